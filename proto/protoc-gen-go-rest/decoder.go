@@ -1,0 +1,279 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/compiler/protogen"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+)
+
+// decoder writes the method that reads a message.
+func (g generator) decoder(m *message) {
+	g.P()
+	g.P("// DecodeREST reads the message from OpenAI's JSON.")
+	g.P("func (x *", m.GoIdent, ") DecodeREST(d *", g.restjson("Decoder"), ") bool {")
+	if m.array != nil {
+		g.P("return ", g.read(m.array, "x."))
+		g.P("}")
+		return
+	}
+	g.P("o, ok := d.Object()")
+	g.P("if !ok {")
+	if m.bare != nil {
+		g.bareDecoder(m.bare)
+	}
+	g.P("return false")
+	g.P("}")
+	if m.union != nil {
+		g.P("tag := d.Tag(&o, ", strconv.Quote(m.union.tag), ", ", tagFunc(m), ")")
+		if m.union.beside {
+			g.P("x.", besideFunc, "(tag)")
+		}
+	}
+	g.P("for d.Next(&o) {")
+	g.P("fits := false")
+	g.P("switch string(o.Key) {")
+	for _, c := range m.constants {
+		g.P("case ", strconv.Quote(c.name), ":")
+		g.P("fits = o.Take(", c.index, ") && d.Constant(", strconv.Quote(c.json), ")")
+	}
+	if m.union != nil {
+		g.unionCases(m)
+	}
+	for _, member := range m.members {
+		g.memberCase(member)
+	}
+	g.P("}")
+	g.P("if !fits {")
+	g.P("d.Spill(&o)")
+	g.P("}")
+	g.P("}")
+	if m.union != nil {
+		g.unionEnd(m.union)
+	}
+	g.P("x.", m.remainder.GoName, " = d.Extra(&o)")
+	g.P("return true")
+	g.P("}")
+	if m.union != nil {
+		g.unionFuncs(m)
+	}
+}
+
+// bareDecoder reads the branch that is no object.
+func (g generator) bareDecoder(bare *member) {
+	g.P("v := new(", bare.GoIdent, ")")
+	g.P("if ", g.read(bare, "v."), " {")
+	g.P("x.", bare.Oneof.GoName, " = v")
+	g.P("return true")
+	g.P("}")
+}
+
+func (g generator) memberCase(m *member) {
+	if m.alias >= 0 {
+		g.P("case ", strconv.Quote(m.option.GetAlias().GetName()), ":")
+		g.P("fits = len(x.", m.GoName, ") == 0 && o.Take(", m.alias, ") && ", g.read(m, "x."))
+	}
+	if m.other != nil {
+		if !m.Desc.IsList() {
+			return // The list's case reads both forms.
+		}
+		empty := ""
+		if m.alias >= 0 {
+			empty = fmt.Sprintf("len(x.%s) == 0 && ", m.GoName)
+		}
+		g.P("case ", strconv.Quote(m.name), ":")
+		g.P("fits = o.Take(", m.index, ") && (", g.read(m.other, "x."), " || ", empty, g.read(m, "x."), ")")
+		return
+	}
+	g.P("case ", strconv.Quote(m.name), ":")
+	if m.Oneof != nil && !m.Oneof.Desc.IsSynthetic() {
+		g.branchCase(m, fmt.Sprintf("x.%s == nil", m.Oneof.GoName))
+		return
+	}
+	g.P("fits = o.Take(", m.index, ") && ", g.read(m, "x."))
+}
+
+// branchCase reads a field of a oneof, if it is still free or the tag names it.
+func (g generator) branchCase(m *member, free string) {
+	g.P("if d.Null() {")
+	g.P("continue")
+	g.P("}")
+	g.P("if (", free, ") && o.Take(", m.index, ") {")
+	g.P("v := new(", m.GoIdent, ")")
+	g.P("if fits = ", g.read(m, "v."), "; fits {")
+	g.P("x.", m.Oneof.GoName, " = v")
+	g.P("}")
+	g.P("}")
+}
+
+func (g generator) unionCases(m *message) {
+	u := m.union
+	g.P("case ", strconv.Quote(u.tag), ":")
+	g.P("if tag >= 0 && o.Take(", u.index, ") {")
+	g.P("d.KeepTag(&o)")
+	g.P("continue")
+	g.P("}")
+	if u.beside {
+		g.besideCases(m)
+		return
+	}
+	for _, b := range u.branches {
+		if b.tagOnly {
+			continue
+		}
+		g.P("case ", strconv.Quote(b.name), ":")
+		g.branchCase(b.member, fmt.Sprintf("tag == %d || tag == 0 && x.%s == nil", b.number, u.GoName))
+	}
+}
+
+// besideCases reads payloads that stand beside the tag. Where there is no tag,
+// the first known member decides.
+func (g generator) besideCases(m *message) {
+	done := make(map[string]bool)
+	for _, b := range m.union.branches {
+		for _, p := range b.payload {
+			if done[p.name] {
+				continue
+			}
+			done[p.name] = true
+			g.P("case ", strconv.Quote(p.name), ":")
+			g.P("if tag == 0 {")
+			g.P("tag = ", b.number)
+			g.P("x.", besideFunc, "(tag)")
+			g.P("}")
+			g.P("switch v := x.", m.union.GoName, ".(type) {")
+			for _, other := range m.union.branches {
+				for _, q := range other.payload {
+					if q.name == p.name {
+						g.P("case *", other.GoIdent, ":")
+						g.P("fits = o.Take(", q.index, ") && ", g.read(q, "v."+other.GoName+"."))
+					}
+				}
+			}
+			g.P("}")
+		}
+	}
+}
+
+// unionEnd sets a branch without payload, and keeps a tag whose payload didn't
+// come.
+func (g generator) unionEnd(u *union) {
+	for _, b := range u.branches {
+		if b.tagOnly {
+			g.P("if tag == ", b.number, " {")
+			g.P("x.", u.GoName, " = &", b.GoIdent, "{", b.GoName, ": new(", b.Message.GoIdent, ")}")
+			g.P("}")
+		}
+	}
+	g.P("if x.", u.GoName, " == nil {")
+	g.P("d.SpillTag(&o)")
+	g.P("}")
+}
+
+const besideFunc = "beginREST"
+
+func tagFunc(m *message) string { return "tagOf" + m.GoIdent.GoName }
+
+// unionFuncs writes the functions that a union's decoder calls.
+func (g generator) unionFuncs(m *message) {
+	g.P()
+	g.P("func ", tagFunc(m), "(tag []byte) int {")
+	g.P("switch string(tag) {")
+	for _, b := range m.union.branches {
+		g.P("case ", strconv.Quote(b.name), ":")
+		g.P("return ", b.number)
+	}
+	g.P("default:")
+	g.P("return -1")
+	g.P("}")
+	g.P("}")
+	if !m.union.beside {
+		return
+	}
+	g.P()
+	g.P("func (x *", m.GoIdent, ") ", besideFunc, "(tag int) {")
+	g.P("switch tag {")
+	for _, b := range m.union.branches {
+		g.P("case ", b.number, ":")
+		g.P("x.", m.union.GoName, " = &", b.GoIdent, "{", b.GoName, ": new(", b.Message.GoIdent, ")}")
+	}
+	g.P("}")
+	g.P("}")
+}
+
+// read is the expression that reads a field of the struct.
+func (g generator) read(m *member, structure string) string {
+	dst := "&" + structure + m.GoName
+	desc := m.Desc
+	switch {
+	case desc.IsMap():
+		return fmt.Sprintf("%s(d, %s, %s)", g.restjson("Map"), dst, g.reader(m.Message.Fields[1], m.option))
+	case desc.IsList():
+		list := "List"
+		if m.option.GetSingle() {
+			list = "ListOrSingle"
+		}
+		return fmt.Sprintf("%s(d, %s, %s)", g.restjson(list), dst, g.reader(m.Field, m.option))
+	case desc.Kind() == protoreflect.EnumKind:
+		return fmt.Sprintf("%s(d, %s, %s)", g.restjson("Enum"), dst, g.fromREST(m.Enum))
+	case isTime(m.Field):
+		return fmt.Sprintf("d.Time(%s)", dst)
+	case desc.Kind() == protoreflect.MessageKind:
+		return fmt.Sprintf("%s(d, %s)", g.restjson("Message"), dst)
+	case isPointer(desc):
+		return fmt.Sprintf("%s(d, %s, %s)", g.restjson("Optional"), dst, g.reader(m.Field, m.option))
+	default:
+		return fmt.Sprintf("d.%s(%s)", scalar(desc, m.option), dst)
+	}
+}
+
+// reader is the function that reads one value of a field's kind.
+func (g generator) reader(field *protogen.Field, option *restv1.Member) string {
+	switch {
+	case field.Desc.Kind() == protoreflect.EnumKind:
+		return fmt.Sprintf("func(d *%s, v *%s) bool { return %s(d, v, %s) }",
+			g.restjson("Decoder"), g.QualifiedGoIdent(field.Enum.GoIdent), g.restjson("Enum"), g.fromREST(field.Enum))
+	case isTime(field):
+		return fmt.Sprintf("(*%s).Time", g.restjson("Decoder"))
+	case field.Desc.Kind() == protoreflect.MessageKind:
+		return g.restjson("Message")
+	default:
+		return fmt.Sprintf("(*%s).%s", g.restjson("Decoder"), scalar(field.Desc, option))
+	}
+}
+
+// scalar is the name of the methods that read and write a scalar.
+func scalar(desc protoreflect.FieldDescriptor, option *restv1.Member) string {
+	switch desc.Kind() {
+	case protoreflect.BoolKind:
+		return "Bool"
+	case protoreflect.Int32Kind:
+		return "Int32"
+	case protoreflect.Int64Kind:
+		return "Int64"
+	case protoreflect.DoubleKind:
+		return "Double"
+	case protoreflect.BytesKind:
+		if option.GetFormat() == restv1.Format_FORMAT_OCTETS {
+			return "Octets"
+		}
+		return "Bytes"
+	default:
+		if option.GetFormat() == restv1.Format_FORMAT_JSON_OBJECT {
+			return "JSONObject"
+		}
+		return "String"
+	}
+}
+
+// isPointer reports whether the field's Go type is a pointer to a scalar.
+func isPointer(desc protoreflect.FieldDescriptor) bool {
+	return desc.HasOptionalKeyword() && desc.Kind() != protoreflect.BytesKind
+}
+
+func isTime(field *protogen.Field) bool {
+	return field.Message != nil && field.Message.Desc.FullName() == "google.protobuf.Timestamp"
+}

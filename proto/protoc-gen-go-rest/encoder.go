@@ -1,0 +1,292 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/compiler/protogen"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+)
+
+// encoder writes the method that writes a message.
+func (g generator) encoder(m *message) {
+	g.P()
+	g.P("// EncodeREST writes the message as OpenAI's JSON.")
+	g.P("func (x *", m.GoIdent, ") EncodeREST(e *", g.restjson("Encoder"), ") error {")
+	g.P("if x == nil {")
+	g.P("x = new(", m.GoIdent, ")")
+	g.P("}")
+	if m.array != nil {
+		g.P("return ", g.write(m.array, "x."+m.array.GoName))
+		g.P("}")
+		return
+	}
+	known := "memberOf" + m.GoIdent.GoName
+	if m.bare != nil {
+		g.bareEncoder(m)
+	}
+	g.P("o, err := e.Open(x.", m.remainder.GoName, ", ", known, ")")
+	g.P("if err != nil {")
+	g.P("return err")
+	g.P("}")
+	for _, c := range m.constants {
+		g.P("if e.Member(&o, ", c.index, ", ", memberName(c.name), ", false) {")
+		g.P("e.Raw(", strconv.Quote(c.json), ")")
+		g.P("}")
+	}
+	if m.union != nil {
+		g.unionEncoder(m)
+	}
+	for _, member := range m.members {
+		g.memberEncoder(m, member)
+	}
+	if m.union == nil && m.bare != nil {
+		g.P("if x.", m.bare.Oneof.GoName, " == nil {")
+		g.P("e.RequiredOneof(&o, ", oneofNames(m.bare.Oneof), ")")
+		g.P("}")
+	}
+	g.P("return e.Close(&o)")
+	g.P("}")
+
+	g.P()
+	g.P("func ", known, "(name string) int {")
+	g.P("switch name {")
+	for i, name := range m.names {
+		g.P("case ", strconv.Quote(name), ":")
+		g.P("return ", i)
+	}
+	g.P("default:")
+	g.P("return -1")
+	g.P("}")
+	g.P("}")
+}
+
+// bareEncoder writes the branch that is no object.
+func (g generator) bareEncoder(m *message) {
+	field := strconv.Quote(string(m.bare.Desc.Name()))
+	g.P("if v, ok := x.", m.bare.Oneof.GoName, ".(*", m.bare.GoIdent, "); ok {")
+	g.P("if x.", m.remainder.GoName, ` != "" {`)
+	g.P("return ", g.restjson("BesideBare"), "(", field, ")")
+	g.P("}")
+	g.checked(m.bare, "v."+m.bare.GoName)
+	g.P("return nil")
+	g.P("}")
+}
+
+// memberName is the literal of a member's name, quoted and with its colon.
+func memberName(name string) string {
+	quoted := strconv.Quote(name) + ":"
+	if strings.Contains(quoted, "`") {
+		return strconv.Quote(quoted)
+	}
+	return "`" + quoted + "`"
+}
+
+func oneofNames(oneof *protogen.Oneof) string {
+	var names []string
+	for _, field := range oneof.Fields {
+		names = append(names, string(field.Desc.Name()))
+	}
+	return strconv.Quote(strings.Join(names, ", "))
+}
+
+func (g generator) unionEncoder(m *message) {
+	u := m.union
+	variable := "v := "
+	if !slices.ContainsFunc(u.branches, func(b *branch) bool { return !b.tagOnly }) {
+		variable = ""
+	}
+	g.P("switch ", variable, "x.", u.GoName, ".(type) {")
+	for _, b := range u.branches {
+		g.P("case *", b.GoIdent, ":")
+		g.P("if e.Member(&o, ", u.index, ", ", memberName(u.tag), ", true) {")
+		g.P("e.Raw(", strconv.Quote(strconv.Quote(b.name)), ")")
+		g.P("}")
+		switch {
+		case b.tagOnly:
+		case u.beside:
+			g.P("payload := v.", b.GoName)
+			g.P("if payload == nil {")
+			g.P("payload = new(", b.Message.GoIdent, ")")
+			g.P("}")
+			for _, p := range b.payload {
+				g.fieldEncoder(m, p, "payload.")
+			}
+		default:
+			g.P("if e.Member(&o, ", b.index, ", ", memberName(b.name), ", true) {")
+			g.checked(b.member, "v."+b.GoName)
+			g.P("}")
+		}
+	}
+	g.P("case nil:")
+	g.P("e.RequiredOneof(&o, ", oneofNames(u.Oneof), ")")
+	g.P("}")
+}
+
+func (g generator) memberEncoder(m *message, member *member) {
+	if member.option.GetOutputOnly() {
+		g.P("if e.Full() {")
+		defer g.P("}")
+	}
+	if member.Oneof != nil && !member.Oneof.Desc.IsSynthetic() {
+		g.P("if v, ok := x.", member.Oneof.GoName, ".(*", member.GoIdent, "); ok && e.Member(&o, ", member.index, ", ",
+			memberName(member.name), ", true) {")
+		g.checked(member, "v."+member.GoName)
+		g.P("}")
+		return
+	}
+	if member.other == nil {
+		g.fieldEncoder(m, member, "x.")
+		return
+	}
+	if !member.Desc.IsList() {
+		return // The list's encoder writes both forms.
+	}
+	g.formsEncoder(m, member.other, member)
+}
+
+// formsEncoder writes a member that is a scalar or a list.
+func (g generator) formsEncoder(m *message, single, list *member) {
+	both := fmt.Sprintf("%s && len(x.%s) > 0", g.set(single, "x."), list.GoName)
+	g.P("switch {")
+	if alias := list.option.GetAlias(); alias != nil {
+		when := slices.IndexFunc(m.Fields, func(f *protogen.Field) bool { return string(f.Desc.Name()) == alias.GetWhenSet() })
+		g.P("case e.Full() && ", g.set(newMember(m.Fields[when]), "x."), ":")
+		g.fieldEncoder(m, single, "x.")
+		g.P("if len(x.", list.GoName, ") > 0 && e.Member(&o, ", list.alias, ", ", memberName(alias.GetName()), ", true) {")
+		g.checked(list, "x."+list.GoName)
+		g.P("}")
+	}
+	g.P("case ", both, ":")
+	g.P("e.Both(&o, ", strconv.Quote(string(single.Desc.Name())), ", ", strconv.Quote(string(list.Desc.Name())), ")")
+	g.P("case len(x.", list.GoName, ") > 0:")
+	g.P("if e.Member(&o, ", list.index, ", ", memberName(list.name), ", true) {")
+	g.checked(list, "x."+list.GoName)
+	g.P("}")
+	g.P("default:")
+	g.fieldEncoder(m, single, "x.")
+	g.P("}")
+}
+
+// fieldEncoder writes one field of the structure as its presence says.
+func (g generator) fieldEncoder(m *message, f *member, structure string) {
+	value := structure + f.GoName
+	set := g.set(f, structure)
+	name := memberName(f.name)
+	field := strconv.Quote(string(f.Desc.Name()))
+	presence := f.option.GetPresence()
+	hasZero := !isPointer(f.Desc) && !(f.Desc.HasOptionalKeyword()) &&
+		(f.Desc.IsList() || f.Desc.IsMap() || f.Enum == nil && f.Message == nil)
+	if presence == restv1.Presence_PRESENCE_REQUIRED && hasZero {
+		g.P("if e.Member(&o, ", f.index, ", ", name, ", ", set, ") {")
+		g.checked(f, value)
+		g.P("}")
+		return
+	}
+	if presence == restv1.Presence_PRESENCE_MANDATORY && hasZero {
+		set += " || e.Full()"
+	}
+	g.P("if ", set, " {")
+	member := "true"
+	if presence == restv1.Presence_PRESENCE_MANDATORY {
+		member = g.set(f, structure)
+	}
+	g.P("if e.Member(&o, ", f.index, ", ", name, ", ", member, ") {")
+	g.checked(f, value)
+	g.P("}")
+	switch presence {
+	case restv1.Presence_PRESENCE_REQUIRED, restv1.Presence_PRESENCE_MANDATORY:
+		g.P("} else {")
+		g.P("e.Required(&o, ", f.index, ", ", name, ", ", field, ")")
+	case restv1.Presence_PRESENCE_NULLABLE:
+		g.P("} else {")
+		g.P("e.Null(&o, ", f.index, ", ", name, ")")
+	case restv1.Presence_PRESENCE_NULLABLE_IN_REPLY:
+		g.P("} else if e.Full()", g.condition(m, f.option.GetNullWhen()), " {")
+		g.P("e.Null(&o, ", f.index, ", ", name, ")")
+	}
+	g.P("}")
+}
+
+// condition is the alternative under which a request writes null.
+func (g generator) condition(m *message, when *restv1.Condition) string {
+	if when == nil {
+		return ""
+	}
+	for _, field := range m.Fields {
+		if string(field.Desc.Name()) != when.GetField() {
+			continue
+		}
+		for _, value := range field.Enum.Values {
+			if string(value.Desc.Name()) == when.GetValue() {
+				return fmt.Sprintf(" || x.%s == %s", field.GoName, g.QualifiedGoIdent(value.GoIdent))
+			}
+		}
+	}
+	return ""
+}
+
+// checked writes a value, and puts the field's name before its error.
+func (g generator) checked(m *member, value string) {
+	g.P("if err := ", g.write(m, value), "; err != nil {")
+	g.P("return ", g.restjson("Field"), "(", strconv.Quote(string(m.Desc.Name())), ", err)")
+	g.P("}")
+}
+
+// set is the expression that tells whether a field is set.
+func (g generator) set(m *member, structure string) string {
+	value := structure + m.GoName
+	desc := m.Desc
+	switch {
+	case desc.IsList(), desc.IsMap():
+		return "len(" + value + ") > 0"
+	case desc.HasOptionalKeyword(), desc.Kind() == protoreflect.MessageKind:
+		return value + " != nil"
+	case desc.Kind() == protoreflect.BytesKind:
+		return "len(" + value + ") > 0"
+	case desc.Kind() == protoreflect.BoolKind:
+		return value
+	case desc.Kind() == protoreflect.StringKind:
+		return value + ` != ""`
+	default:
+		return value + " != 0"
+	}
+}
+
+// write is the expression that writes a field's value.
+func (g generator) write(m *member, value string) string {
+	switch {
+	case m.Desc.IsMap():
+		return fmt.Sprintf("%s(e, %s, %s)", g.restjson("WriteMap"), value, g.writer(m.Message.Fields[1], m.option))
+	case m.Desc.IsList():
+		return fmt.Sprintf("%s(e, %s, %s)", g.restjson("WriteList"), value, g.writer(m.Field, m.option))
+	case m.Enum != nil:
+		return fmt.Sprintf("%s(e, %s, %s)", g.restjson("WriteEnum"), value, g.toREST(m.Enum))
+	case isTime(m.Field):
+		return fmt.Sprintf("e.Time(%s)", value)
+	case m.Message != nil:
+		return value + ".EncodeREST(e)"
+	case isPointer(m.Desc):
+		value = "*" + value
+	}
+	return fmt.Sprintf("e.%s(%s)", scalar(m.Desc, m.option), value)
+}
+
+// writer is the function that writes one value of a field's kind.
+func (g generator) writer(field *protogen.Field, option *restv1.Member) string {
+	switch {
+	case field.Enum != nil:
+		return fmt.Sprintf("func(v %s) error { return %s(e, v, %s) }",
+			g.QualifiedGoIdent(field.Enum.GoIdent), g.restjson("WriteEnum"), g.toREST(field.Enum))
+	case isTime(field):
+		return "e.Time"
+	case field.Message != nil:
+		return fmt.Sprintf("func(v *%s) error { return v.EncodeREST(e) }", g.QualifiedGoIdent(field.Message.GoIdent))
+	default:
+		return "e." + scalar(field.Desc, option)
+	}
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/compiler/protogen"
+)
+
+func (g generator) fromREST(enum *protogen.Enum) string {
+	return g.QualifiedGoIdent(enum.GoIdent.GoImportPath.Ident(enum.GoIdent.GoName + "FromREST"))
+}
+
+func (g generator) toREST(enum *protogen.Enum) string {
+	return g.QualifiedGoIdent(enum.GoIdent.GoImportPath.Ident(enum.GoIdent.GoName + "ToREST"))
+}
+
+// enum writes the functions between an enum and its JSON strings.
+func (g generator) enum(enum *protogen.Enum) {
+	g.P()
+	g.P("// ", enum.GoIdent.GoName, "FromREST returns the value that OpenAI spells so, and 0 for")
+	g.P("// spellings that the enum lacks.")
+	g.P("func ", g.fromREST(enum), "(text []byte) ", enum.GoIdent, " {")
+	g.P("switch string(text) {")
+	for _, value := range enum.Values {
+		if value.Desc.Number() != 0 {
+			g.P("case ", strconv.Quote(spelling(value)), ":")
+			g.P("return ", value.GoIdent)
+		}
+	}
+	g.P("default:")
+	g.P("return 0")
+	g.P("}")
+	g.P("}")
+	g.P()
+	g.P("// ", enum.GoIdent.GoName, "ToREST returns OpenAI's spelling as a JSON string, and nothing for")
+	g.P("// numbers that the enum lacks.")
+	g.P("func ", g.toREST(enum), "(value ", enum.GoIdent, ") string {")
+	g.P("switch value {")
+	for _, value := range enum.Values {
+		if value.Desc.Number() != 0 {
+			g.P("case ", value.GoIdent, ":")
+			g.P("return ", strconv.Quote(strconv.Quote(spelling(value))))
+		}
+	}
+	g.P("default:")
+	g.P(`return ""`)
+	g.P("}")
+	g.P("}")
+}
