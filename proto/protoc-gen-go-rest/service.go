@@ -49,7 +49,7 @@ func (g generator) operation(op *operation) {
 		g.P("},")
 	}
 	g.P("NewRequest: func() ", message, " { return new(", op.Input.GoIdent, ") },")
-	g.P("NewResponse: func() ", message, " { return new(", op.Output.GoIdent, ") },")
+	g.P("NewResponse: func() ", g.restjson("Response"), " { return new(", op.Output.GoIdent, ") },")
 	if op.stream != nil {
 		g.stream(op, op.stream)
 	}

@@ -21,10 +21,20 @@ type Operation struct {
 	HasBody bool
 	// Decided are the members of the body that the RPC decides.
 	Decided []Constant
-	// NewRequest and NewResponse make an empty message.
-	NewRequest, NewResponse func() proto.Message
+	// NewRequest makes an empty request message. It is [Encodable] if HasBody.
+	NewRequest func() proto.Message
+	// NewResponse makes an empty response message.
+	NewResponse func() Response
 	// Stream is set where the response is a stream of Server-Sent Events.
 	Stream *Stream
+}
+
+// Response is a message that a REST operation answers with.
+type Response interface {
+	proto.Message
+	Decodable
+	// GetExtraJson returns the members that the message cannot represent.
+	GetExtraJson() string
 }
 
 // Stream says when a stream of Server-Sent Events is finished.

@@ -23,7 +23,7 @@ func ChatServiceREST() []restjson.Operation {
 				{Name: "stream", JSON: ""},
 			},
 			NewRequest:  func() proto.Message { return new(CreateChatCompletionRequest) },
-			NewResponse: func() proto.Message { return new(ChatCompletion) },
+			NewResponse: func() restjson.Response { return new(ChatCompletion) },
 		},
 		{
 			Procedure: "/openai.chat.v1.ChatService/StreamChatCompletion",
@@ -36,7 +36,7 @@ func ChatServiceREST() []restjson.Operation {
 				{Name: "stream", JSON: "true"},
 			},
 			NewRequest:  func() proto.Message { return new(CreateChatCompletionRequest) },
-			NewResponse: func() proto.Message { return new(ChatCompletionChunk) },
+			NewResponse: func() restjson.Response { return new(ChatCompletionChunk) },
 			Stream: &restjson.Stream{
 				Done: "[DONE]",
 				Track: func(p *restjson.Progress, message proto.Message) {
@@ -62,7 +62,7 @@ func ChatServiceREST() []restjson.Operation {
 				return q.AddExtra(b, "extra_query", x.ExtraQuery)
 			},
 			NewRequest:  func() proto.Message { return new(GetChatCompletionRequest) },
-			NewResponse: func() proto.Message { return new(ChatCompletion) },
+			NewResponse: func() restjson.Response { return new(ChatCompletion) },
 		},
 		{
 			Procedure: "/openai.chat.v1.ChatService/UpdateChatCompletion",
@@ -78,7 +78,7 @@ func ChatServiceREST() []restjson.Operation {
 			},
 			HasBody:     true,
 			NewRequest:  func() proto.Message { return new(UpdateChatCompletionRequest) },
-			NewResponse: func() proto.Message { return new(ChatCompletion) },
+			NewResponse: func() restjson.Response { return new(ChatCompletion) },
 		},
 		{
 			Procedure: "/openai.chat.v1.ChatService/DeleteChatCompletion",
@@ -94,7 +94,7 @@ func ChatServiceREST() []restjson.Operation {
 				return q.AddExtra(b, "extra_query", x.ExtraQuery)
 			},
 			NewRequest:  func() proto.Message { return new(DeleteChatCompletionRequest) },
-			NewResponse: func() proto.Message { return new(ChatCompletionDeleted) },
+			NewResponse: func() restjson.Response { return new(ChatCompletionDeleted) },
 		},
 		{
 			Procedure: "/openai.chat.v1.ChatService/ListChatCompletions",
@@ -123,7 +123,7 @@ func ChatServiceREST() []restjson.Operation {
 				return q.AddExtra(b, "extra_query", x.ExtraQuery)
 			},
 			NewRequest:  func() proto.Message { return new(ListChatCompletionsRequest) },
-			NewResponse: func() proto.Message { return new(ChatCompletionList) },
+			NewResponse: func() restjson.Response { return new(ChatCompletionList) },
 		},
 		{
 			Procedure: "/openai.chat.v1.ChatService/ListChatCompletionMessages",
@@ -153,7 +153,7 @@ func ChatServiceREST() []restjson.Operation {
 				return q.AddExtra(b, "extra_query", x.ExtraQuery)
 			},
 			NewRequest:  func() proto.Message { return new(ListChatCompletionMessagesRequest) },
-			NewResponse: func() proto.Message { return new(ChatCompletionMessageList) },
+			NewResponse: func() restjson.Response { return new(ChatCompletionMessageList) },
 		},
 	}
 }

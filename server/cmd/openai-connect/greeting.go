@@ -1,0 +1,71 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"text/template"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/sandbox"
+)
+
+// greetingText is what a start prints: where the server is, and commands to
+// paste that need nothing but curl and Go.
+var greetingText = template.Must(template.New("greeting").Parse(`openai-connect listens on {{.URL}}
+upstream: {{.Upstream}}
+
+Try it, raw:
+
+  curl {{.URL}}/v1/chat/completions{{.Auth}} -H 'content-type: application/json' \
+    -d '{"model": "{{.Model}}", "messages": [{"role": "user", "content": "Hello!"}]}'
+
+typed, by Connect:
+
+  curl {{.URL}}/openai.chat.v1.ChatService/CreateChatCompletion{{.Auth}} -H 'content-type: application/json' \
+    -d '{"model": "{{.Model}}", "messages": [{"role": "ROLE_USER", "content": "Hello!"}]}'
+
+typed, by gRPC, as a stream:
+
+  go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4{{if not .TLS}} -plaintext{{end}}{{.Auth}} \
+    -d '{"model": "{{.Model}}", "messages": [{"role": "ROLE_USER", "content": "Hello!"}]}' \
+    {{.Address}} openai.chat.v1.ChatService/StreamChatCompletion
+
+OpenAI's SDKs: set the base URL to {{.URL}}/v1
+
+`))
+
+// greeting is the text for a server that listens on an address.
+func greeting(address, upstream string, tls bool) string {
+	data := struct {
+		URL, Address, Upstream, Model, Auth string
+		TLS                                 bool
+	}{Address: reachable(address), Upstream: upstream, TLS: tls}
+	data.URL = "http://" + data.Address
+	if tls {
+		data.URL = "https://" + data.Address
+	}
+	if upstream == server.Sandbox {
+		data.Upstream = "the embedded sandbox, which needs no key"
+		data.Model = sandbox.Model
+	} else {
+		data.Model = "gpt-5.4-mini"
+		data.Auth = ` -H "authorization: Bearer $OPENAI_API_KEY"`
+	}
+	var text strings.Builder
+	if err := greetingText.Execute(&text, data); err != nil {
+		return err.Error() + "\n"
+	}
+	return text.String()
+}
+
+// reachable is an address that this machine reaches the listener by.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,61 @@
+// Command openai-connect is a front door to the OpenAI API: typed over Connect,
+// gRPC and gRPC-Web, and raw for everything else, on one port.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "openai-connect: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// commandLine is every command and flag. Each flag has an environment variable:
+// --max-reply-bytes is OPENAI_CONNECT_MAX_REPLY_BYTES.
+type commandLine struct {
+	Serve   serveCommand     `cmd:"" default:"withargs" help:"Serve (the default)."`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// streams are where a command writes.
+type streams struct{ out, err io.Writer }
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	parser, err := kong.New(new(commandLine),
+		kong.Name("openai-connect"),
+		kong.Description("A front door to the OpenAI API: typed over Connect, gRPC and gRPC-Web, raw for everything else."),
+		kong.DefaultEnvars("OPENAI_CONNECT"),
+		kong.Vars{"version": version()},
+		kong.Writers(stdout, stderr),
+	)
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return fmt.Errorf("%w (see --help)", err)
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	return command.Run(streams{stdout, stderr})
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,93 @@
+package health
+
+import (
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// file describes grpc.health.v1. Its generated Go code is part of gRPC, which
+// this server doesn't need otherwise, and a second copy of it would make a
+// program panic that links both: so the messages are dynamic.
+var file = newFile()
+
+const path = "grpc/health/v1/health.proto"
+
+func newFile() protoreflect.FileDescriptor {
+	if registered, err := protoregistry.GlobalFiles.FindFileByPath(path); err == nil {
+		return registered
+	}
+	description := new(descriptorpb.FileDescriptorProto)
+	if err := prototext.Unmarshal([]byte(source), description); err != nil {
+		panic("grpc.health.v1: " + err.Error())
+	}
+	built, err := protodesc.NewFile(description, nil)
+	if err != nil {
+		panic("grpc.health.v1: " + err.Error())
+	}
+	return built
+}
+
+const source = `
+name: "` + path + `"
+package: "grpc.health.v1"
+syntax: "proto3"
+message_type {
+  name: "HealthCheckRequest"
+  field { name: "service" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL json_name: "service" }
+}
+message_type {
+  name: "HealthCheckResponse"
+  field {
+    name: "status" number: 1 type: TYPE_ENUM label: LABEL_OPTIONAL json_name: "status"
+    type_name: ".grpc.health.v1.HealthCheckResponse.ServingStatus"
+  }
+  enum_type {
+    name: "ServingStatus"
+    value { name: "UNKNOWN" number: 0 }
+    value { name: "SERVING" number: 1 }
+    value { name: "NOT_SERVING" number: 2 }
+    value { name: "SERVICE_UNKNOWN" number: 3 }
+  }
+}
+service {
+  name: "Health"
+  method {
+    name: "Check"
+    input_type: ".grpc.health.v1.HealthCheckRequest"
+    output_type: ".grpc.health.v1.HealthCheckResponse"
+  }
+  method {
+    name: "Watch"
+    input_type: ".grpc.health.v1.HealthCheckRequest"
+    output_type: ".grpc.health.v1.HealthCheckResponse"
+    server_streaming: true
+  }
+}
+`
+
+// Resolver finds the descriptors that are linked into the program, and those of
+// grpc.health.v1: for server reflection.
+type Resolver struct{}
+
+// FindFileByPath returns a file by its path.
+func (Resolver) FindFileByPath(name string) (protoreflect.FileDescriptor, error) {
+	if name == path {
+		return file, nil
+	}
+	return protoregistry.GlobalFiles.FindFileByPath(name)
+}
+
+// FindDescriptorByName returns a declaration by its full name.
+func (Resolver) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
+	if found, err := protoregistry.GlobalFiles.FindDescriptorByName(name); err == nil {
+		return found, nil
+	}
+	files := new(protoregistry.Files)
+	if err := files.RegisterFile(file); err != nil {
+		return nil, err
+	}
+	return files.FindDescriptorByName(name)
+}

@@ -1,0 +1,132 @@
+// Package health serves the gRPC health checking protocol, grpc.health.v1, by
+// which load balancers and Kubernetes tell whether to send requests here:
+// https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+package health
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// Values of HealthCheckResponse.ServingStatus.
+const (
+	serving        protoreflect.EnumNumber = 1
+	notServing     protoreflect.EnumNumber = 2
+	serviceUnknown protoreflect.EnumNumber = 3
+)
+
+// Checker tells the health of a server, which starts out serving. All services
+// share it.
+type Checker struct {
+	services []string
+
+	mu      sync.Mutex
+	stopped bool
+	changed chan struct{} // closed at the change
+}
+
+// Register serves the protocol on server, for the services that are registered
+// there and for the server as a whole, which goes by the empty name.
+func Register(server *connect.Server) *Checker {
+	c := &Checker{services: []string{""}, changed: make(chan struct{})}
+	for spec := range server.Specs() {
+		if method, ok := spec.Schema.(protoreflect.MethodDescriptor); ok {
+			c.services = append(c.services, string(method.Parent().FullName()))
+		}
+	}
+	methods := file.Services().ByName("Health").Methods()
+	server.Register(
+		connect.Method{Spec: newSpec(methods.ByName("Check"), connect.StreamTypeUnary), Handler: c.check},
+		connect.Method{Spec: newSpec(methods.ByName("Watch"), connect.StreamTypeServer), Handler: c.watch},
+	)
+	return c
+}
+
+func newSpec(method protoreflect.MethodDescriptor, streamType connect.StreamType) connect.Spec {
+	return connect.Spec{
+		Procedure:  "/" + string(method.Parent().FullName()) + "/" + string(method.Name()),
+		Schema:     method,
+		StreamType: streamType,
+	}
+}
+
+// Stop says from now on that no service is serving.
+func (c *Checker) Stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.stopped = true
+		close(c.changed)
+	}
+}
+
+func (c *Checker) status() protoreflect.EnumNumber {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return notServing
+	}
+	return serving
+}
+
+// check answers with the status of a service.
+func (c *Checker) check(_ context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	service, err := receive(stream)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(c.services, service) {
+		return connect.Errorf(connect.CodeNotFound, "unknown service %q", service)
+	}
+	return stream.Send(response(c.status()))
+}
+
+// watch sends the status of a service, and sends it again when it changes. The
+// status of an unknown service is not an error here, as it could come to be
+// known.
+func (c *Checker) watch(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	service, err := receive(stream)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(c.services, service) {
+		if err := stream.Send(response(serviceUnknown)); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	status := c.status()
+	if err := stream.Send(response(status)); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.changed:
+	}
+	if status == serving {
+		return stream.Send(response(notServing))
+	}
+	return nil
+}
+
+func receive(stream connect.ServerStream) (service string, err error) {
+	request := dynamicpb.NewMessage(file.Messages().ByName("HealthCheckRequest"))
+	if err := stream.Receive(request); err != nil {
+		return "", err
+	}
+	return request.Get(request.Descriptor().Fields().ByName("service")).String(), nil
+}
+
+func response(status protoreflect.EnumNumber) proto.Message {
+	response := dynamicpb.NewMessage(file.Messages().ByName("HealthCheckResponse"))
+	response.Set(response.Descriptor().Fields().ByName("status"), protoreflect.ValueOfEnum(status))
+	return response
+}

@@ -1,0 +1,206 @@
+// Package servertest starts what a test of the server needs: the server itself
+// on a real socket, an upstream that records what it receives, and a client of
+// each kind.
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/server"
+)
+
+// Key is the API key that the clients of this package send.
+const Key = "sk-test-0123456789"
+
+// Front is a running server.
+type Front struct {
+	// Server is the server that runs.
+	Server *server.Server
+	// Address is the HOST:PORT that it listens on.
+	Address string
+	// URL is its base URL, without a slash at the end.
+	URL string
+}
+
+// Start runs a server, without TLS, until the test ends.
+func Start(tb testing.TB, config server.Config) *Front {
+	tb.Helper()
+	s, err := server.New(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, listener, server.Listening{DrainTimeout: 10 * time.Second}) }()
+	tb.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			tb.Errorf("the server did not stop cleanly: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	address := listener.Addr().String()
+	return &Front{Server: s, Address: address, URL: "http://" + address}
+}
+
+// Protocol is an RPC protocol as a client speaks it.
+type Protocol struct {
+	Name    string
+	options []connecthttp.Option
+	http2   bool
+}
+
+// Protocols are the protocols that the server speaks, in every form that
+// Connect's client has.
+func Protocols() []Protocol {
+	return []Protocol{
+		{"Connect", nil, false},
+		{"Connect JSON", []connecthttp.Option{connecthttp.WithProtoJSON()}, false},
+		{"Connect over HTTP/2", nil, true},
+		{"gRPC", []connecthttp.Option{connecthttp.WithGRPC()}, true},
+		{"gRPC-Web", []connecthttp.Option{connecthttp.WithGRPCWeb()}, false},
+	}
+}
+
+// Client returns a client that speaks the protocol, and sends Key unless the
+// call's metadata has an authorization of its own.
+func (f *Front) Client(tb testing.TB, protocol Protocol, options ...connecthttp.Option) chatv1connect.ChatServiceClient {
+	tb.Helper()
+	transport := connecthttp.NewTransport(HTTPClient(tb, protocol.http2), f.URL, append(protocol.options, options...)...)
+	return chatv1connect.NewChatServiceClient(connect.NewClient(transport, sendKey))
+}
+
+func sendKey(next connect.ClientFunc) connect.ClientFunc {
+	return func(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
+		info, _ := connect.CallInfoForClientContext(ctx)
+		if !info.RequestHeader().Has("Authorization") {
+			info.RequestHeader().Set("Authorization", "Bearer "+Key)
+		}
+		return next(ctx, spec)
+	}
+}
+
+// HTTPClient returns a client without TLS that speaks HTTP/2 by prior knowledge
+// or HTTP/1.1, and follows no redirects.
+func HTTPClient(tb testing.TB, http2 bool) *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!http2)
+	protocols.SetUnencryptedHTTP2(http2)
+	transport := &http.Transport{Protocols: protocols, DisableCompression: true, MaxIdleConnsPerHost: 1000}
+	tb.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// GRPC returns a connection of the real gRPC implementation.
+func (f *Front) GRPC(tb testing.TB) *grpc.ClientConn {
+	tb.Helper()
+	conn, err := grpc.NewClient(f.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// SDK returns OpenAI's own client. It does not retry.
+func (f *Front) SDK(tb testing.TB) openai.Client {
+	return openai.NewClient(
+		option.WithBaseURL(f.URL+"/v1"),
+		option.WithAPIKey(Key),
+		option.WithHTTPClient(HTTPClient(tb, false)),
+		option.WithMaxRetries(0),
+	)
+}
+
+// Request is a request that an upstream received.
+type Request struct {
+	Method string
+	Target string // as it was sent
+	Header http.Header
+	Body   string
+}
+
+// Upstream is an upstream that records what it receives.
+type Upstream struct {
+	// URL is its base URL, without a path.
+	URL string
+
+	mu       sync.Mutex
+	requests []Request
+}
+
+// StartUpstream runs an upstream that records each request, and then answers by
+// handler, until the test ends.
+func StartUpstream(tb testing.TB, handler http.HandlerFunc) *Upstream {
+	tb.Helper()
+	u := new(Upstream)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		u.mu.Lock()
+		u.requests = append(u.requests, Request{r.Method, r.RequestURI, r.Header.Clone(), string(body)})
+		u.mu.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		handler(w, r)
+	}))
+	tb.Cleanup(s.Close)
+	u.URL = s.URL
+	return u
+}
+
+// Take returns the requests that were received since the last call.
+func (u *Upstream) Take() []Request {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	requests := u.requests
+	u.requests = nil
+	return requests
+}
+
+// JSON answers with a status and a JSON body.
+func JSON(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// Events answers with a stream of Server-Sent Events that have these data, each
+// of them flushed.
+func Events(data ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		for _, d := range data {
+			_, _ = io.WriteString(w, "data: "+d+"\n\n")
+			_ = http.NewResponseController(w).Flush()
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/sandbox"
+)
+
+// sandboxServer serves the embedded upstream on a loopback port of its own, so
+// that it is reached as every upstream is.
+type sandboxServer struct {
+	listener net.Listener
+	server   *http.Server
+	done     chan struct{}
+}
+
+func startSandbox() (*sandboxServer, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &sandboxServer{
+		listener: listener,
+		server:   &http.Server{Handler: sandbox.New(), ReadHeaderTimeout: time.Minute},
+		done:     make(chan struct{}),
+	}
+	go func() {
+		defer close(s.done)
+		_ = s.server.Serve(listener)
+	}()
+	return s, nil
+}
+
+func (s *sandboxServer) url() string { return "http://" + s.listener.Addr().String() }
+
+func (s *sandboxServer) close() error {
+	err := s.server.Close()
+	<-s.done
+	return err
+}

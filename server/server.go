@@ -1,0 +1,149 @@
+// Package server is the front door to the OpenAI API as an [http.Handler]: the
+// typed ChatService over Connect, gRPC and gRPC-Web, and every other path as a
+// raw passthrough, both to the same upstream.
+package server
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+	"connectrpc.com/grpcreflect/v2"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/server/health"
+	"github.com/openai-connect/openai-connect/server/passthrough"
+	"github.com/openai-connect/openai-connect/server/typed"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+const (
+	// Sandbox as [Config.Upstream] is the embedded upstream.
+	Sandbox = "sandbox"
+
+	// DefaultMaxMessageBytes is the default of [Config.MaxMessageBytes].
+	DefaultMaxMessageBytes = 64 << 20
+
+	// compressMinBytes is the size from which messages are compressed: a chunk
+	// of a stream costs more to compress than to send.
+	compressMinBytes = 1024
+)
+
+// Config configures a server. The zero value proxies the OpenAI API.
+type Config struct {
+	// Upstream is the proxied host: a base URL as [upstream.ParseBaseURL] takes
+	// it, or [Sandbox]. Empty means [upstream.DefaultBaseURL].
+	Upstream string
+
+	// ConnectTimeout bounds the way to a connection with the upstream. Zero
+	// means [upstream.DefaultConnectTimeout].
+	ConnectTimeout time.Duration
+
+	// ResponseHeaderTimeout bounds the wait for the upstream's response
+	// headers. Zero means [upstream.DefaultResponseHeaderTimeout].
+	ResponseHeaderTimeout time.Duration
+
+	// MaxMessageBytes bounds a request message of an RPC. Zero means
+	// [DefaultMaxMessageBytes].
+	MaxMessageBytes int
+
+	// MaxReplyBytes bounds the upstream's answer to a unary RPC. Zero means
+	// [typed.DefaultMaxReplyBytes].
+	MaxReplyBytes int
+
+	// MaxEventBytes bounds one event of the upstream's answer to a streaming
+	// RPC. Zero means [typed.DefaultMaxEventBytes].
+	MaxEventBytes int
+
+	// Register, unless nil, registers further RPC services, to be served in
+	// the same way.
+	Register func(*connect.Server)
+
+	// Logger is told of failures. Nil means silence.
+	Logger *slog.Logger
+}
+
+// Server is the front door. It is an [http.Handler] for a server of your own,
+// or serves by itself with [Server.Serve].
+type Server struct {
+	router   router
+	health   *health.Checker
+	upstream *upstream.Upstream
+	sandbox  *sandboxServer
+	logger   *slog.Logger
+}
+
+// New returns a server, which must be closed in the end. The error says what is
+// wrong with the configuration.
+func New(config Config) (_ *Server, err error) {
+	s := &Server{logger: config.Logger}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	base := config.Upstream
+	if base == Sandbox {
+		if s.sandbox, err = startSandbox(); err != nil {
+			return nil, fmt.Errorf("start the sandbox: %w", err)
+		}
+		base = s.sandbox.url()
+	}
+	s.upstream, err = upstream.New(upstream.Config{
+		BaseURL:               base,
+		ConnectTimeout:        config.ConnectTimeout,
+		ResponseHeaderTimeout: config.ResponseHeaderTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	rpc := connect.NewServer()
+	err = typed.Register(rpc, typed.Config{
+		Upstream:      s.upstream,
+		MaxReplyBytes: config.MaxReplyBytes,
+		MaxEventBytes: config.MaxEventBytes,
+	}, chatv1.ChatServiceREST())
+	if err != nil {
+		return nil, err
+	}
+	if config.Register != nil {
+		config.Register(rpc)
+	}
+	s.health = health.Register(rpc)
+	grpcreflect.Register(rpc, grpcreflect.WithDescriptorResolver(health.Resolver{}))
+	s.router = router{
+		rpc:  make(map[string]http.Handler),
+		rest: passthrough.New(s.upstream, passthrough.Options{Logger: s.logger}),
+	}
+	connecthttp.Mount(&s.router, rpc,
+		connecthttp.WithCodecs(typed.Codecs()...),
+		connecthttp.WithCompressMinBytes(compressMinBytes),
+		connecthttp.WithReadMaxBytes(cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)),
+	)
+	return s, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.router.ServeHTTP(w, r)
+}
+
+// Close releases what the server holds. Calls that still run may fail.
+func (s *Server) Close() error {
+	var errs []error
+	if s.upstream != nil {
+		s.upstream.CloseIdleConnections()
+	}
+	if s.sandbox != nil {
+		errs = append(errs, s.sandbox.close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,65 @@
+package typed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openai-connect/openai-connect/proto/restjson"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+const (
+	mediaJSON        = "application/json"
+	mediaEventStream = "text/event-stream"
+)
+
+// send makes the call that request stands for, and passes the response's
+// headers on. An answer other than 2xx is an error.
+func (c *caller) send(ctx context.Context, op *restjson.Operation, request proto.Message) (*http.Response, error) {
+	if err := checkUnknown(request.ProtoReflect()); err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err.Error())
+	}
+	call, err := newCall(op, request)
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err.Error())
+	}
+	info, _ := connect.CallInfoForServerContext(ctx)
+	call.Header = requestHeader(info.RequestHeader(), op)
+	response, err := c.upstream.Send(ctx, call)
+	if err != nil {
+		return nil, sendError(err)
+	}
+	responseMetadata(info.ResponseHeader(), response.Header)
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		defer response.Body.Close()
+		return nil, statusError(response)
+	}
+	return response, nil
+}
+
+// newCall translates a request message. Its errors name the field.
+func newCall(op *restjson.Operation, request proto.Message) (*upstream.Request, error) {
+	target, err := op.Target(nil, request)
+	if err != nil {
+		return nil, err
+	}
+	call := &upstream.Request{Method: op.Method, Target: string(target)}
+	if !op.HasBody {
+		return call, nil
+	}
+	message, ok := request.(restjson.Encodable)
+	if !ok {
+		return nil, errors.New("the request message has no generated codec")
+	}
+	body, err := restjson.AppendRequest(nil, message, op.Decided)
+	if err != nil {
+		return nil, err
+	}
+	call.Body = bytes.NewReader(body)
+	return call, nil
+}

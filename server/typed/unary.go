@@ -1,0 +1,71 @@
+package typed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/openai-connect/openai-connect/proto/restjson"
+)
+
+// unary serves an operation with one answer.
+func (c *caller) unary(op *restjson.Operation) connect.ServerFunc {
+	return func(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+		request := op.NewRequest()
+		if err := stream.Receive(request); err != nil {
+			return err
+		}
+		response, err := c.send(ctx, op, request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		body, err := readReply(response, c.maxReply)
+		if err != nil {
+			return err
+		}
+		message := op.NewResponse()
+		if err := restjson.Unmarshal(body, message); err != nil {
+			return replyError(response, body, err)
+		}
+		if err := errorInside(response, body, message); err != nil {
+			return err
+		}
+		return stream.Send(message)
+	}
+}
+
+// readReply reads a whole body of at most limit bytes.
+func readReply(response *http.Response, limit int) ([]byte, error) {
+	size := response.ContentLength
+	if size > int64(limit) {
+		return nil, tooLarge(limit)
+	}
+	// One byte more than announced, so that the end is seen without growing.
+	body := make([]byte, 0, max(size, 511)+1)
+	for {
+		n, err := response.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if len(body) > limit {
+			return nil, tooLarge(limit)
+		}
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return nil, sendError(err)
+		}
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+	}
+}
+
+func tooLarge(limit int) error {
+	return connect.NewError(connect.CodeResourceExhausted,
+		fmt.Sprintf("the upstream's reply is larger than this server's limit of %d bytes", limit))
+}
