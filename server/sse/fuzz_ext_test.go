@@ -1,0 +1,39 @@
+package sse_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// FuzzReader compares the Reader with the reference, for a stream that arrives
+// in pieces of the sizes given, the last piece with io.EOF or before it.
+func FuzzReader(f *testing.F) {
+	for _, row := range grammar {
+		f.Add([]byte(row.input), []byte{}, uint16(1<<15), false)
+		f.Add([]byte(row.input), []byte{1, 2}, uint16(20), true)
+		f.Add([]byte(row.input+"\n\n"+row.input), []byte{7, 1, 1, 40}, uint16(60), false)
+	}
+	long := strings.Repeat("0123456789", 500)
+	f.Add([]byte("data: "+long+"\rdata: "+long+"\r\n\r\n:"+long+"\ndata: a\n\n"), []byte{255, 255, 255, 255}, uint16(20_000), true)
+	f.Fuzz(func(t *testing.T, input, sizes []byte, limit uint16, eofWithData bool) {
+		want, when := reference(string(input), int(limit))
+		var source io.Reader = pieces(cut(string(input), sizes)...)
+		if eofWithData {
+			source = iotest.DataErrReader(source)
+		}
+		checkStream(t, read(t, source, int(limit), when), want)
+	})
+}
+
+// cut cuts the input into pieces of the sizes, and what they leave.
+func cut(input string, sizes []byte) []string {
+	var parts []string
+	for _, size := range sizes {
+		n := min(int(size), len(input))
+		parts = append(parts, input[:n])
+		input = input[n:]
+	}
+	return append(parts, input)
+}

@@ -1,0 +1,232 @@
+package sse
+
+import (
+	"bytes"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// draft is what the lines since the last blank line add up to, besides the data,
+// which lies in the Reader's buffer.
+type draft struct {
+	size    int // bytes of its lines of known fields, without line ends
+	typ     string
+	hasData bool
+}
+
+// parse goes through the bytes in the buffer up to the end of the next event,
+// and reports whether there is one.
+func (r *Reader) parse() (Event, bool, error) {
+	if !r.skipBOM() {
+		return Event{}, false, nil
+	}
+	for {
+		start, end, ok := r.nextLine()
+		switch {
+		case !ok:
+			return Event{}, false, r.checkPartialLine()
+		case r.skipping:
+			r.skipping = false
+		case start == end:
+			if completed, isEvent := r.complete(); isEvent {
+				return completed, true, nil
+			}
+		default:
+			if err := r.field(start, end); err != nil {
+				return Event{}, false, err
+			}
+		}
+	}
+}
+
+// finish does parse's work for the bytes that are left at the source's end.
+func (r *Reader) finish() (Event, error) {
+	if r.failure != nil {
+		return Event{}, r.failure
+	}
+	if isField, _ := beginsField(r.buf[r.line:r.end]); isField {
+		if err := r.field(r.line, r.end); err != nil {
+			return Event{}, err
+		}
+	} else if r.draft.size == 0 {
+		return Event{}, io.EOF
+	}
+	cutOff, _ := r.complete()
+	return cutOff, ErrUnfinished
+}
+
+// skipBOM passes over a byte order mark at the start of the stream, and reports
+// whether there are bytes enough to tell.
+func (r *Reader) skipBOM() bool {
+	const bom = "\xEF\xBB\xBF"
+	if r.pastBOM {
+		return true
+	}
+	start := string(r.buf[:min(r.end, len(bom))])
+	if len(start) < len(bom) && strings.HasPrefix(bom, start) {
+		return false
+	}
+	r.pastBOM = true
+	if start == bom {
+		r.line, r.searched = len(bom), len(bom)
+	}
+	return true
+}
+
+// nextLine returns where in the buffer the next whole line lies, without its
+// line end. A CR ends its line at once: waiting for the LF that may follow would
+// hold back an event that is complete.
+func (r *Reader) nextLine() (start, end int, ok bool) {
+	if r.afterCR && r.line < r.end {
+		r.afterCR = false
+		if r.buf[r.line] == '\n' {
+			r.line++
+			r.searched = r.line
+		}
+	}
+	n := indexLineEnd(r.buf[r.searched:r.end])
+	if n < 0 {
+		r.searched = r.end
+		return 0, 0, false
+	}
+	start, end = r.line, r.searched+n
+	r.afterCR = r.buf[end] == '\r'
+	r.line, r.searched = end+1, end+1
+	return start, end, true
+}
+
+// indexLineEnd returns the index of the first CR or LF in b, or -1.
+func indexLineEnd(b []byte) int {
+	// Each window is searched for LF and, up to it, for CR. A single window as
+	// large as b would take quadratic time for lines that end with CR alone.
+	const window = 1 << 10
+	for start := 0; start < len(b); start += window {
+		part := b[start:min(start+window, len(b))]
+		lf := bytes.IndexByte(part, '\n')
+		if lf >= 0 {
+			part = part[:lf]
+		}
+		if cr := bytes.IndexByte(part, '\r'); cr >= 0 {
+			return start + cr
+		}
+		if lf >= 0 {
+			return start + lf
+		}
+	}
+	return -1
+}
+
+// checkPartialLine looks at the line whose end has not arrived. One that will be
+// ignored is dropped, so that it takes no memory, and one that exceeds the limit
+// is refused, each without waiting for the rest.
+func (r *Reader) checkPartialLine() error {
+	line := r.buf[r.line:r.end]
+	if len(line) == 0 {
+		return nil
+	}
+	isField, certain := beginsField(line)
+	if r.skipping || !isField {
+		r.skipping = true
+		r.line = r.end
+		return nil
+	}
+	if certain {
+		return r.checkSize(line)
+	}
+	return nil
+}
+
+// beginsField reports whether a line that begins so is of a known field, and
+// whether that is certain: "dat" may become "data: …", and it may become "date".
+func beginsField(line []byte) (isField, certain bool) {
+	for _, name := range [...]string{"data", "event", "id", "retry"} {
+		if len(line) > len(name) {
+			if line[len(name)] == ':' && string(line[:len(name)]) == name {
+				return true, true
+			}
+		} else if len(line) > 0 && string(line) == name[:len(line)] {
+			return true, false
+		}
+	}
+	return false, false
+}
+
+// field processes the line at buf[start:end], which is not blank.
+func (r *Reader) field(start, end int) error {
+	line := r.buf[start:end]
+	name, value, _ := bytes.Cut(line, []byte(":"))
+	value = bytes.TrimPrefix(value, []byte(" "))
+	switch string(name) {
+	case "data", "event", "id", "retry":
+	default: // a comment, whose name is empty, or an unknown field
+		return nil
+	}
+	if err := r.checkSize(line); err != nil {
+		return err
+	}
+	r.draft.size += len(line)
+	switch string(name) {
+	case "data":
+		r.addData(end-len(value), end)
+	case "event":
+		if r.lastType != string(value) {
+			r.lastType = string(value)
+		}
+		r.draft.typ = r.lastType
+	case "id":
+		if r.id != string(value) && bytes.IndexByte(value, 0) < 0 {
+			r.id = string(value)
+		}
+	case "retry":
+		r.setRetry(string(value))
+	}
+	return nil
+}
+
+// checkSize returns an error if the event exceeds the limit with line.
+func (r *Reader) checkSize(line []byte) error {
+	if r.draft.size+len(line) > r.limit {
+		return &TooLargeError{Limit: r.limit}
+	}
+	return nil
+}
+
+// addData adds the value of a line to the event's data. The first one stays
+// where it is; the others move up to it, over what their lines begin with.
+func (r *Reader) addData(start, end int) {
+	if !r.draft.hasData {
+		r.draft.hasData = true
+		r.dataStart, r.dataEnd = start, end
+		return
+	}
+	r.buf[r.dataEnd] = '\n'
+	r.dataEnd++
+	r.dataEnd += copy(r.buf[r.dataEnd:], r.buf[start:end])
+}
+
+// setRetry sets the retry time to a number of milliseconds, given as nothing but
+// ASCII digits. A number that no Duration can hold counts as the longest one.
+func (r *Reader) setRetry(digits string) {
+	const longest = math.MaxInt64 / uint64(time.Millisecond)
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return
+	}
+	n, _ := strconv.ParseUint(digits, 10, 64) // the largest uint64 if out of range
+	r.retry, r.hasRetry = time.Duration(min(n, longest))*time.Millisecond, true
+}
+
+// complete returns the event that a blank line ends, and whether it is one: by
+// the standard, an event without data is none. The next event begins here.
+func (r *Reader) complete() (Event, bool) {
+	completed, isEvent := Event{
+		Type: r.draft.typ,
+		Data: r.buf[r.dataStart:r.dataEnd:r.dataEnd],
+		ID:   r.id,
+	}, r.draft.hasData
+	r.draft = draft{}
+	r.dataStart, r.dataEnd = 0, 0
+	return completed, isEvent
+}
