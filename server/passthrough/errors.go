@@ -1,0 +1,82 @@
+package passthrough
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+// failure is an answer of this server's own, in the form of OpenAI's errors:
+// https://platform.openai.com/docs/guides/error-codes
+type failure struct {
+	status  int
+	kind    string
+	code    string
+	message string
+}
+
+// The error types, in OpenAI's sense, of a failure.
+const (
+	upstreamError       = "upstream_error"
+	invalidRequestError = "invalid_request_error"
+)
+
+// failureOf says how to answer when there is no response because of err.
+func failureOf(err error) failure {
+	f := failure{
+		status:  http.StatusBadGateway,
+		kind:    upstreamError,
+		code:    "upstream_unreachable",
+		message: err.Error(),
+	}
+	cause, ok := errors.AsType[*upstream.Error](err)
+	if !ok { // the request's own deadline
+		f.status, f.code = http.StatusGatewayTimeout, "upstream_timeout"
+		f.message = "the upstream did not answer before the deadline of the request"
+		return f
+	}
+	switch cause.Kind {
+	case upstream.KindRequest:
+		f.status, f.kind, f.code = http.StatusBadRequest, invalidRequestError, "invalid_request"
+	case upstream.KindTimeout:
+		f.status, f.code = http.StatusGatewayTimeout, "upstream_timeout"
+	case upstream.KindClosed, upstream.KindCut:
+		f.code = "upstream_closed"
+	case upstream.KindMalformed, upstream.KindHeaderTooLarge:
+		f.code = "upstream_invalid_response"
+	case upstream.KindConnect, upstream.KindTLS:
+	}
+	return f
+}
+
+func (f failure) write(w http.ResponseWriter) {
+	var body struct {
+		Error struct {
+			Message string  `json:"message"`
+			Type    string  `json:"type"`
+			Param   *string `json:"param"`
+			Code    string  `json:"code"`
+		} `json:"error"`
+	}
+	body.Error.Message, body.Error.Type, body.Error.Code = f.message, f.kind, f.code
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // strings can be marshalled
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(f.status)
+	_, _ = w.Write(text) // a client that is gone needs no answer
+}
+
+// refuseConnect answers CONNECT: this server is no tunnel to anywhere.
+func refuseConnect(w http.ResponseWriter) {
+	w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	failure{
+		status:  http.StatusMethodNotAllowed,
+		kind:    invalidRequestError,
+		code:    "method_not_allowed",
+		message: "CONNECT is not supported: requests go to one upstream only",
+	}.write(w)
+}

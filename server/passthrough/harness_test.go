@@ -1,0 +1,202 @@
+package passthrough_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/passthrough"
+	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
+)
+
+// listen serves handler over HTTP/1.1 and h2c until the test ends, and returns
+// the address.
+func listen(t testing.TB, handler http.Handler) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{
+		Handler:                      handler,
+		Protocols:                    protocols,
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the upstream's to answer
+		ErrorLog:                     log.New(testWriter{t}, "", 0),
+		ReadHeaderTimeout:            time.Minute,
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		server.Serve(listener) //nolint:errcheck // it is always that the server was closed
+	}()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			server.Close()
+		}
+		<-served
+	})
+	return listener.Addr().String()
+}
+
+// testWriter fails the test for what net/http logs: panics, superfluous calls.
+type testWriter struct{ testing.TB }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.Errorf("the server logged: %s", p)
+	return len(p), nil
+}
+
+// forward serves a passthrough to the upstream at url and returns its address.
+func forward(t testing.TB, url string) string {
+	t.Helper()
+	return forwardWith(t, upstream.Config{BaseURL: url}, passthrough.Options{})
+}
+
+func forwardWith(t testing.TB, config upstream.Config, options passthrough.Options) string {
+	t.Helper()
+	up, err := upstream.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listen(t, passthrough.New(up, options))
+	t.Cleanup(up.CloseIdleConnections)
+	return address
+}
+
+// serveTLS serves handler over HTTP/2, as most upstreams are, and returns how
+// to reach it.
+func serveTLS(t testing.TB, handler http.HandlerFunc) upstream.Config {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return upstream.Config{BaseURL: server.URL, RootCAs: roots}
+}
+
+// connect opens a raw connection to a passthrough.
+func connect(t testing.TB, address string) *upstreamtest.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &upstreamtest.Conn{Conn: conn, Reader: bufio.NewReader(conn)}
+}
+
+// clients are the ways in which a test that goes through net/http's client is
+// run.
+var clients = []struct {
+	name string
+	new  func(testing.TB) *http.Client
+}{
+	{"over HTTP/1.1", func(t testing.TB) *http.Client { return newClient(t, (*http.Protocols).SetHTTP1) }},
+	{"over HTTP/2", func(t testing.TB) *http.Client { return newClient(t, (*http.Protocols).SetUnencryptedHTTP2) }},
+}
+
+func newClient(t testing.TB, speak func(*http.Protocols, bool)) *http.Client {
+	protocols := new(http.Protocols)
+	speak(protocols, true)
+	transport := &http.Transport{Protocols: protocols, DisableCompression: true, MaxIdleConnsPerHost: 64}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// fieldsOf returns fields in an order in which they can be compared: by name
+// without case, and by the order received where a name is repeated. The fields
+// called without are left out.
+func fieldsOf(fields []string, without ...string) []string {
+	kept := make([]string, 0, len(fields))
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ":")
+		name = strings.ToLower(name)
+		if !slices.Contains(without, name) {
+			kept = append(kept, name+":"+value)
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, ":")
+		nameB, _, _ := strings.Cut(b, ":")
+		return strings.Compare(nameA, nameB)
+	})
+	return kept
+}
+
+// patience is how long a test waits for what must come at once.
+const patience = 20 * time.Second
+
+// await fails the test when what it waits for does not come.
+func await[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case value := <-from:
+		return value
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+// signal is await for the side that tells.
+func signal[T any](to chan<- T, value T) {
+	select {
+	case to <- value:
+	case <-time.After(patience):
+	}
+}
+
+var noOptions passthrough.Options
+
+// withInterim tells of each 1xx response, by its status and Link field.
+func withInterim(ctx context.Context, to chan<- string) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			signal(to, strconv.Itoa(code)+" "+header.Get("Link"))
+			return nil
+		},
+	})
+}
+
+// syncBuffer is a buffer for what a server logs while a test reads it.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}

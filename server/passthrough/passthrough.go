@@ -1,0 +1,180 @@
+// Package passthrough forwards every path that is no RPC to the proxied host as
+// it is, so that curl and the OpenAI SDKs work by changing the base URL alone.
+//
+// It copies and does not interpret: method, target, fields and body go up as
+// they came, and come down as the upstream sent them, each piece as soon as it
+// is there. Only the fields that HTTP reserves to a single hop are left out,
+// and two are added: Via, both ways, and "X-Accel-Buffering: no" on event
+// streams, without which a buffering proxy in front starves them.
+package passthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+// via is this server's name in the Via field (RFC 9110 §7.6.3).
+const via = "openai-connect"
+
+// Options are what may differ from one passthrough to another.
+type Options struct {
+	// Logger is told, at level WARN, of each failure of the upstream: by
+	// method, path without its query, and what happened. Nil means silence.
+	Logger *slog.Logger
+}
+
+// New returns a handler that forwards any request to up.
+//
+// It must see requests as they arrived: an http.ServeMux in front would clean
+// their paths. Middleware that wraps the ResponseWriter must have an Unwrap
+// method, as [http.ResponseController] needs it.
+//
+// If the upstream can't be reached the answer is 502, or 504 if it took too
+// long, with an error in OpenAI's form. If it breaks off in the middle of a
+// body, so does the handler, by panicking with http.ErrAbortHandler: the client
+// never sees a broken body end well. CONNECT is refused.
+func New(up *upstream.Upstream, options Options) http.Handler {
+	logger := options.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &handler{upstream: up, logger: logger}
+}
+
+type handler struct {
+	upstream *upstream.Upstream
+	logger   *slog.Logger
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		refuseConnect(w)
+		return
+	}
+	down := newDownstream(w, r)
+	defer down.endUpload()
+	out := &upstream.Request{
+		Method:        r.Method,
+		Target:        r.RequestURI,
+		Header:        requestHeader(r),
+		ContentLength: r.ContentLength,
+		Interim:       down.writeInterim,
+	}
+	if down.upload != nil {
+		out.Body = down.upload
+		out.Trailer = down.upload.trailer
+	}
+	resp, err := h.upstream.Send(r.Context(), out)
+	down.endInterim()
+	if err != nil {
+		h.answerFailure(down, err)
+		return
+	}
+	defer func() {
+		down.endUpload() // first, as Close may wait for who reads the upload
+		resp.Body.Close()
+	}()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		down.switchProtocols(r.Context(), resp)
+		return
+	}
+	if err := down.respond(resp); err != nil {
+		h.abort(down, err)
+	}
+}
+
+// answerFailure answers a request to which the upstream gave no response.
+func (h *handler) answerFailure(down *downstream, err error) {
+	if errors.Is(err, context.Canceled) {
+		h.abort(down, err) // the client is gone
+	}
+	failure := failureOf(err)
+	if failure.status >= http.StatusInternalServerError {
+		h.warn(down.r, err)
+	}
+	down.beforeHeader()
+	failure.write(down.w)
+}
+
+// abort ends the exchange in a way that the client can't take for success.
+func (h *handler) abort(down *downstream, err error) {
+	if _, ok := errors.AsType[*upstream.Error](err); ok {
+		h.warn(down.r, err)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func (h *handler) warn(r *http.Request, err error) {
+	h.logger.WarnContext(r.Context(), "upstream failed",
+		"method", r.Method, "path", r.URL.EscapedPath(), "error", err)
+}
+
+// requestHeader returns the fields to send upstream for r.
+func requestHeader(r *http.Request) http.Header {
+	header := make(http.Header, len(r.Header)+2)
+	upstream.CopyEndToEnd(header, r.Header)
+	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") {
+		header["Te"] = []string{"trailers"} // true of us too
+	}
+	if wantsWebSocket(r) {
+		header["Connection"] = []string{"Upgrade"}
+		header["Upgrade"] = []string{"websocket"}
+	}
+	addVia(header, r.ProtoMajor, r.ProtoMinor)
+	return header
+}
+
+// responseHeader sets in header the fields to send for resp, to a client that
+// speaks the given major version of HTTP.
+func responseHeader(header http.Header, resp *http.Response, clientMajor int) {
+	upstream.CopyEndToEnd(header, resp.Header)
+	if resp.StatusCode == http.StatusNotModified && clientMajor == 1 {
+		// net/http takes these two from a 304, though they may describe what
+		// was not modified (RFC 9110 §15.4.5). It knows them by one spelling.
+		for _, name := range [...]string{"Content-Length", "Content-Type"} {
+			if values, ok := header[name]; ok {
+				delete(header, name)
+				header[strings.ToLower(name)] = values
+			}
+		}
+	}
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Date"} {
+		if _, ok := header[name]; !ok {
+			header[name] = nil // or net/http makes one up
+		}
+	}
+	addVia(header, resp.ProtoMajor, resp.ProtoMinor)
+	if isEventStream(resp.Header.Get("Content-Type")) {
+		if _, ok := header["X-Accel-Buffering"]; !ok {
+			header["X-Accel-Buffering"] = []string{"no"}
+		}
+	}
+}
+
+// addVia names this server in header, on a message that was received in the
+// given version of HTTP.
+func addVia(header http.Header, major, minor int) {
+	version := "1.1"
+	switch {
+	case major >= 2:
+		version = fmt.Sprint(major)
+	case minor == 0:
+		version = "1.0"
+	}
+	// The values belong to the message received: Clip makes append copy them.
+	header["Via"] = append(slices.Clip(header["Via"]), version+" "+via)
+}
+
+func isEventStream(contentType string) bool {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
+}

@@ -1,0 +1,107 @@
+package passthrough
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+const (
+	// smallBuffer is what a stream holds while it waits for its next event. It
+	// is larger than most events, and as large as net/http's read buffer.
+	smallBuffer = 4 << 10
+	// largeBuffer is what a body is copied through while it comes fast.
+	largeBuffer = 32 << 10
+	// shortBody is up to which length, in bytes, a body is taken to come in
+	// one piece with its header. The header of a longer one, or of one whose
+	// length isn't known, leaves without waiting for the body.
+	shortBody = largeBuffer
+)
+
+var (
+	smallBuffers = bufferPool(smallBuffer)
+	largeBuffers = bufferPool(largeBuffer)
+)
+
+func bufferPool(size int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		buffer := make([]byte, size)
+		return &buffer
+	}}
+}
+
+// respond sends resp to the client, and returns an error if either side broke
+// off. In that case the response must not be ended well.
+func (d *downstream) respond(resp *http.Response) error {
+	header := d.w.Header()
+	responseHeader(header, resp, d.r.ProtoMajor)
+	announced := slices.Collect(maps.Keys(resp.Trailer))
+	if len(announced) > 0 {
+		header["Trailer"] = []string{strings.Join(announced, ", ")}
+	}
+	d.beforeHeader()
+	d.w.WriteHeader(resp.StatusCode)
+	if resp.ContentLength < 0 || resp.ContentLength > shortBody || d.uploading() {
+		if err := d.control.Flush(); err != nil {
+			return err
+		}
+	}
+	if err := d.copyBody(resp.Body, resp.ContentLength); err != nil {
+		return err
+	}
+	for name, values := range resp.Trailer {
+		switch {
+		case slices.Contains(announced, name):
+			header[name] = values
+		case httpguts.ValidTrailerHeader(name): // as net/http checks of those announced
+			header[http.TrailerPrefix+name] = values
+		}
+	}
+	return nil
+}
+
+// copyBody copies body, of a length in bytes that is negative if unknown, to
+// the client. Each piece is flushed as it comes; only the last one waits, for
+// the end of the response, which follows at once.
+func (d *downstream) copyBody(body io.Reader, length int64) error {
+	pool := smallBuffers
+	if length > smallBuffer {
+		pool = largeBuffers
+	}
+	buffer := pool.Get().(*[]byte)
+	defer func() { pool.Put(buffer) }()
+	for {
+		n, err := body.Read(*buffer)
+		if n > 0 {
+			if _, err := d.w.Write((*buffer)[:n]); err != nil {
+				return err
+			}
+			length -= int64(n)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if length != 0 { // else EOF is next
+			if err := d.control.Flush(); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+		// The next piece is taken to be like this one.
+		next := smallBuffers
+		if n >= smallBuffer {
+			next = largeBuffers
+		}
+		if next != pool {
+			pool.Put(buffer)
+			pool, buffer = next, next.Get().(*[]byte)
+		}
+	}
+}

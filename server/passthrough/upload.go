@@ -1,0 +1,56 @@
+package passthrough
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// upload is a request's body as the upstream's transport reads it, on a
+// goroutine of its own.
+type upload struct {
+	downstream      *downstream
+	expectsContinue bool
+	trailer         http.Header // announced keys at first, with values in the end
+	done            atomic.Bool // the body was read to its end
+}
+
+func newUpload(d *downstream) *upload {
+	u := &upload{
+		downstream: d,
+		// Over HTTP/2 the frames of all responses are written by one goroutine,
+		// and net/http can be left to answer the expectation.
+		expectsContinue: d.r.ProtoMajor == 1 && d.r.Header.Get("Expect") != "",
+		trailer:         make(http.Header, len(d.r.Trailer)),
+	}
+	for name := range d.r.Trailer {
+		if httpguts.ValidTrailerHeader(name) {
+			u.trailer[name] = nil
+		}
+	}
+	return u
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	if u.done.Load() {
+		return 0, io.EOF // the body may not be touched after the handler's end
+	}
+	if u.expectsContinue {
+		// net/http would say so by itself at the first Read, but without
+		// regard to other interim responses that are just being written.
+		u.expectsContinue = false
+		u.downstream.writeInterim(http.StatusContinue, nil)
+	}
+	n, err := u.downstream.r.Body.Read(p)
+	if err == io.EOF {
+		for name, values := range u.downstream.r.Trailer {
+			if httpguts.ValidTrailerHeader(name) {
+				u.trailer[name] = values
+			}
+		}
+		u.done.Store(true)
+	}
+	return n, err
+}

@@ -1,0 +1,206 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"strings"
+)
+
+// Kind is what went wrong between this server and the upstream.
+type Kind int
+
+// The kinds of [Error].
+const (
+	// KindRequest: the request could not be sent, as its target or a field is
+	// not valid HTTP or its body could not be read. The upstream is not to
+	// blame.
+	KindRequest Kind = iota + 1
+	// KindConnect: no connection, to the upstream or to the proxy before it;
+	// the name was not found, the connection refused, or no answer came within
+	// the connect timeout.
+	KindConnect
+	// KindTLS: there was a connection, but no TLS session on it; often a
+	// certificate that is not trusted.
+	KindTLS
+	// KindTimeout: no response header came in time.
+	KindTimeout
+	// KindClosed: the upstream closed the connection or stream before it had
+	// sent a response header.
+	KindClosed
+	// KindHeaderTooLarge: the response header exceeds the limit.
+	KindHeaderTooLarge
+	// KindMalformed: what the upstream sent is not valid HTTP.
+	KindMalformed
+	// KindCut: the upstream broke off in the middle of a response body.
+	KindCut
+)
+
+// String says what the kind means, as part of a sentence.
+func (k Kind) String() string {
+	switch k {
+	case KindRequest:
+		return "the request could not be sent"
+	case KindConnect:
+		return "could not connect"
+	case KindTLS:
+		return "TLS handshake failed"
+	case KindTimeout:
+		return "no response headers in time"
+	case KindClosed:
+		return "closed the connection before it sent response headers"
+	case KindHeaderTooLarge:
+		return "response headers are too large"
+	case KindMalformed:
+		return "sent what is not valid HTTP"
+	case KindCut:
+		return "broke off in the middle of the response"
+	default:
+		return fmt.Sprintf("Kind(%d)", int(k))
+	}
+}
+
+// Error is a failure of an exchange with the upstream. Its text names the host
+// and what happened, and is fit to be shown to clients: it holds nothing of a
+// header or a body, and no address of this server's network.
+type Error struct {
+	Kind   Kind
+	Host   string // the proxied host, with its port if that was given
+	Detail string // more about the cause, possibly empty
+
+	// cause is set for KindRequest only. The transport's own errors stay
+	// hidden, as several of its time-outs claim to be
+	// context.DeadlineExceeded, and would be taken for the caller's.
+	cause error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	text := "upstream " + e.Host + ": " + e.Kind.String()
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// Unwrap returns what failed in reading the request's body, or nil.
+func (e *Error) Unwrap() error {
+	return e.cause
+}
+
+func (u *Upstream) newError(kind Kind, detail string) *Error {
+	return &Error{Kind: kind, Host: u.base.Host, Detail: detail}
+}
+
+func (u *Upstream) requestError(cause error) *Error {
+	detail := cause.Error()
+	if _, ok := errors.AsType[textproto.ProtocolError](cause); ok {
+		detail = "its trailer is malformed" // the error's own text quotes it
+	}
+	return &Error{Kind: KindRequest, Host: u.base.Host, Detail: detail, cause: cause}
+}
+
+// explain turns an error of the transport into one that says what happened.
+func (u *Upstream) explain(ctx context.Context, try *attempt, err error) error {
+	if ctx.Err() != nil {
+		return contextError(ctx)
+	}
+	if cause := try.bodyErr.Load(); cause != nil {
+		return u.requestError(*cause)
+	}
+	switch try.stage.Load() {
+	case stageNew:
+		return u.requestError(err)
+	case stageConnecting:
+		return u.newError(KindConnect, reason(err))
+	case stageHandshake:
+		return u.newError(KindTLS, reason(err))
+	}
+	switch text := err.Error(); {
+	case strings.Contains(text, "response headers exceeded"), // HTTP/1.1
+		strings.Contains(text, "response header list larger"): // HTTP/2
+		return u.newError(KindHeaderTooLarge, fmt.Sprintf("the limit is %d bytes", u.transport.MaxResponseHeaderBytes))
+	case isHeaderTimeout(err):
+		return u.newError(KindTimeout, fmt.Sprintf("waited %v", u.transport.ResponseHeaderTimeout))
+	case isBreak(err):
+		return u.newError(KindClosed, reason(err))
+	case strings.HasPrefix(text, "connection error: "): // HTTP/2; an error code follows
+		return u.newError(KindMalformed, text)
+	default:
+		// The text of these quotes what was received.
+		return u.newError(KindMalformed, "")
+	}
+}
+
+// explainBody turns an error in reading a response body into one that says
+// what happened.
+func (u *Upstream) explainBody(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return contextError(ctx)
+	case isBreak(err):
+		return u.newError(KindCut, reason(err))
+	default:
+		return u.newError(KindMalformed, "")
+	}
+}
+
+// reason returns what err says without the addresses that errors of package net
+// begin with: of this machine, of its resolver, of a proxy.
+func reason(err error) string {
+	prefix := ""
+	for {
+		network, ok := errors.AsType[*net.OpError](err)
+		if !ok {
+			break
+		}
+		if network.Op == "proxyconnect" || network.Op == "socks connect" {
+			prefix = "the proxy on the way: "
+		}
+		err = network.Err
+	}
+	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
+		return prefix + lookup.Err
+	}
+	return prefix + err.Error()
+}
+
+// isHeaderTimeout tells the transport's own time-out from the kernel's, which
+// gives up a connection whose peer does not acknowledge.
+func isHeaderTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout() && !isNetworkError(err)
+}
+
+// isBreak reports whether err means that a connection or stream ended, rather
+// than that something wrong was received on it.
+func isBreak(err error) bool {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || isNetworkError(err) {
+		return true
+	}
+	// net/http exports no types for these. Their texts quote nothing of what
+	// was received.
+	text := err.Error()
+	return strings.Contains(text, "server closed idle connection") ||
+		strings.Contains(text, "readLoop exiting") ||
+		strings.HasPrefix(text, "http2: ") || // the connection: lost, or ended by GOAWAY
+		strings.HasSuffix(text, "received from peer") // the stream: RST_STREAM
+}
+
+func isNetworkError(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok
+}
+
+// contextError returns the error of a context that is done. Beside the cause,
+// if one was given, it is always the context's own.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
