@@ -1,0 +1,75 @@
+package sandbox
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+)
+
+// The audio of an answer is a tone for each token of its transcript,
+// 24 kHz, mono, 16 bits: what OpenAI's pcm16 is.
+const (
+	sampleRate  = 24_000
+	sampleBytes = 2
+	toneSamples = sampleRate / 100 // 10 ms
+	maxTones    = 50
+	amplitude   = 8_000
+)
+
+// audioLifetime is for how many seconds an answer's audio can be referred to.
+const audioLifetime = 3600
+
+const (
+	formatWAV = "wav"
+	formatPCM = "pcm16"
+)
+
+// checkAudioFormat refuses what can't be made: a stream has pcm16 alone, as at
+// OpenAI, and the sandbox encodes nothing.
+func checkAudioFormat(r *request) error {
+	switch {
+	case r.audioFormat == "" || r.audioFormat == formatPCM || r.audioFormat == formatWAV && !r.stream:
+		return nil
+	case r.stream:
+		return invalid("audio.format", "unsupported_value", "'audio.format' has to be pcm16 in a stream.")
+	default:
+		return invalid("audio.format", "unsupported_value", "'audio.format' has to be wav or pcm16 in the sandbox.")
+	}
+}
+
+// speak makes the samples for a transcript's tokens, without a file's header.
+func speak(transcript []string) []byte {
+	var out []byte
+	for _, token := range transcript[:min(len(transcript), maxTones)] {
+		sum := fnv.New32a()
+		_, _ = sum.Write([]byte(token))
+		period := 40 + int(sum.Sum32()%80)
+		for i := range toneSamples {
+			phase := i % period
+			if phase > period/2 {
+				phase = period - phase
+			}
+			level := 4*amplitude*phase/period - amplitude // a triangle
+			out = binary.LittleEndian.AppendUint16(out, uint16(int16(level)))
+		}
+	}
+	return out
+}
+
+// inFormat puts a WAV file's header before samples, for that format.
+func inFormat(format string, samples []byte) []byte {
+	if format != formatWAV {
+		return samples
+	}
+	size := uint32(len(samples))
+	header := append([]byte("RIFF"), binary.LittleEndian.AppendUint32(nil, 36+size)...)
+	header = append(header, "WAVEfmt "...)
+	for _, field := range []any{
+		uint32(16), uint16(1), uint16(1), uint32(sampleRate), uint32(sampleRate * sampleBytes),
+		uint16(sampleBytes), uint16(8 * sampleBytes),
+	} {
+		header, _ = binary.Append(header, binary.LittleEndian, field)
+	}
+	header = append(header, "data"...)
+	header = binary.LittleEndian.AppendUint32(header, size)
+	return append(header, samples...)
+}

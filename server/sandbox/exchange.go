@@ -1,0 +1,215 @@
+package sandbox
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// maxBody is the most bytes of a request's body; more is status 413.
+const maxBody = 64 << 20
+
+// An exchange is one request and the answer to it.
+type exchange struct {
+	w        http.ResponseWriter
+	r        *http.Request
+	id       string // out of the path
+	body     []byte
+	controls controls
+	now      func() time.Time
+	began    time.Time
+	answered bool
+}
+
+func (x *exchange) readBody() error {
+	tooLarge := &failure{
+		status:  http.StatusRequestEntityTooLarge,
+		message: fmt.Sprintf("The body is larger than %d bytes.", maxBody),
+		kind:    typeInvalidRequest,
+	}
+	if x.r.ContentLength > maxBody {
+		return tooLarge
+	}
+	var err error
+	x.body, err = io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
+	var limit *http.MaxBytesError
+	switch {
+	case errors.As(err, &limit):
+		return tooLarge
+	case err != nil:
+		return invalid("", "", "The body could not be read to its end: %v.", err)
+	default:
+		return nil
+	}
+}
+
+// describe sets the headers that OpenAI sends with every answer.
+func (x *exchange) describe() {
+	sum := sha256.New()
+	_, _ = io.WriteString(sum, x.r.Method+" "+x.r.URL.RequestURI()+"\n")
+	_, _ = sum.Write(x.body)
+	header := x.w.Header()
+	for name, value := range map[string]string{
+		"X-Request-Id":                   identity(sum.Sum(nil)).id("req_"),
+		"Openai-Version":                 "2020-10-01",
+		"Openai-Organization":            Model,
+		"X-Ratelimit-Limit-Requests":     "10000",
+		"X-Ratelimit-Remaining-Requests": "9999",
+		"X-Ratelimit-Reset-Requests":     "6ms",
+		"X-Ratelimit-Limit-Tokens":       "2000000",
+		"X-Ratelimit-Remaining-Tokens":   "1999000",
+		"X-Ratelimit-Reset-Tokens":       "30ms",
+	} {
+		header.Set(name, value)
+	}
+}
+
+// obey does what the controls ask that doesn't depend on the operation.
+func (x *exchange) obey() error {
+	var err error
+	if x.controls, err = readControls(x.r.Header); err != nil {
+		return err
+	}
+	if wait(x.r.Context(), x.controls.delay) != nil {
+		x.abort()
+	}
+	status := x.controls.status
+	switch x.controls.fault {
+	case faultHang:
+		x.stall()
+	case faultClose:
+		x.abort()
+	case faultEmpty:
+		x.start(http.StatusOK, "")
+	case faultHTML:
+		if status == 0 {
+			status = http.StatusBadGateway
+		}
+		x.start(status, "text/html; charset=utf-8")
+		x.write(webPage(status))
+	case faultError:
+	default:
+		if status != 0 {
+			return failureOf(status)
+		}
+	}
+	return nil
+}
+
+func webPage(status int) []byte {
+	title := strconv.Itoa(status) + " " + http.StatusText(status)
+	return []byte("<!DOCTYPE html>\n<html><head><title>" + title + "</title></head>\n" +
+		"<body><h1>" + title + "</h1><p>This page came from something between you and the API.</p></body></html>\n")
+}
+
+// checkMedia refuses a body that doesn't say that it is plain JSON.
+func (x *exchange) checkMedia() error {
+	kind := x.r.Header.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(kind)
+	if err != nil || media != "application/json" {
+		return &failure{
+			status:  http.StatusUnsupportedMediaType,
+			message: fmt.Sprintf("The content type is %q; it has to be application/json.", clip(kind, maxName)),
+			kind:    typeInvalidRequest,
+		}
+	}
+	if encoding := x.r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return &failure{
+			status:  http.StatusUnsupportedMediaType,
+			message: fmt.Sprintf("The content encoding is %q; the body has to be sent as it is.", clip(encoding, maxName)),
+			kind:    typeInvalidRequest,
+		}
+	}
+	return nil
+}
+
+func (x *exchange) strictness() check { return check{acceptUnknown: x.controls.unknown} }
+
+// start sends the status and headers; contentType may be empty.
+func (x *exchange) start(status int, contentType string) {
+	header := x.w.Header()
+	if contentType != "" {
+		header.Set("Content-Type", contentType)
+	}
+	if asksForRetry(status) {
+		header.Set("Retry-After", retryAfterSeconds)
+	}
+	header.Set("Openai-Processing-Ms", strconv.FormatInt(x.now().Sub(x.began).Milliseconds(), 10))
+	x.answered = true
+	x.w.WriteHeader(status)
+}
+
+// write gives up with a client that is gone, as flush does.
+func (x *exchange) write(data []byte) {
+	if _, err := x.w.Write(data); err != nil {
+		x.abort()
+	}
+}
+
+// flush sends what was written.
+func (x *exchange) flush() {
+	if err := http.NewResponseController(x.w).Flush(); err != nil {
+		x.abort()
+	}
+}
+
+// abort breaks the connection, or the stream of an HTTP/2 connection.
+func (x *exchange) abort() { panic(http.ErrAbortHandler) }
+
+// stall is silent until the client goes.
+func (x *exchange) stall() {
+	<-x.r.Context().Done()
+	x.abort()
+}
+
+func (x *exchange) noContent() error {
+	x.start(http.StatusNoContent, "")
+	return nil
+}
+
+// fail answers with an error.
+func (x *exchange) fail(err error) {
+	var known *failure
+	if !errors.As(err, &known) {
+		known = failureOf(http.StatusInternalServerError)
+		known.message = err.Error()
+	}
+	x.json(known.status, known.body())
+}
+
+// reply answers with a value as JSON, or breaks as the controls ask.
+func (x *exchange) reply(value any) {
+	body := encode(value)
+	half := slices.Clone(body[:len(body)/2])
+	switch x.controls.fault {
+	case faultMalformed:
+		x.json(http.StatusOK, half)
+	case faultError:
+		x.json(http.StatusOK, x.controls.failure().body())
+	case faultStall, faultAbort, faultCut:
+		x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		x.start(http.StatusOK, "application/json")
+		x.write(half)
+		x.flush()
+		if x.controls.fault == faultStall {
+			x.stall()
+		}
+		x.abort()
+	default:
+		x.json(http.StatusOK, body)
+	}
+}
+
+// json ends the body with a line break, for those who read it in a terminal.
+func (x *exchange) json(status int, body []byte) {
+	body = append(body, '\n')
+	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	x.start(status, "application/json")
+	x.write(body)
+}

@@ -1,0 +1,204 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// JSON is read into nil, bool, json.Number, string, []any and *object.
+
+// An object keeps its members in the order in which they came: the order of a
+// schema's properties decides the order of a structured output.
+// Of members with one name the last one counts, in the place of the first.
+// A nil object has no members.
+type object struct {
+	names   []string
+	members map[string]any
+}
+
+func newObject() *object { return &object{members: map[string]any{}} }
+
+func (o *object) set(name string, value any) {
+	if _, known := o.members[name]; !known {
+		o.names = append(o.names, name)
+	}
+	o.members[name] = value
+}
+
+// get returns nil for a member that is null or missing.
+func (o *object) get(name string) any {
+	if o == nil {
+		return nil
+	}
+	return o.members[name]
+}
+
+func (o *object) has(name string) bool {
+	if o == nil {
+		return false
+	}
+	_, known := o.members[name]
+	return known
+}
+
+func (o *object) len() int {
+	if o == nil {
+		return 0
+	}
+	return len(o.names)
+}
+
+// text, flag, list and object return the zero value
+// for a member that is missing or of another type.
+func (o *object) text(name string) string {
+	value, _ := o.get(name).(string)
+	return value
+}
+
+func (o *object) flag(name string) bool {
+	value, _ := o.get(name).(bool)
+	return value
+}
+
+func (o *object) list(name string) []any {
+	value, _ := o.get(name).([]any)
+	return value
+}
+
+func (o *object) object(name string) *object {
+	value, _ := o.get(name).(*object)
+	return value
+}
+
+// integer returns the fallback for a member that is no integer.
+func (o *object) integer(name string, fallback int) int {
+	number, _ := o.get(name).(json.Number)
+	value, err := strconv.Atoi(number.String())
+	if err != nil {
+		return fallback
+	}
+	return value
+}
+
+// MarshalJSON writes the members in their order.
+func (o *object) MarshalJSON() ([]byte, error) {
+	var out bytes.Buffer
+	out.WriteByte('{')
+	for i, name := range o.names {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.Write(encode(name))
+		out.WriteByte(':')
+		out.Write(encode(o.members[name]))
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// encode writes compact JSON, without the escapes that only HTML needs.
+// It is used for values that always have a JSON form.
+func encode(value any) []byte {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		panic(fmt.Errorf("sandbox: a value without a JSON form: %w", err))
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
+
+// maxDepth is how deep arrays and objects may be nested in a request.
+const maxDepth = 512
+
+var errTooDeep = fmt.Errorf("nested deeper than %d levels", maxDepth)
+
+// parse reads one JSON value and nothing after it. An error says at which byte.
+func parse(text []byte) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	value, err := parseValue(decoder, maxDepth)
+	if err == nil {
+		_, err = decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return value, nil
+		}
+		if err == nil {
+			err = errors.New("more than one value")
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return nil, fmt.Errorf("%w, at byte %d", err, decoder.InputOffset())
+}
+
+func parseValue(decoder *json.Decoder, depth int) (any, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	if depth == 0 {
+		return nil, errTooDeep
+	}
+	switch token {
+	case json.Delim('{'):
+		return parseObject(decoder, depth-1)
+	case json.Delim('['):
+		return parseList(decoder, depth-1)
+	default:
+		return token, nil
+	}
+}
+
+func parseObject(decoder *json.Decoder, depth int) (any, error) {
+	result := newObject()
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		value, err := parseValue(decoder, depth)
+		if err != nil {
+			return nil, err
+		}
+		result.set(fmt.Sprint(name), value)
+	}
+	_, err := decoder.Token()
+	return result, err
+}
+
+func parseList(decoder *json.Decoder, depth int) (any, error) {
+	result := []any{}
+	for decoder.More() {
+		value, err := parseValue(decoder, depth)
+		if err != nil {
+			return nil, err
+		}
+		result = append(result, value)
+	}
+	_, err := decoder.Token()
+	return result, err
+}
+
+// kindOf names a value's type for a person.
+func kindOf(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case json.Number:
+		return "a number"
+	case string:
+		return "a string"
+	case []any:
+		return "an array"
+	default:
+		return "an object"
+	}
+}

@@ -1,0 +1,46 @@
+package sandbox
+
+import "net/http"
+
+// Model is the name of the one model, whatever name a request gives.
+const Model = "sandbox"
+
+type modelList struct {
+	Object string  `json:"object"`
+	Data   []model `json:"data"`
+}
+
+type model struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+}
+
+func theModel() model {
+	return model{
+		ID:      Model,
+		Object:  "model",
+		Created: 1735689600, // 2025-01-01T00:00:00Z
+		OwnedBy: "openai-connect, which answers in place of a model",
+	}
+}
+
+func (s *sandbox) listModels(x *exchange) error {
+	x.reply(modelList{Object: "list", Data: []model{theModel()}})
+	return nil
+}
+
+func (s *sandbox) getModel(x *exchange) error {
+	if x.id != Model {
+		return &failure{
+			status:  http.StatusNotFound,
+			message: "There is no model '" + clip(x.id, maxName) + "': the sandbox has '" + Model + "' alone.",
+			kind:    typeInvalidRequest,
+			param:   "model",
+			code:    "model_not_found",
+		}
+	}
+	x.reply(theModel())
+	return nil
+}

@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+type moderationResults struct {
+	Type    string             `json:"type"`
+	Model   string             `json:"model"`
+	Results []moderationResult `json:"results"`
+}
+
+type moderationResult struct {
+	Type         string                 `json:"type"`
+	Model        string                 `json:"model"`
+	Flagged      bool                   `json:"flagged"`
+	Categories   map[string]bool        `json:"categories"`
+	Scores       map[string]json.Number `json:"category_scores"`
+	AppliedTypes map[string][]string    `json:"category_applied_input_types"`
+}
+
+type moderationError struct {
+	Type    string `json:"type"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// moderationPrefix begins the names of the models that moderate here.
+const moderationPrefix = "omni-moderation"
+
+// flaggedWord is the category that a text falls into by naming it.
+const flaggedWord = "violence"
+
+func isFlagged(text string) bool { return strings.Contains(strings.ToLower(text), flaggedWord) }
+
+// moderate judges what a request says and what each of its choices answers, if
+// the request asks for it. A model that moderates nothing is an error in the
+// answer, as the completion itself succeeds.
+func (r *request) moderate(outputs []string) *moderation {
+	if r.moderation == nil {
+		return nil
+	}
+	name := r.moderation.text("model")
+	if !strings.HasPrefix(name, moderationPrefix) {
+		failed := moderationError{
+			Type:    "error",
+			Code:    "model_not_found",
+			Message: "The sandbox moderates with models whose names begin with " + moderationPrefix + ".",
+		}
+		return &moderation{Input: failed, Output: failed}
+	}
+	judge := func(texts []string, images bool) moderationResults {
+		result := moderationResults{Type: "moderation_results", Model: name, Results: []moderationResult{}}
+		for _, text := range texts {
+			result.Results = append(result.Results, judged(name, text, images))
+		}
+		return result
+	}
+	input, images := "", false
+	if user := r.lastUser(); user != nil {
+		input, images = user.text, user.images > 0
+	}
+	return &moderation{Input: judge([]string{input}, images), Output: judge(outputs, false)}
+}
+
+func judged(name, text string, images bool) moderationResult {
+	result := moderationResult{
+		Type:         "moderation_result",
+		Model:        name,
+		Flagged:      isFlagged(text),
+		Categories:   map[string]bool{},
+		Scores:       map[string]json.Number{},
+		AppliedTypes: map[string][]string{},
+	}
+	for _, category := range []string{
+		"harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent",
+		"self-harm", "self-harm/instructions", "self-harm/intent", "sexual", "sexual/minors",
+		"violence", "violence/graphic",
+	} {
+		result.Categories[category] = category == flaggedWord && result.Flagged
+		result.Scores[category] = "0.001"
+		if result.Categories[category] {
+			result.Scores[category] = "0.99"
+		}
+		result.AppliedTypes[category] = []string{"text"}
+		if images && (category == flaggedWord || category == "violence/graphic") {
+			result.AppliedTypes[category] = []string{"text", "image"}
+		}
+	}
+	return result
+}
+
+// blocks tells whether the request's policy for input or output blocks a text.
+func (r *request) blocks(side, text string) bool {
+	mode := r.moderation.object("policy").object(side).text("mode")
+	return mode == "block" && strings.HasPrefix(r.moderation.text("model"), moderationPrefix) && isFlagged(text)
+}

@@ -1,0 +1,530 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxSample      = 20_000 // values, and characters of a text
+	maxSampleDepth = 100
+)
+
+// maxOptionalDepth is how deep members are made that a schema doesn't require.
+const maxOptionalDepth = 8
+
+// sample makes a value that is valid for a JSON Schema: always the same one for
+// the same schema and variant, in the order of the schema's properties.
+// It knows the keywords that OpenAI's structured outputs support, with allOf,
+// oneOf (as anyOf), prefixItems, uniqueItems and the numbers of properties: the
+// sample of a schema that says more, such as not, may break that. A recursion
+// ends as soon as the schema lets it; ok is false where it never does, and where
+// the keywords contradict each other.
+func sample(schema *object, variant int) (value any, ok bool) {
+	s := &sampler{root: schema, budget: maxSample, entered: map[string]bool{"#": true}}
+	return s.value(schema, place{name: "text", variant: variant})
+}
+
+// sampleObject takes a schema that doesn't say of what type to be of an object's,
+// as those are that the API takes. A nil schema has no members.
+func sampleObject(schema *object, variant int) (value any, ok bool) {
+	base := newObject()
+	base.set("type", "object")
+	return sample(merge(base, schema), variant)
+}
+
+type sampler struct {
+	root    any
+	budget  int
+	entered map[string]bool // the references that are being sampled
+}
+
+// A place is what a value's surroundings say about it.
+type place struct {
+	name    string // of the member
+	variant int
+	depth   int
+}
+
+func (s *sampler) value(schema any, at place) (any, bool) {
+	if s.budget--; s.budget < 0 || at.depth > maxSampleDepth {
+		return nil, false
+	}
+	if allowed, isBool := schema.(bool); isBool {
+		return sampleText(newObject(), at), allowed
+	}
+	given, ok := schema.(*object)
+	if !ok {
+		return nil, false
+	}
+	if reference, ok := given.get("$ref").(string); ok {
+		return s.reference(reference, at)
+	}
+	if given.has("const") {
+		return given.get("const"), true
+	}
+	if values := given.list("enum"); len(values) > 0 {
+		return values[at.variant%len(values)], true
+	}
+	for _, keyword := range []string{"allOf", "anyOf", "oneOf"} {
+		if branches := given.list(keyword); len(branches) > 0 {
+			return s.branches(keyword, given, branches, at)
+		}
+	}
+	for _, kind := range typesOf(given) {
+		if value, ok := s.typed(kind, given, at); ok {
+			return value, true
+		}
+	}
+	return nil, false
+}
+
+// reference samples what a $ref points to. One that is being sampled already is
+// not entered again, which ends recursions.
+func (s *sampler) reference(reference string, at place) (any, bool) {
+	target, ok := s.lookUp(reference)
+	if !ok || s.entered[reference] {
+		return nil, false
+	}
+	s.entered[reference] = true
+	defer delete(s.entered, reference)
+	return s.value(target, at)
+}
+
+// lookUp follows a JSON pointer (RFC 6901) into the schema itself.
+func (s *sampler) lookUp(reference string) (any, bool) {
+	pointer, local := strings.CutPrefix(reference, "#")
+	target := s.root
+	if pointer == "" {
+		return target, local
+	}
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
+		switch inner := target.(type) {
+		case *object:
+			target = inner.get(step)
+		case []any:
+			index, err := strconv.Atoi(step)
+			if err != nil || index < 0 || index >= len(inner) {
+				return nil, false
+			}
+			target = inner[index]
+		}
+	}
+	return target, local
+}
+
+// branches takes the first branch that can be sampled together with the
+// keywords beside it; for allOf that is all of them.
+func (s *sampler) branches(keyword string, given *object, branches []any, at place) (any, bool) {
+	beside := without(given, keyword)
+	at.depth++
+	if keyword == "allOf" {
+		for _, branch := range branches {
+			beside = merge(beside, s.resolved(branch))
+		}
+		return s.value(beside, at)
+	}
+	for _, branch := range branches {
+		inner, isObject := branch.(*object)
+		if isObject && !inner.has("$ref") {
+			branch = merge(beside, inner)
+		}
+		if value, ok := s.value(branch, at); ok {
+			return value, true
+		}
+	}
+	return nil, false
+}
+
+// resolved follows the references at the top of a schema, for merging.
+func (s *sampler) resolved(schema any) *object {
+	given, _ := schema.(*object)
+	for range maxOptionalDepth {
+		if !given.has("$ref") {
+			break
+		}
+		target, _ := s.lookUp(given.text("$ref"))
+		given, _ = target.(*object)
+	}
+	return given
+}
+
+// merge adds a schema's keywords to another's: properties and required are
+// joined, and of any other keyword the latter's counts.
+func merge(first, added *object) *object {
+	result := without(first)
+	if added == nil {
+		return result
+	}
+	for _, name := range added.names {
+		switch {
+		case name == "properties" && result.object(name) != nil:
+			joined := without(result.object(name))
+			for _, property := range added.object(name).names {
+				joined.set(property, added.object(name).get(property))
+			}
+			result.set(name, joined)
+		case name == "required":
+			result.set(name, slices.Concat(result.list(name), added.list(name)))
+		default:
+			result.set(name, added.get(name))
+		}
+	}
+	return result
+}
+
+// typesOf is what type says, or else what the other keywords are about.
+func typesOf(schema *object) []string {
+	if kind := schema.text("type"); kind != "" {
+		return []string{kind}
+	}
+	if kinds := schema.list("type"); len(kinds) > 0 {
+		result := make([]string, len(kinds))
+		for i, kind := range kinds {
+			result[i], _ = kind.(string)
+		}
+		return result
+	}
+	for _, hint := range []struct {
+		kind     string
+		keywords []string
+	}{
+		{"object", []string{"properties", "required", "additionalProperties", "minProperties"}},
+		{"array", []string{"items", "prefixItems", "minItems", "uniqueItems"}},
+		{"number", []string{"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}},
+	} {
+		if slices.ContainsFunc(hint.keywords, schema.has) {
+			return []string{hint.kind}
+		}
+	}
+	return []string{"string"}
+}
+
+func (s *sampler) typed(kind string, schema *object, at place) (any, bool) {
+	switch kind {
+	case "object":
+		return s.object(schema, at)
+	case "array":
+		return s.array(schema, at)
+	case "string":
+		text := sampleText(schema, at)
+		return text, fits(text, schema)
+	case "integer":
+		return sampleNumber(schema, at.variant, true)
+	case "number":
+		return sampleNumber(schema, at.variant, false)
+	case "boolean":
+		return at.variant%2 == 0, true
+	case "null":
+		return nil, true
+	default:
+		return nil, false
+	}
+}
+
+func (s *sampler) object(schema *object, at place) (any, bool) {
+	result := newObject()
+	required := map[string]bool{}
+	for _, each := range schema.list("required") {
+		name, _ := each.(string)
+		required[name] = true
+	}
+	most := schema.integer("maxProperties", math.MaxInt)
+	if most < len(required) {
+		return nil, false
+	}
+	left := len(required) // the required members to come
+	properties := schema.object("properties")
+	if properties == nil {
+		properties = newObject()
+	}
+	for _, name := range properties.names {
+		if required[name] {
+			left--
+		} else if at.depth >= maxOptionalDepth || result.len()+left >= most {
+			continue
+		}
+		value, ok := s.value(properties.get(name), place{name, at.variant, at.depth + 1})
+		switch {
+		case ok:
+			result.set(name, value)
+		case required[name]:
+			return nil, false
+		}
+	}
+	for _, each := range schema.list("required") {
+		if name, _ := each.(string); !properties.has(name) && !s.additional(result, schema, name, at) {
+			return nil, false
+		}
+	}
+	for number := 1; result.len() < schema.integer("minProperties", 0); number++ {
+		if !s.additional(result, schema, fmt.Sprintf("member%d", number), at) {
+			return nil, false
+		}
+	}
+	return result, true
+}
+
+// additional sets a member that properties doesn't have.
+func (s *sampler) additional(result, schema *object, name string, at place) bool {
+	var inner any = true
+	if schema.has("additionalProperties") {
+		inner = schema.get("additionalProperties")
+	}
+	value, ok := s.value(inner, place{name, at.variant, at.depth + 1})
+	if ok {
+		result.set(name, value)
+	}
+	return ok
+}
+
+func (s *sampler) array(schema *object, at place) (any, bool) {
+	result := []any{}
+	prefix := schema.list("prefixItems")
+	least := schema.integer("minItems", 0)
+	count := min(max(least, len(prefix), 1), schema.integer("maxItems", math.MaxInt))
+	var items any = true
+	if schema.has("items") {
+		items = schema.get("items")
+	} else if len(prefix) > 0 {
+		count = min(count, max(least, len(prefix)))
+	}
+	for i := range count {
+		inner := items
+		if i < len(prefix) {
+			inner = prefix[i]
+		}
+		value, ok := s.value(inner, place{at.name, at.variant + i, at.depth + 1})
+		if !ok || schema.flag("uniqueItems") && slices.ContainsFunc(result, sameAs(value)) {
+			break
+		}
+		result = append(result, value)
+	}
+	return result, len(result) >= least
+}
+
+func sameAs(value any) func(any) bool {
+	text := string(encode(value))
+	return func(other any) bool { return string(encode(other)) == text }
+}
+
+// sampleNumber tries numbers that schemas tend to allow: the first few, those at
+// the bounds, and those between.
+func sampleNumber(schema *object, variant int, whole bool) (any, bool) {
+	step, _ := numberOf(schema, "multipleOf")
+	if whole {
+		step = max(step, 1)
+	}
+	gap := step
+	if gap <= 0 {
+		gap = 0.5
+	}
+	first := float64(variant + 1)
+	candidates := []float64{first}
+	low, hasLow := bound(schema, "minimum", "exclusiveMinimum", math.Max)
+	if hasLow {
+		candidates = append(candidates, low+first, low, low+gap)
+	}
+	high, hasHigh := bound(schema, "maximum", "exclusiveMaximum", math.Min)
+	if hasHigh {
+		candidates = append(candidates, high, high-gap)
+	}
+	if hasLow && hasHigh {
+		candidates = append(candidates, low+(high-low)/2)
+	}
+	for _, each := range slices.Clone(candidates) {
+		for multiple := range 10 {
+			candidates = append(candidates, (math.Ceil(each/gap)+float64(multiple))*gap, math.Floor(each/gap)*gap)
+		}
+	}
+	for _, each := range candidates {
+		// 15 digits are those that a double always keeps: 0.3, not 3 × 0.1.
+		text := strconv.FormatFloat(each, 'g', 15, 64)
+		if number, err := strconv.ParseFloat(text, 64); err == nil && allows(schema, number, whole) {
+			return json.Number(strconv.FormatFloat(number, 'f', -1, 64)), true
+		}
+	}
+	return nil, false
+}
+
+// bound is where a schema's numbers begin or end, without saying whether
+// inclusively.
+func bound(schema *object, inclusive, exclusive string, closer func(x, y float64) float64) (float64, bool) {
+	first, hasFirst := numberOf(schema, inclusive)
+	second, hasSecond := numberOf(schema, exclusive)
+	switch {
+	case hasFirst && hasSecond:
+		return closer(first, second), true
+	case hasSecond:
+		return second, true
+	default:
+		return first, hasFirst
+	}
+}
+
+func allows(schema *object, number float64, whole bool) bool {
+	for keyword, holds := range map[string]func(bound float64) bool{
+		"minimum":          func(bound float64) bool { return number >= bound },
+		"exclusiveMinimum": func(bound float64) bool { return number > bound },
+		"maximum":          func(bound float64) bool { return number <= bound },
+		"exclusiveMaximum": func(bound float64) bool { return number < bound },
+		"multipleOf": func(bound float64) bool {
+			times := number / bound
+			return math.Abs(times-math.Round(times)) < 1e-9
+		},
+	} {
+		if bound, ok := numberOf(schema, keyword); ok && !holds(bound) {
+			return false
+		}
+	}
+	return !math.IsInf(number, 0) && (!whole || number == math.Trunc(number))
+}
+
+func numberOf(schema *object, keyword string) (float64, bool) {
+	number, ok := schema.get(keyword).(json.Number)
+	if !ok {
+		return 0, false
+	}
+	value, err := number.Float64()
+	return value, err == nil
+}
+
+// sampleText follows format and pattern, or else says what it is.
+func sampleText(schema *object, at place) string {
+	if text, ok := formatted(schema.text("format")); ok {
+		return text
+	}
+	if pattern := schema.text("pattern"); pattern != "" {
+		if text, ok := matching(pattern, schema); ok {
+			return text
+		}
+	}
+	text := "sample " + at.name
+	if at.variant > 0 {
+		text += " " + strconv.Itoa(at.variant+1)
+	}
+	least := min(schema.integer("minLength", 0), maxSample)
+	for utf8.RuneCountInString(text) < least {
+		text += "."
+	}
+	runes := []rune(text)
+	return string(runes[:max(0, min(len(runes), schema.integer("maxLength", len(runes))))])
+}
+
+func fits(text string, schema *object) bool {
+	length := utf8.RuneCountInString(text)
+	return length >= schema.integer("minLength", 0) && length <= schema.integer("maxLength", math.MaxInt)
+}
+
+// formatted is a value of each format that OpenAI's structured outputs know,
+// and of uri. The addresses are those that are reserved for examples.
+func formatted(format string) (string, bool) {
+	text, ok := map[string]string{
+		"date-time": "2025-01-02T03:04:05Z",
+		"date":      "2025-01-02",
+		"time":      "03:04:05Z",
+		"duration":  "P1D",
+		"email":     "sample@example.com",
+		"hostname":  "example.com",
+		"ipv4":      "192.0.2.1",
+		"ipv6":      "2001:db8::1",
+		"uuid":      "00000000-0000-4000-8000-000000000001",
+		"uri":       "https://example.com/sample",
+	}[format]
+	return text, ok
+}
+
+// maxRepeat is how often matching tries to repeat what may be repeated.
+const maxRepeat = 64
+
+// matching makes a text that a pattern matches, of the length that the schema
+// allows. A pattern beyond Go's syntax (RE2) is left alone.
+func matching(pattern string, schema *object) (string, bool) {
+	expression, err := regexp.Compile(pattern)
+	if err != nil {
+		return "", false
+	}
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return "", false
+	}
+	for repeat := range maxRepeat {
+		var text strings.Builder
+		writeMatch(&text, tree, repeat)
+		if expression.MatchString(text.String()) && fits(text.String(), schema) {
+			return text.String(), true
+		}
+	}
+	return "", false
+}
+
+// writeMatch repeats what may be repeated so often, if the pattern lets it.
+func writeMatch(out *strings.Builder, tree *syntax.Regexp, repeat int) {
+	if out.Len() > maxSample {
+		return
+	}
+	switch tree.Op {
+	case syntax.OpLiteral:
+		out.WriteString(string(tree.Rune))
+	case syntax.OpCharClass:
+		out.WriteRune(pleasant(tree.Rune))
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		out.WriteByte('a')
+	case syntax.OpAlternate:
+		writeMatch(out, tree.Sub[0], repeat)
+	case syntax.OpCapture, syntax.OpConcat:
+		for _, each := range tree.Sub {
+			writeMatch(out, each, repeat)
+		}
+	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat:
+		low, high := repetitions(tree)
+		for range max(low, min(repeat, high)) {
+			writeMatch(out, tree.Sub[0], repeat)
+		}
+	default: // the places, such as ^ and \b, have no text
+	}
+}
+
+func repetitions(tree *syntax.Regexp) (low, high int) {
+	switch tree.Op {
+	case syntax.OpStar:
+		return 0, maxRepeat
+	case syntax.OpPlus:
+		return 1, maxRepeat
+	case syntax.OpQuest:
+		return 0, 1
+	default:
+		if tree.Max < 0 {
+			return tree.Min, max(tree.Min, maxRepeat)
+		}
+		return tree.Min, tree.Max
+	}
+}
+
+// pleasant takes a letter or digit of a class, which is a list of ranges.
+func pleasant(class []rune) rune {
+	for _, want := range "aA0" {
+		for i := 0; i+1 < len(class); i += 2 {
+			if class[i] <= want && want <= class[i+1] {
+				return want
+			}
+		}
+	}
+	for i := 0; i+1 < len(class); i += 2 {
+		if class[i+1] > ' ' {
+			return max(class[i], '!')
+		}
+	}
+	if len(class) == 0 {
+		return 'a'
+	}
+	return class[0]
+}

@@ -1,0 +1,310 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func TestSampleIsWhatTheSchemaSays(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		schema  string
+		variant int
+		want    string // empty where nothing can be valid
+	}{
+		"a string":                         {`{"type":"string"}`, 0, `"sample text"`},
+		"another string":                   {`{"type":"string"}`, 1, `"sample text 2"`},
+		"a long string":                    {`{"type":"string","minLength":14}`, 0, `"sample text..."`},
+		"a short string":                   {`{"type":"string","maxLength":3}`, 0, `"sam"`},
+		"an empty string":                  {`{"type":"string","maxLength":0}`, 0, `""`},
+		"a format":                         {`{"type":"string","format":"date-time"}`, 0, `"2025-01-02T03:04:05Z"`},
+		"an unknown format":                {`{"type":"string","format":"colour"}`, 0, `"sample text"`},
+		"a pattern":                        {`{"type":"string","pattern":"^[A-Z]{2}-\\d+$"}`, 0, `"AA-0"`},
+		"a pattern of a length":            {`{"type":"string","pattern":"^[a-z]+$","minLength":4}`, 0, `"aaaa"`},
+		"a pattern beyond Go's":            {`{"type":"string","pattern":"^(?!x)"}`, 0, `"sample text"`},
+		"an enum":                          {`{"enum":["b","a"]}`, 0, `"b"`},
+		"an enum's next":                   {`{"enum":["b","a"]}`, 3, `"a"`},
+		"a constant null":                  {`{"const":null}`, 0, `null`},
+		"an integer":                       {`{"type":"integer"}`, 2, `3`},
+		"an integer from":                  {`{"type":"integer","minimum":10}`, 0, `11`},
+		"an integer between":               {`{"type":"integer","exclusiveMinimum":4,"exclusiveMaximum":6}`, 0, `5`},
+		"a negative integer":               {`{"type":"integer","maximum":-3}`, 0, `-3`},
+		"an integer of a multiple":         {`{"type":"integer","multipleOf":7,"minimum":20}`, 0, `21`},
+		"no integer":                       {`{"type":"integer","minimum":1.2,"maximum":1.8}`, 0, ``},
+		"a number":                         {`{"type":"number"}`, 0, `1`},
+		"a number in a narrow gap":         {`{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":0.25}`, 0, `0.125`},
+		"a number of a multiple":           {`{"type":"number","multipleOf":0.1,"minimum":0.25,"maximum":0.35}`, 0, `0.3`},
+		"a boolean":                        {`{"type":"boolean"}`, 1, `false`},
+		"null":                             {`{"type":"null"}`, 0, `null`},
+		"the first type that can be":       {`{"type":["integer","null"],"minimum":2,"maximum":1}`, 0, `null`},
+		"anything":                         {`{}`, 0, `"sample text"`},
+		"an array":                         {`{"type":"array","items":{"type":"integer"}}`, 0, `[1]`},
+		"an array of a length":             {`{"type":"array","items":{"type":"integer"},"minItems":3,"uniqueItems":true}`, 0, `[1,2,3]`},
+		"an array that must be empty":      {`{"type":"array","maxItems":0}`, 0, `[]`},
+		"an array that can't be so long":   {`{"type":"array","items":{"const":1},"minItems":2,"uniqueItems":true}`, 0, ``},
+		"a tuple":                          {`{"prefixItems":[{"type":"null"},{"type":"integer"}]}`, 0, `[null,2]`},
+		"an object in its order":           {`{"properties":{"b":{},"a":{"type":"object","properties":{"c":{}}}}}`, 0, `{"b":"sample b","a":{"c":"sample c"}}`},
+		"required beyond the properties":   {`{"type":"object","required":["x"],"additionalProperties":{"type":"integer"}}`, 0, `{"x":1}`},
+		"required and forbidden":           {`{"type":"object","required":["x"],"additionalProperties":false}`, 0, ``},
+		"a property that can't be":         {`{"properties":{"a":false,"b":{}}}`, 0, `{"b":"sample b"}`},
+		"few properties":                   {`{"properties":{"a":{},"b":{},"c":{}},"required":["c"],"maxProperties":2}`, 0, `{"a":"sample a","c":"sample c"}`},
+		"many properties":                  {`{"properties":{"a":{}},"minProperties":2}`, 0, `{"a":"sample a","member1":"sample member1"}`},
+		"a reference":                      {`{"$ref":"#/$defs/a~1b","$defs":{"a/b":{"type":"boolean"}}}`, 0, `true`},
+		"a reference into a list":          {`{"anyOf":[{"type":"null"}],"properties":{"x":{"$ref":"#/anyOf/0"}}}`, 0, `null`},
+		"a reference to nowhere":           {`{"$ref":"#/$defs/a"}`, 0, ``},
+		"a reference elsewhere":            {`{"$ref":"https://example.com/schema"}`, 0, ``},
+		"a reference to itself":            {`{"$ref":"#"}`, 0, ``},
+		"a list that ends":                 {`{"properties":{"next":{"anyOf":[{"$ref":"#"},{"type":"null"}]}},"required":["next"]}`, 0, `{"next":null}`},
+		"a tree that ends":                 {`{"type":"object","properties":{"name":{},"children":{"type":"array","items":{"$ref":"#"}}}}`, 0, `{"name":"sample name","children":[]}`},
+		"a member that can be left out":    {`{"type":"object","properties":{"name":{},"parent":{"$ref":"#"}}}`, 0, `{"name":"sample name"}`},
+		"a recursion without end":          {`{"type":"object","properties":{"x":{"$ref":"#"}},"required":["x"]}`, 0, ``},
+		"all of several":                   {`{"allOf":[{"properties":{"a":{}},"required":["a"]},{"$ref":"#/$defs/x"}],"$defs":{"x":{"properties":{"b":{}},"required":["b"]}}}`, 0, `{"a":"sample a","b":"sample b"}`},
+		"all of itself":                    {`{"allOf":[{"$ref":"#"}]}`, 0, ``},
+		"any with what is beside":          {`{"type":"object","properties":{"k":{}},"anyOf":[{"required":["l"],"additionalProperties":false},{"required":["k"]}]}`, 0, `{"k":"sample k"}`},
+		"one of":                           {`{"oneOf":[{"type":"integer"},{"type":"string"}]}`, 0, `1`},
+		"references that double each time": {doubling(40), 0, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			value, ok := sample(schemaOf(t, row.schema), row.variant)
+			got := ""
+			if ok {
+				got = string(encode(value))
+			}
+			if got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+// doubling is a schema whose sample has 2^depth values.
+func doubling(depth int) string {
+	var definitions []string
+	for i := range depth {
+		next := `{"$ref":"#/$defs/` + decimal(i+1) + `"}`
+		definitions = append(definitions, `"`+decimal(i)+`":{"type":"object","properties":{"a":`+next+`,"b":`+next+`},"required":["a","b"]}`)
+	}
+	definitions = append(definitions, `"`+decimal(depth)+`":{"type":"null"}`)
+	return `{"$ref":"#/$defs/0","$defs":{` + strings.Join(definitions, ",") + `}}`
+}
+
+func schemaOf(t *testing.T, text string) *object {
+	t.Helper()
+	value, err := parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value.(*object)
+}
+
+// FuzzSample holds that a sample is valid, by a validator of its own, whatever
+// the schema, and that there is an end to making it.
+func FuzzSample(f *testing.F) {
+	for _, seed := range []string{
+		`{"type":"object","properties":{"a":{"type":["string","null"],"pattern":"a+b"},"b":{"type":"array","items":{"$ref":"#"},"minItems":1}},"required":["a"]}`,
+		`{"type":"number","multipleOf":0.3,"minimum":1,"exclusiveMaximum":9}`,
+		`{"anyOf":[{"type":"integer","maximum":-5},{"enum":[1,"2"]}],"type":"integer"}`,
+		`{"type":"array","prefixItems":[{"type":"boolean"}],"items":{"type":"integer"},"minItems":4,"uniqueItems":true}`,
+		`{"type":"string","minLength":3,"maxLength":5,"pattern":"^(x|y)?z*$"}`,
+		`{"type":"object","minProperties":3,"maxProperties":4,"additionalProperties":{"type":"null"}}`,
+	} {
+		for variant := range 3 {
+			f.Add(seed, variant)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, variant int) {
+		value, err := parse([]byte(text))
+		schema, ok := value.(*object)
+		if err != nil || !ok || variant < 0 || variant > maxChoices {
+			return
+		}
+		began := time.Now()
+		sampled, ok := sample(schema, variant)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if ok && !isBeyond(schema) && !isValid(schema, schema, sampled, 0) {
+			t.Errorf("%s is not valid for %s", encode(sampled), text)
+		}
+	})
+}
+
+// isBeyond tells whether a schema has what sample doesn't promise to heed: the
+// meaning of keywords beside $ref, const, enum and allOf, and of misplaced ones.
+func isBeyond(schema any) bool {
+	switch schema := schema.(type) {
+	case []any:
+		return slices.ContainsFunc(schema, isBeyond)
+	case *object:
+		for _, name := range schema.names {
+			value := schema.get(name)
+			_, isNumber := value.(json.Number)
+			_, isText := value.(string)
+			_, isList := value.([]any)
+			_, isObject := value.(*object)
+			_, isFlag := value.(bool)
+			switch name {
+			case "$ref", "const", "enum":
+				if len(schema.names) > 1 {
+					return true
+				}
+			case "allOf", "oneOf", "format", "not":
+				return true
+			case "pattern":
+				if _, err := regexp.Compile(schema.text(name)); err != nil || !isText {
+					return true
+				}
+				// What Go can't repeat into the right length is left alone.
+				if _, ok := matching(schema.text(name), schema); !ok {
+					return true
+				}
+			case "type":
+				if !isText && !isList {
+					return true
+				}
+			case "properties":
+				if !isObject || slices.ContainsFunc(schema.object(name).names, func(inner string) bool {
+					return isBeyond(schema.object(name).get(inner))
+				}) {
+					return true
+				}
+				continue
+			case "items", "additionalProperties":
+				if !isObject && !isFlag {
+					return true
+				}
+			case "required", "prefixItems", "anyOf":
+				if !isList {
+					return true
+				}
+			case "uniqueItems":
+				if !isFlag {
+					return true
+				}
+			case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
+				bound, _ := numberOf(schema, name)
+				if !isNumber || math.Abs(bound) > 1e9 {
+					return true
+				}
+			case "multipleOf":
+				bound, _ := numberOf(schema, name)
+				if !isNumber || bound < 1e-3 || bound > 1e9 {
+					return true
+				}
+			case "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties":
+				count := schema.integer(name, -1)
+				if count < 0 || count > 1000 {
+					return true
+				}
+			default:
+				return true
+			}
+			if isBeyond(value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isValid is a small validator of JSON Schema for what isBeyond lets pass.
+func isValid(root, schema, value any, depth int) bool {
+	if depth > 1000 {
+		return false
+	}
+	if allowed, ok := schema.(bool); ok {
+		return allowed
+	}
+	given, ok := schema.(*object)
+	if !ok {
+		return false
+	}
+	valid := func(schema, value any) bool { return isValid(root, schema, value, depth+1) }
+	if reference := given.text("$ref"); reference != "" {
+		target, found := (&sampler{root: root}).lookUp(reference)
+		return found && valid(target, value)
+	}
+	same := func(other any) bool { return string(encode(other)) == string(encode(value)) }
+	if given.has("const") && !same(given.get("const")) || given.has("enum") && !slices.ContainsFunc(given.list("enum"), same) {
+		return false
+	}
+	if branches := given.list("anyOf"); len(branches) > 0 &&
+		!slices.ContainsFunc(branches, func(branch any) bool { return valid(branch, value) }) {
+		return false
+	}
+	kinds := given.list("type")
+	if kind := given.text("type"); kind != "" {
+		kinds = []any{kind}
+	}
+	if len(kinds) > 0 && !slices.ContainsFunc(kinds, func(kind any) bool { return isOfType(value, kind) }) {
+		return false
+	}
+	switch value := value.(type) {
+	case string:
+		length := utf8.RuneCountInString(value)
+		return length >= given.integer("minLength", 0) && length <= given.integer("maxLength", math.MaxInt) &&
+			regexp.MustCompile(given.text("pattern")).MatchString(value)
+	case json.Number:
+		number, err := value.Float64()
+		return err == nil && allows(given, number, false)
+	case []any:
+		prefix := given.list("prefixItems")
+		seen := map[string]bool{}
+		for i, each := range value {
+			seen[string(encode(each))] = true
+			if i < len(prefix) && !valid(prefix[i], each) ||
+				i >= len(prefix) && given.has("items") && !valid(given.get("items"), each) {
+				return false
+			}
+		}
+		return len(value) >= given.integer("minItems", 0) && len(value) <= given.integer("maxItems", math.MaxInt) &&
+			(!given.flag("uniqueItems") || len(seen) == len(value))
+	case *object:
+		for _, name := range given.list("required") {
+			if text, ok := name.(string); ok && !value.has(text) {
+				return false
+			}
+		}
+		for _, name := range value.names {
+			inner := any(true)
+			if given.object("properties").has(name) {
+				inner = given.object("properties").get(name)
+			} else if given.has("additionalProperties") {
+				inner = given.get("additionalProperties")
+			}
+			if !valid(inner, value.get(name)) {
+				return false
+			}
+		}
+		return value.len() >= given.integer("minProperties", 0) && value.len() <= given.integer("maxProperties", math.MaxInt)
+	default:
+		return true
+	}
+}
+
+func isOfType(value, kind any) bool {
+	switch value := value.(type) {
+	case nil:
+		return kind == "null"
+	case bool:
+		return kind == "boolean"
+	case string:
+		return kind == "string"
+	case []any:
+		return kind == "array"
+	case *object:
+		return kind == "object"
+	case json.Number:
+		number, err := value.Float64()
+		return err == nil && (kind == "number" || kind == "integer" && number == math.Trunc(number))
+	default:
+		return false
+	}
+}

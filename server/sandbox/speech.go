@@ -1,0 +1,150 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxQuote is how many characters of a message an answer repeats.
+const maxQuote = 1000
+
+// maxPredicted is how many tokens of a prediction an answer repeats.
+const maxPredicted = 1000
+
+// formatted is what a choice says in the format that the request asks for.
+func (r *request) formatted(index int) (string, error) {
+	switch r.answerFormat {
+	case "json_object":
+		result := newObject()
+		result.set("message", r.speech(index))
+		return string(encode(result)), nil
+	case "json_schema":
+		value, ok := sampleObject(r.tree.object("response_format").object("json_schema").object("schema"), index)
+		if !ok {
+			const path = "response_format.json_schema.schema"
+			return "", invalid(path, "invalid_json_schema", "No value can be made that is valid for '%s'.", path)
+		}
+		return string(encode(value)), nil
+	default:
+		return r.speech(index), nil
+	}
+}
+
+// speech is what a choice says in words: what it is, and what it was told.
+func (r *request) speech(index int) string {
+	var sentences []string
+	if r.choices > 1 {
+		sentences = append(sentences, fmt.Sprintf("(%d of %d)", index+1, r.choices))
+	}
+	verbosity := r.tree.text("verbosity")
+	if verbosity != "low" {
+		sentences = append(sentences, "This is the sandbox: no model, no key, no network.")
+	}
+	sentences = append(sentences, r.heard()...)
+	if verbosity == "high" {
+		sentences = append(sentences,
+			"It answers the same request with the same words every time, so that what is built on it can be tested.")
+	}
+	if r.tree.object("web_search_options") != nil {
+		sentences = append(sentences, "It would have searched the web: "+citation+".")
+	}
+	text := strings.Join(sentences, " ")
+	if predicted := r.predicted(); len(predicted) > 0 {
+		text = strings.Join(predicted[:min(len(predicted), maxPredicted)], "") + "\n\n" + text
+	}
+	return text
+}
+
+// predicted is the tokens of the request's prediction.
+func (r *request) predicted() []string { return tokens(r.prediction) }
+
+// heard repeats the tools' answers after the last other message, or else what
+// the user said.
+func (r *request) heard() []string {
+	var results []string
+	for _, each := range slices.Backward(r.messages) {
+		if each.role != "tool" && each.role != "function" {
+			break
+		}
+		results = append(results, "The tool answered: "+quote(each.text))
+	}
+	if len(results) > 0 {
+		slices.Reverse(results)
+		return results
+	}
+	user := r.lastUser()
+	if user == nil {
+		return []string{"There is no message of a user to answer."}
+	}
+	result := []string{"You said: " + quote(user.text)}
+	if attached := attachments(*user); attached != "" {
+		result = append(result, "With it came "+attached+".")
+	}
+	return result
+}
+
+func quote(text string) string { return `"` + clip(text, maxQuote) + `"` }
+
+// attachments counts the parts of a message that are no text.
+func attachments(m message) string {
+	var result []string
+	for _, each := range []struct {
+		count int
+		one   string
+		many  string
+	}{
+		{m.images, "1 image", " images"},
+		{len(m.audios), "1 audio clip", " audio clips"},
+		{m.files, "1 file", " files"},
+	} {
+		switch each.count {
+		case 0:
+		case 1:
+			result = append(result, each.one)
+		default:
+			result = append(result, decimal(each.count)+each.many)
+		}
+	}
+	if len(result) < 2 {
+		return strings.Join(result, "")
+	}
+	last := len(result) - 1
+	return strings.Join(result[:last], ", ") + " and " + result[last]
+}
+
+func (r *request) refusal(index int) string {
+	text := "The sandbox was asked to refuse this."
+	if r.choices > 1 {
+		text = fmt.Sprintf("(%d of %d) %s", index+1, r.choices, text)
+	}
+	return text
+}
+
+// What an answer cites when the request asks for a search of the web.
+const (
+	citedURL   = "https://example.com/sandbox"
+	citedTitle = "Example Domain"
+	citation   = "[" + citedTitle + "](" + citedURL + ")"
+)
+
+// annotationsOf finds the citation in a text, unless its end was cut off.
+func annotationsOf(text string) []annotation {
+	before, _, found := strings.Cut(text, citation)
+	if !found {
+		return []annotation{}
+	}
+	start := characters(before)
+	return []annotation{{
+		Type: "url_citation",
+		URLCitation: urlCitation{
+			StartIndex: start,
+			EndIndex:   start + characters(citation),
+			URL:        citedURL,
+			Title:      citedTitle,
+		},
+	}}
+}
+
+func decimal(number int) string { return strconv.Itoa(number) }

@@ -1,0 +1,89 @@
+package sandbox
+
+// What a prompt costs beside the tokens of its text. The figures are the
+// sandbox's own, of the size that models have.
+const (
+	tokensPerMessage    = 4
+	tokensPerImage      = 85
+	tokensPerFile       = 100
+	base64PerAudioToken = 1000
+	cachedBlock         = 16
+)
+
+// reasoningTokens is how many a request's effort costs. Only a request that
+// names an effort pays, so that a limit of tokens leaves room for the text.
+func (r *request) reasoningTokens() int {
+	return map[string]int{
+		"minimal": 8,
+		"low":     16,
+		"medium":  32,
+		"high":    64,
+		"xhigh":   128,
+		"max":     256,
+	}[r.tree.text("reasoning_effort")]
+}
+
+// usageOf counts a request and its answer, each of whose choices reasoned.
+func (r *request) usageOf(choices []choice, reasoning int) usage {
+	result := usage{PromptDetails: r.promptTokens()}
+	predicted := r.predicted()
+	details := &result.CompletionDetails
+	for _, each := range choices {
+		details.Reasoning += reasoning
+		details.Text += len(each.content) + len(each.refusal)
+		for _, call := range each.calls {
+			details.Text += len(call.tokens)
+		}
+		details.Audio += len(each.samples) / (sampleBytes * toneSamples)
+		accepted := commonPrefix(each.content, predicted)
+		details.AcceptedPrediction += accepted
+		details.RejectedPrediction += len(predicted) - accepted
+	}
+	result.CompletionTokens = details.Text + details.Audio + details.Reasoning
+	prompt := result.PromptDetails
+	result.PromptTokens = prompt.Text + prompt.Image + prompt.Audio
+	result.TotalTokens = result.PromptTokens + result.CompletionTokens
+	return result
+}
+
+// promptTokens counts what was sent. The messages to the last cache breakpoint
+// are written to the cache; with a cache key, whole blocks of the rest were there.
+func (r *request) promptTokens() promptTokens {
+	var result promptTokens
+	for _, each := range r.messages {
+		result.Text += tokensPerMessage + countTokens(each.text) + tokensPerFile*each.files
+		for _, name := range []string{"tool_calls", "function_call"} {
+			if asked := each.tree.get(name); asked != nil {
+				result.Text += countTokens(string(encode(asked)))
+			}
+		}
+		result.Image += tokensPerImage * each.images
+		for _, audio := range each.audios {
+			result.Audio += 1 + len(audio)/base64PerAudioToken
+		}
+		for _, part := range each.tree.list("content") {
+			if given, _ := part.(*object); given.get("prompt_cache_breakpoint") != nil {
+				result.CacheWrite = result.Text + result.Image + result.Audio
+			}
+		}
+	}
+	for _, name := range []string{"tools", "functions"} {
+		if offered := r.tree.list(name); len(offered) > 0 {
+			result.Text += countTokens(string(encode(offered)))
+		}
+	}
+	if r.tree.text("prompt_cache_key") != "" {
+		rest := result.Text + result.Image + result.Audio - result.CacheWrite
+		result.Cached = rest / cachedBlock * cachedBlock
+	}
+	return result
+}
+
+func commonPrefix(first, second []string) int {
+	for i := range min(len(first), len(second)) {
+		if first[i] != second[i] {
+			return i
+		}
+	}
+	return min(len(first), len(second))
+}
