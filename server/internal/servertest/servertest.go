@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -36,6 +37,9 @@ type Front struct {
 	Address string
 	// URL is its base URL, without a slash at the end.
 	URL string
+	// Stop begins its shutdown, which lets running calls end. The end of the
+	// test does so too.
+	Stop context.CancelFunc
 }
 
 // Start runs a server, without TLS, until the test ends.
@@ -62,7 +66,7 @@ func Start(tb testing.TB, config server.Config) *Front {
 		}
 	})
 	address := listener.Addr().String()
-	return &Front{Server: s, Address: address, URL: "http://" + address}
+	return &Front{Server: s, Address: address, URL: "http://" + address, Stop: stop}
 }
 
 // Protocol is an RPC protocol as a client speaks it.
@@ -88,8 +92,14 @@ func Protocols() []Protocol {
 // call's metadata has an authorization of its own.
 func (f *Front) Client(tb testing.TB, protocol Protocol, options ...connecthttp.Option) chatv1connect.ChatServiceClient {
 	tb.Helper()
-	transport := connecthttp.NewTransport(HTTPClient(tb, protocol.http2), f.URL, append(protocol.options, options...)...)
-	return chatv1connect.NewChatServiceClient(connect.NewClient(transport, sendKey))
+	return chatv1connect.NewChatServiceClient(f.Connect(tb, protocol, options...))
+}
+
+// Connect is [Front.Client] for any service.
+func (f *Front) Connect(tb testing.TB, protocol Protocol, options ...connecthttp.Option) *connect.Client {
+	tb.Helper()
+	options = append(slices.Clone(protocol.options), options...)
+	return connect.NewClient(connecthttp.NewTransport(HTTPClient(tb, protocol.http2), f.URL, options...), sendKey)
 }
 
 func sendKey(next connect.ClientFunc) connect.ClientFunc {
