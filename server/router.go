@@ -13,55 +13,68 @@ import (
 // router tells RPCs from all else. It looks at the path as it was sent: an
 // [http.ServeMux] would clean paths, and answer with redirects.
 type router struct {
-	rpc  map[string]http.Handler
-	rest http.Handler
+	rpcs     map[string]http.Handler // by path
+	services map[string]bool         // their paths, with a slash at the end
+	rest     http.Handler
+	errors   *connecthttp.ErrorWriter
+}
+
+func newRouter(rest http.Handler) *router {
+	return &router{
+		rpcs:     make(map[string]http.Handler),
+		services: make(map[string]bool),
+		rest:     rest,
+		errors:   connecthttp.NewErrorWriter(connecthttp.WithRequireConnectProtocolHeader()),
+	}
 }
 
 // Handle implements [connecthttp.ServeMux]. The pattern is an RPC's path, or a
-// service's with a slash at its end.
+// service's with a slash at its end. What comes for the latter is not served by
+// its handler, which answers some requests with nothing but a status.
 func (m *router) Handle(pattern string, handler http.Handler) {
-	m.rpc[pattern] = typed.Wrap(handler)
+	if strings.HasSuffix(pattern, "/") {
+		m.services[pattern] = true
+		return
+	}
+	m.rpcs[pattern] = typed.Wrap(handler)
 }
 
 func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
-	if handler, ok := m.rpc[path]; ok {
-		handler.ServeHTTP(w, r)
+	if rpc, ok := m.rpcs[path]; ok {
+		rpc.ServeHTTP(w, r)
 		return
 	}
-	if i := strings.LastIndexByte(path, '/'); i > 0 {
-		if handler, ok := m.rpc[path[:i+1]]; ok {
-			if !refuse(w, r, "RPC", connecthttp.NewErrorWriter()) {
-				handler.ServeHTTP(w, r)
-			}
-			return
-		}
-	}
-	// An RPC to another service has no place behind a REST host. Connect's can
-	// be told from REST by a header alone.
-	if !refuse(w, r, "service", connecthttp.NewErrorWriter(connecthttp.WithRequireConnectProtocolHeader())) {
+	service := path[:strings.LastIndexByte(path, '/')+1]
+	switch {
+	case m.services[service]:
+		m.unimplemented(w, r, "this server has no RPC at "+path)
+	case m.isRPC(r):
+		// Nothing that speaks RPC lives behind a REST host.
+		m.unimplemented(w, r, "this server has no service at "+path)
+	default:
 		m.rest.ServeHTTP(w, r)
 	}
 }
 
-// refuse answers a call of an RPC or a service that isn't there, and reports
-// whether the request is a call.
-func refuse(w http.ResponseWriter, r *http.Request, what string, writer *connecthttp.ErrorWriter) bool {
-	isGRPC := strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
-	if !isGRPC && (r.Method != http.MethodPost || !writer.IsSupported(r)) {
-		return false
-	}
-	_ = writer.Write(notFound{w}, r, connect.Errorf(connect.CodeUnimplemented, "this server has no %s at %s", what, r.URL.EscapedPath()))
-	return true
+// isRPC reports whether a request says that it is an RPC, by gRPC's content
+// types or Connect's version header. That it has JSON says nothing.
+func (m *router) isRPC(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") || m.errors.IsSupported(r)
 }
 
-// notFound answers a Connect call of an RPC that isn't there with 404, not with
-// 501 as a Connect error of this code has it otherwise.
+// unimplemented answers in the protocol of the request.
+func (m *router) unimplemented(w http.ResponseWriter, r *http.Request, message string) {
+	_ = m.errors.Write(notFound{w}, r, connect.NewError(connect.CodeUnimplemented, message))
+}
+
+// notFound writes the status that HTTP has for a path where nothing is, in place
+// of Connect's for an RPC that nothing does.
 type notFound struct{ http.ResponseWriter }
 
-func (n notFound) WriteHeader(status int) {
+func (w notFound) WriteHeader(status int) {
 	if status == http.StatusNotImplemented {
 		status = http.StatusNotFound
 	}
-	n.ResponseWriter.WriteHeader(status)
+	w.ResponseWriter.WriteHeader(status)
 }

@@ -71,7 +71,7 @@ type Config struct {
 // Server is the front door. It is an [http.Handler] for a server of your own,
 // or serves by itself with [Server.Serve].
 type Server struct {
-	router   router
+	router   *router
 	health   *health.Checker
 	upstream *upstream.Upstream
 	sandbox  *sandboxServer
@@ -118,12 +118,9 @@ func New(config Config) (_ *Server, err error) {
 		config.Register(rpc)
 	}
 	s.health = health.Register(rpc)
-	grpcreflect.Register(rpc, grpcreflect.WithDescriptorResolver(health.Resolver{}))
-	s.router = router{
-		rpc:  make(map[string]http.Handler),
-		rest: passthrough.New(s.upstream, passthrough.Options{Logger: s.logger}),
-	}
-	connecthttp.Mount(&s.router, rpc,
+	grpcreflect.Register(rpc)
+	s.router = newRouter(passthrough.New(s.upstream, passthrough.Options{Logger: s.logger}))
+	connecthttp.Mount(s.router, rpc,
 		connecthttp.WithCodecs(typed.Codecs()...),
 		connecthttp.WithCompressMinBytes(compressMinBytes),
 		connecthttp.WithReadMaxBytes(cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)),

@@ -72,28 +72,36 @@ func (g generator) bareDecoder(bare *member) {
 }
 
 func (g generator) memberCase(m *member) {
-	if m.alias >= 0 {
-		g.P("case ", strconv.Quote(m.option.GetAlias().GetName()), ":")
-		g.P("fits = len(x.", m.GoName, ") == 0 && o.Take(", m.alias, ") && ", g.read(m, "x."))
-	}
 	if m.other != nil {
-		if !m.Desc.IsList() {
-			return // The list's case reads both forms.
-		}
-		empty := ""
-		if m.alias >= 0 {
-			empty = fmt.Sprintf("len(x.%s) == 0 && ", m.GoName)
-		}
-		g.P("case ", strconv.Quote(m.name), ":")
-		g.P("fits = o.Take(", m.index, ") && (", g.read(m.other, "x."), " || ", empty, g.read(m, "x."), ")")
+		g.formsCase(m)
 		return
 	}
 	g.P("case ", strconv.Quote(m.name), ":")
-	if m.Oneof != nil && !m.Oneof.Desc.IsSynthetic() {
+	if inOneof(m.Field) {
 		g.branchCase(m, fmt.Sprintf("x.%s == nil", m.Oneof.GoName))
 		return
 	}
 	g.P("fits = o.Take(", m.index, ") && ", g.read(m, "x."))
+}
+
+// formsCase reads a member that is a list or something else. The list's case
+// reads both forms.
+func (g generator) formsCase(m *member) {
+	if !m.Desc.IsList() {
+		return
+	}
+	free := ""
+	if m.alias >= 0 {
+		free = fmt.Sprintf("len(x.%s) == 0 && ", m.GoName)
+		g.P("case ", strconv.Quote(m.option.GetAlias().GetName()), ":")
+		g.P("fits = ", free, "o.Take(", m.alias, ") && ", g.read(m, "x."))
+	}
+	g.P("case ", strconv.Quote(m.name), ":")
+	g.P("if d.AtList() {")
+	g.P("fits = ", free, "o.Take(", m.index, ") && ", g.read(m, "x."))
+	g.P("} else {")
+	g.P("fits = o.Take(", m.index, ") && ", g.read(m.other, "x."))
+	g.P("}")
 }
 
 // branchCase reads a field of a oneof, if it is still free or the tag names it.
@@ -140,6 +148,9 @@ func (g generator) besideCases(m *message) {
 			}
 			done[p.name] = true
 			g.P("case ", strconv.Quote(p.name), ":")
+			g.P("if d.Null() {")
+			g.P("continue")
+			g.P("}")
 			g.P("if tag == 0 {")
 			g.P("tag = ", b.number)
 			g.P("x.", besideFunc, "(tag)")
@@ -219,7 +230,7 @@ func (g generator) read(m *member, structure string) string {
 		return fmt.Sprintf("%s(d, %s, %s)", g.restjson(list), dst, g.reader(m.Field, m.option))
 	case desc.Kind() == protoreflect.EnumKind:
 		return fmt.Sprintf("%s(d, %s, %s)", g.restjson("Enum"), dst, g.fromREST(m.Enum))
-	case isTime(m.Field):
+	case isTime(m.Message):
 		return fmt.Sprintf("d.Time(%s)", dst)
 	case desc.Kind() == protoreflect.MessageKind:
 		return fmt.Sprintf("%s(d, %s)", g.restjson("Message"), dst)
@@ -236,7 +247,7 @@ func (g generator) reader(field *protogen.Field, option *restv1.Member) string {
 	case field.Desc.Kind() == protoreflect.EnumKind:
 		return fmt.Sprintf("func(d *%s, v *%s) bool { return %s(d, v, %s) }",
 			g.restjson("Decoder"), g.QualifiedGoIdent(field.Enum.GoIdent), g.restjson("Enum"), g.fromREST(field.Enum))
-	case isTime(field):
+	case isTime(field.Message):
 		return fmt.Sprintf("(*%s).Time", g.restjson("Decoder"))
 	case field.Desc.Kind() == protoreflect.MessageKind:
 		return g.restjson("Message")
@@ -272,8 +283,4 @@ func scalar(desc protoreflect.FieldDescriptor, option *restv1.Member) string {
 // isPointer reports whether the field's Go type is a pointer to a scalar.
 func isPointer(desc protoreflect.FieldDescriptor) bool {
 	return desc.HasOptionalKeyword() && desc.Kind() != protoreflect.BytesKind
-}
-
-func isTime(field *protogen.Field) bool {
-	return field.Message != nil && field.Message.Desc.FullName() == "google.protobuf.Timestamp"
 }

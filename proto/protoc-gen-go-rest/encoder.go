@@ -21,7 +21,8 @@ func (g generator) encoder(m *message) {
 	g.P("x = new(", m.GoIdent, ")")
 	g.P("}")
 	if m.array != nil {
-		g.P("return ", g.write(m.array, "x."+m.array.GoName))
+		g.checked(m.array, "x."+m.array.GoName)
+		g.P("return nil")
 		g.P("}")
 		return
 	}
@@ -79,19 +80,20 @@ func (g generator) bareEncoder(m *message) {
 
 // memberName is the literal of a member's name, quoted and with its colon.
 func memberName(name string) string {
-	quoted := strconv.Quote(name) + ":"
+	quoted := jsonString(name) + ":"
 	if strings.Contains(quoted, "`") {
 		return strconv.Quote(quoted)
 	}
 	return "`" + quoted + "`"
 }
 
+// oneofNames are the arguments that name a oneof's fields.
 func oneofNames(oneof *protogen.Oneof) string {
 	var names []string
 	for _, field := range oneof.Fields {
-		names = append(names, string(field.Desc.Name()))
+		names = append(names, strconv.Quote(string(field.Desc.Name())))
 	}
-	return strconv.Quote(strings.Join(names, ", "))
+	return strings.Join(names, ", ")
 }
 
 func (g generator) unionEncoder(m *message) {
@@ -104,7 +106,7 @@ func (g generator) unionEncoder(m *message) {
 	for _, b := range u.branches {
 		g.P("case *", b.GoIdent, ":")
 		g.P("if e.Member(&o, ", u.index, ", ", memberName(u.tag), ", true) {")
-		g.P("e.Raw(", strconv.Quote(strconv.Quote(b.name)), ")")
+		g.P("e.Raw(", strconv.Quote(jsonString(b.name)), ")")
 		g.P("}")
 		switch {
 		case b.tagOnly:
@@ -132,7 +134,7 @@ func (g generator) memberEncoder(m *message, member *member) {
 		g.P("if e.Full() {")
 		defer g.P("}")
 	}
-	if member.Oneof != nil && !member.Oneof.Desc.IsSynthetic() {
+	if inOneof(member.Field) {
 		g.P("if v, ok := x.", member.Oneof.GoName, ".(*", member.GoIdent, "); ok && e.Member(&o, ", member.index, ", ",
 			memberName(member.name), ", true) {")
 		g.checked(member, "v."+member.GoName)
@@ -149,15 +151,16 @@ func (g generator) memberEncoder(m *message, member *member) {
 	g.formsEncoder(m, member.other, member)
 }
 
-// formsEncoder writes a member that is a scalar or a list.
+// formsEncoder writes a member that is a list or something else. A reply may
+// have both, if the list has another name to go by.
 func (g generator) formsEncoder(m *message, single, list *member) {
-	both := fmt.Sprintf("%s && len(x.%s) > 0", g.set(single, "x."), list.GoName)
+	isSet := g.set(single, "x.")
+	both := fmt.Sprintf("%s && len(x.%s) > 0", isSet, list.GoName)
 	g.P("switch {")
-	if alias := list.option.GetAlias(); alias != nil {
-		when := slices.IndexFunc(m.Fields, func(f *protogen.Field) bool { return string(f.Desc.Name()) == alias.GetWhenSet() })
-		g.P("case e.Full() && ", g.set(newMember(m.Fields[when]), "x."), ":")
+	if list.alias >= 0 {
+		g.P("case e.Full() && (", g.set(list.whenSet, "x."), " || ", isSet, " || o.Has(", list.index, ")):")
 		g.fieldEncoder(m, single, "x.")
-		g.P("if len(x.", list.GoName, ") > 0 && e.Member(&o, ", list.alias, ", ", memberName(alias.GetName()), ", true) {")
+		g.P("if len(x.", list.GoName, ") > 0 && e.Member(&o, ", list.alias, ", ", memberName(list.option.GetAlias().GetName()), ", true) {")
 		g.checked(list, "x."+list.GoName)
 		g.P("}")
 	}
@@ -175,30 +178,27 @@ func (g generator) formsEncoder(m *message, single, list *member) {
 // fieldEncoder writes one field of the structure as its presence says.
 func (g generator) fieldEncoder(m *message, f *member, structure string) {
 	value := structure + f.GoName
-	set := g.set(f, structure)
 	name := memberName(f.name)
 	field := strconv.Quote(string(f.Desc.Name()))
 	presence := f.option.GetPresence()
-	hasZero := !isPointer(f.Desc) && !(f.Desc.HasOptionalKeyword()) &&
-		(f.Desc.IsList() || f.Desc.IsMap() || f.Enum == nil && f.Message == nil)
+	isSet := g.set(f, structure)
+	hasZero := !f.Desc.HasOptionalKeyword() && (f.Desc.IsList() || f.Desc.IsMap() || f.Enum == nil && f.Message == nil)
 	if presence == restv1.Presence_PRESENCE_REQUIRED && hasZero {
-		g.P("if e.Member(&o, ", f.index, ", ", name, ", ", set, ") {")
+		g.P("if e.Member(&o, ", f.index, ", ", name, ", ", isSet, ") {")
 		g.checked(f, value)
 		g.P("}")
 		return
 	}
+	when, then := isSet, "true" // when it is written, and whether it is set then
 	if presence == restv1.Presence_PRESENCE_MANDATORY && hasZero {
-		set += " || e.Full()"
+		when, then = isSet+" || e.Full()", isSet
 	}
-	g.P("if ", set, " {")
-	member := "true"
-	if presence == restv1.Presence_PRESENCE_MANDATORY {
-		member = g.set(f, structure)
-	}
-	g.P("if e.Member(&o, ", f.index, ", ", name, ", ", member, ") {")
+	g.P("if ", when, " {")
+	g.P("if e.Member(&o, ", f.index, ", ", name, ", ", then, ") {")
 	g.checked(f, value)
 	g.P("}")
 	switch presence {
+	case restv1.Presence_PRESENCE_UNSPECIFIED:
 	case restv1.Presence_PRESENCE_REQUIRED, restv1.Presence_PRESENCE_MANDATORY:
 		g.P("} else {")
 		g.P("e.Required(&o, ", f.index, ", ", name, ", ", field, ")")
@@ -217,17 +217,9 @@ func (g generator) condition(m *message, when *restv1.Condition) string {
 	if when == nil {
 		return ""
 	}
-	for _, field := range m.Fields {
-		if string(field.Desc.Name()) != when.GetField() {
-			continue
-		}
-		for _, value := range field.Enum.Values {
-			if string(value.Desc.Name()) == when.GetValue() {
-				return fmt.Sprintf(" || x.%s == %s", field.GoName, g.QualifiedGoIdent(value.GoIdent))
-			}
-		}
-	}
-	return ""
+	i := slices.IndexFunc(m.Fields, func(f *protogen.Field) bool { return string(f.Desc.Name()) == when.GetField() })
+	field := m.Fields[i]
+	return fmt.Sprintf(" || x.%s == %s", field.GoName, g.QualifiedGoIdent(enumValue(field.Enum, when.GetValue()).GoIdent))
 }
 
 // checked writes a value, and puts the field's name before its error.
@@ -266,7 +258,7 @@ func (g generator) write(m *member, value string) string {
 		return fmt.Sprintf("%s(e, %s, %s)", g.restjson("WriteList"), value, g.writer(m.Field, m.option))
 	case m.Enum != nil:
 		return fmt.Sprintf("%s(e, %s, %s)", g.restjson("WriteEnum"), value, g.toREST(m.Enum))
-	case isTime(m.Field):
+	case isTime(m.Message):
 		return fmt.Sprintf("e.Time(%s)", value)
 	case m.Message != nil:
 		return value + ".EncodeREST(e)"
@@ -282,7 +274,7 @@ func (g generator) writer(field *protogen.Field, option *restv1.Member) string {
 	case field.Enum != nil:
 		return fmt.Sprintf("func(v %s) error { return %s(e, v, %s) }",
 			g.QualifiedGoIdent(field.Enum.GoIdent), g.restjson("WriteEnum"), g.toREST(field.Enum))
-	case isTime(field):
+	case isTime(field.Message):
 		return "e.Time"
 	case field.Message != nil:
 		return fmt.Sprintf("func(v *%s) error { return v.EncodeREST(e) }", g.QualifiedGoIdent(field.Message.GoIdent))

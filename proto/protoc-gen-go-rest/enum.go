@@ -39,7 +39,7 @@ func (g generator) enum(enum *protogen.Enum) {
 	for _, value := range enum.Values {
 		if value.Desc.Number() != 0 {
 			g.P("case ", value.GoIdent, ":")
-			g.P("return ", strconv.Quote(strconv.Quote(spelling(value))))
+			g.P("return ", strconv.Quote(jsonString(spelling(value))))
 		}
 	}
 	g.P("default:")

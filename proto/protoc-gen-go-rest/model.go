@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
-	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
 // model is what the options of all files say, checked.
@@ -21,123 +20,30 @@ type model struct {
 	reached   map[*protogen.Enum]bool // enums that are values of members
 }
 
-// message is a message that maps to a JSON value.
-type message struct {
-	*protogen.Message
-	names     []string // the members that are known, by number
-	constants []constant
-	members   []*member
-	union     *union // the message's tagged union, nil if it has none
-	bare      *member
-	array     *member
-	remainder *protogen.Field
-}
-
-// constant is a member with one legal value.
-type constant struct {
-	index      int
-	name, json string
-}
-
-// member is a member of a JSON object, and the field that has it.
-type member struct {
-	*protogen.Field
-	index  int
-	name   string
-	option *restv1.Member
-	// other is the field that has the member's other form.
-	other *member
-	// alias is the number of the member's other name, -1 if it has none.
-	alias int
-}
-
-// union is a oneof that maps to a tagged union.
-type union struct {
-	*protogen.Oneof
-	index    int
-	tag      string
-	beside   bool
-	branches []*branch
-}
-
-// branch is a field of a tagged union.
-type branch struct {
-	*member
-	number  int       // what Decoder.Tag returns for it
-	tagOnly bool      // it has no payload
-	payload []*member // with Union.beside, the members that stand beside the tag
-}
-
-// operation is an RPC with its REST operation.
-type operation struct {
-	*protogen.Method
-	verb, path string
-	option     *restv1.Operation
-	inPath     []*protogen.Field
-	stream     *stream
-}
-
-// stream is the fields by which a stream's end is judged.
-type stream struct {
-	done                     string
-	list, key, member, count *protogen.Field
-}
-
 func newModel(plugin *protogen.Plugin) (*model, error) {
 	m := &model{
 		byMessage: make(map[*protogen.Message]*message),
 		byMethod:  make(map[*protogen.Method]*operation),
 		reached:   make(map[*protogen.Enum]bool),
 	}
-	inPath := make(map[*protogen.Field]bool)
-	isQuery := make(map[*protogen.Message]bool)
-	for _, file := range plugin.Files {
-		for _, service := range file.Services {
-			for _, method := range service.Methods {
-				op, err := newOperation(method)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", method.Desc.FullName(), err)
-				}
-				if op == nil {
-					continue
-				}
-				m.byMethod[method] = op
-				for _, field := range op.inPath {
-					inPath[field] = true
-				}
-				isQuery[method.Input] = op.option.GetBody() == ""
-			}
+	files := slices.DeleteFunc(slices.Clone(plugin.Files), func(f *protogen.File) bool { return !usesOptions(f) })
+	if err := m.addOperations(files); err != nil {
+		return nil, err
+	}
+	if err := m.addMessages(files); err != nil {
+		return nil, err
+	}
+	for _, msg := range m.byMessage {
+		if err := m.checkReferences(msg); err != nil {
+			return nil, err
 		}
 	}
-	beside := besidePayloads(plugin)
-	for _, file := range plugin.Files {
-		for _, msg := range allMessages(file.Messages) {
-			if isQuery[msg] || !usesOptions(file) {
-				continue
-			}
-			if beside[msg] || len(msg.Fields) == 0 {
-				continue
-			}
-			mapped, err := newMessage(msg, inPath)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", msg.Desc.FullName(), err)
-			}
-			m.byMessage[msg] = mapped
+	for method, op := range m.byMethod {
+		if err := m.checkCodecs(op); err != nil {
+			return nil, fmt.Errorf("%s: %w", method.Desc.FullName(), err)
 		}
 	}
-	for _, file := range plugin.Files {
-		if !usesOptions(file) {
-			continue
-		}
-		for _, msg := range allMessages(file.Messages) {
-			for _, field := range msg.Fields {
-				if field.Enum != nil {
-					m.reached[field.Enum] = true
-				}
-			}
-		}
-	}
-	return m, nil
+	return m, m.addEnums(files)
 }
 
 const annotations = "openai/rest/v1/annotations.proto"
@@ -153,11 +59,62 @@ func usesOptions(file *protogen.File) bool {
 	return false
 }
 
-// besidePayloads are the messages whose members stand beside a tag: they are
-// part of the union's message.
-func besidePayloads(plugin *protogen.Plugin) map[*protogen.Message]bool {
+func (m *model) addOperations(files []*protogen.File) error {
+	for _, file := range files {
+		for _, service := range file.Services {
+			for _, method := range service.Methods {
+				option := extension[*restv1.Operation](method.Desc, restv1.E_Operation)
+				if option.GetPattern() == nil {
+					continue
+				}
+				op, err := newOperation(method, option)
+				if err != nil {
+					return fmt.Errorf("%s: %w", method.Desc.FullName(), err)
+				}
+				m.byMethod[method] = op
+			}
+		}
+	}
+	return nil
+}
+
+// addMessages adds the messages that map to a JSON value. Those that don't are
+// the ones whose fields are query parameters, whose members belong to a union's
+// object, and which are a union's branch without payload.
+func (m *model) addMessages(files []*protogen.File) error {
+	inPath := make(map[*protogen.Field]bool)
+	isBody := make(map[*protogen.Message]bool)
+	isQuery := make(map[*protogen.Message]bool)
+	for _, op := range m.byMethod {
+		for _, field := range op.inPath {
+			inPath[field] = true
+		}
+		if op.hasBody() {
+			isBody[op.Input] = true
+		} else {
+			isQuery[op.Input] = true
+		}
+	}
+	beside := besidePayloads(files)
+	for _, file := range files {
+		for _, msg := range allMessages(file.Messages) {
+			if isQuery[msg] && !isBody[msg] || beside[msg] || len(msg.Fields) == 0 {
+				continue
+			}
+			mapped, err := newMessage(msg, inPath)
+			if err != nil {
+				return fmt.Errorf("%s: %w", msg.Desc.FullName(), err)
+			}
+			m.byMessage[msg] = mapped
+		}
+	}
+	return nil
+}
+
+// besidePayloads are the messages whose members stand beside a tag.
+func besidePayloads(files []*protogen.File) map[*protogen.Message]bool {
 	payloads := make(map[*protogen.Message]bool)
-	for _, file := range plugin.Files {
+	for _, file := range files {
 		for _, msg := range allMessages(file.Messages) {
 			for _, oneof := range msg.Oneofs {
 				if !unionOption(oneof).GetBeside() {
@@ -172,193 +129,44 @@ func besidePayloads(plugin *protogen.Plugin) map[*protogen.Message]bool {
 	return payloads
 }
 
-func newMessage(msg *protogen.Message, inPath map[*protogen.Field]bool) (*message, error) {
-	object := extension[*restv1.Object](msg.Desc, restv1.E_Object)
-	m := &message{Message: msg}
-	if object.GetArray() {
-		if len(msg.Fields) != 1 || !msg.Fields[0].Desc.IsList() {
-			return nil, fmt.Errorf("array: the message must have one field, a list")
-		}
-		m.array = newMember(msg.Fields[0])
-		return m, nil
-	}
-	for _, c := range object.GetConstants() {
-		m.constants = append(m.constants, constant{m.number(c.GetName()), c.GetName(), c.GetJson()})
-	}
-	for _, field := range msg.Fields {
-		option := memberOption(field)
-		switch {
-		case inPath[field] || option.GetTypedOnly():
-			continue
-		case option.GetFormat() == restv1.Format_FORMAT_REMAINDER:
-			m.remainder = field
+// checkReferences refuses fields of messages that map to no JSON value.
+func (m *model) checkReferences(msg *message) error {
+	for _, member := range msg.all() {
+		value := member.value()
+		if value == nil || isTime(value) || m.byMessage[value] != nil {
 			continue
 		}
-		if err := checkField(field, option); err != nil {
-			return nil, fmt.Errorf("%s: %w", field.Desc.Name(), err)
-		}
-		if u := unionOption(field.Oneof); u.GetTag() != "" {
-			m.addBranch(field, u)
-			continue
-		}
-		if option.GetBare() {
-			m.bare = newMember(field)
-			continue
-		}
-		m.addMember(newMember(field))
-	}
-	if m.remainder == nil {
-		return nil, fmt.Errorf("needs a field for what it can't represent: string extra_json with FORMAT_REMAINDER")
-	}
-	if len(m.names) > restjson.MaxMembers {
-		return nil, fmt.Errorf("has %d members; restjson.MaxMembers is %d", len(m.names), restjson.MaxMembers)
-	}
-	return m, nil
-}
-
-func (m *message) addMember(added *member) {
-	for _, other := range m.members {
-		if other.name == added.name {
-			added.other, other.other = other, added
-		}
-	}
-	added.index = m.number(added.name)
-	if alias := added.option.GetAlias().GetName(); alias != "" {
-		added.alias = m.number(alias)
-	}
-	m.members = append(m.members, added)
-}
-
-func (m *message) addBranch(field *protogen.Field, option *restv1.Union) {
-	if m.union == nil {
-		m.union = &union{
-			Oneof: field.Oneof, tag: option.GetTag(), beside: option.GetBeside(),
-			index: m.number(option.GetTag()),
-		}
-	}
-	b := &branch{member: newMember(field), number: len(m.union.branches) + 1}
-	switch {
-	case b.option.GetBare():
-		m.bare = b.member
-		return
-	case m.union.beside:
-		for _, f := range field.Message.Fields {
-			p := newMember(f)
-			p.index = m.number(p.name)
-			b.payload = append(b.payload, p)
-		}
-	case field.Message != nil && len(field.Message.Fields) == 0:
-		b.tagOnly = true
-	default:
-		b.index = m.number(b.name)
-	}
-	m.union.branches = append(m.union.branches, b)
-}
-
-// number returns the number of a known member.
-func (m *message) number(name string) int {
-	if i := slices.Index(m.names, name); i >= 0 {
-		return i
-	}
-	m.names = append(m.names, name)
-	return len(m.names) - 1
-}
-
-func newMember(field *protogen.Field) *member {
-	option := memberOption(field)
-	name := option.GetName()
-	if name == "" {
-		name = string(field.Desc.Name())
-		if option.GetFormat() == restv1.Format_FORMAT_JSON_OBJECT {
-			name = strings.TrimSuffix(name, "_json")
-		}
-	}
-	return &member{Field: field, name: name, option: option, alias: -1}
-}
-
-// checkField refuses what the codec has no rule for.
-func checkField(field *protogen.Field, option *restv1.Member) error {
-	if field.Desc.IsMap() && field.Desc.MapKey().Kind() != protoreflect.StringKind {
-		return fmt.Errorf("the keys of a map must be strings")
-	}
-	value := field.Desc
-	if value.IsMap() {
-		value = value.MapValue()
-	}
-	switch value.Kind() {
-	case protoreflect.BoolKind, protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind,
-		protoreflect.Int32Kind, protoreflect.Int64Kind, protoreflect.DoubleKind, protoreflect.MessageKind:
-	default:
-		return fmt.Errorf("the codec has no rule for %s", value.Kind())
-	}
-	if option.GetFormat() == restv1.Format_FORMAT_OCTETS && value.Kind() != protoreflect.BytesKind {
-		return fmt.Errorf("FORMAT_OCTETS is for bytes")
-	}
-	if option.GetFormat() == restv1.Format_FORMAT_JSON_OBJECT && value.Kind() != protoreflect.StringKind {
-		return fmt.Errorf("FORMAT_JSON_OBJECT is for strings")
+		return fmt.Errorf("%s: %s has no codec: it must import %s, have fields, and not be a query or the payload beside a tag",
+			member.Desc.FullName(), value.Desc.FullName(), annotations)
 	}
 	return nil
 }
 
-func newOperation(method *protogen.Method) (*operation, error) {
-	option := extension[*restv1.Operation](method.Desc, restv1.E_Operation)
-	op := &operation{Method: method, option: option}
-	switch pattern := option.GetPattern().(type) {
-	case nil:
-		return nil, nil
-	case *restv1.Operation_Get:
-		op.verb, op.path = "GET", pattern.Get
-	case *restv1.Operation_Post:
-		op.verb, op.path = "POST", pattern.Post
-	case *restv1.Operation_Delete:
-		op.verb, op.path = "DELETE", pattern.Delete
+func (m *model) checkCodecs(op *operation) error {
+	if response := m.byMessage[op.Output]; response == nil || response.remainder == nil {
+		return fmt.Errorf("the response %s must map to an object", op.Output.Desc.FullName())
 	}
-	if !strings.HasPrefix(op.path, "/") {
-		return nil, fmt.Errorf("the path %q must begin with a slash", op.path)
+	if op.hasBody() && m.byMessage[op.Input] == nil {
+		return fmt.Errorf("the request %s must map to an object", op.Input.Desc.FullName())
 	}
-	if option.GetBody() != "" && option.GetBody() != "*" {
-		return nil, fmt.Errorf(`the body must be "*" or absent`)
-	}
-	if streams := option.GetEventStream() != nil; streams != method.Desc.IsStreamingServer() {
-		return nil, fmt.Errorf("a method streams if and only if it has an event_stream")
-	}
-	for segment := range strings.SplitSeq(op.path, "/") {
-		if !strings.HasPrefix(segment, "{") {
-			continue
-		}
-		field, err := fieldByName(method.Input, strings.Trim(segment, "{}"))
-		if err != nil {
-			return nil, err
-		}
-		op.inPath = append(op.inPath, field)
-	}
-	if option.GetEventStream() == nil {
-		return op, nil
-	}
-	var err error
-	op.stream, err = newStream(method, option.GetEventStream())
-	return op, err
+	return nil
 }
 
-func newStream(method *protogen.Method, option *restv1.EventStream) (*stream, error) {
-	finish := option.GetFinish()
-	s := &stream{done: option.GetDone()}
-	var errs [4]error
-	if s.list, errs[0] = fieldByName(method.Output, finish.GetList()); errs[0] == nil {
-		s.key, errs[1] = fieldByName(s.list.Message, finish.GetKey())
-		s.member, errs[2] = fieldByName(s.list.Message, finish.GetMember())
-	}
-	s.count, errs[3] = fieldByName(method.Input, finish.GetCount())
-	return s, errors.Join(errs[:]...)
-}
-
-func fieldByName(msg *protogen.Message, name string) (*protogen.Field, error) {
-	for _, field := range msg.Fields {
-		if string(field.Desc.Name()) == name {
-			return field, nil
+func (m *model) addEnums(files []*protogen.File) error {
+	for _, file := range files {
+		for _, msg := range allMessages(file.Messages) {
+			for _, field := range msg.Fields {
+				if field.Enum == nil || m.reached[field.Enum] {
+					continue
+				}
+				if err := checkEnum(field.Enum); err != nil {
+					return fmt.Errorf("%s: %w", field.Enum.Desc.FullName(), err)
+				}
+				m.reached[field.Enum] = true
+			}
 		}
 	}
-	return nil, fmt.Errorf("%s has no field %q", msg.Desc.Name(), name)
+	return nil
 }
 
 func (m *model) operations(file *protogen.File) map[*protogen.Method]*operation {
@@ -388,11 +196,7 @@ func (m *model) enums(file *protogen.File) []*protogen.Enum {
 	for _, msg := range allMessages(file.Messages) {
 		enums = append(enums, msg.Enums...)
 	}
-	return slices.DeleteFunc(enums, func(e *protogen.Enum) bool { return !m.reached[e] || !usesOptionsDesc(e.Desc) })
-}
-
-func usesOptionsDesc(desc protoreflect.Descriptor) bool {
-	return desc.ParentFile().Path() != annotations
+	return slices.DeleteFunc(enums, func(e *protogen.Enum) bool { return !m.reached[e] })
 }
 
 // allMessages are messages and those nested in them, without the entries of
@@ -409,21 +213,51 @@ func allMessages(messages []*protogen.Message) []*protogen.Message {
 	return all
 }
 
-func memberOption(field *protogen.Field) *restv1.Member {
-	return extension[*restv1.Member](field.Desc, restv1.E_Member)
-}
-
-func unionOption(oneof *protogen.Oneof) *restv1.Union {
-	if oneof == nil || oneof.Desc.IsSynthetic() {
-		return nil
+func fieldByName(msg *protogen.Message, name string) (*protogen.Field, error) {
+	for _, field := range msg.Fields {
+		if string(field.Desc.Name()) == name {
+			return field, nil
+		}
 	}
-	return extension[*restv1.Union](oneof.Desc, restv1.E_Union)
+	return nil, fmt.Errorf("%s has no field %q", msg.Desc.Name(), name)
 }
 
 // extension returns an option, and its zero value where it isn't set.
 func extension[T any](desc protoreflect.Descriptor, option protoreflect.ExtensionType) T {
 	value, _ := proto.GetExtension(desc.Options(), option).(T)
 	return value
+}
+
+func memberOption(field *protogen.Field) *restv1.Member {
+	return extension[*restv1.Member](field.Desc, restv1.E_Member)
+}
+
+func unionOption(oneof *protogen.Oneof) *restv1.Union {
+	if oneof == nil {
+		return nil
+	}
+	return extension[*restv1.Union](oneof.Desc, restv1.E_Union)
+}
+
+// checkEnum refuses values that can't be told apart.
+func checkEnum(enum *protogen.Enum) error {
+	spelled := make(map[string]protogen.GoIdent)
+	numbers := make(map[protoreflect.EnumNumber]bool)
+	for _, value := range enum.Values {
+		number, text := value.Desc.Number(), spelling(value)
+		if numbers[number] {
+			return errors.New("each value must have a number of its own")
+		}
+		numbers[number] = true
+		if number == 0 {
+			continue
+		}
+		if other, taken := spelled[text]; taken {
+			return fmt.Errorf("%s and %s are both spelled %q", other.GoName, value.GoIdent.GoName, text)
+		}
+		spelled[text] = value.GoIdent
+	}
+	return nil
 }
 
 // spelling is the JSON string of an enum value.

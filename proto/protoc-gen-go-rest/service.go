@@ -16,6 +16,9 @@ const protoPackage = protogen.GoImportPath("google.golang.org/protobuf/proto")
 
 // service writes the table of a service's operations.
 func (g generator) service(service *protogen.Service, operations map[*protogen.Method]*operation) {
+	if !slices.ContainsFunc(service.Methods, func(m *protogen.Method) bool { return operations[m] != nil }) {
+		return
+	}
 	name := service.GoName + "REST"
 	g.P()
 	g.P("// ", name, " returns the REST operations of ", service.GoName, ".")
@@ -38,7 +41,7 @@ func (g generator) operation(op *operation) {
 	g.P("Target: func(b []byte, request ", message, ") ([]byte, error) {")
 	g.target(op)
 	g.P("},")
-	if op.option.GetBody() != "" {
+	if op.hasBody() {
 		g.P("HasBody: true,")
 	}
 	if decided := op.option.GetDecides(); len(decided) > 0 {
@@ -58,7 +61,7 @@ func (g generator) operation(op *operation) {
 
 // target writes the body of the function that appends path and query.
 func (g generator) target(op *operation) {
-	inQuery := op.option.GetBody() == "" && len(op.Input.Fields) > len(op.inPath)
+	inQuery := !op.hasBody() && len(op.Input.Fields) > len(op.inPath)
 	if len(op.inPath) == 0 && !inQuery {
 		g.P("return append(b, ", strconv.Quote(op.path), "...), nil")
 		return

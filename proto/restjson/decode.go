@@ -148,6 +148,9 @@ func (d *Decoder) Null() bool {
 	return true
 }
 
+// AtList reports whether the value is an array, without moving.
+func (d *Decoder) AtList() bool { return d.peek() == '[' }
+
 // text reads a string. It reports false for other values, and for strings with
 // a lone surrogate, which Protobuf cannot hold. The result is valid until the
 // input changes.
@@ -224,8 +227,11 @@ func (d *Decoder) integer(dst *int64) bool {
 		return false
 	}
 	v, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return false
+	}
 	*dst = v
-	return err == nil
+	return true
 }
 
 func (d *Decoder) atNumber() bool {
@@ -260,14 +266,17 @@ func (d *Decoder) Bytes(dst *[]byte) bool {
 	if !ok {
 		return false
 	}
-	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	// The decoder skips line ends, which would not come back.
 	if bytes.ContainsAny(text, "\r\n") {
 		return false
 	}
+	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Strict().Decode(data, text)
+	if err != nil {
+		return false
+	}
 	*dst = data[:n]
-	return err == nil
+	return true
 }
 
 // Octets reads an array of integers from 0 to 255.

@@ -32,6 +32,9 @@ type ObjectWriter struct {
 	started bool
 }
 
+// Has reports whether extra_json has the member number i.
+func (o *ObjectWriter) Has(i int) bool { return o.extra.known.Has(i) }
+
 // Open begins an object whose message has this extra_json. The function known
 // returns the number of a member by its name, and -1 for others.
 func (e *Encoder) Open(extraJSON string, known func(string) int) (o ObjectWriter, err error) {
@@ -45,7 +48,7 @@ func (e *Encoder) Open(extraJSON string, known func(string) int) (o ObjectWriter
 // written. It isn't where extra_json has the member; if the field is set too,
 // [Encoder.Close] fails. The name is quoted and has its colon: `"model":`.
 func (e *Encoder) Member(o *ObjectWriter, i int, name string, set bool) bool {
-	if o.extra.known.Has(i) {
+	if o.Has(i) {
 		if set && o.err == nil {
 			o.err = &FieldError{extraField, bare(name) + " is set as a typed field too: leave one out"}
 		}
@@ -79,16 +82,20 @@ func (e *Encoder) Required(o *ObjectWriter, i int, name, field string) {
 	switch {
 	case e.full:
 		e.Null(o, i, name)
-	case !o.extra.known.Has(i) && o.err == nil:
-		o.err = &FieldError{field, "is required"}
+	case !o.Has(i) && o.err == nil:
+		o.err = &FieldError{field, isRequired}
 	}
 }
 
 // RequiredOneof is an unset oneof. A request must have one of the fields, or
 // something in extra_json that stands for it.
-func (e *Encoder) RequiredOneof(o *ObjectWriter, fields string) {
-	if !e.full && o.extra.members == "" && o.err == nil {
-		o.err = &FieldError{"", "one of " + fields + " is required"}
+func (e *Encoder) RequiredOneof(o *ObjectWriter, fields ...string) {
+	switch {
+	case e.full || o.extra.members != "" || o.err != nil:
+	case len(fields) == 1:
+		o.err = &FieldError{fields[0], isRequired}
+	default:
+		o.err = &FieldError{"", "one of " + strings.Join(fields, ", ") + " is required"}
 	}
 }
 
@@ -146,6 +153,10 @@ func (e *Encoder) Double(v float64) error {
 		format = 'e'
 	}
 	e.buf = strconv.AppendFloat(e.buf, v, format, -1, 64)
+	if n := len(e.buf); format == 'e' && e.buf[n-2] == '0' && e.buf[n-3] == '-' {
+		// ECMAScript has no zero before the exponent: 1e-7, not 1e-07.
+		e.buf = append(e.buf[:n-2], e.buf[n-1])
+	}
 	return nil
 }
 
@@ -170,10 +181,14 @@ func (e *Encoder) Octets(v []byte) error {
 	return nil
 }
 
-// Time writes Unix seconds. A time with a fraction of a second is refused.
+// Time writes Unix seconds. A time with a fraction of a second is refused, and
+// one that no Timestamp may have.
 func (e *Encoder) Time(v *timestamppb.Timestamp) error {
 	if v.GetNanos() != 0 {
 		return &FieldError{"", "must be whole seconds"}
+	}
+	if !v.IsValid() {
+		return &FieldError{"", "must be within the years 1 to 9999"}
 	}
 	return e.Int64(v.GetSeconds())
 }
@@ -231,7 +246,7 @@ func WriteMap[T any](e *Encoder, m map[string]T, write func(T) error) error {
 			e.buf = append(e.buf, ',')
 		}
 		if err := e.String(key); err != nil {
-			return err
+			return Key(key, err)
 		}
 		e.buf = append(e.buf, ':')
 		if err := write(m[key]); err != nil {
@@ -244,11 +259,16 @@ func WriteMap[T any](e *Encoder, m map[string]T, write func(T) error) error {
 
 const hexDigits = "0123456789abcdef"
 
-// String writes a string. It escapes what JSON demands and nothing else.
+// String writes a string. It escapes what JSON demands and nothing else. Bytes
+// that are not UTF-8, which neither Protobuf nor JSON has, are refused.
 func (e *Encoder) String(s string) error {
-	b := append(e.buf, '"')
+	if !utf8.ValidString(s) {
+		return &FieldError{"", "is not UTF-8"}
+	}
+	b := e.buf
+	b = append(b, '"')
 	from := 0
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' {
 			continue
@@ -269,7 +289,8 @@ func (e *Encoder) String(s string) error {
 		}
 	}
 	b = append(b, s[from:]...)
-	e.buf = append(b, '"')
+	b = append(b, '"')
+	e.buf = b
 	return nil
 }
 

@@ -93,6 +93,9 @@ type FieldError struct {
 	Reason string
 }
 
+// isRequired is the reason of a field that is missing.
+const isRequired = "is required"
+
 func (e *FieldError) Error() string {
 	if e.Path == "" {
 		return e.Reason

@@ -96,6 +96,7 @@ func (d *Decoder) scanString() (raw []byte, plain bool) {
 	start := d.pos + 1
 	i := start
 	plain = true
+words:
 	for {
 		// Eight bytes at a time while none is a quote, a backslash, a control
 		// character, or beyond ASCII. False alarms only cost the slow loop.
@@ -110,7 +111,7 @@ func (d *Decoder) scanString() (raw []byte, plain bool) {
 		}
 		for n := 0; ; n++ {
 			if i >= len(data) {
-				d.pos = i
+				d.pos = len(data)
 				d.fail("the string does not end")
 				return nil, true
 			}
@@ -124,13 +125,14 @@ func (d *Decoder) scanString() (raw []byte, plain bool) {
 				d.fail("a control character stands in a string unescaped")
 				return nil, true
 			}
-			if c == '\\' {
+			switch {
+			case c == '\\':
 				plain = false
 				i++ // Whatever is escaped, the string does not end there.
-			} else if c >= utf8.RuneSelf {
+			case c >= utf8.RuneSelf:
 				plain = false
-			} else if n >= 8 {
-				break
+			case n >= 8:
+				continue words
 			}
 			i++
 		}

@@ -11,7 +11,7 @@ import (
 func AppendPathSegment(b []byte, field, value string) ([]byte, error) {
 	switch value {
 	case "":
-		return b, &FieldError{field, "is required"}
+		return b, &FieldError{field, isRequired}
 	case ".", "..":
 		return b, &FieldError{field, quote(value) + " is no id"}
 	}

@@ -67,27 +67,3 @@ service {
   }
 }
 `
-
-// Resolver finds the descriptors that are linked into the program, and those of
-// grpc.health.v1: for server reflection.
-type Resolver struct{}
-
-// FindFileByPath returns a file by its path.
-func (Resolver) FindFileByPath(name string) (protoreflect.FileDescriptor, error) {
-	if name == path {
-		return file, nil
-	}
-	return protoregistry.GlobalFiles.FindFileByPath(name)
-}
-
-// FindDescriptorByName returns a declaration by its full name.
-func (Resolver) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
-	if found, err := protoregistry.GlobalFiles.FindDescriptorByName(name); err == nil {
-		return found, nil
-	}
-	files := new(protoregistry.Files)
-	if err := files.RegisterFile(file); err != nil {
-		return nil, err
-	}
-	return files.FindDescriptorByName(name)
-}

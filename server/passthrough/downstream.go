@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
 // downstream is the side of an exchange that faces the client.
@@ -45,9 +47,7 @@ func (d *downstream) writeInterim(status int, header http.Header) {
 		return
 	}
 	fields := d.w.Header()
-	for name, values := range header {
-		fields[name] = values
-	}
+	upstream.CopyEndToEnd(fields, header)
 	d.w.WriteHeader(status)
 	for name := range header { // or they would be the final response's too
 		delete(fields, name)
@@ -70,9 +70,9 @@ func (d *downstream) uploading() bool {
 // header is about to be written.
 //
 // Over HTTP/1, a response that comes while the client is still sending has to
-// be the connection's last: what the client goes on to send could be taken for its
-// next request. It also has to be given time to read the response, as TCP may
-// drop what it hasn't read when it sends into a closed connection (RFC 9112
+// be the connection's last: what the client goes on to send could be taken for
+// its next request. It also has to be given time to read the response, as TCP
+// may drop what it hasn't read when it sends into a closed connection (RFC 9112
 // §9.6). net/http does all of this, announces the end, closes its own side and
 // waits, for a body that exceeds the limit of an http.MaxBytesReader; so here
 // one is exceeded.

@@ -35,8 +35,9 @@ type Options struct {
 // New returns a handler that forwards any request to up.
 //
 // It must see requests as they arrived: an http.ServeMux in front would clean
-// their paths. Middleware that wraps the ResponseWriter must have an Unwrap
-// method, as [http.ResponseController] needs it.
+// their paths, and an http.Server answers "OPTIONS *" itself unless its
+// DisableGeneralOptionsHandler is set. Middleware that wraps the ResponseWriter
+// must give it an Unwrap method, as [http.ResponseController] needs it.
 //
 // If the upstream can't be reached the answer is 502, or 504 if it took too
 // long, with an error in OpenAI's form. If it breaks off in the middle of a
@@ -88,27 +89,27 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := down.respond(resp); err != nil {
-		h.abort(down, err)
+		h.abort(r, err)
 	}
 }
 
 // answerFailure answers a request to which the upstream gave no response.
 func (h *handler) answerFailure(down *downstream, err error) {
-	if errors.Is(err, context.Canceled) {
-		h.abort(down, err) // the client is gone
+	if errors.Is(err, context.Canceled) { // the client is gone
+		panic(http.ErrAbortHandler)
 	}
-	failure := failureOf(err)
-	if failure.status >= http.StatusInternalServerError {
+	answer := failureOf(err)
+	if answer.status >= http.StatusInternalServerError {
 		h.warn(down.r, err)
 	}
 	down.beforeHeader()
-	failure.write(down.w)
+	answer.write(down.w)
 }
 
 // abort ends the exchange in a way that the client can't take for success.
-func (h *handler) abort(down *downstream, err error) {
-	if _, ok := errors.AsType[*upstream.Error](err); ok {
-		h.warn(down.r, err)
+func (h *handler) abort(r *http.Request, err error) {
+	if _, ok := errors.AsType[*upstream.Error](err); ok { // else it is the client who left
+		h.warn(r, err)
 	}
 	panic(http.ErrAbortHandler)
 }

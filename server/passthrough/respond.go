@@ -40,7 +40,7 @@ func bufferPool(size int) *sync.Pool {
 func (d *downstream) respond(resp *http.Response) error {
 	header := d.w.Header()
 	responseHeader(header, resp, d.r.ProtoMajor)
-	announced := slices.Collect(maps.Keys(resp.Trailer))
+	announced := slices.Sorted(maps.Keys(resp.Trailer))
 	if len(announced) > 0 {
 		header["Trailer"] = []string{strings.Join(announced, ", ")}
 	}

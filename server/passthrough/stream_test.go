@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openai-connect/openai-connect/server/passthrough"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
@@ -250,3 +251,45 @@ func TestBrokenBodyHasNoLastChunk(t *testing.T) {
 func flush(w http.ResponseWriter) {
 	w.(http.Flusher).Flush()
 }
+
+// Middleware that wraps the ResponseWriter does not get between the stream and
+// the client, if only it can be unwrapped.
+func TestStreamThroughMiddleware(t *testing.T) {
+	t.Parallel()
+	next := make(chan struct{})
+	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
+		if _, err := conn.ReadHead(); err != nil {
+			return
+		}
+		conn.Send(streamHeader) // early, as the upload never ends
+		<-next
+		conn.SendChunk("data: 1\n\n")
+		<-next
+		conn.SendChunk("")
+		conn.WaitEnd()
+	})
+	up, err := upstream.New(upstream.Config{BaseURL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := passthrough.New(up, noOptions)
+	client := connect(t, listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(wrapper{w}, r)
+	})))
+	client.Send("POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 100\n\n")
+	head, err := client.ReadHead()
+	if err != nil || head.Value("Connection") != "close" {
+		t.Fatalf("client got %q, %v", head.Fields, err)
+	}
+	for _, want := range []string{"data: 1\n\n", ""} {
+		next <- struct{}{}
+		if got, err := client.ReadChunk(); err != nil || got != want {
+			t.Fatalf("client got %q, %v, want %q", got, err, want)
+		}
+	}
+}
+
+// wrapper is a ResponseWriter with nothing but the way to the one within.
+type wrapper struct{ http.ResponseWriter }
+
+func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -31,8 +31,14 @@ func Example() {
 			return
 		}
 		var reply struct {
-			Error   struct{ Code string }
-			Choices []struct{ Message struct{ Content string } }
+			Error struct {
+				Code string `json:"code"`
+			} `json:"error"`
+			Choices []struct {
+				Message struct {
+					Content string `json:"content"`
+				} `json:"message"`
+			} `json:"choices"`
 		}
 		err = json.NewDecoder(response.Body).Decode(&reply)
 		response.Body.Close()

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	maxSample      = 20_000 // values, and characters of a text
+	maxSample      = 20_000 // values, and characters of one text
+	bytesPerValue  = 100    // of a text, which count as a value more
 	maxSampleDepth = 100
 )
 
@@ -23,10 +24,11 @@ const maxOptionalDepth = 8
 // sample makes a value that is valid for a JSON Schema: always the same one for
 // the same schema and variant, in the order of the schema's properties.
 // It knows the keywords that OpenAI's structured outputs support, with allOf,
-// oneOf (as anyOf), prefixItems, uniqueItems and the numbers of properties: the
-// sample of a schema that says more, such as not, may break that. A recursion
+// oneOf (as anyOf), prefixItems, uniqueItems and the numbers of properties. The
+// sample of a schema that says more, such as not, may break that; so may one that
+// says a thing twice, in a branch and beside it or beside an enum. A recursion
 // ends as soon as the schema lets it; ok is false where it never does, and where
-// the keywords contradict each other.
+// nothing can be found.
 func sample(schema *object, variant int) (value any, ok bool) {
 	s := &sampler{root: schema, budget: maxSample, entered: map[string]bool{"#": true}}
 	return s.value(schema, place{name: "text", variant: variant})
@@ -216,6 +218,7 @@ func (s *sampler) typed(kind string, schema *object, at place) (any, bool) {
 		return s.array(schema, at)
 	case "string":
 		text := sampleText(schema, at)
+		s.budget -= len(text) / bytesPerValue
 		return text, fits(text, schema)
 	case "integer":
 		return sampleNumber(schema, at.variant, true)
@@ -238,7 +241,8 @@ func (s *sampler) object(schema *object, at place) (any, bool) {
 		required[name] = true
 	}
 	most := schema.integer("maxProperties", math.MaxInt)
-	if most < len(required) {
+	least := schema.integer("minProperties", 0)
+	if most < max(least, len(required)) {
 		return nil, false
 	}
 	left := len(required) // the required members to come
@@ -265,7 +269,7 @@ func (s *sampler) object(schema *object, at place) (any, bool) {
 			return nil, false
 		}
 	}
-	for number := 1; result.len() < schema.integer("minProperties", 0); number++ {
+	for number := 1; result.len() < least; number++ {
 		if !s.additional(result, schema, fmt.Sprintf("member%d", number), at) {
 			return nil, false
 		}
@@ -297,23 +301,26 @@ func (s *sampler) array(schema *object, at place) (any, bool) {
 	} else if len(prefix) > 0 {
 		count = min(count, max(least, len(prefix)))
 	}
+	unique, seen := schema.flag("uniqueItems"), map[string]bool{}
 	for i := range count {
 		inner := items
 		if i < len(prefix) {
 			inner = prefix[i]
 		}
 		value, ok := s.value(inner, place{at.name, at.variant + i, at.depth + 1})
-		if !ok || schema.flag("uniqueItems") && slices.ContainsFunc(result, sameAs(value)) {
+		if !ok {
 			break
+		}
+		if unique {
+			text := string(encode(value))
+			if seen[text] {
+				break
+			}
+			seen[text] = true
 		}
 		result = append(result, value)
 	}
 	return result, len(result) >= least
-}
-
-func sameAs(value any) func(any) bool {
-	text := string(encode(value))
-	return func(other any) bool { return string(encode(other)) == text }
 }
 
 // sampleNumber tries numbers that schemas tend to allow: the first few, those at
@@ -412,9 +419,7 @@ func sampleText(schema *object, at place) string {
 		text += " " + strconv.Itoa(at.variant+1)
 	}
 	least := min(schema.integer("minLength", 0), maxSample)
-	for utf8.RuneCountInString(text) < least {
-		text += "."
-	}
+	text += strings.Repeat(".", max(0, least-utf8.RuneCountInString(text)))
 	runes := []rune(text)
 	return string(runes[:max(0, min(len(runes), schema.integer("maxLength", len(runes))))])
 }
@@ -442,12 +447,17 @@ func formatted(format string) (string, bool) {
 	return text, ok
 }
 
-// maxRepeat is how often matching tries to repeat what may be repeated.
-const maxRepeat = 64
+const (
+	maxRepeat  = 64    // how often matching tries to repeat what may be repeated
+	maxPattern = 1_000 // bytes of a pattern, and of what it matches
+)
 
 // matching makes a text that a pattern matches, of the length that the schema
-// allows. A pattern beyond Go's syntax (RE2) is left alone.
+// allows. A pattern that is long or beyond Go's syntax (RE2) is left alone.
 func matching(pattern string, schema *object) (string, bool) {
+	if len(pattern) > maxPattern {
+		return "", false
+	}
 	expression, err := regexp.Compile(pattern)
 	if err != nil {
 		return "", false
@@ -459,7 +469,10 @@ func matching(pattern string, schema *object) (string, bool) {
 	for repeat := range maxRepeat {
 		var text strings.Builder
 		writeMatch(&text, tree, repeat)
-		if expression.MatchString(text.String()) && fits(text.String(), schema) {
+		if text.Len() > maxPattern {
+			break
+		}
+		if fits(text.String(), schema) && expression.MatchString(text.String()) {
 			return text.String(), true
 		}
 	}
@@ -468,7 +481,7 @@ func matching(pattern string, schema *object) (string, bool) {
 
 // writeMatch repeats what may be repeated so often, if the pattern lets it.
 func writeMatch(out *strings.Builder, tree *syntax.Regexp, repeat int) {
-	if out.Len() > maxSample {
+	if out.Len() > maxPattern {
 		return
 	}
 	switch tree.Op {

@@ -32,7 +32,7 @@ func (c *caller) send(ctx context.Context, op *restjson.Operation, request proto
 	call.Header = requestHeader(info.RequestHeader(), op)
 	response, err := c.upstream.Send(ctx, call)
 	if err != nil {
-		return nil, sendError(err)
+		return nil, sendError(nil, err)
 	}
 	responseMetadata(info.ResponseHeader(), response.Header)
 	if response.StatusCode < 200 || response.StatusCode > 299 {

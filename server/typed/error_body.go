@@ -1,6 +1,7 @@
 package typed
 
 import (
+	"bytes"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -11,10 +12,10 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// parseError reads the error in a body, and returns nil if there is none. It is
-// `{"error": {…}}`, or one of the forms that upstreams have which are nearly
-// OpenAI: `{"error": "…"}` of Ollama, the bare error of older vLLM, and
-// FastAPI's `{"detail": "…"}`.
+// parseError reads the error that a body states, and returns nil if it states
+// none. It is `{"error": {…}}`, or one of the forms that upstreams have which
+// are nearly OpenAI: `{"error": "…"}` of Ollama, `{"detail": …}` of FastAPI, and
+// the bare error, with a `message`, of older vLLM and of API gateways.
 func parseError(body []byte) *restv1.Error {
 	var envelope restv1.ErrorResponse
 	if restjson.Unmarshal(body, &envelope) != nil {
@@ -24,24 +25,38 @@ func parseError(body []byte) *restv1.Error {
 		return envelope.GetError()
 	}
 	var plain struct {
-		Object, Type  any
-		Error, Detail any
+		Error  any
+		Detail json.RawMessage
 	}
 	if json.Unmarshal(body, &plain) != nil {
 		return nil
 	}
-	for _, text := range []any{plain.Error, plain.Detail} {
-		if message, ok := text.(string); ok && message != "" {
-			return &restv1.Error{Message: message, ExtraJson: envelope.GetExtraJson()}
-		}
+	message, _ := plain.Error.(string)
+	if message == "" && json.Unmarshal(plain.Detail, &message) != nil {
+		message = string(plain.Detail) // a list of what is wrong with a request
+	}
+	if message != "" {
+		return &restv1.Error{Message: message, ExtraJson: envelope.GetExtraJson()}
 	}
 	var bare restv1.Error
-	if plain.Object == "error" || plain.Type != nil {
-		if restjson.Unmarshal(body, &bare) == nil && bare.GetMessage() != "" {
-			return &bare
-		}
+	if restjson.Unmarshal(body, &bare) == nil && bare.GetMessage() != "" {
+		return &bare
 	}
 	return nil
+}
+
+// statesError reports whether a message came with what no message of the API
+// has: a member `error`, or the `object` that a bare error is.
+func statesError(message restjson.Response) bool {
+	extra := message.GetExtraJson()
+	if restjson.ExtraHas(extra, "error") {
+		return true
+	}
+	if !restjson.ExtraHas(extra, "object") {
+		return false
+	}
+	var bare struct{ Object any }
+	return json.Unmarshal([]byte(extra), &bare) == nil && bare.Object == "error"
 }
 
 func mediaType(response *http.Response) string {
@@ -54,25 +69,33 @@ func isJSON(response *http.Response) bool {
 	return media == mediaJSON || strings.HasSuffix(media, "+json")
 }
 
-// isEventStream reports whether a response is a stream. One that doesn't say
-// what it is gets the benefit of the doubt.
-func isEventStream(response *http.Response) bool {
-	return response.Header.Get("Content-Type") == "" || mediaType(response) == mediaEventStream
+// coding is the content coding of a response, such as gzip. Empty where there is
+// none, as there should be: no request asks for one.
+func coding(response *http.Response) string {
+	name := response.Header.Get("Content-Encoding")
+	if strings.EqualFold(name, "identity") {
+		return ""
+	}
+	return name
 }
 
 var (
 	htmlBody  = regexp.MustCompile(`(?is)^\s*(<!doctype html|<html|<head|<body)`)
-	htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>\s*(.*?)\s*</title>`)
+	htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 )
 
-// describe says what a body is that isn't an OpenAI error: most often the page
+// describe says what a body is that isn't what it should be: most often the page
 // of a proxy or firewall on the way.
 func describe(response *http.Response, body []byte) string {
 	media := mediaType(response)
 	switch {
+	case len(body) == 0:
+		return "an empty body"
+	case coding(response) != "":
+		return "a body in the encoding " + excerpt([]byte(coding(response))) + ", which was not asked for"
 	case media == "text/html" || htmlBody.Match(body):
-		if title := htmlTitle.FindSubmatch(body); title != nil {
-			return "an HTML page (“" + excerpt(title[1]) + "”)"
+		if title := htmlTitle.FindSubmatch(body); title != nil && len(bytes.TrimSpace(title[1])) > 0 {
+			return "an HTML page (“" + strings.Join(strings.Fields(excerpt(title[1])), " ") + "”)"
 		}
 		return "an HTML page"
 	case isJSON(response):

@@ -55,7 +55,7 @@ func fit(code connect.Code, e *restv1.Error, details []proto.Message) {
 			e.ExtraJson = "" // A part of it would be no JSON.
 			continue
 		}
-		*longest = cut(*longest, len(*longest)*3/4)
+		*longest = cut(*longest, min(len(*longest)*3/4, maxError))
 	}
 }
 

@@ -1,22 +1,22 @@
 package typed
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect/v2"
+
 	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
-	"github.com/openai-connect/openai-connect/server/sse"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
-
-// maxErrorBody is how much of the body of an error is read.
-const maxErrorBody = 64 << 10
 
 // statusCode is the code of an HTTP status that is an error.
 func statusCode(status int) connect.Code {
@@ -48,9 +48,14 @@ func statusCode(status int) connect.Code {
 	return connect.CodeInternal
 }
 
-// errorCode is the code of an OpenAI error whose HTTP status says nothing.
+// errorCode is the code of an error whose HTTP status says nothing: by its own
+// code, which says more, or else by its type. Some upstreams have the status
+// they mean as the code.
 func errorCode(e *restv1.Error) connect.Code {
-	for _, word := range []string{e.GetType(), e.GetCode()} {
+	if status, ok := statedStatus(e); ok {
+		return statusCode(status)
+	}
+	for _, word := range []string{e.GetCode(), e.GetType()} {
 		for _, known := range []struct {
 			part string
 			code connect.Code
@@ -73,9 +78,23 @@ func errorCode(e *restv1.Error) connect.Code {
 	return connect.CodeUnknown
 }
 
+// statedStatus is the HTTP status of an error that an error's code is, as text
+// or as a number.
+func statedStatus(e *restv1.Error) (int, bool) {
+	text := e.GetCode()
+	if restjson.ExtraHas(e.GetExtraJson(), "code") {
+		var extra struct{ Code json.Number }
+		if json.Unmarshal([]byte(e.GetExtraJson()), &extra) == nil {
+			text = extra.Code.String()
+		}
+	}
+	status, err := strconv.Atoi(text)
+	return status, err == nil && status >= 400 && status <= 599
+}
+
 // sendError is the error of a call that had no answer, or whose answer broke
-// off.
-func sendError(err error) *connect.Error {
+// off: in the first case response is nil.
+func sendError(response *http.Response, err error) *connect.Error {
 	var failure *upstream.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -93,21 +112,24 @@ func sendError(err error) *connect.Error {
 		code = connect.CodeInternal
 	default:
 	}
-	return newError(code, &restv1.Error{Message: failure.Error(), Type: "upstream_error"}, nil).WithCause(err)
+	return ownError(code, response, nil, failure.Error()).WithCause(err)
 }
 
 // statusError is the error of an answer whose status isn't 2xx.
 func statusError(response *http.Response) error {
-	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
+	body, err := readErrorBody(response)
 	code := statusCode(response.StatusCode)
 	if detail := parseError(body); detail != nil {
 		return answerError(code, response, detail)
 	}
-	what := "without a body"
-	if response.StatusCode >= 300 && response.StatusCode < 400 {
+	what := "with " + describe(response, body)
+	switch {
+	case response.StatusCode >= 300 && response.StatusCode < 400:
 		what = "a redirect, which is not followed"
-	} else if len(body) > 0 {
-		what = "with " + describe(response, body)
+	case err != nil:
+		what += ", cut short"
+	case what == "with JSON":
+		what += " that is no known form of error"
 	}
 	return foreignError(code, response, body, what)
 }
@@ -115,36 +137,34 @@ func statusError(response *http.Response) error {
 // replyError is the error of a 2xx answer that isn't the JSON that was asked
 // for.
 func replyError(response *http.Response, body []byte, err error) error {
+	body = bytes.TrimSpace(body)
+	what := "with " + describe(response, body)
 	switch {
-	case len(strings.TrimSpace(string(body))) == 0:
-		return foreignError(connect.CodeInternal, response, nil, "with an empty body")
+	case len(body) == 0, coding(response) != "":
 	case isJSON(response):
-		return foreignError(connect.CodeInternal, response, body, "with a body that can't be read: "+err.Error())
+		what = "with a body that can't be read: " + err.Error()
 	default:
-		return foreignError(connect.CodeInternal, response, body, "with "+describe(response, body)+" where JSON was expected")
+		what += " where JSON was expected"
 	}
+	return foreignError(connect.CodeInternal, response, body, what)
 }
 
 // notEventStream is the error of an answer that isn't the stream that was asked
 // for.
 func notEventStream(response *http.Response) error {
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
-	if err != nil {
-		return sendError(err)
-	}
+	body, err := readErrorBody(response)
 	if detail := parseError(body); detail != nil {
 		return answerError(errorCode(detail), response, detail)
 	}
-	what := "with an empty body"
-	if len(body) > 0 {
-		what = "with " + describe(response, body)
+	if len(body) == 0 && err != nil {
+		return sendError(response, err)
 	}
-	return foreignError(connect.CodeInternal, response, body, what+" where a stream was asked for")
+	return foreignError(connect.CodeInternal, response, body, "with "+describe(response, body)+" where a stream was asked for")
 }
 
-// errorInside is the error that a 2xx answer carries in its body, if it does.
+// errorInside is the error that a 2xx answer states in its body, if it does.
 func errorInside(response *http.Response, body []byte, message restjson.Response) error {
-	if !hasError(message) {
+	if !statesError(message) {
 		return nil
 	}
 	detail := parseError(body)
@@ -154,49 +174,53 @@ func errorInside(response *http.Response, body []byte, message restjson.Response
 	return answerError(errorCode(detail), response, detail)
 }
 
-// errorEvent is the error that an event of a stream carries, if it does.
-func errorEvent(response *http.Response, event sse.Event, message restjson.Response) error {
-	named := event.Type == "error"
-	if !named && !hasError(message) {
-		return nil
-	}
-	detail := parseError(event.Data)
-	if detail == nil && named {
-		detail = &restv1.Error{Message: "the upstream's stream ended with an error", BodyExcerpt: excerpt(event.Data)}
-	}
-	if detail == nil {
-		return nil
-	}
-	return answerError(errorCode(detail), response, detail)
-}
+// Bounds on what is read of a body that is an error, or may be one, in bytes and
+// time: its status is known already.
+const (
+	maxErrorBytes = 1 << 20
+	maxErrorTime  = 5 * time.Second
+)
 
-// hasError reports whether a message came with a member `error`, which no
-// message of the API has.
-func hasError(message restjson.Response) bool {
-	return restjson.ExtraHas(message.GetExtraJson(), "error")
+// readErrorBody reads a body within bounds. With an error, what came before it
+// is returned too.
+func readErrorBody(response *http.Response) ([]byte, error) {
+	timer := time.AfterFunc(maxErrorTime, func() { _ = response.Body.Close() })
+	defer timer.Stop()
+	return io.ReadAll(http.MaxBytesReader(nil, response.Body, maxErrorBytes))
 }
 
 // answerError is an error that the upstream stated.
-func answerError(code connect.Code, response *http.Response, detail *restv1.Error) error {
+func answerError(code connect.Code, response *http.Response, detail *restv1.Error) *connect.Error {
 	if detail.GetMessage() == "" {
-		detail.Message = fmt.Sprintf("the upstream answered %s", status(response))
+		detail.Message = "the upstream answered " + status(response)
 	}
-	detail.HttpStatus = int32(response.StatusCode)
-	detail.RequestId = response.Header.Get("X-Request-Id")
-	return newError(code, detail, retryDelay(response.Header))
+	return responseError(code, response, detail)
 }
 
 // foreignError is the error of an answer that isn't OpenAI's.
-func foreignError(code connect.Code, response *http.Response, body []byte, what string) error {
-	return newError(code, &restv1.Error{
-		Message:     fmt.Sprintf("the upstream answered %s, %s", status(response), what),
-		Type:        "upstream_error",
-		HttpStatus:  int32(response.StatusCode),
-		RequestId:   response.Header.Get("X-Request-Id"),
-		BodyExcerpt: excerpt(body),
-	}, retryDelay(response.Header))
+func foreignError(code connect.Code, response *http.Response, body []byte, what string) *connect.Error {
+	return ownError(code, response, body, "the upstream answered "+status(response)+", "+what)
+}
+
+// ownError is an error in this server's words, of an answer that may be nil.
+func ownError(code connect.Code, response *http.Response, body []byte, message string) *connect.Error {
+	detail := &restv1.Error{Message: message, Type: "upstream_error"}
+	if response == nil {
+		return newError(code, detail, nil)
+	}
+	if coding(response) == "" {
+		detail.BodyExcerpt = excerpt(body)
+	}
+	return responseError(code, response, detail)
+}
+
+// responseError is an error with what a response's header says of it.
+func responseError(code connect.Code, response *http.Response, detail *restv1.Error) *connect.Error {
+	detail.HttpStatus = int32(response.StatusCode)
+	detail.RequestId = excerpt([]byte(response.Header.Get("X-Request-Id")))
+	return newError(code, detail, retryDelay(response.Header))
 }
 
 func status(response *http.Response) string {
-	return strings.TrimSpace(fmt.Sprintf("%d %s", response.StatusCode, http.StatusText(response.StatusCode)))
+	return strings.TrimSpace(strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode))
 }

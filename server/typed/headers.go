@@ -2,6 +2,7 @@ package typed
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect/v2"
@@ -10,8 +11,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// Which headers pass a typed call. A name that ends in `-` or `*` stands for
-// all that begin so. Hop-by-hop fields never pass; see [upstream.IsHopByHop].
+// Which headers pass a typed call. A name that ends in `*` stands for all that
+// begin so. Hop-by-hop fields never pass; see [upstream.IsHopByHop].
 var (
 	// The request metadata that doesn't go up: what describes the RPC and not
 	// the REST request, what a browser adds for the sake of its own origin, and
@@ -19,7 +20,7 @@ var (
 	requestStops = headerSet(
 		"host",
 		"content-*", "accept*", "te",
-		"connect-*", "grpc-*", "x-grpc-web",
+		"expect", "connect-*", "grpc-*", "x-grpc-web", "x-user-agent",
 		"cookie", "origin", "referer", "sec-*",
 		"forwarded", "via", "x-forwarded-*", "x-real-ip",
 	)
@@ -87,8 +88,24 @@ func requestHeader(metadata *connect.Header, op *restjson.Operation) http.Header
 func responseMetadata(metadata *connect.Header, header http.Header) {
 	connection := header["Connection"]
 	for name, values := range header {
-		if !responseStops.has(name) && !upstream.IsHopByHop(name, connection) {
-			metadata.SetValues(name, values)
+		if responseStops.has(name) || upstream.IsHopByHop(name, connection) {
+			continue
+		}
+		if strings.HasSuffix(name, "-Bin") {
+			values = binary(values)
+		}
+		metadata.SetValues(name, values)
+	}
+}
+
+// binary encodes the values of a header whose name gRPC takes as a promise of
+// base64, unless they are: its clients fail a call where the promise is broken.
+func binary(values []string) []string {
+	encoded := slices.Clone(values)
+	for i, value := range values {
+		if _, err := connect.DecodeBinaryHeader(value); err != nil {
+			encoded[i] = connect.EncodeBinaryHeader([]byte(value))
 		}
 	}
+	return encoded
 }

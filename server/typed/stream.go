@@ -1,12 +1,13 @@
 package typed
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
@@ -22,34 +23,60 @@ func (c *caller) stream(op *restjson.Operation) connect.ServerFunc {
 		if err := stream.Receive(request); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		response, err := c.send(ctx, op, request)
+		leased, lease := newLease(ctx)
+		defer lease.end()
+		response, err := c.send(leased, op, request)
 		if err != nil {
 			return err
 		}
-		defer response.Body.Close()
-		if !isEventStream(response) {
-			return notEventStream(response)
-		}
-		if err := stream.SendHeaders(); err != nil {
+		if err := c.forward(ctx, op, request, response, stream); err != nil {
+			_ = response.Body.Close()
 			return err
 		}
-		events := &eventStream{
-			op:       op,
-			request:  request,
-			response: response,
-			reader:   sse.NewReader(response.Body, c.maxEvent),
-			writer:   writerOf(ctx),
-			outgoing: stream,
-		}
-		defer events.reader.Release()
-		if err := events.forward(); err != nil {
-			return err
-		}
-		drain(response.Body, cancel)
+		lease.drain(response.Body)
 		return nil
 	}
+}
+
+// forward passes the events of a response on as messages.
+func (c *caller) forward(
+	ctx context.Context, op *restjson.Operation, request proto.Message, response *http.Response, outgoing connect.ServerStream,
+) error {
+	if !isEventStream(response) {
+		return notEventStream(response)
+	}
+	if err := outgoing.SendHeaders(); err != nil {
+		return err
+	}
+	events := &eventStream{
+		op:       op,
+		request:  request,
+		response: response,
+		reader:   sse.NewReader(response.Body, c.maxEvent),
+		writer:   writerOf(ctx),
+		outgoing: outgoing,
+	}
+	defer events.reader.Release()
+	return events.forward()
+}
+
+// isEventStream reports whether a response is a stream. One that doesn't say
+// what it is gets the benefit of the doubt, unless it begins as no stream does
+// but JSON or HTML.
+func isEventStream(response *http.Response) bool {
+	if coding(response) != "" {
+		return false
+	}
+	if response.Header.Get("Content-Type") != "" {
+		return mediaType(response) == mediaEventStream
+	}
+	body := bufio.NewReader(response.Body)
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, response.Body}
+	first, err := body.Peek(1)
+	return err == nil && !bytes.ContainsAny(first, "{[<")
 }
 
 // eventStream is a stream that is being passed on.
@@ -61,37 +88,50 @@ type eventStream struct {
 	writer   *responseWriter
 	outgoing connect.ServerStream
 	progress restjson.Progress
-	arrived  int
+	arrived  int // events that were passed on
 }
 
-// forward sends each event as a message, until the stream is finished. One
-// that ends unfinished is an error.
+// forward sends each event as a message, until the stream is finished. One that
+// ends unfinished is an error. Messages whose events are there together leave
+// together, but none waits for an event that isn't there.
 func (s *eventStream) forward() error {
+	s.writer.hold()
 	for {
+		if !s.reader.Buffered() {
+			s.writer.release()
+		}
 		event, err := s.reader.Next()
-		if string(event.Data) == s.op.Stream.Done && (err == nil || err == sse.ErrUnfinished) { //nolint:errorlint // others wrap what ErrUnfinished wraps
+		switch {
+		case string(event.Data) == s.op.Stream.Done:
 			return nil
-		}
-		if err != nil {
+		case event.Type == "error":
+			return s.errorEvent(event)
+		case err != nil:
 			return s.end(err)
-		}
-		if len(event.Data) == 0 {
+		case len(event.Data) == 0:
 			continue // a keep-alive
 		}
 		message := s.op.NewResponse()
 		if err := restjson.Unmarshal(event.Data, message); err != nil {
-			return s.failed(connect.CodeInternal, "the next event is not what was expected: "+err.Error(), nil)
+			return s.failed(connect.CodeInternal, "the next event can't be read: "+err.Error(), event.Data)
 		}
-		if err := errorEvent(s.response, event, message); err != nil {
+		if err := errorInside(s.response, event.Data, message); err != nil {
 			return err
 		}
 		s.arrived++
 		s.op.Stream.Track(&s.progress, message)
-		s.writer.hold(s.reader.Buffered())
 		if err := s.outgoing.Send(message); err != nil {
 			return err
 		}
 	}
+}
+
+// errorEvent is the error of an event that is named an error.
+func (s *eventStream) errorEvent(event sse.Event) error {
+	if detail := parseError(event.Data); detail != nil {
+		return answerError(errorCode(detail), s.response, detail)
+	}
+	return s.failed(connect.CodeUnknown, "an error event came", event.Data)
 }
 
 // end judges a stream that ended, or broke off, without the event that says
@@ -102,34 +142,22 @@ func (s *eventStream) end(err error) error {
 	case errors.Is(err, io.EOF) && s.progress.Complete(s.op.Stream.Count(s.request)):
 		return nil
 	case errors.Is(err, io.EOF) && s.arrived == 0:
-		return connect.NewError(connect.CodeInternal, "the upstream's stream ended before its first event")
+		return ownError(connect.CodeInternal, s.response, nil, "the upstream's stream ended before its first event")
 	case errors.As(err, &large):
-		return s.failed(connect.CodeResourceExhausted, err.Error(), err)
+		return s.failed(connect.CodeResourceExhausted, err.Error(), nil)
 	case errors.Is(err, io.EOF), errors.Is(err, sse.ErrUnfinished):
-		return s.failed(connect.CodeUnavailable, "it was not finished", err)
+		return s.failed(connect.CodeUnavailable, "it was not finished", nil)
 	}
-	failure := sendError(err)
-	return s.failed(failure.Code(), failure.Message(), err)
+	failure := sendError(s.response, err)
+	return s.failed(failure.Code(), failure.Message(), nil)
 }
 
-// failed is the error of a stream that ends here. It says how far it came.
-func (s *eventStream) failed(code connect.Code, reason string, cause error) *connect.Error {
+// failed is the error of a stream that ends here, with the event that it ends
+// at. It says how far the stream came.
+func (s *eventStream) failed(code connect.Code, reason string, event []byte) error {
 	events := "events"
 	if s.arrived == 1 {
 		events = "event"
 	}
-	return connect.NewError(code, fmt.Sprintf("the upstream's stream ended after %d %s: %s", s.arrived, events, reason)).WithCause(cause)
-}
-
-// drainTime and drainBytes bound the wait for the end of a body whose last
-// event has come: at its end the connection can be used again.
-const (
-	drainTime  = 100 * time.Millisecond
-	drainBytes = 4 << 10
-)
-
-func drain(body io.Reader, cancel context.CancelFunc) {
-	timer := time.AfterFunc(drainTime, cancel)
-	defer timer.Stop()
-	_, _ = io.CopyN(io.Discard, body, drainBytes)
+	return ownError(code, s.response, event, fmt.Sprintf("the upstream's stream ended after %d %s: %s", s.arrived, events, reason))
 }

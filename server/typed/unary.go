@@ -43,7 +43,7 @@ func (c *caller) unary(op *restjson.Operation) connect.ServerFunc {
 func readReply(response *http.Response, limit int) ([]byte, error) {
 	size := response.ContentLength
 	if size > int64(limit) {
-		return nil, tooLarge(limit)
+		return nil, tooLarge(response, limit)
 	}
 	// One byte more than announced, so that the end is seen without growing.
 	body := make([]byte, 0, max(size, 511)+1)
@@ -51,13 +51,13 @@ func readReply(response *http.Response, limit int) ([]byte, error) {
 		n, err := response.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if len(body) > limit {
-			return nil, tooLarge(limit)
+			return nil, tooLarge(response, limit)
 		}
 		if errors.Is(err, io.EOF) {
 			return body, nil
 		}
 		if err != nil {
-			return nil, sendError(err)
+			return nil, sendError(response, err)
 		}
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
@@ -65,7 +65,7 @@ func readReply(response *http.Response, limit int) ([]byte, error) {
 	}
 }
 
-func tooLarge(limit int) error {
-	return connect.NewError(connect.CodeResourceExhausted,
+func tooLarge(response *http.Response, limit int) error {
+	return ownError(connect.CodeResourceExhausted, response, nil,
 		fmt.Sprintf("the upstream's reply is larger than this server's limit of %d bytes", limit))
 }

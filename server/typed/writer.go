@@ -37,22 +37,38 @@ func writerOf(ctx context.Context) *responseWriter {
 type responseWriter struct {
 	http.ResponseWriter
 	request *http.Request
-	held    bool
+
+	holding bool // flushes are left out
+	held    bool // one was
 }
 
-// hold says whether another message follows at once. Flushes are left out while
-// one does; the end of the response flushes what is left.
-func (w *responseWriter) hold(more bool) {
+// hold leaves flushes out until release is called, or the response ends.
+func (w *responseWriter) hold() {
 	if w != nil {
-		w.held = more
+		w.holding = true
+	}
+}
+
+// release makes up for the flushes that were left out since the last one.
+func (w *responseWriter) release() {
+	if w != nil && w.held {
+		w.held = false
+		w.flush()
 	}
 }
 
 // Flush implements [http.Flusher], which Connect requires of a stream's writer.
 func (w *responseWriter) Flush() {
-	if !w.held {
-		_ = http.NewResponseController(w.ResponseWriter).Flush()
+	if w.holding {
+		w.held = true
+		return
 	}
+	w.flush()
+}
+
+func (w *responseWriter) flush() {
+	// A client that is gone shows in the next Write, and ends the context.
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Unwrap serves [http.ResponseController].
@@ -62,21 +78,27 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 // a Connect error.
 func (w *responseWriter) WriteHeader(status int) {
 	var message string
-	switch r := w.request; status {
-	case http.StatusMethodNotAllowed:
+	switch r := w.request; {
+	case status == http.StatusMethodNotAllowed:
 		message = fmt.Sprintf("%s does not take the method %q, but %s", r.URL.Path, r.Method, w.Header().Get("Allow"))
-	case http.StatusUnsupportedMediaType:
+	case status == http.StatusUnsupportedMediaType && r.Method == http.MethodGet:
+		message = fmt.Sprintf("%s takes a GET with the encoding json or proto, not %q, and without a body",
+			r.URL.Path, r.URL.Query().Get("encoding"))
+	case status == http.StatusUnsupportedMediaType:
 		message = fmt.Sprintf("%s does not take the content-type %q, but %s",
 			r.URL.Path, r.Header.Get("Content-Type"), withoutParameters(w.Header().Get("Accept-Post")))
 	default:
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
-	body, err := json.Marshal(map[string]string{"code": "unimplemented", "message": message})
-	if err != nil {
-		body = nil // Strings always marshal.
+	body, media := []byte(message+"\n"), "text/plain; charset=utf-8"
+	if w.request.Header.Get("Connect-Protocol-Version") != "" {
+		// The code is the one that Connect clients derive from these statuses.
+		if b, err := json.Marshal(map[string]string{"code": "unknown", "message": message}); err == nil {
+			body, media = b, mediaJSON
+		}
 	}
-	w.Header().Set("Content-Type", mediaJSON)
+	w.Header().Set("Content-Type", media)
 	w.ResponseWriter.WriteHeader(status)
 	_, _ = w.ResponseWriter.Write(body)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/textproto"
 	"strings"
 	"testing"
 	"time"
@@ -220,9 +221,21 @@ func TestErrorKinds(t *testing.T) {
 			kind:    upstream.KindRequest, says: "method",
 		},
 		{
+			name:    "a tunnel to elsewhere",
+			config:  answer(""),
+			request: upstream.Request{Method: "CONNECT"},
+			kind:    upstream.KindRequest, says: "CONNECT",
+		},
+		{
+			name:    "a trailer that is malformed",
+			config:  func(t *testing.T) upstream.Config { return upstream.Config{BaseURL: silent(t)} },
+			request: upstream.Request{Method: "POST", ContentLength: -1, Body: failingReader{textproto.ProtocolError("malformed: " + secret)}},
+			kind:    upstream.KindRequest, says: "trailer is malformed",
+		},
+		{
 			name:    "a body that fails",
 			config:  func(t *testing.T) upstream.Config { return upstream.Config{BaseURL: silent(t)} },
-			request: upstream.Request{Method: "POST", ContentLength: -1, Body: io.MultiReader(strings.NewReader("{"), failingReader{})},
+			request: upstream.Request{Method: "POST", ContentLength: -1, Body: io.MultiReader(strings.NewReader("{"), failingReader{errBody})},
 			kind:    upstream.KindRequest, says: errBody.Error(),
 		},
 	} {
@@ -254,15 +267,15 @@ func TestErrorKinds(t *testing.T) {
 
 var errBody = errors.New("the client left")
 
-type failingReader struct{}
+type failingReader struct{ err error }
 
-func (failingReader) Read([]byte) (int, error) { return 0, errBody }
+func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
 func TestRequestErrorUnwrapsToItsCause(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.WaitEnd() })
 	up := newUpstream(t, upstream.Config{BaseURL: url})
-	_, err := up.Send(t.Context(), &upstream.Request{Method: "POST", Target: "/v1/x", Body: failingReader{}, ContentLength: -1}) //nolint:bodyclose // there is none
+	_, err := up.Send(t.Context(), &upstream.Request{Method: "POST", Target: "/v1/x", Body: failingReader{errBody}, ContentLength: -1}) //nolint:bodyclose // there is none
 	if !errors.Is(err, errBody) {
 		t.Errorf("got %v, want what the body failed with", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -13,10 +14,12 @@ import (
 	"sync/atomic"
 )
 
+var errConnect = errors.New("CONNECT would leave the proxied host")
+
 // Request is what is to be sent. It has the shape of a request that arrived,
 // since most of what is sent is one that did.
 type Request struct {
-	// Method is sent as it is. Empty means GET. CONNECT is not for sending.
+	// Method is sent as it is. Empty means GET. CONNECT is refused.
 	Method string
 
 	// Target is the request-target as this server received it or would have,
@@ -37,8 +40,8 @@ type Request struct {
 	// more where a pooled connection turns out to be closed.
 	Body io.Reader
 
-	// ContentLength is the length of Body in bytes, or -1 if it is unknown.
-	// It is not needed for a *bytes.Reader.
+	// ContentLength is the length of Body in bytes, or -1 if it is unknown. It
+	// need not be set for a *bytes.Reader.
 	ContentLength int64
 
 	// Trailer is sent behind a Body of unknown length. Its keys must be there
@@ -65,6 +68,9 @@ type Request struct {
 // ctx's. Every other error is an [*Error].
 func (u *Upstream) Send(ctx context.Context, req *Request) (*http.Response, error) {
 	location, err := u.locate(req.Target)
+	if err == nil && req.Method == http.MethodConnect {
+		err = errConnect
+	}
 	if err != nil {
 		closeBody(req.Body)
 		return nil, u.requestError(err)
@@ -104,7 +110,7 @@ func (u *Upstream) Send(ctx context.Context, req *Request) (*http.Response, erro
 	default:
 		try.body = body
 		out.Body = (*requestBody)(try)
-		if req.ContentLength < 0 {
+		if req.ContentLength <= 0 {
 			// Named, or net/http tries for some time whether a GET's body is
 			// an empty one.
 			out.TransferEncoding = []string{"chunked"}
@@ -137,11 +143,9 @@ func switchedAsAsked(req *http.Request, resp *http.Response) bool {
 	return writable && asked != "" && strings.EqualFold(resp.Header.Get("Upgrade"), asked)
 }
 
-// stage is how far an attempt to send a request has come.
-type stage = int32
-
+// The stages that an attempt to send a request comes to.
 const (
-	stageNew        stage = iota // the transport has not accepted the request
+	stageNew        int32 = iota // the transport has not accepted the request
 	stageConnecting              // it looks for a connection, or makes one
 	stageHandshake               // it is in a TLS handshake
 	stageSent                    // it has a connection and uses it
@@ -162,12 +166,14 @@ type attempt struct {
 
 func (a *attempt) trace() *httptrace.ClientTrace {
 	trace := &httptrace.ClientTrace{
-		GetConn:           func(string) { a.stage.Store(stageConnecting) },
-		GotConn:           func(httptrace.GotConnInfo) { a.stage.Store(stageSent) },
-		TLSHandshakeStart: func() { a.stage.Store(stageHandshake) },
+		GetConn: func(string) { a.stage.Store(stageConnecting) },
+		GotConn: func(httptrace.GotConnInfo) { a.stage.Store(stageSent) },
+		// A connection that is being made may be overtaken by one that becomes
+		// free, and then goes on behind the request's back.
+		TLSHandshakeStart: func() { a.stage.CompareAndSwap(stageConnecting, stageHandshake) },
 		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-			if err == nil {
-				a.stage.Store(stageConnecting) // behind a proxy there is more to come
+			if err == nil { // behind a proxy there is more to come
+				a.stage.CompareAndSwap(stageHandshake, stageConnecting)
 			}
 		},
 	}

@@ -87,8 +87,9 @@ type Config struct {
 	RootCAs *x509.CertPool
 
 	// DialContext connects to a "host:port". It is there for upstreams that
-	// are not reached by TCP, such as one inside the process, and it bounds its
-	// own time. Nil means TCP, by Happy Eyeballs (RFC 6555) where the name has
+	// are not reached by TCP, such as one inside the process: name it by a
+	// loopback address, so that no proxy is put before it. It bounds its own
+	// time. Nil means TCP, by Happy Eyeballs (RFC 6555) where the name has
 	// several addresses.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }

@@ -16,7 +16,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // From then on, a second signal ends the program at once.
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "openai-connect: %v\n", err)
 		os.Exit(1)
@@ -27,7 +27,7 @@ func main() {
 // --max-reply-bytes is OPENAI_CONNECT_MAX_REPLY_BYTES.
 type commandLine struct {
 	Serve   serveCommand     `cmd:"" default:"withargs" help:"Serve (the default)."`
-	Version kong.VersionFlag `help:"Print the version."`
+	Version kong.VersionFlag `help:"Print the version." env:"-"`
 }
 
 // streams are where a command writes.
@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		kong.Name("openai-connect"),
 		kong.Description("A front door to the OpenAI API: typed over Connect, gRPC and gRPC-Web, raw for everything else."),
 		kong.DefaultEnvars("OPENAI_CONNECT"),
+		kong.Help(help),
 		kong.Vars{"version": version()},
 		kong.Writers(stdout, stderr),
 	)
@@ -50,6 +51,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run(streams{stdout, stderr})
+}
+
+// help prints, where no command is named, the flags of the default one too.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil || ctx.Selected() != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(ctx.Stdout); err != nil {
+		return err
+	}
+	ctx.Path = append(ctx.Path, &kong.Path{Command: ctx.Model.DefaultCmd})
+	return kong.DefaultHelpPrinter(options, ctx)
 }
 
 func version() string {

@@ -127,9 +127,10 @@ func HTTPClient(tb testing.TB, http2 bool) *http.Client {
 }
 
 // GRPC returns a connection of the real gRPC implementation.
-func (f *Front) GRPC(tb testing.TB) *grpc.ClientConn {
+func (f *Front) GRPC(tb testing.TB, options ...grpc.DialOption) *grpc.ClientConn {
 	tb.Helper()
-	conn, err := grpc.NewClient(f.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options = append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)
+	conn, err := grpc.NewClient(f.Address, options...)
 	if err != nil {
 		tb.Fatal(err)
 	}

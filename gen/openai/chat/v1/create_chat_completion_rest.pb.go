@@ -623,7 +623,7 @@ func (x *Voice) EncodeREST(e *restjson.Encoder) error {
 		}
 	}
 	if x.Voice == nil {
-		e.RequiredOneof(&o, "name, id")
+		e.RequiredOneof(&o, "name", "id")
 	}
 	return e.Close(&o)
 }
@@ -649,7 +649,11 @@ func (x *PredictionContent) DecodeREST(d *restjson.Decoder) bool {
 		case "type":
 			fits = o.Take(0) && d.Constant("\"content\"")
 		case "content":
-			fits = o.Take(1) && (restjson.Optional(d, &x.Content, (*restjson.Decoder).String) || restjson.List(d, &x.ContentParts, restjson.Message))
+			if d.AtList() {
+				fits = o.Take(1) && restjson.List(d, &x.ContentParts, restjson.Message)
+			} else {
+				fits = o.Take(1) && restjson.Optional(d, &x.Content, (*restjson.Decoder).String)
+			}
 		}
 		if !fits {
 			d.Spill(&o)

@@ -21,7 +21,11 @@ func (x *Message) DecodeREST(d *restjson.Decoder) bool {
 		case "content_parts":
 			fits = len(x.ContentParts) == 0 && o.Take(2) && restjson.List(d, &x.ContentParts, restjson.Message)
 		case "content":
-			fits = o.Take(1) && (restjson.Optional(d, &x.Content, (*restjson.Decoder).String) || len(x.ContentParts) == 0 && restjson.List(d, &x.ContentParts, restjson.Message))
+			if d.AtList() {
+				fits = len(x.ContentParts) == 0 && o.Take(1) && restjson.List(d, &x.ContentParts, restjson.Message)
+			} else {
+				fits = o.Take(1) && restjson.Optional(d, &x.Content, (*restjson.Decoder).String)
+			}
 		case "refusal":
 			fits = o.Take(3) && restjson.Optional(d, &x.Refusal, (*restjson.Decoder).String)
 		case "name":
@@ -66,7 +70,7 @@ func (x *Message) EncodeREST(e *restjson.Encoder) error {
 		e.Required(&o, 0, `"role":`, "role")
 	}
 	switch {
-	case e.Full() && x.Id != nil:
+	case e.Full() && (x.Id != nil || x.Content != nil || o.Has(1)):
 		if x.Content != nil {
 			if e.Member(&o, 1, `"content":`, true) {
 				if err := e.String(*x.Content); err != nil {
@@ -346,7 +350,7 @@ func (x *ContentPart) EncodeREST(e *restjson.Encoder) error {
 			}
 		}
 	case nil:
-		e.RequiredOneof(&o, "text, image_url, input_audio, file, refusal")
+		e.RequiredOneof(&o, "text", "image_url", "input_audio", "file", "refusal")
 	}
 	if x.PromptCacheBreakpoint != nil {
 		if e.Member(&o, 6, `"prompt_cache_breakpoint":`, true) {
@@ -654,7 +658,7 @@ func (x *ToolCall) EncodeREST(e *restjson.Encoder) error {
 			}
 		}
 	case nil:
-		e.RequiredOneof(&o, "function, custom")
+		e.RequiredOneof(&o, "function", "custom")
 	}
 	if e.Member(&o, 0, `"id":`, x.Id != "") {
 		if err := e.String(x.Id); err != nil {

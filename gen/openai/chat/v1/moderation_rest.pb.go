@@ -253,6 +253,9 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 				continue
 			}
 		case "model":
+			if d.Null() {
+				continue
+			}
 			if tag == 0 {
 				tag = 1
 				x.beginREST(tag)
@@ -262,6 +265,9 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 				fits = o.Take(1) && d.String(&v.ModerationResults.Model)
 			}
 		case "results":
+			if d.Null() {
+				continue
+			}
 			if tag == 0 {
 				tag = 1
 				x.beginREST(tag)
@@ -271,6 +277,9 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 				fits = o.Take(2) && restjson.List(d, &v.ModerationResults.Results, restjson.Message)
 			}
 		case "code":
+			if d.Null() {
+				continue
+			}
 			if tag == 0 {
 				tag = 2
 				x.beginREST(tag)
@@ -280,6 +289,9 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 				fits = o.Take(3) && d.String(&v.Error.Code)
 			}
 		case "message":
+			if d.Null() {
+				continue
+			}
 			if tag == 0 {
 				tag = 2
 				x.beginREST(tag)
@@ -367,7 +379,7 @@ func (x *ModerationOutcome) EncodeREST(e *restjson.Encoder) error {
 			}
 		}
 	case nil:
-		e.RequiredOneof(&o, "moderation_results, error")
+		e.RequiredOneof(&o, "moderation_results", "error")
 	}
 	return e.Close(&o)
 }
@@ -490,7 +502,10 @@ func (x *ModerationInputTypes) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ModerationInputTypes)
 	}
-	return restjson.WriteList(e, x.Types, func(v ModerationInputType) error { return restjson.WriteEnum(e, v, ModerationInputTypeToREST) })
+	if err := restjson.WriteList(e, x.Types, func(v ModerationInputType) error { return restjson.WriteEnum(e, v, ModerationInputTypeToREST) }); err != nil {
+		return restjson.Field("types", err)
+	}
+	return nil
 }
 
 // ModerationModeFromREST returns the value that OpenAI spells so, and 0 for

@@ -91,7 +91,7 @@ func (x *ResponseFormat) EncodeREST(e *restjson.Encoder) error {
 			e.Raw("\"json_object\"")
 		}
 	case nil:
-		e.RequiredOneof(&o, "text, json_schema, json_object")
+		e.RequiredOneof(&o, "text", "json_schema", "json_object")
 	}
 	return e.Close(&o)
 }

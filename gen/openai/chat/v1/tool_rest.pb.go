@@ -94,7 +94,7 @@ func (x *Tool) EncodeREST(e *restjson.Encoder) error {
 			}
 		}
 	case nil:
-		e.RequiredOneof(&o, "function, custom")
+		e.RequiredOneof(&o, "function", "custom")
 	}
 	return e.Close(&o)
 }
@@ -334,7 +334,7 @@ func (x *CustomToolFormat) EncodeREST(e *restjson.Encoder) error {
 			}
 		}
 	case nil:
-		e.RequiredOneof(&o, "text, grammar")
+		e.RequiredOneof(&o, "text", "grammar")
 	}
 	return e.Close(&o)
 }
@@ -531,7 +531,7 @@ func (x *ToolChoice) EncodeREST(e *restjson.Encoder) error {
 			}
 		}
 	case nil:
-		e.RequiredOneof(&o, "mode, allowed_tools, function, custom")
+		e.RequiredOneof(&o, "mode", "allowed_tools", "function", "custom")
 	}
 	return e.Close(&o)
 }
@@ -827,7 +827,7 @@ func (x *FunctionCallChoice) EncodeREST(e *restjson.Encoder) error {
 		}
 	}
 	if x.Choice == nil {
-		e.RequiredOneof(&o, "mode, name")
+		e.RequiredOneof(&o, "mode", "name")
 	}
 	return e.Close(&o)
 }

@@ -707,12 +707,14 @@ func (x *Member) GetNullWhen() *Condition {
 	return nil
 }
 
-// Alias is another name of a member.
+// Alias is another name of a member that has two forms: some replies have the
+// list by it, and the other form by the member's own.
 type Alias struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The field whose presence says that the name is used, in a reply.
+	// The field whose presence says that a reply has the name. It has it too
+	// where the member's own name is taken.
 	WhenSet       string `protobuf:"bytes,2,opt,name=when_set,json=whenSet,proto3" json:"when_set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -333,7 +333,8 @@ export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
   messageDesc(file_openai_rest_v1_annotations, 6);
 
 /**
- * Alias is another name of a member.
+ * Alias is another name of a member that has two forms: some replies have the
+ * list by it, and the other form by the member's own.
  *
  * @generated from message openai.rest.v1.Alias
  */
@@ -346,7 +347,8 @@ export type Alias = Message<"openai.rest.v1.Alias"> & {
   name: string;
 
   /**
-   * The field whose presence says that the name is used, in a reply.
+   * The field whose presence says that a reply has the name. It has it too
+   * where the member's own name is taken.
    *
    * @generated from field: string when_set = 2;
    */

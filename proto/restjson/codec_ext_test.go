@@ -1,0 +1,138 @@
+package restjson_test
+
+import (
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
+)
+
+// codec is a message with a generated codec.
+type codec interface {
+	proto.Message
+	restjson.Decodable
+	restjson.Encodable
+}
+
+// rule is a case of what design says of JSON and messages.
+type rule struct {
+	name string
+	kind codec // any message of the kind
+	// rest is JSON that is read as the message. Empty where no JSON is.
+	rest string
+	// typed is the message, in Protobuf's text format.
+	typed string
+	// full is the JSON of the message as a reply. Empty: it is rest.
+	full string
+	// request is the JSON of the message as a part of a request. Empty: it is
+	// rest. A dash: the message has no place in a request.
+	request string
+}
+
+// rules are all of them, for the fuzz targets to begin with.
+func rules() []rule { return slices.Concat(conventions, extras, places) }
+
+func checkRules(t *testing.T, rules []rule) {
+	t.Helper()
+	for _, row := range rules {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			message := typed(t, row.kind, row.typed)
+			if row.rest != "" {
+				checkMessage(t, read(t, row.kind, row.rest), message)
+			}
+			full, err := restjson.AppendFull(nil, message)
+			checkJSON(t, "as a reply", full, err, either(row.full, row.rest))
+			if row.request != "-" {
+				request, err := restjson.AppendRequest(nil, message, nil)
+				checkJSON(t, "in a request", request, err, either(row.request, row.rest))
+			}
+		})
+	}
+}
+
+func either(text, fallback string) string {
+	if text != "" {
+		return text
+	}
+	return fallback
+}
+
+func checkJSON(t *testing.T, when string, got []byte, err error, want string) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%s: %v", when, err)
+	} else if string(got) != want {
+		t.Errorf("%s:\ngot  %s\nwant %s", when, got, want)
+	}
+}
+
+func checkMessage(t *testing.T, got, want proto.Message) {
+	t.Helper()
+	if !proto.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", show(got), show(want))
+	}
+}
+
+func show(m proto.Message) string {
+	return prototext.MarshalOptions{Multiline: true}.Format(m)
+}
+
+func blank(kind codec) codec {
+	return kind.ProtoReflect().New().Interface().(codec)
+}
+
+// typed is a message of the kind from Protobuf's text format.
+func typed(tb testing.TB, kind codec, text string) codec {
+	tb.Helper()
+	message := blank(kind)
+	if err := prototext.Unmarshal([]byte(text), message); err != nil {
+		tb.Fatal(err)
+	}
+	return message
+}
+
+// read is a message of the kind from JSON.
+func read(tb testing.TB, kind codec, text string) codec {
+	tb.Helper()
+	message := blank(kind)
+	if err := restjson.Unmarshal([]byte(text), message); err != nil {
+		tb.Fatal(err)
+	}
+	return message
+}
+
+// Any message of each kind.
+var (
+	aDeleted      = (*chatv1.ChatCompletionDeleted)(nil)
+	aList         = (*chatv1.ChatCompletionList)(nil)
+	aMessageList  = (*chatv1.ChatCompletionMessageList)(nil)
+	anUpdate      = (*chatv1.UpdateChatCompletionRequest)(nil)
+	aRequest      = (*chatv1.CreateChatCompletionRequest)(nil)
+	aMessage      = (*chatv1.Message)(nil)
+	aPart         = (*chatv1.ContentPart)(nil)
+	aTool         = (*chatv1.Tool)(nil)
+	aToolCall     = (*chatv1.ToolCall)(nil)
+	aToolChoice   = (*chatv1.ToolChoice)(nil)
+	aFormat       = (*chatv1.ResponseFormat)(nil)
+	aCompletion   = (*chatv1.ChatCompletion)(nil)
+	aChoice       = (*chatv1.Choice)(nil)
+	aChunk        = (*chatv1.ChatCompletionChunk)(nil)
+	aDelta        = (*chatv1.Delta)(nil)
+	aLogprob      = (*chatv1.TokenLogprob)(nil)
+	anOutcome     = (*chatv1.ModerationOutcome)(nil)
+	aResult       = (*chatv1.ModerationResult)(nil)
+	anAudio       = (*chatv1.Audio)(nil)
+	aSpeech       = (*chatv1.AudioParam)(nil)
+	aVoice        = (*chatv1.Voice)(nil)
+	aPrediction   = (*chatv1.PredictionContent)(nil)
+	aUsage        = (*chatv1.Usage)(nil)
+	aCallChoice   = (*chatv1.FunctionCallChoice)(nil) //nolint:staticcheck // Deprecated, but there.
+	aSearch       = (*chatv1.WebSearchOptions)(nil)
+	anAnnotation  = (*chatv1.Annotation)(nil)
+	aCustomFormat = (*chatv1.CustomToolFormat)(nil)
+)

@@ -1,0 +1,242 @@
+package restjson_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
+	"github.com/openai-connect/openai-connect/proto/restjson/restjsontest"
+)
+
+func FuzzUnmarshalChatCompletion(f *testing.F) {
+	seed(f, aCompletion)
+	f.Fuzz(func(t *testing.T, text []byte) { checkRoundTrip(t, text, new(chatv1.ChatCompletion)) })
+}
+
+func FuzzUnmarshalChatCompletionChunk(f *testing.F) {
+	seed(f, aChunk)
+	f.Fuzz(func(t *testing.T, text []byte) { checkRoundTrip(t, text, new(chatv1.ChatCompletionChunk)) })
+}
+
+func FuzzUnmarshalCreateChatCompletionRequest(f *testing.F) {
+	seed(f, aRequest)
+	f.Fuzz(func(t *testing.T, text []byte) { checkRoundTrip(t, text, new(chatv1.CreateChatCompletionRequest)) })
+}
+
+func FuzzUnmarshalChatCompletionMessageList(f *testing.F) {
+	seed(f, aMessageList)
+	f.Fuzz(func(t *testing.T, text []byte) { checkRoundTrip(t, text, new(chatv1.ChatCompletionMessageList)) })
+}
+
+// around says where a message stands in a larger one. A cell of a path is
+// `member`, or `member[]` for a list.
+var around = map[codec]map[codec]string{
+	aCompletion: {
+		aCompletion: "", aChoice: "choices[]", aMessage: "choices[].message", aToolCall: "choices[].message.tool_calls[]",
+		anAudio: "choices[].message.audio", anAnnotation: "choices[].message.annotations[]", aLogprob: "choices[].logprobs.content[]",
+		aUsage: "usage", anOutcome: "moderation.input", aResult: "moderation.output.results[]",
+	},
+	aChunk: {
+		aChunk: "", aDelta: "choices[].delta", aLogprob: "choices[].logprobs.refusal[]", aUsage: "usage", anOutcome: "moderation.output",
+	},
+	aRequest: {
+		aRequest: "", aMessage: "messages[]", aPart: "messages[].content[]", aToolCall: "messages[].tool_calls[]", aTool: "tools[]",
+		aCustomFormat: "tools[].custom.format", aToolChoice: "tool_choice", aFormat: "response_format", aSpeech: "audio", aVoice: "audio.voice",
+		aPrediction: "prediction", aCallChoice: "function_call", aSearch: "web_search_options",
+	},
+	aMessageList: {aMessageList: "", aMessage: "data[]", aPart: "data[].content_parts[]"},
+}
+
+// seed adds the JSON of all rules that can stand in the message.
+func seed(f *testing.F, whole codec) {
+	f.Helper()
+	for _, row := range rules() {
+		path, ok := around[whole][row.kind]
+		for _, text := range []string{row.rest, row.full, row.request} {
+			if ok && strings.HasPrefix(text, "{") {
+				f.Add([]byte(wrap(path, text)))
+			}
+		}
+	}
+	for _, row := range wellFormed {
+		f.Add([]byte(row.text))
+	}
+	for _, row := range malformed {
+		f.Add([]byte(row.text))
+	}
+}
+
+func wrap(path, text string) string {
+	if path == "" {
+		return text
+	}
+	for _, cell := range slices.Backward(strings.Split(path, ".")) {
+		if name, isList := strings.CutSuffix(cell, "[]"); isList {
+			text = `{"` + name + `":[` + text + `]}`
+		} else {
+			text = `{"` + cell + `":` + text + `}`
+		}
+	}
+	return text
+}
+
+// checkRoundTrip reads a text as the message. All of a JSON object must come
+// back, and all else be refused.
+func checkRoundTrip(t *testing.T, text []byte, message codec) {
+	t.Helper()
+	err := restjson.Unmarshal(text, message)
+	isObject := strings.HasPrefix(strings.TrimLeft(string(text), " \t\r\n"), "{")
+	if want := isObject && json.Valid(text) && utf8.Valid(text); want != (err == nil) {
+		t.Fatalf("got %v, want valid=%v", err, want)
+	}
+	if err != nil {
+		syntaxError(t, err)
+		return
+	}
+	checkExtras(t, message.ProtoReflect())
+	if _, err := proto.Marshal(message); err != nil {
+		t.Fatal(err)
+	}
+	if request, err := restjson.AppendRequest(nil, message, nil); err == nil && !json.Valid(request) {
+		t.Fatalf("the request is %s", request)
+	}
+	repeats, err := restjsontest.Repeats(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := restjson.AppendFull(nil, message)
+	if repeats {
+		// What repeats is kept, but may conflict with the field on the way back.
+		if err == nil && !json.Valid(full) {
+			t.Fatalf("the reply is %s", full)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restjsontest.Kept(text, full); err != nil {
+		t.Fatalf("%v\nin  %s\nout %s", err, text, full)
+	}
+	again := blank(message)
+	if err := restjson.Unmarshal(full, again); err != nil {
+		t.Fatal(err)
+	}
+	checkMessage(t, again, message)
+}
+
+// checkExtras checks every extra_json of a message.
+func checkExtras(t *testing.T, message protoreflect.Message) {
+	t.Helper()
+	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.Name() == "extra_json":
+			checkExtra(t, value.String())
+		case field.IsMap():
+			value.Map().Range(func(_ protoreflect.MapKey, value protoreflect.Value) bool {
+				if field.MapValue().Message() != nil {
+					checkExtras(t, value.Message())
+				}
+				return true
+			})
+		case field.Message() == nil:
+		case field.IsList():
+			for i := range value.List().Len() {
+				checkExtras(t, value.List().Get(i).Message())
+			}
+		default:
+			checkExtras(t, value.Message())
+		}
+		return true
+	})
+}
+
+// FuzzAppendRequest writes any request that Protobuf can carry: as JSON that
+// has it all, or not at all, with the name of what cannot be written.
+func FuzzAppendRequest(f *testing.F) {
+	for _, row := range rules() {
+		if row.kind == codec(aRequest) {
+			data, err := proto.Marshal(typed(f, aRequest, row.typed))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		request := new(chatv1.CreateChatCompletionRequest)
+		if (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, request) != nil {
+			return
+		}
+		text, err := restjson.AppendRequest(nil, request, []restjson.Constant{{Name: "stream", JSON: "true"}})
+		if err != nil {
+			checkIsFieldError(t, err)
+			return
+		}
+		repeats, err := restjsontest.Repeats(text)
+		if err != nil {
+			t.Fatalf("%v in %s", err, text)
+		}
+		back := new(chatv1.CreateChatCompletionRequest)
+		if err := restjson.Unmarshal(text, back); err != nil {
+			t.Fatal(err)
+		}
+		if !normalize(request.ProtoReflect()) {
+			want := request
+			want.ExtraJson = `{"stream":true}`
+			checkMessage(t, back, want)
+		}
+		full, err := restjson.AppendFull(nil, back)
+		if repeats { // in an extra_json of the caller's own
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := restjsontest.Kept(text, full); err != nil {
+			t.Fatalf("%v\nin  %s\nout %s", err, text, full)
+		}
+	})
+}
+
+// normalize removes from a request what does not come back: output-only fields,
+// and the space around free-form JSON. It reports whether there is extra_json,
+// whose members come back as fields where they can.
+func normalize(message protoreflect.Message) (hasExtra bool) {
+	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		option, _ := proto.GetExtension(field.Options(), restv1.E_Member).(*restv1.Member)
+		isJSON := option.GetFormat() == restv1.Format_FORMAT_JSON_OBJECT
+		trim := func(v protoreflect.Value) protoreflect.Value {
+			return protoreflect.ValueOfString(strings.Trim(v.String(), " \t\r\n"))
+		}
+		switch {
+		case option.GetOutputOnly():
+			message.Clear(field)
+		case field.Name() == "extra_json":
+			hasExtra = true
+		case isJSON && field.IsList():
+			for i := range value.List().Len() {
+				value.List().Set(i, trim(value.List().Get(i)))
+			}
+		case isJSON:
+			message.Set(field, trim(value))
+		case field.Message() == nil || field.IsMap():
+		case field.IsList():
+			for i := range value.List().Len() {
+				hasExtra = normalize(value.List().Get(i).Message()) || hasExtra
+			}
+		default:
+			hasExtra = normalize(value.Message()) || hasExtra
+		}
+		return true
+	})
+	return hasExtra
+}

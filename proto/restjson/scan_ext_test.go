@@ -1,0 +1,278 @@
+package restjson_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/openai-connect/openai-connect/proto/restjson"
+)
+
+// wellFormed are texts of JSON objects with no known member, and the
+// extra_json that keeps their members.
+var wellFormed = []struct{ name, text, extra string }{
+	{"an empty object", `{}`, ``},
+	{"an empty object with space", " \t\r\n{ \t\r\n} \t\r\n", ``},
+	{"every kind of value", `{"a":null,"b":true,"c":false,"d":0,"e":"","f":[],"g":{}}`, `{"a":null,"b":true,"c":false,"d":0,"e":"","f":[],"g":{}}`},
+	{"space between members goes, space within stays", ` { "a" : [ 1 , 2 ] , "b"	: {  } } `, `{"a" : [ 1 , 2 ],"b"	: {  }}`},
+	{"numbers keep their text", `{"a":[0,-0,1,-1,10,0.5,-0.0,1.50,1e5,1E5,1e+5,1e-05,0e0,123456789012345678901234567890]}`, `{"a":[0,-0,1,-1,10,0.5,-0.0,1.50,1e5,1E5,1e+5,1e-05,0e0,123456789012345678901234567890]}`},
+	{"strings keep their escapes", `{"a":"\"\\\/\b\f\n\r\t\u0000\u00e9\ud83d\ude00"}`, `{"a":"\"\\\/\b\f\n\r\t\u0000\u00e9\ud83d\ude00"}`},
+	{"lone surrogates stay as they are", `{"a":"\ud800","\udfff":"\ud800\u0041\udc00"}`, `{"a":"\ud800","\udfff":"\ud800\u0041\udc00"}`},
+	{"any script", `{"ключ":"日本語 🙂 ﷽"}`, `{"ключ":"日本語 🙂 ﷽"}`},
+	{"DEL and the separators U+2028 and U+2029 need no escape", "{\"a\":\"\x7f\u2028\u2029\"}", "{\"a\":\"\x7f\u2028\u2029\"}"},
+	{"an empty name", `{"":1}`, `{"":1}`},
+	{"names that repeat keep their order", `{"a":1,"b":2,"a":3}`, `{"a":1,"b":2,"a":3}`},
+	{"objects in arrays in objects", `{"a":[[{"b":[{}]}],[]]}`, `{"a":[[{"b":[{}]}],[]]}`},
+}
+
+func TestWellFormed(t *testing.T) {
+	t.Parallel()
+	for _, row := range wellFormed {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			extra, err := scan(row.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if extra != row.extra {
+				t.Errorf("extra_json is\n%s, want\n%s", extra, row.extra)
+			}
+		})
+	}
+}
+
+// malformed are texts that are not one JSON object, and where and why.
+var malformed = []struct {
+	name, text string
+	offset     int
+	path       string
+	reason     string
+}{
+	{"nothing", ``, 0, "", "an object was expected"},
+	{"space alone", ` `, 1, "", "an object was expected"},
+	{"a byte order mark", "\ufeff{}", 0, "", "an object was expected"},
+	{"an array", `[]`, 0, "", "an object was expected"},
+	{"a string", `"{}"`, 0, "", "an object was expected"},
+	{"null", `null`, 0, "", "an object was expected"},
+	{"HTML", ` <html>`, 1, "", "an object was expected"},
+	{"two objects", `{} {}`, 3, "", "the value has ended, and more follows"},
+	{"an object that is closed twice", `{}}`, 2, "", "the value has ended, and more follows"},
+	{"a NUL after the object", "{}\x00", 2, "", "the value has ended, and more follows"},
+	{"an object that does not end", `{`, 1, "", "a string was expected"},
+	{"an object that does not end after a name", `{"a"`, 4, "", "a colon was expected"},
+	{"an object that does not end after a colon", `{"a":`, 5, "a", "the text ends before the value does"},
+	{"an object that does not end after a value", `{"a":1`, 6, "a", "a comma or the end of the object was expected"},
+	{"an object that does not end after a word", `{"a":true`, 9, "a", "a comma or the end of the object was expected"},
+	{"an object that does not end after a comma", `{"a":1,`, 7, "", "a string was expected"},
+	{"a name without quotes", `{a:1}`, 1, "", "a string was expected"},
+	{"a name in single quotes", `{'a':1}`, 1, "", "a string was expected"},
+	{"a number as a name", `{1:1}`, 1, "", "a string was expected"},
+	{"a comma at the beginning of an object", `{,"a":1}`, 1, "", "a string was expected"},
+	{"a comma at the end of an object", `{"a":1,}`, 7, "", "a string was expected"},
+	{"two commas in an object", `{"a":1,,"b":2}`, 7, "", "a string was expected"},
+	{"no comma between members", `{"a":1 "b":2}`, 7, "", "a comma or the end of the object was expected"},
+	{"no colon", `{"a" 1}`, 5, "", "a colon was expected"},
+	{"two colons", `{"a"::1}`, 5, "a", "a value was expected"},
+	{"no value", `{"a":}`, 5, "a", "a value was expected"},
+	{"a comment", `{"a":/**/1}`, 5, "a", "a value was expected"},
+	{"an array that does not end", `{"a":[`, 6, "a[0]", "the text ends before the value does"},
+	{"an array that does not end after an item", `{"a":[1`, 7, "a[0]", "a comma or the end of the array was expected"},
+	{"an array that does not end after a comma", `{"a":[1,`, 8, "a[1]", "the text ends before the value does"},
+	{"an array that ends as an object", `{"a":[1}`, 7, "a[0]", "a comma or the end of the array was expected"},
+	{"an object that ends as an array", `{"a":{]}`, 6, "a", "a string was expected"},
+	{"a comma at the beginning of an array", `{"a":[,1]}`, 6, "a[0]", "a value was expected"},
+	{"a comma at the end of an array", `{"a":[1,]}`, 8, "a[1]", "a value was expected"},
+	{"two commas in an array", `{"a":[1,,2]}`, 8, "a[1]", "a value was expected"},
+	{"no comma between items", `{"a":[1 2]}`, 8, "a", "a comma or the end of the array was expected"},
+	{"a word that is none", `{"a":nil}`, 5, "a", "a value was expected"},
+	{"a word in capitals", `{"a":True}`, 5, "a", "a value was expected"},
+	{"a word that is cut", `{"a":tru`, 5, "a", "a value was expected"},
+	{"a word that goes on", `{"a":nullx}`, 9, "a", "a comma or the end of the object was expected"},
+	{"NaN", `{"a":NaN}`, 5, "a", "a value was expected"},
+	{"a plus sign", `{"a":+1}`, 5, "a", "a value was expected"},
+	{"a minus sign alone", `{"a":-}`, 5, "a", "a value was expected"},
+	{"a minus sign at the end", `{"a":-`, 6, "a", "the text ends before the value does"},
+	{"a zero before other digits", `{"a":01}`, 6, "a", "a comma or the end of the object was expected"},
+	{"hexadecimal", `{"a":0x1}`, 6, "a", "a comma or the end of the object was expected"},
+	{"a point without digits before", `{"a":.5}`, 5, "a", "a value was expected"},
+	{"a point without digits after", `{"a":1.}`, 7, "a", "the number has no digit after its point"},
+	{"a point and an exponent", `{"a":1.e5}`, 7, "a", "the number has no digit after its point"},
+	{"an exponent without digits", `{"a":1e}`, 7, "a", "the number has no digit in its exponent"},
+	{"an exponent with a sign alone", `{"a":1e-}`, 8, "a", "the number has no digit in its exponent"},
+	{"a string that does not end", `{"a":"b`, 7, "a", "the string does not end"},
+	{"a string that ends in a backslash", `{"a":"b\`, 8, "a", "the string does not end"},
+	{"a string whose quote is escaped", `{"a":"b\"}`, 10, "a", "the string does not end"},
+	{"a name that does not end", `{"a":1,"b`, 9, "", "the string does not end"},
+	{"a line break in a string", "{\"a\":\"b\nc\"}", 7, "a", "a control character stands in a string unescaped"},
+	{"a NUL in a string", "{\"a\":\"\x00\"}", 6, "a", "a control character stands in a string unescaped"},
+	{"an escape that is none", `{"a":"b\x41"}`, 7, "a", "the escape is unknown"},
+	{"an escaped line break", "{\"a\":\"b\\\nc\"}", 7, "a", "the escape is unknown"},
+	{"an escaped character beyond ASCII", `{"a":"\é"}`, 6, "a", "the escape is unknown"},
+	{"an escape with too few digits", `{"a":"\u00e"}`, 6, "a", `\u is not followed by four hexadecimal digits`},
+	{"an escape with a digit that is none", `{"a":"\u00g0"}`, 6, "a", `\u is not followed by four hexadecimal digits`},
+	{"an escape in capitals", `{"a":"\U00E9"}`, 6, "a", "the escape is unknown"},
+	{"a bad escape in a name", `{"a":1,"b\q":2}`, 9, "", "the escape is unknown"},
+	{"a byte that begins no UTF-8 sequence", "{\"a\":\"b\x80\"}", 7, "a", "the text is not UTF-8"},
+	{"a UTF-8 sequence that is cut", "{\"a\":\"é\xc3\"}", 8, "a", "the text is not UTF-8"},
+	{"an overlong UTF-8 sequence", "{\"a\":\"\xc0\xaf\"}", 6, "a", "the text is not UTF-8"},
+	{"a surrogate in UTF-8", "{\"a\":\"\xed\xa0\x80\"}", 6, "a", "the text is not UTF-8"},
+	{"bad UTF-8 in a name", "{\"\xff\":1}", 2, "", "the text is not UTF-8"},
+	{"bad UTF-8 between tokens", "{\xff}", 1, "", "a string was expected"},
+	{"far down", `{"choices":[{"message":{"content":"a"}},{"message":{"content":oops}}]}`, 62, "choices[1].message.content", "a value was expected"},
+	{"after values that were fine", `{"a":{"b":[1,2,{"c":3}],"d":tru}}`, 28, "a.d", "a value was expected"},
+	{"in a member whose name has escapes", `{"\u0061":x}`, 10, "a", "a value was expected"},
+	{"in members whose names are no words", `{"a b":{"":{"\n.":x}}}`, 18, `["a b"][""]["\n."]`, "a value was expected"},
+	{"in a member whose name has a lone surrogate", `{"\ud800":x}`, 10, `[?]`, "a value was expected"},
+}
+
+func TestMalformed(t *testing.T) {
+	t.Parallel()
+	for _, row := range malformed {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := scan(row.text)
+			got := syntaxError(t, err)
+			if want := (restjson.SyntaxError{Offset: row.offset, Path: row.path, Reason: row.reason}); *got != want {
+				t.Errorf("%q:\ngot  %+v\nwant %+v", row.text, *got, want)
+			}
+		})
+	}
+}
+
+func TestSyntaxErrorSaysWhereAndWhat(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"a":[x]}`: "malformed JSON at byte 6, in a[0]: a value was expected",
+		`{}x`:       "malformed JSON at byte 2: the value has ended, and more follows",
+	} {
+		if _, err := scan(text); err == nil || err.Error() != want {
+			t.Errorf("%s: got %q, want %q", text, err, want)
+		}
+	}
+}
+
+func TestThePathOfASyntaxErrorIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"a long name":           `{"` + strings.Repeat("é", 1<<20) + `":x}`,
+		"a long name in quotes": `{"` + strings.Repeat(" ", 1<<20) + `":x}`,
+		"many levels":           strings.Repeat(`{"a":[`, 4000) + `x`,
+	} {
+		_, err := scan(text)
+		got := syntaxError(t, err)
+		if len(got.Path) > 256 || !strings.HasSuffix(got.Path, "…") || !utf8.ValidString(got.Path) {
+			t.Errorf("%s: the path has %d bytes: %.300s", name, len(got.Path), got.Path)
+		}
+	}
+}
+
+func TestObjectsAndArraysNestTenThousandDeep(t *testing.T) {
+	t.Parallel()
+	nested := func(depth int) map[string]string {
+		half := depth / 2
+		return map[string]string{
+			"objects": strings.Repeat(`{"a":`, depth) + `0` + strings.Repeat(`}`, depth),
+			"arrays":  `{"a":` + strings.Repeat(`[`, depth-1) + strings.Repeat(`]`, depth-1) + `}`,
+			"both":    strings.Repeat(`{"a":[`, half) + strings.Repeat(`]}`, half),
+		}
+	}
+	for name, text := range nested(restjson.MaxDepth) {
+		if _, err := scan(text); err != nil {
+			t.Errorf("%s, %d deep: %v", name, restjson.MaxDepth, err)
+		}
+	}
+	for name, text := range nested(restjson.MaxDepth + 2) {
+		_, err := scan(text)
+		if got := syntaxError(t, err); got.Reason != "objects and arrays nest too deeply (the limit is 10000)" {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
+func TestDepthCountsWhatIsOpenAndNotWhatWas(t *testing.T) {
+	t.Parallel()
+	wide := `{"a":[` + strings.Repeat(`[{}],`, restjson.MaxDepth) + `0]}`
+	if _, err := scan(wide); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStringsAtEveryAlignment has each special sequence at each place of
+// strings of up to three words of eight bytes, where the scanner takes eight
+// bytes at a time.
+func TestStringsAtEveryAlignment(t *testing.T) {
+	t.Parallel()
+	specials := []string{
+		"", `\"`, `\\`, `\n`, `\u0041`, `\ud83d\ude00`, "\x7f", "é", "€", "😀", " ", "!", "#", "[", "]",
+		"\"", "\x00", "\x1f", "\x80", "\xff", `\`, `\x`, `\u12`, "\xc3", "\xf0\x9f\x98",
+	}
+	const most = 25
+	for _, special := range specials {
+		for before := range most {
+			for after := range most {
+				text := `{"v":"` + strings.Repeat("a", before) + special + strings.Repeat("b", after) + `"}`
+				var want struct {
+					V string `json:"v"`
+				}
+				wantErr := json.Unmarshal([]byte(text), &want)
+				p := probe[string]{read: (*restjson.Decoder).String}
+				err := restjson.Unmarshal([]byte(text), &p)
+				if valid := wantErr == nil && utf8.ValidString(text); valid != (err == nil) {
+					t.Fatalf("%q: got %v, encoding/json says %v", text, err, wantErr)
+				}
+				if err == nil && p.value != want.V {
+					t.Fatalf("%q: got %q, want %q", text, p.value, want.V)
+				}
+			}
+		}
+	}
+}
+
+// FuzzScanner compares what is accepted, by each way of reading a member, with
+// encoding/json. Only one difference is meant: bytes that are not UTF-8 are
+// refused here. (Both stop at a depth of 10,000.)
+func FuzzScanner(f *testing.F) {
+	for i, row := range wellFormed {
+		f.Add([]byte(row.text), byte(i))
+	}
+	for i, row := range malformed {
+		f.Add([]byte(row.text), byte(i))
+	}
+	for _, row := range values {
+		for i := range readers {
+			f.Add([]byte(`{"v":`+row+`}`), byte(i))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte, reader byte) {
+		p := probe[any]{read: func(d *restjson.Decoder, _ *any) bool { return readers[int(reader)%len(readers)].read(d) }}
+		err := restjson.Unmarshal(text, &p)
+		isObject := strings.HasPrefix(strings.TrimLeft(string(text), " \t\r\n"), "{")
+		want := isObject && json.Valid(text) && utf8.Valid(text)
+		if want != (err == nil) {
+			t.Fatalf("got %v, want valid=%v", err, want)
+		}
+		if err == nil {
+			checkExtra(t, p.extra)
+			return
+		}
+		syntax := syntaxError(t, err)
+		if syntax.Offset < 0 || syntax.Offset > len(text) || syntax.Reason == "" || !utf8.ValidString(syntax.Path) {
+			t.Fatalf("the error says %+v of a text of %d bytes", syntax, len(text))
+		}
+	})
+}
+
+// checkExtra checks what every extra_json must be: empty, or the text of an
+// object that isn't.
+func checkExtra(t *testing.T, extra string) {
+	t.Helper()
+	if extra == "" {
+		return
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(extra), &members); err != nil || len(members) == 0 || !utf8.ValidString(extra) {
+		t.Fatal(fmt.Errorf("extra_json is %q: %w", extra, err))
+	}
+}

@@ -1,0 +1,178 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// commandsOf returns the commands that a greeting has: what is indented.
+func commandsOf(greeting string) []string {
+	var commands []string
+	going := false
+	for line := range strings.Lines(greeting) {
+		text, indented := strings.CutPrefix(line, "  ")
+		switch {
+		case !indented:
+			going = false
+		case going:
+			commands[len(commands)-1] += text
+		default:
+			commands = append(commands, text)
+		}
+		going = strings.HasSuffix(line, "\\\n")
+	}
+	return commands
+}
+
+// shell runs a command as a person would who pastes it, and returns what it
+// writes.
+func shell(ctx context.Context, t *testing.T, key, text string) string {
+	t.Helper()
+	tool, _, _ := strings.Cut(text, " ")
+	servertest.Tool(t, tool, "the greeting needs it")
+	if grpcurl := regexp.MustCompile(`^go run (\S+)`).FindString(text); grpcurl != "" {
+		// It is built in another time than that of the call, and needs a module
+		// proxy.
+		words := strings.Fields(grpcurl)
+		if output, err := exec.CommandContext(t.Context(), words[0], append(words[1:], "-version")...).CombinedOutput(); err != nil {
+			servertest.Skip(t, grpcurl+" can't be built: "+string(output))
+		}
+	}
+	command := exec.CommandContext(ctx, servertest.Tool(t, "sh", "the greeting is for it"), "-c", text)
+	command.Env = append(os.Environ(), "OPENAI_API_KEY="+key)
+	var output, complaint bytes.Buffer
+	command.Stdout, command.Stderr = &output, &complaint
+	if err := command.Run(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, &complaint, &output)
+	}
+	return output.String()
+}
+
+// The commands of a greeting, in their order.
+const (
+	rawCommand = iota
+	connectCommand
+	grpcCommand
+	commandCount
+)
+
+func TestEachCommandThatIsPrintedWorksAsPrinted(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0")
+	commands := commandsOf(p.greeting)
+	if len(commands) != commandCount {
+		t.Fatalf("these are %d commands, not %d: %q", len(commands), commandCount, commands)
+	}
+	if !strings.Contains(p.greeting, "upstream: the embedded sandbox") || strings.Contains(p.greeting, "authorization") {
+		t.Errorf("the sandbox is greeted with\n%s", p.greeting)
+	}
+	if !strings.Contains(p.greeting, "base URL to "+p.url+"/v1\n") {
+		t.Errorf("the base URL for SDKs isn't right in\n%s", p.greeting)
+	}
+	t.Run("curl, raw", func(t *testing.T) {
+		var completion struct {
+			Object  string
+			Choices []struct {
+				Message struct{ Role, Content string }
+			}
+		}
+		decode(t, shell(t.Context(), t, "", commands[rawCommand]), &completion)
+		if completion.Object != "chat.completion" || completion.Choices[0].Message.Role != "assistant" ||
+			completion.Choices[0].Message.Content == "" {
+			t.Errorf("got %+v", completion)
+		}
+	})
+	t.Run("curl, by Connect", func(t *testing.T) {
+		var completion struct {
+			Choices []struct {
+				Message struct{ Role, Content string }
+			}
+		}
+		decode(t, shell(t.Context(), t, "", commands[connectCommand]), &completion)
+		if completion.Choices[0].Message.Role != "ROLE_ASSISTANT" || completion.Choices[0].Message.Content == "" {
+			t.Errorf("got %+v", completion)
+		}
+	})
+	t.Run("grpcurl", func(t *testing.T) {
+		output := shell(t.Context(), t, "", commands[grpcCommand])
+		chunks := json.NewDecoder(strings.NewReader(output))
+		text, reason := "", ""
+		for {
+			var chunk struct {
+				Choices []struct {
+					Delta        struct{ Content string }
+					FinishReason string
+				}
+			}
+			err := chunks.Decode(&chunk)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%v in %s", err, output)
+			}
+			text += chunk.Choices[0].Delta.Content
+			reason = chunk.Choices[0].FinishReason
+		}
+		if text == "" || reason != "FINISH_REASON_STOP" {
+			t.Errorf("got %s", output)
+		}
+	})
+}
+
+// decode reads all of a text as JSON.
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+}
+
+// TestTheKeyIsTheClientsAndNeverTheServers gives the server's environment a key,
+// as most developers' machines have one, and the shell another.
+func TestTheKeyIsTheClientsAndNeverTheServers(t *testing.T) {
+	t.Parallel()
+	const servers, clients = "sk-of-the-server", "sk-of-the-client"
+	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{"id":"1","object":"chat.completion","choices":[]}`))
+	p := start(t, []string{"OPENAI_API_KEY=" + servers}, "--upstream", upstream.URL, "--listen", "127.0.0.1:0")
+	if strings.Contains(p.greeting, servers) {
+		t.Errorf("the greeting has the key:\n%s", p.greeting)
+	}
+	if !strings.Contains(p.greeting, "upstream: "+upstream.URL+"\n") {
+		t.Errorf("the greeting doesn't name the upstream:\n%s", p.greeting)
+	}
+	commands := commandsOf(p.greeting)
+	for _, text := range commands {
+		if !strings.Contains(text, `-H "authorization: Bearer $OPENAI_API_KEY"`) {
+			t.Errorf("this command has no key:\n%s", text)
+		}
+	}
+	for _, text := range commands[:grpcCommand] {
+		shell(t.Context(), t, clients, text)
+		checkKey(t, upstream, []string{"Bearer " + clients})
+		shell(t.Context(), t, clients, strings.ReplaceAll(text, `-H "authorization: Bearer $OPENAI_API_KEY"`, ""))
+		checkKey(t, upstream, nil)
+	}
+}
+
+func checkKey(t *testing.T, upstream *servertest.Upstream, want []string) {
+	t.Helper()
+	requests := upstream.Take()
+	if len(requests) != 1 {
+		t.Fatalf("the upstream received %d requests", len(requests))
+	}
+	if got := strings.Join(requests[0].Header["Authorization"], "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("the upstream received the authorization %q, not %q", got, want)
+	}
+}

@@ -1,0 +1,142 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+var directory = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "openai-connect") })
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if path, err := directory(); err == nil {
+			_ = os.RemoveAll(path)
+		}
+		os.Exit(code)
+	}))
+}
+
+// build builds the command as `make build` does: what it links is not what its
+// tests link.
+var build = sync.OnceValues(func() (string, error) {
+	directory, err := directory()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(directory, "openai-connect")
+	if output, err := exec.Command("go", "build", "-trimpath", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", errors.Join(err, errors.New(string(output)))
+	}
+	return path, nil
+})
+
+// command is the command with arguments, not yet started. Of the environment it
+// has what is not about OpenAI, and those settings.
+func command(ctx context.Context, t *testing.T, settings []string, arguments ...string) *exec.Cmd {
+	t.Helper()
+	servertest.Tool(t, "go", "see https://go.dev/dl/")
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(ctx, path, arguments...)
+	for _, setting := range os.Environ() {
+		if !strings.HasPrefix(setting, "OPENAI_") {
+			command.Env = append(command.Env, setting)
+		}
+	}
+	command.Env = append(command.Env, settings...)
+	return command
+}
+
+// process is the command while it serves.
+type process struct {
+	url      string // its base URL
+	address  string
+	greeting string
+	command  *exec.Cmd
+	ended    chan struct{}
+
+	// What it has written to stderr, and how it ended: of use when it has.
+	complaint bytes.Buffer
+	err       error
+}
+
+// start runs the command until the test ends, and waits until it has greeted. A
+// process that still runs then is stopped, and has to end well.
+func start(t *testing.T, settings []string, arguments ...string) *process {
+	t.Helper()
+	p := &process{ended: make(chan struct{})}
+	p.command = command(context.WithoutCancel(t.Context()), t, settings, arguments...)
+	p.command.Stderr = &p.complaint
+	output, err := p.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(output)
+	for !strings.HasSuffix(p.greeting, "/v1\n\n") { // its last line
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatalf("it greeted with\n%s\nand then: %v, %v\n%s", p.greeting, err, p.command.Wait(), &p.complaint)
+		}
+		p.greeting += line
+	}
+	go func() {
+		defer close(p.ended)
+		_, _ = lines.WriteTo(&p.complaint) // It has nothing more to say there.
+		p.err = p.command.Wait()
+	}()
+	t.Cleanup(func() {
+		select {
+		case <-p.ended:
+		default:
+			p.signal(t, syscall.SIGTERM)
+			p.wait(t)
+			if p.err != nil || p.complaint.Len() > 0 {
+				t.Errorf("it ended with %v and wrote\n%s", p.err, &p.complaint)
+			}
+		}
+	})
+	first, _, _ := strings.Cut(p.greeting, "\n")
+	p.url = strings.TrimPrefix(first, "openai-connect listens on ")
+	_, p.address, _ = strings.Cut(p.url, "://")
+	return p
+}
+
+func (p *process) signal(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := p.command.Process.Signal(signal); err != nil {
+		t.Error(err)
+	}
+}
+
+// wait waits until the process has ended.
+func (p *process) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		_ = p.command.Process.Kill()
+		t.Fatal("it does not end")
+	}
+}

@@ -1,0 +1,124 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// An error fits in what any gRPC peer takes, however large the upstream's is,
+// and what is shortened is whatever is too long.
+func TestAnErrorStaysWithin4KiB(t *testing.T) {
+	t.Parallel()
+	const bound = 4096
+	error400 := func(members string) script { return reply(400, `{"error":{`+members+`}}`, jsonType) }
+	long := func(text string) string { return strings.Repeat(text, 300_000/len(text)) }
+	tests := []struct {
+		name    string
+		script  script
+		message string // the message's beginning
+		whole   bool   // whether that is all of it
+	}{
+		{"a long message", error400(`"message":"` + long("too long. ") + `"`), "too long. too long. ", false},
+		{"a long message in Greek", error400(`"message":"` + long("μεγάλο ") + `"`), "μεγάλο μεγάλο ", false},
+		{"a long message of emoji", error400(`"message":"` + long("🦜") + `"`), "🦜🦜🦜", false},
+		{"a long message of control characters", error400(`"message":"` + long(`\u0000\n`) + `"`), "\x00\n\x00\n", false},
+		{"a message that just doesn't fit", error400(`"message":"` + strings.Repeat("x", 1150) + `"`), "xxxxx", false},
+		{"a long type", error400(`"message":"no","type":"` + long("x") + `"`), "no", true},
+		{"a long param", error400(`"message":"no","param":"` + long("é") + `"`), "no", true},
+		{"a long code", error400(`"message":"no","code":"` + long("x") + `"`), "no", true},
+		{"a long member that nobody knows", error400(`"message":"no","inner":"` + long("x") + `"`), "no", true},
+		{"a long request id", reply(400, `{"error":{"message":"no"}}`, jsonType, "X-Request-Id: "+strings.Repeat("x", 8000)), "no", true},
+		{"a long message, type, code and more", error400(`"message":"` + long("a") + `","type":"` + long("b") + `","code":"` + long("c") + `"`), "aaaa", false},
+		{"a long page", reply(400, "<html><title>"+long("é")+"</title>", htmlType), "the upstream answered 400 Bad Request, with an HTML page (“ééé", false},
+		{"a long text of another form", reply(400, `{"detail":"`+long("too long. ")+`"}`, jsonType), "too long. too long. ", false},
+		{"a long path in malformed JSON", reply(200, `{"`+long("x")+`":{"`+long("y")+`":`, jsonType), "the upstream answered 200 OK, with a body that can't be read: ", false},
+		{"a body longer than what is read", reply(400, `{"error":{"message":"`+strings.Repeat("x", 2<<20)+`"}}`, jsonType), "the upstream answered 400 Bad Request, with JSON, cut short", true},
+	}
+	scripts := make(map[string]script)
+	for _, test := range tests {
+		scripts[test.name] = test.script
+	}
+	front := startFront(t, server.Config{Upstream: serveScripts(t, scripts)})
+	narrow := grpcClient(t, front, grpc.WithMaxHeaderListSize(8<<10))
+	narrow.name = "gRPC with small trailers"
+	clients := append(libraryClients(t, front), narrow)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for _, client := range clients {
+				for _, way := range bothWays {
+					if client.name == narrow.name && strings.Contains(test.name, "request id") {
+						continue // It is metadata too, at its full length.
+					}
+					if way == streaming && strings.Contains(test.name, "malformed") {
+						continue
+					}
+					got := question{way: way, script: test.name}.ask(t, client).failed
+					if got == nil {
+						t.Fatalf("%s %s: the call succeeded", client.name, way)
+					}
+					if got.code != connect.CodeInvalidArgument && got.code != connect.CodeInternal {
+						t.Errorf("%s %s: %v", client.name, way, got)
+					}
+					if test.whole && got.message != test.message || !strings.HasPrefix(got.message, test.message) {
+						t.Errorf("%s %s: the message is %q", client.name, way, got.message)
+					}
+					if got.detail.GetMessage() != got.message || !utf8.ValidString(got.message) {
+						t.Errorf("%s %s: the detail's message %q is not the error's %q", client.name, way, got.detail.GetMessage(), got.message)
+					}
+					if extra := got.detail.GetExtraJson(); extra != "" && !json.Valid([]byte(extra)) {
+						t.Errorf("%s %s: extra_json is no JSON: %q", client.name, way, extra)
+					}
+				}
+			}
+			size := trailerSize(t, front, test.name)
+			if size > bound {
+				t.Errorf("grpc-message and grpc-status-details-bin have %d bytes, more than %d", size, bound)
+			}
+			if strings.HasPrefix(test.name, "a long message") && size < bound/2 {
+				t.Errorf("of %d bytes only %d are used", bound, size)
+			}
+		})
+	}
+}
+
+// trailerSize is the size of an error in a gRPC trailer, as it is on the wire.
+func trailerSize(t *testing.T, front *servertest.Front, script string) int {
+	t.Helper()
+	message, err := proto.Marshal(hello())
+	if err != nil {
+		t.Fatal(err)
+	}
+	procedure := front.URL + chatv1connect.ChatServiceCreateChatCompletionProcedure
+	request, err := http.NewRequestWithContext(within(t), http.MethodPost, procedure, bytes.NewReader(envelope(0, message)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/grpc")
+	request.Header.Set(scriptHeader, script)
+	response, err := servertest.HTTPClient(t, true).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Fatal(err)
+	}
+	status, details := response.Trailer.Get("Grpc-Message"), response.Trailer.Get("Grpc-Status-Details-Bin")
+	if status == "" || details == "" {
+		t.Fatalf("the trailer has no error: %v", response.Trailer)
+	}
+	return len(status) + len(details)
+}

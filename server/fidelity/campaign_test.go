@@ -1,0 +1,218 @@
+package fidelity_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/openai-connect/openai-connect/proto/restjson"
+	"github.com/openai-connect/openai-connect/server/internal/jsontree"
+	"github.com/openai-connect/openai-connect/server/internal/openapi"
+)
+
+// The environment variables of a campaign of generated instances.
+const (
+	envInstances = "OPENAI_CONNECT_INSTANCES" // how many, of each body
+	envSeed      = "OPENAI_CONNECT_SEED"      // another campaign
+	envInstance  = "OPENAI_CONNECT_INSTANCE"  // only this one
+)
+
+// body is the body of a request, of an answer, or of an event, and the message
+// that it maps to.
+type body struct {
+	name      string
+	schema    *openapi.Schema
+	validator *openapi.Validator
+	message   protoreflect.MessageType
+	way       encoding
+	// decided are the members that the RPCs of a request decide, by RPC.
+	decided map[protoreflect.Name][]restjson.Constant
+}
+
+// codec is a message with a generated codec.
+type codec interface {
+	protoreflect.ProtoMessage
+	restjson.Decodable
+	restjson.Encodable
+}
+
+func (b *body) newMessage(tb testing.TB) codec {
+	tb.Helper()
+	m, ok := b.message.New().Interface().(codec)
+	if !ok {
+		tb.Fatalf("%s has no codec", b.name)
+	}
+	return m
+}
+
+// bodies are those of the specification, each once.
+func bodies(tb testing.TB, d *openapi.Document) (all []*body) {
+	tb.Helper()
+	rpcs, problems := matchRPCs(d)
+	if len(problems) > 0 {
+		tb.Fatal(problems)
+	}
+	add := func(s *openapi.Schema, desc protoreflect.MessageDescriptor, way encoding) *body {
+		name := string(desc.Name())
+		if i := slices.IndexFunc(all, func(b *body) bool { return b.name == name }); i >= 0 {
+			return all[i]
+		}
+		validator, err := d.Validator(s)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		message, err := protoregistry.GlobalTypes.FindMessageByName(desc.FullName())
+		if err != nil {
+			tb.Fatal(err)
+		}
+		b := &body{name, s, validator, message, way, make(map[protoreflect.Name][]restjson.Constant)}
+		all = append(all, b)
+		return b
+	}
+	for _, r := range rpcs {
+		add(r.answer, r.output, reply)
+		if r.operation.Request != nil {
+			b := add(r.operation.Request, r.input, request)
+			for _, c := range r.option.GetDecides() {
+				b.decided[r.name] = append(b.decided[r.name], restjson.Constant{Name: c.GetName(), JSON: c.GetJson()})
+			}
+		}
+		for _, response := range r.operation.Responses {
+			if response.Status != "200" {
+				add(response.Schema, failures, reply)
+			}
+		}
+	}
+	return all
+}
+
+// campaign is a run of generated instances of a body.
+type campaign struct {
+	tb    testing.TB
+	body  *body
+	seed  uint64
+	first int
+	count int
+
+	generator        *openapi.Generator
+	least, most, all int // bytes
+}
+
+func newCampaign(tb testing.TB, b *body, instances int) *campaign {
+	tb.Helper()
+	c := &campaign{tb: tb, body: b, seed: 1, count: instances, generator: openapi.NewGenerator()}
+	if n, set := number(tb, envSeed); set {
+		c.seed = uint64(n)
+	}
+	if n, set := number(tb, envInstances); set {
+		c.count = n
+	}
+	if n, set := number(tb, envInstance); set {
+		c.first, c.count = n, 1
+	}
+	return c
+}
+
+func number(tb testing.TB, variable string) (n int, set bool) {
+	tb.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		tb.Fatalf("%s: %v", variable, err)
+	}
+	return n, true
+}
+
+// run checks instances, after what change makes of them. The first that fails
+// is made as small as it can be while it is legal and fails.
+func (c *campaign) run(
+	change func(jsontree.Random, jsontree.Value) jsontree.Value,
+	legal func(text []byte) bool,
+	check func(text []byte) error,
+) {
+	c.tb.Helper()
+	hash := fnv.New64()
+	_, _ = hash.Write([]byte(c.tb.Name()))
+	stream := hash.Sum64() // So that no two tests have the same instances.
+	for i := c.first; i < c.first+c.count; i++ {
+		r := jsontree.Random{Rand: rand.New(rand.NewPCG(c.seed, stream+uint64(i)))}
+		text := change(r, c.generator.Instance(r, c.body.schema)).Append(nil, r.Space)
+		c.measure(len(text))
+		err := check(text)
+		if err == nil {
+			continue
+		}
+		v, parseErr := jsontree.Parse(text)
+		if parseErr != nil {
+			c.tb.Fatalf("%v: %.1000s", parseErr, text)
+		}
+		small := jsontree.Shrink(v, 5000, func(v jsontree.Value) bool {
+			text := v.Append(nil, nil)
+			return legal(text) && check(text) != nil
+		}).Append(nil, nil)
+		if smaller := check(small); smaller != nil {
+			text, err = small, smaller
+		}
+		c.tb.Fatalf("%v\nin %.2000q\nagain: %s=%d %s=%d go test ./server/fidelity -run '^%s$'",
+			err, text, envSeed, c.seed, envInstance, i, c.tb.Name())
+	}
+	c.tb.Logf("seed %d: %d instances, of %d to %d bytes, %d in all", c.seed, c.count, c.least, c.most, c.all)
+}
+
+func (c *campaign) measure(size int) {
+	if c.all == 0 || size < c.least {
+		c.least = size
+	}
+	c.most = max(c.most, size)
+	c.all += size
+}
+
+// isWhole reports whether the campaign is long enough to reach everything.
+func (c *campaign) isWhole() bool { return c.first == 0 && c.count >= 400 }
+
+func TestAFailingInstanceIsMadeSmall(t *testing.T) {
+	t.Parallel()
+	d := openapi.Specification(t)
+	for _, b := range bodies(t, d) {
+		if b.name != "ChatCompletion" {
+			continue
+		}
+		failed := &recorder{TB: t}
+		func() {
+			defer func() { _ = recover() }()
+			newCampaign(failed, b, 1000).run(
+				asGenerated, b.isLegal,
+				func(text []byte) error {
+					v, err := jsontree.Parse(text)
+					if choices, _ := v.Find("choices"); err == nil && len(choices.Items) > 1 {
+						return fmt.Errorf("more than one choice")
+					}
+					return err
+				})
+		}()
+		if len(failed.text) == 0 || len(failed.text) > 700 {
+			t.Errorf("got %d bytes: %s", len(failed.text), failed.text)
+		}
+	}
+}
+
+// recorder keeps what a test says when it fails.
+type recorder struct {
+	testing.TB
+	text string
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.text = fmt.Sprintf(format, args...)
+	panic(r.text)
+}

@@ -1,0 +1,353 @@
+package fidelity_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
+	"github.com/openai-connect/openai-connect/server/internal/jsontree"
+	"github.com/openai-connect/openai-connect/server/internal/openapi"
+)
+
+// unreachable are the parts of which no instance can exist.
+var unreachable = map[string]string{
+	"#/components/schemas/ModelResponseProperties/properties/top_logprobs/anyOf/1": "another description of the member leaves no null",
+}
+
+// TestRoundTrip is about generated instances of every body. As a message they
+// are the same; as JSON again they are the same, legal, and nothing was added.
+// All that the specification has is in some instance, and reaches its field.
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	d := openapi.Specification(t)
+	var mutex sync.Mutex
+	filled, whole := make(map[protoreflect.FullName]bool), true
+	t.Run("body", func(t *testing.T) {
+		for _, b := range bodies(t, d) {
+			t.Run(b.name, func(t *testing.T) {
+				t.Parallel()
+				run, set := b.roundTrips(t)
+				mutex.Lock()
+				defer mutex.Unlock()
+				whole = whole && run.isWhole()
+				maps.Copy(filled, set)
+			})
+		}
+	})
+	if !whole || t.Failed() {
+		return
+	}
+	for name, u := range cover(d).uses {
+		if !filled[name] && !u.isParameter {
+			t.Errorf("%s was never set", name)
+		}
+	}
+}
+
+// roundTrips runs a campaign and returns the fields that were set in it.
+func (b *body) roundTrips(t *testing.T) (*campaign, map[protoreflect.FullName]bool) {
+	t.Helper()
+	run := newCampaign(t, b, 400)
+	filled := make(map[protoreflect.FullName]bool)
+	run.run(asGenerated, b.isLegal, func(text []byte) error {
+		m := b.newMessage(t)
+		if err := b.roundTrip(text, m); err != nil {
+			return err
+		}
+		noteFields(m.ProtoReflect(), filled)
+		return nil
+	})
+	if !run.isWhole() {
+		return run, filled
+	}
+	for _, pointer := range openapi.Parts(b.schema) {
+		if run.generator.Reached[pointer] == 0 && unreachable[pointer] == "" {
+			t.Errorf("no instance has %s", pointer)
+		}
+	}
+	return run, filled
+}
+
+// asGenerated leaves an instance as it is.
+func asGenerated(_ jsontree.Random, v jsontree.Value) jsontree.Value { return v }
+
+// isLegal reports whether a text is an instance.
+func (b *body) isLegal(text []byte) bool { return b.validator.Check(text) == nil }
+
+// roundTrip checks a legal instance, of which it makes the message m.
+func (b *body) roundTrip(text []byte, m codec) error {
+	in, err := jsontree.Parse(text)
+	if err != nil {
+		return err
+	}
+	if err := restjson.Unmarshal(text, m); err != nil {
+		return fmt.Errorf("REST to typed: %w", err)
+	}
+	if err := same(in, m.ProtoReflect(), reply); err != nil {
+		return fmt.Errorf("REST to typed: %w", err)
+	}
+	full, err := restjson.AppendFull(nil, m)
+	if err != nil {
+		return fmt.Errorf("typed to REST: %w", err)
+	}
+	out, err := jsontree.Parse(full)
+	if err != nil {
+		return fmt.Errorf("typed to REST: %w in %s", err, full)
+	}
+	if err := same(out, m.ProtoReflect(), reply); err != nil {
+		return fmt.Errorf("typed to REST: %w", err)
+	}
+	if b.way == request {
+		return b.requestTrip(in, m)
+	}
+	return b.legal(in, out, full)
+}
+
+// requestTrip checks what is sent upstream.
+func (b *body) requestTrip(in jsontree.Value, m codec) error {
+	sent, err := restjson.AppendRequest(nil, m, nil)
+	if err := justified(err, m.ProtoReflect(), request); err != nil {
+		return fmt.Errorf("typed to request: %w", err)
+	}
+	if err != nil {
+		return nil
+	}
+	out, err := jsontree.Parse(sent)
+	if err != nil {
+		return fmt.Errorf("typed to request: %w in %s", err, sent)
+	}
+	if err := same(out, m.ProtoReflect(), request); err != nil {
+		return fmt.Errorf("typed to request: %w", err)
+	}
+	for name, decided := range b.decided {
+		if err := checkDecided(sent, m, decided); err != nil {
+			return fmt.Errorf("typed to request of %s: %w", name, err)
+		}
+	}
+	return b.legal(in, out, sent)
+}
+
+// checkDecided checks that a request has what its RPC decides beside what is
+// otherwise sent, and is refused if extra_json decides it too.
+func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error {
+	sent, err := restjson.AppendRequest(nil, m, decided)
+	want := string(otherwise[:len(otherwise)-1])
+	for _, c := range decided {
+		if restjson.ExtraHas(extraJSON(m), c.Name) {
+			refused, ok := errors.AsType[*restjson.FieldError](err)
+			if !ok || refused.Path != "extra_json" || !strings.Contains(refused.Reason, `"`+c.Name+`"`) {
+				return fmt.Errorf("want a refusal of %s, got %w", c.Name, err)
+			}
+			return nil
+		}
+		if c.JSON != "" {
+			want += `,"` + c.Name + `":` + c.JSON
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if want += "}"; !bytes.Equal(sent, []byte(want)) {
+		return fmt.Errorf("want %s, got %s", want, sent)
+	}
+	return nil
+}
+
+func extraJSON(m codec) string {
+	return m.ProtoReflect().Get(mappingOf(m.ProtoReflect().Descriptor()).remainder).String()
+}
+
+// legal checks that what was written is legal, and that nothing was added.
+func (b *body) legal(in, out jsontree.Value, text []byte) error {
+	if err := b.validator.Check(text); err != nil {
+		return fmt.Errorf("what was written is not legal: %w", err)
+	}
+	if name := added(in, out); name != "" {
+		return fmt.Errorf("what was written has %s, which nobody asked for", name)
+	}
+	return nil
+}
+
+// added is the path of a member that out has and in has not. Empty: there is
+// none.
+func added(in, out jsontree.Value) string {
+	if in.Text == out.Text {
+		return ""
+	}
+	for i := range min(len(in.Items), len(out.Items)) {
+		if path := added(in.Items[i], out.Items[i]); path != "" {
+			return fmt.Sprintf("[%d]%s", i, path)
+		}
+	}
+	for _, member := range out.Members {
+		name := jsontree.Unquote(member.Name)
+		was, has := in.Find(name)
+		if !has {
+			return "." + name
+		}
+		if path := added(was, member.Value); path != "" {
+			return "." + name + path
+		}
+	}
+	return ""
+}
+
+// noteFields notes the fields that are set in a message and those below.
+func noteFields(m protoreflect.Message, filled map[protoreflect.FullName]bool) {
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		filled[field.FullName()] = true
+		switch {
+		case field.IsMap() && field.MapValue().Message() != nil:
+			value.Map().Range(func(_ protoreflect.MapKey, value protoreflect.Value) bool {
+				noteFields(value.Message(), filled)
+				return true
+			})
+		case field.IsMap() || field.Message() == nil:
+		case field.IsList():
+			for i := range value.List().Len() {
+				noteFields(value.List().Get(i).Message(), filled)
+			}
+		default:
+			noteFields(value.Message(), filled)
+		}
+		return true
+	})
+}
+
+func TestAdded(t *testing.T) {
+	t.Parallel()
+	in := mustParse(t, `{"a":[{"b":1}],"c":{"d":null}}`)
+	for text, want := range map[string]string{
+		`{"a":[{"b":2}]}`:          "",
+		`{"a":[{"b":1,"e":null}]}`: ".a[0].e",
+		`{"c":{"d":1,"e":[]}}`:     ".c.e",
+		`{"f":null}`:               ".f",
+	} {
+		if got := added(in, mustParse(t, text)); got != want {
+			t.Errorf("%s: want %q, got %q", text, want, got)
+		}
+	}
+}
+
+// TestAReplysMessageGoesIntoTheNextRequest is about the messages of generated
+// replies: each is legal in a request as it is.
+func TestAReplysMessageGoesIntoTheNextRequest(t *testing.T) {
+	t.Parallel()
+	all := bodies(t, openapi.Specification(t))
+	find := func(name string) *body {
+		for _, b := range all {
+			if b.name == name {
+				return b
+			}
+		}
+		t.Fatalf("there is no body %s", name)
+		return nil
+	}
+	next := find("CreateChatCompletionRequest")
+	b := find("ChatCompletion")
+	sent := 0
+	newCampaign(t, b, 300).run(asGenerated, b.isLegal,
+		func(text []byte) error {
+			completion := new(chatv1.ChatCompletion)
+			if err := restjson.Unmarshal(text, completion); err != nil {
+				return err
+			}
+			for _, choice := range completion.GetChoices() {
+				if hasExtra(choice.GetMessage().ProtoReflect()) {
+					continue // Extras go up, whatever they are.
+				}
+				sent++
+				body, err := restjson.AppendRequest(nil, &chatv1.CreateChatCompletionRequest{
+					Model: "m", Messages: []*chatv1.Message{choice.GetMessage()},
+				}, nil)
+				if err != nil {
+					return err
+				}
+				if err := next.validator.Check(body); err != nil {
+					return fmt.Errorf("%w: %s", err, body)
+				}
+			}
+			return nil
+		})
+	if sent == 0 {
+		t.Error("there was no message")
+	}
+}
+
+// hasExtra reports whether a message, or one below, has an extra_json.
+func hasExtra(m protoreflect.Message) bool {
+	filled := make(map[protoreflect.FullName]bool)
+	noteFields(m, filled)
+	for name := range filled {
+		if name.Name() == "extra_json" {
+			return true
+		}
+	}
+	return false
+}
+
+// TestTheCheckOfWhatIsWrittenCanFail is about requests that are not legal.
+func TestTheCheckOfWhatIsWrittenCanFail(t *testing.T) {
+	t.Parallel()
+	var check *openapi.Validator
+	for _, b := range bodies(t, openapi.Specification(t)) {
+		if b.name == "CreateChatCompletionRequest" {
+			check = b.validator
+		}
+	}
+	const legal = `{"model":"m","messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"x":1}}}],` +
+		`"stop":["a"],"metadata":{"a":"b"},"response_format":{"type":"text"},"tool_choice":"auto","audio":null,"store":null,"temperature":null}`
+	if err := check.Check([]byte(legal)); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ name, old, changed string }{
+		{"a misspelt parameter", `"stop"`, `"stpo"`},
+		{"a misspelt member of a tool", `"parameters"`, `"parametres"`},
+		{"a misspelt enum value", `"auto"`, `"atuo"`},
+		{"a misspelt tag", `"function",`, `"funktion",`},
+		{"an unknown role", `"user"`, `"critic"`},
+		{"null where it isn't legal", `"auto"`, `null`},
+		{"null for a message's content", `"content":"a"`, `"content":null`},
+		{"a number for a string", `"content":"a"`, `"content":5`},
+		{"a string for a number", `"temperature":null`, `"temperature":"1"`},
+		{"a number out of range", `"temperature":null`, `"temperature":2.5`},
+		{"a fraction for an integer", `"temperature":null`, `"n":1.5`},
+		{"a member of a closed map's value", `"a":"b"`, `"a":{"b":1}`},
+		{"a payload in the wrong member", `"function":{"name"`, `"custom":{"name"`},
+		{"a required member is missing", `"name":"f",`, ``},
+		{"a required parameter is missing", `"model":"m",`, ``},
+		{"an empty list where one is not legal", `"stop":["a"]`, `"stop":[]`},
+		{"a member that only replies have", `"content":"a"`, `"content":"a","id":"x"`},
+		{"a member beside a payload", `"type":"text"`, `"type":"text","text":{}`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			text := strings.Replace(legal, row.old, row.changed, 1)
+			if text == legal {
+				t.Fatal("nothing was changed")
+			}
+			if err := check.Check([]byte(text)); err == nil {
+				t.Errorf("passes: %s", text)
+			}
+		})
+	}
+}
+
+// TestInstancesAreLegal is about the generator: what it makes is legal.
+func TestInstancesAreLegal(t *testing.T) {
+	t.Parallel()
+	for _, b := range bodies(t, openapi.Specification(t)) {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			newCampaign(t, b, 200).run(asGenerated, func([]byte) bool { return true }, b.validator.Check)
+		})
+	}
+}

@@ -1,0 +1,94 @@
+package server_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+const (
+	serving        = grpc_health_v1.HealthCheckResponse_SERVING
+	notServing     = grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	serviceUnknown = grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN
+)
+
+func TestHealthIsChecked(t *testing.T) {
+	t.Parallel()
+	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
+	client := grpc_health_v1.NewHealthClient(front.GRPC(t))
+	for name, service := range map[string]string{
+		"of the server":  "",
+		"of the service": "openai.chat.v1.ChatService",
+	} {
+		t.Run(name, func(t *testing.T) {
+			response, err := client.Check(within(t), &grpc_health_v1.HealthCheckRequest{Service: service})
+			if err != nil || response.GetStatus() != serving {
+				t.Errorf("got %v and %v", response, err)
+			}
+		})
+	}
+	t.Run("of an unknown service", func(t *testing.T) {
+		_, err := client.Check(within(t), &grpc_health_v1.HealthCheckRequest{Service: "openai.chat.v1.Nope"})
+		if got := status.Convert(err); got.Code() != codes.NotFound || !strings.Contains(got.Message(), `"openai.chat.v1.Nope"`) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("by curl", func(t *testing.T) {
+		var body []byte
+		code, _, err := curl(within(t), t, []byte(`{}`), func(r io.Reader) (err error) {
+			body, err = io.ReadAll(r)
+			return err
+		}, front.URL+"/grpc.health.v1.Health/Check", "-H", "content-type: application/json")
+		if err != nil || code != http.StatusOK || string(body) != `{"status":"SERVING"}` {
+			t.Errorf("got %v, %d and %s", err, code, body)
+		}
+	})
+}
+
+// TestHealthIsWatchedUntilTheShutdown has a watch of each kind, which the
+// shutdown ends: none holds it up.
+func TestHealthIsWatchedUntilTheShutdown(t *testing.T) {
+	t.Parallel()
+	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
+	client := grpc_health_v1.NewHealthClient(front.GRPC(t))
+	watches := map[string][]grpc_health_v1.HealthCheckResponse_ServingStatus{
+		"":                           {serving, notServing},
+		"openai.chat.v1.ChatService": {serving, notServing},
+		"openai.chat.v1.Nope":        {serviceUnknown},
+	}
+	streams := make(map[string]grpc_health_v1.Health_WatchClient)
+	for service, statuses := range watches {
+		stream, err := client.Watch(within(t), &grpc_health_v1.HealthCheckRequest{Service: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams[service] = stream
+		expect(t, stream, statuses[0])
+	}
+	front.Stop()
+	for service, statuses := range watches {
+		for _, want := range statuses[1:] {
+			expect(t, streams[service], want)
+		}
+		if response, err := streams[service].Recv(); !errors.Is(err, io.EOF) {
+			t.Errorf("the watch of %q goes on with %v and %v", service, response, err)
+		}
+	}
+}
+
+func expect(t *testing.T, stream grpc_health_v1.Health_WatchClient, want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+	t.Helper()
+	response, err := stream.Recv()
+	if err != nil || response.GetStatus() != want {
+		t.Fatalf("got %v and %v, not %v", response, err, want)
+	}
+}

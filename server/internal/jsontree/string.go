@@ -1,0 +1,70 @@
+package jsontree
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Unquote returns what a string that was written like this means. A lone
+// surrogate, which UTF-8 does not have, becomes the three bytes that it would
+// take there (WTF-8), so that no two strings become one.
+func Unquote(text string) string {
+	inside := text[1 : len(text)-1]
+	if !strings.Contains(inside, `\`) {
+		return inside
+	}
+	b := make([]byte, 0, len(inside))
+	for i := 0; i < len(inside); {
+		if inside[i] != '\\' {
+			b = append(b, inside[i])
+			i++
+			continue
+		}
+		if inside[i+1] != 'u' {
+			b = append(b, "\"\\/\b\f\n\r\t"[strings.IndexByte(`"\/bfnrt`, inside[i+1])])
+			i += 2
+			continue
+		}
+		unit := codeUnit(inside[i+2:])
+		i += 6
+		if strings.HasPrefix(inside[i:], `\u`) {
+			if pair := utf16.DecodeRune(unit, codeUnit(inside[i+2:])); pair != utf8.RuneError {
+				b = utf8.AppendRune(b, pair)
+				i += 6
+				continue
+			}
+		}
+		b = appendCodeUnit(b, unit)
+	}
+	return string(b)
+}
+
+// codeUnit reads four hexadecimal digits.
+func codeUnit(digits string) rune {
+	unit, err := strconv.ParseUint(digits[:4], 16, 16)
+	if err != nil {
+		panic(err) // Parse has checked them.
+	}
+	return rune(unit)
+}
+
+func appendCodeUnit(b []byte, unit rune) []byte {
+	if utf16.IsSurrogate(unit) {
+		return append(b, 0xE0|byte(unit>>12), 0x80|byte(unit>>6)&0x3F, 0x80|byte(unit)&0x3F)
+	}
+	return utf8.AppendRune(b, unit)
+}
+
+// Quote writes a string, the plain way.
+func Quote(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic(err) // Strings can be encoded.
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,186 @@
+package openapi
+
+import (
+	"math/big"
+
+	"github.com/openai-connect/openai-connect/server/internal/jsontree"
+)
+
+// Generator makes random instances of schemas.
+type Generator struct {
+	// Plain leaves out what many programs do not keep; see
+	// [jsontree.Random.Plain].
+	Plain bool
+	// Reached counts, by pointer, how often each of [Parts] was generated.
+	Reached map[string]int
+
+	forms map[*Schema][]form
+}
+
+// NewGenerator returns a generator that has made nothing yet.
+func NewGenerator() *Generator {
+	return &Generator{Reached: make(map[string]int), forms: make(map[*Schema][]form)}
+}
+
+// maker makes one instance.
+type maker struct {
+	jsontree.Random
+	generator *Generator
+	optional  float64 // how likely an optional member is there
+	null      float64 // how likely null is chosen where it may be
+	room      int     // how many values may still be added
+	items     int     // how many items a list has at most
+	long      bool    // one string shall be megabytes long
+}
+
+// Instance returns an instance of a schema: the same for the same state of r.
+// Its size is from the least that there is to megabytes; most have some
+// hundred values.
+func (g *Generator) Instance(r jsontree.Random, s *Schema) jsontree.Value {
+	r.Plain = g.Plain || r.Chance(0.6)
+	m := &maker{
+		Random:    r,
+		generator: g,
+		optional:  jsontree.Pick(r, 0, 0.2, 0.5, 0.8, 1),
+		null:      jsontree.Pick(r, 0, 0.1, 0.5),
+		room:      jsontree.Pick(r, 20, 100, 300, 300, 1000),
+		items:     4,
+	}
+	switch {
+	case r.Chance(0.005):
+		m.room, m.items = 50_000, 5_000
+	case r.Chance(0.005):
+		m.long = true
+	}
+	return m.instance(s)
+}
+
+func (m *maker) instance(s *Schema) jsontree.Value {
+	m.room--
+	f := m.choose(s)
+	for _, pointer := range f.via {
+		m.generator.Reached[pointer]++
+	}
+	switch f.kind {
+	case "null":
+		return jsontree.Scalar(jsontree.Null, "null")
+	case "boolean":
+		return jsontree.Scalar(jsontree.Bool, jsontree.Pick(m.Random, "true", "false"))
+	case "integer":
+		return m.number(f, jsontree.Random.Integer)
+	case "number":
+		return m.number(f, jsontree.Random.Fraction)
+	case "string":
+		return m.string(f)
+	case "array":
+		return m.array(f)
+	default:
+		return m.object(f)
+	}
+}
+
+func (m *maker) choose(s *Schema) form {
+	forms, known := m.generator.forms[s]
+	if !known {
+		forms = s.forms()
+		m.generator.forms[s] = forms
+	}
+	var nulls, others []form
+	for _, f := range forms {
+		if f.kind == "null" {
+			nulls = append(nulls, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	if len(nulls) > 0 && m.Chance(m.null) {
+		return jsontree.Pick(m.Random, nulls...)
+	}
+	return jsontree.Pick(m.Random, others...)
+}
+
+// number makes numbers until one is within the bounds, or returns a bound.
+func (m *maker) number(f form, random func(jsontree.Random) jsontree.Value) jsontree.Value {
+	for range 20 {
+		v := random(m.Random)
+		n, ok := new(big.Rat).SetString(v.Text)
+		if ok && (f.minimum == nil || n.Cmp(f.minimum) >= 0) && (f.maximum == nil || n.Cmp(f.maximum) <= 0) && !m.Chance(0.02) {
+			return v
+		}
+	}
+	bound := f.minimum
+	if f.maximum != nil && m.Chance(0.5) {
+		bound = f.maximum
+	}
+	if bound == nil || m.Plain && !bound.Num().IsInt64() {
+		bound = big.NewRat(1, 1)
+	}
+	return jsontree.Scalar(jsontree.Number, bound.RatString())
+}
+
+func (m *maker) string(f form) jsontree.Value {
+	if f.values != nil {
+		v := jsontree.Pick(m.Random, f.values...)
+		for _, pointer := range v.pointers {
+			m.generator.Reached[pointer]++
+		}
+		return m.quote(v.text)
+	}
+	text := m.Text()
+	if m.long && f.maxLength < 0 && m.Chance(0.3) {
+		text, m.long = m.LongText(1<<20+m.IntN(3<<20)), false
+	}
+	if runes := []rune(text); f.maxLength >= 0 && len(runes) > f.maxLength {
+		text = string(runes[:f.maxLength])
+	}
+	return m.Quote(text)
+}
+
+// quote writes a name or a value that the schema has: nearly always the plain
+// way, as anything else is not what upstreams send.
+func (m *maker) quote(text string) jsontree.Value {
+	if m.Chance(0.01) {
+		return m.Quote(text)
+	}
+	return jsontree.Scalar(jsontree.String, jsontree.Quote(text))
+}
+
+func (m *maker) array(f form) jsontree.Value {
+	most := max(f.minItems, min(m.items, m.room/2))
+	if f.maxItems >= 0 {
+		most = min(most, f.maxItems)
+	}
+	v := jsontree.Value{Kind: jsontree.Array}
+	for range f.minItems + m.IntN(most-f.minItems+1) {
+		v.Items = append(v.Items, m.instance(f.items))
+	}
+	return v
+}
+
+func (m *maker) object(f form) jsontree.Value {
+	if f.free {
+		return m.Random.Object(3)
+	}
+	v := jsontree.Value{Kind: jsontree.Object}
+	for _, p := range f.properties {
+		if !p.Required && (m.room <= 0 || !m.Chance(m.optional)) {
+			continue
+		}
+		for _, pointer := range p.pointers {
+			m.generator.Reached[pointer]++
+		}
+		v.Members = append(v.Members, jsontree.Member{Name: m.quote(p.Name).Text, Value: m.instance(p.Schema)})
+	}
+	if f.additional != nil {
+		for range m.IntN(max(1, min(m.items, m.room/2))) {
+			name := m.Quote(m.Text()).Text
+			if _, taken := v.Find(jsontree.Unquote(name)); !taken {
+				v.Members = append(v.Members, jsontree.Member{Name: name, Value: m.instance(f.additional)})
+			}
+		}
+	}
+	if m.Chance(0.5) {
+		m.Shuffle(len(v.Members), func(i, j int) { v.Members[i], v.Members[j] = v.Members[j], v.Members[i] })
+	}
+	return v
+}

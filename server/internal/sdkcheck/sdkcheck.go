@@ -1,0 +1,306 @@
+// Package sdkcheck makes the official Go SDK a strict judge of OpenAI's JSON.
+//
+// The SDK reads almost anything: a misspelt parameter vanishes, a member of
+// another type is zero. Here that is an error: whatever it reads must have been
+// known to it, of the right type, and come out again as it went in.
+package sdkcheck
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/packages/param"
+	"github.com/openai/openai-go/v3/packages/respjson"
+
+	"github.com/openai-connect/openai-connect/proto/restjson/restjsontest"
+)
+
+// Params reads the body of a request as the SDK's type T for it, such as
+// openai.ChatCompletionNewParams. The error says what the SDK didn't know.
+//
+// The SDK's types have no field for `stream`: its methods set that. So it is
+// not looked at here.
+func Params[T any](body []byte) (params T, err error) {
+	body, err = without(body, "stream")
+	if err != nil {
+		return params, err
+	}
+	if err := json.Unmarshal(body, &params); err != nil {
+		return params, err
+	}
+	if chat, ok := any(&params).(*openai.ChatCompletionNewParams); ok {
+		if err := readToolChoice(body, &chat.ToolChoice); err != nil {
+			return params, err
+		}
+	}
+	if err := checkParams("", reflect.ValueOf(params)); err != nil {
+		return params, err
+	}
+	again, err := json.Marshal(params)
+	if err != nil {
+		return params, err
+	}
+	return params, restjsontest.Same(body, again)
+}
+
+// Reply reads the body of a reply, or the data of an event, as the SDK's type T
+// for it, such as openai.ChatCompletion. The error says what the SDK didn't
+// know.
+func Reply[T any](body []byte) (reply T, err error) {
+	if err := json.Unmarshal(body, &reply); err != nil {
+		return reply, err
+	}
+	if err := Valid(reply); err != nil {
+		return reply, err
+	}
+	again, err := json.Marshal(reply)
+	if err != nil {
+		return reply, err
+	}
+	return reply, restjsontest.SameButEmpty(body, again)
+}
+
+// Valid checks what the SDK noted when it read a reply: at no depth a member
+// that it doesn't know or that has another type than it should, none that is
+// required and missing, and each union one of the variants that it knows.
+func Valid(reply any) error {
+	return checkReply("", reflect.ValueOf(reply))
+}
+
+func without(body []byte, name string) ([]byte, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil {
+		return nil, err
+	}
+	if _, there := members[name]; !there {
+		return body, nil
+	}
+	delete(members, name)
+	return json.Marshal(members)
+}
+
+// readToolChoice reads a tool choice by its tag. The SDK writes it, but has no
+// discriminator to read it by: it takes all objects for allowed tools.
+func readToolChoice(body []byte, choice *openai.ChatCompletionToolChoiceOptionUnionParam) error {
+	var request struct {
+		ToolChoice json.RawMessage `json:"tool_choice"`
+	}
+	var tagged struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(body, &request); err != nil {
+		return err
+	}
+	if len(request.ToolChoice) == 0 || request.ToolChoice[0] != '{' {
+		return nil
+	}
+	if err := json.Unmarshal(request.ToolChoice, &tagged); err != nil {
+		return err
+	}
+	var variant any
+	switch tagged.Type {
+	case "function":
+		*choice = openai.ChatCompletionToolChoiceOptionUnionParam{OfFunctionToolChoice: &openai.ChatCompletionNamedToolChoiceParam{}}
+		variant = choice.OfFunctionToolChoice
+	case "custom":
+		*choice = openai.ChatCompletionToolChoiceOptionUnionParam{OfCustomToolChoice: &openai.ChatCompletionNamedToolChoiceCustomParam{}}
+		variant = choice.OfCustomToolChoice
+	default:
+		return nil
+	}
+	return json.Unmarshal(request.ToolChoice, variant)
+}
+
+func checkParams(path string, v reflect.Value) error {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+		return checkParams(path, v.Elem())
+	case reflect.Slice:
+		return each(path, v, checkParams)
+	case reflect.Struct:
+	default:
+		return nil
+	}
+	isUnion, set := false, 0
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Type == reflect.TypeFor[param.APIUnion]() {
+			isUnion = true
+			continue
+		}
+		if !field.IsExported() {
+			continue
+		}
+		if !v.Field(i).IsZero() {
+			set++
+		}
+		if err := checkConstant(v.Field(i), field); err != nil {
+			return fmt.Errorf("%s.%s: %w", path, field.Name, err)
+		}
+		if err := checkParams(path+"."+field.Name, v.Field(i)); err != nil {
+			return err
+		}
+	}
+	if metadata, ok := v.Interface().(interface {
+		param.ParamStruct
+		ExtraFields() map[string]any
+	}); ok {
+		if raw, is := metadata.Overrides(); is {
+			return fmt.Errorf("%s: the SDK keeps it raw: %s", path, raw)
+		}
+		if extra := metadata.ExtraFields(); len(extra) > 0 {
+			return fmt.Errorf("%s: the SDK doesn't know %v", path, extra)
+		}
+	}
+	if isUnion && set > 1 {
+		return fmt.Errorf("%s: %d variants of the union are set", path, set)
+	}
+	return nil
+}
+
+// checkConstant checks a member with one legal value, such as `type`. Unset, it
+// is written as that value.
+func checkConstant(v reflect.Value, field reflect.StructField) error {
+	want, ok := field.Tag.Lookup("default")
+	if !ok || v.Kind() != reflect.String || v.IsZero() || v.String() == want {
+		return nil
+	}
+	return fmt.Errorf("want %q, got %q", want, v.String())
+}
+
+func checkReply(path string, v reflect.Value) error {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+		return checkReply(path, v.Elem())
+	case reflect.Slice:
+		return each(path, v, checkReply)
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			if err := checkReply(fmt.Sprintf("%s[%q]", path, key), v.MapIndex(key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case reflect.Struct:
+		noted := v.FieldByName("JSON")
+		if !noted.IsValid() {
+			return nil
+		}
+		if !noted.FieldByName("ExtraFields").IsValid() {
+			return checkUnion(path, v)
+		}
+		return checkObject(path, v, noted, names(v.Type()))
+	default:
+		return nil
+	}
+}
+
+// names are the members that a type knows, by itself or by what it embeds.
+func names(t reflect.Type) map[string]bool {
+	known := make(map[string]bool)
+	for _, field := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		known[name] = true
+	}
+	return known
+}
+
+// checkObject checks an object of which these members are known. Of an embedded
+// object, the SDK notes the members of what embeds it as unknown, and the other
+// way round.
+func checkObject(path string, v, noted reflect.Value, known map[string]bool) error {
+	extra, _ := reflect.TypeAssert[map[string]respjson.Field](noted.FieldByName("ExtraFields"))
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		if !known[name] {
+			return fmt.Errorf("%s.%s: the SDK doesn't know it: %s", path, name, extra[name].Raw())
+		}
+	}
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Anonymous {
+			if err := checkObject(path, v.Field(i), v.Field(i).FieldByName("JSON"), known); err != nil {
+				return err
+			}
+			continue
+		}
+		note, ok := fieldNote(noted, field.Name)
+		if !ok {
+			continue
+		}
+		at := path + "." + field.Name
+		switch {
+		case note.Valid():
+		case note.Raw() == respjson.Omitted:
+			_, isConstant := field.Tag.Lookup("default")
+			if isConstant || strings.Contains(field.Tag.Get("api"), "required") {
+				return fmt.Errorf("%s: is missing", at)
+			}
+			continue
+		case note.Raw() == respjson.Null:
+			continue
+		default:
+			return fmt.Errorf("%s: is of another type: %s", at, note.Raw())
+		}
+		if err := checkConstant(v.Field(i), field); err != nil {
+			return fmt.Errorf("%s: %w", at, err)
+		}
+		if err := checkReply(at, v.Field(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fieldNote(noted reflect.Value, name string) (note respjson.Field, ok bool) {
+	field := noted.FieldByName(name)
+	if !field.IsValid() {
+		return note, false
+	}
+	return reflect.TypeAssert[respjson.Field](field)
+}
+
+// checkUnion checks that one of the variants of a union is valid: the one that
+// its AsAny returns or, where there is none, any that an As… method does.
+func checkUnion(path string, v reflect.Value) error {
+	if asAny := v.MethodByName("AsAny"); asAny.IsValid() {
+		variant := asAny.Call(nil)[0]
+		if variant.IsNil() {
+			return fmt.Errorf("%s: is no variant that the SDK knows", path)
+		}
+		return checkReply(path, variant)
+	}
+	var errs []error
+	for i := range v.NumMethod() {
+		method := v.Type().Method(i)
+		if !strings.HasPrefix(method.Name, "As") || method.Type.NumIn() != 1 {
+			continue
+		}
+		err := checkReply(path, v.Method(i).Call(nil)[0])
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func each(path string, v reflect.Value, check func(string, reflect.Value) error) error {
+	for i := range v.Len() {
+		if err := check(fmt.Sprintf("%s[%d]", path, i), v.Index(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package server_test
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// The key that a client sends goes to the upstream and nowhere else: whatever
+// goes wrong, it is in no answer and nothing that the process writes.
+func TestTheKeyOfAClientIsNeverShown(t *testing.T) {
+	written := captureStderr(t)
+	scripts := map[string]script{
+		"closed":     send(""),
+		"nonsense":   send("220 mail.example ESMTP\n"),
+		"refused":    reply(401, `{"error":{"message":"Incorrect API key provided."}}`, jsonType),
+		"page":       reply(502, "<html></html>", htmlType),
+		"not JSON":   reply(200, "{", jsonType),
+		"cut":        streamCut(chunk(0, "a")),
+		"unfinished": stream(chunk(0, "a")),
+	}
+	front := startFront(t, server.Config{Upstream: serveScripts(t, scripts)})
+	for name := range scripts {
+		for _, client := range libraryClients(t, front) {
+			for _, way := range bothWays {
+				// ask looks at the error.
+				if got := (question{way: way, script: name}).ask(t, client); got.failed == nil {
+					t.Errorf("%s %s, %s: the call succeeded", client.name, way, name)
+				}
+			}
+		}
+	}
+	for _, http2 := range []bool{false, true} {
+		client := servertest.HTTPClient(t, http2)
+		for name := range scripts {
+			request, err := rawRequest(within(t), front.URL, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkAnswerHasNoKey(t, client, request)
+		}
+		for _, c := range []struct{ method, path, media, body string }{
+			{http.MethodPost, chatv1connect.ChatServiceCreateChatCompletionProcedure, "application/json", `{"model":`},
+			{http.MethodPost, chatv1connect.ChatServiceCreateChatCompletionProcedure, "application/json", `{"authorization":"x"}`},
+			{http.MethodPost, chatv1connect.ChatServiceCreateChatCompletionProcedure, "text/plain", "Hello!"},
+			{http.MethodPut, chatv1connect.ChatServiceCreateChatCompletionProcedure, "application/json", "{}"},
+			{http.MethodPost, "/" + chatv1connect.ChatServiceName + "/Nothing", "application/json", "{}"},
+			{http.MethodPost, "/some.Service/Method", "application/grpc", ""},
+		} {
+			request, err := http.NewRequestWithContext(within(t), c.method, front.URL+c.path, strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Content-Type", c.media)
+			request.Header.Set("Authorization", "Bearer "+servertest.Key)
+			request.Header.Set(scriptHeader, "refused") // where it is forwarded
+			checkAnswerHasNoKey(t, client, request)
+		}
+	}
+	if text := written(); strings.Contains(text, servertest.Key) {
+		t.Errorf("the process wrote the key:\n%s", text)
+	}
+}
+
+func checkAnswerHasNoKey(t *testing.T, client *http.Client, request *http.Request) {
+	t.Helper()
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body) // some break off
+	var answer strings.Builder
+	_ = response.Header.Write(&answer)
+	answer.Write(body)
+	_ = response.Trailer.Write(&answer)
+	if strings.Contains(answer.String(), servertest.Key) {
+		t.Errorf("the answer to %s %s has the key:\n%s", request.Method, request.URL, answer.String())
+	}
+}
+
+// captureStderr returns what the process has written there since the call, also
+// by the log package.
+func captureStderr(t *testing.T) func() string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stderr")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, logged := os.Stderr, log.Writer()
+	os.Stderr = file
+	log.SetOutput(file)
+	t.Cleanup(func() {
+		os.Stderr = stderr
+		log.SetOutput(logged)
+		file.Close()
+	})
+	return func() string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+}
