@@ -317,9 +317,7 @@ func TestAChunkedBodyOverTheLimitIsRefused(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = ' '
-	}
+	clear(p)
 	return len(p), nil
 }
 

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/openai-connect/openai-connect/server/sandbox"
 )
 
 const completions = "/v1/chat/completions"
@@ -203,17 +206,24 @@ func TestTheMessagesOfAStoredCompletion(t *testing.T) {
 
 func TestTheOldestIsDroppedBeyondTheBound(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	create := func(body string) reply { return create(t, server, body) }
+	handler := sandbox.New()
+	call := func(method, path, body string) reply {
+		request := httptest.NewRequest(method, path, strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		return reply{status: recorder.Code, body: recorder.Body.String()}
+	}
+	create := func(body string) reply { return call(http.MethodPost, completions, body) }
 	first := store(t, create, "first")
 	second := store(t, create, "second")
 	for range 999 {
 		store(t, create, "more")
 	}
-	if r := send(t, server, http.MethodGet, completions+"/"+first, ""); r.status != http.StatusNotFound {
+	if r := call(http.MethodGet, completions+"/"+first, ""); r.status != http.StatusNotFound {
 		t.Errorf("the first of 1001: status %d", r.status)
 	}
-	if r := send(t, server, http.MethodGet, completions+"/"+second, ""); r.status != http.StatusOK {
+	if r := call(http.MethodGet, completions+"/"+second, ""); r.status != http.StatusOK {
 		t.Errorf("the second of 1001: status %d", r.status)
 	}
 }
