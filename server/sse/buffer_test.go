@@ -10,6 +10,7 @@ import (
 // gauge is a source that measures its Reader's buffer at every read.
 type gauge struct {
 	io.Reader
+
 	reader        *Reader
 	largest, last int
 }
@@ -46,10 +47,14 @@ func TestBufferSize(t *testing.T) {
 		{"ordinary events take the smallest buffer", events(1000), mebibyte, 4096, 4096},
 		{"a comment takes no memory", io.MultiReader(strings.NewReader(":"), io.LimitReader(zeros{}, 64*mebibyte)), 100, 4096, 4096},
 		{"an unknown field takes no memory", io.LimitReader(zeros{}, 64*mebibyte), 100, 4096, 4096},
-		{"an unknown field that begins like a known one takes none",
-			io.MultiReader(strings.NewReader("data: a\ndata\x00"), io.LimitReader(zeros{}, 64*mebibyte), strings.NewReader("\n\n")), 100, 4096, 4096},
-		{"many comments within an event take no memory",
-			io.MultiReader(strings.NewReader("data: a\n"+strings.Repeat(": keep-alive\n", 100_000)), line(100)), 1000, 4096, 4096},
+		{
+			"an unknown field that begins like a known one takes none",
+			io.MultiReader(strings.NewReader("data: a\ndata\x00"), io.LimitReader(zeros{}, 64*mebibyte), strings.NewReader("\n\n")), 100, 4096, 4096,
+		},
+		{
+			"many comments within an event take no memory",
+			io.MultiReader(strings.NewReader("data: a\n"+strings.Repeat(": keep-alive\n", 100_000)), line(100)), 1000, 4096, 4096,
+		},
 		{"a large event takes a buffer up to twice its size", line(100_000), mebibyte, 256 << 10, 4096},
 		{"the next small event has the smallest buffer again", io.MultiReader(line(100_000), events(100)), mebibyte, 256 << 10, 4096},
 		{"the buffer stays within 4 KiB of the limit", line(mebibyte), mebibyte, mebibyte + 4096, 4096},

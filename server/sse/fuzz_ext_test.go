@@ -19,7 +19,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("data: "+long+"\rdata: "+long+"\r\n\r\n:"+long+"\ndata: a\n\n"), []byte{255, 255, 255, 255}, uint16(20_000), true)
 	f.Fuzz(func(t *testing.T, input, sizes []byte, limit uint16, eofWithData bool) {
 		want, when := reference(string(input), int(limit))
-		var source io.Reader = pieces(cut(string(input), sizes)...)
+		source := pieces(cut(string(input), sizes)...)
 		if eofWithData {
 			source = iotest.DataErrReader(source)
 		}

@@ -63,8 +63,10 @@ var grammar = []struct {
 	{"unknown fields are ignored", "foo: bar\ndata: a\nfoo\n\nfoo\n\n", data("a")},
 	{"field names are compared with case", "Data: a\nDATA: b\ndata: c\n\n", data("c")},
 	{"field names are compared whole", "dat: a\ndata2: b\ndata : c\n data: d\nevents: e\ni: f\nidx: g\nretry-after: 1\n\n", stream{}},
-	{"long ignored lines do not disturb the event around them",
-		"data: a\n:" + strings.Repeat("x", 5000) + "\n" + strings.Repeat("y", 5000) + "\ndata: b\n\n", data("a\nb")},
+	{
+		"long ignored lines do not disturb the event around them",
+		"data: a\n:" + strings.Repeat("x", 5000) + "\n" + strings.Repeat("y", 5000) + "\ndata: b\n\n", data("a\nb"),
+	},
 
 	// The type.
 	{"event sets the type", "event: x\ndata: a\n\n", stream{events: []event{{typ: "x", data: "a"}}}},

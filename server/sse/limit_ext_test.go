@@ -103,8 +103,7 @@ func TestAnEndlessEventIsRefusedInTime(t *testing.T) {
 			t.Parallel()
 			source := &endless{text: row.repeated}
 			_, err := sse.NewReader(io.MultiReader(pieces(row.before), source), limit).Next()
-			var tooLarge *sse.TooLargeError
-			if !errors.As(err, &tooLarge) {
+			if _, ok := errors.AsType[*sse.TooLargeError](err); !ok {
 				t.Fatalf("Next = %v", err)
 			}
 			// On top may come line ends, one to four bytes, and the read that

@@ -192,7 +192,7 @@ func read(t *testing.T, source io.Reader, limit int, when schedule) stream {
 // checkStream fails the test unless the streams are the same.
 func checkStream(t *testing.T, got, want stream) {
 	t.Helper()
-	if !reflect.DeepEqual(got, want) {
+	if !reflect.DeepEqual(got, want) { //nolint:govet // the errors are the reader's own values, or the source's
 		t.Errorf("got  %q\nwant %q", show(got), show(want))
 	}
 }

@@ -51,6 +51,7 @@ func TestTheSourcesErrorComesAfterTheEventsBeforeIt(t *testing.T) {
 // stutter returns neither bytes nor an error several times before each read.
 type stutter struct {
 	io.Reader
+
 	times, left int
 }
 
