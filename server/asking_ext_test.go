@@ -8,18 +8,16 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
 // libraryClients are the typedClients that need no process of their own.
-func libraryClients(t testing.TB, front *servertest.Front) []typedClient {
-	t.Helper()
-	clients := []typedClient{grpcClient(t, front)}
+func libraryClients(tb testing.TB, front *servertest.Front) []typedClient {
+	tb.Helper()
+	clients := []typedClient{grpcClient(tb, front)}
 	for _, protocol := range servertest.Protocols() {
-		clients = append(clients, connectClient(protocol.Name, front.Connect(t, protocol)))
+		clients = append(clients, connectClient(protocol.Name, front.Connect(tb, protocol)))
 	}
 	return clients
 }
@@ -65,7 +63,7 @@ func (q question) askFor(ctx context.Context, t *testing.T, client typedClient) 
 	t.Helper()
 	request := hello()
 	if q.choices > 0 {
-		request.N = proto.Int32(q.choices)
+		request.N = new(q.choices)
 	}
 	var (
 		c   = call{method: q.way, request: request, metadata: http.Header{scriptHeader: {q.script}}}
@@ -105,7 +103,7 @@ func (q question) askFor(ctx context.Context, t *testing.T, client typedClient) 
 func hello() *chatv1.CreateChatCompletionRequest {
 	return &chatv1.CreateChatCompletionRequest{
 		Model:    "gpt-5.4-mini",
-		Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: proto.String("Hello!")}},
+		Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: new("Hello!")}},
 	}
 }
 
@@ -122,13 +120,13 @@ func textOf(chunk *chatv1.ChatCompletionChunk) string {
 const scriptHeader = "X-Script"
 
 // await fails the test when what it waits for does not come.
-func await[T any](t testing.TB, from <-chan T, what string) T {
-	t.Helper()
+func await[T any](tb testing.TB, from <-chan T, what string) T {
+	tb.Helper()
 	select {
 	case value := <-from:
 		return value
 	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+		tb.Fatalf("waited in vain for %s", what)
 		panic("unreachable")
 	}
 }

@@ -239,9 +239,7 @@ func TestAnUpstreamThatIsNotThere(t *testing.T) {
 		for _, way := range bothWays {
 			failing{
 				code: connect.CodeUnavailable,
-				detail: &restv1.Error{
-					Message: "upstream " + address + ": could not connect: connect: connection refused", Type: "upstream_error",
-				},
+				says: []string{"upstream " + address + ": could not connect: ", "connection refused"},
 			}.check(t, question{way: way}.ask(t, client))
 		}
 	}

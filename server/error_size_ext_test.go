@@ -32,9 +32,9 @@ func TestAnErrorStaysWithin4KiB(t *testing.T) {
 		whole   bool   // whether that is all of it
 	}{
 		{"a long message", error400(`"message":"` + long("too long. ") + `"`), "too long. too long. ", false},
-		{"a long message in Greek", error400(`"message":"` + long("μεγάλο ") + `"`), "μεγάλο μεγάλο ", false},
+		{"a long message in Greek", error400(`"message":"` + long("μεγάλο ") + `"`), "μεγάλο ", false},
 		{"a long message of emoji", error400(`"message":"` + long("🦜") + `"`), "🦜🦜🦜", false},
-		{"a long message of control characters", error400(`"message":"` + long(`\u0000\n`) + `"`), "\x00\n\x00\n", false},
+		{"a long message of control characters", error400(`"message":"` + long(`\u0000\n`) + `"`), "\x00\n", false},
 		{"a message that just doesn't fit", error400(`"message":"` + strings.Repeat("x", 1150) + `"`), "xxxxx", false},
 		{"a long type", error400(`"message":"no","type":"` + long("x") + `"`), "no", true},
 		{"a long param", error400(`"message":"no","param":"` + long("é") + `"`), "no", true},

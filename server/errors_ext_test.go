@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -118,12 +119,12 @@ func TestAnErrorStatusHasItsCode(t *testing.T) {
 		for _, status := range statuses {
 			message := fmt.Sprintf("what %d is about", status)
 			failures = append(failures, failing{
-				name: fmt.Sprint(status),
+				name: strconv.Itoa(status),
 				script: reply(status, `{"error":{"message":"`+message+`","type":"some_error","param":"messages[0]","code":"some_code"}}`,
 					jsonType, fmt.Sprint("X-Request-Id: req_", status)),
 				code: code,
 				detail: &restv1.Error{
-					Message: message, Type: "some_error", Param: proto.String("messages[0]"), Code: proto.String("some_code"),
+					Message: message, Type: "some_error", Param: new("messages[0]"), Code: new("some_code"),
 					HttpStatus: int32(status), RequestId: fmt.Sprint("req_", status),
 				},
 			})
@@ -143,7 +144,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			script: reply(401, `{"error":{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`, jsonType),
 			code:   connect.CodeUnauthenticated,
 			detail: &restv1.Error{
-				Message: "Incorrect API key provided.", Type: "invalid_request_error", Code: proto.String("invalid_api_key"), HttpStatus: 401,
+				Message: "Incorrect API key provided.", Type: "invalid_request_error", Code: new("invalid_api_key"), HttpStatus: 401,
 			},
 		},
 		{
@@ -156,7 +157,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			name:   "OpenAI's, without a message",
 			script: reply(404, `{"error":{"code":"DeploymentNotFound"}}`, jsonType),
 			code:   connect.CodeNotFound,
-			detail: &restv1.Error{Message: "the upstream answered 404 Not Found", Code: proto.String("DeploymentNotFound"), HttpStatus: 404},
+			detail: &restv1.Error{Message: "the upstream answered 404 Not Found", Code: new("DeploymentNotFound"), HttpStatus: 404},
 		},
 		{
 			name:   "OpenAI's, without a content type",
@@ -287,7 +288,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			name:   "not modified",
 			script: reply(304, ""),
 			code:   connect.CodeInternal,
-			says:   []string{"304 Not Modified"},
+			says:   []string{"the upstream answered 304 Not Modified, with an empty body"},
 		},
 	})
 }
@@ -416,7 +417,7 @@ func TestASuccessThatIsNone(t *testing.T) {
 			name:   "an error of no stated type",
 			script: reply(200, says("", "rate_limit_exceeded")),
 			code:   connect.CodeResourceExhausted,
-			detail: &restv1.Error{Message: "it says so", Code: proto.String("rate_limit_exceeded"), HttpStatus: 200},
+			detail: &restv1.Error{Message: "it says so", Code: new("rate_limit_exceeded"), HttpStatus: 200},
 		},
 		{
 			name:   "an error beside an answer",
@@ -457,7 +458,7 @@ func TestASuccessThatIsNone(t *testing.T) {
 		{"surprising_error", "", connect.CodeUnknown},
 		{"", "", connect.CodeUnknown},
 	} {
-		detail := &restv1.Error{Message: "it says so", Type: kind.kind, Code: proto.String(kind.code), HttpStatus: 200}
+		detail := &restv1.Error{Message: "it says so", Type: kind.kind, Code: new(kind.code), HttpStatus: 200}
 		failures = append(failures,
 			failing{
 				name:   fmt.Sprintf("an error of type %q and code %q", kind.kind, kind.code),

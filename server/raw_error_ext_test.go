@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func TestRawErrorsAreTheUpstreams(t *testing.T) {
 		"a stream cut at its start": func(conn *upstreamtest.Conn) { beginStream(conn); conn.Close() },
 	}
 	for _, status := range []int{400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 418, 422, 429, 499, 500, 501, 502, 503, 504, 520, 529} {
-		scripts["status "+http.StatusText(status)+string(rune('0'+status/100))] = reply(status, body, jsonType,
+		scripts["the status "+strconv.Itoa(status)] = reply(status, body, jsonType,
 			"X-Request-Id: req_1", "Retry-After: 7", "Retry-After-Ms: 7000", "X-Ratelimit-Remaining-Requests: 0", "Server: cloudflare", "Set-Cookie: a=b")
 	}
 	url := serveScripts(t, scripts)

@@ -23,9 +23,9 @@ type script func(conn *upstreamtest.Conn)
 
 // serveScripts runs an upstream that answers a request by the script which it
 // names, and returns its URL.
-func serveScripts(t testing.TB, scripts map[string]script) string {
-	t.Helper()
-	return upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
+func serveScripts(tb testing.TB, scripts map[string]script) string {
+	tb.Helper()
+	return upstreamtest.Serve(tb, func(conn *upstreamtest.Conn) {
 		for {
 			request, err := conn.ReadRequest()
 			if err != nil {
@@ -33,7 +33,7 @@ func serveScripts(t testing.TB, scripts map[string]script) string {
 			}
 			play, ok := scripts[request.Value(scriptHeader)]
 			if !ok {
-				t.Errorf("the upstream got a request without a script: %q", request.Head)
+				tb.Errorf("the upstream got a request without a script: %q", request.Head)
 				return
 			}
 			play(conn)
@@ -43,16 +43,16 @@ func serveScripts(t testing.TB, scripts map[string]script) string {
 
 // startFront runs the server. When the test ends, the key that clients send
 // must stand in none of its logs.
-func startFront(t testing.TB, config server.Config) *servertest.Front {
-	t.Helper()
+func startFront(tb testing.TB, config server.Config) *servertest.Front {
+	tb.Helper()
 	logged := new(lockedBuffer)
 	config.Logger = slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if strings.Contains(logged.String(), servertest.Key) {
-			t.Errorf("the log holds the client's key:\n%s", logged)
+			tb.Errorf("the log holds the client's key:\n%s", logged)
 		}
 	})
-	return servertest.Start(t, config)
+	return servertest.Start(tb, config)
 }
 
 // lockedBuffer is a buffer that several goroutines write to.

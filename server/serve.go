@@ -53,9 +53,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter},
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 
-		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the upstream's to answer
-		ErrorLog:                     slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the upstream's to answer.
 	}
 	failed := make(chan error, 1)
 	go func() {
@@ -77,6 +77,6 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 	if err != nil {
 		err = errors.Join(fmt.Errorf("calls were cut off after %v: %w", listening.DrainTimeout, err), httpServer.Close())
 	}
-	<-failed
+	<-failed //nolint:errcheck // http.ErrServerClosed
 	return err
 }

@@ -110,6 +110,7 @@ func New(config Config) (_ *Server, err error) {
 		Upstream:      s.upstream,
 		MaxReplyBytes: config.MaxReplyBytes,
 		MaxEventBytes: config.MaxEventBytes,
+		Logger:        s.logger,
 	}, chatv1.ChatServiceREST())
 	if err != nil {
 		return nil, err

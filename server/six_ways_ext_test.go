@@ -320,6 +320,35 @@ func TestTheSameErrorComesInEveryWay(t *testing.T) {
 	})
 }
 
+// TestNamesInJSONAreOpenAIs is about Connect JSON, of which Protobuf's default is
+// camel case. A request may have either.
+func TestNamesInJSONAreOpenAIs(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, sixWaysCompletion))
+	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+	for _, name := range []string{"max_completion_tokens", "maxCompletionTokens"} {
+		var answer []byte
+		status, _, err := curl(within(t), t,
+			[]byte(`{"model":"gpt-5.4-mini","messages":[{"role":"ROLE_USER","content":"Hello!"}],"`+name+`":5}`),
+			func(r io.Reader) (err error) {
+				answer, err = io.ReadAll(r)
+				return err
+			}, front.URL+createProcedure, "-H", "content-type: application/json")
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("curl ended with %v and the status %d", err, status)
+		}
+		want := `{"model":"gpt-5.4-mini","messages":[{"role":"user","content":"Hello!"}],"max_completion_tokens":5}`
+		if got := take(t, upstream).Body; got != want {
+			t.Errorf("the body is %s", got)
+		}
+		for _, want := range []string{`"finish_reason":`, `"FINISH_REASON_STOP"`, `"prompt_tokens_details":`, `"extra_json":`} {
+			if !bytes.Contains(answer, []byte(want)) {
+				t.Errorf("%s is not in %s", want, answer)
+			}
+		}
+	}
+}
+
 // checkSixWays checks what the upstream received: the same from everyone, and
 // from typed calls to the byte, with no header that isn't the request's own.
 func checkSixWays(t *testing.T, upstream *servertest.Upstream, typed, stream bool) {

@@ -142,7 +142,7 @@ func (g generator) stream(op *operation, s *stream) {
 	g.P("Done: ", strconv.Quote(s.done), ",")
 	g.P("Track: func(p *", g.restjson("Progress"), ", message ", message, ") {")
 	g.P("for _, item := range message.(*", op.Output.GoIdent, ").", s.list.GoName, " {")
-	g.P("complete := item.", s.member.GoName, " != 0 || ", g.restjson("ExtraHas"), "(item.ExtraJson, ", strconv.Quote(newMember(s.member).name), ")")
+	g.P("complete := item.", s.member.GoName, " != 0 || ", g.restjson("ExtraSays"), "(item.ExtraJson, ", strconv.Quote(newMember(s.member).name), ")")
 	g.P("p.Note(item.", s.key.GoName, ", complete)")
 	g.P("}")
 	g.P("},")

@@ -221,13 +221,10 @@ func (d *Decoder) integer(dst *int64) bool {
 	if !d.atNumber() {
 		return false
 	}
-	text, integer := d.scanNumber()
-	// -0 is an integer that no integer type keeps.
-	if !integer || string(text) == "-0" {
-		return false
-	}
+	text := d.scanNumber()
 	v, err := strconv.ParseInt(string(text), 10, 64)
-	if err != nil {
+	// -0 is an integer that no integer type keeps.
+	if err != nil || string(text) == "-0" {
 		return false
 	}
 	*dst = v
@@ -248,7 +245,7 @@ func (d *Decoder) Double(dst *float64) bool {
 	if !d.atNumber() {
 		return false
 	}
-	text, _ := d.scanNumber()
+	text := d.scanNumber()
 	v, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
 		return false

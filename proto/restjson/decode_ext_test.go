@@ -70,6 +70,7 @@ func TestStrings(t *testing.T) {
 		{"plain", `"Hello!"`, "Hello!", true},
 		{"every short escape", `"\"\\\/\b\f\n\r\t"`, "\"\\/\b\f\n\r\t", true},
 		{"escapes by number, in either case", `"\u0041\u00e9\u00E9\u20AC"`, "Aéé€", true},
+		{"every hexadecimal digit", `"\u0123\u4567\u89ab\ucdef\u89AB\uCDEF"`, "\u0123\u4567\u89ab\ucdef\u89ab\ucdef", true},
 		{"NUL", `"a\u0000b"`, "a\x00b", true},
 		{"a surrogate pair", `"\ud83d\ude00"`, "😀", true},
 		{"the first and the last surrogate pair", `"\ud800\udc00\udbff\udfff"`, "\U00010000\U0010FFFF", true},

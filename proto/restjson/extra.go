@@ -68,16 +68,33 @@ func notJSON(d *Decoder, field, want string) error {
 
 // ExtraHas reports whether an extra_json that a decoder wrote has a member.
 func ExtraHas(text, name string) bool {
-	if text == "" {
+	return extraValue(text, name) != ""
+}
+
+// ExtraSays reports whether an extra_json that a decoder wrote has a member
+// which says something: null and an empty string don't.
+func ExtraSays(text, name string) bool {
+	switch extraValue(text, name) {
+	case "", "null", `""`:
 		return false
+	default:
+		return true
+	}
+}
+
+// extraValue is the JSON text of a member's value, and empty without the member.
+func extraValue(text, name string) string {
+	if text == "" {
+		return ""
 	}
 	d := Decoder{data: []byte(text)}
 	o, _ := d.Object()
 	for d.Next(&o) {
-		if string(o.Key) == name {
-			return true
-		}
+		start := d.pos
 		d.skip()
+		if string(o.Key) == name {
+			return text[start:d.pos]
+		}
 	}
-	return false
+	return ""
 }

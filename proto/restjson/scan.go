@@ -159,8 +159,8 @@ func (d *Decoder) checkString(raw []byte) {
 		if raw[i] != '\\' {
 			continue
 		}
-		i++
-		if i < len(raw) && raw[i] == 'u' {
+		i++ // A character follows, as a backslash ends no string.
+		if raw[i] == 'u' {
 			if _, ok := hex4(raw[i+1:]); !ok {
 				d.pos = start + i - 1
 				d.fail("\\u is not followed by four hexadecimal digits")
@@ -169,7 +169,7 @@ func (d *Decoder) checkString(raw []byte) {
 			i += 4
 			continue
 		}
-		if i >= len(raw) || escapes[raw[i]] == 0 {
+		if escapes[raw[i]] == 0 {
 			d.pos = start + i - 1
 			d.fail("the escape is unknown")
 			return
@@ -234,9 +234,8 @@ func unescape(b, raw []byte) ([]byte, bool) {
 	return b, true
 }
 
-// scanNumber moves past the number that begins here and returns its text. An
-// integer has neither fraction nor exponent.
-func (d *Decoder) scanNumber() (text []byte, integer bool) {
+// scanNumber moves past the number that begins here and returns its text.
+func (d *Decoder) scanNumber() []byte {
 	data, i := d.data, d.pos
 	digits := func() bool {
 		from := i
@@ -257,33 +256,30 @@ func (d *Decoder) scanNumber() (text []byte, integer bool) {
 		} else {
 			d.fail("a value was expected")
 		}
-		return nil, false
+		return nil
 	}
-	integer = true
 	if i < len(data) && data[i] == '.' {
 		i++
-		integer = false
 		if !digits() {
 			d.pos = i
 			d.fail("the number has no digit after its point")
-			return nil, false
+			return nil
 		}
 	}
 	if i < len(data) && data[i]|0x20 == 'e' {
 		i++
-		integer = false
 		if i < len(data) && (data[i] == '+' || data[i] == '-') {
 			i++
 		}
 		if !digits() {
 			d.pos = i
 			d.fail("the number has no digit in its exponent")
-			return nil, false
+			return nil
 		}
 	}
-	text = data[d.pos:i]
+	text := data[d.pos:i]
 	d.pos = i
-	return text, integer
+	return text
 }
 
 // array is a walk over an array.

@@ -1,6 +1,7 @@
 package fidelity_test
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -177,8 +178,10 @@ func (c *campaign) measure(size int) {
 	c.all += size
 }
 
-// isWhole reports whether the campaign is long enough to reach everything.
-func (c *campaign) isWhole() bool { return c.first == 0 && c.count >= 400 }
+// wholeCampaign is how many instances reach everything.
+const wholeCampaign = 300
+
+func (c *campaign) isWhole() bool { return c.first == 0 && c.count >= wholeCampaign }
 
 func TestAFailingInstanceIsMadeSmall(t *testing.T) {
 	t.Parallel()
@@ -195,7 +198,7 @@ func TestAFailingInstanceIsMadeSmall(t *testing.T) {
 				func(text []byte) error {
 					v, err := jsontree.Parse(text)
 					if choices, _ := v.Find("choices"); err == nil && len(choices.Items) > 1 {
-						return fmt.Errorf("more than one choice")
+						return errors.New("more than one choice")
 					}
 					return err
 				})
@@ -209,6 +212,7 @@ func TestAFailingInstanceIsMadeSmall(t *testing.T) {
 // recorder keeps what a test says when it fails.
 type recorder struct {
 	testing.TB
+
 	text string
 }
 

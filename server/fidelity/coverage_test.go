@@ -83,13 +83,13 @@ func cover(d *openapi.Document) *coverage {
 	for _, pointer := range openapi.Parts(d.Schemas()...) {
 		known := slices.ContainsFunc(c.problems, func(p string) bool { return strings.HasPrefix(p, short(pointer)+": ") })
 		if c.carriers[pointer] == "" && !known {
-			c.problem(pointer, "nothing carries it")
+			c.problemf(pointer, "nothing carries it")
 		}
 	}
 	return c
 }
 
-func (c *coverage) problem(pointer, format string, args ...any) {
+func (c *coverage) problemf(pointer, format string, args ...any) {
 	text := short(pointer) + ": " + fmt.Sprintf(format, args...)
 	if !slices.Contains(c.problems, text) {
 		c.problems = append(c.problems, text)
@@ -105,7 +105,7 @@ func (c *coverage) parameter(r rpc, p openapi.Parameter) {
 	field := r.input.Fields().ByName(protoreflect.Name(p.Name))
 	inPath := strings.Contains(r.operation.Path, "{"+p.Name+"}")
 	if field == nil || inPath != (p.In == "path") {
-		c.problem(where, "no field of %s carries it", r.input.Name())
+		c.problemf(where, "no field of %s carries it", r.input.Name())
 		return
 	}
 	s := newSlot(field)
@@ -113,7 +113,7 @@ func (c *coverage) parameter(r rpc, p openapi.Parameter) {
 	c.uses[field.FullName()].isParameter = true
 	c.carriers[where] = string(field.FullName())
 	if c.schema(p.Schema, []slot{s}, false) == "" {
-		c.problem(where, "%s can't carry it", field.FullName())
+		c.problemf(where, "%s can't carry it", field.FullName())
 	}
 }
 
@@ -142,7 +142,7 @@ func (c *coverage) message(s *openapi.Schema, desc protoreflect.MessageDescripto
 		c.visit(s, desc)
 		c.object(s, desc)
 	default:
-		c.problem(s.Pointer, "%s can't carry %s", desc.Name(), s.Type)
+		c.problemf(s.Pointer, "%s can't carry %s", desc.Name(), s.Type)
 		return ""
 	}
 	return string(desc.FullName())
@@ -192,7 +192,7 @@ func (c *coverage) object(s *openapi.Schema, desc protoreflect.MessageDescriptor
 	for _, p := range s.Properties {
 		carrier := c.property(p, m, tag)
 		if carrier == "" {
-			c.problem(p.Schema.Pointer, "%s has no field for it", desc.Name())
+			c.problemf(p.Schema.Pointer, "%s has no field for it", desc.Name())
 			continue
 		}
 		c.carriers[p.Schema.Pointer] = carrier
@@ -294,7 +294,7 @@ func (c *coverage) schema(s *openapi.Schema, slots []slot, inOpenSet bool) strin
 				return c.message(s, slot.field.Message(), false)
 			}
 		}
-		c.problem(s.Pointer, "only a message can carry an allOf")
+		c.problemf(s.Pointer, "only a message can carry an allOf")
 		return ""
 	case len(s.Branches()) > 0:
 		return c.branches(s, slots, inOpenSet)
@@ -311,7 +311,7 @@ func (c *coverage) schema(s *openapi.Schema, slots []slot, inOpenSet bool) strin
 	for _, s := range slots {
 		tried = append(tried, string(s.field.FullName()))
 	}
-	c.problem(s.Pointer, "%s can't carry %s", strings.Join(tried, ", "), s.Type)
+	c.problemf(s.Pointer, "%s can't carry %s", strings.Join(tried, ", "), s.Type)
 	return ""
 }
 
@@ -335,7 +335,7 @@ func (c *coverage) branches(s *openapi.Schema, slots []slot, inOpenSet bool) str
 // is no union.
 func (c *coverage) carry(s *openapi.Schema, in slot, inOpenSet bool) string {
 	name := string(in.field.FullName())
-	carries := false
+	var carries bool
 	switch {
 	case in.field.IsMap():
 		carries = s.Additional != nil && c.schema(s.Additional, []slot{in.mapValue()}, false) != ""
@@ -420,7 +420,7 @@ func (c *coverage) carryEnum(s *openapi.Schema, in slot) string {
 	for i, text := range s.Enum {
 		value := spelled(in.field.Enum(), text)
 		if value == nil {
-			c.problem(s.Value(i), "the enum %s has no %q", in.field.Enum().Name(), text)
+			c.problemf(s.Value(i), "the enum %s has no %q", in.field.Enum().Name(), text)
 			continue
 		}
 		c.carriers[s.Value(i)] = string(value.FullName())

@@ -3,6 +3,7 @@ package fidelity_test
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -41,7 +42,19 @@ func newSlot(field protoreflect.FieldDescriptor) slot {
 	return slot{field: field, option: extension[*restv1.Member](field, restv1.E_Member)}
 }
 
+// mappings are those that were read before, by their message.
+var mappings sync.Map
+
 func mappingOf(desc protoreflect.MessageDescriptor) *mapping {
+	if known, ok := mappings.Load(desc); ok {
+		return known.(*mapping)
+	}
+	m := readMapping(desc)
+	mappings.Store(desc, m)
+	return m
+}
+
+func readMapping(desc protoreflect.MessageDescriptor) *mapping {
 	m := &mapping{
 		desc: desc, constants: make(map[string]string), members: make(map[string][]slot), branches: make(map[string]slot),
 	}

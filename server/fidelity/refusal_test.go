@@ -81,7 +81,7 @@ func clashes(m protoreflect.Message, in *mapping, extra map[string]bool, e encod
 	for name := range extra {
 		clash := in.tag != "" && name == in.tag && m.WhichOneof(in.union) != nil
 		for _, s := range in.members[name] {
-			clash = clash || isSet(m, s) && writtenAs(m, in, s, extra, e) == name && !(e == request && s.option.GetOutputOnly())
+			clash = clash || isSet(m, s) && writtenAs(m, in, s, extra, e) == name && (e != request || !s.option.GetOutputOnly())
 		}
 		if clash {
 			all = append(all, refusal{"extra_json", `"` + name + `"`})
@@ -104,11 +104,19 @@ func clashes(m protoreflect.Message, in *mapping, extra map[string]bool, e encod
 	return all
 }
 
+// isSet reports whether a field is set. Zero is unset in a field without
+// presence, and so is minus zero.
 func isSet(m protoreflect.Message, s slot) bool {
-	if s.within == nil {
-		return m.Has(s.field)
+	if s.within != nil {
+		if !m.Has(s.within) {
+			return false
+		}
+		m = m.Get(s.within).Message()
 	}
-	return m.Has(s.within) && m.Get(s.within).Message().Has(s.field)
+	if s.field.Kind() == protoreflect.DoubleKind && !s.field.HasPresence() && !s.field.IsList() && !s.field.IsMap() {
+		return m.Get(s.field).Float() != 0
+	}
+	return m.Has(s.field)
 }
 
 // writtenAs is the name by which a field's member is written.
@@ -215,7 +223,7 @@ func TestWhatMustBeRefused(t *testing.T) {
 
 func TestARefusalMustBeJustified(t *testing.T) {
 	t.Parallel()
-	m := (&chatv1.Message{Name: proto.String("a"), ExtraJson: `{"name":"b"}`}).ProtoReflect()
+	m := (&chatv1.Message{Name: new("a"), ExtraJson: `{"name":"b"}`}).ProtoReflect()
 	for _, row := range []struct {
 		name string
 		err  error

@@ -28,16 +28,18 @@ var unreachable = map[string]string{
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	d := openapi.Specification(t)
+	c := cover(d)
 	var mutex sync.Mutex
-	filled, whole := make(map[protoreflect.FullName]bool), true
+	filled, whole, most := make(map[protoreflect.FullName]bool), true, 0
 	t.Run("body", func(t *testing.T) {
 		for _, b := range bodies(t, d) {
 			t.Run(b.name, func(t *testing.T) {
 				t.Parallel()
-				run, set := b.roundTrips(t)
+				run, set := b.roundTrips(t, c.carriers)
 				mutex.Lock()
 				defer mutex.Unlock()
 				whole = whole && run.isWhole()
+				most = max(most, run.most)
 				maps.Copy(filled, set)
 			})
 		}
@@ -45,17 +47,21 @@ func TestRoundTrip(t *testing.T) {
 	if !whole || t.Failed() {
 		return
 	}
-	for name, u := range cover(d).uses {
+	for name, u := range c.uses {
 		if !filled[name] && !u.isParameter {
 			t.Errorf("%s was never set", name)
 		}
 	}
+	if most < 1<<20 {
+		t.Errorf("the largest instance has %d bytes; want megabytes", most)
+	}
 }
 
-// roundTrips runs a campaign and returns the fields that were set in it.
-func (b *body) roundTrips(t *testing.T) (*campaign, map[protoreflect.FullName]bool) {
+// roundTrips runs a campaign and returns the fields that were set in it. What
+// carries the parts of the specification, [coverage] has found.
+func (b *body) roundTrips(t *testing.T, carriers map[string]string) (*campaign, map[protoreflect.FullName]bool) {
 	t.Helper()
-	run := newCampaign(t, b, 400)
+	run := newCampaign(t, b, wholeCampaign)
 	filled := make(map[protoreflect.FullName]bool)
 	run.run(asGenerated, b.isLegal, func(text []byte) error {
 		m := b.newMessage(t)
@@ -69,7 +75,8 @@ func (b *body) roundTrips(t *testing.T) (*campaign, map[protoreflect.FullName]bo
 		return run, filled
 	}
 	for _, pointer := range openapi.Parts(b.schema) {
-		if run.generator.Reached[pointer] == 0 && unreachable[pointer] == "" {
+		isOneOfMany := carriers[pointer] == byOpenSet && run.count < 10_000
+		if run.generator.Reached[pointer] == 0 && unreachable[pointer] == "" && !isOneOfMany {
 			t.Errorf("no instance has %s", pointer)
 		}
 	}
@@ -91,7 +98,7 @@ func (b *body) roundTrip(text []byte, m codec) error {
 	if err := restjson.Unmarshal(text, m); err != nil {
 		return fmt.Errorf("REST to typed: %w", err)
 	}
-	if err := same(in, m.ProtoReflect(), reply); err != nil {
+	if err := same(in, m.ProtoReflect(), received); err != nil {
 		return fmt.Errorf("REST to typed: %w", err)
 	}
 	full, err := restjson.AppendFull(nil, m)
@@ -114,11 +121,8 @@ func (b *body) roundTrip(text []byte, m codec) error {
 // requestTrip checks what is sent upstream.
 func (b *body) requestTrip(in jsontree.Value, m codec) error {
 	sent, err := restjson.AppendRequest(nil, m, nil)
-	if err := justified(err, m.ProtoReflect(), request); err != nil {
-		return fmt.Errorf("typed to request: %w", err)
-	}
-	if err != nil {
-		return nil
+	if because := justified(err, m.ProtoReflect(), request); because != nil || err != nil {
+		return because
 	}
 	out, err := jsontree.Parse(sent)
 	if err != nil {
@@ -139,7 +143,7 @@ func (b *body) requestTrip(in jsontree.Value, m codec) error {
 // otherwise sent, and is refused if extra_json decides it too.
 func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error {
 	sent, err := restjson.AppendRequest(nil, m, decided)
-	want := string(otherwise[:len(otherwise)-1])
+	want := bytes.Clone(otherwise[:len(otherwise)-1])
 	for _, c := range decided {
 		if restjson.ExtraHas(extraJSON(m), c.Name) {
 			refused, ok := errors.AsType[*restjson.FieldError](err)
@@ -149,13 +153,13 @@ func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error 
 			return nil
 		}
 		if c.JSON != "" {
-			want += `,"` + c.Name + `":` + c.JSON
+			want = append(want, `,"`+c.Name+`":`+c.JSON...)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if want += "}"; !bytes.Equal(sent, []byte(want)) {
+	if want = append(want, '}'); !bytes.Equal(sent, want) {
 		return fmt.Errorf("want %s, got %s", want, sent)
 	}
 	return nil
@@ -254,7 +258,7 @@ func TestAReplysMessageGoesIntoTheNextRequest(t *testing.T) {
 	next := find("CreateChatCompletionRequest")
 	b := find("ChatCompletion")
 	sent := 0
-	newCampaign(t, b, 300).run(asGenerated, b.isLegal,
+	newCampaign(t, b, 100).run(asGenerated, b.isLegal,
 		func(text []byte) error {
 			completion := new(chatv1.ChatCompletion)
 			if err := restjson.Unmarshal(text, completion); err != nil {
@@ -309,7 +313,7 @@ func TestTheCheckOfWhatIsWrittenCanFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []struct{ name, old, changed string }{
-		{"a misspelt parameter", `"stop"`, `"stpo"`},
+		{"a misspelt parameter", `"stop"`, `"stops"`},
 		{"a misspelt member of a tool", `"parameters"`, `"parametres"`},
 		{"a misspelt enum value", `"auto"`, `"atuo"`},
 		{"a misspelt tag", `"function",`, `"funktion",`},
@@ -347,7 +351,7 @@ func TestInstancesAreLegal(t *testing.T) {
 	for _, b := range bodies(t, openapi.Specification(t)) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			newCampaign(t, b, 200).run(asGenerated, func([]byte) bool { return true }, b.validator.Check)
+			newCampaign(t, b, 50).run(asGenerated, func([]byte) bool { return true }, b.validator.Check)
 		})
 	}
 }

@@ -18,18 +18,20 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// encoding is what a JSON text was written for.
-type encoding bool
+// encoding is how a JSON text came to be.
+type encoding int
 
 const (
-	reply   encoding = false
-	request encoding = true // Without output-only fields.
+	received encoding = iota // By an upstream: the message was read from it.
+	reply                    // By the encoder, in full.
+	request                  // By the encoder, without output-only fields.
 )
 
 // same returns an error that says where a JSON value and a message differ. They
 // don't if each member of each object stands in the message once, and there is
 // nothing else in the message: in the field that carries it, with the same
-// value, or, if no field can, in extra_json, verbatim and in its order.
+// value, or, if no field can, in extra_json, verbatim and in its order. (What is
+// written again may have more there: a member that was repeated after null.)
 //
 // Null, an empty list or map, and an absent member are the same; a constant and
 // the tag of a union have no field.
@@ -63,14 +65,15 @@ func (c *comparison) compare() error {
 		return err
 	}
 	for i, member := range c.object.Members {
-		if len(extra) > 0 && extra[0].Text == member.Text {
-			if !c.isExtra(i) {
-				return fmt.Errorf("%s: stands in extra_json, but a field can carry it", member.Name)
-			}
+		inExtra := len(extra) > 0 && extra[0].Text == member.Text
+		if inExtra && (c.e != received || c.isExtra(i)) {
 			extra = extra[1:]
 			continue
 		}
 		if err := c.typed(jsontree.Unquote(member.Name), member.Value); err != nil {
+			if inExtra {
+				return fmt.Errorf("%s: stands in extra_json, but a field can carry it", member.Name)
+			}
 			return fmt.Errorf("%s: %w", member.Name, err)
 		}
 	}
@@ -78,8 +81,9 @@ func (c *comparison) compare() error {
 		return fmt.Errorf("extra_json has %s, which is not there in the JSON, or in another order", extra[0].Text)
 	}
 	c.m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-		option := newSlot(field).option
-		if !c.told[field.FullName()] && field != c.in.remainder && !option.GetTypedOnly() && !(c.e == request && option.GetOutputOnly()) {
+		s := newSlot(field)
+		hasMember := field != c.in.remainder && !s.option.GetTypedOnly() && (c.e != request || !s.option.GetOutputOnly())
+		if !c.told[field.FullName()] && hasMember && isSet(c.m, s) {
 			err = fmt.Errorf("%s: is set, but the JSON has no such member", field.Name())
 		}
 		return err == nil
@@ -105,13 +109,6 @@ func (c *comparison) typed(name string, v jsontree.Value) error {
 	if !ok {
 		return fmt.Errorf("%.200s is neither in a field nor, in its place, in extra_json", v.Text)
 	}
-	if isEmpty(v) && (carrier.field.IsList() || carrier.field.IsMap()) {
-		return nil // If the field is set, another member must tell it.
-	}
-	if c.told[carrier.field.FullName()] {
-		return fmt.Errorf("%s: two members are carried by one field", carrier.field.Name())
-	}
-	c.told[carrier.field.FullName()] = true
 	holder := c.m
 	if carrier.within != nil {
 		if !c.m.Has(carrier.within) {
@@ -120,6 +117,13 @@ func (c *comparison) typed(name string, v jsontree.Value) error {
 		c.told[carrier.within.FullName()] = true
 		holder = c.m.Get(carrier.within).Message()
 	}
+	if isEmpty(v) && (carrier.field.IsList() || carrier.field.IsMap()) {
+		return nil // If the field is set, another member must tell it.
+	}
+	if c.told[carrier.field.FullName()] {
+		return fmt.Errorf("%s: two members are carried by one field", carrier.field.Name())
+	}
+	c.told[carrier.field.FullName()] = true
 	return sameField(v, holder, carrier, c.e)
 }
 
@@ -162,7 +166,7 @@ func (c *comparison) isExtra(i int) bool {
 		return !known || c.m.WhichOneof(c.in.union) == nil && !branch.isTagOnly()
 	}
 	for _, s := range c.in.members[name] {
-		if s.fits(member.Value) && c.isFree(s) && !(c.e == request && s.option.GetOutputOnly()) {
+		if s.fits(member.Value) && c.isFree(s) {
 			return false
 		}
 	}
@@ -280,7 +284,8 @@ func sameMap(v jsontree.Value, m protoreflect.Map, value slot, e encoding) error
 
 // sameOne compares a value with a field that is no list, or an item of one.
 func sameOne(v jsontree.Value, got protoreflect.Value, s slot, e encoding) error {
-	want, is := "", false
+	var want string
+	var is bool
 	switch s.field.Kind() {
 	case protoreflect.BoolKind:
 		want, is = strconv.FormatBool(got.Bool()), v.Kind == jsontree.Bool
@@ -405,7 +410,7 @@ func TestSame(t *testing.T) {
 			if err := protojson.Unmarshal([]byte(row.text), row.message); err != nil {
 				t.Fatal(err)
 			}
-			err := same(mustParse(t, row.json), row.message.ProtoReflect(), reply)
+			err := same(mustParse(t, row.json), row.message.ProtoReflect(), received)
 			switch {
 			case row.want == "" && err != nil:
 				t.Errorf("unexpected error: %v", err)
@@ -418,7 +423,7 @@ func TestSame(t *testing.T) {
 
 func TestARequestHasNoOutputOnlyFields(t *testing.T) {
 	t.Parallel()
-	m := (&chatv1.Message{Role: chatv1.Role_ROLE_USER, Id: proto.String("x")}).ProtoReflect()
+	m := (&chatv1.Message{Role: chatv1.Role_ROLE_USER, Id: new("x")}).ProtoReflect()
 	v := mustParse(t, `{"role":"user"}`)
 	if err := same(v, m, request); err != nil {
 		t.Error(err)

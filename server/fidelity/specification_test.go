@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -121,7 +122,7 @@ func (c change) apply(t *testing.T, at any, path []string, value any) any {
 			return append(at, value)
 		}
 		for i := range at {
-			if fmt.Sprint(i) == path[0] {
+			if strconv.Itoa(i) == path[0] {
 				at[i] = c.apply(t, at[i], path[1:], value)
 			}
 		}

@@ -102,6 +102,6 @@ func unwrap(w http.ResponseWriter) http.ResponseWriter {
 // let go of the request, or for the body to end.
 func (d *downstream) endUpload() {
 	if d.uploading() && d.control.SetReadDeadline(time.Unix(1, 0)) == nil {
-		d.r.Body.Close()
+		_ = d.r.Body.Close()
 	}
 }

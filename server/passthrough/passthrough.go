@@ -11,10 +11,10 @@ package passthrough
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -82,7 +82,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() {
 		down.endUpload() // first, as Close may wait for who reads the upload
-		resp.Body.Close()
+		_ = resp.Body.Close()
 	}()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		down.switchProtocols(r.Context(), resp)
@@ -167,7 +167,7 @@ func addVia(header http.Header, major, minor int) {
 	version := "1.1"
 	switch {
 	case major >= 2:
-		version = fmt.Sprint(major)
+		version = strconv.Itoa(major)
 	case minor == 0:
 		version = "1.0"
 	}

@@ -47,8 +47,8 @@ func (d *downstream) switchProtocols(ctx context.Context, resp *http.Response) {
 	defer client.Close()
 
 	closeBoth := func() {
-		client.Close()
-		up.Close()
+		_ = client.Close()
+		_ = up.Close()
 	}
 	defer context.AfterFunc(ctx, closeBoth)()
 	if writeSwitch(buffered.Writer, resp) != nil {

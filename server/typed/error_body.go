@@ -25,8 +25,8 @@ func parseError(body []byte) *restv1.Error {
 		return envelope.GetError()
 	}
 	var plain struct {
-		Error  any
-		Detail json.RawMessage
+		Error  any             `json:"error"`
+		Detail json.RawMessage `json:"detail"`
 	}
 	if json.Unmarshal(body, &plain) != nil {
 		return nil
@@ -55,7 +55,9 @@ func statesError(message restjson.Response) bool {
 	if !restjson.ExtraHas(extra, "object") {
 		return false
 	}
-	var bare struct{ Object any }
+	var bare struct {
+		Object any `json:"object"`
+	}
 	return json.Unmarshal([]byte(extra), &bare) == nil && bare.Object == "error"
 }
 

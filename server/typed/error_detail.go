@@ -46,7 +46,7 @@ func newError(code connect.Code, detail *restv1.Error, retry *time.Duration) *co
 func fit(code connect.Code, e *restv1.Error, details []proto.Message) {
 	for encodedSize(code, e.GetMessage(), details) > maxError {
 		longest := &e.Message
-		for _, text := range []*string{&e.Type, e.Param, e.Code, &e.RequestId, &e.BodyExcerpt, &e.ExtraJson} {
+		for _, text := range []*string{&e.Type, e.Param, e.Code, &e.RequestId, &e.BodyExcerpt, &e.ExtraJson} { //nolint:protogetter // to change them
 			if text != nil && len(*text) > len(*longest) {
 				longest = text
 			}

@@ -83,7 +83,9 @@ func errorCode(e *restv1.Error) connect.Code {
 func statedStatus(e *restv1.Error) (int, bool) {
 	text := e.GetCode()
 	if restjson.ExtraHas(e.GetExtraJson(), "code") {
-		var extra struct{ Code json.Number }
+		var extra struct {
+			Code json.Number `json:"code"`
+		}
 		if json.Unmarshal([]byte(e.GetExtraJson()), &extra) == nil {
 			text = extra.Code.String()
 		}
@@ -124,7 +126,7 @@ func statusError(response *http.Response) error {
 	}
 	what := "with " + describe(response, body)
 	switch {
-	case response.StatusCode >= 300 && response.StatusCode < 400:
+	case response.StatusCode < 400 && response.Header.Get("Location") != "":
 		what = "a redirect, which is not followed"
 	case err != nil:
 		what += ", cut short"
@@ -217,7 +219,7 @@ func ownError(code connect.Code, response *http.Response, body []byte, message s
 // responseError is an error with what a response's header says of it.
 func responseError(code connect.Code, response *http.Response, detail *restv1.Error) *connect.Error {
 	detail.HttpStatus = int32(response.StatusCode)
-	detail.RequestId = excerpt([]byte(response.Header.Get("X-Request-Id")))
+	detail.RequestId = excerpt([]byte(response.Header.Get("X-Request-ID")))
 	return newError(code, detail, retryDelay(response.Header))
 }
 

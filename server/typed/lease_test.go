@@ -11,7 +11,7 @@ import (
 
 const patience = 20 * time.Second
 
-func awaitEnd(t *testing.T, ctx context.Context, what string) {
+func awaitEnd(ctx context.Context, t *testing.T, what string) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
@@ -34,7 +34,7 @@ func TestALeaseEndsWithItsCall(t *testing.T) {
 		t.Fatal("it has ended before the call")
 	}
 	cancel(errWhy)
-	awaitEnd(t, ctx, "the call")
+	awaitEnd(ctx, t, "the call")
 	if cause := context.Cause(ctx); !errors.Is(cause, errWhy) {
 		t.Errorf("it ended with %v, not with the call's cause", cause)
 	}
@@ -46,7 +46,7 @@ func TestALeaseEndsWithTheDeadlineOfItsCall(t *testing.T) {
 	defer cancel()
 	ctx, lease := newLease(call)
 	defer lease.end()
-	awaitEnd(t, ctx, "the deadline")
+	awaitEnd(ctx, t, "the deadline")
 	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
 		t.Errorf("it ended with %v, not with the deadline", cause)
 	}
@@ -65,6 +65,7 @@ func TestALeaseEndsWhenItIsEnded(t *testing.T) {
 // body tells when it is read and when it is closed.
 type body struct {
 	io.Reader
+
 	closed chan struct{}
 }
 
@@ -92,7 +93,7 @@ func TestDrainOutlivesTheCallUntilTheBodyHasEnded(t *testing.T) {
 	}
 	upstream.Close()
 	<-draining.closed
-	awaitEnd(t, ctx, "the end of the body")
+	awaitEnd(ctx, t, "the end of the body")
 }
 
 func TestDrainIsBoundedInTime(t *testing.T) {
@@ -103,7 +104,7 @@ func TestDrainIsBoundedInTime(t *testing.T) {
 	context.AfterFunc(ctx, func() { upstream.CloseWithError(context.Cause(ctx)) })
 	draining := newBody(source)
 	lease.drain(draining)
-	awaitEnd(t, ctx, "the time that a drain may take")
+	awaitEnd(ctx, t, "the time that a drain may take")
 	<-draining.closed
 }
 
@@ -124,7 +125,7 @@ func TestDrainLeavesABodyAloneWhoseCallHasEnded(t *testing.T) {
 	call, cancel := context.WithCancel(t.Context())
 	cancel()
 	ctx, lease := newLease(call)
-	awaitEnd(t, ctx, "the call")
+	awaitEnd(ctx, t, "the call")
 	rest := strings.NewReader("x")
 	draining := newBody(rest)
 	lease.drain(draining)

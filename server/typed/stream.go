@@ -45,6 +45,8 @@ func (c *caller) forward(
 	if !isEventStream(response) {
 		return notEventStream(response)
 	}
+	info, _ := connect.CallInfoForServerContext(ctx)
+	info.ResponseHeader().Set("X-Accel-Buffering", "no") // or a buffering proxy in front starves the stream
 	if err := outgoing.SendHeaders(); err != nil {
 		return err
 	}

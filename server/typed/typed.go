@@ -7,7 +7,10 @@ package typed
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"connectrpc.com/connect/v2"
@@ -37,6 +40,10 @@ type Config struct {
 	// MaxEventBytes bounds one event of a stream. Zero means
 	// [DefaultMaxEventBytes].
 	MaxEventBytes int
+
+	// Logger is told, at level WARN, of each failure of the upstream: by RPC,
+	// and what happened. Nil means silence.
+	Logger *slog.Logger
 }
 
 // Register serves operations on server.
@@ -45,6 +52,10 @@ func Register(server *connect.Server, config Config, operations []restjson.Opera
 		upstream: config.Upstream,
 		maxReply: cmp.Or(config.MaxReplyBytes, DefaultMaxReplyBytes),
 		maxEvent: cmp.Or(config.MaxEventBytes, DefaultMaxEventBytes),
+		logger:   config.Logger,
+	}
+	if c.logger == nil {
+		c.logger = slog.New(slog.DiscardHandler)
 	}
 	for i := range operations {
 		op := &operations[i]
@@ -56,7 +67,7 @@ func Register(server *connect.Server, config Config, operations []restjson.Opera
 		if op.Stream != nil {
 			handler = c.stream(op)
 		}
-		server.Register(connect.Method{Spec: spec, Handler: handler})
+		server.Register(connect.Method{Spec: spec, Handler: c.logged(handler)})
 	}
 	return nil
 }
@@ -66,6 +77,19 @@ type caller struct {
 	upstream *upstream.Upstream
 	maxReply int
 	maxEvent int
+	logger   *slog.Logger
+}
+
+// logged logs the calls in which the upstream failed: where it answered, if
+// with an error, it did not.
+func (c *caller) logged(next connect.ServerFunc) connect.ServerFunc {
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		err := next(ctx, spec, stream)
+		if failure, ok := errors.AsType[*upstream.Error](err); ok {
+			c.logger.WarnContext(ctx, "upstream failed", "rpc", spec.Procedure, "error", failure)
+		}
+		return err
+	}
 }
 
 func newSpec(op *restjson.Operation) (connect.Spec, error) {

@@ -36,8 +36,8 @@ func writerOf(ctx context.Context) *responseWriter {
 // responseWriter is what Connect writes a response to.
 type responseWriter struct {
 	http.ResponseWriter
-	request *http.Request
 
+	request *http.Request
 	holding bool // flushes are left out
 	held    bool // one was
 }
@@ -100,7 +100,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	w.Header().Set("Content-Type", media)
 	w.ResponseWriter.WriteHeader(status)
-	_, _ = w.ResponseWriter.Write(body)
+	_, _ = w.Write(body)
 }
 
 // withoutParameters leaves out the media types of a list that have parameters.

@@ -10,6 +10,7 @@ import (
 // flushes counts the flushes of a response.
 type flushes struct {
 	http.ResponseWriter
+
 	n int
 }
 

@@ -96,7 +96,7 @@ func (u *Upstream) newError(kind Kind, detail string) *Error {
 }
 
 func (u *Upstream) requestError(cause error) *Error {
-	detail := cause.Error()
+	detail := reason(cause)
 	if _, ok := errors.AsType[textproto.ProtocolError](cause); ok {
 		detail = "its trailer is malformed" // the error's own text quotes it
 	}

@@ -58,7 +58,8 @@ type Request struct {
 // Any status is a response; redirects are not followed.
 //
 // The caller must close the response's body. Reading it fails with an [*Error]
-// if the upstream breaks it off, so that io.EOF always means the whole of it.
+// if the upstream breaks it off, so that io.EOF means the whole of it; only of an
+// HTTP/1 body with neither length nor chunks nobody can tell.
 // For status 101, which comes only to a request whose Header asks for an
 // Upgrade, and with the protocol it names, the body is an io.ReadWriteCloser:
 // the connection itself, which ctx no longer closes.
@@ -124,12 +125,12 @@ func (u *Upstream) Send(ctx context.Context, req *Request) (*http.Response, erro
 	}
 	switch {
 	case resp.StatusCode < 100 || resp.StatusCode > 999: // RFC 9110 §15; net/http lets others through
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return nil, u.newError(KindMalformed, "the status is not of three digits")
 	case resp.StatusCode != http.StatusSwitchingProtocols:
 		resp.Body = &responseBody{ReadCloser: resp.Body, ctx: ctx, upstream: u}
 	case !switchedAsAsked(out, resp):
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return nil, u.newError(KindMalformed, "it switched to a protocol that was not asked for")
 	}
 	return resp, nil
@@ -221,7 +222,7 @@ func (b *requestBody) Close() error {
 
 func closeBody(body io.Reader) {
 	if closer, ok := body.(io.Closer); ok {
-		closer.Close()
+		_ = closer.Close()
 	}
 }
 
@@ -229,13 +230,14 @@ func closeBody(body io.Reader) {
 // which upstream broke off.
 type responseBody struct {
 	io.ReadCloser
+
 	ctx      context.Context //nolint:containedctx // it is the body's own: the one Send was called with
 	upstream *Upstream
 }
 
 func (b *responseBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF { //nolint:errorlint // an end that is wrapped is none
 		err = b.upstream.explainBody(b.ctx, err)
 	}
 	return n, err

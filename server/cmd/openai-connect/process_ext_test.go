@@ -74,9 +74,10 @@ type process struct {
 	command  *exec.Cmd
 	ended    chan struct{}
 
-	// What it has written to stderr, and how it ended: of use when it has.
-	complaint bytes.Buffer
-	err       error
+	// What it has written after the greeting, and to stderr, and how it ended:
+	// of use when it has.
+	more, complaint bytes.Buffer
+	err             error
 }
 
 // start runs the command until the test ends, and waits until it has greeted. A
@@ -103,7 +104,7 @@ func start(t *testing.T, settings []string, arguments ...string) *process {
 	}
 	go func() {
 		defer close(p.ended)
-		_, _ = lines.WriteTo(&p.complaint) // It has nothing more to say there.
+		_, _ = lines.WriteTo(&p.more)
 		p.err = p.command.Wait()
 	}()
 	t.Cleanup(func() {
@@ -111,10 +112,7 @@ func start(t *testing.T, settings []string, arguments ...string) *process {
 		case <-p.ended:
 		default:
 			p.signal(t, syscall.SIGTERM)
-			p.wait(t)
-			if p.err != nil || p.complaint.Len() > 0 {
-				t.Errorf("it ended with %v and wrote\n%s", p.err, &p.complaint)
-			}
+			p.endsWell(t)
 		}
 	})
 	first, _, _ := strings.Cut(p.greeting, "\n")
@@ -138,5 +136,14 @@ func (p *process) wait(t *testing.T) {
 	case <-time.After(patience):
 		_ = p.command.Process.Kill()
 		t.Fatal("it does not end")
+	}
+}
+
+// endsWell waits for an end that nothing is to be said of.
+func (p *process) endsWell(t *testing.T) {
+	t.Helper()
+	p.wait(t)
+	if p.err != nil || p.more.Len() > 0 || p.complaint.Len() > 0 {
+		t.Errorf("it ended with %v and wrote\n%s\n%s", p.err, &p.more, &p.complaint)
 	}
 }

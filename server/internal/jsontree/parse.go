@@ -34,15 +34,12 @@ func (p *parser) space() {
 	}
 }
 
-// next moves past a punctuation mark and the space around it, if it is there.
-func (p *parser) next(mark byte) bool {
+// next moves past a punctuation mark, if it is there, and the space around it.
+func (p *parser) next(mark byte) {
 	p.space()
-	if p.text[p.pos] != mark {
-		return false
+	if p.end(mark) {
+		p.space()
 	}
-	p.pos++
-	p.space()
-	return true
 }
 
 func (p *parser) value() (v Value) {

@@ -13,6 +13,7 @@ import (
 // get wrong.
 type Random struct {
 	*rand.Rand
+
 	// Plain leaves out what many programs do not keep: integers beyond 64 bits
 	// or in another form than digits, fractions beyond a double's precision,
 	// and names that an object has twice.
@@ -77,12 +78,12 @@ func (r Random) Number() Value {
 
 // Integer returns a number with an integer's value.
 func (r Random) Integer() Value {
-	text := ""
+	var text string
 	switch r.IntN(6) {
 	case 0, 1, 2:
 		text = strconv.Itoa(r.IntN(256))
 	case 3:
-		text = strconv.FormatInt(int64(r.Int32())-int64(r.Int32()), 10)
+		text = strconv.FormatInt(r.Int64N(1<<32)-1<<31, 10)
 	case 4:
 		text = Pick(r, "0", "1", "-1", "2147483647", "-2147483648")
 	default:
@@ -98,7 +99,7 @@ func (r Random) Integer() Value {
 
 // Fraction returns a number that need not have an integer's value.
 func (r Random) Fraction() Value {
-	text := ""
+	var text string
 	switch r.IntN(5) {
 	case 0, 1:
 		text = strconv.FormatFloat(r.Float64(), 'g', -1, 64)
@@ -167,7 +168,7 @@ func (r Random) LongText(size int) string {
 // character returns any character of Unicode that is no surrogate.
 func (r Random) character() rune {
 	for {
-		c := rune(r.Int32N(Pick[int32](r, 0x80, 0x800, 0x10000, utf8.MaxRune+1)))
+		c := r.Int32N(Pick[rune](r, 0x80, 0x800, 0x10000, utf8.MaxRune+1))
 		if utf8.ValidRune(c) {
 			return c
 		}

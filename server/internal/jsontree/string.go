@@ -18,9 +18,12 @@ func Unquote(text string) string {
 	}
 	b := make([]byte, 0, len(inside))
 	for i := 0; i < len(inside); {
-		if inside[i] != '\\' {
-			b = append(b, inside[i])
-			i++
+		if plain := strings.IndexByte(inside[i:], '\\'); plain != 0 {
+			if plain < 0 {
+				plain = len(inside) - i
+			}
+			b = append(b, inside[i:i+plain]...)
+			i += plain
 			continue
 		}
 		if inside[i+1] != 'u' {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -153,6 +154,12 @@ func (d *Document) addResponses(op *Operation, pointer, status string) error {
 	return nil
 }
 
+// Component returns the schema of a component that the operations reach. Nil:
+// there is none.
+func (d *Document) Component(name string) *Schema {
+	return d.schemas["#/components/schemas/"+escape(name)]
+}
+
 // at returns what a JSON pointer, as a URI fragment, points to.
 func (d *Document) at(pointer string) (any, error) {
 	v := d.root
@@ -164,7 +171,7 @@ func (d *Document) at(pointer string) (any, error) {
 			v, found = parent[token]
 		case []any:
 			for i := range parent {
-				if fmt.Sprint(i) == token {
+				if strconv.Itoa(i) == token {
 					v, found = parent[i], true
 					break
 				}

@@ -34,6 +34,7 @@ type value struct {
 // part is a member of an object; pointers are where it is described.
 type part struct {
 	Property
+
 	pointers []string
 }
 

@@ -25,6 +25,7 @@ func NewGenerator() *Generator {
 // maker makes one instance.
 type maker struct {
 	jsontree.Random
+
 	generator *Generator
 	optional  float64 // how likely an optional member is there
 	null      float64 // how likely null is chosen where it may be
@@ -47,9 +48,9 @@ func (g *Generator) Instance(r jsontree.Random, s *Schema) jsontree.Value {
 		items:     4,
 	}
 	switch {
-	case r.Chance(0.005):
-		m.room, m.items = 50_000, 5_000
-	case r.Chance(0.005):
+	case r.Chance(0.003):
+		m.room, m.items = 20_000, 5_000
+	case r.Chance(0.003):
 		m.long = true
 	}
 	return m.instance(s)
@@ -128,7 +129,7 @@ func (m *maker) string(f form) jsontree.Value {
 	}
 	text := m.Text()
 	if m.long && f.maxLength < 0 && m.Chance(0.3) {
-		text, m.long = m.LongText(1<<20+m.IntN(3<<20)), false
+		text, m.long = m.LongText(1<<20+m.IntN(1<<20)), false
 	}
 	if runes := []rune(text); f.maxLength >= 0 && len(runes) > f.maxLength {
 		text = string(runes[:f.maxLength])
@@ -159,7 +160,7 @@ func (m *maker) array(f form) jsontree.Value {
 
 func (m *maker) object(f form) jsontree.Value {
 	if f.free {
-		return m.Random.Object(3)
+		return m.Object(3)
 	}
 	v := jsontree.Value{Kind: jsontree.Object}
 	for _, p := range f.properties {
@@ -172,10 +173,11 @@ func (m *maker) object(f form) jsontree.Value {
 		v.Members = append(v.Members, jsontree.Member{Name: m.quote(p.Name).Text, Value: m.instance(p.Schema)})
 	}
 	if f.additional != nil {
+		taken := make(map[string]bool)
 		for range m.IntN(max(1, min(m.items, m.room/2))) {
-			name := m.Quote(m.Text()).Text
-			if _, taken := v.Find(jsontree.Unquote(name)); !taken {
-				v.Members = append(v.Members, jsontree.Member{Name: name, Value: m.instance(f.additional)})
+			if name := m.Text(); !taken[name] {
+				taken[name] = true
+				v.Members = append(v.Members, jsontree.Member{Name: m.Quote(name).Text, Value: m.instance(f.additional)})
 			}
 		}
 	}

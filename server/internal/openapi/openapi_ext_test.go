@@ -60,9 +60,9 @@ const library = `{
 	}
 }`
 
-func parse(t *testing.T, text string) *openapi.Document {
+func parse(t *testing.T) *openapi.Document {
 	t.Helper()
-	d, err := openapi.Parse([]byte(text))
+	d, err := openapi.Parse([]byte(library))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func change(t *testing.T, old, changed string) string {
 
 func TestOperations(t *testing.T) {
 	t.Parallel()
-	d := parse(t, library)
+	d := parse(t)
 	if len(d.Operations) != 2 {
 		t.Fatalf("want 2 operations, got %+v", d.Operations)
 	}
@@ -109,7 +109,7 @@ func TestOperations(t *testing.T) {
 
 func TestParts(t *testing.T) {
 	t.Parallel()
-	d := parse(t, library)
+	d := parse(t)
 	parts := openapi.Parts(d.Schemas()...)
 	for _, want := range []string{
 		"#/components/schemas/Book/allOf/1/properties/title",
@@ -152,7 +152,7 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 
 func TestValidator(t *testing.T) {
 	t.Parallel()
-	d := parse(t, library)
+	d := parse(t)
 	validator, err := d.Validator(d.Operations[1].Request)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestValidator(t *testing.T) {
 
 func TestInstancesAreValidAndReachEverything(t *testing.T) {
 	t.Parallel()
-	d := parse(t, library)
+	d := parse(t)
 	generator := openapi.NewGenerator()
 	for _, plain := range []bool{false, true} {
 		generator.Plain = plain
@@ -216,14 +216,14 @@ func TestInstancesAreValidAndReachEverything(t *testing.T) {
 
 func TestAnInstanceDependsOnItsSeedAlone(t *testing.T) {
 	t.Parallel()
-	d := parse(t, library)
-	make := func(generator *openapi.Generator, seed uint64) string {
+	d := parse(t)
+	instance := func(generator *openapi.Generator, seed uint64) string {
 		r := jsontree.Random{Rand: rand.New(rand.NewPCG(seed, 0))}
 		return string(generator.Instance(r, d.Operations[1].Request).Append(nil, nil))
 	}
 	used := openapi.NewGenerator()
 	for seed := range uint64(50) {
-		if a, b := make(used, seed), make(openapi.NewGenerator(), seed); a != b {
+		if a, b := instance(used, seed), instance(openapi.NewGenerator(), seed); a != b {
 			t.Errorf("%s is not %s", a, b)
 		}
 	}

@@ -17,11 +17,11 @@ import (
 // on its own goroutine. It returns the base URL, "http://127.0.0.1:port". When
 // the test ends it closes the listener and every connection, and waits for the
 // scripts.
-func Serve(t testing.TB, script func(conn *Conn)) string {
-	t.Helper()
+func Serve(tb testing.TB, script func(conn *Conn)) string {
+	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatalf("listen: %v", err)
+		tb.Fatalf("listen: %v", err)
 	}
 	var (
 		mu      sync.Mutex
@@ -52,7 +52,7 @@ func Serve(t testing.TB, script func(conn *Conn)) string {
 			})
 		}
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		listener.Close()
 		mu.Lock()
 		closing = true

@@ -41,7 +41,7 @@ func ChatServiceREST() []restjson.Operation {
 				Done: "[DONE]",
 				Track: func(p *restjson.Progress, message proto.Message) {
 					for _, item := range message.(*ChatCompletionChunk).Choices {
-						complete := item.FinishReason != 0 || restjson.ExtraHas(item.ExtraJson, "finish_reason")
+						complete := item.FinishReason != 0 || restjson.ExtraSays(item.ExtraJson, "finish_reason")
 						p.Note(item.Index, complete)
 					}
 				},

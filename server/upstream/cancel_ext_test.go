@@ -25,6 +25,7 @@ func TestCancel(t *testing.T) {
 	// cancel, and then when it sees the end.
 	reached, ended := make(chan struct{}), make(chan time.Time)
 	overHTTP1 := func(t *testing.T, answer string) upstream.Config {
+		t.Helper()
 		return upstream.Config{BaseURL: upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 			if _, err := conn.ReadHead(); err != nil {
 				return
@@ -36,6 +37,7 @@ func TestCancel(t *testing.T) {
 		})}
 	}
 	overHTTP2 := func(t *testing.T, answers bool) upstream.Config {
+		t.Helper()
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if answers {
 				w.WriteHeader(http.StatusOK)
@@ -125,7 +127,7 @@ func TestContextErrorsComeThrough(t *testing.T) {
 		{"a cancellation with a cause", explained, []error{context.Canceled, errCause}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := up.Send(test.ctx, &upstream.Request{Target: "/v1/x"}) //nolint:bodyclose // there is none
+			_, err := up.Send(test.ctx, &upstream.Request{Target: "/v1/x"})
 			for _, want := range test.want {
 				if !errors.Is(err, want) {
 					t.Errorf("got %v, want %v", err, want)

@@ -25,11 +25,11 @@ import (
 
 // listen serves handler over HTTP/1.1 and h2c until the test ends, and returns
 // the address.
-func listen(t testing.TB, handler http.Handler) string {
-	t.Helper()
+func listen(tb testing.TB, handler http.Handler) string {
+	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -38,15 +38,15 @@ func listen(t testing.TB, handler http.Handler) string {
 		Handler:                      handler,
 		Protocols:                    protocols,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the upstream's to answer
-		ErrorLog:                     log.New(testWriter{t}, "", 0),
+		ErrorLog:                     log.New(testWriter{tb}, "", 0),
 		ReadHeaderTimeout:            time.Minute,
 	}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		server.Serve(listener) //nolint:errcheck // it is always that the server was closed
+		server.Serve(listener) // it is always that the server was closed
 	}()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
@@ -66,44 +66,43 @@ func (w testWriter) Write(p []byte) (int, error) {
 }
 
 // forward serves a passthrough to the upstream at url and returns its address.
-func forward(t testing.TB, url string) string {
-	t.Helper()
-	return forwardWith(t, upstream.Config{BaseURL: url}, passthrough.Options{})
+func forward(tb testing.TB, url string) string {
+	tb.Helper()
+	return forwardWith(tb, upstream.Config{BaseURL: url}, passthrough.Options{})
 }
 
-func forwardWith(t testing.TB, config upstream.Config, options passthrough.Options) string {
-	t.Helper()
+func forwardWith(tb testing.TB, config upstream.Config, options passthrough.Options) string {
+	tb.Helper()
 	up, err := upstream.New(config)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	address := listen(t, passthrough.New(up, options))
-	t.Cleanup(up.CloseIdleConnections)
-	return address
+	tb.Cleanup(up.CloseIdleConnections)
+	return listen(tb, passthrough.New(up, options))
 }
 
 // serveTLS serves handler over HTTP/2, as most upstreams are, and returns how
 // to reach it.
-func serveTLS(t testing.TB, handler http.HandlerFunc) upstream.Config {
-	t.Helper()
+func serveTLS(tb testing.TB, handler http.HandlerFunc) upstream.Config {
+	tb.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 	return upstream.Config{BaseURL: server.URL, RootCAs: roots}
 }
 
 // connect opens a raw connection to a passthrough.
-func connect(t testing.TB, address string) *upstreamtest.Conn {
-	t.Helper()
+func connect(tb testing.TB, address string) *upstreamtest.Conn {
+	tb.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	tb.Cleanup(func() { conn.Close() })
 	return &upstreamtest.Conn{Conn: conn, Reader: bufio.NewReader(conn)}
 }
 
@@ -113,15 +112,26 @@ var clients = []struct {
 	name string
 	new  func(testing.TB) *http.Client
 }{
-	{"over HTTP/1.1", func(t testing.TB) *http.Client { return newClient(t, (*http.Protocols).SetHTTP1) }},
-	{"over HTTP/2", func(t testing.TB) *http.Client { return newClient(t, (*http.Protocols).SetUnencryptedHTTP2) }},
+	{"over HTTP/1.1", newHTTP1Client},
+	{"over HTTP/2", newHTTP2Client},
 }
 
-func newClient(t testing.TB, speak func(*http.Protocols, bool)) *http.Client {
+func newHTTP1Client(tb testing.TB) *http.Client {
+	tb.Helper()
+	return newClient(tb, (*http.Protocols).SetHTTP1)
+}
+
+func newHTTP2Client(tb testing.TB) *http.Client {
+	tb.Helper()
+	return newClient(tb, (*http.Protocols).SetUnencryptedHTTP2)
+}
+
+func newClient(tb testing.TB, speak func(*http.Protocols, bool)) *http.Client {
+	tb.Helper()
 	protocols := new(http.Protocols)
 	speak(protocols, true)
 	transport := &http.Transport{Protocols: protocols, DisableCompression: true, MaxIdleConnsPerHost: 64}
-	t.Cleanup(transport.CloseIdleConnections)
+	tb.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -152,13 +162,13 @@ func fieldsOf(fields []string, without ...string) []string {
 const patience = 20 * time.Second
 
 // await fails the test when what it waits for does not come.
-func await[T any](t testing.TB, from <-chan T, what string) T {
-	t.Helper()
+func await[T any](tb testing.TB, from <-chan T, what string) T {
+	tb.Helper()
 	select {
 	case value := <-from:
 		return value
 	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+		tb.Fatalf("waited in vain for %s", what)
 		panic("unreachable")
 	}
 }

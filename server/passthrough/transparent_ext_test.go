@@ -465,7 +465,7 @@ func TestHTTP2OnBothSides(t *testing.T) {
 		header["Date"], header["Content-Type"], header["Content-Length"] = nil, nil, nil
 		header["Set-Cookie"] = []string{"a=1", "b=2"}
 		header.Set("Trailer", "X-Sum")
-		io.WriteString(w, body) //nolint:errcheck // shows at the other end
+		io.WriteString(w, body) // shows at the other end
 		header.Set("X-Sum", "8")
 	}), noOptions)
 	client := clients[1].new(t)

@@ -137,6 +137,7 @@ func TestSendWritesWhatIsGiven(t *testing.T) {
 // setAtEOF sets a trailer when the body has been read, as a server does.
 type setAtEOF struct {
 	io.Reader
+
 	trailer http.Header
 }
 
@@ -314,6 +315,7 @@ func TestSendClosesTheBody(t *testing.T) {
 
 type closeTeller struct {
 	io.Reader
+
 	closed chan struct{}
 }
 
@@ -330,7 +332,7 @@ func TestSendSwitchesProtocols(t *testing.T) {
 			return
 		}
 		conn.Send("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: " + head.Value("Upgrade") + "\n\n")
-		io.Copy(conn, conn.Reader) //nolint:errcheck // an echo until either side ends
+		io.Copy(conn, conn.Reader) // an echo until either side ends
 	})
 	up := newUpstream(t, upstream.Config{BaseURL: url})
 	resp, err := up.Send(t.Context(), &upstream.Request{
@@ -363,7 +365,7 @@ func TestHTTP2IsSpokenOverTLS(t *testing.T) {
 		}
 		w.Header().Set("Trailer", "X-Sum")
 		w.WriteHeader(http.StatusEarlyHints)
-		io.WriteString(w, r.Proto+" "+r.UserAgent()+" "+string(body)) //nolint:errcheck // shows at the other end
+		io.WriteString(w, r.Proto+" "+r.UserAgent()+" "+string(body)) // shows at the other end
 		w.Header().Set("X-Sum", r.Trailer.Get("X-Up"))
 	}))
 	server.EnableHTTP2 = true
@@ -428,6 +430,7 @@ func TestDeadPeerIsFound(t *testing.T) {
 // vanishingConn swallows what is written once its peer has vanished.
 type vanishingConn struct {
 	net.Conn
+
 	vanished <-chan struct{}
 }
 

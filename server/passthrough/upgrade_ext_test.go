@@ -94,7 +94,7 @@ func TestWebSocketClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		client.Send("last words")
-		client.Conn.(closeWriter).CloseWrite() //nolint:errcheck // shows at the other end
+		client.Conn.(closeWriter).CloseWrite() // shows at the other end
 		if got := await(t, ended, "the upstream to see the end"); got != "last words<nil>" {
 			t.Errorf("upstream got %q", got)
 		}
@@ -111,7 +111,7 @@ func TestWebSocketClose(t *testing.T) {
 				return
 			}
 			conn.Send(upgradeAnswer + "last words")
-			conn.Conn.(closeWriter).CloseWrite() //nolint:errcheck // shows at the other end
+			conn.Conn.(closeWriter).CloseWrite() // shows at the other end
 			rest, err := io.ReadAll(conn.Reader)
 			ended <- fmt.Sprint(string(rest), err)
 		})
@@ -146,7 +146,7 @@ func TestWebSocketClose(t *testing.T) {
 		if _, err := client.ReadHead(); err != nil {
 			t.Fatal(err)
 		}
-		client.Conn.(interface{ SetLinger(int) error }).SetLinger(0) //nolint:errcheck // shows at the other end
+		client.Conn.(interface{ SetLinger(seconds int) error }).SetLinger(0) // shows at the other end
 		client.Close()
 		await(t, ended, "the upstream to see the end")
 	})
@@ -189,8 +189,8 @@ func TestWebSocketToAnUpstreamOverHTTP2(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		io.WriteString(conn, strings.ReplaceAll(upgradeAnswer, "\n", "\r\n")) //nolint:errcheck // shows at the other end
-		io.Copy(conn, buffered)                                               //nolint:errcheck // until either side ends
+		io.WriteString(conn, strings.ReplaceAll(upgradeAnswer, "\n", "\r\n")) // shows at the other end
+		io.Copy(conn, buffered)                                               // until either side ends
 	}), noOptions)
 	resp, err := clients[0].new(t).Get("http://" + address + "/v1/x")
 	if err != nil {

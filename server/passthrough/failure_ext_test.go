@@ -25,6 +25,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 	t.Parallel()
 	answer := func(text string) func(*testing.T) upstream.Config {
 		return func(t *testing.T) upstream.Config {
+			t.Helper()
 			return upstream.Config{BaseURL: upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 				if _, err := conn.ReadRequest(); err == nil {
 					conn.Send(text)
@@ -42,6 +43,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 		{
 			name: "nobody listens",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				listener, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
 					t.Fatal(err)
@@ -55,6 +57,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 		{
 			name: "the certificate is not trusted",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				return upstream.Config{BaseURL: serveTLS(t, nil).BaseURL}
 			},
 			status: http.StatusBadGateway, code: "upstream_unreachable",
@@ -63,6 +66,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 		{
 			name: "no answer comes in time",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				return upstream.Config{
 					BaseURL:               upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.WaitEnd() }),
 					ResponseHeaderTimeout: 20 * time.Millisecond,
@@ -185,6 +189,7 @@ func TestDeadlineOfTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(up.CloseIdleConnections)
 	handler := passthrough.New(up, noOptions)
 	address := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Millisecond)

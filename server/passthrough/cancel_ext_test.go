@@ -25,6 +25,7 @@ func TestClientThatGoesAway(t *testing.T) {
 	}
 	overHTTP1 := func(answer string) func(*testing.T, progress) upstream.Config {
 		return func(t *testing.T, p progress) upstream.Config {
+			t.Helper()
 			return upstream.Config{BaseURL: upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 				if _, err := conn.ReadHead(); err != nil {
 					return
@@ -38,6 +39,7 @@ func TestClientThatGoesAway(t *testing.T) {
 	}
 	overHTTP2 := func(answers bool) func(*testing.T, progress) upstream.Config {
 		return func(t *testing.T, p progress) upstream.Config {
+			t.Helper()
 			return serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
 				if answers {
 					flush(w)

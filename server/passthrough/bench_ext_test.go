@@ -29,6 +29,7 @@ var proxies = []struct {
 	new  func(b *testing.B, upstreamURL string) http.Handler
 }{
 	{"passthrough", func(b *testing.B, upstreamURL string) http.Handler {
+		b.Helper()
 		up, err := upstream.New(upstream.Config{BaseURL: upstreamURL})
 		if err != nil {
 			b.Fatal(err)
@@ -37,6 +38,7 @@ var proxies = []struct {
 		return passthrough.New(up, noOptions)
 	}},
 	{"ReverseProxy", func(b *testing.B, upstreamURL string) http.Handler {
+		b.Helper()
 		target, err := url.Parse(upstreamURL)
 		if err != nil {
 			b.Fatal(err)
@@ -163,6 +165,7 @@ func BenchmarkEvents(b *testing.B) {
 // measureCPU reports the CPU time of the process, in microseconds an operation.
 // It has to be called when the benchmark is about to start.
 func measureCPU(b *testing.B) {
+	b.Helper()
 	start := cpuTime()
 	b.Cleanup(func() {
 		b.ReportMetric(float64((cpuTime()-start).Microseconds())/float64(b.N), "cpu-µs/op")

@@ -25,6 +25,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 		return fmt.Sprintf("data: %d %s\n\n", i, strings.Repeat("x", sizes[i%len(sizes)]))
 	}
 	run := func(t *testing.T, address string, open func(t *testing.T, address string) io.Reader, next chan struct{}) {
+		t.Helper()
 		body := open(t, address) // returns when the header is there
 		for i := range events {
 			next <- struct{}{}
@@ -44,6 +45,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 		}
 	}
 	chunkedUpstream := func(t *testing.T, next chan struct{}) upstream.Config {
+		t.Helper()
 		return upstream.Config{BaseURL: upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 			if _, err := conn.ReadRequest(); err != nil {
 				return
@@ -58,6 +60,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 		})}
 	}
 	lengthUpstream := func(t *testing.T, next chan struct{}) upstream.Config {
+		t.Helper()
 		total := 0
 		for i := range events {
 			total += len(event(i))
@@ -76,6 +79,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 		})}
 	}
 	http2Upstream := func(t *testing.T, next chan struct{}) upstream.Config {
+		t.Helper()
 		return serveTLS(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			flush(w)
@@ -91,6 +95,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 	}
 	viaClient := func(newClient func(testing.TB) *http.Client) func(*testing.T, string) io.Reader {
 		return func(t *testing.T, address string) io.Reader {
+			t.Helper()
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/v1/x", strings.NewReader(`{"stream": true}`))
 			if err != nil {
 				t.Fatal(err)
@@ -105,6 +110,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 	}
 	raw := func(request string) func(*testing.T, string) io.Reader {
 		return func(t *testing.T, address string) io.Reader {
+			t.Helper()
 			conn := connect(t, address)
 			conn.Send(request)
 			resp, err := http.ReadResponse(conn.Reader, nil)
@@ -147,9 +153,10 @@ func TestBrokenBodyNeverLooksFinished(t *testing.T) {
 	const sent = "data: one\n\ndata: two\n\n"
 	raw := func(answer string) func(*testing.T) upstream.Config {
 		return func(t *testing.T) upstream.Config {
+			t.Helper()
 			return upstream.Config{BaseURL: upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 				if _, err := conn.ReadRequest(); err == nil {
-					io.WriteString(conn, answer) //nolint:errcheck // shows at the other end
+					io.WriteString(conn, answer) // shows at the other end
 				}
 			})}
 		}
@@ -165,8 +172,9 @@ func TestBrokenBodyNeverLooksFinished(t *testing.T) {
 		{"behind the last chunk, before the end of the trailer", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n16\r\n" + sent + "\r\n0\r\n")},
 		{"with something that is no chunk", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n16\r\n" + sent + "\r\n<html>\r\n\r\n")},
 		{"over HTTP/2", func(t *testing.T) upstream.Config {
+			t.Helper()
 			return serveTLS(t, func(w http.ResponseWriter, _ *http.Request) {
-				io.WriteString(w, sent) //nolint:errcheck // shows at the other end
+				io.WriteString(w, sent) // shows at the other end
 				flush(w)
 				panic(http.ErrAbortHandler)
 			})
@@ -202,7 +210,7 @@ func TestResponseCutAtEveryByte(t *testing.T) {
 	cuts := make(chan int, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadRequest(); err == nil {
-			io.WriteString(conn, whole[:<-cuts]) //nolint:errcheck // shows at the other end
+			io.WriteString(conn, whole[:<-cuts]) // shows at the other end
 		}
 	})
 	address := forward(t, url)
@@ -272,6 +280,7 @@ func TestStreamThroughMiddleware(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(up.CloseIdleConnections)
 	handler := passthrough.New(up, noOptions)
 	client := connect(t, listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(wrapper{w}, r)

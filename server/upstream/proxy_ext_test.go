@@ -47,7 +47,7 @@ func TestProxyOfTheEnvironmentForHTTP(t *testing.T) {
 	}
 
 	up = newUpstream(t, upstream.Config{BaseURL: "http://direct.invalid"})
-	_, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"}) //nolint:bodyclose // there is none
+	_, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
 	if cause, ok := errors.AsType[*upstream.Error](err); !ok || cause.Kind != upstream.KindConnect || strings.Contains(err.Error(), "proxy") {
 		t.Errorf("a host of NO_PROXY: got %v, want a failure to connect directly", err)
 	}
@@ -55,7 +55,7 @@ func TestProxyOfTheEnvironmentForHTTP(t *testing.T) {
 
 func TestProxyOfTheEnvironmentForHTTPS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, r.Proto+" "+r.RequestURI) //nolint:errcheck // shows at the other end
+		io.WriteString(w, r.Proto+" "+r.RequestURI) // shows at the other end
 	}))
 	server.EnableHTTP2 = true
 	server.StartTLS()
@@ -74,10 +74,10 @@ func TestProxyOfTheEnvironmentForHTTPS(t *testing.T) {
 		conn.Send("HTTP/1.1 200 OK\n\n")
 		var pipes sync.WaitGroup
 		pipes.Go(func() {
-			io.Copy(onward, conn.Reader) //nolint:errcheck // until either side ends
+			io.Copy(onward, conn.Reader) // until either side ends
 			onward.Close()
 		})
-		io.Copy(conn, onward) //nolint:errcheck // until either side ends
+		io.Copy(conn, onward) // until either side ends
 		conn.Close()
 		pipes.Wait()
 	})
@@ -104,7 +104,7 @@ func TestProxyThatRefuses(t *testing.T) {
 	})
 	t.Setenv("HTTPS_PROXY", proxy)
 	up := newUpstream(t, upstream.Config{BaseURL: "https://upstream.invalid"})
-	_, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"}) //nolint:bodyclose // there is none
+	_, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
 	cause, ok := errors.AsType[*upstream.Error](err)
 	if !ok || cause.Kind != upstream.KindConnect {
 		t.Fatalf("got %v, want an error of KindConnect", err)
@@ -122,7 +122,7 @@ func TestProxyThatIsDown(t *testing.T) {
 	listener.Close()
 	t.Setenv("HTTPS_PROXY", "http://user:"+secret+"@"+listener.Addr().String())
 	up := newUpstream(t, upstream.Config{BaseURL: "https://upstream.invalid"})
-	_, err = up.Send(t.Context(), &upstream.Request{Target: "/v1/x"}) //nolint:bodyclose // there is none
+	_, err = up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
 	if err == nil || !strings.Contains(err.Error(), "the proxy on the way: ") {
 		t.Errorf("got %v, want an error that blames the proxy", err)
 	}

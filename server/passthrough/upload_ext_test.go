@@ -22,6 +22,7 @@ func TestUploadAndAnswerAtTheSameTime(t *testing.T) {
 		config func(*testing.T) upstream.Config
 	}{
 		{"to an upstream over HTTP/1.1", func(t *testing.T) upstream.Config {
+			t.Helper()
 			return upstream.Config{BaseURL: upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 				if _, err := conn.ReadHead(); err != nil {
 					return
@@ -41,6 +42,7 @@ func TestUploadAndAnswerAtTheSameTime(t *testing.T) {
 			})}
 		}},
 		{"to an upstream over HTTP/2", func(t *testing.T) upstream.Config {
+			t.Helper()
 			return serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
 				flush(w)
 				buffer := make([]byte, 100)
@@ -129,7 +131,7 @@ func TestAnswerBeforeTheEndOfAnUpload(t *testing.T) {
 					})
 					client := connect(t, forward(t, url))
 					client.Send("POST /v1/files HTTP/1.1\nHost: x\n" + upload.framing + "\n\n")
-					io.WriteString(client, upload.start) //nolint:errcheck // shows at the other end
+					io.WriteString(client, upload.start) // shows at the other end
 					head, err := client.ReadHead()
 					if err != nil {
 						t.Fatal(err)
@@ -138,7 +140,7 @@ func TestAnswerBeforeTheEndOfAnUpload(t *testing.T) {
 						t.Errorf("the answer does not announce the end of the connection: %q", head.Fields)
 					}
 					if !silent {
-						io.WriteString(client, upload.more) //nolint:errcheck // the server may have closed
+						io.WriteString(client, upload.more) // the server may have closed
 					}
 					got, err := client.ReadBody(head)
 					if err != nil || got.Body != test.want {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func TestErrorKinds(t *testing.T) {
 	t.Parallel()
 	answer := func(text string) func(*testing.T) upstream.Config {
 		return func(t *testing.T) upstream.Config {
+			t.Helper()
 			return upstream.Config{BaseURL: upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 				if _, err := conn.ReadRequest(); err == nil {
 					conn.Send(text)
@@ -30,10 +32,12 @@ func TestErrorKinds(t *testing.T) {
 			})}
 		}
 	}
-	silent := func(t *testing.T) string {
-		return upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.WaitEnd() })
+	silent := func(t *testing.T) upstream.Config {
+		t.Helper()
+		return upstream.Config{BaseURL: upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.WaitEnd() })}
 	}
 	tlsServer := func(t *testing.T, handler http.HandlerFunc) *httptest.Server {
+		t.Helper()
 		server := httptest.NewUnstartedServer(handler)
 		server.EnableHTTP2 = true
 		server.Config.ErrorLog = discardLog
@@ -51,6 +55,7 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "nobody listens",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				listener, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
 					t.Fatal(err)
@@ -77,6 +82,7 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "the certificate is not trusted",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				return upstream.Config{BaseURL: tlsServer(t, nil).URL}
 			},
 			kind: upstream.KindTLS, says: "certificate",
@@ -84,6 +90,7 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "the certificate is for another name",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				server := tlsServer(t, nil)
 				return upstream.Config{
 					BaseURL: "https://other.invalid",
@@ -98,6 +105,7 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "the upstream does not speak TLS",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.Send("220 hello\n") })
 				return upstream.Config{BaseURL: strings.Replace(url, "http:", "https:", 1)}
 			},
@@ -106,8 +114,9 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "the TLS handshake takes too long",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				return upstream.Config{
-					BaseURL:        strings.Replace(silent(t), "http:", "https:", 1),
+					BaseURL:        strings.Replace(silent(t).BaseURL, "http:", "https:", 1),
 					ConnectTimeout: 20 * time.Millisecond,
 				}
 			},
@@ -116,13 +125,15 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "no answer comes in time",
 			config: func(t *testing.T) upstream.Config {
-				return upstream.Config{BaseURL: silent(t), ResponseHeaderTimeout: 20 * time.Millisecond}
+				t.Helper()
+				return upstream.Config{BaseURL: silent(t).BaseURL, ResponseHeaderTimeout: 20 * time.Millisecond}
 			},
 			kind: upstream.KindTimeout, says: "20ms",
 		},
 		{
 			name: "no answer comes in time over HTTP/2",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				server := tlsServer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 				return upstream.Config{BaseURL: server.URL, RootCAs: rootsOf(server), ResponseHeaderTimeout: 20 * time.Millisecond}
 			},
@@ -147,6 +158,7 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "the upstream resets the stream over HTTP/2",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				server := tlsServer(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 				return upstream.Config{BaseURL: server.URL, RootCAs: rootsOf(server)}
 			},
@@ -160,6 +172,7 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "the header is too large over HTTP/2",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				server := tlsServer(t, func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("X-A", strings.Repeat("v", 1<<20+200)) // little enough beyond the limit to be told apart
 				})
@@ -170,6 +183,7 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name: "the header is so large over HTTP/2 that the connection has to end",
 			config: func(t *testing.T) upstream.Config {
+				t.Helper()
 				server := tlsServer(t, func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("X-A", strings.Repeat("v", 2<<20))
 				})
@@ -227,14 +241,22 @@ func TestErrorKinds(t *testing.T) {
 			kind:    upstream.KindRequest, says: "CONNECT",
 		},
 		{
+			name:   "a body that does not come in time",
+			config: silent,
+			request: upstream.Request{Method: "POST", ContentLength: -1, Body: failingReader{&net.OpError{
+				Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: 1}, Addr: &net.TCPAddr{Port: 2}, Err: os.ErrDeadlineExceeded,
+			}}},
+			kind: upstream.KindRequest, says: "could not be sent: i/o timeout",
+		},
+		{
 			name:    "a trailer that is malformed",
-			config:  func(t *testing.T) upstream.Config { return upstream.Config{BaseURL: silent(t)} },
+			config:  silent,
 			request: upstream.Request{Method: "POST", ContentLength: -1, Body: failingReader{textproto.ProtocolError("malformed: " + secret)}},
 			kind:    upstream.KindRequest, says: "trailer is malformed",
 		},
 		{
 			name:    "a body that fails",
-			config:  func(t *testing.T) upstream.Config { return upstream.Config{BaseURL: silent(t)} },
+			config:  silent,
 			request: upstream.Request{Method: "POST", ContentLength: -1, Body: io.MultiReader(strings.NewReader("{"), failingReader{errBody})},
 			kind:    upstream.KindRequest, says: errBody.Error(),
 		},
@@ -244,7 +266,7 @@ func TestErrorKinds(t *testing.T) {
 			config := test.config(t)
 			up := newUpstream(t, config)
 			test.request.Target = "/v1/x?key=" + secret
-			_, err := up.Send(t.Context(), &test.request) //nolint:bodyclose // there is none
+			_, err := up.Send(t.Context(), &test.request)
 			cause, ok := errors.AsType[*upstream.Error](err)
 			if !ok || cause.Kind != test.kind {
 				t.Fatalf("got error %v, want one of kind %q", err, test.kind)
@@ -275,7 +297,7 @@ func TestRequestErrorUnwrapsToItsCause(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.WaitEnd() })
 	up := newUpstream(t, upstream.Config{BaseURL: url})
-	_, err := up.Send(t.Context(), &upstream.Request{Method: "POST", Target: "/v1/x", Body: failingReader{errBody}, ContentLength: -1}) //nolint:bodyclose // there is none
+	_, err := up.Send(t.Context(), &upstream.Request{Method: "POST", Target: "/v1/x", Body: failingReader{errBody}, ContentLength: -1})
 	if !errors.Is(err, errBody) {
 		t.Errorf("got %v, want what the body failed with", err)
 	}

@@ -147,7 +147,7 @@ func TestTargetThatCannotBeSent(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := up.Send(t.Context(), &upstream.Request{Target: test.target}) //nolint:bodyclose // there is none
+			_, err := up.Send(t.Context(), &upstream.Request{Target: test.target})
 			cause, ok := errors.AsType[*upstream.Error](err)
 			if !ok || cause.Kind != upstream.KindRequest {
 				t.Errorf("got error %v, want one of KindRequest", err)
@@ -196,13 +196,13 @@ func FuzzTarget(f *testing.F) {
 }
 
 // newUpstream returns an Upstream whose connections end with the test.
-func newUpstream(t testing.TB, config upstream.Config) *upstream.Upstream {
-	t.Helper()
+func newUpstream(tb testing.TB, config upstream.Config) *upstream.Upstream {
+	tb.Helper()
 	up, err := upstream.New(config)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(up.CloseIdleConnections)
+	tb.Cleanup(up.CloseIdleConnections)
 	return up
 }
 

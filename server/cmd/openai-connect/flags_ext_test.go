@@ -1,0 +1,231 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+	"google.golang.org/protobuf/proto"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// outcome is how the command ended.
+type outcome struct {
+	status            int
+	output, complaint string
+}
+
+// end runs the command until it ends by itself.
+func end(t *testing.T, settings []string, arguments ...string) outcome {
+	t.Helper()
+	var output, complaint bytes.Buffer
+	command := command(t.Context(), t, settings, arguments...)
+	command.Stdout, command.Stderr = &output, &complaint
+	err := command.Run()
+	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+		t.Fatal(err)
+	}
+	return outcome{command.ProcessState.ExitCode(), output.String(), complaint.String()}
+}
+
+func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
+	t.Parallel()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	chain, key := certificate(t)
+	_, another := certificate(t)
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	for _, row := range []struct {
+		name      string
+		arguments []string
+		says      []string
+	}{
+		{"no port", []string{"--listen", "localhost"}, []string{"--listen: ", `"localhost"`, "HOST:PORT"}},
+		{"no address", []string{"--listen", ""}, []string{"--listen: ", "HOST:PORT"}},
+		{"a port that there is not", []string{"--listen", "127.0.0.1:99999"}, []string{"--listen: ", "99999"}},
+		{"a port that is taken", []string{"--listen", taken.Addr().String()}, []string{"--listen: ", taken.Addr().String(), "in use"}},
+		{"no upstream", []string{"--upstream", ""}, []string{"--upstream: ", "empty"}},
+		{"an upstream without a scheme", []string{"--upstream", "api.openai.com"}, []string{"--upstream: ", "https://"}},
+		{"an upstream of another scheme", []string{"--upstream", "ftp://example.com"}, []string{"--upstream: ", `"ftp"`}},
+		{"an upstream with a query", []string{"--upstream", "https://example.com/v1?a=b"}, []string{"--upstream: ", "query"}},
+		{"an upstream with a password", []string{"--upstream", "https://me:secret@example.com"}, []string{"--upstream: ", "password"}},
+		{"a certificate without a key", []string{"--tls-cert", chain}, []string{"--tls-cert", "--tls-key: "}},
+		{"a key without a certificate", []string{"--tls-key", key}, []string{"--tls-cert", "--tls-key: "}},
+		{"a certificate that is missing", []string{"--tls-cert", missing, "--tls-key", key}, []string{"--tls-cert: ", missing}},
+		{"a key that is missing", []string{"--tls-cert", chain, "--tls-key", missing}, []string{"--tls-key: ", missing}},
+		{"a key of another certificate", []string{"--tls-cert", chain, "--tls-key", another}, []string{"--tls-cert", "--tls-key: ", "match"}},
+		{"a certificate that is none", []string{"--tls-cert", "/dev/null", "--tls-key", key}, []string{"--tls-cert", "--tls-key: ", "PEM"}},
+		{"a time without a unit", []string{"--connect-timeout", "5"}, []string{"--connect-timeout: ", `"5"`, "unit"}},
+		{"no time", []string{"--connect-timeout", "0s"}, []string{"--connect-timeout: ", "0s"}},
+		{"a negative time", []string{"--response-header-timeout=-1s"}, []string{"--response-header-timeout: ", "-1s"}},
+		{"a negative limit of the shutdown", []string{"--drain-timeout=-1s"}, []string{"--drain-timeout: ", "-1s"}},
+		{"a number in words", []string{"--max-message-bytes", "many"}, []string{"--max-message-bytes: ", `"many"`}},
+		{"nothing", []string{"--max-reply-bytes", "0"}, []string{"--max-reply-bytes: ", "0"}},
+		{"less than nothing", []string{"--max-event-bytes=-5"}, []string{"--max-event-bytes: ", "-5"}},
+		{"a level that there is not", []string{"--log-level", "loud"}, []string{"--log-level: ", `"loud"`, "debug, info, warn and error"}},
+		{"a flag that there is not", []string{"--nope"}, []string{"--nope"}},
+		{"a command that there is not", []string{"nope"}, []string{"nope"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			checkRefused(t, end(t, nil, row.arguments...), row.says)
+		})
+	}
+}
+
+// checkRefused checks that the command ended with one line that says these.
+func checkRefused(t *testing.T, got outcome, says []string) {
+	t.Helper()
+	if got.status != 1 || got.output != "" {
+		t.Errorf("it ended with %d and wrote %q", got.status, got.output)
+	}
+	line, ok := strings.CutPrefix(got.complaint, "openai-connect: ")
+	if !ok || strings.Index(line, "\n") != len(line)-1 {
+		t.Fatalf("it complained %q", got.complaint)
+	}
+	for i, text := range says {
+		if !strings.Contains(line, text) || i == 0 && !strings.HasPrefix(line, text) && strings.HasSuffix(text, ": ") {
+			t.Errorf("%q doesn't say %q", line, text)
+		}
+	}
+	if strings.Contains(line, "secret") {
+		t.Errorf("%q tells the password", line)
+	}
+}
+
+// TestEachFlagHasAVariable finds the flags in the help, and gives each a wrong
+// value by its variable.
+func TestEachFlagHasAVariable(t *testing.T) {
+	t.Parallel()
+	help := end(t, nil, "--help")
+	if help.status != 0 || help.complaint != "" {
+		t.Fatalf("the help ends with %+v", help)
+	}
+	flags := regexp.MustCompile(`(?m)^ {6}--([a-z-]+)`).FindAllStringSubmatch(help.output, -1)
+	var names []string
+	for _, flag := range flags {
+		names = append(names, flag[1])
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "version" })
+	wrong := map[string]string{
+		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x",
+		"connect-timeout": "x", "response-header-timeout": "x", "drain-timeout": "x",
+		"max-message-bytes": "x", "max-reply-bytes": "x", "max-event-bytes": "x",
+		"log-level": "x",
+	}
+	if len(names) != len(wrong) {
+		t.Errorf("the flags are %q", names)
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			variable := "OPENAI_CONNECT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			if !strings.Contains(help.output, "($"+variable+")") {
+				t.Errorf("the help doesn't tell of %s", variable)
+			}
+			// Were the variable not read, the address would be complained of.
+			settings := []string{"OPENAI_CONNECT_LISTEN=127.0.0.1:99999", variable + "=" + wrong[name]}
+			checkRefused(t, end(t, settings), []string{"--" + name})
+		})
+	}
+}
+
+func TestAFlagComesBeforeItsVariable(t *testing.T) {
+	t.Parallel()
+	p := start(t, []string{"OPENAI_CONNECT_UPSTREAM=sandbox", "OPENAI_CONNECT_LISTEN=x"}, "serve", "--listen", "127.0.0.1:0")
+	if _, err := connectTo(t, p).CreateChatCompletion(t.Context(), hello()); err != nil {
+		t.Error(err)
+	}
+}
+
+func hello() *chatv1.CreateChatCompletionRequest {
+	return &chatv1.CreateChatCompletionRequest{
+		Model:    "sandbox",
+		Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: proto.String("Hello!")}},
+	}
+}
+
+func connectTo(t *testing.T, p *process) chatv1connect.ChatServiceClient {
+	t.Helper()
+	return chatv1connect.NewChatServiceClient(connect.NewClient(connecthttp.NewTransport(servertest.HTTPClient(t, false), p.url)))
+}
+
+func TestTheBoundsAreThoseOfTheFlags(t *testing.T) {
+	t.Parallel()
+	unary := func(ctx context.Context, client chatv1connect.ChatServiceClient) error {
+		_, err := client.CreateChatCompletion(ctx, hello())
+		return err
+	}
+	stream := func(ctx context.Context, client chatv1connect.ChatServiceClient) error {
+		stream, err := client.StreamChatCompletion(ctx, hello())
+		if err != nil {
+			return err
+		}
+		defer stream.Close()
+		for {
+			if _, err := stream.Receive(); err != nil {
+				return err
+			}
+		}
+	}
+	for name, row := range map[string]struct {
+		flag, value string
+		fault       string
+		call        func(context.Context, chatv1connect.ChatServiceClient) error
+		code        connect.Code
+		says        string
+	}{
+		"of a request":            {"max-message-bytes", "20", "", unary, connect.CodeResourceExhausted, "20"},
+		"of a reply":              {"max-reply-bytes", "50", "", unary, connect.CodeResourceExhausted, "50 bytes"},
+		"of an event":             {"max-event-bytes", "60", "", stream, connect.CodeResourceExhausted, "60"},
+		"of the wait for headers": {"response-header-timeout", "50ms", "hang", unary, connect.CodeUnavailable, "50ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, []string{"OPENAI_CONNECT_UPSTREAM=sandbox"}, "--listen", "127.0.0.1:0", "--"+row.flag, row.value)
+			ctx, info := connect.NewClientContext(t.Context())
+			if row.fault != "" {
+				info.RequestHeader().Set("X-Sandbox-Fault", row.fault)
+			}
+			err := row.call(ctx, connectTo(t, p))
+			if connect.CodeOf(err) != row.code || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestTheVersionIsPrintedWhenItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	got := end(t, nil, "--version")
+	if got.status != 0 || got.complaint != "" || !regexp.MustCompile(`^\S+\n$`).MatchString(got.output) {
+		t.Errorf("it ended with %+v", got)
+	}
+	// Deployments set such a variable for ends of their own.
+	got = end(t, []string{"OPENAI_CONNECT_VERSION=1.2.3"}, "--listen", "x")
+	checkRefused(t, got, []string{"--listen: "})
+}
+
+func TestTheHelpOfTheCommandAlone(t *testing.T) {
+	t.Parallel()
+	got := end(t, nil, "serve", "--help")
+	if got.status != 0 || got.complaint != "" || !strings.Contains(got.output, "--upstream") {
+		t.Errorf("it ended with %+v", got)
+	}
+	if count := strings.Count(got.output, "Usage:"); count != 1 {
+		t.Errorf("the help has %d usages:\n%s", count, got.output)
+	}
+}

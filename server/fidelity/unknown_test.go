@@ -1,0 +1,214 @@
+package fidelity_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
+	"github.com/openai-connect/openai-connect/server/internal/jsontree"
+	"github.com/openai-connect/openai-connect/server/internal/openapi"
+)
+
+// TestTheUnknownSurvives is about instances that are spoilt at random places.
+// All of what they have arrives: in its field, or in extra_json, verbatim and in
+// its order. As JSON again, all of it is there; what can't be written twice is
+// refused by name.
+func TestTheUnknownSurvives(t *testing.T) {
+	t.Parallel()
+	d := openapi.Specification(t)
+	all := spoilers(vocabularyOf(d))
+	for _, b := range bodies(t, d) {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			spoilt := make(map[string]int)
+			outcome := make(map[string]int)
+			run := newCampaign(t, b, wholeCampaign)
+			run.run(
+				func(r jsontree.Random, v jsontree.Value) jsontree.Value {
+					for range 1 + r.IntN(4) {
+						s := jsontree.Pick(r, all...)
+						if spoiled, did := s.spoilAny(r, v); did {
+							v = spoiled
+							spoilt[s.name]++
+						}
+					}
+					return v
+				},
+				func(text []byte) bool { return text[0] == '{' },
+				func(text []byte) error {
+					how, err := b.survives(text, b.newMessage(t))
+					outcome[how]++
+					return err
+				})
+			t.Logf("%v; spoilt by %v", outcome, spoilt)
+			for _, s := range all {
+				if run.isWhole() && spoilt[s.name] == 0 && b.has(s) {
+					t.Errorf("no instance was spoilt by %s", s.name)
+				}
+			}
+		})
+	}
+}
+
+// has reports whether the body has instances that can be spoilt so. Those of
+// some bodies have no list, no number and no tag.
+func (b *body) has(s spoiler) bool {
+	switch s.name {
+	case "null in a list", "a number that no type holds", "a missing tag", "an unknown tag", "an unknown value of an enum":
+		return b.name != "ErrorResponse" && b.name != "UpdateChatCompletionRequest" && b.name != "ChatCompletionDeleted"
+	default:
+		return true
+	}
+}
+
+// survives checks an object, of which it makes the message m. It returns what
+// became of it.
+func (b *body) survives(text []byte, m codec) (string, error) {
+	in, err := jsontree.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	if err := restjson.Unmarshal(text, m); err != nil {
+		return "", fmt.Errorf("REST to typed: %w", err)
+	}
+	if err := same(in, m.ProtoReflect(), received); err != nil {
+		return "", fmt.Errorf("REST to typed: %w", err)
+	}
+	outcome := "arrived"
+	for _, way := range []encoding{reply, request} {
+		if way == request && b.way != request {
+			continue
+		}
+		refused, err := arrives(m, way)
+		if err != nil {
+			return "", err
+		}
+		if refused {
+			outcome = "refused"
+		}
+	}
+	return outcome, nil
+}
+
+// arrives checks that a message is encoded whole, or refused for a reason.
+func arrives(m codec, way encoding) (refused bool, err error) {
+	var text []byte
+	if way == request {
+		text, err = restjson.AppendRequest(nil, m, nil)
+	} else {
+		text, err = restjson.AppendFull(nil, m)
+	}
+	if because := justified(err, m.ProtoReflect(), way); because != nil || err != nil {
+		return true, because
+	}
+	out, err := jsontree.Parse(text)
+	if err != nil {
+		return false, fmt.Errorf("typed to REST: %w in %s", err, text)
+	}
+	if err := same(out, m.ProtoReflect(), way); err != nil {
+		return false, fmt.Errorf("typed to REST: %w in %.2000s", err, text)
+	}
+	return false, nil
+}
+
+// TestTheBoundOnDepth is about values that nest up to the bound, and beyond.
+func TestTheBoundOnDepth(t *testing.T) {
+	t.Parallel()
+	const limit = 10_000
+	array := func(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+	object := func(depth int) string {
+		return strings.Repeat(`{"a":`, depth-1) + `{}` + strings.Repeat("}", depth-1)
+	}
+	for _, row := range []struct {
+		name    string
+		message codec
+		text    func(depth int) string // an object that nests so deeply
+	}{
+		{"an unknown member", new(chatv1.ChatCompletion), func(n int) string { return `{"x":` + array(n-1) + `}` }},
+		{"a known member of another type", new(chatv1.ChatCompletion), func(n int) string { return `{"model":` + object(n-1) + `}` }},
+		{"a list that doesn't fit", new(chatv1.ChatCompletion), func(n int) string { return `{"choices":[{"index":0},` + array(n-2) + `]}` }},
+		{"a member below", new(chatv1.ChatCompletion), func(n int) string { return `{"choices":[{"message":{"x":` + array(n-4) + `}}]}` }},
+		{"raw JSON", new(chatv1.FunctionTool), func(n int) string { return `{"name":"f","parameters":` + object(n-1) + `}` }},
+		{"a union of an unknown kind", new(chatv1.ContentPart), func(n int) string { return `{"type":"x","x":` + array(n-1) + `}` }},
+		{"a member before the tag of a union", new(chatv1.ContentPart), func(n int) string { return `{"x":` + array(n-1) + `,"type":"text","text":"a"}` }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			text := row.text(limit)
+			in := mustParse(t, text)
+			m, _ := row.message.ProtoReflect().New().Interface().(codec)
+			if err := restjson.Unmarshal([]byte(text), m); err != nil {
+				t.Fatal(err)
+			}
+			if err := same(in, m.ProtoReflect(), received); err != nil {
+				t.Error(err)
+			}
+			if refused, err := arrives(m, reply); refused || err != nil {
+				t.Errorf("refused: %v, error: %v", refused, err)
+			}
+			deeper, _ := row.message.ProtoReflect().New().Interface().(codec)
+			err := restjson.Unmarshal([]byte(row.text(limit+1)), deeper)
+			if err == nil || !strings.Contains(err.Error(), "nest too deeply (the limit is 10000)") {
+				t.Errorf("want the limit, got %v", err)
+			}
+		})
+	}
+}
+
+// TestTheBoundOnDepthOfWhatIsSent is about JSON that a caller gives as text.
+func TestTheBoundOnDepthOfWhatIsSent(t *testing.T) {
+	t.Parallel()
+	text := func(depth int) string { return strings.Repeat(`{"a":`, depth-1) + `{}` + strings.Repeat("}", depth-1) }
+	for _, row := range []struct {
+		name    string
+		message func(text string) codec
+		want    string
+	}{
+		{"extra_json", func(text string) codec { return &chatv1.UpdateChatCompletionRequest{ExtraJson: text} }, "extra_json: must be the text of one JSON object: "},
+		{"raw JSON", func(text string) codec { return &chatv1.FunctionTool{ParametersJson: text} }, "parameters_json: must be the text of one JSON object: "},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := restjson.AppendRequest(nil, row.message(text(10_000)), nil); err != nil {
+				t.Error(err)
+			}
+			_, err := restjson.AppendRequest(nil, row.message(text(10_001)), nil)
+			if err == nil || !strings.HasPrefix(err.Error(), row.want) || !strings.Contains(err.Error(), "the limit is 10000") {
+				t.Errorf("want the limit, got %.500v", err)
+			}
+		})
+	}
+}
+
+// TestRandomMessagesComeBack is about messages that no JSON was read for: all
+// that their types can hold.
+func TestRandomMessagesComeBack(t *testing.T) {
+	t.Parallel()
+	for _, b := range bodies(t, openapi.Specification(t)) {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(100) {
+				m := b.newMessage(t)
+				fill(randomOf(seed, 7), m.ProtoReflect())
+				if refused, err := arrives(m, reply); refused || err != nil {
+					t.Fatalf("refused: %v, error: %v: %v", refused, err, m)
+				}
+				text, err := restjson.AppendFull(nil, m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				again := b.newMessage(t)
+				if err := restjson.Unmarshal(text, again); err != nil {
+					t.Fatalf("%v in %s", err, text)
+				}
+				if !proto.Equal(m, again) {
+					t.Fatalf("%v\nbecame %s\nand then %v", m, text, again)
+				}
+			}
+		})
+	}
+}
