@@ -398,12 +398,15 @@ func TestAMessageOverTheLimitIsRefused(t *testing.T) {
 	request := hello()
 	request.Messages[0].Content = proto.String(strings.Repeat("a", limit))
 	says := []string{strconv.Itoa(limit)}
-	eachClient(t, front, func(t *testing.T, client typedClient) {
-		_, err := client.unary(within(t), call{method: unary, request: request}, new(chatv1.ChatCompletion))
-		refused(t, failureOf(t, err), connect.CodeResourceExhausted, says...)
-		_, err = client.stream(within(t), call{method: streaming, request: request}, func(*chatv1.ChatCompletionChunk) {})
-		refused(t, failureOf(t, err), connect.CodeResourceExhausted, says...)
-	})
+	for _, kind := range clientKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			client := kind.open(t, front)
+			_, err := client.unary(within(t), call{method: unary, request: request}, new(chatv1.ChatCompletion))
+			refused(t, failureOf(t, err), connect.CodeResourceExhausted, says...)
+			_, err = client.stream(within(t), call{method: streaming, request: request}, func(*chatv1.ChatCompletionChunk) {})
+			refused(t, failureOf(t, err), connect.CodeResourceExhausted, says...)
+		})
+	}
 	t.Run("that is small while compressed", func(t *testing.T) {
 		encoded, err := protojson.Marshal(request)
 		if err != nil {

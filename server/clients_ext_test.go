@@ -60,17 +60,25 @@ type typedClient struct {
 	stream func(ctx context.Context, c call, receive func(*chatv1.ChatCompletionChunk)) (http.Header, error)
 }
 
-// eachClient runs a test with a client of each kind: Connect's own in every
-// protocol, and two that share no code with the server, gRPC's and curl.
-func eachClient(t *testing.T, front *servertest.Front, run func(*testing.T, typedClient)) {
-	t.Helper()
-	for _, protocol := range servertest.Protocols() {
-		t.Run(protocol.Name, func(t *testing.T) {
-			run(t, connectClient(protocol.Name, front.Connect(t, protocol)))
-		})
+// clientKind is a kind of client.
+type clientKind struct {
+	name string
+	open func(testing.TB, *servertest.Front) typedClient
+}
+
+// clientKinds are Connect's client in every protocol, and two that share no code
+// with the server: gRPC's and curl.
+func clientKinds() []clientKind {
+	kinds := []clientKind{
+		{"gRPC by grpc-go", func(tb testing.TB, front *servertest.Front) typedClient { return grpcClient(tb, front) }},
+		{"Connect JSON by curl", curlClient},
 	}
-	t.Run("gRPC by grpc-go", func(t *testing.T) { run(t, grpcClient(t, front)) })
-	t.Run("Connect JSON by curl", func(t *testing.T) { run(t, curlClient(t, front)) })
+	for _, protocol := range servertest.Protocols() {
+		kinds = append(kinds, clientKind{protocol.Name, func(tb testing.TB, front *servertest.Front) typedClient {
+			return connectClient(protocol.Name, front.Connect(tb, protocol))
+		}})
+	}
+	return kinds
 }
 
 // failure is an RPC's error as clients of all kinds read it.

@@ -38,15 +38,18 @@ func TestARequestWithEverythingArrivesWhole(t *testing.T) {
 			if err := restjsontest.Same([]byte(take(t, upstream).Body), want); err != nil {
 				t.Errorf("the SDK sends another body: %v", err)
 			}
-			eachClient(t, front, func(t *testing.T, client typedClient) {
-				c := call{method: unary, request: request.Typed}
-				if _, err := client.unary(within(t), c, new(chatv1.ChatCompletion)); err != nil {
-					t.Fatal(err)
-				}
-				if got := take(t, upstream).Body; got != string(want) {
-					t.Errorf("the upstream received\n%s\nnot\n%s", got, want)
-				}
-			})
+			for _, kind := range clientKinds() {
+				t.Run(kind.name, func(t *testing.T) {
+					client := kind.open(t, front)
+					c := call{method: unary, request: request.Typed}
+					if _, err := client.unary(within(t), c, new(chatv1.ChatCompletion)); err != nil {
+						t.Fatal(err)
+					}
+					if got := take(t, upstream).Body; got != string(want) {
+						t.Errorf("the upstream received\n%s\nnot\n%s", got, want)
+					}
+				})
+			}
 		})
 	}
 }
@@ -60,15 +63,18 @@ func TestAReplyWithEverythingArrivesWhole(t *testing.T) {
 		}
 		upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, string(body)))
 		front := servertest.Start(t, server.Config{Upstream: upstream.URL})
-		eachClient(t, front, func(t *testing.T, client typedClient) {
-			got := new(chatv1.ChatCompletion)
-			if _, err := client.unary(within(t), call{method: unary, request: hello()}, got); err != nil {
-				t.Fatal(err)
-			}
-			if !proto.Equal(got, want) {
-				t.Errorf("got\n%v\nnot\n%v", got, want)
-			}
-		})
+		for _, kind := range clientKinds() {
+			t.Run(kind.name, func(t *testing.T) {
+				client := kind.open(t, front)
+				got := new(chatv1.ChatCompletion)
+				if _, err := client.unary(within(t), call{method: unary, request: hello()}, got); err != nil {
+					t.Fatal(err)
+				}
+				if !proto.Equal(got, want) {
+					t.Errorf("got\n%v\nnot\n%v", got, want)
+				}
+			})
+		}
 	}
 }
 
@@ -85,16 +91,19 @@ func TestAStreamWithEverythingArrivesWhole(t *testing.T) {
 	}
 	upstream := servertest.StartUpstream(t, servertest.Events(append(events, "[DONE]")...))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
-	eachClient(t, front, func(t *testing.T, client typedClient) {
-		rest := chunks
-		_, err := client.stream(within(t), call{method: streaming, request: hello()}, func(got *chatv1.ChatCompletionChunk) {
-			if len(rest) == 0 || !proto.Equal(got, rest[0]) {
-				t.Fatalf("got\n%v\nwhere these were to come:\n%v", got, rest)
+	for _, kind := range clientKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			client := kind.open(t, front)
+			rest := chunks
+			_, err := client.stream(within(t), call{method: streaming, request: hello()}, func(got *chatv1.ChatCompletionChunk) {
+				if len(rest) == 0 || !proto.Equal(got, rest[0]) {
+					t.Fatalf("got\n%v\nwhere these were to come:\n%v", got, rest)
+				}
+				rest = rest[1:]
+			})
+			if err != nil || len(rest) > 0 {
+				t.Errorf("got the error %v, and not\n%v", err, rest)
 			}
-			rest = rest[1:]
 		})
-		if err != nil || len(rest) > 0 {
-			t.Errorf("got the error %v, and not\n%v", err, rest)
-		}
-	})
+	}
 }

@@ -61,17 +61,20 @@ func TestMetadataGoesUpAndWhatDescribesTheRPCDoesNot(t *testing.T) {
 	want.Set("Accept", "application/json")
 	want.Set("Content-Length", fmt.Sprint(len(helloBody)))
 	want.Set("Content-Type", "application/json")
-	eachClient(t, front, func(t *testing.T, client typedClient) {
-		c := call{method: "CreateChatCompletion", request: hello(), metadata: metadata}
-		if _, err := client.unary(within(t), c, new(chatv1.ChatCompletion)); err != nil {
-			t.Fatal(err)
-		}
-		got := take(t, upstream)
-		checkHeader(t, got.Header, want)
-		if got.Body != helloBody {
-			t.Errorf("the body is %s", got.Body)
-		}
-	})
+	for _, kind := range clientKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			client := kind.open(t, front)
+			c := call{method: "CreateChatCompletion", request: hello(), metadata: metadata}
+			if _, err := client.unary(within(t), c, new(chatv1.ChatCompletion)); err != nil {
+				t.Fatal(err)
+			}
+			got := take(t, upstream)
+			checkHeader(t, got.Header, want)
+			if got.Body != helloBody {
+				t.Errorf("the body is %s", got.Body)
+			}
+		})
+	}
 }
 
 // TestAnExpectationIsThisServersToMeet is about curl, which asks for leave to
@@ -178,23 +181,26 @@ func TestResponseHeadersAreMetadata(t *testing.T) {
 			t.Parallel()
 			upstream := servertest.StartUpstream(t, withHeaders(row.answer))
 			front := servertest.Start(t, server.Config{Upstream: upstream.URL})
-			eachClient(t, front, func(t *testing.T, client typedClient) {
-				c := call{method: row.method, request: hello()}
-				var header http.Header
-				var err error
-				if row.method == "CreateChatCompletion" {
-					header, err = client.unary(within(t), c, new(chatv1.ChatCompletion))
-				} else {
-					header, err = client.stream(within(t), c, func(*chatv1.ChatCompletionChunk) {})
-				}
-				if failed := err != nil; failed != row.failure {
-					t.Fatalf("got the error %v", err)
-				}
-				if row.failure {
-					checkRateLimited(t, failureOf(t, err))
-				}
-				checkResponseHeader(t, header)
-			})
+			for _, kind := range clientKinds() {
+				t.Run(kind.name, func(t *testing.T) {
+					client := kind.open(t, front)
+					c := call{method: row.method, request: hello()}
+					var header http.Header
+					var err error
+					if row.method == "CreateChatCompletion" {
+						header, err = client.unary(within(t), c, new(chatv1.ChatCompletion))
+					} else {
+						header, err = client.stream(within(t), c, func(*chatv1.ChatCompletionChunk) {})
+					}
+					if failed := err != nil; failed != row.failure {
+						t.Fatalf("got the error %v", err)
+					}
+					if row.failure {
+						checkRateLimited(t, failureOf(t, err))
+					}
+					checkResponseHeader(t, header)
+				})
+			}
 		})
 	}
 }

@@ -135,22 +135,32 @@ type way struct {
 	stream func(ctx context.Context, receive func([]byte)) error
 }
 
-// eachWay runs a test with the call made in every way.
-func eachWay(t *testing.T, front *servertest.Front, run func(*testing.T, way)) {
-	t.Helper()
-	t.Run("curl, raw", func(t *testing.T) { run(t, wayOfCurl(t, front)) })
-	t.Run("OpenAI's SDK, raw", func(t *testing.T) { run(t, wayOfSDK(front.SDK(t))) })
-	eachClient(t, front, func(t *testing.T, client typedClient) { run(t, wayOfRPC(t, client)) })
+// wayKind is a kind of way.
+type wayKind struct {
+	name string
+	open func(testing.TB, *servertest.Front) way
 }
 
-func wayOfCurl(t *testing.T, front *servertest.Front) way {
+// wayKinds are two raw ones and all typed ones.
+func wayKinds() []wayKind {
+	kinds := []wayKind{{"curl, raw", wayOfCurl}, {"OpenAI's SDK, raw", wayOfSDK}}
+	for _, kind := range clientKinds() {
+		kinds = append(kinds, wayKind{kind.name, func(tb testing.TB, front *servertest.Front) way {
+			return wayOfRPC(tb, kind.open(tb, front))
+		}})
+	}
+	return kinds
+}
+
+func wayOfCurl(tb testing.TB, front *servertest.Front) way {
+	tb.Helper()
 	arguments := []string{
 		front.URL + "/v1/chat/completions",
 		"-H", "content-type: application/json", "-H", "authorization: Bearer " + servertest.Key,
 	}
 	return way{
 		unary: func(ctx context.Context) (body []byte, err error) {
-			status, _, err := curl(ctx, t, []byte(sixWaysBody(false)), func(r io.Reader) (err error) {
+			status, _, err := curl(ctx, tb, []byte(sixWaysBody(false)), func(r io.Reader) (err error) {
 				body, err = io.ReadAll(r)
 				return err
 			}, arguments...)
@@ -161,7 +171,7 @@ func wayOfCurl(t *testing.T, front *servertest.Front) way {
 		},
 		stream: func(ctx context.Context, receive func([]byte)) error {
 			done := false
-			_, _, err := curl(ctx, t, []byte(sixWaysBody(true)), func(r io.Reader) error {
+			_, _, err := curl(ctx, tb, []byte(sixWaysBody(true)), func(r io.Reader) error {
 				lines := bufio.NewScanner(r)
 				for lines.Scan() {
 					data, ok := strings.CutPrefix(lines.Text(), "data: ")
@@ -182,7 +192,9 @@ func wayOfCurl(t *testing.T, front *servertest.Front) way {
 	}
 }
 
-func wayOfSDK(client openai.Client) way {
+func wayOfSDK(tb testing.TB, front *servertest.Front) way {
+	tb.Helper()
+	client := front.SDK(tb)
 	return way{
 		unary: func(ctx context.Context) ([]byte, error) {
 			completion, err := client.Chat.Completions.New(ctx, sixWaysParams(false))
@@ -201,11 +213,12 @@ func wayOfSDK(client openai.Client) way {
 	}
 }
 
-func wayOfRPC(t *testing.T, client typedClient) way {
+func wayOfRPC(tb testing.TB, client typedClient) way {
+	tb.Helper()
 	full := func(message restjson.Encodable) []byte {
 		text, err := restjson.AppendFull(nil, message)
 		if err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		return text
 	}
@@ -228,16 +241,19 @@ func TestTheSameCallGivesTheSameAnswerInEveryWay(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, sixWaysCompletion))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
-	eachWay(t, front, func(t *testing.T, way way) {
-		answer, err := way.unary(within(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := restjsontest.Same([]byte(sixWaysCompletion), answer); err != nil {
-			t.Errorf("the answer differs: %v", err)
-		}
-		checkSixWays(t, upstream, way.typed, false)
-	})
+	for _, kind := range wayKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			way := kind.open(t, front)
+			answer, err := way.unary(within(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := restjsontest.Same([]byte(sixWaysCompletion), answer); err != nil {
+				t.Errorf("the answer differs: %v", err)
+			}
+			checkSixWays(t, upstream, way.typed, false)
+		})
+	}
 }
 
 // TestTheSameStreamComesInEveryWay lets the upstream send each event only when
@@ -259,25 +275,28 @@ func TestTheSameStreamComesInEveryWay(t *testing.T) {
 		_, _ = io.WriteString(w, "data: [DONE]\n\n")
 	})
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
-	eachWay(t, front, func(t *testing.T, way way) {
-		var chunks [][]byte
-		err := way.stream(within(t), func(chunk []byte) {
-			chunks = append(chunks, slices.Clone(chunk))
-			arrived <- struct{}{}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(chunks) != len(sixWaysChunks) {
-			t.Fatalf("%d chunks came, of %d", len(chunks), len(sixWaysChunks))
-		}
-		for i, want := range sixWaysChunks {
-			if err := restjsontest.Same([]byte(want), chunks[i]); err != nil {
-				t.Errorf("chunk %d differs: %v", i, err)
+	for _, kind := range wayKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			way := kind.open(t, front)
+			var chunks [][]byte
+			err := way.stream(within(t), func(chunk []byte) {
+				chunks = append(chunks, slices.Clone(chunk))
+				arrived <- struct{}{}
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		checkSixWays(t, upstream, way.typed, true)
-	})
+			if len(chunks) != len(sixWaysChunks) {
+				t.Fatalf("%d chunks came, of %d", len(chunks), len(sixWaysChunks))
+			}
+			for i, want := range sixWaysChunks {
+				if err := restjsontest.Same([]byte(want), chunks[i]); err != nil {
+					t.Errorf("chunk %d differs: %v", i, err)
+				}
+			}
+			checkSixWays(t, upstream, way.typed, true)
+		})
+	}
 }
 
 func TestTheSameErrorComesInEveryWay(t *testing.T) {
@@ -301,7 +320,7 @@ func TestTheSameErrorComesInEveryWay(t *testing.T) {
 		}
 	})
 	t.Run("OpenAI's SDK, raw", func(t *testing.T) {
-		_, err := wayOfSDK(front.SDK(t)).unary(within(t))
+		_, err := wayOfSDK(t, front).unary(within(t))
 		failed, ok := errors.AsType[*openai.Error](err)
 		if !ok {
 			t.Fatalf("got %v", err)
@@ -314,10 +333,13 @@ func TestTheSameErrorComesInEveryWay(t *testing.T) {
 			t.Errorf("x-request-id is %q", id)
 		}
 	})
-	eachClient(t, front, func(t *testing.T, client typedClient) {
-		_, err := wayOfRPC(t, client).unary(within(t))
-		checkRateLimited(t, failureOf(t, err))
-	})
+	for _, kind := range clientKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			client := kind.open(t, front)
+			_, err := wayOfRPC(t, client).unary(within(t))
+			checkRateLimited(t, failureOf(t, err))
+		})
+	}
 }
 
 // TestNamesInJSONAreOpenAIs is about Connect JSON, of which Protobuf's default is

@@ -51,123 +51,129 @@ func (c storedCalls) same(what string, got, want proto.Message) {
 func TestStoredCompletionsFromCreationToDeletion(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
-	eachClient(t, front, func(t *testing.T, client typedClient) {
-		c := storedCalls{t, within(t), client}
-		run := map[string]string{"run": client.name + ` & "ä"`}
+	for _, kind := range clientKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			client := kind.open(t, front)
+			c := storedCalls{t, within(t), client}
+			run := map[string]string{"run": client.name + ` & "ä"`}
 
-		var created []*chatv1.ChatCompletion
-		for i := range 3 {
-			created = append(created, must(c, "CreateChatCompletion", &chatv1.CreateChatCompletionRequest{
-				Model: "sandbox",
-				Messages: []*chatv1.Message{
-					{Role: chatv1.Role_ROLE_SYSTEM, Content: proto.String("Be brief.")},
-					{Role: chatv1.Role_ROLE_USER, ContentParts: []*chatv1.ContentPart{
-						{Part: &chatv1.ContentPart_Text{Text: fmt.Sprintf("Hello by %s, %d", client.name, i)}},
-					}},
-				},
-				Store:    proto.Bool(true),
-				Metadata: run,
-			}, new(chatv1.ChatCompletion)))
-		}
+			var created []*chatv1.ChatCompletion
+			for i := range 3 {
+				created = append(created, must(c, "CreateChatCompletion", &chatv1.CreateChatCompletionRequest{
+					Model: "sandbox",
+					Messages: []*chatv1.Message{
+						{Role: chatv1.Role_ROLE_SYSTEM, Content: proto.String("Be brief.")},
+						{Role: chatv1.Role_ROLE_USER, ContentParts: []*chatv1.ContentPart{
+							{Part: &chatv1.ContentPart_Text{Text: fmt.Sprintf("Hello by %s, %d", client.name, i)}},
+						}},
+					},
+					Store:    proto.Bool(true),
+					Metadata: run,
+				}, new(chatv1.ChatCompletion)))
+			}
 
-		page := c.list(&chatv1.ListChatCompletionsRequest{Metadata: run, Limit: proto.Int32(2)})
-		c.same("the first page", page, &chatv1.ChatCompletionList{
-			Data: created[:2], FirstId: created[0].GetId(), LastId: created[1].GetId(), HasMore: true,
+			page := c.list(&chatv1.ListChatCompletionsRequest{Metadata: run, Limit: proto.Int32(2)})
+			c.same("the first page", page, &chatv1.ChatCompletionList{
+				Data: created[:2], FirstId: created[0].GetId(), LastId: created[1].GetId(), HasMore: true,
+			})
+			page = c.list(&chatv1.ListChatCompletionsRequest{Metadata: run, Limit: proto.Int32(2), After: proto.String(page.GetLastId())})
+			c.same("the last page", page, &chatv1.ChatCompletionList{
+				Data: created[2:], FirstId: created[2].GetId(), LastId: created[2].GetId(),
+			})
+			page = c.list(&chatv1.ListChatCompletionsRequest{
+				Model: proto.String("sandbox"), Metadata: run, Limit: proto.Int32(1), Order: chatv1.ListOrder_LIST_ORDER_DESC,
+			})
+			c.same("the newest one", page, &chatv1.ChatCompletionList{
+				Data: created[2:], FirstId: created[2].GetId(), LastId: created[2].GetId(), HasMore: true,
+			})
+			page = c.list(&chatv1.ListChatCompletionsRequest{Metadata: map[string]string{"run": "another"}})
+			c.same("a list without a match", page, &chatv1.ChatCompletionList{})
+
+			id := created[0].GetId()
+			c.same("the stored completion", c.get(id), created[0])
+
+			updated := proto.CloneOf(created[0])
+			updated.Metadata = map[string]string{"run": run["run"], "seen": "yes"}
+			c.same("the updated completion", must(c, "UpdateChatCompletion", &chatv1.UpdateChatCompletionRequest{
+				CompletionId: id, Metadata: updated.GetMetadata(),
+			}, new(chatv1.ChatCompletion)), updated)
+			c.same("the stored completion", c.get(id), updated)
+
+			messages := must(c, "ListChatCompletionMessages", &chatv1.ListChatCompletionMessagesRequest{
+				CompletionId: id, Limit: proto.Int32(1),
+			}, new(chatv1.ChatCompletionMessageList))
+			if len(messages.GetData()) != 1 || messages.GetData()[0].GetRole() != chatv1.Role_ROLE_SYSTEM || !messages.GetHasMore() {
+				t.Fatalf("the first page of messages is %v", messages)
+			}
+			messages = must(c, "ListChatCompletionMessages", &chatv1.ListChatCompletionMessagesRequest{
+				CompletionId: id, After: proto.String(messages.GetLastId()),
+			}, new(chatv1.ChatCompletionMessageList))
+			if len(messages.GetData()) != 1 || messages.GetHasMore() {
+				t.Fatalf("the last page of messages is %v", messages)
+			}
+			said := messages.GetData()[0]
+			c.same("the stored message", said, &chatv1.Message{
+				Role:         chatv1.Role_ROLE_USER,
+				ContentParts: []*chatv1.ContentPart{{Part: &chatv1.ContentPart_Text{Text: "Hello by " + client.name + ", 0"}}},
+				Id:           proto.String(messages.GetLastId()),
+			})
+
+			c.same("the deletion", must(c, "DeleteChatCompletion",
+				&chatv1.DeleteChatCompletionRequest{CompletionId: id}, new(chatv1.ChatCompletionDeleted),
+			), &chatv1.ChatCompletionDeleted{Id: id, Deleted: true})
+			_, err := client.unary(c.ctx, call{
+				method: "GetChatCompletion", request: &chatv1.GetChatCompletionRequest{CompletionId: id},
+			}, new(chatv1.ChatCompletion))
+			failed := failureOf(t, err)
+			if failed.code != connect.CodeNotFound || failed.detail.GetHttpStatus() != 404 || !strings.Contains(failed.message, id) {
+				t.Errorf("getting what was deleted fails with %v and %v", failed, failed.detail)
+			}
 		})
-		page = c.list(&chatv1.ListChatCompletionsRequest{Metadata: run, Limit: proto.Int32(2), After: proto.String(page.GetLastId())})
-		c.same("the last page", page, &chatv1.ChatCompletionList{
-			Data: created[2:], FirstId: created[2].GetId(), LastId: created[2].GetId(),
-		})
-		page = c.list(&chatv1.ListChatCompletionsRequest{
-			Model: proto.String("sandbox"), Metadata: run, Limit: proto.Int32(1), Order: chatv1.ListOrder_LIST_ORDER_DESC,
-		})
-		c.same("the newest one", page, &chatv1.ChatCompletionList{
-			Data: created[2:], FirstId: created[2].GetId(), LastId: created[2].GetId(), HasMore: true,
-		})
-		page = c.list(&chatv1.ListChatCompletionsRequest{Metadata: map[string]string{"run": "another"}})
-		c.same("a list without a match", page, &chatv1.ChatCompletionList{})
-
-		id := created[0].GetId()
-		c.same("the stored completion", c.get(id), created[0])
-
-		updated := proto.CloneOf(created[0])
-		updated.Metadata = map[string]string{"run": run["run"], "seen": "yes"}
-		c.same("the updated completion", must(c, "UpdateChatCompletion", &chatv1.UpdateChatCompletionRequest{
-			CompletionId: id, Metadata: updated.GetMetadata(),
-		}, new(chatv1.ChatCompletion)), updated)
-		c.same("the stored completion", c.get(id), updated)
-
-		messages := must(c, "ListChatCompletionMessages", &chatv1.ListChatCompletionMessagesRequest{
-			CompletionId: id, Limit: proto.Int32(1),
-		}, new(chatv1.ChatCompletionMessageList))
-		if len(messages.GetData()) != 1 || messages.GetData()[0].GetRole() != chatv1.Role_ROLE_SYSTEM || !messages.GetHasMore() {
-			t.Fatalf("the first page of messages is %v", messages)
-		}
-		messages = must(c, "ListChatCompletionMessages", &chatv1.ListChatCompletionMessagesRequest{
-			CompletionId: id, After: proto.String(messages.GetLastId()),
-		}, new(chatv1.ChatCompletionMessageList))
-		if len(messages.GetData()) != 1 || messages.GetHasMore() {
-			t.Fatalf("the last page of messages is %v", messages)
-		}
-		said := messages.GetData()[0]
-		c.same("the stored message", said, &chatv1.Message{
-			Role:         chatv1.Role_ROLE_USER,
-			ContentParts: []*chatv1.ContentPart{{Part: &chatv1.ContentPart_Text{Text: "Hello by " + client.name + ", 0"}}},
-			Id:           proto.String(messages.GetLastId()),
-		})
-
-		c.same("the deletion", must(c, "DeleteChatCompletion",
-			&chatv1.DeleteChatCompletionRequest{CompletionId: id}, new(chatv1.ChatCompletionDeleted),
-		), &chatv1.ChatCompletionDeleted{Id: id, Deleted: true})
-		_, err := client.unary(c.ctx, call{
-			method: "GetChatCompletion", request: &chatv1.GetChatCompletionRequest{CompletionId: id},
-		}, new(chatv1.ChatCompletion))
-		failed := failureOf(t, err)
-		if failed.code != connect.CodeNotFound || failed.detail.GetHttpStatus() != 404 || !strings.Contains(failed.message, id) {
-			t.Errorf("getting what was deleted fails with %v and %v", failed, failed.detail)
-		}
-	})
+	}
 }
 
 func TestAStreamOfTheSandboxIsItsAnswerInPieces(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
-	eachClient(t, front, func(t *testing.T, client typedClient) {
-		request := hello()
-		request.N = proto.Int32(2)
-		completion := new(chatv1.ChatCompletion)
-		if _, err := client.unary(within(t), call{method: unary, request: request}, completion); err != nil {
-			t.Fatal(err)
-		}
-		request.StreamOptions = &chatv1.StreamOptions{IncludeUsage: proto.Bool(true)}
-		texts := make([]string, len(completion.GetChoices()))
-		reasons := make([]chatv1.FinishReason, len(texts))
-		var usage *chatv1.Usage
-		_, err := client.stream(within(t), call{method: streaming, request: request}, func(chunk *chatv1.ChatCompletionChunk) {
-			if chunk.GetId() != completion.GetId() {
-				t.Errorf("the id is %s, not %s", chunk.GetId(), completion.GetId())
+	for _, kind := range clientKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			client := kind.open(t, front)
+			request := hello()
+			request.N = proto.Int32(2)
+			completion := new(chatv1.ChatCompletion)
+			if _, err := client.unary(within(t), call{method: unary, request: request}, completion); err != nil {
+				t.Fatal(err)
 			}
-			for _, choice := range chunk.GetChoices() {
-				texts[choice.GetIndex()] += choice.GetDelta().GetContent()
-				reasons[choice.GetIndex()] |= choice.GetFinishReason()
+			request.StreamOptions = &chatv1.StreamOptions{IncludeUsage: proto.Bool(true)}
+			texts := make([]string, len(completion.GetChoices()))
+			reasons := make([]chatv1.FinishReason, len(texts))
+			var usage *chatv1.Usage
+			_, err := client.stream(within(t), call{method: streaming, request: request}, func(chunk *chatv1.ChatCompletionChunk) {
+				if chunk.GetId() != completion.GetId() {
+					t.Errorf("the id is %s, not %s", chunk.GetId(), completion.GetId())
+				}
+				for _, choice := range chunk.GetChoices() {
+					texts[choice.GetIndex()] += choice.GetDelta().GetContent()
+					reasons[choice.GetIndex()] |= choice.GetFinishReason()
+				}
+				if chunk.Usage != nil {
+					usage = chunk.GetUsage()
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
-			if chunk.Usage != nil {
-				usage = chunk.GetUsage()
+			for i, choice := range completion.GetChoices() {
+				if want := choice.GetMessage().GetContent(); texts[i] != want || want == "" {
+					t.Errorf("the text is %q, not %q", texts[i], want)
+				}
+				if want := choice.GetFinishReason(); reasons[i] != want {
+					t.Errorf("the reason is %v, not %v", reasons[i], want)
+				}
+			}
+			if !proto.Equal(usage, completion.GetUsage()) {
+				t.Errorf("the usage is %v, not %v", usage, completion.GetUsage())
 			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, choice := range completion.GetChoices() {
-			if want := choice.GetMessage().GetContent(); texts[i] != want || want == "" {
-				t.Errorf("the text is %q, not %q", texts[i], want)
-			}
-			if want := choice.GetFinishReason(); reasons[i] != want {
-				t.Errorf("the reason is %v, not %v", reasons[i], want)
-			}
-		}
-		if !proto.Equal(usage, completion.GetUsage()) {
-			t.Errorf("the usage is %v, not %v", usage, completion.GetUsage())
-		}
-	})
+	}
 }
