@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -98,7 +99,7 @@ func TestAMessageThatCannotBeTranslatedIsRefused(t *testing.T) {
 			"both forms of a prediction", "",
 			asking(func(r *request) {
 				r.Prediction = &chatv1.PredictionContent{
-					Content:      proto.String("a"),
+					Content:      new("a"),
 					ContentParts: []*chatv1.ContentPart{{Part: &chatv1.ContentPart_Text{Text: "a"}}},
 				}
 			}),
@@ -124,8 +125,8 @@ func TestAMessageThatCannotBeTranslatedIsRefused(t *testing.T) {
 			[]string{"order: 7"},
 		},
 
-		{"a temperature that is not a number", "", asking(func(r *request) { r.Temperature = proto.Float64(math.NaN()) }), []string{"temperature: is no number"}},
-		{"a temperature that is infinite", "", asking(func(r *request) { r.Temperature = proto.Float64(math.Inf(-1)) }), []string{"temperature: is no number"}},
+		{"a temperature that is not a number", "", asking(func(r *request) { r.Temperature = new(math.NaN()) }), []string{"temperature: is no number"}},
+		{"a temperature that is infinite", "", asking(func(r *request) { r.Temperature = new(math.Inf(-1)) }), []string{"temperature: is no number"}},
 
 		{"extra_json that is no object", "", asking(func(r *request) { r.ExtraJson = `[1]` }), []string{"extra_json: must be the text of one JSON object"}},
 		{"extra_json that is malformed", "", asking(func(r *request) { r.ExtraJson = `{"a":tru}` }), []string{"extra_json: ", "malformed JSON at byte", "in a:"}},
@@ -181,11 +182,12 @@ func TestAMessageThatCannotBeTranslatedIsRefused(t *testing.T) {
 		{"an empty id to delete", "DeleteChatCompletion", new(chatv1.DeleteChatCompletionRequest), []string{"completion_id: is required"}},
 		{
 			"an empty id whose messages to list", "ListChatCompletionMessages",
-			new(chatv1.ListChatCompletionMessagesRequest), []string{"completion_id: is required"},
+			new(chatv1.ListChatCompletionMessagesRequest),
+			[]string{"completion_id: is required"},
 		},
 		{
 			"extra_query that repeats a field", "ListChatCompletions",
-			&chatv1.ListChatCompletionsRequest{Limit: proto.Int32(1), ExtraQuery: map[string]string{"limit": "2"}},
+			&chatv1.ListChatCompletionsRequest{Limit: new(int32(1)), ExtraQuery: map[string]string{"limit": "2"}},
 			[]string{`extra_query: "limit" is set as a typed field too`},
 		},
 		{
@@ -260,7 +262,8 @@ func TestAMalformedRequestIsRefused(t *testing.T) {
 		{"a name that is unknown", jsonMedia, `{"model":"m","playfulness":1}`, []string{`unknown field "playfulness"`, "line 1:14"}},
 		{
 			"a name that is unknown, deep inside", jsonMedia,
-			`{"model":"m","messages":[{"role":"ROLE_USER","contentParts":[{"imageUrl":{"uri":"x"}}]}]}`, []string{`unknown field "uri"`},
+			`{"model":"m","messages":[{"role":"ROLE_USER","contentParts":[{"imageUrl":{"uri":"x"}}]}]}`,
+			[]string{`unknown field "uri"`},
 		},
 		{"a value of another type", jsonMedia, `{"model":5}`, []string{`field model`}},
 		{"a value that the enum lacks", jsonMedia, `{"model":"m","messages":[{"role":"user"}]}`, []string{`field role: "user"`}},
@@ -327,10 +330,8 @@ func sendRaw(t *testing.T, front *servertest.Front, procedure, media string, mes
 		body = envelope(flags, message)
 	}
 	request := post(within(t), front.URL+procedure, media, body)
-	request.Header.Set("Te", "trailers")
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	request.Header.Set("TE", "trailers")
+	maps.Copy(request.Header, header)
 	grpc := strings.HasPrefix(media, "application/grpc")
 	response, err := servertest.HTTPClient(t, grpc && !strings.HasPrefix(media, "application/grpc-web")).Do(request)
 	if err != nil {
@@ -396,7 +397,7 @@ func TestAMessageOverTheLimitIsRefused(t *testing.T) {
 	const limit = 1000
 	front := forbidden(t, server.Config{MaxMessageBytes: limit})
 	request := hello()
-	request.Messages[0].Content = proto.String(strings.Repeat("a", limit))
+	request.Messages[0].Content = new(strings.Repeat("a", limit))
 	says := []string{strconv.Itoa(limit)}
 	for _, kind := range clientKinds() {
 		t.Run(kind.name, func(t *testing.T) {

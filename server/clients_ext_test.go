@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"testing"
@@ -70,11 +71,15 @@ type clientKind struct {
 // with the server: gRPC's and curl.
 func clientKinds() []clientKind {
 	kinds := []clientKind{
-		{"gRPC by grpc-go", func(tb testing.TB, front *servertest.Front) typedClient { return grpcClient(tb, front) }},
+		{"gRPC by grpc-go", func(tb testing.TB, front *servertest.Front) typedClient {
+			tb.Helper()
+			return grpcClient(tb, front)
+		}},
 		{"Connect JSON by curl", curlClient},
 	}
 	for _, protocol := range servertest.Protocols() {
 		kinds = append(kinds, clientKind{protocol.Name, func(tb testing.TB, front *servertest.Front) typedClient {
+			tb.Helper()
 			return connectClient(protocol.Name, front.Connect(tb, protocol))
 		}})
 	}
@@ -132,9 +137,7 @@ func connectClient(name string, client *connect.Client) typedClient {
 	}
 	end := func(info *connect.CallInfo, err error) (http.Header, error) {
 		header := make(http.Header)
-		for name, values := range info.ResponseHeader().All() {
-			header[name] = values
-		}
+		maps.Insert(header, info.ResponseHeader().All())
 		return header, connectFailure(err)
 	}
 	return typedClient{

@@ -2,10 +2,12 @@ package server_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,12 +56,10 @@ func TestMetadataGoesUpAndWhatDescribesTheRPCDoesNot(t *testing.T) {
 		"X-User-Agent":      {"grpc-web-javascript/0.1"},
 	}
 	metadata := sent.Clone()
-	for name, values := range stopped {
-		metadata[name] = values
-	}
+	maps.Copy(metadata, stopped)
 	want := sent.Clone()
 	want.Set("Accept", "application/json")
-	want.Set("Content-Length", fmt.Sprint(len(helloBody)))
+	want.Set("Content-Length", strconv.Itoa(len(helloBody)))
 	want.Set("Content-Type", "application/json")
 	for _, kind := range clientKinds() {
 		t.Run(kind.name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestAnExpectationIsThisServersToMeet(t *testing.T) {
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, helloCompletion))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
 	request := hello()
-	request.Messages[0].Content = proto.String(strings.Repeat("Hello! ", 400_000))
+	request.Messages[0].Content = new(strings.Repeat("Hello! ", 400_000))
 	body, err := protojson.Marshal(request)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestAnExpectationIsThisServersToMeet(t *testing.T) {
 	got := take(t, upstream)
 	checkHeader(t, got.Header, http.Header{
 		"Accept":         {"application/json"},
-		"Content-Length": {fmt.Sprint(len(got.Body))},
+		"Content-Length": {strconv.Itoa(len(got.Body))},
 		"Content-Type":   {"application/json"},
 	})
 }
@@ -141,11 +141,8 @@ var (
 // withHeaders answers as next does, with those headers.
 func withHeaders(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		for _, header := range []http.Header{passedDown, keptUp} {
-			for name, values := range header {
-				w.Header()[name] = values
-			}
-		}
+		maps.Copy(w.Header(), passedDown)
+		maps.Copy(w.Header(), keptUp)
 		next(w, r)
 	}
 }
@@ -259,7 +256,7 @@ func TestHeadersOfAStreamComeBeforeItsFirstMessage(t *testing.T) {
 		if err := stream.RecvMsg(chunk); err != nil || chunk.GetId() != "chatcmpl-1" {
 			t.Fatalf("got %v and %v", chunk, err)
 		}
-		if err := stream.RecvMsg(chunk); err != io.EOF {
+		if err := stream.RecvMsg(chunk); !errors.Is(err, io.EOF) {
 			t.Errorf("the stream ends with %v", err)
 		}
 	})
@@ -285,7 +282,7 @@ func TestHeadersOfAStreamComeBeforeItsFirstMessage(t *testing.T) {
 	} {
 		t.Run(media, func(t *testing.T) {
 			request := post(within(t), front.URL+streamProcedure, media, envelope(0, row.message))
-			request.Header.Set("Te", "trailers")
+			request.Header.Set("TE", "trailers")
 			response, err := servertest.HTTPClient(t, row.http2).Do(request)
 			if err != nil {
 				t.Fatal(err)

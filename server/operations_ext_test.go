@@ -117,10 +117,10 @@ func operations() []operation {
 		{
 			name: "list by everything", rpc: "ListChatCompletions",
 			request: &chatv1.ListChatCompletionsRequest{
-				Model:      proto.String("gpt-5.4-mini"),
+				Model:      new("gpt-5.4-mini"),
 				Metadata:   map[string]string{"run": "7", "a b&": "ä=]"},
-				After:      proto.String("chatcmpl-0"),
-				Limit:      proto.Int32(2),
+				After:      new("chatcmpl-0"),
+				Limit:      new(int32(2)),
 				Order:      chatv1.ListOrder_LIST_ORDER_DESC,
 				ExtraQuery: map[string]string{"before": "x"},
 			},
@@ -133,7 +133,7 @@ func operations() []operation {
 		{
 			name: "list with values that are zero", rpc: "ListChatCompletions",
 			request: &chatv1.ListChatCompletionsRequest{
-				Model: proto.String(""), After: proto.String(""), Limit: proto.Int32(0), Order: chatv1.ListOrder_LIST_ORDER_ASC,
+				Model: new(""), After: new(""), Limit: new(int32(0)), Order: chatv1.ListOrder_LIST_ORDER_ASC,
 			},
 			response: func() restMessage { return new(chatv1.ChatCompletionList) },
 			method:   http.MethodGet, target: "/v1/chat/completions?model=&after=&limit=0&order=asc",
@@ -143,8 +143,8 @@ func operations() []operation {
 			name: "list messages", rpc: "ListChatCompletionMessages",
 			request: &chatv1.ListChatCompletionMessagesRequest{
 				CompletionId: "a?b",
-				After:        proto.String("a/b"),
-				Limit:        proto.Int32(100),
+				After:        new("a/b"),
+				Limit:        new(int32(100)),
 				Order:        chatv1.ListOrder_LIST_ORDER_ASC,
 				ExtraQuery:   map[string]string{"x": ""},
 			},

@@ -15,7 +15,6 @@ import (
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/shared"
-	"google.golang.org/protobuf/proto"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
@@ -64,7 +63,7 @@ func sixWaysRequest(stream bool) *chatv1.CreateChatCompletionRequest {
 	request := &chatv1.CreateChatCompletionRequest{
 		Model: "gpt-5.4-mini",
 		Messages: []*chatv1.Message{
-			{Role: chatv1.Role_ROLE_DEVELOPER, Content: proto.String("Be brief.")},
+			{Role: chatv1.Role_ROLE_DEVELOPER, Content: new("Be brief.")},
 			{Role: chatv1.Role_ROLE_USER, ContentParts: []*chatv1.ContentPart{
 				{Part: &chatv1.ContentPart_Text{Text: "What's this? \"ä\" 👋\n"}},
 				{Part: &chatv1.ContentPart_ImageUrl{ImageUrl: &chatv1.ImageURL{
@@ -72,19 +71,19 @@ func sixWaysRequest(stream bool) *chatv1.CreateChatCompletionRequest {
 				}}},
 			}},
 		},
-		Temperature:         proto.Float64(0),
-		MaxCompletionTokens: proto.Int32(64),
+		Temperature:         new(0.0),
+		MaxCompletionTokens: new(int32(64)),
 		Tools: []*chatv1.Tool{{Tool: &chatv1.Tool_Function{Function: &chatv1.FunctionTool{
 			Name:           "get_weather",
 			ParametersJson: `{"type":"object","properties":{"zone":{"type":"string"},"city":{"type":"string"}}}`,
-			Strict:         proto.Bool(true),
+			Strict:         new(true),
 		}}}},
-		Store:     proto.Bool(false),
+		Store:     new(false),
 		Metadata:  map[string]string{"run": "7"},
 		ExtraJson: `{"playfulness":0.5}`,
 	}
 	if stream {
-		request.StreamOptions = &chatv1.StreamOptions{IncludeUsage: proto.Bool(true)}
+		request.StreamOptions = &chatv1.StreamOptions{IncludeUsage: new(true)}
 	}
 	return request
 }
@@ -146,6 +145,7 @@ func wayKinds() []wayKind {
 	kinds := []wayKind{{"curl, raw", wayOfCurl}, {"OpenAI's SDK, raw", wayOfSDK}}
 	for _, kind := range clientKinds() {
 		kinds = append(kinds, wayKind{kind.name, func(tb testing.TB, front *servertest.Front) way {
+			tb.Helper()
 			return wayOfRPC(tb, kind.open(tb, front))
 		}})
 	}
@@ -329,7 +329,7 @@ func TestTheSameErrorComesInEveryWay(t *testing.T) {
 			failed.Type != "rate_limit_error" || failed.Code != "rate_limit_exceeded" {
 			t.Errorf("got %v", failed)
 		}
-		if id := failed.Response.Header.Get("X-Request-Id"); id != "req_1" {
+		if id := failed.Response.Header.Get("X-Request-ID"); id != "req_1" {
 			t.Errorf("x-request-id is %q", id)
 		}
 	})

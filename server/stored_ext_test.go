@@ -17,7 +17,7 @@ import (
 // storedCalls are the calls of the life of a stored completion.
 type storedCalls struct {
 	t      *testing.T
-	ctx    context.Context //nolint:containedctx // it is the test's
+	ctx    context.Context
 	client typedClient
 }
 
@@ -62,26 +62,26 @@ func TestStoredCompletionsFromCreationToDeletion(t *testing.T) {
 				created = append(created, must(c, "CreateChatCompletion", &chatv1.CreateChatCompletionRequest{
 					Model: "sandbox",
 					Messages: []*chatv1.Message{
-						{Role: chatv1.Role_ROLE_SYSTEM, Content: proto.String("Be brief.")},
+						{Role: chatv1.Role_ROLE_SYSTEM, Content: new("Be brief.")},
 						{Role: chatv1.Role_ROLE_USER, ContentParts: []*chatv1.ContentPart{
 							{Part: &chatv1.ContentPart_Text{Text: fmt.Sprintf("Hello by %s, %d", client.name, i)}},
 						}},
 					},
-					Store:    proto.Bool(true),
+					Store:    new(true),
 					Metadata: run,
 				}, new(chatv1.ChatCompletion)))
 			}
 
-			page := c.list(&chatv1.ListChatCompletionsRequest{Metadata: run, Limit: proto.Int32(2)})
+			page := c.list(&chatv1.ListChatCompletionsRequest{Metadata: run, Limit: new(int32(2))})
 			c.same("the first page", page, &chatv1.ChatCompletionList{
 				Data: created[:2], FirstId: created[0].GetId(), LastId: created[1].GetId(), HasMore: true,
 			})
-			page = c.list(&chatv1.ListChatCompletionsRequest{Metadata: run, Limit: proto.Int32(2), After: proto.String(page.GetLastId())})
+			page = c.list(&chatv1.ListChatCompletionsRequest{Metadata: run, Limit: new(int32(2)), After: new(page.GetLastId())})
 			c.same("the last page", page, &chatv1.ChatCompletionList{
 				Data: created[2:], FirstId: created[2].GetId(), LastId: created[2].GetId(),
 			})
 			page = c.list(&chatv1.ListChatCompletionsRequest{
-				Model: proto.String("sandbox"), Metadata: run, Limit: proto.Int32(1), Order: chatv1.ListOrder_LIST_ORDER_DESC,
+				Model: new("sandbox"), Metadata: run, Limit: new(int32(1)), Order: chatv1.ListOrder_LIST_ORDER_DESC,
 			})
 			c.same("the newest one", page, &chatv1.ChatCompletionList{
 				Data: created[2:], FirstId: created[2].GetId(), LastId: created[2].GetId(), HasMore: true,
@@ -100,13 +100,13 @@ func TestStoredCompletionsFromCreationToDeletion(t *testing.T) {
 			c.same("the stored completion", c.get(id), updated)
 
 			messages := must(c, "ListChatCompletionMessages", &chatv1.ListChatCompletionMessagesRequest{
-				CompletionId: id, Limit: proto.Int32(1),
+				CompletionId: id, Limit: new(int32(1)),
 			}, new(chatv1.ChatCompletionMessageList))
 			if len(messages.GetData()) != 1 || messages.GetData()[0].GetRole() != chatv1.Role_ROLE_SYSTEM || !messages.GetHasMore() {
 				t.Fatalf("the first page of messages is %v", messages)
 			}
 			messages = must(c, "ListChatCompletionMessages", &chatv1.ListChatCompletionMessagesRequest{
-				CompletionId: id, After: proto.String(messages.GetLastId()),
+				CompletionId: id, After: new(messages.GetLastId()),
 			}, new(chatv1.ChatCompletionMessageList))
 			if len(messages.GetData()) != 1 || messages.GetHasMore() {
 				t.Fatalf("the last page of messages is %v", messages)
@@ -115,7 +115,7 @@ func TestStoredCompletionsFromCreationToDeletion(t *testing.T) {
 			c.same("the stored message", said, &chatv1.Message{
 				Role:         chatv1.Role_ROLE_USER,
 				ContentParts: []*chatv1.ContentPart{{Part: &chatv1.ContentPart_Text{Text: "Hello by " + client.name + ", 0"}}},
-				Id:           proto.String(messages.GetLastId()),
+				Id:           new(messages.GetLastId()),
 			})
 
 			c.same("the deletion", must(c, "DeleteChatCompletion",
@@ -139,12 +139,12 @@ func TestAStreamOfTheSandboxIsItsAnswerInPieces(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			client := kind.open(t, front)
 			request := hello()
-			request.N = proto.Int32(2)
+			request.N = new(int32(2))
 			completion := new(chatv1.ChatCompletion)
 			if _, err := client.unary(within(t), call{method: unary, request: request}, completion); err != nil {
 				t.Fatal(err)
 			}
-			request.StreamOptions = &chatv1.StreamOptions{IncludeUsage: proto.Bool(true)}
+			request.StreamOptions = &chatv1.StreamOptions{IncludeUsage: new(true)}
 			texts := make([]string, len(completion.GetChoices()))
 			reasons := make([]chatv1.FinishReason, len(texts))
 			var usage *chatv1.Usage

@@ -1,7 +1,6 @@
 package sse_test
 
 import (
-	"io"
 	"strings"
 	"testing"
 	"testing/iotest"

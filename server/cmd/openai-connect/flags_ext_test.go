@@ -14,7 +14,6 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
-	"google.golang.org/protobuf/proto"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
@@ -154,7 +153,7 @@ func TestAFlagComesBeforeItsVariable(t *testing.T) {
 func hello() *chatv1.CreateChatCompletionRequest {
 	return &chatv1.CreateChatCompletionRequest{
 		Model:    "sandbox",
-		Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: proto.String("Hello!")}},
+		Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: new("Hello!")}},
 	}
 }
 

@@ -19,18 +19,15 @@ import (
 // commandsOf returns the commands that a greeting has: what is indented.
 func commandsOf(greeting string) []string {
 	var commands []string
-	going := false
+	continued := false
 	for line := range strings.Lines(greeting) {
 		text, indented := strings.CutPrefix(line, "  ")
-		switch {
-		case !indented:
-			going = false
-		case going:
+		if continued {
 			commands[len(commands)-1] += text
-		default:
+		} else if indented {
 			commands = append(commands, text)
 		}
-		going = strings.HasSuffix(line, "\\\n")
+		continued = strings.HasSuffix(line, "\\\n")
 	}
 	return commands
 }
@@ -107,7 +104,8 @@ func TestEachCommandThatIsPrintedWorksAsPrinted(t *testing.T) {
 	t.Run("grpcurl", func(t *testing.T) {
 		output := shell(t.Context(), t, "", commands[grpcCommand])
 		chunks := json.NewDecoder(strings.NewReader(output))
-		text, reason := "", ""
+		var text strings.Builder
+		reason := ""
 		for {
 			var chunk struct {
 				Choices []struct {
@@ -122,10 +120,10 @@ func TestEachCommandThatIsPrintedWorksAsPrinted(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v in %s", err, output)
 			}
-			text += chunk.Choices[0].Delta.Content
+			text.WriteString(chunk.Choices[0].Delta.Content)
 			reason = chunk.Choices[0].FinishReason
 		}
-		if text == "" || reason != "FINISH_REASON_STOP" {
+		if text.Len() == 0 || reason != "FINISH_REASON_STOP" {
 			t.Errorf("got %s", output)
 		}
 	})

@@ -103,7 +103,7 @@ func (c *serveCommand) tls() (*tls.Config, error) {
 }
 
 // Run serves until ctx is done.
-func (c *serveCommand) Run(ctx context.Context, streams streams) error {
+func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) error {
 	if err != nil {
 		return fmt.Errorf("--upstream: %w", err)
 	}
-	defer front.Close()
+	defer func() { err = errors.Join(err, front.Close()) }()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)

@@ -22,6 +22,7 @@ import (
 // scene is a server with a typed and a raw stream, each in the middle.
 type scene struct {
 	*process
+
 	typed  grpc.ClientStream
 	raw    io.Reader
 	health grpc_health_v1.Health_WatchClient

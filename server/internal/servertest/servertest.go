@@ -115,6 +115,7 @@ func sendKey(next connect.ClientFunc) connect.ClientFunc {
 // HTTPClient returns a client without TLS that speaks HTTP/2 by prior knowledge
 // or HTTP/1.1, and follows no redirects.
 func HTTPClient(tb testing.TB, http2 bool) *http.Client {
+	tb.Helper()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!http2)
 	protocols.SetUnencryptedHTTP2(http2)
@@ -140,6 +141,7 @@ func (f *Front) GRPC(tb testing.TB, options ...grpc.DialOption) *grpc.ClientConn
 
 // SDK returns OpenAI's own client. It does not retry.
 func (f *Front) SDK(tb testing.TB) openai.Client {
+	tb.Helper()
 	return openai.NewClient(
 		option.WithBaseURL(f.URL+"/v1"),
 		option.WithAPIKey(Key),
