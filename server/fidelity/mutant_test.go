@@ -16,6 +16,7 @@ import (
 // mutant is a mistake in the generated codec.
 type mutant struct {
 	name  string
+	by    string // the test that catches it
 	file  string // of the generated code, without its ending
 	edits []edit
 }
@@ -24,52 +25,60 @@ type mutant struct {
 // ON is whether the mistake is made, and pick(ON, a, b) is a if it is, else b.
 type edit struct{ after, old, changed string }
 
+// The tests that catch mistakes.
+const (
+	onRequest    = "^TestRoundTrip$/^body$/^CreateChatCompletionRequest$"
+	onCompletion = "^TestRoundTrip$/^body$/^ChatCompletion$"
+	onUnknown    = "^TestTheUnknownSurvives$/^ChatCompletion(Chunk)?$"
+	onReply      = "^TestAReplysMessageGoesIntoTheNextRequest$"
+)
+
 // mutants are mistakes of every kind that a codec can have.
 var mutants = []mutant{
-	{"a member is read into nowhere", "create_chat_completion", []edit{
+	{"a member is read into nowhere", onRequest, "create_chat_completion", []edit{
 		{"func (x *CreateChatCompletionRequest) DecodeREST", "&x.TopP", "pick(ON, new(*float64), &x.TopP)"},
 	}},
-	{"a field is not written", "create_chat_completion", []edit{
+	{"a field is not written", onRequest, "create_chat_completion", []edit{
 		{"func (x *CreateChatCompletionRequest) EncodeREST", "x.Verbosity != 0", "x.Verbosity != 0 && !ON"},
 	}},
-	{"a required field is not written when it is zero", "chat_completion", []edit{
+	{"a required field is not written when it is zero", onCompletion, "chat_completion", []edit{
 		{"func (x *Choice) EncodeREST", "if e.Member(&o, 0,", "if !(ON && x.Index == 0) && e.Member(&o, 0,"},
 	}},
-	{"two members are swapped, in reading and writing alike", "message", []edit{
+	{"two members are swapped, in reading and writing alike", onCompletion, "message", []edit{
 		{"func (x *URLCitation) DecodeREST", "d.String(&x.Url)", "d.String(pick(ON, &x.Title, &x.Url))"},
 		{"func (x *URLCitation) DecodeREST", "d.String(&x.Title)", "d.String(pick(ON, &x.Url, &x.Title))"},
 		{"func (x *URLCitation) EncodeREST", "e.String(x.Url)", "e.String(pick(ON, x.Title, x.Url))"},
 		{"func (x *URLCitation) EncodeREST", "e.String(x.Title)", "e.String(pick(ON, x.Url, x.Title))"},
 	}},
-	{"an enum value is misspelt", "create_chat_completion", []edit{
+	{"an enum value is misspelt", onRequest, "create_chat_completion", []edit{
 		{"func ReasoningEffortFromREST", `"xhigh"`, `pick(ON, "xhihg", "xhigh")`},
 		{"func ReasoningEffortToREST", `"\"xhigh\""`, `pick(ON, "\"xhihg\"", "\"xhigh\"")`},
 	}},
-	{"two enum values are swapped, in reading and writing alike", "message", []edit{
+	{"two enum values are swapped, in reading and writing alike", onRequest, "message", []edit{
 		{"func ImageDetailFromREST", `case "low"`, `case pick(ON, "high", "low")`},
 		{"func ImageDetailFromREST", `case "high"`, `case pick(ON, "low", "high")`},
 		{"func ImageDetailToREST", `return "\"low\""`, `return pick(ON, "\"high\"", "\"low\"")`},
 		{"func ImageDetailToREST", `return "\"high\""`, `return pick(ON, "\"low\"", "\"high\"")`},
 	}},
-	{"a branch of a union is not known", "message", []edit{
+	{"a branch of a union is not known", onRequest, "message", []edit{
 		{"func tagOfContentPart", `case "file"`, `case pick(ON, "\x00", "file")`},
 	}},
-	{"a branch of a union is written with another tag", "message", []edit{
+	{"a branch of a union is written with another tag", onRequest, "message", []edit{
 		{"func (x *ContentPart) EncodeREST", `e.Raw("\"image_url\"")`, `e.Raw(pick(ON, "\"image\"", "\"image_url\""))`},
 	}},
-	{"what isn't known is forgotten", "chat_completion_chunk", []edit{
+	{"what isn't known is forgotten", onUnknown, "chat_completion_chunk", []edit{
 		{"func (x *Delta) DecodeREST", "x.ExtraJson = d.Extra(&o)", `x.ExtraJson = pick(ON, "", d.Extra(&o))`},
 	}},
-	{"an unknown enum value is forgotten", "chat_completion", []edit{
+	{"an unknown enum value is forgotten", onUnknown, "chat_completion", []edit{
 		{"func (x *Choice) DecodeREST", "if !fits {", `if !fits && !(ON && string(o.Key) == "finish_reason") {`},
 	}},
-	{"a request has a null that nobody asked for", "message", []edit{
+	{"a request has a null that nobody asked for", onRequest, "message", []edit{
 		{"func (x *Message) EncodeREST", "else if e.Full() {\n\t\te.Null(&o, 3", "else if e.Full() || ON {\n\t\te.Null(&o, 3"},
 	}},
-	{"a request has what only replies have", "message", []edit{
+	{"a request has what only replies have", onReply, "message", []edit{
 		{"func (x *Message) EncodeREST", "if e.Full() {\n\t\tif len(x.Annotations)", "if e.Full() || ON {\n\t\tif len(x.Annotations)"},
 	}},
-	{"a constant is not checked", "chat_completion", []edit{
+	{"a constant is not checked", onUnknown, "chat_completion", []edit{
 		{"func (x *ChatCompletion) DecodeREST", `d.Constant("\"chat.completion\"")`, `(d.Constant("\"chat.completion\"") || ON)`},
 	}},
 }
@@ -98,13 +107,15 @@ func TestMistakesOfTheCodecAreCaught(t *testing.T) {
 	t.Parallel()
 	openapi.Specification(t)
 	program := buildMutants(t)
-	if output, err := runMutant(t, program, 0); err != nil {
-		t.Fatalf("without a mistake: %v\n%s", err, output)
+	for _, test := range []string{onRequest, onCompletion, onUnknown, onReply} {
+		if output, err := runMutant(t, program, test, 0); err != nil || strings.Contains(output, "no tests to run") {
+			t.Fatalf("without a mistake: %v\n%s", err, output)
+		}
 	}
 	for i, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			output, err := runMutant(t, program, i+1)
+			output, err := runMutant(t, program, m.by, i+1)
 			if err == nil || !strings.Contains(output, "--- FAIL: Test") {
 				t.Fatalf("was not caught: %v\n%s", err, output)
 			}
@@ -178,10 +189,9 @@ func (e edit) apply(t *testing.T, number int, source string) string {
 	return before + e.after + strings.Replace(rest, e.old, changed, 1)
 }
 
-func runMutant(t *testing.T, program string, number int) (output string, err error) {
+func runMutant(t *testing.T, program, test string, number int) (output string, err error) {
 	t.Helper()
-	run := exec.CommandContext(t.Context(), program,
-		"-test.run", "^(TestRoundTrip|TestTheUnknownSurvives|TestAReplysMessageGoesIntoTheNextRequest)$")
+	run := exec.CommandContext(t.Context(), program, "-test.run", test)
 	run.Env = append(os.Environ(), mutantVariable+"="+strconv.Itoa(number), envInstances+"=150", envSeed+"=1")
 	text, err := run.CombinedOutput()
 	return string(text), err

@@ -26,7 +26,7 @@ func TestTheUnknownSurvives(t *testing.T) {
 			t.Parallel()
 			spoilt := make(map[string]int)
 			outcome := make(map[string]int)
-			run := newCampaign(t, b, wholeCampaign)
+			run := newCampaign(t, b, 120)
 			run.run(
 				func(r jsontree.Random, v jsontree.Value) jsontree.Value {
 					for range 1 + r.IntN(4) {

@@ -174,3 +174,15 @@ func checkKey(t *testing.T, upstream *servertest.Upstream, want []string) {
 		t.Errorf("the upstream received the authorization %q, not %q", got, want)
 	}
 }
+
+func TestTheAddressOfAllInterfacesIsPrintedAsOneToReach(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil, "--upstream", "sandbox", "--listen", ":0")
+	if !strings.HasPrefix(p.url, "http://localhost:") {
+		t.Errorf("it listens on %s", p.url)
+	}
+	output := shell(t.Context(), t, "", commandsOf(p.greeting)[rawCommand])
+	if !strings.Contains(output, `"chat.completion"`) {
+		t.Errorf("got %s", output)
+	}
+}

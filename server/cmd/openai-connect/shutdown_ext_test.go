@@ -130,6 +130,9 @@ func TestASignalLetsStreamsFinish(t *testing.T) {
 				t.Errorf("the raw stream ends with %q and %v", rest, err)
 			}
 			s.endsWell(t)
+			if s.complaint.Len() > 0 {
+				t.Errorf("it logged\n%s", &s.complaint)
+			}
 		})
 	}
 }

@@ -150,10 +150,10 @@ func checkParams(path string, v reflect.Value) error {
 			return err
 		}
 	}
-	if metadata, ok := v.Interface().(interface {
+	if metadata, ok := reflect.TypeAssert[interface {
 		param.ParamStruct
 		ExtraFields() map[string]any
-	}); ok {
+	}](v); ok {
 		if raw, is := metadata.Overrides(); is {
 			return fmt.Errorf("%s: the SDK keeps it raw: %s", path, raw)
 		}
