@@ -99,7 +99,7 @@ func LibraryServiceREST() []restjson.Operation {
 				Done: "[END]",
 				Track: func(p *restjson.Progress, message proto.Message) {
 					for _, item := range message.(*Page).Columns {
-						complete := item.Ended != 0 || restjson.ExtraHas(item.ExtraJson, "ended_by")
+						complete := item.Ended != 0 || restjson.ExtraSays(item.ExtraJson, "ended_by")
 						p.Note(item.Number, complete)
 					}
 				},
