@@ -154,7 +154,9 @@ func TestAStreamOfTheSandboxIsItsAnswerInPieces(t *testing.T) {
 				}
 				for _, choice := range chunk.GetChoices() {
 					texts[choice.GetIndex()] += choice.GetDelta().GetContent()
-					reasons[choice.GetIndex()] |= choice.GetFinishReason()
+					if reason := choice.GetFinishReason(); reason != 0 {
+						reasons[choice.GetIndex()] = reason
+					}
 				}
 				if chunk.Usage != nil {
 					usage = chunk.GetUsage()
