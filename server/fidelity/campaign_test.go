@@ -96,17 +96,18 @@ func bodies(tb testing.TB, d *openapi.Document) (all []*body) {
 
 // campaign is a run of generated instances of a body.
 type campaign struct {
-	tb     testing.TB
-	body   *body
-	seed   uint64
-	first  int
-	count  int
-	enough int
-
-	generator        *openapi.Generator
-	least, most, all int // bytes
+	tb        testing.TB
+	body      *body
+	generator *openapi.Generator
+	seed      uint64
+	// The numbers of its instances, and how many reach everything.
+	first, count, enough int
+	// The bytes of the smallest, of the largest, and of all.
+	least, most, all int
 }
 
+// newCampaign returns a campaign of so many instances, if the environment
+// doesn't say otherwise.
 func newCampaign(tb testing.TB, b *body, instances int) *campaign {
 	tb.Helper()
 	c := &campaign{tb: tb, body: b, seed: 1, count: instances, enough: instances, generator: openapi.NewGenerator()}

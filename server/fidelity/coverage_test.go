@@ -24,20 +24,23 @@ type coverage struct {
 	// values are the enum values that carry something.
 	values map[protoreflect.FullName]bool
 
+	// messages are those that objects are carried by.
 	messages map[protoreflect.FullName]*visits
-	walked   map[string]bool // the objects that were walked
-	way      encoding
-	decides  func(string) bool // of the body's outermost object
+
+	// The state of the walk: what was walked before, which way it goes, and what
+	// the RPC decides of the object that is walked.
+	walked  map[string]bool
+	way     encoding
+	decides func(string) bool
 }
 
 // use is how the specification uses a field.
 type use struct {
-	slot                 slot
-	isParameter          bool // of the path or the query
-	inRequest, inReply   bool
-	required, optional   bool // in some schema
-	deprecated, lives    bool // in some schema
-	nullable, neverNulls bool // in some schema
+	slot               slot
+	isParameter        bool // of the path or the query
+	inRequest, inReply bool
+	// What some schema says of it.
+	required, optional, deprecated, lives, nullable bool
 }
 
 // visits is what the schemas that a message carries have in common.
@@ -263,14 +266,14 @@ func (c *coverage) use(s slot, p openapi.Property) {
 		u = &use{slot: s}
 		c.uses[s.field.FullName()] = u
 	}
-	set := func(yes, no *bool, is bool) {
-		*yes = *yes || is
-		*no = *no || !is
-	}
-	set(&u.inRequest, &u.inReply, c.way == request)
-	set(&u.required, &u.optional, p.Required)
-	set(&u.deprecated, &u.lives, isDeprecated(p.Schema))
-	set(&u.nullable, &u.neverNulls, isNullable(p.Schema))
+	note := func(which *bool, is bool) { *which = *which || is }
+	note(&u.inRequest, c.way == request)
+	note(&u.inReply, c.way == reply)
+	note(&u.required, p.Required)
+	note(&u.optional, !p.Required)
+	note(&u.deprecated, isDeprecated(p.Schema))
+	note(&u.lives, !isDeprecated(p.Schema))
+	note(&u.nullable, isNullable(p.Schema))
 }
 
 func isDeprecated(s *openapi.Schema) bool {

@@ -38,8 +38,16 @@ type slot struct {
 	within protoreflect.FieldDescriptor
 }
 
+// slots are those that were made before, by their field.
+var slots sync.Map
+
 func newSlot(field protoreflect.FieldDescriptor) slot {
-	return slot{field: field, option: extension[*restv1.Member](field, restv1.E_Member)}
+	if known, ok := slots.Load(field); ok {
+		return known.(slot)
+	}
+	s := slot{field: field, option: extension[*restv1.Member](field, restv1.E_Member)}
+	slots.Store(field, s)
+	return s
 }
 
 // mappings are those that were read before, by their message.
@@ -255,8 +263,8 @@ func TestTheMappingIsReadFromTheOptions(t *testing.T) {
 	}
 }
 
-func names(slots []slot) (names []string) {
-	for _, s := range slots {
+func names(of []slot) (names []string) {
+	for _, s := range of {
 		names = append(names, string(s.field.Name()))
 	}
 	return names

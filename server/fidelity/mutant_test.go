@@ -30,6 +30,7 @@ const (
 	onRequest    = "^TestRoundTrip$/^body$/^CreateChatCompletionRequest$"
 	onCompletion = "^TestRoundTrip$/^body$/^ChatCompletion$"
 	onUnknown    = "^TestTheUnknownSurvives$/^ChatCompletion(Chunk)?$"
+	onMessages   = "^TestRoundTrip$/^body$/^ChatCompletionMessageList$"
 	onReply      = "^TestAReplysMessageGoesIntoTheNextRequest$"
 )
 
@@ -54,7 +55,7 @@ var mutants = []mutant{
 		{"func ReasoningEffortFromREST", `"xhigh"`, `pick(ON, "xhihg", "xhigh")`},
 		{"func ReasoningEffortToREST", `"\"xhigh\""`, `pick(ON, "\"xhihg\"", "\"xhigh\"")`},
 	}},
-	{"two enum values are swapped, in reading and writing alike", onRequest, "message", []edit{
+	{"two enum values are swapped, in reading and writing alike", onMessages, "message", []edit{
 		{"func ImageDetailFromREST", `case "low"`, `case pick(ON, "high", "low")`},
 		{"func ImageDetailFromREST", `case "high"`, `case pick(ON, "low", "high")`},
 		{"func ImageDetailToREST", `return "\"low\""`, `return pick(ON, "\"high\"", "\"low\"")`},
@@ -107,7 +108,7 @@ func TestMistakesOfTheCodecAreCaught(t *testing.T) {
 	t.Parallel()
 	openapi.Specification(t)
 	program := buildMutants(t)
-	for _, test := range []string{onRequest, onCompletion, onUnknown, onReply} {
+	for _, test := range []string{onRequest, onCompletion, onMessages, onUnknown, onReply} {
 		if output, err := runMutant(t, program, test, 0); err != nil || strings.Contains(output, "no tests to run") {
 			t.Fatalf("without a mistake: %v\n%s", err, output)
 		}

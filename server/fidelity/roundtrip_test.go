@@ -61,7 +61,7 @@ func TestRoundTrip(t *testing.T) {
 // carries the parts of the specification, [coverage] has found.
 func (b *body) roundTrips(t *testing.T, carriers map[string]string) (*campaign, map[protoreflect.FullName]bool) {
 	t.Helper()
-	run := newCampaign(t, b, 200)
+	run := newCampaign(t, b, 300)
 	filled := make(map[protoreflect.FullName]bool)
 	run.run(asGenerated, b.isLegal, func(text []byte) error {
 		m := b.newMessage(t)

@@ -48,9 +48,9 @@ func (g *Generator) Instance(r jsontree.Random, s *Schema) jsontree.Value {
 		items:     4,
 	}
 	switch {
-	case r.Chance(0.003):
-		m.room, m.items = 20_000, 5_000
-	case r.Chance(0.003):
+	case r.Chance(0.002):
+		m.room, m.items = 10_000, 5_000
+	case r.Chance(0.005):
 		m.long = true
 	}
 	return m.instance(s)
