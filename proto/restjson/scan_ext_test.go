@@ -122,6 +122,7 @@ var malformed = []struct {
 	{"bad UTF-8 between tokens", "{\xff}", 1, "", "a string was expected"},
 	{"far down", `{"choices":[{"message":{"content":"a"}},{"message":{"content":oops}}]}`, 62, "choices[1].message.content", "a value was expected"},
 	{"after values that were fine", `{"a":{"b":[1,2,{"c":3}],"d":tru}}`, 28, "a.d", "a value was expected"},
+	{"after space", " \t\r\n{ \"a\" : x }", 12, "a", "a value was expected"},
 	{"in a member whose name has escapes", `{"\u0061":x}`, 10, "a", "a value was expected"},
 	{"in members whose names are no words", `{"a b":{"":{"\n.":x}}}`, 18, `["a b"][""]["\n."]`, "a value was expected"},
 	{"in a member whose name has a lone surrogate", `{"\ud800":x}`, 10, `[?]`, "a value was expected"},
@@ -157,6 +158,7 @@ func TestThePathOfASyntaxErrorIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"a long name":           `{"` + strings.Repeat("é", 1<<20) + `":x}`,
+		"a long name, shifted":  `{"x` + strings.Repeat("é", 1<<20) + `":x}`,
 		"a long name in quotes": `{"` + strings.Repeat(" ", 1<<20) + `":x}`,
 		"many levels":           strings.Repeat(`{"a":[`, 4000) + `x`,
 	} {
