@@ -149,6 +149,7 @@ func (c *campaign) run(
 	stream := hash.Sum64() // So that no two tests have the same instances.
 	for i := c.first; i < c.first+c.count; i++ {
 		r := jsontree.Random{Rand: rand.New(rand.NewPCG(c.seed, stream+uint64(i)))}
+		c.generator.Huge = i%300 == 100
 		text := change(r, c.generator.Instance(r, c.body.schema)).Append(nil, r.Space)
 		c.measure(len(text))
 		err := check(text)

@@ -258,7 +258,7 @@ func TestAReplysMessageGoesIntoTheNextRequest(t *testing.T) {
 	next := find("CreateChatCompletionRequest")
 	b := find("ChatCompletion")
 	sent := 0
-	newCampaign(t, b, 100).run(asGenerated, b.isLegal,
+	newCampaign(t, b, 50).run(asGenerated, b.isLegal,
 		func(text []byte) error {
 			completion := new(chatv1.ChatCompletion)
 			if err := restjson.Unmarshal(text, completion); err != nil {
@@ -351,7 +351,7 @@ func TestInstancesAreLegal(t *testing.T) {
 	for _, b := range bodies(t, openapi.Specification(t)) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			newCampaign(t, b, 50).run(asGenerated, func([]byte) bool { return true }, b.validator.Check)
+			newCampaign(t, b, 30).run(asGenerated, func([]byte) bool { return true }, b.validator.Check)
 		})
 	}
 }

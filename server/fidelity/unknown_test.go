@@ -26,7 +26,7 @@ func TestTheUnknownSurvives(t *testing.T) {
 			t.Parallel()
 			spoilt := make(map[string]int)
 			outcome := make(map[string]int)
-			run := newCampaign(t, b, 120)
+			run := newCampaign(t, b, 80)
 			run.run(
 				func(r jsontree.Random, v jsontree.Value) jsontree.Value {
 					for range 1 + r.IntN(4) {
@@ -191,7 +191,7 @@ func TestRandomMessagesComeBack(t *testing.T) {
 	for _, b := range bodies(t, openapi.Specification(t)) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(100) {
+			for seed := range uint64(50) {
 				m := b.newMessage(t)
 				fill(randomOf(seed, 7), m.ProtoReflect())
 				if refused, err := arrives(m, reply); refused || err != nil {

@@ -139,7 +139,9 @@ func filled(v jsontree.Value) jsontree.Value {
 		case jsontree.String:
 			m.Value.Text = `"a"`
 		case jsontree.Object:
-			m.Value = filled(m.Value)
+			if m.Value = filled(m.Value); len(m.Value.Members) == 0 {
+				continue
+			}
 		default:
 			continue
 		}

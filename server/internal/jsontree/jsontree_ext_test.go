@@ -102,6 +102,7 @@ func TestShrink(t *testing.T) {
 		{"a member among many", `{"a":[1,2],"b":{"c":"x","d":[{"bad":7},8]},"e":null}`, `"bad"`, `{"b":{"d":[{"bad":0}]}}`},
 		{"a character of a long string", `{"text":"` + strings.Repeat("é", 5000) + `☃` + strings.Repeat("e", 5000) + `"}`, "☃", `{"text":"☃"}`},
 		{"an escape", `["abc\u0000def"]`, `\u0000`, `["\u0000"]`},
+		{"a pair of surrogates", `["\ud83d\ude00\ud83d\ude01"]`, `\ude01`, `["\ud83d\ude01"]`},
 		{"an item of a long list", `[` + strings.Repeat(`{"a":1},`, 500) + `13]`, `13`, `[13]`},
 	} {
 		t.Run(row.name, func(t *testing.T) {

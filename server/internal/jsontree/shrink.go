@@ -1,6 +1,10 @@
 package jsontree
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"unicode/utf16"
+)
 
 // Shrink returns a value that is as small as it could make v by leaving out and
 // simplifying parts of it, one at a time, while fails holds. It gives up after
@@ -95,7 +99,8 @@ func (s *shrinker) shrinkString(v Value, within func(Value) Value) Value {
 	return Scalar(String, join(units))
 }
 
-// characters cuts the inside of a string as it was written.
+// characters cuts the inside of a string as it was written. It doesn't cut a
+// pair of surrogates.
 func characters(inside string) []string {
 	var units []string
 	for len(inside) > 0 {
@@ -105,6 +110,9 @@ func characters(inside string) []string {
 			for size < len(inside) && inside[size]&0xC0 == 0x80 {
 				size++
 			}
+		case inside[1] == 'u' && utf16.IsSurrogate(codeUnit(inside[2:])) && strings.HasPrefix(inside[6:], `\u`) &&
+			utf16.IsSurrogate(codeUnit(inside[8:])):
+			size = 12
 		case inside[1] == 'u':
 			size = 6
 		default:

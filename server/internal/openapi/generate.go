@@ -11,6 +11,9 @@ type Generator struct {
 	// Plain leaves out what many programs do not keep; see
 	// [jsontree.Random.Plain].
 	Plain bool
+	// Huge asks for an instance of thousands of values, or with a string of a
+	// megabyte or more.
+	Huge bool
 	// Reached counts, by pointer, how often each of [Parts] was generated.
 	Reached map[string]int
 
@@ -35,8 +38,7 @@ type maker struct {
 }
 
 // Instance returns an instance of a schema: the same for the same state of r.
-// Its size is from the least that there is to megabytes; most have some
-// hundred values.
+// It has from the least that there can be to some hundred values.
 func (g *Generator) Instance(r jsontree.Random, s *Schema) jsontree.Value {
 	r.Plain = g.Plain || r.Chance(0.6)
 	m := &maker{
@@ -44,14 +46,14 @@ func (g *Generator) Instance(r jsontree.Random, s *Schema) jsontree.Value {
 		generator: g,
 		optional:  jsontree.Pick(r, 0, 0.2, 0.5, 0.8, 1),
 		null:      jsontree.Pick(r, 0, 0.1, 0.5),
-		room:      jsontree.Pick(r, 20, 100, 300, 300, 1000),
+		room:      jsontree.Pick(r, 10, 50, 100, 200, 500),
 		items:     4,
 	}
 	switch {
-	case r.Chance(0.002):
+	case g.Huge && r.Chance(0.5):
 		m.room, m.items = 10_000, 5_000
-	case r.Chance(0.005):
-		m.long = true
+	case g.Huge:
+		m.long, m.optional = true, 0.8
 	}
 	return m.instance(s)
 }
@@ -129,7 +131,7 @@ func (m *maker) string(f form) jsontree.Value {
 	}
 	text := m.Text()
 	if m.long && f.maxLength < 0 && m.Chance(0.3) {
-		text, m.long = m.LongText(1<<20+m.IntN(1<<20)), false
+		text, m.long = m.LongText(1<<20+m.IntN(1<<19)), false
 	}
 	if runes := []rune(text); f.maxLength >= 0 && len(runes) > f.maxLength {
 		text = string(runes[:f.maxLength])
