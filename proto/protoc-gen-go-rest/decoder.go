@@ -81,7 +81,15 @@ func (g generator) memberCase(m *member) {
 		g.branchCase(m, fmt.Sprintf("x.%s == nil", m.Oneof.GoName))
 		return
 	}
-	g.P("fits = o.Take(", m.index, ") && ", g.read(m, "x."))
+	g.P("fits = ", g.take(m, "x."), " && ", g.read(m, "x."))
+}
+
+// take is the expression that takes a member for a field of the structure.
+func (g generator) take(m *member, structure string) string {
+	if m.Desc.HasPresence() || m.Desc.IsList() || m.Desc.IsMap() || m.Enum != nil {
+		return fmt.Sprintf("o.Take(%d)", m.index)
+	}
+	return fmt.Sprintf("d.TakeZero(&o, %d, %s)", m.index, unset(m, structure))
 }
 
 // formsCase reads a member that is a list or something else. The list's case
@@ -90,15 +98,16 @@ func (g generator) formsCase(m *member) {
 	if !m.Desc.IsList() {
 		return
 	}
-	free := ""
+	isAlias := ""
 	if m.alias >= 0 {
-		free = fmt.Sprintf("len(x.%s) == 0 && ", m.GoName)
+		isAlias = fmt.Sprintf("d.HasString(&o, %d, %q, x.%s != nil)", m.whenSet.index, m.whenSet.name, m.whenSet.GoName)
 		g.P("case ", strconv.Quote(m.option.GetAlias().GetName()), ":")
-		g.P("fits = ", free, "o.Take(", m.alias, ") && ", g.read(m, "x."))
+		g.P("fits = o.Take(", m.alias, ") && (d.Null() || ", isAlias, " && ", g.read(m, "x."), ")")
+		isAlias = "!" + isAlias + " && "
 	}
 	g.P("case ", strconv.Quote(m.name), ":")
 	g.P("if d.AtList() {")
-	g.P("fits = ", free, "o.Take(", m.index, ") && ", g.read(m, "x."))
+	g.P("fits = o.Take(", m.index, ") && ", isAlias, g.read(m, "x."))
 	g.P("} else {")
 	g.P("fits = o.Take(", m.index, ") && ", g.read(m.other, "x."))
 	g.P("}")
@@ -160,7 +169,8 @@ func (g generator) besideCases(m *message) {
 				for _, q := range other.payload {
 					if q.name == p.name {
 						g.P("case *", other.GoIdent, ":")
-						g.P("fits = o.Take(", q.index, ") && ", g.read(q, "v."+other.GoName+"."))
+						structure := "v." + other.GoName + "."
+						g.P("fits = ", g.take(q, structure), " && ", g.read(q, structure))
 					}
 				}
 			}

@@ -158,7 +158,7 @@ func (g generator) formsEncoder(m *message, single, list *member) {
 	both := fmt.Sprintf("%s && len(x.%s) > 0", isSet, list.GoName)
 	g.P("switch {")
 	if list.alias >= 0 {
-		g.P("case e.Full() && (", g.set(list.whenSet, "x."), " || ", isSet, " || o.Has(", list.index, ")):")
+		g.P("case e.Full() && ", g.set(list.whenSet, "x."), ":")
 		g.fieldEncoder(m, single, "x.")
 		g.P("if len(x.", list.GoName, ") > 0 && e.Member(&o, ", list.alias, ", ", memberName(list.option.GetAlias().GetName()), ", true) {")
 		g.checked(list, "x."+list.GoName)
@@ -246,6 +246,21 @@ func (g generator) set(m *member, structure string) string {
 		return value + ` != ""`
 	default:
 		return value + " != 0"
+	}
+}
+
+// unset is the expression that tells whether a scalar without presence is zero.
+func unset(m *member, structure string) string {
+	value := structure + m.GoName
+	switch m.Desc.Kind() {
+	case protoreflect.BytesKind:
+		return "len(" + value + ") == 0"
+	case protoreflect.BoolKind:
+		return "!" + value
+	case protoreflect.StringKind:
+		return value + ` == ""`
+	default:
+		return value + " == 0"
 	}
 }
 

@@ -265,6 +265,19 @@ func (m *message) number(name string) (int, error) {
 	return len(m.names) - 1, nil
 }
 
+// aliasCondition is the member whose presence says that an alias is used.
+func (m *message) aliasCondition(alias *restv1.Alias) (*member, error) {
+	field, err := fieldByName(m.Message, alias.GetWhenSet())
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(m.members, func(m *member) bool { return m.Field == field })
+	if i < 0 || !isPointer(field.Desc) || field.Desc.Kind() != protoreflect.StringKind {
+		return nil, fmt.Errorf("when_set: %s must be an optional string", alias.GetWhenSet())
+	}
+	return m.members[i], nil
+}
+
 // checkOptions refuses options that don't fit to the message's other fields.
 func (m *message) checkOptions(member *member) (err error) {
 	option := member.option
@@ -275,11 +288,9 @@ func (m *message) checkOptions(member *member) (err error) {
 		if alias.GetName() == "" || member.other == nil || !member.Desc.IsList() {
 			return errors.New("alias is for the list of a member that has another form")
 		}
-		whenSet, err := fieldByName(m.Message, alias.GetWhenSet())
-		if err != nil {
+		if member.whenSet, err = m.aliasCondition(alias); err != nil {
 			return fmt.Errorf("alias: %w", err)
 		}
-		member.whenSet = newMember(whenSet)
 	}
 	when := option.GetNullWhen()
 	if when == nil {

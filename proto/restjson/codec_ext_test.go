@@ -121,6 +121,7 @@ var (
 	aFormat       = (*chatv1.ResponseFormat)(nil)
 	aCompletion   = (*chatv1.ChatCompletion)(nil)
 	aChoice       = (*chatv1.Choice)(nil)
+	aTopLogprob   = (*chatv1.TopLogprob)(nil)
 	aChunk        = (*chatv1.ChatCompletionChunk)(nil)
 	aDelta        = (*chatv1.Delta)(nil)
 	aLogprob      = (*chatv1.TokenLogprob)(nil)

@@ -85,27 +85,54 @@ var places = []rule{
 		request: `{"role":"user","content":[{"type":"text","text":"Look:"}]}`,
 	},
 	{
-		name: "text and parts without an id", kind: aMessage,
-		rest:    `{"role":"user","content":"a","content_parts":[{"type":"text","text":"b"}],"refusal":null}`,
-		typed:   `role: ROLE_USER content: "a" content_parts: { text: "b" }`,
+		name: "a stored message's parts beside a text that doesn't fit", kind: aMessage,
+		rest:    `{"role":"user","content_parts":[{"type":"text","text":"b"}],"refusal":null,"id":"m-0","content":5}`,
+		typed:   `role: ROLE_USER content_parts: { text: "b" } id: "m-0" extra_json: '{"content":5}'`,
 		request: "-",
 	},
 	{
-		name: "parts beside a content that doesn't fit", kind: aMessage,
-		rest:    `{"role":"user","content_parts":[{"type":"text","text":"b"}],"refusal":null,"content":5}`,
-		typed:   `role: ROLE_USER content_parts: { text: "b" } extra_json: '{"content":5}'`,
+		name: "a stored message's parts by the name that others have", kind: aMessage,
+		rest: `{"role":"user","content":[{"type":"text","text":"a"}],"refusal":null,"id":"m-0"}`, full: `{"role":"user","refusal":null,"id":"m-0","content":[{"type":"text","text":"a"}]}`,
+		typed:   `role: ROLE_USER id: "m-0" extra_json: '{"content":[{"type":"text","text":"a"}]}'`,
+		request: `{"role":"user","content":[{"type":"text","text":"a"}]}`,
+	},
+	{
+		name: "parts by both names, of a stored message", kind: aMessage,
+		rest:    `{"role":"user","content_parts":[{"type":"text","text":"b"}],"refusal":null,"id":"m-0","content":[{"type":"text","text":"a"}]}`,
+		typed:   `role: ROLE_USER content_parts: { text: "b" } id: "m-0" extra_json: '{"content":[{"type":"text","text":"a"}]}'`,
 		request: "-",
 	},
 	{
-		name: "parts beside a content array: the first counts", kind: aMessage,
-		rest:    `{"role":"user","content_parts":[{"type":"text","text":"b"}],"refusal":null,"content":[{"type":"text","text":"a"}]}`,
-		typed:   `role: ROLE_USER content_parts: { text: "b" } extra_json: '{"content":[{"type":"text","text":"a"}]}'`,
-		request: "-",
-	},
-	{
-		name: "a content array beside parts: the first counts", kind: aMessage,
+		name: "parts by both names, of another message", kind: aMessage,
 		rest: `{"role":"user","content":[{"type":"text","text":"a"}],"refusal":null,"content_parts":[{"type":"text","text":"b"}]}`, request: `{"role":"user","content":[{"type":"text","text":"a"}],"content_parts":[{"type":"text","text":"b"}]}`,
 		typed: `role: ROLE_USER content_parts: { text: "a" } extra_json: '{"content_parts":[{"type":"text","text":"b"}]}'`,
+	},
+	{
+		name: "parts by a stored message's name, without an id", kind: aMessage,
+		rest: `{"role":"user","content":"a","content_parts":[{"type":"text","text":"b"}],"refusal":null}`, full: `{"role":"user","content":"a","refusal":null,"content_parts":[{"type":"text","text":"b"}]}`,
+		typed:   `role: ROLE_USER content: "a" extra_json: '{"content_parts":[{"type":"text","text":"b"}]}'`,
+		request: `{"role":"user","content":"a","content_parts":[{"type":"text","text":"b"}]}`,
+	},
+	{
+		name: "parts by a stored message's name, with an id that is none", kind: aMessage,
+		rest: `{"role":"user","content":null,"content_parts":[{"type":"text","text":"b"}],"refusal":null,"id":7}`, full: `{"role":"user","content":null,"refusal":null,"content_parts":[{"type":"text","text":"b"}],"id":7}`,
+		typed:   `role: ROLE_USER extra_json: '{"content_parts":[{"type":"text","text":"b"}],"id":7}'`,
+		request: `{"role":"user","content_parts":[{"type":"text","text":"b"}],"id":7}`,
+	},
+
+	// A zero that stands before another member of its name: a field can't show
+	// that it was there, so both are kept as text.
+	{
+		name: "a zero, repeated", kind: aTopLogprob,
+		rest: `{"token":"","logprob":-0,"bytes":null,"token":"a","x":1,"logprob":[],"token":5}`, full: `{"bytes":null,"token":"","logprob":-0,"token":"a","x":1,"logprob":[],"token":5}`,
+		typed:   `logprob: -0 extra_json: '{"token":"","logprob":-0,"token":"a","x":1,"logprob":[],"token":5}'`,
+		request: `{"bytes":null,"token":"","logprob":-0,"token":"a","x":1,"logprob":[],"token":5}`,
+	},
+	{
+		name: "what is no number, and then a zero", kind: aTopLogprob,
+		rest: `{"logprob":"a","token":"b","bytes":null,"logprob":0}`, full: `{"token":"b","bytes":null,"logprob":"a","logprob":0}`,
+		typed:   `token: "b" extra_json: '{"logprob":"a","logprob":0}'`,
+		request: `{"token":"b","bytes":null,"logprob":"a","logprob":0}`,
 	},
 
 	// `stop` is a list, and may come as one.

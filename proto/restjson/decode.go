@@ -3,6 +3,7 @@ package restjson
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -36,11 +37,13 @@ type Object struct {
 	Key []byte
 
 	seen    Set
+	start   int // where the first member begins
 	member  int // where the member begins
 	value   int // where its value begins
 	spans   int // how many spans belong to the objects around
 	depth   int
 	tag     span // see [Decoder.Tag]
+	doubled Set  // the members that [Decoder.TakeZero] found again
 	started bool
 }
 
@@ -51,6 +54,7 @@ func (d *Decoder) Object() (o Object, ok bool) {
 	}
 	d.pos++
 	d.enter()
+	o.start = d.pos
 	o.depth = d.depth
 	o.spans = len(d.spans)
 	return o, true
@@ -106,6 +110,69 @@ func (o *Object) Take(i int) bool {
 	}
 	o.seen.add(i)
 	return true
+}
+
+// TakeZero is Take for a member whose field can't show that it came, when it is
+// zero. If a second one comes, the first is then kept as text beside it:
+// `{"index":0,"index":1}` has both, and neither is lost when it is written.
+func (d *Decoder) TakeZero(o *Object, i int, zero bool) bool {
+	if o.Take(i) {
+		return true
+	}
+	if zero && !o.doubled.Has(i) {
+		o.doubled.add(i)
+		d.spillFirst(o)
+	}
+	return false
+}
+
+// spillFirst keeps the text of the object's first member of the current name,
+// unless it was kept when it came.
+func (d *Decoder) spillFirst(o *Object) {
+	ahead := *d
+	ahead.pos = o.start
+	walk := Object{depth: o.depth}
+	for ahead.Next(&walk) && walk.member < o.member {
+		ahead.skip()
+		if !bytes.Equal(walk.Key, o.Key) {
+			continue
+		}
+		first := span{walk.member, ahead.pos}
+		if !slices.Contains(d.spans[o.spans:], first) {
+			d.insert(o, first)
+		}
+		return
+	}
+}
+
+// insert keeps a member's text in its place among the object's spilled members.
+func (d *Decoder) insert(o *Object, s span) {
+	if d.err != "" {
+		return
+	}
+	at := len(d.spans)
+	for at > o.spans && d.spans[at-1].start > s.start {
+		at--
+	}
+	d.spans = slices.Insert(d.spans, at, s)
+}
+
+// HasString reports whether the object's member number i, wherever it stands,
+// is a string that a field can hold. If it came before, set says so.
+func (d *Decoder) HasString(o *Object, i int, name string, set bool) bool {
+	if o.seen.Has(i) {
+		return set
+	}
+	ahead, walk := *d, *o
+	ahead.skip()
+	for ahead.Next(&walk) {
+		if string(walk.Key) == name {
+			_, ok := ahead.text()
+			return ok
+		}
+		ahead.skip()
+	}
+	return false
 }
 
 // Spill keeps the text of the current member, for [Decoder.Extra].

@@ -37,11 +37,7 @@ func (d *Decoder) KeepTag(o *Object) {
 
 // SpillTag keeps the text of the tag, in its place among the spilled members.
 func (d *Decoder) SpillTag(o *Object) {
-	if o.tag.end == 0 || d.err != "" {
-		return
-	}
-	d.spans = append(d.spans, o.tag)
-	for i := len(d.spans) - 1; i > o.spans && d.spans[i-1].start > o.tag.start; i-- {
-		d.spans[i-1], d.spans[i] = d.spans[i], d.spans[i-1]
+	if o.tag.end > 0 {
+		d.insert(o, o.tag)
 	}
 }

@@ -81,7 +81,7 @@ func clashes(m protoreflect.Message, in *mapping, extra map[string]bool, e encod
 	for name := range extra {
 		clash := in.tag != "" && name == in.tag && m.WhichOneof(in.union) != nil
 		for _, s := range in.members[name] {
-			clash = clash || isSet(m, s) && writtenAs(m, in, s, extra, e) == name && (e != request || !s.option.GetOutputOnly())
+			clash = clash || isSet(m, s) && writtenAs(m, in, s, e) == name && (e != request || !s.option.GetOutputOnly())
 		}
 		if clash {
 			all = append(all, refusal{"extra_json", `"` + name + `"`})
@@ -93,7 +93,7 @@ func clashes(m protoreflect.Message, in *mapping, extra map[string]bool, e encod
 		}
 		set := 0
 		for _, s := range slots {
-			if isSet(m, s) && writtenAs(m, in, s, extra, e) == name {
+			if isSet(m, s) && writtenAs(m, in, s, e) == name {
 				set++
 			}
 		}
@@ -120,14 +120,13 @@ func isSet(m protoreflect.Message, s slot) bool {
 }
 
 // writtenAs is the name by which a field's member is written.
-func writtenAs(m protoreflect.Message, in *mapping, s slot, extra map[string]bool, e encoding) string {
+func writtenAs(m protoreflect.Message, in *mapping, s slot, e encoding) string {
 	alias := s.option.GetAlias()
 	if alias == nil || e == request {
 		return s.name()
 	}
 	whenSet := in.desc.Fields().ByName(protoreflect.Name(alias.GetWhenSet()))
-	other := slices.ContainsFunc(in.members[s.name()], func(form slot) bool { return form.field != s.field && m.Has(form.field) })
-	if m.Has(whenSet) || other || extra[s.name()] {
+	if m.Has(whenSet) {
 		return alias.GetName()
 	}
 	return s.name()
@@ -204,7 +203,8 @@ func TestWhatMustBeRefused(t *testing.T) {
 		{"extra_json has another known member", &chatv1.Message{}, `{"name":"a","extraJson":"{\"refusal\":5}"}`, reply, nil},
 		{"a request's extra_json has a field that it leaves out", &chatv1.Message{}, `{"role":"ROLE_USER","id":"a","extraJson":"{\"id\":5}"}`, request, nil},
 		{"both forms of the content, in a request", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, request, []refusal{{"content_parts", "too: leave one out"}}},
-		{"both forms of the content, in a reply", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, reply, nil},
+		{"both forms of the content, in a reply", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, reply, []refusal{{"content_parts", "too: leave one out"}}},
+		{"both forms of the content, in a stored message", &chatv1.Message{}, user + `,"id":"a","contentParts":[{"text":"b"}]}`, reply, nil},
 		{"a union without a branch", &chatv1.ContentPart{}, `{}`, request, []refusal{{"", "required"}}},
 		{"a union without a branch, with something else", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"video\"}"}`, request, nil},
 		{"a union of one branch without it", &chatv1.UserLocation{}, `{}`, request, []refusal{{"approximate", "required"}}},

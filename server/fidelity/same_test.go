@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -157,7 +158,7 @@ func (c *comparison) isExtra(i int) bool {
 	name := jsontree.Unquote(member.Name)
 	constant, isConstant := c.in.constants[name]
 	switch {
-	case c.repeats(i):
+	case c.repeats(i), c.isRepeatedZero(i):
 		return true
 	case isConstant:
 		return member.Value.Text != constant
@@ -166,29 +167,44 @@ func (c *comparison) isExtra(i int) bool {
 		return !known || c.m.WhichOneof(c.in.union) == nil && !branch.isTagOnly()
 	}
 	for _, s := range c.in.members[name] {
-		if s.fits(member.Value) && c.isFree(s) {
+		if s.fits(member.Value) && c.isFree(s) && c.isNamed(s, name, member.Value) {
 			return false
 		}
 	}
 	return true
 }
 
-// repeats reports whether member number i has the name of an earlier one, or
-// is carried by the same field.
+// repeats reports whether member number i has the name of an earlier one.
 func (c *comparison) repeats(i int) bool {
-	name := jsontree.Unquote(c.object.Members[i].Name)
-	for _, earlier := range c.object.Members[:i] {
-		other := jsontree.Unquote(earlier.Name)
-		if other == name {
-			return true
-		}
-		for _, s := range c.in.members[name] {
-			if s.option.GetAlias() != nil && c.told[s.field.FullName()] {
-				return true
-			}
-		}
+	return c.hasName(c.object.Members[:i], c.object.Members[i].Name)
+}
+
+func (c *comparison) hasName(members []jsontree.Member, name string) bool {
+	return slices.ContainsFunc(members, func(member jsontree.Member) bool {
+		return jsontree.Unquote(member.Name) == jsontree.Unquote(name)
+	})
+}
+
+// isRepeatedZero reports whether member number i is repeated, and what its
+// field holds can't show that it was there.
+func (c *comparison) isRepeatedZero(i int) bool {
+	member := c.object.Members[i]
+	if !c.hasName(c.object.Members[i+1:], member.Name) {
+		return false
 	}
-	return false
+	s, ok := c.carrier(jsontree.Unquote(member.Name), member.Value)
+	return ok && !s.field.HasPresence() && !s.field.IsList() && !s.field.IsMap() && s.field.Enum() == nil && !isSet(c.m, s)
+}
+
+// isNamed reports whether a list that has two names has the one by which it is
+// written. Null says nothing by any name.
+func (c *comparison) isNamed(s slot, name string, v jsontree.Value) bool {
+	alias := s.option.GetAlias()
+	if alias == nil || v.Kind == jsontree.Null {
+		return true
+	}
+	stored := c.m.Has(c.in.desc.Fields().ByName(protoreflect.Name(alias.GetWhenSet())))
+	return stored == (name == alias.GetName())
 }
 
 // isFree reports whether a field can carry a member as far as its union goes:
@@ -403,7 +419,7 @@ func TestSame(t *testing.T) {
 		{"a bare value", &chatv1.Voice{}, `{"name":"alloy"}`, `"ash"`, `"ash" is not the same as alloy`},
 		{"a bare value for an object", &chatv1.Voice{}, `{"id":"alloy"}`, `"alloy"`, `is not the same`},
 		{"content in parts", &chatv1.Message{}, `{"contentParts":[{"text":"a"}]}`, `{"content":[{"type":"text","text":"a"}]}`, ""},
-		{"content in parts by its other name", &chatv1.Message{}, `{"contentParts":[{"text":"a"}]}`, `{"content":null,"content_parts":[{"type":"text","text":"a"}]}`, ""},
+		{"content in parts by its other name", &chatv1.Message{}, `{"contentParts":[{"text":"a"}],"id":"b"}`, `{"content":null,"content_parts":[{"type":"text","text":"a"}],"id":"b"}`, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -19,11 +19,11 @@ func (x *ChatCompletion) DecodeREST(d *restjson.Decoder) bool {
 		case "object":
 			fits = o.Take(0) && d.Constant("\"chat.completion\"")
 		case "id":
-			fits = o.Take(1) && d.String(&x.Id)
+			fits = d.TakeZero(&o, 1, x.Id == "") && d.String(&x.Id)
 		case "created":
 			fits = o.Take(2) && d.Time(&x.Created)
 		case "model":
-			fits = o.Take(3) && d.String(&x.Model)
+			fits = d.TakeZero(&o, 3, x.Model == "") && d.String(&x.Model)
 		case "choices":
 			fits = o.Take(4) && restjson.List(d, &x.Choices, restjson.Message)
 		case "usage":
@@ -156,7 +156,7 @@ func (x *Choice) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "index":
-			fits = o.Take(0) && d.Int32(&x.Index)
+			fits = d.TakeZero(&o, 0, x.Index == 0) && d.Int32(&x.Index)
 		case "message":
 			fits = o.Take(1) && restjson.Message(d, &x.Message)
 		case "finish_reason":
@@ -304,9 +304,9 @@ func (x *TokenLogprob) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "token":
-			fits = o.Take(0) && d.String(&x.Token)
+			fits = d.TakeZero(&o, 0, x.Token == "") && d.String(&x.Token)
 		case "logprob":
-			fits = o.Take(1) && d.Double(&x.Logprob)
+			fits = d.TakeZero(&o, 1, x.Logprob == 0) && d.Double(&x.Logprob)
 		case "bytes":
 			fits = o.Take(2) && d.Octets(&x.Bytes)
 		case "top_logprobs":
@@ -381,9 +381,9 @@ func (x *TopLogprob) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "token":
-			fits = o.Take(0) && d.String(&x.Token)
+			fits = d.TakeZero(&o, 0, x.Token == "") && d.String(&x.Token)
 		case "logprob":
-			fits = o.Take(1) && d.Double(&x.Logprob)
+			fits = d.TakeZero(&o, 1, x.Logprob == 0) && d.Double(&x.Logprob)
 		case "bytes":
 			fits = o.Take(2) && d.Octets(&x.Bytes)
 		}

@@ -17,7 +17,7 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "model":
-			fits = o.Take(0) && d.String(&x.Model)
+			fits = d.TakeZero(&o, 0, x.Model == "") && d.String(&x.Model)
 		case "messages":
 			fits = o.Take(1) && restjson.List(d, &x.Messages, restjson.Message)
 		case "temperature":

@@ -19,10 +19,10 @@ func (x *Message) DecodeREST(d *restjson.Decoder) bool {
 		case "role":
 			fits = o.Take(0) && restjson.Enum(d, &x.Role, RoleFromREST)
 		case "content_parts":
-			fits = len(x.ContentParts) == 0 && o.Take(2) && restjson.List(d, &x.ContentParts, restjson.Message)
+			fits = o.Take(2) && (d.Null() || d.HasString(&o, 10, "id", x.Id != nil) && restjson.List(d, &x.ContentParts, restjson.Message))
 		case "content":
 			if d.AtList() {
-				fits = len(x.ContentParts) == 0 && o.Take(1) && restjson.List(d, &x.ContentParts, restjson.Message)
+				fits = o.Take(1) && !d.HasString(&o, 10, "id", x.Id != nil) && restjson.List(d, &x.ContentParts, restjson.Message)
 			} else {
 				fits = o.Take(1) && restjson.Optional(d, &x.Content, (*restjson.Decoder).String)
 			}
@@ -70,7 +70,7 @@ func (x *Message) EncodeREST(e *restjson.Encoder) error {
 		e.Required(&o, 0, `"role":`, "role")
 	}
 	switch {
-	case e.Full() && (x.Id != nil || x.Content != nil || o.Has(1)):
+	case e.Full() && x.Id != nil:
 		if x.Content != nil {
 			if e.Member(&o, 1, `"content":`, true) {
 				if err := e.String(*x.Content); err != nil {
@@ -393,7 +393,7 @@ func (x *ImageURL) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "url":
-			fits = o.Take(0) && d.String(&x.Url)
+			fits = d.TakeZero(&o, 0, x.Url == "") && d.String(&x.Url)
 		case "detail":
 			fits = o.Take(1) && restjson.Enum(d, &x.Detail, ImageDetailFromREST)
 		}
@@ -450,7 +450,7 @@ func (x *InputAudio) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "data":
-			fits = o.Take(0) && d.Bytes(&x.Data)
+			fits = d.TakeZero(&o, 0, len(x.Data) == 0) && d.Bytes(&x.Data)
 		case "format":
 			fits = o.Take(1) && restjson.Enum(d, &x.Format, InputAudioFormatFromREST)
 		}
@@ -605,7 +605,7 @@ func (x *ToolCall) DecodeREST(d *restjson.Decoder) bool {
 				}
 			}
 		case "id":
-			fits = o.Take(0) && d.String(&x.Id)
+			fits = d.TakeZero(&o, 0, x.Id == "") && d.String(&x.Id)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -693,9 +693,9 @@ func (x *FunctionCall) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "name":
-			fits = o.Take(0) && d.String(&x.Name)
+			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "arguments":
-			fits = o.Take(1) && d.String(&x.Arguments)
+			fits = d.TakeZero(&o, 1, x.Arguments == "") && d.String(&x.Arguments)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -748,9 +748,9 @@ func (x *CustomToolCall) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "name":
-			fits = o.Take(0) && d.String(&x.Name)
+			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "input":
-			fits = o.Take(1) && d.String(&x.Input)
+			fits = d.TakeZero(&o, 1, x.Input == "") && d.String(&x.Input)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -803,7 +803,7 @@ func (x *Audio) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "id":
-			fits = o.Take(0) && d.String(&x.Id)
+			fits = d.TakeZero(&o, 0, x.Id == "") && d.String(&x.Id)
 		case "expires_at":
 			fits = o.Take(1) && d.Time(&x.ExpiresAt)
 		case "data":
@@ -970,13 +970,13 @@ func (x *URLCitation) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "start_index":
-			fits = o.Take(0) && d.Int32(&x.StartIndex)
+			fits = d.TakeZero(&o, 0, x.StartIndex == 0) && d.Int32(&x.StartIndex)
 		case "end_index":
-			fits = o.Take(1) && d.Int32(&x.EndIndex)
+			fits = d.TakeZero(&o, 1, x.EndIndex == 0) && d.Int32(&x.EndIndex)
 		case "url":
-			fits = o.Take(2) && d.String(&x.Url)
+			fits = d.TakeZero(&o, 2, x.Url == "") && d.String(&x.Url)
 		case "title":
-			fits = o.Take(3) && d.String(&x.Title)
+			fits = d.TakeZero(&o, 3, x.Title == "") && d.String(&x.Title)
 		}
 		if !fits {
 			d.Spill(&o)

@@ -17,7 +17,7 @@ func (x *ModerationParam) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "model":
-			fits = o.Take(0) && d.String(&x.Model)
+			fits = d.TakeZero(&o, 0, x.Model == "") && d.String(&x.Model)
 		case "policy":
 			fits = o.Take(1) && restjson.Message(d, &x.Policy)
 		}
@@ -262,7 +262,7 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 			}
 			switch v := x.Outcome.(type) {
 			case *ModerationOutcome_ModerationResults:
-				fits = o.Take(1) && d.String(&v.ModerationResults.Model)
+				fits = d.TakeZero(&o, 1, v.ModerationResults.Model == "") && d.String(&v.ModerationResults.Model)
 			}
 		case "results":
 			if d.Null() {
@@ -286,7 +286,7 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 			}
 			switch v := x.Outcome.(type) {
 			case *ModerationOutcome_Error:
-				fits = o.Take(3) && d.String(&v.Error.Code)
+				fits = d.TakeZero(&o, 3, v.Error.Code == "") && d.String(&v.Error.Code)
 			}
 		case "message":
 			if d.Null() {
@@ -298,7 +298,7 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 			}
 			switch v := x.Outcome.(type) {
 			case *ModerationOutcome_Error:
-				fits = o.Take(4) && d.String(&v.Error.Message)
+				fits = d.TakeZero(&o, 4, v.Error.Message == "") && d.String(&v.Error.Message)
 			}
 		}
 		if !fits {
@@ -413,9 +413,9 @@ func (x *ModerationResult) DecodeREST(d *restjson.Decoder) bool {
 		case "type":
 			fits = o.Take(0) && d.Constant("\"moderation_result\"")
 		case "model":
-			fits = o.Take(1) && d.String(&x.Model)
+			fits = d.TakeZero(&o, 1, x.Model == "") && d.String(&x.Model)
 		case "flagged":
-			fits = o.Take(2) && d.Bool(&x.Flagged)
+			fits = d.TakeZero(&o, 2, !x.Flagged) && d.Bool(&x.Flagged)
 		case "categories":
 			fits = o.Take(3) && restjson.Map(d, &x.Categories, (*restjson.Decoder).Bool)
 		case "category_scores":

@@ -117,11 +117,11 @@ func (x *JSONSchema) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "name":
-			fits = o.Take(0) && d.String(&x.Name)
+			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
 			fits = o.Take(1) && restjson.Optional(d, &x.Description, (*restjson.Decoder).String)
 		case "schema":
-			fits = o.Take(2) && d.JSONObject(&x.SchemaJson)
+			fits = d.TakeZero(&o, 2, x.SchemaJson == "") && d.JSONObject(&x.SchemaJson)
 		case "strict":
 			fits = o.Take(3) && restjson.Optional(d, &x.Strict, (*restjson.Decoder).Bool)
 		}

@@ -65,9 +65,9 @@ func (x *ChatCompletionDeleted) DecodeREST(d *restjson.Decoder) bool {
 		case "object":
 			fits = o.Take(0) && d.Constant("\"chat.completion.deleted\"")
 		case "id":
-			fits = o.Take(1) && d.String(&x.Id)
+			fits = d.TakeZero(&o, 1, x.Id == "") && d.String(&x.Id)
 		case "deleted":
-			fits = o.Take(2) && d.Bool(&x.Deleted)
+			fits = d.TakeZero(&o, 2, !x.Deleted) && d.Bool(&x.Deleted)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -129,11 +129,11 @@ func (x *ChatCompletionList) DecodeREST(d *restjson.Decoder) bool {
 		case "data":
 			fits = o.Take(1) && restjson.List(d, &x.Data, restjson.Message)
 		case "first_id":
-			fits = o.Take(2) && d.String(&x.FirstId)
+			fits = d.TakeZero(&o, 2, x.FirstId == "") && d.String(&x.FirstId)
 		case "last_id":
-			fits = o.Take(3) && d.String(&x.LastId)
+			fits = d.TakeZero(&o, 3, x.LastId == "") && d.String(&x.LastId)
 		case "has_more":
-			fits = o.Take(4) && d.Bool(&x.HasMore)
+			fits = d.TakeZero(&o, 4, !x.HasMore) && d.Bool(&x.HasMore)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -209,11 +209,11 @@ func (x *ChatCompletionMessageList) DecodeREST(d *restjson.Decoder) bool {
 		case "data":
 			fits = o.Take(1) && restjson.List(d, &x.Data, restjson.Message)
 		case "first_id":
-			fits = o.Take(2) && d.String(&x.FirstId)
+			fits = d.TakeZero(&o, 2, x.FirstId == "") && d.String(&x.FirstId)
 		case "last_id":
-			fits = o.Take(3) && d.String(&x.LastId)
+			fits = d.TakeZero(&o, 3, x.LastId == "") && d.String(&x.LastId)
 		case "has_more":
-			fits = o.Take(4) && d.Bool(&x.HasMore)
+			fits = d.TakeZero(&o, 4, !x.HasMore) && d.Bool(&x.HasMore)
 		}
 		if !fits {
 			d.Spill(&o)

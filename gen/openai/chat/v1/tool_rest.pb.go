@@ -122,11 +122,11 @@ func (x *FunctionTool) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "name":
-			fits = o.Take(0) && d.String(&x.Name)
+			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
 			fits = o.Take(1) && restjson.Optional(d, &x.Description, (*restjson.Decoder).String)
 		case "parameters":
-			fits = o.Take(2) && d.JSONObject(&x.ParametersJson)
+			fits = d.TakeZero(&o, 2, x.ParametersJson == "") && d.JSONObject(&x.ParametersJson)
 		case "strict":
 			fits = o.Take(3) && restjson.Optional(d, &x.Strict, (*restjson.Decoder).Bool)
 		}
@@ -201,7 +201,7 @@ func (x *CustomTool) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "name":
-			fits = o.Take(0) && d.String(&x.Name)
+			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
 			fits = o.Take(1) && restjson.Optional(d, &x.Description, (*restjson.Decoder).String)
 		case "format":
@@ -360,7 +360,7 @@ func (x *Grammar) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "definition":
-			fits = o.Take(0) && d.String(&x.Definition)
+			fits = d.TakeZero(&o, 0, x.Definition == "") && d.String(&x.Definition)
 		case "syntax":
 			fits = o.Take(1) && restjson.Enum(d, &x.Syntax, GrammarSyntaxFromREST)
 		}
@@ -620,7 +620,7 @@ func (x *FunctionChoice) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "name":
-			fits = o.Take(0) && d.String(&x.Name)
+			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -666,7 +666,7 @@ func (x *CustomToolChoice) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "name":
-			fits = o.Take(0) && d.String(&x.Name)
+			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -712,11 +712,11 @@ func (x *Function) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "name":
-			fits = o.Take(0) && d.String(&x.Name)
+			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
 			fits = o.Take(1) && restjson.Optional(d, &x.Description, (*restjson.Decoder).String)
 		case "parameters":
-			fits = o.Take(2) && d.JSONObject(&x.ParametersJson)
+			fits = d.TakeZero(&o, 2, x.ParametersJson == "") && d.JSONObject(&x.ParametersJson)
 		}
 		if !fits {
 			d.Spill(&o)

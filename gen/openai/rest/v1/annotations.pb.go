@@ -713,8 +713,8 @@ type Alias struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The field whose presence says that a reply has the name. It has it too
-	// where the member's own name is taken.
+	// The field whose presence says that a reply has the name. A list that comes
+	// by the wrong one of its names goes to the message's extra_json.
 	WhenSet       string `protobuf:"bytes,2,opt,name=when_set,json=whenSet,proto3" json:"when_set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

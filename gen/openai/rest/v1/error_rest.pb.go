@@ -17,9 +17,9 @@ func (x *Error) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "message":
-			fits = o.Take(0) && d.String(&x.Message)
+			fits = d.TakeZero(&o, 0, x.Message == "") && d.String(&x.Message)
 		case "type":
-			fits = o.Take(1) && d.String(&x.Type)
+			fits = d.TakeZero(&o, 1, x.Type == "") && d.String(&x.Type)
 		case "param":
 			fits = o.Take(2) && restjson.Optional(d, &x.Param, (*restjson.Decoder).String)
 		case "code":

@@ -97,7 +97,7 @@ func TestTheCodecOfAnotherAPI(t *testing.T) {
 			"", head + must + `"price":["free",{"type":"points","points":5}],"grade":0}`,
 		},
 		{
-			"a list under its other name", aBook, head + must + `"heavy":true,"grade":7,"all_grades":[1,2],` + foot, typ + `heavy: true grade: 7 grades: 1 grades: 2`,
+			"a list under its other name", aBook, head + must + `"grade":7,"all_grades":[1,2],"` + "`o\\\"d\\\\d\\u0007\\u003c" + `":"x",` + foot, typ + `grade: 7 grades: 1 grades: 2 odd: "x"`,
 			"", "-",
 		},
 		{

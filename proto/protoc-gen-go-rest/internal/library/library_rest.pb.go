@@ -125,7 +125,7 @@ func (x *Book) DecodeREST(d *restjson.Decoder) bool {
 		case "format":
 			fits = o.Take(2) && d.Constant("{\"paper\": true}")
 		case "title":
-			fits = o.Take(3) && d.String(&x.Title)
+			fits = d.TakeZero(&o, 3, x.Title == "") && d.String(&x.Title)
 		case "cover":
 			fits = o.Take(4) && restjson.Message(d, &x.Cover)
 		case "genre":
@@ -133,19 +133,19 @@ func (x *Book) DecodeREST(d *restjson.Decoder) bool {
 		case "genres":
 			fits = o.Take(6) && restjson.List(d, &x.Genres, func(d *restjson.Decoder, v *Genre) bool { return restjson.Enum(d, v, GenreFromREST) })
 		case "year":
-			fits = o.Take(7) && d.Int64(&x.Year)
+			fits = d.TakeZero(&o, 7, x.Year == 0) && d.Int64(&x.Year)
 		case "image":
-			fits = o.Take(8) && d.Bytes(&x.Image)
+			fits = d.TakeZero(&o, 8, len(x.Image) == 0) && d.Bytes(&x.Image)
 		case "seal":
 			fits = o.Take(9) && d.Bytes(&x.Seal)
 		case "lent":
 			fits = o.Take(10) && restjson.Optional(d, &x.Lent, (*restjson.Decoder).Bool)
 		case "heavy":
-			fits = o.Take(11) && d.Bool(&x.Heavy)
+			fits = d.TakeZero(&o, 11, !x.Heavy) && d.Bool(&x.Heavy)
 		case "weight":
-			fits = o.Take(12) && d.Double(&x.Weight)
+			fits = d.TakeZero(&o, 12, x.Weight == 0) && d.Double(&x.Weight)
 		case "stamp":
-			fits = o.Take(13) && d.Bytes(&x.Stamp)
+			fits = d.TakeZero(&o, 13, len(x.Stamp) == 0) && d.Bytes(&x.Stamp)
 		case "chunks":
 			fits = o.Take(14) && restjson.List(d, &x.Chunks, (*restjson.Decoder).Bytes)
 		case "octets":
@@ -177,10 +177,10 @@ func (x *Book) DecodeREST(d *restjson.Decoder) bool {
 				fits = o.Take(26) && restjson.Message(d, &x.Price)
 			}
 		case "all_grades":
-			fits = len(x.Grades) == 0 && o.Take(28) && restjson.List(d, &x.Grades, (*restjson.Decoder).Int32)
+			fits = o.Take(28) && (d.Null() || d.HasString(&o, 29, "`o\"d\\d\a<", x.Odd != nil) && restjson.List(d, &x.Grades, (*restjson.Decoder).Int32))
 		case "grade":
 			if d.AtList() {
-				fits = len(x.Grades) == 0 && o.Take(27) && restjson.List(d, &x.Grades, (*restjson.Decoder).Int32)
+				fits = o.Take(27) && !d.HasString(&o, 29, "`o\"d\\d\a<", x.Odd != nil) && restjson.List(d, &x.Grades, (*restjson.Decoder).Int32)
 			} else {
 				fits = o.Take(27) && d.Int32(&x.Grade)
 			}
@@ -211,9 +211,9 @@ func (x *Book) DecodeREST(d *restjson.Decoder) bool {
 				}
 			}
 		case "loans":
-			fits = o.Take(34) && d.Int32(&x.Loans)
+			fits = d.TakeZero(&o, 34, x.Loans == 0) && d.Int32(&x.Loans)
 		case "column_count":
-			fits = o.Take(35) && d.Int32(&x.ColumnCount)
+			fits = d.TakeZero(&o, 35, x.ColumnCount == 0) && d.Int32(&x.ColumnCount)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -425,7 +425,7 @@ func (x *Book) EncodeREST(e *restjson.Encoder) error {
 		}
 	}
 	switch {
-	case e.Full() && (x.Heavy || x.Grade != 0 || o.Has(27)):
+	case e.Full() && x.Odd != nil:
 		if e.Member(&o, 27, `"grade":`, x.Grade != 0) {
 			if err := e.Int32(x.Grade); err != nil {
 				return restjson.Field("grade", err)
@@ -695,7 +695,7 @@ func (x *Note_Line) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "text":
-			fits = o.Take(0) && d.String(&x.Text)
+			fits = d.TakeZero(&o, 0, x.Text == "") && d.String(&x.Text)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -987,9 +987,9 @@ func (x *Event) DecodeREST(d *restjson.Decoder) bool {
 			}
 			switch v := x.Event.(type) {
 			case *Event_Added:
-				fits = o.Take(1) && d.String(&v.Added.Title)
+				fits = d.TakeZero(&o, 1, v.Added.Title == "") && d.String(&v.Added.Title)
 			case *Event_Gone:
-				fits = o.Take(1) && d.String(&v.Gone.Title)
+				fits = d.TakeZero(&o, 1, v.Gone.Title == "") && d.String(&v.Gone.Title)
 			}
 		case "copies":
 			if d.Null() {
@@ -1001,7 +1001,7 @@ func (x *Event) DecodeREST(d *restjson.Decoder) bool {
 			}
 			switch v := x.Event.(type) {
 			case *Event_Added:
-				fits = o.Take(2) && d.Int32(&v.Added.Copies)
+				fits = d.TakeZero(&o, 2, v.Added.Copies == 0) && d.Int32(&v.Added.Copies)
 			}
 		case "reason":
 			if d.Null() {
@@ -1013,7 +1013,7 @@ func (x *Event) DecodeREST(d *restjson.Decoder) bool {
 			}
 			switch v := x.Event.(type) {
 			case *Event_Gone:
-				fits = o.Take(3) && d.String(&v.Gone.Reason)
+				fits = d.TakeZero(&o, 3, v.Gone.Reason == "") && d.String(&v.Gone.Reason)
 			}
 		case "by":
 			fits = o.Take(4) && restjson.Optional(d, &x.By, (*restjson.Decoder).String)
@@ -1185,7 +1185,7 @@ func (x *Column) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(o.Key) {
 		case "no":
-			fits = o.Take(0) && d.Int32(&x.Number)
+			fits = d.TakeZero(&o, 0, x.Number == 0) && d.Int32(&x.Number)
 		case "ended_by":
 			fits = o.Take(1) && restjson.Enum(d, &x.Ended, GenreFromREST)
 		}

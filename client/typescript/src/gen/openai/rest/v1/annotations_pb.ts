@@ -347,8 +347,8 @@ export type Alias = Message<"openai.rest.v1.Alias"> & {
   name: string;
 
   /**
-   * The field whose presence says that a reply has the name. It has it too
-   * where the member's own name is taken.
+   * The field whose presence says that a reply has the name. A list that comes
+   * by the wrong one of its names goes to the message's extra_json.
    *
    * @generated from field: string when_set = 2;
    */
