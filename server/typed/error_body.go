@@ -14,9 +14,14 @@ import (
 
 // parseError reads the error that a body states, and returns nil if it states
 // none. It is `{"error": {…}}`, or one of the forms that upstreams have which
-// are nearly OpenAI: `{"error": "…"}` of Ollama, `{"detail": …}` of FastAPI, and
-// the bare error, with a `message`, of older vLLM and of API gateways.
+// are nearly OpenAI: a list of one, of Gemini, `{"error": "…"}` of Ollama,
+// `{"detail": …}` of FastAPI, and the bare error, with a `message`, of older
+// vLLM, of Mistral and of API gateways.
 func parseError(body []byte) *restv1.Error {
+	var list []json.RawMessage
+	if json.Unmarshal(body, &list) == nil && len(list) == 1 {
+		body = list[0]
+	}
 	var envelope restv1.ErrorResponse
 	if restjson.Unmarshal(body, &envelope) != nil {
 		return nil
@@ -27,6 +32,8 @@ func parseError(body []byte) *restv1.Error {
 	var plain struct {
 		Error  any             `json:"error"`
 		Detail json.RawMessage `json:"detail"`
+
+		Message json.RawMessage `json:"message"`
 	}
 	if json.Unmarshal(body, &plain) != nil {
 		return nil
@@ -39,10 +46,16 @@ func parseError(body []byte) *restv1.Error {
 		return &restv1.Error{Message: message, ExtraJson: envelope.GetExtraJson()}
 	}
 	var bare restv1.Error
-	if restjson.Unmarshal(body, &bare) == nil && bare.GetMessage() != "" {
-		return &bare
+	if restjson.Unmarshal(body, &bare) != nil {
+		return nil
 	}
-	return nil
+	if restjson.ExtraSays(bare.GetExtraJson(), "message") && statesError(&bare) {
+		bare.Message = string(plain.Message) // an object, of what is wrong with a request
+	}
+	if bare.GetMessage() == "" {
+		return nil
+	}
+	return &bare
 }
 
 // statesError reports whether a message came with what no message of the API

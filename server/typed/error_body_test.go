@@ -13,6 +13,7 @@ func FuzzParseError(f *testing.F) {
 		`{"error":{"message":"no","type":"t","param":null,"code":"c"}}`, `{"error":{}}`, `{"error":"no"}`, `{"error":null}`, `{"error":[]}`,
 		`{"object":"error","message":"no","code":400}`, `{"message":"no"}`, `{"message":{}}`, `{"detail":"no"}`, `{"detail":[{"msg":"no"}]}`,
 		`{"detail":null}`, `{"ERROR":"no"}`, `{}`, `[]`, ``, `{`, "<html>", `{"error":"\ud800"}`, `{"detail":"\ud800"}`, `{"error":"x","error":{}}`,
+		`[{"error":{"message":"no"}}]`, `[{},{}]`, `[[]]`, `{"object":"error","message":{"detail":[]}}`, `{"object":"error","message":"\ud800"}`,
 	} {
 		f.Add([]byte(seed))
 	}
