@@ -2,6 +2,8 @@ package restjson_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +25,7 @@ func FuzzUnmarshalChatCompletion(f *testing.F) {
 
 func FuzzUnmarshalChatCompletionChunk(f *testing.F) {
 	seed(f, aChunk)
+	seedEvents(f)
 	f.Fuzz(func(t *testing.T, text []byte) { checkRoundTrip(t, text, new(chatv1.ChatCompletionChunk)) })
 }
 
@@ -71,6 +74,26 @@ func seed(f *testing.F, whole codec) {
 	}
 	for _, row := range malformed {
 		f.Add([]byte(row.text))
+	}
+}
+
+// seedEvents adds the data of recorded event streams, line by line.
+func seedEvents(f *testing.F) {
+	f.Helper()
+	streams, err := filepath.Glob("../../server/internal/streamtest/streams/*.sse")
+	if err != nil || len(streams) == 0 {
+		f.Fatalf("there are no recorded streams, and the error %v", err)
+	}
+	for _, name := range streams {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == '\r' || r == '\n' }) {
+			if data, ok := strings.CutPrefix(line, "data:"); ok {
+				f.Add([]byte(data))
+			}
+		}
 	}
 }
 

@@ -406,6 +406,7 @@ func TestRequestsThatMeanTheSameHaveOneID(t *testing.T) {
 		"white space":              "{ \"model\":\"m\",\n\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"temperature\":1,\"stop\":[\"x\"]}",
 		"null and absent":          `{"model":"m","messages":[{"role":"user","content":"Hi"}],"temperature":1,"stop":["x"],"seed":null}`,
 		"empty and absent":         `{"model":"m","messages":[{"role":"user","content":"Hi"}],"temperature":1,"stop":["x"],"metadata":{},"tools":[]}`,
+		"null inside, and empty":   `{"model":"m","messages":[{"role":"user","content":"Hi"}],"temperature":1,"stop":["x"],"web_search_options":{"user_location":null}}`,
 		"how a number is written":  `{"model":"m","messages":[{"role":"user","content":"Hi"}],"temperature":1.0,"stop":["x"]}`,
 		"how a string is escaped":  `{"model":"m","messages":[{"role":"user","content":"\u0048i"}],"temperature":1,"stop":["x"]}`,
 		"one stop sequence or all": `{"model":"m","messages":[{"role":"user","content":"Hi"}],"temperature":1,"stop":"x"}`,
@@ -433,6 +434,33 @@ func TestRequestsThatMeanTheSameHaveOneID(t *testing.T) {
 		if id(body) == want {
 			t.Errorf("%s has the same id", name)
 		}
+	}
+}
+
+func TestRequestsThatMeanTheSameUseTheSame(t *testing.T) {
+	t.Parallel()
+	server := start(t)
+	use := func(call, tool string) any {
+		return dig(t, decode(t, create(t, server, `{"model":"m","messages":[{"role":"user","content":"Hi"},`+
+			`{"role":"assistant","tool_calls":[`+call+`]},{"role":"tool","tool_call_id":"c","content":"4"}],"tools":[`+tool+`]}`).body), "usage", "prompt_tokens")
+	}
+	const (
+		call = `{"id":"c","type":"function","function":{"name":"add","arguments":"{}"}}`
+		tool = `{"type":"function","function":{"name":"add","description":"Adds.","parameters":{"type":"object","properties":{"a":{"minimum":1}}}}}`
+	)
+	want := use(call, tool)
+	for name, got := range map[string]any{
+		"the order of a call's members": use(`{"function":{"arguments":"{}","name":"add"},"type":"function","id":"c"}`, tool),
+		"the order of a tool's members": use(call, `{"function":{"parameters":{"properties":{"a":{"minimum":1}},"type":"object"},"description":"Adds.","name":"add"},"type":"function"}`),
+		"empty and absent":              use(call, `{"type":"function","function":{"name":"add","description":"Adds.","strict":null,"parameters":{"type":"object","properties":{"a":{"minimum":1}},"required":[]}}}`),
+		"how a number is written":       use(call, `{"type":"function","function":{"name":"add","description":"Adds.","parameters":{"type":"object","properties":{"a":{"minimum":1.0}}}}}`),
+	} {
+		if got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if longer := use(call, `{"type":"function","function":{"name":"add","description":"Adds two numbers.","parameters":{"type":"object","properties":{"a":{"minimum":1}}}}}`); longer == want {
+		t.Error("a longer description uses the same")
 	}
 }
 

@@ -68,12 +68,12 @@ func writeCanonical(out hash.Hash, value any, inSchema bool) {
 		names := slices.Clone(value.names)
 		if !inSchema {
 			slices.Sort(names)
-			names = slices.DeleteFunc(names, func(name string) bool { return isEmpty(value.get(name)) })
+			names = slices.DeleteFunc(names, func(name string) bool { return saysNothing(name, value.get(name)) })
 		}
 		write("o", len(names))
 		for _, name := range names {
 			writeCanonicalText(out, write, "k", name)
-			writeCanonical(out, value.get(name), inSchema || name == "schema" || name == "parameters")
+			writeCanonical(out, value.get(name), inSchema || isSchema(name))
 		}
 	}
 }
@@ -83,6 +83,8 @@ func writeCanonicalText(out hash.Hash, write func(string, int), tag, text string
 	_, _ = out.Write([]byte(text))
 }
 
+// isEmpty reports whether a value says nothing: it is null, or a list or object
+// in which there is nothing, or of an object only members that say nothing.
 func isEmpty(value any) bool {
 	switch value := value.(type) {
 	case nil:
@@ -90,11 +92,21 @@ func isEmpty(value any) bool {
 	case []any:
 		return len(value) == 0
 	case *object:
-		return value.len() == 0
+		return !slices.ContainsFunc(value.names, func(name string) bool { return !saysNothing(name, value.get(name)) })
 	default:
 		return false
 	}
 }
+
+// saysNothing is isEmpty for a member. A schema says something by any member.
+func saysNothing(name string, member any) bool {
+	if inner, is := member.(*object); is && isSchema(name) {
+		return inner.len() == 0
+	}
+	return isEmpty(member)
+}
+
+func isSchema(name string) bool { return name == "schema" || name == "parameters" }
 
 // canonicalNumber writes 1, 1.0 and 1e0 alike.
 func canonicalNumber(literal string) string {

@@ -1,5 +1,7 @@
 package sandbox
 
+import "encoding/json"
+
 // What a prompt costs beside the tokens of its text. The figures are the
 // sandbox's own, of the size that models have.
 const (
@@ -53,8 +55,8 @@ func (r *request) promptTokens() promptTokens {
 	for _, each := range r.messages {
 		result.Text += tokensPerMessage + countTokens(each.text) + tokensPerFile*each.files
 		for _, name := range []string{"tool_calls", "function_call"} {
-			if asked := each.tree.get(name); asked != nil {
-				result.Text += countTokens(string(encode(asked)))
+			if asked := each.tree.get(name); !isEmpty(asked) {
+				result.Text += weigh(asked)
 			}
 		}
 		result.Image += tokensPerImage * each.images
@@ -69,7 +71,7 @@ func (r *request) promptTokens() promptTokens {
 	}
 	for _, name := range []string{"tools", "functions"} {
 		if offered := r.tree.list(name); len(offered) > 0 {
-			result.Text += countTokens(string(encode(offered)))
+			result.Text += weigh(offered)
 		}
 	}
 	if r.tree.text("prompt_cache_key") != "" {
@@ -77,6 +79,34 @@ func (r *request) promptTokens() promptTokens {
 		result.Cached = rest / cachedBlock * cachedBlock
 	}
 	return result
+}
+
+// weigh counts the tokens of a JSON value by what it means: those of its texts
+// and names, and one more for each of them. In what order an object's members
+// came makes no difference, nor do those that are empty.
+func weigh(value any) int {
+	switch value := value.(type) {
+	case string:
+		return 1 + countTokens(value)
+	case json.Number:
+		return countTokens(canonicalNumber(value.String()))
+	case []any:
+		total := 1
+		for _, each := range value {
+			total += weigh(each)
+		}
+		return total
+	case *object:
+		total := 1
+		for _, name := range value.names {
+			if member := value.get(name); !saysNothing(name, member) {
+				total += 1 + countTokens(name) + weigh(member)
+			}
+		}
+		return total
+	default:
+		return 1
+	}
 }
 
 func commonPrefix(first, second []string) int {

@@ -1,6 +1,8 @@
 package sse_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -13,6 +15,17 @@ func FuzzReader(f *testing.F) {
 		f.Add([]byte(row.input), []byte{}, uint16(1<<15), false)
 		f.Add([]byte(row.input), []byte{1, 2}, uint16(20), true)
 		f.Add([]byte(row.input+"\n\n"+row.input), []byte{7, 1, 1, 40}, uint16(60), false)
+	}
+	recorded, err := filepath.Glob("../internal/streamtest/streams/*.sse")
+	if err != nil || len(recorded) == 0 {
+		f.Fatalf("there are no recorded streams, and the error %v", err)
+	}
+	for _, name := range recorded {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text, []byte{100, 1, 200, 3, 150}, uint16(1<<15), true)
 	}
 	long := strings.Repeat("0123456789", 500)
 	f.Add([]byte("data: "+long+"\rdata: "+long+"\r\n\r\n:"+long+"\ndata: a\n\n"), []byte{255, 255, 255, 255}, uint16(20_000), true)

@@ -1,0 +1,100 @@
+package server_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/streamtest"
+	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
+)
+
+// Each stream arrives over every protocol as what it stands for, and in step
+// with the upstream, which writes no byte behind an event before the client has
+// the event's message; wherever between the events, or in them, its writes end.
+func TestEveryStreamArrivesInStep(t *testing.T) {
+	t.Parallel()
+	for _, s := range streamtest.Corpus(t) {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			schedule := streamtest.ScheduleOf(s.Text, len(s.Messages))
+			random := rand.New(rand.NewPCG(3, uint64(len(s.Text))))
+			checkInStep(t, s, schedule.Complete(), streamtest.Places(random, len(s.Text), 5), streamtest.Places(random, len(s.Text), 25))
+		})
+	}
+}
+
+// So does an event of megabytes, below the size that clients refuse.
+func TestALargeEventArrivesInStep(t *testing.T) {
+	t.Parallel()
+	s := streamtest.Large(1 << 20)[0]
+	places := append(streamtest.Places(rand.New(rand.NewPCG(4, 0)), len(s.Text), 50), streamtest.ScheduleOf(s.Text, len(s.Messages)).Complete()...)
+	slices.Sort(places)
+	checkInStep(t, s, places)
+}
+
+// checkInStep asks for the stream once by each client for each of the ways to
+// cut it, and checks what arrives. A way is the places at which a write of the
+// upstream ends, before which the client must have what is complete.
+func checkInStep(t *testing.T, s streamtest.Stream, ways ...[]int) {
+	t.Helper()
+	schedule := streamtest.ScheduleOf(s.Text, len(s.Messages))
+	arrived := make(chan struct{}, len(s.Messages))
+	scripts := make(map[string]script)
+	for i, places := range ways {
+		scripts[strconv.Itoa(i)] = func(conn *upstreamtest.Conn) {
+			// A body of a stated length stands on the wire byte for byte.
+			conn.Send(responseHead(http.StatusOK, eventsType, fmt.Sprint("Content-Length: ", len(s.Text))))
+			written, seen := 0, 0
+			for _, place := range append(places, len(s.Text)) {
+				_, _ = io.WriteString(conn, s.Text[written:place])
+				for written = place; seen < schedule.Messages(written); seen++ {
+					await(t, arrived, fmt.Sprintf("message %d, complete in the first %d bytes of the stream", seen, written))
+				}
+			}
+		}
+	}
+	front := startFront(t, server.Config{Upstream: serveScripts(t, scripts)})
+	for _, client := range libraryClients(t, front) {
+		for i := range ways {
+			var messages []*chatv1.ChatCompletionChunk
+			request := hello()
+			request.N = new(s.Choices())
+			_, err := client.stream(within(t), call{streaming, request, http.Header{scriptHeader: {strconv.Itoa(i)}}},
+				func(message *chatv1.ChatCompletionChunk) {
+					messages = append(messages, message)
+					arrived <- struct{}{}
+				})
+			if end := endOf(t, err); end != s.End {
+				t.Errorf("%s: the end is %+v, not %+v", client.name, end, s.End)
+			}
+			if !slices.EqualFunc(messages, s.Messages, func(a, b *chatv1.ChatCompletionChunk) bool { return proto.Equal(a, b) }) {
+				t.Errorf("%s: got %d messages:\n%v\nnot the %d\n%v", client.name, len(messages), messages, len(s.Messages), s.Messages)
+			}
+			if t.Failed() {
+				t.FailNow()
+			}
+		}
+	}
+}
+
+func endOf(t *testing.T, err error) streamtest.End {
+	t.Helper()
+	if err == nil {
+		return streamtest.End{}
+	}
+	failed, ok := errors.AsType[*failure](err)
+	if !ok {
+		t.Fatalf("the call failed by itself: %v", err)
+	}
+	return streamtest.End{Code: failed.code.String(), Message: failed.message}
+}
