@@ -92,7 +92,7 @@ func serveTLS(tb testing.TB, handler http.HandlerFunc) upstream.Config {
 	tb.Cleanup(server.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	return upstream.Config{BaseURL: server.URL, RootCAs: roots}
+	return upstream.Config{BaseURL: server.URL, HTTP2: true, RootCAs: roots}
 }
 
 // connect opens a raw connection to a passthrough.

@@ -73,6 +73,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if down.upload != nil {
 		out.Body = down.upload
 		out.Trailer = down.upload.trailer
+		out.Abandon = down.endUpload
 	}
 	resp, err := h.upstream.Send(r.Context(), out)
 	down.endInterim()

@@ -285,7 +285,7 @@ func TestStreamThroughMiddleware(t *testing.T) {
 	client := connect(t, listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(wrapper{w}, r)
 	})))
-	client.Send("POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 100\n\n")
+	client.Send("POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 100000\n\n")
 	head, err := client.ReadHead()
 	if err != nil || head.Value("Connection") != "close" {
 		t.Fatalf("client got %q, %v", head.Fields, err)

@@ -50,7 +50,7 @@ func TestCancel(t *testing.T) {
 		server.EnableHTTP2 = true
 		server.StartTLS()
 		t.Cleanup(server.Close)
-		return upstream.Config{BaseURL: server.URL, RootCAs: rootsOf(server)}
+		return upstream.Config{BaseURL: server.URL, HTTP2: true, RootCAs: rootsOf(server)}
 	}
 	const header = "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n"
 	for _, test := range []struct {

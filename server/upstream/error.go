@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/textproto"
-	"strings"
 )
 
 // Kind is what went wrong between this server and the upstream.
@@ -71,9 +70,8 @@ type Error struct {
 	Host   string // the proxied host, with its port if that was given
 	Detail string // more about the cause, possibly empty
 
-	// cause is set for KindRequest only. The transport's own errors stay
-	// hidden, as several of its time-outs claim to be
-	// context.DeadlineExceeded, and would be taken for the caller's.
+	// cause is set for KindRequest only. Those of the network stay hidden, as a
+	// time-out could be taken for the caller's.
 	cause error
 }
 
@@ -91,61 +89,16 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-func (u *Upstream) newError(kind Kind, detail string) *Error {
-	return &Error{Kind: kind, Host: u.base.Host, Detail: detail}
+func (h *host) newError(kind Kind, detail string) *Error {
+	return &Error{Kind: kind, Host: h.authority, Detail: detail}
 }
 
-func (u *Upstream) requestError(cause error) *Error {
+func (h *host) requestError(cause error) *Error {
 	detail := reason(cause)
 	if _, ok := errors.AsType[textproto.ProtocolError](cause); ok {
 		detail = "its trailer is malformed" // the error's own text quotes it
 	}
-	return &Error{Kind: KindRequest, Host: u.base.Host, Detail: detail, cause: cause}
-}
-
-// explain turns an error of the transport into one that says what happened.
-func (u *Upstream) explain(ctx context.Context, try *attempt, err error) error {
-	if ctx.Err() != nil {
-		return contextError(ctx)
-	}
-	if cause := try.bodyErr.Load(); cause != nil {
-		return u.requestError(*cause)
-	}
-	switch try.stage.Load() {
-	case stageNew:
-		return u.requestError(err)
-	case stageConnecting:
-		return u.newError(KindConnect, reason(err))
-	case stageHandshake:
-		return u.newError(KindTLS, reason(err))
-	}
-	switch text := err.Error(); {
-	case strings.Contains(text, "response headers exceeded"), // HTTP/1.1
-		strings.Contains(text, "response header list larger"): // HTTP/2
-		return u.newError(KindHeaderTooLarge, fmt.Sprintf("the limit is %d bytes", u.transport.MaxResponseHeaderBytes))
-	case isHeaderTimeout(err):
-		return u.newError(KindTimeout, fmt.Sprintf("waited %v", u.transport.ResponseHeaderTimeout))
-	case isBreak(err):
-		return u.newError(KindClosed, reason(err))
-	case strings.HasPrefix(text, "connection error: "): // HTTP/2; an error code follows
-		return u.newError(KindMalformed, text)
-	default:
-		// The text of these quotes what was received.
-		return u.newError(KindMalformed, "")
-	}
-}
-
-// explainBody turns an error in reading a response body into one that says
-// what happened.
-func (u *Upstream) explainBody(ctx context.Context, err error) error {
-	switch {
-	case ctx.Err() != nil:
-		return contextError(ctx)
-	case isBreak(err):
-		return u.newError(KindCut, reason(err))
-	default:
-		return u.newError(KindMalformed, "")
-	}
+	return &Error{Kind: KindRequest, Host: h.authority, Detail: detail, cause: cause}
 }
 
 // reason returns what err says without the addresses that errors of package net
@@ -168,31 +121,11 @@ func reason(err error) string {
 	return prefix + err.Error()
 }
 
-// isHeaderTimeout tells the transport's own time-out from the kernel's, which
-// gives up a connection whose peer does not acknowledge.
-func isHeaderTimeout(err error) bool {
-	timeout, ok := errors.AsType[net.Error](err)
-	return ok && timeout.Timeout() && !isNetworkError(err)
-}
-
-// isBreak reports whether err means that a connection or stream ended, rather
-// than that something wrong was received on it.
+// isBreak reports whether err means that a connection ended, rather than that
+// something wrong was received on it.
 func isBreak(err error) bool {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || isNetworkError(err) {
-		return true
-	}
-	// net/http exports no types for these. Their texts quote nothing of what
-	// was received.
-	text := err.Error()
-	return strings.Contains(text, "server closed idle connection") ||
-		strings.Contains(text, "readLoop exiting") ||
-		strings.HasPrefix(text, "http2: ") || // the connection: lost, or ended by GOAWAY
-		strings.HasSuffix(text, "received from peer") // the stream: RST_STREAM
-}
-
-func isNetworkError(err error) bool {
-	_, ok := errors.AsType[*net.OpError](err)
-	return ok
+	_, network := errors.AsType[*net.OpError](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 // contextError returns the error of a context that is done. Beside the cause,

@@ -135,7 +135,7 @@ func TestErrorKinds(t *testing.T) {
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				server := tlsServer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-				return upstream.Config{BaseURL: server.URL, RootCAs: rootsOf(server), ResponseHeaderTimeout: 20 * time.Millisecond}
+				return upstream.Config{BaseURL: server.URL, HTTP2: true, RootCAs: rootsOf(server), ResponseHeaderTimeout: 20 * time.Millisecond}
 			},
 			kind: upstream.KindTimeout, says: "20ms",
 		},
@@ -160,7 +160,7 @@ func TestErrorKinds(t *testing.T) {
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				server := tlsServer(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-				return upstream.Config{BaseURL: server.URL, RootCAs: rootsOf(server)}
+				return upstream.Config{BaseURL: server.URL, HTTP2: true, RootCAs: rootsOf(server)}
 			},
 			kind: upstream.KindClosed,
 		},
@@ -176,7 +176,7 @@ func TestErrorKinds(t *testing.T) {
 				server := tlsServer(t, func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("X-A", strings.Repeat("v", 1<<20+200)) // little enough beyond the limit to be told apart
 				})
-				return upstream.Config{BaseURL: server.URL, RootCAs: rootsOf(server)}
+				return upstream.Config{BaseURL: server.URL, HTTP2: true, RootCAs: rootsOf(server)}
 			},
 			kind: upstream.KindHeaderTooLarge, says: "1048576 bytes",
 		},
@@ -187,7 +187,7 @@ func TestErrorKinds(t *testing.T) {
 				server := tlsServer(t, func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("X-A", strings.Repeat("v", 2<<20))
 				})
-				return upstream.Config{BaseURL: server.URL, RootCAs: rootsOf(server)}
+				return upstream.Config{BaseURL: server.URL, HTTP2: true, RootCAs: rootsOf(server)}
 			},
 			kind: upstream.KindMalformed, says: "connection error",
 		},

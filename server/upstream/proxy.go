@@ -1,9 +1,7 @@
 package upstream
 
 import (
-	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -41,13 +39,4 @@ func proxyFor(base *url.URL) (*url.URL, error) {
 		return nil, fmt.Errorf("upstream: %s cannot be used here", variable)
 	}
 	return proxy, nil
-}
-
-// refusedByProxy names the proxy's answer to CONNECT if it is a refusal, which
-// net/http would report without saying whose answer it is.
-func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
-	if answer.StatusCode == http.StatusOK {
-		return nil
-	}
-	return fmt.Errorf("the proxy on the way answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 }

@@ -82,17 +82,26 @@ func TestProxyOfTheEnvironmentForHTTPS(t *testing.T) {
 		pipes.Wait()
 	})
 	t.Setenv("HTTPS_PROXY", proxy)
-	up := newUpstream(t, upstream.Config{BaseURL: "https://example.com", RootCAs: rootsOf(server)}) // the name in the certificate
-	resp, err := up.Send(t.Context(), &upstream.Request{Target: "//x/{}"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if got, want := <-lines, "CONNECT example.com:443 HTTP/1.1"; got != want {
-		t.Errorf("proxy got %q, want %q", got, want)
-	}
-	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "HTTP/2.0 //x/{}" {
-		t.Errorf("got %q, %v", body, err)
+	for _, version := range []struct {
+		name  string
+		http2 bool
+	}{{"HTTP/1.1", false}, {"HTTP/2.0", true}} {
+		up := newUpstream(t, upstream.Config{
+			BaseURL: "https://example.com", // the name in the certificate
+			HTTP2:   version.http2,
+			RootCAs: rootsOf(server),
+		})
+		resp, err := up.Send(t.Context(), &upstream.Request{Target: "//x/{}"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := <-lines, "CONNECT example.com:443 HTTP/1.1"; got != want {
+			t.Errorf("proxy got %q, want %q", got, want)
+		}
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != version.name+" //x/{}" {
+			t.Errorf("got %q, %v", body, err)
+		}
+		resp.Body.Close()
 	}
 }
 

@@ -371,7 +371,7 @@ func TestHTTP2IsSpokenOverTLS(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	up := newUpstream(t, upstream.Config{BaseURL: server.URL, RootCAs: rootsOf(server)})
+	up := newUpstream(t, upstream.Config{BaseURL: server.URL, HTTP2: true, RootCAs: rootsOf(server)})
 	interim := 0
 	trailer := http.Header{"X-Up": {"7"}}
 	resp, err := up.Send(t.Context(), &upstream.Request{
@@ -408,6 +408,7 @@ func TestDeadPeerIsFound(t *testing.T) {
 	vanished := make(chan struct{})
 	up := newUpstream(t, upstream.Config{
 		BaseURL:   server.URL,
+		HTTP2:     true,
 		RootCAs:   rootsOf(server),
 		KeepAlive: 100 * time.Millisecond,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"errors"
-	"net/url"
 	"strings"
 )
 
@@ -15,47 +14,28 @@ var (
 	errTargetByte = errors.New("the request-target holds a space or a control character")
 )
 
-// locate returns the URL that makes net/http write target, byte for byte but
-// for the base path, to the proxied host. What arrives at /v1 or under /v1/
-// goes under the base path, and any other path to the same origin as it is.
-// Nothing is decoded, cleaned or resolved: %2F, "//" and ".." are the
-// upstream's to interpret.
+// locate returns the request-target for the proxied host, in origin-form. What
+// arrives at /v1 or under /v1/ goes under the base path, and any other path to
+// the same origin as it is. Nothing is decoded, cleaned or resolved: %2F, "//"
+// and ".." are the upstream's to interpret.
 //
 // The host is never taken from target: of an absolute-form target (RFC 9112
 // §3.2.2) only path and query count, and a path that begins with two slashes
 // is a path.
-func (u *Upstream) locate(target string) (*url.URL, error) {
+func (u *Upstream) locate(target string) (string, error) {
 	origin, err := originForm(target)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	path, query, hasQuery := strings.Cut(origin, "?")
-	if rest, ok := strings.CutPrefix(path, apiPrefix); ok && (rest == "" || rest[0] == '/') {
-		path = u.basePath + rest
-	}
-	located := &url.URL{
-		Scheme:     u.base.Scheme,
-		Host:       u.base.Host,
-		RawQuery:   query,
-		ForceQuery: hasQuery && query == "",
-	}
-	switch {
-	case u.absolute:
-		located.Opaque = "//" + u.base.Host + path
-	case !strings.HasPrefix(path, "//"):
-		located.Opaque = path
-	default:
-		// An Opaque of "//a" is written in absolute form, so such a path goes
-		// by the decoded way. That has no form for what may not stand in a
-		// path unescaped, and for malformed escapes: there the absolute form
-		// remains, which every server must accept.
-		located.RawPath = path
-		if located.Path, err = url.PathUnescape(path); err != nil || located.EscapedPath() != path {
-			located.Path, located.RawPath = "", ""
-			located.Opaque = "//" + u.base.Host + path
+	rest, ok := strings.CutPrefix(origin, apiPrefix)
+	if ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
+		located := u.basePath + rest
+		if !strings.HasPrefix(located, "/") { // the base path is empty
+			located = "/" + located
 		}
+		return located, nil
 	}
-	return located, nil
+	return origin, nil
 }
 
 // originForm returns path and query of a request-target as a server receives

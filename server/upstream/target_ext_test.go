@@ -91,7 +91,7 @@ func TestTargetOverHTTP2(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	up := newUpstream(t, upstream.Config{BaseURL: server.URL + "/api/v3", RootCAs: rootsOf(server)})
+	up := newUpstream(t, upstream.Config{BaseURL: server.URL + "/api/v3", HTTP2: true, RootCAs: rootsOf(server)})
 	for _, test := range targets {
 		if test.target == "*" || strings.Contains(test.target, "%?") {
 			continue // net/http's server answers these itself
@@ -108,9 +108,8 @@ func TestTargetOverHTTP2(t *testing.T) {
 	}
 }
 
-// net/http has no way to write a path of two slashes that holds what should be
-// escaped, other than in absolute form, which servers must take as the same.
-func TestTargetThatNeedsAbsoluteForm(t *testing.T) {
+// What HTTP doesn't allow in a path, but upstreams may, is sent as it came.
+func TestTargetOfTwoSlashesThatIsNotEscaped(t *testing.T) {
 	t.Parallel()
 	targets := make(chan string, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -123,7 +122,7 @@ func TestTargetThatNeedsAbsoluteForm(t *testing.T) {
 	})
 	up := newUpstream(t, upstream.Config{BaseURL: url})
 	discard(t, up, &upstream.Request{Target: "//evil.example/{a}?b"})
-	if got, want := <-targets, url+"//evil.example/{a}?b"; got != want {
+	if got, want := <-targets, "//evil.example/{a}?b"; got != want {
 		t.Errorf("upstream got %q, want %q", got, want)
 	}
 }

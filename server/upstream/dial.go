@@ -1,0 +1,201 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/net/proxy"
+)
+
+// maxProxyAnswer bounds a proxy's answer to CONNECT, in bytes.
+const maxProxyAnswer = 64 << 10
+
+// dialer makes connections to one host.
+type dialer struct {
+	address string        // "host:port"
+	tls     *tls.Config   // nil for plain HTTP
+	timeout time.Duration // of a TLS handshake, and of a proxy's answer
+	network func(ctx context.Context, network, address string) (net.Conn, error)
+	proxy   *url.URL // nil for none
+	host    *host
+}
+
+// dial makes a connection for HTTP/1.1. The error is the context's, or an
+// [*Error].
+func (d *dialer) dial(ctx context.Context) (*conn, error) {
+	network, err := d.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(network), nil
+}
+
+// connect makes a connection on which HTTP can be spoken.
+func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
+	network, err := d.reach(ctx)
+	kind := KindConnect
+	if err == nil && d.tls != nil {
+		network, err = d.secure(ctx, network, d.tls)
+		kind = KindTLS
+	}
+	switch {
+	case err == nil:
+		return network, nil
+	case ctx.Err() != nil:
+		return nil, contextError(ctx)
+	default:
+		return nil, d.host.newError(kind, reason(err))
+	}
+}
+
+// reach makes a connection on which the host itself is spoken to, or the proxy
+// that is sent requests to plain HTTP hosts.
+func (d *dialer) reach(ctx context.Context) (net.Conn, error) {
+	if d.proxy == nil {
+		return d.network(ctx, "tcp", d.address)
+	}
+	if d.proxy.Scheme == "socks5" || d.proxy.Scheme == "socks5h" {
+		return d.reachBySOCKS(ctx)
+	}
+	network, err := d.reachByHTTP(ctx)
+	if _, refused := errors.AsType[*proxyError](err); err != nil && !refused {
+		err = &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+	}
+	return network, err
+}
+
+func (d *dialer) reachBySOCKS(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	var auth *proxy.Auth
+	if user := d.proxy.User; user != nil {
+		password, _ := user.Password()
+		auth = &proxy.Auth{User: user.Username(), Password: password}
+	}
+	by, err := proxy.SOCKS5("tcp", addressOf(d.proxy), auth, forward(d.network))
+	if err != nil {
+		return nil, err
+	}
+	return by.(proxy.ContextDialer).DialContext(ctx, "tcp", d.address) // it is one since it was made so
+}
+
+// forward is a dial function as package proxy takes it.
+type forward func(ctx context.Context, network, address string) (net.Conn, error)
+
+func (f forward) Dial(network, address string) (net.Conn, error) {
+	return f(context.Background(), network, address)
+}
+
+func (f forward) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return f(ctx, network, address)
+}
+
+func (d *dialer) reachByHTTP(ctx context.Context) (net.Conn, error) {
+	network, err := d.network(ctx, "tcp", addressOf(d.proxy))
+	if err != nil {
+		return nil, err
+	}
+	if d.proxy.Scheme == "https" {
+		config := &tls.Config{ServerName: d.proxy.Hostname(), MinVersion: tls.VersionTLS12}
+		if d.tls != nil {
+			config.RootCAs = d.tls.RootCAs
+		}
+		if network, err = d.secure(ctx, network, config); err != nil {
+			return nil, err
+		}
+	}
+	if d.tls == nil {
+		return network, nil // requests go to the proxy in absolute form
+	}
+	if err := d.tunnel(ctx, network); err != nil {
+		_ = network.Close()
+		return nil, err
+	}
+	return network, nil
+}
+
+// tunnel asks a proxy for a tunnel to the host (RFC 9110 §9.3.6).
+func (d *dialer) tunnel(ctx context.Context, network net.Conn) error {
+	if err := network.SetDeadline(time.Now().Add(d.timeout)); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = network.Close() })()
+	request := "CONNECT " + d.address + " HTTP/1.1\r\nHost: " + d.address + "\r\n"
+	if credentials := proxyCredentials(d.proxy); credentials != "" {
+		request += "Proxy-Authorization: " + credentials + "\r\n"
+	}
+	if _, err := network.Write([]byte(request + "\r\n")); err != nil {
+		return err
+	}
+	answer := &conn{Conn: network, allowance: maxProxyAnswer}
+	reader := bufio.NewReader(answer)
+	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect})
+	switch {
+	case err != nil:
+		return reasonless(err)
+	case resp.StatusCode != http.StatusOK:
+		return &proxyError{resp.StatusCode}
+	case reader.Buffered() > 0:
+		return errors.New("it sent more than an answer")
+	}
+	return network.SetDeadline(time.Time{})
+}
+
+// proxyError is a proxy's refusal of a tunnel.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("the proxy on the way answered %d %s", e.status, http.StatusText(e.status))
+}
+
+// reasonless keeps of an error of the parser, which quotes what was received,
+// only that there is one.
+func reasonless(err error) error {
+	if isBreak(err) {
+		return err
+	}
+	return errors.New("its answer is not valid HTTP")
+}
+
+// secure makes a TLS session on a connection, which it closes if it can't.
+func (d *dialer) secure(ctx context.Context, network net.Conn, config *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	secured := tls.Client(network, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = network.Close()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, errHandshakeTimeout
+		}
+		return nil, err
+	}
+	return secured, nil
+}
+
+var errHandshakeTimeout = errors.New("timeout")
+
+// proxyCredentials is the value of Proxy-Authorization, empty for none.
+func proxyCredentials(proxy *url.URL) string {
+	if proxy == nil || proxy.User == nil {
+		return ""
+	}
+	password, _ := proxy.User.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password))
+}
+
+// addressOf is the "host:port" of a URL.
+func addressOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

@@ -1,0 +1,288 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// host is a host that is spoken to in HTTP/1.1.
+type host struct {
+	authority   string // as the Host field has it
+	prefix      string // of a target in absolute form; empty for origin form
+	credentials string // for the proxy that gets the requests, or empty
+	pool        pool
+
+	headerTimeout  time.Duration
+	maxHeaderBytes int64
+}
+
+// send sends a request and returns its response.
+func (h *host) send(ctx context.Context, req *Request, target string) (*http.Response, error) {
+	out, err := h.prepare(req, target)
+	if err != nil {
+		closeBody(req.Body)
+		return nil, h.requestError(err)
+	}
+	if out.isSmall(req) {
+		early, err := h.readSmall(ctx, req, target, out)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, contextError(ctx)
+		case err != nil:
+			return nil, h.requestError(err)
+		case early != nil:
+			return early.resp, early.err
+		}
+	}
+	return h.exchange(ctx, req, out)
+}
+
+// exchange sends what is prepared, on a connection of its own, and once more
+// where one that was kept turns out to be closing.
+func (h *host) exchange(ctx context.Context, req *Request, out *outgoing) (*http.Response, error) {
+	defer out.release()
+	for fresh := false; ; fresh = true {
+		c, err := h.pool.get(ctx, fresh)
+		if err != nil {
+			closeBody(out.rest)
+			return nil, err
+		}
+		x := &exchange{host: h, conn: c, ctx: ctx}
+		resp, err := x.run(req, out)
+		if err == nil || !c.used || x.answered || ctx.Err() != nil || !out.again() {
+			return resp, err
+		}
+	}
+}
+
+// exchange is one request and its response. It runs on the goroutine that calls
+// it, without another one to hand over to; only a body that is sent while the
+// response may come already has a goroutine of its own.
+//
+// It is the response's body too.
+type exchange struct {
+	host   *host
+	conn   *conn
+	ctx    context.Context //nolint:containedctx // it is the exchange's own: the one Send was called with
+	upload *upload         // nil unless the body is sent beside the response
+
+	unwatch  func() bool // ends the watch on ctx
+	answered bool        // a byte of the answer came
+	body     io.Reader   // of the response, which is nothing else's
+	reusable bool        // as the response says
+	over     atomic.Bool
+
+	mu      sync.Mutex
+	waiting bool // guarded by mu: for the response's header
+}
+
+// run sends the request and returns the response when its header is there.
+func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
+	x.waiting = true
+	x.unwatch = context.AfterFunc(x.ctx, func() { _ = x.conn.Close() })
+	// Whoever closes a connection may have answered before, so that a failure
+	// to write is for the reader to explain.
+	_, err := x.conn.Write(out.bytes)
+	switch {
+	case err != nil:
+		closeBody(out.rest)
+	case out.rest == nil:
+		_ = x.conn.SetReadDeadline(time.Now().Add(x.host.headerTimeout))
+	default:
+		x.upload = newUpload(out, req, x)
+		go x.upload.run(x.ctx)
+	}
+	resp, err := x.receive(req)
+	if err != nil {
+		x.end(false)
+		return nil, x.explain(err)
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		x.unwatch()
+		resp.Body = &switched{x.conn}
+		return resp, nil
+	}
+	x.reusable = !resp.Close
+	if resp.Body == http.NoBody {
+		x.end(true)
+		return resp, nil
+	}
+	x.body = resp.Body
+	resp.Body = x
+	return resp, nil
+}
+
+// requestOf tells the parser of responses the method, on which the presence of
+// a body depends.
+func requestOf(method string) *http.Request {
+	if method == http.MethodHead {
+		return headRequest
+	}
+	return nil
+}
+
+var headRequest = &http.Request{Method: http.MethodHead}
+
+// receive reads up to the end of the header of the final response.
+func (x *exchange) receive(req *Request) (*http.Response, error) {
+	c := x.conn
+	c.allowance = x.host.maxHeaderBytes
+	if _, err := c.reader.Peek(1); err != nil {
+		return nil, err
+	}
+	x.answered = true
+	for {
+		resp, err := http.ReadResponse(c.reader, requestOf(req.Method))
+		if err != nil {
+			return nil, err
+		}
+		resp.Request = nil
+		switch status := resp.StatusCode; {
+		case status < 100 || status > 999: // RFC 9110 §15; net/http lets others through
+			return nil, errStatus
+		case status == http.StatusSwitchingProtocols && !switchedAsAsked(req, resp):
+			return nil, errSwitch
+		case status == http.StatusContinue:
+			x.upload.decide(true)
+		case status < 200 && status != http.StatusSwitchingProtocols:
+			if req.Interim != nil {
+				req.Interim(status, resp.Header)
+			}
+		default:
+			x.endWaiting()
+			return resp, nil
+		}
+	}
+}
+
+var (
+	errStatus = errors.New("the status is not of three digits")
+	errSwitch = errors.New("it switched to a protocol that was not asked for")
+)
+
+// startWaiting begins the time that the upstream has for an answer, unless the
+// answer is there.
+func (x *exchange) startWaiting() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.waiting {
+		_ = x.conn.SetReadDeadline(time.Now().Add(x.host.headerTimeout))
+	}
+}
+
+func (x *exchange) endWaiting() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.waiting = false
+	x.upload.decide(false)
+	_ = x.conn.SetReadDeadline(time.Time{})
+	x.conn.allowance = math.MaxInt64
+}
+
+// Read reads the response's body.
+func (x *exchange) Read(p []byte) (int, error) {
+	if x.over.Load() {
+		return 0, io.EOF
+	}
+	n, err := x.body.Read(p)
+	switch {
+	case err == io.EOF:
+		x.end(true)
+	case err != nil:
+		x.end(false)
+		err = x.explainBody(err)
+	}
+	return n, err
+}
+
+// Close lets go of the connection. It is closed if the body was not read to its
+// end.
+func (x *exchange) Close() error {
+	x.end(false)
+	return nil
+}
+
+// end lets go of the connection, which may serve the next request if all of
+// this one is over.
+func (x *exchange) end(whole bool) {
+	if !x.over.CompareAndSwap(false, true) {
+		return
+	}
+	watched := x.unwatch()
+	if whole && watched && x.reusable && x.upload.isWhole() && x.conn.reader.Buffered() == 0 {
+		x.host.pool.put(x.conn)
+		return
+	}
+	_ = x.conn.Close()
+}
+
+// explain turns a failure before the response into one that says what happened.
+func (x *exchange) explain(err error) error {
+	h := x.host
+	switch {
+	case x.ctx.Err() != nil:
+		return contextError(x.ctx)
+	case x.upload.failure() != nil:
+		return h.requestError(x.upload.failure())
+	case errors.Is(err, errHeaderTooLarge):
+		return h.newError(KindHeaderTooLarge, fmt.Sprintf("the limit is %d bytes", h.maxHeaderBytes))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return h.newError(KindTimeout, fmt.Sprintf("waited %v", h.headerTimeout))
+	case isBreak(err):
+		return h.newError(KindClosed, reason(err))
+	case errors.Is(err, errStatus), errors.Is(err, errSwitch):
+		return h.newError(KindMalformed, err.Error())
+	default:
+		return h.newError(KindMalformed, "") // the error's text quotes what was received
+	}
+}
+
+// explainBody does the same for a failure within the response's body.
+func (x *exchange) explainBody(err error) error {
+	switch {
+	case x.ctx.Err() != nil:
+		return contextError(x.ctx)
+	case isBreak(err):
+		return x.host.newError(KindCut, reason(err))
+	default:
+		return x.host.newError(KindMalformed, "")
+	}
+}
+
+// switchedAsAsked reports whether resp, of status 101, switches to the protocol
+// that req asks for (RFC 9110 §7.8).
+func switchedAsAsked(req *Request, resp *http.Response) bool {
+	asked := req.Header.Get("Upgrade")
+	return asked != "" && strings.EqualFold(resp.Header.Get("Upgrade"), asked)
+}
+
+// switched is a connection that speaks another protocol now.
+type switched struct{ conn *conn }
+
+// Read begins with what the reader has already.
+func (s *switched) Read(p []byte) (int, error) { return s.conn.reader.Read(p) }
+
+func (s *switched) Write(p []byte) (int, error) { return s.conn.Write(p) }
+
+func (s *switched) Close() error { return s.conn.Close() }
+
+// CloseWrite ends this side alone.
+func (s *switched) CloseWrite() error {
+	half, ok := s.conn.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+var _ net.Conn = (*conn)(nil)
