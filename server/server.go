@@ -16,6 +16,7 @@ import (
 	"connectrpc.com/grpcreflect/v2"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/health"
 	"github.com/openai-connect/openai-connect/server/passthrough"
 	"github.com/openai-connect/openai-connect/server/typed"
@@ -60,6 +61,12 @@ type Config struct {
 	// RPC. Zero means [typed.DefaultMaxEventBytes].
 	MaxEventBytes int
 
+	// CORSOrigins are the origins whose web pages may use the server, as
+	// [cors.NewPolicy] takes them. What the upstream itself says to pages of
+	// other origins is kept. Nil means [cors.Any]: the server holds no key, so
+	// a page can do with it what it could do without.
+	CORSOrigins []string
+
 	// Register, unless nil, registers further RPC services, to be served in
 	// the same way.
 	Register func(*connect.Server)
@@ -71,7 +78,7 @@ type Config struct {
 // Server is the front door. It is an [http.Handler] for a server of your own,
 // or serves by itself with [Server.Serve].
 type Server struct {
-	router   *router
+	handler  http.Handler
 	health   *health.Checker
 	upstream *upstream.Upstream
 	sandbox  *sandboxServer
@@ -90,6 +97,14 @@ func New(config Config) (_ *Server, err error) {
 			_ = s.Close()
 		}
 	}()
+	origins := config.CORSOrigins
+	if origins == nil {
+		origins = []string{cors.Any}
+	}
+	policy, err := cors.NewPolicy(origins)
+	if err != nil {
+		return nil, fmt.Errorf("CORS origins: %w", err)
+	}
 	base := config.Upstream
 	if base == Sandbox {
 		if s.sandbox, err = startSandbox(); err != nil {
@@ -120,18 +135,19 @@ func New(config Config) (_ *Server, err error) {
 	}
 	s.health = health.Register(rpc)
 	grpcreflect.Register(rpc)
-	s.router = newRouter(passthrough.New(s.upstream, passthrough.Options{Logger: s.logger}))
-	connecthttp.Mount(s.router, rpc,
+	router := newRouter(passthrough.New(s.upstream, passthrough.Options{Logger: s.logger}))
+	connecthttp.Mount(router, rpc,
 		connecthttp.WithCodecs(typed.Codecs()...),
 		connecthttp.WithCompressMinBytes(compressMinBytes),
 		connecthttp.WithReadMaxBytes(cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)),
 	)
+	s.handler = policy.Wrap(router)
 	return s, nil
 }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.router.ServeHTTP(w, r)
+	s.handler.ServeHTTP(w, r)
 }
 
 // Close releases what the server holds. Calls that still run may fail.

@@ -26,11 +26,12 @@ var (
 	)
 
 	// The response headers that don't come down: what describes the REST
-	// response, and what a host says of itself to a browser.
+	// response, what a host says of itself to a browser, and what the protocols
+	// say here themselves.
 	responseStops = headerSet(
 		"content-*", "access-control-*", "set-cookie", "alt-svc",
 		"server", "date", "strict-transport-security",
-		"connect-*", "grpc-*",
+		"accept-encoding", "connect-*", "grpc-*",
 	)
 )
 

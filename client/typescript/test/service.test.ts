@@ -1,44 +1,25 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { after, before, suite, test } from "node:test";
 
-import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 
 import { ChatService, ErrorSchema, FinishReason, Role } from "../src/index.js";
+import { noServer, type Server, startServer } from "./server.js";
+import { transports } from "./transports.js";
 
-/** The server's command, which `make test` builds. */
-const command = process.env["OPENAI_CONNECT_COMMAND"];
-
-suite("ChatService over the sandbox", { skip: command ? false : "OPENAI_CONNECT_COMMAND names no server to run: use make test" }, () => {
-  let server: ChildProcess;
-  let baseUrl: string;
+suite("ChatService over the sandbox", { skip: noServer }, () => {
+  let server: Server;
 
   before(async () => {
-    server = spawn(command ?? "", ["--upstream", "sandbox", "--listen", "127.0.0.1:0"], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    baseUrl = await listening(server);
+    server = await startServer();
   });
 
-  after(async () => {
-    const exited = new Promise((resolve) => server.once("exit", resolve));
-    server.kill();
-    await exited;
-  });
+  after(() => server.stop());
 
-  const transports: [string, (baseUrl: string) => Transport][] = [
-    ["Connect over HTTP/1.1", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1" })],
-    ["Connect over HTTP/2", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2" })],
-    ["Connect JSON", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false })],
-    ["gRPC", (baseUrl) => createGrpcTransport({ baseUrl })],
-    ["gRPC-Web", (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" })],
-  ];
   for (const [name, transport] of transports) {
     suite(name, () => {
       const hello = { model: "sandbox", messages: [{ role: Role.USER, content: "Hello!" }] };
-      const client = () => createClient(ChatService, transport(baseUrl));
+      const client = () => createClient(ChatService, transport(server.url));
 
       test("a completion continues the conversation as it is", async () => {
         const first = await client().createChatCompletion(hello);
@@ -78,16 +59,3 @@ suite("ChatService over the sandbox", { skip: command ? false : "OPENAI_CONNECT_
     });
   }
 });
-
-/** The base URL that a server prints at its start. */
-async function listening(server: ChildProcess): Promise<string> {
-  assert.ok(server.stdout);
-  for await (const line of createInterface(server.stdout)) {
-    const url = /listens on (http:\S+)/.exec(line)?.[1];
-    if (url) {
-      server.stdout.resume();
-      return url;
-    }
-  }
-  throw new Error("the server ended before it listened");
-}

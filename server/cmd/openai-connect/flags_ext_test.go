@@ -69,6 +69,11 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"a key that is missing", []string{"--tls-cert", chain, "--tls-key", missing}, []string{"--tls-key: ", missing}},
 		{"a key of another certificate", []string{"--tls-cert", chain, "--tls-key", another}, []string{"--tls-cert", "--tls-key: ", "match"}},
 		{"a certificate that is none", []string{"--tls-cert", "/dev/null", "--tls-key", key}, []string{"--tls-cert", "--tls-key: ", "PEM"}},
+		{"a page's address for an origin", []string{"--cors-origin", "https://app.example.com/chat"}, []string{"--cors-origin: ", `"https://app.example.com/chat"`}},
+		{"one of two origins that is none", []string{"--cors-origin", "https://app.example.com,nowhere"}, []string{"--cors-origin: ", `"nowhere"`}},
+		{"any origin and one more", []string{"--cors-origin", "*", "--cors-origin", "https://app.example.com"}, []string{"--cors-origin: ", `"*"`, "alone"}},
+		{"an empty list of origins", []string{"--cors-origin="}, []string{"--cors-origin: ", "none"}},
+		{"an origin with a password", []string{"--cors-origin", "https://me:secret@example.com"}, []string{"--cors-origin: ", "user"}},
 		{"a time without a unit", []string{"--connect-timeout", "5"}, []string{"--connect-timeout: ", `"5"`, "unit"}},
 		{"no time", []string{"--connect-timeout", "0s"}, []string{"--connect-timeout: ", "0s"}},
 		{"a negative time", []string{"--response-header-timeout=-1s"}, []string{"--response-header-timeout: ", "-1s"}},
@@ -121,7 +126,9 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "version" })
 	wrong := map[string]string{
-		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x",
+		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x", "cors-origin": "x",
+		"domain": "192.0.2.1", "http-listen": ":80", "certificate-dir": "x",
+		"acme-directory": "x", "acme-email": "x", "acme-ca": "x",
 		"connect-timeout": "x", "response-header-timeout": "x", "drain-timeout": "x",
 		"max-message-bytes": "x", "max-reply-bytes": "x", "max-event-bytes": "x",
 		"log-level": "x",

@@ -12,7 +12,8 @@ import (
 // greetingText is what a start prints: where the server is, and commands to
 // paste that need nothing but curl and Go.
 var greetingText = template.Must(template.New("greeting").Parse(`openai-connect listens on {{.URL}}
-upstream: {{.Upstream}}
+{{with .Site}}certificates: automatic, kept in {{.Folder}}{{with .Plain}}; http://{{.}} redirects{{end}}
+{{end}}upstream: {{.Upstream}}
 
 Try it, raw:
 
@@ -34,15 +35,24 @@ OpenAI's SDKs: set the base URL to {{.URL}}/v1
 
 `))
 
-// greeting is the text for a server that listens on an address.
-func greeting(address, upstream string, tls bool) string {
+// greeting is the text for a server that listens on an address, with a site or
+// without, which is nil.
+func greeting(address, upstream string, tls bool, site *site) string {
+	type siteData struct{ Folder, Plain string }
 	data := struct {
 		URL, Address, Upstream, Model, Auth string
 		TLS                                 bool
+		Site                                *siteData
 	}{Address: reachable(address), Upstream: upstream, TLS: tls}
 	data.URL = "http://" + data.Address
 	if tls {
-		data.URL = "https://" + data.Address
+		data.URL = "https://" + strings.TrimSuffix(data.Address, ":443")
+	}
+	if site != nil {
+		data.Site = &siteData{Folder: site.folder}
+		if site.plain != nil {
+			data.Site.Plain = site.plain.Addr().String()
+		}
 	}
 	if upstream == server.Sandbox {
 		data.Upstream = "the embedded sandbox, which needs no key"

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/openai-connect/openai-connect/server/internal/acmetest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -25,12 +26,12 @@ const patience = 20 * time.Second
 var directory = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "openai-connect") })
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(m, append(acmetest.Leaks(), goleak.Cleanup(func(code int) {
 		if path, err := directory(); err == nil {
 			_ = os.RemoveAll(path)
 		}
 		os.Exit(code)
-	}))
+	}))...)
 }
 
 // build builds the command as `make build` does: what it links is not what its

@@ -2,25 +2,25 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
 // serveCommand is the server's flags.
 type serveCommand struct {
-	Listen   string `help:"Address to listen on, HOST:PORT." default:"127.0.0.1:8080"`
-	Upstream string `help:"The proxied host: a base URL as the OpenAI SDKs take it, or 'sandbox', which is embedded and needs no key." default:"https://api.openai.com/v1"`
+	Listen   *string `help:"Address to listen on, HOST:PORT. By default 127.0.0.1:8080, and :443 with --domain." placeholder:"ADDRESS"`
+	Upstream string  `help:"The proxied host: a base URL as the OpenAI SDKs take it, or 'sandbox', which is embedded and needs no key." default:"https://api.openai.com/v1"`
 
-	TLSCert string `help:"Certificate chain to serve HTTPS with, a PEM file." placeholder:"FILE"`
-	TLSKey  string `help:"The certificate's key, a PEM file." placeholder:"FILE"`
+	HTTPS httpsFlags `embed:""`
+
+	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, as the server holds no key." placeholder:"ORIGIN"`
 
 	ConnectTimeout        time.Duration `help:"Bound on connecting to the upstream." default:"10s"`
 	ResponseHeaderTimeout time.Duration `help:"Bound on the wait for the upstream's response headers. A reasoning model may take many minutes." default:"30m"`
@@ -46,14 +46,19 @@ func (l *logLevel) UnmarshalText(text []byte) error {
 
 // check says what is wrong with the values of flags that the parser takes.
 func (c *serveCommand) check() error {
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		return fmt.Errorf("--listen: %q is no HOST:PORT, such as 127.0.0.1:8080", c.Listen)
+	if _, _, err := net.SplitHostPort(c.listen()); err != nil {
+		return fmt.Errorf("--listen: %q is no HOST:PORT, such as 127.0.0.1:8080", c.listen())
 	}
 	if c.Upstream == "" {
 		return errors.New("--upstream: is empty: leave it out for " + upstream.DefaultBaseURL)
 	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return errors.New("--tls-cert and --tls-key: one is of no use without the other")
+	if err := c.HTTPS.check(); err != nil {
+		return err
+	}
+	if c.CORSOrigin != nil {
+		if _, err := cors.NewPolicy(c.CORSOrigin); err != nil {
+			return fmt.Errorf("--cors-origin: %w", err)
+		}
 	}
 	for _, bound := range []struct {
 		flag         string
@@ -82,24 +87,16 @@ func (c *serveCommand) check() error {
 	return nil
 }
 
-// tls returns what HTTPS is served with, and nil where it isn't.
-func (c *serveCommand) tls() (*tls.Config, error) {
-	if c.TLSCert == "" {
-		return nil, nil //nolint:nilnil // that is HTTP without TLS
+// listen is the address to listen on.
+func (c *serveCommand) listen() string {
+	switch {
+	case c.Listen != nil:
+		return *c.Listen
+	case c.HTTPS.Domain != nil:
+		return ":443"
+	default:
+		return "127.0.0.1:8080"
 	}
-	chain, err := os.ReadFile(c.TLSCert)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert: %w", err)
-	}
-	key, err := os.ReadFile(c.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-key: %w", err)
-	}
-	certificate, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // Run serves until ctx is done.
@@ -107,11 +104,11 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
-	tlsConfig, err := c.tls()
+	logger := slog.New(slog.NewTextHandler(streams.err, &slog.HandlerOptions{Level: slog.Level(c.LogLevel)}))
+	tlsConfig, err := c.HTTPS.files(logger)
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(streams.err, &slog.HandlerOptions{Level: slog.Level(c.LogLevel)}))
 	front, err := server.New(server.Config{
 		Upstream:              c.Upstream,
 		ConnectTimeout:        c.ConnectTimeout,
@@ -119,16 +116,26 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		MaxMessageBytes:       c.MaxMessageBytes,
 		MaxReplyBytes:         c.MaxReplyBytes,
 		MaxEventBytes:         c.MaxEventBytes,
+		CORSOrigins:           c.CORSOrigin,
 		Logger:                logger,
 	})
 	if err != nil {
 		return fmt.Errorf("--upstream: %w", err)
 	}
 	defer func() { err = errors.Join(err, front.Close()) }()
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.listen())
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	fmt.Fprint(streams.out, greeting(listener.Addr().String(), c.Upstream, tlsConfig != nil))
-	return front.Serve(ctx, listener, server.Listening{TLS: tlsConfig, DrainTimeout: c.DrainTimeout})
+	address := listener.Addr().String()
+	site, err := c.HTTPS.site(ctx, listener.Addr(), logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if site != nil {
+		defer site.Close()
+		tlsConfig, address = site.TLS(), site.address(listener.Addr())
+	}
+	fmt.Fprint(streams.out, greeting(address, c.Upstream, tlsConfig != nil, site))
+	return serveWith(ctx, front, listener, server.Listening{TLS: tlsConfig, DrainTimeout: c.DrainTimeout}, site, logger)
 }

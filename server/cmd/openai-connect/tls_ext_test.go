@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -135,6 +136,45 @@ func TestWithACertificateHTTPSIsServed(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.endsWell(t)
 	if log := p.complaint.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "client sent an HTTP request to an HTTPS server") {
+		t.Errorf("it logged\n%s", log)
+	}
+}
+
+func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
+	t.Parallel()
+	chain, key := certificate(t)
+	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key)
+	config := &tls.Config{InsecureSkipVerify: true} // Each vouches for itself alone.
+	first := seen(t, p.address, config, func(*x509.Certificate) bool { return true })
+	old, err := tls.Dial("tcp", p.address, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+
+	newChain, newKey := certificate(t)
+	for from, to := range map[string]string{newChain: chain, newKey: key} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen(t, p.address, config, func(c *x509.Certificate) bool { return !c.Equal(first) })
+
+	// A connection that is open goes on with what it has.
+	if _, err := io.WriteString(old, "GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(old), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("it is answered %s", response.Status)
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.endsWell(t)
+	if log := p.complaint.String(); !strings.Contains(log, "the certificate changed") {
 		t.Errorf("it logged\n%s", log)
 	}
 }

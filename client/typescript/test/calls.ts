@@ -1,0 +1,43 @@
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+
+import { ChatService, Role } from "../src/index.js";
+
+/** How a call went, in a form that a page of a browser can hand out. */
+export interface Outcome {
+  /** The error's code, and nothing of a call that succeeded. */
+  code?: string;
+  /** The error's message. */
+  message?: string;
+  /** Response headers: of the answer, or of the error. */
+  headers: Record<string, string>;
+}
+
+/** The calls whose response headers are looked at. */
+export type Call = "unary" | "stream" | "read";
+
+/** Makes a call with request headers. */
+export async function makeCall(transport: Transport, call: Call, headers: Record<string, string>): Promise<Outcome> {
+  const client = createClient(ChatService, transport);
+  const request = { model: "sandbox", messages: [{ role: Role.USER, content: "Hello!" }] };
+  let received = new Headers();
+  const options = { headers, onHeader: (header: Headers) => void (received = header) };
+  try {
+    switch (call) {
+      case "unary":
+        await client.createChatCompletion(request, options);
+        break;
+      case "stream":
+        for await (const chunk of client.streamChatCompletion(request, options)) {
+          void chunk;
+        }
+        break;
+      case "read":
+        await client.listChatCompletions({}, options);
+        break;
+    }
+  } catch (thrown) {
+    const error = ConnectError.from(thrown);
+    return { code: Code[error.code] ?? String(error.code), message: error.rawMessage, headers: Object.fromEntries(error.metadata) };
+  }
+  return { headers: Object.fromEntries(received) };
+}

@@ -1,0 +1,214 @@
+package certificates
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/openai-connect/openai-connect/server/internal/acmetest"
+)
+
+const (
+	// patience is how long a test waits for what must come.
+	patience = 30 * time.Second
+
+	inForce     = "the certificate is in force"
+	cannotBeGot = "the certificate can't be got"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, acmetest.Leaks()...) }
+
+// place is where a site is run, again and again.
+type place struct {
+	authority *acmetest.Authority
+	storage   string
+
+	// domain is what a certificate is got for. Each place has another one, as
+	// certmagic has one list of challenges, and one of renewals, for all of a
+	// process.
+	domain string
+}
+
+var places atomic.Int32
+
+// newPlace returns a place whose authority issues certificates that are valid
+// for that time.
+func newPlace(t *testing.T, validity time.Duration) *place {
+	t.Helper()
+	domain := fmt.Sprintf("api%d.example.com", places.Add(1))
+	return &place{acmetest.Start(t, validity), filepath.Join(t.TempDir(), "certificates"), domain}
+}
+
+// reach has the authority reach the site by HTTP and HTTPS.
+func (p *place) reach(s *site) {
+	p.authority.HTTP.Open(s.http)
+	p.authority.TLS.Open(s.https)
+}
+
+// site is a server of HTTPS, and of HTTP, with automatic certificates.
+type site struct {
+	*Automatic
+	*place
+
+	https, http string // addresses
+	log         lines
+	close       func()
+}
+
+// open runs a site until the test ends, or close is called.
+func (p *place) open(t *testing.T, change func(*Config)) *site {
+	t.Helper()
+	s := &site{place: p, log: make(lines, 1000)}
+	https, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := Config{
+		Domains:   []string{p.domain},
+		HTTPS:     https.Addr(),
+		HTTP:      plain.Addr(),
+		Directory: p.authority.Directory,
+		Roots:     p.authority.APIRoots(),
+		Storage:   p.storage,
+		Logger:    slog.New(slog.NewTextHandler(s.log, nil)),
+		retry:     func(int) time.Duration { return time.Millisecond },
+	}
+	if change != nil {
+		change(&config)
+	}
+	s.Automatic, err = NewAutomatic(context.WithoutCancel(t.Context()), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.https, s.http = https.Addr().String(), plain.Addr().String()
+	front := &http.Server{
+		TLSConfig: s.TLS(),
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }),
+		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+	back := &http.Server{Handler: s.Plain()}
+	ended := make(chan error, 2)
+	go func() { ended <- front.ServeTLS(https, "", "") }()
+	go func() { ended <- back.Serve(plain) }()
+	closed := false
+	s.close = func() {
+		if closed {
+			return
+		}
+		closed = true
+		s.Close()
+		_, _ = front.Close(), back.Close()
+		<-ended
+		<-ended
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+// dial returns a connection for a domain that speaks one of the protocols, or
+// none.
+func (s *site) dial(t *testing.T, name string, protocols ...string) (*tls.Conn, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	dialer := &tls.Dialer{Config: &tls.Config{ServerName: name, RootCAs: s.authority.Roots, NextProtos: protocols}}
+	conn, err := dialer.DialContext(ctx, "tcp", s.https)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.(*tls.Conn), nil
+}
+
+// serial is the serial number of the certificate that a new connection sees.
+func (s *site) serial(t *testing.T) string {
+	t.Helper()
+	conn, err := s.dial(t, s.domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+// lines are what was logged.
+type lines chan string
+
+// Write is called with one line at a time.
+func (l lines) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default:
+	}
+	return len(line), nil
+}
+
+// await waits for a line with the text.
+func (l lines) await(t *testing.T, text string) string {
+	t.Helper()
+	timeout := time.After(patience)
+	var before strings.Builder
+	for {
+		select {
+		case line := <-l:
+			if strings.Contains(line, text) {
+				return line
+			}
+			before.WriteString(line)
+		case <-timeout:
+			t.Fatalf("%q was not logged, but\n%s", text, &before)
+		}
+	}
+}
+
+// rest is what was logged since.
+func (l lines) rest() string {
+	var rest strings.Builder
+	for {
+		select {
+		case line := <-l:
+			rest.WriteString(line)
+		default:
+			return rest.String()
+		}
+	}
+}
+
+// speak sends the text of a request and returns what is answered.
+func speak(t *testing.T, address, text string) (int, http.Header, string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	method, _, _ := strings.Cut(text, " ")
+	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header, string(body)
+}

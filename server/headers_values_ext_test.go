@@ -1,0 +1,282 @@
+package server_test
+
+import (
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect/v2/connecthttp"
+	"google.golang.org/grpc"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
+)
+
+// headerCall makes a call of one kind, unary or a stream, with a client of one
+// kind, and returns the response's metadata.
+type headerCall struct {
+	name string
+	grpc bool // by grpc-go, which writes binary metadata in base64, and reads it
+	make func(t *testing.T, metadata http.Header) (http.Header, error)
+}
+
+func headerCalls(t *testing.T, front *servertest.Front) []headerCall {
+	t.Helper()
+	var calls []headerCall
+	kinds := append(clientKinds(), clientKind{"Connect GET", func(tb testing.TB, front *servertest.Front) typedClient {
+		tb.Helper()
+		return connectClient("Connect GET", front.Connect(tb, servertest.Protocols()[0], connecthttp.WithHTTPGet()))
+	}})
+	for _, kind := range kinds {
+		client := kind.open(t, front)
+		isGRPC := client.name == "gRPC by grpc-go"
+		unary := call{method: "CreateChatCompletion", request: hello()}
+		if kind.name == "Connect GET" {
+			unary = call{method: "GetChatCompletion", request: &chatv1.GetChatCompletionRequest{CompletionId: "a"}}
+		}
+		calls = append(calls, headerCall{kind.name, isGRPC, func(t *testing.T, metadata http.Header) (http.Header, error) {
+			t.Helper()
+			c := unary
+			c.metadata = metadata
+			return client.unary(within(t), c, new(chatv1.ChatCompletion))
+		}})
+		if kind.name == "Connect GET" {
+			continue
+		}
+		calls = append(calls, headerCall{kind.name + ", a stream", isGRPC, func(t *testing.T, metadata http.Header) (http.Header, error) {
+			t.Helper()
+			c := call{method: "StreamChatCompletion", request: hello(), metadata: metadata}
+			return client.stream(within(t), c, func(*chatv1.ChatCompletionChunk) {})
+		}})
+	}
+	return calls
+}
+
+// answers is an upstream that answers any call as it asks.
+func answers(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Accept") == "text/event-stream" {
+		servertest.Events(helloChunk, "[DONE]")(w, r)
+		return
+	}
+	servertest.JSON(http.StatusOK, helloCompletion)(w, r)
+}
+
+// Binary metadata is base64 on the wire, and goes up so: as the client wrote it,
+// with padding or without.
+func TestMetadataOfAnyValueGoesUp(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, answers)
+	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+	text := http.Header{
+		"X-Repeated": {"one", "two", "one"},
+		"X-Empty":    {""},
+		"X-List":     {"a, b,c", "d"},
+		"X-Quoted":   {`"a, \"b\""`},
+		"X-Symbols":  {"!#$%&'*+-.^_`|~;=@/\\(){}<>?"},
+	}
+	foreign := http.Header{
+		"X-Utf-8":  {"café", "\u6f22\u5b57"},
+		"X-Latin1": {"caf\xe9"},
+		"X-Tab":    {"a\tb"},
+	}
+	encoded := http.Header{
+		"X-Key-Bin":   {"AP8gYmluYXJ5", "AA"}, // what grpc-go makes of the bytes below
+		"X-Empty-Bin": {""},
+	}
+	bytes := http.Header{"X-Key-Bin": {"\x00\xff binary", "\x00"}, "X-Empty-Bin": {""}}
+	verbatim := http.Header{"X-Padded-Bin": {"AA==", "AP8,AP8"}}
+	for _, call := range headerCalls(t, front) {
+		t.Run(call.name, func(t *testing.T) {
+			metadata, want := text.Clone(), text.Clone()
+			maps.Copy(want, encoded)
+			if call.grpc {
+				maps.Copy(metadata, bytes)
+			} else {
+				for _, more := range []http.Header{foreign, encoded, verbatim} {
+					maps.Copy(metadata, more)
+					maps.Copy(want, more)
+				}
+			}
+			if strings.Contains(call.name, "curl") { // To leave an empty one out is how it is told so.
+				delete(metadata, "X-Empty")
+				delete(metadata, "X-Empty-Bin")
+				delete(want, "X-Empty")
+				delete(want, "X-Empty-Bin")
+			}
+			if _, err := call.make(t, metadata); err != nil {
+				t.Fatal(err)
+			}
+			got := take(t, upstream).Header
+			for _, name := range []string{"Accept", "Authorization", "Content-Length", "Content-Type", "User-Agent"} {
+				got.Del(name)
+			}
+			checkFields(t, got, want)
+		})
+	}
+}
+
+// A name that ends in -bin promises base64 to a gRPC client, which fails a call
+// where the promise is broken. So what isn't base64 is encoded, for every client.
+func TestHeadersOfAnyValueComeDown(t *testing.T) {
+	t.Parallel()
+	fields := []string{
+		"X-Repeated: one", "X-Repeated: two", "X-Repeated: one",
+		"X-Empty:",
+		"X-List: a, b,c", "X-List: d",
+		"X-Spaces: \t between  words \t",
+		"X-UTF-8: café", "X-Latin1: caf\xe9",
+		"X-Key-Bin: AP8gYmluYXJ5", "X-Key-Bin: not base64!", "X-Key-Bin: AA==", "X-Key-Bin: AP8,AP8", "X-Key-Bin:", "X-Key-Bin: \xff",
+	}
+	want := http.Header{
+		"X-Repeated": {"one", "two", "one"},
+		"X-Empty":    {""},
+		"X-List":     {"a, b,c", "d"},
+		"X-Spaces":   {"between  words"},
+		"X-Utf-8":    {"café"},
+		"X-Latin1":   {"caf\xe9"},
+	}
+	binary := []string{"AP8gYmluYXJ5", unpadded("not base64!"), "AA==", unpadded("AP8,AP8"), "", unpadded("\xff")}
+	decoded := []string{"\x00\xff binary", "not base64!", "\x00", "AP8,AP8", "", "\xff"}
+	front := startFront(t, server.Config{Upstream: serveScripts(t, map[string]script{
+		"answer": reply(200, helloCompletion, append(fields, jsonType)...),
+		"stream": streamWith(fields, event(helloChunk), done),
+		"error":  reply(429, rateLimited, append(fields, jsonType)...),
+	})})
+	for _, call := range headerCalls(t, front) {
+		answer := "answer"
+		if strings.HasSuffix(call.name, "stream") {
+			answer = "stream"
+		}
+		for _, name := range []string{answer, "error"} {
+			t.Run(call.name+": "+name, func(t *testing.T) {
+				got, err := call.make(t, http.Header{scriptHeader: {name}})
+				if failed := err != nil; failed != (name == "error") {
+					t.Fatalf("got the error %v", err)
+				}
+				for name, values := range want {
+					if !slices.Equal(got[name], values) {
+						t.Errorf("%s is %q, not %q", name, got[name], values)
+					}
+				}
+				values := binary
+				if call.grpc {
+					values = decoded
+				}
+				if !slices.Equal(got["X-Key-Bin"], values) {
+					t.Errorf("X-Key-Bin is %q, not %q", got["X-Key-Bin"], values)
+				}
+			})
+		}
+	}
+}
+
+func unpadded(text string) string { return base64.RawStdEncoding.EncodeToString([]byte(text)) }
+
+// TestLargeHeadersPass has one value of a size, in bytes, that many servers find
+// too large, and one that nearly all do.
+func TestLargeHeadersPass(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{8 << 10, 60 << 10} {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
+			t.Parallel()
+			large := strings.Repeat("x", size)
+			upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Large", r.Header.Get("X-Large"))
+				if r.Header.Get("X-Fail") != "" {
+					servertest.JSON(http.StatusTooManyRequests, rateLimited)(w, r)
+					return
+				}
+				answers(w, r)
+			})
+			front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+			for _, call := range headerCalls(t, front) {
+				for _, fail := range []string{"", "1"} {
+					t.Run(call.name+" "+fail, func(t *testing.T) {
+						got, err := call.make(t, http.Header{"X-Large": {large}, "X-Fail": {fail}})
+						if failed := err != nil; failed != (fail != "") {
+							t.Fatalf("got the error %v", err)
+						}
+						if fail != "" {
+							if failed := failureOf(t, err); failed.message != "Slow down." || failed.detail == nil {
+								t.Errorf("the error is %v", failed)
+							}
+						}
+						if got.Get("X-Large") != large {
+							t.Errorf("the header has %d bytes", len(got.Get("X-Large")))
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// TestHeadersOverTheBound has more than a mebibyte of headers on either side.
+func TestHeadersOverTheBound(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 1<<20)
+	front := startFront(t, server.Config{Upstream: serveScripts(t, map[string]script{
+		"large": func(conn *upstreamtest.Conn) {
+			reply(200, helloCompletion, jsonType, "X-Large: "+large)(conn)
+			conn.Close()
+		},
+	})})
+	for _, call := range headerCalls(t, front) {
+		t.Run("of an answer: "+call.name, func(t *testing.T) {
+			_, err := call.make(t, http.Header{scriptHeader: {"large"}})
+			failed := failureOf(t, err)
+			if failed.code.String() != "internal" || !strings.Contains(failed.message, "headers are too large: the limit is 1048576 bytes") {
+				t.Errorf("the error is %v", failed)
+			}
+		})
+		if strings.Contains(call.name, "curl") {
+			continue // It doesn't send them.
+		}
+		// The server says its bound when an HTTP/2 connection begins, and answers
+		// 431 over HTTP/1.1. What is made of it is the client's.
+		t.Run("of a request: "+call.name, func(t *testing.T) {
+			_, err := call.make(t, http.Header{"X-Large": {large + large}})
+			says := func(text string) bool { return err != nil && strings.Contains(err.Error(), text) }
+			if !says("431 Request Header Fields Too Large") && !says("larger than peer's advertised limit") &&
+				!says("violates the maximum size (1048896 bytes) set by server") {
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+	t.Run("of an answer, raw", func(t *testing.T) {
+		response, body := exchange{method: http.MethodGet, path: "/v1/models", header: http.Header{scriptHeader: {"large"}}}.run(within(t), t, front)
+		if response.StatusCode != http.StatusBadGateway || !strings.Contains(body, "headers are too large: the limit is 1048576 bytes") {
+			t.Errorf("the answer is %s %s", response.Status, body)
+		}
+	})
+	t.Run("of a request, raw", func(t *testing.T) {
+		response, _ := exchange{method: http.MethodGet, path: "/v1/models", header: http.Header{"X-Large": {large + large}}}.run(within(t), t, front)
+		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("the answer is %s", response.Status)
+		}
+	})
+}
+
+// A client that takes less says so itself, and goes on.
+func TestAGRPCClientBoundsWhatItTakes(t *testing.T) {
+	t.Parallel()
+	part := strings.Repeat("x", 10<<10)
+	front := startFront(t, server.Config{Upstream: serveScripts(t, map[string]script{
+		"large": reply(200, helloCompletion, jsonType, "X-A: "+part, "X-B: "+part),
+		"small": reply(200, helloCompletion, jsonType, "X-A: "+part),
+	})})
+	client := grpcClient(t, front, grpc.WithMaxHeaderListSize(16<<10))
+	for script, says := range map[string]string{"large": "header list size exceeded limit", "small": ""} {
+		c := call{method: "CreateChatCompletion", request: hello(), metadata: http.Header{scriptHeader: {script}}}
+		_, err := client.unary(within(t), c, new(chatv1.ChatCompletion))
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s headers give the error %v", script, err)
+		}
+	}
+}
