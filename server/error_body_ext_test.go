@@ -67,6 +67,15 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			detail: &restv1.Error{Message: "no", Type: "t", HttpStatus: 403},
 		},
 		{
+			name:   "OpenAI's, with more beside it",
+			script: reply(402, `{"error":{"message":"no credits","code":402},"user_id":"u_1"}`, jsonType),
+			code:   connect.CodeResourceExhausted,
+			detail: &restv1.Error{
+				Message: "no credits", HttpStatus: 402, ExtraJson: `{"code":402}`,
+				BodyExcerpt: `{"error":{"message":"no credits","code":402},"user_id":"u_1"}`,
+			},
+		},
+		{
 			name:   "Ollama's",
 			script: reply(404, `{"error":"model 'x' not found, try pulling it first"}`, jsonType),
 			code:   connect.CodeNotFound,
@@ -168,8 +177,8 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			says:   []string{"500 Internal Server Error", "gzip", "not asked for"},
 		},
 		{
-			name:   "a redirect",
-			script: reply(307, "", "Location: https://elsewhere.example/v1/chat/completions"),
+			name:   "a redirect that is not followed",
+			script: reply(307, "", "Location: https://192.168.0.1/v1/chat/completions"),
 			code:   connect.CodeInternal,
 			detail: &restv1.Error{
 				Message: "the upstream answered 307 Temporary Redirect, a redirect, which is not followed",
@@ -178,7 +187,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 		},
 		{
 			name:   "a redirect with a page",
-			script: reply(301, "<html><title>Moved</title></html>", htmlType, "Location: /elsewhere"),
+			script: reply(301, "<html><title>Moved</title></html>", htmlType, "Location: https://192.168.0.1/elsewhere"),
 			code:   connect.CodeInternal,
 			detail: &restv1.Error{
 				Message: "the upstream answered 301 Moved Permanently, a redirect, which is not followed",

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
 
 	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
 )
@@ -15,6 +16,10 @@ func TestAnErrorEventEndsAStream(t *testing.T) {
 	const body = `{"error":{"message":"The server had an error","type":"server_error","param":null,"code":null}}`
 	detail := &restv1.Error{Message: "The server had an error", Type: "server_error", HttpStatus: 200, RequestId: "req_1"}
 	fields := []string{"X-Request-Id: req_1"}
+	// What stands beside the error is told too.
+	inChunk := strings.TrimSuffix(body, "}") + `,"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"error"}]}`
+	inChunkDetail := proto.CloneOf(detail)
+	inChunkDetail.BodyExcerpt = inChunk
 	failures := []failing{
 		{
 			name:   "as data, first of all",
@@ -53,8 +58,8 @@ func TestAnErrorEventEndsAStream(t *testing.T) {
 		},
 		{
 			name:   "inside a chunk",
-			script: streamWith(fields, event(strings.TrimSuffix(body, "}")+`,"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"error"}]}`)),
-			code:   connect.CodeInternal, detail: detail,
+			script: streamWith(fields, event(inChunk)),
+			code:   connect.CodeInternal, detail: inChunkDetail,
 		},
 		{
 			name:   "by its name, bare",

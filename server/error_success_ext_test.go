@@ -140,7 +140,10 @@ func TestASuccessThatIsNone(t *testing.T) {
 			name:   "an error beside an answer",
 			script: reply(200, `{"id":"x","choices":[],"error":{"message":"it says so","code":502},"provider":"p"}`, jsonType),
 			code:   connect.CodeUnavailable,
-			detail: &restv1.Error{Message: "it says so", HttpStatus: 200, ExtraJson: `{"code":502}`},
+			detail: &restv1.Error{
+				Message: "it says so", HttpStatus: 200, ExtraJson: `{"code":502}`,
+				BodyExcerpt: `{"id":"x","choices":[],"error":{"message":"it says so","code":502},"provider":"p"}`,
+			},
 		},
 		{
 			name:   "Ollama's error",

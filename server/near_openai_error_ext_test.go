@@ -215,7 +215,7 @@ func TestErrorsInStreamsOfNearlyOpenAIUpstreamsEndThem(t *testing.T) {
 // none.
 func TestAnErrorThatIsNoneFailsNoCall(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{`null`, `""`, `[]`, `false`} {
+	for _, value := range []string{`null`, `""`, `[]`, `{}`, `false`} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
 			sent := `{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[],"error":` + value + `}`

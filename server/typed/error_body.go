@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
@@ -26,8 +28,11 @@ func parseError(body []byte) *restv1.Error {
 	if restjson.Unmarshal(body, &envelope) != nil {
 		return nil
 	}
-	if envelope.GetError() != nil {
-		return envelope.GetError()
+	if detail := envelope.GetError(); proto.Size(detail) > 0 {
+		if envelope.GetExtraJson() != "" { // such as the chunk that an error broke
+			detail.BodyExcerpt = excerpt(body)
+		}
+		return detail
 	}
 	var plain struct {
 		Error  any             `json:"error"`

@@ -37,7 +37,8 @@ type Error struct {
 	HttpStatus int32 `protobuf:"varint,5,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	// The upstream's x-request-id, to quote when asking its operator.
 	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The beginning of the upstream's body, where it isn't an OpenAI error.
+	// The beginning of the upstream's body, where it isn't an OpenAI error, or has
+	// more than one.
 	BodyExcerpt string `protobuf:"bytes,7,opt,name=body_excerpt,json=bodyExcerpt,proto3" json:"body_excerpt,omitempty"`
 	// Members that this version doesn't know, as the text of one JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`

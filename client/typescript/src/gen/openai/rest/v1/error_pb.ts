@@ -63,7 +63,8 @@ export type Error = Message<"openai.rest.v1.Error"> & {
   requestId: string;
 
   /**
-   * The beginning of the upstream's body, where it isn't an OpenAI error.
+   * The beginning of the upstream's body, where it isn't an OpenAI error, or has
+   * more than one.
    *
    * @generated from field: string body_excerpt = 7;
    */
