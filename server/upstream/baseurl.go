@@ -53,10 +53,8 @@ func parseBaseURL(raw string) (*url.URL, error) {
 	case strings.IndexFunc(host, func(r rune) bool { return r >= 0x80 }) >= 0:
 		return nil, errors.New("its host is not ASCII; write the name in its xn-- form")
 	}
-	if port := parsed.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, errors.New("its port is out of range; a port is a number from 1 to 65535")
-		}
+	if !isValidPort(parsed.Port()) {
+		return nil, errors.New("its port is out of range; a port is a number from 1 to 65535")
 	}
 	rawPath := strings.TrimRight(parsed.EscapedPath(), "/")
 	if rawPath == "" {
@@ -67,4 +65,10 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("its path has a malformed % escape")
 	}
 	return &url.URL{Scheme: parsed.Scheme, Host: host, Path: path, RawPath: rawPath}, nil
+}
+
+// isValidPort reports whether the port of a URL, empty for none, is one.
+func isValidPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"os"
 	"syscall"
 	"time"
 )
@@ -19,6 +20,7 @@ type conn struct {
 
 	reader    *bufio.Reader
 	allowance int64           // how many bytes may still be read
+	broken    error           // what ended reading
 	raw       syscall.RawConn // nil if the connection has none
 	born      time.Time
 	idleSince time.Time
@@ -34,20 +36,49 @@ func newConn(network net.Conn) *conn {
 // Read implements [io.Reader] for the connection's own reader.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.allowance <= 0 {
-		return 0, errHeaderTooLarge
+		c.broken = errHeaderTooLarge
+		return 0, c.broken
 	}
 	if int64(len(p)) > c.allowance {
 		p = p[:c.allowance]
 	}
 	n, err := c.Conn.Read(p)
 	c.allowance -= int64(n)
+	c.broken = err
 	return n, err
 }
 
 // isQuiet reports whether the peer has sent nothing while the connection was
 // idle: neither its end, nor a word that no request asked for.
 func (c *conn) isQuiet() bool {
-	return c.reader.Buffered() == 0 && (c.raw == nil || isSilent(c.raw))
+	return c.reader.Buffered() == 0 && (c.raw == nil || isSilent(c.raw)) && !c.holdsRecord()
+}
+
+// speaksFirst reports whether the peer of a new connection has said something
+// already. In TLS that is a record which came together with the handshake: on
+// the socket there may be tickets, which say nothing.
+func (c *conn) speaksFirst() bool {
+	if _, ok := c.Conn.(*tls.Conn); ok {
+		return c.holdsRecord()
+	}
+	return c.raw != nil && !isSilent(c.raw)
+}
+
+// holdsRecord reports whether TLS has received something that nobody has read: a
+// record that came together with the last answer's. It doesn't touch the socket.
+func (c *conn) holdsRecord() bool {
+	secured, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return false
+	}
+	// With a deadline that has passed only what is there already can be read.
+	var next [1]byte
+	past := time.Unix(1, 0)
+	if secured.SetReadDeadline(past) != nil {
+		return true
+	}
+	_, err := secured.Read(next[:])
+	return !errors.Is(err, os.ErrDeadlineExceeded) || secured.SetReadDeadline(time.Time{}) != nil
 }
 
 // rawConn returns what is beneath a network connection, nil if there is nothing.

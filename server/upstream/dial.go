@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ type dialer struct {
 	tls     *tls.Config   // nil for plain HTTP
 	timeout time.Duration // of a TLS handshake, and of a proxy's answer
 	network func(ctx context.Context, network, address string) (net.Conn, error)
-	proxy   *url.URL // nil for none
+	proxy   *url.URL       // nil for none
+	roots   *x509.CertPool // for the proxy; nil for the system's
 	host    *host
 }
 
@@ -52,7 +54,11 @@ func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, contextError(ctx)
 	default:
-		return nil, d.host.newError(kind, reason(err))
+		failed := d.host.newError(kind, reason(err))
+		if errors.Is(err, errNotGlobal) {
+			failed.cause = errNotGlobal
+		}
+		return nil, failed
 	}
 }
 
@@ -104,10 +110,7 @@ func (d *dialer) reachByHTTP(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	if d.proxy.Scheme == "https" {
-		config := &tls.Config{ServerName: d.proxy.Hostname(), MinVersion: tls.VersionTLS12}
-		if d.tls != nil {
-			config.RootCAs = d.tls.RootCAs
-		}
+		config := &tls.Config{ServerName: d.proxy.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: d.roots}
 		if network, err = d.secure(ctx, network, config); err != nil {
 			return nil, err
 		}
@@ -137,7 +140,7 @@ func (d *dialer) tunnel(ctx context.Context, network net.Conn) error {
 	}
 	answer := &conn{Conn: network, allowance: maxProxyAnswer}
 	reader := bufio.NewReader(answer)
-	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // the tunnel is what would be its body
 	switch {
 	case err != nil:
 		return reasonless(err)

@@ -37,7 +37,7 @@ func (h *host) readSmall(ctx context.Context, req *Request, target string, out *
 	defer closeBody(out.rest)
 	e := &early{ended: make(chan struct{})}
 	defer time.AfterFunc(bodyPatience, func() { e.begin(ctx, h, req, target) }).Stop()
-	for head := len(out.bytes); ; {
+	for head := out.head; ; {
 		out.bytes = slices.Grow(out.bytes, 1)
 		n, err := out.rest.Read(out.bytes[len(out.bytes):cap(out.bytes)])
 		out.bytes = out.bytes[:len(out.bytes)+n]
@@ -52,6 +52,9 @@ func (h *host) readSmall(ctx context.Context, req *Request, target string, out *
 		case err == nil:
 		case began:
 			<-e.ended
+			if err == io.EOF {
+				req.again = bytes.NewReader(out.bytes[head:])
+			}
 			return e, nil
 		case err == io.EOF:
 			out.rest, out.memory = nil, nil
@@ -100,7 +103,7 @@ func (e *early) begin(ctx context.Context, h *host, req *Request, target string)
 	if err != nil {
 		e.err = h.requestError(err)
 	} else {
-		e.resp, e.err = h.exchange(detached, &slow, out)
+		e.resp, e.err = h.exchange(detached, &slow, out) //nolint:bodyclose // whoever called Send does
 	}
 	// Whoever is refused is not to be heard out, if it can be stopped.
 	if e.err != nil || e.resp.StatusCode >= http.StatusBadRequest {

@@ -70,8 +70,9 @@ type Error struct {
 	Host   string // the proxied host, with its port if that was given
 	Detail string // more about the cause, possibly empty
 
-	// cause is set for KindRequest only. Those of the network stay hidden, as a
-	// time-out could be taken for the caller's.
+	// cause is set for KindRequest, and for an address that redirects may not
+	// lead to. Others of the network stay hidden, as a time-out could be taken for
+	// the caller's.
 	cause error
 }
 

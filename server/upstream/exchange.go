@@ -59,6 +59,9 @@ func (h *host) exchange(ctx context.Context, req *Request, out *outgoing) (*http
 		}
 		x := &exchange{host: h, conn: c, ctx: ctx}
 		resp, err := x.run(req, out)
+		if err == nil && isRedirect(resp.StatusCode) {
+			req.again = out.body()
+		}
 		if err == nil || !c.used || x.answered || ctx.Err() != nil || !out.again() {
 			return resp, err
 		}
@@ -89,6 +92,9 @@ type exchange struct {
 // run sends the request and returns the response when its header is there.
 func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
 	x.waiting = true
+	// Whoever is too busy to listen may answer before there is a request. That
+	// is taken for the answer, but behind it another one could come.
+	unasked := !x.conn.used && x.conn.speaksFirst()
 	x.unwatch = context.AfterFunc(x.ctx, func() { _ = x.conn.Close() })
 	// Whoever closes a connection may have answered before, so that a failure
 	// to write is for the reader to explain.
@@ -112,7 +118,7 @@ func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
 		resp.Body = &switched{x.conn}
 		return resp, nil
 	}
-	x.reusable = !resp.Close
+	x.reusable = !resp.Close && !unasked
 	if resp.Body == http.NoBody {
 		x.end(true)
 		return resp, nil
@@ -143,7 +149,12 @@ func (x *exchange) receive(req *Request) (*http.Response, error) {
 	x.answered = true
 	for {
 		resp, err := http.ReadResponse(c.reader, requestOf(req.Method))
-		if err != nil {
+		switch {
+		case err != nil && c.broken == io.EOF: //nolint:errorlint // as the reader has it
+			return nil, io.ErrUnexpectedEOF
+		case err != nil && c.broken != nil: // or the parser would complain of the half of a line
+			return nil, c.broken
+		case err != nil:
 			return nil, err
 		}
 		resp.Request = nil
@@ -196,7 +207,7 @@ func (x *exchange) Read(p []byte) (int, error) {
 	}
 	n, err := x.body.Read(p)
 	switch {
-	case err == io.EOF:
+	case err == io.EOF: //nolint:errorlint // an end that is wrapped is none
 		x.end(true)
 	case err != nil:
 		x.end(false)
@@ -275,6 +286,9 @@ func (s *switched) Read(p []byte) (int, error) { return s.conn.reader.Read(p) }
 func (s *switched) Write(p []byte) (int, error) { return s.conn.Write(p) }
 
 func (s *switched) Close() error { return s.conn.Close() }
+
+// SetReadDeadline bounds the time of Read.
+func (s *switched) SetReadDeadline(deadline time.Time) error { return s.conn.SetReadDeadline(deadline) }
 
 // CloseWrite ends this side alone.
 func (s *switched) CloseWrite() error {

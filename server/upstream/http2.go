@@ -25,8 +25,13 @@ const streamBuffer = 1 << 20
 // http2 speaks HTTP/2 to a host, by net/http's Transport, or HTTP/1.1 where the
 // host knows nothing else.
 type http2 struct {
-	host      *host
-	transport *http.Transport
+	host *host
+	open func() *http.Transport
+
+	mu        sync.Mutex
+	transport *http.Transport // guarded by mu: for new requests
+	born      time.Time       // guarded by mu: of transport
+	retired   *http.Transport // guarded by mu: for requests that began before; may be nil
 }
 
 // newHTTP2 returns what speaks to the host on connections that d makes.
@@ -36,27 +41,53 @@ func newHTTP2(h *host, d *dialer, keepAlive time.Duration) *http2 {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
-	return &http2{host: h, transport: &http.Transport{
-		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			over := *d
-			over.tls = config
-			return over.connect(ctx)
-		},
-		TLSClientConfig:        config,
-		DisableCompression:     true,
-		MaxIdleConns:           h.pool.maxIdle,
-		MaxIdleConnsPerHost:    h.pool.maxIdle,
-		IdleConnTimeout:        idleTimeout,
-		ResponseHeaderTimeout:  h.headerTimeout,
-		ExpectContinueTimeout:  expectContinueTimeout,
-		MaxResponseHeaderBytes: h.maxHeaderBytes,
-		Protocols:              protocols,
-		HTTP2: &http.HTTP2Config{
-			SendPingTimeout:           keepAlive,
-			PingTimeout:               keepAlive,
-			MaxReceiveBufferPerStream: streamBuffer,
-		},
-	}}
+	open := func() *http.Transport {
+		return &http.Transport{
+			DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				over := *d
+				over.tls = config
+				return over.connect(ctx)
+			},
+			TLSClientConfig:        config,
+			DisableCompression:     true,
+			MaxIdleConns:           h.pool.maxIdle,
+			MaxIdleConnsPerHost:    h.pool.maxIdle,
+			IdleConnTimeout:        idleTimeout,
+			ResponseHeaderTimeout:  h.headerTimeout,
+			ExpectContinueTimeout:  expectContinueTimeout,
+			MaxResponseHeaderBytes: h.maxHeaderBytes,
+			Protocols:              protocols,
+			HTTP2: &http.HTTP2Config{
+				SendPingTimeout:           keepAlive,
+				PingTimeout:               keepAlive,
+				MaxReceiveBufferPerStream: streamBuffer,
+			},
+		}
+	}
+	return &http2{host: h, open: open, transport: open(), born: time.Now()}
+}
+
+// current returns the transport for a new request. Connections that are old get
+// none, as the pool has it for HTTP/1.1; a transport would keep one for as long
+// as it is busy.
+func (h *http2) current() *http.Transport {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.born) > maxAge {
+		h.retired, h.transport, h.born = h.transport, h.open(), time.Now()
+		h.retired.CloseIdleConnections() // the others end idleTimeout after their last request
+	}
+	return h.transport
+}
+
+// closeIdle closes the connections that no request is using.
+func (h *http2) closeIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.transport.CloseIdleConnections()
+	if h.retired != nil {
+		h.retired.CloseIdleConnections()
+	}
 }
 
 // send sends a request and returns its response.
@@ -83,10 +114,13 @@ func (h *http2) send(ctx context.Context, req *Request, target string) (*http.Re
 		out.Header["User-Agent"] = nil // or net/http sends its own
 	}
 	try.setBody(out, req)
-	resp, err := h.transport.RoundTrip(out)
+	resp, err := h.current().RoundTrip(out)
 	try.finish()
 	if err != nil {
 		return nil, h.explain(ctx, try, err)
+	}
+	if isRedirect(resp.StatusCode) {
+		req.again = try.again(req)
 	}
 	switch {
 	case resp.StatusCode < 100 || resp.StatusCode > 999:
@@ -130,9 +164,13 @@ func (h *http2) locate(target string) *url.URL {
 // attempt watches one request on its way through the transport.
 type attempt struct {
 	body    io.Reader
+	small   bool                  // body is kept
 	bodyErr atomic.Pointer[error] // what broke reading body, if anything did
 
+	memory *bytes.Reader // the body from its beginning, if it is in memory
+
 	mu       sync.Mutex
+	kept     []byte                               // guarded by mu: of a small body
 	interim  func(status int, header http.Header) // guarded by mu
 	finished bool                                 // guarded by mu
 }
@@ -148,6 +186,7 @@ func (a *attempt) setBody(out *http.Request, req *Request) {
 		}
 	case *bytes.Reader:
 		replayable := *body
+		a.memory = &replayable
 		out.ContentLength = int64(body.Len())
 		out.Body = io.NopCloser(body)
 		out.GetBody = func() (io.ReadCloser, error) {
@@ -155,7 +194,7 @@ func (a *attempt) setBody(out *http.Request, req *Request) {
 			return io.NopCloser(&again), nil
 		}
 	default:
-		a.body = body
+		a.body, a.small = body, req.ContentLength > 0 && req.ContentLength <= smallBody
 		out.Body = (*requestBody)(a)
 		if req.ContentLength <= 0 {
 			// Named, or net/http tries for some time whether a GET's body is
@@ -164,6 +203,21 @@ func (a *attempt) setBody(out *http.Request, req *Request) {
 			out.Trailer = req.Trailer
 		}
 	}
+}
+
+// again returns the body of req for another request, nil if there is none or it
+// wasn't kept.
+func (a *attempt) again(req *Request) *bytes.Reader {
+	if a.memory != nil {
+		again := *a.memory
+		return &again
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.small || int64(len(a.kept)) != req.ContentLength {
+		return nil
+	}
+	return bytes.NewReader(a.kept)
 }
 
 func (a *attempt) gotInterim(status int, header textproto.MIMEHeader) error {
@@ -191,6 +245,11 @@ type requestBody attempt
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
+	if b.small {
+		b.mu.Lock()
+		b.kept = append(b.kept, p[:n]...)
+		b.mu.Unlock()
+	}
 	if err != nil && err != io.EOF {
 		b.bodyErr.Store(&err)
 	}
@@ -262,7 +321,7 @@ type http2Body struct {
 func (b *http2Body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
-	case err == nil || err == io.EOF: //nolint:errorlint // an end that is wrapped is none
+	case err == nil || err == io.EOF:
 		return n, err
 	case b.ctx.Err() != nil:
 		return n, contextError(b.ctx)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -22,6 +23,7 @@ const (
 type outgoing struct {
 	framing framing
 	bytes   []byte        // the head, and the body if that is small
+	head    int           // the length of the head
 	rest    io.Reader     // the body if it isn't in bytes, nil for none
 	memory  *bytes.Reader // where rest can be read once more from, nil for nowhere
 }
@@ -39,6 +41,7 @@ func (h *host) prepare(req *Request, target string) (out *outgoing, err error) {
 		out.memory = &again
 	}
 	out.bytes, err = h.appendHead(out.bytes[:0], req, target, out.framing)
+	out.head = len(out.bytes)
 	return out, err
 }
 
@@ -64,6 +67,19 @@ func (o *outgoing) again() bool {
 		o.rest = &again
 		return true
 	}
+}
+
+// body returns the body for another request, nil if there is none or it wasn't
+// kept.
+func (o *outgoing) body() *bytes.Reader {
+	if o.memory != nil {
+		again := *o.memory
+		return &again
+	}
+	if len(o.bytes) == o.head {
+		return nil
+	}
+	return bytes.NewReader(slices.Clone(o.bytes[o.head:]))
 }
 
 // release lets go of the request. What is in use by an upload stays so.

@@ -34,7 +34,7 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, error) {
 		if c == nil {
 			break
 		}
-		if c.isQuiet() {
+		if time.Since(c.born) <= maxAge && c.isQuiet() {
 			c.used = true
 			return c, nil
 		}

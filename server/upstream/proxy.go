@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -8,10 +9,56 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// proxyFor returns the proxy that the environment asks for on the way to base,
-// or nil for none. Unlike net/http, which then goes without, it refuses what is
-// no proxy: whoever set one up does not want to be seen going around it.
-func proxyFor(base *url.URL) (*url.URL, error) {
+// NoProxy as [Config.Proxy] is to connect directly, whatever the environment
+// says.
+const NoProxy = "none"
+
+// ParseProxy reads the URL of a proxy as [Config.Proxy] takes it:
+// "http://user:password@proxy.example:3128", and likewise with https, socks5 and
+// socks5h. Without a scheme it means http. [NoProxy] gives nil.
+//
+// The error says what to write instead, and never repeats the input, which may
+// hold a password.
+func ParseProxy(raw string) (*url.URL, error) {
+	if raw == NoProxy {
+		return nil, nil //nolint:nilnil // as said
+	}
+	if !strings.Contains(raw, "://") {
+		raw = "http://" + raw
+	}
+	parsed, err := url.Parse(raw)
+	switch {
+	case err != nil || parsed.Hostname() == "" || !isValidPort(parsed.Port()):
+		return nil, errors.New("it is not a valid URL; write it like http://proxy.example:3128")
+	case !isProxyScheme(parsed.Scheme):
+		return nil, errors.New("its scheme is none of http, https, socks5 and socks5h")
+	case strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "":
+		return nil, errors.New("it has a path or a query; remove what follows the host and port")
+	}
+	return parsed, nil
+}
+
+func isProxyScheme(scheme string) bool {
+	switch scheme {
+	case "http", "https", "socks5", "socks5h":
+		return true
+	default:
+		return false
+	}
+}
+
+// proxyFor returns the proxy that is given or else that the environment asks for
+// on the way to base, or nil for none. Unlike net/http, which then goes without,
+// it refuses what is no proxy: whoever set one up does not want to be seen going
+// around it.
+func proxyFor(base *url.URL, given string) (*url.URL, error) {
+	if given != "" {
+		proxy, err := ParseProxy(given)
+		if err != nil {
+			return nil, fmt.Errorf("upstream: Proxy: %w", err)
+		}
+		return proxy, nil
+	}
 	environment := httpproxy.FromEnvironment()
 	variable, address := "HTTPS_PROXY", environment.HTTPSProxy
 	if base.Scheme == "http" {
@@ -29,9 +76,7 @@ func proxyFor(base *url.URL) (*url.URL, error) {
 	if err != nil || parsed.Hostname() == "" {
 		return nil, fmt.Errorf("upstream: %s is not a valid URL; write it like http://proxy.example:3128", variable)
 	}
-	switch parsed.Scheme {
-	case "http", "https", "socks5", "socks5h":
-	default:
+	if !isProxyScheme(parsed.Scheme) {
 		return nil, fmt.Errorf("upstream: the scheme of %s is none of http, https, socks5 and socks5h", variable)
 	}
 	proxy, err := environment.ProxyFunc()(base)

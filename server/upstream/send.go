@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -32,8 +33,9 @@ type Request struct {
 	// it takes long to read, or the Header has an expectation. Any other is sent
 	// while the answer may come already, on another goroutine, which may outlive
 	// Send then. (A success that comes before the end of a small body waits for
-	// that; a refusal doesn't.) The former, and a *bytes.Reader, can be sent once more where a
-	// connection that was kept turns out to be closing.
+	// that; a refusal doesn't.) The former, and a *bytes.Reader, can be sent once
+	// more: where a connection that was kept turns out to be closing, and where a
+	// redirect leads.
 	Body io.Reader
 
 	// Abandon, unless nil, makes reading Body fail at once. It is called, on
@@ -52,17 +54,31 @@ type Request struct {
 	// Interim, unless nil, is told of each 1xx response, except 101, which is
 	// final, and 100, which concerns this server alone.
 	Interim func(status int, header http.Header)
+
+	again *bytes.Reader // Body for a redirect, if it was kept; set when it was sent
 }
 
 // Send sends req and returns the response as soon as its header is there.
-// Any status is a response; redirects are not followed.
+// Any status is a response.
+//
+// A redirect is followed, up to 10 times, unless [Config.NoRedirects] says
+// otherwise, Header asks for an Upgrade, or the answer is one that can't be: the
+// response is then the redirect as it came. 301 and 302 make a GET of a POST,
+// 303 of all but HEAD, without the body; every other redirect keeps method and
+// body (RFC 9110 §15.4), for which the body must be one that can be sent once
+// more. Within the proxied host's origin any redirect is followed, to exactly
+// what it names. To another origin it takes along no credentials, nor
+// any field that is called like one or OpenAI-…; it goes there directly,
+// over HTTP/1.1. It is not followed from https to http, to an address that
+// isn't public, or where a proxy or a DialContext of one's own stands between.
 //
 // The caller must close the response's body. Reading it fails with an [*Error]
 // if the upstream breaks it off, so that io.EOF means the whole of it; only of an
 // HTTP/1 body with neither length nor chunks nobody can tell.
 // For status 101, which comes only to a request whose Header asks for an
-// Upgrade, and with the protocol it names, the body is an io.ReadWriteCloser:
-// the connection itself, which ctx no longer closes.
+// Upgrade, and with the protocol it names, the body is an io.ReadWriteCloser
+// with CloseWrite and SetReadDeadline: the connection itself, which ctx no
+// longer closes.
 //
 // When ctx is done, the connection to the upstream is closed at once, at
 // whatever stage the exchange is, and the error of Send or of the body is
@@ -76,6 +92,15 @@ func (u *Upstream) Send(ctx context.Context, req *Request) (*http.Response, erro
 		closeBody(req.Body)
 		return nil, u.host.requestError(err)
 	}
+	resp, err := u.send(ctx, req, target)
+	if err != nil || !isRedirect(resp.StatusCode) || u.config.NoRedirects || req.Header["Upgrade"] != nil {
+		return resp, err
+	}
+	return u.follow(ctx, req, target, resp)
+}
+
+// send sends req to a target of the proxied host.
+func (u *Upstream) send(ctx context.Context, req *Request, target string) (*http.Response, error) {
 	if u.http2 != nil && req.Header["Upgrade"] == nil { // to a WebSocket, as HTTP/1.1 has it
 		return u.http2.send(ctx, req, target)
 	}

@@ -158,7 +158,6 @@ func TestSendReturnsTheResponseAsItIs(t *testing.T) {
 		field, value string
 		body         string
 	}{
-		{"a redirect is not followed", "HTTP/1.1 302 Found\nLocation: /elsewhere\nContent-Length: 0\n\n", 302, "Location", "/elsewhere", ""},
 		{"gzip is not unpacked", "HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 13\n\n" + gzipped[:13], 200, "Content-Encoding", "gzip", gzipped[:13]},
 		{"an unknown status", "HTTP/1.1 799 Odd\nX-A: b\nContent-Length: 2\n\nhi", 799, "X-A", "b", "hi"},
 		{"a body that ends with the connection", "HTTP/1.0 200 OK\nX-A: b\n\nhi", 200, "X-A", "b", "hi"},

@@ -11,7 +11,7 @@ func isSilent(raw syscall.RawConn) bool {
 	err := raw.Read(func(fd uintptr) bool {
 		var next [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		silent = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK //nolint:errorlint // system calls wrap nothing
+		silent = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
 		return true
 	})
 	return err == nil && silent

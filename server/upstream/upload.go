@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http/httputil"
 	"sync"
@@ -77,18 +78,22 @@ func (u *upload) run(ctx context.Context) {
 			return
 		}
 	}
-	buffer := uploadBuffers.Get().(*[uploadBuffer]byte)
-	defer uploadBuffers.Put(buffer)
 	var err error
-	if u.framing.chunked {
-		err = u.sendChunks(buffer[:])
+	if !u.framing.chunked && u.framing.length <= smallBody {
+		err = u.sendLength(make([]byte, u.framing.length)) // of a slow client, of which there may be many
 	} else {
-		err = u.sendLength(buffer[:])
+		buffer := uploadBuffers.Get().(*[uploadBuffer]byte)
+		defer uploadBuffers.Put(buffer)
+		if u.framing.chunked {
+			err = u.sendChunks(buffer[:])
+		} else {
+			err = u.sendLength(buffer[:])
+		}
 	}
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		u.exchange.startWaiting()
-	case errAbandoned:
+	case errors.Is(err, errAbandoned):
 	default:
 		u.readErr.Store(&err)
 		_ = u.exchange.conn.Close() // or the upstream would wait for the rest
@@ -145,7 +150,7 @@ func (u *upload) sendChunks(buffer []byte) error {
 			return err
 		}
 		if writer.Flush() != nil {
-			return nil
+			return nil //nolint:nilerr // as in sendLength
 		}
 	}
 }
