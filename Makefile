@@ -10,6 +10,7 @@ export PATH := $(CURDIR)/bin:$(PATH)
 TYPESCRIPT := client/typescript
 GOTESTSUM  := go run gotest.tools/gotestsum@v1.13.0
 BENCH_ARGS ?= -benchmem
+FUZZ_TIME  ?= 5000x
 
 .PHONY: help
 help: ## List the commands.
@@ -38,6 +39,14 @@ test-typescript: build
 	else \
 		echo '=== SKIPPED: the tests of the TypeScript client, as npm was not found. Install Node.js to run them.'; \
 	fi
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for a while. FUZZ_TIME=1h for long.
+	@grep -rno --exclude-dir=node_modules --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed -E 's|^(.*)/[^/]*:[0-9]+:func (.*)|\1 \2|' | sort | \
+	while read -r package target; do \
+		go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x >bin/fuzz.log 2>&1 </dev/null || { cat bin/fuzz.log; exit 1; }; \
+		echo "$$package $$target: $$(grep -o 'execs: [0-9]*' bin/fuzz.log | tail -n 1)"; \
+	done
 
 .PHONY: bench
 bench: ## Run the benchmarks. BENCH_ARGS='-count 10' for benchstat.

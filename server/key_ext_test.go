@@ -14,9 +14,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// The key that a client sends goes to the upstream and nowhere else: whatever
-// goes wrong, it is in no answer and nothing that the process writes.
-func TestTheKeyOfAClientIsNeverShown(t *testing.T) {
+// The key that a client sends, or that the server holds, goes to the upstream and
+// nowhere else: whatever goes wrong, it is in no answer and nothing that the
+// process writes.
+func TestNoKeyIsEverShown(t *testing.T) {
 	written := captureStderr(t)
 	scripts := map[string]script{
 		"closed":     send(""),
@@ -27,7 +28,22 @@ func TestTheKeyOfAClientIsNeverShown(t *testing.T) {
 		"cut":        streamCut(chunk(0, "a")),
 		"unfinished": stream(chunk(0, "a")),
 	}
-	front := startFront(t, server.Config{Upstream: serveScripts(t, scripts)})
+	upstream := serveScripts(t, scripts)
+	for _, front := range []*servertest.Front{
+		startFront(t, server.Config{Upstream: upstream}),
+		startFront(t, guarded(t, upstream)),
+		startFront(t, anonymous(t, upstream)),
+	} {
+		showEverything(t, front, scripts)
+	}
+	if text := written(); strings.Contains(text, servertest.Key) || strings.Contains(text, heldKey) {
+		t.Errorf("the process wrote a key:\n%s", text)
+	}
+}
+
+// showEverything has a server say what it says where something goes wrong.
+func showEverything(t *testing.T, front *servertest.Front, scripts map[string]script) {
+	t.Helper()
 	for name := range scripts {
 		for _, client := range libraryClients(t, front) {
 			for _, way := range bothWays {
@@ -65,9 +81,6 @@ func TestTheKeyOfAClientIsNeverShown(t *testing.T) {
 			checkAnswerHasNoKey(t, client, request)
 		}
 	}
-	if text := written(); strings.Contains(text, servertest.Key) {
-		t.Errorf("the process wrote the key:\n%s", text)
-	}
 }
 
 func checkAnswerHasNoKey(t *testing.T, client *http.Client, request *http.Request) {
@@ -82,7 +95,7 @@ func checkAnswerHasNoKey(t *testing.T, client *http.Client, request *http.Reques
 	_ = response.Header.Write(&answer)
 	answer.Write(body)
 	_ = response.Trailer.Write(&answer)
-	if strings.Contains(answer.String(), servertest.Key) {
+	if strings.Contains(answer.String(), servertest.Key) || strings.Contains(answer.String(), heldKey) {
 		t.Errorf("the answer to %s %s has the key:\n%s", request.Method, request.URL, answer.String())
 	}
 }

@@ -45,9 +45,8 @@ func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rpc.ServeHTTP(w, r)
 		return
 	}
-	service := path[:strings.LastIndexByte(path, '/')+1]
 	switch {
-	case m.services[service]:
+	case m.services[serviceOf(path)]:
 		m.unimplemented(w, r, "this server has no RPC at "+path)
 	case m.isRPC(r):
 		// Nothing that speaks RPC lives behind a REST host.
@@ -55,6 +54,16 @@ func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		m.rest.ServeHTTP(w, r)
 	}
+}
+
+// serviceOf is what a path would have for a service if it were an RPC's: all up
+// to its last slash.
+func serviceOf(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
+
+// takes reports whether r isn't for the rest.
+func (m *router) takes(r *http.Request) bool {
+	path := r.URL.EscapedPath()
+	return m.rpcs[path] != nil || m.services[serviceOf(path)] || m.isRPC(r)
 }
 
 // isRPC reports whether a request says that it is an RPC, by gRPC's content

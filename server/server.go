@@ -5,9 +5,12 @@ package server
 
 import (
 	"cmp"
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -16,6 +19,7 @@ import (
 	"connectrpc.com/grpcreflect/v2"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/health"
 	"github.com/openai-connect/openai-connect/server/passthrough"
@@ -41,6 +45,13 @@ type Config struct {
 	// it, or [Sandbox]. Empty means [upstream.DefaultBaseURL].
 	Upstream string
 
+	// Proxy, UpstreamRoots, UpstreamHTTP2 and NoRedirects are about the way to
+	// the upstream: Proxy, RootCAs, HTTP2 and NoRedirects of [upstream.Config].
+	Proxy         string
+	UpstreamRoots *x509.CertPool
+	UpstreamHTTP2 bool
+	NoRedirects   bool
+
 	// ConnectTimeout bounds the way to a connection with the upstream. Zero
 	// means [upstream.DefaultConnectTimeout].
 	ConnectTimeout time.Duration
@@ -61,28 +72,47 @@ type Config struct {
 	// RPC. Zero means [typed.DefaultMaxEventBytes].
 	MaxEventBytes int
 
+	// UpstreamKey is the upstream's key, which then replaces what clients send
+	// as theirs. It goes to the upstream's origin alone. None means that clients
+	// bring their own, and that their authorization goes up untouched. A server
+	// with a key needs either ClientToken or AllowAnonymous.
+	UpstreamKey access.Secret
+
+	// ClientToken is what clients have to send where they would send a key. The
+	// health protocol and server reflection ask for none.
+	ClientToken access.Secret
+
+	// AllowAnonymous lets everyone who reaches the server use its UpstreamKey,
+	// but for web pages of origins that CORSOrigins doesn't have.
+	AllowAnonymous bool
+
 	// CORSOrigins are the origins whose web pages may use the server, as
-	// [cors.NewPolicy] takes them. What the upstream itself says to pages of
-	// other origins is kept. Nil means [cors.Any]: the server holds no key, so
-	// a page can do with it what it could do without.
+	// [cors.NewPolicy] takes them. Nil means [cors.Any] without an UpstreamKey:
+	// a page can do with the server what it could do without; and what the
+	// upstream itself says to pages of other origins is kept. With a key nil
+	// means [cors.None], and the upstream has no say.
 	CORSOrigins []string
 
 	// Register, unless nil, registers further RPC services, to be served in
-	// the same way.
+	// the same way. Where there is an UpstreamKey, they see it in the metadata.
 	Register func(*connect.Server)
 
 	// Logger is told of failures. Nil means silence.
 	Logger *slog.Logger
+
+	// dial, unless nil, connects to the upstream in a test.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Server is the front door. It is an [http.Handler] for a server of your own,
 // or serves by itself with [Server.Serve].
 type Server struct {
-	handler  http.Handler
-	health   *health.Checker
-	upstream *upstream.Upstream
-	sandbox  *sandboxServer
-	logger   *slog.Logger
+	handler     http.Handler
+	passthrough *passthrough.Handler
+	health      *health.Checker
+	upstream    *upstream.Upstream
+	sandbox     *sandboxServer
+	logger      *slog.Logger
 }
 
 // New returns a server, which must be closed in the end. The error says what is
@@ -97,25 +127,41 @@ func New(config Config) (_ *Server, err error) {
 			_ = s.Close()
 		}
 	}()
+	gate, err := access.New(access.Config{
+		UpstreamKey:    config.UpstreamKey,
+		ClientToken:    config.ClientToken,
+		AllowAnonymous: config.AllowAnonymous,
+	})
+	if err != nil {
+		return nil, err
+	}
 	origins := config.CORSOrigins
 	if origins == nil {
 		origins = []string{cors.Any}
+		if gate.HoldsKey() {
+			origins = []string{cors.None}
+		}
 	}
 	policy, err := cors.NewPolicy(origins)
 	if err != nil {
 		return nil, fmt.Errorf("CORS origins: %w", err)
 	}
-	base := config.Upstream
+	base, proxy := config.Upstream, config.Proxy
 	if base == Sandbox {
 		if s.sandbox, err = startSandbox(); err != nil {
 			return nil, fmt.Errorf("start the sandbox: %w", err)
 		}
-		base = s.sandbox.url()
+		base, proxy = s.sandbox.url(), upstream.NoProxy
 	}
 	s.upstream, err = upstream.New(upstream.Config{
 		BaseURL:               base,
+		Proxy:                 proxy,
+		RootCAs:               config.UpstreamRoots,
+		HTTP2:                 config.UpstreamHTTP2,
+		NoRedirects:           config.NoRedirects,
 		ConnectTimeout:        config.ConnectTimeout,
 		ResponseHeaderTimeout: config.ResponseHeaderTimeout,
+		DialContext:           config.dial,
 	})
 	if err != nil {
 		return nil, err
@@ -135,13 +181,17 @@ func New(config Config) (_ *Server, err error) {
 	}
 	s.health = health.Register(rpc)
 	grpcreflect.Register(rpc)
-	router := newRouter(passthrough.New(s.upstream, passthrough.Options{Logger: s.logger}))
+	s.passthrough = passthrough.New(s.upstream, passthrough.Options{Logger: s.logger})
+	router := newRouter(s.passthrough)
 	connecthttp.Mount(router, rpc,
 		connecthttp.WithCodecs(typed.Codecs()...),
 		connecthttp.WithCompressMinBytes(compressMinBytes),
 		connecthttp.WithReadMaxBytes(cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)),
 	)
 	s.handler = policy.Wrap(router)
+	if gate.HoldsKey() {
+		s.handler = policy.Enforce(&admission{gate: gate, policy: policy, router: router})
+	}
 	return s, nil
 }
 
@@ -150,9 +200,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// Close releases what the server holds. Calls that still run may fail.
+// Close releases what the server holds. Calls that still run may fail, and
+// WebSockets end.
 func (s *Server) Close() error {
 	var errs []error
+	if s.passthrough != nil {
+		s.passthrough.LeaveWebSockets()
+	}
 	if s.upstream != nil {
 		s.upstream.CloseIdleConnections()
 	}

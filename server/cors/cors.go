@@ -1,11 +1,12 @@
 // Package cors lets web pages of other origins use the server, by the CORS
 // protocol of the Fetch standard (https://fetch.spec.whatwg.org/#http-cors-protocol).
 //
-// It has one rule: an answer that says which origin may read it, by
-// Access-Control-Allow-Origin, stays as it is, to the byte. To any other, and
-// only if the request names an origin, it adds what the policy says. So an
-// upstream that knows CORS decides for itself, and one that doesn't can be used
-// from a page nevertheless.
+// For a server that holds no key it has one rule, [Policy.Wrap]: an answer that
+// says which origin may read it, by Access-Control-Allow-Origin, stays as it is,
+// to the byte. To any other, and only if the request names an origin, it adds
+// what the policy says. So an upstream that knows CORS decides for itself, and
+// one that doesn't can be used from a page nevertheless. Where the server holds
+// a key, it is the policy that decides, [Policy.Enforce].
 package cors
 
 import (
@@ -66,6 +67,37 @@ func (p *Policy) Wrap(next http.Handler) http.Handler {
 	})
 }
 
+// Enforce returns a handler that serves next as [Policy.Wrap] does, but the
+// policy alone decides: what next says to pages is left out of its answers, and
+// no preflight reaches it. One that isn't allowed is answered 403.
+func (p *Policy) Enforce(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !isPreflight(r):
+			sole := &responseWriter{ResponseWriter: w, policy: p, request: r, sole: true}
+			next.ServeHTTP(sole, r)
+			sole.finish()
+		case p.allowed(r) == "":
+			p.vary(w.Header())
+			w.WriteHeader(http.StatusForbidden)
+		default:
+			p.allowRequest(w.Header(), r)
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
+}
+
+// Allows reports whether r comes from no page, from one of an origin that is
+// allowed, or from one that the server itself, as r names it, has served.
+func (p *Policy) Allows(r *http.Request) bool {
+	origin := r.Header["Origin"]
+	if len(origin) == 0 || p.allowed(r) != "" {
+		return true
+	}
+	_, host, found := strings.Cut(origin[0], "://")
+	return len(origin) == 1 && found && strings.EqualFold(host, r.Host)
+}
+
 // allowed is the Access-Control-Allow-Origin of an answer to r, and "" if its
 // origin isn't allowed.
 func (p *Policy) allowed(r *http.Request) string {
@@ -79,6 +111,15 @@ func (p *Policy) allowed(r *http.Request) string {
 	return ""
 }
 
+// silence takes out of the header of an answer what it says to pages.
+func silence(header http.Header) {
+	for name := range header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			delete(header, name)
+		}
+	}
+}
+
 // vary says in header that the answer depends on the request's origin, if it does.
 func (p *Policy) vary(header http.Header) {
 	if !p.any && !httpguts.HeaderValuesContainsToken(header["Vary"], "Origin") {
@@ -88,7 +129,7 @@ func (p *Policy) vary(header http.Header) {
 
 // grant adds to the header of an answer to r what the policy says.
 func (p *Policy) grant(header http.Header, r *http.Request) {
-	if len(header[allowOrigin]) > 0 {
+	if len(header[allowOrigin]) > 0 || len(r.Header["Origin"]) == 0 {
 		return
 	}
 	if origin := p.allowed(r); origin != "" {

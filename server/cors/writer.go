@@ -14,6 +14,7 @@ type responseWriter struct {
 
 	policy   *Policy
 	request  *http.Request
+	sole     bool // the policy alone decides
 	final    bool // the final header is written
 	replaced bool // by the policy's answer, so that there is no more to write
 }
@@ -27,6 +28,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	w.final = true
 	header := w.Header()
+	if w.sole {
+		silence(header)
+	}
 	if isPreflight(w.request) && len(header[allowOrigin]) == 0 && w.policy.allowed(w.request) != "" {
 		w.replaced = true
 		w.policy.allowRequest(header, w.request)

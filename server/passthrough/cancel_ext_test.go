@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +137,82 @@ func TestConnectionThatIsClosed(t *testing.T) {
 			client.Close()
 			t.Logf("the upstream saw the end after %v", await(t, ended, "the upstream to see the end").Sub(start))
 		})
+	}
+}
+
+// How long it takes the upstream to see that a client has gone: some hundred
+// microseconds on an idle machine. A busy one is given more.
+func TestTimeFromTheClientsEndToTheUpstreams(t *testing.T) {
+	const (
+		rounds = 50
+		usual  = time.Second
+	)
+	for _, stage := range []struct{ name, request, answer string }{
+		{"waiting for the header", "POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}", ""},
+		{"in an upload", "POST /v1/x HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n2\n{}\n", ""},
+		{"in a stream", "POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}", streamHeader},
+		{"in a WebSocket", upgradeRequest, upgradeAnswer},
+	} {
+		t.Run(stage.name, func(t *testing.T) {
+			reached, ended := make(chan struct{}), make(chan time.Time)
+			address := forward(t, upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
+				if _, err := conn.ReadHead(); err != nil {
+					return
+				}
+				conn.Send(stage.answer)
+				signal(reached, struct{}{})
+				conn.WaitEnd()
+				signal(ended, time.Now())
+			}))
+			var took []time.Duration
+			for range rounds {
+				client := connect(t, address)
+				client.Send(stage.request)
+				await(t, reached, "the upstream to get the request")
+				if stage.answer != "" {
+					if _, err := client.ReadHead(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				start := time.Now()
+				client.Close()
+				took = append(took, await(t, ended, "the upstream to see the end").Sub(start))
+			}
+			slices.Sort(took)
+			median := took[rounds/2]
+			t.Logf("median %v, at most %v", median, took[rounds-1])
+			if median > usual {
+				t.Errorf("the upstream sees the end after %v", median)
+			}
+		})
+	}
+}
+
+// The other way round: an upstream that is gone ends the client's WebSocket.
+func TestUpstreamThatVanishesFromAWebSocket(t *testing.T) {
+	t.Parallel()
+	for _, reset := range []bool{false, true} {
+		url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
+			if _, err := conn.ReadHead(); err != nil {
+				return
+			}
+			conn.Send(upgradeAnswer)
+			if reset {
+				conn.Conn.(interface{ SetLinger(seconds int) error }).SetLinger(0) // shows at the other end
+			}
+		})
+		client := connect(t, forward(t, url))
+		client.Send(upgradeRequest)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := client.ReadHead()
+			if err == nil || reset { // which may come before the head is read
+				_, err = io.Copy(io.Discard, client.Reader)
+			}
+			ended <- err
+		}()
+		if err := await(t, ended, "the client to see the end"); err != nil && !reset {
+			t.Errorf("client got %v", err)
+		}
 	}
 }

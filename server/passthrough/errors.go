@@ -51,6 +51,23 @@ func failureOf(err error) failure {
 	return f
 }
 
+// Refuse answers a request that is not forwarded, as the client's mistake: with a
+// status, and with an error in OpenAI's form.
+func Refuse(w http.ResponseWriter, status int, code, message string) {
+	failure{status: status, kind: invalidRequestError, code: code, message: message}.write(w)
+}
+
+// clientTooSlow answers a request whose client took so long with its body that
+// the server has ended it, with this as the cause.
+func clientTooSlow(cause error) failure {
+	return failure{
+		status:  http.StatusRequestTimeout,
+		kind:    invalidRequestError,
+		code:    "request_timeout",
+		message: cause.Error(),
+	}
+}
+
 func (f failure) write(w http.ResponseWriter) {
 	var body struct {
 		Error struct {

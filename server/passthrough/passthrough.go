@@ -6,6 +6,12 @@
 // is there. Only the fields that HTTP reserves to a single hop are left out,
 // and two are added: Via, both ways, and "X-Accel-Buffering: no" on event
 // streams, without which a buffering proxy in front starves them.
+//
+// net/http, which parses what both sides send, leaves these differences: the
+// reason phrase of a status is the registered one (RFC 9112 §4 has clients
+// ignore it); field names are spelt in canonical case, and their order is kept
+// only where a name is repeated; over HTTP/1.1 "Pragma: no-cache" without a
+// Cache-Control gets the one that it means (RFC 9111 §5.4).
 package passthrough
 
 import (
@@ -13,17 +19,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strconv"
+	"os"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
-
-// via is this server's name in the Via field (RFC 9110 §7.6.3).
-const via = "openai-connect"
 
 // Options are what may differ from one passthrough to another.
 type Options struct {
@@ -32,7 +34,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// New returns a handler that forwards any request to up.
+// New returns a [Handler] that forwards any request to up.
 //
 // It must see requests as they arrived: an http.ServeMux in front would clean
 // their paths, and an http.Server answers "OPTIONS *" itself unless its
@@ -42,23 +44,45 @@ type Options struct {
 // If the upstream can't be reached the answer is 502, or 504 if it took too
 // long, with an error in OpenAI's form. If it breaks off in the middle of a
 // body, so does the handler, by panicking with http.ErrAbortHandler: the client
-// never sees a broken body end well. CONNECT is refused.
-func New(up *upstream.Upstream, options Options) http.Handler {
+// never sees a broken body end well. CONNECT is refused, and so is, by 508, a
+// request that has passed the handler before.
+func New(up *upstream.Upstream, options Options) *Handler {
 	logger := options.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &handler{upstream: up, logger: logger}
+	return &Handler{upstream: up, pseudonym: newPseudonym(), logger: logger}
 }
 
-type handler struct {
-	upstream *upstream.Upstream
-	logger   *slog.Logger
+// Handler is a passthrough.
+type Handler struct {
+	upstream  *upstream.Upstream
+	pseudonym string // in the Via field of requests
+	logger    *slog.Logger
+	tunnels   tunnels
 }
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// LeaveWebSockets says goodbye on every WebSocket, and on those that begin from
+// now on, with a close frame of status 1001 to both sides (RFC 6455 §7.4.1). An
+// [http.Server] that is shut down has nothing to do with them any more.
+//
+// A frame that is under way is not cut. Sides that don't close theirs within
+// seconds are closed.
+func (h *Handler) LeaveWebSockets() { h.tunnels.leave() }
+
+// WaitForWebSockets returns when all WebSockets have ended. When ctx is done it
+// closes those that are left, and returns ctx's error.
+func (h *Handler) WaitForWebSockets(ctx context.Context) error { return h.tunnels.wait(ctx) }
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {
 		refuseConnect(w)
+		return
+	}
+	if loops(r.Header, h.pseudonym) {
+		h.logger.WarnContext(r.Context(), "the upstream leads back to this server", "method", r.Method, "path", r.URL.EscapedPath())
+		refuseLoop(w)
 		return
 	}
 	down := newDownstream(w, r)
@@ -66,7 +90,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &upstream.Request{
 		Method:        r.Method,
 		Target:        r.RequestURI,
-		Header:        requestHeader(r),
+		Header:        requestHeader(r, h.pseudonym),
 		ContentLength: r.ContentLength,
 		Interim:       down.writeInterim,
 	}
@@ -78,7 +102,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp, err := h.upstream.Send(r.Context(), out)
 	down.endInterim()
 	if err != nil {
-		h.answerFailure(down, err)
+		h.answerFailure(r.Context(), down, err)
 		return
 	}
 	defer func() {
@@ -86,7 +110,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = resp.Body.Close()
 	}()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		down.switchProtocols(r.Context(), resp)
+		h.switchProtocols(r.Context(), down, resp)
 		return
 	}
 	if err := down.respond(resp); err != nil {
@@ -95,11 +119,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answerFailure answers a request to which the upstream gave no response.
-func (h *handler) answerFailure(down *downstream, err error) {
-	if errors.Is(err, context.Canceled) { // the client is gone
+func (h *Handler) answerFailure(ctx context.Context, down *downstream, err error) {
+	answer := failureOf(err)
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, os.ErrDeadlineExceeded): // the client's
+		answer = clientTooSlow(cause)
+	case errors.Is(err, context.Canceled): // the client is gone
 		panic(http.ErrAbortHandler)
 	}
-	answer := failureOf(err)
 	if answer.status >= http.StatusInternalServerError {
 		h.warn(down.r, err)
 	}
@@ -108,20 +135,21 @@ func (h *handler) answerFailure(down *downstream, err error) {
 }
 
 // abort ends the exchange in a way that the client can't take for success.
-func (h *handler) abort(r *http.Request, err error) {
+func (h *Handler) abort(r *http.Request, err error) {
 	if _, ok := errors.AsType[*upstream.Error](err); ok { // else it is the client who left
 		h.warn(r, err)
 	}
 	panic(http.ErrAbortHandler)
 }
 
-func (h *handler) warn(r *http.Request, err error) {
+func (h *Handler) warn(r *http.Request, err error) {
 	h.logger.WarnContext(r.Context(), "upstream failed",
 		"method", r.Method, "path", r.URL.EscapedPath(), "error", err)
 }
 
-// requestHeader returns the fields to send upstream for r.
-func requestHeader(r *http.Request) http.Header {
+// requestHeader returns the fields to send upstream for r, by a server of that
+// pseudonym.
+func requestHeader(r *http.Request, pseudonym string) http.Header {
 	header := make(http.Header, len(r.Header)+2)
 	upstream.CopyEndToEnd(header, r.Header)
 	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") {
@@ -131,7 +159,7 @@ func requestHeader(r *http.Request) http.Header {
 		header["Connection"] = []string{"Upgrade"}
 		header["Upgrade"] = []string{"websocket"}
 	}
-	addVia(header, r.ProtoMajor, r.ProtoMinor)
+	addVia(header, r.ProtoMajor, r.ProtoMinor, pseudonym)
 	return header
 }
 
@@ -154,26 +182,12 @@ func responseHeader(header http.Header, resp *http.Response, clientMajor int) {
 			header[name] = nil // or net/http makes one up
 		}
 	}
-	addVia(header, resp.ProtoMajor, resp.ProtoMinor)
+	addVia(header, resp.ProtoMajor, resp.ProtoMinor, product)
 	if isEventStream(resp.Header.Get("Content-Type")) {
 		if _, ok := header["X-Accel-Buffering"]; !ok {
 			header["X-Accel-Buffering"] = []string{"no"}
 		}
 	}
-}
-
-// addVia names this server in header, on a message that was received in the
-// given version of HTTP.
-func addVia(header http.Header, major, minor int) {
-	version := "1.1"
-	switch {
-	case major >= 2:
-		version = strconv.Itoa(major)
-	case minor == 0:
-		version = "1.0"
-	}
-	// The values belong to the message received: Clip makes append copy them.
-	header["Via"] = append(slices.Clip(header["Via"]), version+" "+via)
 }
 
 func isEventStream(contentType string) bool {

@@ -63,6 +63,10 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"an upstream of another scheme", []string{"--upstream", "ftp://example.com"}, []string{"--upstream: ", `"ftp"`}},
 		{"an upstream with a query", []string{"--upstream", "https://example.com/v1?a=b"}, []string{"--upstream: ", "query"}},
 		{"an upstream with a password", []string{"--upstream", "https://me:secret@example.com"}, []string{"--upstream: ", "password"}},
+		{"a proxy that is none", []string{"--proxy", "ftp://me:secret@example.com"}, []string{"--proxy: ", "socks5h"}},
+		{"a proxy with a path", []string{"--proxy", "http://me:secret@example.com/path"}, []string{"--proxy: ", "path"}},
+		{"roots that are missing", []string{"--upstream-ca", missing}, []string{"--upstream-ca: ", missing}},
+		{"roots that are none", []string{"--upstream-ca", key}, []string{"--upstream-ca: ", key, "no certificate"}},
 		{"a certificate without a key", []string{"--tls-cert", chain}, []string{"--tls-cert", "--tls-key: "}},
 		{"a key without a certificate", []string{"--tls-key", key}, []string{"--tls-cert", "--tls-key: "}},
 		{"a certificate that is missing", []string{"--tls-cert", missing, "--tls-key", key}, []string{"--tls-cert: ", missing}},
@@ -119,7 +123,7 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	if help.status != 0 || help.complaint != "" {
 		t.Fatalf("the help ends with %+v", help)
 	}
-	flags := regexp.MustCompile(`(?m)^ {6}--([a-z-]+)`).FindAllStringSubmatch(help.output, -1)
+	flags := regexp.MustCompile(`(?m)^ {6}--([a-z0-9-]+)`).FindAllStringSubmatch(help.output, -1)
 	var names []string
 	for _, flag := range flags {
 		names = append(names, flag[1])
@@ -127,7 +131,9 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "version" })
 	wrong := map[string]string{
 		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x", "cors-origin": "x",
+		"upstream-key-file": "x", "client-token-file": "x", "allow-anonymous": "x",
 		"domain": "192.0.2.1", "http-listen": ":80", "certificate-dir": "x",
+		"proxy": "ftp://x", "upstream-ca": "x", "upstream-http2": "x", "no-follow-redirects": "x",
 		"acme-directory": "x", "acme-email": "x", "acme-ca": "x",
 		"connect-timeout": "x", "response-header-timeout": "x", "drain-timeout": "x",
 		"max-message-bytes": "x", "max-reply-bytes": "x", "max-event-bytes": "x",

@@ -36,8 +36,9 @@ OpenAI's SDKs: set the base URL to {{.URL}}/v1
 `))
 
 // greeting is the text for a server that listens on an address, with a site or
-// without, which is nil.
-func greeting(address, upstream string, tls bool, site *site) string {
+// without, which is nil. The credential is what a shell replaces with what
+// clients have to send, and empty where that is nothing.
+func greeting(address, upstream, credential string, tls bool, site *site) string {
 	type siteData struct{ Folder, Plain string }
 	data := struct {
 		URL, Address, Upstream, Model, Auth string
@@ -59,7 +60,9 @@ func greeting(address, upstream string, tls bool, site *site) string {
 		data.Model = sandbox.Model
 	} else {
 		data.Model = "gpt-5.4-mini"
-		data.Auth = ` -H "authorization: Bearer $OPENAI_API_KEY"`
+	}
+	if credential != "" {
+		data.Auth = ` -H "authorization: Bearer ` + credential + `"`
 	}
 	var text strings.Builder
 	if err := greetingText.Execute(&text, data); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -114,7 +113,7 @@ func (f *httpsFlags) site(ctx context.Context, https net.Addr, logger *slog.Logg
 		return nil, fmt.Errorf("--domain: %w", err)
 	}
 	config := certificates.Config{Domains: domains, HTTPS: https, Directory: f.ACMEDirectory, Email: f.ACMEEmail, Logger: logger}
-	if config.Roots, err = f.roots(); err != nil {
+	if config.Roots, err = rootsWith(f.ACMECA); err != nil {
 		return nil, fmt.Errorf("--acme-ca: %w", err)
 	}
 	if config.Storage, err = f.folder(); err != nil {
@@ -138,25 +137,6 @@ func (f *httpsFlags) site(ctx context.Context, https net.Addr, logger *slog.Logg
 		return nil, fmt.Errorf("--certificate-dir: %w", err)
 	}
 	return s, nil
-}
-
-// roots returns the roots to trust for the authority, nil for the system's.
-func (f *httpsFlags) roots() (*x509.CertPool, error) {
-	if f.ACMECA == "" {
-		return nil, nil //nolint:nilnil // as said
-	}
-	text, err := os.ReadFile(f.ACMECA)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s has no certificate in PEM", f.ACMECA)
-	}
-	return roots, nil
 }
 
 // folder is where certificates are kept.

@@ -18,9 +18,13 @@ type serveCommand struct {
 	Listen   *string `help:"Address to listen on, HOST:PORT. By default 127.0.0.1:8080, and :443 with --domain." placeholder:"ADDRESS"`
 	Upstream string  `help:"The proxied host: a base URL as the OpenAI SDKs take it, or 'sandbox', which is embedded and needs no key." default:"https://api.openai.com/v1"`
 
+	WayOut wayOutFlags `embed:""`
+
 	HTTPS httpsFlags `embed:""`
 
-	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, as the server holds no key." placeholder:"ORIGIN"`
+	Access accessFlags `embed:""`
+
+	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, and none where the server holds the upstream's key." placeholder:"ORIGIN"`
 
 	ConnectTimeout        time.Duration `help:"Bound on connecting to the upstream." default:"10s"`
 	ResponseHeaderTimeout time.Duration `help:"Bound on the wait for the upstream's response headers. A reasoning model may take many minutes." default:"30m"`
@@ -29,6 +33,8 @@ type serveCommand struct {
 	MaxMessageBytes int `help:"Largest request message of an RPC." default:"67108864"`
 	MaxReplyBytes   int `help:"Largest answer of the upstream to a unary RPC." default:"67108864"`
 	MaxEventBytes   int `help:"Largest event of the upstream's answer to a streaming RPC." default:"16777216"`
+
+	Limits limitsFlags `embed:""`
 
 	LogLevel logLevel `help:"Least level of what is logged: debug, info, warn or error." default:"info"`
 }
@@ -52,7 +58,16 @@ func (c *serveCommand) check() error {
 	if c.Upstream == "" {
 		return errors.New("--upstream: is empty: leave it out for " + upstream.DefaultBaseURL)
 	}
+	if err := c.WayOut.check(); err != nil {
+		return err
+	}
 	if err := c.HTTPS.check(); err != nil {
+		return err
+	}
+	if err := c.Access.check(); err != nil {
+		return err
+	}
+	if err := c.Limits.check(); err != nil {
 		return err
 	}
 	if c.CORSOrigin != nil {
@@ -109,13 +124,28 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	if err != nil {
 		return err
 	}
+	roots, err := c.WayOut.roots()
+	if err != nil {
+		return err
+	}
+	key, token, err := c.Access.read(logger)
+	if err != nil {
+		return err
+	}
 	front, err := server.New(server.Config{
 		Upstream:              c.Upstream,
+		Proxy:                 c.WayOut.Proxy,
+		UpstreamRoots:         roots,
+		UpstreamHTTP2:         c.WayOut.UpstreamHTTP2,
+		NoRedirects:           c.WayOut.NoFollowRedirects,
 		ConnectTimeout:        c.ConnectTimeout,
 		ResponseHeaderTimeout: c.ResponseHeaderTimeout,
 		MaxMessageBytes:       c.MaxMessageBytes,
 		MaxReplyBytes:         c.MaxReplyBytes,
 		MaxEventBytes:         c.MaxEventBytes,
+		UpstreamKey:           key,
+		ClientToken:           token,
+		AllowAnonymous:        c.Access.AllowAnonymous,
 		CORSOrigins:           c.CORSOrigin,
 		Logger:                logger,
 	})
@@ -136,6 +166,6 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		defer site.Close()
 		tlsConfig, address = site.TLS(), site.address(listener.Addr())
 	}
-	fmt.Fprint(streams.out, greeting(address, c.Upstream, tlsConfig != nil, site))
-	return serveWith(ctx, front, listener, server.Listening{TLS: tlsConfig, DrainTimeout: c.DrainTimeout}, site, logger)
+	fmt.Fprint(streams.out, greeting(address, c.Upstream, c.Access.credential(c.Upstream), tlsConfig != nil, site))
+	return serveWith(ctx, front, listener, server.Listening{TLS: tlsConfig, DrainTimeout: c.DrainTimeout, Limits: c.Limits.limits()}, site, logger)
 }

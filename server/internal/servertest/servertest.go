@@ -45,6 +45,12 @@ type Front struct {
 // Start runs a server, without TLS, until the test ends.
 func Start(tb testing.TB, config server.Config) *Front {
 	tb.Helper()
+	return StartWith(tb, config, server.Limits{})
+}
+
+// StartWith is [Start] with limits of the test's own.
+func StartWith(tb testing.TB, config server.Config, limits server.Limits) *Front {
+	tb.Helper()
 	s, err := server.New(config)
 	if err != nil {
 		tb.Fatal(err)
@@ -55,7 +61,9 @@ func Start(tb testing.TB, config server.Config) *Front {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, listener, server.Listening{DrainTimeout: 10 * time.Second}) }()
+	go func() {
+		served <- s.Serve(ctx, listener, server.Listening{DrainTimeout: 10 * time.Second, Limits: limits})
+	}()
 	tb.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {

@@ -1,0 +1,105 @@
+// Package access lets into a server that holds the upstream's key the clients
+// that it knows, and gives their requests the key in place of what they showed.
+package access
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"maps"
+	"net/http"
+)
+
+// Config says which key the server holds, and whom it serves with that.
+type Config struct {
+	// UpstreamKey is sent to the upstream as "authorization: Bearer KEY", in
+	// place of what clients send. None means that clients bring their own, and
+	// that everything is let through as it is.
+	UpstreamKey Secret
+
+	// ClientToken is what clients have to show.
+	ClientToken Secret
+
+	// AllowAnonymous serves every client that can reach the server.
+	AllowAnonymous bool
+}
+
+// Gate decides who is let in. It is safe for concurrent use.
+type Gate struct {
+	authorization Secret   // to send up; none if no key is held
+	token         [32]byte // SHA-256 of what clients have to show
+	anonymous     bool
+}
+
+// New returns a gate. A key with neither a token nor leave for everyone is
+// refused: whoever reached the server could use it. So is what contradicts
+// itself.
+func New(config Config) (*Gate, error) {
+	key, token := config.UpstreamKey, config.ClientToken
+	switch {
+	case key.IsZero() && !token.IsZero():
+		return nil, errors.New("a client token is of no use without an upstream key: what clients send as authorization then goes to the upstream")
+	case key.IsZero() && config.AllowAnonymous:
+		return nil, errors.New("to allow anonymous use is of no use without an upstream key: clients bring their own")
+	case key.IsZero():
+		return new(Gate), nil
+	case token.IsZero() && !config.AllowAnonymous:
+		return nil, errors.New("a server that holds the upstream's key needs a client token, or leave for anonymous use in so many words")
+	case !token.IsZero() && config.AllowAnonymous:
+		return nil, errors.New("a client token and anonymous use contradict each other")
+	case key.reveal() == token.reveal():
+		return nil, errors.New("the client token is the upstream's key itself, which clients shall not know")
+	}
+	authorization := bearer + " " + key.reveal()
+	return &Gate{
+		authorization: Secret{text: &authorization},
+		token:         sha256.Sum256([]byte(token.reveal())),
+		anonymous:     config.AllowAnonymous,
+	}, nil
+}
+
+// HoldsKey reports whether the server holds the upstream's key.
+func (g *Gate) HoldsKey() bool { return !g.authorization.IsZero() }
+
+// IsAnonymous reports whether the key serves clients who show nothing.
+func (g *Gate) IsAnonymous() bool { return g.anonymous }
+
+// The errors of [Gate.Admit]. They are fit to be shown to clients.
+var (
+	ErrNoToken = errors.New("this server wants a token: send it in the header as authorization: Bearer YOUR_TOKEN," +
+		" where OpenAI's clients send the API key")
+	ErrWrongToken = errors.New("the token that was sent as API key is not known to this server")
+)
+
+// Admit returns the request as it may go on: as it is if the server holds no
+// key, and otherwise with the key in place of every credential of the
+// client's. Of the request that is given no
+// field changes. Without the right token the error is [ErrNoToken] or [ErrWrongToken].
+//
+// A TRACE gets no key, as its answer is the request (RFC 9110 §9.3.8).
+func (g *Gate) Admit(r *http.Request) (*http.Request, error) {
+	if !g.HoldsKey() {
+		return r, nil
+	}
+	if !g.anonymous {
+		token, ok := shown(r.Header)
+		if !ok {
+			return nil, ErrNoToken
+		}
+		if digest := sha256.Sum256([]byte(token)); subtle.ConstantTimeCompare(digest[:], g.token[:]) != 1 {
+			return nil, ErrWrongToken
+		}
+	}
+	if r.Trailer == nil {
+		// Fields that come unannounced are put into the map that is there, and
+		// otherwise into one that r alone would have.
+		r.Trailer = make(http.Header)
+	}
+	admitted := r.WithContext(r.Context())
+	admitted.Header = maps.Clone(r.Header)
+	strip(admitted.Header)
+	if r.Method != http.MethodTrace {
+		admitted.Header["Authorization"] = []string{g.authorization.reveal()}
+	}
+	return admitted, nil
+}

@@ -1,0 +1,177 @@
+package access_test
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/access"
+)
+
+func TestWhatAServerMayBeToldTogether(t *testing.T) {
+	t.Parallel()
+	var none access.Secret
+	for name, row := range map[string]struct {
+		config access.Config
+		says   string // empty where it may
+	}{
+		"nothing":                   {access.Config{}, ""},
+		"a key and a token":         {access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)}, ""},
+		"a key for everyone":        {access.Config{UpstreamKey: secret(t, key), AllowAnonymous: true}, ""},
+		"a key alone":               {access.Config{UpstreamKey: secret(t, key), ClientToken: none}, "needs a client token, or leave for anonymous use"},
+		"a token alone":             {access.Config{ClientToken: secret(t, token)}, "of no use without an upstream key"},
+		"everyone, and no key":      {access.Config{AllowAnonymous: true}, "of no use without an upstream key"},
+		"a token, and everyone too": {access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token), AllowAnonymous: true}, "contradict"},
+		"the key for a token":       {access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, key)}, "is the upstream's key"},
+	} {
+		gate, err := access.New(row.config)
+		if row.says == "" {
+			if err != nil || gate.HoldsKey() != !row.config.UpstreamKey.IsZero() {
+				t.Errorf("%s: got %v, %v", name, gate, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), key) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// request returns one with these fields, each "Name: value".
+func request(method string, fields ...string) *http.Request {
+	r := httptest.NewRequest(method, "/v1/models", nil)
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ": ")
+		r.Header.Add(name, value)
+	}
+	return r
+}
+
+// What goes up where the right token is shown.
+const held = "Authorization: Bearer " + key
+
+func TestWhoIsLetInAndWithWhat(t *testing.T) {
+	t.Parallel()
+	gate, err := access.New(access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const protocols = "Sec-WebSocket-Protocol: "
+	for name, row := range map[string]struct {
+		fields []string
+		up     []string // what goes up then
+		err    error
+	}{
+		"the token":                         {fields: []string{"Authorization: Bearer " + token}, up: []string{held}},
+		"a scheme in small letters":         {fields: []string{"Authorization: bearer " + token}, up: []string{held}},
+		"spaces before the token":           {fields: []string{"Authorization: Bearer   " + token}, up: []string{held}},
+		"beside other fields":               {fields: []string{"Authorization: Bearer " + token, "OpenAI-Project: p"}, up: []string{held, "OpenAI-Project: p"}},
+		"as Azure's clients":                {fields: []string{"Api-Key: " + token}, up: []string{held}},
+		"in both fields":                    {fields: []string{"Authorization: Bearer " + token, "Api-Key: " + token}, up: []string{held}},
+		"as a page does":                    {fields: []string{protocols + "realtime, openai-insecure-api-key." + token}, up: []string{held, protocols + "realtime"}},
+		"as a page does, in the middle":     {fields: []string{protocols + "realtime,openai-insecure-api-key." + token + ", openai-beta.realtime-v1"}, up: []string{held, protocols + "realtime, openai-beta.realtime-v1"}},
+		"as a page does, in two fields":     {fields: []string{protocols + "realtime", protocols + "openai-insecure-api-key." + token}, up: []string{held, protocols + "realtime"}},
+		"as a page does, alone":             {fields: []string{protocols + "openai-insecure-api-key." + token}, up: []string{held}},
+		"by header, and a protocol's key":   {fields: []string{"Authorization: Bearer " + token, protocols + "openai-insecure-api-key.other, realtime"}, up: []string{held, protocols + "realtime"}},
+		"by header, and other protocols":    {fields: []string{"Authorization: Bearer " + token, protocols + "a , b"}, up: []string{held, protocols + "a , b"}},
+		"nothing":                           {err: access.ErrNoToken},
+		"an empty field":                    {fields: []string{"Authorization: "}, err: access.ErrNoToken},
+		"another scheme":                    {fields: []string{"Authorization: Basic " + token}, err: access.ErrNoToken},
+		"no scheme":                         {fields: []string{"Authorization: " + token}, err: access.ErrNoToken},
+		"twice":                             {fields: []string{"Authorization: Bearer " + token, "Authorization: Bearer " + token}, err: access.ErrNoToken},
+		"Azure's field twice":               {fields: []string{"Api-Key: " + token, "Api-Key: " + token}, err: access.ErrNoToken},
+		"protocols without a key":           {fields: []string{protocols + "realtime"}, err: access.ErrNoToken},
+		"no token behind the scheme":        {fields: []string{"Authorization: Bearer "}, err: access.ErrWrongToken},
+		"another token":                     {fields: []string{"Authorization: Bearer other"}, err: access.ErrWrongToken},
+		"the token and more":                {fields: []string{"Authorization: Bearer " + token + "x"}, err: access.ErrWrongToken},
+		"the token's beginning":             {fields: []string{"Authorization: Bearer " + token[:5]}, err: access.ErrWrongToken},
+		"the token in capitals":             {fields: []string{"Authorization: Bearer " + strings.ToUpper(token)}, err: access.ErrWrongToken},
+		"two tokens in one":                 {fields: []string{"Authorization: Bearer " + token + ", Bearer " + token}, err: access.ErrWrongToken},
+		"the key":                           {fields: []string{held}, err: access.ErrWrongToken},
+		"another one, and Azure's is right": {fields: []string{"Authorization: Bearer other", "Api-Key: " + token}, err: access.ErrWrongToken},
+		"another one by Azure's field":      {fields: []string{"Api-Key: other"}, err: access.ErrWrongToken},
+		"another one by protocol":           {fields: []string{protocols + "openai-insecure-api-key.other"}, err: access.ErrWrongToken},
+		"none by protocol":                  {fields: []string{protocols + "openai-insecure-api-key."}, err: access.ErrWrongToken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := request(http.MethodPost, row.fields...)
+			admitted, err := gate.Admit(r)
+			checkUntouched(t, r, row.fields)
+			if !errors.Is(err, row.err) || (err == nil) != (admitted != nil) {
+				t.Fatalf("got %v, %v", admitted, err)
+			}
+			if err == nil {
+				checkHeader(t, admitted.Header, row.up)
+			}
+		})
+	}
+}
+
+// checkUntouched checks that a request has the fields that it had.
+func checkUntouched(t *testing.T, r *http.Request, fields []string) {
+	t.Helper()
+	checkHeader(t, r.Header, fields)
+}
+
+func checkHeader(t *testing.T, got http.Header, fields []string) {
+	t.Helper()
+	if want := request(http.MethodPost, fields...).Header; !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("the header is %q, not %q", got, want)
+	}
+}
+
+func TestAServerForEveryone(t *testing.T) {
+	t.Parallel()
+	gate, err := access.New(access.Config{UpstreamKey: secret(t, key), AllowAnonymous: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, fields := range map[string][]string{
+		"nothing":        nil,
+		"a key":          {"Authorization: Bearer " + token},
+		"two keys":       {"Authorization: Bearer a", "Authorization: Bearer b"},
+		"a password":     {"Authorization: Basic YTpi"},
+		"Azure's":        {"Api-Key: a"},
+		"a subprotocol":  {"Sec-WebSocket-Protocol: openai-insecure-api-key.a"},
+		"in every place": {"Authorization: Bearer a", "Api-Key: b", "Sec-WebSocket-Protocol: openai-insecure-api-key.c"},
+	} {
+		admitted, err := gate.Admit(request(http.MethodPost, fields...))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		checkHeader(t, admitted.Header, []string{held})
+	}
+}
+
+func TestAServerWithoutAKeyTouchesNothing(t *testing.T) {
+	t.Parallel()
+	gate, err := access.New(access.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := request(http.MethodPost, "Authorization: Bearer a", "Authorization: Bearer b", "Api-Key: c",
+		"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.d")
+	if admitted, err := gate.Admit(r); err != nil || admitted != r {
+		t.Errorf("got %v, %v", admitted, err)
+	}
+}
+
+// What answers a TRACE sends the request back, to the client.
+func TestATraceHasNoKey(t *testing.T) {
+	t.Parallel()
+	gate, err := access.New(access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitted, err := gate.Admit(request(http.MethodTrace, "Authorization: Bearer "+token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkHeader(t, admitted.Header, nil)
+}

@@ -1,0 +1,170 @@
+package access_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/access"
+)
+
+const (
+	key   = "sk-the-key-of-the-upstream"
+	token = "the-token-of-the-clients"
+)
+
+// secret returns the secret that a text is.
+func secret(tb testing.TB, text string) access.Secret {
+	tb.Helper()
+	s, err := access.NewSecret(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func TestNoWayOfPrintingShowsASecret(t *testing.T) {
+	t.Parallel()
+	type hidden struct{ s access.Secret }
+	type shown struct {
+		S access.Secret
+		P *access.Secret
+		A any
+		M map[string]access.Secret
+	}
+	s := secret(t, key)
+	gate, err := access.New(access.Config{UpstreamKey: s, ClientToken: secret(t, token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []any{
+		s, &s,
+		hidden{s},
+		&hidden{s},
+		shown{s, &s, s, map[string]access.Secret{"a": s}},
+		[]access.Secret{s},
+		*gate, gate,
+		access.Config{UpstreamKey: s, ClientToken: secret(t, token)},
+		fmt.Errorf("a secret: %v", s),
+	} {
+		var text strings.Builder
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%c", "%10s", "%T", "%!"} {
+			fmt.Fprintf(&text, verb+"\n", value)
+		}
+		fmt.Fprintln(&text, value)
+		if encoded, err := json.Marshal(value); err == nil {
+			text.Write(encoded)
+		}
+		if encoded, err := xml.Marshal(value); err == nil {
+			text.Write(encoded)
+		}
+		slog.New(slog.NewTextHandler(&text, nil)).Info("value", "value", value)
+		slog.New(slog.NewJSONHandler(&text, nil)).Info("value", slog.Any("value", value), slog.Group("group", "value", value))
+		for _, plain := range []string{key, token} {
+			for _, form := range []string{plain, fmt.Sprintf("%x", plain), fmt.Sprintf("%X", plain)} {
+				if strings.Contains(text.String(), form) {
+					t.Errorf("a %T shows it:\n%s", value, &text)
+				}
+			}
+		}
+		func() {
+			defer func() {
+				if raised := fmt.Sprint(recover()); strings.Contains(raised, key) {
+					t.Errorf("a panic with a %T shows it: %s", value, raised)
+				}
+			}()
+			panic(value)
+		}()
+	}
+}
+
+func TestASecretSaysThatItIsOne(t *testing.T) {
+	t.Parallel()
+	s := secret(t, key)
+	for _, text := range []string{s.String(), s.GoString(), fmt.Sprintf("%+v", s), s.LogValue().String(), mustJSON(t, s)} {
+		if strings.Trim(text, `"`) != "[redacted]" {
+			t.Errorf("it is shown as %q", text)
+		}
+	}
+	var none access.Secret
+	if text := fmt.Sprintf("%v", none); text != "" || !none.IsZero() || s.IsZero() {
+		t.Errorf("none is %q", text)
+	}
+}
+
+func mustJSON(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestAFileOfASecret(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct{ text, says string }{
+		"a line":                      {key + "\n", ""},
+		"a line without an end":       {key, ""},
+		"a line as Windows ends it":   {key + "\r\n", ""},
+		"nothing":                     {"", "is empty"},
+		"an empty line":               {"\n", "is empty"},
+		"two lines":                   {key + "\nmore\n", "more than one line"},
+		"an empty line more":          {key + "\n\n", "more than one line"},
+		"a line before it":            {"\n" + key, "more than one line"},
+		"a space behind it":           {key + " \n", "space"},
+		"a tab before it":             {"\t" + key, "space or a tab"},
+		"an assignment with a space":  {"KEY = " + key, "space"},
+		"a NUL":                       {key + "\x00", "control character"},
+		"an escape":                   {"\x1b[31m" + key, "control character"},
+		"a byte order mark":           {"\ufeff" + key, "beyond ASCII"},
+		"a typographic dash":          {"sk–" + key, "beyond ASCII"},
+		"a carriage return in middle": {key + "\rAuthorization: x", "more than one line"},
+		"as much as nobody needs":     {strings.Repeat(key, 1000), "longer than 8192 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "secret")
+			if err := os.WriteFile(path, []byte(row.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := access.ReadSecret(path)
+			switch {
+			case row.says == "" && (err != nil || got.IsZero()):
+				t.Errorf("got %v, %v", got, err)
+			case row.says != "" && (err == nil || !strings.Contains(err.Error(), row.says) || !strings.Contains(err.Error(), path)):
+				t.Errorf("the error is %v", err)
+			case err != nil && (strings.Contains(err.Error(), "sk") || !got.IsZero()):
+				t.Errorf("the error shows what is in the file: %v", err)
+			}
+		})
+	}
+	for name, path := range map[string]string{"no file": filepath.Join(t.TempDir(), "missing"), "a folder": t.TempDir()} {
+		if _, err := access.ReadSecret(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s gives the error %v", name, err)
+		}
+	}
+}
+
+// Of what a file holds nothing is in an error, whatever it is.
+func FuzzNewSecret(f *testing.F) {
+	for _, seed := range []string{key, "", "a b", "a\nb", "ä", "\x00", "\x7f"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := access.NewSecret(text)
+		if (err == nil) == s.IsZero() {
+			t.Fatalf("got %v, %v", s, err)
+		}
+		valid := text != "" && !bytes.ContainsFunc([]byte(text), func(r rune) bool { return r <= ' ' || r > '~' })
+		if valid != (err == nil) {
+			t.Errorf("got %v for %q", err, text)
+		}
+	})
+}

@@ -1,0 +1,161 @@
+package server_test
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// openToPages answers like an upstream that lets every page read.
+func openToPages(w http.ResponseWriter, r *http.Request) {
+	maps.Copy(w.Header(), http.Header{
+		"Access-Control-Allow-Origin":      {"*"},
+		"Access-Control-Allow-Credentials": {"true"},
+		"Access-Control-Expose-Headers":    {"X-Request-ID"},
+		"X-Request-Id":                     {"1"},
+	})
+	echo(w, r)
+}
+
+// withToken returns the request with the token of [guarded].
+func (e exchange) withToken() exchange {
+	e.header = e.header.Clone()
+	if e.header == nil {
+		e.header = make(http.Header)
+	}
+	e.header.Set("Authorization", "Bearer "+servertest.Key)
+	return e
+}
+
+func TestNoPageReadsWhatTheKeyBrings(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, openToPages)
+	front := startFront(t, guarded(t, upstream.URL))
+	for kind, request := range rpcRequests(t) {
+		for _, asked := range []exchange{request.withToken(), request.withToken().from(page), request, request.from(page)} {
+			response, _ := asked.run(within(t), t, front)
+			checkNoCORS(t, without(response.Header, "Vary"))
+			if asked.header["Authorization"] != nil && response.StatusCode == http.StatusUnauthorized {
+				t.Errorf("%s: %s", kind, response.Status)
+			}
+		}
+	}
+}
+
+// A preflight carries no token. With one or without, the upstream hears of none.
+func TestPreflightsEndAtAServerThatHoldsAKey(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, openToPages)
+	for name, config := range map[string]server.Config{"with a token": guarded(t, upstream.URL), "for everyone": anonymous(t, upstream.URL)} {
+		closed := startFront(t, config)
+		config.CORSOrigins = []string{page}
+		open := startFront(t, config)
+		for _, path := range []string{"/v1/chat/completions", "/v1/realtime", createProcedure, "/openai.chat.v1.ChatService/Nothing", "/"} {
+			for _, http2 := range []bool{false, true} {
+				request := preflight(path)
+				request.http2 = http2
+				for what, asked := range map[string]struct {
+					exchange
+					*servertest.Front
+
+					status int
+				}{
+					"by no page's leave":        {request.from(page), closed, http.StatusForbidden},
+					"from nowhere":              {request, closed, http.StatusForbidden},
+					"by the token":              {request.from(page).withToken(), closed, http.StatusForbidden},
+					"from another page":         {request.from(otherPage), open, http.StatusForbidden},
+					"from the page that is let": {request.from(page), open, http.StatusNoContent},
+				} {
+					response, body := asked.run(within(t), t, asked.Front)
+					if response.StatusCode != asked.status || body != "" {
+						t.Errorf("%s, %s %s: %s %q", name, what, path, response.Status, body)
+					}
+					if allowed := response.Header["Access-Control-Allow-Origin"]; (asked.status == http.StatusNoContent) != slices.Equal(allowed, []string{page}) {
+						t.Errorf("%s, %s %s: the origins allowed are %q", name, what, path, allowed)
+					}
+				}
+			}
+		}
+	}
+	if got := upstream.Take(); len(got) > 0 {
+		t.Errorf("the upstream received %+v", got)
+	}
+}
+
+func TestAPageThatIsLetReadsWhatTheKeyBrings(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, openToPages)
+	config := guarded(t, upstream.URL)
+	config.CORSOrigins = []string{page}
+	front := startFront(t, config)
+	for _, path := range []string{"/v1/chat/completions", createProcedure} {
+		request := exchange{method: http.MethodPost, path: path, body: helloMessage, header: http.Header{"Content-Type": {"application/json"}}}
+		for what, row := range map[string]struct {
+			exchange
+
+			allowed []string
+			status  int
+		}{
+			"with the token":    {request.withToken().from(page), []string{page}, http.StatusOK},
+			"without":           {request.from(page), []string{page}, http.StatusUnauthorized},
+			"from another page": {request.withToken().from(otherPage), nil, http.StatusOK},
+		} {
+			response, _ := row.run(within(t), t, front)
+			if got := response.Header["Access-Control-Allow-Origin"]; response.StatusCode != row.status || !slices.Equal(got, row.allowed) {
+				t.Errorf("%s, %s: %s, and the origins allowed are %q", what, path, response.Status, got)
+			}
+			if response.Header["Access-Control-Allow-Credentials"] != nil {
+				t.Errorf("%s, %s: credentials are allowed", what, path)
+			}
+			if row.allowed != nil {
+				header := response.Header.Clone()
+				header.Del("Vary")
+				checkExposed(t, header)
+			}
+		}
+	}
+}
+
+// A page can send some requests without leave. Where nothing is asked of clients
+// but to reach the server, such as from the same machine, they are refused by their
+// origin.
+func TestForeignPagesDoNotSpendTheKey(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, openToPages)
+	config := anonymous(t, upstream.URL)
+	config.CORSOrigins = []string{page}
+	front := startFront(t, config)
+	for path, code := range map[string]string{"/v1/chat/completions": `"code":"origin_not_allowed"`, createProcedure: `"code":"permission_denied"`} {
+		request := exchange{method: http.MethodPost, path: path, body: helloMessage, header: http.Header{"Content-Type": {"application/json"}}}
+		for origin, status := range map[string]int{
+			"":                               http.StatusOK,
+			page:                             http.StatusOK,
+			front.URL:                        http.StatusOK, // of the server itself
+			otherPage:                        http.StatusForbidden,
+			"null":                           http.StatusForbidden,
+			"http://x." + front.Address:      http.StatusForbidden,
+			"file://":                        http.StatusForbidden,
+			strings.TrimSuffix(page, ".com"): http.StatusForbidden,
+		} {
+			asked := request
+			if origin != "" {
+				asked = request.from(origin)
+			}
+			response, body := asked.run(within(t), t, front)
+			if response.StatusCode != status || status == http.StatusForbidden && !strings.Contains(body, code) {
+				t.Errorf("%s from %q: %s %s", path, origin, response.Status, body)
+			}
+			if status == http.StatusOK {
+				checkHeld(t, upstream)
+			}
+		}
+	}
+	if got := upstream.Take(); len(got) > 0 {
+		t.Errorf("the upstream received %+v", got)
+	}
+}

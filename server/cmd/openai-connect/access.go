@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/access"
+)
+
+// accessFlags are the upstream's key, where the server holds it, and whom it then
+// serves. No flag has a secret for its value, since every user of a machine sees
+// the command lines of all.
+type accessFlags struct {
+	UpstreamKeyFile string `help:"File with the upstream's key, which replaces what clients send as theirs. Or give the key itself by $$OPENAI_CONNECT_UPSTREAM_KEY. It needs --client-token-file or --allow-anonymous." placeholder:"FILE"`
+	ClientTokenFile string `help:"File with the token that clients have to send where they would send a key." placeholder:"FILE"`
+	AllowAnonymous  bool   `help:"Let everyone who reaches the server use the upstream's key that it holds."`
+}
+
+// keyVariable is the environment variable that has the upstream's key.
+const keyVariable = "OPENAI_CONNECT_UPSTREAM_KEY"
+
+// worldReadable is the bit of a file's mode by which every user may read it.
+const worldReadable = 0o004
+
+// check says what is wrong with the flags together.
+func (f *accessFlags) check() error {
+	_, given := os.LookupEnv(keyVariable)
+	holds := given || f.UpstreamKeyFile != ""
+	switch {
+	case given && f.UpstreamKeyFile != "":
+		return errors.New("--upstream-key-file and " + keyVariable + ": both have the key: choose")
+	case f.ClientTokenFile != "" && f.AllowAnonymous:
+		return errors.New("--client-token-file and --allow-anonymous: contradict each other: choose")
+	case f.ClientTokenFile != "" && !holds:
+		return errors.New("--client-token-file: is of no use without --upstream-key-file or " + keyVariable +
+			": what clients send as authorization then goes to the upstream")
+	case f.AllowAnonymous && !holds:
+		return errors.New("--allow-anonymous: is of no use without --upstream-key-file or " + keyVariable + ": clients bring their own key")
+	case holds && f.ClientTokenFile == "" && !f.AllowAnonymous:
+		return errors.New("--client-token-file: is needed with --upstream-key-file and " + keyVariable +
+			"; or let everyone who reaches the server use the key, by --allow-anonymous")
+	}
+	return nil
+}
+
+// read returns the upstream's key and the clients' token, each of them none where
+// it isn't given.
+func (f *accessFlags) read(logger *slog.Logger) (key, token access.Secret, err error) {
+	if text, given := os.LookupEnv(keyVariable); given {
+		if key, err = access.NewSecret(text); err != nil {
+			return key, token, fmt.Errorf("%s: %w", keyVariable, err)
+		}
+	}
+	for _, file := range []struct {
+		flag, path string
+		secret     *access.Secret
+	}{
+		{"--upstream-key-file", f.UpstreamKeyFile, &key},
+		{"--client-token-file", f.ClientTokenFile, &token},
+	} {
+		if file.path == "" {
+			continue
+		}
+		if *file.secret, err = access.ReadSecret(file.path); err != nil {
+			return key, token, fmt.Errorf("%s: %w", file.flag, err)
+		}
+		info, err := os.Stat(file.path)
+		if err == nil && info.Mode().IsRegular() && info.Mode()&worldReadable != 0 && runtime.GOOS != "windows" {
+			logger.Warn(file.flag+": every user of this machine can read the file: chmod 600 it", "file", file.path)
+		}
+	}
+	if _, err := access.New(access.Config{UpstreamKey: key, ClientToken: token, AllowAnonymous: f.AllowAnonymous}); err != nil {
+		return key, token, fmt.Errorf("--client-token-file: %w", err)
+	}
+	return key, token, nil
+}
+
+// credential is what a shell has to replace with what clients send as their key,
+// and empty where they need to send nothing.
+func (f *accessFlags) credential(upstream string) string {
+	switch {
+	case f.ClientTokenFile != "":
+		return "$(cat '" + strings.ReplaceAll(f.ClientTokenFile, "'", `'\''`) + "')"
+	case f.AllowAnonymous || upstream == server.Sandbox:
+		return ""
+	default:
+		return "$OPENAI_API_KEY"
+	}
+}

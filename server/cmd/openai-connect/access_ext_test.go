@@ -1,0 +1,125 @@
+package main_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+const (
+	heldKey     = "sk-secret-of-the-upstream"
+	clientToken = "secret-of-the-clients"
+)
+
+// secretFile writes a file that the owner alone can read.
+func secretFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "it's a secret")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestAKeyIsHeldInSoManyWordsOrNotAtAll looks at complaints, in none of which the
+// word secret may be: see checkRefused.
+func TestAKeyIsHeldInSoManyWordsOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(directory, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	key, token := file("key", heldKey+"\n"), file("token", clientToken+"\n")
+	const variable = "OPENAI_CONNECT_UPSTREAM_KEY"
+	for _, row := range []struct {
+		name      string
+		settings  []string
+		arguments []string
+		says      []string
+	}{
+		{"a key by file alone", nil, []string{"--upstream-key-file", key}, []string{"--client-token-file: ", "--allow-anonymous"}},
+		{"a key by variable alone", []string{variable + "=" + heldKey}, nil, []string{"--client-token-file: ", "--allow-anonymous"}},
+		{"a key by file and by variable", []string{variable + "=" + heldKey}, []string{"--upstream-key-file", key, "--allow-anonymous"}, []string{"--upstream-key-file", variable, "choose"}},
+		{"an empty variable", []string{variable + "="}, []string{"--allow-anonymous"}, []string{variable + ": ", "empty"}},
+		{"a variable of two lines", []string{variable + "=" + heldKey + "\nsecret"}, []string{"--allow-anonymous"}, []string{variable + ": ", "more than one line"}},
+		{"a token and everyone", nil, []string{"--upstream-key-file", key, "--client-token-file", token, "--allow-anonymous"}, []string{"--client-token-file", "--allow-anonymous", "choose"}},
+		{"a token without a key", nil, []string{"--client-token-file", token}, []string{"--client-token-file: ", "--upstream-key-file"}},
+		{"everyone without a key", nil, []string{"--allow-anonymous"}, []string{"--allow-anonymous: ", "--upstream-key-file"}},
+		{"a key as a token", nil, []string{"--upstream-key-file", key, "--client-token-file", key}, []string{"--client-token-file: ", "the upstream's key itself"}},
+		{"a key that is missing", nil, []string{"--upstream-key-file", "/nowhere", "--allow-anonymous"}, []string{"--upstream-key-file: ", "/nowhere"}},
+		{"a key that is a folder", nil, []string{"--upstream-key-file", directory, "--allow-anonymous"}, []string{"--upstream-key-file: ", directory}},
+		{"a key that is empty", nil, []string{"--upstream-key-file", file("empty", "\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "empty"}},
+		{"a key of two lines", nil, []string{"--upstream-key-file", file("lines", heldKey+"\n"+heldKey+"\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "more than one line"}},
+		{"a token with a control character", nil, []string{"--upstream-key-file", key, "--client-token-file", file("control", clientToken+"\x1b")}, []string{"--client-token-file: ", "control character"}},
+		{"a flag for the key itself", nil, []string{"--upstream-key", "sk"}, []string{"--upstream-key"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			// Were it taken, the address would be complained of.
+			checkRefused(t, end(t, row.settings, append(row.arguments, "--listen", "127.0.0.1:99999")...), row.says)
+		})
+	}
+}
+
+func TestAServerHoldsTheKey(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{"id":"1","object":"chat.completion","choices":[]}`))
+	for name, row := range map[string]struct {
+		settings, arguments []string
+		credential          string // in the commands that are printed
+	}{
+		"by file, for a token":         {nil, []string{"--upstream-key-file", secretFile(t, heldKey+"\n"), "--client-token-file", secretFile(t, clientToken)}, "authorization: Bearer $(cat '"},
+		"by its variable, for a token": {[]string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey}, []string{"--client-token-file", secretFile(t, clientToken+"\n")}, "authorization: Bearer $(cat '"},
+		"by its variable, for all":     {[]string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey, "OPENAI_CONNECT_ALLOW_ANONYMOUS=true"}, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, row.settings, append(row.arguments, "--upstream", upstream.URL, "--listen", "127.0.0.1:0")...)
+			for _, text := range commandsOf(p.greeting)[:grpcCommand] {
+				if !strings.Contains(text, row.credential) || strings.Contains(text, "authorization") != (row.credential != "") {
+					t.Errorf("this command has another credential:\n%s", text)
+				}
+				shell(t.Context(), t, "", text)
+				checkKey(t, upstream, []string{"Bearer " + heldKey})
+			}
+			line, err := exec.CommandContext(context.WithoutCancel(t.Context()), servertest.Tool(t, "ps", "it shows what other users see"),
+				"-ww", "-o", "args=", "-p", strconv.Itoa(p.command.Process.Pid)).CombinedOutput()
+			if err != nil || strings.Contains(string(line), heldKey) || strings.Contains(string(line), clientToken) {
+				t.Errorf("ps shows %s, %v", line, err)
+			}
+			p.signal(t, os.Interrupt)
+			p.endsWell(t)
+			if written := p.greeting + p.more.String() + p.complaint.String(); strings.Contains(written, heldKey) || strings.Contains(written, clientToken) {
+				t.Errorf("it wrote\n%s", written)
+			}
+			if strings.Contains(p.complaint.String(), "chmod") {
+				t.Errorf("it complained of a file that is the owner's alone:\n%s", &p.complaint)
+			}
+		})
+	}
+}
+
+func TestAFileThatEveryoneCanReadIsWarnedAbout(t *testing.T) {
+	t.Parallel()
+	path := secretFile(t, heldKey)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, "--upstream", "sandbox", "--upstream-key-file", path, "--allow-anonymous", "--listen", "127.0.0.1:0")
+	p.signal(t, os.Interrupt)
+	p.endsWell(t)
+	if text := p.complaint.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "--upstream-key-file: every user") ||
+		!strings.Contains(text, "chmod 600") || strings.Contains(text, heldKey) {
+		t.Errorf("it complained %q", text)
+	}
+}

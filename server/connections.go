@@ -1,0 +1,221 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// fullEvery is how often it is logged that there are too many connections.
+const fullEvery = time.Minute
+
+// connections is a listener that bounds how many connections are open at a time,
+// and for how long a client may take nothing of what is written to one.
+type connections struct {
+	net.Listener
+
+	stall  time.Duration
+	slots  chan struct{} // holds one for every connection
+	logger *slog.Logger
+	logged time.Time // when it was that slots were full
+	began  time.Time
+
+	waiting   atomic.Bool // for a slot
+	closed    chan struct{}
+	closeOnce func() error
+
+	mu   sync.Mutex
+	open map[*connection]struct{} // guarded by mu
+}
+
+func newConnections(listener net.Listener, limits Limits, logger *slog.Logger) *connections {
+	closed := make(chan struct{})
+	return &connections{
+		Listener: listener,
+		stall:    limits.StallTimeout,
+		slots:    make(chan struct{}, limits.MaxConnections),
+		logger:   logger,
+		began:    time.Now(),
+		closed:   closed,
+		closeOnce: sync.OnceValue(func() error {
+			close(closed)
+			return listener.Close()
+		}),
+		open: make(map[*connection]struct{}),
+	}
+}
+
+// Accept implements [net.Listener]. A connection that is one too many waits
+// here, and those behind it in the kernel's queue.
+func (l *connections) Accept() (net.Conn, error) {
+	network, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		if !l.waitForSlot() {
+			_ = network.Close()
+			return nil, net.ErrClosed
+		}
+	}
+	c := &connection{Conn: network, listener: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[c] = struct{}{}
+	return c, nil
+}
+
+// waitForSlot takes a slot, and has one freed if it can. It returns false if the
+// listener is closed before.
+func (l *connections) waitForSlot() bool {
+	if now := time.Now(); now.Sub(l.logged) >= fullEvery {
+		l.logged = now
+		l.logger.Warn("too many connections: new ones wait, and idle ones are closed", "limit", cap(l.slots))
+	}
+	l.waiting.Store(true)
+	defer l.waiting.Store(false)
+	l.closeIdlest()
+	select {
+	case l.slots <- struct{}{}:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+// closeIdlest closes the connection that has been idle for the longest time.
+func (l *connections) closeIdlest() {
+	var idlest *connection
+	least := int64(0)
+	l.mu.Lock()
+	for c := range l.open {
+		if since := c.idleSince.Load(); since != 0 && (least == 0 || since < least) {
+			idlest, least = c, since
+		}
+	}
+	l.mu.Unlock()
+	if idlest != nil {
+		_ = idlest.Close()
+	}
+}
+
+// Close implements [net.Listener].
+func (l *connections) Close() error { return l.closeOnce() }
+
+// noteState is told of the state of connections as [http.Server.ConnState] is.
+func (l *connections) noteState(network net.Conn, state http.ConnState) {
+	if secured, ok := network.(interface{ NetConn() net.Conn }); ok {
+		network = secured.NetConn()
+	}
+	c, ok := network.(*connection)
+	if !ok {
+		return
+	}
+	if state != http.StateIdle {
+		c.idleSince.Store(0)
+		return
+	}
+	c.idleSince.Store(l.now())
+	if l.waiting.Load() {
+		_ = c.Close()
+	}
+}
+
+// now is a time that can be kept in an atomic variable. It is never zero.
+func (l *connections) now() int64 { return int64(time.Since(l.began)) + 1 }
+
+// connection is a connection with a client. A client that takes nothing of what
+// is written to it loses it.
+type connection struct {
+	net.Conn
+
+	listener  *connections
+	gone      atomic.Bool
+	idleSince atomic.Int64 // 0 if it isn't
+
+	// armed is until when a write may last, by a deadline that Write has set:
+	// one that outlasts several writes, as most of them need none. While
+	// somebody else has set a deadline it is theirs.
+	armed  atomic.Int64
+	theirs atomic.Bool
+}
+
+// Write implements [net.Conn]. It goes on for as long as the client takes
+// something, however slowly.
+func (c *connection) Write(p []byte) (int, error) {
+	for sent := 0; ; {
+		c.arm()
+		n, err := c.Conn.Write(p[sent:])
+		sent += n
+		if err == nil || c.theirs.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return sent, err
+		}
+		if n == 0 {
+			c.reset()
+			return sent, err
+		}
+	}
+}
+
+// arm sees to it that a write that begins now may last as long as the limit.
+func (c *connection) arm() {
+	stall := int64(c.listener.stall)
+	if now := c.listener.now(); c.armed.Load()-now < stall && !c.theirs.Load() {
+		lasts := stall + stall/4
+		c.armed.Store(now + lasts)
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Duration(lasts)))
+	}
+}
+
+// reset closes the connection, and has the kernel forget what it still holds to
+// be sent.
+func (c *connection) reset() {
+	if system, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = system.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// SetWriteDeadline implements [net.Conn].
+func (c *connection) SetWriteDeadline(deadline time.Time) error {
+	if deadline.IsZero() && !c.theirs.Load() {
+		return nil // there is none but Write's own
+	}
+	c.theirs.Store(!deadline.IsZero())
+	c.armed.Store(0)
+	return c.Conn.SetWriteDeadline(deadline)
+}
+
+// SetDeadline implements [net.Conn].
+func (c *connection) SetDeadline(deadline time.Time) error {
+	return errors.Join(c.SetReadDeadline(deadline), c.SetWriteDeadline(deadline))
+}
+
+// CloseWrite ends the server's side alone.
+func (c *connection) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+// Close implements [net.Conn].
+func (c *connection) Close() error {
+	err := c.Conn.Close()
+	if c.gone.CompareAndSwap(false, true) {
+		l := c.listener
+		l.mu.Lock()
+		delete(l.open, c)
+		l.mu.Unlock()
+		<-l.slots
+	}
+	return err
+}

@@ -1,0 +1,72 @@
+package passthrough
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	// product is this server's name in the Via field of responses (RFC 9110
+	// §7.6.3), and the beginning of it in that of requests.
+	product = "openai-connect"
+
+	// maxHops is how many servers of this kind a request may pass.
+	maxHops = 16
+)
+
+// newPseudonym returns a name for the Via field of requests, by which a server
+// knows its own from those of others: a chain of them is in order, and a loop is
+// not.
+func newPseudonym() string {
+	var id [4]byte
+	_, _ = rand.Read(id[:]) // It never fails.
+	return product + "-" + hex.EncodeToString(id[:])
+}
+
+// loops reports whether a request has passed the server of a pseudonym before, or
+// so many others that it must be in a loop that hides this.
+func loops(header http.Header, pseudonym string) bool {
+	hops := 0
+	for _, value := range header["Via"] {
+		for member := range strings.SplitSeq(value, ",") {
+			words := strings.Fields(member) // protocol, name, comments
+			switch {
+			case len(words) < 2:
+			case words[1] == pseudonym:
+				return true
+			case words[1] == product || strings.HasPrefix(words[1], product+"-"):
+				hops++
+			}
+		}
+	}
+	return hops >= maxHops
+}
+
+// refuseLoop answers a request that loops.
+func refuseLoop(w http.ResponseWriter) {
+	failure{
+		status: http.StatusLoopDetected,
+		kind:   upstreamError,
+		code:   "loop_detected",
+		message: "this request goes in circles: the upstream of this server, or of one behind it, leads back here;" +
+			" have it name the API's own host",
+	}.write(w)
+}
+
+// addVia names this server in header, on a message that was received in the
+// given version of HTTP.
+func addVia(header http.Header, major, minor int, name string) {
+	version := "1.1"
+	switch {
+	case major >= 2:
+		version = strconv.Itoa(major)
+	case minor == 0:
+		version = "1.0"
+	}
+	// The values belong to the message received: Clip makes append copy them.
+	header["Via"] = append(slices.Clip(header["Via"]), version+" "+name)
+}
