@@ -244,7 +244,7 @@ func TestHeadersOverTheBound(t *testing.T) {
 			_, err := call.make(t, http.Header{"X-Large": {large + large}})
 			says := func(text string) bool { return err != nil && strings.Contains(err.Error(), text) }
 			if !says("431 Request Header Fields Too Large") && !says("larger than peer's advertised limit") &&
-				!says("violates the maximum size (1048896 bytes) set by server") {
+				!says("violates the maximum size (131392 bytes) set by server") {
 				t.Errorf("the error is %v", err)
 			}
 		})

@@ -337,6 +337,9 @@ func TestBrokenBody(t *testing.T) {
 			} else if strings.Contains(err.Error(), secret) {
 				t.Errorf("error %q quotes the upstream", err)
 			}
+			if _, again := resp.Body.Read(make([]byte, 1)); !errors.Is(again, err) {
+				t.Errorf("who reads on gets %v: the break looks like an end", again)
+			}
 		})
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -83,10 +82,10 @@ type exchange struct {
 	answered bool        // a byte of the answer came
 	body     io.Reader   // of the response, which is nothing else's
 	reusable bool        // as the response says
-	over     atomic.Bool
 
 	mu      sync.Mutex
-	waiting bool // guarded by mu: for the response's header
+	waiting bool  // guarded by mu: for the response's header
+	over    error // guarded by mu: what ended the exchange
 }
 
 // run sends the request and returns the response when its header is there.
@@ -110,8 +109,9 @@ func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
 	}
 	resp, err := x.receive(req)
 	if err != nil {
-		x.end(false)
-		return nil, x.explain(err)
+		err = x.explain(err)
+		x.end(err)
+		return nil, err
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.unwatch()
@@ -120,7 +120,7 @@ func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
 	}
 	x.reusable = !resp.Close && !unasked
 	if resp.Body == http.NoBody {
-		x.end(true)
+		x.end(io.EOF)
 		return resp, nil
 	}
 	x.body = resp.Body
@@ -200,37 +200,50 @@ func (x *exchange) endWaiting() {
 	x.conn.allowance = math.MaxInt64
 }
 
-// Read reads the response's body.
+// Read reads the response's body. What ended it is told as often as it is asked.
 func (x *exchange) Read(p []byte) (int, error) {
-	if x.over.Load() {
-		return 0, io.EOF
+	if err := x.result(); err != nil {
+		return 0, err
 	}
 	n, err := x.body.Read(p)
-	switch {
-	case err == io.EOF: //nolint:errorlint // an end that is wrapped is none
-		x.end(true)
-	case err != nil:
-		x.end(false)
+	if err == nil {
+		return n, nil
+	}
+	if err != io.EOF { //nolint:errorlint // an end that is wrapped is none
 		err = x.explainBody(err)
 	}
+	x.end(err)
 	return n, err
 }
 
 // Close lets go of the connection. It is closed if the body was not read to its
 // end.
 func (x *exchange) Close() error {
-	x.end(false)
+	x.end(http.ErrBodyReadAfterClose)
 	return nil
 }
 
-// end lets go of the connection, which may serve the next request if all of
-// this one is over.
-func (x *exchange) end(whole bool) {
-	if !x.over.CompareAndSwap(false, true) {
+// result is what ended the exchange, nil if nothing did.
+func (x *exchange) result() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.over
+}
+
+// end lets go of the connection for the reason given. After io.EOF it may serve
+// the next request, if all of this one is over.
+func (x *exchange) end(reason error) {
+	x.mu.Lock()
+	first := x.over == nil
+	if first {
+		x.over = reason
+	}
+	x.mu.Unlock()
+	if !first {
 		return
 	}
 	watched := x.unwatch()
-	if whole && watched && x.reusable && x.upload.isWhole() && x.conn.reader.Buffered() == 0 {
+	if reason == io.EOF && watched && x.reusable && x.upload.isWhole() && x.conn.reader.Buffered() == 0 { //nolint:errorlint // as above
 		x.host.pool.put(x.conn)
 		return
 	}

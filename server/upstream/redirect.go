@@ -230,11 +230,14 @@ func letGo(resp *http.Response) {
 
 // drain reads the rest of a body whose content doesn't matter.
 func (x *exchange) drain(limit int64, patience time.Duration) {
-	if x.over.Load() {
+	if x.result() != nil {
 		return
 	}
 	_ = x.conn.SetReadDeadline(time.Now().Add(patience))
 	_, err := io.CopyN(io.Discard, x.body, limit)
 	_ = x.conn.SetReadDeadline(time.Time{})
-	x.end(errors.Is(err, io.EOF))
+	if !errors.Is(err, io.EOF) {
+		err = http.ErrBodyReadAfterClose
+	}
+	x.end(err)
 }

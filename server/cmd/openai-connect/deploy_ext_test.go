@@ -53,7 +53,7 @@ func TestWhatDeploymentsUseExists(t *testing.T) {
 				if strings.HasPrefix(name, "--") {
 					name = "      " + name
 				} else {
-					name = "$" + name + ")"
+					name = "$" + name
 				}
 				if !strings.Contains(help, name) && !strings.HasSuffix(name, "--help") {
 					t.Errorf("the help has no %q", strings.TrimSpace(name))

@@ -137,6 +137,8 @@ func TestEachFlagHasAVariable(t *testing.T) {
 		"acme-directory": "x", "acme-email": "x", "acme-ca": "x",
 		"connect-timeout": "x", "response-header-timeout": "x", "drain-timeout": "x",
 		"max-message-bytes": "x", "max-reply-bytes": "x", "max-event-bytes": "x",
+		"client-header-timeout": "x", "client-stall-timeout": "x", "client-idle-timeout": "x",
+		"max-header-bytes": "x", "max-connections": "x", "max-streams": "x",
 		"log-level": "x",
 	}
 	if len(names) != len(wrong) {
