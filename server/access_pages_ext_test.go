@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -157,5 +160,53 @@ func TestForeignPagesDoNotSpendTheKey(t *testing.T) {
 	}
 	if got := upstream.Take(); len(got) > 0 {
 		t.Errorf("the upstream received %+v", got)
+	}
+}
+
+// What a page requests without naming its origin, and what comes of a page whose
+// name leads to this server, doesn't spend the key either.
+func TestPagesThatDoNotSayWhereTheyAreFrom(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, openToPages)
+	front := startFront(t, anonymous(t, upstream.URL))
+	for name, row := range map[string]struct {
+		fields string
+		status int
+	}{
+		"nobody's page":                    {"Host: " + front.Address, http.StatusOK},
+		"an address that a person entered": {"Host: " + front.Address + "\r\nSec-Fetch-Site: none", http.StatusOK},
+		"the server's own page":            {"Host: " + front.Address + "\r\nSec-Fetch-Site: same-origin", http.StatusOK},
+		"an image of another page":         {"Host: " + front.Address + "\r\nSec-Fetch-Site: cross-site", http.StatusForbidden},
+		"an image of a page beside it":     {"Host: " + front.Address + "\r\nSec-Fetch-Site: same-site", http.StatusForbidden},
+		"a page whose name leads here":     {"Host: evil.example:8080\r\nOrigin: http://evil.example:8080", http.StatusForbidden},
+		"the server's own, by this name":   {"Host: localhost:8080\r\nOrigin: http://localhost:8080", http.StatusOK},
+		"the server's own, by IPv6":        {"Host: [::1]:8080\r\nOrigin: http://[::1]:8080", http.StatusOK},
+	} {
+		status, answer := smuggle(t, front, "GET /v1/models HTTP/1.1\r\n"+row.fields+"\r\nConnection: close\r\n\r\n")
+		if status != row.status {
+			t.Errorf("%s: %d %q", name, status, answer)
+		}
+	}
+}
+
+// Services that ask for no token take no large messages, packed or not.
+func TestOpenServicesTakeLittle(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, openToPages)
+	front := startFront(t, guarded(t, upstream.URL))
+	name := `{"service":"` + strings.Repeat("x", 1<<20) + `"}`
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	if _, err := io.WriteString(writer, name); err != nil || writer.Close() != nil {
+		t.Fatal(err)
+	}
+	for coding, body := range map[string]string{"identity": name, "gzip": packed.String()} {
+		response, answer := exchange{
+			method: http.MethodPost, path: "/grpc.health.v1.Health/Check", body: body,
+			header: http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {coding}},
+		}.run(within(t), t, front)
+		if response.StatusCode != http.StatusTooManyRequests || len(answer) > 1000 || !strings.Contains(answer, "resource_exhausted") {
+			t.Errorf("%s: %s %.1000s", coding, response.Status, answer)
+		}
 	}
 }

@@ -43,11 +43,17 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // know no token, and what the server serves is no secret. None of them goes to
 // the upstream.
 func (a *admission) isOpen(r *http.Request) bool {
-	switch service := serviceOf(r.URL.EscapedPath()); service {
+	service := serviceOf(r.URL.EscapedPath())
+	return isOpen(service) && a.router.services[service]
+}
+
+// isOpen reports whether a service is one that everyone may ask.
+func isOpen(service string) bool {
+	switch service {
 	case "/grpc.health.v1.Health/",
 		"/grpc.reflection.v1.ServerReflection/",
 		"/grpc.reflection.v1alpha.ServerReflection/":
-		return a.router.services[service]
+		return true
 	}
 	return false
 }

@@ -101,7 +101,7 @@ func (l *connections) closeIdlest() {
 		}
 	}
 	l.mu.Unlock()
-	if idlest != nil {
+	if idlest != nil && idlest.idleSince.CompareAndSwap(least, 0) { // it is idle still
 		_ = idlest.Close()
 	}
 }

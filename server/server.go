@@ -34,6 +34,10 @@ const (
 	// DefaultMaxMessageBytes is the default of [Config.MaxMessageBytes].
 	DefaultMaxMessageBytes = 64 << 20
 
+	// maxOpenMessageBytes bounds a request message of a service that everyone may
+	// ask: of a name.
+	maxOpenMessageBytes = 4 << 10
+
 	// compressMinBytes is the size from which messages are compressed: a chunk
 	// of a stream costs more to compress than to send.
 	compressMinBytes = 1024
@@ -187,6 +191,12 @@ func New(config Config) (_ *Server, err error) {
 		connecthttp.WithCodecs(typed.Codecs()...),
 		connecthttp.WithCompressMinBytes(compressMinBytes),
 		connecthttp.WithReadMaxBytes(cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)),
+		connecthttp.WithConditionalOptions(func(spec connect.Spec) []connecthttp.Option {
+			if isOpen(serviceOf(spec.Procedure)) {
+				return []connecthttp.Option{connecthttp.WithReadMaxBytes(maxOpenMessageBytes)}
+			}
+			return nil
+		}),
 	)
 	s.handler = policy.Wrap(router)
 	if gate.HoldsKey() {

@@ -82,7 +82,7 @@ func (c *Checker) check(_ context.Context, _ connect.Spec, stream connect.Server
 		return err
 	}
 	if !slices.Contains(c.services, service) {
-		return connect.Errorf(connect.CodeNotFound, "unknown service %q", service)
+		return connect.Errorf(connect.CodeNotFound, "unknown service %.64q", service)
 	}
 	return stream.Send(response(c.status()))
 }

@@ -15,6 +15,10 @@ import (
 // the rest of it. One that came with its head, as most do, is there at once.
 const bodyPatience = 10 * time.Millisecond
 
+// refusalPatience is how long an answer of 400 or above, which came before the
+// end of the body, has for its own.
+const refusalPatience = 2 * time.Second
+
 // errAbandoned ends an upload that is not wanted any more.
 var errAbandoned = errors.New("the answer came before the end of the body")
 
@@ -91,7 +95,11 @@ func (e *early) begin(ctx context.Context, h *host, req *Request, target string)
 	}
 	from, rest := io.Pipe()
 	slow := *req
-	slow.Body = io.MultiReader(bytes.NewReader(slices.Clone(e.read)), from)
+	// To close it is to let go of whoever reads the body.
+	slow.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(slices.Clone(e.read)), from), from}
 	e.rest = rest
 	e.mu.Unlock()
 	defer close(e.ended)
@@ -108,6 +116,7 @@ func (e *early) begin(ctx context.Context, h *host, req *Request, target string)
 	// Whoever is refused is not to be heard out, if it can be stopped.
 	if e.err != nil || e.resp.StatusCode >= http.StatusBadRequest {
 		unbind()
+		time.AfterFunc(refusalPatience, func() { cancel(context.Cause(ctx)) })
 		_ = rest.CloseWithError(errAbandoned)
 		if req.Abandon != nil {
 			req.Abandon()

@@ -22,6 +22,7 @@ type host struct {
 	pool        pool
 
 	headerTimeout  time.Duration
+	closingTime    time.Duration
 	maxHeaderBytes int64
 }
 
@@ -61,10 +62,30 @@ func (h *host) exchange(ctx context.Context, req *Request, out *outgoing) (*http
 		if err == nil && isRedirect(resp.StatusCode) {
 			req.again = out.body()
 		}
-		if err == nil || !c.used || x.answered || ctx.Err() != nil || !out.again() {
+		if err == nil || ctx.Err() != nil || !x.wasClosing(req, err) || !out.again() {
 			return resp, err
 		}
 	}
+}
+
+// closingTime is how long after a request its connection may end for that to mean
+// that it had been closing before: some round trips.
+const closingTime = time.Second
+
+// wasClosing reports whether an exchange failed because the connection, which
+// was kept, was just closing, so that nobody has acted on the request. That an
+// upstream died at work on it looks the same but for the time that it took; what
+// may be done twice without harm (RFC 9110 §9.2.2) is not judged by that.
+func (x *exchange) wasClosing(req *Request, err error) bool {
+	failure, ok := errors.AsType[*Error](err)
+	if !ok || failure.Kind != KindClosed || !x.conn.used || x.answered {
+		return false
+	}
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return len(req.Header["Idempotency-Key"]) > 0 || time.Since(x.began) < x.host.closingTime
 }
 
 // exchange is one request and its response. It runs on the goroutine that calls
@@ -78,6 +99,7 @@ type exchange struct {
 	ctx    context.Context //nolint:containedctx // it is the exchange's own: the one Send was called with
 	upload *upload         // nil unless the body is sent beside the response
 
+	began    time.Time
 	unwatch  func() bool // ends the watch on ctx
 	answered bool        // a byte of the answer came
 	body     io.Reader   // of the response, which is nothing else's
@@ -91,6 +113,7 @@ type exchange struct {
 // run sends the request and returns the response when its header is there.
 func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
 	x.waiting = true
+	x.began = time.Now()
 	// Whoever is too busy to listen may answer before there is a request. That
 	// is taken for the answer, but behind it another one could come.
 	unasked := !x.conn.used && x.conn.speaksFirst()
@@ -102,7 +125,7 @@ func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
 	case err != nil:
 		closeBody(out.rest)
 	case out.rest == nil:
-		_ = x.conn.SetReadDeadline(time.Now().Add(x.host.headerTimeout))
+		_ = x.conn.SetReadDeadline(x.began.Add(x.host.headerTimeout))
 	default:
 		x.upload = newUpload(out, req, x)
 		go x.upload.run(x.ctx)

@@ -37,3 +37,7 @@ func (u *Upstream) Age(by time.Duration) {
 	defer u.http2.mu.Unlock()
 	u.http2.born = u.http2.born.Add(-by)
 }
+
+// ClosingTime sets how long after a request its connection may end for that to
+// mean that it had been closing before.
+func (u *Upstream) ClosingTime(d time.Duration) { u.host.closingTime = d }

@@ -43,13 +43,15 @@ func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp
 		var answer *http.Response
 		var err error
 		switch {
+		case at.origin.Scheme == "https" && to.origin.Scheme == "http":
+			return resp, nil
 		case isSameOrigin(to.origin, u.base):
 			if !isSameOrigin(to.origin, at.origin) {
 				dropCredentials(req.Header)
 			}
 			letGo(resp)
 			answer, err = u.send(ctx, req, to.target)
-		case u.mayLeave(at.origin, to.origin):
+		case u.mayLeave(to.origin):
 			dropCredentials(req.Header)
 			answer, err = u.sendAbroad(ctx, req, to, resp)
 			if errors.Is(err, errNotGlobal) {
@@ -184,18 +186,19 @@ func isCredential(name string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(lower, "openai-")
+	// A browser's WebSocket names its key among the subprotocols.
+	return strings.HasPrefix(lower, "openai-") || strings.HasPrefix(lower, "sec-websocket-")
 }
 
 func isSameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && addressOf(a) == addressOf(b)
 }
 
-// mayLeave reports whether a redirect may lead from one origin to another that
-// isn't the proxied host's. Where a proxy of the way out would connect, or a
-// function of the caller's, the address can't be checked.
-func (u *Upstream) mayLeave(from, to *url.URL) bool {
-	if u.abroad == nil || from.Scheme == "https" && to.Scheme == "http" {
+// mayLeave reports whether a redirect may lead to an origin that isn't the
+// proxied host's. Where a proxy of the way out would connect, or a function of
+// the caller's, the address can't be checked.
+func (u *Upstream) mayLeave(to *url.URL) bool {
+	if u.abroad == nil {
 		return false
 	}
 	proxy, err := proxyFor(to, u.config.Proxy)

@@ -166,6 +166,7 @@ func newDialer(base *url.URL, config Config, proxy *url.URL) *dialer {
 	connectTimeout := cmp.Or(config.ConnectTimeout, DefaultConnectTimeout)
 	h := &host{
 		authority:      base.Host,
+		closingTime:    closingTime,
 		headerTimeout:  cmp.Or(config.ResponseHeaderTimeout, DefaultResponseHeaderTimeout),
 		maxHeaderBytes: cmp.Or(config.MaxResponseHeaderBytes, DefaultMaxResponseHeaderBytes),
 	}

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -33,9 +36,9 @@ func (f *accessFlags) check() error {
 	holds := given || f.UpstreamKeyFile != ""
 	switch {
 	case given && f.UpstreamKeyFile != "":
-		return errors.New("--upstream-key-file and " + keyVariable + ": both have the key: choose")
+		return errors.New("--upstream-key-file and " + keyVariable + ": both have the key: choose one")
 	case f.ClientTokenFile != "" && f.AllowAnonymous:
-		return errors.New("--client-token-file and --allow-anonymous: contradict each other: choose")
+		return errors.New("--client-token-file and --allow-anonymous: contradict each other: choose one")
 	case f.ClientTokenFile != "" && !holds:
 		return errors.New("--client-token-file: is of no use without --upstream-key-file or " + keyVariable +
 			": what clients send as authorization then goes to the upstream")
@@ -88,7 +91,35 @@ func (f *accessFlags) credential(upstream string) string {
 		return "$(cat '" + strings.ReplaceAll(f.ClientTokenFile, "'", `'\''`) + "')"
 	case f.AllowAnonymous || upstream == server.Sandbox:
 		return ""
-	default:
+	case isOpenAI(upstream):
 		return "$OPENAI_API_KEY"
+	default:
+		return "$API_KEY"
 	}
+}
+
+// warn tells of settings that are allowed, but open the key to more than may be
+// meant.
+func (f *accessFlags) warn(listen, to string, logger *slog.Logger) {
+	if host, _, err := net.SplitHostPort(listen); f.AllowAnonymous && err == nil && !isLoopback(host) {
+		logger.Warn("--allow-anonymous: everyone who reaches this address uses the upstream's key", "address", listen)
+	}
+	_, given := os.LookupEnv(keyVariable)
+	base, err := url.Parse(to)
+	if (given || f.UpstreamKeyFile != "") && err == nil && base.Scheme == "http" && !isLoopback(base.Hostname()) {
+		logger.Warn("--upstream: the key, and all that is said, goes there in plain text: use https", "host", base.Host)
+	}
+}
+
+// isLoopback reports whether a host is this machine.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// isOpenAI reports whether a base URL is of OpenAI's own API, whose key is no
+// other host's to see.
+func isOpenAI(upstream string) bool {
+	base, err := url.Parse(upstream)
+	return err == nil && base.Host == "api.openai.com"
 }

@@ -123,3 +123,40 @@ func TestAFileThatEveryoneCanReadIsWarnedAbout(t *testing.T) {
 		t.Errorf("it complained %q", text)
 	}
 }
+
+func TestWhatOpensTheKeyIsWarnedAbout(t *testing.T) {
+	t.Parallel()
+	key := secretFile(t, heldKey)
+	for _, row := range []struct {
+		name      string
+		arguments []string
+		says      string // nothing if empty
+	}{
+		{"to all of the network", []string{"--upstream", "sandbox", "--listen", ":0", "--allow-anonymous"}, "--allow-anonymous: everyone"},
+		{"to this machine", []string{"--upstream", "sandbox", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
+		{"on the way", []string{"--upstream", "http://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous"}, "--upstream: the key, and all that is said, goes there in plain text"},
+		{"on the way, by TLS", []string{"--upstream", "https://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
+		{"on the way within this machine", []string{"--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, nil, append(row.arguments, "--upstream-key-file", key)...)
+			p.signal(t, os.Interrupt)
+			p.endsWell(t)
+			text := p.complaint.String()
+			if row.says != "" && !strings.Contains(text, row.says) || row.says == "" && strings.Contains(text, "level=WARN") || strings.Contains(text, heldKey) {
+				t.Errorf("it complained %q", text)
+			}
+		})
+	}
+}
+
+func TestAVariableThatIsEmptyIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"DOMAIN", "CORS_ORIGIN", "UPSTREAM", "CLIENT_TOKEN_FILE", "MAX_STREAMS"} {
+		got := end(t, []string{"OPENAI_CONNECT_" + name + "="}, "--listen", "127.0.0.1:0")
+		if got.status != 1 || !strings.HasPrefix(got.complaint, "openai-connect: OPENAI_CONNECT_"+name+": is empty") {
+			t.Errorf("%s: it ended with %d and complained %q", name, got.status, got.complaint)
+		}
+	}
+}

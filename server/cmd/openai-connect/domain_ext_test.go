@@ -231,6 +231,7 @@ func TestAWrongDomainIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"an address", []string{"--domain", "192.0.2.1"}, []string{"--domain: ", `"192.0.2.1"`, "IP address"}},
 		{"a URL", []string{"--domain", "https://api.example.com"}, []string{"--domain: ", "scheme"}},
 		{"a port", []string{"--domain", "api.example.com:443"}, []string{"--domain: ", "--listen"}},
+		{"this machine", []string{"--domain", "localhost"}, []string{"--domain: ", "--acme-directory"}},
 		{"a wildcard", []string{"--domain", "*.example.com"}, []string{"--domain: ", "DNS-01"}},
 		{"an empty label", []string{"--domain", "api..example.com"}, []string{"--domain: ", "empty label"}},
 		{"one of two", []string{"--domain", "api.example.com,x_y"}, []string{"--domain: ", `"x_y"`}},

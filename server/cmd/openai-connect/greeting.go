@@ -55,11 +55,14 @@ func greeting(address, upstream, credential string, tls bool, site *site) string
 			data.Site.Plain = site.plain.Addr().String()
 		}
 	}
-	if upstream == server.Sandbox {
+	switch {
+	case upstream == server.Sandbox:
 		data.Upstream = "the embedded sandbox, which needs no key"
 		data.Model = sandbox.Model
-	} else {
+	case isOpenAI(upstream):
 		data.Model = "gpt-5.4-mini"
+	default:
+		data.Model = "MODEL"
 	}
 	if credential != "" {
 		data.Auth = ` -H "authorization: Bearer ` + credential + `"`

@@ -47,7 +47,7 @@ func shell(ctx context.Context, t *testing.T, key, text string) string {
 		}
 	}
 	command := exec.CommandContext(ctx, servertest.Tool(t, "sh", "the greeting is for it"), "-c", text)
-	command.Env = append(os.Environ(), "OPENAI_API_KEY="+key)
+	command.Env = append(os.Environ(), "OPENAI_API_KEY="+key, "API_KEY="+key)
 	var output, complaint bytes.Buffer
 	command.Stdout, command.Stderr = &output, &complaint
 	if err := command.Run(); err != nil {
@@ -138,7 +138,8 @@ func decode(t *testing.T, text string, into any) {
 }
 
 // TestTheKeyIsTheClientsAndNeverTheServers gives the server's environment a key,
-// as most developers' machines have one, and the shell another.
+// as most developers' machines have one, and the shell another. OpenAI's key is
+// not what the greeting has one paste to another host.
 func TestTheKeyIsTheClientsAndNeverTheServers(t *testing.T) {
 	t.Parallel()
 	const servers, clients = "sk-of-the-server", "sk-of-the-client"
@@ -152,14 +153,14 @@ func TestTheKeyIsTheClientsAndNeverTheServers(t *testing.T) {
 	}
 	commands := commandsOf(p.greeting)
 	for _, text := range commands {
-		if !strings.Contains(text, `-H "authorization: Bearer $OPENAI_API_KEY"`) {
+		if !strings.Contains(text, `-H "authorization: Bearer $API_KEY"`) {
 			t.Errorf("this command has no key:\n%s", text)
 		}
 	}
 	for _, text := range commands[:grpcCommand] {
 		shell(t.Context(), t, clients, text)
 		checkKey(t, upstream, []string{"Bearer " + clients})
-		shell(t.Context(), t, clients, strings.ReplaceAll(text, `-H "authorization: Bearer $OPENAI_API_KEY"`, ""))
+		shell(t.Context(), t, clients, strings.ReplaceAll(text, `-H "authorization: Bearer $API_KEY"`, ""))
 		checkKey(t, upstream, nil)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server"
@@ -25,8 +26,8 @@ type httpsFlags struct {
 	TLSCert string `help:"Certificate chain to serve HTTPS with, a PEM file. It is read again when it changes." placeholder:"FILE"`
 	TLSKey  string `help:"The certificate's key, a PEM file." placeholder:"FILE"`
 
-	Domain         []string `help:"Domains to serve HTTPS for. Their certificates are got and renewed automatically, by ACME. To use this is to agree to the terms of the authority." placeholder:"NAME"`
-	HTTPListen     *string  `help:"With --domain: address to answer challenges on, and to redirect from to HTTPS, ':80' by default; empty for none. From outside it is reached by port 80." placeholder:"ADDRESS"`
+	Domain         []string `help:"Domains to serve HTTPS for, with certificates that are got and renewed automatically, by ACME. Using it, you agree to the terms of the authority, Let's Encrypt by default." placeholder:"NAME"`
+	HTTPListen     *string  `help:"With --domain: address of plain HTTP, which answers the authority's challenges and redirects to HTTPS; ':80' by default, empty for none. Port 80 of the domain has to lead to it." placeholder:"ADDRESS"`
 	ACMEDirectory  string   `help:"With --domain: the ACME authority's directory, Let's Encrypt by default. To try things, its staging: https://acme-staging-v02.api.letsencrypt.org/directory" placeholder:"URL"`
 	ACMEEmail      string   `help:"With --domain: where the authority writes to about problems." placeholder:"ADDRESS"`
 	ACMECA         string   `name:"acme-ca" help:"With --domain: roots to trust for the authority's directory beside the system's, a PEM file." placeholder:"FILE"`
@@ -36,7 +37,7 @@ type httpsFlags struct {
 // check says what is wrong with the flags' values.
 func (f *httpsFlags) check() error {
 	if (f.TLSCert == "") != (f.TLSKey == "") {
-		return errors.New("--tls-cert and --tls-key: one is of no use without the other")
+		return errors.New("--tls-cert and --tls-key: one is of no use without the other: give both")
 	}
 	if f.Domain == nil {
 		for _, flag := range []struct {
@@ -56,10 +57,16 @@ func (f *httpsFlags) check() error {
 		return nil
 	}
 	if f.TLSCert != "" {
-		return errors.New("--domain and --tls-cert: the one gets certificates, the other brings one: choose")
+		return errors.New("--domain and --tls-cert: the one gets certificates, the other brings one: choose one")
 	}
-	if _, err := certificates.ParseDomains(f.Domain); err != nil {
+	domains, err := certificates.ParseDomains(f.Domain)
+	if err != nil {
 		return fmt.Errorf("--domain: %w", err)
+	}
+	for _, domain := range domains {
+		if f.ACMEDirectory == "" && !strings.Contains(domain, ".") {
+			return fmt.Errorf("--domain: %q is no name of the public Internet, such as api.example.com: an authority of your own is named by --acme-directory", domain)
+		}
 	}
 	if f.HTTPListen != nil && *f.HTTPListen != "" {
 		if _, _, err := net.SplitHostPort(*f.HTTPListen); err != nil {

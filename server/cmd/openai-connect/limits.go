@@ -9,13 +9,13 @@ import (
 
 // limitsFlags bound what clients can hold on to.
 type limitsFlags struct {
-	ClientHeaderTimeout time.Duration `help:"Bound on the time that a client takes to send a request's header." default:"20s"`
-	ClientStallTimeout  time.Duration `help:"Bound on the time for which a client sends nothing of a body that it has begun, or takes nothing of an answer that is ready." default:"2m"`
+	ClientHeaderTimeout time.Duration `help:"How long a client may take to send a request's header." default:"20s"`
+	ClientStallTimeout  time.Duration `help:"How long a client may pause in a body that it sends, or in an answer that is ready for it. The time that a model takes does not count." default:"2m"`
 	ClientIdleTimeout   time.Duration `help:"How long a client's connection may have nothing to do." default:"3m"`
 
-	MaxHeaderBytes int `help:"Largest header of a request." default:"131072"`
+	MaxHeaderBytes int `help:"Largest header of a request, all fields together, in bytes." default:"131072"`
 	MaxConnections int `help:"Most connections of clients at a time. Further ones wait, and idle ones are closed for them." default:"12000"`
-	MaxStreams     int `help:"Most calls at a time on one connection of HTTP/2." default:"1000"`
+	MaxStreams     int `help:"Most calls at a time on one HTTP/2 connection." default:"1000"`
 }
 
 // check says what is wrong with the flags' values.
@@ -30,7 +30,7 @@ func (f *limitsFlags) check() error {
 		{"client-idle-timeout", f.ClientIdleTimeout},
 	} {
 		if bound.value < leastTimeout {
-			return fmt.Errorf("--%s: %v is too short", bound.flag, bound.value)
+			return fmt.Errorf("--%s: %v is too short: give %v or more", bound.flag, bound.value, leastTimeout)
 		}
 	}
 	for _, bound := range []struct {
@@ -42,7 +42,7 @@ func (f *limitsFlags) check() error {
 		{"max-streams", f.MaxStreams, 1, 1 << 20},
 	} {
 		if bound.value < bound.least || bound.value > bound.most {
-			return fmt.Errorf("--%s: %d is not from %d to %d", bound.flag, bound.value, bound.least, bound.most)
+			return fmt.Errorf("--%s: %d is out of bounds: give a number from %d to %d", bound.flag, bound.value, bound.least, bound.most)
 		}
 	}
 	return nil

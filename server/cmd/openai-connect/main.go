@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"syscall"
 
@@ -45,12 +46,31 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := checkVariables(parser); err != nil {
+		return err
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
 		return fmt.Errorf("%w (see --help)", err)
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run(streams{stdout, stderr})
+}
+
+// checkVariables refuses variables that are set to nothing, as they would count
+// as unset. A flag whose value may be empty has a pointer for it.
+func checkVariables(parser *kong.Kong) error {
+	for _, flags := range parser.Model.Leaves(false)[0].AllFlags(false) {
+		for _, flag := range flags {
+			for _, name := range flag.Envs {
+				value, set := os.LookupEnv(name)
+				if set && value == "" && flag.Target.Kind() != reflect.Pointer {
+					return fmt.Errorf("%s: is empty: give --%s a value, or unset the variable", name, flag.Name)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // help prints, where no command is named, the flags of the default one too.

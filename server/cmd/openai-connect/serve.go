@@ -15,7 +15,7 @@ import (
 
 // serveCommand is the server's flags.
 type serveCommand struct {
-	Listen   *string `help:"Address to listen on, HOST:PORT. By default 127.0.0.1:8080, and :443 with --domain." placeholder:"ADDRESS"`
+	Listen   *string `help:"Address to listen on, HOST:PORT; without HOST, every address of the machine. By default 127.0.0.1:8080, and :443 with --domain." placeholder:"ADDRESS"`
 	Upstream string  `help:"The proxied host: a base URL as the OpenAI SDKs take it, or 'sandbox', which is embedded and needs no key." default:"https://api.openai.com/v1"`
 
 	WayOut wayOutFlags `embed:""`
@@ -26,17 +26,17 @@ type serveCommand struct {
 
 	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, and none where the server holds the upstream's key." placeholder:"ORIGIN"`
 
-	ConnectTimeout        time.Duration `help:"Bound on connecting to the upstream." default:"10s"`
-	ResponseHeaderTimeout time.Duration `help:"Bound on the wait for the upstream's response headers. A reasoning model may take many minutes." default:"30m"`
-	DrainTimeout          time.Duration `help:"Bound on the time that calls have to end at a shutdown." default:"30s"`
+	ConnectTimeout        time.Duration `help:"How long it may take to connect to the upstream." default:"10s"`
+	ResponseHeaderTimeout time.Duration `help:"How long the upstream may take to begin its answer. A reasoning model may take many minutes." default:"30m"`
+	DrainTimeout          time.Duration `help:"How long calls may take to end at a shutdown, before they are cut off." default:"30s"`
 
-	MaxMessageBytes int `help:"Largest request message of an RPC." default:"67108864"`
-	MaxReplyBytes   int `help:"Largest answer of the upstream to a unary RPC." default:"67108864"`
-	MaxEventBytes   int `help:"Largest event of the upstream's answer to a streaming RPC." default:"16777216"`
+	MaxMessageBytes int `help:"Largest request message of an RPC, in bytes." default:"67108864"`
+	MaxReplyBytes   int `help:"Largest answer of the upstream to a unary RPC, in bytes." default:"67108864"`
+	MaxEventBytes   int `help:"Largest event of the upstream's answer to a streaming RPC, in bytes." default:"16777216"`
 
 	Limits limitsFlags `embed:""`
 
-	LogLevel logLevel `help:"Least level of what is logged: debug, info, warn or error." default:"info"`
+	LogLevel logLevel `help:"What is logged: this level and above, of debug, info, warn and error." default:"info"`
 }
 
 // logLevel is a level whose error says which there are.
@@ -84,7 +84,7 @@ func (c *serveCommand) check() error {
 		{"drain-timeout", c.DrainTimeout, 0},
 	} {
 		if bound.value < bound.least {
-			return fmt.Errorf("--%s: %v is too short", bound.flag, bound.value)
+			return fmt.Errorf("--%s: %v is too short: give a time such as 30s or 5m", bound.flag, bound.value)
 		}
 	}
 	for _, bound := range []struct {
@@ -96,7 +96,7 @@ func (c *serveCommand) check() error {
 		{"max-event-bytes", c.MaxEventBytes},
 	} {
 		if bound.value <= 0 {
-			return fmt.Errorf("--%s: %d is too small", bound.flag, bound.value)
+			return fmt.Errorf("--%s: %d is too small: give a number of bytes above zero", bound.flag, bound.value)
 		}
 	}
 	return nil
@@ -166,6 +166,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		defer site.Close()
 		tlsConfig, address = site.TLS(), site.address(listener.Addr())
 	}
+	c.Access.warn(listener.Addr().String(), c.Upstream, logger)
 	fmt.Fprint(streams.out, greeting(address, c.Upstream, c.Access.credential(c.Upstream), tlsConfig != nil, site))
 	return serveWith(ctx, front, listener, server.Listening{TLS: tlsConfig, DrainTimeout: c.DrainTimeout, Limits: c.Limits.limits()}, site, logger)
 }
