@@ -13,5 +13,5 @@ func Codecs() []connect.Codec {
 	json := connectproto.NewJSONCodec()
 	json.MarshalOptions.UseProtoNames = true
 	json.UnmarshalOptions.DiscardUnknown = false
-	return []connect.Codec{connectproto.NewBinaryCodec(), json}
+	return []connect.Codec{connectproto.NewBinaryCodec(), jsonCodec{json}}
 }
