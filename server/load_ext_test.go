@@ -90,12 +90,13 @@ func TestAThousandStreamsAtOnce(t *testing.T) {
 // crowd holds requests until all of them are there.
 type crowd struct {
 	missing  atomic.Int32
+	arrived  chan struct{} // has one for each request that is there
 	complete chan struct{}
 	once     sync.Once
 }
 
 func newCrowd(size int) *crowd {
-	c := &crowd{complete: make(chan struct{})}
+	c := &crowd{arrived: make(chan struct{}, size), complete: make(chan struct{})}
 	c.missing.Store(int32(size))
 	return c
 }
@@ -117,6 +118,7 @@ func (c *crowd) serve(events int) http.HandlerFunc {
 			if i > 0 {
 				continue
 			}
+			c.arrived <- struct{}{}
 			if c.missing.Add(-1) == 0 {
 				c.disperse()
 			}
