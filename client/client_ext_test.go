@@ -72,3 +72,30 @@ func serve(handler http.Handler) (url string, stop func()) {
 	listener.Start()
 	return listener.URL, listener.Close
 }
+
+// counter is an HTTP transport that counts what it sends.
+type counter struct{ requests int }
+
+func (c *counter) RoundTrip(request *http.Request) (*http.Response, error) {
+	c.requests++
+	return http.DefaultTransport.RoundTrip(request)
+}
+
+func TestRequestsGoByTheGivenHTTPClient(t *testing.T) {
+	front, err := server.New(server.Config{Upstream: server.Sandbox})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	url, stop := serve(front)
+	defer stop()
+	defer http.DefaultClient.CloseIdleConnections()
+	var sent counter
+	openai := client.New(url, client.WithHTTPClient(&http.Client{Transport: &sent}))
+	if _, err := openai.Chat.ListChatCompletions(t.Context(), &chatv1.ListChatCompletionsRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if sent.requests != 1 {
+		t.Errorf("it sent %d requests", sent.requests)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -334,5 +333,3 @@ func (s *switched) CloseWrite() error {
 	}
 	return half.CloseWrite()
 }
-
-var _ net.Conn = (*conn)(nil)
