@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/deadline"
 )
 
 // fullEvery is how often it is logged that there are too many connections.
@@ -66,6 +68,7 @@ func (l *connections) Accept() (net.Conn, error) {
 		}
 	}
 	c := &connection{Conn: network, listener: l}
+	c.reader.Conn = network
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open[c] = struct{}{}
@@ -111,12 +114,12 @@ func (l *connections) Close() error { return l.closeOnce() }
 
 // noteState is told of the state of connections as [http.Server.ConnState] is.
 func (l *connections) noteState(network net.Conn, state http.ConnState) {
-	if secured, ok := network.(interface{ NetConn() net.Conn }); ok {
-		network = secured.NetConn()
-	}
-	c, ok := network.(*connection)
-	if !ok {
+	c := connectionOf(network)
+	if c == nil {
 		return
+	}
+	if state == http.StateIdle || state == http.StateHijacked {
+		c.endLimit() // of a body that was left
 	}
 	if state != http.StateIdle {
 		c.idleSince.Store(0)
@@ -126,6 +129,16 @@ func (l *connections) noteState(network net.Conn, state http.ConnState) {
 	if l.waiting.Load() {
 		_ = c.Close()
 	}
+}
+
+// connectionOf returns what is beneath a connection of the [http.Server], nil if
+// that is something else.
+func connectionOf(network net.Conn) *connection {
+	if secured, ok := network.(interface{ NetConn() net.Conn }); ok {
+		network = secured.NetConn()
+	}
+	c, _ := network.(*connection)
+	return c
 }
 
 // now is a time that can be kept in an atomic variable. It is never zero.
@@ -140,12 +153,33 @@ type connection struct {
 	gone      atomic.Bool
 	idleSince atomic.Int64 // 0 if it isn't
 
+	reader  deadline.Reader
+	stalled atomic.Bool // a body that was awaited did not come within the limit
+
 	// armed is until when a write may last, by a deadline that Write has set:
 	// one that outlasts several writes, as most of them need none. While
 	// somebody else has set a deadline it is theirs.
 	armed  atomic.Int64
 	theirs atomic.Bool
 }
+
+// Read implements [net.Conn].
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.reader.Read(p)
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.reader.LimitPassed() {
+		c.stalled.Store(true) // before net/http learns of it, which takes such a client for one that left
+	}
+	return n, err
+}
+
+// limitReading has reads fail that wait for longer than limit from now on.
+func (c *connection) limitReading(limit time.Duration) { _ = c.reader.Limit(time.Now().Add(limit)) }
+
+// endLimit takes it back.
+func (c *connection) endLimit() { _ = c.reader.Limit(time.Time{}) }
+
+// SetReadDeadline implements [net.Conn].
+func (c *connection) SetReadDeadline(t time.Time) error { return c.reader.Set(t) }
 
 // Write implements [net.Conn]. It goes on for as long as the client takes
 // something, however slowly.

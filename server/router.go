@@ -69,7 +69,14 @@ func (m *router) takes(r *http.Request) bool {
 // isRPC reports whether a request says that it is an RPC, by gRPC's content
 // types or Connect's version header. That it has JSON says nothing.
 func (m *router) isRPC(r *http.Request) bool {
-	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") || m.errors.IsSupported(r)
+	contentType := r.Header.Get("Content-Type")
+	if strings.HasPrefix(contentType, "application/grpc") {
+		return true
+	}
+	// Connect makes an error for each no, so it is only asked where it may say yes.
+	mayBe := len(r.Header["Connect-Protocol-Version"]) > 0 || strings.HasPrefix(contentType, "application/connect+") ||
+		r.Method == http.MethodGet && strings.Contains(r.URL.RawQuery, "connect")
+	return mayBe && m.errors.IsSupported(r)
 }
 
 // unimplemented answers in the protocol of the request.

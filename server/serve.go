@@ -47,6 +47,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 		MaxHeaderBytes:    limits.MaxHeaderBytes,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams, SendPingTimeout: pingAfter},
 		ConnState:         connections.noteState,
+		ConnContext:       withConnection,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the upstream's to answer.

@@ -14,7 +14,7 @@ import (
 type downstream struct {
 	w       http.ResponseWriter
 	r       *http.Request
-	control *http.ResponseController
+	control http.ResponseController
 	upload  *upload // nil for a request without a body
 
 	// mu guards w while interim responses may be written, by the goroutines
@@ -24,7 +24,7 @@ type downstream struct {
 }
 
 func newDownstream(w http.ResponseWriter, r *http.Request) *downstream {
-	d := &downstream{w: w, r: r, control: http.NewResponseController(w)}
+	d := &downstream{w: w, r: r, control: *http.NewResponseController(w)}
 	if r.Body != nil && r.Body != http.NoBody {
 		d.upload = newUpload(d)
 		// Over HTTP/1.1, net/http would else read the upload to its end before
@@ -64,6 +64,15 @@ func (d *downstream) endInterim() {
 // uploading reports whether the client is still sending.
 func (d *downstream) uploading() bool {
 	return d.upload != nil && !d.upload.done.Load()
+}
+
+// stalled returns what a body says that was cut off as its client sent none of
+// it, nil if it wasn't.
+func (d *downstream) stalled() error {
+	if body, ok := d.r.Body.(interface{ Stalled() error }); ok {
+		return body.Stalled()
+	}
+	return nil
 }
 
 // beforeHeader is called when the final response's fields are set and its

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -39,7 +38,9 @@ type Options struct {
 // It must see requests as they arrived: an http.ServeMux in front would clean
 // their paths, and an http.Server answers "OPTIONS *" itself unless its
 // DisableGeneralOptionsHandler is set. Middleware that wraps the ResponseWriter
-// must give it an Unwrap method, as [http.ResponseController] needs it.
+// must give it an Unwrap method, as [http.ResponseController] needs it. A body
+// that is cut off because its client sends none of it may tell by a method
+// Stalled() error: the answer is 408 then.
 //
 // If the upstream can't be reached the answer is 502, or 504 if it took too
 // long, with an error in OpenAI's form. If it breaks off in the middle of a
@@ -51,13 +52,15 @@ func New(up *upstream.Upstream, options Options) *Handler {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{upstream: up, pseudonym: newPseudonym(), logger: logger}
+	pseudonym := newPseudonym()
+	return &Handler{upstream: up, pseudonym: pseudonym, via: newNames(pseudonym), logger: logger}
 }
 
 // Handler is a passthrough.
 type Handler struct {
 	upstream  *upstream.Upstream
 	pseudonym string // in the Via field of requests
+	via       names  // the same as entries
 	logger    *slog.Logger
 	tunnels   tunnels
 }
@@ -90,7 +93,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &upstream.Request{
 		Method:        r.Method,
 		Target:        r.RequestURI,
-		Header:        requestHeader(r, h.pseudonym),
+		Header:        h.requestHeader(r),
 		ContentLength: r.ContentLength,
 		Interim:       down.writeInterim,
 	}
@@ -102,7 +105,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp, err := h.upstream.Send(r.Context(), out)
 	down.endInterim()
 	if err != nil {
-		h.answerFailure(r.Context(), down, err)
+		h.answerFailure(down, err)
 		return
 	}
 	defer func() {
@@ -119,11 +122,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answerFailure answers a request to which the upstream gave no response.
-func (h *Handler) answerFailure(ctx context.Context, down *downstream, err error) {
+func (h *Handler) answerFailure(down *downstream, err error) {
 	answer := failureOf(err)
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, os.ErrDeadlineExceeded): // the client's
-		answer = clientTooSlow(cause)
+	switch stall := down.stalled(); {
+	case stall != nil:
+		answer = clientTooSlow(stall)
 	case errors.Is(err, context.Canceled): // the client is gone
 		panic(http.ErrAbortHandler)
 	}
@@ -147,9 +150,8 @@ func (h *Handler) warn(r *http.Request, err error) {
 		"method", r.Method, "path", r.URL.EscapedPath(), "error", err)
 }
 
-// requestHeader returns the fields to send upstream for r, by a server of that
-// pseudonym.
-func requestHeader(r *http.Request, pseudonym string) http.Header {
+// requestHeader returns the fields to send upstream for r.
+func (h *Handler) requestHeader(r *http.Request) http.Header {
 	header := make(http.Header, len(r.Header)+2)
 	upstream.CopyEndToEnd(header, r.Header)
 	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") {
@@ -159,9 +161,15 @@ func requestHeader(r *http.Request, pseudonym string) http.Header {
 		header["Connection"] = []string{"Upgrade"}
 		header["Upgrade"] = []string{"websocket"}
 	}
-	addVia(header, r.ProtoMajor, r.ProtoMinor, pseudonym)
+	h.via.add(header, r.ProtoMajor, r.ProtoMinor)
 	return header
 }
+
+// Values of fields that nobody changes.
+var (
+	viaProduct = newNames(product)
+	unbuffered = []string{"no"}
+)
 
 // responseHeader sets in header the fields to send for resp, to a client that
 // speaks the given major version of HTTP.
@@ -182,10 +190,10 @@ func responseHeader(header http.Header, resp *http.Response, clientMajor int) {
 			header[name] = nil // or net/http makes one up
 		}
 	}
-	addVia(header, resp.ProtoMajor, resp.ProtoMinor, product)
+	viaProduct.add(header, resp.ProtoMajor, resp.ProtoMinor)
 	if isEventStream(resp.Header.Get("Content-Type")) {
 		if _, ok := header["X-Accel-Buffering"]; !ok {
-			header["X-Accel-Buffering"] = []string{"no"}
+			header["X-Accel-Buffering"] = unbuffered
 		}
 	}
 }

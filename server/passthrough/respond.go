@@ -40,8 +40,9 @@ func bufferPool(size int) *sync.Pool {
 func (d *downstream) respond(resp *http.Response) error {
 	header := d.w.Header()
 	responseHeader(header, resp, d.r.ProtoMajor)
-	announced := slices.Sorted(maps.Keys(resp.Trailer))
-	if len(announced) > 0 {
+	var announced []string
+	if len(resp.Trailer) > 0 {
+		announced = slices.Sorted(maps.Keys(resp.Trailer))
 		header["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
 	d.beforeHeader()

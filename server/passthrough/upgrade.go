@@ -77,7 +77,7 @@ func (c *hijacked) CloseWrite() error {
 func writeSwitch(w *bufio.Writer, resp *http.Response) error {
 	header := make(http.Header, len(resp.Header)+1)
 	upstream.CopyEndToEnd(header, resp.Header)
-	addVia(header, resp.ProtoMajor, resp.ProtoMinor, product)
+	viaProduct.add(header, resp.ProtoMajor, resp.ProtoMinor)
 	header["Connection"] = []string{"Upgrade"}
 	header["Upgrade"] = resp.Header["Upgrade"]
 	// An error stays with w, until Flush.

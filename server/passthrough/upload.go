@@ -13,7 +13,7 @@ import (
 type upload struct {
 	downstream      *downstream
 	expectsContinue bool
-	trailer         http.Header // announced keys at first, with values in the end
+	trailer         http.Header // announced keys at first, with values in the end; nil for a body that can't have one
 	done            atomic.Bool // the body was read to its end
 }
 
@@ -23,7 +23,9 @@ func newUpload(d *downstream) *upload {
 		// Over HTTP/2 the frames of all responses are written by one goroutine,
 		// and net/http can be left to answer the expectation.
 		expectsContinue: d.r.ProtoMajor == 1 && d.r.Header.Get("Expect") != "",
-		trailer:         make(http.Header, len(d.r.Trailer)),
+	}
+	if len(d.r.Trailer) > 0 || d.r.ContentLength < 0 { // also one that isn't announced may come
+		u.trailer = make(http.Header)
 	}
 	for name := range d.r.Trailer {
 		if httpguts.ValidTrailerHeader(name) {
@@ -46,7 +48,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.downstream.r.Body.Read(p)
 	if err == io.EOF {
 		for name, values := range u.downstream.r.Trailer {
-			if httpguts.ValidTrailerHeader(name) {
+			if u.trailer != nil && httpguts.ValidTrailerHeader(name) {
 				u.trailer[name] = values
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -57,16 +56,27 @@ func refuseLoop(w http.ResponseWriter) {
 	}.write(w)
 }
 
-// addVia names this server in header, on a message that was received in the
-// given version of HTTP.
-func addVia(header http.Header, major, minor int, name string) {
-	version := "1.1"
+// names are a server's entries in the Via field, by the version of HTTP that it
+// received a message in. They are made once, as nearly every message gets one.
+type names struct{ http10, http11, http2 []string }
+
+func newNames(name string) names {
+	return names{[]string{"1.0 " + name}, []string{"1.1 " + name}, []string{"2 " + name}}
+}
+
+// add names the server in header, on a message that was received in the given
+// version of HTTP. It leaves the values alone that are there: they belong to the
+// message received.
+func (n *names) add(header http.Header, major, minor int) {
+	entry := n.http11
 	switch {
 	case major >= 2:
-		version = strconv.Itoa(major)
+		entry = n.http2
 	case minor == 0:
-		version = "1.0"
+		entry = n.http10
 	}
-	// The values belong to the message received: Clip makes append copy them.
-	header["Via"] = append(slices.Clip(header["Via"]), version+" "+name)
+	if values, ok := header["Via"]; ok {
+		entry = slices.Concat(values, entry)
+	}
+	header["Via"] = entry
 }

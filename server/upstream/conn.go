@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/deadline"
 )
 
 var errHeaderTooLarge = errors.New("the response header is too large")
@@ -19,9 +21,11 @@ type conn struct {
 	net.Conn
 
 	reader    *bufio.Reader
+	deadline  deadline.Reader
 	allowance int64           // how many bytes may still be read
 	broken    error           // what ended reading
 	raw       syscall.RawConn // nil if the connection has none
+	silence   silence
 	born      time.Time
 	idleSince time.Time
 	used      bool // a request was answered on it before
@@ -29,6 +33,7 @@ type conn struct {
 
 func newConn(network net.Conn) *conn {
 	c := &conn{Conn: network, allowance: math.MaxInt64, raw: rawConn(network), born: time.Now()}
+	c.deadline.Conn = network
 	c.reader = bufio.NewReader(c)
 	return c
 }
@@ -42,16 +47,19 @@ func (c *conn) Read(p []byte) (int, error) {
 	if int64(len(p)) > c.allowance {
 		p = p[:c.allowance]
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.deadline.Read(p)
 	c.allowance -= int64(n)
 	c.broken = err
 	return n, err
 }
 
+// SetReadDeadline implements [net.Conn].
+func (c *conn) SetReadDeadline(t time.Time) error { return c.deadline.Set(t) }
+
 // isQuiet reports whether the peer has sent nothing while the connection was
 // idle: neither its end, nor a word that no request asked for.
 func (c *conn) isQuiet() bool {
-	return c.reader.Buffered() == 0 && (c.raw == nil || isSilent(c.raw)) && !c.holdsRecord()
+	return c.reader.Buffered() == 0 && (c.raw == nil || c.silence.of(c.raw)) && !c.holdsRecord()
 }
 
 // speaksFirst reports whether the peer of a new connection has said something
@@ -61,7 +69,7 @@ func (c *conn) speaksFirst() bool {
 	if _, ok := c.Conn.(*tls.Conn); ok {
 		return c.holdsRecord()
 	}
-	return c.raw != nil && !isSilent(c.raw)
+	return c.raw != nil && !c.silence.of(c.raw)
 }
 
 // holdsRecord reports whether TLS has received something that nobody has read: a
@@ -73,12 +81,11 @@ func (c *conn) holdsRecord() bool {
 	}
 	// With a deadline that has passed only what is there already can be read.
 	var next [1]byte
-	past := time.Unix(1, 0)
-	if secured.SetReadDeadline(past) != nil {
+	if c.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return true
 	}
 	_, err := secured.Read(next[:])
-	return !errors.Is(err, os.ErrDeadlineExceeded) || secured.SetReadDeadline(time.Time{}) != nil
+	return !errors.Is(err, os.ErrDeadlineExceeded) || c.SetReadDeadline(time.Time{}) != nil
 }
 
 // rawConn returns what is beneath a network connection, nil if there is nothing.

@@ -127,7 +127,10 @@ func (d *dialer) reachByHTTP(ctx context.Context) (net.Conn, error) {
 
 // tunnel asks a proxy for a tunnel to the host (RFC 9110 §9.3.6).
 func (d *dialer) tunnel(ctx context.Context, network net.Conn) error {
-	if err := network.SetDeadline(time.Now().Add(d.timeout)); err != nil {
+	answer := newConn(network)
+	answer.allowance = maxProxyAnswer
+	deadline := time.Now().Add(d.timeout)
+	if err := errors.Join(answer.SetReadDeadline(deadline), network.SetWriteDeadline(deadline)); err != nil {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = network.Close() })()
@@ -138,7 +141,6 @@ func (d *dialer) tunnel(ctx context.Context, network net.Conn) error {
 	if _, err := network.Write([]byte(request + "\r\n")); err != nil {
 		return err
 	}
-	answer := &conn{Conn: network, allowance: maxProxyAnswer}
 	reader := bufio.NewReader(answer)
 	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // the tunnel is what would be its body
 	switch {

@@ -25,6 +25,12 @@ var errAbandoned = errors.New("the answer came before the end of the body")
 // early is an exchange that begins before a small body is there. It runs on
 // another goroutine than the one that is held up by reading the body.
 type early struct {
+	ctx    context.Context //nolint:containedctx // the one that Send was called with
+	host   *host
+	req    *Request
+	target string
+
+	timer *time.Timer   // begins the exchange
 	ended chan struct{} // closed when there is a response, or an error
 	resp  *http.Response
 	err   error
@@ -35,12 +41,37 @@ type early struct {
 	settled bool           // guarded by mu: the exchange need not begin any more
 }
 
+// spareEarly has exchanges that need not have begun, as most of them. Their timers
+// cost next to nothing when they are used again.
+var spareEarly sync.Pool
+
+func (h *host) newEarly(ctx context.Context, req *Request, target string) *early {
+	e, ok := spareEarly.Get().(*early)
+	if !ok {
+		e = &early{ended: make(chan struct{})}
+		e.ctx, e.host, e.req, e.target = ctx, h, req, target
+		e.timer = time.AfterFunc(bodyPatience, e.begin)
+		return e
+	}
+	e.ctx, e.host, e.req, e.target = ctx, h, req, target
+	e.timer.Reset(bodyPatience)
+	return e
+}
+
+// release gives an exchange that has not begun, and won't, to another request.
+func (e *early) release() {
+	if e.timer.Stop() {
+		e.ctx, e.host, e.req, e.read, e.settled = nil, nil, nil, nil, false
+		spareEarly.Put(e)
+	}
+}
+
 // readSmall reads a small body behind the head. If that takes long it sends the
 // request without waiting, and returns the exchange when it ended.
 func (h *host) readSmall(ctx context.Context, req *Request, target string, out *outgoing) (*early, error) {
 	defer closeBody(out.rest)
-	e := &early{ended: make(chan struct{})}
-	defer time.AfterFunc(bodyPatience, func() { e.begin(ctx, h, req, target) }).Stop()
+	e := h.newEarly(ctx, req, target)
+	defer e.release()
 	for head := out.head; ; {
 		out.bytes = slices.Grow(out.bytes, 1)
 		n, err := out.rest.Read(out.bytes[len(out.bytes):cap(out.bytes)])
@@ -87,12 +118,13 @@ func (e *early) pass(read []byte, n int, err error) bool {
 }
 
 // begin sends the request, unless its body is there.
-func (e *early) begin(ctx context.Context, h *host, req *Request, target string) {
+func (e *early) begin() {
 	e.mu.Lock()
 	if e.settled {
 		e.mu.Unlock()
 		return
 	}
+	ctx, h, req := e.ctx, e.host, e.req
 	from, rest := io.Pipe()
 	slow := *req
 	// To close it is to let go of whoever reads the body.
@@ -107,7 +139,7 @@ func (e *early) begin(ctx context.Context, h *host, req *Request, target string)
 	// context with it. One whose body is abandoned did not leave.
 	detached, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	unbind := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	out, err := h.prepare(&slow, target)
+	out, err := h.prepare(&slow, e.target)
 	if err != nil {
 		e.err = h.requestError(err)
 	} else {

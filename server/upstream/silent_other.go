@@ -4,5 +4,7 @@ package upstream
 
 import "syscall"
 
-// isSilent can't tell here. A connection that was closed shows when it is used.
-func isSilent(syscall.RawConn) bool { return true }
+// silence can't tell here. A connection that was closed shows when it is used.
+type silence struct{}
+
+func (silence) of(syscall.RawConn) bool { return true }

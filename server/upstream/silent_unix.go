@@ -4,15 +4,23 @@ package upstream
 
 import "syscall"
 
-// isSilent reports whether there is nothing to read from a connection, not even
-// its end. It doesn't wait.
-func isSilent(raw syscall.RawConn) bool {
-	silent := false
-	err := raw.Read(func(fd uintptr) bool {
-		var next [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		silent = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
-		return true
-	})
-	return err == nil && silent
+// silence looks whether there is something to read from a connection. It is kept
+// with the connection, as it is asked before every request.
+type silence struct {
+	look  func(fd uintptr)
+	next  [1]byte
+	found bool
+}
+
+// of reports whether there is nothing to read, not even the connection's end. It
+// doesn't wait.
+func (s *silence) of(raw syscall.RawConn) bool {
+	if s.look == nil {
+		s.look = func(fd uintptr) {
+			_, _, err := syscall.Recvfrom(int(fd), s.next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			s.found = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
+		}
+	}
+	s.found = false
+	return raw.Control(s.look) == nil && s.found
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server"
@@ -166,6 +167,8 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		defer site.Close()
 		tlsConfig, address = site.TLS(), site.address(listener.Addr())
 	}
+	held := spareCollections()
+	defer runtime.KeepAlive(held)
 	c.Access.warn(listener.Addr().String(), c.Upstream, logger)
 	fmt.Fprint(streams.out, greeting(address, c.Upstream, c.Access.credential(c.Upstream), tlsConfig != nil, site))
 	return serveWith(ctx, front, listener, server.Listening{TLS: tlsConfig, DrainTimeout: c.DrainTimeout, Limits: c.Limits.limits()}, site, logger)

@@ -1,10 +1,12 @@
-package passthrough_test
+package server_test
 
 import (
 	"bufio"
 	"io"
 	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"runtime"
@@ -16,28 +18,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/passthrough"
-	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// proxies are what the benchmarks compare. Clients and upstreams speak through
-// raw sockets and cost next to nothing, so what is measured, also as CPU time of
-// the process, is mostly the proxy.
+// proxies are what the benchmarks of the raw side compare. Clients and upstreams
+// speak through raw sockets and cost next to nothing, so what is measured, also
+// as CPU time of the process, is mostly the proxy.
 var proxies = []struct {
-	name string
-	new  func(b *testing.B, upstreamURL string) http.Handler
+	name  string
+	start func(b *testing.B, upstreamURL string) (address string)
 }{
-	{"passthrough", func(b *testing.B, upstreamURL string) http.Handler {
+	{"openai-connect", func(b *testing.B, upstreamURL string) string {
 		b.Helper()
-		up, err := upstream.New(upstream.Config{BaseURL: upstreamURL})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(up.CloseIdleConnections)
-		return passthrough.New(up, noOptions)
+		return servertest.Start(b, server.Config{Upstream: upstreamURL}).Address
 	}},
-	{"ReverseProxy", func(b *testing.B, upstreamURL string) http.Handler {
+	{"ReverseProxy", func(b *testing.B, upstreamURL string) string {
 		b.Helper()
 		target, err := url.Parse(upstreamURL)
 		if err != nil {
@@ -45,14 +42,27 @@ var proxies = []struct {
 		}
 		transport := &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, DisableCompression: true}
 		b.Cleanup(transport.CloseIdleConnections)
-		return &httputil.ReverseProxy{
+		server := httptest.NewServer(&httputil.ReverseProxy{
 			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 			Transport:     transport,
 			FlushInterval: -1,
 			ErrorLog:      log.New(io.Discard, "", 0),
 			BufferPool:    &bufferPool{sync.Pool{New: func() any { return new([32 << 10]byte) }}},
-		}
+		})
+		b.Cleanup(server.Close)
+		return server.Listener.Addr().String()
 	}},
+}
+
+// dialForBench connects to a server whose HTTP the benchmark speaks itself.
+func dialForBench(b *testing.B, address string) *upstreamtest.Conn {
+	b.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	return &upstreamtest.Conn{Conn: conn, Reader: bufio.NewReader(conn)}
 }
 
 type bufferPool struct{ pool sync.Pool }
@@ -60,9 +70,9 @@ type bufferPool struct{ pool sync.Pool }
 func (p *bufferPool) Get() []byte  { return p.pool.Get().(*[32 << 10]byte)[:] }
 func (p *bufferPool) Put(b []byte) { p.pool.Put((*[32 << 10]byte)(b)) }
 
-// BenchmarkUnary is a chat completion: half a kilobyte up, one down, on
+// BenchmarkRawUnary is a chat completion: half a kilobyte up, one down, on
 // connections that are kept.
-func BenchmarkUnary(b *testing.B) {
+func BenchmarkRawUnary(b *testing.B) {
 	const answerSize = 1000
 	answer := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req_1\r\nContent-Length: " +
 		strconv.Itoa(answerSize) + "\r\n\r\n" + strings.Repeat("x", answerSize)
@@ -81,10 +91,10 @@ func BenchmarkUnary(b *testing.B) {
 	for _, proxy := range proxies {
 		for _, connections := range []int{1, 64} {
 			b.Run(proxy.name+"/connections="+strconv.Itoa(connections), func(b *testing.B) {
-				address := listen(b, proxy.new(b, url))
+				address := proxy.start(b, url)
 				conns := make(chan *upstreamtest.Conn, connections)
 				for range connections {
-					conns <- connect(b, address)
+					conns <- dialForBench(b, address)
 				}
 				exchange := func(conn *upstreamtest.Conn) {
 					if _, err := io.WriteString(conn, request); err != nil {
@@ -110,9 +120,9 @@ func BenchmarkUnary(b *testing.B) {
 	}
 }
 
-// BenchmarkEvents is a thousand slow streams. An operation is one event of one
+// BenchmarkRawEvents is a thousand slow streams. An operation is one event of one
 // of them, from the upstream's write to the client's read.
-func BenchmarkEvents(b *testing.B) {
+func BenchmarkRawEvents(b *testing.B) {
 	const streams = 1000
 	event := "data: " + strings.Repeat("x", 300) + "\n\n"
 	for _, proxy := range proxies {
@@ -124,17 +134,17 @@ func BenchmarkEvents(b *testing.B) {
 				if _, err := skipHead(conn.Reader); err != nil {
 					return
 				}
-				conn.Send(streamHeader)
+				conn.Send("HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTransfer-Encoding: chunked\n\n")
 				opened <- conn
 				<-ended
 				conn.SendChunk("")
 			})
 			before := memoryInUse()
-			address := listen(b, proxy.new(b, url))
+			address := proxy.start(b, url)
 			clients := make([]*upstreamtest.Conn, streams)
 			upstreams := make([]*upstreamtest.Conn, streams)
 			for i := range clients {
-				clients[i] = connect(b, address)
+				clients[i] = dialForBench(b, address)
 				clients[i].Send("GET /v1/x HTTP/1.1\nHost: x\n\n")
 				upstreams[i] = <-opened
 				if _, err := skipHead(clients[i].Reader); err != nil {
