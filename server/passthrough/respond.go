@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// smallBuffer is what a stream holds while it waits for its next event. It
-	// is larger than most events, and as large as net/http's read buffer.
+	// smallBuffer is what a piece that is waited for in Read is copied through,
+	// so that a stream which waits holds no more. It is larger than most events,
+	// and as large as net/http's read buffer.
 	smallBuffer = 4 << 10
 	// largeBuffer is what a body is copied through while it comes fast.
 	largeBuffer = 32 << 10
@@ -74,19 +75,16 @@ func (d *downstream) copyBody(body io.Reader, length int64) error {
 	if length > smallBuffer {
 		pool = largeBuffers
 	}
-	buffer := pool.Get().(*[]byte)
-	defer func() { pool.Put(buffer) }()
+	waiter, waits := body.(interface{ Wait() })
 	for {
-		n, err := body.Read(*buffer)
-		if n > 0 {
-			if _, err := d.w.Write((*buffer)[:n]); err != nil {
-				return err
-			}
-			length -= int64(n)
+		if waits {
+			waiter.Wait() // while there is no buffer yet
 		}
-		if err == io.EOF {
+		n, err := d.copyPiece(body, pool)
+		if err == io.EOF { //nolint:errorlint // an end that is wrapped is none
 			return nil
 		}
+		length -= int64(n)
 		if length != 0 { // else EOF is next
 			if err := d.control.Flush(); err != nil {
 				return err
@@ -96,13 +94,23 @@ func (d *downstream) copyBody(body io.Reader, length int64) error {
 			return err
 		}
 		// The next piece is taken to be like this one.
-		next := smallBuffers
+		pool = smallBuffers
 		if n >= smallBuffer {
-			next = largeBuffers
-		}
-		if next != pool {
-			pool.Put(buffer)
-			pool, buffer = next, next.Get().(*[]byte)
+			pool = largeBuffers
 		}
 	}
+}
+
+// copyPiece copies what body has next, through a buffer of the pool's. It returns
+// its length, and the error of either side.
+func (d *downstream) copyPiece(body io.Reader, pool *sync.Pool) (int, error) {
+	buffer := pool.Get().(*[]byte)
+	defer pool.Put(buffer)
+	n, err := body.Read(*buffer)
+	if n > 0 {
+		if _, err := d.w.Write((*buffer)[:n]); err != nil {
+			return n, err
+		}
+	}
+	return n, err
 }

@@ -238,6 +238,14 @@ func (x *exchange) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Wait returns when there is something to Read, or nothing more to come. Who
+// waits here, rather than in Read, needs no buffer for that.
+func (x *exchange) Wait() {
+	if x.result() == nil {
+		_, _ = x.conn.reader.Peek(1) // Read tells what is wrong
+	}
+}
+
 // Close lets go of the connection. It is closed if the body was not read to its
 // end.
 func (x *exchange) Close() error {

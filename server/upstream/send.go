@@ -75,6 +75,9 @@ type Request struct {
 // The caller must close the response's body. Reading it fails with an [*Error]
 // if the upstream breaks it off, so that io.EOF means the whole of it; only of an
 // HTTP/1 body with neither length nor chunks nobody can tell.
+// The body may have a method Wait(), which returns when Read has something to
+// tell, so that who waits long, as most of the readers of event streams do, need
+// not hold a buffer meanwhile.
 // For status 101, which comes only to a request whose Header asks for an
 // Upgrade, and with the protocol it names, the body is an io.ReadWriteCloser
 // with CloseWrite and SetReadDeadline: the connection itself, which ctx no
