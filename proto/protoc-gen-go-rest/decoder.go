@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/compiler/protogen"
@@ -20,8 +21,8 @@ func (g generator) decoder(m *message) {
 		g.P("}")
 		return
 	}
-	g.P("o, ok := d.Object()")
-	g.P("if !ok {")
+	g.P("var o ", g.restjson("Object"))
+	g.P("if !d.Object(&o) {")
 	if m.bare != nil {
 		g.bareDecoder(m.bare)
 	}
@@ -35,7 +36,7 @@ func (g generator) decoder(m *message) {
 	}
 	g.P("for d.Next(&o) {")
 	g.P("fits := false")
-	g.P("switch string(o.Key) {")
+	g.P("switch string(d.Key(&o)) {")
 	for _, c := range m.constants {
 		g.P("case ", strconv.Quote(c.name), ":")
 		g.P("fits = o.Take(", c.index, ") && d.Constant(", strconv.Quote(c.json), ")")
@@ -232,6 +233,8 @@ func (g generator) read(m *member, structure string) string {
 	switch {
 	case desc.IsMap():
 		return fmt.Sprintf("%s(d, %s, %s)", g.restjson("Map"), dst, g.reader(m.Message.Fields[1], m.option))
+	case desc.IsList() && m.Message != nil && !isTime(m.Message) && !m.option.GetSingle():
+		return fmt.Sprintf("%s(d, %s)", g.restjson("Messages"), dst)
 	case desc.IsList():
 		list := "List"
 		if m.option.GetSingle() {
@@ -244,6 +247,8 @@ func (g generator) read(m *member, structure string) string {
 		return fmt.Sprintf("d.Time(%s)", dst)
 	case desc.Kind() == protoreflect.MessageKind:
 		return fmt.Sprintf("%s(d, %s)", g.restjson("Message"), dst)
+	case isPointer(desc) && slices.Contains(manyOptionals, scalar(desc, m.option)):
+		return fmt.Sprintf("d.Optional%s(%s)", scalar(desc, m.option), dst)
 	case isPointer(desc):
 		return fmt.Sprintf("%s(d, %s, %s)", g.restjson("Optional"), dst, g.reader(m.Field, m.option))
 	default:
@@ -265,6 +270,10 @@ func (g generator) reader(field *protogen.Field, option *restv1.Member) string {
 		return fmt.Sprintf("(*%s).%s", g.restjson("Decoder"), scalar(field.Desc, option))
 	}
 }
+
+// manyOptionals are the scalars that messages have many optional fields of: the
+// decoder has a method for each.
+var manyOptionals = []string{"String", "Int32"}
 
 // scalar is the name of the methods that read and write a scalar.
 func scalar(desc protoreflect.FieldDescriptor, option *restv1.Member) string {

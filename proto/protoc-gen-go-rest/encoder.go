@@ -30,8 +30,8 @@ func (g generator) encoder(m *message) {
 	if m.bare != nil {
 		g.bareEncoder(m)
 	}
-	g.P("o, err := e.Open(x.", m.remainder.GoName, ", ", known, ")")
-	g.P("if err != nil {")
+	g.P("var o ", g.restjson("ObjectWriter"))
+	g.P("if err := e.Open(&o, x.", m.remainder.GoName, ", ", known, "); err != nil {")
 	g.P("return err")
 	g.P("}")
 	for _, c := range m.constants {

@@ -2,8 +2,6 @@ package restjson
 
 import (
 	"bytes"
-	"encoding/base64"
-	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -18,192 +16,41 @@ import (
 // caller then calls [Decoder.Spill] or passes the report on. After malformed
 // JSON, which [Unmarshal] reports, the answers don't matter.
 type Decoder struct {
-	data  []byte
-	pos   int
-	depth int
-	spans []span // the members to keep as text, of all objects that are open
+	data   []byte
+	pos    int
+	depth  int
+	spans  []span // the members to keep as text, of all objects that are open
+	before *texts // of the message before in a stream, nil outside of one
+
+	strings slab[string]
+	int32s  slab[int32]
 
 	err   string
 	errAt int
 }
 
-// span is a member's text: from its name to the end of its value.
-type span struct{ start, end int }
+// maxSpans bounds what a decoder keeps from one message for the next.
+const maxSpans = 64
 
-// Object is a walk over an object's members.
-type Object struct {
-	// Key is the name of the member whose value the decoder stands before. Nil
-	// where the name has a lone surrogate.
-	Key []byte
-
-	seen    Set
-	start   int // where the first member begins
-	member  int // where the member begins
-	value   int // where its value begins
-	spans   int // how many spans belong to the objects around
-	depth   int
-	tag     span // see [Decoder.Tag]
-	doubled Set  // the members that [Decoder.TakeZero] found again
-	started bool
-}
-
-// Object enters the object that begins here. It reports false where none does.
-func (d *Decoder) Object() (o Object, ok bool) {
-	if d.peek() != '{' {
-		return o, false
-	}
-	d.pos++
-	d.enter()
-	o.start = d.pos
-	o.depth = d.depth
-	o.spans = len(d.spans)
-	return o, true
-}
-
-// Next stands the decoder before the value of the next member. It reports false
-// at the end, which it moves past, and after an error.
-func (d *Decoder) Next(o *Object) bool {
-	if d.err != "" {
-		return false
+// unmarshal reads all of the data into the message, and forgets them.
+func (d *Decoder) unmarshal(data []byte, m Decodable) (err error) {
+	d.data, d.pos, d.depth, d.spans, d.err = data, 0, 0, d.spans[:0], ""
+	d.space()
+	if !m.DecodeREST(d) {
+		d.fail("an object was expected")
 	}
 	d.space()
-	switch c := d.peek(); {
-	case c == '}':
-		d.pos++
-		d.depth--
-		return false
-	case !o.started:
-		o.started = true
-	case c == ',':
-		d.pos++
-		d.space()
-	default:
-		d.fail("a comma or the end of the object was expected")
-		return false
+	if d.err == "" && d.pos < len(d.data) {
+		d.fail("the value has ended, and more follows")
 	}
-	o.member = d.pos
-	raw, plain := d.scanString()
-	if !plain {
-		d.checkString(raw)
-		// A name with a lone surrogate is no name that a field can have.
-		if d.err == "" && bytes.IndexByte(raw, '\\') >= 0 {
-			raw, _ = unescape(nil, raw)
-		}
-	}
-	o.Key = raw
-	d.space()
-	if d.peek() != ':' {
-		d.fail("a colon was expected")
-		return false
-	}
-	d.pos++
-	d.space()
-	o.value = d.pos
-	return d.err == ""
-}
-
-// Take reports whether the known member i comes for the first time. A second
-// one of the same name is kept as text.
-func (o *Object) Take(i int) bool {
-	if o.seen.Has(i) {
-		return false
-	}
-	o.seen.add(i)
-	return true
-}
-
-// TakeZero is Take for a member whose field can't show that it came, when it is
-// zero. If a second one comes, the first is then kept as text beside it:
-// `{"index":0,"index":1}` has both, and neither is lost when it is written.
-func (d *Decoder) TakeZero(o *Object, i int, zero bool) bool {
-	if o.Take(i) {
-		return true
-	}
-	if zero && !o.doubled.Has(i) {
-		o.doubled.add(i)
-		d.spillFirst(o)
-	}
-	return false
-}
-
-// spillFirst keeps the text of the object's first member of the current name,
-// unless it was kept when it came.
-func (d *Decoder) spillFirst(o *Object) {
-	ahead := *d
-	ahead.pos = o.start
-	walk := Object{depth: o.depth}
-	for ahead.Next(&walk) && walk.member < o.member {
-		ahead.skip()
-		if !bytes.Equal(walk.Key, o.Key) {
-			continue
-		}
-		first := span{walk.member, ahead.pos}
-		if !slices.Contains(d.spans[o.spans:], first) {
-			d.insert(o, first)
-		}
-		return
-	}
-}
-
-// insert keeps a member's text in its place among the object's spilled members.
-func (d *Decoder) insert(o *Object, s span) {
 	if d.err != "" {
-		return
+		err = &SyntaxError{Offset: d.errAt, Path: pathAt(data, d.errAt), Reason: d.err}
 	}
-	at := len(d.spans)
-	for at > o.spans && d.spans[at-1].start > s.start {
-		at--
+	d.data = nil
+	if cap(d.spans) > maxSpans {
+		d.spans = nil
 	}
-	d.spans = slices.Insert(d.spans, at, s)
-}
-
-// HasString reports whether the object's member number i, wherever it stands,
-// is a string that a field can hold. If it came before, set says so.
-func (d *Decoder) HasString(o *Object, i int, name string, set bool) bool {
-	if o.seen.Has(i) {
-		return set
-	}
-	ahead, walk := *d, *o
-	ahead.skip()
-	for ahead.Next(&walk) {
-		if string(walk.Key) == name {
-			_, ok := ahead.text()
-			return ok
-		}
-		ahead.skip()
-	}
-	return false
-}
-
-// Spill keeps the text of the current member, for [Decoder.Extra].
-func (d *Decoder) Spill(o *Object) {
-	if d.err != "" {
-		return
-	}
-	d.pos = o.value
-	d.depth = o.depth
-	d.skip()
-	d.spans = append(d.spans, span{o.member, d.pos})
-}
-
-// Extra ends an object and returns the members that were spilled from it, in
-// their order, as the text of an object. Empty when there were none.
-func (d *Decoder) Extra(o *Object) string {
-	spans := d.spans[o.spans:]
-	if len(spans) == 0 || d.err != "" {
-		return ""
-	}
-	size := 1
-	for _, s := range spans {
-		size += s.end - s.start + 1
-	}
-	text := make([]byte, 0, size)
-	for i, s := range spans {
-		text = append(text, "{,"[min(i, 1)])
-		text = append(text, d.data[s.start:s.end]...)
-	}
-	d.spans = d.spans[:o.spans]
-	return string(append(text, '}'))
+	return err
 }
 
 // Null moves past a null, and reports whether there was one.
@@ -218,36 +65,51 @@ func (d *Decoder) Null() bool {
 // AtList reports whether the value is an array, without moving.
 func (d *Decoder) AtList() bool { return d.peek() == '[' }
 
+// raw reads a string as what stands between its quotes, which is its value
+// unless it is escaped. It reports false for other values, and after an error.
+func (d *Decoder) raw() (raw []byte, escaped, ok bool) {
+	if d.peek() != '"' {
+		return nil, false, false
+	}
+	raw, plain := d.scanString()
+	if plain {
+		return raw, false, d.err == ""
+	}
+	d.checkString(raw)
+	return raw, bytes.IndexByte(raw, '\\') >= 0, d.err == ""
+}
+
 // text reads a string. It reports false for other values, and for strings with
 // a lone surrogate, which Protobuf cannot hold. The result is valid until the
 // input changes.
 func (d *Decoder) text() ([]byte, bool) {
-	if d.peek() != '"' {
-		return nil, false
+	raw, escaped, ok := d.raw()
+	if !ok || !escaped {
+		return raw, ok
 	}
-	raw, plain := d.scanString()
-	if plain {
-		return raw, d.err == ""
-	}
-	if d.checkString(raw); d.err != "" {
-		return nil, false
-	}
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw, true
-	}
-	return unescape(make([]byte, 0, len(raw)), raw)
+	text, ok := unescape(raw)
+	return []byte(text), ok
 }
 
 // String reads a string.
 func (d *Decoder) String(dst *string) bool {
-	if d.Null() {
-		return true
+	raw, escaped, ok := d.raw()
+	if !ok {
+		return d.Null()
 	}
-	text, ok := d.text()
-	if ok {
-		*dst = string(text)
+	switch {
+	case escaped:
+		text, ok := unescape(raw)
+		if !ok {
+			return false
+		}
+		*dst = text
+	case d.before != nil:
+		*dst = d.before.text(raw)
+	default:
+		*dst = string(raw)
 	}
-	return ok
+	return true
 }
 
 // Bool reads true or false.
@@ -268,11 +130,11 @@ func (d *Decoder) Bool(dst *bool) bool {
 
 // Int32 reads an integer without fraction or exponent.
 func (d *Decoder) Int32(dst *int32) bool {
-	var v int64
-	if d.Null() {
-		return true
+	v, ok := d.integer()
+	if !ok {
+		return d.Null()
 	}
-	if !d.integer(&v) || v != int64(int32(v)) {
+	if v != int64(int32(v)) {
 		return false
 	}
 	*dst = int32(v)
@@ -281,21 +143,44 @@ func (d *Decoder) Int32(dst *int32) bool {
 
 // Int64 reads an integer without fraction or exponent.
 func (d *Decoder) Int64(dst *int64) bool {
-	return d.Null() || d.integer(dst)
+	v, ok := d.integer()
+	if !ok {
+		return d.Null()
+	}
+	*dst = v
+	return true
 }
 
-func (d *Decoder) integer(dst *int64) bool {
-	if !d.atNumber() {
-		return false
+// integer reads an integer. If there is none, it does not move.
+func (d *Decoder) integer() (v int64, ok bool) {
+	start, i := d.pos, d.pos
+	c := at(d.data, i)
+	for ; '0' <= c && c <= '9'; c = at(d.data, i) {
+		v = v*10 + int64(c-'0')
+		i++
 	}
+	// What is more than a few digits is for the careful way.
+	if n := i - start; 0 < n && n < 19 && (n == 1 || d.data[start] != '0') && (c == ',' || c == '}' || c == ']') {
+		d.pos = i
+		return v, true
+	}
+	return d.anyInteger()
+}
+
+// anyInteger reads an integer that may be negative, large, malformed, or none.
+func (d *Decoder) anyInteger() (v int64, ok bool) {
+	if !d.atNumber() {
+		return 0, false
+	}
+	start := d.pos
 	text := d.scanNumber()
 	v, err := strconv.ParseInt(string(text), 10, 64)
 	// -0 is an integer that no integer type keeps.
 	if err != nil || string(text) == "-0" {
-		return false
+		d.pos = start
+		return 0, false
 	}
-	*dst = v
-	return true
+	return v, true
 }
 
 func (d *Decoder) atNumber() bool {
@@ -326,21 +211,30 @@ func (d *Decoder) Bytes(dst *[]byte) bool {
 	if d.Null() {
 		return true
 	}
-	text, ok := d.text()
+	text, ok := d.base64()
 	if !ok {
 		return false
 	}
-	// The decoder skips line ends, which would not come back.
-	if bytes.ContainsAny(text, "\r\n") {
-		return false
+	data, ok := decodeBase64(text)
+	if ok {
+		*dst = data
 	}
-	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Strict().Decode(data, text)
-	if err != nil {
-		return false
+	return ok
+}
+
+// base64 reads a string that may be base64, without looking at each byte twice:
+// what is none is found when it is decoded, and checked when it is kept.
+func (d *Decoder) base64() ([]byte, bool) {
+	if d.peek() != '"' {
+		return nil, false
 	}
-	*dst = data[:n]
-	return true
+	raw := d.data[d.pos+1:]
+	n := bytes.IndexByte(raw, '"')
+	if n < 0 || bytes.IndexByte(raw[:n], '\\') >= 0 {
+		return d.text()
+	}
+	d.pos += n + 2
+	return raw[:n], true
 }
 
 // Octets reads an array of integers from 0 to 255.
@@ -355,8 +249,8 @@ func (d *Decoder) Octets(dst *[]byte) bool {
 	var a array
 	d.open(&a)
 	for d.elem(&a) {
-		var v int64
-		if !d.integer(&v) || v != int64(byte(v)) {
+		v, ok := d.integer()
+		if !ok || v != int64(byte(v)) {
 			return false
 		}
 		octets = append(octets, byte(v))
@@ -370,8 +264,8 @@ func (d *Decoder) Time(dst **timestamppb.Timestamp) bool {
 	if d.Null() {
 		return true
 	}
-	var seconds int64
-	if !d.integer(&seconds) {
+	seconds, ok := d.integer()
+	if !ok {
 		return false
 	}
 	t := &timestamppb.Timestamp{Seconds: seconds}
@@ -408,19 +302,6 @@ func (d *Decoder) Constant(text string) bool {
 	return d.err == "" && string(d.data[start:d.pos]) == text
 }
 
-// Optional reads a value into a field with presence.
-func Optional[T any](d *Decoder, dst **T, read func(*Decoder, *T) bool) bool {
-	if d.Null() {
-		return true
-	}
-	v := new(T)
-	if !read(d, v) {
-		return false
-	}
-	*dst = v
-	return true
-}
-
 // Enum reads a string that parse knows; it returns 0 for others.
 func Enum[E ~int32](d *Decoder, dst *E, parse func([]byte) E) bool {
 	if d.Null() {
@@ -435,85 +316,5 @@ func Enum[E ~int32](d *Decoder, dst *E, parse func([]byte) E) bool {
 		return false
 	}
 	*dst = v
-	return true
-}
-
-// Message reads a value that a message stands for.
-func Message[T any, M interface {
-	*T
-	Decodable
-}](d *Decoder, dst *M,
-) bool {
-	if d.Null() {
-		return true
-	}
-	m := M(new(T))
-	if !m.DecodeREST(d) {
-		return false
-	}
-	*dst = m
-	return true
-}
-
-// List reads an array of values that all fit; null doesn't.
-func List[T any](d *Decoder, dst *[]T, read func(*Decoder, *T) bool) bool {
-	if d.Null() {
-		return true
-	}
-	if d.peek() != '[' {
-		return false
-	}
-	var list []T
-	var a array
-	d.open(&a)
-	for d.elem(&a) {
-		var v T
-		if d.peek() == 'n' || !read(d, &v) {
-			return false
-		}
-		list = append(list, v)
-	}
-	*dst = list
-	return true
-}
-
-// ListOrSingle reads a list, or one value as a list of one.
-func ListOrSingle[T any](d *Decoder, dst *[]T, read func(*Decoder, *T) bool) bool {
-	if d.peek() == '[' || d.peek() == 'n' {
-		return List(d, dst, read)
-	}
-	var v T
-	if !read(d, &v) {
-		return false
-	}
-	*dst = []T{v}
-	return true
-}
-
-// Map reads an object of values that all fit; null and a repeated key don't.
-func Map[T any](d *Decoder, dst *map[string]T, read func(*Decoder, *T) bool) bool {
-	if d.Null() {
-		return true
-	}
-	o, ok := d.Object()
-	if !ok {
-		return false
-	}
-	m := make(map[string]T)
-	for d.Next(&o) {
-		if o.Key == nil || d.peek() == 'n' {
-			return false
-		}
-		key := string(o.Key)
-		if _, repeated := m[key]; repeated {
-			return false
-		}
-		var v T
-		if !read(d, &v) {
-			return false
-		}
-		m[key] = v
-	}
-	*dst = m
 	return true
 }

@@ -1,7 +1,6 @@
 package restjson
 
 import (
-	"encoding/base64"
 	"maps"
 	"math"
 	"slices"
@@ -37,11 +36,13 @@ func (o *ObjectWriter) Has(i int) bool { return o.extra.known.Has(i) }
 
 // Open begins an object whose message has this extra_json. The function known
 // returns the number of a member by its name, and -1 for others.
-func (e *Encoder) Open(extraJSON string, known func(string) int) (o ObjectWriter, err error) {
+func (e *Encoder) Open(o *ObjectWriter, extraJSON string, known func(string) int) (err error) {
 	o.decided, e.decided = e.decided, nil
-	o.extra, err = parseExtra(extraJSON, known, o.decided)
 	e.buf = append(e.buf, '{')
-	return o, err
+	if extraJSON != "" {
+		o.extra, err = parseExtra(extraJSON, known, o.decided)
+	}
+	return err
 }
 
 // Member begins the member number i and reports whether its value is to be
@@ -163,7 +164,7 @@ func (e *Encoder) Double(v float64) error {
 // Bytes writes standard base64, padded.
 func (e *Encoder) Bytes(v []byte) error {
 	e.buf = append(e.buf, '"')
-	e.buf = base64.StdEncoding.AppendEncode(e.buf, v)
+	e.buf = appendBase64(e.buf, v)
 	e.buf = append(e.buf, '"')
 	return nil
 }
@@ -195,7 +196,9 @@ func (e *Encoder) Time(v *timestamppb.Timestamp) error {
 
 // JSONObject writes text that must be a JSON object, verbatim.
 func (e *Encoder) JSONObject(text string) error {
-	d := Decoder{data: []byte(text)}
+	start := len(e.buf)
+	e.Raw(text)
+	d := Decoder{data: e.buf[start:]}
 	d.space()
 	if d.peek() != '{' {
 		d.fail("an object was expected")
@@ -208,7 +211,6 @@ func (e *Encoder) JSONObject(text string) error {
 	if d.err != "" {
 		return notJSON(&d, "", "the text of one JSON object")
 	}
-	e.Raw(text)
 	return nil
 }
 
@@ -262,20 +264,18 @@ const hexDigits = "0123456789abcdef"
 // String writes a string. It escapes what JSON demands and nothing else. Bytes
 // that are not UTF-8, which neither Protobuf nor JSON has, are refused.
 func (e *Encoder) String(s string) error {
-	if !utf8.ValidString(s) {
-		return &FieldError{"", "is not UTF-8"}
-	}
 	b := e.buf
 	b = append(b, '"')
-	from := 0
-	for i := range len(s) {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
+	for rest := s; ; {
+		n, ascii := unescaped(rest)
+		if !ascii && !utf8.ValidString(rest[:n]) {
+			return &FieldError{"", "is not UTF-8"}
 		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch c {
+		b = append(b, rest[:n]...)
+		if n == len(rest) {
+			break
+		}
+		switch c := rest[n]; c {
 		case '"', '\\':
 			b = append(b, '\\', c)
 		case '\n':
@@ -287,11 +287,30 @@ func (e *Encoder) String(s string) error {
 		default:
 			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xF])
 		}
+		rest = rest[n+1:]
 	}
-	b = append(b, s[from:]...)
 	b = append(b, '"')
 	e.buf = b
 	return nil
+}
+
+// unescaped returns how many bytes of s, from its beginning, stand in JSON as
+// they are, and whether all are ASCII.
+func unescaped(s string) (n int, ascii bool) {
+	beyond := uint64(0) // has a high bit of each byte that is beyond ASCII
+	for ; n+8 <= len(s); n += 8 {
+		w := s[n : n+8]
+		word := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
+			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
+		if stops(word) != 0 {
+			break
+		}
+		beyond |= word
+	}
+	for ; n < len(s) && s[n] >= 0x20 && s[n] != '"' && s[n] != '\\'; n++ {
+		beyond |= uint64(s[n])
+	}
+	return n, beyond&highBits == 0
 }
 
 // quote is a name as a JSON string.

@@ -30,13 +30,13 @@ func parseExtra(text string, known func(string) int, decided []Constant) (x extr
 	}
 	d := Decoder{data: []byte(text)}
 	d.space()
-	o, ok := d.Object()
-	if !ok {
+	var o Object
+	if !d.Object(&o) {
 		d.fail("an object was expected")
 	}
 	start := d.pos
 	for d.Next(&o) {
-		name := string(o.Key)
+		name := string(d.Key(&o))
 		for _, c := range decided {
 			if c.Name == name {
 				return x, &FieldError{extraField, quote(name) + " is decided by the RPC: leave it out"}
@@ -88,11 +88,12 @@ func extraValue(text, name string) string {
 		return ""
 	}
 	d := Decoder{data: []byte(text)}
-	o, _ := d.Object()
+	var o Object
+	d.Object(&o)
 	for d.Next(&o) {
 		start := d.pos
 		d.skip()
-		if string(o.Key) == name {
+		if string(d.Key(&o)) == name {
 			return text[start:d.pos]
 		}
 	}

@@ -23,7 +23,8 @@ func known(name string) int {
 // `b` is null, and which has this extra_json.
 func message(extraJSON string, a bool) writing {
 	return func(e *restjson.Encoder) error {
-		o, err := e.Open(extraJSON, known)
+		var o restjson.ObjectWriter
+		err := e.Open(&o, extraJSON, known)
 		if err != nil {
 			return err
 		}
@@ -95,7 +96,8 @@ func TestExtraJSONThatCannotBeMergedIsRefused(t *testing.T) {
 func TestDecidedMembersStandLastInTheOutermostObjectAlone(t *testing.T) {
 	t.Parallel()
 	outer := writing(func(e *restjson.Encoder) error {
-		o, err := e.Open(`{"c":1}`, known)
+		var o restjson.ObjectWriter
+		err := e.Open(&o, `{"c":1}`, known)
 		if err != nil {
 			return err
 		}
@@ -116,7 +118,8 @@ func TestRequiredMembers(t *testing.T) {
 	t.Parallel()
 	required := func(extraJSON string) writing {
 		return func(e *restjson.Encoder) error {
-			o, err := e.Open(extraJSON, known)
+			var o restjson.ObjectWriter
+			err := e.Open(&o, extraJSON, known)
 			if err != nil {
 				return err
 			}
@@ -187,7 +190,8 @@ func TestASetHasAMessagesMembers(t *testing.T) {
 	}
 	for taken := range names {
 		got := written(t, func(e *restjson.Encoder) error {
-			o, err := e.Open(`{"`+names[taken]+`":1}`, find)
+			var o restjson.ObjectWriter
+			err := e.Open(&o, `{"`+names[taken]+`":1}`, find)
 			if err != nil {
 				return err
 			}

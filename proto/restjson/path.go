@@ -29,10 +29,11 @@ func pathAt(data []byte, offset int) string {
 func (d *Decoder) path(p []byte) []byte {
 	switch d.peek() {
 	case '{':
-		o, _ := d.Object()
+		var o Object
+		d.Object(&o)
 		for d.Next(&o) {
 			n := len(p)
-			p = appendName(p, o.Key)
+			p = appendName(p, d.Key(&o))
 			if p = d.path(p); d.err != "" || d.pos >= len(d.data) {
 				return p
 			}

@@ -16,13 +16,13 @@ type probe[T any] struct {
 }
 
 func (p *probe[T]) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		if string(o.Key) == "v" {
+		if string(d.Key(&o)) == "v" {
 			fits = o.Take(0) && p.read(d, &p.value)
 		}
 		if !fits {

@@ -2,9 +2,10 @@
 // writes OpenAI's JSON, and describes REST operations.
 //
 // The layers are apart so that each can be tested alone: the grammar of JSON
-// (scan.go), the values of Protobuf fields (decode.go, encode.go), and the
-// members that a message cannot represent (extra.go). The mapping itself is in
-// the .proto files, from which protoc-gen-go-rest generates the callers.
+// (scan.go), the values of Protobuf fields (decode.go, composite.go, encode.go,
+// base64.go), the members of objects (object.go, union.go), and those that a
+// message cannot represent (extra.go). The mapping itself is in the .proto files,
+// from which protoc-gen-go-rest generates the callers.
 package restjson
 
 import (
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // MaxDepth bounds how deeply objects and arrays may nest, in either direction.
@@ -31,24 +33,18 @@ type Encodable interface {
 	EncodeREST(e *Encoder) error
 }
 
-// Unmarshal reads the JSON object data into the message m, which must be empty.
-// What m cannot represent goes to its extra_json. The error is a
-// [*SyntaxError].
+// Unmarshal reads the JSON object data into the message m, which must be empty,
+// and keeps nothing of data. What m cannot represent goes to its extra_json. The
+// error is a [*SyntaxError]. The messages of a stream are for an [Unmarshaler].
 func Unmarshal(data []byte, m Decodable) error {
-	d := Decoder{data: data}
-	d.space()
-	if !m.DecodeREST(&d) {
-		d.fail("an object was expected")
-	}
-	d.space()
-	if d.err == "" && d.pos < len(data) {
-		d.fail("the value has ended, and more follows")
-	}
-	if d.err != "" {
-		return &SyntaxError{Offset: d.errAt, Path: pathAt(data, d.errAt), Reason: d.err}
-	}
-	return nil
+	d := decoders.Get().(*Decoder)
+	err := d.unmarshal(data, m)
+	d.strings = slab[string]{} // or one message would keep another one's texts alive
+	decoders.Put(d)
+	return err
 }
+
+var decoders = sync.Pool{New: func() any { return new(Decoder) }}
 
 // AppendRequest appends m as the JSON of a request, without output-only fields.
 // The decided members are those that m may not set itself. The error is a

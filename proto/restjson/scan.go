@@ -1,7 +1,10 @@
 package restjson
 
 import (
+	"bytes"
 	"encoding/binary"
+	"math/bits"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -15,23 +18,33 @@ func (d *Decoder) fail(reason string) {
 	}
 }
 
-// peek is the byte that the decoder stands before, and 0 at the end.
-func (d *Decoder) peek() byte {
-	if d.pos < len(d.data) {
-		return d.data[d.pos]
+// at is the byte at i, and 0 beyond the end.
+func at(data []byte, i int) byte {
+	if uint(i) < uint(len(data)) {
+		return data[i]
 	}
 	return 0
 }
 
-func (d *Decoder) space() {
-	for d.pos < len(d.data) {
-		switch d.data[d.pos] {
-		case ' ', '\t', '\n', '\r':
-			d.pos++
-		default:
-			return
-		}
+// peek is the byte that the decoder stands before, and 0 at the end.
+func (d *Decoder) peek() byte { return at(d.data, d.pos) }
+
+// space moves past white space.
+func (d *Decoder) space() { d.pos = spaceEnd(d.data, d.pos) }
+
+// spaceEnd returns where the white space ends that may begin at i.
+func spaceEnd(data []byte, i int) int {
+	if uint(i) < uint(len(data)) && data[i] <= ' ' {
+		return skipSpace(data, i)
 	}
+	return i
+}
+
+func skipSpace(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r') {
+		i++
+	}
+	return i
 }
 
 // skip moves past one value, whatever it is.
@@ -57,7 +70,8 @@ func (d *Decoder) skip() {
 }
 
 func (d *Decoder) skipObject() {
-	o, _ := d.Object()
+	var o Object
+	d.Object(&o)
 	for d.Next(&o) {
 		d.skip()
 	}
@@ -84,56 +98,76 @@ const (
 	highBits  = 0x80 * everyByte
 )
 
+// stops marks, by its high bit, the first of eight bytes that is a quote, a
+// backslash, or a control character, and perhaps bytes after that one. Zero
+// where there is none.
+func stops(word uint64) uint64 {
+	// What is subtracted from a smaller byte borrows, which sets its high bit.
+	// Bytes beyond ASCII have it already. With the bit 2 turned, the quote
+	// stands directly behind the control characters.
+	quote := (word ^ 2*everyByte) - ('"'-1)*everyByte
+	backslash := (word ^ '\\'*everyByte) - everyByte
+	return (quote | backslash) &^ word & highBits
+}
+
 // scanString moves past the string that begins here and returns what stands
 // between its quotes. A plain string has neither escapes nor bytes beyond
 // ASCII; another one is checked, and unescaped, by who needs it.
 func (d *Decoder) scanString() (raw []byte, plain bool) {
-	if d.peek() != '"' {
+	start := d.pos + 1
+	if start > len(d.data) || d.data[d.pos] != '"' {
 		d.fail("a string was expected")
 		return nil, true
 	}
-	data := d.data
-	start := d.pos + 1
-	i := start
+	end, plain := closing(d.data, start)
+	if end < 0 {
+		d.unclosed(^end)
+		return nil, true
+	}
+	d.pos = end + 1
+	return d.data[start:end], plain
+}
+
+// unclosed fails at i, where a string is broken.
+func (d *Decoder) unclosed(i int) {
+	d.pos = i
+	if i < len(d.data) {
+		d.fail("a control character stands in a string unescaped")
+	} else {
+		d.fail("the string does not end")
+	}
+}
+
+// closing returns where the quote stands that closes a string whose inside
+// begins at i, and whether the string is plain. If nothing closes it, that is
+// the complement of where a control character stands, or of the data's length.
+func closing(data []byte, i int) (end int, plain bool) {
 	plain = true
-words:
+	beyond := uint64(0) // has a high bit of each byte that is beyond ASCII
 	for {
-		// Eight bytes at a time while none is a quote, a backslash, a control
-		// character, or beyond ASCII. False alarms only cost the slow loop.
-		for len(data)-i >= 8 {
-			w := binary.LittleEndian.Uint64(data[i:])
-			quote := w ^ '"'*everyByte
-			backslash := w ^ '\\'*everyByte
-			if (w|(w-0x20*everyByte)|(quote-everyByte)|(backslash-everyByte))&highBits != 0 {
-				break
+		for uint(i)+8 <= uint(len(data)) {
+			word := binary.LittleEndian.Uint64(data[i : i+8])
+			stop := stops(word)
+			if stop == 0 {
+				beyond |= word
+				i += 8
+				continue
 			}
-			i += 8
+			bit := bits.TrailingZeros64(stop) &^ 7
+			beyond |= word & (1<<bit - 1)
+			i += bit / 8
+			break
 		}
-		for n := 0; ; n++ {
-			if i >= len(data) {
-				d.pos = len(data)
-				d.fail("the string does not end")
-				return nil, true
-			}
-			c := data[i]
-			if c == '"' {
-				d.pos = i + 1
-				return data[start:i], plain
-			}
-			if c < 0x20 {
-				d.pos = i
-				d.fail("a control character stands in a string unescaped")
-				return nil, true
-			}
-			switch {
-			case c == '\\':
-				plain = false
-				i++ // Whatever is escaped, the string does not end there.
-			case c >= utf8.RuneSelf:
-				plain = false
-			case n >= 8:
-				continue words
-			}
+		switch c := at(data, i); {
+		case c == '"':
+			return i, plain && beyond&highBits == 0
+		case c == '\\':
+			plain = false
+			i += 2 // Whatever is escaped, the string does not end there.
+		case c < 0x20:
+			return ^min(i, len(data)), true
+		default: // near the end of the data
+			beyond |= uint64(c)
 			i++
 		}
 	}
@@ -155,25 +189,26 @@ func (d *Decoder) checkString(raw []byte) {
 		d.fail("the text is not UTF-8")
 		return
 	}
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
+	for i := 0; ; {
+		n := bytes.IndexByte(raw[i:], '\\')
+		if n < 0 {
+			return
 		}
-		i++ // A character follows, as a backslash ends no string.
-		if raw[i] == 'u' {
+		i += n + 1 // A character follows, as a backslash ends no string.
+		switch {
+		case raw[i] == 'u':
 			if _, ok := hex4(raw[i+1:]); !ok {
 				d.pos = start + i - 1
 				d.fail("\\u is not followed by four hexadecimal digits")
 				return
 			}
 			i += 4
-			continue
-		}
-		if escapes[raw[i]] == 0 {
+		case escapes[raw[i]] == 0:
 			d.pos = start + i - 1
 			d.fail("the escape is unknown")
 			return
 		}
+		i++
 	}
 }
 
@@ -202,54 +237,51 @@ func hex4(b []byte) (r rune, ok bool) {
 	return r, true
 }
 
-// unescape appends what raw, the checked inside of a string, stands for. It
+// unescape returns what raw, the checked inside of a string, stands for. It
 // reports false at a lone surrogate, which no UTF-8 can express.
-func unescape(b, raw []byte) ([]byte, bool) {
-	for i := 0; i < len(raw); {
-		if raw[i] != '\\' {
-			b = append(b, raw[i])
-			i++
+func unescape(raw []byte) (string, bool) {
+	var b strings.Builder
+	b.Grow(len(raw))
+	for {
+		n := bytes.IndexByte(raw, '\\')
+		if n < 0 {
+			b.Write(raw)
+			return b.String(), true
+		}
+		b.Write(raw[:n])
+		escape := raw[n+1]
+		raw = raw[n+2:]
+		if escape != 'u' {
+			b.WriteByte(escapes[escape])
 			continue
 		}
-		if raw[i+1] != 'u' {
-			b = append(b, escapes[raw[i+1]])
-			i += 2
-			continue
-		}
-		r, _ := hex4(raw[i+2:])
-		i += 6
+		r, _ := hex4(raw)
+		raw = raw[4:]
 		if 0xD800 <= r && r < 0xE000 {
-			if r >= 0xDC00 || len(raw)-i < 6 || raw[i] != '\\' || raw[i+1] != 'u' {
-				return nil, false
+			if r >= 0xDC00 || len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
+				return "", false
 			}
-			low, _ := hex4(raw[i+2:])
+			low, _ := hex4(raw[2:])
 			if low < 0xDC00 || low >= 0xE000 {
-				return nil, false
+				return "", false
 			}
 			r = (r-0xD800)<<10 | (low - 0xDC00) + 0x10000
-			i += 6
+			raw = raw[6:]
 		}
-		b = utf8.AppendRune(b, r)
+		b.WriteRune(r)
 	}
-	return b, true
 }
 
 // scanNumber moves past the number that begins here and returns its text.
 func (d *Decoder) scanNumber() []byte {
 	data, i := d.data, d.pos
-	digits := func() bool {
-		from := i
-		for i < len(data) && '0' <= data[i] && data[i] <= '9' {
-			i++
-		}
-		return i > from
-	}
 	if i < len(data) && data[i] == '-' {
 		i++
 	}
+	whole := i
 	if i < len(data) && data[i] == '0' {
 		i++
-	} else if !digits() {
+	} else if i = digits(data, i); i == whole {
 		if i >= len(data) {
 			d.pos = i
 			d.fail("the text ends before the value does")
@@ -259,19 +291,19 @@ func (d *Decoder) scanNumber() []byte {
 		return nil
 	}
 	if i < len(data) && data[i] == '.' {
-		i++
-		if !digits() {
+		fraction := i + 1
+		if i = digits(data, fraction); i == fraction {
 			d.pos = i
 			d.fail("the number has no digit after its point")
 			return nil
 		}
 	}
 	if i < len(data) && data[i]|0x20 == 'e' {
-		i++
-		if i < len(data) && (data[i] == '+' || data[i] == '-') {
-			i++
+		exponent := i + 1
+		if exponent < len(data) && (data[exponent] == '+' || data[exponent] == '-') {
+			exponent++
 		}
-		if !digits() {
+		if i = digits(data, exponent); i == exponent {
 			d.pos = i
 			d.fail("the number has no digit in its exponent")
 			return nil
@@ -280,6 +312,14 @@ func (d *Decoder) scanNumber() []byte {
 	text := data[d.pos:i]
 	d.pos = i
 	return text
+}
+
+// digits returns where the decimal digits end that begin at i.
+func digits(data []byte, i int) int {
+	for i < len(data) && '0' <= data[i] && data[i] <= '9' {
+		i++
+	}
+	return i
 }
 
 // array is a walk over an array.

@@ -10,7 +10,7 @@ func (d *Decoder) Tag(o *Object, name string, parse func([]byte) int) int {
 	ahead := *d
 	walk := *o
 	for ahead.Next(&walk) {
-		if string(walk.Key) != name {
+		if string(ahead.Key(&walk)) != name {
 			ahead.skip()
 			continue
 		}

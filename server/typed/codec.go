@@ -1,8 +1,13 @@
 package typed
 
 import (
+	"bytes"
+	"context"
+	"io"
+
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
+	"google.golang.org/protobuf/proto"
 )
 
 // Codecs are the message codecs of the RPC protocols. JSON has the names of the
@@ -13,5 +18,20 @@ func Codecs() []connect.Codec {
 	json := connectproto.NewJSONCodec()
 	json.MarshalOptions.UseProtoNames = true
 	json.UnmarshalOptions.DiscardUnknown = false
-	return []connect.Codec{connectproto.NewBinaryCodec(), jsonCodec{json}}
+	return []connect.Codec{binaryCodec{connectproto.NewBinaryCodec()}, jsonCodec{json}}
+}
+
+// binaryCodec reads and writes messages in Protobuf's own form. It reads them
+// where they lie: Connect's makes a copy first, which an image in a request is
+// too large for.
+type binaryCodec struct{ *connectproto.BinaryCodec }
+
+// UnmarshalRead implements [connect.Codec].
+func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, message any) error {
+	buffer, inMemory := src.(*bytes.Buffer)
+	m, ok := message.(proto.Message)
+	if !inMemory || !ok {
+		return c.BinaryCodec.UnmarshalRead(ctx, src, message)
+	}
+	return c.UnmarshalOptions.Unmarshal(buffer.Bytes(), m) //nolint:wrapcheck // Connect does
 }

@@ -29,7 +29,8 @@ func (c *caller) stream(op *restjson.Operation) connect.ServerFunc {
 		if err != nil {
 			return err
 		}
-		if err := c.forward(ctx, op, request, response, stream); err != nil {
+		// The request isn't kept beyond this: it may be large, and the stream long.
+		if err := c.forward(ctx, op, op.Stream.Count(request), response, stream); err != nil {
 			_ = response.Body.Close()
 			return err
 		}
@@ -38,9 +39,10 @@ func (c *caller) stream(op *restjson.Operation) connect.ServerFunc {
 	}
 }
 
-// forward passes the events of a response on as messages.
+// forward passes the events of a response, of as many items as count, on as
+// messages.
 func (c *caller) forward(
-	ctx context.Context, op *restjson.Operation, request proto.Message, response *http.Response, outgoing connect.ServerStream,
+	ctx context.Context, op *restjson.Operation, count int, response *http.Response, outgoing connect.ServerStream,
 ) error {
 	if !isEventStream(response) {
 		return notEventStream(response)
@@ -52,7 +54,7 @@ func (c *caller) forward(
 	}
 	events := &eventStream{
 		op:       op,
-		request:  request,
+		count:    count,
 		response: response,
 		reader:   sse.NewReader(response.Body, c.maxEvent),
 		writer:   writerOf(ctx),
@@ -84,13 +86,14 @@ func isEventStream(response *http.Response) bool {
 // eventStream is a stream that is being passed on.
 type eventStream struct {
 	op       *restjson.Operation
-	request  proto.Message
+	count    int // of the items that were asked for
 	response *http.Response
 	reader   *sse.Reader
 	writer   *responseWriter
 	outgoing connect.ServerStream
 	progress restjson.Progress
-	arrived  int // events that were passed on
+	arrived  int                  // events that were passed on
+	messages restjson.Unmarshaler // of the events
 }
 
 // forward sends each event as a message, until the stream is finished. One that
@@ -98,6 +101,7 @@ type eventStream struct {
 // together, but none waits for an event that isn't there.
 func (s *eventStream) forward() error {
 	s.writer.hold()
+	message := s.op.NewResponse()
 	for {
 		if !s.reader.Buffered() {
 			s.writer.release()
@@ -113,8 +117,8 @@ func (s *eventStream) forward() error {
 		case len(event.Data) == 0:
 			continue // a keep-alive
 		}
-		message := s.op.NewResponse()
-		if err := restjson.Unmarshal(event.Data, message); err != nil {
+		proto.Reset(message) // Send has let go of it
+		if err := s.messages.Unmarshal(event.Data, message); err != nil {
 			return s.failed(connect.CodeInternal, "the next event can't be read: "+err.Error(), event.Data)
 		}
 		if err := errorInside(s.response, event.Data, message); err != nil {
@@ -141,7 +145,7 @@ func (s *eventStream) errorEvent(event sse.Event) error {
 func (s *eventStream) end(err error) error {
 	var large *sse.TooLargeError
 	switch {
-	case errors.Is(err, io.EOF) && s.progress.Complete(s.op.Stream.Count(s.request)):
+	case errors.Is(err, io.EOF) && s.progress.Complete(s.count):
 		return nil
 	case errors.Is(err, io.EOF) && s.arrived == 0:
 		return ownError(connect.CodeInternal, s.response, nil, "the upstream's stream ended before its first event")

@@ -155,7 +155,7 @@ func newStreamServer(tb testing.TB) *streamServer {
 			return err
 		}
 		response, _ := ctx.Value(responseKey{}).(*http.Response)
-		return c.forward(ctx, op, request, response, stream)
+		return c.forward(ctx, op, op.Stream.Count(request), response, stream)
 	}})
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, server, connecthttp.WithCodecs(Codecs()...))

@@ -15,6 +15,7 @@ import (
 // unary serves an operation with one answer.
 func (c *caller) unary(op *restjson.Operation) connect.ServerFunc {
 	return func(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+		writerOf(ctx).hold() // what is sent is sent at the end
 		request := op.NewRequest()
 		if err := stream.Receive(request); err != nil {
 			return err

@@ -18,22 +18,21 @@ func checkUnknown(m protoreflect.Message) error {
 		return &restjson.FieldError{Reason: fmt.Sprintf(
 			"%s has no field number %d in this server's version: leave it out, or use a newer server", m.Descriptor().FullName(), number)}
 	}
-	var first error
-	var at protoreflect.FieldDescriptor
-	// Range has an order of its own, which differs from build to build.
-	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		if first != nil && at.Index() < field.Index() {
-			return true
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if field.Message() == nil || !m.Has(field) {
+			continue
 		}
-		if err := checkUnknownIn(field, value); err != nil {
-			first, at = restjson.Field(string(field.Name()), err), field
+		if err := checkUnknownIn(field, m.Get(field)); err != nil {
+			return restjson.Field(string(field.Name()), err)
 		}
-		return true
-	})
-	return first
+	}
+	return nil
 }
 
-// checkUnknownIn is checkUnknown for the messages in a field.
+// checkUnknownIn is checkUnknown for the messages in a field, which is of their
+// kind.
 func checkUnknownIn(field protoreflect.FieldDescriptor, value protoreflect.Value) (err error) {
 	switch {
 	case field.IsMap():
@@ -47,8 +46,6 @@ func checkUnknownIn(field protoreflect.FieldDescriptor, value protoreflect.Value
 			return err == nil
 		})
 		return err
-	case field.Message() == nil:
-		return nil
 	case field.IsList():
 		list := value.List()
 		for i := range list.Len() {

@@ -9,13 +9,13 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletionChunk) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "object":
 			fits = o.Take(0) && d.Constant("\"chat.completion.chunk\"")
 		case "id":
@@ -25,17 +25,17 @@ func (x *ChatCompletionChunk) DecodeREST(d *restjson.Decoder) bool {
 		case "model":
 			fits = d.TakeZero(&o, 3, x.Model == "") && d.String(&x.Model)
 		case "choices":
-			fits = o.Take(4) && restjson.List(d, &x.Choices, restjson.Message)
+			fits = o.Take(4) && restjson.Messages(d, &x.Choices)
 		case "usage":
 			fits = o.Take(5) && restjson.Message(d, &x.Usage)
 		case "service_tier":
 			fits = o.Take(6) && restjson.Enum(d, &x.ServiceTier, ServiceTierFromREST)
 		case "obfuscation":
-			fits = o.Take(7) && restjson.Optional(d, &x.Obfuscation, (*restjson.Decoder).String)
+			fits = o.Take(7) && d.OptionalString(&x.Obfuscation)
 		case "moderation":
 			fits = o.Take(8) && restjson.Message(d, &x.Moderation)
 		case "system_fingerprint":
-			fits = o.Take(9) && restjson.Optional(d, &x.SystemFingerprint, (*restjson.Decoder).String)
+			fits = o.Take(9) && d.OptionalString(&x.SystemFingerprint)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -50,8 +50,8 @@ func (x *ChatCompletionChunk) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ChatCompletionChunk)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfChatCompletionChunk)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfChatCompletionChunk); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"object":`, false) {
@@ -148,13 +148,13 @@ func memberOfChatCompletionChunk(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChunkChoice) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "index":
 			fits = d.TakeZero(&o, 0, x.Index == 0) && d.Int32(&x.Index)
 		case "delta":
@@ -177,8 +177,8 @@ func (x *ChunkChoice) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ChunkChoice)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfChunkChoice)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfChunkChoice); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"index":`, x.Index != 0) {
@@ -231,21 +231,21 @@ func memberOfChunkChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Delta) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "role":
 			fits = o.Take(0) && restjson.Enum(d, &x.Role, RoleFromREST)
 		case "content":
-			fits = o.Take(1) && restjson.Optional(d, &x.Content, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Content)
 		case "refusal":
-			fits = o.Take(2) && restjson.Optional(d, &x.Refusal, (*restjson.Decoder).String)
+			fits = o.Take(2) && d.OptionalString(&x.Refusal)
 		case "tool_calls":
-			fits = o.Take(3) && restjson.List(d, &x.ToolCalls, restjson.Message)
+			fits = o.Take(3) && restjson.Messages(d, &x.ToolCalls)
 		case "audio":
 			fits = o.Take(4) && restjson.Message(d, &x.Audio)
 		case "function_call":
@@ -264,8 +264,8 @@ func (x *Delta) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Delta)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfDelta)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfDelta); err != nil {
 		return err
 	}
 	if x.Role != 0 {
@@ -334,17 +334,17 @@ func memberOfDelta(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ToolCallDelta) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "index":
-			fits = o.Take(0) && restjson.Optional(d, &x.Index, (*restjson.Decoder).Int32)
+			fits = o.Take(0) && d.OptionalInt32(&x.Index)
 		case "id":
-			fits = o.Take(1) && restjson.Optional(d, &x.Id, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Id)
 		case "type":
 			fits = o.Take(2) && restjson.Enum(d, &x.Type, ToolCallTypeFromREST)
 		case "function":
@@ -365,8 +365,8 @@ func (x *ToolCallDelta) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ToolCallDelta)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfToolCallDelta)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfToolCallDelta); err != nil {
 		return err
 	}
 	if x.Index != nil {
@@ -426,17 +426,17 @@ func memberOfToolCallDelta(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionCallDelta) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
-			fits = o.Take(0) && restjson.Optional(d, &x.Name, (*restjson.Decoder).String)
+			fits = o.Take(0) && d.OptionalString(&x.Name)
 		case "arguments":
-			fits = o.Take(1) && restjson.Optional(d, &x.Arguments, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Arguments)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -451,8 +451,8 @@ func (x *FunctionCallDelta) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(FunctionCallDelta)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfFunctionCallDelta)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfFunctionCallDelta); err != nil {
 		return err
 	}
 	if x.Name != nil {
@@ -485,17 +485,17 @@ func memberOfFunctionCallDelta(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomToolCallDelta) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
-			fits = o.Take(0) && restjson.Optional(d, &x.Name, (*restjson.Decoder).String)
+			fits = o.Take(0) && d.OptionalString(&x.Name)
 		case "input":
-			fits = o.Take(1) && restjson.Optional(d, &x.Input, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Input)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -510,8 +510,8 @@ func (x *CustomToolCallDelta) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(CustomToolCallDelta)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfCustomToolCallDelta)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfCustomToolCallDelta); err != nil {
 		return err
 	}
 	if x.Name != nil {
@@ -544,21 +544,21 @@ func memberOfCustomToolCallDelta(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *AudioDelta) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "id":
-			fits = o.Take(0) && restjson.Optional(d, &x.Id, (*restjson.Decoder).String)
+			fits = o.Take(0) && d.OptionalString(&x.Id)
 		case "expires_at":
 			fits = o.Take(1) && d.Time(&x.ExpiresAt)
 		case "data":
 			fits = o.Take(2) && d.Bytes(&x.Data)
 		case "transcript":
-			fits = o.Take(3) && restjson.Optional(d, &x.Transcript, (*restjson.Decoder).String)
+			fits = o.Take(3) && d.OptionalString(&x.Transcript)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -573,8 +573,8 @@ func (x *AudioDelta) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(AudioDelta)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfAudioDelta)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfAudioDelta); err != nil {
 		return err
 	}
 	if x.Id != nil {

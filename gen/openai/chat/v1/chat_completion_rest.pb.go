@@ -9,13 +9,13 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletion) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "object":
 			fits = o.Take(0) && d.Constant("\"chat.completion\"")
 		case "id":
@@ -25,7 +25,7 @@ func (x *ChatCompletion) DecodeREST(d *restjson.Decoder) bool {
 		case "model":
 			fits = d.TakeZero(&o, 3, x.Model == "") && d.String(&x.Model)
 		case "choices":
-			fits = o.Take(4) && restjson.List(d, &x.Choices, restjson.Message)
+			fits = o.Take(4) && restjson.Messages(d, &x.Choices)
 		case "usage":
 			fits = o.Take(5) && restjson.Message(d, &x.Usage)
 		case "service_tier":
@@ -35,7 +35,7 @@ func (x *ChatCompletion) DecodeREST(d *restjson.Decoder) bool {
 		case "moderation":
 			fits = o.Take(8) && restjson.Message(d, &x.Moderation)
 		case "system_fingerprint":
-			fits = o.Take(9) && restjson.Optional(d, &x.SystemFingerprint, (*restjson.Decoder).String)
+			fits = o.Take(9) && d.OptionalString(&x.SystemFingerprint)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -50,8 +50,8 @@ func (x *ChatCompletion) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ChatCompletion)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfChatCompletion)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfChatCompletion); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"object":`, false) {
@@ -148,13 +148,13 @@ func memberOfChatCompletion(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Choice) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "index":
 			fits = d.TakeZero(&o, 0, x.Index == 0) && d.Int32(&x.Index)
 		case "message":
@@ -177,8 +177,8 @@ func (x *Choice) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Choice)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfChoice)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfChoice); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"index":`, x.Index != 0) {
@@ -233,17 +233,17 @@ func memberOfChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Logprobs) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "content":
-			fits = o.Take(0) && restjson.List(d, &x.Content, restjson.Message)
+			fits = o.Take(0) && restjson.Messages(d, &x.Content)
 		case "refusal":
-			fits = o.Take(1) && restjson.List(d, &x.Refusal, restjson.Message)
+			fits = o.Take(1) && restjson.Messages(d, &x.Refusal)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -258,8 +258,8 @@ func (x *Logprobs) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Logprobs)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfLogprobs)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfLogprobs); err != nil {
 		return err
 	}
 	if len(x.Content) > 0 {
@@ -296,13 +296,13 @@ func memberOfLogprobs(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *TokenLogprob) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "token":
 			fits = d.TakeZero(&o, 0, x.Token == "") && d.String(&x.Token)
 		case "logprob":
@@ -310,7 +310,7 @@ func (x *TokenLogprob) DecodeREST(d *restjson.Decoder) bool {
 		case "bytes":
 			fits = o.Take(2) && d.Octets(&x.Bytes)
 		case "top_logprobs":
-			fits = o.Take(3) && restjson.List(d, &x.TopLogprobs, restjson.Message)
+			fits = o.Take(3) && restjson.Messages(d, &x.TopLogprobs)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -325,8 +325,8 @@ func (x *TokenLogprob) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(TokenLogprob)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfTokenLogprob)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfTokenLogprob); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"token":`, x.Token != "") {
@@ -373,13 +373,13 @@ func memberOfTokenLogprob(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *TopLogprob) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "token":
 			fits = d.TakeZero(&o, 0, x.Token == "") && d.String(&x.Token)
 		case "logprob":
@@ -400,8 +400,8 @@ func (x *TopLogprob) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(TopLogprob)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfTopLogprob)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfTopLogprob); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"token":`, x.Token != "") {
@@ -441,19 +441,19 @@ func memberOfTopLogprob(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Usage) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "prompt_tokens":
-			fits = o.Take(0) && restjson.Optional(d, &x.PromptTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(0) && d.OptionalInt32(&x.PromptTokens)
 		case "completion_tokens":
-			fits = o.Take(1) && restjson.Optional(d, &x.CompletionTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(1) && d.OptionalInt32(&x.CompletionTokens)
 		case "total_tokens":
-			fits = o.Take(2) && restjson.Optional(d, &x.TotalTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(2) && d.OptionalInt32(&x.TotalTokens)
 		case "prompt_tokens_details":
 			fits = o.Take(3) && restjson.Message(d, &x.PromptTokensDetails)
 		case "completion_tokens_details":
@@ -472,8 +472,8 @@ func (x *Usage) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Usage)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfUsage)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfUsage); err != nil {
 		return err
 	}
 	if x.PromptTokens != nil {
@@ -539,23 +539,23 @@ func memberOfUsage(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *PromptTokensDetails) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "audio_tokens":
-			fits = o.Take(0) && restjson.Optional(d, &x.AudioTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(0) && d.OptionalInt32(&x.AudioTokens)
 		case "cached_tokens":
-			fits = o.Take(1) && restjson.Optional(d, &x.CachedTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(1) && d.OptionalInt32(&x.CachedTokens)
 		case "cache_write_tokens":
-			fits = o.Take(2) && restjson.Optional(d, &x.CacheWriteTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(2) && d.OptionalInt32(&x.CacheWriteTokens)
 		case "text_tokens":
-			fits = o.Take(3) && restjson.Optional(d, &x.TextTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(3) && d.OptionalInt32(&x.TextTokens)
 		case "image_tokens":
-			fits = o.Take(4) && restjson.Optional(d, &x.ImageTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(4) && d.OptionalInt32(&x.ImageTokens)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -570,8 +570,8 @@ func (x *PromptTokensDetails) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(PromptTokensDetails)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfPromptTokensDetails)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfPromptTokensDetails); err != nil {
 		return err
 	}
 	if x.AudioTokens != nil {
@@ -631,23 +631,23 @@ func memberOfPromptTokensDetails(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CompletionTokensDetails) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "reasoning_tokens":
-			fits = o.Take(0) && restjson.Optional(d, &x.ReasoningTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(0) && d.OptionalInt32(&x.ReasoningTokens)
 		case "audio_tokens":
-			fits = o.Take(1) && restjson.Optional(d, &x.AudioTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(1) && d.OptionalInt32(&x.AudioTokens)
 		case "text_tokens":
-			fits = o.Take(2) && restjson.Optional(d, &x.TextTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(2) && d.OptionalInt32(&x.TextTokens)
 		case "accepted_prediction_tokens":
-			fits = o.Take(3) && restjson.Optional(d, &x.AcceptedPredictionTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(3) && d.OptionalInt32(&x.AcceptedPredictionTokens)
 		case "rejected_prediction_tokens":
-			fits = o.Take(4) && restjson.Optional(d, &x.RejectedPredictionTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(4) && d.OptionalInt32(&x.RejectedPredictionTokens)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -662,8 +662,8 @@ func (x *CompletionTokensDetails) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(CompletionTokensDetails)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfCompletionTokensDetails)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfCompletionTokensDetails); err != nil {
 		return err
 	}
 	if x.ReasoningTokens != nil {

@@ -9,25 +9,25 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "model":
 			fits = d.TakeZero(&o, 0, x.Model == "") && d.String(&x.Model)
 		case "messages":
-			fits = o.Take(1) && restjson.List(d, &x.Messages, restjson.Message)
+			fits = o.Take(1) && restjson.Messages(d, &x.Messages)
 		case "temperature":
 			fits = o.Take(2) && restjson.Optional(d, &x.Temperature, (*restjson.Decoder).Double)
 		case "top_p":
 			fits = o.Take(3) && restjson.Optional(d, &x.TopP, (*restjson.Decoder).Double)
 		case "max_completion_tokens":
-			fits = o.Take(4) && restjson.Optional(d, &x.MaxCompletionTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(4) && d.OptionalInt32(&x.MaxCompletionTokens)
 		case "n":
-			fits = o.Take(5) && restjson.Optional(d, &x.N, (*restjson.Decoder).Int32)
+			fits = o.Take(5) && d.OptionalInt32(&x.N)
 		case "stop":
 			fits = o.Take(6) && restjson.ListOrSingle(d, &x.Stop, (*restjson.Decoder).String)
 		case "reasoning_effort":
@@ -35,7 +35,7 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		case "verbosity":
 			fits = o.Take(8) && restjson.Enum(d, &x.Verbosity, VerbosityFromREST)
 		case "tools":
-			fits = o.Take(9) && restjson.List(d, &x.Tools, restjson.Message)
+			fits = o.Take(9) && restjson.Messages(d, &x.Tools)
 		case "tool_choice":
 			fits = o.Take(10) && restjson.Message(d, &x.ToolChoice)
 		case "parallel_tool_calls":
@@ -53,7 +53,7 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		case "logprobs":
 			fits = o.Take(17) && restjson.Optional(d, &x.Logprobs, (*restjson.Decoder).Bool)
 		case "top_logprobs":
-			fits = o.Take(18) && restjson.Optional(d, &x.TopLogprobs, (*restjson.Decoder).Int32)
+			fits = o.Take(18) && d.OptionalInt32(&x.TopLogprobs)
 		case "modalities":
 			fits = o.Take(19) && restjson.List(d, &x.Modalities, func(d *restjson.Decoder, v *Modality) bool { return restjson.Enum(d, v, ModalityFromREST) })
 		case "audio":
@@ -69,9 +69,9 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		case "service_tier":
 			fits = o.Take(25) && restjson.Enum(d, &x.ServiceTier, ServiceTierFromREST)
 		case "safety_identifier":
-			fits = o.Take(26) && restjson.Optional(d, &x.SafetyIdentifier, (*restjson.Decoder).String)
+			fits = o.Take(26) && d.OptionalString(&x.SafetyIdentifier)
 		case "prompt_cache_key":
-			fits = o.Take(27) && restjson.Optional(d, &x.PromptCacheKey, (*restjson.Decoder).String)
+			fits = o.Take(27) && d.OptionalString(&x.PromptCacheKey)
 		case "prompt_cache_options":
 			fits = o.Take(28) && restjson.Message(d, &x.PromptCacheOptions)
 		case "moderation":
@@ -79,13 +79,13 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		case "prompt_cache_retention":
 			fits = o.Take(30) && restjson.Enum(d, &x.PromptCacheRetention, PromptCacheRetentionFromREST)
 		case "max_tokens":
-			fits = o.Take(31) && restjson.Optional(d, &x.MaxTokens, (*restjson.Decoder).Int32)
+			fits = o.Take(31) && d.OptionalInt32(&x.MaxTokens)
 		case "seed":
 			fits = o.Take(32) && restjson.Optional(d, &x.Seed, (*restjson.Decoder).Int64)
 		case "user":
-			fits = o.Take(33) && restjson.Optional(d, &x.User, (*restjson.Decoder).String)
+			fits = o.Take(33) && d.OptionalString(&x.User)
 		case "functions":
-			fits = o.Take(34) && restjson.List(d, &x.Functions, restjson.Message)
+			fits = o.Take(34) && restjson.Messages(d, &x.Functions)
 		case "function_call":
 			fits = o.Take(35) && restjson.Message(d, &x.FunctionCall)
 		}
@@ -102,8 +102,8 @@ func (x *CreateChatCompletionRequest) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(CreateChatCompletionRequest)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfCreateChatCompletionRequest)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfCreateChatCompletionRequest); err != nil {
 		return err
 	}
 	if x.Model != "" || e.Full() {
@@ -446,13 +446,13 @@ func memberOfCreateChatCompletionRequest(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *StreamOptions) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "include_usage":
 			fits = o.Take(0) && restjson.Optional(d, &x.IncludeUsage, (*restjson.Decoder).Bool)
 		case "include_obfuscation":
@@ -471,8 +471,8 @@ func (x *StreamOptions) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(StreamOptions)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfStreamOptions)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfStreamOptions); err != nil {
 		return err
 	}
 	if x.IncludeUsage != nil {
@@ -505,13 +505,13 @@ func memberOfStreamOptions(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *AudioParam) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "voice":
 			fits = o.Take(0) && restjson.Message(d, &x.Voice)
 		case "format":
@@ -530,8 +530,8 @@ func (x *AudioParam) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(AudioParam)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfAudioParam)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfAudioParam); err != nil {
 		return err
 	}
 	if x.Voice != nil {
@@ -568,8 +568,8 @@ func memberOfAudioParam(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Voice) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		v := new(Voice_Name)
 		if d.String(&v.Name) {
 			x.Voice = v
@@ -579,7 +579,7 @@ func (x *Voice) DecodeREST(d *restjson.Decoder) bool {
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "id":
 			if d.Null() {
 				continue
@@ -613,8 +613,8 @@ func (x *Voice) EncodeREST(e *restjson.Encoder) error {
 		}
 		return nil
 	}
-	o, err := e.Open(x.ExtraJson, memberOfVoice)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfVoice); err != nil {
 		return err
 	}
 	if v, ok := x.Voice.(*Voice_Id); ok && e.Member(&o, 0, `"id":`, true) {
@@ -639,20 +639,20 @@ func memberOfVoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *PredictionContent) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			fits = o.Take(0) && d.Constant("\"content\"")
 		case "content":
 			if d.AtList() {
-				fits = o.Take(1) && restjson.List(d, &x.ContentParts, restjson.Message)
+				fits = o.Take(1) && restjson.Messages(d, &x.ContentParts)
 			} else {
-				fits = o.Take(1) && restjson.Optional(d, &x.Content, (*restjson.Decoder).String)
+				fits = o.Take(1) && d.OptionalString(&x.Content)
 			}
 		}
 		if !fits {
@@ -668,8 +668,8 @@ func (x *PredictionContent) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(PredictionContent)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfPredictionContent)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfPredictionContent); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"type":`, false) {
@@ -711,13 +711,13 @@ func memberOfPredictionContent(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *WebSearchOptions) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "user_location":
 			fits = o.Take(0) && restjson.Message(d, &x.UserLocation)
 		case "search_context_size":
@@ -736,8 +736,8 @@ func (x *WebSearchOptions) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(WebSearchOptions)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfWebSearchOptions)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfWebSearchOptions); err != nil {
 		return err
 	}
 	if x.UserLocation != nil {
@@ -770,14 +770,14 @@ func memberOfWebSearchOptions(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *UserLocation) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfUserLocation)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -819,8 +819,8 @@ func (x *UserLocation) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(UserLocation)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfUserLocation)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfUserLocation); err != nil {
 		return err
 	}
 	switch v := x.Location.(type) {
@@ -852,21 +852,21 @@ func memberOfUserLocation(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *WebSearchLocation) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "country":
-			fits = o.Take(0) && restjson.Optional(d, &x.Country, (*restjson.Decoder).String)
+			fits = o.Take(0) && d.OptionalString(&x.Country)
 		case "region":
-			fits = o.Take(1) && restjson.Optional(d, &x.Region, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Region)
 		case "city":
-			fits = o.Take(2) && restjson.Optional(d, &x.City, (*restjson.Decoder).String)
+			fits = o.Take(2) && d.OptionalString(&x.City)
 		case "timezone":
-			fits = o.Take(3) && restjson.Optional(d, &x.Timezone, (*restjson.Decoder).String)
+			fits = o.Take(3) && d.OptionalString(&x.Timezone)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -881,8 +881,8 @@ func (x *WebSearchLocation) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(WebSearchLocation)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfWebSearchLocation)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfWebSearchLocation); err != nil {
 		return err
 	}
 	if x.Country != nil {

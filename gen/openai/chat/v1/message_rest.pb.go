@@ -9,39 +9,39 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Message) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "role":
 			fits = o.Take(0) && restjson.Enum(d, &x.Role, RoleFromREST)
 		case "content_parts":
-			fits = o.Take(2) && (d.Null() || d.HasString(&o, 10, "id", x.Id != nil) && restjson.List(d, &x.ContentParts, restjson.Message))
+			fits = o.Take(2) && (d.Null() || d.HasString(&o, 10, "id", x.Id != nil) && restjson.Messages(d, &x.ContentParts))
 		case "content":
 			if d.AtList() {
-				fits = o.Take(1) && !d.HasString(&o, 10, "id", x.Id != nil) && restjson.List(d, &x.ContentParts, restjson.Message)
+				fits = o.Take(1) && !d.HasString(&o, 10, "id", x.Id != nil) && restjson.Messages(d, &x.ContentParts)
 			} else {
-				fits = o.Take(1) && restjson.Optional(d, &x.Content, (*restjson.Decoder).String)
+				fits = o.Take(1) && d.OptionalString(&x.Content)
 			}
 		case "refusal":
-			fits = o.Take(3) && restjson.Optional(d, &x.Refusal, (*restjson.Decoder).String)
+			fits = o.Take(3) && d.OptionalString(&x.Refusal)
 		case "name":
-			fits = o.Take(4) && restjson.Optional(d, &x.Name, (*restjson.Decoder).String)
+			fits = o.Take(4) && d.OptionalString(&x.Name)
 		case "tool_calls":
-			fits = o.Take(5) && restjson.List(d, &x.ToolCalls, restjson.Message)
+			fits = o.Take(5) && restjson.Messages(d, &x.ToolCalls)
 		case "tool_call_id":
-			fits = o.Take(6) && restjson.Optional(d, &x.ToolCallId, (*restjson.Decoder).String)
+			fits = o.Take(6) && d.OptionalString(&x.ToolCallId)
 		case "audio":
 			fits = o.Take(7) && restjson.Message(d, &x.Audio)
 		case "function_call":
 			fits = o.Take(8) && restjson.Message(d, &x.FunctionCall)
 		case "annotations":
-			fits = o.Take(9) && restjson.List(d, &x.Annotations, restjson.Message)
+			fits = o.Take(9) && restjson.Messages(d, &x.Annotations)
 		case "id":
-			fits = o.Take(10) && restjson.Optional(d, &x.Id, (*restjson.Decoder).String)
+			fits = o.Take(10) && d.OptionalString(&x.Id)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -56,8 +56,8 @@ func (x *Message) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Message)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfMessage)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfMessage); err != nil {
 		return err
 	}
 	if x.Role != 0 {
@@ -200,14 +200,14 @@ func memberOfMessage(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ContentPart) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfContentPart)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -299,8 +299,8 @@ func (x *ContentPart) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ContentPart)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfContentPart)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfContentPart); err != nil {
 		return err
 	}
 	switch v := x.Part.(type) {
@@ -385,13 +385,13 @@ func memberOfContentPart(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ImageURL) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "url":
 			fits = d.TakeZero(&o, 0, x.Url == "") && d.String(&x.Url)
 		case "detail":
@@ -410,8 +410,8 @@ func (x *ImageURL) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ImageURL)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfImageURL)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfImageURL); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"url":`, x.Url != "") {
@@ -442,13 +442,13 @@ func memberOfImageURL(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *InputAudio) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "data":
 			fits = d.TakeZero(&o, 0, len(x.Data) == 0) && d.Bytes(&x.Data)
 		case "format":
@@ -467,8 +467,8 @@ func (x *InputAudio) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(InputAudio)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfInputAudio)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfInputAudio); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"data":`, len(x.Data) > 0) {
@@ -501,19 +501,19 @@ func memberOfInputAudio(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *File) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "filename":
-			fits = o.Take(0) && restjson.Optional(d, &x.Filename, (*restjson.Decoder).String)
+			fits = o.Take(0) && d.OptionalString(&x.Filename)
 		case "file_data":
-			fits = o.Take(1) && restjson.Optional(d, &x.FileData, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.FileData)
 		case "file_id":
-			fits = o.Take(2) && restjson.Optional(d, &x.FileId, (*restjson.Decoder).String)
+			fits = o.Take(2) && d.OptionalString(&x.FileId)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -528,8 +528,8 @@ func (x *File) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(File)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfFile)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfFile); err != nil {
 		return err
 	}
 	if x.Filename != nil {
@@ -571,14 +571,14 @@ func memberOfFile(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ToolCall) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfToolCall)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(1) {
 				d.KeepTag(&o)
@@ -634,8 +634,8 @@ func (x *ToolCall) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ToolCall)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfToolCall)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfToolCall); err != nil {
 		return err
 	}
 	switch v := x.Tool.(type) {
@@ -685,13 +685,13 @@ func memberOfToolCall(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionCall) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "arguments":
@@ -710,8 +710,8 @@ func (x *FunctionCall) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(FunctionCall)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfFunctionCall)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfFunctionCall); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"name":`, x.Name != "") {
@@ -740,13 +740,13 @@ func memberOfFunctionCall(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomToolCall) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "input":
@@ -765,8 +765,8 @@ func (x *CustomToolCall) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(CustomToolCall)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfCustomToolCall)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfCustomToolCall); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"name":`, x.Name != "") {
@@ -795,13 +795,13 @@ func memberOfCustomToolCall(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Audio) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "id":
 			fits = d.TakeZero(&o, 0, x.Id == "") && d.String(&x.Id)
 		case "expires_at":
@@ -809,7 +809,7 @@ func (x *Audio) DecodeREST(d *restjson.Decoder) bool {
 		case "data":
 			fits = o.Take(2) && d.Bytes(&x.Data)
 		case "transcript":
-			fits = o.Take(3) && restjson.Optional(d, &x.Transcript, (*restjson.Decoder).String)
+			fits = o.Take(3) && d.OptionalString(&x.Transcript)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -824,8 +824,8 @@ func (x *Audio) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Audio)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfAudio)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfAudio); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"id":`, x.Id != "") {
@@ -880,14 +880,14 @@ func memberOfAudio(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Annotation) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfAnnotation)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -929,8 +929,8 @@ func (x *Annotation) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Annotation)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfAnnotation)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfAnnotation); err != nil {
 		return err
 	}
 	switch v := x.Annotation.(type) {
@@ -962,13 +962,13 @@ func memberOfAnnotation(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *URLCitation) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "start_index":
 			fits = d.TakeZero(&o, 0, x.StartIndex == 0) && d.Int32(&x.StartIndex)
 		case "end_index":
@@ -991,8 +991,8 @@ func (x *URLCitation) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(URLCitation)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfURLCitation)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfURLCitation); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"start_index":`, x.StartIndex != 0) {

@@ -9,13 +9,13 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationParam) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "model":
 			fits = d.TakeZero(&o, 0, x.Model == "") && d.String(&x.Model)
 		case "policy":
@@ -34,8 +34,8 @@ func (x *ModerationParam) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ModerationParam)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfModerationParam)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfModerationParam); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"model":`, x.Model != "") {
@@ -66,13 +66,13 @@ func memberOfModerationParam(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationPolicy) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "input":
 			fits = o.Take(0) && restjson.Message(d, &x.Input)
 		case "output":
@@ -91,8 +91,8 @@ func (x *ModerationPolicy) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ModerationPolicy)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfModerationPolicy)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfModerationPolicy); err != nil {
 		return err
 	}
 	if x.Input != nil {
@@ -125,13 +125,13 @@ func memberOfModerationPolicy(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationConfig) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "mode":
 			fits = o.Take(0) && restjson.Enum(d, &x.Mode, ModerationModeFromREST)
 		}
@@ -148,8 +148,8 @@ func (x *ModerationConfig) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ModerationConfig)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfModerationConfig)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfModerationConfig); err != nil {
 		return err
 	}
 	if x.Mode != 0 {
@@ -175,13 +175,13 @@ func memberOfModerationConfig(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Moderation) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "input":
 			fits = o.Take(0) && restjson.Message(d, &x.Input)
 		case "output":
@@ -200,8 +200,8 @@ func (x *Moderation) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Moderation)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfModeration)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfModeration); err != nil {
 		return err
 	}
 	if x.Input != nil {
@@ -238,15 +238,15 @@ func memberOfModeration(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfModerationOutcome)
 	x.beginREST(tag)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -274,7 +274,7 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 			}
 			switch v := x.Outcome.(type) {
 			case *ModerationOutcome_ModerationResults:
-				fits = o.Take(2) && restjson.List(d, &v.ModerationResults.Results, restjson.Message)
+				fits = o.Take(2) && restjson.Messages(d, &v.ModerationResults.Results)
 			}
 		case "code":
 			if d.Null() {
@@ -337,8 +337,8 @@ func (x *ModerationOutcome) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ModerationOutcome)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfModerationOutcome)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfModerationOutcome); err != nil {
 		return err
 	}
 	switch v := x.Outcome.(type) {
@@ -403,13 +403,13 @@ func memberOfModerationOutcome(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationResult) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			fits = o.Take(0) && d.Constant("\"moderation_result\"")
 		case "model":
@@ -436,8 +436,8 @@ func (x *ModerationResult) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ModerationResult)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfModerationResult)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfModerationResult); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"type":`, false) {

@@ -9,13 +9,13 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *PromptCacheOptions) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "mode":
 			fits = o.Take(0) && restjson.Enum(d, &x.Mode, PromptCacheModeFromREST)
 		case "ttl":
@@ -34,8 +34,8 @@ func (x *PromptCacheOptions) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(PromptCacheOptions)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfPromptCacheOptions)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfPromptCacheOptions); err != nil {
 		return err
 	}
 	if x.Mode != 0 {
@@ -68,13 +68,13 @@ func memberOfPromptCacheOptions(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *PromptCacheBreakpoint) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "mode":
 			fits = o.Take(0) && d.Constant("\"explicit\"")
 		}
@@ -91,8 +91,8 @@ func (x *PromptCacheBreakpoint) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(PromptCacheBreakpoint)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfPromptCacheBreakpoint)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfPromptCacheBreakpoint); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"mode":`, false) {

@@ -9,14 +9,14 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ResponseFormat) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfResponseFormat)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -68,8 +68,8 @@ func (x *ResponseFormat) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ResponseFormat)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfResponseFormat)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfResponseFormat); err != nil {
 		return err
 	}
 	switch v := x.Format.(type) {
@@ -109,17 +109,17 @@ func memberOfResponseFormat(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *JSONSchema) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
-			fits = o.Take(1) && restjson.Optional(d, &x.Description, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Description)
 		case "schema":
 			fits = d.TakeZero(&o, 2, x.SchemaJson == "") && d.JSONObject(&x.SchemaJson)
 		case "strict":
@@ -138,8 +138,8 @@ func (x *JSONSchema) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(JSONSchema)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfJSONSchema)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfJSONSchema); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"name":`, x.Name != "") {

@@ -9,13 +9,13 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *UpdateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "metadata":
 			fits = o.Take(0) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
 		}
@@ -32,8 +32,8 @@ func (x *UpdateChatCompletionRequest) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(UpdateChatCompletionRequest)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfUpdateChatCompletionRequest)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfUpdateChatCompletionRequest); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"metadata":`, len(x.Metadata) > 0) {
@@ -55,13 +55,13 @@ func memberOfUpdateChatCompletionRequest(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletionDeleted) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "object":
 			fits = o.Take(0) && d.Constant("\"chat.completion.deleted\"")
 		case "id":
@@ -82,8 +82,8 @@ func (x *ChatCompletionDeleted) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ChatCompletionDeleted)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfChatCompletionDeleted)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfChatCompletionDeleted); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"object":`, false) {
@@ -117,17 +117,17 @@ func memberOfChatCompletionDeleted(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletionList) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "object":
 			fits = o.Take(0) && d.Constant("\"list\"")
 		case "data":
-			fits = o.Take(1) && restjson.List(d, &x.Data, restjson.Message)
+			fits = o.Take(1) && restjson.Messages(d, &x.Data)
 		case "first_id":
 			fits = d.TakeZero(&o, 2, x.FirstId == "") && d.String(&x.FirstId)
 		case "last_id":
@@ -148,8 +148,8 @@ func (x *ChatCompletionList) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ChatCompletionList)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfChatCompletionList)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfChatCompletionList); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"object":`, false) {
@@ -197,17 +197,17 @@ func memberOfChatCompletionList(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletionMessageList) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "object":
 			fits = o.Take(0) && d.Constant("\"list\"")
 		case "data":
-			fits = o.Take(1) && restjson.List(d, &x.Data, restjson.Message)
+			fits = o.Take(1) && restjson.Messages(d, &x.Data)
 		case "first_id":
 			fits = d.TakeZero(&o, 2, x.FirstId == "") && d.String(&x.FirstId)
 		case "last_id":
@@ -228,8 +228,8 @@ func (x *ChatCompletionMessageList) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ChatCompletionMessageList)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfChatCompletionMessageList)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfChatCompletionMessageList); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"object":`, false) {

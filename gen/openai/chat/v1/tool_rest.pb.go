@@ -9,14 +9,14 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Tool) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfTool)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -70,8 +70,8 @@ func (x *Tool) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Tool)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfTool)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfTool); err != nil {
 		return err
 	}
 	switch v := x.Tool.(type) {
@@ -114,17 +114,17 @@ func memberOfTool(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionTool) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
-			fits = o.Take(1) && restjson.Optional(d, &x.Description, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Description)
 		case "parameters":
 			fits = d.TakeZero(&o, 2, x.ParametersJson == "") && d.JSONObject(&x.ParametersJson)
 		case "strict":
@@ -143,8 +143,8 @@ func (x *FunctionTool) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(FunctionTool)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfFunctionTool)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfFunctionTool); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"name":`, x.Name != "") {
@@ -193,17 +193,17 @@ func memberOfFunctionTool(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomTool) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
-			fits = o.Take(1) && restjson.Optional(d, &x.Description, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Description)
 		case "format":
 			fits = o.Take(2) && restjson.Message(d, &x.Format)
 		}
@@ -220,8 +220,8 @@ func (x *CustomTool) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(CustomTool)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfCustomTool)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfCustomTool); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"name":`, x.Name != "") {
@@ -261,14 +261,14 @@ func memberOfCustomTool(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomToolFormat) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfCustomToolFormat)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -315,8 +315,8 @@ func (x *CustomToolFormat) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(CustomToolFormat)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfCustomToolFormat)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfCustomToolFormat); err != nil {
 		return err
 	}
 	switch v := x.Format.(type) {
@@ -352,13 +352,13 @@ func memberOfCustomToolFormat(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Grammar) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "definition":
 			fits = d.TakeZero(&o, 0, x.Definition == "") && d.String(&x.Definition)
 		case "syntax":
@@ -377,8 +377,8 @@ func (x *Grammar) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Grammar)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfGrammar)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfGrammar); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"definition":`, x.Definition != "") {
@@ -411,8 +411,8 @@ func memberOfGrammar(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ToolChoice) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		v := new(ToolChoice_Mode)
 		if restjson.Enum(d, &v.Mode, ToolChoiceModeFromREST) {
 			x.Choice = v
@@ -423,7 +423,7 @@ func (x *ToolChoice) DecodeREST(d *restjson.Decoder) bool {
 	tag := d.Tag(&o, "type", tagOfToolChoice)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -498,8 +498,8 @@ func (x *ToolChoice) EncodeREST(e *restjson.Encoder) error {
 		}
 		return nil
 	}
-	o, err := e.Open(x.ExtraJson, memberOfToolChoice)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfToolChoice); err != nil {
 		return err
 	}
 	switch v := x.Choice.(type) {
@@ -553,13 +553,13 @@ func memberOfToolChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *AllowedTools) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "mode":
 			fits = o.Take(0) && restjson.Enum(d, &x.Mode, AllowedToolsModeFromREST)
 		case "tools":
@@ -578,8 +578,8 @@ func (x *AllowedTools) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(AllowedTools)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfAllowedTools)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfAllowedTools); err != nil {
 		return err
 	}
 	if x.Mode != 0 {
@@ -612,13 +612,13 @@ func memberOfAllowedTools(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionChoice) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		}
@@ -635,8 +635,8 @@ func (x *FunctionChoice) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(FunctionChoice)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfFunctionChoice)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfFunctionChoice); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"name":`, x.Name != "") {
@@ -658,13 +658,13 @@ func memberOfFunctionChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomToolChoice) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		}
@@ -681,8 +681,8 @@ func (x *CustomToolChoice) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(CustomToolChoice)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfCustomToolChoice)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfCustomToolChoice); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"name":`, x.Name != "") {
@@ -704,17 +704,17 @@ func memberOfCustomToolChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Function) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
-			fits = o.Take(1) && restjson.Optional(d, &x.Description, (*restjson.Decoder).String)
+			fits = o.Take(1) && d.OptionalString(&x.Description)
 		case "parameters":
 			fits = d.TakeZero(&o, 2, x.ParametersJson == "") && d.JSONObject(&x.ParametersJson)
 		}
@@ -731,8 +731,8 @@ func (x *Function) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Function)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfFunction)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfFunction); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"name":`, x.Name != "") {
@@ -772,8 +772,8 @@ func memberOfFunction(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionCallChoice) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		v := new(FunctionCallChoice_Mode)
 		if restjson.Enum(d, &v.Mode, FunctionCallModeFromREST) {
 			x.Choice = v
@@ -783,7 +783,7 @@ func (x *FunctionCallChoice) DecodeREST(d *restjson.Decoder) bool {
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "name":
 			if d.Null() {
 				continue
@@ -817,8 +817,8 @@ func (x *FunctionCallChoice) EncodeREST(e *restjson.Encoder) error {
 		}
 		return nil
 	}
-	o, err := e.Open(x.ExtraJson, memberOfFunctionCallChoice)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfFunctionCallChoice); err != nil {
 		return err
 	}
 	if v, ok := x.Choice.(*FunctionCallChoice_Name); ok && e.Member(&o, 0, `"name":`, true) {

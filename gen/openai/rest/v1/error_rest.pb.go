@@ -9,21 +9,21 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Error) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "message":
 			fits = d.TakeZero(&o, 0, x.Message == "") && d.String(&x.Message)
 		case "type":
 			fits = d.TakeZero(&o, 1, x.Type == "") && d.String(&x.Type)
 		case "param":
-			fits = o.Take(2) && restjson.Optional(d, &x.Param, (*restjson.Decoder).String)
+			fits = o.Take(2) && d.OptionalString(&x.Param)
 		case "code":
-			fits = o.Take(3) && restjson.Optional(d, &x.Code, (*restjson.Decoder).String)
+			fits = o.Take(3) && d.OptionalString(&x.Code)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -38,8 +38,8 @@ func (x *Error) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Error)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfError)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfError); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"message":`, x.Message != "") {
@@ -90,13 +90,13 @@ func memberOfError(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ErrorResponse) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "error":
 			fits = o.Take(0) && restjson.Message(d, &x.Error)
 		}
@@ -113,8 +113,8 @@ func (x *ErrorResponse) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(ErrorResponse)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfErrorResponse)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfErrorResponse); err != nil {
 		return err
 	}
 	if x.Error != nil {

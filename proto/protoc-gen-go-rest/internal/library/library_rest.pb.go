@@ -111,13 +111,13 @@ func LibraryServiceREST() []restjson.Operation {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Book) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "object":
 			fits = o.Take(0) && d.Constant("\"book\"")
 		case "version":
@@ -172,7 +172,7 @@ func (x *Book) DecodeREST(d *restjson.Decoder) bool {
 			fits = o.Take(25) && restjson.Map(d, &x.SchemasJson, (*restjson.Decoder).JSONObject)
 		case "price":
 			if d.AtList() {
-				fits = o.Take(26) && restjson.List(d, &x.Prices, restjson.Message)
+				fits = o.Take(26) && restjson.Messages(d, &x.Prices)
 			} else {
 				fits = o.Take(26) && restjson.Message(d, &x.Price)
 			}
@@ -185,7 +185,7 @@ func (x *Book) DecodeREST(d *restjson.Decoder) bool {
 				fits = o.Take(27) && d.Int32(&x.Grade)
 			}
 		case "`o\"d\\d\a<":
-			fits = o.Take(29) && restjson.Optional(d, &x.Odd, (*restjson.Decoder).String)
+			fits = o.Take(29) && d.OptionalString(&x.Odd)
 		case "grid":
 			fits = o.Take(30) && restjson.Message(d, &x.Grid)
 		case "state":
@@ -228,8 +228,8 @@ func (x *Book) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Book)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfBook)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfBook); err != nil {
 		return err
 	}
 	if e.Member(&o, 0, `"object":`, false) {
@@ -580,15 +580,15 @@ func memberOfBook(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Cover) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "color":
-			fits = o.Take(0) && restjson.Optional(d, &x.Color, (*restjson.Decoder).String)
+			fits = o.Take(0) && d.OptionalString(&x.Color)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -603,8 +603,8 @@ func (x *Cover) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Cover)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfCover)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfCover); err != nil {
 		return err
 	}
 	if x.Color != nil {
@@ -628,17 +628,17 @@ func memberOfCover(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Note) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "kind":
 			fits = o.Take(0) && restjson.Enum(d, &x.Kind, Note_KindFromREST)
 		case "lines":
-			fits = o.Take(1) && restjson.List(d, &x.Lines, restjson.Message)
+			fits = o.Take(1) && restjson.Messages(d, &x.Lines)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -653,8 +653,8 @@ func (x *Note) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Note)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfNote)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfNote); err != nil {
 		return err
 	}
 	if x.Kind != 0 {
@@ -687,13 +687,13 @@ func memberOfNote(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Note_Line) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "text":
 			fits = d.TakeZero(&o, 0, x.Text == "") && d.String(&x.Text)
 		}
@@ -710,8 +710,8 @@ func (x *Note_Line) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Note_Line)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfNote_Line)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfNote_Line); err != nil {
 		return err
 	}
 	if x.Text != "" {
@@ -735,8 +735,8 @@ func memberOfNote_Line(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Price) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		v := new(Price_Word)
 		if d.String(&v.Word) {
 			x.Price = v
@@ -747,7 +747,7 @@ func (x *Price) DecodeREST(d *restjson.Decoder) bool {
 	tag := d.Tag(&o, "type", tagOfPrice)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -810,8 +810,8 @@ func (x *Price) EncodeREST(e *restjson.Encoder) error {
 		}
 		return nil
 	}
-	o, err := e.Open(x.ExtraJson, memberOfPrice)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfPrice); err != nil {
 		return err
 	}
 	switch v := x.Price.(type) {
@@ -854,14 +854,14 @@ func memberOfPrice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *State) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "is", tagOfState)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "is":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -901,8 +901,8 @@ func (x *State) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(State)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfState)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfState); err != nil {
 		return err
 	}
 	switch x.State.(type) {
@@ -931,7 +931,7 @@ func memberOfState(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Grid) DecodeREST(d *restjson.Decoder) bool {
-	return restjson.List(d, &x.Rows, restjson.Message)
+	return restjson.Messages(d, &x.Rows)
 }
 
 // EncodeREST writes the message as OpenAI's JSON.
@@ -963,15 +963,15 @@ func (x *Row) EncodeREST(e *restjson.Encoder) error {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Event) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "event", tagOfEvent)
 	x.beginREST(tag)
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "event":
 			if tag >= 0 && o.Take(0) {
 				d.KeepTag(&o)
@@ -1016,7 +1016,7 @@ func (x *Event) DecodeREST(d *restjson.Decoder) bool {
 				fits = d.TakeZero(&o, 3, v.Gone.Reason == "") && d.String(&v.Gone.Reason)
 			}
 		case "by":
-			fits = o.Take(4) && restjson.Optional(d, &x.By, (*restjson.Decoder).String)
+			fits = o.Take(4) && d.OptionalString(&x.By)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -1054,8 +1054,8 @@ func (x *Event) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Event)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfEvent)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfEvent); err != nil {
 		return err
 	}
 	switch v := x.Event.(type) {
@@ -1129,15 +1129,15 @@ func memberOfEvent(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Page) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "columns":
-			fits = o.Take(0) && restjson.List(d, &x.Columns, restjson.Message)
+			fits = o.Take(0) && restjson.Messages(d, &x.Columns)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -1152,8 +1152,8 @@ func (x *Page) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Page)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfPage)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfPage); err != nil {
 		return err
 	}
 	if len(x.Columns) > 0 {
@@ -1177,13 +1177,13 @@ func memberOfPage(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Column) DecodeREST(d *restjson.Decoder) bool {
-	o, ok := d.Object()
-	if !ok {
+	var o restjson.Object
+	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
 		fits := false
-		switch string(o.Key) {
+		switch string(d.Key(&o)) {
 		case "no":
 			fits = d.TakeZero(&o, 0, x.Number == 0) && d.Int32(&x.Number)
 		case "ended_by":
@@ -1202,8 +1202,8 @@ func (x *Column) EncodeREST(e *restjson.Encoder) error {
 	if x == nil {
 		x = new(Column)
 	}
-	o, err := e.Open(x.ExtraJson, memberOfColumn)
-	if err != nil {
+	var o restjson.ObjectWriter
+	if err := e.Open(&o, x.ExtraJson, memberOfColumn); err != nil {
 		return err
 	}
 	if x.Number != 0 {

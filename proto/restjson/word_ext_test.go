@@ -1,0 +1,98 @@
+package restjson_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
+)
+
+// Texts are read and written eight bytes at a time: what is special must be
+// seen wherever it stands among them, and at every distance from the end.
+
+// maxOffset is beyond two words and what may follow them.
+const maxOffset = 20
+
+func TestACharacterIsSeenAtEveryPlace(t *testing.T) {
+	t.Parallel()
+	special := []string{"é", "日", "🙂", `"`, `\`, "\n", "\x00", "\x1f", "\x7f", "!", "#", "[", "]", "\x80", "\xff"}
+	for before := range maxOffset {
+		for after := range maxOffset {
+			for _, c := range special {
+				for _, second := range []string{"", c} {
+					text := strings.Repeat("a", before) + c + strings.Repeat("b", after) + second
+					checkText(t, text)
+				}
+			}
+		}
+	}
+}
+
+// checkText writes a text and reads it again, and reads it as it is.
+func checkText(t *testing.T, text string) {
+	t.Helper()
+	m := &chatv1.FunctionCall{Name: text}
+	encoded, err := restjson.AppendFull(nil, m)
+	if !utf8.ValidString(text) {
+		if err == nil {
+			t.Errorf("%q was written as %s", text, encoded)
+		}
+		return
+	}
+	var want struct{ Name string }
+	if err != nil || json.Unmarshal(encoded, &want) != nil || want.Name != text {
+		t.Errorf("%q was written as %s, with the error %v", text, encoded, err)
+	}
+	var again chatv1.FunctionCall
+	if err := restjson.Unmarshal(encoded, &again); err != nil || again.GetName() != text {
+		t.Errorf("%s was read as %q, with the error %v", encoded, again.GetName(), err)
+	}
+	bare := []byte(`{"name":"` + text + `","arguments":"x"}`)
+	if err := restjson.Unmarshal(bare, new(chatv1.FunctionCall)); (err == nil) != json.Valid(bare) {
+		t.Errorf("%q gave the error %v", bare, err)
+	}
+}
+
+func TestBase64OfEveryLength(t *testing.T) {
+	t.Parallel()
+	for n := range 3 * maxOffset {
+		data := bytes.Repeat([]byte{0xfb, 0xf0, 0x00, 0x1f}, maxOffset)[:n]
+		text := base64.StdEncoding.EncodeToString(data)
+		encoded, err := restjson.AppendFull([]byte("before"), &chatv1.InputAudio{Data: data})
+		if want := `before{"data":"` + text + `"`; err != nil || !strings.HasPrefix(string(encoded), want) {
+			t.Errorf("got %s and %v, want %s", encoded, err, want)
+		}
+		var m chatv1.InputAudio
+		if err := restjson.Unmarshal([]byte(`{"data":"`+text+`"}`), &m); err != nil || !bytes.Equal(m.GetData(), data) || m.GetExtraJson() != "" {
+			t.Errorf("%s was read as %x and %s, with the error %v", text, m.GetData(), m.GetExtraJson(), err)
+		}
+	}
+}
+
+// TestBase64IsRefusedWhereverItIsWrong puts every ASCII byte at every place.
+func TestBase64IsRefusedWhereverItIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 2, 3, 12, 13, 14, 15} {
+		whole := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xA7}, size))
+		for place := range whole {
+			for c := byte(0x20); c < 0x7f; c++ {
+				text := whole[:place] + string(rune(c)) + whole[place+1:]
+				quoted := fmt.Sprintf("%q", text)
+				var m chatv1.InputAudio
+				if err := restjson.Unmarshal([]byte(`{"data":`+quoted+`}`), &m); err != nil {
+					t.Fatal(err)
+				}
+				want, err := base64.StdEncoding.Strict().DecodeString(text)
+				if fits := m.GetExtraJson() == ""; fits != (err == nil) || fits && !bytes.Equal(m.GetData(), want) {
+					t.Errorf("%s was read as %x and %s", quoted, m.GetData(), m.GetExtraJson())
+				}
+			}
+		}
+	}
+}
