@@ -9,7 +9,8 @@ export PATH := $(CURDIR)/bin:$(PATH)
 
 TYPESCRIPT := client/typescript
 GOTESTSUM  := go run gotest.tools/gotestsum@v1.13.0
-BENCH_ARGS ?= -benchmem
+BENCHMARK  := server/benchmark
+BENCH_ARGS ?= -compare result.json
 FUZZ_TIME  ?= 5000x
 
 .PHONY: help
@@ -31,6 +32,7 @@ test: test-go test-typescript ## Run all tests. What is skipped for want of a to
 test-go:
 	@mkdir -p bin
 	$(GOTESTSUM) --format pkgname --jsonfile bin/test.json -- -race ./...
+	go test -C $(BENCHMARK) ./...
 
 .PHONY: test-typescript
 test-typescript: build
@@ -49,14 +51,21 @@ fuzz: ## Run every fuzz target for a while. FUZZ_TIME=1h for long.
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks. BENCH_ARGS='-count 10' for benchstat.
-	go test -run '^$$' -bench . $(BENCH_ARGS) ./...
+bench: ## Measure the server beside nginx and other proxies. BENCH_ARGS=-help lists what can be chosen.
+	@mkdir -p bin
+	go run -C $(BENCHMARK) . -json $(CURDIR)/bin/bench.json -plot $(CURDIR)/bin/bench.svg $(BENCH_ARGS)
+
+.PHONY: bench-go
+bench-go: ## Run the benchmarks of the pieces. GO_BENCH_ARGS='-count 10' for benchstat.
+	go test -run '^$$' -bench . -benchmem $(GO_BENCH_ARGS) ./...
+	go test -C $(BENCHMARK) -run '^$$' -bench . -benchmem $(GO_BENCH_ARGS) ./codec
 
 .PHONY: lint
 lint: tools $(TYPESCRIPT)/node_modules ## Check the style of everything, and that the wire format stays compatible.
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	golangci-lint run ./...
+	cd $(BENCHMARK) && go vet ./... && golangci-lint run ./...
 	buf lint
 	buf format --diff --exit-code
 	buf breaking --against proto/baseline.binpb

@@ -1,0 +1,45 @@
+package subject
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+)
+
+// caddy keeps its connections to the upstream and flushes each write.
+func caddy(program string, site Site) (*exec.Cmd, error) {
+	type object = map[string]any
+	versions := []string{"1.1"}
+	if site.Way == HTTP2 {
+		versions = []string{"2"}
+	}
+	transport := object{
+		"protocol": "http", "versions": versions, "compression": false,
+		"keep_alive": object{"idle_timeout": "1h", "max_idle_conns_per_host": 1 << 20},
+	}
+	if site.Way != Plain {
+		transport["tls"] = object{
+			"server_name": "localhost",
+			"ca":          object{"provider": "file", "pem_files": []string{site.CA}},
+		}
+	}
+	proxy := object{
+		"handler": "reverse_proxy", "flush_interval": -1, "transport": transport,
+		"upstreams": []object{{"dial": site.Upstream}},
+	}
+	config, err := json.Marshal(object{
+		"admin":   object{"disabled": true, "config": object{"persist": false}},
+		"storage": object{"module": "file_system", "root": site.Dir},
+		"logging": object{"logs": object{"default": object{"level": "ERROR"}}},
+		"apps": object{"http": object{"servers": object{"front": object{
+			"listen":          []string{site.Listen},
+			"automatic_https": object{"disable": true},
+			"routes":          []object{{"handle": []object{proxy}}},
+		}}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(site.Dir, "caddy.json")
+	return run(program, file), write(file, "%s", config)
+}
