@@ -64,7 +64,10 @@ func (u *upload) failure() error {
 
 // run sends the body, and then gives the answer its time.
 func (u *upload) run(ctx context.Context) {
-	defer closeBody(u.body)
+	defer func() {
+		closeBody(u.body)
+		u.body = nil // The exchange may be long, and the body large.
+	}()
 	if u.expects {
 		timer := time.NewTimer(expectContinueTimeout)
 		defer timer.Stop()
