@@ -13,6 +13,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/deadline"
 )
 
+// partingTime bounds for how long a connection of HTTP/2 that is closed goes on
+// sending what was written to it before.
+const partingTime = time.Second
+
 // fullEvery is how often it is logged that there are too many connections.
 const fullEvery = time.Minute
 
@@ -31,13 +35,15 @@ type connections struct {
 	closed    chan struct{}
 	closeOnce func() error
 
-	mu   sync.Mutex
-	open map[*connection]struct{} // guarded by mu
+	mu      sync.Mutex
+	open    map[*connection]struct{} // guarded by mu
+	parting int                      // guarded by mu: connections that are closed but for what they still send
+	parted  sync.Cond                // one of them less
 }
 
 func newConnections(listener net.Listener, limits Limits, logger *slog.Logger) *connections {
 	closed := make(chan struct{})
-	return &connections{
+	l := &connections{
 		Listener: listener,
 		stall:    limits.StallTimeout,
 		slots:    make(chan struct{}, limits.MaxConnections),
@@ -50,6 +56,8 @@ func newConnections(listener net.Listener, limits Limits, logger *slog.Logger) *
 		}),
 		open: make(map[*connection]struct{}),
 	}
+	l.parted.L = &l.mu
+	return l
 }
 
 // Accept implements [net.Listener]. A connection that is one too many waits
@@ -112,6 +120,16 @@ func (l *connections) closeIdlest() {
 // Close implements [net.Listener].
 func (l *connections) Close() error { return l.closeOnce() }
 
+// waitForParting returns when connections that are closed have sent what was
+// written to them before, or their time to do so has passed.
+func (l *connections) waitForParting() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.parting > 0 {
+		l.parted.Wait()
+	}
+}
+
 // noteState is told of the state of connections as [http.Server.ConnState] is.
 func (l *connections) noteState(network net.Conn, state http.ConnState) {
 	c := connectionOf(network)
@@ -159,8 +177,19 @@ type connection struct {
 	// armed is until when a write may last, by a deadline that Write has set:
 	// one that outlasts several writes, as most of them need none. While
 	// somebody else has set a deadline it is theirs.
-	armed  atomic.Int64
-	theirs atomic.Bool
+	armed    atomic.Int64
+	theirs   atomic.Bool
+	deadline sync.Mutex // held by who sets the one of writes
+
+	frames atomic.Pointer[gathering] // nil for HTTP/1.1
+}
+
+// gather has the connection gather what is written from now on. It takes effect
+// between two writes, which HTTP/2 and TLS make one after another.
+func (c *connection) gather() {
+	if c.frames.Load() == nil {
+		c.frames.CompareAndSwap(nil, newGathering(c.write))
+	}
 }
 
 // Read implements [net.Conn].
@@ -181,9 +210,16 @@ func (c *connection) endLimit() { _ = c.reader.Limit(time.Time{}) }
 // SetReadDeadline implements [net.Conn].
 func (c *connection) SetReadDeadline(t time.Time) error { return c.reader.Set(t) }
 
-// Write implements [net.Conn]. It goes on for as long as the client takes
-// something, however slowly.
+// Write implements [net.Conn].
 func (c *connection) Write(p []byte) (int, error) {
+	if frames := c.frames.Load(); frames != nil {
+		return frames.Write(p)
+	}
+	return c.write(p)
+}
+
+// write goes on for as long as the client takes something, however slowly.
+func (c *connection) write(p []byte) (int, error) {
 	for sent := 0; ; {
 		c.arm()
 		n, err := c.Conn.Write(p[sent:])
@@ -202,6 +238,11 @@ func (c *connection) Write(p []byte) (int, error) {
 func (c *connection) arm() {
 	stall := int64(c.listener.stall)
 	if now := c.listener.now(); c.armed.Load()-now < stall && !c.theirs.Load() {
+		c.deadline.Lock()
+		defer c.deadline.Unlock()
+		if c.theirs.Load() {
+			return
+		}
 		lasts := stall + stall/4
 		c.armed.Store(now + lasts)
 		_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Duration(lasts)))
@@ -217,8 +258,15 @@ func (c *connection) reset() {
 	_ = c.Close()
 }
 
-// SetWriteDeadline implements [net.Conn].
+// SetWriteDeadline implements [net.Conn], but that what was gathered is sent when
+// the deadline has passed: crypto/tls sets such a one behind the last record.
 func (c *connection) SetWriteDeadline(deadline time.Time) error {
+	if frames := c.frames.Load(); frames != nil && !deadline.IsZero() && !deadline.After(time.Now()) {
+		frames.refuse(os.ErrDeadlineExceeded)
+		return nil
+	}
+	c.deadline.Lock()
+	defer c.deadline.Unlock()
 	if deadline.IsZero() && !c.theirs.Load() {
 		return nil // there is none but Write's own
 	}
@@ -232,24 +280,51 @@ func (c *connection) SetDeadline(deadline time.Time) error {
 	return errors.Join(c.SetReadDeadline(deadline), c.SetWriteDeadline(deadline))
 }
 
-// CloseWrite ends the server's side alone.
+// CloseWrite ends the server's side alone, behind what was written before.
 func (c *connection) CloseWrite() error {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok {
 		return errors.ErrUnsupported
 	}
+	if frames := c.frames.Load(); frames != nil {
+		frames.finish(func() { _ = half.CloseWrite() })
+		return nil
+	}
 	return half.CloseWrite()
 }
 
-// Close implements [net.Conn].
+// Close implements [net.Conn]. It doesn't wait for what was gathered, which is
+// sent still.
 func (c *connection) Close() error {
-	err := c.Conn.Close()
-	if c.gone.CompareAndSwap(false, true) {
-		l := c.listener
-		l.mu.Lock()
-		delete(l.open, c)
-		l.mu.Unlock()
-		<-l.slots
+	if !c.gone.CompareAndSwap(false, true) {
+		return net.ErrClosed
 	}
+	frames := c.frames.Load()
+	if frames == nil {
+		return c.leave()
+	}
+	l := c.listener
+	l.mu.Lock()
+	l.parting++
+	l.mu.Unlock()
+	_ = c.SetWriteDeadline(time.Now().Add(partingTime))
+	frames.finish(func() {
+		_ = c.leave()
+		l.mu.Lock()
+		l.parting--
+		l.mu.Unlock()
+		l.parted.Broadcast()
+	})
+	return nil
+}
+
+// leave frees what the connection takes.
+func (c *connection) leave() error {
+	err := c.Conn.Close()
+	l := c.listener
+	l.mu.Lock()
+	delete(l.open, c)
+	l.mu.Unlock()
+	<-l.slots
 	return err
 }

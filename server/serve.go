@@ -39,7 +39,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(listening.TLS == nil)
 	httpServer := &http.Server{
-		Handler:           strictFraming(limitStalls(s, limits.StallTimeout)),
+		Handler:           gatherFrames(strictFraming(limitStalls(s, limits.StallTimeout))),
 		Protocols:         protocols,
 		TLSConfig:         listening.TLS,
 		ReadHeaderTimeout: limits.HeaderTimeout,
@@ -76,6 +76,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 	if err != nil {
 		err = errors.Join(fmt.Errorf("calls were cut off after %v: %w", listening.DrainTimeout, err), httpServer.Close())
 	}
+	connections.waitForParting()
 	<-failed //nolint:errcheck // http.ErrServerClosed
 	return err
 }

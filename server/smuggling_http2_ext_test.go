@@ -36,6 +36,12 @@ func dialFramed(tb testing.TB, front *servertest.Front, settings ...http2.Settin
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return converse(tb, conn, settings...)
+}
+
+// converse begins HTTP/2 on a connection, which is closed when the test ends.
+func converse(tb testing.TB, conn net.Conn, settings ...http2.Setting) *framed {
+	tb.Helper()
 	tb.Cleanup(func() { conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		tb.Fatal(err)

@@ -29,14 +29,15 @@ func (d *Decoder) OptionalString(dst **string) bool {
 
 // OptionalInt32 is [Optional] for integers, as OptionalString is for strings.
 func (d *Decoder) OptionalInt32(dst **int32) bool {
-	if d.Null() {
-		return true
+	v, ok := d.integer()
+	if !ok {
+		return d.Null()
 	}
-	v := d.int32s.next()
-	if !d.Int32(v) {
+	if v != int64(int32(v)) {
 		return false
 	}
-	*dst = v
+	*dst = d.int32s.next()
+	**dst = int32(v)
 	return true
 }
 

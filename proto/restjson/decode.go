@@ -21,7 +21,9 @@ type Decoder struct {
 	depth  int
 	spans  []span // the members to keep as text, of all objects that are open
 	before *texts // of the message before in a stream, nil outside of one
+	order  *order // of the members of the message before, nil where there was none
 
+	texts   textSlab
 	strings slab[string]
 	int32s  slab[int32]
 
@@ -35,6 +37,7 @@ const maxSpans = 64
 // unmarshal reads all of the data into the message, and forgets them.
 func (d *Decoder) unmarshal(data []byte, m Decodable) (err error) {
 	d.data, d.pos, d.depth, d.spans, d.err = data, 0, 0, d.spans[:0], ""
+	d.order.next = 0
 	d.space()
 	if !m.DecodeREST(d) {
 		d.fail("an object was expected")
@@ -71,9 +74,16 @@ func (d *Decoder) raw() (raw []byte, escaped, ok bool) {
 	if d.peek() != '"' {
 		return nil, false, false
 	}
-	raw, plain := d.scanString()
+	start := d.pos + 1
+	end, plain := closing(d.data, start)
+	if end < 0 {
+		d.unclosed(^end)
+		return nil, false, false
+	}
+	d.pos = end + 1
+	raw = d.data[start:end]
 	if plain {
-		return raw, false, d.err == ""
+		return raw, false, true
 	}
 	d.checkString(raw)
 	return raw, bytes.IndexByte(raw, '\\') >= 0, d.err == ""
@@ -93,22 +103,22 @@ func (d *Decoder) text() ([]byte, bool) {
 
 // String reads a string.
 func (d *Decoder) String(dst *string) bool {
+	if d.before.repeats(d, dst) {
+		return true
+	}
 	raw, escaped, ok := d.raw()
 	if !ok {
 		return d.Null()
 	}
-	switch {
-	case escaped:
+	if escaped {
 		text, ok := unescape(raw)
-		if !ok {
-			return false
+		if ok {
+			*dst = text
 		}
-		*dst = text
-	case d.before != nil:
-		*dst = d.before.text(raw)
-	default:
-		*dst = string(raw)
+		return ok
 	}
+	*dst = d.texts.text(raw)
+	d.before.learn(*dst)
 	return true
 }
 

@@ -55,6 +55,20 @@ func (d *Decoder) Next(o *Object) bool {
 		return false
 	}
 	o.member = i
+	if size := d.order.expected(data, i); size > 0 {
+		o.name = i + size - len(`":`)
+		d.pos = spaceEnd(data, i+size)
+	} else if !d.name(o) {
+		return false
+	}
+	o.value = d.pos
+	return true
+}
+
+// name moves past the name and the colon of the member that begins here. It
+// reports false if they are malformed.
+func (d *Decoder) name(o *Object) bool {
+	data, i := d.data, o.member
 	if at(data, i) != '"' {
 		d.pos = i
 		d.fail("a string was expected")
@@ -69,14 +83,16 @@ func (d *Decoder) Next(o *Object) bool {
 	if !plain && !d.checkName(o, data[i+1:end], end+1) {
 		return false
 	}
-	i = spaceEnd(data, end+1)
-	if at(data, i) != ':' {
-		d.pos = i
+	colon := spaceEnd(data, end+1)
+	if at(data, colon) != ':' {
+		d.pos = colon
 		d.fail("a colon was expected")
 		return false
 	}
-	d.pos = spaceEnd(data, i+1)
-	o.value = d.pos
+	d.pos = spaceEnd(data, colon+1)
+	if plain && colon == end+1 {
+		d.order.learn(data[i : colon+1])
+	}
 	return true
 }
 

@@ -3,9 +3,9 @@
 //
 // The layers are apart so that each can be tested alone: the grammar of JSON
 // (scan.go), the values of Protobuf fields (decode.go, composite.go, encode.go,
-// base64.go), the members of objects (object.go, union.go), and those that a
-// message cannot represent (extra.go). The mapping itself is in the .proto files,
-// from which protoc-gen-go-rest generates the callers.
+// base64.go), the members of objects (object.go, order.go, union.go), and those
+// that a message cannot represent (extra.go). The mapping itself is in the .proto
+// files, from which protoc-gen-go-rest generates the callers.
 package restjson
 
 import (
@@ -39,12 +39,12 @@ type Encodable interface {
 func Unmarshal(data []byte, m Decodable) error {
 	d := decoders.Get().(*Decoder)
 	err := d.unmarshal(data, m)
-	d.strings = slab[string]{} // or one message would keep another one's texts alive
+	d.strings, d.texts = slab[string]{}, textSlab{} // or one message would keep another one's texts alive
 	decoders.Put(d)
 	return err
 }
 
-var decoders = sync.Pool{New: func() any { return new(Decoder) }}
+var decoders = sync.Pool{New: func() any { return &Decoder{order: new(order)} }}
 
 // AppendRequest appends m as the JSON of a request, without output-only fields.
 // The decided members are those that m may not set itself. The error is a

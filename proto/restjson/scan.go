@@ -55,9 +55,7 @@ func (d *Decoder) skip() {
 	case '[':
 		d.skipArray()
 	case '"':
-		if raw, plain := d.scanString(); !plain {
-			d.checkString(raw)
-		}
+		d.raw()
 	case 't':
 		d.literal("true")
 	case 'f':
@@ -110,24 +108,6 @@ func stops(word uint64) uint64 {
 	return (quote | backslash) &^ word & highBits
 }
 
-// scanString moves past the string that begins here and returns what stands
-// between its quotes. A plain string has neither escapes nor bytes beyond
-// ASCII; another one is checked, and unescaped, by who needs it.
-func (d *Decoder) scanString() (raw []byte, plain bool) {
-	start := d.pos + 1
-	if start > len(d.data) || d.data[d.pos] != '"' {
-		d.fail("a string was expected")
-		return nil, true
-	}
-	end, plain := closing(d.data, start)
-	if end < 0 {
-		d.unclosed(^end)
-		return nil, true
-	}
-	d.pos = end + 1
-	return d.data[start:end], plain
-}
-
 // unclosed fails at i, where a string is broken.
 func (d *Decoder) unclosed(i int) {
 	d.pos = i
@@ -139,24 +119,22 @@ func (d *Decoder) unclosed(i int) {
 }
 
 // closing returns where the quote stands that closes a string whose inside
-// begins at i, and whether the string is plain. If nothing closes it, that is
-// the complement of where a control character stands, or of the data's length.
+// begins at i, and whether the string is plain: without escapes and bytes beyond
+// ASCII. If nothing closes it, that is the complement of where a control
+// character stands, or of the data's length.
 func closing(data []byte, i int) (end int, plain bool) {
 	plain = true
 	beyond := uint64(0) // has a high bit of each byte that is beyond ASCII
 	for {
 		for uint(i)+8 <= uint(len(data)) {
 			word := binary.LittleEndian.Uint64(data[i : i+8])
-			stop := stops(word)
-			if stop == 0 {
-				beyond |= word
-				i += 8
-				continue
+			if stop := stops(word); stop != 0 {
+				beyond |= word & (stop ^ (stop - 1)) // the bytes before the first stop
+				i += bits.TrailingZeros64(stop) / 8
+				break
 			}
-			bit := bits.TrailingZeros64(stop) &^ 7
-			beyond |= word & (1<<bit - 1)
-			i += bit / 8
-			break
+			beyond |= word
+			i += 8
 		}
 		switch c := at(data, i); {
 		case c == '"':

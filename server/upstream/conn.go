@@ -47,6 +47,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	if int64(len(p)) > c.allowance {
 		p = p[:c.allowance]
 	}
+	// The kernel tells of a reset once, and of an end from then on.
+	if c.broken != nil && !errors.Is(c.broken, os.ErrDeadlineExceeded) {
+		return 0, c.broken
+	}
 	n, err := c.deadline.Read(p)
 	c.allowance -= int64(n)
 	c.broken = err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -77,5 +78,42 @@ func TestWaitEndsWhenReadHasSomethingToTell(t *testing.T) {
 				t.Errorf("got %q and %v", body, got)
 			}
 		})
+	}
+}
+
+// The kernel tells of a reset once, and that is while Wait waits: a body that the
+// connection's end ends would look whole to Read.
+func TestAResetWhileWaitingIsNoEnd(t *testing.T) {
+	t.Parallel()
+	goOn := make(chan struct{})
+	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
+		if _, err := conn.ReadRequest(); err != nil {
+			return
+		}
+		conn.Send("HTTP/1.1 200 OK\n\nabc")
+		<-goOn
+		if err := conn.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Error(err)
+		}
+	})
+	up, err := upstream.New(upstream.Config{BaseURL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(up.CloseIdleConnections)
+	resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	piece := make([]byte, 3)
+	if _, err := io.ReadFull(resp.Body, piece); err != nil {
+		t.Fatal(err)
+	}
+	close(goOn)
+	resp.Body.(interface{ Wait() }).Wait()
+	_, err = resp.Body.Read(piece)
+	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindCut {
+		t.Errorf("the body ended by %v", err)
 	}
 }

@@ -1,0 +1,101 @@
+package restjson_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
+)
+
+// chunks are chunks, and what is none, by what is odd about their names and
+// strings.
+func chunks() map[string]string {
+	long := `"` + strings.Repeat("n", 40) + `":1,`
+	var many strings.Builder
+	for i := range 150 {
+		many.WriteString(`"n` + strconv.Itoa(i) + `":` + strconv.Itoa(i) + `,`)
+	}
+	rest := `"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}],"created":1762550134}`
+	return map[string]string{
+		"plain":                       `{"id":"a","model":"m",` + rest,
+		"another order":               `{"model":"m","id":"a",` + rest,
+		"one member more":             `{"id":"a","service_tier":"flex","model":"m",` + rest,
+		"one member fewer":            `{"model":"m",` + rest,
+		"a name that goes on":         `{"id":"a","models":"m",` + rest,
+		"a name that ends before":     `{"id":"a","mode":"m",` + rest,
+		"white space":                 `{ "id" : "a" , "model" : "m" , ` + rest,
+		"white space before a colon":  `{"id" :"a","model" :"m",` + rest,
+		"an escaped name":             `{"\u0069d":"a","mod\u0065l":"m",` + rest,
+		"an unknown name":             `{"id":"a","largo":"m",` + rest,
+		"a name beyond ASCII":         `{"id":"a","größe":"m",` + rest,
+		"a long name":                 `{` + long + `"id":"a","model":"m",` + rest,
+		"many names":                  `{` + many.String() + `"id":"a","model":"m",` + rest,
+		"a name twice":                `{"id":"a","id":"a","model":"m",` + rest,
+		"a text that goes on":         `{"id":"ab","model":"mn",` + rest,
+		"a text that ends before":     `{"id":"","model":"",` + rest,
+		"an escaped text":             `{"id":"\u0061","model":"\u006d",` + rest,
+		"a quote in a text":           `{"id":"a\",\"model\":\"m","model":"m",` + rest,
+		"values of other kinds":       `{"id":1,"model":["m"],` + rest,
+		"null":                        `{"id":null,"model":null,` + rest,
+		"no member":                   `{}`,
+		"a name at the end":           `{"id":"a","model":"m"}`,
+		"no comma":                    `{"id":"a""model":"m",` + rest,
+		"no colon":                    `{"id""a","model":"m",` + rest,
+		"a brace for a comma":         `{"id":"a"{"model":"m",` + rest,
+		"a comma too many":            `{"id":"a",,"model":"m",` + rest,
+		"a comma at the beginning":    `{,"id":"a","model":"m",` + rest,
+		"it ends in a name":           `{"id":"a","mod`,
+		"it ends behind a name":       `{"id":"a","model":`,
+		"it ends in a text":           `{"id":"a","model":"m`,
+		"what is no UTF-8 in a name":  "{\"id\":\"a\",\"m\xffdel\":\"m\"," + rest,
+		"what is no UTF-8 in a text":  "{\"id\":\"a\",\"model\":\"\xff\"," + rest,
+		"a control character in them": "{\"id\":\"a\n\",\"model\n\":\"m\"," + rest,
+	}
+}
+
+// TestAMessageIsReadAsIfItWereTheFirst holds whatever message came before it,
+// from which a decoder expects names and strings.
+func TestAMessageIsReadAsIfItWereTheFirst(t *testing.T) {
+	t.Parallel()
+	for name, text := range chunks() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, before := range chunks() {
+				checkAfter(t, []byte(before), []byte(text))
+			}
+		})
+	}
+}
+
+func FuzzUnmarshaler(f *testing.F) {
+	for _, text := range chunks() {
+		f.Add([]byte(chunks()["plain"]), []byte(text))
+	}
+	f.Fuzz(checkAfter)
+}
+
+// checkAfter reads the text after another one, and again, as if it came first.
+func checkAfter(t *testing.T, before, text []byte) {
+	t.Helper()
+	want := new(chatv1.ChatCompletionChunk)
+	wantErr := new(restjson.Unmarshaler).Unmarshal(text, want)
+	var u restjson.Unmarshaler
+	_ = u.Unmarshal(before, new(chatv1.ChatCompletionChunk))
+	for range 2 {
+		got := new(chatv1.ChatCompletionChunk)
+		if err := u.Unmarshal(text, got); !sameError(err, wantErr) {
+			t.Errorf("%s after %s: the error is %v, want %v", text, before, err, wantErr)
+		}
+		if wantErr == nil && !proto.Equal(got, want) {
+			t.Errorf("%s after %s: got %v, want %v", text, before, got, want)
+		}
+	}
+}
+
+func sameError(a, b error) bool {
+	return (a == nil) == (b == nil) && (a == nil || a.Error() == b.Error())
+}
