@@ -1,11 +1,18 @@
-// Package client is a client of the server for Go programs: the generated stub
-// of each service over one connection pool, with the API key that every call
-// needs.
+// Package client makes calls of the server short to write in Go.
+//
+// [New] returns a client whose methods retry, fail with an [*Error], and give
+// streams and lists as iterators. What they take and return are the generated
+// messages of package chatv1; [User], [Image] and their like make those that a
+// conversation needs, [NewTool] makes a tool of a Go function, and [CreateAs]
+// reads an answer into a Go type.
+//
+// An optional field is set by new: `Temperature: new(0.2)`.
 package client
 
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect/v2"
@@ -20,8 +27,8 @@ const maxMessageBytes = 64 << 20
 
 // Client is a client of one server. It is safe for concurrent use.
 type Client struct {
-	// Chat is the generated stub of openai.chat.v1.ChatService.
-	Chat chatv1connect.ChatServiceClient
+	// Chat makes the calls of openai.chat.v1.ChatService.
+	Chat *ChatService
 }
 
 // Protocol is an RPC protocol.
@@ -41,15 +48,31 @@ const (
 type Option func(*options)
 
 type options struct {
-	key        string
+	headers    http.Header
 	protocol   Protocol
 	httpClient *http.Client
+	maxRetries int
+	maxRounds  int
 }
 
 // WithAPIKey sends a key with every call, as `authorization: Bearer …`, unless
 // the call has an authorization of its own. It is not read from the
 // environment.
-func WithAPIKey(key string) Option { return func(o *options) { o.key = key } }
+func WithAPIKey(key string) Option {
+	return func(o *options) {
+		o.headers.Del("Authorization")
+		if key != "" {
+			o.headers.Set("Authorization", "Bearer "+key)
+		}
+	}
+}
+
+// WithHeader sends a header with every call, such as OpenAI-Organization, unless
+// the call has one of that name itself: [connect.NewClientContext] gives a call
+// headers of its own. Given again, the name has several values.
+func WithHeader(name, value string) Option {
+	return func(o *options) { o.headers.Add(name, value) }
+}
 
 // WithProtocol chooses the protocol. The default is [Connect].
 func WithProtocol(protocol Protocol) Option { return func(o *options) { o.protocol = protocol } }
@@ -59,10 +82,37 @@ func WithProtocol(protocol Protocol) Option { return func(o *options) { o.protoc
 // time-out: a call's context bounds it.
 func WithHTTPClient(client *http.Client) Option { return func(o *options) { o.httpClient = client } }
 
+// WithMaxRetries sets how often a call that failed is made again, where that can
+// help; 0 is never. The default is 2, as in OpenAI's own clients.
+//
+// A call is made again when the server or its upstream could not be reached, and
+// after the HTTP statuses 408, 409, 429 and 5xx, unless the upstream's
+// x-should-retry says otherwise. It waits as long as the upstream's retry-after
+// asks for, if that is at most 2 minutes, or else half a second, then twice as
+// long each time up to 8 seconds, less up to a quarter at random. It is never
+// made again once a stream has begun, or when the wait would outlast the
+// context. The upstream sees one idempotency-key for all tries of a call that it
+// gets as POST.
+func WithMaxRetries(retries int) Option {
+	return func(o *options) { o.maxRetries = max(retries, 0) }
+}
+
+// WithMaxToolRounds bounds how often [ChatService.RunTools] asks the model. The
+// default is 10.
+func WithMaxToolRounds(rounds int) Option {
+	return func(o *options) { o.maxRounds = max(rounds, 1) }
+}
+
+// The defaults of [New].
+const (
+	defaultMaxRetries    = 2
+	defaultMaxToolRounds = 10
+)
+
 // New returns a client of the server at baseURL, such as
 // http://127.0.0.1:8080. It does not connect yet.
 func New(baseURL string, opts ...Option) *Client {
-	var o options
+	o := options{headers: make(http.Header), maxRetries: defaultMaxRetries, maxRounds: defaultMaxToolRounds}
 	for _, option := range opts {
 		option(&o)
 	}
@@ -71,9 +121,11 @@ func New(baseURL string, opts ...Option) *Client {
 	}
 	transport := connecthttp.NewTransport(o.httpClient, strings.TrimRight(baseURL, "/"),
 		append(o.protocol.options(), connecthttp.WithReadMaxBytes(maxMessageBytes))...)
-	return &Client{
-		Chat: chatv1connect.NewChatServiceClient(connect.NewClient(transport, o.authorize)),
-	}
+	return &Client{Chat: &ChatService{
+		stub:       chatv1connect.NewChatServiceClient(connect.NewClient(transport, o.addHeaders)),
+		maxRetries: o.maxRetries,
+		maxRounds:  o.maxRounds,
+	}}
 }
 
 // newHTTPClient returns a client that speaks HTTP/2 without TLS too if the
@@ -101,12 +153,14 @@ func (p Protocol) options() []connecthttp.Option {
 	return nil
 }
 
-// authorize is an interceptor that sends the key.
-func (o *options) authorize(next connect.ClientFunc) connect.ClientFunc {
+// addHeaders is an interceptor that sends the client's headers.
+func (o *options) addHeaders(next connect.ClientFunc) connect.ClientFunc {
 	return func(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
 		info, ok := connect.CallInfoForClientContext(ctx)
-		if ok && o.key != "" && !info.RequestHeader().Has("Authorization") {
-			info.RequestHeader().Set("Authorization", "Bearer "+o.key)
+		for name, values := range o.headers {
+			if ok && !info.RequestHeader().Has(name) {
+				info.RequestHeader().SetValues(name, slices.Clone(values))
+			}
 		}
 		return next(ctx, spec)
 	}

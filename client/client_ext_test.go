@@ -48,7 +48,7 @@ func TestTheKeyReachesTheUpstream(t *testing.T) {
 					info.RequestHeader().Set("Authorization", test.call)
 				}
 				openai := client.New(url+"/", client.WithProtocol(protocol), client.WithAPIKey(test.key))
-				completion, err := openai.Chat.GetChatCompletion(ctx, &chatv1.GetChatCompletionRequest{CompletionId: "chatcmpl-1"})
+				completion, err := openai.Chat.Stub().GetChatCompletion(ctx, &chatv1.GetChatCompletionRequest{CompletionId: "chatcmpl-1"})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -92,7 +92,7 @@ func TestRequestsGoByTheGivenHTTPClient(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
 	var sent counter
 	openai := client.New(url, client.WithHTTPClient(&http.Client{Transport: &sent}))
-	if _, err := openai.Chat.ListChatCompletions(t.Context(), &chatv1.ListChatCompletionsRequest{}); err != nil {
+	if _, err := openai.Chat.Stub().ListChatCompletions(t.Context(), &chatv1.ListChatCompletionsRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if sent.requests != 1 {

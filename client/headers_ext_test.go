@@ -55,11 +55,11 @@ func TestHeadersOfAnAnswerAreRead(t *testing.T) {
 		Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: new("Hello!")}},
 	}
 	unary := func(ctx context.Context, openai *client.Client) error {
-		_, err := openai.Chat.CreateChatCompletion(ctx, hello)
+		_, err := openai.Chat.Stub().CreateChatCompletion(ctx, hello)
 		return err
 	}
 	stream := func(ctx context.Context, openai *client.Client) error {
-		stream, err := openai.Chat.StreamChatCompletion(ctx, hello)
+		stream, err := openai.Chat.Stub().StreamChatCompletion(ctx, hello)
 		if err != nil {
 			return err
 		}

@@ -47,13 +47,13 @@ func New(config Config) (*Gate, error) {
 		return nil, errors.New("a server that holds the upstream's key needs a client token, or leave for anonymous use in so many words")
 	case !token.IsZero() && config.AllowAnonymous:
 		return nil, errors.New("a client token and anonymous use contradict each other")
-	case key.reveal() == token.reveal():
+	case key.Reveal() == token.Reveal():
 		return nil, errors.New("the client token is the upstream's key itself, which clients shall not know")
 	}
-	authorization := bearer + " " + key.reveal()
+	authorization := bearer + " " + key.Reveal()
 	return &Gate{
 		authorization: Secret{text: &authorization},
-		token:         sha256.Sum256([]byte(token.reveal())),
+		token:         sha256.Sum256([]byte(token.Reveal())),
 		anonymous:     config.AllowAnonymous,
 	}, nil
 }
@@ -99,7 +99,7 @@ func (g *Gate) Admit(r *http.Request) (*http.Request, error) {
 	admitted.Header = maps.Clone(r.Header)
 	strip(admitted.Header)
 	if r.Method != http.MethodTrace {
-		admitted.Header["Authorization"] = []string{g.authorization.reveal()}
+		admitted.Header["Authorization"] = []string{g.authorization.Reveal()}
 	}
 	return admitted, nil
 }

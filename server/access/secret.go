@@ -75,8 +75,8 @@ func ReadSecret(path string) (Secret, error) {
 // IsZero reports whether s is none.
 func (s Secret) IsZero() bool { return s.text == nil }
 
-// reveal returns the text.
-func (s Secret) reveal() string {
+// Reveal returns the text, for where it is sent. It is the only way to it.
+func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
 	}

@@ -1,9 +1,17 @@
 /**
- * OpenAI's Chat Completions API, typed: the messages and the service, for a
- * Connect client over a transport of your choice.
+ * OpenAI's Chat Completions API, typed: a client with the conveniences of
+ * OpenAI's own SDK, the messages and the service.
  *
  * @packageDocumentation
  */
+export { Accumulator } from "./accumulator.js";
+export { type CallOptions, Chat, type ChatRequest, type OutputFormat } from "./chat.js";
+export { type ClientOptions, OpenAIConnect } from "./client.js";
+export { APIError, OutputError } from "./error.js";
+export { assistant, audio, developer, file, fileId, image, imageUrl, system, text, toolResult, user } from "./messages.js";
+export { ChatStream } from "./stream.js";
+export { type RunnableTool, tool, type ToolRun, type ToolRunOptions } from "./tools.js";
+
 export * from "./gen/openai/chat/v1/chat_completion_pb.js";
 export * from "./gen/openai/chat/v1/chat_completion_chunk_pb.js";
 export * from "./gen/openai/chat/v1/chat_service_pb.js";

@@ -1,6 +1,8 @@
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 
+import { type ClientOptions, OpenAIConnect } from "../src/index.js";
+
 /** Every transport that there is on Node, by name. */
 export const transports: [string, (baseUrl: string) => Transport][] = [
   ["Connect over HTTP/1.1", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1" })],
@@ -14,3 +16,15 @@ export const transports: [string, (baseUrl: string) => Transport][] = [
 
 /** The names of those over HTTP/1.1. */
 export const http1 = new Set(["Connect over HTTP/1.1", "Connect JSON", "Connect GET", "gRPC-Web"]);
+
+/** What a client may be given beside the way to its server. */
+type Options = Omit<ClientOptions, "baseUrl" | "transport" | "protocol" | "fetch">;
+
+/** A client over each of them, and by fetch, by name. */
+export const clients: [string, (baseUrl: string, options?: Options) => OpenAIConnect][] = [
+  ["Connect by fetch", (baseUrl, options) => new OpenAIConnect({ ...options, baseUrl })],
+  ["gRPC-Web by fetch", (baseUrl, options) => new OpenAIConnect({ ...options, baseUrl, protocol: "grpc-web" })],
+  ...transports.map(
+    ([name, transport]): (typeof clients)[number] => [name, (baseUrl, options) => new OpenAIConnect({ ...options, transport: transport(baseUrl) })],
+  ),
+];

@@ -43,7 +43,7 @@ func newTyped(form Form, address string, calls int) (*Client, error) {
 		transport := newTransport(dialer{read}, protocol == client.GRPC, calls)
 		transports = append(transports, transport)
 		stubs = append(stubs, client.New("http://"+address, client.WithProtocol(protocol),
-			client.WithHTTPClient(&http.Client{Transport: transport})).Chat)
+			client.WithHTTPClient(&http.Client{Transport: transport})).Chat.Stub())
 	}
 	request := &chatv1.CreateChatCompletionRequest{
 		Model:    answer.Model,

@@ -28,7 +28,10 @@ var (
 // deploy the server, and of what the README says about that, against the help.
 func TestWhatDeploymentsUseExists(t *testing.T) {
 	t.Parallel()
-	help := end(t, nil, "--help").output
+	help := end(t, nil, "--help").output + end(t, nil, "chat", "--help").output
+	for _, flag := range regexp.MustCompile(`--\[no-\](\S+)`).FindAllStringSubmatch(help, -1) {
+		help += "\n  --" + flag[1] + "\n  --no-" + flag[1]
+	}
 	for _, row := range []struct {
 		path string
 		// Where the server's arguments are.
@@ -51,7 +54,7 @@ func TestWhatDeploymentsUseExists(t *testing.T) {
 			}
 			for _, name := range used {
 				if strings.HasPrefix(name, "--") {
-					name = "      " + name
+					name = "  " + name
 				} else {
 					name = "$" + name
 				}

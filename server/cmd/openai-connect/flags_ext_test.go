@@ -87,7 +87,8 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"less than nothing", []string{"--max-event-bytes=-5"}, []string{"--max-event-bytes: ", "-5"}},
 		{"a level that there is not", []string{"--log-level", "loud"}, []string{"--log-level: ", `"loud"`, "debug, info, warn and error"}},
 		{"a flag that there is not", []string{"--nope"}, []string{"--nope"}},
-		{"a command that there is not", []string{"nope"}, []string{"nope"}},
+		{"a flag without a value", []string{"--listen"}, []string{"--listen: ", "needs a value", "openai-connect --help"}},
+		{"a command that there is not", []string{"nope"}, []string{"nope", "serve and chat", "--help"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			checkRefused(t, end(t, nil, row.arguments...), row.says)
@@ -123,7 +124,7 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	if help.status != 0 || help.complaint != "" {
 		t.Fatalf("the help ends with %+v", help)
 	}
-	flags := regexp.MustCompile(`(?m)^ {6}--([a-z0-9-]+)`).FindAllStringSubmatch(help.output, -1)
+	flags := regexp.MustCompile(`(?m)^ {2,6}--([a-z0-9-]+)`).FindAllStringSubmatch(help.output, -1)
 	var names []string
 	for _, flag := range flags {
 		names = append(names, flag[1])

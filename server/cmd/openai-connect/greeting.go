@@ -60,7 +60,7 @@ func greeting(address, upstream, credential string, tls bool, site *site) string
 		data.Upstream = "the embedded sandbox, which needs no key"
 		data.Model = sandbox.Model
 	case isOpenAI(upstream):
-		data.Model = "gpt-5.4-mini"
+		data.Model = openAIModel
 	default:
 		data.Model = "MODEL"
 	}

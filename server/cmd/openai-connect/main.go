@@ -4,23 +4,31 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"reflect"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 )
 
+// The exit status of a command that failed, and of a chat that a signal ended:
+// the shells' one for Ctrl-C.
+const (
+	failed      = 1
+	interrupted = 130
+)
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // From then on, a second signal ends the program at once.
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := run(context.Background(), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	switch {
+	case err == nil:
+	case errors.Is(err, errInterrupted):
+		os.Exit(interrupted)
+	default:
 		fmt.Fprintf(os.Stderr, "openai-connect: %v\n", err)
-		os.Exit(1)
+		os.Exit(failed)
 	}
 }
 
@@ -28,39 +36,46 @@ func main() {
 // --max-reply-bytes is OPENAI_CONNECT_MAX_REPLY_BYTES.
 type commandLine struct {
 	Serve   serveCommand     `cmd:"" default:"withargs" help:"Serve (the default)."`
+	Chat    chatCommand      `cmd:"" help:"Talk to a model by a server that runs."`
 	Version kong.VersionFlag `help:"Print the version." env:"-"`
 }
 
-// streams are where a command writes.
-type streams struct{ out, err io.Writer }
+// streams are where a command reads and writes.
+type streams struct{ in, out, err *os.File }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, streams streams) error {
 	parser, err := kong.New(new(commandLine),
 		kong.Name("openai-connect"),
 		kong.Description("A front door to the OpenAI API: typed over Connect, gRPC and gRPC-Web, raw for everything else."),
 		kong.DefaultEnvars("OPENAI_CONNECT"),
 		kong.Help(help),
-		kong.Vars{"version": version()},
-		kong.Writers(stdout, stderr),
+		kong.Vars{"version": version(), "openai_model": openAIModel},
+		kong.Writers(streams.out, streams.err),
 	)
 	if err != nil {
 		return err
 	}
-	if err := checkVariables(parser); err != nil {
-		return err
-	}
 	command, err := parser.Parse(args)
+	if failed, ok := errors.AsType[*kong.ParseError](err); ok {
+		command = failed.Context
+	}
+	if command != nil && command.Selected() != nil {
+		// First, as an empty variable is what the parser may complain of.
+		if err := checkVariables(command.Selected()); err != nil {
+			return err
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("%w (see --help)", err)
+		return misused(err)
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	return command.Run(streams{stdout, stderr})
+	return command.Run(streams)
 }
 
-// checkVariables refuses variables that are set to nothing, as they would count
-// as unset. A flag whose value may be empty has a pointer for it.
-func checkVariables(parser *kong.Kong) error {
-	for _, flags := range parser.Model.Leaves(false)[0].AllFlags(false) {
+// checkVariables refuses variables of a command that are set to nothing, as they
+// would count as unset. A flag whose value may be empty has a pointer for it.
+func checkVariables(command *kong.Node) error {
+	for _, flags := range command.AllFlags(false) {
 		for _, flag := range flags {
 			for _, name := range flag.Envs {
 				value, set := os.LookupEnv(name)

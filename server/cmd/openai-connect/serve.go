@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server"
@@ -19,23 +22,23 @@ type serveCommand struct {
 	Listen   *string `help:"Address to listen on, HOST:PORT; without HOST, every address of the machine. By default 127.0.0.1:8080, and :443 with --domain." placeholder:"ADDRESS"`
 	Upstream string  `help:"The proxied host: a base URL as the OpenAI SDKs take it, or 'sandbox', which is embedded and needs no key." default:"https://api.openai.com/v1"`
 
-	WayOut wayOutFlags `embed:""`
+	WayOut wayOutFlags `embed:"" group:"The way to the upstream:"`
 
-	HTTPS httpsFlags `embed:""`
+	HTTPS httpsFlags `embed:"" group:"HTTPS:"`
 
-	Access accessFlags `embed:""`
+	Access accessFlags `embed:"" group:"The upstream's key, held by the server:"`
 
 	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, and none where the server holds the upstream's key." placeholder:"ORIGIN"`
 
-	ConnectTimeout        time.Duration `help:"How long it may take to connect to the upstream." default:"10s"`
-	ResponseHeaderTimeout time.Duration `help:"How long the upstream may take to begin its answer. A reasoning model may take many minutes." default:"30m"`
+	ConnectTimeout        time.Duration `help:"How long it may take to connect to the upstream." default:"10s" group:"The way to the upstream:"`
+	ResponseHeaderTimeout time.Duration `help:"How long the upstream may take to begin its answer. A reasoning model may take many minutes." default:"30m" group:"The way to the upstream:"`
 	DrainTimeout          time.Duration `help:"How long calls may take to end at a shutdown, before they are cut off." default:"30s"`
 
-	MaxMessageBytes int `help:"Largest request message of an RPC, in bytes." default:"67108864"`
-	MaxReplyBytes   int `help:"Largest answer of the upstream to a unary RPC, in bytes." default:"67108864"`
-	MaxEventBytes   int `help:"Largest event of the upstream's answer to a streaming RPC, in bytes." default:"16777216"`
+	MaxMessageBytes int `help:"Largest request message of an RPC, in bytes." default:"67108864" group:"Limits:"`
+	MaxReplyBytes   int `help:"Largest answer of the upstream to a unary RPC, in bytes." default:"67108864" group:"Limits:"`
+	MaxEventBytes   int `help:"Largest event of the upstream's answer to a streaming RPC, in bytes." default:"16777216" group:"Limits:"`
 
-	Limits limitsFlags `embed:""`
+	Limits limitsFlags `embed:"" group:"Limits:"`
 
 	LogLevel logLevel `help:"What is logged: this level and above, of debug, info, warn and error." default:"info"`
 }
@@ -115,8 +118,11 @@ func (c *serveCommand) listen() string {
 	}
 }
 
-// Run serves until ctx is done.
+// Run serves until ctx is done, or a signal asks for the end.
 func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // From then on, a second signal ends the program at once.
 	if err := c.check(); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // TestARequestIsOneInBothWays is about generated requests, whose answers come
 // whole and in pieces. What the upstream saw is what was generated, whoever sent
 // it; what it answered is read alike; and the typed chunks, put together by the
-// SDK, are the answer that the SDK read.
+// SDK and by the Go client, are the answer that each read.
 func TestARequestIsOneInBothWays(t *testing.T) {
 	t.Parallel()
 	var (
@@ -103,5 +103,8 @@ func (b *bench) checkRequest(number int, c control, v jsontree.Value, count map[
 	count["answered"]++
 	count["chunks"] += len(stream.answers)
 	count["accumulated"]++
-	return accumulates(stream.answers, answer.answers[0])
+	return errors.Join(
+		accumulates(stream.answers, answer.answers[0]),
+		clientAccumulates(stream.answers, answer.answers[0]),
+	)
 }

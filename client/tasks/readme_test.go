@@ -1,0 +1,121 @@
+package tasks_test
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the tasks into the README")
+
+// readme is where the tasks are printed, between the two marks.
+const (
+	readme = "../README.md"
+	begin  = "<!-- The tasks begin: `go test ./client/tasks -update` writes them. -->\n"
+	end    = "<!-- The tasks end. -->\n"
+)
+
+func TestTheREADMEPrintsTheTasksThatRun(t *testing.T) {
+	printed, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, hasBegin := strings.Cut(string(printed), begin)
+	_, after, hasEnd := strings.Cut(rest, end)
+	if !hasBegin || !hasEnd {
+		t.Fatalf("%s lacks the marks of the tasks", readme)
+	}
+	want := before + begin + "\n" + table(t) + end + after
+	if string(printed) == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s doesn't print the tasks as they are: run `go test ./client/tasks -update`", readme)
+	}
+	if err := os.WriteFile(readme, []byte(want), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNoTaskTakesMoreLinesThanByOpenAIsClient(t *testing.T) {
+	ours, theirs := bodies(t, "connect"), bodies(t, "openai")
+	for _, row := range results {
+		if a, b := lines(ours[row.name]), lines(theirs[row.name]); a == 0 || a > b {
+			t.Errorf("%s takes %d lines, and %d by OpenAI's client", row.name, a, b)
+		}
+	}
+}
+
+// table is the tasks, as Markdown.
+func table(t *testing.T) string {
+	t.Helper()
+	ours, theirs := bodies(t, "connect"), bodies(t, "openai")
+	var out strings.Builder
+	for _, row := range results {
+		a, b := ours[row.name], theirs[row.name]
+		fmt.Fprintf(&out, "### %s\n\n<table>\n<tr><th>this client: %d lines</th><th>openai-go: %d lines</th></tr>\n<tr>\n",
+			row.name, lines(a), lines(b))
+		for _, body := range []string{a, b} {
+			fmt.Fprintf(&out, "<td valign=\"top\">\n\n```go\n%s```\n\n</td>\n", body)
+		}
+		out.WriteString("</tr>\n</table>\n\n")
+	}
+	return out.String()
+}
+
+// bodies are what the functions of a file do, by task.
+func bodies(t *testing.T, by string) map[string]string {
+	t.Helper()
+	name := by + "_test.go"
+	source, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, name, source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := make(map[string]string)
+	titles := make(map[string]string) // by function
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.FuncDecl:
+			body := source[files.Position(node.Body.Lbrace).Offset+1 : files.Position(node.Body.Rbrace).Offset]
+			functions[node.Name.Name] = outdented(string(body))
+		case *ast.KeyValueExpr:
+			if title, ok := node.Key.(*ast.BasicLit); ok {
+				if function, ok := node.Value.(*ast.Ident); ok {
+					titles[function.Name] = strings.Trim(title.Value, `"`)
+				}
+			}
+		}
+		return true
+	})
+	result := make(map[string]string)
+	for function, title := range titles {
+		if body := functions[function]; body != "" {
+			result[title] = body
+		}
+	}
+	return result
+}
+
+// outdented takes a tab from the beginning of each line, and makes the others
+// spaces, as a table is narrow.
+func outdented(body string) string {
+	var out strings.Builder
+	for line := range strings.Lines(strings.Trim(body, "\n") + "\n") {
+		line = strings.TrimPrefix(line, "\t")
+		code := strings.TrimLeft(line, "\t")
+		out.WriteString(strings.Repeat("  ", len(line)-len(code)) + code)
+	}
+	return out.String()
+}
+
+func lines(body string) int { return strings.Count(body, "\n") }

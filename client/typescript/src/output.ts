@@ -1,0 +1,22 @@
+import { OutputError } from "./error.js";
+import { type ChatCompletion, FinishReason } from "./gen/openai/chat/v1/chat_completion_pb.js";
+
+/** The JSON that the first choice is. */
+export function readOutput(completion: ChatCompletion): unknown {
+  const choice = completion.choices[0];
+  const { content, refusal } = choice?.message ?? {};
+  if (refusal) {
+    throw new OutputError(`the model refused: ${refusal}`, completion);
+  }
+  switch (choice?.finishReason) {
+    case FinishReason.LENGTH:
+      throw new OutputError("the output was cut short: raise maxCompletionTokens", completion);
+    case FinishReason.CONTENT_FILTER:
+      throw new OutputError("a content filter left out some of the output", completion);
+  }
+  try {
+    return JSON.parse(content ?? "");
+  } catch (cause) {
+    throw new OutputError("the output is no JSON: the model may not know structured outputs", completion, { cause });
+  }
+}

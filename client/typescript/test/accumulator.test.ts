@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { after, before, suite, test } from "node:test";
+
+import { create, equals, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+
+import { Accumulator, AudioFormat, type ChatCompletion, ChatCompletionChunkSchema, ChatCompletionSchema, type ChatRequest, Modality, OpenAIConnect, user } from "../src/index.js";
+import { noServer, type Server, startServer } from "./server.js";
+
+/** The completion of chunks, all in Protobuf's JSON. */
+function fold(...chunks: JsonValue[]): JsonValue {
+  const accumulator = new Accumulator();
+  for (const chunk of chunks) {
+    accumulator.add(fromJson(ChatCompletionChunkSchema, chunk));
+  }
+  return toJson(ChatCompletionSchema, accumulator.completion);
+}
+
+/** A chunk with a piece of the first answer. */
+function delta(delta: JsonValue, more: object = {}): JsonValue {
+  return { choices: [{ delta, ...more }] };
+}
+
+/** A completion with one answer. */
+function answer(message: object, more: object = {}): JsonValue {
+  return { choices: [{ message: { role: "ROLE_ASSISTANT", ...message }, ...more }] };
+}
+
+const call = (index: number | undefined, more: object): JsonValue => delta({ toolCalls: [{ ...(index !== undefined && { index }), ...more }] });
+
+suite("chunks make", () => {
+  for (const [name, chunks, want] of [
+    ["nothing of nothing", [], {}],
+    ["a text", [delta({ role: "ROLE_ASSISTANT", content: "" }), delta({ content: "Hel" }), delta({ content: "lo" })], answer({ content: "Hello" })],
+    ["no text where there is none", [delta({ role: "ROLE_ASSISTANT" })], answer({})],
+    ["an empty text where there is one", [delta({ content: "" })], answer({ content: "" })],
+    ["a refusal", [delta({ refusal: "I " }), delta({ refusal: "won't" })], answer({ refusal: "I won't" })],
+    ["another role", [delta({ role: "ROLE_TOOL" }), delta({ content: "x" })], { choices: [{ message: { role: "ROLE_TOOL", content: "x" } }] }],
+    ["a reason to end", [delta({}), delta({}, { finishReason: "FINISH_REASON_LENGTH" })], answer({}, { finishReason: "FINISH_REASON_LENGTH" })],
+    ["what stands in every chunk, where some leave it empty", [
+      { id: "", model: "", created: "1970-01-01T00:00:00Z" },
+      { id: "c1", model: "m", created: "2025-01-01T00:00:00Z", serviceTier: "SERVICE_TIER_DEFAULT", systemFingerprint: "fp" },
+      { id: "", model: "" },
+    ], { id: "c1", model: "m", created: "2025-01-01T00:00:00Z", serviceTier: "SERVICE_TIER_DEFAULT", systemFingerprint: "fp" }],
+    ["the last usage", [{ usage: { totalTokens: 1 } }, { usage: { totalTokens: 2 } }, {}], { usage: { totalTokens: 2 } }],
+    ["answers by their index", [{ choices: [{ index: 1, delta: { content: "b" } }] }, { choices: [{ delta: { content: "a" } }] }, { choices: [{ index: 1, delta: { content: "B" } }] }], {
+      choices: [{ message: { role: "ROLE_ASSISTANT", content: "a" } }, { index: 1, message: { role: "ROLE_ASSISTANT", content: "bB" } }],
+    }],
+    ["parallel tool calls", [
+      call(0, { id: "1", type: "TOOL_CALL_TYPE_FUNCTION", function: { name: "f", arguments: "" } }),
+      call(1, { id: "2", type: "TOOL_CALL_TYPE_CUSTOM", custom: { name: "g", input: "" } }),
+      call(0, { function: { arguments: '{"a":' } }),
+      call(1, { custom: { input: "x" } }),
+      call(0, { function: { arguments: "1}" } }),
+      call(1, { custom: { input: "y" } }),
+    ], answer({ toolCalls: [{ id: "1", function: { name: "f", arguments: '{"a":1}' } }, { id: "2", custom: { name: "g", input: "xy" } }] })],
+    ["tool calls by their index", [call(1, { id: "2", function: { name: "g" } }), call(0, { id: "1", function: { name: "f" } })], answer({
+      toolCalls: [{ id: "1", function: { name: "f" } }, { id: "2", function: { name: "g" } }],
+    })],
+    ["tool calls without an index by their ids", [
+      call(undefined, { id: "1", function: { name: "f", arguments: "{" } }),
+      call(undefined, { function: { arguments: "}" } }),
+      call(undefined, { id: "2", function: { name: "g", arguments: "{}" } }),
+    ], answer({ toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }, { id: "2", function: { name: "g", arguments: "{}" } }] })],
+    ["one tool call of pieces that repeat its name", [call(0, { id: "1", function: { name: "f", arguments: "{" } }), call(0, { id: "1", function: { name: "f", arguments: "}" } })], answer({
+      toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }],
+    })],
+    ["a tool call of no known type", [call(0, { id: "1", extraJson: '{"type":"mcp","mcp":{}}' })], answer({ toolCalls: [{ id: "1", extraJson: '{"type":"mcp","mcp":{}}' }] })],
+    ["a function call", [delta({ functionCall: { name: "f", arguments: "{" } }), delta({ functionCall: { arguments: "}", extraJson: '{"x":1}' } })], answer({
+      functionCall: { name: "f", arguments: "{}", extraJson: '{"x":1}' },
+    })],
+    ["speech", [
+      delta({ audio: { id: "a1" } }),
+      delta({ audio: { transcript: "Hel" } }),
+      delta({ audio: { transcript: "lo", data: "AQI=" } }),
+      delta({ audio: { data: "AwQF" } }),
+      delta({ audio: { expiresAt: "2025-01-01T00:00:00Z", extraJson: '{"x":1}' } }),
+    ], answer({ audio: { id: "a1", transcript: "Hello", data: "AQIDBAU=", expiresAt: "2025-01-01T00:00:00Z", extraJson: '{"x":1}' } })],
+    ["log probabilities", [
+      delta({}, { logprobs: { content: [{ token: "a", logprob: -1 }] } }),
+      delta({}, { logprobs: { content: [{ token: "b", logprob: -2 }], refusal: [{ token: "c", logprob: -3 }], extraJson: '{"x":1}' } }),
+    ], answer({}, { logprobs: { content: [{ token: "a", logprob: -1 }, { token: "b", logprob: -2 }], refusal: [{ token: "c", logprob: -3 }], extraJson: '{"x":1}' } })],
+    ["texts that have no field", [delta({ extraJson: '{"reasoning_content":"Let"}' }), delta({ extraJson: '{"reasoning_content":" me","n":1}' }), delta({ extraJson: '{"n":2}' })], answer({
+      extraJson: '{"reasoning_content":"Let me","n":2}',
+    })],
+    ["what an answer and a completion say again and again but once", [
+      { extraJson: '{"provider":"x"}', choices: [{ delta: {}, extraJson: '{"native":"a"}' }] },
+      { extraJson: '{"provider":"x"}', choices: [{ delta: {}, extraJson: '{"native":"b"}' }] },
+    ], { extraJson: '{"provider":"x"}', choices: [{ message: { role: "ROLE_ASSISTANT" }, extraJson: '{"native":"b"}' }] }],
+    ["annotations", [delta({ content: "x", extraJson: '{"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"url":"u"}}]}' })], answer({
+      content: "x",
+      annotations: [{ urlCitation: { startIndex: 1, url: "u" } }],
+    })],
+    ["annotations of no known form in extra_json", [delta({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })], answer({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })],
+    ["no padding", [{ obfuscation: "xxx" }], {}],
+  ] satisfies [string, JsonValue[], JsonValue][]) {
+    test(name, () => assert.deepEqual(fold(...chunks), want));
+  }
+});
+
+test("speech of many pieces is put together in one pass", () => {
+  const accumulator = new Accumulator();
+  const piece = create(ChatCompletionChunkSchema, { choices: [{ delta: { audio: { data: new Uint8Array(4800) } } }] });
+  for (let i = 0; i < 5000; i++) {
+    accumulator.add(piece);
+  }
+  assert.equal(accumulator.completion.choices[0]?.message?.audio?.data?.length, 24_000_000);
+});
+
+/** The parts of requests that change what an answer is made of. All their combinations are asked. */
+const parts: Record<string, [plain: Partial<ChatRequest>, ...others: Partial<ChatRequest>[]]> = {
+  n: [{}, { n: 3 }],
+  logprobs: [{}, { logprobs: true }, { logprobs: true, topLogprobs: 3 }],
+  length: [{}, { maxCompletionTokens: 3 }, { stop: ["sandbox"] }],
+  kind: [
+    {},
+    { tools: [functionTool("f"), functionTool("g")] },
+    { tools: [functionTool("f"), { tool: { case: "custom", value: { name: "g" } } }] },
+    { functions: [{ name: "f", parametersJson: '{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}' }] },
+    { responseFormat: { format: { case: "jsonSchema", value: { name: "x", strict: true, schemaJson: '{"type":"object","properties":{"a":{"type":"number"}},"required":["a"],"additionalProperties":false}' } } } },
+    { modalities: [Modality.TEXT, Modality.AUDIO], audio: { voice: { voice: { case: "name", value: "alloy" } }, format: AudioFormat.PCM16 } },
+    { webSearchOptions: {} },
+    { moderation: { model: "omni-moderation-latest" } },
+  ],
+};
+
+function functionTool(name: string): NonNullable<ChatRequest["tools"]>[number] {
+  return { tool: { case: "function", value: { name, parametersJson: '{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"}},"required":["a","b"]}' } } };
+}
+
+/** All choices of one of each. */
+function combinations(lists: Partial<ChatRequest>[][]): Partial<ChatRequest>[] {
+  const [first, ...rest] = lists;
+  return first ? combinations(rest).flatMap((tail) => first.map((head) => ({ ...head, ...tail }) as Partial<ChatRequest>)) : [{}];
+}
+
+suite("the completion of a stream is that of the unary call", { skip: noServer }, () => {
+  let server: Server;
+
+  before(async () => {
+    server = await startServer();
+  });
+
+  after(() => server.stop());
+
+  const requests = combinations(Object.values(parts));
+  const controls: Record<string, string>[] = [{}, { "x-sandbox-answer": "refusal" }, { "x-sandbox-answer": "content-filter" }, { "x-sandbox-unknown": "accept" }];
+
+  for (const headers of controls) {
+    test(`${requests.length} requests, ${Object.values(headers).join() || "answered as they ask"}`, async () => {
+      const { chat } = new OpenAIConnect({ baseUrl: server.url, headers });
+      const seen = { choices: 0, calls: 0, refusals: 0, logprobs: 0, audio: 0, annotations: 0, extra: 0, refused: 0 };
+      for (const part of requests) {
+        const request = {
+          model: "sandbox",
+          messages: [user("Hello! Call f and g, 你好 🙂.")],
+          ...part,
+          ...("x-sandbox-unknown" in headers && { extraJson: '{"top_k":40,"note":"x","list":[1,"y"]}' }),
+        } as ChatRequest;
+        const [unary, stream] = await Promise.allSettled([
+          chat.create(request),
+          chat.stream({ ...request, streamOptions: { includeUsage: true } } as ChatRequest).completion(),
+        ]);
+        assert.equal(stream.status, unary.status, JSON.stringify(part));
+        if (unary.status === "rejected" || stream.status === "rejected") {
+          assert.match(String((unary as PromiseRejectedResult).reason), /APIError/);
+          seen.refused++;
+          continue;
+        }
+        assertEqual(stream.value, unary.value);
+        for (const { message, logprobs } of unary.value.choices) {
+          seen.choices++;
+          seen.calls += message?.toolCalls.length ?? 0;
+          seen.refusals += message?.refusal ? 1 : 0;
+          seen.logprobs += logprobs ? 1 : 0;
+          seen.audio += message?.audio ? 1 : 0;
+          seen.annotations += message?.annotations.length ?? 0;
+        }
+        seen.extra += unary.value.extraJson ? 1 : 0;
+      }
+      // What the requests were made for has come up.
+      assert.ok(seen.choices > requests.length / 2 && seen.logprobs > 0, JSON.stringify(seen));
+      assert.ok("x-sandbox-answer" in headers || (seen.calls > 1 && seen.audio > 0 && seen.annotations > 0), JSON.stringify(seen));
+      assert.ok(headers["x-sandbox-answer"] !== "refusal" || seen.refusals > 0, JSON.stringify(seen));
+      assert.ok(!("x-sandbox-unknown" in headers) || seen.extra > 0, JSON.stringify(seen));
+    });
+  }
+});
+
+/** The second that a completion was made in may differ, and nothing else. */
+function assertEqual(stream: ChatCompletion, unary: ChatCompletion): void {
+  assert.ok(stream.created && unary.created && Math.abs(Number(stream.created.seconds - unary.created.seconds)) < 60);
+  stream.created = unary.created;
+  for (const [index, { message }] of stream.choices.entries()) {
+    const expiresAt = unary.choices[index]?.message?.audio?.expiresAt;
+    if (message?.audio && expiresAt) {
+      message.audio.expiresAt = expiresAt;
+    }
+  }
+  if (!equals(ChatCompletionSchema, stream, unary)) {
+    assert.deepEqual(toJson(ChatCompletionSchema, stream), toJson(ChatCompletionSchema, unary));
+    assert.fail("differs in a way that Protobuf's JSON doesn't show");
+  }
+}

@@ -1,0 +1,279 @@
+//go:build unix
+
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// chatKey is what no output may have.
+const chatKey = "sk-of-the-chat"
+
+// spoken is what the sandbox answers.
+func spoken(question string) string {
+	return "This is the sandbox: no model, no key, no network. You said: \"" + question + "\"\n"
+}
+
+// chatWith runs `openai-connect chat` with a text piped in, against a server, and
+// with a key that it must not tell.
+func chatWith(t *testing.T, front *servertest.Front, piped string, arguments ...string) outcome {
+	t.Helper()
+	var output, complaint bytes.Buffer
+	command := command(t.Context(), t, []string{
+		"OPENAI_CONNECT_SERVER=" + front.URL, "OPENAI_CONNECT_API_KEY=" + chatKey,
+	}, append([]string{"chat"}, arguments...)...)
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(piped), &output, &complaint
+	err := command.Run()
+	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+		t.Fatal(err)
+	}
+	if strings.Contains(output.String()+complaint.String(), chatKey) {
+		t.Errorf("the key is told:\n%s%s", &output, &complaint)
+	}
+	return outcome{command.ProcessState.ExitCode(), output.String(), complaint.String()}
+}
+
+func TestOneQuestion(t *testing.T) {
+	t.Parallel()
+	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
+	for name, row := range map[string]struct {
+		piped     string
+		arguments []string
+		want      string
+	}{
+		"an argument":                     {"", []string{"Hello!"}, spoken("Hello!")},
+		"several arguments are one":       {"", []string{"Hello", "there!"}, spoken("Hello there!")},
+		"a pipe":                          {"Hello!\n", nil, spoken("Hello!")},
+		"a pipe and then an argument":     {"a\nb\n", []string{"Sort this."}, spoken("a\nb\n\nSort this.")},
+		"what looks like a flag":          {"", []string{"--", "--help"}, spoken("--help")},
+		"what looks like a command":       {"", []string{"/help"}, spoken("/help")},
+		"as a whole":                      {"", []string{"--no-stream", "Hello!"}, spoken("Hello!")},
+		"by gRPC":                         {"", []string{"--protocol", "grpc", "Hello!"}, spoken("Hello!")},
+		"by gRPC-Web":                     {"", []string{"--protocol", "grpc-web", "Hello!"}, spoken("Hello!")},
+		"by gRPC, as a whole":             {"", []string{"--protocol", "grpc", "--no-stream", "Hello!"}, spoken("Hello!")},
+		"a parameter that has no flag":    {"", []string{"--extra-json", `{"max_completion_tokens": 3}`, "Hello!"}, "This is the\n"},
+		"an answer that stops at nothing": {"", []string{"--extra-json", `{"stop": "This"}`, "Hello!"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := chatWith(t, front, row.piped, row.arguments...); got != (outcome{0, row.want, ""}) {
+				t.Errorf("it ended with %+v", got)
+			}
+		})
+	}
+}
+
+func TestTheAnswerAsJSONIsOpenAIs(t *testing.T) {
+	t.Parallel()
+	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
+	type choice struct {
+		Message, Delta struct{ Content string }
+		FinishReason   string `json:"finish_reason"`
+	}
+	type object struct {
+		Object  string
+		Choices []choice
+		Usage   *struct{}
+	}
+	for name, row := range map[string]struct {
+		arguments []string
+		kind      string
+		least     int // objects, one a line
+	}{
+		"whole":    {nil, "chat.completion", 1},
+		"streamed": {[]string{"--stream"}, "chat.completion.chunk", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := chatWith(t, front, "", append(row.arguments, "--json", "Hello!")...)
+			lines := slices.Collect(strings.Lines(got.output))
+			if got.status != 0 || got.complaint != "" || len(lines) < row.least || row.least == 1 && len(lines) != 1 {
+				t.Fatalf("it ended with %+v", got)
+			}
+			var text strings.Builder
+			var last object
+			for _, line := range lines {
+				last = object{}
+				if err := json.Unmarshal([]byte(line), &last); err != nil || last.Object != row.kind || len(last.Choices) != 1 {
+					t.Fatalf("%v: %s", err, line)
+				}
+				text.WriteString(last.Choices[0].Message.Content + last.Choices[0].Delta.Content)
+			}
+			if text.String()+"\n" != spoken("Hello!") || last.Choices[0].FinishReason != "stop" {
+				t.Errorf("got %q and %+v", text.String(), last)
+			}
+		})
+	}
+}
+
+// TestWhatIsAskedIsWhatTheFlagsSay looks at what arrives at the upstream: of a
+// question that isn't asked at a terminal, nothing that wasn't asked for.
+func TestWhatIsAskedIsWhatTheFlagsSay(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, servertest.Events(
+		`{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"\u001b[2Jverbatim"},"finish_reason":"stop"}]}`, "[DONE]"))
+	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+	got := chatWith(t, front, "", "--model", "m", "--system", "Be brief.", "--temperature", "0", "Hello!")
+	if got != (outcome{0, "\x1b[2Jverbatim\n", ""}) {
+		t.Errorf("it ended with %+v", got)
+	}
+	const want = `{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hello!"}],"temperature":0,"stream":true}`
+	requests := upstream.Take()
+	if len(requests) != 1 || requests[0].Header.Get("Authorization") != "Bearer "+chatKey || !sameJSON(t, requests[0].Body, want) {
+		t.Errorf("the upstream received %+v", requests)
+	}
+}
+
+func sameJSON(t *testing.T, got, want string) bool {
+	t.Helper()
+	var values [2]any
+	decode(t, got, &values[0])
+	decode(t, want, &values[1])
+	return reflect.DeepEqual(values[0], values[1])
+}
+
+func TestTheKeyOfAChatIsFromAFileOrAVariable(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusUnauthorized,
+		`{"error":{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`))
+	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(chatKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// OpenAI's own variable is never read.
+	for name, row := range map[string]struct {
+		setting   string
+		arguments []string
+		want      []string
+	}{
+		"a file":     {"OPENAI_API_KEY=sk-another", []string{"--api-key-file", file}, []string{"Bearer " + chatKey}},
+		"a variable": {"OPENAI_CONNECT_API_KEY=" + chatKey, nil, []string{"Bearer " + chatKey}},
+		"none":       {"OPENAI_API_KEY=sk-another", nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := end(t, []string{row.setting}, append([]string{"chat", "--server", front.URL, "Hello!"}, row.arguments...)...)
+			if got.status != 1 || got.output != "" || strings.Contains(got.complaint, "sk-") ||
+				!strings.Contains(got.complaint, "Incorrect API key provided.") || !strings.Contains(got.complaint, "--api-key-file") {
+				t.Errorf("it ended with %+v", got)
+			}
+			checkKey(t, upstream, row.want)
+		})
+	}
+}
+
+func TestAChatThatCantBeIsOneLineThatSaysWhy(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte("secret with spaces"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, row := range []struct {
+		name      string
+		settings  []string
+		arguments []string
+		says      []string
+	}{
+		{"no question", nil, nil, []string{"no question", "argument", "pipe"}},
+		{"no question for JSON", nil, []string{"--json"}, []string{"no question"}},
+		{"a server without a scheme", nil, []string{"--server", "127.0.0.1:8080", "x"}, []string{"--server: ", "http://"}},
+		{"a server with a password", nil, []string{"--server", "http://me:secret@127.0.0.1", "x"}, []string{"--server: ", "--api-key-file"}},
+		{"the base URL of an SDK", nil, []string{"--server", "http://127.0.0.1:8080/v1/", "x"}, []string{"--server: ", "/v1"}},
+		{"a server with a query", nil, []string{"--server", "http://127.0.0.1?a=b", "x"}, []string{"--server: ", "query"}},
+		{"a protocol that there is not", nil, []string{"--protocol", "soap", "x"}, []string{"--protocol: ", `"soap"`, "grpc-web"}},
+		{"no model", nil, []string{"--model", "", "x"}, []string{"--model: ", "empty"}},
+		{"a variable without a value", []string{"OPENAI_CONNECT_MODEL="}, []string{"x"}, []string{"OPENAI_CONNECT_MODEL: ", "empty"}},
+		{"a temperature in words", nil, []string{"--temperature", "hot", "x"}, []string{"--temperature: ", `"hot"`}},
+		{"parameters that are no object", nil, []string{"--extra-json", "[]", "x"}, []string{"--extra-json: ", "object"}},
+		{"a key that is missing", nil, []string{"--api-key-file", missing, "x"}, []string{"--api-key-file: ", missing}},
+		{"a key that is none", nil, []string{"--api-key-file", file, "x"}, []string{"--api-key-file: ", "space"}},
+		{"a key that is none, by variable", []string{"OPENAI_CONNECT_API_KEY=secret x"}, []string{"x"}, []string{"OPENAI_CONNECT_API_KEY: ", "space"}},
+		{"two keys", []string{"OPENAI_CONNECT_API_KEY=secret"}, []string{"--api-key-file", file, "x"}, []string{"--api-key-file and OPENAI_CONNECT_API_KEY: ", "choose"}},
+		{"a server, by variable", []string{"OPENAI_CONNECT_SERVER=x"}, []string{"x"}, []string{"--server: "}},
+		{"a protocol, by variable", []string{"OPENAI_CONNECT_PROTOCOL=x"}, []string{"x"}, []string{"--protocol: "}},
+		{"a key's file, by variable", []string{"OPENAI_CONNECT_API_KEY_FILE=" + missing}, []string{"x"}, []string{"--api-key-file: "}},
+		{"a temperature, by variable", []string{"OPENAI_CONNECT_TEMPERATURE=x"}, []string{"x"}, []string{"--temperature: "}},
+		{"parameters, by variable", []string{"OPENAI_CONNECT_EXTRA_JSON=x"}, []string{"x"}, []string{"--extra-json: "}},
+		{"a flag of the server", nil, []string{"--upstream", "sandbox"}, []string{"--upstream", "chat --help"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			checkRefused(t, end(t, row.settings, append([]string{"chat"}, row.arguments...)...), row.says)
+		})
+	}
+}
+
+// TestAFailedQuestionSaysWhatToDo is about errors that the server or the network
+// has, behind which there is a line for the user.
+func TestAFailedQuestionSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	broken := servertest.StartUpstream(t, servertest.Events(
+		`{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Half an"},"finish_reason":null}]}`))
+	unknown := servertest.StartUpstream(t, servertest.JSON(http.StatusNotFound,
+		`{"error":{"message":"The model does not exist.","type":"invalid_request_error","param":null,"code":"model_not_found"}}`))
+	for _, row := range []struct {
+		name, url, output string
+		says              []string
+	}{
+		{"no server", "http://127.0.0.1:1", "", []string{"127.0.0.1:1", "refused", "`openai-connect`", "--server"}},
+		{"no such model", servertest.Start(t, server.Config{Upstream: unknown.URL}).URL, "", []string{"404 model_not_found: The model does not exist.", "--model"}},
+		{"a stream that broke", servertest.Start(t, server.Config{Upstream: broken.URL}).URL, "Half an\n", []string{"unavailable"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			got := end(t, nil, "chat", "--server", row.url, "Hello!")
+			if got.status != 1 || got.output != row.output {
+				t.Errorf("it ended with %+v", got)
+			}
+			for _, text := range row.says {
+				if !strings.Contains(got.complaint, text) {
+					t.Errorf("%q doesn't say %q", got.complaint, text)
+				}
+			}
+		})
+	}
+}
+
+func TestASignalEndsAQuestion(t *testing.T) {
+	t.Parallel()
+	upstream := startSlow(t)
+	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+	command := command(t.Context(), t, nil, "chat", "--server", front.URL, "slow")
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	begun := make([]byte, len(slowBegin))
+	if _, err := io.ReadFull(output, begun); err != nil || string(begun) != slowBegin {
+		t.Errorf("it wrote %q, %v", begun, err)
+	}
+	if err := command.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	upstream.waitCanceled(t)
+	rest, err := io.ReadAll(output)
+	if err != nil || string(rest) != "\n" {
+		t.Errorf("then it wrote %q, %v", rest, err)
+	}
+	if err := command.Wait(); command.ProcessState.ExitCode() != 130 {
+		t.Errorf("it ended with %v", err)
+	}
+}

@@ -1,0 +1,227 @@
+//go:build unix
+
+package main_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+func TestAConversationAtATerminal(t *testing.T) {
+	t.Parallel()
+	upstream := startSlow(t)
+	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}), "--model", "m", "--system", "Be brief.")
+	if greeting := x.wait(t, promptShown); !strings.Contains(greeting, "Model: m.") || !strings.Contains(greeting, "/help") {
+		t.Errorf("it greets with %q", greeting)
+	}
+	shown := x.ask(t, "One **bold** `word`")
+	if !strings.Contains(shown, "You said: One **bold** `word`\r\n") ||
+		!regexp.MustCompile(`\[m: 7 tokens in, 8 out, \d+\.\d s(, the first text after \d+\.\d s)?\]\r\n`).MatchString(shown) {
+		t.Errorf("it shows %q", shown)
+	}
+	checkSaid(t, upstream, said{"system", "Be brief."}, said{"user", "One **bold** `word`"})
+	x.ask(t, "Two")
+	checkSaid(t, upstream, said{"system", "Be brief."}, said{"user", "One **bold** `word`"},
+		said{"assistant", "You said: One **bold** `word`"}, said{"user", "Two"})
+	x.write(t, "\x04")
+	x.endsWith(t, 0)
+}
+
+func TestCtrlCCancelsTheAnswerAndNotTheProgram(t *testing.T) {
+	t.Parallel()
+	upstream := startSlow(t)
+	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}))
+	x.wait(t, promptShown)
+	for range 2 {
+		x.write(t, "slow\r")
+		x.wait(t, slowBegin)
+		x.write(t, "\x03")
+		upstream.waitCanceled(t)
+		if shown := x.wait(t, promptShown); !strings.Contains(shown, "\r\n[canceled]\r\n") {
+			t.Errorf("it shows %q", shown)
+		}
+		upstream.Take()
+		x.ask(t, "/clear")
+	}
+	x.write(t, "slow\r")
+	x.wait(t, slowBegin)
+	x.write(t, "\x03")
+	x.wait(t, promptShown)
+	upstream.Take()
+	if shown := x.ask(t, "Go on"); !strings.Contains(shown, "You said: Go on") {
+		t.Errorf("it shows %q", shown)
+	}
+	checkSaid(t, upstream, said{"user", "slow"}, said{"assistant", slowBegin}, said{"user", "Go on"})
+	x.write(t, "\x04")
+	x.endsWith(t, 0)
+}
+
+func TestCtrlCForgetsTheLine(t *testing.T) {
+	t.Parallel()
+	upstream := startSlow(t)
+	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}))
+	x.wait(t, promptShown)
+	x.write(t, "never mind\x03")
+	if shown := x.wait(t, promptShown); !strings.Contains(shown, "Ctrl-D ends") {
+		t.Errorf("it shows %q", shown)
+	}
+	x.ask(t, "This")
+	checkSaid(t, upstream, said{"user", "This"})
+	x.write(t, "\x04")
+	x.endsWith(t, 0)
+}
+
+func TestLinesAreEdited(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct{ before, keys, want string }{
+		"backspace":                        {"", "Hellp\x7fo", "Hello"},
+		"the start of the line":            {"", "b\x01a", "ab"},
+		"arrows":                           {"", "ac\x1b[Db", "abc"},
+		"characters of any script":         {"", "Привет, 世界 🙂", "Привет, 世界 🙂"},
+		"a line end by Ctrl-J":             {"", "a\nb", "a\nb"},
+		"a line end by Alt-Enter":          {"", "a\x1b\rb", "a\nb"},
+		"a paste of several lines":         {"", "x\x1b[200~a\r\n\tb\rc\n\x1b[201~y", "xa\n\tb\nc\ny"},
+		"a paste of control characters":    {"", "\x1b[200~a\x03\x04\x08\x1b[Db\x1b[201~", "a[Db"},
+		"a paste of more than a read has":  {"", "\x1b[200~" + strings.Repeat("lines\r", 1500) + "\x1b[201~.", strings.Repeat("lines\n", 1500) + "."},
+		"a slash behind a space":           {"", " /help", " /help"},
+		"a question of the history":        {"before", "\x1b[A\x1b[A", "before"},
+		"a question of the history, twice": {"before", "\x1b[A\x1b[A\x1b[B\x1b[A!", "before!"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upstream := startSlow(t)
+			x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}), "--no-usage")
+			x.wait(t, promptShown)
+			if row.before != "" {
+				x.ask(t, row.before)
+				x.ask(t, "/clear")
+				upstream.Take()
+			}
+			x.write(t, row.keys+"\r")
+			x.wait(t, "You said: ")
+			x.wait(t, promptShown)
+			x.write(t, "\x04")
+			x.endsWith(t, 0)
+			checkSaid(t, upstream, said{"user", row.want})
+		})
+	}
+}
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	upstream := startSlow(t)
+	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}), "--temperature", "0.5")
+	x.wait(t, promptShown)
+	saved := filepath.Join(t.TempDir(), "saved.json")
+	for _, row := range []struct{ line, shows string }{
+		{"/help", "/clear"},
+		{"/model", "Model: gpt-5.4-mini"},
+		{"/model another", "Model: another"},
+		{"/system Be brief.", "System prompt: Be brief."},
+		{"Hello", "You said: Hello"},
+		{"/save", "needs the name of a file"},
+		{"/save " + saved, "Saved in "},
+		{"/save " + saved, "exists"},
+		{"/nope", "There is no /nope"},
+		{"/system", "No system prompt."},
+		{"/clear", "new conversation"},
+	} {
+		if shown := x.ask(t, row.line); !strings.Contains(shown, row.shows) {
+			t.Errorf("%s shows %q", row.line, shown)
+		}
+	}
+	const conversation = `{"model":"another","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hello"},` +
+		`{"role":"assistant","content":"You said: Hello"}],"temperature":0.5}`
+	text, err := os.ReadFile(saved)
+	if err != nil || !sameJSON(t, string(text), conversation) {
+		t.Errorf("%v: saved is %s", err, text)
+	}
+	if info, err := os.Stat(saved); err != nil || info.Mode() != 0o600 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+	upstream.Take()
+	x.ask(t, "Anew")
+	checkSaid(t, upstream, said{"user", "Anew"})
+	x.write(t, "/quit\r")
+	x.endsWith(t, 0)
+}
+
+func TestTheHistoryIsKeptInAFile(t *testing.T) {
+	t.Parallel()
+	upstream := startSlow(t)
+	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+	file := filepath.Join(t.TempDir(), "history")
+	for _, keys := range []string{"a\nb\r", "\x1b[A\r"} {
+		x := converse(t, front, "--history", file)
+		x.wait(t, promptShown)
+		x.write(t, keys)
+		x.wait(t, "You said: ")
+		x.wait(t, promptShown)
+		x.write(t, "\x04")
+		x.endsWith(t, 0)
+		checkSaid(t, upstream, said{"user", "a\nb"})
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+}
+
+// TestASignalLeavesTheTerminalAsItWas sends it while a line is edited, when the
+// terminal is in a mode of which a shell would make nothing.
+func TestASignalLeavesTheTerminalAsItWas(t *testing.T) {
+	t.Parallel()
+	x := converse(t, servertest.Start(t, server.Config{Upstream: server.Sandbox}))
+	before := x.mode(t)
+	x.wait(t, promptShown)
+	if x.mode(t) == before {
+		t.Error("the terminal is in no mode of an editor's")
+	}
+	if err := x.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	x.endsWith(t, 130)
+	if x.mode(t) != before {
+		t.Error("the terminal isn't as it was")
+	}
+}
+
+// TestAModelDoesNotControlTheTerminal has one try to clear the screen, by both
+// forms of the sequence's beginning.
+func TestAModelDoesNotControlTheTerminal(t *testing.T) {
+	t.Parallel()
+	upstream := startSlow(t)
+	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}))
+	x.wait(t, promptShown)
+	shown := x.ask(t, "\x1b[200~a\u009b2J\u202eb\tc\x1b[201~")
+	if !strings.Contains(shown, "You said: a\ufffd2J\ufffdb\tc\r\n") {
+		t.Errorf("it shows %q", shown)
+	}
+	x.write(t, "\x04")
+	x.endsWith(t, 0)
+}
+
+func TestAnErrorDoesNotEndTheConversation(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusNotFound,
+		`{"error":{"message":"The model does not exist.","type":"invalid_request_error","param":null,"code":"model_not_found"}}`))
+	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}))
+	x.wait(t, promptShown)
+	for range 2 {
+		if shown := x.ask(t, "Hello"); !strings.Contains(shown, "The model does not exist.") || !strings.Contains(shown, "/model") {
+			t.Errorf("it shows %q", shown)
+		}
+		if got := lastMessages(t, upstream); len(got) != 1 {
+			t.Errorf("what failed is asked again with %q", got)
+		}
+	}
+	x.write(t, "\x04")
+	x.endsWith(t, 0)
+}
