@@ -39,11 +39,15 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.router.ServeHTTP(w, admitted)
 }
 
-// isOpen reports whether r is for a service that everyone may ask: load balancers
-// know no token, and what the server serves is no secret. None of them goes to
-// the upstream.
+// isOpen reports whether r is for the playground, whose calls bring the token, or
+// for a service that everyone may ask: load balancers know no token, and what the
+// server serves is no secret. None of them goes to the upstream.
 func (a *admission) isOpen(r *http.Request) bool {
-	service := serviceOf(r.URL.EscapedPath())
+	path := r.URL.EscapedPath()
+	if isPlayground(path) {
+		return true
+	}
+	service := serviceOf(path)
 	return isOpen(service) && a.router.services[service]
 }
 

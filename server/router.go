@@ -7,14 +7,16 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
+	"github.com/openai-connect/openai-connect/client/playground"
 	"github.com/openai-connect/openai-connect/server/typed"
 )
 
-// router tells RPCs from all else. It looks at the path as it was sent: an
-// [http.ServeMux] would clean paths, and answer with redirects.
+// router tells RPCs and the playground from all else. It looks at the path as it
+// was sent: an [http.ServeMux] would clean paths, and answer with redirects.
 type router struct {
 	rpcs     map[string]http.Handler // by path
 	services map[string]bool         // their paths, with a slash at the end
+	page     http.Handler            // the playground
 	rest     http.Handler
 	errors   *connecthttp.ErrorWriter
 }
@@ -23,6 +25,7 @@ func newRouter(rest http.Handler) *router {
 	return &router{
 		rpcs:     make(map[string]http.Handler),
 		services: make(map[string]bool),
+		page:     playground.Handler(),
 		rest:     rest,
 		errors:   connecthttp.NewErrorWriter(connecthttp.WithRequireConnectProtocolHeader()),
 	}
@@ -46,6 +49,8 @@ func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case isPlayground(path):
+		m.page.ServeHTTP(w, r)
 	case m.services[serviceOf(path)]:
 		m.unimplemented(w, r, "this server has no RPC at "+path)
 	case m.isRPC(r):
@@ -54,6 +59,11 @@ func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		m.rest.ServeHTTP(w, r)
 	}
+}
+
+// isPlayground reports whether a path is the playground's, whatever the method.
+func isPlayground(path string) bool {
+	return strings.HasPrefix(path, playground.Path) || path == strings.TrimSuffix(playground.Path, "/")
 }
 
 // serviceOf is what a path would have for a service if it were an RPC's: all up

@@ -1,6 +1,7 @@
 // Package server is the front door to the OpenAI API as an [http.Handler]: the
 // typed ChatService over Connect, gRPC and gRPC-Web, and every other path as a
-// raw passthrough, both to the same upstream.
+// raw passthrough, both to the same upstream. At /playground/ it has a page to
+// try them on.
 package server
 
 import (
@@ -83,7 +84,7 @@ type Config struct {
 	UpstreamKey access.Secret
 
 	// ClientToken is what clients have to send where they would send a key. The
-	// health protocol and server reflection ask for none.
+	// health protocol, server reflection and the playground's page ask for none.
 	ClientToken access.Secret
 
 	// AllowAnonymous lets everyone who reaches the server use its UpstreamKey,

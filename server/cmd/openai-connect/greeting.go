@@ -32,6 +32,7 @@ typed, by gRPC, as a stream:
     {{.Address}} openai.chat.v1.ChatService/StreamChatCompletion
 
 OpenAI's SDKs: set the base URL to {{.URL}}/v1
+In a browser: {{.URL}}/playground/
 
 `))
 

@@ -1,0 +1,27 @@
+// Builds the page into dist, which the server embeds: node build.mjs. The same
+// source gives the same bytes. The packages are those of ../typescript.
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+const { buildSync } = createRequire(at("../typescript/package.json"))("esbuild");
+
+rmSync(at("dist"), { recursive: true, force: true });
+mkdirSync(at("dist"));
+buildSync({
+  absWorkingDir: at("."),
+  entryPoints: [{ in: "src/main.ts", out: "playground" }, { in: "src/style.css", out: "style" }],
+  outdir: "dist",
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: ["es2022", "chrome123", "firefox120", "safari17.5"],
+  charset: "utf8",
+  legalComments: "none",
+  nodePaths: [at("../typescript/node_modules")],
+  tsconfigRaw: "{}",
+});
+for (const file of ["index.html", "icon.svg"]) {
+  copyFileSync(at(`src/${file}`), at(`dist/${file}`));
+}

@@ -1,0 +1,117 @@
+/** The call as a module of the npm package @openai-connect/client. */
+import { type DescEnum, type DescField, isMessage } from "@bufbuild/protobuf";
+import { reflect, type ReflectList, type ReflectMap, type ReflectMessage } from "@bufbuild/protobuf/reflect";
+
+import { CreateChatCompletionRequestSchema, MessageSchema } from "../../../typescript/src/index.js";
+import type { Call } from "../settings.js";
+import { type Composite, shorthand, write } from "./source.js";
+
+/** A module that makes the call and prints the answer. */
+export function typescript({ baseUrl, request, stream, headers, hasKey }: Call): string {
+  const imports = new Set(["OpenAIConnect"]);
+  const body = literal(reflect(CreateChatCompletionRequestSchema, request), 0, imports, true);
+  const options = write({
+    ...style,
+    entries: [
+      ["baseUrl", JSON.stringify(baseUrl)],
+      ...(hasKey ? [["apiKey", "process.env.API_KEY"]] : []),
+      ...(headers.length > 0 ? [["headers", write({ ...style, entries: headers.map(([name, value]) => [JSON.stringify(name), JSON.stringify(value)]) }, 1)]] : []),
+    ],
+  }, 0);
+  return `import { ${[...imports].sort().join(", ")} } from "@openai-connect/client";
+
+const openai = new OpenAIConnect(${options});
+
+${stream ? `const stream = openai.chat.stream(${body});\n\n${streamed}` : `const completion = await openai.chat.create(${body});\n\n${whole}`}`;
+}
+
+const streamed = `for await (const chunk of stream) {
+  for (const { delta } of chunk.choices) {
+    process.stdout.write(delta?.content ?? "");
+    for (const call of delta?.toolCalls ?? []) {
+      process.stdout.write((call.function?.name ?? "") + (call.function?.arguments ?? ""));
+    }
+  }
+}
+process.stdout.write("\\n");
+`;
+
+const whole = `for (const { message } of completion.choices) {
+  console.log(message?.content ?? "");
+  for (const { tool } of message?.toolCalls ?? []) {
+    console.log(tool.value);
+  }
+}
+`;
+
+const style = { open: "{", close: "}", padding: " ", colon: ": ", indent: "  ", aligned: false, trailing: true } satisfies Partial<Composite>;
+
+function literal(message: ReflectMessage, depth: number, imports: Set<string>, broken = false): string {
+  const entries = message.fields.filter((field) => message.isSet(field)).map((field) => {
+    if (!field.oneof) {
+      return [field.localName, value(field, message.get(field), depth + 1, imports)];
+    }
+    return [field.oneof.localName, write({
+      ...style,
+      entries: [["case", JSON.stringify(field.localName)], ["value", value(field, message.get(field), depth + 2, imports)]],
+    }, depth + 1)];
+  });
+  return write({ ...style, entries, broken }, depth);
+}
+
+function value(field: DescField, given: unknown, depth: number, imports: Set<string>): string {
+  switch (field.fieldKind) {
+    case "scalar":
+      return scalar(given);
+    case "enum":
+      return enumValue(field.enum, given as number, imports);
+    case "message":
+      return literal(given as ReflectMessage, depth, imports);
+    case "list":
+      return write({
+        ...style, open: "[", close: "]", padding: "", broken: field.listKind === "message",
+        entries: [...(given as ReflectList)].map((item) => [
+          field.listKind === "message" ? helper(item as ReflectMessage, depth + 1, imports) ?? literal(item as ReflectMessage, depth + 1, imports)
+            : field.listKind === "enum" ? enumValue(field.enum, item as number, imports) : scalar(item),
+        ]),
+      }, depth);
+    case "map":
+      return write({ ...style, entries: [...(given as ReflectMap)].map(([key, item]) => [JSON.stringify(key), scalar(item)]) }, depth);
+  }
+}
+
+/** The package's own helper for a message, if it has one. */
+function helper({ message }: ReflectMessage, depth: number, imports: Set<string>): string | undefined {
+  const short = isMessage(message, MessageSchema) ? shorthand(message) : undefined;
+  if (short === undefined) {
+    return undefined;
+  }
+  imports.add(short.name);
+  const parts = short.parts.map(({ helper, value }) => {
+    if (helper === "text") {
+      return [scalar(value)]; // A string is a part of text.
+    }
+    imports.add("imageUrl");
+    return [`imageUrl(${scalar(value)})`];
+  });
+  // A single string would be the message's content.
+  if (short.parts.length === 1 && short.parts[0]?.helper === "text") {
+    imports.add("text");
+    parts[0] = [`text(${scalar(short.parts[0].value)})`];
+  }
+  const entries = parts.length > 0 ? parts : short.texts.map((text) => [scalar(text)]);
+  return write({ ...style, open: `${short.name}(`, close: ")", padding: "", entries, inline: parts.length === 0 }, depth);
+}
+
+function enumValue(desc: DescEnum, number: number, imports: Set<string>): string {
+  imports.add(desc.name);
+  return `${desc.name}.${desc.value[number]?.localName ?? number}`;
+}
+
+function scalar(given: unknown): string {
+  if (typeof given === "bigint") {
+    return `${given}n`;
+  }
+  const lines = typeof given === "string" && given.includes("\n") && !/[`\\\r]|\$\{/.test(given);
+  return lines ? `\`${given}\`` : JSON.stringify(given);
+}

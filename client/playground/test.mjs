@@ -1,0 +1,26 @@
+// Runs the page's tests in Chromium, against the server that
+// OPENAI_CONNECT_COMMAND names: node test.mjs [arguments of node --test]. The
+// packages are those of ../typescript, whose dist has to be built.
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+const { buildSync } = createRequire(at("../typescript/package.json"))("esbuild");
+
+rmSync(at("build"), { recursive: true, force: true });
+buildSync({
+  absWorkingDir: at("."),
+  entryPoints: ["test/*.test.ts"],
+  outdir: "build",
+  outExtension: { ".js": ".mjs" },
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node20",
+  sourcemap: "inline",
+  tsconfigRaw: "{}",
+});
+const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...process.argv.slice(2), at("build/")], { stdio: "inherit" });
+process.exit(status ?? 1);
