@@ -31,8 +31,8 @@ typed, by gRPC, as a stream:
     -d '{"model": "{{.Model}}", "messages": [{"role": "ROLE_USER", "content": "Hello!"}]}' \
     {{.Address}} openai.chat.v1.ChatService/StreamChatCompletion
 
-OpenAI's SDKs: set the base URL to {{.URL}}/v1
 In a browser: {{.URL}}/playground/
+OpenAI's SDKs: set the base URL to {{.URL}}/v1
 
 `))
 
