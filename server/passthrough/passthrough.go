@@ -47,7 +47,7 @@ type Options struct {
 // body, so does the handler, by panicking with http.ErrAbortHandler: the client
 // never sees a broken body end well. CONNECT is refused, and so is, by 508, a
 // request that has passed the handler before.
-func New(up *upstream.Upstream, options Options) *Handler {
+func New(up upstream.Sender, options Options) *Handler {
 	logger := options.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -58,7 +58,7 @@ func New(up *upstream.Upstream, options Options) *Handler {
 
 // Handler is a passthrough.
 type Handler struct {
-	upstream  *upstream.Upstream
+	upstream  upstream.Sender
 	pseudonym string // in the Via field of requests
 	via       names  // the same as entries
 	logger    *slog.Logger

@@ -31,7 +31,7 @@ const (
 // Config says where calls go, and what answers are too large.
 type Config struct {
 	// Upstream is where calls go.
-	Upstream *upstream.Upstream
+	Upstream upstream.Sender
 
 	// MaxReplyBytes bounds the answer to a unary call. Zero means
 	// [DefaultMaxReplyBytes].
@@ -74,7 +74,7 @@ func Register(server *connect.Server, config Config, operations []restjson.Opera
 
 // caller makes calls to the upstream.
 type caller struct {
-	upstream *upstream.Upstream
+	upstream upstream.Sender
 	maxReply int
 	maxEvent int
 	logger   *slog.Logger

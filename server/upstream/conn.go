@@ -22,18 +22,20 @@ type conn struct {
 
 	reader    *bufio.Reader
 	deadline  deadline.Reader
+	writer    writer
 	allowance int64           // how many bytes may still be read
 	broken    error           // what ended reading
 	raw       syscall.RawConn // nil if the connection has none
 	silence   silence
 	born      time.Time
 	idleSince time.Time
-	used      bool // a request was answered on it before
+	used      bool   // a request was answered on it before
+	leave     func() // takes it from those that are open; nil if it isn't counted
 }
 
 func newConn(network net.Conn) *conn {
 	c := &conn{Conn: network, allowance: math.MaxInt64, raw: rawConn(network), born: time.Now()}
-	c.deadline.Conn = network
+	c.deadline.Conn, c.writer.conn = network, network
 	c.reader = bufio.NewReader(c)
 	return c
 }
@@ -59,6 +61,17 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // SetReadDeadline implements [net.Conn].
 func (c *conn) SetReadDeadline(t time.Time) error { return c.deadline.Set(t) }
+
+// Write implements [net.Conn].
+func (c *conn) Write(p []byte) (int, error) { return c.writer.Write(p) }
+
+// Close implements [net.Conn].
+func (c *conn) Close() error {
+	if c.leave != nil {
+		c.leave()
+	}
+	return c.Conn.Close()
+}
 
 // isQuiet reports whether the peer has sent nothing while the connection was
 // idle: neither its end, nor a word that no request asked for.

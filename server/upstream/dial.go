@@ -37,7 +37,9 @@ func (d *dialer) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(network), nil
+	c := newConn(network)
+	c.leave, c.writer.timeout = d.host.enter(), d.host.stallTimeout
+	return c, nil
 }
 
 // connect makes a connection on which HTTP can be spoken.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,8 +20,10 @@ type host struct {
 	prefix      string // of a target in absolute form; empty for origin form
 	credentials string // for the proxy that gets the requests, or empty
 	pool        pool
+	open        atomic.Int64 // connections
 
 	headerTimeout  time.Duration
+	stallTimeout   time.Duration
 	closingTime    time.Duration
 	maxHeaderBytes int64
 }
@@ -123,6 +126,7 @@ func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
 	switch {
 	case err != nil:
 		closeBody(out.rest)
+		x.startWaiting()
 	case out.rest == nil:
 		_ = x.conn.SetReadDeadline(x.began.Add(x.host.headerTimeout))
 	default:
@@ -137,6 +141,7 @@ func (x *exchange) run(req *Request, out *outgoing) (*http.Response, error) {
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.unwatch()
+		x.conn.writer.unbound()
 		resp.Body = &switched{x.conn}
 		return resp, nil
 	}
@@ -209,7 +214,11 @@ func (x *exchange) startWaiting() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.waiting {
-		_ = x.conn.SetReadDeadline(time.Now().Add(x.host.headerTimeout))
+		timeout := x.host.headerTimeout
+		if x.conn.writer.stalled.Load() {
+			timeout = stallAnswerTime
+		}
+		_ = x.conn.SetReadDeadline(time.Now().Add(timeout))
 	}
 }
 
@@ -290,6 +299,8 @@ func (x *exchange) explain(err error) error {
 		return h.requestError(x.upload.failure())
 	case errors.Is(err, errHeaderTooLarge):
 		return h.newError(KindHeaderTooLarge, fmt.Sprintf("the limit is %d bytes", h.maxHeaderBytes))
+	case errors.Is(err, os.ErrDeadlineExceeded) && x.conn.writer.stalled.Load():
+		return h.newError(KindTimeout, fmt.Sprintf("it took nothing of the request for %v", h.stallTimeout))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return h.newError(KindTimeout, fmt.Sprintf("waited %v", h.headerTimeout))
 	case isBreak(err):

@@ -45,7 +45,7 @@ func newHTTP2(h *host, d *dialer, keepAlive time.Duration) *http2 {
 		return &http.Transport{
 			DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				over := *d
-				over.tls = config
+				over.tls, over.network = config, counted(h, d.network)
 				return over.connect(ctx)
 			},
 			TLSClientConfig:        config,
@@ -60,6 +60,7 @@ func newHTTP2(h *host, d *dialer, keepAlive time.Duration) *http2 {
 			HTTP2: &http.HTTP2Config{
 				SendPingTimeout:           keepAlive,
 				PingTimeout:               keepAlive,
+				WriteByteTimeout:          h.stallTimeout,
 				MaxReceiveBufferPerStream: streamBuffer,
 			},
 		}

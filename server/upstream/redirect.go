@@ -30,7 +30,7 @@ type place struct {
 // follow goes where resp, the answer to req at a target of the proxied host,
 // leads. A redirect that can't or may not be followed is returned as it is.
 func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp *http.Response) (*http.Response, error) {
-	at := place{&url.URL{Scheme: u.base.Scheme, Host: u.base.Host}, target}
+	at, asked := place{&url.URL{Scheme: u.base.Scheme, Host: u.base.Host}, target}, req
 	for range maxRedirects {
 		to, ok := at.next(resp)
 		if !ok {
@@ -40,6 +40,7 @@ func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp
 		if !ok {
 			return resp, nil
 		}
+		asked.Turned = asked.Turned || req.Method != asked.Method
 		var answer *http.Response
 		var err error
 		switch {
@@ -164,19 +165,19 @@ func dropContent(header http.Header) {
 }
 
 // dropCredentials removes what is for the proxied host alone: all that
-// isCredential says.
+// IsCredential says.
 func dropCredentials(header http.Header) {
 	for name := range header {
-		if isCredential(name) {
+		if IsCredential(name) {
 			delete(header, name)
 		}
 	}
 }
 
-// isCredential reports whether a field may hold a secret, or names an account.
+// IsCredential reports whether a field may hold a secret, or names an account.
 // Beside Authorization and Cookie there are the likes of Api-Key (Azure),
 // X-Goog-Api-Key and X-Auth-Token: whatever is called so counts.
-func isCredential(name string) bool {
+func IsCredential(name string) bool {
 	lower := strings.ToLower(name)
 	if lower == "idempotency-key" {
 		return false

@@ -55,6 +55,10 @@ type Request struct {
 	// final, and 100, which concerns this server alone.
 	Interim func(status int, header http.Header)
 
+	// Turned is set by Send where a redirect made a GET of the request: whoever
+	// answered it may have acted on it, whatever became of the GET.
+	Turned bool
+
 	again *bytes.Reader // Body for a redirect, if it was kept; set when it was sent
 }
 

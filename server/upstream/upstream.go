@@ -23,6 +23,7 @@ const (
 	DefaultBaseURL                = "https://api.openai.com/v1"
 	DefaultConnectTimeout         = 10 * time.Second
 	DefaultResponseHeaderTimeout  = 30 * time.Minute
+	DefaultStallTimeout           = 2 * time.Minute
 	DefaultMaxResponseHeaderBytes = 1 << 20
 	DefaultMaxIdleConns           = 1024
 	DefaultKeepAlive              = 15 * time.Second
@@ -56,6 +57,13 @@ type Config struct {
 	// minutes before it answers. Nothing bounds the body but the context that
 	// is given to Send. Zero means [DefaultResponseHeaderTimeout].
 	ResponseHeaderTimeout time.Duration
+
+	// StallTimeout bounds the time for which the upstream may take nothing of a
+	// request that is ready for it; the time that a body takes to come doesn't
+	// count. Less than a piece of 32 KiB, or than a body that is sent with its head,
+	// is nothing. Over HTTP/2 it is the connection that must take something. Zero
+	// means [DefaultStallTimeout].
+	StallTimeout time.Duration
 
 	// MaxResponseHeaderBytes bounds the size of all fields of a response.
 	// Zero means [DefaultMaxResponseHeaderBytes].
@@ -135,6 +143,7 @@ func New(config Config) (*Upstream, error) {
 	}{
 		{"ConnectTimeout", config.ConnectTimeout < 0},
 		{"ResponseHeaderTimeout", config.ResponseHeaderTimeout < 0},
+		{"StallTimeout", config.StallTimeout < 0},
 		{"MaxResponseHeaderBytes", config.MaxResponseHeaderBytes < 0},
 		{"MaxIdleConns", config.MaxIdleConns < 0},
 		{"KeepAlive", config.KeepAlive < 0},
@@ -168,6 +177,7 @@ func newDialer(base *url.URL, config Config, proxy *url.URL) *dialer {
 		authority:      base.Host,
 		closingTime:    closingTime,
 		headerTimeout:  cmp.Or(config.ResponseHeaderTimeout, DefaultResponseHeaderTimeout),
+		stallTimeout:   cmp.Or(config.StallTimeout, DefaultStallTimeout),
 		maxHeaderBytes: cmp.Or(config.MaxResponseHeaderBytes, DefaultMaxResponseHeaderBytes),
 	}
 	d := &dialer{
