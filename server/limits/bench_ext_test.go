@@ -1,0 +1,29 @@
+package limits_test
+
+import (
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/internal/redistest"
+	"github.com/openai-connect/openai-connect/server/limits"
+)
+
+func BenchmarkAdmit(b *testing.B) {
+	scopes := append(one("alice", limits.Limits{RequestsPerMinute: 1e9, TokensPerMinute: 1e12, TokensPerDay: 1e12}),
+		one("alice/gpt", limits.Limits{RequestsPerMinute: 1e9})...)
+	run := func(b *testing.B, l limits.Limiter) {
+		b.Helper()
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				d := l.Admit(b.Context(), scopes, false)
+				if d.Refusal() != nil {
+					b.Error(d.Refusal())
+					return
+				}
+				d.End(10)
+			}
+		})
+	}
+	b.Run("local", func(b *testing.B) { run(b, limits.NewMemory()) })
+	b.Run("shared", func(b *testing.B) { run(b, open(b, redistest.Start(b).URL)) })
+}

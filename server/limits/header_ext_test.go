@@ -1,0 +1,99 @@
+package limits_test
+
+import (
+	"net/http"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/limits"
+)
+
+func TestHeadersHaveOpenAIsForm(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		states limits.States
+		want   http.Header
+	}{
+		{"without a limit there are none", limits.States{}, http.Header{}},
+		{
+			"requests alone",
+			limits.States{Requests: &limits.State{Limit: 60, Remaining: 59, Reset: time.Second}},
+			http.Header{"X-Ratelimit-Limit-Requests": {"60"}, "X-Ratelimit-Remaining-Requests": {"59"}, "X-Ratelimit-Reset-Requests": {"1s"}},
+		},
+		{
+			"tokens alone",
+			limits.States{Tokens: &limits.State{Limit: 150000, Remaining: 149984, Reset: 6 * time.Minute}},
+			http.Header{"X-Ratelimit-Limit-Tokens": {"150000"}, "X-Ratelimit-Remaining-Tokens": {"149984"}, "X-Ratelimit-Reset-Tokens": {"6m0s"}},
+		},
+		{
+			"less than a second is in milliseconds, rounded up",
+			limits.States{Requests: &limits.State{Limit: 1, Reset: 119*time.Millisecond + 1}},
+			http.Header{"X-Ratelimit-Limit-Requests": {"1"}, "X-Ratelimit-Remaining-Requests": {"0"}, "X-Ratelimit-Reset-Requests": {"120ms"}},
+		},
+		{
+			"a day has hours, and an end in the past is now",
+			limits.States{Requests: &limits.State{Limit: 1, Reset: -time.Second}, Tokens: &limits.State{Limit: 1, Reset: 24 * time.Hour}},
+			http.Header{
+				"X-Ratelimit-Limit-Requests": {"1"}, "X-Ratelimit-Remaining-Requests": {"0"}, "X-Ratelimit-Reset-Requests": {"0s"},
+				"X-Ratelimit-Limit-Tokens": {"1"}, "X-Ratelimit-Remaining-Tokens": {"0"}, "X-Ratelimit-Reset-Tokens": {"24h0m0s"},
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.states.Header(); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got  %v\nwant %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestRefusalsHaveOpenAIsForm(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		refusal limits.Refusal
+		kind    string
+		message string
+		header  http.Header
+	}{
+		{
+			"requests",
+			limits.Refusal{Kind: limits.RequestsPerMinute, Scope: "alice", Limit: 60, RetryAfter: 12300 * time.Millisecond},
+			"requests", "Rate limit reached for alice on requests per min (RPM): Limit 60. Please try again in 12.3s.",
+			http.Header{"Retry-After": {"13"}, "Retry-After-Ms": {"12300"}},
+		},
+		{
+			"tokens a minute",
+			limits.Refusal{Kind: limits.TokensPerMinute, Scope: "alice", Limit: 1000, RetryAfter: 20 * time.Millisecond},
+			"tokens", "Rate limit reached for alice on tokens per min (TPM): Limit 1000. Please try again in 20ms.",
+			http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"20"}},
+		},
+		{
+			"tokens a day",
+			limits.Refusal{Kind: limits.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 90 * time.Minute},
+			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 1h30m0s.",
+			http.Header{"Retry-After": {"5400"}, "Retry-After-Ms": {"5400000"}},
+		},
+		{
+			"streams",
+			limits.Refusal{Kind: limits.ConcurrentStreams, Scope: "alice", Limit: 3, RetryAfter: time.Second},
+			"requests", "Rate limit reached for alice on concurrent streams: Limit 3. Please try again in 1s.",
+			http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"1000"}},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.refusal.Type(); got != test.kind {
+				t.Errorf("the type is %q, want %q", got, test.kind)
+			}
+			if got := test.refusal.Code(); got != "rate_limit_exceeded" {
+				t.Errorf("the code is %q", got)
+			}
+			if got := test.refusal.Message(); got != test.message {
+				t.Errorf("got  %s\nwant %s", got, test.message)
+			}
+			if got := test.refusal.Header(); !reflect.DeepEqual(got, test.header) {
+				t.Errorf("got  %v\nwant %v", got, test.header)
+			}
+		})
+	}
+}

@@ -1,0 +1,187 @@
+package limits_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/limits"
+)
+
+// one is a scope by itself.
+func one(name string, of limits.Limits) []limits.Scope {
+	return []limits.Scope{{Name: name, Limits: of}}
+}
+
+// admitted admits a request that has to be.
+func admitted(tb testing.TB, l limits.Limiter, scopes []limits.Scope, streams bool) limits.Decision {
+	tb.Helper()
+	d := l.Admit(tb.Context(), scopes, streams)
+	if r := d.Refusal(); r != nil {
+		tb.Fatalf("refused: %+v", *r)
+	}
+	return d
+}
+
+// refused asks for a request that has to be refused.
+func refused(tb testing.TB, l limits.Limiter, scopes []limits.Scope, streams bool) limits.Refusal {
+	tb.Helper()
+	d := l.Admit(tb.Context(), scopes, streams)
+	if d.Refusal() == nil {
+		tb.Fatalf("admitted, with %+v", d.States())
+	}
+	d.End(1000) // which counts nothing
+	return *d.Refusal()
+}
+
+func TestAWindowBeginsWithItsFirstRequestAndLastsAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limits.NewMemory()
+		scopes := one("alice", limits.Limits{RequestsPerMinute: 2})
+		time.Sleep(17 * time.Second)
+		d := admitted(t, l, scopes, false)
+		if got, want := *d.States().Requests, (limits.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		time.Sleep(20 * time.Second)
+		admitted(t, l, scopes, false)
+		time.Sleep(39 * time.Second)
+		if got, want := refused(t, l, scopes, false), (limits.Refusal{Kind: limits.RequestsPerMinute, Scope: "alice", Limit: 2, RetryAfter: time.Second}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		time.Sleep(time.Second)
+		d = admitted(t, l, scopes, false)
+		if got, want := *d.States().Requests, (limits.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
+			t.Errorf("the window behind it: got %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestTokensCountWhenTheRequestEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limits.NewMemory()
+		scopes := one("alice", limits.Limits{TokensPerMinute: 100, TokensPerDay: 250})
+		first, second := admitted(t, l, scopes, false), admitted(t, l, scopes, false)
+		first.End(99)
+		first.End(99) // which is no news
+		if got := admitted(t, l, scopes, false).States().Tokens.Remaining; got != 1 {
+			t.Errorf("%d are left, want 1", got)
+		}
+		second.End(50)
+		if got := refused(t, l, scopes, false); got.Kind != limits.TokensPerMinute || got.RetryAfter != time.Minute {
+			t.Errorf("got %+v", got)
+		}
+		time.Sleep(time.Minute)
+		admitted(t, l, scopes, false).End(101)
+		time.Sleep(time.Minute)
+		if got, want := refused(t, l, scopes, false), (limits.Refusal{Kind: limits.TokensPerDay, Scope: "alice", Limit: 250, RetryAfter: 24*time.Hour - 2*time.Minute}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		time.Sleep(24*time.Hour - 2*time.Minute)
+		admitted(t, l, scopes, false)
+	})
+}
+
+func TestStreamsAreGivenBack(t *testing.T) {
+	l := limits.NewMemory()
+	scopes := one("alice", limits.Limits{ConcurrentStreams: 2})
+	first, second := admitted(t, l, scopes, true), admitted(t, l, scopes, true)
+	admitted(t, l, scopes, false).End(0) // which is no stream
+	if got := refused(t, l, scopes, true); got.Kind != limits.ConcurrentStreams || got.RetryAfter != time.Second {
+		t.Errorf("got %+v", got)
+	}
+	first.End(0)
+	first.End(0) // which is no news
+	admitted(t, l, scopes, true)
+	refused(t, l, scopes, true)
+	second.End(0)
+	admitted(t, l, scopes, true)
+}
+
+func TestARefusalCountsNothing(t *testing.T) {
+	for _, of := range []limits.Limits{{RequestsPerMinute: 1}, {ConcurrentStreams: 1}} {
+		t.Run(fmt.Sprintf("%+v", of), func(t *testing.T) {
+			l := limits.NewMemory()
+			wide := limits.Limits{RequestsPerMinute: 3, ConcurrentStreams: 3}
+			both := append(one("alice", wide), one("alice/gpt", of)...)
+			admitted(t, l, both, true)
+			for range 10 {
+				refused(t, l, both, true)
+			}
+			admitted(t, l, one("alice", wide), true)
+			admitted(t, l, one("alice", wide), true)
+			refused(t, l, one("alice", wide), true)
+		})
+	}
+}
+
+func TestOfSeveralLimitsTheLongestWaitIsTold(t *testing.T) {
+	l := limits.NewMemory()
+	scopes := one("alice", limits.Limits{RequestsPerMinute: 1, TokensPerMinute: 10, TokensPerDay: 10})
+	admitted(t, l, scopes, false).End(10)
+	if got := refused(t, l, scopes, false); got.Kind != limits.TokensPerDay {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestNoLimitIsNoLimit(t *testing.T) {
+	l := limits.NewMemory()
+	for _, scopes := range [][]limits.Scope{nil, one("alice", limits.Limits{}), one("alice", limits.Limits{RequestsPerMinute: -1})} {
+		for range 100 {
+			d := admitted(t, l, scopes, true)
+			if d.States() != (limits.States{}) {
+				t.Fatalf("got %+v", d.States())
+			}
+		}
+	}
+}
+
+func TestNeverOneMoreThanTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // so that the minute doesn't end meanwhile
+		l := limits.NewMemory()
+		scopes := one("alice", limits.Limits{RequestsPerMinute: 1000, ConcurrentStreams: 7})
+		count, most := hammer(l, scopes, 64, 500, func() { runtime.Gosched() })
+		for l.Admit(t.Context(), scopes, false).Refusal() == nil {
+			count++
+		}
+		if count != 1000 {
+			t.Errorf("%d requests were admitted, of 1000", count)
+		}
+		if most > 7 || most < 1 {
+			t.Errorf("%d streams were open, of 7", most)
+		}
+	})
+}
+
+// hammer asks for streams from many goroutines at once, and has each do something
+// while it is open. It returns how many were admitted, and how many of them were
+// open at a time.
+func hammer(l limits.Limiter, scopes []limits.Scope, goroutines, each int, do func()) (count, most int64) {
+	var admitted, open, peak atomic.Int64
+	var running sync.WaitGroup
+	for range goroutines {
+		running.Go(func() {
+			for range each {
+				d := l.Admit(context.Background(), scopes, true)
+				if d.Refusal() != nil {
+					continue
+				}
+				admitted.Add(1)
+				now := open.Add(1)
+				for old := peak.Load(); now > old && !peak.CompareAndSwap(old, now); {
+					old = peak.Load()
+				}
+				do()
+				open.Add(-1)
+				d.End(1)
+			}
+		})
+	}
+	running.Wait()
+	return admitted.Load(), peak.Load()
+}
