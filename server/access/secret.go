@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 )
 
@@ -70,6 +71,14 @@ func ReadSecret(path string) (Secret, error) {
 		return Secret{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	return secret, nil
+}
+
+// IsOpenToAll reports whether every user of the machine can read a file, where a
+// file's mode tells that.
+func IsOpenToAll(path string) bool {
+	const worldReadable = 0o004
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&worldReadable != 0 && runtime.GOOS != "windows"
 }
 
 // IsZero reports whether s is none.

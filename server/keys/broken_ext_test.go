@@ -1,0 +1,162 @@
+package keys_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/keys"
+)
+
+// Each row is a file, and what is wrong with it: the line, the field, and a part of
+// what is said.
+func TestABrokenFileIsRefusedByLine(t *testing.T) {
+	t.Parallel()
+	const tokens = "tokens:\n"
+	for name, row := range map[string]struct {
+		text string
+		says []string
+	}{
+		"nothing":                              {"", []string{"1: is empty … keys add"}},
+		"a comment":                            {"# tokens\n", []string{"1: is empty … keys add"}},
+		"no YAML":                              {"tokens: [\n", []string{"1: is no YAML: … ']' not found"}},
+		"a tab":                                {"tokens:\n\t- name: a\n", []string{"2: is no YAML: … "}},
+		"a list":                               {"- name: a\n", []string{"1: must have fields … not a list"}},
+		"a text":                               {"tokens\n", []string{"1: must have fields … not a text"}},
+		"two documents":                        {"tokens: []\n---\ntokens: []\n", []string{"3: a second document … "}},
+		"no tokens":                            {"defaults: {models: [a]}\n", []string{"1: tokens: is missing … tokens: []"}},
+		"tokens that are nothing":              {"tokens:\n", []string{"1: tokens: must be a list … not nothing"}},
+		"tokens by name":                       {"tokens: {a: b}\n", []string{"1: tokens: must be a list … not fields"}},
+		"tokens twice":                         {"tokens: []\ntokens: []\n", []string{`2: is no YAML: … "tokens" already defined`}},
+		"a field that there is not":            {"tokens: []\nkeys: []\n", []string{`2: "keys" is no field … defaults and tokens`}},
+		"a field of a token that there is not": {tokens + entry("a", "model: x"), []string{`4: "model" is no field … models`}},
+		"a field that is a number":             {tokens + entry("a", "5: x"), []string{"4: tokens: … a number for the name of a field"}},
+		"a token that is a text":               {tokens + "  - a\n", []string{"2: tokens: must have fields … not a text"}},
+		"a token without a name":               {tokens + "  - hash: " + hashOf("a") + "\n", []string{"2: name: is missing … keys add"}},
+		"a token without a hash":               {tokens + "  - name: a\n", []string{"2: hash: is missing … keys add"}},
+		"a token that is nothing":              {tokens + "  -\n", []string{"2: tokens: must have fields … nothing"}},
+		"a name with a space":                  {tokens + entry("a b"), []string{`2: name: "a b" is no name … 64`}},
+		"a name with a slash":                  {tokens + entry("a/b"), []string{`2: name: "a/b" … `}},
+		"a name that is too long":              {tokens + entry(strings.Repeat("a", 65)), []string{"2: name: … 64"}},
+		"a name that is a number":              {tokens + "  - name: 5\n    hash: " + hashOf("a") + "\n", []string{"2: name: must be a text, not a number … quotes"}},
+		"a name that is nothing":               {tokens + "  - name:\n    hash: " + hashOf("a") + "\n", []string{"2: name: must be a text, not nothing … "}},
+		"a name of two lines":                  {tokens + "  - name: |\n      a\n    hash: " + hashOf("a") + "\n", []string{"2: name: must be a text, not a text of several lines … "}},
+		"a name twice":                         {tokens + entry("a") + "  - name: a\n    hash: " + hashOf("b") + "\n", []string{`4: name: "a" is a token of line 2 already … `}},
+		"a hash twice":                         {tokens + entry("a") + "  - name: b\n    hash: " + hashOf("a") + "\n", []string{"5: hash: is that of line 3 already … keys add"}},
+		"a token for its hash":                 {tokens + "  - name: a\n    hash: " + tokenOf("a") + "\n", []string{`3: hash: must be "sha256:" … keys add`}},
+		"a hash that is too short":             {tokens + "  - name: a\n    hash: sha256:00000000\n", []string{"3: hash: … 64 hexadecimal digits"}},
+		"a hash of another sort":               {tokens + "  - name: a\n    hash: md5:" + strings.Repeat("0", 64) + "\n", []string{"3: hash: … sha256:"}},
+		"an expiry in words":                   {tokens + entry("a", "expires: tomorrow"), []string{`4: expires: "tomorrow" … 2027-01-01`}},
+		"a day that there is not":              {tokens + entry("a", "expires: 2027-02-30"), []string{"4: expires: … "}},
+		"a year":                               {tokens + entry("a", "expires: 2027"), []string{"4: expires: must be a text, not a number … "}},
+		"models that are one":                  {tokens + entry("a", "models: gpt-5"), []string{"4: models: must be a list, not a text … "}},
+		"no models":                            {tokens + entry("a", "models: []"), []string{"4: models: is an empty list … leave the field out"}},
+		"an empty model":                       {tokens + entry("a", `models: [""]`), []string{"4: models: … is empty"}},
+		"a model with a star within":           {tokens + entry("a", `models: ["gpt-*-mini"]`), []string{`4: models: "gpt-*-mini" has a * … end`}},
+		"a model with a space":                 {tokens + entry("a", "models: [gpt 5]"), []string{"4: models: … space"}},
+		"a model that is a number":             {tokens + entry("a", "models:", "  - a", "  - 5"), []string{"6: models: must be a text, not a number … quotes"}},
+		"a path without a slash":               {tokens + entry("a", "paths: [v1/models]"), []string{`4: paths: "v1/models" does not begin with / … `}},
+		"a path with a query":                  {tokens + entry("a", "paths: [/v1/models?x]"), []string{"4: paths: … path alone"}},
+		"a path that wanders":                  {tokens + entry("a", "paths: [/v1/../x]"), []string{"4: paths: … segment"}},
+		"limits that are a number":             {tokens + entry("a", "limits: 5"), []string{"4: limits: must have fields, not a number … "}},
+		"no limits":                            {tokens + entry("a", "limits: {}"), []string{"4: limits: has no fields … "}},
+		"a limit that there is not":            {tokens + entry("a", "limits: {requests_per_hour: 5}"), []string{`4: limits: "requests_per_hour" is no limit … requests_per_minute`}},
+		"a limit below zero":                   {tokens + entry("a", "limits:", "  tokens_per_day: -5"), []string{"5: limits.tokens_per_day: -5 is out of bounds … from 1 on"}},
+		"a limit of zero":                      {tokens + entry("a", "limits: {concurrent_streams: 0}"), []string{"4: limits.concurrent_streams: 0 is out of bounds … none"}},
+		"a limit that is too large":            {tokens + entry("a", "limits: {tokens_per_day: 9223372036854775808}"), []string{"4: limits.tokens_per_day: … out of bounds"}},
+		"a limit in words":                     {tokens + entry("a", "limits: {requests_per_minute: many}"), []string{"4: limits.requests_per_minute: must be a whole number, not a text … "}},
+		"a limit in quotes":                    {tokens + entry("a", `limits: {requests_per_minute: "60"}`), []string{"4: limits.requests_per_minute: … not a text"}},
+		"a limit that is a fraction":           {tokens + entry("a", "limits: {requests_per_minute: 1.5}"), []string{"4: limits.requests_per_minute: … not a fraction"}},
+		"a limit that is nothing":              {tokens + entry("a", "limits:", "  requests_per_minute:"), []string{"5: limits.requests_per_minute: … not nothing"}},
+		"a limit of a model that there is not": {tokens + entry("a", "limits:", "  models:", "    gpt*: {streams: 5}"), []string{`6: limits.models.gpt*: "streams" is no limit … `}},
+		"models within models":                 {tokens + entry("a", "limits: {models: {a: {models: {b: {tokens_per_day: 5}}}}}"), []string{"4: limits.models.a: … is no limit"}},
+		"a model that is never reached":        {tokens + entry("a", "limits:", "  models:", "    gpt*: {tokens_per_day: 5}", "    gpt-5: {tokens_per_day: 1}"), []string{"7: limits.models.gpt-5: counts for nothing behind gpt* … before"}},
+		"a model of limits with a star within": {tokens + entry("a", `limits: {models: {"g*t": {tokens_per_day: 5}}}`), []string{"4: limits.models: … end"}},
+		"a default that there is not":          {"defaults: {name: a}\ntokens: []\n", []string{`1: defaults: "name" is no field … limits`}},
+		"a default limit below zero":           {"defaults:\n  limits:\n    tokens_per_day: -1\ntokens: []\n", []string{"3: defaults.limits.tokens_per_day: … out of bounds"}},
+		"a key without a source":               {tokens + entry("a", "upstream_key: {}"), []string{"4: upstream_key: has no fields … "}},
+		"a key of two sources":                 {tokens + entry("a", "upstream_key: {env: A, file: b}"), []string{"4: upstream_key: needs one of env and file … "}},
+		"a key itself":                         {tokens + entry("a", "upstream_key: sk-secret"), []string{"4: upstream_key: must have fields, not a text … "}},
+		"a key itself for a variable":          {tokens + entry("a", "upstream_key: {env: sk-secret}"), []string{"4: upstream_key: env is no name … not the key"}},
+		"a key of another source":              {tokens + entry("a", "upstream_key: {vault: x}"), []string{`4: upstream_key: "vault" is no field … `}},
+		"an anchor":                            {tokens + entry("a", "models: &m [a]"), []string{"4: models: must be a list, not an anchor … defaults"}},
+		"a reference":                          {tokens + entry("a", "models: *m"), []string{"4: models: … defaults"}},
+		"a tag":                                {tokens + entry("a", "models: !!seq [a]"), []string{"4: models: … a tag"}},
+		"several, all told": {
+			tokens + entry("a", "expires: soon", "model: x") + entry("b", "limits: {tokens_per_day: 0}"),
+			[]string{"4: expires: … ", `5: "model" … `, "8: limits.tokens_per_day: … "},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := write(t, row.text)
+			_, err := keys.Read(path)
+			checkProblems(t, path, err, row.says...)
+		})
+	}
+}
+
+func TestAFileWhoseKeysAreMissingIsRefusedByLine(t *testing.T) {
+	folder := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(folder, name)
+		rewrite(t, path, text)
+		return path
+	}
+	t.Setenv("KEYS_TEST_GOOD", "sk-secret-of-a")
+	t.Setenv("KEYS_TEST_EMPTY", "")
+	t.Setenv("KEYS_TEST_LINES", "sk-secret\nsk-secret")
+	t.Setenv("KEYS_TEST_TOKEN", tokenOf("b"))
+	const tokens = "tokens:\n"
+	for name, row := range map[string]struct {
+		text string
+		says []string
+	}{
+		"no key at all":                 {tokens + entry("a"), []string{"2: upstream_key: token a has none … --upstream-key-file"}},
+		"a variable that is not set":    {tokens + entry("a", "upstream_key: {env: KEYS_TEST_NONE}"), []string{"4: upstream_key.env: KEYS_TEST_NONE of token a is not set … "}},
+		"a variable that is empty":      {tokens + entry("a", "upstream_key: {env: KEYS_TEST_EMPTY}"), []string{"4: upstream_key.env: KEYS_TEST_EMPTY of token a: it is empty … "}},
+		"a variable of two lines":       {tokens + entry("a", "upstream_key: {env: KEYS_TEST_LINES}"), []string{"4: upstream_key.env: … more than one line"}},
+		"a file that is missing":        {tokens + entry("a", "upstream_key: {file: /nowhere}"), []string{"4: upstream_key.file: of token a: … /nowhere"}},
+		"a file beside it, missing":     {tokens + entry("a", "upstream_key: {file: nowhere}"), []string{"4: upstream_key.file: of token a: … /nowhere"}},
+		"a file that is empty":          {tokens + entry("a", "upstream_key: {file: "+file("empty", "\n")+"}"), []string{"4: upstream_key.file: … it is empty"}},
+		"a file with a space":           {tokens + entry("a", "upstream_key: {file: "+file("space", "sk secret")+"}"), []string{"4: upstream_key.file: … a space"}},
+		"a default of all that is none": {"defaults:\n  upstream_key: {env: KEYS_TEST_NONE}\n" + tokens + entry("a") + entry("b"), []string{"2: upstream_key.env: … token a", "2: upstream_key.env: … token b"}},
+		"a token that is a key": {
+			tokens + entry("a", "upstream_key: {env: KEYS_TEST_TOKEN}") + entry("b", "upstream_key: {env: KEYS_TEST_GOOD}"),
+			[]string{"6: hash: is that of an upstream's key … keys rotate"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, row.text)
+			if _, err := keys.Read(path); err != nil {
+				t.Errorf("it can't be read without the keys: %v", err)
+			}
+			store, err := keys.Open(path, keys.Options{})
+			if err == nil {
+				store.Close()
+			}
+			checkProblems(t, path, err, row.says...)
+		})
+	}
+}
+
+func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	large := filepath.Join(folder, "large")
+	rewrite(t, large, "")
+	if err := os.Truncate(large, 16<<20+1); err != nil {
+		t.Fatal(err)
+	}
+	for path, says := range map[string]string{
+		filepath.Join(folder, "none"):            "no such file",
+		filepath.Join(folder, "none", "of them"): "no such file",
+		folder:                                   "is a directory",
+		large:                                    "longer than 16 MiB",
+	} {
+		if store, err := keys.Open(path, keys.Options{}); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v, %v", path, store, err)
+		}
+	}
+}

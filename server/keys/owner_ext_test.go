@@ -1,0 +1,33 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package keys_test
+
+import (
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/keys"
+)
+
+// checkOwnerStays checks that an edit by root leaves a file to its owner.
+func checkOwnerStays(t *testing.T, path string) {
+	t.Helper()
+	const user, group = 12345, 23456
+	if err := os.Chown(path, user, group); err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Add(path, client("of-another")); err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Revoke(path, "of-another"); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != user || owner.Gid != group {
+		t.Errorf("the owner is %d:%d", owner.Uid, owner.Gid)
+	}
+}

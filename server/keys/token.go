@@ -1,0 +1,94 @@
+// Package keys knows the clients of a server by the tokens they show: which key
+// of the upstream is theirs, what they may ask for, and how much of it. It has
+// them from a file, which [Entry] describes.
+package keys
+
+import (
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/limits"
+)
+
+// Token is a client's, as the file has it. It doesn't change.
+type Token struct {
+	// Name is what the client goes by, in logs and metrics too.
+	Name string
+	// UpstreamKey is sent up in the token's place; none means the server's own.
+	UpstreamKey access.Secret
+	// Expires is when the token is of no more use; zero means never.
+	Expires time.Time
+	// Models and Paths are what the client may ask for, all if empty.
+	Models Patterns
+	Paths  Patterns
+	// Limits are of all that the client does, and ModelLimits of what it does with
+	// the models of a pattern, of which the first that fits counts.
+	Limits      limits.Limits
+	ModelLimits []ModelLimits
+
+	// What Scopes returns: for a model without limits of its own, and for those
+	// of each of ModelLimits. Nil where the token is of no file.
+	own     []limits.Scope
+	byModel [][]limits.Scope
+}
+
+// ModelLimits are limits of the models that a pattern stands for.
+type ModelLimits struct {
+	Models Pattern
+	Limits limits.Limits
+}
+
+// AllowsModel reports whether the client may ask for a model. One without a name
+// is only allowed where all are.
+func (t *Token) AllowsModel(name string) bool {
+	return len(t.Models) == 0 || t.Models.match(name)
+}
+
+// AllowsPath reports whether the client may ask for a path, as it is written in
+// the request: escaped, and without a query. Where not all are allowed, none is
+// that leads elsewhere by "." or "..", however they are written: an upstream might
+// go there.
+func (t *Token) AllowsPath(path string) bool {
+	return len(t.Paths) == 0 || t.Paths.match(path) && !wanders(path)
+}
+
+// Scopes returns what a request for a model counts in: the token's own scope,
+// which has its name, and that of the model, "NAME/PATTERN", each where it has
+// limits. The model may be empty, if it isn't known. The result is not to be
+// changed.
+func (t *Token) Scopes(model string) []limits.Scope {
+	for i, m := range t.ModelLimits {
+		if !m.Models.match(model) {
+			continue
+		}
+		if t.byModel != nil {
+			return t.byModel[i]
+		}
+		return t.scopesOf(&m)
+	}
+	if t.own != nil {
+		return t.own
+	}
+	return t.scopesOf(nil)
+}
+
+// prepare makes the scopes of every request at once.
+func (t *Token) prepare() {
+	t.own = t.scopesOf(nil)
+	t.byModel = make([][]limits.Scope, len(t.ModelLimits))
+	for i := range t.ModelLimits {
+		t.byModel[i] = t.scopesOf(&t.ModelLimits[i])
+	}
+}
+
+// scopesOf makes the scopes of a request for models with limits, nil for others.
+func (t *Token) scopesOf(models *ModelLimits) []limits.Scope {
+	scopes := make([]limits.Scope, 0, 2)
+	if t.Limits != (limits.Limits{}) {
+		scopes = append(scopes, limits.Scope{Name: t.Name, Limits: t.Limits})
+	}
+	if models != nil && models.Limits != (limits.Limits{}) {
+		scopes = append(scopes, limits.Scope{Name: t.Name + "/" + string(models.Models), Limits: models.Limits})
+	}
+	return scopes
+}

@@ -1,0 +1,235 @@
+package keys_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/limits"
+)
+
+func TestAnEntryIsWhatItSaysAndElseWhatTheDefaultsSay(t *testing.T) {
+	t.Parallel()
+	path := write(t, `# A team.
+defaults:
+  expires: 2030-01-01
+  upstream_key: {file: shared.key}
+  models: [gpt-5*]
+  paths: [/v1/chat/completions]
+  limits: {requests_per_minute: 600, tokens_per_day: 1_000, models: {o3: {tokens_per_day: 5}}}
+tokens:
+  - name: by-default
+    hash: `+hashOf("by-default")+`
+  - hash: "`+hashOf("own")+`"   # the order doesn't matter
+    name: 'own'
+    expires: 2027-06-01T12:30:00+02:00
+    upstream_key: {env: OWN}
+    models: ["*"]
+    paths:
+      - /v1/*
+      - "/"
+    limits:
+      requests_per_minute: none
+      tokens_per_minute: 7
+      concurrent_streams: 2
+      models:
+        gpt-5-pro*: {requests_per_minute: 5}
+        gpt-5*: {requests_per_minute: 50}
+  - {name: never, hash: `+hashOf("never")+`, expires: never}
+`)
+	got, err := keys.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byDefault := keys.Entry{
+		Name: "by-default", Hash: keys.HashOf(tokenOf("by-default")),
+		Expires:     time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
+		UpstreamKey: keys.KeySource{File: "shared.key"},
+		Models:      keys.Patterns{"gpt-5*"}, Paths: keys.Patterns{"/v1/chat/completions"},
+		Limits:      limits.Limits{RequestsPerMinute: 600, TokensPerDay: 1000},
+		ModelLimits: []keys.ModelLimits{{Models: "o3", Limits: limits.Limits{TokensPerDay: 5}}},
+	}
+	last := byDefault
+	last.Name, last.Hash, last.Expires = "never", keys.HashOf(tokenOf("never")), time.Time{}
+	want := []keys.Entry{byDefault, {
+		Name: "own", Hash: keys.HashOf(tokenOf("own")),
+		Expires:     time.Date(2027, 6, 1, 10, 30, 0, 0, time.UTC),
+		UpstreamKey: keys.KeySource{Env: "OWN"},
+		Models:      keys.Patterns{"*"}, Paths: keys.Patterns{"/v1/*", "/"},
+		Limits: limits.Limits{TokensPerMinute: 7, TokensPerDay: 1000, ConcurrentStreams: 2},
+		ModelLimits: []keys.ModelLimits{
+			{Models: "gpt-5-pro*", Limits: limits.Limits{RequestsPerMinute: 5}},
+			{Models: "gpt-5*", Limits: limits.Limits{RequestsPerMinute: 50}},
+		},
+	}, last}
+	if len(got) != len(want) {
+		t.Fatalf("got %d entries", len(got))
+	}
+	for i := range want {
+		if !keys.Same(got[i], want[i]) {
+			t.Errorf("got %+v, not %+v", got[i], want[i])
+		}
+	}
+}
+
+func TestATokenIsFoundUntilItExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		find := keys.FinderOf(t, "tokens:\n"+entry("alice")+entry("bob", "expires: "+expires))
+		for range 2 {
+			for _, name := range []string{"alice", "bob"} {
+				if token, err := find(tokenOf(name)); err != nil || token.Name != name {
+					t.Errorf("%s: got %v, %v", name, token, err)
+				}
+			}
+			time.Sleep(30*time.Minute - time.Nanosecond)
+		}
+		time.Sleep(2 * time.Nanosecond)
+		if token, err := find(tokenOf("bob")); !errors.Is(err, keys.ErrExpired) || token != nil {
+			t.Errorf("once it expired, got %v, %v", token, err)
+		}
+		if _, err := find(tokenOf("alice")); err != nil {
+			t.Error(err)
+		}
+		for _, shown := range []string{"", "x", tokenOf("carol"), tokenOf("alice") + "x", hashOf("alice"), strings.ToUpper(tokenOf("alice")), "alice"} {
+			if token, err := find(shown); !errors.Is(err, access.ErrWrongToken) || token != nil {
+				t.Errorf("%q: got %v, %v", shown, token, err)
+			}
+		}
+	})
+}
+
+func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
+	t.Parallel()
+	token := keys.Token{
+		Models: keys.Patterns{"gpt-5*", "o3"},
+		Paths:  keys.Patterns{"/v1/chat/completions", "/v1/files/*"},
+	}
+	for name, allowed := range map[string]bool{
+		"gpt-5": true, "gpt-5-pro": true, "o3": true, "o3-mini": false, "gpt-4": false, "GPT-5": false, "": false, "*": false,
+	} {
+		if got := token.AllowsModel(name); got != allowed {
+			t.Errorf("the model %q: %v", name, got)
+		}
+	}
+	for path, allowed := range map[string]bool{
+		"/v1/chat/completions":         true,
+		"/v1/chat/completions/":        false,
+		"/v1/chat/completions/x":       false,
+		"/v1/chat":                     false,
+		"/v1/files/":                   true,
+		"/v1/files/file-1/content":     true,
+		"/v1/files/a%20b":              true,
+		"/v1/files/a..b/.c":            true,
+		"/v1/files":                    false,
+		"/v1/models":                   false,
+		"/V1/files/x":                  false,
+		"//v1/files/x":                 false,
+		"/v1/%66iles/x":                false,
+		"":                             false,
+		"/v1/files/../models":          false,
+		"/v1/files/./x":                false,
+		"/v1/files/..":                 false,
+		"/v1/files/%2e%2E/models":      false,
+		"/v1/files/.%2e/models":        false,
+		"/v1/files/x%2f..%2f../models": false,
+		"/v1/files/%252e%252e/models":  false,
+		"/v1/files/..\\models":         false,
+		"/v1/files/..%5cmodels":        false,
+		"/v1/files/..;a=b/models":      false,
+		"/v1/files/100%":               false,
+	} {
+		if got := token.AllowsPath(path); got != allowed {
+			t.Errorf("the path %q: %v", path, got)
+		}
+	}
+	all := new(keys.Token)
+	if !all.AllowsModel("") || !all.AllowsModel("x") || !all.AllowsPath("/a/../b") || !all.AllowsPath("") {
+		t.Error("a token without patterns doesn't allow all")
+	}
+	if star := (keys.Token{Models: keys.Patterns{"*"}}); !star.AllowsModel("") || !star.AllowsModel("x") {
+		t.Error("a star doesn't stand for all")
+	}
+}
+
+func TestWhatARequestCountsIn(t *testing.T) {
+	t.Parallel()
+	own, pro, five := limits.Limits{RequestsPerMinute: 60}, limits.Limits{RequestsPerMinute: 5}, limits.Limits{TokensPerDay: 9}
+	byModel := []keys.ModelLimits{{Models: "gpt-5-pro*", Limits: pro}, {Models: "o3"}, {Models: "gpt-5*", Limits: five}}
+	mine := limits.Scope{Name: "a", Limits: own}
+	for name, row := range map[string]struct {
+		token keys.Token
+		model string
+		want  []limits.Scope
+	}{
+		"no limits":                        {keys.Token{Name: "a"}, "gpt-5", nil},
+		"limits of its own":                {keys.Token{Name: "a", Limits: own}, "gpt-5", []limits.Scope{mine}},
+		"of the model alone":               {keys.Token{Name: "a", ModelLimits: byModel}, "gpt-5-pro-1", []limits.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of both, the first that fits":     {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5-pro", []limits.Scope{mine, {Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of both, the second":              {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5", []limits.Scope{mine, {Name: "a/gpt-5*", Limits: five}}},
+		"a model that isn't limited":       {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o3", []limits.Scope{mine}},
+		"a model that none fits":           {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o4", []limits.Scope{mine}},
+		"a model that isn't known":         {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "", []limits.Scope{mine}},
+		"a model that none fits, no other": {keys.Token{Name: "a", ModelLimits: byModel}, "", nil},
+	} {
+		for _, token := range []*keys.Token{&row.token, keys.Prepared(row.token)} {
+			got := token.Scopes(row.model)
+			if len(got) != len(row.want) || len(got) > 0 && !reflect.DeepEqual(got, row.want) {
+				t.Errorf("%s: got %v, not %v", name, got, row.want)
+			}
+		}
+	}
+}
+
+func TestATokenIsMadeOf256RandomBits(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]bool)
+	for range 1000 {
+		token := keys.Generate().Reveal()
+		if len(token) != 3+43 || !strings.HasPrefix(token, "oc-") || strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" || seen[token] {
+			t.Fatalf("got %q", token)
+		}
+		seen[token] = true
+	}
+	if got := fmt.Sprint(keys.Generate()); got != "[redacted]" {
+		t.Errorf("it prints as %q", got)
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	var file strings.Builder
+	file.WriteString("tokens:\n")
+	for i := range 1000 {
+		file.WriteString(entry(fmt.Sprint("client-", i)))
+	}
+	store := open(b, write(b, file.String()), keys.Options{ServerHoldsKey: true})
+	for _, row := range []struct{ name, token string }{{"known", tokenOf("client-500")}, {"unknown", tokenOf("nobody")}} {
+		b.Run(row.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = store.Find(row.token)
+			}
+		})
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	var file strings.Builder
+	file.WriteString("tokens:\n")
+	for i := range 1000 {
+		file.WriteString(entry(fmt.Sprint("client-", i), "limits: {requests_per_minute: 60}"))
+	}
+	path := write(b, file.String())
+	for b.Loop() {
+		if _, err := keys.Read(path); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
