@@ -1,0 +1,447 @@
+package usage_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/openai-connect/openai-connect/server/sandbox"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// asked is a request of 10 bytes of text.
+var asked = usage.Request{Spends: true, Text: 10}
+
+const chatUsage = `{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,` +
+	`"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":5}}`
+
+const responsesUsage = `{"input_tokens":9,"input_tokens_details":{"cached_tokens":4},"output_tokens":12,` +
+	`"output_tokens_details":{"reasoning_tokens":5},"total_tokens":21}`
+
+var told = usage.Usage{Input: 9, Output: 12, Total: 21, CachedInput: 4, Reasoning: 5}
+
+func guess(input, output int64) usage.Usage {
+	return usage.Usage{Input: input, Output: output, Total: input + output, Estimated: true}
+}
+
+func events(data ...string) string {
+	return "data: " + strings.Join(data, "\n\ndata: ") + "\n\n"
+}
+
+const (
+	typeJSON   = "application/json"
+	typeEvents = "text/event-stream; charset=utf-8"
+)
+
+// answers are by example what there is to know of answers to asked.
+var answers = []struct {
+	name        string
+	contentType string
+	status      int // 200 if it is 0
+	body        string
+	want        usage.Answer
+}{
+	{
+		"a chat completion tells", typeJSON, 0,
+		`{"id":"x","model":"m","choices":[{"message":{"content":"Hello"}}],"usage":` + chatUsage + `}`,
+		usage.Answer{Usage: told, Model: "m"},
+	},
+	{
+		"a response tells", typeJSON, 0,
+		`{"id":"x","object":"response","model":"m","output":[{"content":[{"text":"Hello"}]}],"usage":` + responsesUsage + `}`,
+		usage.Answer{Usage: told, Model: "m"},
+	},
+	{
+		"embeddings tell", typeJSON, 0,
+		`{"object":"list","data":[{"embedding":[0.1,-2e-3]}],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}`,
+		usage.Answer{Usage: usage.Usage{Input: 8, Total: 8}, Model: "m"},
+	},
+	{
+		"a total alone is told", typeJSON, 0, `{"usage":{"total_tokens":8}}`,
+		usage.Answer{Usage: usage.Usage{Total: 8}},
+	},
+	{
+		"a total that is missing is added up", typeJSON, 0, `{"usage":{"input_tokens":8,"output_tokens":3}}`,
+		usage.Answer{Usage: usage.Usage{Input: 8, Output: 3, Total: 11}},
+	},
+	{
+		"numbers that are none don't hide the others", typeJSON, 0,
+		`{"usage":{"prompt_tokens":"8","completion_tokens":3.0,"prompt_tokens_details":5,"completion_tokens_details":{"reasoning_tokens":null}}}`,
+		usage.Answer{Usage: usage.Usage{Output: 3, Total: 3}},
+	},
+	{
+		"a negative number is none", typeJSON, 0, `{"usage":{"prompt_tokens":-8,"completion_tokens":3}}`,
+		usage.Answer{Usage: usage.Usage{Output: 3, Total: 3}},
+	},
+	{
+		"a huge number is bounded", typeJSON, 0, `{"usage":{"prompt_tokens":1e300,"completion_tokens":0}}`,
+		usage.Answer{Usage: usage.Usage{Input: 1 << 40, Total: 1 << 40}},
+	},
+	{
+		"hits of DeepSeek's cache are told", typeJSON, 0, `{"usage":{"prompt_tokens":8,"completion_tokens":3,"prompt_cache_hit_tokens":6}}`,
+		usage.Answer{Usage: usage.Usage{Input: 8, Output: 3, Total: 11, CachedInput: 6}},
+	},
+	{
+		"a transcription that tells of seconds is guessed", typeJSON, 0, `{"text":"Hello there","usage":{"type":"duration","seconds":5}}`,
+		usage.Answer{Usage: guess(3, 3)},
+	},
+	{
+		"an answer that tells nothing is guessed", typeJSON, 0, `{"choices":[{"message":{"content":"Hello there","refusal":null}}]}`,
+		usage.Answer{Usage: guess(3, 3)},
+	},
+	{
+		"so is one that was cut", typeJSON, 0, `{"model":"m","choices":[{"message":{"content":"Hello there"`,
+		usage.Answer{Usage: guess(3, 3), Model: "m"},
+	},
+	{
+		"so is one that is no JSON", typeJSON, 0, `<html>`,
+		usage.Answer{Usage: guess(3, 0)},
+	},
+	{
+		"a text is guessed by its length", "text/plain; charset=utf-8", 0, "Hello there",
+		usage.Answer{Usage: guess(3, 3)},
+	},
+	{
+		"audio has no text", "audio/mpeg", 0, "Hello there",
+		usage.Answer{Usage: guess(3, 0)},
+	},
+	{
+		"an error takes nothing", typeJSON, 429, `{"error":{"message":"no"},"model":"m","usage":` + chatUsage + `}`,
+		usage.Answer{},
+	},
+	{
+		"a stream tells at its end", typeEvents, 0,
+		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}],"usage":null}`, `{"model":"m","choices":[],"usage":`+chatUsage+`}`, "[DONE]"),
+		usage.Answer{Usage: told, Model: "m", Events: 2},
+	},
+	{
+		"a stream tells without a blank line at its end", typeEvents, 0,
+		`data: {"usage":` + chatUsage + `}`,
+		usage.Answer{Usage: told},
+	},
+	{
+		"of running totals the last counts", typeEvents, 0,
+		events(`{"usage":{"prompt_tokens":9,"completion_tokens":1}}`, `{"usage":{"prompt_tokens":9,"completion_tokens":2}}`, `{"usage":null}`),
+		usage.Answer{Usage: usage.Usage{Input: 9, Output: 2, Total: 11}, Events: 3},
+	},
+	{
+		"a stream of the Responses API tells at its end", typeEvents, 0,
+		events(
+			`{"type":"response.created","response":{"model":"m","usage":null}}`,
+			`{"type":"response.output_text.delta","delta":"Hello"}`,
+			`{"type":"response.completed","response":{"model":"m","usage":`+responsesUsage+`}}`,
+		),
+		usage.Answer{Usage: told, Model: "m", Events: 3},
+	},
+	{
+		"one that was cut is guessed by its deltas", typeEvents, 0,
+		events(
+			`{"type":"response.created","response":{"model":"m","instructions":"Be brief","usage":null}}`,
+			`{"type":"response.output_text.delta","delta":"Hello"}`,
+			`{"type":"response.output_text.delta","delta":" you"}`,
+			`{"type":"response.output_text.done","text":"Hello you"}`,
+		),
+		usage.Answer{Usage: guess(3, 3), Model: "m", Events: 4},
+	},
+	{
+		"a stream that tells nothing has a token in each event with text", typeEvents, 0,
+		events(`{"model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, `{"choices":[{"delta":{"content":"a"}}]}`,
+			`{"choices":[{"delta":{"content":"b"}}]}`, `{"choices":[{"delta":{}}]}`, "[DONE]"),
+		usage.Answer{Usage: guess(3, 2), Model: "m", Events: 4},
+	},
+	{
+		"the text of tools and of thoughts counts", typeEvents, 0,
+		events(`{"choices":[{"delta":{"reasoning_content":"abcdefgh","tool_calls":[{"function":{"arguments":"{\"a\":1}"}}]}}]}`),
+		usage.Answer{Usage: guess(3, 4), Events: 1},
+	},
+	{
+		"a stream that doesn't say what it is is one", "", 0,
+		events(`{"usage":` + chatUsage + `}`),
+		usage.Answer{Usage: told, Events: 1},
+	},
+	{
+		"JSON that doesn't say what it is is JSON", "", 0, `{"usage":` + chatUsage + `}`,
+		usage.Answer{Usage: told},
+	},
+	{
+		"comments and empty data are no events", typeEvents, 0,
+		": keep-alive\n\ndata:\n\ndata: {}\r\n\r\ndata: [DONE]\r\rdata: [DONE] \n\n",
+		usage.Answer{Usage: guess(3, 0), Events: 2},
+	},
+}
+
+func respond(contentType string, status int, body string) *http.Response {
+	header := make(http.Header)
+	if contentType != "" {
+		header.Set("Content-Type", contentType)
+	}
+	if status == 0 {
+		status = http.StatusOK
+	}
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// pass reads resp's body, which must be the one given, through a tap.
+func pass(t *testing.T, resp *http.Response, request usage.Request, body string, wrap func(io.Reader) io.Reader) usage.Answer {
+	t.Helper()
+	var heard int
+	tap := usage.NewTap(resp, request, func(at time.Time) {
+		if at.IsZero() {
+			t.Error("an event came at no time")
+		}
+		heard++
+	})
+	got, err := io.ReadAll(wrap(resp.Body))
+	if err != nil || string(got) != body {
+		t.Errorf("the body is %q, with the error %v, want %q", got, err, body)
+	}
+	answer := tap.Answer()
+	if heard != answer.Events {
+		t.Errorf("%d events were told of, of %d", heard, answer.Events)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := tap.Answer(); after != answer {
+		t.Errorf("when it is closed the answer is %+v, before it was %+v", after, answer)
+	}
+	return answer
+}
+
+func same(r io.Reader) io.Reader { return r }
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for _, row := range answers {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader, "by halves": iotest.HalfReader} {
+				got := pass(t, respond(row.contentType, row.status, row.body), asked, row.body, wrap)
+				if got != row.want {
+					t.Errorf("%s it is %+v, want %+v", name, got, row.want)
+				}
+			}
+			for at := range row.body {
+				resp := respond(row.contentType, row.status, row.body)
+				resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(row.body[:at]), strings.NewReader(row.body[at:])))
+				if got := pass(t, resp, asked, row.body, same); got != row.want {
+					t.Errorf("split at %d it is %+v, want %+v", at, got, row.want)
+				}
+			}
+		})
+	}
+}
+
+func TestAnswersToWhatSpendsNothingTakeNothing(t *testing.T) {
+	t.Parallel()
+	body := `{"model":"m","usage":` + chatUsage + `}`
+	if got := pass(t, respond(typeJSON, 0, body), usage.Request{}, body, same); got != (usage.Answer{Model: "m"}) {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+// coders apply content codings. Each write is flushed.
+var coders = map[string]func(io.Writer) flusher{
+	"gzip":    func(w io.Writer) flusher { return gzip.NewWriter(w) },
+	"x-gzip":  func(w io.Writer) flusher { return gzip.NewWriter(w) },
+	"deflate": func(w io.Writer) flusher { return zlib.NewWriter(w) },
+	"Deflate": func(w io.Writer) flusher {
+		bare, _ := flate.NewWriter(w, 5)
+		return bare
+	},
+	"br": func(w io.Writer) flusher { return brotli.NewWriter(w) },
+	"zstd": func(w io.Writer) flusher {
+		encoder, _ := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+		return encoder
+	},
+}
+
+type flusher interface {
+	io.WriteCloser
+	Flush() error
+}
+
+func encode(t *testing.T, coding string, pieces ...string) [][]byte {
+	t.Helper()
+	var (
+		coded  bytes.Buffer
+		result [][]byte
+	)
+	coder := coders[coding](&coded)
+	for i, piece := range pieces {
+		if _, err := io.WriteString(coder, piece); err != nil {
+			t.Fatal(err)
+		}
+		finish := coder.Flush
+		if i == len(pieces)-1 {
+			finish = coder.Close
+		}
+		if err := finish(); err != nil {
+			t.Fatal(err)
+		}
+		result = append(result, bytes.Clone(coded.Bytes()))
+		coded.Reset()
+	}
+	return result
+}
+
+func TestCompressedAnswersAreRead(t *testing.T) {
+	t.Parallel()
+	for coding := range coders {
+		t.Run(coding, func(t *testing.T) {
+			t.Parallel()
+			for _, row := range answers {
+				want := row.want
+				body := string(encode(t, coding, row.body)[0])
+				for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader} {
+					resp := respond(row.contentType, row.status, body)
+					resp.Header.Set("Content-Encoding", coding)
+					if got := pass(t, resp, asked, body, wrap); got != want {
+						t.Errorf("%s: it is %+v, want %+v", row.name, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestCodingsMayStandOneOnAnother(t *testing.T) {
+	t.Parallel()
+	body := string(encode(t, "br", string(encode(t, "gzip", `{"usage":`+chatUsage+`}`)[0]))[0])
+	resp := respond(typeJSON, 0, body)
+	resp.Header["Content-Encoding"] = []string{"identity, gzip", "br"}
+	if got := pass(t, resp, asked, body, iotest.OneByteReader); got != (usage.Answer{Usage: told}) {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+func TestCompressedEventsAreHeardOfAsTheyCome(t *testing.T) {
+	t.Parallel()
+	for coding := range coders {
+		t.Run(coding, func(t *testing.T) {
+			t.Parallel()
+			reader, writer := io.Pipe()
+			resp := respond(typeEvents, 0, "")
+			resp.Header.Set("Content-Encoding", coding)
+			resp.Body = reader
+			heard := 0
+			tap := usage.NewTap(resp, asked, func(time.Time) { heard++ })
+			pieces := encode(t, coding, events("1"), events("2"), events("3"), "")
+			go func() {
+				for _, piece := range pieces {
+					writer.Write(piece)
+				}
+				writer.Close()
+			}()
+			buffer := make([]byte, 1024)
+			for i, piece := range pieces[:3] {
+				if _, err := io.ReadFull(resp.Body, buffer[:len(piece)]); err != nil {
+					t.Fatal(err)
+				}
+				if heard != i+1 || tap.Answer().Events != i+1 {
+					t.Errorf("%d events were heard of %d", heard, i+1)
+				}
+			}
+			resp.Body.Close() // with what is left
+		})
+	}
+}
+
+func TestWhatCannotBeDecodedIsGuessed(t *testing.T) {
+	t.Parallel()
+	half := encode(t, "gzip", `{"choices":[{"message":{"content":"Hello there`, `"}}],"usage":`+chatUsage+`}`)
+	bomb := encode(t, "zstd", `{"a":"`+strings.Repeat("x", 65<<20)+`","usage":`+chatUsage+`}`)
+	for _, row := range []struct {
+		name, coding, body string
+		want               usage.Usage
+	}{
+		{"an unknown coding", "snappy", "Hello there", guess(3, 3)},
+		{"too many codings", "gzip,gzip,gzip,gzip,gzip", "Hello there", guess(3, 3)},
+		{"what isn't compressed", "gzip", "Hello there", guess(3, 0)},
+		{"what was cut", "gzip", string(half[0]), guess(3, 3)},
+		{"a bomb", "zstd", string(bomb[0]), guess(3, 0)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			resp := respond(typeJSON, 0, row.body)
+			resp.Header.Set("Content-Encoding", row.coding)
+			if got := pass(t, resp, asked, row.body, same); got.Usage != row.want {
+				t.Errorf("it is %+v, want %+v", got.Usage, row.want)
+			}
+		})
+	}
+}
+
+// TestTheSandboxIsRead compares with what the sandbox says, streaming and not,
+// over real connections.
+func TestTheSandboxIsRead(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(sandbox.New())
+	defer server.Close()
+	const text = `"model":"sandbox","messages":[{"role":"user","content":"Tell me a story, please"}]`
+	ask := func(t *testing.T, body string, header ...string) (*http.Response, usage.Request) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/v1/chat/completions", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", typeJSON)
+		request, replay, err := usage.ReadRequest(req.Method, req.URL.RequestURI(), req.Header, strings.NewReader(body), 1<<20)
+		if err != nil || !request.Known || request.Model != "sandbox" {
+			t.Fatal(request, err)
+		}
+		req.Body, req.ContentLength = io.NopCloser(replay), int64(len(body))
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		resp, err := server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, request
+	}
+	read := func(t *testing.T, resp *http.Response, request usage.Request) usage.Answer {
+		t.Helper()
+		tap := usage.NewTap(resp, request, nil)
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		return tap.Answer()
+	}
+	resp, request := ask(t, `{`+text+`}`)
+	whole := read(t, resp, request)
+	if whole.Usage.Estimated || whole.Usage.Output == 0 || whole.Usage.Total != whole.Usage.Input+whole.Usage.Output || whole.Model != "sandbox" {
+		t.Errorf("the completion is %+v", whole)
+	}
+	resp, request = ask(t, `{`+text+`,"stream":true,"stream_options":{"include_usage":true}}`)
+	if streamed := read(t, resp, request); streamed.Usage != whole.Usage || streamed.Events < 3 || !request.Stream {
+		t.Errorf("the stream is %+v, the completion %+v", streamed, whole)
+	}
+	resp, request = ask(t, `{`+text+`,"stream":true}`)
+	untold := read(t, resp, request).Usage
+	if !untold.Estimated || untold.Output < whole.Usage.Output/2 || untold.Output > whole.Usage.Output*2 || untold.Input == 0 {
+		t.Errorf("the stream that doesn't tell is taken for %+v, where it is %+v", untold, whole.Usage)
+	}
+	for _, fault := range []string{"abort", "cut", "end", "malformed", "error"} {
+		resp, request = ask(t, `{`+text+`,"stream":true,"stream_options":{"include_usage":true}}`, "x-sandbox-fault", fault, "x-sandbox-after", strconv.Itoa(3))
+		got := read(t, resp, request)
+		if fault == "malformed" {
+			if got.Usage != whole.Usage {
+				t.Errorf("after a malformed event the stream is %+v, want %+v", got.Usage, whole.Usage)
+			}
+		} else if !got.Usage.Estimated || got.Usage.Output != 2 && got.Usage.Output != 3 {
+			t.Errorf("the stream that breaks by %s is %+v", fault, got)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package usage
+
+import (
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// chunk is an event of a chat stream, 318 bytes as it is on the wire.
+const chunk = `data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk",` +
+	`"created":1741569952,"model":"gpt-5.4-mini-2026-03-17","service_tier":"default",` +
+	`"system_fingerprint":"fp_fc9f1d7035","choices":[{"index":0,"delta":{"content":" together"},` +
+	`"logprobs":null,"finish_reason":null}],"obfuscation":"pX2"}` + "\n\n"
+
+// running is one that tells of the usage so far, as some servers have it.
+const running = `data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk",` +
+	`"created":1741569952,"model":"m","choices":[{"index":0,"delta":{"content":" together"}}],` +
+	`"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}` + "\n\n"
+
+func eventMeter() *meter {
+	return newMeter(&http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}}, Request{Spends: true}, nil)
+}
+
+func TestEventsAllocateNothing(t *testing.T) {
+	for _, text := range []string{chunk, running} {
+		m, event := eventMeter(), []byte(text)
+		for range 2 { // of whose memory the others make use
+			m.write(event)
+		}
+		if allocations := testing.AllocsPerRun(1000, func() { m.write(event) }); allocations != 0 {
+			t.Errorf("%v allocations for the event %s", allocations, text)
+		}
+	}
+}
+
+func TestAStreamThatWaitsTakesLittleMemory(t *testing.T) {
+	const streams, most = 1000, 1024
+	kept := make([]*meter, streams)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range kept {
+		kept[i] = eventMeter()
+		kept[i].write([]byte(chunk))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / streams
+	runtime.KeepAlive(kept)
+	t.Logf("%d bytes a stream", each)
+	if each > most {
+		t.Errorf("a stream takes %d bytes, more than %d", each, most)
+	}
+}
+
+func BenchmarkEvent(b *testing.B) {
+	for _, row := range []struct{ name, text string }{{"Chunk", chunk}, {"RunningTotal", running}} {
+		b.Run(row.name, func(b *testing.B) {
+			m, event := eventMeter(), []byte(row.text)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(event)))
+			for b.Loop() {
+				m.write(event)
+			}
+		})
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	for _, row := range []struct{ name, text string }{
+		{"Small", `{"model":"gpt-5.4-mini","messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"Hello!"}],"stream":true}`},
+		{"Image", `{"model":"m","messages":[{"content":[{"image_url":{"url":"` + strings.Repeat("QUJD", 1<<18) + `"}}]}]}`},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			text := []byte(row.text)
+			s := scanner{roleOf: requestRole}
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				s.reset()
+				s.write(text)
+			}
+		})
+	}
+}

@@ -1,0 +1,219 @@
+package usage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Request is what is known of a request before it is sent up.
+type Request struct {
+	// Model is the one that is asked, and ModelSeen how often the request names
+	// one: which one counts if there are several, only the upstream knows. In
+	// JSON, members whose names differ by case count too, and those of "session".
+	// A model in the path decides alone, as it does at Azure.
+	Model     string
+	ModelSeen int
+	// Stream says that the answer was asked for as a stream, or is a WebSocket.
+	Stream bool
+	// Text is the size of what the model is to read, in bytes.
+	Text int64
+	// Known says that the whole request could be read, as far as it names a model,
+	// so that what is said of models here is all that there is.
+	Known bool
+	// Spends says that the answer may tell of tokens that it took itself, where
+	// reads, and changes of what is stored, repeat what another one took.
+	Spends bool
+}
+
+// TooLargeError says that a body is larger than what may be kept of it.
+type TooLargeError struct {
+	Limit int64 // in bytes
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the request is larger than this server's limit of %d bytes", e.Limit)
+}
+
+const (
+	// sniffed is how much is read at most, in bytes, of a body that doesn't say
+	// that it is JSON, to see whether it is.
+	sniffed = 512
+
+	// maxHint bounds, in bytes, the memory that a body gets because it says how
+	// long it will be.
+	maxHint = 64 << 10
+)
+
+// ReadRequest reads what there is to know of a request with the method, the
+// request-target and the header given, and returns a reader of its body as it was,
+// to be sent in its place, or nil if body is nil.
+//
+// The body may be JSON, also without saying so, and also compressed. It is kept,
+// and returned as a *bytes.Reader; if it is one already, it is that one. More than
+// limit bytes, to be kept or decoded, are a [*TooLargeError].
+//
+// Of multipart/form-data the first MiB is read, or less if it names all that is
+// looked for, and only that is kept; 26 MiB of one for a model that isn't named before
+// its file. If the rest names a second model, or is no
+// form, the reader that was returned fails there with [ErrForm]. Any other body is
+// passed through.
+//
+// What is returned must be closed if it is an [io.Closer]. Other errors are body's.
+// After an error the body is closed, if it can be.
+func ReadRequest(method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
+	r := fromTarget(method, target, header)
+	if body == nil {
+		return r, nil, nil
+	}
+	byTarget := r
+	replay, err := r.readBody(header, body, limit)
+	if err != nil {
+		if closer, ok := body.(io.Closer); ok {
+			_ = closer.Close()
+		}
+		return Request{}, nil, err
+	}
+	if byTarget.Model != "" {
+		r.Model, r.ModelSeen, r.Known = byTarget.Model, byTarget.ModelSeen, byTarget.Known
+	}
+	return r, replay, nil
+}
+
+func (r *Request) readBody(header http.Header, body io.Reader, limit int64) (io.Reader, error) {
+	mediaType, parameters, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	encoded := codings(header["Content-Encoding"])
+	if kept, ok := body.(*bytes.Reader); ok && mediaType != "multipart/form-data" {
+		return kept, r.readJSON(kept, encoded, limit)
+	}
+	switch {
+	case mediaType == "multipart/form-data" && len(encoded) == 0:
+		return r.readForm(body, parameters["boundary"])
+	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
+	case len(encoded) > 0:
+		r.Known = false
+		return body, nil
+	default:
+		head, err := sniff(body)
+		if err != nil {
+			return nil, err
+		}
+		body = &spliced{head: bytes.NewReader(head), rest: body}
+		if begins := beginning(head); len(begins) > 0 && begins[0] != '{' {
+			r.Known = false
+			return body, nil
+		}
+	}
+	kept, err := keep(body, header, limit)
+	if err != nil {
+		return nil, err
+	}
+	return kept, r.readJSON(kept, encoded, limit)
+}
+
+// sniff reads as much of a body as it takes to see how it begins.
+func sniff(body io.Reader) ([]byte, error) {
+	head := make([]byte, 0, sniffed)
+	for len(head) < sniffed && len(beginning(head)) == 0 {
+		n, err := body.Read(head[len(head):sniffed])
+		head = head[:len(head)+n]
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return head, nil
+}
+
+// beginning is what stands behind a byte order mark, or a part of one, and white
+// space.
+func beginning(head []byte) []byte {
+	mark := 0
+	for mark < len(head) && mark < len(byteOrderMark) && head[mark] == byteOrderMark[mark] {
+		mark++
+	}
+	return bytes.TrimLeft(head[mark:], " \t\r\n")
+}
+
+// keep reads a whole body of at most limit bytes, and closes it.
+func keep(body io.Reader, header http.Header, limit int64) (*bytes.Reader, error) {
+	var buffer bytes.Buffer
+	if length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && length > 0 {
+		buffer.Grow(int(min(length, maxHint)) + bytes.MinRead) // or it would grow to see the end
+	}
+	if _, err := buffer.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
+		return nil, err
+	}
+	if int64(buffer.Len()) > limit {
+		return nil, &TooLargeError{Limit: limit}
+	}
+	if closer, ok := body.(io.Closer); ok {
+		_ = closer.Close()
+	}
+	return bytes.NewReader(buffer.Bytes()), nil
+}
+
+// readJSON reads a body that is kept, and rewinds it.
+func (r *Request) readJSON(kept *bytes.Reader, encoded []string, limit int64) error {
+	length := int64(kept.Len())
+	if length == 0 {
+		return nil
+	}
+	text := &requestText{scanner: scanner{roleOf: requestRole}}
+	err := text.readFrom(kept, encoded, limit)
+	if _, rewound := kept.Seek(-(length - int64(kept.Len())), io.SeekCurrent); rewound != nil {
+		return rewound
+	}
+	if _, ok := errors.AsType[*TooLargeError](err); ok {
+		return err
+	}
+	found := &text.scanner
+	r.Model, r.ModelSeen = string(found.model), found.models
+	r.Stream = r.Stream || found.streams
+	r.Text = found.text
+	r.Known = r.Known && err == nil && found.whole() && (found.models == 0 || r.Model != "")
+	return nil
+}
+
+// requestText reads JSON, as a writer.
+type requestText struct {
+	scanner scanner
+	began   bool
+}
+
+// readFrom reads a body without its codings.
+func (t *requestText) readFrom(body *bytes.Reader, encoded []string, limit int64) error {
+	if len(encoded) == 0 {
+		_, err := body.WriteTo(t) // which copies nothing
+		return err
+	}
+	decoded, err := undo(encoded, body)
+	if err != nil {
+		return err
+	}
+	defer decoded.Close()
+	n, err := io.Copy(t, io.LimitReader(decoded, limit+1))
+	if n > limit {
+		return &TooLargeError{Limit: limit}
+	}
+	return err
+}
+
+// Write implements [io.Writer]. A byte order mark that comes first is passed over,
+// as many servers do.
+func (t *requestText) Write(p []byte) (int, error) {
+	n := len(p)
+	if !t.began {
+		t.began = true
+		p = bytes.TrimPrefix(p, []byte(byteOrderMark))
+	}
+	t.scanner.write(p)
+	return n, nil
+}

@@ -1,0 +1,288 @@
+package usage_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+const (
+	chat    = "/v1/chat/completions"
+	speech  = "/v1/audio/transcriptions"
+	formOf  = `multipart/form-data; boundary="b"`
+	maximum = 1 << 20
+)
+
+// closable tells whether it was closed.
+type closable struct {
+	io.Reader
+
+	closed bool
+}
+
+func (c *closable) Close() error {
+	c.closed = true
+	return nil
+}
+
+// part is one of a form.
+func part(name, value string) string {
+	return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n"
+}
+
+func file(size int) string {
+	return "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"model\"\r\nContent-Type: audio/mpeg\r\n\r\n" +
+		strings.Repeat("\r\n--", size/4) + "\r\n"
+}
+
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	type fields map[string]string
+	asJSON, asForm := fields{"Content-Type": typeJSON}, fields{"Content-Type": formOf}
+	const hello = `{"model":"m","messages":[{"role":"user","content":"Hello"}],"stream":true}`
+	helloIs := usage.Request{Model: "m", ModelSeen: 1, Stream: true, Text: 5, Known: true, Spends: true}
+	unknown := usage.Request{Spends: true}
+	for _, row := range []struct {
+		name, method, target string
+		header               fields
+		body                 string
+		want                 usage.Request
+	}{
+		// JSON.
+		{"JSON is read", "POST", chat, asJSON, hello, helloIs},
+		{"JSON is read whatever it is called", "POST", chat, fields{"Content-Type": "text/plain"}, " \r\n" + hello, helloIs},
+		{"JSON is read without a name", "POST", chat, nil, "\ufeff" + hello, helloIs},
+		{"JSON is read at another server's path", "POST", "/api/v3/chat/completions?x=1", asJSON, hello, helloIs},
+		{"every model is counted", "POST", chat, asJSON, `{"model":"a","Model":"b"}`, usage.Request{Model: "b", ModelSeen: 2, Known: true, Spends: true}},
+		{"a request may name no model", "POST", chat, asJSON, `{"input":"Hello"}`, usage.Request{Text: 5, Known: true, Spends: true}},
+		{"an empty body names none", "POST", "/v1/responses/x/cancel", asJSON, "", usage.Request{Known: true}},
+		{"a model that is no string isn't known", "POST", chat, asJSON, `{"model":5}`, usage.Request{ModelSeen: 1, Spends: true}},
+		{"what is no JSON isn't known", "POST", chat, asJSON, `{"model":"m",}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"two texts aren't known", "POST", chat, asJSON, `{"model":"m"}{"model":"n"}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"JSON in UTF-16 isn't known", "POST", chat, asJSON, "{\x00\"\x00m\x00\"\x00}\x00", unknown},
+		{"other bodies aren't known", "POST", chat, fields{"Content-Type": "application/octet-stream"}, "\xff\xd8\xff", unknown},
+		{"a form in a URL's manner isn't known", "POST", chat, nil, "model=m", unknown},
+		// Compressed JSON.
+		{"compressed JSON is read", "POST", chat, fields{"Content-Type": typeJSON, "Content-Encoding": "gzip"}, string(encode(t, "gzip", hello)[0]), helloIs},
+		{"JSON that is cut isn't known", "POST", chat, fields{"Content-Type": typeJSON, "Content-Encoding": "br"}, string(encode(t, "br", hello, "")[0]), func() usage.Request {
+			cut := helloIs
+			cut.Known = false
+			return cut
+		}()},
+		{"an unknown coding isn't known", "POST", chat, fields{"Content-Type": typeJSON, "Content-Encoding": "snappy"}, hello, unknown},
+		{"what is compressed and doesn't say that it is JSON isn't known", "POST", chat, fields{"Content-Encoding": "gzip"}, string(encode(t, "gzip", hello)[0]), unknown},
+		// Forms.
+		{
+			"a form is read", "POST", speech, asForm,
+			part("prompt", "Hello") + part("model", "m") + part("stream", "true") + file(100) + "--b--\r\n",
+			usage.Request{Model: "m", ModelSeen: 1, Stream: true, Text: 5, Known: true, Spends: true},
+		},
+		{
+			"a form is read behind its file", "POST", speech, asForm,
+			part("prompt", "Hello") + file(100_000) + part("model", "m") + "--b--",
+			usage.Request{Model: "m", ModelSeen: 1, Text: 5, Known: true, Spends: true},
+		},
+		{
+			"a form may say that it is no stream", "POST", speech, asForm, part("stream", "False") + part("model", "m") + "--b--\r\n",
+			usage.Request{Model: "m", ModelSeen: 1, Known: true, Spends: true},
+		},
+		{"a form may name no model", "POST", speech, asForm, file(100) + "--b--\r\n", usage.Request{Known: true, Spends: true}},
+		{"every model of a form counts", "POST", speech, asForm, part("model", "a") + part("Model", "b") + "--b--\r\n", usage.Request{Model: "b", ModelSeen: 2, Known: true, Spends: true}},
+		{"a form that doesn't end isn't known", "POST", speech, asForm, part("model", "m") + file(100), usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"a form with something before it isn't known", "POST", speech, asForm, "{}\r\n" + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"a form without a boundary isn't known", "POST", speech, fields{"Content-Type": "multipart/form-data"}, part("model", "m") + "--b--\r\n", unknown},
+		{"what is no form isn't known", "POST", speech, asForm, hello, unknown},
+		{"a compressed form isn't known", "POST", speech, fields{"Content-Type": formOf, "Content-Encoding": "gzip"}, string(encode(t, "gzip", part("model", "m")+"--b--\r\n")[0]), unknown},
+		{"a model behind a long file is known", "POST", speech, asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Known: true, Spends: true}},
+		{"a form that asks no model isn't read so far", "POST", "/v1/files", asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{}},
+		{"a long file behind the model is passed on", "POST", speech, asForm, part("model", "m") + file(3*maximum) + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Known: true, Spends: true}},
+		// Targets.
+		{"a path names a model", "GET", "/v1/models/gpt%2D5", nil, "", usage.Request{Model: "gpt-5", ModelSeen: 1, Known: true}},
+		{"a model may have slashes", "GET", "/v1/models/a/b", nil, "", usage.Request{Model: "a/b", ModelSeen: 1, Known: true}},
+		{"an engine of old is one", "POST", "/v1/engines/e/completions", asJSON, hello, usage.Request{Model: "e", ModelSeen: 1, Stream: true, Text: 5, Known: true, Spends: true}},
+		{"Azure's deployment is one", "POST", "/openai/deployments/d/chat/completions?api-version=1", asJSON, hello, usage.Request{Model: "d", ModelSeen: 1, Stream: true, Text: 5, Known: true, Spends: true}},
+		{"Azure's deployment is known if the body isn't", "POST", "/openai/deployments/d/audio/transcriptions", asForm, "", usage.Request{Model: "d", ModelSeen: 1, Known: true, Spends: true}},
+		{"a host before the path is none of it", "GET", "http://x/v1/models/m", nil, "", usage.Request{Model: "m", ModelSeen: 1, Known: true}},
+		{"a path that may be another isn't known", "GET", "/v1/models/x/../m", nil, "", usage.Request{Model: "m", ModelSeen: 1}},
+		{"neither is one with two slashes", "POST", "/v1//chat/completions", asJSON, `{"model":"m"}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"neither is one that can't be decoded", "POST", "/v1/%zz", nil, "", unknown},
+		{"a query is no model", "POST", chat + "?model=a", asJSON, hello, helloIs},
+		{"a WebSocket's is", "GET", "/v1/realtime?model=m", fields{"Upgrade": "WebSocket"}, "", usage.Request{Model: "m", ModelSeen: 1, Stream: true, Known: true, Spends: true}},
+		{"Azure calls it a deployment", "GET", "/openai/realtime?deployment=m", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "m", ModelSeen: 1, Stream: true, Known: true, Spends: true}},
+		{"each of a WebSocket's counts", "GET", "/v1/realtime?model=m&model=n", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "n", ModelSeen: 2, Stream: true, Known: true, Spends: true}},
+		{"a WebSocket without one isn't known", "GET", "/v1/responses", fields{"Upgrade": "websocket"}, "", usage.Request{Stream: true, Spends: true}},
+		// What spends.
+		{"a read spends nothing", "GET", chat + "/x", nil, "", usage.Request{Known: true}},
+		{"neither does a change of what is stored", "POST", chat + "/x", asJSON, "{}", usage.Request{Known: true}},
+		{"neither does an upload", "POST", "/v1/files", nil, "", usage.Request{Known: true}},
+		{"what is new may", "POST", "/v1/tomorrow", asJSON, "{}", usage.Request{Known: true, Spends: true}},
+		{"OPTIONS of all are a request", "OPTIONS", "*", nil, "", usage.Request{Known: true}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			header := make(http.Header)
+			for name, value := range row.header {
+				header.Set(name, value)
+			}
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader, "with the end": iotest.DataErrReader} {
+				body := &closable{Reader: wrap(strings.NewReader(row.body))}
+				got, replay, err := usage.ReadRequest(row.method, row.target, header, body, maximum)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got != row.want {
+					t.Errorf("%s it is %+v, want %+v", name, got, row.want)
+				}
+				again, err := io.ReadAll(replay)
+				if err != nil || string(again) != row.body {
+					t.Errorf("%s the body is %d bytes with the error %v, want %d", name, len(again), err, len(row.body))
+				}
+				if closer, ok := replay.(io.Closer); ok {
+					closer.Close()
+				}
+				if !body.closed {
+					t.Error("the body isn't closed")
+				}
+			}
+			_, replay, err := usage.ReadRequest(row.method, row.target, header, bytes.NewReader([]byte(row.body)), maximum)
+			if again, failure := io.ReadAll(replay); err != nil || failure != nil || string(again) != row.body {
+				t.Errorf("a body that is kept becomes one of %d bytes, with the errors %v and %v", len(again), err, failure)
+			}
+			if closer, ok := replay.(io.Closer); ok {
+				closer.Close()
+			}
+		})
+	}
+}
+
+func TestARequestWithoutABodyHasNone(t *testing.T) {
+	t.Parallel()
+	got, replay, err := usage.ReadRequest("GET", "/v1/models", nil, nil, maximum)
+	if err != nil || replay != nil || got != (usage.Request{Known: true}) {
+		t.Errorf("it is %+v, with the body %v and the error %v", got, replay, err)
+	}
+}
+
+func TestABodyThatIsKeptStaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	kept := bytes.NewReader([]byte(`before{"model":"m"}`))
+	kept.Seek(6, io.SeekStart)
+	got, replay, err := usage.ReadRequest("POST", chat, nil, kept, 5)
+	if err != nil || replay != io.Reader(kept) || kept.Len() != 13 || got.Model != "m" || !got.Known {
+		t.Errorf("it is %+v with %d bytes to read, and the error %v", got, kept.Len(), err)
+	}
+}
+
+func TestBodiesThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	text := `{"model":"` + strings.Repeat("x", 100) + `"}`
+	for _, row := range []struct {
+		name, coding, body string
+		limit              int64
+	}{
+		{"as they came", "identity", text, 111},
+		{"decoded", "gzip", string(encode(t, "gzip", text)[0]), 111},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {row.coding}, "Content-Length": {"999999999"}}
+			if got, _, err := usage.ReadRequest("POST", chat, header, strings.NewReader(row.body), row.limit+1); err != nil || !got.Known {
+				t.Errorf("at the limit it is %+v, with the error %v", got, err)
+			}
+			body := &closable{Reader: strings.NewReader(row.body)}
+			_, _, err := usage.ReadRequest("POST", chat, header, body, row.limit)
+			if large, ok := errors.AsType[*usage.TooLargeError](err); !ok || large.Limit != row.limit || !strings.Contains(err.Error(), strconv.FormatInt(row.limit, 10)) {
+				t.Errorf("the error is %v", err)
+			}
+			if !body.closed {
+				t.Error("the body isn't closed")
+			}
+		})
+	}
+}
+
+func TestABodyThatFailsFails(t *testing.T) {
+	t.Parallel()
+	for _, contentType := range []string{typeJSON, formOf, ""} {
+		body := &closable{Reader: broken{}}
+		_, _, err := usage.ReadRequest("POST", chat, http.Header{"Content-Type": {contentType}}, body, maximum)
+		if !errors.Is(err, errBroken) || !body.closed {
+			t.Errorf("for %q the error is %v, and the body is closed: %v", contentType, err, body.closed)
+		}
+	}
+}
+
+func TestAFormFailsWhereItNamesASecondModel(t *testing.T) {
+	t.Parallel()
+	header := http.Header{"Content-Type": {formOf}}
+	for _, row := range []struct{ name, rest string }{
+		{"a second model", part("model", "n") + "--b--\r\n"},
+		{"no form", "--b\r\nnot a field\r\n\r\n" + part("model", "n") + "--b--\r\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			form := part("model", "m") + file(2*maximum) + row.rest
+			got, replay, err := usage.ReadRequest("POST", speech, header, strings.NewReader(form), maximum)
+			if err != nil || !got.Known || got.Model != "m" {
+				t.Fatalf("it is %+v, with the error %v", got, err)
+			}
+			defer replay.(io.Closer).Close()
+			if sent, err := io.ReadAll(replay); !errors.Is(err, usage.ErrForm) || !strings.HasPrefix(form, string(sent)) || len(sent) == len(form) {
+				t.Errorf("%d bytes of %d were passed on, with the error %v", len(sent), len(form), err)
+			}
+		})
+	}
+}
+
+// TestAFormThatIsReadNoFurtherIsPassedOn has a client that sends no more.
+func TestAFormThatIsReadNoFurtherIsPassedOn(t *testing.T) {
+	t.Parallel()
+	reader, writer := io.Pipe()
+	go io.WriteString(writer, part("model", "m")+part("stream", "true")+"--b\r\n")
+	got, replay, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, reader, maximum)
+	if err != nil || !got.Known || !got.Stream {
+		t.Fatalf("it is %+v, with the error %v", got, err)
+	}
+	replay.(io.Closer).Close()
+}
+
+// FuzzForm has any bytes for a form: none may change.
+func FuzzForm(f *testing.F) {
+	f.Add([]byte(part("model", "m")+file(10)+"--b--\r\n"), false)
+	f.Add([]byte(part("stream", "1")+part("model", "m")+part("model", "n")+"--b--"), true)
+	f.Add([]byte("--b\r\n\r\n\r\n--b--"), true)
+	f.Add([]byte("\r\n--b\nContent-Disposition: form-data; name=model\n\nx\n--b--\n"), false)
+	f.Fuzz(func(t *testing.T, form []byte, slowly bool) {
+		var body io.Reader = bytes.NewBuffer(bytes.Clone(form))
+		if slowly {
+			body = iotest.OneByteReader(body)
+		}
+		got, replay, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, body, maximum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if closer, ok := replay.(io.Closer); ok {
+			defer closer.Close()
+		}
+		again, err := io.ReadAll(replay)
+		if errors.Is(err, usage.ErrForm) {
+			if !bytes.HasPrefix(form, again) {
+				t.Fatalf("%q became %q", form, again)
+			}
+			return
+		}
+		if err != nil || !bytes.Equal(again, form) {
+			t.Fatalf("%q became %q, with the error %v", form, again, err)
+		}
+		if got.Known && got.ModelSeen > 0 && got.Model == "" {
+			t.Fatalf("%q is %+v", form, got)
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package usage
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Tap reads the body of an answer while someone else does.
+type Tap struct {
+	body io.ReadCloser
+
+	mu     sync.Mutex
+	meter  *meter // guarded by mu
+	closed bool   // guarded by mu
+}
+
+// NewTap puts itself in the place of resp's body, to read along in the answer to
+// request. What is read from the body, and when, and how that ends, stays the same;
+// so do a method Wait of it and, for status 101, the methods of a connection, as
+// upstream.Upstream.Send promises them. The body must be closed, as any.
+//
+// What is compressed by gzip, deflate, br, zstd, or a WebSocket's
+// permessage-deflate, is decoded on the side, on the reader's goroutine. An answer
+// that can't be decoded, or is larger than 64 MiB then, is guessed by what came.
+//
+// Unless it is nil, onEvent is told of each event of a stream that has data other
+// than "[DONE]", and of each text message of a WebSocket, when its last byte was
+// read. It must be quick, and not ask the Tap.
+func NewTap(resp *http.Response, request Request, onEvent func(at time.Time)) *Tap {
+	t := &Tap{body: resp.Body, meter: newMeter(resp, request, onEvent)}
+	if resp.Body == nil || resp.Body == http.NoBody {
+		t.meter.close()
+		return t
+	}
+	switch body := resp.Body.(type) {
+	case connection:
+		resp.Body = &tappedConnection{tapped{t}, body}
+	case waiter:
+		resp.Body = &tappedWaiter{tapped{t}, body}
+	default:
+		resp.Body = &tapped{t}
+	}
+	return t
+}
+
+// Answer returns what is known of the answer so far; when its body was read to the
+// end, that is all. It may be called at any time, on any goroutine.
+func (t *Tap) Answer() Answer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.meter.answer()
+}
+
+// tapped is a body.
+type tapped struct{ tap *Tap }
+
+// Read implements [io.Reader].
+func (b *tapped) Read(p []byte) (int, error) {
+	n, err := b.tap.body.Read(p)
+	if n > 0 {
+		b.tap.read(p[:n])
+	}
+	if errors.Is(err, io.EOF) {
+		b.tap.close() // what is decoded may hang on the end
+	}
+	return n, err
+}
+
+// Close implements [io.Closer].
+func (b *tapped) Close() error {
+	err := b.tap.body.Close() // first, as it may end a Read
+	b.tap.close()
+	return err
+}
+
+func (t *Tap) read(p []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.meter.write(p)
+	}
+}
+
+func (t *Tap) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.closed = true
+		t.meter.close()
+	}
+}
+
+// waiter is a body that can be waited for without a buffer.
+type waiter interface{ Wait() }
+
+type tappedWaiter struct {
+	tapped
+	waiter
+}
+
+// connection is what a body of status 101 has beside its reader.
+type connection interface {
+	io.Writer
+	CloseWrite() error
+	SetReadDeadline(deadline time.Time) error
+}
+
+type tappedConnection struct {
+	tapped
+	connection
+}

@@ -1,0 +1,149 @@
+package usage_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// body notes what it is asked.
+type body struct {
+	io.Reader
+
+	asked []string
+}
+
+func (b *body) note(what string) error {
+	b.asked = append(b.asked, what)
+	return nil
+}
+
+func (b *body) Close() error { return b.note("close") }
+
+type waitingBody struct{ *body }
+
+func (b waitingBody) Wait() { _ = b.note("wait") }
+
+type connectionBody struct{ *body }
+
+func (b connectionBody) Write(p []byte) (int, error) {
+	return len(p), b.note("write " + string(p))
+}
+
+func (b connectionBody) CloseWrite() error { return b.note("close write") }
+
+func (b connectionBody) SetReadDeadline(time.Time) error { return b.note("deadline") }
+
+func TestABodyKeepsItsMethods(t *testing.T) {
+	t.Parallel()
+	type waiter interface{ Wait() }
+	type connection interface {
+		io.ReadWriteCloser
+		CloseWrite() error
+		SetReadDeadline(deadline time.Time) error
+	}
+	t.Run("one that can be waited for", func(t *testing.T) {
+		t.Parallel()
+		inner := &body{Reader: strings.NewReader("{}")}
+		resp := respond(typeJSON, 0, "")
+		resp.Body = waitingBody{inner}
+		usage.NewTap(resp, asked, nil)
+		resp.Body.(waiter).Wait()
+		resp.Body.Close()
+		if got := strings.Join(inner.asked, ", "); got != "wait, close" {
+			t.Error(got)
+		}
+	})
+	t.Run("one that can't", func(t *testing.T) {
+		t.Parallel()
+		resp := respond(typeJSON, 0, "{}")
+		usage.NewTap(resp, asked, nil)
+		defer resp.Body.Close()
+		if _, ok := resp.Body.(waiter); ok {
+			t.Error("it can")
+		}
+	})
+	t.Run("a connection", func(t *testing.T) {
+		t.Parallel()
+		inner := &body{Reader: strings.NewReader("")}
+		resp := respond("", http.StatusSwitchingProtocols, "")
+		resp.Body = connectionBody{inner}
+		usage.NewTap(resp, asked, nil)
+		through := resp.Body.(connection)
+		through.Write([]byte("x"))
+		through.CloseWrite()
+		through.SetReadDeadline(time.Time{})
+		through.Close()
+		if got := strings.Join(inner.asked, ", "); got != "write x, close write, deadline, close" {
+			t.Error(got)
+		}
+	})
+	t.Run("none at all", func(t *testing.T) {
+		t.Parallel()
+		resp := respond(typeJSON, http.StatusNoContent, "")
+		resp.Body = http.NoBody
+		tap := usage.NewTap(resp, asked, nil)
+		if got := tap.Answer().Usage; resp.Body != http.NoBody || got != guess(3, 0) {
+			t.Error(resp.Body, got)
+		}
+	})
+}
+
+// errBroken breaks a body off.
+var errBroken = errors.New("broken")
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errBroken }
+
+func TestABodyThatBreaksBreaksTheSame(t *testing.T) {
+	t.Parallel()
+	resp := respond(typeEvents, 0, "")
+	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(events(`{"choices":[{"delta":{"content":"Hello"}}]}`)), broken{}))
+	tap := usage.NewTap(resp, asked, nil)
+	defer resp.Body.Close()
+	if _, err := io.ReadAll(resp.Body); err != errBroken { //nolint:errorlint // the very same
+		t.Error(err)
+	}
+	if got := tap.Answer(); got.Usage != guess(3, 2) || got.Events != 1 {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+// TestATapMayBeAskedMeanwhile has others ask, and close, while a body is read.
+func TestATapMayBeAskedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, coding := range []string{"", "gzip", "zstd", "br"} {
+		text := events(strings.Repeat(`{"choices":[{"delta":{"content":"Hello"}}]}`+"\n\ndata: ", 1000))
+		if coding != "" {
+			text = string(encode(t, coding, text)[0])
+		}
+		resp := respond(typeEvents, 0, text)
+		resp.Header.Set("Content-Encoding", coding)
+		tap := usage.NewTap(resp, asked, nil)
+		body := resp.Body
+		var others sync.WaitGroup
+		others.Go(func() {
+			for tap.Answer().Events < 10 {
+				runtime.Gosched()
+			}
+			body.Close()
+		})
+		for piece := make([]byte, 100); ; {
+			if _, err := body.Read(piece); err != nil {
+				break
+			}
+		}
+		others.Wait()
+		if got := tap.Answer(); got.Events < 10 {
+			t.Errorf("by %q it is %+v", coding, got)
+		}
+	}
+}
