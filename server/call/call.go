@@ -1,0 +1,158 @@
+// Package call keeps what is known of a call while the server works on it: who
+// makes it, what it asks for, and what became of it. Access, limits, metrics,
+// logs and traces write it and read it, so that none needs to know of another.
+package call
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// Way is how a call came in.
+type Way string
+
+// The ways in.
+const (
+	Raw     Way = "raw"
+	Connect Way = "connect"
+	GRPC    Way = "grpc"
+	GRPCWeb Way = "grpc-web"
+)
+
+// Call is one call. The goroutine that serves it may use every field; others use
+// the methods alone, which are safe for concurrent use.
+type Call struct {
+	// ID names the call in logs, and to the client.
+	ID string
+	// Began is when its header was there.
+	Began time.Time
+	Way   Way
+	// Route is what is called, of a bounded set: the procedure of an RPC, or the
+	// template of a REST path, "/v1/chat/completions/{id}".
+	Route string
+	// Token is the client's, nil where the server asks for none.
+	Token *keys.Token
+
+	// Model is the one that was asked for, empty if that isn't known.
+	Model string
+	// Streams says that the answer was asked for as a stream, or is a WebSocket.
+	Streams bool
+	// Upstream names the one that answered last, and Attempts counts how often
+	// one was asked.
+	Upstream string
+	Attempts int
+	// Status is the HTTP status of its answer, 0 without one.
+	Status int
+	// Refused is why this server didn't let the call through: a code such as
+	// "rate_limit_exceeded"; empty if it did.
+	Refused string
+	// Code is an RPC's outcome: "ok", or Connect's name of the error; empty for
+	// what came raw.
+	Code string
+
+	mu       sync.Mutex
+	ended    bool                // guarded by mu
+	atEnd    []func()            // guarded by mu
+	progress Progress            // guarded by mu
+	last     time.Time           // guarded by mu: when the last event came
+	onEvent  func(time.Duration) // guarded by mu
+}
+
+// Progress is how far the upstream's answer has come.
+type Progress struct {
+	// Headers is when its header came, and FirstToken when the first event of a
+	// stream did; zero if none has.
+	Headers    time.Time
+	FirstToken time.Time
+	// Events counts those of a stream.
+	Events int
+	// Model is the one that answered, empty if the answer doesn't say.
+	Model string
+	// Usage is what it took.
+	Usage usage.Usage
+}
+
+type key struct{}
+
+// With returns a context that carries a call.
+func With(ctx context.Context, c *Call) context.Context {
+	return context.WithValue(ctx, key{}, c)
+}
+
+// From returns the call that a context carries, nil if it carries none.
+func From(ctx context.Context) *Call {
+	c, _ := ctx.Value(key{}).(*Call)
+	return c
+}
+
+// AtEnd has f called when the call ends, behind what was said before; at once if
+// it has.
+func (c *Call) AtEnd(f func()) {
+	c.mu.Lock()
+	ended := c.ended
+	if !ended {
+		c.atEnd = append(c.atEnd, f)
+	}
+	c.mu.Unlock()
+	if ended {
+		f()
+	}
+}
+
+// End ends the call: its answer has been given, or can't be.
+func (c *Call) End() {
+	c.mu.Lock()
+	c.ended = true
+	todo := c.atEnd
+	c.atEnd = nil
+	c.mu.Unlock()
+	for _, f := range todo {
+		f()
+	}
+}
+
+// Answered notes that the header of an answer came.
+func (c *Call) Answered(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress.Headers = at
+}
+
+// Event notes that an event of a stream came.
+func (c *Call) Event(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress.Events++
+	if c.progress.Events == 1 {
+		c.progress.FirstToken = at
+	} else if c.onEvent != nil {
+		c.onEvent(at.Sub(c.last))
+	}
+	c.last = at
+}
+
+// OnEvent has f told of each event but the first how long after the one before it
+// came. f must be quick.
+func (c *Call) OnEvent(f func(sinceLast time.Duration)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onEvent = f
+}
+
+// Used notes what the answer took, and which model gave it.
+func (c *Call) Used(model string, used usage.Usage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress.Model, c.progress.Usage = model, used
+}
+
+// Progress returns how far the answer has come.
+func (c *Call) Progress() Progress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.progress
+}
