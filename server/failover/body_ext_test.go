@@ -1,0 +1,171 @@
+package failover_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+// source is a body that tells how often it was closed.
+type source struct {
+	io.Reader
+
+	closed chan struct{}
+}
+
+func newSource(content io.Reader) *source {
+	return &source{content, make(chan struct{}, 10)}
+}
+
+func (s *source) Close() error {
+	s.closed <- struct{}{}
+	return nil
+}
+
+// checkClosed waits for the body to be closed, once.
+func (s *source) checkClosed(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.closed:
+	case <-time.After(10 * time.Second):
+		t.Error("the body was not closed")
+	}
+	if len(s.closed) > 0 {
+		t.Error("the body was closed once more")
+	}
+}
+
+func noise(length int) string {
+	b := make([]byte, length)
+	r := rand.NewChaCha8([32]byte{})
+	_, _ = r.Read(b)
+	return string(b)
+}
+
+func TestABodyIsSentAgainByteForByte(t *testing.T) {
+	refuses := func(t *testing.T) *peer { t.Helper(); return start(t, says(429)) }
+	for _, row := range []struct {
+		name   string
+		length int
+		stated bool // its length is
+		memory bool // it is a *bytes.Reader
+		expect bool // it has "Expect: 100-continue"
+		first  func(t *testing.T) *peer
+		again  bool
+	}{
+		{"small", 1000, true, false, false, refuses, true},
+		{"large", 300_000, true, false, false, refuses, true},
+		{"as large as is kept", failover.MaxBodyBytes, true, false, false, refuses, true},
+		{"larger than is kept, and was read", failover.MaxBodyBytes + 1, true, false, false, refuses, false},
+		{"larger than is kept, and was not read", 2 * failover.MaxBodyBytes, true, false, false, absent, true},
+		{"of unknown length, and was read", 1000, false, false, false, refuses, false},
+		{"of unknown length, and was not read", 1000, false, false, false, absent, true},
+		{"in memory", 3_000_000, true, true, false, refuses, true},
+		{"in memory, and was not read", 3_000_000, true, true, false, absent, true},
+		{"held back by an expectation", 1000, true, false, true, refusesTheExpectation, true},
+		{"none, though one could come", 0, false, false, false, absent, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			content := noise(row.length)
+			from := newSource(strings.NewReader(content))
+			request := post("")
+			request.Body, request.ContentLength = from, -1
+			if row.stated {
+				request.ContentLength = int64(row.length)
+			}
+			if row.memory {
+				request.Body, request.ContentLength = bytes.NewReader([]byte(content)), 0
+				_ = from.Close()
+			}
+			if row.expect {
+				with(request, "Expect", "100-continue")
+			}
+			first, second := row.first(t), start(t, says(200))
+			resp, err := over(t, failover.Config{}, first, second).Send(t.Context(), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read(t, resp)
+			if got := resp.StatusCode == http.StatusOK; got != row.again {
+				t.Fatalf("the answer is %d by %s", resp.StatusCode, resp.Header.Get(failover.UpstreamField))
+			}
+			asked := append(first.asked(), second.asked()...)
+			for _, one := range asked {
+				if !row.expect && one.Body != content {
+					t.Errorf("%d bytes were sent, which are not the %d that came", len(one.Body), len(content))
+				}
+			}
+			if last := asked[len(asked)-1]; last.Body != content {
+				t.Errorf("%d bytes were sent at last, which are not the %d that came", len(last.Body), len(content))
+			}
+			from.checkClosed(t)
+		})
+	}
+}
+
+// refusesTheExpectation is a peer that answers before it has read a body.
+func refusesTheExpectation(t *testing.T) *peer {
+	t.Helper()
+	return startUnread(t, says(429))
+}
+
+func TestABodyThatCanNotBeReadFailsTheRequest(t *testing.T) {
+	broken := errors.New("the client broke off")
+	for _, row := range []struct {
+		name   string
+		body   io.Reader
+		length int64
+		cause  error
+	}{
+		{"an error at once", iotest.ErrReader(broken), 10, broken},
+		{"an error in the middle", io.MultiReader(strings.NewReader("12345"), iotest.ErrReader(broken)), 10, broken},
+		{"less than was stated", strings.NewReader("12345"), 10, io.ErrUnexpectedEOF},
+		{"more than was stated", struct{ io.Reader }{strings.NewReader("12345678901")}, 10, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			only := start(t, says(200))
+			from := newSource(row.body)
+			request := post("")
+			request.Body, request.ContentLength = from, row.length
+			_, err := over(t, failover.Config{Retries: 3}, only, only).Send(t.Context(), request)
+			failure, ok := errors.AsType[*upstream.Error](err)
+			if !ok || failure.Kind != upstream.KindRequest || row.cause != nil && !errors.Is(err, row.cause) {
+				t.Errorf("the error is %v", err)
+			}
+			if got := only.asked(); len(got) != 0 {
+				t.Errorf("it was asked %d times", len(got))
+			}
+			from.checkClosed(t)
+		})
+	}
+}
+
+// Whoever announces a body and sends none of it shall cost no memory.
+func TestMemoryIsTakenForWhatCame(t *testing.T) {
+	largest := 0
+	request := post("")
+	request.Body = readerFunc(func(p []byte) (int, error) {
+		largest = max(largest, len(p))
+		return 0, io.ErrUnexpectedEOF
+	})
+	request.ContentLength = failover.MaxBodyBytes
+	if _, err := over(t, failover.Config{}, absent(t)).Send(t.Context(), request); err == nil {
+		t.Error("it was sent")
+	}
+	if largest > 64<<10 {
+		t.Errorf("%d bytes were asked for at first", largest)
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,241 @@
+package failover
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+// maxFileBytes bounds the file of upstreams.
+const maxFileBytes = 1 << 20
+
+// File is what a file of upstreams says:
+//
+//	upstreams:            # asked in this order
+//	  - name: openai
+//	    url: https://api.openai.com/v1
+//	    key: {env: OPENAI_CONNECT_KEY_1}
+//	  - name: openai-second-key
+//	    url: https://api.openai.com/v1
+//	    key: {file: /run/secrets/second}
+//	  - name: local
+//	    url: http://127.0.0.1:8000/v1
+//	    key: none           # it asks for none
+//	retries: 1
+//	cooldown: 10s
+//
+// Without a key, what a request has as authorization is sent.
+type File struct {
+	Upstreams []Entry
+	Retries   int           // DefaultRetries if the file doesn't say
+	Cooldown  time.Duration // DefaultCooldown if the file doesn't say
+}
+
+// DefaultRetries is what [Config.Retries] is if a file of upstreams doesn't say.
+const DefaultRetries = 1
+
+// Sandbox as the url of an upstream is the one that is embedded in the server.
+const Sandbox = "sandbox"
+
+// Entry is one upstream of a [File].
+type Entry struct {
+	Name string
+	// BaseURL is one that [upstream.ParseBaseURL] takes, or [Sandbox].
+	BaseURL string
+	Key     access.Secret
+	NoKey   bool
+}
+
+// ReadFile reads a file of upstreams, and the keys that it names. The error names
+// the file and the line, and says nothing of what is in a key.
+func ReadFile(path string) (*File, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFileBytes {
+		return nil, fmt.Errorf("%s: it is longer than %d bytes", path, maxFileBytes)
+	}
+	parsed, err := Parse(text)
+	if at, ok := errors.AsType[*lineError](err); ok {
+		return nil, fmt.Errorf("%s:%d: %s", path, at.line, at.says)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return parsed, nil
+}
+
+// Parse is [ReadFile] of a text.
+func Parse(text []byte) (*File, error) {
+	var written document
+	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
+	if err := decoder.Decode(&written); err != nil && err != io.EOF { //nolint:errorlint // as the decoder has it
+		return nil, lineOf(err)
+	}
+	if err := decoder.Decode(new(document)); err != io.EOF { //nolint:errorlint // as above
+		return nil, errors.New("there is something behind the document: write one")
+	}
+	if len(written.Upstreams) == 0 {
+		return nil, errors.New("upstreams: there is none: list one at least, with name and url")
+	}
+	file := &File{Retries: DefaultRetries, Cooldown: DefaultCooldown}
+	lines := make(map[string]int)
+	for _, one := range written.Upstreams {
+		if before, ok := lines[one.Name]; ok {
+			return nil, &lineError{one.line, fmt.Sprintf("name: %q is the name of the upstream on line %d too", one.Name, before)}
+		}
+		lines[one.Name] = one.line
+		file.Upstreams = append(file.Upstreams, Entry{one.Name, one.URL, one.Key.secret, one.Key.none})
+	}
+	if at := written.Retries; at.line > 0 {
+		if at.value < 0 || at.value > MaxRetries {
+			return nil, &lineError{at.line, fmt.Sprintf("retries: %d is out of bounds: give a number from 0 to %d", at.value, MaxRetries)}
+		}
+		file.Retries = at.value
+	}
+	if at := written.Cooldown; at.line > 0 {
+		length, err := time.ParseDuration(at.value)
+		if err != nil || length <= 0 || length > MaxCooldown {
+			return nil, &lineError{at.line, fmt.Sprintf("cooldown: %.32q is no time up to %v: write it like 10s", at.value, MaxCooldown)}
+		}
+		file.Cooldown = length
+	}
+	return file, nil
+}
+
+// document is a file as it is written.
+type document struct {
+	Upstreams []entry        `yaml:"upstreams"`
+	Retries   placed[int]    `yaml:"retries"`
+	Cooldown  placed[string] `yaml:"cooldown"`
+}
+
+// placed is a value with the line that it is on, 0 if it isn't there.
+type placed[T any] struct {
+	value T
+	line  int
+}
+
+// UnmarshalYAML implements [yaml.NodeUnmarshaler].
+func (p *placed[T]) UnmarshalYAML(node ast.Node) error {
+	p.line = node.GetToken().Position.Line
+	return yaml.NodeToValue(node, &p.value, yaml.Strict())
+}
+
+// entry is an upstream as it is written.
+type entry struct {
+	Name string `yaml:"name"`
+	URL  string `yaml:"url"`
+	Key  key    `yaml:"key"`
+
+	line int
+}
+
+// UnmarshalYAML implements [yaml.NodeUnmarshaler].
+func (e *entry) UnmarshalYAML(node ast.Node) error {
+	type plain entry
+	if err := yaml.NodeToValue(node, (*plain)(e), yaml.Strict()); err != nil {
+		return err
+	}
+	e.line = lineOfNode(node)
+	if !validName.MatchString(e.Name) {
+		return &lineError{e.line, fmt.Sprintf("name: %.80q is none: give up to 64 letters, digits, and the signs - _ and .", e.Name)}
+	}
+	if e.URL == Sandbox {
+		return nil
+	}
+	if _, err := upstream.ParseBaseURL(e.URL); err != nil {
+		return &lineError{e.line, fmt.Sprintf("url of %s: %v", e.Name, err)}
+	}
+	return nil
+}
+
+// key is where an upstream's key is.
+type key struct {
+	secret access.Secret
+	none   bool
+}
+
+// UnmarshalYAML implements [yaml.NodeUnmarshaler].
+func (k *key) UnmarshalYAML(node ast.Node) error {
+	line := lineOfNode(node)
+	var word string
+	if yaml.NodeToValue(node, &word) == nil {
+		if word != "none" {
+			return &lineError{line, "key: give {env: VARIABLE}, {file: PATH}, or none; the key itself has no place in this file"}
+		}
+		k.none = true
+		return nil
+	}
+	var from struct {
+		Env  string `yaml:"env"`
+		File string `yaml:"file"`
+	}
+	if err := yaml.NodeToValue(node, &from, yaml.Strict()); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case (from.Env == "") == (from.File == ""):
+		return &lineError{line, "key: give one of env and file"}
+	case from.File != "":
+		k.secret, err = access.ReadSecret(from.File)
+	default:
+		text, given := os.LookupEnv(from.Env)
+		if !given {
+			return &lineError{line, "key: the environment has no variable " + from.Env}
+		}
+		if k.secret, err = access.NewSecret(text); err != nil {
+			err = fmt.Errorf("the variable %s: %w", from.Env, err)
+		}
+	}
+	if err != nil {
+		return &lineError{line, fmt.Sprintf("key: %v", err)}
+	}
+	return nil
+}
+
+// lineError is an error with the line that it is on.
+type lineError struct {
+	line int
+	says string
+}
+
+// Error implements error.
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.says) }
+
+// lineOf returns an error of the decoder with its line, and without the excerpt of
+// the file that it prints.
+func lineOf(err error) error {
+	if at, ok := errors.AsType[*lineError](err); ok {
+		return at
+	}
+	at, ok := errors.AsType[yaml.Error](err)
+	if !ok || at.GetToken() == nil {
+		return err
+	}
+	return &lineError{at.GetToken().Position.Line, at.GetMessage()}
+}
+
+// lineOfNode returns the line on which a value begins.
+func lineOfNode(node ast.Node) int {
+	if mapping, ok := node.(*ast.MappingNode); ok && len(mapping.Values) > 0 {
+		node = mapping.Values[0].Key
+	}
+	return node.GetToken().Position.Line
+}

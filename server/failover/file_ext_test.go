@@ -1,0 +1,148 @@
+package failover_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/failover"
+)
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAFileIsReadWithItsKeys(t *testing.T) {
+	t.Setenv("KEY_OF_THE_FIRST", "sk-first")
+	second := write(t, "second", "sk-second\n")
+	file, err := failover.ReadFile(write(t, "upstreams.yaml", `
+upstreams:            # asked in this order
+  - name: openai
+    url: https://api.openai.com/v1
+    key: {env: KEY_OF_THE_FIRST}
+  - name: openai-second-key
+    url: https://api.openai.com/v1
+    key: {file: `+second+`}
+  - {name: local, url: "http://127.0.0.1:8000", key: none}
+  - {name: trial, url: sandbox, key: none}
+  - name: last
+    url: https://api.openai.com/v1
+retries: 3
+cooldown: 1m30s
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.Retries != 3 || file.Cooldown != 90*time.Second || len(file.Upstreams) != 5 {
+		t.Fatalf("read %+v", file)
+	}
+	for i, want := range []struct {
+		name, url, key string
+		none           bool
+	}{
+		{"openai", "https://api.openai.com/v1", "sk-first", false},
+		{"openai-second-key", "https://api.openai.com/v1", "sk-second", false},
+		{"local", "http://127.0.0.1:8000", "", true},
+		{"trial", "sandbox", "", true},
+		{"last", "https://api.openai.com/v1", "", false},
+	} {
+		got := file.Upstreams[i]
+		if got.Name != want.name || got.BaseURL != want.url || got.Key.Reveal() != want.key || got.NoKey != want.none {
+			t.Errorf("upstream %d is %+v, want %+v", i, got, want)
+		}
+	}
+	if text := fmt.Sprintf("%+v", file); strings.Contains(text, "sk-") {
+		t.Errorf("a key is printed: %s", text)
+	}
+}
+
+func TestAFileHasDefaults(t *testing.T) {
+	file, err := failover.Parse([]byte("upstreams: [{name: a, url: 'https://a.example'}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.Retries != failover.DefaultRetries || file.Cooldown != failover.DefaultCooldown {
+		t.Errorf("%+v", file)
+	}
+}
+
+func TestAWrongFileIsRefusedWithTheLine(t *testing.T) {
+	t.Setenv("A_KEY_OF_TWO_WORDS", "sk-not a-key")
+	const secret = "sk-0123456789abcdef"
+	const first = "upstreams:\n  - name: a\n    url: https://a.example\n"
+	for _, row := range []struct {
+		name, text string
+		says       []string
+	}{
+		{"nothing at all", "", []string{"upstreams: there is none"}},
+		{"an empty list", "upstreams: []", []string{"upstreams: there is none"}},
+		{"a member that there is not", first + "retry: 1\n", []string{":4: ", `"retry"`}},
+		{"a member of an upstream that there is not", first + "    models: {a: b}\n", []string{":4: ", `"models"`}},
+		{"a member of a key that there is not", first + "    key:\n      enw: A\n", []string{":5: ", `"enw"`}},
+		{"a member twice", first + "    url: https://b.example\n", []string{":4: ", `"url"`}},
+		{"an upstream without a name", "upstreams:\n  - url: https://a.example\n", []string{":2: ", "name: "}},
+		{"a name with a space", "upstreams:\n  - name: a b\n    url: https://a.example\n", []string{":2: ", "name: ", `"a b"`}},
+		{"a name twice", first + "  - name: a\n    url: https://b.example\n", []string{":4: ", `"a"`, "line 2"}},
+		{"an upstream without a URL", "upstreams:\n  - name: a\n", []string{":2: ", "url of a: ", "empty"}},
+		{"a URL without a scheme", "upstreams:\n  - name: a\n    url: a.example\n", []string{":2: ", "url of a: ", "no scheme"}},
+		{"a password in a URL", "upstreams:\n  - name: a\n    url: https://user:" + secret + "@a.example\n", []string{":2: ", "user name or password"}},
+		{"a key in the file", first + "    key: " + secret + "\n", []string{":4: ", "key: give {env: VARIABLE}", "no place"}},
+		{"a key from two places", first + "    key: {env: A, file: B}\n", []string{":4: ", "one of env and file"}},
+		{"a key from nowhere", first + "    key: {}\n", []string{":4: ", "one of env and file"}},
+		{"a variable that there is not", first + "    key: {env: NO_SUCH_VARIABLE}\n", []string{":4: ", "NO_SUCH_VARIABLE"}},
+		{"a variable that is no key", first + "    key: {env: A_KEY_OF_TWO_WORDS}\n", []string{":4: ", "A_KEY_OF_TWO_WORDS", "space"}},
+		{"a file that there is not", first + "    key: {file: /no/such/file}\n", []string{":4: ", "/no/such/file"}},
+		{"too many retries", first + "retries: 6\n", []string{":4: ", "retries: 6", "0 to 5"}},
+		{"retries that are no number", first + "retries: many\n", []string{":4: "}},
+		{"a cooldown without a unit", first + "cooldown: 10\n", []string{":4: ", "cooldown: ", "10s"}},
+		{"no cooldown", first + "cooldown: 0s\n", []string{":4: ", "cooldown: "}},
+		{"a cooldown that is too long", first + "cooldown: 6m\n", []string{":4: ", "cooldown: ", "5m0s"}},
+		{"a list for a map", "- a\n- b\n", []string{":1: "}},
+		{"a text for a list", "upstreams: " + secret + "\n", []string{":1: "}},
+		{"another document", first + "---\nupstreams: []\n", []string{"behind the document"}},
+		{"what is no YAML", "upstreams: [\n", []string{":1: "}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			path := write(t, "upstreams.yaml", row.text)
+			_, err := failover.ReadFile(path)
+			if err == nil {
+				t.Fatal("it was taken")
+			}
+			text := err.Error()
+			for _, want := range append(row.says, path) {
+				if !strings.Contains(text, want) {
+					t.Errorf("%q doesn't say %q", text, want)
+				}
+			}
+			if strings.Contains(text, secret) || strings.Contains(text, "sk-not") || strings.Contains(text, "\n") {
+				t.Errorf("%q shows too much", text)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("upstreams: [{name: a, url: 'https://a.example', key: none}]\nretries: 2\ncooldown: 1s")
+	f.Add("upstreams:\n  - name: a\n    url: https://a.example\n    key: {env: PATH}\n")
+	f.Add("upstreams: &a [*a]")
+	f.Add("---\n---\n")
+	f.Add("upstreams:\n  - name: ~\n    key: ~\nretries: ~\ncooldown: ~")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := failover.Parse([]byte(text))
+		if err != nil {
+			return
+		}
+		if len(file.Upstreams) == 0 || file.Retries < 0 || file.Retries > failover.MaxRetries ||
+			file.Cooldown <= 0 || file.Cooldown > failover.MaxCooldown {
+			t.Errorf("took %+v", file)
+		}
+	})
+}

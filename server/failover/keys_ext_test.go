@@ -1,0 +1,175 @@
+package failover_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+func TestEachUpstreamSeesItsOwnKeyAlone(t *testing.T) {
+	peers := []*peer{start(t, says(429)), start(t, says(503)), start(t, says(200))}
+	f := over(t, failover.Config{}, peers...)
+	request := post(text)
+	for name, value := range map[string]string{
+		"Authorization": "Bearer sk-server", "Openai-Organization": "org-1", "Cookie": "session=1",
+		"Openai-Beta": "assistants=v2", "Idempotency-Key": "a-key", "X-Stainless-Lang": "go",
+	} {
+		with(request, name, value)
+	}
+	resp, err := f.Send(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, resp)
+	for i, p := range peers {
+		got := p.asked()[0]
+		if keys := got.Values("Authorization"); !slices.Equal(keys, []string{"Bearer sk-" + names[i]}) {
+			t.Errorf("the %s saw %q", names[i], keys)
+		}
+		for _, name := range []string{"OpenAI-Organization", "Cookie"} {
+			if seen := got.Value(name) != ""; seen != (i == 0) {
+				t.Errorf("that the %s saw %s is %v", names[i], name, seen)
+			}
+		}
+		for _, name := range []string{"OpenAI-Beta", "Idempotency-Key", "X-Stainless-Lang"} {
+			if got.Value(name) == "" {
+				t.Errorf("the %s did not see %s", names[i], name)
+			}
+		}
+	}
+	if got := request.Header.Get("Authorization"); got != "Bearer sk-server" {
+		t.Errorf("the request that was given has %q now", got)
+	}
+}
+
+func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
+	first, second := start(t, says(429)), start(t, says(200))
+	f := over(t, failover.Config{}, first, second)
+	c := &call.Call{Token: &keys.Token{Name: "a client", UpstreamKey: secret(t, "sk-client")}}
+	for range 2 { // in the cooldown too, which is of another key
+		resp, err := f.Send(call.With(t.Context(), c), with(post(text), "Authorization", "Bearer sk-client"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, resp)
+		if resp.StatusCode != 429 || c.Upstream != "first" || c.Attempts != 1 {
+			t.Errorf("the answer is %d, by %s after %d attempts", resp.StatusCode, c.Upstream, c.Attempts)
+		}
+	}
+	for _, one := range first.asked() {
+		if got := one.Value("Authorization"); got != "Bearer sk-client" {
+			t.Errorf("the first saw %q", got)
+		}
+	}
+	if len(second.asked()) != 0 {
+		t.Error("the second saw it")
+	}
+	resp, err := f.Send(t.Context(), post(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, resp)
+	if got := resp.Header.Get(failover.UpstreamField); got != "second" || len(first.asked()) != 3 {
+		t.Errorf("of the server's own key, which was not limited before, the answer is by %s", got)
+	}
+}
+
+func TestACallIsToldWhoAnswered(t *testing.T) {
+	c := new(call.Call)
+	f := over(t, failover.Config{}, start(t, says(503)), absent(t))
+	resp, err := f.Send(call.With(t.Context(), c), post(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, resp)
+	if c.Upstream != "first" || c.Attempts != 2 {
+		t.Errorf("%s after %d attempts", c.Upstream, c.Attempts)
+	}
+}
+
+func TestAnUpstreamWithoutAKeyGetsNone(t *testing.T) {
+	p := start(t, says(200))
+	up, err := upstream.New(upstream.Config{BaseURL: p.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(up.CloseIdleConnections)
+	f, err := failover.New(failover.Config{Upstreams: []failover.Upstream{{Name: "local", Sender: up, BaseURL: up.BaseURL(), NoKey: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := f.Send(t.Context(), with(post(text), "Authorization", "Bearer sk-server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, resp)
+	if got := p.asked()[0].Values("Authorization"); got != nil {
+		t.Errorf("it saw %q", got)
+	}
+}
+
+func TestATraceHasNoKey(t *testing.T) {
+	p := start(t, says(200))
+	request := get()
+	request.Method = "TRACE"
+	resp, err := over(t, failover.Config{}, p).Send(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, resp)
+	if got := p.asked()[0].Values("Authorization"); got != nil {
+		t.Errorf("it saw %q", got)
+	}
+}
+
+func TestAConfigurationThatWouldShowAKeyToOthersIsRefused(t *testing.T) {
+	key := func(one failover.Upstream) failover.Upstream {
+		one.Key = secret(t, "sk-0123456789")
+		return one
+	}
+	none := func(one failover.Upstream) failover.Upstream {
+		one.NoKey = true
+		return one
+	}
+	openai := failover.Upstream{Name: "openai", BaseURL: "https://api.openai.com/v1"}
+	same := failover.Upstream{Name: "same", BaseURL: "https://API.openai.com:443/v2"}
+	other := failover.Upstream{Name: "other", BaseURL: "https://other.example/v1"}
+	plain := failover.Upstream{Name: "plain", BaseURL: "http://api.openai.com/v1"}
+	for _, row := range []struct {
+		name       string
+		upstreams  []failover.Upstream
+		clientKeys bool
+		says       string // empty if it is fine
+	}{
+		{"none", nil, false, "there is no upstream"},
+		{"one", []failover.Upstream{openai}, true, ""},
+		{"the same origin", []failover.Upstream{openai, same}, true, ""},
+		{"another origin", []failover.Upstream{openai, other}, true, `"other"`},
+		{"another origin, for the server's key", []failover.Upstream{openai, other}, false, `"other"`},
+		{"another origin with a key of its own", []failover.Upstream{openai, key(other)}, false, ""},
+		{"another origin that asks for none", []failover.Upstream{openai, none(other)}, false, ""},
+		{"another origin that asks for none, where clients bring keys", []failover.Upstream{openai, none(other)}, true, ""},
+		{"the same host without TLS", []failover.Upstream{openai, plain}, false, `"plain"`},
+		{"a key that everyone could use", []failover.Upstream{openai, key(other)}, true, "everyone"},
+		{"a first key that everyone could use", []failover.Upstream{key(openai)}, true, "everyone"},
+		{"a key, and none", []failover.Upstream{none(key(openai))}, false, "has a key"},
+		{"a name twice", []failover.Upstream{openai, openai}, false, "two of that name"},
+		{"no name", []failover.Upstream{{BaseURL: openai.BaseURL}}, false, "name"},
+		{"a name with a line end", []failover.Upstream{{Name: "a\nb", BaseURL: openai.BaseURL}}, false, "name"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := failover.New(failover.Config{Upstreams: row.upstreams, ClientKeys: row.clientKeys})
+			switch {
+			case row.says == "" && err != nil:
+				t.Error(err)
+			case row.says != "" && (err == nil || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "sk-")):
+				t.Errorf("the error is %v, want one of %q", err, row.says)
+			}
+		})
+	}
+}
