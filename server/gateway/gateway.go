@@ -1,0 +1,127 @@
+// Package gateway decides about each request on its way to the upstream: whether
+// the client's token may make it, how much of its limits is left, and with which
+// key of the upstream it goes up. It counts what the answer takes.
+//
+// It stands where typed and raw calls have become the same, a REST request, so
+// that what holds for one way in holds for the other. A request that it doesn't
+// let through gets an answer in the form of OpenAI's own errors, which either way
+// passes on as it would the upstream's.
+package gateway
+
+import (
+	"context"
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// DefaultMaxBodyBytes is the default of [Config.MaxBodyBytes].
+const DefaultMaxBodyBytes = 64 << 20
+
+// Config configures a gateway.
+type Config struct {
+	// Next is where requests go that are let through.
+	Next upstream.Sender
+
+	// UpstreamKey goes up with the requests of clients whose token has no key of
+	// its own, as "authorization: Bearer KEY". None means that what the client sent
+	// goes up.
+	UpstreamKey access.Secret
+
+	// Limiter counts what tokens use. Nil means that nothing is limited.
+	Limiter limits.Limiter
+
+	// MaxBodyBytes bounds the JSON body of a request whose model has to be known,
+	// which is kept until it is sent. A larger one is answered with status 413.
+	// Zero means [DefaultMaxBodyBytes].
+	MaxBodyBytes int64
+
+	// OnDecision, unless nil, is told what became of each request that has limits:
+	// the kind of the limit that was used up, or "", and whether that was counted for
+	// all instances or for this one alone.
+	OnDecision func(token string, refused limits.Kind, shared bool)
+}
+
+// Gateway is an [upstream.Sender].
+type Gateway struct{ config Config }
+
+// New returns a gateway.
+func New(config Config) *Gateway {
+	if config.MaxBodyBytes == 0 {
+		config.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	return &Gateway{config}
+}
+
+// Send implements [upstream.Sender].
+func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
+	c := call.From(ctx)
+	if c == nil {
+		g.authorize(nil, req)
+		return g.config.Next.Send(ctx, req)
+	}
+	asked, refusal, err := g.inspect(c, req)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, err
+	case refusal != nil:
+		return refusal.answer(c, req), nil
+	}
+	decision, refusal := g.admit(ctx, c)
+	if refusal != nil {
+		return refusal.answer(c, req), nil
+	}
+	g.authorize(c, req)
+	resp, err := g.config.Next.Send(ctx, req)
+	if err != nil {
+		decision.end(0)
+		return nil, err
+	}
+	decision.describe(resp.Header)
+	account(c, asked, resp, decision)
+	return resp, nil
+}
+
+// authorize puts the upstream's key on a request. A TRACE gets none, as its answer
+// is the request (RFC 9110 §9.3.8).
+func (g *Gateway) authorize(c *call.Call, req *upstream.Request) {
+	key := g.config.UpstreamKey
+	if c != nil && c.Token != nil && !c.Token.UpstreamKey.IsZero() {
+		key = c.Token.UpstreamKey
+	}
+	if key.IsZero() || req.Method == http.MethodTrace {
+		return
+	}
+	if req.Header == nil {
+		req.Header = make(http.Header)
+	}
+	req.Header["Authorization"] = []string{"Bearer " + key.Reveal()}
+}
+
+// account has the answer's tokens counted when the call ends.
+func account(c *call.Call, asked usage.Request, resp *http.Response, decision decision) {
+	c.Answered(time.Now())
+	c.Status = resp.StatusCode
+	c.Streams = c.Streams || isStream(resp)
+	tap := usage.NewTap(resp, asked, c.Event)
+	c.AtEnd(func() {
+		answer := tap.Answer()
+		c.Used(answer.Model, answer.Usage)
+		decision.end(answer.Usage.Total)
+	})
+}
+
+// isStream reports whether an answer is one, which a client need not have asked for
+// in a way that was read.
+func isStream(resp *http.Response) bool {
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return mediaType == "text/event-stream" || resp.StatusCode == http.StatusSwitchingProtocols
+}

@@ -1,0 +1,349 @@
+package gateway_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/gateway"
+	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// recorder is an upstream that keeps what it gets, and answers the same to all.
+type recorder struct {
+	answer   string
+	header   http.Header
+	err      error
+	requests []*upstream.Request
+	bodies   []string
+}
+
+func (r *recorder) Send(_ context.Context, req *upstream.Request) (*http.Response, error) {
+	r.requests = append(r.requests, req)
+	body := []byte(nil)
+	if req.Body != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+	}
+	r.bodies = append(r.bodies, string(body))
+	if r.err != nil {
+		return nil, r.err
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	maps.Copy(header, r.header)
+	return &http.Response{
+		StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Body: io.NopCloser(strings.NewReader(r.answer)), ContentLength: int64(len(r.answer)),
+	}, nil
+}
+
+const answer = `{"object": "chat.completion", "model": "gpt-5.4-mini-2026-03-01", "usage": {"prompt_tokens": 11, "completion_tokens": 22, "total_tokens": 33}}`
+
+func mustSecret(t *testing.T, text string) access.Secret {
+	t.Helper()
+	secret, err := access.NewSecret(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// post is a request to create a completion.
+func post(body string) *upstream.Request {
+	return &upstream.Request{
+		Method: http.MethodPost, Target: "/v1/chat/completions",
+		Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer of-the-client"}},
+		Body:   struct{ io.Reader }{strings.NewReader(body)}, ContentLength: int64(len(body)),
+	}
+}
+
+// send sends a request as a call of a token's, which ends.
+func send(t *testing.T, g *gateway.Gateway, token *keys.Token, req *upstream.Request) (*call.Call, *http.Response, string) {
+	t.Helper()
+	c := &call.Call{Token: token}
+	defer c.End()
+	resp, err := g.Send(call.With(t.Context(), c), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, resp, string(text)
+}
+
+func TestTheKeyThatGoesUp(t *testing.T) {
+	own, held := mustSecret(t, "sk-own"), mustSecret(t, "sk-held")
+	for _, row := range []struct {
+		name   string
+		held   access.Secret
+		token  *keys.Token
+		method string
+		want   string
+	}{
+		{"is the client's, where the server holds none", access.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
+		{"is the server's", held, nil, http.MethodPost, "Bearer sk-held"},
+		{"is the server's for a token without one", held, &keys.Token{Name: "a"}, http.MethodPost, "Bearer sk-held"},
+		{"is the token's", held, &keys.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"is the token's where the server holds none", access.Secret{}, &keys.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"is none with TRACE", held, nil, http.MethodTrace, "Bearer of-the-client"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			up := &recorder{answer: answer}
+			req := post("{}")
+			req.Method = row.method
+			send(t, gateway.New(gateway.Config{Next: up, UpstreamKey: row.held}), row.token, req)
+			if got := up.requests[0].Header.Get("Authorization"); got != row.want {
+				t.Errorf("the upstream saw %q, want %q", got, row.want)
+			}
+		})
+	}
+	t.Run("goes up without a call, too", func(t *testing.T) {
+		up := &recorder{answer: answer}
+		resp, err := gateway.New(gateway.Config{Next: up, UpstreamKey: held}).Send(t.Context(), &upstream.Request{Target: "/v1/models"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := up.requests[0].Header.Get("Authorization"); got != "Bearer sk-held" {
+			t.Errorf("the upstream saw %q", got)
+		}
+	})
+}
+
+func zipped(t *testing.T, text string) string {
+	t.Helper()
+	var buffer bytes.Buffer
+	w := gzip.NewWriter(&buffer)
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buffer.String()
+}
+
+func TestWhatATokenMayAskFor(t *testing.T) {
+	models := &keys.Token{Name: "m", Models: keys.Patterns{"gpt-5*", "small"}}
+	paths := &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/chat/completions", "/v1/files/*"}}
+	both := &keys.Token{Name: "b", Models: keys.Patterns{"small"}, Paths: keys.Patterns{"/v1/chat/completions", "/v1/files*", "/v1/audio/*"}}
+	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nsmall\r\n" +
+		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbytes\r\n--x--\r\n"
+	for _, row := range []struct {
+		name   string
+		token  *keys.Token
+		method string
+		target string
+		header http.Header
+		body   string
+		status int
+		code   string
+	}{
+		{"a model of the list", models, "POST", "/v1/chat/completions", nil, `{"model": "small"}`, 200, ""},
+		{"a model by its beginning", models, "POST", "/v1/responses", nil, `{"input": "model", "model": "gpt-5.4-mini"}`, 200, ""},
+		{"a model that is spelt with escapes", models, "POST", "/v1/responses", nil, `{"mod\u0065l": "gpt-4"}`, 403, "model_not_allowed"},
+		{"another model", models, "POST", "/v1/chat/completions", nil, `{"model": "gpt-4"}`, 403, "model_not_allowed"},
+		{"another model, deeper", models, "POST", "/v1/chat/completions", nil, `{"a": {"model": "gpt-4"}, "model": "small"}`, 200, ""},
+		{"two models", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "model": "gpt-4"}`, 400, "model_not_unique"},
+		{"a model that is no string", models, "POST", "/v1/chat/completions", nil, `{"model": ["small"]}`, 403, "model_not_allowed"},
+		{"no model", models, "POST", "/v1/batches", nil, `{"input_file_id": "file-1"}`, 403, "model_not_allowed"},
+		{"no JSON", models, "POST", "/v1/chat/completions", nil, `model=small`, 403, "model_not_allowed"},
+		{"a reading request", models, "GET", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
+		{"deleting", models, "DELETE", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
+		{"a compressed body", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "small"}`), 200, ""},
+		{"another model, compressed", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "gpt-4"}`), 403, "model_not_allowed"},
+		{"a coding that nobody knows", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"secret"}}, "...", 403, "model_not_allowed"},
+		{"a form", both, "POST", "/v1/audio/transcriptions", http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, form, 200, ""},
+		{"another model in a form", both, "POST", "/v1/audio/transcriptions", http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, strings.Replace(form, "small", "large", 1), 403, "model_not_allowed"},
+		{"a path of the list", paths, "POST", "/v1/chat/completions?x=1", nil, "{}", 200, ""},
+		{"a path by its beginning", paths, "GET", "/v1/files/file-1/content", nil, "", 200, ""},
+		{"another path", paths, "POST", "/v1/embeddings", nil, "{}", 403, "path_not_allowed"},
+		{"a path that climbs out", paths, "POST", "/v1/files/../embeddings", nil, "{}", 403, "path_not_allowed"},
+		{"a path that climbs out, encoded", paths, "POST", "/v1/files/%2e%2e/embeddings", nil, "{}", 403, "path_not_allowed"},
+		{"a path that climbs out, its slash encoded", paths, "POST", "/v1/files/..%2fembeddings", nil, "{}", 403, "path_not_allowed"},
+		{"a path that climbs out, encoded twice", paths, "POST", "/v1/files/%252e%252e/embeddings", nil, "{}", 403, "path_not_allowed"},
+		{"no model, where the path is allowed", both, "POST", "/v1/files", http.Header{"Content-Type": {"multipart/form-data; boundary=y"}}, "--y--\r\n", 200, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			up := &recorder{answer: answer}
+			req := post(row.body)
+			req.Method, req.Target = row.method, row.target
+			maps.Copy(req.Header, row.header)
+			c, resp, text := send(t, gateway.New(gateway.Config{Next: up}), row.token, req)
+			if resp.StatusCode != row.status || c.Refused != row.code {
+				t.Fatalf("status %d, refused as %q, want %d and %q: %s", resp.StatusCode, c.Refused, row.status, row.code, text)
+			}
+			if row.code == "" {
+				if up.bodies[0] != row.body {
+					t.Errorf("the upstream got %q, want %q", up.bodies[0], row.body)
+				}
+				return
+			}
+			if len(up.requests) != 0 {
+				t.Error("the request reached the upstream")
+			}
+			var refusal struct {
+				Error struct{ Message, Type, Code string }
+			}
+			if err := json.Unmarshal([]byte(text), &refusal); err != nil || refusal.Error.Code != row.code ||
+				refusal.Error.Type != "invalid_request_error" || refusal.Error.Message == "" {
+				t.Errorf("not an error in OpenAI's form: %s (%v)", text, err)
+			}
+		})
+	}
+}
+
+func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
+	up := &recorder{answer: answer}
+	g := gateway.New(gateway.Config{Next: up, MaxBodyBytes: 100})
+	token := &keys.Token{Name: "m", Models: keys.Patterns{"small"}}
+	c, resp, _ := send(t, g, token, post(`{"input": "`+strings.Repeat("x", 100)+`", "model": "small"}`))
+	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.Refused != "request_too_large" || len(up.requests) != 0 {
+		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.Refused, len(up.requests))
+	}
+}
+
+// What a body says is only read where something depends on it.
+func TestABodyIsNotReadWithoutNeed(t *testing.T) {
+	up := &recorder{answer: answer}
+	token := &keys.Token{Name: "a", Paths: keys.Patterns{"/v1/*"}, Limits: limits.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
+	req := post(`{"model": "small"}`)
+	body := req.Body
+	if _, _, err := sendRaw(t, gateway.New(gateway.Config{Next: up}), token, req); err != nil {
+		t.Fatal(err)
+	}
+	if up.requests[0].Body != body {
+		t.Error("the upstream was given another body")
+	}
+}
+
+func sendRaw(t *testing.T, g *gateway.Gateway, token *keys.Token, req *upstream.Request) (*call.Call, *http.Response, error) {
+	t.Helper()
+	c := &call.Call{Token: token}
+	defer c.End()
+	resp, err := g.Send(call.With(t.Context(), c), req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	return c, resp, err
+}
+
+func TestLimits(t *testing.T) {
+	limiter := limits.NewMemory()
+	defer func() { _ = limiter.Close() }()
+	up := &recorder{answer: answer}
+	var decisions []limits.Kind
+	g := gateway.New(gateway.Config{
+		Next: up, Limiter: limiter,
+		OnDecision: func(token string, refused limits.Kind, _ bool) {
+			if token != "carol" {
+				t.Errorf("a decision on %q", token)
+			}
+			decisions = append(decisions, refused)
+		},
+	})
+	token := &keys.Token{Name: "carol", Limits: limits.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
+	for i := range 2 {
+		c, resp, _ := send(t, g, token, post("{}"))
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("request %d: status %d", i, resp.StatusCode)
+		}
+		used := c.Progress().Usage
+		if used.Input != 11 || used.Output != 22 || used.Total != 33 || used.Estimated || c.Progress().Model != "gpt-5.4-mini-2026-03-01" {
+			t.Errorf("counted %+v", c.Progress())
+		}
+		if got := resp.Header.Get("X-Ratelimit-Limit-Requests"); got != "5" {
+			t.Errorf("the answer tells of a limit of %q requests", got)
+		}
+	}
+	c, resp, text := send(t, g, token, post("{}"))
+	switch {
+	case resp.StatusCode != http.StatusTooManyRequests || c.Refused != "rate_limit_exceeded" || len(up.requests) != 2:
+		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.Refused, len(up.requests))
+	case resp.Header.Get("Retry-After") == "" || resp.Header.Get("X-Ratelimit-Remaining-Tokens") != "0" || !strings.Contains(text, "tokens per min"):
+		t.Errorf("%v %s", resp.Header, text)
+	}
+	if want := []limits.Kind{"", "", limits.TokensPerMinute}; len(decisions) != 3 || decisions[2] != want[2] {
+		t.Errorf("decisions %q, want %q", decisions, want)
+	}
+}
+
+func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
+	limiter := limits.NewMemory()
+	defer func() { _ = limiter.Close() }()
+	up := &recorder{answer: answer, header: http.Header{"X-Ratelimit-Remaining-Requests": {"4999"}}}
+	token := &keys.Token{Name: "carol", Limits: limits.Limits{RequestsPerMinute: 5}}
+	_, resp, _ := send(t, gateway.New(gateway.Config{Next: up, Limiter: limiter}), token, post("{}"))
+	if got := resp.Header.Values("X-Ratelimit-Remaining-Requests"); len(got) != 1 || got[0] != "4999" || resp.Header.Get("X-Ratelimit-Limit-Requests") != "" {
+		t.Errorf("the answer has %v", resp.Header)
+	}
+}
+
+// A stream's place is given back when its call ends, however that was.
+func TestStreamsGiveTheirPlaceBack(t *testing.T) {
+	limiter := limits.NewMemory()
+	defer func() { _ = limiter.Close() }()
+	token := &keys.Token{Name: "s", Limits: limits.Limits{ConcurrentStreams: 1}}
+	const streams = `{"model": "m", "stream": true}`
+	broken := errors.New("the upstream is away")
+	up := &recorder{answer: answer}
+	g := gateway.New(gateway.Config{Next: up, Limiter: limiter})
+	for range 3 {
+		up.err = broken
+		if _, _, err := sendRaw(t, g, token, post(streams)); !errors.Is(err, broken) {
+			t.Fatal(err)
+		}
+		up.err = nil
+		if _, resp, err := sendRaw(t, g, token, post(streams)); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%v, %v", resp, err)
+		}
+	}
+	open := &call.Call{Token: token}
+	defer open.End()
+	resp, err := g.Send(call.With(t.Context(), open), post(streams))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if c, second, err := sendRaw(t, g, token, post(streams)); err != nil || second.StatusCode != http.StatusTooManyRequests || !c.Streams {
+		t.Errorf("beside an open stream: %v, %v", second, err)
+	}
+	if _, other, err := sendRaw(t, g, token, post(`{"model": "m"}`)); err != nil || other.StatusCode != http.StatusOK {
+		t.Errorf("what is no stream: %v, %v", other, err)
+	}
+}
+
+// A body that breaks off is the client's doing.
+func TestABodyThatBreaksOff(t *testing.T) {
+	token := &keys.Token{Name: "m", Models: keys.Patterns{"small"}}
+	req := post("")
+	req.Body = io.MultiReader(strings.NewReader(`{"model": "sm`), failing{})
+	_, _, err := sendRaw(t, gateway.New(gateway.Config{Next: &recorder{answer: answer}}), token, req)
+	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindRequest {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("gone") }

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/limits"
+)
+
+// decision is the limiter's on a request, or none.
+type decision struct{ limits.Decision }
+
+// admit counts a request, unless a limit of its token's is used up.
+func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) {
+	if g.config.Limiter == nil || c.Token == nil {
+		return decision{}, nil
+	}
+	scopes := c.Token.Scopes(c.Model)
+	if len(scopes) == 0 {
+		return decision{}, nil
+	}
+	d := g.config.Limiter.Admit(ctx, scopes, c.Streams)
+	refused := d.Refusal()
+	if g.config.OnDecision != nil {
+		kind := limits.Kind("")
+		if refused != nil {
+			kind = refused.Kind
+		}
+		g.config.OnDecision(c.Token.Name, kind, d.Shared())
+	}
+	if refused == nil {
+		return decision{d}, nil
+	}
+	header := d.States().Header()
+	maps.Copy(header, refused.Header())
+	return decision{}, &refusal{
+		status: http.StatusTooManyRequests, kind: refused.Type(), code: "rate_limit_exceeded",
+		message: refused.Message(), header: header,
+	}
+}
+
+// end counts the tokens that a request took. The client, who may have the last of its
+// answer only when the call has ended, doesn't wait for a store to hear of them.
+func (d decision) end(tokens int64) {
+	switch {
+	case d.Decision == nil:
+	case d.Shared():
+		go d.End(tokens)
+	default:
+		d.End(tokens)
+	}
+}
+
+// describe says in the header of an answer what is left of the limits, unless it
+// says what is left of the upstream's own.
+func (d decision) describe(header http.Header) {
+	if d.Decision == nil {
+		return
+	}
+	for name := range header {
+		if strings.HasPrefix(name, "X-Ratelimit-") {
+			return
+		}
+	}
+	maps.Copy(header, d.States().Header())
+}

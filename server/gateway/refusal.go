@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+const invalidRequestError = "invalid_request_error"
+
+// refusal is why a request isn't let through, in the terms of OpenAI's errors:
+// https://platform.openai.com/docs/guides/error-codes
+type refusal struct {
+	status  int
+	kind    string
+	code    string
+	param   string // empty for none
+	message string
+	header  http.Header // further fields of the answer
+}
+
+// answer is the response that a client gets in place of the upstream's, and the
+// end of the request.
+func (r *refusal) answer(c *call.Call, req *upstream.Request) *http.Response {
+	if body, ok := req.Body.(io.Closer); ok {
+		_ = body.Close()
+	}
+	c.Refused, c.Status = r.code, r.status
+	var body struct {
+		Error struct {
+			Message string  `json:"message"`
+			Type    string  `json:"type"`
+			Param   *string `json:"param"`
+			Code    string  `json:"code"`
+		} `json:"error"`
+	}
+	body.Error.Message, body.Error.Type, body.Error.Code = r.message, r.kind, r.code
+	if r.param != "" {
+		body.Error.Param = &r.param
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // strings can be marshalled
+	}
+	header := http.Header{
+		"Content-Type": {"application/json"},
+		"Date":         {time.Now().UTC().Format(http.TimeFormat)},
+	}
+	maps.Copy(header, r.header)
+	return &http.Response{
+		StatusCode:    r.status,
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        header,
+		Body:          io.NopCloser(bytes.NewReader(text)),
+		ContentLength: int64(len(text)),
+	}
+}
