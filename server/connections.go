@@ -26,6 +26,7 @@ type connections struct {
 	net.Listener
 
 	stall  time.Duration
+	maxAge time.Duration // of a connection, at which its client is to begin another; zero for none
 	slots  chan struct{} // holds one for every connection
 	logger *slog.Logger
 	logged time.Time // when it was that slots were full
@@ -77,6 +78,9 @@ func (l *connections) Accept() (net.Conn, error) {
 	}
 	c := &connection{Conn: network, listener: l}
 	c.reader.Conn = network
+	if l.maxAge > 0 {
+		c.oldFrom = l.now() + int64(spread(l.maxAge))
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open[c] = struct{}{}
@@ -170,6 +174,7 @@ type connection struct {
 	listener  *connections
 	gone      atomic.Bool
 	idleSince atomic.Int64 // 0 if it isn't
+	oldFrom   int64        // 0 for never
 
 	reader  deadline.Reader
 	stalled atomic.Bool // a body that was awaited did not come within the limit
@@ -183,6 +188,9 @@ type connection struct {
 
 	frames atomic.Pointer[gathering] // nil for HTTP/1.1
 }
+
+// isOld reports whether the client is to begin another connection.
+func (c *connection) isOld() bool { return c.oldFrom != 0 && c.listener.now() >= c.oldFrom }
 
 // gather has the connection gather what is written from now on. It takes effect
 // between two writes, which HTTP/2 and TLS make one after another.

@@ -66,10 +66,15 @@ func (c *Checker) Stop() {
 	}
 }
 
-func (c *Checker) status() protoreflect.EnumNumber {
+// Stopped reports whether Stop was called.
+func (c *Checker) Stopped() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped {
+	return c.stopped
+}
+
+func (c *Checker) status() protoreflect.EnumNumber {
+	if c.Stopped() {
 		return notServing
 	}
 	return serving
