@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -33,7 +34,8 @@ const maxFileBytes = 1 << 20
 //	retries: 1
 //	cooldown: 10s
 //
-// Without a key, what a request has as authorization is sent.
+// Without a key, what a request has as authorization is sent. The files of keys are
+// named from the folder that the file is in.
 type File struct {
 	Upstreams []Entry
 	Retries   int           // DefaultRetries if the file doesn't say
@@ -70,7 +72,7 @@ func ReadFile(path string) (*File, error) {
 	if len(text) > maxFileBytes {
 		return nil, fmt.Errorf("%s: it is longer than %d bytes", path, maxFileBytes)
 	}
-	parsed, err := Parse(text)
+	parsed, err := Parse(text, filepath.Dir(path))
 	if at, ok := errors.AsType[*lineError](err); ok {
 		return nil, fmt.Errorf("%s:%d: %s", path, at.line, at.says)
 	}
@@ -80,8 +82,8 @@ func ReadFile(path string) (*File, error) {
 	return parsed, nil
 }
 
-// Parse is [ReadFile] of a text.
-func Parse(text []byte) (*File, error) {
+// Parse is [ReadFile] of the text of a file in a folder.
+func Parse(text []byte, folder string) (*File, error) {
 	var written document
 	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
 	if err := decoder.Decode(&written); err != nil && err != io.EOF { //nolint:errorlint // as the decoder has it
@@ -100,7 +102,11 @@ func Parse(text []byte) (*File, error) {
 			return nil, &lineError{one.line, fmt.Sprintf("name: %q is the name of the upstream on line %d too", one.Name, before)}
 		}
 		lines[one.Name] = one.line
-		file.Upstreams = append(file.Upstreams, Entry{one.Name, one.URL, one.Key.secret, one.Key.none})
+		secret, err := one.Key.read(folder)
+		if err != nil {
+			return nil, &lineError{one.Key.line, fmt.Sprintf("key: %v", err)}
+		}
+		file.Upstreams = append(file.Upstreams, Entry{one.Name, one.URL, secret, one.Key.none})
 	}
 	if at := written.Retries; at.line > 0 {
 		if at.value < 0 || at.value > MaxRetries {
@@ -165,19 +171,20 @@ func (e *entry) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
-// key is where an upstream's key is.
+// key is where an upstream's key is; nowhere if neither is given.
 type key struct {
-	secret access.Secret
-	none   bool
+	env, file string
+	none      bool
+	line      int
 }
 
 // UnmarshalYAML implements [yaml.NodeUnmarshaler].
 func (k *key) UnmarshalYAML(node ast.Node) error {
-	line := lineOfNode(node)
+	k.line = lineOfNode(node)
 	var word string
 	if yaml.NodeToValue(node, &word) == nil {
 		if word != "none" {
-			return &lineError{line, "key: give {env: VARIABLE}, {file: PATH}, or none; the key itself has no place in this file"}
+			return &lineError{k.line, "key: give {env: VARIABLE}, {file: PATH}, or none; the key itself has no place in this file"}
 		}
 		k.none = true
 		return nil
@@ -189,25 +196,32 @@ func (k *key) UnmarshalYAML(node ast.Node) error {
 	if err := yaml.NodeToValue(node, &from, yaml.Strict()); err != nil {
 		return err
 	}
-	var err error
-	switch {
-	case (from.Env == "") == (from.File == ""):
-		return &lineError{line, "key: give one of env and file"}
-	case from.File != "":
-		k.secret, err = access.ReadSecret(from.File)
-	default:
-		text, given := os.LookupEnv(from.Env)
-		if !given {
-			return &lineError{line, "key: the environment has no variable " + from.Env}
-		}
-		if k.secret, err = access.NewSecret(text); err != nil {
-			err = fmt.Errorf("the variable %s: %w", from.Env, err)
-		}
+	if (from.Env == "") == (from.File == "") {
+		return &lineError{k.line, "key: give one of env and file"}
 	}
-	if err != nil {
-		return &lineError{line, fmt.Sprintf("key: %v", err)}
-	}
+	k.env, k.file = from.Env, from.File
 	return nil
+}
+
+// read returns the key, none if there is none. Files are named from a folder.
+func (k *key) read(folder string) (access.Secret, error) {
+	switch {
+	case k.file != "" && filepath.IsAbs(k.file):
+		return access.ReadSecret(k.file)
+	case k.file != "":
+		return access.ReadSecret(filepath.Join(folder, k.file))
+	case k.env == "":
+		return access.Secret{}, nil
+	}
+	text, given := os.LookupEnv(k.env)
+	if !given {
+		return access.Secret{}, fmt.Errorf("the environment has no variable %s", k.env)
+	}
+	secret, err := access.NewSecret(text)
+	if err != nil {
+		return access.Secret{}, fmt.Errorf("the variable %s: %w", k.env, err)
+	}
+	return secret, nil
 }
 
 // lineError is an error with the line that it is on.

@@ -65,7 +65,7 @@ cooldown: 1m30s
 }
 
 func TestAFileHasDefaults(t *testing.T) {
-	file, err := failover.Parse([]byte("upstreams: [{name: a, url: 'https://a.example'}]"))
+	file, err := failover.Parse([]byte("upstreams: [{name: a, url: 'https://a.example'}]"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("---\n---\n")
 	f.Add("upstreams:\n  - name: ~\n    key: ~\nretries: ~\ncooldown: ~")
 	f.Fuzz(func(t *testing.T, text string) {
-		file, err := failover.Parse([]byte(text))
+		file, err := failover.Parse([]byte(text), "")
 		if err != nil {
 			return
 		}

@@ -24,10 +24,9 @@ func (g *Gateway) inspect(c *call.Call, req *upstream.Request) (usage.Request, *
 		return usage.Request{}, pathNotAllowed(path), nil
 	}
 	if token == nil || !depends(token) {
-		asked, _, err := usage.ReadRequest(req.Method, req.Target, req.Header, nil, 0)
-		asked.Text = lengthOf(req)
+		asked := glance(req)
 		c.Model, c.Streams = asked.Model, asked.Stream
-		return asked, nil, err
+		return asked, nil, nil
 	}
 	asked, body, err := usage.ReadRequest(req.Method, req.Target, req.Header, req.Body, g.config.MaxBodyBytes)
 	if _, ok := errors.AsType[*usage.TooLargeError](err); ok {
@@ -41,16 +40,22 @@ func (g *Gateway) inspect(c *call.Call, req *upstream.Request) (usage.Request, *
 	return asked, judgeModel(token, req.Method, path, asked), nil
 }
 
-// lengthOf is how long a request's body is, as far as it says. Where it isn't read
-// that is the best guess of how much the model has to.
-func lengthOf(req *upstream.Request) int64 {
-	if body, ok := req.Body.(*bytes.Reader); ok {
-		return body.Size()
+// glance tells what there is to know of a request without waiting for its body: all
+// of a typed one, and of a raw one what is in its head. The length of a body is then
+// the best guess of how much the model has to read.
+func glance(req *upstream.Request) usage.Request {
+	var body io.Reader
+	if kept, ok := req.Body.(*bytes.Reader); ok {
+		body = kept
 	}
-	if req.Body == nil || req.ContentLength < 0 {
-		return 0
+	asked, _, err := usage.ReadRequest(req.Method, req.Target, req.Header, body, DefaultMaxBodyBytes)
+	if err != nil { // It can't be decoded, and that is for the upstream to say.
+		asked, _, _ = usage.ReadRequest(req.Method, req.Target, req.Header, nil, 0)
 	}
-	return req.ContentLength
+	if body == nil && req.Body != nil && req.ContentLength > 0 {
+		asked.Text = req.ContentLength
+	}
+	return asked
 }
 
 // depends reports whether something depends on the model that a client asks for, or
