@@ -83,7 +83,7 @@ func checkHeld(t *testing.T, upstream *servertest.Upstream) {
 
 func TestTheTokenIsReplacedByTheKey(t *testing.T) {
 	t.Parallel()
-	for name, config := range map[string]func(testing.TB, string) server.Config{"with a token": guarded, "for everyone": anonymous} {
+	for name, config := range map[string]func(testing.TB, string) server.Config{"with a token": guarded, "for everyone": anonymous, "with keys": keyed} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			upstream := servertest.StartUpstream(t, echo)
@@ -114,8 +114,21 @@ func TestTheTokenIsReplacedByTheKey(t *testing.T) {
 
 func TestTypedCallsWithoutTheTokenAreRefused(t *testing.T) {
 	t.Parallel()
-	upstream := servertest.StartUpstream(t, echo)
-	front := startFront(t, guarded(t, upstream.URL))
+	for name, config := range tokenAskers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upstream := servertest.StartUpstream(t, echo)
+			checkTypedCallsAreRefused(t, startFront(t, config(t, upstream.URL)))
+			if got := upstream.Take(); len(got) > 0 {
+				t.Errorf("the upstream received %d requests", len(got))
+			}
+		})
+	}
+}
+
+// checkTypedCallsAreRefused makes calls without the right token.
+func checkTypedCallsAreRefused(t *testing.T, front *servertest.Front) {
+	t.Helper()
 	for _, kind := range clientKinds() {
 		client := kind.open(t, front)
 		for says, value := range map[string]string{"not known": "Bearer wrong", "wants a token": "Basic YTpi"} {
@@ -134,15 +147,25 @@ func TestTypedCallsWithoutTheTokenAreRefused(t *testing.T) {
 			}
 		}
 	}
-	if got := upstream.Take(); len(got) > 0 {
-		t.Errorf("the upstream received %d requests", len(got))
-	}
 }
 
 func TestAnyRequestWithoutTheTokenIsRefused(t *testing.T) {
 	t.Parallel()
-	upstream := servertest.StartUpstream(t, echo)
-	front := startFront(t, guarded(t, upstream.URL))
+	for name, config := range tokenAskers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upstream := servertest.StartUpstream(t, echo)
+			checkAnyRequestIsRefused(t, startFront(t, config(t, upstream.URL)))
+			if got := upstream.Take(); len(got) > 0 {
+				t.Errorf("the upstream received %+v", got)
+			}
+		})
+	}
+}
+
+// checkAnyRequestIsRefused makes requests of every kind without a token.
+func checkAnyRequestIsRefused(t *testing.T, front *servertest.Front) {
+	t.Helper()
 	requests := rpcRequests(t)
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"} {
 		requests["raw "+method] = exchange{method: method, path: "/v1/models"}
@@ -171,9 +194,6 @@ func TestAnyRequestWithoutTheTokenIsRefused(t *testing.T) {
 				checkUnauthorized(t, kind, request, body)
 			}
 		}
-	}
-	if got := upstream.Take(); len(got) > 0 {
-		t.Errorf("the upstream received %+v", got)
 	}
 }
 
@@ -236,24 +256,26 @@ func TestAWebSocketOfAPageIsOpenedWithTheKey(t *testing.T) {
 	})
 	const upgrade = "GET /v1/realtime?model=m HTTP/1.1\nHost: x\nOrigin: " + page + "\nConnection: Upgrade\nUpgrade: websocket\n" +
 		"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key."
-	front := startFront(t, guarded(t, upstream))
-	client := dialRaw(t, front)
-	client.Send(upgrade + servertest.Key + ", openai-beta.realtime-v1\n\n")
-	head, err := client.ReadHead()
-	if err != nil || head.Line != "HTTP/1.1 101 Switching Protocols" || head.Value("Sec-WebSocket-Protocol") != "realtime" {
-		t.Fatalf("the answer is %q, %v", head, err)
+	for name, config := range tokenAskers() {
+		front := startFront(t, config(t, upstream))
+		client := dialRaw(t, front)
+		client.Send(upgrade + servertest.Key + ", openai-beta.realtime-v1\n\n")
+		head, err := client.ReadHead()
+		if err != nil || head.Line != "HTTP/1.1 101 Switching Protocols" || head.Value("Sec-WebSocket-Protocol") != "realtime" {
+			t.Fatalf("%s: the answer is %q, %v", name, head, err)
+		}
+		got := await(t, heads, "the request")
+		if !slices.Equal(got.Values("Authorization"), []string{"Bearer " + heldKey}) ||
+			!slices.Equal(got.Values("Sec-WebSocket-Protocol"), []string{"realtime, openai-beta.realtime-v1"}) {
+			t.Errorf("%s: the upstream received %q", name, got.Fields)
+		}
+		client = dialRaw(t, front)
+		client.Send(upgrade + "wrong\n\n")
+		if head, err := client.ReadHead(); err != nil || head.Line != "HTTP/1.1 401 Unauthorized" {
+			t.Errorf("%s: to another token, the answer is %q, %v", name, head, err)
+		}
 	}
-	got := await(t, heads, "the request")
-	if !slices.Equal(got.Values("Authorization"), []string{"Bearer " + heldKey}) ||
-		!slices.Equal(got.Values("Sec-WebSocket-Protocol"), []string{"realtime, openai-beta.realtime-v1"}) {
-		t.Errorf("the upstream received %q", got.Fields)
-	}
-	client = dialRaw(t, front)
-	client.Send(upgrade + "wrong\n\n")
-	if head, err := client.ReadHead(); err != nil || head.Line != "HTTP/1.1 401 Unauthorized" {
-		t.Errorf("to another token, the answer is %q, %v", head, err)
-	}
-	client = dialRaw(t, startFront(t, anonymous(t, upstream)))
+	client := dialRaw(t, startFront(t, anonymous(t, upstream)))
 	client.Send(upgrade + "any\n\n")
 	if head, err := client.ReadHead(); err != nil || head.Line != "HTTP/1.1 403 Forbidden" {
 		t.Errorf("where no page may use the server, the answer is %q, %v", head, err)
@@ -274,7 +296,7 @@ func TestTheRestOfARequestIsTheSameWithAKey(t *testing.T) {
 			conn.Send("HTTP/1.1 200 OK\nContent-Length: 0\n\n")
 		}
 	})
-	open, held := startFront(t, server.Config{Upstream: upstream}), startFront(t, guarded(t, upstream))
+	open, held, many := startFront(t, server.Config{Upstream: upstream}), startFront(t, guarded(t, upstream)), startFront(t, keyed(t, upstream))
 	const auth = "Host: x\nAuthorization: Bearer " + servertest.Key + "\n"
 	for name, sent := range map[string]string{
 		"an upload":             "POST /v1/a%2Fb?x&x=1 HTTP/1.1\n" + auth + "X-Twice: a\nX-Twice: b\nContent-Length: 5\n\nHello",
@@ -282,16 +304,19 @@ func TestTheRestOfARequestIsTheSameWithAKey(t *testing.T) {
 		"with a hidden trailer": "POST /v1/files HTTP/1.1\n" + auth + "Transfer-Encoding: chunked\n\n5\nHello\n0\nX-Sum: 1\n\n",
 		"with cookies":          "GET /v1/files HTTP/1.1\n" + auth + "Cookie: a=b\nOpenAI-Organization: o\nX-Api-Key: x\n\n",
 	} {
-		var got [2]upstreamtest.Request
-		for i, front := range []*servertest.Front{open, held} {
+		var got [3]upstreamtest.Request
+		for i, front := range []*servertest.Front{open, held, many} {
 			client := dialRaw(t, front)
 			client.Send(sent)
 			got[i] = await(t, requests, "the request")
 			got[i].Fields = slices.DeleteFunc(got[i].Fields, func(field string) bool { return strings.HasPrefix(field, "Via: ") })
 			slices.Sort(got[i].Fields)
 		}
-		if want := strings.ReplaceAll(fmt.Sprintf("%q", got[0]), servertest.Key, heldKey); fmt.Sprintf("%q", got[1]) != want {
-			t.Errorf("%s: the upstream received %q, not %s", name, got[1], want)
+		want := strings.ReplaceAll(fmt.Sprintf("%q", got[0]), servertest.Key, heldKey)
+		for _, got := range got[1:] {
+			if fmt.Sprintf("%q", got) != want {
+				t.Errorf("%s: the upstream received %q, not %s", name, got, want)
+			}
 		}
 	}
 }

@@ -3,26 +3,57 @@ package server
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"connectrpc.com/connect/v2"
-	"connectrpc.com/connect/v2/connectproto"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/cors"
-	"github.com/openai-connect/openai-connect/server/passthrough"
+	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/keys"
 )
 
-// admission stands before the router of a server that holds a key.
+// admission stands before the router of a server that holds a key, or keys. What it
+// lets through has no credential of the client's, and none of the upstream's yet:
+// that is put on where the request leaves.
 type admission struct {
 	gate   *access.Gate
+	keys   *keys.Store // in place of the gate's token, unless nil
 	policy *cors.Policy
-	router *router
+	router *router // of all that is served, by next
+	next   http.Handler
+}
+
+// newGate returns the gate of a server, which holds no key where tokens of many are
+// asked for.
+func newGate(config Config) (*access.Gate, error) {
+	if config.Keys == nil {
+		return access.New(access.Config{
+			UpstreamKey:    config.UpstreamKey,
+			ClientToken:    config.ClientToken,
+			AllowAnonymous: config.AllowAnonymous,
+		})
+	}
+	switch {
+	case !config.ClientToken.IsZero():
+		return nil, errors.New("keys and a client token contradict each other: add the token to the keys")
+	case config.AllowAnonymous:
+		return nil, errors.New("keys and anonymous use contradict each other")
+	case config.Keys.ServerHoldsKey() && config.UpstreamKey.IsZero() && !asksForNoKey(config.Failover):
+		return nil, errors.New("the keys rely on an upstream key of the server's, which holds none")
+	}
+	return new(access.Gate), nil
+}
+
+// asksForNoKey reports whether the first of the upstreams is one without keys.
+func asksForNoKey(upstreams *failover.File) bool {
+	return upstreams != nil && upstreams.Upstreams[0].NoKey
 }
 
 func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if a.isOpen(r) {
-		a.router.ServeHTTP(w, r)
+	if a.router.isOpen(r) {
+		a.next.ServeHTTP(w, r)
 		return
 	}
 	if a.gate.IsAnonymous() && !a.policy.Allows(r) {
@@ -31,64 +62,53 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, errForeignPage)
 		return
 	}
-	admitted, err := a.gate.Admit(r)
+	admitted, token, err := a.admit(r)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
 	}
-	a.router.ServeHTTP(w, admitted)
+	if token != nil {
+		c := call.From(r.Context())
+		if c == nil {
+			c = &call.Call{Began: time.Now()}
+			defer c.End()
+			// Of what is stripped already: whoever copies a request has to see to its
+			// trailer.
+			admitted = admitted.WithContext(call.With(r.Context(), c))
+		}
+		c.Token = token
+	}
+	a.next.ServeHTTP(w, admitted)
 }
 
-// isOpen reports whether r is for the playground, whose calls bring the token, or
-// for a service that everyone may ask: load balancers know no token, and what the
-// server serves is no secret. None of them goes to the upstream.
-func (a *admission) isOpen(r *http.Request) bool {
-	path := r.URL.EscapedPath()
-	if isPlayground(path) {
-		return true
+// admit returns a request as it may go on, and the token that it is by, where there
+// are many.
+func (a *admission) admit(r *http.Request) (*http.Request, *keys.Token, error) {
+	if a.keys == nil {
+		admitted, err := a.gate.Admit(r)
+		return admitted, nil, err
 	}
-	service := serviceOf(path)
-	return isOpen(service) && a.router.services[service]
-}
-
-// isOpen reports whether a service is one that everyone may ask.
-func isOpen(service string) bool {
-	switch service {
-	case "/grpc.health.v1.Health/",
-		"/grpc.reflection.v1.ServerReflection/",
-		"/grpc.reflection.v1alpha.ServerReflection/":
-		return true
+	shown, ok := access.Shown(r.Header)
+	if !ok {
+		return nil, nil, access.ErrNoToken
 	}
-	return false
+	token, err := a.keys.Find(shown)
+	if err != nil {
+		return nil, nil, err
+	}
+	return access.Strip(r), token, nil
 }
 
 var errForeignPage = errors.New("web pages of this origin may not use this server")
 
-// refuse answers a request that isn't let in, as an RPC or as OpenAI does.
+// refuse answers a request that isn't let in.
 func (a *admission) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	code, status, reason := connect.CodeUnauthenticated, http.StatusUnauthorized, "invalid_api_key"
+	why := refusal{
+		status: http.StatusUnauthorized, code: connect.CodeUnauthenticated,
+		kind: "invalid_request_error", reason: "invalid_api_key", message: err.Error(),
+	}
 	if errors.Is(err, errForeignPage) {
-		code, status, reason = connect.CodePermissionDenied, http.StatusForbidden, "origin_not_allowed"
+		why.status, why.code, why.reason = http.StatusForbidden, connect.CodePermissionDenied, "origin_not_allowed"
 	}
-	if !a.router.takes(r) {
-		passthrough.Refuse(challenge{w}, status, reason, err.Error())
-		return
-	}
-	refusal := connect.NewError(code, err.Error())
-	detail, packErr := connectproto.NewErrorDetail(&restv1.Error{Message: err.Error(), Type: "invalid_request_error", Code: &reason})
-	if packErr == nil {
-		refusal = refusal.WithDetail(detail)
-	}
-	_ = a.router.errors.Write(challenge{w}, r, refusal)
-}
-
-// challenge adds to a status of 401 the field that it comes with (RFC 9110
-// §15.5.2), as RFC 6750 §3 has it.
-type challenge struct{ http.ResponseWriter }
-
-func (w challenge) WriteHeader(status int) {
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
-	w.ResponseWriter.WriteHeader(status)
+	a.router.refuse(w, r, why)
 }

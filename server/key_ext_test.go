@@ -33,6 +33,7 @@ func TestNoKeyIsEverShown(t *testing.T) {
 		startFront(t, server.Config{Upstream: upstream}),
 		startFront(t, guarded(t, upstream)),
 		startFront(t, anonymous(t, upstream)),
+		startFront(t, keyed(t, upstream)),
 	} {
 		showEverything(t, front, scripts)
 	}

@@ -76,6 +76,29 @@ func (m *router) takes(r *http.Request) bool {
 	return m.rpcs[path] != nil || m.services[serviceOf(path)] || m.isRPC(r)
 }
 
+// isOpen reports whether r is for the playground, whose calls bring the token, or
+// for a service that everyone may ask: load balancers know no token, and what the
+// server serves is no secret. None of them goes to the upstream.
+func (m *router) isOpen(r *http.Request) bool {
+	path := r.URL.EscapedPath()
+	if isPlayground(path) {
+		return true
+	}
+	service := serviceOf(path)
+	return isOpen(service) && m.services[service]
+}
+
+// isOpen reports whether a service is one that everyone may ask.
+func isOpen(service string) bool {
+	switch service {
+	case "/grpc.health.v1.Health/",
+		"/grpc.reflection.v1.ServerReflection/",
+		"/grpc.reflection.v1alpha.ServerReflection/":
+		return true
+	}
+	return false
+}
+
 // isRPC reports whether a request says that it is an RPC, by gRPC's content
 // types or Connect's version header. That it has JSON says nothing.
 func (m *router) isRPC(r *http.Request) bool {

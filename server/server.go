@@ -22,7 +22,12 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/cors"
+	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/health"
+	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/observe"
+	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/passthrough"
 	"github.com/openai-connect/openai-connect/server/typed"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -91,15 +96,38 @@ type Config struct {
 	// but for web pages of origins that CORSOrigins doesn't have.
 	AllowAnonymous bool
 
+	// Keys, unless nil, has the tokens of clients, in place of ClientToken and
+	// AllowAnonymous. UpstreamKey is then for tokens that have no key of their own,
+	// which [keys.Options.ServerHoldsKey] has to say. The server doesn't close it.
+	Keys *keys.Store
+
+	// Limiter counts what the tokens of Keys use, where they have limits. Nil means
+	// that they are not held to them. The server doesn't close it.
+	Limiter limits.Limiter
+
+	// Failover, unless nil, lists the upstreams that are asked in order, in place of
+	// Upstream. Of several, all but Proxy of the fields about the way to the upstream
+	// are each one's.
+	Failover *failover.File
+
+	// Overload, unless nil, bounds the calls that are worked on at a time. Exempt and
+	// Refuse are the server's own. Nil means the defaults of package overload.
+	Overload *overload.Config
+
+	// Observer, unless nil, observes what the server does. The server doesn't close
+	// it.
+	Observer *observe.Observer
+
 	// CORSOrigins are the origins whose web pages may use the server, as
-	// [cors.NewPolicy] takes them. Nil means [cors.Any] without an UpstreamKey:
-	// a page can do with the server what it could do without; and what the
-	// upstream itself says to pages of other origins is kept. With a key nil
+	// [cors.NewPolicy] takes them. Nil means [cors.Any] without an UpstreamKey
+	// and Keys: a page can do with the server what it could do without; and what
+	// the upstream itself says to pages of other origins is kept. With either nil
 	// means [cors.None], and the upstream has no say.
 	CORSOrigins []string
 
 	// Register, unless nil, registers further RPC services, to be served in
-	// the same way. Where there is an UpstreamKey, they see it in the metadata.
+	// the same way. Where there is an UpstreamKey, or Keys, they see neither that
+	// nor what clients send as theirs.
 	Register func(*connect.Server)
 
 	// Logger is told of failures. Nil means silence.
@@ -115,7 +143,7 @@ type Server struct {
 	handler     http.Handler
 	passthrough *passthrough.Handler
 	health      *health.Checker
-	upstream    *upstream.Upstream
+	upstreams   []*upstream.Upstream
 	sandbox     *sandboxServer
 	logger      *slog.Logger
 }
@@ -132,18 +160,15 @@ func New(config Config) (_ *Server, err error) {
 			_ = s.Close()
 		}
 	}()
-	gate, err := access.New(access.Config{
-		UpstreamKey:    config.UpstreamKey,
-		ClientToken:    config.ClientToken,
-		AllowAnonymous: config.AllowAnonymous,
-	})
+	gate, err := newGate(config)
 	if err != nil {
 		return nil, err
 	}
+	guarded := gate.HoldsKey() || config.Keys != nil
 	origins := config.CORSOrigins
 	if origins == nil {
 		origins = []string{cors.Any}
-		if gate.HoldsKey() {
+		if guarded {
 			origins = []string{cors.None}
 		}
 	}
@@ -151,29 +176,17 @@ func New(config Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("CORS origins: %w", err)
 	}
-	base, proxy := config.Upstream, config.Proxy
-	if base == Sandbox {
-		if s.sandbox, err = startSandbox(); err != nil {
-			return nil, fmt.Errorf("start the sandbox: %w", err)
-		}
-		base, proxy = s.sandbox.url(), upstream.NoProxy
-	}
-	s.upstream, err = upstream.New(upstream.Config{
-		BaseURL:               base,
-		Proxy:                 proxy,
-		RootCAs:               config.UpstreamRoots,
-		HTTP2:                 config.UpstreamHTTP2,
-		NoRedirects:           config.NoRedirects,
-		ConnectTimeout:        config.ConnectTimeout,
-		ResponseHeaderTimeout: config.ResponseHeaderTimeout,
-		DialContext:           config.dial,
-	})
+	send, err := s.wayUp(config, guarded)
 	if err != nil {
 		return nil, err
 	}
-	rpc := connect.NewServer()
+	interceptors, err := config.Observer.Interceptors()
+	if err != nil {
+		return nil, err
+	}
+	rpc := connect.NewServer(interceptors...)
 	err = typed.Register(rpc, typed.Config{
-		Upstream:      s.upstream,
+		Upstream:      send,
 		MaxReplyBytes: config.MaxReplyBytes,
 		MaxEventBytes: config.MaxEventBytes,
 		Logger:        s.logger,
@@ -186,7 +199,7 @@ func New(config Config) (_ *Server, err error) {
 	}
 	s.health = health.Register(rpc)
 	grpcreflect.Register(rpc)
-	s.passthrough = passthrough.New(s.upstream, passthrough.Options{Logger: s.logger})
+	s.passthrough = passthrough.New(send, passthrough.Options{Logger: s.logger})
 	router := newRouter(s.passthrough)
 	connecthttp.Mount(router, rpc,
 		connecthttp.WithCodecs(typed.Codecs()...),
@@ -199,9 +212,17 @@ func New(config Config) (_ *Server, err error) {
 			return nil
 		}),
 	)
-	s.handler = policy.Wrap(router)
-	if gate.HoldsKey() {
-		s.handler = policy.Enforce(&admission{gate: gate, policy: policy, router: router})
+	bounded, err := bound(router, config)
+	if err != nil {
+		return nil, err
+	}
+	s.handler = policy.Wrap(bounded)
+	if guarded {
+		s.handler = policy.Enforce(&admission{gate: gate, keys: config.Keys, policy: policy, router: router, next: bounded})
+	}
+	if config.Observer != nil {
+		watch(config, bounded)
+		s.handler = config.Observer.Wrap(s.handler, rpc)
 	}
 	return s, nil
 }
@@ -218,8 +239,8 @@ func (s *Server) Close() error {
 	if s.passthrough != nil {
 		s.passthrough.LeaveWebSockets()
 	}
-	if s.upstream != nil {
-		s.upstream.CloseIdleConnections()
+	for _, up := range s.upstreams {
+		up.CloseIdleConnections()
 	}
 	if s.sandbox != nil {
 		errs = append(errs, s.sandbox.close())

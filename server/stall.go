@@ -33,7 +33,7 @@ func limitStalls(next http.Handler, limit time.Duration) http.Handler {
 		if r.Context().Err() != nil { // a stream that was reset before its turn came
 			panic(http.ErrAbortHandler)
 		}
-		c := &call{ResponseWriter: w, control: http.NewResponseController(w), limit: limit}
+		c := &boundCall{ResponseWriter: w, control: http.NewResponseController(w), limit: limit}
 		c.writing.cut = func() { _ = c.control.SetWriteDeadline(past) }
 		defer c.end()
 		if !hasBody {
@@ -67,9 +67,9 @@ func (e *stallError) Unwrap() error { return os.ErrDeadlineExceeded }
 // past is a deadline that has passed.
 var past = time.Unix(1, 0) //nolint:gochecknoglobals // it is constant
 
-// call is a call over HTTP/2 of a client that may stall, as the writer of its
+// boundCall is a call over HTTP/2 of a client that may stall, as the writer of its
 // answer.
-type call struct {
+type boundCall struct {
 	http.ResponseWriter
 
 	control *http.ResponseController
@@ -84,7 +84,7 @@ type call struct {
 }
 
 // Write implements [http.ResponseWriter].
-func (c *call) Write(p []byte) (n int, err error) {
+func (c *boundCall) Write(p []byte) (n int, err error) {
 	for {
 		c.writing.start(c.limit)
 		wrote, err := c.ResponseWriter.Write(p[n:min(len(p), n+writePiece)])
@@ -97,24 +97,24 @@ func (c *call) Write(p []byte) (n int, err error) {
 }
 
 // FlushError serves [http.ResponseController].
-func (c *call) FlushError() error {
+func (c *boundCall) FlushError() error {
 	c.writing.start(c.limit)
 	defer c.writing.stop()
 	return c.control.Flush()
 }
 
 // Unwrap serves [http.ResponseController].
-func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+func (c *boundCall) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // end is called when the handler has returned, after which the writer may not be
 // touched.
-func (c *call) end() {
+func (c *boundCall) end() {
 	c.reading.end()
 	c.writing.end()
 }
 
 // callBody is a call as the body of its request.
-type callBody call
+type callBody boundCall
 
 // Read implements [io.Reader].
 func (b *callBody) Read(p []byte) (int, error) {

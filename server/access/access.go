@@ -1,20 +1,19 @@
 // Package access lets into a server that holds the upstream's key the clients
-// that it knows, and gives their requests the key in place of what they showed.
+// that it knows, and takes from their requests what they showed.
 package access
 
 import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"maps"
 	"net/http"
 )
 
 // Config says which key the server holds, and whom it serves with that.
 type Config struct {
-	// UpstreamKey is sent to the upstream as "authorization: Bearer KEY", in
-	// place of what clients send. None means that clients bring their own, and
-	// that everything is let through as it is.
+	// UpstreamKey is what the server has to send up in place of what clients
+	// send. None means that clients bring their own, and that everything is let
+	// through as it is.
 	UpstreamKey Secret
 
 	// ClientToken is what clients have to show.
@@ -26,9 +25,9 @@ type Config struct {
 
 // Gate decides who is let in. It is safe for concurrent use.
 type Gate struct {
-	authorization Secret   // to send up; none if no key is held
-	token         [32]byte // SHA-256 of what clients have to show
-	anonymous     bool
+	holdsKey  bool
+	token     [32]byte // SHA-256 of what clients have to show
+	anonymous bool
 }
 
 // New returns a gate. A key with neither a token nor leave for everyone is
@@ -50,16 +49,15 @@ func New(config Config) (*Gate, error) {
 	case key.Reveal() == token.Reveal():
 		return nil, errors.New("the client token is the upstream's key itself, which clients shall not know")
 	}
-	authorization := bearer + " " + key.Reveal()
 	return &Gate{
-		authorization: Secret{text: &authorization},
-		token:         sha256.Sum256([]byte(token.Reveal())),
-		anonymous:     config.AllowAnonymous,
+		holdsKey:  true,
+		token:     sha256.Sum256([]byte(token.Reveal())),
+		anonymous: config.AllowAnonymous,
 	}, nil
 }
 
 // HoldsKey reports whether the server holds the upstream's key.
-func (g *Gate) HoldsKey() bool { return !g.authorization.IsZero() }
+func (g *Gate) HoldsKey() bool { return g.holdsKey }
 
 // IsAnonymous reports whether the key serves clients who show nothing.
 func (g *Gate) IsAnonymous() bool { return g.anonymous }
@@ -72,17 +70,14 @@ var (
 )
 
 // Admit returns the request as it may go on: as it is if the server holds no
-// key, and otherwise with the key in place of every credential of the
-// client's. Of the request that is given no
-// field changes. Without the right token the error is [ErrNoToken] or [ErrWrongToken].
-//
-// A TRACE gets no key, as its answer is the request (RFC 9110 §9.3.8).
+// key, and otherwise without any credential of the client's, as by [Strip].
+// Without the right token the error is [ErrNoToken] or [ErrWrongToken].
 func (g *Gate) Admit(r *http.Request) (*http.Request, error) {
 	if !g.HoldsKey() {
 		return r, nil
 	}
 	if !g.anonymous {
-		token, ok := shown(r.Header)
+		token, ok := Shown(r.Header)
 		if !ok {
 			return nil, ErrNoToken
 		}
@@ -90,16 +85,5 @@ func (g *Gate) Admit(r *http.Request) (*http.Request, error) {
 			return nil, ErrWrongToken
 		}
 	}
-	if r.Trailer == nil {
-		// Fields that come unannounced are put into the map that is there, and
-		// otherwise into one that r alone would have.
-		r.Trailer = make(http.Header)
-	}
-	admitted := r.WithContext(r.Context())
-	admitted.Header = maps.Clone(r.Header)
-	strip(admitted.Header)
-	if r.Method != http.MethodTrace {
-		admitted.Header["Authorization"] = []string{g.authorization.Reveal()}
-	}
-	return admitted, nil
+	return Strip(r), nil
 }

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -21,8 +22,8 @@ const (
 	subprotocolField   = "Sec-Websocket-Protocol"
 )
 
-// shown returns the token that a client shows, and false if it shows none.
-func shown(header http.Header) (string, bool) {
+// Shown returns the token that a client shows, and false if it shows none.
+func Shown(header http.Header) (string, bool) {
 	if values := header[authorizationField]; len(values) > 0 {
 		scheme, token, _ := strings.Cut(values[0], " ")
 		if len(values) > 1 || !strings.EqualFold(scheme, bearer) {
@@ -41,6 +42,20 @@ func shown(header http.Header) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Strip returns a request without any credential of the client's, wherever it may
+// be shown. Of the request that is given no field changes.
+func Strip(r *http.Request) *http.Request {
+	if r.Trailer == nil {
+		// Fields that come unannounced are put into the map that is there, and
+		// otherwise into one that r alone would have.
+		r.Trailer = make(http.Header)
+	}
+	stripped := r.WithContext(r.Context())
+	stripped.Header = maps.Clone(r.Header)
+	strip(stripped.Header)
+	return stripped
 }
 
 // strip takes the credentials of a client out of a header, whose values may be

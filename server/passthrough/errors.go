@@ -51,10 +51,10 @@ func failureOf(err error) failure {
 	return f
 }
 
-// Refuse answers a request that is not forwarded, as the client's mistake: with a
-// status, and with an error in OpenAI's form.
-func Refuse(w http.ResponseWriter, status int, code, message string) {
-	failure{status: status, kind: invalidRequestError, code: code, message: message}.write(w)
+// Refuse answers a request that is not forwarded: with a status, and with an error in
+// OpenAI's form, of a type and a code.
+func Refuse(w http.ResponseWriter, status int, kind, code, message string) {
+	failure{status: status, kind: kind, code: code, message: message}.write(w)
 }
 
 // clientTooSlow answers a request whose client took so long with its body that

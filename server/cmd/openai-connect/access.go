@@ -8,37 +8,47 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"runtime"
+	"os/signal"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/keys"
 )
 
 // accessFlags are the upstream's key, where the server holds it, and whom it then
 // serves. No flag has a secret for its value, since every user of a machine sees
 // the command lines of all.
 type accessFlags struct {
-	UpstreamKeyFile string `help:"File with the upstream's key, which replaces what clients send as theirs. Or give the key itself by $$OPENAI_CONNECT_UPSTREAM_KEY. It needs --client-token-file or --allow-anonymous." placeholder:"FILE"`
+	UpstreamKeyFile string `help:"File with the upstream's key, which replaces what clients send as theirs. Or give the key itself by $$OPENAI_CONNECT_UPSTREAM_KEY. It needs --client-token-file, --keys or --allow-anonymous." placeholder:"FILE"`
 	ClientTokenFile string `help:"File with the token that clients have to send where they would send a key." placeholder:"FILE"`
+	Keys            string `help:"File with the tokens of many clients, each with its own rights and limits: see 'openai-connect keys'. It is read again when it changes, and at SIGHUP." placeholder:"FILE"`
 	AllowAnonymous  bool   `help:"Let everyone who reaches the server use the upstream's key that it holds."`
 }
 
 // keyVariable is the environment variable that has the upstream's key.
 const keyVariable = "OPENAI_CONNECT_UPSTREAM_KEY"
 
-// worldReadable is the bit of a file's mode by which every user may read it.
-const worldReadable = 0o004
-
-// check says what is wrong with the flags together.
-func (f *accessFlags) check() error {
+// check says what is wrong with the flags together. A file of upstreams may hold
+// keys of its own.
+func (f *accessFlags) check(upstreams string) error {
 	_, given := os.LookupEnv(keyVariable)
 	holds := given || f.UpstreamKeyFile != ""
 	switch {
 	case given && f.UpstreamKeyFile != "":
 		return errors.New("--upstream-key-file and " + keyVariable + ": both have the key: choose one")
+	case f.Keys != "" && f.ClientTokenFile != "":
+		return errors.New("--keys and --client-token-file: contradict each other: choose one, or add the client to the keys")
+	case f.Keys != "" && f.AllowAnonymous:
+		return errors.New("--keys and --allow-anonymous: contradict each other: choose one")
+	case f.Keys != "":
+		return nil
 	case f.ClientTokenFile != "" && f.AllowAnonymous:
 		return errors.New("--client-token-file and --allow-anonymous: contradict each other: choose one")
+	case upstreams != "" && !holds:
+		return nil
 	case f.ClientTokenFile != "" && !holds:
 		return errors.New("--client-token-file: is of no use without --upstream-key-file or " + keyVariable +
 			": what clients send as authorization then goes to the upstream")
@@ -46,14 +56,14 @@ func (f *accessFlags) check() error {
 		return errors.New("--allow-anonymous: is of no use without --upstream-key-file or " + keyVariable + ": clients bring their own key")
 	case holds && f.ClientTokenFile == "" && !f.AllowAnonymous:
 		return errors.New("--client-token-file: is needed with --upstream-key-file and " + keyVariable +
-			"; or let everyone who reaches the server use the key, by --allow-anonymous")
+			"; or --keys for many clients; or let everyone who reaches the server use the key, by --allow-anonymous")
 	}
 	return nil
 }
 
 // read returns the upstream's key and the clients' token, each of them none where
-// it isn't given.
-func (f *accessFlags) read(logger *slog.Logger) (key, token access.Secret, err error) {
+// it isn't given. The key is listed where it is in a file of upstreams alone.
+func (f *accessFlags) read(listed access.Secret, logger *slog.Logger) (key, token access.Secret, err error) {
 	if text, given := os.LookupEnv(keyVariable); given {
 		if key, err = access.NewSecret(text); err != nil {
 			return key, token, fmt.Errorf("%s: %w", keyVariable, err)
@@ -72,10 +82,15 @@ func (f *accessFlags) read(logger *slog.Logger) (key, token access.Secret, err e
 		if *file.secret, err = access.ReadSecret(file.path); err != nil {
 			return key, token, fmt.Errorf("%s: %w", file.flag, err)
 		}
-		info, err := os.Stat(file.path)
-		if err == nil && info.Mode().IsRegular() && info.Mode()&worldReadable != 0 && runtime.GOOS != "windows" {
+		if access.IsOpenToAll(file.path) {
 			logger.Warn(file.flag+": every user of this machine can read the file: chmod 600 it", "file", file.path)
 		}
+	}
+	if key.IsZero() {
+		key = listed
+	}
+	if f.Keys != "" {
+		return key, token, nil
 	}
 	if _, err := access.New(access.Config{UpstreamKey: key, ClientToken: token, AllowAnonymous: f.AllowAnonymous}); err != nil {
 		return key, token, fmt.Errorf("--client-token-file: %w", err)
@@ -83,10 +98,44 @@ func (f *accessFlags) read(logger *slog.Logger) (key, token access.Secret, err e
 	return key, token, nil
 }
 
+// open returns the tokens of many clients. The server's key serves those that have
+// none of their own; without one they all need one, unless the upstream doesn't.
+func (f *accessFlags) open(needed bool, logger *slog.Logger) (*keys.Store, error) {
+	store, err := keys.Open(f.Keys, keys.Options{ServerHoldsKey: !needed, Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("--keys: %w", err)
+	}
+	return store, nil
+}
+
+// reloadAtHangup has tokens read again at each SIGHUP, until it is stopped.
+func reloadAtHangup(store *keys.Store) (stop func()) {
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				_ = store.Reload() // The error is logged.
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(done)
+		running.Wait()
+	}
+}
+
 // credential is what a shell has to replace with what clients send as their key,
 // and empty where they need to send nothing.
 func (f *accessFlags) credential(upstream string) string {
 	switch {
+	case f.Keys != "":
+		return "$" + apiKeyVariable
 	case f.ClientTokenFile != "":
 		return "$(cat '" + strings.ReplaceAll(f.ClientTokenFile, "'", `'\''`) + "')"
 	case f.AllowAnonymous || upstream == server.Sandbox:
@@ -100,14 +149,19 @@ func (f *accessFlags) credential(upstream string) string {
 
 // warn tells of settings that are allowed, but open the key to more than may be
 // meant.
-func (f *accessFlags) warn(listen, to string, logger *slog.Logger) {
+func (f *accessFlags) warn(listen string, upstreams []string, logger *slog.Logger) {
 	if host, _, err := net.SplitHostPort(listen); f.AllowAnonymous && err == nil && !isLoopback(host) {
 		logger.Warn("--allow-anonymous: everyone who reaches this address uses the upstream's key", "address", listen)
 	}
 	_, given := os.LookupEnv(keyVariable)
-	base, err := url.Parse(to)
-	if (given || f.UpstreamKeyFile != "") && err == nil && base.Scheme == "http" && !isLoopback(base.Hostname()) {
-		logger.Warn("--upstream: the key, and all that is said, goes there in plain text: use https", "host", base.Host)
+	if !given && f.UpstreamKeyFile == "" && f.Keys == "" {
+		return
+	}
+	for _, to := range upstreams {
+		base, err := url.Parse(to)
+		if err == nil && base.Scheme == "http" && !isLoopback(base.Hostname()) {
+			logger.Warn("--upstream: the key, and all that is said, goes there in plain text: use https", "host", base.Host)
+		}
 	}
 }
 

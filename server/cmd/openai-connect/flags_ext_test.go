@@ -82,13 +82,16 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"no time", []string{"--connect-timeout", "0s"}, []string{"--connect-timeout: ", "0s"}},
 		{"a negative time", []string{"--response-header-timeout=-1s"}, []string{"--response-header-timeout: ", "-1s"}},
 		{"a negative limit of the shutdown", []string{"--drain-timeout=-1s"}, []string{"--drain-timeout: ", "-1s"}},
+		{"a negative delay of the shutdown", []string{"--drain-delay=-1s"}, []string{"--drain-delay: ", "-1s"}},
+		{"connections that are old at once", []string{"--max-connection-age=999ms"}, []string{"--max-connection-age: ", "999ms", "1s"}},
+		{"connections that are old before they begin", []string{"--max-connection-age=-1h"}, []string{"--max-connection-age: ", "-1h"}},
 		{"a number in words", []string{"--max-message-bytes", "many"}, []string{"--max-message-bytes: ", `"many"`}},
 		{"nothing", []string{"--max-reply-bytes", "0"}, []string{"--max-reply-bytes: ", "0"}},
 		{"less than nothing", []string{"--max-event-bytes=-5"}, []string{"--max-event-bytes: ", "-5"}},
 		{"a level that there is not", []string{"--log-level", "loud"}, []string{"--log-level: ", `"loud"`, "debug, info, warn and error"}},
 		{"a flag that there is not", []string{"--nope"}, []string{"--nope"}},
 		{"a flag without a value", []string{"--listen"}, []string{"--listen: ", "needs a value", "openai-connect --help"}},
-		{"a command that there is not", []string{"nope"}, []string{"nope", "serve and chat", "--help"}},
+		{"a command that there is not", []string{"nope"}, []string{"nope", "serve, chat and keys", "--help"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			checkRefused(t, end(t, nil, row.arguments...), row.says)
@@ -132,15 +135,18 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "version" })
 	wrong := map[string]string{
 		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x", "cors-origin": "x",
-		"upstream-key-file": "x", "client-token-file": "x", "allow-anonymous": "x",
+		"upstream-key-file": "x", "client-token-file": "x", "allow-anonymous": "x", "keys": "x",
 		"domain": "192.0.2.1", "http-listen": ":80", "certificate-dir": "x",
 		"proxy": "ftp://x", "upstream-ca": "x", "upstream-http2": "x", "no-follow-redirects": "x",
 		"acme-directory": "x", "acme-email": "x", "acme-ca": "x",
-		"connect-timeout": "x", "response-header-timeout": "x", "drain-timeout": "x",
+		"connect-timeout": "x", "response-header-timeout": "x", "drain-timeout": "x", "drain-delay": "x", "max-connection-age": "x",
 		"max-message-bytes": "x", "max-reply-bytes": "x", "max-event-bytes": "x",
 		"client-header-timeout": "x", "client-stall-timeout": "x", "client-idle-timeout": "x",
 		"max-header-bytes": "x", "max-connections": "x", "max-streams": "x",
-		"log-level": "x",
+		"log-level": "x", "log-format": "x", "access-log": "x", "log-content": "x",
+		"admin": "x", "admin-pprof": "x", "otlp-endpoint": "x", "trace-sample": "x",
+		"upstreams": "x", "upstream-retries": "x", "max-calls": "x", "max-queue": "x", "queue-timeout": "x",
+		"redis": "x", "redis-password-file": "x", "redis-instances": "x",
 	}
 	if len(names) != len(wrong) {
 		t.Errorf("the flags are %q", names)

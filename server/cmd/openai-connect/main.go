@@ -37,6 +37,7 @@ func main() {
 type commandLine struct {
 	Serve   serveCommand     `cmd:"" default:"withargs" help:"Serve (the default)."`
 	Chat    chatCommand      `cmd:"" help:"Talk to a model by a server that runs."`
+	Keys    keysCommand      `cmd:"" help:"Keep the tokens of a server's clients."`
 	Version kong.VersionFlag `help:"Print the version." env:"-"`
 }
 

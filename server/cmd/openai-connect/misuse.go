@@ -19,8 +19,10 @@ func misused(err error) error {
 	switch {
 	case strings.HasSuffix(reason, `but got "EOL" (<EOL>)`):
 		err = fmt.Errorf("%s: needs a value", flag)
+	case strings.HasPrefix(err.Error(), "unexpected argument ") && strings.HasPrefix(help, "openai-connect keys"):
+		err = fmt.Errorf("%w: the commands are keys add, list, revoke and rotate", err)
 	case strings.HasPrefix(err.Error(), "unexpected argument "):
-		err = fmt.Errorf("%w: the commands are serve and chat, and serve takes flags alone", err)
+		err = fmt.Errorf("%w: the commands are serve, chat and keys, and serve takes flags alone", err)
 	}
 	return fmt.Errorf("%w (see %s --help)", err, help)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,21 +25,30 @@ type serveCommand struct {
 
 	WayOut wayOutFlags `embed:"" group:"The way to the upstream:"`
 
+	Upstreams upstreamsFlags `embed:"" group:"The way to the upstream:"`
+
 	HTTPS httpsFlags `embed:"" group:"HTTPS:"`
 
 	Access accessFlags `embed:"" group:"The upstream's key, held by the server:"`
+	Redis  redisFlags  `embed:"" group:"The upstream's key, held by the server:"`
 
 	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, and none where the server holds the upstream's key." placeholder:"ORIGIN"`
 
 	ConnectTimeout        time.Duration `help:"How long it may take to connect to the upstream." default:"10s" group:"The way to the upstream:"`
 	ResponseHeaderTimeout time.Duration `help:"How long the upstream may take to begin its answer. A reasoning model may take many minutes." default:"30m" group:"The way to the upstream:"`
-	DrainTimeout          time.Duration `help:"How long calls may take to end at a shutdown, before they are cut off." default:"30s"`
+	DrainDelay            time.Duration `help:"How long new calls are still taken at a shutdown, though the server says that it isn't ready any more: as long as those who balance the load need to notice. 10s suits most." default:"0s"`
+	DrainTimeout          time.Duration `help:"How long calls may take to end at a shutdown, behind the delay, before they are cut off." default:"30s"`
+	MaxConnectionAge      time.Duration `help:"Age at which a client is told, with its next answer, to begin another connection, where it may meet another server. What runs on the old one goes on. 0s for never." default:"0s"`
 
 	MaxMessageBytes int `help:"Largest request message of an RPC, in bytes." default:"67108864" group:"Limits:"`
 	MaxReplyBytes   int `help:"Largest answer of the upstream to a unary RPC, in bytes." default:"67108864" group:"Limits:"`
 	MaxEventBytes   int `help:"Largest event of the upstream's answer to a streaming RPC, in bytes." default:"16777216" group:"Limits:"`
 
 	Limits limitsFlags `embed:"" group:"Limits:"`
+
+	Overload overloadFlags `embed:"" group:"Limits:"`
+
+	Observe observeFlags `embed:"" group:"What the operator sees:"`
 
 	LogLevel logLevel `help:"What is logged: this level and above, of debug, info, warn and error." default:"info"`
 }
@@ -68,10 +78,19 @@ func (c *serveCommand) check() error {
 	if err := c.HTTPS.check(); err != nil {
 		return err
 	}
-	if err := c.Access.check(); err != nil {
+	if err := c.Access.check(c.Upstreams.Upstreams); err != nil {
+		return err
+	}
+	if err := c.Redis.check(c.Access.Keys); err != nil {
 		return err
 	}
 	if err := c.Limits.check(); err != nil {
+		return err
+	}
+	if err := c.Observe.check(); err != nil {
+		return err
+	}
+	if err := cmp.Or(c.Upstreams.check(c.Upstream), c.Overload.check()); err != nil {
 		return err
 	}
 	if c.CORSOrigin != nil {
@@ -85,11 +104,15 @@ func (c *serveCommand) check() error {
 	}{
 		{"connect-timeout", c.ConnectTimeout, 1},
 		{"response-header-timeout", c.ResponseHeaderTimeout, 1},
+		{"drain-delay", c.DrainDelay, 0},
 		{"drain-timeout", c.DrainTimeout, 0},
 	} {
 		if bound.value < bound.least {
 			return fmt.Errorf("--%s: %v is too short: give a time such as 30s or 5m", bound.flag, bound.value)
 		}
+	}
+	if c.MaxConnectionAge != 0 && c.MaxConnectionAge < time.Second {
+		return fmt.Errorf("--max-connection-age: %v is too short: give 1s or more, or 0s for never", c.MaxConnectionAge)
 	}
 	for _, bound := range []struct {
 		flag  string
@@ -126,36 +149,17 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(streams.err, &slog.HandlerOptions{Level: slog.Level(c.LogLevel)}))
+	logger := c.Observe.logger(streams.err, slog.Level(c.LogLevel))
 	tlsConfig, err := c.HTTPS.files(logger)
 	if err != nil {
 		return err
 	}
-	roots, err := c.WayOut.roots()
+	parts, err := c.open(ctx, logger)
 	if err != nil {
 		return err
 	}
-	key, token, err := c.Access.read(logger)
-	if err != nil {
-		return err
-	}
-	front, err := server.New(server.Config{
-		Upstream:              c.Upstream,
-		Proxy:                 c.WayOut.Proxy,
-		UpstreamRoots:         roots,
-		UpstreamHTTP2:         c.WayOut.UpstreamHTTP2,
-		NoRedirects:           c.WayOut.NoFollowRedirects,
-		ConnectTimeout:        c.ConnectTimeout,
-		ResponseHeaderTimeout: c.ResponseHeaderTimeout,
-		MaxMessageBytes:       c.MaxMessageBytes,
-		MaxReplyBytes:         c.MaxReplyBytes,
-		MaxEventBytes:         c.MaxEventBytes,
-		UpstreamKey:           key,
-		ClientToken:           token,
-		AllowAnonymous:        c.Access.AllowAnonymous,
-		CORSOrigins:           c.CORSOrigin,
-		Logger:                logger,
-	})
+	defer func() { err = errors.Join(err, parts.close()) }()
+	front, err := server.New(parts.config)
 	if err != nil {
 		return fmt.Errorf("--upstream: %w", err)
 	}
@@ -173,9 +177,21 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		defer site.Close()
 		tlsConfig, address = site.TLS(), site.address(listener.Addr())
 	}
+	stopAdmin, err := c.Observe.serveAdmin(ctx, parts.config.Observer, front.Ready, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, stopAdmin()) }()
 	held := spareCollections()
 	defer runtime.KeepAlive(held)
-	c.Access.warn(listener.Addr().String(), c.Upstream, logger)
-	fmt.Fprint(streams.out, greeting(address, c.Upstream, c.Access.credential(c.Upstream), tlsConfig != nil, site))
-	return serveWith(ctx, front, listener, server.Listening{TLS: tlsConfig, DrainTimeout: c.DrainTimeout, Limits: c.Limits.limits()}, site, logger)
+	c.Access.warn(listener.Addr().String(), parts.upstreams(), logger)
+	first := parts.upstreams()[0]
+	fmt.Fprint(streams.out, greeting(address, first, c.Access.credential(first), tlsConfig != nil, site))
+	return serveWith(ctx, front, listener, server.Listening{
+		TLS:              tlsConfig,
+		DrainDelay:       c.DrainDelay,
+		DrainTimeout:     c.DrainTimeout,
+		MaxConnectionAge: c.MaxConnectionAge,
+		Limits:           c.Limits.limits(),
+	}, site, logger)
 }

@@ -137,6 +137,31 @@ func TestASignalLetsStreamsFinish(t *testing.T) {
 	}
 }
 
+// For the delay of a shutdown, calls and connections are taken as ever, while the
+// server says that it isn't ready.
+func TestASignalIsFollowedByTheDelay(t *testing.T) {
+	t.Parallel()
+	s := open(t, "--drain-delay", "500ms")
+	s.signal(t, syscall.SIGTERM)
+	s.sees(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	response, err := servertest.HTTPClient(t, false).Get(s.url + "/playground/") // by a new connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK || !response.Close {
+		t.Errorf("it answers %s, and that the connection is closed: %t", response.Status, response.Close)
+	}
+	s.finish()
+	if _, err := s.receive(); err != nil {
+		t.Error(err)
+	}
+	if rest, err := io.ReadAll(s.raw); err != nil || string(rest) != lastEvents {
+		t.Errorf("the raw stream ends with %q and %v", rest, err)
+	}
+	s.endsWell(t)
+}
+
 func TestStreamsThatDontFinishInTimeAreCutOffAsBroken(t *testing.T) {
 	t.Parallel()
 	s := open(t, "--drain-timeout", "50ms")
@@ -159,24 +184,29 @@ func TestStreamsThatDontFinishInTimeAreCutOffAsBroken(t *testing.T) {
 
 func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	t.Parallel()
-	s := open(t, "--drain-timeout", "1h")
-	s.signal(t, syscall.SIGINT)
-	s.sees(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
-	// The first signal may not yet be done with.
-	ticks := time.NewTicker(10 * time.Millisecond)
-	defer ticks.Stop()
-	for ended := false; !ended; {
-		select {
-		case <-ticks.C:
-			_ = s.command.Process.Signal(syscall.SIGINT)
-		case <-s.ended:
-			ended = true
-		case <-t.Context().Done():
-			t.Fatal("it does not end")
-		}
-	}
-	failed, ok := errors.AsType[*exec.ExitError](s.err)
-	if !ok || failed.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
-		t.Errorf("it ended with %v", s.err)
+	for name, flag := range map[string]string{"while calls end": "--drain-timeout", "while calls are still taken": "--drain-delay"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, flag, "1h")
+			s.signal(t, syscall.SIGINT)
+			s.sees(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+			// The first signal may not yet be done with.
+			ticks := time.NewTicker(10 * time.Millisecond)
+			defer ticks.Stop()
+			for ended := false; !ended; {
+				select {
+				case <-ticks.C:
+					_ = s.command.Process.Signal(syscall.SIGINT)
+				case <-s.ended:
+					ended = true
+				case <-t.Context().Done():
+					t.Fatal("it does not end")
+				}
+			}
+			failed, ok := errors.AsType[*exec.ExitError](s.err)
+			if !ok || failed.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
+				t.Errorf("it ended with %v", s.err)
+			}
+		})
 	}
 }

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"cmp"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/overload"
+)
+
+// bound bounds the calls that are worked on at a time. Those that everyone may make,
+// such as health checks, don't count.
+func bound(router *router, config Config) (*overload.Handler, error) {
+	bounds := overload.Config{
+		MaxCalls:     overload.DefaultMaxCalls,
+		MaxQueue:     overload.DefaultMaxQueue,
+		QueueTimeout: overload.DefaultQueueTimeout,
+	}
+	if config.Overload != nil {
+		bounds = *config.Overload
+	}
+	bounds.Exempt = router.isOpen
+	bounds.Refuse = func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
+		router.refuse(w, r, refusal{
+			status: http.StatusServiceUnavailable, code: connect.CodeUnavailable,
+			kind: "server_error", reason: overload.Code,
+			message:    "This server has as many calls to work on as it takes. Please try again later.",
+			retryAfter: retryAfter,
+		})
+	}
+	return overload.New(router, bounds)
+}
+
+// watch has the observer ask the parts of a server how they are.
+func watch(config Config, bounded *overload.Handler) {
+	config.Observer.WatchOverload(func() (waiting int64, refused uint64) {
+		stats := bounded.Stats()
+		return stats.Waiting, stats.Refused
+	})
+	if store := config.Keys; store != nil {
+		config.Observer.WatchKeys(func() (loaded time.Time, failures int64) {
+			status := store.Status()
+			return status.Loaded, status.Failures
+		})
+	}
+	if shared, ok := config.Limiter.(*limits.Shared); ok {
+		config.Observer.WatchStore(func() (up bool, instances int64) {
+			stats := shared.Stats()
+			return stats.StoreUp, cmp.Or(stats.Instances, 1)
+		})
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/limits"
+)
+
+// keysListCommand tells what is in a file, but for the hashes.
+type keysListCommand struct {
+	keysFile
+
+	JSON bool `help:"Write a JSON array, with the fields of the file." env:"-"`
+}
+
+// Run tells it.
+func (c *keysListCommand) Run(streams streams) error {
+	entries, err := keys.Read(c.File)
+	if err != nil {
+		return fmt.Errorf("--file: %w", err)
+	}
+	if c.JSON {
+		list := make([]listedToken, 0, len(entries))
+		for _, e := range entries {
+			list = append(list, listed(e))
+		}
+		encoder := json.NewEncoder(streams.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(list)
+	}
+	table := tabwriter.NewWriter(streams.out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, "NAME\tEXPIRES\tUPSTREAM KEY\tMODELS\tPATHS\tLIMITS\n")
+	for _, e := range entries {
+		expires := keys.FormatExpiry(e.Expires)
+		if isOver(e.Expires) {
+			expires += " (over)"
+		}
+		key := "the server's"
+		switch {
+		case e.UpstreamKey.Env != "":
+			key = "env " + e.UpstreamKey.Env
+		case e.UpstreamKey.File != "":
+			key = "file " + e.UpstreamKey.File
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, expires, key, names(e.Models), names(e.Paths), limitsText(e))
+	}
+	return table.Flush()
+}
+
+func isOver(expires time.Time) bool { return !expires.IsZero() && !time.Now().Before(expires) }
+
+// names writes patterns in a cell.
+func names(patterns keys.Patterns) string {
+	texts := make([]string, 0, len(patterns))
+	for _, pattern := range patterns {
+		texts = append(texts, string(pattern))
+	}
+	return cmp.Or(strings.Join(texts, " "), "all")
+}
+
+// limitsText writes limits in a cell.
+func limitsText(e keys.Entry) string {
+	var texts []string
+	add := func(prefix string, l limits.Limits) {
+		for _, limit := range []struct {
+			count int64
+			unit  string
+		}{
+			{l.RequestsPerMinute, " requests/min"},
+			{l.TokensPerMinute, " tokens/min"},
+			{l.TokensPerDay, " tokens/day"},
+			{l.ConcurrentStreams, " streams"},
+		} {
+			if limit.count > 0 {
+				texts = append(texts, fmt.Sprint(prefix, limit.count, limit.unit))
+			}
+		}
+	}
+	add("", e.Limits)
+	for _, m := range e.ModelLimits {
+		add(string(m.Models)+": ", m.Limits)
+	}
+	return cmp.Or(strings.Join(texts, ", "), "none")
+}
+
+// listedToken is a token in JSON. A limit's models are an array, as their order
+// counts.
+type listedToken struct {
+	Name        string         `json:"name"`
+	Expires     string         `json:"expires,omitempty"`
+	Expired     bool           `json:"expired"`
+	UpstreamKey keys.KeySource `json:"upstream_key,omitzero"`
+	Models      keys.Patterns  `json:"models,omitempty"`
+	Paths       keys.Patterns  `json:"paths,omitempty"`
+	Limits      listedLimits   `json:"limits,omitzero"`
+	ModelLimits []listedModels `json:"model_limits,omitempty"`
+}
+
+type listedLimits struct {
+	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
+	TokensPerMinute   int64 `json:"tokens_per_minute,omitempty"`
+	TokensPerDay      int64 `json:"tokens_per_day,omitempty"`
+	ConcurrentStreams int64 `json:"concurrent_streams,omitempty"`
+}
+
+type listedModels struct {
+	Models keys.Pattern `json:"models"`
+	Limits listedLimits `json:"limits,omitzero"`
+}
+
+func listed(e keys.Entry) listedToken {
+	token := listedToken{
+		Name:        e.Name,
+		Expired:     isOver(e.Expires),
+		UpstreamKey: e.UpstreamKey,
+		Models:      e.Models,
+		Paths:       e.Paths,
+		Limits:      listedLimits(e.Limits),
+	}
+	if !e.Expires.IsZero() {
+		token.Expires = keys.FormatExpiry(e.Expires)
+	}
+	for _, m := range e.ModelLimits {
+		token.ModelLimits = append(token.ModelLimits, listedModels{m.Models, listedLimits(m.Limits)})
+	}
+	return token
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/observe"
+)
+
+// observeFlags are about what the operator sees.
+type observeFlags struct {
+	LogFormat string `help:"How it is logged: as text or json." enum:"text,json" default:"text"`
+
+	AccessLog  bool `help:"Log each call when it has ended: who, what, how much and how fast; never contents, keys or queries."`
+	LogContent bool `help:"For debugging alone: log what is asked and answered too, up to 8 KiB each, without what looks like a key."`
+
+	Admin      string `help:"Address for operators, with /metrics for Prometheus, /healthz and /readyz: HOST:PORT, or a port, which is one of 127.0.0.1. 0.0.0.0:9464 for every address of the machine. By default there is none." placeholder:"ADDRESS"`
+	AdminPprof bool   `help:"Serve profiles there too, under /debug/pprof/. They show what is in memory, keys included."`
+
+	OTLPEndpoint string  `name:"otlp-endpoint" env:"OPENAI_CONNECT_OTLP_ENDPOINT" help:"OpenTelemetry collector to send traces to: grpc://HOST:4317, grpcs:// with TLS, or http(s)://HOST:4318. OTEL_EXPORTER_OTLP_HEADERS and the like count too. By default there are no traces." placeholder:"URL"`
+	TraceSample  float64 `help:"Share of the traces to keep, from 0 to 1, of those that begin here." default:"1"`
+}
+
+// check says what is wrong with the flags' values.
+func (f *observeFlags) check() error {
+	if f.Admin != "" {
+		if _, err := observe.AdminAddress(f.Admin); err != nil {
+			return fmt.Errorf("--admin: %w", err)
+		}
+	} else if f.AdminPprof {
+		return errors.New("--admin-pprof: profiles are served at the address of --admin, which isn't given")
+	}
+	if f.OTLPEndpoint != "" {
+		if err := (observe.Tracing{Endpoint: f.OTLPEndpoint}).Check(); err != nil {
+			return fmt.Errorf("--otlp-endpoint: %w", err)
+		}
+	}
+	if f.TraceSample < 0 || f.TraceSample > 1 || f.TraceSample != f.TraceSample { // the last is NaN
+		return fmt.Errorf("--trace-sample: %v is no share: give a number from 0 to 1", f.TraceSample)
+	}
+	return nil
+}
+
+// logger returns what the server logs by.
+func (f *observeFlags) logger(to io.Writer, level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if f.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(to, options))
+	}
+	return slog.New(slog.NewTextHandler(to, options))
+}
+
+// observer returns what observes the server, nil if nothing is to be observed. It
+// must be closed in the end. Secrets are those that no log may have.
+func (f *observeFlags) observer(logger *slog.Logger, secrets func() []access.Secret) (*observe.Observer, error) {
+	if f.Admin == "" && f.OTLPEndpoint == "" && !f.AccessLog && !f.LogContent {
+		return nil, nil //nolint:nilnil // A nil Observer observes nothing.
+	}
+	config := observe.Config{Secrets: secrets, Version: version(), Logger: logger}
+	if f.AccessLog {
+		config.Calls = logger
+	}
+	if f.LogContent {
+		config.Contents = logger
+	}
+	if f.OTLPEndpoint != "" {
+		config.Tracing = &observe.Tracing{Endpoint: f.OTLPEndpoint, Sample: f.TraceSample}
+	}
+	return observe.New(config)
+}
+
+// serveAdmin serves operators until the function that it returns is called, which
+// is when all else has ended. Without --admin there is nobody to serve.
+func (f *observeFlags) serveAdmin(ctx context.Context, observer *observe.Observer, ready func() error, logger *slog.Logger) (stop func() error, err error) {
+	if f.Admin == "" {
+		return func() error { return nil }, nil
+	}
+	address, err := observe.AdminAddress(f.Admin)
+	if err != nil {
+		return nil, fmt.Errorf("--admin: %w", err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--admin: %w", err)
+	}
+	logger.Info("metrics and probes are served", "address", listener.Addr().String())
+	admin := observer.Admin(observe.AdminConfig{Ready: ready, PProf: f.AdminPprof})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	go func() { served <- admin.Serve(ctx, listener) }()
+	return func() error {
+		cancel()
+		return <-served
+	}, nil
+}

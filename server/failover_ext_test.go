@@ -1,0 +1,67 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// Where an upstream can't be reached, or has had enough, the next one is asked, with
+// its own key: for clients of every kind, who are told which it was.
+func TestAnotherUpstreamIsAskedForEveryClient(t *testing.T) {
+	t.Parallel()
+	full := servertest.StartUpstream(t, servertest.JSON(http.StatusTooManyRequests, `{"error": {"message": "full", "type": "requests"}}`))
+	for _, kind := range clientKinds() {
+		well := servertest.StartUpstream(t, answerUsing)
+		config := guarded(t, "")
+		config.Failover = &failover.File{
+			Upstreams: []failover.Entry{
+				{Name: "away", BaseURL: "http://127.0.0.1:1"},
+				{Name: "full", BaseURL: full.URL, Key: secret(t, "sk-full")},
+				{Name: "well", BaseURL: well.URL, Key: secret(t, "sk-well")},
+			},
+			Cooldown: time.Minute,
+		}
+		client := kind.open(t, startFront(t, config))
+		for _, attempts := range []string{"3", "1"} { // behind the first call, the others cool down
+			header, err := client.unary(within(t), call{method: "CreateChatCompletion", request: hello()}, new(chatv1.ChatCompletion))
+			if err != nil {
+				t.Fatalf("%s: %v", client.name, err)
+			}
+			if got := header.Get(failover.UpstreamField); got != "well" {
+				t.Errorf("%s: answered by %q", client.name, got)
+			}
+			if got := header.Get(failover.AttemptsField); got != attempts {
+				t.Errorf("%s: %s attempts, want %s", client.name, got, attempts)
+			}
+		}
+		for _, received := range well.Take() {
+			if got := received.Header.Get("Authorization"); got != "Bearer sk-well" {
+				t.Errorf("%s: the upstream saw another key than its own", client.name)
+			}
+		}
+		for _, received := range full.Take() {
+			if got := received.Header.Get("Authorization"); got != "Bearer sk-full" {
+				t.Errorf("%s: the upstream saw another key than its own", client.name)
+			}
+		}
+	}
+}
+
+// Clients with keys of their own share none with each other: an upstream with a key
+// would serve everyone who reaches the server.
+func TestAnUpstreamsKeyIsNotForEveryone(t *testing.T) {
+	t.Parallel()
+	_, err := server.New(server.Config{Failover: &failover.File{Upstreams: []failover.Entry{
+		{Name: "one", BaseURL: "http://127.0.0.1:1"},
+		{Name: "two", BaseURL: "http://127.0.0.1:1", Key: secret(t, "sk-two")},
+	}}})
+	if err == nil {
+		t.Error("such a server was made")
+	}
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"fmt"
+
+	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/gateway"
+	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+// wayUp makes the way of requests to the upstream, of what the configuration asks
+// for: the gateway, what observes, what chooses among several, and each of them. A
+// plain proxy has the last alone.
+func (s *Server) wayUp(config Config, guarded bool) (upstream.Sender, error) {
+	send, err := s.connect(config, guarded)
+	if err != nil {
+		return nil, err
+	}
+	send = config.Observer.Sender(send)
+	if !guarded && config.Observer == nil {
+		return send, nil
+	}
+	return gateway.New(gateway.Config{
+		Next:        send,
+		UpstreamKey: config.UpstreamKey,
+		Limiter:     config.Limiter,
+		OnDecision: func(token string, refused limits.Kind, shared bool) {
+			config.Observer.LimiterDecision(token, refused, shared)
+		},
+	}), nil
+}
+
+// connect makes what sends to the upstream, or to several.
+func (s *Server) connect(config Config, guarded bool) (upstream.Sender, error) {
+	if config.Failover == nil {
+		up, err := s.open(config, config.Upstream)
+		if err != nil {
+			return nil, err
+		}
+		return config.Observer.Upstream(nameOf(config.Upstream), up), nil
+	}
+	several := failover.Config{
+		Retries:    config.Failover.Retries,
+		Cooldown:   config.Failover.Cooldown,
+		ClientKeys: !guarded,
+		Logger:     s.logger,
+	}
+	for _, entry := range config.Failover.Upstreams {
+		up, err := s.open(config, entry.BaseURL)
+		if err != nil {
+			return nil, fmt.Errorf("upstream %q: %w", entry.Name, err)
+		}
+		several.Upstreams = append(several.Upstreams, failover.Upstream{
+			Name: entry.Name, Sender: config.Observer.Upstream(entry.Name, up), BaseURL: up.BaseURL(), Key: entry.Key, NoKey: entry.NoKey,
+		})
+	}
+	return failover.New(several)
+}
+
+// nameOf is what the only upstream is called.
+func nameOf(base string) string {
+	if base == Sandbox {
+		return Sandbox
+	}
+	return "upstream"
+}
+
+// open makes the way to one upstream, which is started if it is the sandbox.
+func (s *Server) open(config Config, base string) (*upstream.Upstream, error) {
+	proxy := config.Proxy
+	if base == Sandbox {
+		if s.sandbox == nil {
+			var err error
+			if s.sandbox, err = startSandbox(); err != nil {
+				return nil, fmt.Errorf("start the sandbox: %w", err)
+			}
+		}
+		base, proxy = s.sandbox.url(), upstream.NoProxy
+	}
+	up, err := upstream.New(upstream.Config{
+		BaseURL:               base,
+		Proxy:                 proxy,
+		RootCAs:               config.UpstreamRoots,
+		HTTP2:                 config.UpstreamHTTP2,
+		NoRedirects:           config.NoRedirects,
+		ConnectTimeout:        config.ConnectTimeout,
+		ResponseHeaderTimeout: config.ResponseHeaderTimeout,
+		DialContext:           config.dial,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.upstreams = append(s.upstreams, up)
+	return up, nil
+}
