@@ -1,0 +1,69 @@
+package deploy_test
+
+import (
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	flagName     = regexp.MustCompile(`--[a-z][a-z-]+`)
+	variableName = regexp.MustCompile(`OPENAI_CONNECT_[A-Z_]*[A-Z]`)
+)
+
+// help is what the command says of its flags.
+func help(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, arguments := range [][]string{{"--help"}, {"keys", "add", "--help"}} {
+		command := exec.Command(program(t), arguments...)
+		command.Env = cleanEnvironment()
+		output, err := command.Output()
+		if err != nil {
+			t.Fatalf("%q: %v", arguments, err)
+		}
+		all.Write(output)
+	}
+	return all.String()
+}
+
+// Flags of the server that the files of this folder set or speak of are in its help.
+func TestWhatIsDeployedWithExists(t *testing.T) {
+	t.Parallel()
+	text := help(t)
+	for _, row := range []struct {
+		path string
+		// flags says where they are.
+		flags *regexp.Regexp
+		least int
+	}{
+		{"compose.yaml", regexp.MustCompile(`(?m)^    - (--.*)=|openai-connect (keys add.*)$`), 8},
+		{"kubernetes/deployment.yaml", regexp.MustCompile(`(?m)^ +- (--.*)=|^ +# (.*)$`), 9},
+		{"kubernetes/autoscaler.yaml", regexp.MustCompile(`(?m)^ *# (.*)$`), 1},
+		{"haproxy/haproxy.cfg", regexp.MustCompile(`(?m)^ *# (\S.*)$`), 3},
+		{"envoy/envoy.yaml", regexp.MustCompile(`(?m)^ *# (\S.*)$`), 2},
+		{"README.md", regexp.MustCompile("`(--[^`]*)`"), 6},
+	} {
+		t.Run(row.path, func(t *testing.T) {
+			content := readFile(t, row.path)
+			var used []string
+			for _, match := range row.flags.FindAllStringSubmatch(content, -1) {
+				used = append(used, flagName.FindAllString(strings.Join(match[1:], " "), -1)...)
+			}
+			if len(used) < row.least {
+				t.Errorf("these were found: %q", used)
+			}
+			for _, flag := range used {
+				if !regexp.MustCompile(`(?m)^ +` + flag + `\b`).MatchString(text) {
+					t.Errorf("the help has no %s", flag)
+				}
+			}
+			for _, variable := range variableName.FindAllString(content, -1) {
+				if variable != "OPENAI_CONNECT_ROLLING_TIME" && !strings.Contains(text, "$"+variable) {
+					t.Errorf("the help has no %s", variable)
+				}
+			}
+		})
+	}
+}

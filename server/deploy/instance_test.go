@@ -1,0 +1,208 @@
+package deploy_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+const (
+	// drainDelay is that of the instances: what both balancers ask for.
+	drainDelay = 5 * time.Second
+
+	// markHeader has the name of a request, which the upstream keeps.
+	markHeader = "X-Load-Mark"
+
+	// The fewest chunks that a stream of the upstream has, and by how many more
+	// others have.
+	leastChunks, moreChunks = 5, 40
+
+	// chunkPace is how long it waits between them.
+	chunkPace = 100 * time.Millisecond
+)
+
+// instance is a process of the server on an address of its own, with an upstream
+// of its own, which tells what has come to it.
+type instance struct {
+	name     string
+	address  string
+	upstream string
+	flags    []string
+
+	command *exec.Cmd
+	log     *bytes.Buffer // what it has complained of: of use when it has ended
+
+	came  atomic.Int64 // requests
+	mu    sync.Mutex
+	marks map[string]bool // guarded by mu: the names of those
+}
+
+// startInstances starts three of them, which are stopped at the end of the test.
+func startInstances(t *testing.T) []*instance {
+	t.Helper()
+	var instances []*instance
+	for i := range 3 {
+		one := &instance{name: fmt.Sprintf("openai-connect-%d", i+1), address: freeAddress(t), marks: make(map[string]bool)}
+		one.flags = []string{"--drain-delay", drainDelay.String()}
+		upstream := httptest.NewServer(http.HandlerFunc(one.answer))
+		t.Cleanup(upstream.Close)
+		one.upstream = upstream.URL
+		one.start(t)
+		t.Cleanup(func() { one.kill(t) })
+		instances = append(instances, one)
+	}
+	return instances
+}
+
+// freeAddress is one of this machine that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// start starts the process, and waits until it listens.
+func (i *instance) start(t *testing.T) {
+	t.Helper()
+	i.log = new(bytes.Buffer)
+	arguments := []string{"--listen", i.address, "--upstream", i.upstream, "--drain-timeout", patience.String()}
+	i.command = exec.Command(program(t), append(arguments, i.flags...)...)
+	i.command.Env = cleanEnvironment()
+	i.command.Stderr = i.log
+	output, err := i.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := i.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	greeting, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil || !strings.Contains(greeting, i.address) {
+		t.Fatalf("%s greets with %q, %v, %v\n%s", i.name, greeting, err, i.command.Wait(), i.log)
+	}
+}
+
+// stop asks the process to end, and waits until it has, which has to be a success.
+func (i *instance) stop(t *testing.T) {
+	t.Helper()
+	if err := i.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	hanging := time.AfterFunc(drainDelay+2*patience, func() { _ = i.command.Process.Kill() })
+	defer hanging.Stop()
+	if err := i.command.Wait(); err != nil {
+		t.Errorf("%s ended with %v and complained\n%s", i.name, err, i.log)
+	}
+}
+
+// kill ends the process at once.
+func (i *instance) kill(t *testing.T) {
+	t.Helper()
+	if i.command.ProcessState != nil {
+		return
+	}
+	if err := i.command.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = i.command.Wait()
+}
+
+// awaitCalls waits until that many more calls have come.
+func (i *instance) awaitCalls(t *testing.T, more int64) {
+	t.Helper()
+	goal, deadline := i.came.Load()+more, time.Now().Add(2*patience)
+	for i.came.Load() < goal {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s gets no calls", i.name)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// has reports whether a request has come that goes by that name.
+func (i *instance) has(mark string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.marks[mark]
+}
+
+// answer is the upstream's.
+func (i *instance) answer(w http.ResponseWriter, r *http.Request) {
+	i.came.Add(1)
+	i.mu.Lock()
+	i.marks[r.Header.Get(markHeader)] = true
+	i.mu.Unlock()
+	if r.Header.Get("Upgrade") != "" {
+		echoMessages(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if !strings.Contains(string(body), `"stream":true`) {
+		time.Sleep(time.Millisecond)
+		servertest.JSON(http.StatusOK, `{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello!","refusal":null},"logprobs":null,"finish_reason":"stop"}]}`)(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	count := streamLength(r.Header.Get(markHeader))
+	pace := time.NewTicker(chunkPace)
+	defer pace.Stop()
+	for n := range count {
+		finish := "null"
+		if n == count-1 {
+			finish = `"stop"`
+		}
+		fmt.Fprintf(w, `data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%d "},"finish_reason":%s}]}`+"\n\n", n, finish)
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-pace.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	_, _ = io.WriteString(w, "data: [DONE]\n\n")
+}
+
+// streamLength is how many chunks the stream has that goes by a name.
+func streamLength(mark string) int {
+	_, digits, _ := strings.Cut(mark, "#")
+	n, _ := strconv.Atoi(digits)
+	return leastChunks + n*7%moreChunks
+}
+
+// echoMessages is a WebSocket that says what it hears.
+func echoMessages(w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.CloseNow() }()
+	for {
+		kind, message, err := conn.Read(r.Context())
+		if err != nil || conn.Write(r.Context(), kind, message) != nil {
+			return
+		}
+	}
+}

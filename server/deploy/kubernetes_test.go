@@ -1,0 +1,193 @@
+package deploy_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// render is what kubectl makes of the kustomization.
+func render(t *testing.T) []byte {
+	t.Helper()
+	tool := servertest.Tool(t, "kubectl", "see https://kubernetes.io/docs/tasks/tools/")
+	command := exec.Command(tool, "kustomize", "kubernetes")
+	var complaint bytes.Buffer
+	command.Stderr = &complaint
+	rendered, err := command.Output()
+	if err != nil || complaint.Len() > 0 {
+		t.Fatalf("%v\n%s", err, &complaint)
+	}
+	return rendered
+}
+
+func TestKubernetesAcceptsItsManifests(t *testing.T) {
+	t.Parallel()
+	rendered := render(t)
+	tool := servertest.Tool(t, "kubernetes-validate", "pip install kubernetes-validate==1.37.0")
+	path := filepath.Join(t.TempDir(), "rendered.yaml")
+	if err := os.WriteFile(path, rendered, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"1.30", "1.37"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			output, err := exec.Command(tool, "--strict", "--kubernetes-version", version, path).CombinedOutput()
+			passed := strings.Count(string(output), " passed for resource ")
+			if err != nil || passed != 5 || strings.Contains(string(output), "WARN") {
+				t.Errorf("%v, %d resources passed\n%s", err, passed, output)
+			}
+		})
+	}
+}
+
+// manifest is what is looked at of a resource.
+type manifest struct {
+	Kind     string `yaml:"kind"`
+	Metadata struct {
+		Name string `yaml:"name"`
+	} `yaml:"metadata"`
+	Spec struct {
+		ClusterIP string            `yaml:"clusterIP"`
+		Ports     []servicePort     `yaml:"ports"`
+		Selector  any               `yaml:"selector"`
+		Target    map[string]string `yaml:"scaleTargetRef"`
+		Metrics   []struct {
+			Pods struct {
+				Metric struct {
+					Name string `yaml:"name"`
+				} `yaml:"metric"`
+			} `yaml:"pods"`
+		} `yaml:"metrics"`
+		Template struct {
+			Spec podSpec `yaml:"spec"`
+		} `yaml:"template"`
+	} `yaml:"spec"`
+}
+
+type servicePort struct {
+	Name       string `yaml:"name"`
+	TargetPort string `yaml:"targetPort"`
+}
+
+type podSpec struct {
+	Grace      int64 `yaml:"terminationGracePeriodSeconds"`
+	Containers []struct {
+		Args  []string `yaml:"args"`
+		Ports []struct {
+			Name          string `yaml:"name"`
+			ContainerPort int    `yaml:"containerPort"`
+		} `yaml:"ports"`
+		Startup   probe `yaml:"startupProbe"`
+		Readiness probe `yaml:"readinessProbe"`
+		Liveness  probe `yaml:"livenessProbe"`
+	} `yaml:"containers"`
+}
+
+type probe struct {
+	Get struct {
+		Path string `yaml:"path"`
+		Port string `yaml:"port"`
+	} `yaml:"httpGet"`
+}
+
+// manifests are the resources by kind and name.
+func manifests(t *testing.T) map[string]manifest {
+	t.Helper()
+	all := make(map[string]manifest)
+	for decoder := yaml.NewDecoder(bytes.NewReader(render(t))); ; {
+		var one manifest
+		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[one.Kind+" "+one.Metadata.Name] = one
+	}
+}
+
+func TestManifestsFitTogether(t *testing.T) {
+	t.Parallel()
+	all := manifests(t)
+	pod := all["Deployment openai-connect"].Spec.Template.Spec
+	if len(pod.Containers) != 1 {
+		t.Fatalf("there are %d containers", len(pod.Containers))
+	}
+	server := pod.Containers[0]
+
+	drain := duration(t, server.Args, "--drain-delay") + duration(t, server.Args, "--drain-timeout")
+	if grace := time.Duration(pod.Grace) * time.Second; grace < drain+10*time.Second {
+		t.Errorf("a pod is given %v to end, and takes up to %v", grace, drain)
+	}
+
+	ports := make(map[string]string)
+	for _, port := range server.Ports {
+		ports[port.Name] = ""
+	}
+	if value(server.Args, "--listen") != ":8080" || server.Ports[0].ContainerPort != 8080 ||
+		value(server.Args, "--admin") != "0.0.0.0:9464" || server.Ports[1].ContainerPort != 9464 {
+		t.Errorf("the server listens as %q, and the ports are %v", server.Args, server.Ports)
+	}
+	for path, p := range map[string]probe{"/healthz": server.Startup, "/readyz": server.Readiness} {
+		if _, known := ports[p.Get.Port]; !known || p.Get.Path != path {
+			t.Errorf("a probe asks for %q on %q, not for %s", p.Get.Path, p.Get.Port, path)
+		}
+	}
+	if server.Liveness.Get != server.Startup.Get {
+		t.Errorf("liveness is asked for at %v", server.Liveness.Get)
+	}
+	services := 0
+	for name, one := range all {
+		if one.Kind != "Service" {
+			continue
+		}
+		services++
+		if headless := strings.HasSuffix(name, "-headless"); headless != (one.Spec.ClusterIP == "None") {
+			t.Errorf("%s has the address %q", name, one.Spec.ClusterIP)
+		}
+		for _, port := range one.Spec.Ports {
+			if _, known := ports[port.TargetPort]; !known {
+				t.Errorf("%s leads to a port %q, which no container has", name, port.TargetPort)
+			}
+		}
+		if selector, ok := one.Spec.Selector.(map[string]any); !ok || selector["app.kubernetes.io/name"] != "openai-connect" {
+			t.Errorf("%s selects %v", name, one.Spec.Selector)
+		}
+	}
+	scaler := all["HorizontalPodAutoscaler openai-connect"]
+	if services != 2 || scaler.Spec.Target["name"] != "openai-connect" {
+		t.Errorf("there are %d services, and the autoscaler is for %v", services, scaler.Spec.Target)
+	}
+	metric := scaler.Spec.Metrics[0].Pods.Metric.Name
+	if rule := readFile(t, "kubernetes/prometheus-adapter.yaml"); metric == "" || !strings.Contains(rule, "seriesQuery: '"+metric+"{") || !strings.Contains(rule, "^("+metric+")$") {
+		t.Errorf("the adapter has no rule for %q", metric)
+	}
+}
+
+// value is what a flag is given.
+func value(arguments []string, flag string) string {
+	i := slices.IndexFunc(arguments, func(a string) bool { return strings.HasPrefix(a, flag+"=") })
+	if i < 0 {
+		return ""
+	}
+	return strings.TrimPrefix(arguments[i], flag+"=")
+}
+
+func duration(t *testing.T, arguments []string, flag string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(value(arguments, flag))
+	if err != nil {
+		t.Errorf("%s: %v", flag, err)
+	}
+	return d
+}

@@ -1,0 +1,77 @@
+package deploy_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// The server takes the arguments of the deployment, and its probes see it start and
+// leave.
+func TestTheDeploymentsProbesAreAnswered(t *testing.T) {
+	t.Parallel()
+	container := manifests(t)["Deployment openai-connect"].Spec.Template.Spec.Containers[0]
+	admin := freeAddress(t)
+	one := &instance{name: "a pod", address: freeAddress(t), upstream: "sandbox"}
+	for _, argument := range container.Args {
+		switch flag, _, _ := strings.Cut(argument, "="); flag {
+		case "--listen", "--drain-timeout":
+		case "--admin":
+			one.flags = append(one.flags, "--admin="+admin)
+		case "--drain-delay":
+			one.flags = append(one.flags, "--drain-delay=2s")
+		case "--upstream-key-file":
+			one.flags = append(one.flags, flag+"="+secretFile(t, "sk-0123456789abcdef"))
+		case "--keys":
+			one.flags = append(one.flags, flag+"="+secretFile(t, "tokens:\n  - name: alice\n    hash: sha256:"+strings.Repeat("0123456789abcdef", 4)+"\n"))
+		default:
+			one.flags = append(one.flags, argument)
+		}
+	}
+	one.start(t)
+	t.Cleanup(func() { one.kill(t) })
+	client := servertest.HTTPClient(t, false)
+	status := func(path string) int {
+		response, err := client.Get("http://" + admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode
+	}
+	for _, p := range []probe{container.Startup, container.Readiness, container.Liveness} {
+		if got := status(p.Get.Path); got != http.StatusOK {
+			t.Errorf("%s answers %d", p.Get.Path, got)
+		}
+	}
+	if err := one.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); status(container.Readiness.Get.Path) != http.StatusServiceUnavailable; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it stays ready")
+		}
+	}
+	if got := status(container.Liveness.Get.Path); got != http.StatusOK {
+		t.Errorf("while it leaves, %s answers %d", container.Liveness.Get.Path, got)
+	}
+	if err := one.command.Wait(); err != nil {
+		t.Errorf("it ended with %v and complained\n%s", err, one.log)
+	}
+}
+
+// secretFile writes a file that the owner alone can read.
+func secretFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
