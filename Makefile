@@ -11,8 +11,11 @@ TYPESCRIPT := client/typescript
 PLAYGROUND := client/playground
 GOTESTSUM  := go run gotest.tools/gotestsum@v1.13.0
 BENCHMARK  := server/benchmark
+# Modules of their own, for what the main one shouldn't depend on.
+MODULES    := $(BENCHMARK) server/observe/peertest server/deploy/validate
 BENCH_ARGS ?= -compare result.json
 FUZZ_TIME  ?= 5000x
+SOAK       ?= 1h
 
 .PHONY: help
 help: ## List the commands.
@@ -33,7 +36,7 @@ test: test-go test-typescript ## Run all tests. What is skipped for want of a to
 test-go:
 	@mkdir -p bin
 	$(GOTESTSUM) --format pkgname --jsonfile bin/test.json -- -race ./...
-	go test -C $(BENCHMARK) ./...
+	@for module in $(MODULES); do (set -x; go test -C $$module ./...); done
 
 .PHONY: test-typescript
 test-typescript: build
@@ -52,6 +55,10 @@ fuzz: ## Run every fuzz target for a while. FUZZ_TIME=1h for long.
 		echo "$$package $$target: $$(grep -o 'execs: [0-9]*' bin/fuzz.log | tail -n 1)"; \
 	done
 
+.PHONY: soak
+soak: ## Run everything at once for SOAK, an hour if nothing else is said, and look for what is left over.
+	OPENAI_CONNECT_SOAK=$(SOAK) go test -timeout 0 -v -run TestSoak ./server/soak
+
 .PHONY: bench
 bench: ## Measure the server beside nginx and other proxies. BENCH_ARGS=-help lists what can be chosen.
 	@mkdir -p bin
@@ -67,7 +74,7 @@ lint: tools $(TYPESCRIPT)/node_modules ## Check the style of everything, and tha
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	golangci-lint run ./...
-	cd $(BENCHMARK) && go vet ./... && golangci-lint run ./...
+	@for module in $(MODULES); do (set -x; cd $$module && go vet ./... && golangci-lint run ./...); done
 	buf lint
 	buf format --diff --exit-code
 	buf breaking --against proto/baseline.binpb

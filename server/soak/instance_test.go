@@ -1,0 +1,175 @@
+package soak_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// patience is how long the test waits for what must come.
+const patience = 30 * time.Second
+
+// build builds the command as it is shipped.
+func build(t *testing.T) string {
+	t.Helper()
+	tool := servertest.Tool(t, "go", "see https://go.dev/dl/")
+	path := filepath.Join(t.TempDir(), "openai-connect")
+	command := exec.CommandContext(t.Context(), tool, "build", "-trimpath", "-o", path, "../cmd/openai-connect")
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return path
+}
+
+// output is all that a process has written.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// take returns what was written since the last call.
+func (o *output) take() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	text := o.text.String()
+	o.text.Reset()
+	return text
+}
+
+// instance is one process of the server.
+type instance struct {
+	front   *servertest.Front
+	admin   string // base URL
+	command *exec.Cmd
+	output  output
+}
+
+// startInstance starts the command, and returns when it is ready.
+func startInstance(t *testing.T, binary string, environment []string, arguments ...string) *instance {
+	t.Helper()
+	address, admin := freeAddress(t), freeAddress(t)
+	i := &instance{
+		front: &servertest.Front{Address: address, URL: "http://" + address},
+		admin: "http://" + admin,
+	}
+	arguments = append([]string{"--listen", address, "--admin", admin, "--admin-pprof"}, arguments...)
+	i.command = exec.Command(binary, arguments...) // It is ended by a signal.
+	for _, setting := range os.Environ() {
+		if !strings.HasPrefix(setting, "OPENAI_") {
+			i.command.Env = append(i.command.Env, setting)
+		}
+	}
+	i.command.Env = append(i.command.Env, environment...)
+	i.command.Stdout, i.command.Stderr = &i.output, &i.output
+	if err := i.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = i.command.Process.Kill() })
+	waitFor(t, "the server to be ready", func() error {
+		return i.get(t.Context(), "/readyz", io.Discard)
+	})
+	return i
+}
+
+// stop ends the process, and reports how.
+func (i *instance) stop() error {
+	if err := i.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return i.command.Wait()
+}
+
+// get copies what the admin listener has at a path.
+func (i *instance) get(ctx context.Context, path string, to io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.admin+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Close = true // no connection is left for the count of them
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", path, response.Status)
+	}
+	_, err = io.Copy(to, response.Body)
+	return err
+}
+
+// metrics are what an instance counts, by name; and the text of them.
+func (i *instance) metrics(t *testing.T) (map[string]*dto.MetricFamily, string) {
+	t.Helper()
+	var text bytes.Buffer
+	if err := i.get(context.WithoutCancel(t.Context()), "/metrics", &text); err != nil {
+		t.Fatal(err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families, text.String()
+}
+
+// sum adds up all series of a metric.
+func sum(family *dto.MetricFamily) float64 {
+	var total float64
+	for _, metric := range family.GetMetric() {
+		total += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+	}
+	return total
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// waitFor waits until a condition holds, which is asked again and again.
+func waitFor(t *testing.T, what string, holds func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := holds()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v for %s: %v", patience, what, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
