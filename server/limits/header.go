@@ -22,13 +22,22 @@ func (s States) Header() http.Header {
 	return header
 }
 
+// longWait is a wait behind which a client should not try again by itself. OpenAI's
+// SDK for Go has the same bound. That for Node.js has none, and would wait for a day.
+const longWait = 2 * time.Minute
+
 // Header tells when to try again: retry-after in whole seconds (RFC 9110, section
 // 10.2.3), and retry-after-ms in milliseconds, which OpenAI's SDKs prefer. Both are
-// rounded up. It is the caller's to change.
+// rounded up. Where that is in more than two minutes, x-should-retry is false, by
+// which these SDKs give the error to the caller instead of waiting. It is the
+// caller's to change.
 func (r *Refusal) Header() http.Header {
 	header := make(http.Header)
 	header.Set("Retry-After", strconv.FormatInt(up(r.RetryAfter, time.Second), 10))
 	header.Set("Retry-After-Ms", strconv.FormatInt(up(r.RetryAfter, time.Millisecond), 10))
+	if r.RetryAfter > longWait {
+		header.Set("X-Should-Retry", "false")
+	}
 	return header
 }
 

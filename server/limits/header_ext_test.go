@@ -72,7 +72,13 @@ func TestRefusalsHaveOpenAIsForm(t *testing.T) {
 			"tokens a day",
 			limits.Refusal{Kind: limits.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 90 * time.Minute},
 			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 1h30m0s.",
-			http.Header{"Retry-After": {"5400"}, "Retry-After-Ms": {"5400000"}},
+			http.Header{"Retry-After": {"5400"}, "Retry-After-Ms": {"5400000"}, "X-Should-Retry": {"false"}},
+		},
+		{
+			"tokens a day that is nearly over",
+			limits.Refusal{Kind: limits.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 2 * time.Minute},
+			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 2m0s.",
+			http.Header{"Retry-After": {"120"}, "Retry-After-Ms": {"120000"}},
 		},
 		{
 			"streams",

@@ -5,6 +5,9 @@ import { APIError } from "./error.js";
 /** The first wait, the longest one, and which part of it is left to chance, as in OpenAI's SDKs. */
 const backoff = { firstMs: 500, mostMs: 8000, jitter: 0.25 };
 
+/** The longest wait that an answer may ask for: with a longer one, the error goes to the caller. */
+const mostAskedMs = 120_000;
+
 /** What bounds a call, all its tries together. */
 export interface Bounds {
   maxRetries: number;
@@ -29,7 +32,7 @@ export async function withRetries<T>(bounds: Bounds, attempt: (timeoutMs: number
       }
       const error = APIError.from(thrown);
       const wait = error.retryAfterMs ?? exponential(retries);
-      if (retries >= maxRetries || !mayPass(error) || Date.now() + wait >= deadline) {
+      if (retries >= maxRetries || !mayPass(error) || wait > mostAskedMs || Date.now() + wait >= deadline) {
         throw error;
       }
       await sleep(wait, signal);

@@ -189,10 +189,20 @@ test("a stream is not tried again after its first message", async () => {
   }
 });
 
-test("a wait that would outlast the time-out doesn't begin", async () => {
-  const { client, log, restore } = failing([status(429, { "retry-after": "3600" })]);
+test("a wait of more than two minutes doesn't begin", async () => {
+  const { client, log, restore } = failing([status(429, { "retry-after": "120" }), status(429, { "retry-after-ms": "120001" })]);
   try {
-    await assert.rejects(client.chat.create(request, { timeoutMs: 60_000 }), { status: 429, retryAfterMs: 3_600_000 });
+    await assert.rejects(client.chat.create(request), { status: 429, retryAfterMs: 120_001 });
+    assert.deepEqual(log.waits, [120_000]);
+  } finally {
+    restore();
+  }
+});
+
+test("a wait that would outlast the time-out doesn't begin", async () => {
+  const { client, log, restore } = failing([status(429, { "retry-after": "90" })]);
+  try {
+    await assert.rejects(client.chat.create(request, { timeoutMs: 60_000 }), { status: 429, retryAfterMs: 90_000 });
     assert.deepEqual(log.waits, []);
   } finally {
     restore();
