@@ -28,7 +28,8 @@ type refusal struct {
 
 // refuse answers in the protocol of the request: as an RPC's error or as OpenAI's.
 func (m *router) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
-	if c := call.From(r.Context()); c != nil {
+	c := call.From(r.Context())
+	if c != nil {
 		c.Refused = why.reason
 	}
 	w = challenge{w}
@@ -38,6 +39,9 @@ func (m *router) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
 	if !m.takes(r) {
 		passthrough.Refuse(w, why.status, why.kind, why.reason, why.message)
 		return
+	}
+	if c != nil {
+		c.Code = why.code.String() // An answer that streams has it in its end alone.
 	}
 	details := []proto.Message{&restv1.Error{Message: why.message, Type: why.kind, Code: &why.reason}}
 	if why.retryAfter > 0 {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"connectrpc.com/connect/v2"
+	"golang.org/x/net/http2"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
@@ -182,5 +184,43 @@ func TestTokensHaveTheirModelsAndPaths(t *testing.T) {
 				t.Errorf("%s: the upstream saw another key than alice's", client.name)
 			}
 		}
+	}
+}
+
+// A client that begins a body and sends no more of it is told so, too, where the
+// server reads it itself, to see which model is asked.
+func TestAStalledBodyIsEndedWhereItsModelIsRead(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, answerUsing)
+	front := servertest.StartWith(t, team(t, upstream.URL, "models: [m]", "limits: {requests_per_minute: 1000}"), tiny)
+	const why = "\"the client sent nothing of the request's body for 100ms\""
+	for _, kind := range []string{"application/json", "multipart/form-data; boundary=x", "text/plain", ""} {
+		for _, framing := range []string{"Content-Length: 10\r\n\r\n{", "Content-Length: 100000\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n", "Transfer-Encoding: chunked\r\n\r\n5", "Expect: 100-continue\r\nContent-Length: 10\r\n\r\n"} {
+			head := "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + servertest.Key + "\r\nContent-Type: " + kind + "\r\n" + framing
+			client := dialRaw(t, front)
+			if _, err := io.WriteString(client, head); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := client.ReadRequest()
+			if err == nil && strings.Contains(answer.Line, " 100 ") {
+				answer, err = client.ReadRequest()
+			}
+			if err != nil || !strings.Contains(answer.Line, " 408 ") || !strings.Contains(answer.Body, why) {
+				t.Errorf("%q: the answer is %s: %s (%v)", head, answer.Line, answer.Body, err)
+			}
+		}
+		client := dialFramed(t, front)
+		if err := client.WriteHeaders(http2.HeadersFrameParam{
+			StreamID: 1, EndHeaders: true,
+			BlockFragment: client.encode(pseudo("POST", "/v1/chat/completions", field{Name: "content-type", Value: kind}, field{Name: "authorization", Value: "Bearer " + servertest.Key})),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if outcome := client.outcome(1); outcome != "408" {
+			t.Errorf("%q over HTTP/2: the outcome is %s", kind, outcome)
+		}
+	}
+	if got := upstream.Take(); len(got) > 0 {
+		t.Errorf("the upstream got %d requests", len(got))
 	}
 }

@@ -54,13 +54,13 @@ func Strip(r *http.Request) *http.Request {
 	}
 	stripped := r.WithContext(r.Context())
 	stripped.Header = maps.Clone(r.Header)
-	strip(stripped.Header)
+	StripHeader(stripped.Header)
 	return stripped
 }
 
-// strip takes the credentials of a client out of a header, whose values may be
+// StripHeader takes the credentials of a client out of a header, whose values may be
 // shared.
-func strip(header http.Header) {
+func StripHeader(header http.Header) {
 	delete(header, authorizationField)
 	delete(header, apiKeyField)
 	offers, ok := header[subprotocolField]

@@ -2,6 +2,7 @@ package failover_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -169,3 +170,29 @@ func TestMemoryIsTakenForWhatCame(t *testing.T) {
 type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// A body that nobody will read any more is closed, or whoever made it waits on.
+func TestABodyIsClosedWhenTheClientLeavesInAPause(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	from := newSource(strings.NewReader("content"))
+	request := post("")
+	request.Body, request.ContentLength = from, -1
+	first := senderFunc(func(_ context.Context, req *upstream.Request) (*http.Response, error) {
+		_ = req.Body.(io.Closer).Close()
+		leave()
+		return nil, &upstream.Error{Kind: upstream.KindConnect}
+	})
+	f, err := failover.New(failover.Config{
+		Upstreams: []failover.Upstream{{Name: "first", Sender: first, BaseURL: "http://127.0.0.1", NoKey: true}},
+		Retries:   1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := f.Send(ctx, request)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the answer is %v, and the error %v", resp, err)
+	}
+	from.checkClosed(t)
+}

@@ -219,6 +219,7 @@ func (t *target) authorize(req *upstream.Request) {
 				delete(req.Header, name)
 			}
 		}
+		access.StripHeader(req.Header)
 	}
 	// The answer to a TRACE is the request (RFC 9110 §9.3.8).
 	if !t.NoKey && req.Method != http.MethodTrace {
@@ -227,7 +228,7 @@ func (t *target) authorize(req *upstream.Request) {
 }
 
 // isHarmless reports whether a field is only called like a credential: WebSockets
-// need theirs, where keys of clients have been taken from, and the other chooses
+// need theirs, out of which keys of clients are taken, and the other chooses
 // features.
 func isHarmless(name string) bool {
 	lower := strings.ToLower(name)

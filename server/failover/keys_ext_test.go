@@ -47,6 +47,41 @@ func TestEachUpstreamSeesItsOwnKeyAlone(t *testing.T) {
 	}
 }
 
+// Where clients bring keys, a page's WebSocket has its key among the subprotocols.
+func TestAWebSocketsKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
+	first, second := start(t, says(429)), start(t, says(200))
+	config := failover.Config{ClientKeys: true}
+	for i, p := range []*peer{first, second} {
+		up, err := upstream.New(upstream.Config{BaseURL: p.url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(up.CloseIdleConnections)
+		config.Upstreams = append(config.Upstreams, failover.Upstream{Name: names[i], Sender: up, BaseURL: up.BaseURL(), NoKey: i > 0})
+	}
+	f, err := failover.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := get()
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-Websocket-Version": "13", "Sec-Websocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
+		"Sec-Websocket-Protocol": "realtime, openai-insecure-api-key.sk-client, openai-beta.realtime-v1",
+	} {
+		with(request, name, value)
+	}
+	resp, err := f.Send(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, resp)
+	for i, want := range []string{"realtime, openai-insecure-api-key.sk-client, openai-beta.realtime-v1", "realtime, openai-beta.realtime-v1"} {
+		if got := []*peer{first, second}[i].asked()[0].Value("Sec-WebSocket-Protocol"); got != want {
+			t.Errorf("the %s saw %q, want %q", names[i], got, want)
+		}
+	}
+}
+
 func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 	first, second := start(t, says(429)), start(t, says(200))
 	f := over(t, failover.Config{}, first, second)

@@ -70,6 +70,7 @@ func (t *trip) run() (*http.Response, error) {
 		t.keep(now.to, last.resp)
 		if next.retries > 0 {
 			if err := t.pause(next.retries); err != nil {
+				closeBody(next.content)
 				return t.finish(now.to, try{sent: last.sent, err: err})
 			}
 		}

@@ -86,7 +86,14 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 		return nil, err
 	}
 	decision.describe(resp.Header)
+	streams := c.Streams
 	account(c, asked, resp, decision)
+	if c.Streams && !streams {
+		if refusal := g.admitStream(ctx, c); refusal != nil {
+			_ = resp.Body.Close()
+			return refusal.answer(c, req), nil
+		}
+	}
 	return resp, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -147,6 +148,8 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 	models := &keys.Token{Name: "m", Models: keys.Patterns{"gpt-5*", "small"}}
 	paths := &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/chat/completions", "/v1/files/*"}}
 	both := &keys.Token{Name: "b", Models: keys.Patterns{"small"}, Paths: keys.Patterns{"/v1/chat/completions", "/v1/files*", "/v1/audio/*"}}
+	byModel := &keys.Token{Name: "l", ModelLimits: []keys.ModelLimits{{Models: "large", Limits: limits.Limits{RequestsPerMinute: 1}}}}
+	websocket := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nsmall\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbytes\r\n--x--\r\n"
 	for _, row := range []struct {
@@ -168,6 +171,21 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 		{"a model that is no string", models, "POST", "/v1/chat/completions", nil, `{"model": ["small"]}`, 403, "model_not_allowed"},
 		{"no model", models, "POST", "/v1/batches", nil, `{"input_file_id": "file-1"}`, 403, "model_not_allowed"},
 		{"no JSON", models, "POST", "/v1/chat/completions", nil, `model=small`, 403, "model_not_allowed"},
+		{"one model, and several", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "models": ["gpt-4"]}`, 400, "model_not_unique"},
+		{"a model behind the end of the JSON", models, "POST", "/v1/chat/completions", nil, `{"model": "small"}{"model": "gpt-4"}`, 403, "model_not_allowed"},
+		{"a model behind what can't be decoded", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "small"`) + "?", 403, "model_not_allowed"},
+		{"a model in another charset", models, "POST", "/v1/chat/completions", http.Header{"Content-Type": {"application/json; charset=utf-7"}}, `{"model": "small", "+AG0-odel": "gpt-4"}`, 403, "model_not_allowed"},
+		{"a body of two types", models, "POST", "/v1/chat/completions", http.Header{"Content-Type": {"application/json", "multipart/form-data; boundary=x"}}, `{"model": "small"}`, 403, "model_not_allowed"},
+		{"another model, by a method in small letters", models, "post", "/v1/chat/completions", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "model=gpt-4", 403, "model_not_allowed"},
+		{"another model of limits", byModel, "POST", "/v1/chat/completions", nil, `{"model": "other"}`, 200, ""},
+		{"no model, where models have limits", byModel, "POST", "/v1/responses", nil, `{"prompt": {"id": "pmpt_1"}}`, 200, ""},
+		{"a file, where models have limits", byModel, "POST", "/v1/files", http.Header{"Content-Type": {"application/octet-stream"}}, "bytes", 200, ""},
+		{"two models, where models have limits", byModel, "POST", "/v1/chat/completions", nil, `{"model": "large", "Model": "other"}`, 400, "model_not_unique"},
+		{"a coding that nobody knows, where models have limits", byModel, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"secret"}}, "...", 403, "model_not_allowed"},
+		{"a WebSocket for a model of the list", models, "GET", "/v1/realtime?model=small", websocket, "", 200, ""},
+		{"a WebSocket for another model", models, "GET", "/v1/realtime?model=gpt-4", websocket, "", 403, "model_not_allowed"},
+		{"a WebSocket whose messages name models", models, "GET", "/v1/responses?model=small", websocket, "", 403, "model_not_allowed"},
+		{"a WebSocket whose messages name models, where models have limits", byModel, "GET", "/v1/responses?model=small", websocket, "", 403, "model_not_allowed"},
 		{"a reading request", models, "GET", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
 		{"deleting", models, "DELETE", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
 		{"a compressed body", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "small"}`), 200, ""},
@@ -347,3 +365,86 @@ func TestABodyThatBreaksOff(t *testing.T) {
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("gone") }
+
+// What the request says of streams is what was read of it. The answer decides.
+func TestAnAnswerThatStreamsCounts(t *testing.T) {
+	limiter := limits.NewMemory()
+	defer func() { _ = limiter.Close() }()
+	up := &recorder{answer: "data: {}\n\n", header: http.Header{"Content-Type": {"text/event-stream"}}}
+	var refused []limits.Kind
+	g := gateway.New(gateway.Config{Next: up, Limiter: limiter, OnDecision: func(_ string, kind limits.Kind, _ bool) {
+		if kind != "" {
+			refused = append(refused, kind)
+		}
+	}})
+	token := &keys.Token{Name: "carol", Limits: limits.Limits{ConcurrentStreams: 1}}
+	resume := func(c *call.Call) *http.Response {
+		resp, err := g.Send(call.With(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	first, second, third := &call.Call{Token: token}, &call.Call{Token: token}, &call.Call{Token: token}
+	resp := resume(first)
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || !first.Streams {
+		t.Fatalf("status %d, streams %t", resp.StatusCode, first.Streams)
+	}
+	other := resume(second)
+	defer other.Body.Close()
+	if other.StatusCode != http.StatusTooManyRequests || second.Refused != "rate_limit_exceeded" || len(refused) != 1 || refused[0] != limits.ConcurrentStreams {
+		t.Errorf("beside it: status %d, refused as %q, told %q", other.StatusCode, second.Refused, refused)
+	}
+	second.End()
+	first.End()
+	last := resume(third)
+	defer last.Body.Close()
+	if last.StatusCode != http.StatusOK {
+		t.Errorf("behind it: status %d", last.StatusCode)
+	}
+	third.End()
+}
+
+// A file that is uploaded is no text for a model to read, whose length could be a
+// guess of its tokens.
+func TestAFormIsNotGuessedByItsLength(t *testing.T) {
+	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n" +
+		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n%s\r\n--x--\r\n"
+	up := &recorder{answer: `{"text": "four", "usage": {"type": "duration", "seconds": 1}}`}
+	req := post(fmt.Sprintf(form, strings.Repeat("x", 1<<20)))
+	req.Target = "/v1/audio/transcriptions"
+	req.Header["Content-Type"] = []string{"multipart/form-data; boundary=x"}
+	c, _, _ := send(t, gateway.New(gateway.Config{Next: up}), &keys.Token{Name: "a", Limits: limits.Limits{TokensPerDay: 1000}}, req)
+	if used := c.Progress().Usage; used.Total != 1 || !used.Estimated {
+		t.Errorf("counted %+v", used)
+	}
+}
+
+// A body that is here need not be expected: some upstreams would never say that they
+// do.
+func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
+	for name, row := range map[string]struct {
+		token *keys.Token
+		want  string
+	}{
+		"read":     {&keys.Token{Name: "m", Models: keys.Patterns{"small"}}, ""},
+		"not read": {&keys.Token{Name: "p"}, "100-continue"},
+	} {
+		up := &recorder{answer: answer}
+		req := post(`{"model": "small"}`)
+		req.Header["Expect"] = []string{"100-continue"}
+		send(t, gateway.New(gateway.Config{Next: up}), row.token, req)
+		if got := up.requests[0].Header.Get("Expect"); got != row.want {
+			t.Errorf("%s, it goes up with the expectation %q, want %q", name, got, row.want)
+		}
+	}
+}
+
+// What this server refuses has no answer of the upstream's.
+func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
+	c, resp, _ := send(t, gateway.New(gateway.Config{Next: &recorder{}}), &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/files"}}, post("{}"))
+	if resp.StatusCode != http.StatusForbidden || c.Status != 0 {
+		t.Errorf("status %d, noted as the upstream's %d", resp.StatusCode, c.Status)
+	}
+}

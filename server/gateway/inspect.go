@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 
@@ -42,7 +43,8 @@ func (g *Gateway) inspect(c *call.Call, req *upstream.Request) (usage.Request, *
 
 // glance tells what there is to know of a request without waiting for its body: all
 // of a typed one, and of a raw one what is in its head. The length of a body is then
-// the best guess of how much the model has to read.
+// the best guess of how much the model has to read, but for a form's: most of that is
+// a file.
 func glance(req *upstream.Request) usage.Request {
 	var body io.Reader
 	if kept, ok := req.Body.(*bytes.Reader); ok {
@@ -52,10 +54,16 @@ func glance(req *upstream.Request) usage.Request {
 	if err != nil { // It can't be decoded, and that is for the upstream to say.
 		asked, _, _ = usage.ReadRequest(req.Method, req.Target, req.Header, nil, 0)
 	}
-	if body == nil && req.Body != nil && req.ContentLength > 0 {
+	if body == nil && req.Body != nil && req.ContentLength > 0 && !isForm(req.Header) {
 		asked.Text = req.ContentLength
 	}
 	return asked
+}
+
+// isForm reports whether a body is one with files (RFC 7578).
+func isForm(header http.Header) bool {
+	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	return mediaType == "multipart/form-data"
 }
 
 // depends reports whether something depends on the model that a client asks for, or
@@ -64,36 +72,44 @@ func depends(token *keys.Token) bool {
 	return len(token.Models) > 0 || len(token.ModelLimits) > 0 || token.Limits.ConcurrentStreams > 0
 }
 
-// put gives a request the body that was read from it. Trailers are sent only behind
-// one whose length isn't told.
+// put gives a request the body that was read from it. What was read whole waits for
+// nobody to expect it. Trailers are sent only behind one whose length isn't told.
 func put(req *upstream.Request, body io.Reader) {
-	if _, kept := body.(*bytes.Reader); kept && len(req.Trailer) > 0 {
-		body = struct{ io.Reader }{body}
+	if _, kept := body.(*bytes.Reader); kept {
+		delete(req.Header, "Expect")
+		if len(req.Trailer) > 0 {
+			body = struct{ io.Reader }{body}
+		}
 	}
 	req.Body = body
 }
 
-// judgeModel judges the model that a request asks for. What posts without naming
-// one may make any model work, by what was stored before, so that is for paths to
-// allow, which inspect has looked at.
+// judgeModel judges the model that a request asks for, where the token has a list of
+// them, or limits by model: what can't be told for sure might be any. What posts
+// without naming one may make any model work, by what was stored before, so that is
+// for paths to allow, which inspect has looked at.
 func judgeModel(token *keys.Token, method, path string, asked usage.Request) *refusal {
+	listed := len(token.Models) > 0
 	switch {
-	case len(token.Models) == 0:
+	case !listed && len(token.ModelLimits) == 0:
 		return nil
 	case asked.ModelSeen > 1:
 		return modelTwice()
 	case asked.Model != "" && !token.AllowsModel(asked.Model):
 		return modelNotAllowed(asked.Model)
-	case asked.Model != "":
-		return nil
 	case asked.Stream && method == http.MethodGet: // a WebSocket
-		return modelOfSession()
-	case method != http.MethodPost, len(token.Paths) > 0 && (asked.Known || !asked.Spends):
+		if !asked.Known {
+			return modelOfSession()
+		}
 		return nil
-	case !asked.Known:
+	case !strings.EqualFold(method, http.MethodPost): // Some servers take "post" for it.
+		return nil
+	case !asked.Known && (asked.Spends || listed && len(token.Paths) == 0):
 		return modelUnknown()
-	default:
+	case listed && asked.Model == "" && len(token.Paths) == 0:
 		return modelMissing(path)
+	default:
+		return nil
 	}
 }
 
@@ -114,22 +130,23 @@ func modelNotAllowed(model string) *refusal {
 func modelTwice() *refusal {
 	return &refusal{
 		status: http.StatusBadRequest, kind: invalidRequestError, code: "model_not_unique", param: "model",
-		message: "The request names its model more than once. The token that was sent may use some models only, so it has to be named once.",
+		message: "The request names its model more than once. The token that was sent has rights or limits by model, so it has to be named once.",
 	}
 }
 
 func modelUnknown() *refusal {
 	return &refusal{
 		status: http.StatusForbidden, kind: invalidRequestError, code: "model_not_allowed", param: "model",
-		message: "The token that was sent may use some models only, and this server can't read from the request which it asks for." +
-			" Send a body of JSON, or a form whose model comes before its file, plain or in one of the codings gzip, deflate, br and zstd.",
+		message: "The token that was sent has rights or limits by model, and this server can't tell from the request which it asks for." +
+			" Send JSON in UTF-8, plain or in one of the codings gzip, deflate, br and zstd, or a form, to a path without empty segments.",
 	}
 }
 
 func modelOfSession() *refusal {
 	return &refusal{
 		status: http.StatusForbidden, kind: invalidRequestError, code: "model_not_allowed", param: "model",
-		message: "The token that was sent may use some models only: name the one of the session in the query, as ?model=MODEL.",
+		message: "The token that was sent has rights or limits by model. Of WebSockets it may open those of the Realtime API," +
+			" with the model in the query: /v1/realtime?model=MODEL.",
 	}
 }
 

@@ -31,12 +31,42 @@ func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) 
 		}
 		g.config.OnDecision(c.Token.Name, kind, d.Shared())
 	}
+	return decision{d}, usedUp(d)
+}
+
+// admitStream counts an answer that turned out to be a stream, which the request
+// hadn't said in a way that was read. It is given back when the call ends.
+func (g *Gateway) admitStream(ctx context.Context, c *call.Call) *refusal {
+	if g.config.Limiter == nil || c.Token == nil {
+		return nil
+	}
+	var scopes []limits.Scope
+	for _, scope := range c.Token.Scopes(c.Model) {
+		if most := scope.Limits.ConcurrentStreams; most > 0 {
+			scopes = append(scopes, limits.Scope{Name: scope.Name, Limits: limits.Limits{ConcurrentStreams: most}})
+		}
+	}
+	if len(scopes) == 0 {
+		return nil
+	}
+	d := g.config.Limiter.Admit(ctx, scopes, true)
+	c.AtEnd(func() { decision{d}.end(0) })
+	refused := usedUp(d)
+	if refused != nil && g.config.OnDecision != nil {
+		g.config.OnDecision(c.Token.Name, d.Refusal().Kind, d.Shared())
+	}
+	return refused
+}
+
+// usedUp is the refusal of a decision that doesn't admit, nil for one that does.
+func usedUp(d limits.Decision) *refusal {
+	refused := d.Refusal()
 	if refused == nil {
-		return decision{d}, nil
+		return nil
 	}
 	header := d.States().Header()
 	maps.Copy(header, refused.Header())
-	return decision{}, &refusal{
+	return &refusal{
 		status: http.StatusTooManyRequests, kind: refused.Type(), code: "rate_limit_exceeded",
 		message: refused.Message(), header: header,
 	}

@@ -31,7 +31,7 @@ func (r *refusal) answer(c *call.Call, req *upstream.Request) *http.Response {
 	if body, ok := req.Body.(io.Closer); ok {
 		_ = body.Close()
 	}
-	c.Refused, c.Status = r.code, r.status
+	c.Refused = r.code
 	var body struct {
 		Error struct {
 			Message string  `json:"message"`

@@ -26,6 +26,12 @@ func (p Pattern) match(name string) bool {
 	return name == string(p)
 }
 
+// matchFold is match without regard to case: some servers take both for the same, and
+// what is to be limited shall not get away by it.
+func (p Pattern) matchFold(name string) bool {
+	return Pattern(strings.ToLower(string(p))).match(strings.ToLower(name))
+}
+
 // covers reports whether the pattern stands for all that another one does.
 func (p Pattern) covers(other Pattern) bool {
 	beginning, open := strings.CutSuffix(string(p), wildcard)

@@ -105,17 +105,9 @@ func (s *Store) Status() Status {
 	return Status{Loaded: current.loaded, Tokens: len(current.byName), Failures: s.failures, Err: s.err}
 }
 
-// UpstreamKeys returns the keys of the upstream's that tokens have, for logs to leave
-// them out.
-func (s *Store) UpstreamKeys() []access.Secret {
-	var secrets []access.Secret
-	for _, known := range s.current.Load().byName {
-		if key := known.token.UpstreamKey; !key.IsZero() {
-			secrets = append(secrets, key)
-		}
-	}
-	return secrets
-}
+// UpstreamKeys returns the keys of the upstream's that tokens have, each once, for
+// logs to leave them out. The result is not to be changed.
+func (s *Store) UpstreamKeys() []access.Secret { return s.current.Load().keys }
 
 // Reload reads the file now, and logs that it did. The error says why it isn't in
 // force.
@@ -135,13 +127,14 @@ func (s *Store) refresh(asked bool) error {
 		}
 		return err
 	}
+	mended := s.complaint != "" // which is news, even if nothing else is
 	s.complaint = ""
 	s.mu.Lock()
 	s.err = nil
 	s.mu.Unlock()
 	current := s.current.Load()
 	changes := read.since(current)
-	if !asked && changes.none() && bytes.Equal(read.text, current.text) {
+	if !asked && !mended && changes.none() && bytes.Equal(read.text, current.text) {
 		return nil
 	}
 	s.enforce(read)

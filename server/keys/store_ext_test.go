@@ -161,6 +161,8 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 			change("tokens: [\n")
 			log.await(t, "level=ERROR", "those before stay in force", path+":1: is no YAML", "line=1")
 			checkKnown(t, store, "alice", "bob")
+			change(bob)
+			log.await(t, "level=INFO", "tokens=2", "added=[]", "removed=[]", "changed=[]")
 			change(carol)
 			log.await(t, "level=INFO", "tokens=1", "added=[carol]", `removed="[alice bob]"`)
 			checkKnown(t, store, "carol")

@@ -54,11 +54,11 @@ func (t *Token) AllowsPath(path string) bool {
 
 // Scopes returns what a request for a model counts in: the token's own scope,
 // which has its name, and that of the model, "NAME/PATTERN", each where it has
-// limits. The model may be empty, if it isn't known. The result is not to be
-// changed.
+// limits. The case of the model's name doesn't matter. The model may be empty, if it
+// isn't known. The result is not to be changed.
 func (t *Token) Scopes(model string) []limits.Scope {
 	for i, m := range t.ModelLimits {
-		if !m.Models.match(model) {
+		if !m.Models.matchFold(model) {
 			continue
 		}
 		if t.byModel != nil {

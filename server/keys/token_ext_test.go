@@ -173,6 +173,7 @@ func TestWhatARequestCountsIn(t *testing.T) {
 		"limits of its own":                {keys.Token{Name: "a", Limits: own}, "gpt-5", []limits.Scope{mine}},
 		"of the model alone":               {keys.Token{Name: "a", ModelLimits: byModel}, "gpt-5-pro-1", []limits.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
 		"of both, the first that fits":     {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5-pro", []limits.Scope{mine, {Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of a model in another case":       {keys.Token{Name: "a", ModelLimits: byModel}, "GPT-5-Pro", []limits.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
 		"of both, the second":              {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5", []limits.Scope{mine, {Name: "a/gpt-5*", Limits: five}}},
 		"a model that isn't limited":       {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o3", []limits.Scope{mine}},
 		"a model that none fits":           {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o4", []limits.Scope{mine}},

@@ -27,7 +27,8 @@ type tokens struct {
 	secret [sha256.Size]byte // of the places
 	places map[[sha256.Size]byte]*known
 	byName map[string]*known
-	open   []string // files of keys that every user of the machine can read
+	keys   []access.Secret // of the upstream, each once
+	open   []string        // files of keys that every user of the machine can read
 }
 
 // known is a token beside its hash.
@@ -52,8 +53,9 @@ func build(file string, text []byte, entries []Entry, serverHoldsKey bool) (*tok
 		if path := r.path(e.UpstreamKey); path != "" && access.IsOpenToAll(path) && !slices.Contains(built.open, path) {
 			built.open = append(built.open, path)
 		}
-		if !key.IsZero() {
-			keys[HashOf(key.Reveal())] = true
+		if hash := HashOf(key.Reveal()); !key.IsZero() && !keys[hash] {
+			keys[hash] = true
+			built.keys = append(built.keys, key)
 		}
 		token := &Token{
 			Name:        e.Name,

@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/call"
@@ -15,6 +16,7 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 	}
 	c := &x.call
 	progress := c.Progress()
+	redact := o.redact.now()
 	line := make([]slog.Attr, 0, 32)
 	text := func(name, value string) {
 		if value != "" {
@@ -31,16 +33,17 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 			line = append(line, slog.Float64(name, milliseconds(at.Sub(c.Began))))
 		}
 	}
-	text("id", o.redact.text(c.ID))
+	text("id", redact.text(c.ID))
 	text("trace_id", x.traceID)
 	text("way", string(c.Way))
 	text("method", x.request.Method)
 	text("route", c.Route)
-	text("path", o.redact.text(x.request.URL.EscapedPath()))
+	text("path", redact.text(x.request.URL.EscapedPath()))
 	text("token", x.token())
-	text("model", o.redact.text(c.Model))
+	text("peer", peer(x.request.RemoteAddr))
+	text("model", redact.text(c.Model))
 	if progress.Model != c.Model {
-		text("answered_by", o.redact.text(progress.Model))
+		text("answered_by", redact.text(progress.Model))
 	}
 	count("status", int64(x.status))
 	if c.Way != call.Raw {
@@ -53,7 +56,7 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 	text("upstream", c.Upstream)
 	count("upstream_status", int64(c.Status))
 	count("attempts", int64(c.Attempts))
-	text("upstream_request_id", o.redact.text(x.requestID))
+	text("upstream_request_id", redact.text(x.requestID))
 	count("received_bytes", x.received.Load())
 	count("sent_bytes", x.sent.Load())
 	since("headers_ms", progress.Headers)
@@ -69,6 +72,17 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 		line = append(line, slog.Bool("estimated", true))
 	}
 	o.calls.LogAttrs(ctx, slog.LevelInfo, "call", line...)
+}
+
+// peer is the address that a call came from, without the port: of a wrong token it
+// is all that is known. With a load balancer in front it is that one's; what the
+// fields of the header say of others, anyone can write.
+func peer(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return ""
+	}
+	return host
 }
 
 // milliseconds rounds a duration to microseconds.

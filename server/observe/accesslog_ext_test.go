@@ -68,7 +68,7 @@ func TestWhatTheLogSaysOfACall(t *testing.T) {
 			},
 			map[string]any{
 				"msg": "call", "level": "INFO", "id": "call-1", "way": "raw", "method": "POST", "route": completion, "path": completion,
-				"token": "ada", "model": "m", "answered_by": "sandbox", "status": 200.0, "upstream": "main", "upstream_status": 200.0,
+				"token": "ada", "peer": "127.0.0.1", "model": "m", "answered_by": "sandbox", "status": 200.0, "upstream": "main", "upstream_status": 200.0,
 				"attempts": 1.0, "received_bytes": float64(len(streamBody)),
 			},
 			[]string{"time", "sent_bytes", "headers_ms", "first_token_ms", "total_ms", "events", "input_tokens", "output_tokens", "upstream_request_id"},

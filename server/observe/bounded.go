@@ -21,7 +21,8 @@ type bounded struct {
 }
 
 // bound returns a name if it is in the set, or there is room for it, and "other"
-// if not, or if it is no name.
+// if not, or if it is no name: some upstreams answer by whatever name they were asked
+// for, be it a key.
 func (b *bounded) bound(name string) string {
 	b.mu.RLock()
 	_, known := b.names[name]
@@ -30,7 +31,7 @@ func (b *bounded) bound(name string) string {
 	switch {
 	case known:
 		return name
-	case full || len(name) > maxModelName || !utf8.ValidString(name):
+	case full || len(name) > maxModelName || !utf8.ValidString(name) || keyLike.MatchString(name):
 		return otherModel
 	}
 	b.mu.Lock()

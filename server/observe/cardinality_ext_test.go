@@ -74,6 +74,23 @@ func TestHostileRequestsMakeABoundedNumberOfSeries(t *testing.T) {
 	t.Logf("10,000 hostile requests made %d series, of %d models", len(samples), len(models))
 }
 
+// TestAKeyInPlaceOfAModelIsNoLabel: there are upstreams that answer by the name they
+// were asked for.
+func TestAKeyInPlaceOfAModelIsNoLabel(t *testing.T) {
+	o, err := observe.New(observe.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		call.From(r.Context()).Used("oc-of-a-client-0123456789", usage.Usage{Input: 1})
+	}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
+	for name := range scrape(t, o) {
+		if strings.Contains(name, "oc-of") {
+			t.Errorf("there is %s", name)
+		}
+	}
+}
+
 // FuzzRequests: nothing that a request says, or an answer, makes a metric that
 // can't be written, or a log line that isn't one JSON value.
 func FuzzRequests(f *testing.F) {

@@ -65,7 +65,7 @@ func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
 
 		upstreamRequests: counters("upstream_requests_total", "Requests to an upstream, by the status that it answered, or why it didn't.", "upstream", "code"),
 
-		decisions: counters("limiter_decisions_total", "Requests that limits let through, or refused for want of what kind.", "token", "decision", "kind", "store"),
+		decisions: counters("limiter_decisions_total", "Requests of tokens with limits: whether they were let through, or which kind of limit was used up; by the store that servers share, or by this one alone.", "token", "decision", "kind", "store"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the server's version.",

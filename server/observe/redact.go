@@ -28,17 +28,34 @@ type redactor struct {
 	secrets func() []access.Secret // that are known; may be nil
 }
 
-// text returns a text without what looks like a key, the secrets that the
-// server knows, and others.
+// text is [redaction.text] of one text.
 func (r *redactor) text(text string, others ...string) string {
 	if text == "" {
 		return ""
 	}
-	if r.secrets != nil {
-		for _, secret := range r.secrets() {
-			if !secret.IsZero() {
-				text = strings.ReplaceAll(text, secret.Reveal(), redacted)
-			}
+	return r.now().text(text, others...)
+}
+
+// now returns what the server knows at the moment, for several texts.
+func (r *redactor) now() redaction {
+	if r.secrets == nil {
+		return nil
+	}
+	return r.secrets()
+}
+
+// redaction has the secrets to take out of a text.
+type redaction []access.Secret
+
+// text returns a text without what looks like a key, the secrets that the
+// server knows, and others.
+func (r redaction) text(text string, others ...string) string {
+	if text == "" {
+		return ""
+	}
+	for _, secret := range r {
+		if !secret.IsZero() {
+			text = strings.ReplaceAll(text, secret.Reveal(), redacted)
 		}
 	}
 	for _, other := range others {

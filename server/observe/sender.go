@@ -141,9 +141,10 @@ func (o *Observer) endClientSpan(span trace.Span, x *exchange, failure string) {
 	}
 }
 
-// modelName is a model's name as it may stand in a span: without what no name has.
+// modelName is a model's name as it may stand in a span: without what no name has,
+// and none that looks like a key.
 func modelName(model string) string {
-	if isPlain(model, maxModelName) {
+	if isPlain(model, maxModelName) && !keyLike.MatchString(model) {
 		return model
 	}
 	return ""

@@ -49,6 +49,8 @@ func (f *form) read(r io.Reader, boundary string) {
 // readPart reads a part, and reports whether it was whole.
 func (f *form) readPart(part *multipart.Part) bool {
 	switch name := strings.ToLower(part.FormName()); name {
+	case "": // It may have one for others, who read it otherwise.
+		return false
 	case "model", "stream":
 		value, err := io.ReadAll(io.LimitReader(part, maxWord+1))
 		if err == nil {
@@ -65,6 +67,15 @@ func (f *form) readPart(part *multipart.Part) bool {
 		f.models++
 		if f.model = ""; len(value) <= maxWord {
 			f.model = string(value)
+		}
+	case "session": // JSON, of a call to the Realtime API
+		session := &requestText{scanner: scanner{roleOf: requestRole}}
+		if _, err := io.Copy(session, part); err != nil || !session.scanner.whole() {
+			return false
+		}
+		if named := session.scanner.models; named > 0 {
+			f.models += named
+			f.model = string(session.scanner.model)
 		}
 	case "prompt", "input", "text", "instructions":
 		n, err := io.Copy(io.Discard, part)

@@ -36,7 +36,7 @@ func answerRole(depth int, nested bool, name []byte) role {
 func requestRole(depth int, nested bool, name []byte) role {
 	if depth == 1 || nested && depth == 2 {
 		switch {
-		case bytes.EqualFold(name, []byte("model")):
+		case bytes.EqualFold(name, []byte("model")), bytes.EqualFold(name, []byte("models")): // the latter is OpenRouter's
 			return roleModel
 		case bytes.EqualFold(name, []byte("stream")):
 			return roleStream

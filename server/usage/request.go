@@ -15,7 +15,8 @@ import (
 type Request struct {
 	// Model is the one that is asked, and ModelSeen how often the request names
 	// one: which one counts if there are several, only the upstream knows. In
-	// JSON, members whose names differ by case count too, and those of "session".
+	// JSON, members whose names differ by case count too, those of "session", and
+	// "models", by which some servers choose.
 	// A model in the path decides alone, as it does at Azure.
 	Model     string
 	ModelSeen int
@@ -79,10 +80,30 @@ func ReadRequest(method, target string, header http.Header, body io.Reader, limi
 		}
 		return Request{}, nil, err
 	}
+	r.Known = r.Known && isPlainly(header["Content-Type"])
 	if byTarget.Model != "" {
 		r.Model, r.ModelSeen, r.Known = byTarget.Model, byTarget.ModelSeen, byTarget.Known
 	}
 	return r, replay, nil
+}
+
+// isPlainly reports whether everyone takes a Content-Type for the same: it is there
+// once at most, can be read, has no parameter in pieces or encoded (RFC 2231), and
+// no charset in which ASCII is something else, as UTF-7 and UTF-16 have it.
+func isPlainly(contentType []string) bool {
+	if len(contentType) == 0 {
+		return true
+	}
+	_, parameters, err := mime.ParseMediaType(contentType[0])
+	if len(contentType) > 1 || err != nil || strings.Contains(contentType[0], "*") {
+		return false
+	}
+	switch strings.ToLower(parameters["charset"]) {
+	case "", "utf-8", "utf8", "us-ascii", "iso-8859-1", "windows-1252":
+		return true
+	default:
+		return false
+	}
 }
 
 func (r *Request) readBody(header http.Header, body io.Reader, limit int64) (io.Reader, error) {

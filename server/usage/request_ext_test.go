@@ -69,6 +69,10 @@ func TestRequests(t *testing.T) {
 		{"JSON in UTF-16 isn't known", "POST", chat, asJSON, "{\x00\"\x00m\x00\"\x00}\x00", unknown},
 		{"other bodies aren't known", "POST", chat, fields{"Content-Type": "application/octet-stream"}, "\xff\xd8\xff", unknown},
 		{"a form in a URL's manner isn't known", "POST", chat, nil, "model=m", unknown},
+		{"several models are more than one", "POST", chat, asJSON, `{"model":"a","models":["b"]}`, usage.Request{ModelSeen: 2, Spends: true}},
+		{"JSON in UTF-8 is read", "POST", chat, fields{"Content-Type": "application/json; charset=UTF-8"}, hello, helloIs},
+		{"JSON in UTF-7 isn't known", "POST", chat, fields{"Content-Type": "application/json; charset=utf-7"}, `{"model":"m","+AG0-odel":"n"}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"neither is JSON of two charsets", "POST", chat, fields{"Content-Type": "application/json; charset=utf-8; charset=utf-7"}, `{"model":"m"}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
 		// Compressed JSON.
 		{"compressed JSON is read", "POST", chat, fields{"Content-Type": typeJSON, "Content-Encoding": "gzip"}, string(encode(t, "gzip", hello)[0]), helloIs},
 		{"JSON that is cut isn't known", "POST", chat, fields{"Content-Type": typeJSON, "Content-Encoding": "br"}, string(encode(t, "br", hello, "")[0]), func() usage.Request {
@@ -97,6 +101,16 @@ func TestRequests(t *testing.T) {
 		{"every model of a form counts", "POST", speech, asForm, part("model", "a") + part("Model", "b") + "--b--\r\n", usage.Request{Model: "b", ModelSeen: 2, Known: true, Spends: true}},
 		{"a form that doesn't end isn't known", "POST", speech, asForm, part("model", "m") + file(100), usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
 		{"a form with something before it isn't known", "POST", speech, asForm, "{}\r\n" + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"a form with a part that has no name isn't known", "POST", speech, asForm, part(`x"; name="model`, "n") + part("model", "m") + "--b--\r\n", usage.Request{Spends: true}},
+		{"a form whose boundary is encoded isn't known", "POST", speech, fields{"Content-Type": "multipart/form-data; boundary*=utf-8''b; boundary=c"}, part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{
+			"the session in a form names a model", "POST", "/v1/realtime/calls", asForm, part("sdp", "v=0") + part("session", `{"type":"realtime","model":"m"}`) + "--b--\r\n",
+			usage.Request{Model: "m", ModelSeen: 1, Known: true, Spends: true},
+		},
+		{
+			"it counts beside the form's own", "POST", "/v1/realtime/calls", asForm, part("model", "a") + part("session", `{"model":"m"}`) + "--b--\r\n",
+			usage.Request{Model: "m", ModelSeen: 2, Known: true, Spends: true},
+		},
 		{"a form without a boundary isn't known", "POST", speech, fields{"Content-Type": "multipart/form-data"}, part("model", "m") + "--b--\r\n", unknown},
 		{"what is no form isn't known", "POST", speech, asForm, hello, unknown},
 		{"a compressed form isn't known", "POST", speech, fields{"Content-Type": formOf, "Content-Encoding": "gzip"}, string(encode(t, "gzip", part("model", "m")+"--b--\r\n")[0]), unknown},
@@ -117,8 +131,10 @@ func TestRequests(t *testing.T) {
 		{"a WebSocket's is", "GET", "/v1/realtime?model=m", fields{"Upgrade": "WebSocket"}, "", usage.Request{Model: "m", ModelSeen: 1, Stream: true, Known: true, Spends: true}},
 		{"Azure calls it a deployment", "GET", "/openai/realtime?deployment=m", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "m", ModelSeen: 1, Stream: true, Known: true, Spends: true}},
 		{"each of a WebSocket's counts", "GET", "/v1/realtime?model=m&model=n", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "n", ModelSeen: 2, Stream: true, Known: true, Spends: true}},
+		{"a WebSocket whose messages name models isn't known", "GET", "/v1/responses?model=m", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "m", ModelSeen: 1, Stream: true, Spends: true}},
 		{"a WebSocket without one isn't known", "GET", "/v1/responses", fields{"Upgrade": "websocket"}, "", usage.Request{Stream: true, Spends: true}},
 		// What spends.
+		{"a method in small letters spends too", "post", chat, asJSON, "{}", usage.Request{Known: true, Spends: true}},
 		{"a read spends nothing", "GET", chat + "/x", nil, "", usage.Request{Known: true}},
 		{"neither does a change of what is stored", "POST", chat + "/x", asJSON, "{}", usage.Request{Known: true}},
 		{"neither does an upload", "POST", "/v1/files", nil, "", usage.Request{Known: true}},

@@ -27,10 +27,12 @@ func fromTarget(method, target string, header http.Header) Request {
 	if name := modelOf(segments); name != "" {
 		r.Model, r.ModelSeen = name, 1
 	}
-	r.Spends = method == http.MethodPost && spends(segments)
+	r.Spends = strings.EqualFold(method, http.MethodPost) && spends(segments) // some servers take "post" for it
 	if method == http.MethodGet && strings.EqualFold(header.Get("Upgrade"), "websocket") {
 		r.Stream, r.Spends = true, true
 		r.readQuery(query)
+		// Of other WebSockets, such as those of /v1/responses, each message names one.
+		r.Known = r.Known && slices.Contains(segments, "realtime")
 	}
 	return r
 }

@@ -1,0 +1,41 @@
+package keys_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/keys"
+)
+
+// What logs have to leave out is looked for in each of their lines, so it is told
+// once, however many tokens have it.
+func TestUpstreamKeysAreToldOnce(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	var text strings.Builder
+	text.WriteString("tokens:\n")
+	for i, key := range []string{"sk-one", "sk-two", "sk-one"} {
+		path := filepath.Join(directory, fmt.Sprintf("%d.key", i))
+		if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n    upstream_key: {file: %s}\n", i, keys.HashOf(path), path)
+	}
+	fmt.Fprintf(&text, "  - name: without\n    hash: %s\n", keys.HashOf("without"))
+	file := filepath.Join(directory, "keys.yaml")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, err := keys.Open(file, keys.Options{ServerHoldsKey: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	got := store.UpstreamKeys()
+	if len(got) != 2 || got[0].Reveal() != "sk-one" || got[1].Reveal() != "sk-two" {
+		t.Errorf("there are %d keys, not the two", len(got))
+	}
+}
