@@ -10,7 +10,6 @@ import (
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/cors"
-	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/keys"
 )
 
@@ -40,15 +39,19 @@ func newGate(config Config) (*access.Gate, error) {
 		return nil, errors.New("keys and a client token contradict each other: add the token to the keys")
 	case config.AllowAnonymous:
 		return nil, errors.New("keys and anonymous use contradict each other")
-	case config.Keys.ServerHoldsKey() && config.UpstreamKey.IsZero() && !asksForNoKey(config.Failover):
+	case config.Keys.ServerHoldsKey() && config.UpstreamKey.IsZero() && !needsNoKey(config):
 		return nil, errors.New("the keys rely on an upstream key of the server's, which holds none")
 	}
 	return new(access.Gate), nil
 }
 
-// asksForNoKey reports whether the first of the upstreams is one without keys.
-func asksForNoKey(upstreams *failover.File) bool {
-	return upstreams != nil && upstreams.Upstreams[0].NoKey
+// needsNoKey reports whether the upstream, the first of several, asks for no key.
+func needsNoKey(config Config) bool {
+	if config.Failover == nil {
+		return config.Upstream == Sandbox
+	}
+	first := config.Failover.Upstreams[0]
+	return first.NoKey || first.BaseURL == Sandbox
 }
 
 func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {

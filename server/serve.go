@@ -87,6 +87,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 	}
 	s.health.Stop()
 	leaving.begun.Store(true)
+	s.logger.Info("going down", "calls", s.bounded.Stats().Running)
 	time.Sleep(listening.DrainDelay)
 	_ = connections.Close() // the kernel refuses new ones from now on
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), listening.DrainTimeout)
@@ -104,6 +105,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 	}
 	connections.waitForParting()
 	<-failed //nolint:errcheck // that the listener is closed
+	if err == nil {
+		s.logger.Info("all calls have ended")
+	}
 	return err
 }
 

@@ -141,6 +141,7 @@ type Config struct {
 // or serves by itself with [Server.Serve].
 type Server struct {
 	handler     http.Handler
+	bounded     *overload.Handler
 	passthrough *passthrough.Handler
 	health      *health.Checker
 	upstreams   []*upstream.Upstream
@@ -212,16 +213,15 @@ func New(config Config) (_ *Server, err error) {
 			return nil
 		}),
 	)
-	bounded, err := bound(router, config)
-	if err != nil {
+	if s.bounded, err = bound(router, config); err != nil {
 		return nil, err
 	}
-	s.handler = policy.Wrap(bounded)
+	s.handler = policy.Wrap(s.bounded)
 	if guarded {
-		s.handler = policy.Enforce(&admission{gate: gate, keys: config.Keys, policy: policy, router: router, next: bounded})
+		s.handler = policy.Enforce(&admission{gate: gate, keys: config.Keys, policy: policy, router: router, next: s.bounded})
 	}
 	if config.Observer != nil {
-		watch(config, bounded)
+		watch(config, s.bounded)
 		s.handler = config.Observer.Wrap(s.handler, rpc)
 	}
 	return s, nil

@@ -83,7 +83,7 @@ func (c *serveCommand) open(ctx context.Context, logger *slog.Logger) (_ *parts,
 
 // openKeys opens the tokens of many clients, and what counts their limits.
 func (p *parts) openKeys(ctx context.Context, c *serveCommand, logger *slog.Logger) error {
-	keyless := p.several != nil && p.several.Upstreams[0].NoKey
+	keyless := p.upstreams()[0] == server.Sandbox || p.several != nil && p.several.Upstreams[0].NoKey
 	tokens, err := c.Access.open(p.config.UpstreamKey.IsZero() && !keyless, logger)
 	if err != nil {
 		return err
