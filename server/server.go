@@ -74,6 +74,11 @@ type Config struct {
 	// [DefaultMaxMessageBytes].
 	MaxMessageBytes int
 
+	// MaxKeptBytes bounds what is kept of the bodies of raw requests together, where
+	// a token of Keys has rights or limits by model. One of them may have up to
+	// MaxMessageBytes. Zero means [gateway.DefaultMaxKeptBytes].
+	MaxKeptBytes int64
+
 	// MaxReplyBytes bounds the upstream's answer to a unary RPC. Zero means
 	// [typed.DefaultMaxReplyBytes].
 	MaxReplyBytes int

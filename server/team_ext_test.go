@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strings"
@@ -222,5 +223,31 @@ func TestAStalledBodyIsEndedWhereItsModelIsRead(t *testing.T) {
 	}
 	if got := upstream.Take(); len(got) > 0 {
 		t.Errorf("the upstream got %d requests", len(got))
+	}
+}
+
+// A refusal doesn't cost the client its connection, whose next request may come soon.
+func TestARefusalLeavesTheConnection(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, answerUsing)
+	front := startFront(t, team(t, upstream.URL, "limits: {requests_per_minute: 1}"))
+	client := servertest.HTTPClient(t, false)
+	for i := range 4 {
+		reused := false
+		ctx := httptrace.WithClientTrace(within(t), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }})
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(helloBody))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+servertest.Key)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if err != nil || reused != (i > 0) || (response.StatusCode == http.StatusOK) != (i == 0) {
+			t.Errorf("request %d: %s over a connection that was used before: %t, %v", i, response.Status, reused, err)
+		}
 	}
 }

@@ -25,6 +25,10 @@ func (s *Server) wayUp(config Config, guarded bool) (upstream.Sender, error) {
 		Next:        send,
 		UpstreamKey: config.UpstreamKey,
 		Limiter:     config.Limiter,
+
+		MaxBodyBytes: int64(config.MaxMessageBytes),
+		MaxKeptBytes: config.MaxKeptBytes,
+
 		OnDecision: func(token string, refused limits.Kind, shared bool) {
 			config.Observer.LimiterDecision(token, refused, shared)
 		},

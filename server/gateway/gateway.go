@@ -9,6 +9,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"mime"
 	"net/http"
@@ -21,8 +22,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// DefaultMaxBodyBytes is the default of [Config.MaxBodyBytes].
-const DefaultMaxBodyBytes = 64 << 20
+// Defaults of [Config].
+const (
+	DefaultMaxBodyBytes = 64 << 20
+	DefaultMaxKeptBytes = 256 << 20
+)
 
 // Config configures a gateway.
 type Config struct {
@@ -42,6 +46,11 @@ type Config struct {
 	// Zero means [DefaultMaxBodyBytes].
 	MaxBodyBytes int64
 
+	// MaxKeptBytes bounds what is kept of all such bodies together, until they are
+	// sent. One that there is no room for is answered with status 503. Zero means
+	// [DefaultMaxKeptBytes].
+	MaxKeptBytes int64
+
 	// OnDecision, unless nil, is told what became of each request that has limits:
 	// the kind of the limit that was used up, or "", and whether that was counted for
 	// all instances or for this one alone.
@@ -49,14 +58,15 @@ type Config struct {
 }
 
 // Gateway is an [upstream.Sender].
-type Gateway struct{ config Config }
+type Gateway struct {
+	config Config
+	memory memory
+}
 
 // New returns a gateway.
 func New(config Config) *Gateway {
-	if config.MaxBodyBytes == 0 {
-		config.MaxBodyBytes = DefaultMaxBodyBytes
-	}
-	return &Gateway{config}
+	config.MaxBodyBytes = cmp.Or(config.MaxBodyBytes, DefaultMaxBodyBytes)
+	return &Gateway{config: config, memory: memory{limit: cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes)}}
 }
 
 // Send implements [upstream.Sender].
@@ -66,7 +76,9 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 		g.authorize(nil, req)
 		return g.config.Next.Send(ctx, req)
 	}
-	asked, refusal, err := g.inspect(c, req)
+	kept := &keptBody{memory: &g.memory}
+	defer kept.release()
+	asked, refusal, err := g.inspect(c, req, kept)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -239,6 +240,47 @@ func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
 	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.Refused != "request_too_large" || len(up.requests) != 0 {
 		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.Refused, len(up.requests))
 	}
+}
+
+// All bodies that are kept together have a bound, which is there again for the next.
+func TestTheMemoryForBodiesIsBounded(t *testing.T) {
+	t.Parallel()
+	token := &keys.Token{Name: "m", Models: keys.Patterns{"small"}}
+	long := `{"input": "` + strings.Repeat("x", 600) + `", "model": "small"}`
+	inside := make(chan struct{})
+	leave := make(chan struct{})
+	waiting := senderFunc(func(req *upstream.Request) (*http.Response, error) {
+		inside <- struct{}{}
+		<-leave
+		return (&recorder{answer: answer}).Send(t.Context(), req)
+	})
+	g := gateway.New(gateway.Config{Next: waiting, MaxKeptBytes: 1000})
+	var first sync.WaitGroup
+	first.Go(func() {
+		if _, resp, err := sendRaw(t, g, token, post(long)); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("the first: %v, %v", resp, err)
+		}
+	})
+	<-inside
+	c, resp, err := sendRaw(t, g, token, post(long))
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || c.Refused != "server_overloaded" {
+		t.Errorf("the second: %v, %v", resp, err)
+	}
+	close(leave)
+	first.Wait()
+	var third sync.WaitGroup
+	third.Go(func() { <-inside })
+	if _, resp, err := sendRaw(t, g, token, post(long)); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("the third: %v, %v", resp, err)
+	}
+	third.Wait()
+}
+
+// senderFunc is a function that sends.
+type senderFunc func(req *upstream.Request) (*http.Response, error)
+
+func (f senderFunc) Send(_ context.Context, req *upstream.Request) (*http.Response, error) {
+	return f(req)
 }
 
 // What a body says is only read where something depends on it.

@@ -17,8 +17,8 @@ import (
 
 // inspect judges a request by what its client's token may ask for. It reads the
 // body only where something depends on what that says, and leaves it as it was.
-// The error is one of reading it.
-func (g *Gateway) inspect(c *call.Call, req *upstream.Request) (usage.Request, *refusal, error) {
+// What it keeps of it is in kept. The error is one of reading it.
+func (g *Gateway) inspect(c *call.Call, req *upstream.Request, kept *keptBody) (usage.Request, *refusal, error) {
 	token := c.Token
 	path, _, _ := strings.Cut(req.Target, "?")
 	if token != nil && !token.AllowsPath(path) {
@@ -29,9 +29,17 @@ func (g *Gateway) inspect(c *call.Call, req *upstream.Request) (usage.Request, *
 		c.Model, c.Streams = asked.Model, asked.Stream
 		return asked, nil, nil
 	}
+	if _, ok := req.Body.(*bytes.Reader); !ok && req.Body != nil { // else it is in memory anyway
+		kept.Reader = req.Body
+		req.Body = kept
+	}
 	asked, body, err := usage.ReadRequest(req.Method, req.Target, req.Header, req.Body, g.config.MaxBodyBytes)
+	kept.passed = true
 	if _, ok := errors.AsType[*usage.TooLargeError](err); ok {
 		return asked, bodyTooLarge(g.config.MaxBodyBytes), nil
+	}
+	if errors.Is(err, errMemory) {
+		return asked, noMemory(), nil
 	}
 	if err != nil {
 		return asked, nil, &upstream.Error{Kind: upstream.KindRequest, Detail: "its body broke off"}
@@ -162,5 +170,13 @@ func bodyTooLarge(limit int64) *refusal {
 	return &refusal{
 		status: http.StatusRequestEntityTooLarge, kind: invalidRequestError, code: "request_too_large",
 		message: fmt.Sprintf("The body is larger than this server's limit of %d bytes for a request whose model it has to know.", limit),
+	}
+}
+
+func noMemory() *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, kind: "server_error", code: "server_overloaded",
+		message: "This server has as many large requests to work on as it takes. Please try again later.",
+		header:  http.Header{"Retry-After": {"2"}},
 	}
 }

@@ -28,6 +28,7 @@ type refusal struct {
 // answer is the response that a client gets in place of the upstream's, and the
 // end of the request.
 func (r *refusal) answer(c *call.Call, req *upstream.Request) *http.Response {
+	drain(req)
 	if body, ok := req.Body.(io.Closer); ok {
 		_ = body.Close()
 	}
@@ -60,5 +61,17 @@ func (r *refusal) answer(c *call.Call, req *upstream.Request) *http.Response {
 		Header:        header,
 		Body:          io.NopCloser(bytes.NewReader(text)),
 		ContentLength: int64(len(text)),
+	}
+}
+
+// drainBytes is up to which length, in bytes, a body is read that goes nowhere: over
+// HTTP/1.1 one that isn't costs the client its connection, and the next request
+// another one.
+const drainBytes = 64 << 10
+
+// drain reads a short body to its end, unless its client waits to be told to send it.
+func drain(req *upstream.Request) {
+	if req.Body != nil && req.ContentLength > 0 && req.ContentLength <= drainBytes && req.Header["Expect"] == nil {
+		_, _ = io.Copy(io.Discard, req.Body) // If it breaks off, its connection does.
 	}
 }

@@ -140,7 +140,7 @@ func TestEachFlagHasAVariable(t *testing.T) {
 		"proxy": "ftp://x", "upstream-ca": "x", "upstream-http2": "x", "no-follow-redirects": "x",
 		"acme-directory": "x", "acme-email": "x", "acme-ca": "x",
 		"connect-timeout": "x", "response-header-timeout": "x", "drain-timeout": "x", "drain-delay": "x", "max-connection-age": "x",
-		"max-message-bytes": "x", "max-reply-bytes": "x", "max-event-bytes": "x",
+		"max-message-bytes": "x", "max-kept-bytes": "x", "max-reply-bytes": "x", "max-event-bytes": "x",
 		"client-header-timeout": "x", "client-stall-timeout": "x", "client-idle-timeout": "x",
 		"max-header-bytes": "x", "max-connections": "x", "max-streams": "x",
 		"log-level": "x", "log-format": "x", "access-log": "x", "log-content": "x",
