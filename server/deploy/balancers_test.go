@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -92,7 +93,7 @@ func (b balancer) hidesCuts(t *testing.T) bool {
 func (b balancer) start(t *testing.T, instances []*instance) (address string) {
 	t.Helper()
 	tool := servertest.Tool(t, b.name, b.how)
-	address = freeAddress(t)
+	address = commandtest.FreeAddress(t)
 	command := exec.Command(tool, append(b.run, b.configuration(t, address, instances))...)
 	log := new(bytes.Buffer)
 	command.Stdout, command.Stderr = log, log

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 )
 
 var (
@@ -17,8 +19,8 @@ func help(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
 	for _, arguments := range [][]string{{"--help"}, {"keys", "add", "--help"}} {
-		command := exec.Command(program(t), arguments...)
-		command.Env = cleanEnvironment()
+		command := exec.Command(commandtest.Program(t), arguments...)
+		command.Env = commandtest.Environment()
 		output, err := command.Output()
 		if err != nil {
 			t.Fatalf("%q: %v", arguments, err)

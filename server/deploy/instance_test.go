@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -58,7 +58,7 @@ func startInstances(t *testing.T) []*instance {
 	t.Helper()
 	var instances []*instance
 	for i := range 3 {
-		one := &instance{name: fmt.Sprintf("openai-connect-%d", i+1), address: freeAddress(t), marks: make(map[string]bool)}
+		one := &instance{name: fmt.Sprintf("openai-connect-%d", i+1), address: commandtest.FreeAddress(t), marks: make(map[string]bool)}
 		one.flags = []string{"--drain-delay", drainDelay.String()}
 		upstream := httptest.NewServer(http.HandlerFunc(one.answer))
 		t.Cleanup(upstream.Close)
@@ -70,24 +70,13 @@ func startInstances(t *testing.T) []*instance {
 	return instances
 }
 
-// freeAddress is one of this machine that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 // start starts the process, and waits until it listens.
 func (i *instance) start(t *testing.T) {
 	t.Helper()
 	i.log = new(bytes.Buffer)
 	arguments := []string{"--listen", i.address, "--upstream", i.upstream, "--drain-timeout", patience.String()}
-	i.command = exec.Command(program(t), append(arguments, i.flags...)...)
-	i.command.Env = cleanEnvironment()
+	i.command = exec.Command(commandtest.Program(t), append(arguments, i.flags...)...)
+	i.command.Env = commandtest.Environment()
 	i.command.Stderr = i.log
 	output, err := i.command.StdoutPipe()
 	if err != nil {

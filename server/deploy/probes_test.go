@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -17,8 +18,8 @@ import (
 func TestTheDeploymentsProbesAreAnswered(t *testing.T) {
 	t.Parallel()
 	container := manifests(t)["Deployment openai-connect"].Spec.Template.Spec.Containers[0]
-	admin := freeAddress(t)
-	one := &instance{name: "a pod", address: freeAddress(t), upstream: "sandbox"}
+	admin := commandtest.FreeAddress(t)
+	one := &instance{name: "a pod", address: commandtest.FreeAddress(t), upstream: "sandbox"}
 	for _, argument := range container.Args {
 		switch flag, _, _ := strings.Cut(argument, "="); flag {
 		case "--listen", "--drain-timeout":

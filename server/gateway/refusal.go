@@ -2,13 +2,13 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/internal/openaierror"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -33,22 +33,7 @@ func (r *refusal) answer(c *call.Call, req *upstream.Request) *http.Response {
 		_ = body.Close()
 	}
 	c.Refused = r.code
-	var body struct {
-		Error struct {
-			Message string  `json:"message"`
-			Type    string  `json:"type"`
-			Param   *string `json:"param"`
-			Code    string  `json:"code"`
-		} `json:"error"`
-	}
-	body.Error.Message, body.Error.Type, body.Error.Code = r.message, r.kind, r.code
-	if r.param != "" {
-		body.Error.Param = &r.param
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		panic(err) // strings can be marshalled
-	}
+	text := openaierror.Error{Message: r.message, Type: r.kind, Param: r.param, Code: r.code}.Body()
 	header := http.Header{
 		"Content-Type": {"application/json"},
 		"Date":         {time.Now().UTC().Format(http.TimeFormat)},

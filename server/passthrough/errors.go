@@ -1,10 +1,10 @@
 package passthrough
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 
+	"github.com/openai-connect/openai-connect/server/internal/openaierror"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -69,19 +69,7 @@ func clientTooSlow(cause error) failure {
 }
 
 func (f failure) write(w http.ResponseWriter) {
-	var body struct {
-		Error struct {
-			Message string  `json:"message"`
-			Type    string  `json:"type"`
-			Param   *string `json:"param"`
-			Code    string  `json:"code"`
-		} `json:"error"`
-	}
-	body.Error.Message, body.Error.Type, body.Error.Code = f.message, f.kind, f.code
-	text, err := json.Marshal(body)
-	if err != nil {
-		panic(err) // strings can be marshalled
-	}
+	text := openaierror.Error{Message: f.message, Type: f.kind, Code: f.code}.Body()
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.status)
 	_, _ = w.Write(text) // a client that is gone needs no answer

@@ -5,11 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,23 +18,12 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
 // patience is how long the test waits for what must come.
 const patience = 30 * time.Second
-
-// build builds the command as it is shipped.
-func build(t *testing.T) string {
-	t.Helper()
-	tool := servertest.Tool(t, "go", "see https://go.dev/dl/")
-	path := filepath.Join(t.TempDir(), "openai-connect")
-	command := exec.CommandContext(t.Context(), tool, "build", "-trimpath", "-o", path, "../cmd/openai-connect")
-	if output, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	return path
-}
 
 // output is all that a process has written.
 type output struct {
@@ -69,21 +55,16 @@ type instance struct {
 }
 
 // startInstance starts the command, and returns when it is ready.
-func startInstance(t *testing.T, binary string, environment []string, arguments ...string) *instance {
+func startInstance(t *testing.T, environment []string, arguments ...string) *instance {
 	t.Helper()
-	address, admin := freeAddress(t), freeAddress(t)
+	address, admin := commandtest.FreeAddress(t), commandtest.FreeAddress(t)
 	i := &instance{
 		front: &servertest.Front{Address: address, URL: "http://" + address},
 		admin: "http://" + admin,
 	}
 	arguments = append([]string{"--listen", address, "--admin", admin, "--admin-pprof"}, arguments...)
-	i.command = exec.Command(binary, arguments...) // It is ended by a signal.
-	for _, setting := range os.Environ() {
-		if !strings.HasPrefix(setting, "OPENAI_") {
-			i.command.Env = append(i.command.Env, setting)
-		}
-	}
-	i.command.Env = append(i.command.Env, environment...)
+	i.command = exec.Command(commandtest.Program(t), arguments...) // It is ended by a signal.
+	i.command.Env = append(commandtest.Environment(), environment...)
 	i.command.Stdout, i.command.Stderr = &i.output, &i.output
 	if err := i.command.Start(); err != nil {
 		t.Fatal(err)
@@ -146,16 +127,6 @@ func sum(family *dto.MetricFamily) float64 {
 		total += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
 	}
 	return total
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // waitFor waits until a condition holds, which is asked again and again.

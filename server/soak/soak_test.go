@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 	"github.com/openai-connect/openai-connect/server/internal/redistest"
 )
 
@@ -29,6 +30,12 @@ const (
 	spareHeap       = 8 << 20 // bytes
 )
 
+func TestMain(m *testing.M) {
+	code := m.Run()
+	commandtest.Remove()
+	os.Exit(code)
+}
+
 func TestSoak(t *testing.T) {
 	duration := shortly
 	if text := os.Getenv("OPENAI_CONNECT_SOAK"); text != "" {
@@ -40,10 +47,9 @@ func TestSoak(t *testing.T) {
 	keys := newKeyFile(t)
 	provider := startProvider(t, keys.keys)
 	redis := redistest.Start(t)
-	binary := build(t)
 	var instances []*instance
 	for range 2 {
-		instances = append(instances, startInstance(t, binary, keys.environment(),
+		instances = append(instances, startInstance(t, keys.environment(),
 			"--upstream", provider.url, "--keys", keys.path, "--redis", redis.URL,
 			"--access-log", "--log-format", "json", "--max-calls", "2000", "--drain-timeout", "10s"))
 	}

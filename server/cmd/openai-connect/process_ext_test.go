@@ -4,12 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,53 +14,25 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/openai-connect/openai-connect/server/internal/acmetest"
-	"github.com/openai-connect/openai-connect/server/internal/servertest"
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 )
 
 // patience is how long a test waits for what must come.
 const patience = 20 * time.Second
 
-var directory = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "openai-connect") })
-
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, append(acmetest.Leaks(), goleak.Cleanup(func(code int) {
-		if path, err := directory(); err == nil {
-			_ = os.RemoveAll(path)
-		}
+		commandtest.Remove()
 		os.Exit(code)
 	}))...)
 }
-
-// build builds the command as `make build` does: what it links is not what its
-// tests link.
-var build = sync.OnceValues(func() (string, error) {
-	directory, err := directory()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(directory, "openai-connect")
-	if output, err := exec.Command("go", "build", "-trimpath", "-o", path, ".").CombinedOutput(); err != nil {
-		return "", errors.Join(err, errors.New(string(output)))
-	}
-	return path, nil
-})
 
 // command is the command with arguments, not yet started. Of the environment it
 // has what is not about OpenAI, and those settings.
 func command(ctx context.Context, t *testing.T, settings []string, arguments ...string) *exec.Cmd {
 	t.Helper()
-	servertest.Tool(t, "go", "see https://go.dev/dl/")
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.CommandContext(ctx, path, arguments...)
-	for _, setting := range os.Environ() {
-		if !strings.HasPrefix(setting, "OPENAI_") {
-			command.Env = append(command.Env, setting)
-		}
-	}
-	command.Env = append(command.Env, settings...)
+	command := exec.CommandContext(ctx, commandtest.Program(t), arguments...)
+	command.Env = append(commandtest.Environment(), settings...)
 	return command
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -89,10 +90,7 @@ func (p *process) runRecipe(t *testing.T, text string) string {
 			servertest.Tool(t, tool, how)
 		}
 	}
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := commandtest.Program(t)
 	// What a recipe writes to a file goes there.
 	file := filepath.Join(t.TempDir(), "completion.json")
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "127.0.0.1:8080", p.address), ">completion.json", ">"+file)

@@ -51,7 +51,7 @@ func open(t *testing.T, arguments ...string) *scene {
 		}
 	})
 	s := &scene{finish: finish}
-	s.process = start(t, nil, append(arguments, "--upstream", upstream.URL, "--listen", "127.0.0.1:0")...)
+	s.process = start(t, nil, append(arguments, "--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--log-level", "warn")...)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 

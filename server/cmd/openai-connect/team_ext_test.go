@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -37,10 +38,7 @@ func block(t *testing.T, text, language string, n int) string {
 // inFolder runs a text for a shell in a folder, where the command is in PATH.
 func inFolder(t *testing.T, folder, text string, settings ...string) string {
 	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := commandtest.Program(t)
 	command := exec.CommandContext(t.Context(), servertest.Tool(t, "sh", "the README is for it"), "-e", "-c", text)
 	command.Dir = folder
 	command.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))

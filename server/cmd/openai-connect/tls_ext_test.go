@@ -63,7 +63,7 @@ func certificate(t *testing.T) (chain, key string) {
 func TestWithACertificateHTTPSIsServed(t *testing.T) {
 	t.Parallel()
 	chain, key := certificate(t)
-	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key)
+	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key, "--log-level", "warn")
 	if !strings.HasPrefix(p.url, "https://") {
 		t.Errorf("it listens on %s", p.url)
 	}
