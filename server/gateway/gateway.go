@@ -99,7 +99,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	}
 	decision.describe(resp.Header)
 	streams := c.Streams
-	account(c, asked, resp, decision)
+	g.account(ctx, c, asked, resp, decision)
 	if c.Streams && !streams {
 		if refusal := g.admitStream(ctx, c); refusal != nil {
 			_ = resp.Body.Close()
@@ -125,16 +125,21 @@ func (g *Gateway) authorize(c *call.Call, req *upstream.Request) {
 	req.Header["Authorization"] = []string{"Bearer " + key.Reveal()}
 }
 
-// account has the answer's tokens counted when the call ends.
-func account(c *call.Call, asked usage.Request, resp *http.Response, decision decision) {
+// account has the answer's tokens counted when the call ends, and those of a
+// WebSocket before, too.
+func (g *Gateway) account(ctx context.Context, c *call.Call, asked usage.Request, resp *http.Response, decision decision) {
 	c.Answered(time.Now())
 	c.Status = resp.StatusCode
 	c.Streams = c.Streams || isStream(resp)
 	tap := usage.NewTap(resp, asked, c.Event)
+	counted := func() int64 { return 0 }
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		counted = g.follow(ctx, c, tap)
+	}
 	c.AtEnd(func() {
 		answer := tap.Answer()
 		c.Used(answer.Model, answer.Usage)
-		decision.end(answer.Usage.Total)
+		decision.end(answer.Usage.Total - counted())
 	})
 }
 

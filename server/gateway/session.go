@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// sessionInterval is how often the tokens of a WebSocket are counted while it is
+// open, which may be for hours.
+const sessionInterval = 10 * time.Second
+
+// follow counts the tokens of a WebSocket while it is open, in the limits of its
+// token. The function that it returns ends that, and tells how many were counted.
+func (g *Gateway) follow(ctx context.Context, c *call.Call, tap *usage.Tap) (end func() int64) {
+	scopes := g.tokenScopes(c)
+	if len(scopes) == 0 {
+		return func() int64 { return 0 }
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	counted := make(chan int64, 1)
+	go func() {
+		ticker := time.NewTicker(sessionInterval)
+		defer ticker.Stop()
+		var sum int64
+		for {
+			select {
+			case <-ctx.Done():
+				counted <- sum
+				return
+			case <-ticker.C:
+				sum += g.count(ctx, scopes, tap.Answer().Usage.Total-sum)
+			}
+		}
+	}()
+	return func() int64 {
+		cancel()
+		return <-counted
+	}
+}
+
+// count counts tokens, and returns how many it did: none where they are used up. They
+// are counted later, when a window begins anew.
+func (g *Gateway) count(ctx context.Context, scopes []limits.Scope, tokens int64) int64 {
+	if tokens <= 0 {
+		return 0
+	}
+	d := g.config.Limiter.Admit(ctx, scopes, false)
+	if d.Refusal() != nil {
+		return 0
+	}
+	d.End(tokens)
+	return tokens
+}
+
+// tokenScopes are those of a call, with their limits of tokens alone.
+func (g *Gateway) tokenScopes(c *call.Call) []limits.Scope {
+	if g.config.Limiter == nil || c.Token == nil {
+		return nil
+	}
+	var scopes []limits.Scope
+	for _, scope := range c.Token.Scopes(c.Model) {
+		only := limits.Limits{TokensPerMinute: scope.Limits.TokensPerMinute, TokensPerDay: scope.Limits.TokensPerDay}
+		if only != (limits.Limits{}) {
+			scopes = append(scopes, limits.Scope{Name: scope.Name, Limits: only})
+		}
+	}
+	return scopes
+}
