@@ -3,6 +3,7 @@ package soak_test
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,15 @@ type ledger struct {
 	outcomes   map[string]int // by kind of traffic and reason
 	surprises  int
 	unexpected []string // the first of them
+
+	names  int
+	unseen map[string]bool // names of requests that no server has logged
 }
+
+const namePrefix = "may-not-arrive-"
+
+// loggedName is the name of a request in a line of JSON.
+var loggedName = regexp.MustCompile(`"id":"(` + namePrefix + `\d+)"`)
 
 // begin notes that a request is sent.
 func (l *ledger) begin() {
@@ -56,6 +65,36 @@ func (l *ledger) totals() (sent, succeeded, failed int) {
 		}
 	}
 	return l.sent, succeeded, failed
+}
+
+// name returns a name for a request whose caller may leave before a server has seen
+// it.
+func (l *ledger) name() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unseen == nil {
+		l.unseen = make(map[string]bool)
+	}
+	l.names++
+	name := fmt.Sprintf("%s%d", namePrefix, l.names)
+	l.unseen[name] = true
+	return name
+}
+
+// see notes the names of requests in what a server has logged.
+func (l *ledger) see(log string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, match := range loggedName.FindAllStringSubmatch(log, -1) {
+		delete(l.unseen, match[1])
+	}
+}
+
+// arrived returns how many requests the servers have seen.
+func (l *ledger) arrived() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent - len(l.unseen)
 }
 
 // report is the table of what became of the requests.

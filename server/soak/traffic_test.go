@@ -58,7 +58,8 @@ type caller struct {
 	client string
 	token  string
 	random *rand.Rand
-	heard  func(string) // is given what errors say
+	heard  func(string)  // is given what errors say
+	name   func() string // names a request that may not arrive
 }
 
 // connections are the clients of one instance, until the test ends.
@@ -216,11 +217,14 @@ func (c *caller) rawLeave() (string, error) {
 	return left, nil
 }
 
-// rawHang leaves before there is an answer.
+// rawHang leaves before there is an answer. On a busy machine that may be before the
+// server has seen the request, so it has a name, by which the log tells.
 func (c *caller) rawHang() (string, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, 200*time.Millisecond)
 	defer cancel()
-	response, err := c.post(ctx, "/v1/chat/completions", strings.NewReader(chatBody), fault("fault", "hang"))
+	header := fault("fault", "hang")
+	header.Set("X-Client-Request-Id", c.name())
+	response, err := c.post(ctx, "/v1/chat/completions", strings.NewReader(chatBody), header)
 	if err == nil {
 		defer response.Body.Close()
 		return "", fmt.Errorf("%s where the upstream hangs", response.Status)
@@ -443,7 +447,7 @@ func (g *generator) one(kind traffic, random *rand.Rand) {
 	g.ledger.begin()
 	reason, err := kind.run(&caller{
 		ctx: ctx, at: g.instances[random.IntN(len(g.instances))],
-		client: kind.client, token: g.tokens[kind.client], random: random, heard: g.heard,
+		client: kind.client, token: g.tokens[kind.client], random: random, heard: g.heard, name: g.ledger.name,
 	})
 	g.ledger.end(kind.kind, reason, err)
 }
