@@ -20,10 +20,12 @@ type script struct {
 	header http.Header
 	delay  time.Duration
 	asked  int
+	at     []time.Time // when it was
 }
 
 func (s *script) send(ctx context.Context, _ *upstream.Request) (*http.Response, error) {
 	s.asked++
+	s.at = append(s.at, time.Now())
 	status, header := s.status, s.header.Clone()
 	select {
 	case <-time.After(s.delay):
@@ -219,24 +221,21 @@ func TestAClientsOwnLimitIsNoOtherClients(t *testing.T) {
 
 func TestPausesDoubleAndACallersDeadlineEndsThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var at []time.Duration
-		began := time.Now()
-		f := scripted(t, failover.Config{Retries: failover.MaxRetries, OnAttempt: func(_ string, _ int, _ error, _ time.Duration) {
-			at = append(at, time.Since(began))
-		}}, &script{})
-		if got := outcome(t, f); got != upstream.KindConnect.String() || len(at) != failover.MaxRetries+1 {
-			t.Fatalf("%q, asked at %v", got, at)
+		away := &script{}
+		f := scripted(t, failover.Config{Retries: failover.MaxRetries}, away)
+		if got := outcome(t, f); got != upstream.KindConnect.String() || len(away.at) != failover.MaxRetries+1 {
+			t.Fatalf("%q, asked at %v", got, away.at)
 		}
 		longest := 100 * time.Millisecond
 		for i := range failover.MaxRetries {
-			if pause := at[i+1] - at[i]; pause < longest/2 || pause > longest {
+			if pause := away.at[i+1].Sub(away.at[i]); pause < longest/2 || pause > longest {
 				t.Errorf("pause %d took %v, want %v to %v", i, pause, longest/2, longest)
 			}
 			longest *= 2
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond) // in the first pause
 		defer cancel()
-		began = time.Now()
+		began := time.Now()
 		if _, err := f.Send(ctx, post(text)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}

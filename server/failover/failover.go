@@ -95,10 +95,6 @@ type Config struct {
 	// Logger is told, at level WARN, of each try that failed, by the upstream's
 	// name and what happened. Nil means silence.
 	Logger *slog.Logger
-
-	// OnAttempt, unless nil, is told of each try: the status of its answer, or 0
-	// and the error without one, and how long that took.
-	OnAttempt func(upstream string, status int, err error, took time.Duration)
 }
 
 // Failover is an [upstream.Sender] over several. It is safe for concurrent use.
@@ -130,9 +126,6 @@ func New(config Config) (*Failover, error) {
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
-	}
-	if config.OnAttempt == nil {
-		config.OnAttempt = func(string, int, error, time.Duration) {}
 	}
 	f := &Failover{config: config}
 	seen := make(map[string]bool)

@@ -148,7 +148,7 @@ func overWithin(t *testing.T, patience time.Duration, config failover.Config, pe
 		}
 		t.Cleanup(up.CloseIdleConnections)
 		config.Upstreams = append(config.Upstreams, failover.Upstream{
-			Name: names[i], Sender: up, BaseURL: up.BaseURL(), Key: secret(t, "sk-"+names[i]),
+			Name: names[i], Sender: told{up}, BaseURL: up.BaseURL(), Key: secret(t, "sk-"+names[i]),
 		})
 	}
 	f, err := failover.New(config)
@@ -156,6 +156,23 @@ func overWithin(t *testing.T, patience time.Duration, config failover.Config, pe
 		t.Fatal(err)
 	}
 	return f
+}
+
+// told is a sender that tells of each try, when it is over, who asks it by eachTry.
+type told struct{ upstream.Sender }
+
+func (s told) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
+	if over, ok := ctx.Value(eachTryKey{}).(func()); ok {
+		defer over()
+	}
+	return s.Sender.Send(ctx, req)
+}
+
+type eachTryKey struct{}
+
+// eachTry returns a context by which over is called after each try.
+func eachTry(ctx context.Context, over func()) context.Context {
+	return context.WithValue(ctx, eachTryKey{}, over)
 }
 
 // text is what the requests of tests have for a body.

@@ -18,14 +18,6 @@ type try struct {
 	err  error
 }
 
-// status is that of the answer, 0 without one.
-func (t try) status() int {
-	if t.resp == nil {
-		return 0
-	}
-	return t.resp.StatusCode
-}
-
 // onward is where a request may go behind a try.
 type onward int
 

@@ -144,11 +144,8 @@ func (t *trip) ask(now step) try {
 	if length, ok := t.body.length(); ok {
 		sent.ContentLength = length
 	}
-	began := time.Now()
 	resp, err := now.to.Sender.Send(t.ctx, &sent) //nolint:bodyclose // whoever called Send does, or drop
-	last := try{sent: &sent, resp: resp, err: err}
-	t.config.OnAttempt(now.to.Name, last.status(), err, time.Since(began))
-	return last
+	return try{sent: &sent, resp: resp, err: err}
 }
 
 // learn draws from a try what it says of its upstream.

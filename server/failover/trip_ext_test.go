@@ -83,10 +83,9 @@ func TestARequestIsAskedAgainOnlyWhereNobodyCanHaveActedOnIt(t *testing.T) {
 				patience = 50 * time.Millisecond
 			}
 			f := overWithin(t, patience, failover.Config{
-				Retries:   row.retries,
-				OnAttempt: func(string, int, error, time.Duration) { attempts++ },
+				Retries: row.retries,
 			}, peers...)
-			resp, err := f.Send(t.Context(), request)
+			resp, err := f.Send(eachTry(t.Context(), func() { attempts++ }), request)
 			switch failure, failed := errors.AsType[*upstream.Error](err); {
 			case row.kind == none && err != nil, row.kind != none && (!failed || failure.Kind != row.kind):
 				t.Fatalf("the error is %v, want kind %v", err, row.kind)
@@ -246,11 +245,11 @@ func TestACallerWhoLeavesEndsTheTrip(t *testing.T) {
 	reason := errors.New("the client left")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	attempts := 0
-	f := over(t, failover.Config{Retries: 5, OnAttempt: func(string, int, error, time.Duration) {
+	f := over(t, failover.Config{Retries: 5}, absent(t), absent(t))
+	_, err := f.Send(eachTry(ctx, func() {
 		attempts++
 		cancel(reason)
-	}}, absent(t), absent(t))
-	_, err := f.Send(ctx, post(text))
+	}), post(text))
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, reason) || attempts != 1 {
 		t.Errorf("%v after %d attempts", err, attempts)
 	}

@@ -67,7 +67,7 @@ func usedUp(d limits.Decision) *refusal {
 	header := d.States().Header()
 	maps.Copy(header, refused.Header())
 	return &refusal{
-		status: http.StatusTooManyRequests, kind: refused.Type(), code: "rate_limit_exceeded",
+		status: http.StatusTooManyRequests, kind: refused.Type(), code: refused.Code(),
 		message: refused.Message(), header: header,
 	}
 }
