@@ -2,6 +2,7 @@ package passthrough
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -46,12 +47,19 @@ func (d *downstream) writeInterim(status int, header http.Header) {
 	if d.interimDone {
 		return
 	}
+	// The map is the final response's too. What others have put there waits.
 	fields := d.w.Header()
+	waiting := maps.Clone(fields)
+	clear(fields)
 	upstream.CopyEndToEnd(fields, header)
+	// Over HTTP/2, WriteHeader returns while another goroutine still encodes the
+	// fields, if the client resets the stream just then. net/http encodes a copy
+	// of fields that have a Content-Length, which an interim response can't
+	// have (RFC 9110 §8.6), and leaves it out.
+	fields["Content-Length"] = nil
 	d.w.WriteHeader(status)
-	for name := range header { // or they would be the final response's too
-		delete(fields, name)
-	}
+	clear(fields)
+	maps.Copy(fields, waiting)
 }
 
 // endInterim leaves w to the goroutine that calls it.
