@@ -19,6 +19,7 @@ import { combine } from "./headers.js";
 import { readOutput } from "./output.js";
 import { pages } from "./pages.js";
 import { withRetries } from "./retry.js";
+import { schemaText } from "./schema.js";
 import { ChatStream } from "./stream.js";
 import { type RunnableTool, runTools, type ToolRun, type ToolRunOptions } from "./tools.js";
 
@@ -31,7 +32,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** Headers for this call. */
   headers?: HeadersInit | undefined;
-  /** How long the call may take in milliseconds, all its tries and all of a stream included. Without limit when unset. */
+  /** How long the call may take in milliseconds, all its tries and all of a stream included. Rounded up; at most 99,999,999 (27 hours) for one try. Without limit when unset or Infinity. */
   timeoutMs?: number | undefined;
   /** Called with the headers of the answer: of a stream when its first piece is there. */
   onHeader?: ((headers: Headers) => void) | undefined;
@@ -92,7 +93,7 @@ export class Chat {
    */
   async createAs<T>(request: ChatRequest, format: OutputFormat, options: CallOptions = {}): Promise<{ value: T; completion: ChatCompletion }> {
     const { name, schema, description, strict = true } = format;
-    const value = { name, schemaJson: JSON.stringify(schema), strict, ...(description !== undefined && { description }) };
+    const value = { name, schemaJson: schemaText("schema", schema), strict, ...(description !== undefined && { description }) };
     const responseFormat = create(ResponseFormatSchema, { format: { case: "jsonSchema", value } });
     const completion = await this.create({ ...create(CreateChatCompletionRequestSchema, request), responseFormat }, options);
     return { value: readOutput(completion) as T, completion };
@@ -158,10 +159,11 @@ function byId<Request extends object>(completion: string | Request): Request | (
   return typeof completion === "string" ? ({ completionId: completion } as Request & { completionId: string }) : completion;
 }
 
-/** A key by which all tries of a call are known for one. */
+/** Adds an idempotency key, by which a server recognizes the attempts of one call. */
 function withKey(options: CallOptions): CallOptions {
-  // crypto.randomUUID is missing in pages without TLS.
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  // Some runtimes have no global crypto, and pages without TLS no crypto.randomUUID.
+  // The key is not a secret: where crypto is missing, Math.random is enough.
+  const bytes = globalThis.crypto?.getRandomValues(new Uint8Array(16)) ?? Array.from({ length: 16 }, () => Math.floor(Math.random() * 256));
   const key = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return { ...options, headers: combine({ "idempotency-key": key }, options.headers) };
 }

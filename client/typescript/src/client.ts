@@ -4,6 +4,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { Chat } from "./chat.js";
 import { ChatService } from "./gen/openai/chat/v1/chat_service_pb.js";
 import { combine, withHeaders } from "./headers.js";
+import { defaultMaxMessageBytes, limitMessages } from "./limits.js";
 
 /** What every client may be given. */
 interface CommonOptions {
@@ -21,12 +22,19 @@ interface CommonOptions {
 
 /** A client that calls by `fetch`: in browsers, Node.js, Deno and Bun. */
 interface FetchOptions extends CommonOptions {
-  /** The server, such as `http://127.0.0.1:8080`. */
+  /** The server, such as `http://127.0.0.1:8080`. In a page, a path such as `/api` is one on the page's server. */
   baseUrl: string;
   /** The RPC protocol. Connect when unset. */
   protocol?: "connect" | "grpc-web" | undefined;
   /** Used instead of the global `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
+  /**
+   * The largest message that is received, in bytes after decompression: an
+   * answer, or one chunk of a stream. A larger one fails the call with
+   * `resource_exhausted`. 64 MiB when unset. A transport of one's own has its own
+   * limit: `readMaxBytes` of `@connectrpc/connect-node`.
+   */
+  maxMessageBytes?: number | undefined;
   transport?: undefined;
 }
 
@@ -36,6 +44,7 @@ interface TransportOptions extends CommonOptions {
   transport: Transport;
   /** Not used: the transport knows its server. */
   baseUrl?: string | undefined;
+  maxMessageBytes?: undefined;
 }
 
 /** How {@link OpenAIConnect} reaches its server: by a base URL, or by a transport. */
@@ -60,7 +69,34 @@ export class OpenAIConnect {
   }
 }
 
-function fetchTransport({ baseUrl, protocol, fetch }: FetchOptions): Transport {
-  const options = { baseUrl, useBinaryFormat: true, ...(fetch && { fetch }) };
+function fetchTransport({ baseUrl, protocol, fetch, maxMessageBytes = defaultMaxMessageBytes }: FetchOptions): Transport {
+  checkBaseUrl(baseUrl);
+  if (!(maxMessageBytes > 0)) {
+    throw new RangeError(`maxMessageBytes is ${maxMessageBytes}: want a number of bytes above zero`);
+  }
+  const options = { baseUrl, useBinaryFormat: true, fetch: limitMessages(fetch ?? ((input, init) => globalThis.fetch(input, init)), maxMessageBytes) };
   return protocol === "grpc-web" ? createGrpcWebTransport(options) : createConnectTransport(options);
+}
+
+/** Throws if no call could reach the URL. The error has no text of it, as that may hold a password. */
+function checkBaseUrl(baseUrl: unknown): void {
+  const want = "want the server's URL, such as http://127.0.0.1:8080";
+  if (typeof baseUrl !== "string" || baseUrl === "") {
+    throw new TypeError(`baseUrl is ${baseUrl === "" ? "empty" : typeof baseUrl}: ${want}`);
+  }
+  let url: URL;
+  try {
+    url = new URL(baseUrl, globalThis.location?.href);
+  } catch {
+    throw new TypeError(`baseUrl is not a URL: ${want}`);
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new TypeError(`baseUrl has the scheme ${url.protocol} ${want}`);
+  }
+  if (url.username || url.password) {
+    throw new TypeError("baseUrl has a user or a password: use apiKey, or headers");
+  }
+  if (url.search || url.hash) {
+    throw new TypeError("baseUrl has a query or a fragment: leave it out");
+  }
 }

@@ -40,7 +40,11 @@ export class APIError extends Error {
 
   /** An APIError of whatever a call threw. */
   static from(thrown: unknown): APIError {
-    return thrown instanceof APIError ? thrown : new APIError(ConnectError.from(thrown));
+    if (thrown instanceof APIError) {
+      return thrown;
+    }
+    const limit = fetchLimit(thrown);
+    return new APIError(limit ? new ConnectError(limit, Code.DeadlineExceeded, undefined, undefined, thrown) : ConnectError.from(thrown));
   }
 
   /** The error of a call that its signal has ended. */
@@ -93,4 +97,21 @@ function retryAfterMs(headers: Headers): number | undefined {
   const waits = [parseFloat(headers.get("retry-after-ms") ?? ""), parseFloat(after) * 1000, Date.parse(after) - Date.now()];
   const wait = waits.find((ms) => !Number.isNaN(ms));
   return wait === undefined ? undefined : Math.max(0, wait);
+}
+
+/** The limits of the fetch of Node.js, by the codes of its errors (https://undici.nodejs.org/#/docs/api/Errors). */
+const fetchLimits: Readonly<Record<string, string>> = {
+  UND_ERR_HEADERS_TIMEOUT: "headersTimeout, on the wait for a response (300 s by default)",
+  UND_ERR_BODY_TIMEOUT: "bodyTimeout, on the silence within a response (300 s by default)",
+};
+
+/** A message that names the limit at which the fetch of Node.js gave up, or nothing if it did not. */
+function fetchLimit(thrown: unknown): string | undefined {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    const limit = "code" in error && typeof error.code === "string" ? fetchLimits[error.code] : undefined;
+    if (limit) {
+      return `fetch gave up at its own limit ${limit}: use a fetch with a larger one, or a transport of @connectrpc/connect-node, which has none`;
+    }
+  }
+  return undefined;
 }

@@ -8,6 +8,9 @@ const backoff = { firstMs: 500, mostMs: 8000, jitter: 0.25 };
 /** The longest wait that an answer may ask for: with a longer one, the error goes to the caller. */
 const mostAskedMs = 120_000;
 
+/** The longest time-out that is sent: gRPC's header has eight digits, and a timer of JavaScript 31 bits. */
+const maxTimeoutMs = 99_999_999;
+
 /** What bounds a call, all its tries together. */
 export interface Bounds {
   maxRetries: number;
@@ -21,11 +24,13 @@ export interface Bounds {
  * comes out as an APIError.
  */
 export async function withRetries<T>(bounds: Bounds, attempt: (timeoutMs: number | undefined) => Promise<T>): Promise<T> {
-  const { maxRetries, signal, timeoutMs } = bounds;
-  const deadline = timeoutMs === undefined ? Infinity : Date.now() + timeoutMs;
+  const { maxRetries, signal, timeoutMs = Infinity } = bounds;
+  checkNumber("maxRetries", maxRetries);
+  checkNumber("timeoutMs", timeoutMs);
+  const deadline = Date.now() + timeoutMs;
   for (let retries = 0; ; retries++) {
     try {
-      return await attempt(timeoutMs === undefined ? undefined : Math.max(1, deadline - Date.now()));
+      return await attempt(timeoutHeader(deadline - Date.now()));
     } catch (thrown) {
       if (signal?.aborted) {
         throw APIError.canceled(signal.reason);
@@ -37,6 +42,18 @@ export async function withRetries<T>(bounds: Bounds, attempt: (timeoutMs: number
       }
       await sleep(wait, signal);
     }
+  }
+}
+
+/** The time-out of one attempt in whole milliseconds, or nothing without a limit. */
+function timeoutHeader(leftMs: number): number | undefined {
+  return leftMs === Infinity ? undefined : Math.min(Math.max(1, Math.ceil(leftMs)), maxTimeoutMs);
+}
+
+/** Throws if an option is not a number: every comparison with NaN is false, so no limit would hold. */
+function checkNumber(name: string, value: number): void {
+  if (typeof value !== "number" || Number.isNaN(value)) {
+    throw new TypeError(`${name} is ${String(value)}: want a number`);
   }
 }
 

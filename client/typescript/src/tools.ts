@@ -6,6 +6,7 @@ import { CreateChatCompletionRequestSchema } from "./gen/openai/chat/v1/create_c
 import type { Message, ToolCall } from "./gen/openai/chat/v1/message_pb.js";
 import { type Tool, ToolSchema } from "./gen/openai/chat/v1/tool_pb.js";
 import { toolResult } from "./messages.js";
+import { schemaText } from "./schema.js";
 
 /** A tool that the model may call, and the function that it calls. It may also stand in a request's `tools`. */
 export type RunnableTool = Tool & {
@@ -52,7 +53,7 @@ export function tool<Args = Record<string, never>>(definition: ToolDefinition<Ar
       value: {
         name,
         ...(description !== undefined && { description }),
-        ...(parameters && { parametersJson: JSON.stringify(parameters) }),
+        ...(parameters && { parametersJson: schemaText("parameters", parameters) }),
         ...(strict !== undefined && { strict }),
       },
     },

@@ -42,6 +42,12 @@ suite("the client in a page of another origin", { skip: noServer || noBrowser },
         assert.match(requestId ?? "", /^req_/);
       });
 
+      test("answers beyond the client's limit", async () => {
+        for (const message of await page.call("limited", server.url, protocol)) {
+          assert.match(message, /^APIError: .* the client's limit of 10 bytes: raise maxMessageBytes$/);
+        }
+      });
+
       test("a call that its signal ends", async () => {
         assert.equal((await page.call("canceled", server.url, protocol)).isCanceled, true);
       });

@@ -18,7 +18,7 @@ export const transports: [string, (baseUrl: string) => Transport][] = [
 export const http1 = new Set(["Connect over HTTP/1.1", "Connect JSON", "Connect GET", "gRPC-Web"]);
 
 /** What a client may be given beside the way to its server. */
-type Options = Omit<ClientOptions, "baseUrl" | "transport" | "protocol" | "fetch">;
+type Options = Omit<ClientOptions, "baseUrl" | "transport" | "protocol" | "fetch" | "maxMessageBytes">;
 
 /** A client over each of them, and by fetch, by name. */
 export const clients: [string, (baseUrl: string, options?: Options) => OpenAIConnect][] = [

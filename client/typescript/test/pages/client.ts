@@ -52,6 +52,13 @@ export function refused(baseUrl: string, protocol: Protocol): Promise<Failure> {
   return failure(chat.create(hello, { headers: { "x-sandbox-status": "429" } }));
 }
 
+/** The messages of the errors of a call and a stream that the client's limit ends. */
+export async function limited(baseUrl: string, protocol: Protocol): Promise<string[]> {
+  const { chat } = new OpenAIConnect({ baseUrl, protocol, maxMessageBytes: 10 });
+  const calls = await Promise.allSettled([chat.create(hello), chat.stream(hello).completion()]);
+  return calls.map((call) => (call.status === "rejected" ? String(call.reason) : "no error"));
+}
+
 /** The error of a call that its signal ends. */
 export function canceled(baseUrl: string, protocol: Protocol): Promise<Failure> {
   const controller = new AbortController();
