@@ -117,11 +117,17 @@ func hearEvents(t *testing.T, body io.Reader, events int, got chan<- string) {
 // startSecureFront runs the server with TLS, and returns the roots to trust.
 func startSecureFront(t *testing.T, upstream string) (*servertest.Front, *x509.CertPool) {
 	t.Helper()
+	return startSecureFrontWith(t, server.Config{Upstream: upstream})
+}
+
+// startSecureFrontWith is startSecureFront with a configuration of the test's own.
+func startSecureFrontWith(t *testing.T, config server.Config) (*servertest.Front, *x509.CertPool) {
+	t.Helper()
 	certified := httptest.NewTLSServer(nil) // it is its certificate that is wanted
 	t.Cleanup(certified.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(certified.Certificate())
-	s, err := server.New(server.Config{Upstream: upstream})
+	s, err := server.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

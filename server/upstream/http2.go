@@ -178,7 +178,11 @@ type attempt struct {
 
 // setBody gives out the body of req.
 func (a *attempt) setBody(out *http.Request, req *Request) {
-	switch body := req.Body.(type) {
+	body := req.Body
+	if memory, ok := body.(*bytes.Reader); ok && memory.Len() == 0 {
+		body = nil // net/http takes a length of zero beside a body for an unknown one.
+	}
+	switch body := body.(type) {
 	case nil:
 		out.ContentLength = 0
 		if len(out.Header["Content-Length"]) > 0 {

@@ -36,7 +36,10 @@ var outgoings = sync.Pool{New: func() any { return &outgoing{bytes: make([]byte,
 func (h *host) prepare(req *Request, target string) (out *outgoing, err error) {
 	out = outgoings.Get().(*outgoing)
 	out.framing, out.rest, out.memory = framingOf(req), req.Body, nil
-	if memory, ok := req.Body.(*bytes.Reader); ok {
+	switch memory, ok := req.Body.(*bytes.Reader); {
+	case ok && memory.Len() == 0:
+		out.rest = nil // An empty body is none: its framing may have no length to send up to.
+	case ok:
 		again := *memory
 		out.memory = &again
 	}
