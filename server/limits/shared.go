@@ -28,6 +28,9 @@ type Options struct {
 	// Instances is how many share the limits at least, until the store has been seen
 	// for the time of a lease; 1. It matters if the store is away at the beginning.
 	Instances int64
+	// Password, unless nil, returns the password of the store. It is called before
+	// each login, so that the password may change. The URL has none then.
+	Password func() (string, error)
 }
 
 func (o Options) withDefaults() Options {
@@ -107,13 +110,16 @@ type Shared struct {
 
 // OpenShared returns a limiter that counts in the store that a URL names:
 // redis://, rediss:// (with TLS), valkey:// or valkeys://, then
-// [user:password@]host[:port][/database]. No error has a part of the URL in it.
+// [user:password@]host[:port][/database]. Of the query parameters of package valkey
+// it takes addr, db, dial_timeout, write_timeout, master_set, protocol and
+// skip_verify. A URL with any part that would be ignored is refused. No error has a
+// value of the URL in it.
 //
 // A store that can't be had is no error, so that instances can begin without it;
 // it is tried once before OpenShared returns, which ctx may cut short.
 func OpenShared(ctx context.Context, url string, options Options) (*Shared, error) { //nolint:contextcheck // Calls to the store outlive who asks.
 	options = options.withDefaults()
-	dialing, err := parseURL(url, options.Timeout)
+	dialing, err := parseURL(url, options.Password, options.Timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package limits
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,29 +38,6 @@ const (
 	// markLife is longer than any window.
 	markLife = 48 * time.Hour
 )
-
-// errURL doesn't quote the URL, which may hold a password.
-var errURL = errors.New("the store's URL isn't valid: it has to be redis://, rediss://, valkey:// or valkeys://, then [user:password@]host[:port][/database]")
-
-// parseURL reads the URL of a store.
-func parseURL(url string, timeout time.Duration) (valkey.ClientOption, error) {
-	option, err := valkey.ParseURL(url)
-	if err != nil {
-		return option, errURL
-	}
-	option.DisableCache = true // Client-side caching is of no use here.
-	option.DisableRetry = true // A failure is for the breaker to see.
-	option.ClientName = prefix
-	option.ReadBufferEachConn, option.WriteBufferEachConn = 64<<10, 64<<10
-	// By then nobody waits any more.
-	if option.Dialer.Timeout == 0 {
-		option.Dialer.Timeout = 4 * timeout
-	}
-	if option.ConnWriteTimeout == 0 {
-		option.ConnWriteTimeout = 4 * timeout
-	}
-	return option, nil
-}
 
 // dial connects to a store.
 func dial(option valkey.ClientOption) (*store, error) {

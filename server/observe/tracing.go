@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,9 +47,18 @@ func (t Tracing) Check() error {
 
 func (t Tracing) endpoint() (*url.URL, error) {
 	endpoint, err := url.Parse(t.Endpoint)
-	if err != nil || endpoint.Host == "" || endpoint.RawQuery != "" || endpoint.User != nil || endpoint.Fragment != "" {
-		// The text isn't repeated, as there may be a password in it.
+	// The text isn't repeated, as there may be a password in it.
+	switch {
+	case err != nil || endpoint.Hostname() == "" || !isValidPort(endpoint):
 		return nil, errors.New("the OTLP endpoint is no URL such as grpc://localhost:4317 or http://localhost:4318")
+	case strings.Contains(endpoint.Host, ","):
+		return nil, errors.New("the OTLP endpoint names several hosts: name one")
+	case endpoint.User != nil:
+		return nil, errors.New("the OTLP endpoint has a user name or a password: send one as a header, by OTEL_EXPORTER_OTLP_HEADERS")
+	case endpoint.RawQuery != "" || endpoint.ForceQuery:
+		return nil, errors.New("the OTLP endpoint has a query: remove the ? and what follows")
+	case strings.Contains(t.Endpoint, "#"):
+		return nil, errors.New("the OTLP endpoint has a fragment: remove the # and what follows")
 	}
 	switch endpoint.Scheme {
 	case "grpc", "grpcs":
@@ -60,6 +70,12 @@ func (t Tracing) endpoint() (*url.URL, error) {
 		return nil, fmt.Errorf("the OTLP endpoint has the scheme %q, which is none of grpc, grpcs, http and https", endpoint.Scheme)
 	}
 	return endpoint, nil
+}
+
+// isValidPort reports whether the port of a URL, if it has one, is from 1 to 65535.
+func isValidPort(u *url.URL) bool {
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" && !strings.HasSuffix(u.Host, ":") || err == nil && port > 0
 }
 
 // tracer makes spans, and sends them.

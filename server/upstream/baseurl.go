@@ -50,6 +50,8 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("it holds a fragment; remove the # and what follows")
 	case parsed.Hostname() == "":
 		return nil, errors.New("it names no host; write it like " + DefaultBaseURL)
+	case strings.Contains(host, ","):
+		return nil, errors.New("it names several hosts; name one, and list several upstreams in a file")
 	case strings.IndexFunc(host, func(r rune) bool { return r >= 0x80 }) >= 0:
 		return nil, errors.New("its host is not ASCII; write the name in its xn-- form")
 	}

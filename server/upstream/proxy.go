@@ -23,6 +23,11 @@ func ParseProxy(raw string) (*url.URL, error) {
 	if raw == NoProxy {
 		return nil, nil //nolint:nilnil // as said
 	}
+	return parseProxy(raw)
+}
+
+// parseProxy is [ParseProxy] for a proxy that is there.
+func parseProxy(raw string) (*url.URL, error) {
 	if !strings.Contains(raw, "://") {
 		raw = "http://" + raw
 	}
@@ -32,8 +37,12 @@ func ParseProxy(raw string) (*url.URL, error) {
 		return nil, errors.New("it is not a valid URL; write it like http://proxy.example:3128")
 	case !isProxyScheme(parsed.Scheme):
 		return nil, errors.New("its scheme is none of http, https, socks5 and socks5h")
-	case strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "":
+	case strings.Contains(parsed.Host, ","):
+		return nil, errors.New("it names several hosts; only one proxy is used")
+	case strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.ForceQuery:
 		return nil, errors.New("it has a path or a query; remove what follows the host and port")
+	case strings.Contains(raw, "#"):
+		return nil, errors.New("it has a fragment; remove the # and what follows")
 	}
 	return parsed, nil
 }
@@ -67,17 +76,10 @@ func proxyFor(base *url.URL, given string) (*url.URL, error) {
 	if address == "" {
 		return nil, nil //nolint:nilnil // there is none, and that is fine
 	}
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	// Errors of the parser are not passed on: they repeat the address, and with
-	// it a password.
-	parsed, err := url.Parse(address)
-	if err != nil || parsed.Hostname() == "" {
-		return nil, fmt.Errorf("upstream: %s is not a valid URL; write it like http://proxy.example:3128", variable)
-	}
-	if !isProxyScheme(parsed.Scheme) {
-		return nil, fmt.Errorf("upstream: the scheme of %s is none of http, https, socks5 and socks5h", variable)
+	// Errors of url.Parse are not passed on: they repeat the address, and with it a
+	// password.
+	if _, err := parseProxy(address); err != nil {
+		return nil, fmt.Errorf("upstream: %s: %w", variable, err)
 	}
 	proxy, err := environment.ProxyFunc()(base)
 	if err != nil {

@@ -77,7 +77,9 @@ func (c *chatCommand) check() error {
 		return errors.New("--server: has a user or a password: give a key by --api-key-file or " + apiKeyVariable)
 	case strings.HasSuffix(strings.TrimRight(base.Path, "/"), "/v1"):
 		return fmt.Errorf("--server: %q ends in /v1, which is the raw API's: leave it out", c.Server)
-	case base.RawQuery != "" || base.Fragment != "":
+	case strings.Contains(base.Host, ","):
+		return fmt.Errorf("--server: %q names several hosts: name one", c.Server)
+	case base.RawQuery != "" || base.ForceQuery || strings.Contains(c.Server, "#"):
 		return fmt.Errorf("--server: %q has a query or a fragment, which a base URL can't have", c.Server)
 	case c.Model == "":
 		return errors.New("--model: is empty: name a model, such as " + openAIModel)

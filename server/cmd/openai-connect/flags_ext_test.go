@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -65,6 +66,24 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"an upstream with a password", []string{"--upstream", "https://me:secret@example.com"}, []string{"--upstream: ", "password"}},
 		{"a proxy that is none", []string{"--proxy", "ftp://me:secret@example.com"}, []string{"--proxy: ", "socks5h"}},
 		{"a proxy with a path", []string{"--proxy", "http://me:secret@example.com/path"}, []string{"--proxy: ", "path"}},
+		{"a proxy with a fragment", []string{"--proxy", "http://me:secret@example.com:1#a"}, []string{"--proxy: ", "fragment"}},
+		{"a proxy with an empty query", []string{"--proxy", "socks5://me:secret@example.com:1?"}, []string{"--proxy: ", "query"}},
+		{"two proxies", []string{"--proxy", "http://me:secret@a,b:3128"}, []string{"--proxy: ", "several hosts"}},
+		{"two upstreams", []string{"--upstream", "https://a,b/v1"}, []string{"--upstream: ", "several hosts"}},
+		{"an upstream with a fragment", []string{"--upstream", "https://a/v1#"}, []string{"--upstream: ", "fragment"}},
+		{"a collector with a fragment", []string{"--otlp-endpoint", "http://a:4318/#b"}, []string{"--otlp-endpoint: ", "fragment"}},
+		{"a collector with a password", []string{"--otlp-endpoint", "http://me:secret@a:4318"}, []string{"--otlp-endpoint: ", "OTEL_EXPORTER_OTLP_HEADERS"}},
+		{"two collectors", []string{"--otlp-endpoint", "grpc://a:4317,b:4317"}, []string{"--otlp-endpoint: ", "several hosts"}},
+		{"an ACME directory with a fragment", []string{"--domain", "a.example.com", "--acme-directory", "https://a/#b"}, []string{"--acme-directory: ", "fragment"}},
+		{"an ACME directory with a password", []string{"--domain", "a.example.com", "--acme-directory", "https://me:secret@a/"}, []string{"--acme-directory: ", "password"}},
+		{"a server to chat with that has an empty fragment", []string{"chat", "--server", "http://a#", "hello"}, []string{"--server: ", "fragment"}},
+		{"two servers to chat with", []string{"chat", "--server", "http://a,b", "hello"}, []string{"--server: ", "several hosts"}},
+		{"two stores", redis("redis://a,b"), []string{"--redis: ", "several hosts"}},
+		{"two stores with ports", redis("redis://a:6379,b:6379"), []string{"--redis: ", "several hosts"}},
+		{"a store with an unknown parameter", redis("redis://a?foo=bar"), []string{"--redis: ", `"foo"`}},
+		{"a store with a fragment", redis("redis://a#b"), []string{"--redis: ", "fragment"}},
+		{"a store with a database in words", redis("redis://a/zero"), []string{"--redis: ", "database"}},
+		{"a store of another scheme", redis("unix:///run/redis.sock"), []string{"--redis: ", "redis://"}},
 		{"roots that are missing", []string{"--upstream-ca", missing}, []string{"--upstream-ca: ", missing}},
 		{"roots that are none", []string{"--upstream-ca", key}, []string{"--upstream-ca: ", key, "no certificate"}},
 		{"a certificate without a key", []string{"--tls-cert", chain}, []string{"--tls-cert", "--tls-key: "}},
@@ -98,6 +117,9 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		})
 	}
 }
+
+// redis are arguments for counting in a store.
+func redis(url string) []string { return []string{"--keys", os.DevNull, "--redis", url} }
 
 // checkRefused checks that the command ended with one line that says these.
 func checkRefused(t *testing.T, got outcome, says []string) {

@@ -73,11 +73,30 @@ func (f *httpsFlags) check() error {
 			return fmt.Errorf("--http-listen: %q is no HOST:PORT, such as :80", *f.HTTPListen)
 		}
 	}
-	if directory, err := url.Parse(f.ACMEDirectory); f.ACMEDirectory != "" && (err != nil || directory.Scheme != "https" || directory.Host == "") {
-		return fmt.Errorf("--acme-directory: %q is no https:// URL, which RFC 8555 wants", f.ACMEDirectory)
+	if err := f.checkDirectory(); err != nil {
+		return fmt.Errorf("--acme-directory: %w", err)
 	}
 	if address, err := mail.ParseAddress(f.ACMEEmail); f.ACMEEmail != "" && (err != nil || address.Address != f.ACMEEmail) {
 		return fmt.Errorf("--acme-email: %q is no address, such as me@example.com", f.ACMEEmail)
+	}
+	return nil
+}
+
+// checkDirectory says what is wrong with the URL of the ACME directory.
+func (f *httpsFlags) checkDirectory() error {
+	if f.ACMEDirectory == "" {
+		return nil
+	}
+	directory, err := url.Parse(f.ACMEDirectory)
+	switch {
+	case err == nil && directory.User != nil:
+		return errors.New("it has a user name or a password, which ACME has no use for: remove what stands before the @")
+	case err != nil || directory.Scheme != "https" || directory.Hostname() == "":
+		return fmt.Errorf("%q is no https:// URL, which RFC 8555 wants", f.ACMEDirectory)
+	case strings.Contains(directory.Host, ","):
+		return fmt.Errorf("%q names several hosts: name one", f.ACMEDirectory)
+	case strings.Contains(f.ACMEDirectory, "#"):
+		return fmt.Errorf("%q has a fragment: remove the # and what follows", f.ACMEDirectory)
 	}
 	return nil
 }

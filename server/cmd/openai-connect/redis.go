@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/limits"
@@ -15,7 +17,7 @@ import (
 // redisFlags are about where the limits of tokens are counted.
 type redisFlags struct {
 	Redis             string `help:"Redis or Valkey to count the limits of --keys in, for all servers that share it: redis://HOST:6379, or rediss:// with TLS. By default each server counts for itself." placeholder:"URL"`
-	RedisPasswordFile string `help:"File with the password of --redis." placeholder:"FILE"`
+	RedisPasswordFile string `help:"File with the password of --redis. It is read again at each login." placeholder:"FILE"`
 	RedisInstances    int64  `help:"How many servers share it at least: each holds to its share of the limits while Redis is away, even if that is so from the beginning." default:"1"`
 }
 
@@ -34,8 +36,11 @@ func (f *redisFlags) check(keys string) error {
 	case keys == "":
 		return errors.New("--redis: is of no use without --keys, whose limits are counted there")
 	}
+	if err := limits.CheckURL(f.Redis); err != nil {
+		return fmt.Errorf("--redis: %w", err)
+	}
 	at, err := url.Parse(f.Redis)
-	if err != nil || at.Host == "" {
+	if err != nil {
 		return errors.New("--redis: is no URL such as redis://127.0.0.1:6379")
 	}
 	if _, has := at.User.Password(); has {
@@ -54,22 +59,69 @@ func (f *redisFlags) limiter(ctx context.Context, logger *slog.Logger) (limits.L
 	if f.Redis == "" {
 		return limits.NewMemory(), nil
 	}
-	where := f.Redis
+	options := limits.Options{Logger: logger, Instances: f.RedisInstances}
 	if f.RedisPasswordFile != "" {
-		password, err := access.ReadSecret(f.RedisPasswordFile)
+		first, err := access.ReadSecret(f.RedisPasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("--redis-password-file: %w", err)
 		}
-		at, err := url.Parse(where)
-		if err != nil {
-			return nil, errors.New("--redis: is no URL")
-		}
-		at.User = url.UserPassword(at.User.Username(), password.Reveal())
-		where = at.String()
+		options.Password = (&passwordFile{path: f.RedisPasswordFile, logger: logger, last: first}).current
 	}
-	shared, err := limits.OpenShared(ctx, where, limits.Options{Logger: logger, Instances: f.RedisInstances})
+	shared, err := limits.OpenShared(ctx, f.Redis, options)
 	if err != nil {
 		return nil, fmt.Errorf("--redis: %w", err)
 	}
 	return shared, nil
+}
+
+// passwordFile is a file with a password that may change.
+type passwordFile struct {
+	path   string
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	last    access.Secret     // guarded by mu: the last that could be read
+	reading chan passwordRead // guarded by mu: gets the result of a read that has begun; nil for none
+	failing bool              // guarded by mu: the last read failed
+}
+
+type passwordRead struct {
+	secret access.Secret
+	err    error
+}
+
+// passwordPatience is how long a read of the file may take. A file on a network
+// mount may hang.
+const passwordPatience = time.Second
+
+// current reads the file and returns the password. If the file can't be read it
+// returns the last password that could.
+func (p *passwordFile) current() (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reading == nil {
+		done := make(chan passwordRead, 1)
+		p.reading = done
+		go func() {
+			secret, err := access.ReadSecret(p.path)
+			done <- passwordRead{secret, err}
+		}()
+	}
+	timer := time.NewTimer(passwordPatience)
+	defer timer.Stop()
+	var err error
+	select {
+	case read := <-p.reading:
+		p.reading = nil
+		if err = read.err; err == nil {
+			p.last = read.secret
+		}
+	case <-timer.C:
+		err = fmt.Errorf("read %s: no answer in %v", p.path, passwordPatience)
+	}
+	if err != nil && !p.failing {
+		p.logger.Warn("--redis-password-file: the password cannot be read again and stays as it was", slog.Any("error", err))
+	}
+	p.failing = err != nil
+	return p.last.Reveal(), nil
 }

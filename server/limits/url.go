@@ -1,0 +1,135 @@
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+)
+
+// errURL doesn't quote the URL, which may hold a password.
+var errURL = errors.New("the store's URL isn't valid: it has to be redis://, rediss://, valkey:// or valkeys://, then [user:password@]host[:port][/database]")
+
+// parameters are the query parameters of a store's URL that have an effect, with
+// what each value has to be. All others, also those of package valkey that are
+// overridden here, are refused.
+var parameters = map[string]struct {
+	want  string
+	valid func(value string) bool
+}{
+	"addr":          {"HOST:PORT", func(value string) bool { return value != "" && !strings.Contains(value, ",") }},
+	"db":            {"a number", isDatabase},
+	"dial_timeout":  {"a duration such as 500ms", isDuration},
+	"write_timeout": {"a duration such as 500ms", isDuration},
+	"master_set":    {"a name", func(value string) bool { return value != "" }},
+	"protocol":      {"2 or 3", func(value string) bool { return value == "2" || value == "3" }},
+	"skip_verify":   {"true or false", isBool},
+}
+
+// parseURL reads the URL of a store. An error names the part that is wrong, and
+// quotes no values.
+func parseURL(raw string, password func() (string, error), timeout time.Duration) (valkey.ClientOption, error) {
+	if err := checkURL(raw, password != nil); err != nil {
+		return valkey.ClientOption{}, err
+	}
+	option, err := valkey.ParseURL(raw)
+	if err != nil {
+		return option, errURL
+	}
+	if password != nil {
+		user := option.Username
+		option.AuthCredentialsFn = func(valkey.AuthCredentialsContext) (valkey.AuthCredentials, error) {
+			current, err := password()
+			return valkey.AuthCredentials{Username: user, Password: current}, err
+		}
+	}
+	option.DisableCache = true // Client-side caching is of no use here.
+	option.DisableRetry = true // A failure is for the breaker to see.
+	option.ClientName = prefix
+	option.ReadBufferEachConn, option.WriteBufferEachConn = 64<<10, 64<<10
+	// By then nobody waits any more.
+	if option.Dialer.Timeout == 0 {
+		option.Dialer.Timeout = 4 * timeout
+	}
+	if option.ConnWriteTimeout == 0 {
+		option.ConnWriteTimeout = 4 * timeout
+	}
+	return option, nil
+}
+
+// CheckURL says what is wrong with the URL of a store, as [OpenShared] takes it. The
+// error names the part that is wrong and quotes no values.
+func CheckURL(url string) error { return checkURL(url, false) }
+
+// checkURL refuses every part of a URL that package valkey would ignore or
+// replace by a default.
+func checkURL(raw string, hasPassword bool) error {
+	u, err := url.Parse(raw)
+	if err != nil || !slices.Contains([]string{"redis", "rediss", "valkey", "valkeys"}, u.Scheme) {
+		return errURL
+	}
+	port, portErr := strconv.ParseUint(u.Port(), 10, 16)
+	_, inURL := u.User.Password()
+	switch {
+	case strings.Contains(u.Host, ","):
+		return errors.New("the store's URL names several hosts: name one, and other nodes of a cluster in the query, as ?addr=HOST:PORT")
+	case u.Hostname() == "":
+		return errURL
+	case u.Port() != "" && (portErr != nil || port == 0), strings.HasSuffix(u.Host, ":"):
+		return errors.New("the store's URL has an invalid port: want a number from 1 to 65535")
+	case strings.Contains(raw, "#"):
+		return errors.New("the store's URL has a fragment: remove the # and what follows, or write %23 in a password")
+	case inURL && hasPassword:
+		return errors.New("the store's URL has a password, and there is another one: remove one of them")
+	case u.Path != "" && !isDatabase(u.Path[1:]):
+		return errors.New("the store's URL has an invalid database: want a number, as in redis://host/0")
+	}
+	return checkQuery(u)
+}
+
+func checkQuery(u *url.URL) error {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errors.New("the store's URL has an invalid query: want name=value, joined by &")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		known, ok := parameters[name]
+		switch values := query[name]; {
+		case !ok:
+			return fmt.Errorf("the store's URL has an unknown parameter %.32q: want one of %s",
+				name, strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
+		case len(values) > 1 && name != "addr":
+			return fmt.Errorf("the store's URL has the parameter %s twice: give it once", name)
+		case slices.ContainsFunc(values, func(value string) bool { return !known.valid(value) }):
+			return fmt.Errorf("the store's URL has an invalid value of the parameter %s: want %s", name, known.want)
+		}
+	}
+	switch {
+	case query.Has("db") && u.Path != "":
+		return errors.New("the store's URL has a database in its path and another as the parameter db: give one")
+	case query.Has("skip_verify") && u.Scheme != "rediss" && u.Scheme != "valkeys":
+		return errors.New("the store's URL has the parameter skip_verify without TLS: remove it, or use rediss://")
+	}
+	return nil
+}
+
+func isDatabase(value string) bool {
+	_, err := strconv.ParseUint(value, 10, 31)
+	return err == nil
+}
+
+func isDuration(value string) bool {
+	d, err := time.ParseDuration(value)
+	return err == nil && d > 0
+}
+
+func isBool(value string) bool {
+	_, err := strconv.ParseBool(value)
+	return err == nil
+}
