@@ -114,16 +114,5 @@ func (m *router) isRPC(r *http.Request) bool {
 
 // unimplemented answers in the protocol of the request.
 func (m *router) unimplemented(w http.ResponseWriter, r *http.Request, message string) {
-	_ = m.errors.Write(notFound{w}, r, connect.NewError(connect.CodeUnimplemented, message))
-}
-
-// notFound writes the status that HTTP has for a path where nothing is, in place
-// of Connect's for an RPC that nothing does.
-type notFound struct{ http.ResponseWriter }
-
-func (w notFound) WriteHeader(status int) {
-	if status == http.StatusNotImplemented {
-		status = http.StatusNotFound
-	}
-	w.ResponseWriter.WriteHeader(status)
+	_ = m.errors.Write(statusOf{w, http.StatusNotImplemented, http.StatusNotFound}, r, connect.NewError(connect.CodeUnimplemented, message))
 }

@@ -221,9 +221,10 @@ func New(config Config) (_ *Server, err error) {
 	if s.bounded, err = bound(router, config); err != nil {
 		return nil, err
 	}
-	s.handler = policy.Wrap(s.bounded)
+	s.handler = policy.Wrap(limitTarget(router, s.bounded))
 	if guarded {
-		s.handler = policy.Enforce(&admission{gate: gate, keys: config.Keys, policy: policy, router: router, next: s.bounded})
+		admission := &admission{gate: gate, keys: config.Keys, policy: policy, router: router, next: s.bounded}
+		s.handler = policy.Enforce(limitTarget(router, admission))
 	}
 	if config.Observer != nil {
 		watch(config, s.bounded)

@@ -16,6 +16,10 @@ type Patterns []Pattern
 const (
 	wildcard        = "*"
 	maxPatternBytes = 256
+
+	// maxEncodings bounds how often a path may be percent-encoded. Each level takes a
+	// pass over the path, and a path can have a level for two of its bytes.
+	maxEncodings = 3
 )
 
 // match reports whether the pattern stands for a name.
@@ -75,15 +79,19 @@ func (p Pattern) CheckPath() error {
 
 // wanders reports whether a path has a segment "." or ".." (RFC 3986 §3.3), for
 // any reader: one that decodes it as often as it can be, takes backslashes for
-// slashes, and drops parameters behind semicolons.
+// slashes, and drops parameters behind semicolons. A path that is encoded more than
+// maxEncodings times counts as one that has.
 func wanders(path string) bool {
-	for {
+	for level := 0; ; level++ {
 		decoded, err := url.PathUnescape(path)
 		if err != nil {
 			return true // Nobody knows what that is.
 		}
 		if decoded == path {
 			break
+		}
+		if level == maxEncodings {
+			return true
 		}
 		path = decoded
 	}

@@ -145,6 +145,8 @@ func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 		"/v1/files/..%5cmodels":        false,
 		"/v1/files/..;a=b/models":      false,
 		"/v1/files/100%":               false,
+		"/v1/files/a%252520b":          true,
+		"/v1/files/a%25252520b":        false, // encoded too often to follow
 	} {
 		if got := token.AllowsPath(path); got != allowed {
 			t.Errorf("the path %q: %v", path, got)

@@ -29,6 +29,10 @@ func (c *caller) send(ctx context.Context, op *restjson.Operation, request proto
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err.Error())
 	}
+	if length := len(call.Target); length > MaxTargetBytes {
+		return nil, connect.Errorf(connect.CodeResourceExhausted,
+			"the path and the query that the request stands for have %d bytes, and this server sends up to %d: shorten the IDs and filters in it", length, MaxTargetBytes)
+	}
 	call.Header = requestHeader(info.RequestHeader(), op)
 	response, err := c.upstream.Send(ctx, call)
 	if err != nil {
@@ -41,6 +45,11 @@ func (c *caller) send(ctx context.Context, op *restjson.Operation, request proto
 	}
 	return response, nil
 }
+
+// MaxTargetBytes bounds a request-target, of a client and of what a call becomes.
+// RFC 9110 §4.1 recommends to support 8,000 bytes at least; OpenAI's paths and queries
+// take some hundred.
+const MaxTargetBytes = 16 << 10
 
 // newCall translates a request message, which took size bytes on its way here.
 // Its errors name the field.

@@ -1,0 +1,66 @@
+// Package lineartest checks that the time of a function grows no faster than its
+// input, for parsers of what strangers send.
+package lineartest
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	// steps is how often the size is doubled. Over all steps the time of a linear
+	// function grows by 16, and that of a quadratic one by 256.
+	steps = 4
+	// most is by how much the time may grow over all steps.
+	most = 80
+
+	// floor is the shortest time that is measured: below it the clock, the caches and
+	// the garbage collector decide.
+	floor = 300 * time.Microsecond
+	// ceiling bounds what the smallest input may take. One that takes longer is too
+	// large to be doubled.
+	ceiling = time.Second
+	// enough is the time after which a function isn't run again.
+	enough = 500 * time.Millisecond
+
+	tries    = 4
+	attempts = 3
+)
+
+// Check fails the test unless the time of the functions that prepare returns, for
+// inputs of a size in bytes and its doubles, is linear. The smallest size is the first
+// one that takes a measurable time, beginning at size. Other processes may disturb a
+// measurement: it is the best of several, and what fails is measured again.
+func Check(tb testing.TB, size int, prepare func(size int) func()) {
+	tb.Helper()
+	first := measure(prepare(size))
+	for first < floor {
+		size *= 2
+		first = measure(prepare(size))
+	}
+	if first > ceiling {
+		tb.Fatalf("%d bytes take %v", size, first)
+	}
+	var last time.Duration
+	for range attempts {
+		last = measure(prepare(size << steps))
+		if last <= most*first {
+			return
+		}
+		first = max(first, measure(prepare(size)))
+	}
+	tb.Errorf("%d bytes take %v, and %d bytes %v, %.0f times as long: want at most %d times",
+		size, first, size<<steps, last, float64(last)/float64(first), most)
+}
+
+// measure returns the shortest time of several runs.
+func measure(run func()) time.Duration {
+	best, sum := time.Duration(1<<63-1), time.Duration(0)
+	for i := 0; i < tries && sum < enough; i++ {
+		begun := time.Now()
+		run()
+		took := time.Since(begun)
+		best, sum = min(best, took), sum+took
+	}
+	return best
+}

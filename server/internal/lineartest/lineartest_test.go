@@ -1,0 +1,40 @@
+package lineartest
+
+import (
+	"strings"
+	"testing"
+)
+
+// failed is a test that notes that it failed.
+type failed struct {
+	testing.TB
+
+	errors int
+}
+
+func (f *failed) Helper()               {}
+func (f *failed) Errorf(string, ...any) { f.errors++ }
+func (f *failed) Fatalf(string, ...any) { f.errors++ }
+
+func TestCheck_TellsLinearFromQuadratic(t *testing.T) {
+	linear := new(failed)
+	Check(linear, 1<<10, func(size int) func() {
+		text := strings.Repeat("ab", size/2)
+		return func() { _ = strings.Count(text, "ba") }
+	})
+	if linear.errors > 0 {
+		t.Error("a linear function is taken for another one")
+	}
+	quadratic := new(failed)
+	Check(quadratic, 1<<8, func(size int) func() {
+		text := strings.Repeat("a", size)
+		return func() {
+			for i := range text {
+				_ = strings.Count(text[i:], "b")
+			}
+		}
+	})
+	if quadratic.errors == 0 {
+		t.Error("a quadratic function is taken for a linear one")
+	}
+}
