@@ -3,9 +3,11 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,6 +125,38 @@ func (l *connections) closeIdlest() {
 
 // Close implements [net.Listener].
 func (l *connections) Close() error { return l.closeOnce() }
+
+// cutTimeout is how long connections may take to say goodbye when calls are cut off.
+// Over TLS a client that reads nothing delays that for five seconds, and those
+// behind it.
+const cutTimeout = time.Second
+
+// cut calls what closes all connections of a server. Those that are still open when
+// cutTimeout has passed are reset.
+func (l *connections) cut(closeAll func() error) error {
+	closed := make(chan error, 1)
+	go func() { closed <- closeAll() }()
+	timer := time.NewTimer(cutTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+	}
+	l.mu.Lock()
+	open := slices.Collect(maps.Keys(l.open))
+	l.mu.Unlock()
+	for _, c := range open {
+		c.cut()
+	}
+	timer.Reset(cutTimeout)
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		return nil
+	}
+}
 
 // waitForParting returns when connections that are closed have sent what was
 // written to them before, or their time to do so has passed.
@@ -260,10 +294,22 @@ func (c *connection) arm() {
 // reset closes the connection, and has the kernel forget what it still holds to
 // be sent.
 func (c *connection) reset() {
+	c.forget()
+	_ = c.Close()
+}
+
+// forget has the kernel forget what it still holds to be sent when the connection
+// is closed.
+func (c *connection) forget() {
 	if system, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = system.SetLinger(0)
 	}
-	_ = c.Close()
+}
+
+// cut closes the connection beneath whoever is about to close it.
+func (c *connection) cut() {
+	c.forget()
+	_ = c.Conn.Close()
 }
 
 // SetWriteDeadline implements [net.Conn], but that what was gathered is sent when

@@ -101,7 +101,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 		err = left
 	}
 	if err != nil {
-		err = errors.Join(fmt.Errorf("calls were cut off after %v: %w", listening.DrainTimeout, err), httpServer.Close())
+		err = errors.Join(fmt.Errorf("calls were cut off after %v: %w", listening.DrainTimeout, err), connections.cut(httpServer.Close))
 	}
 	connections.waitForParting()
 	<-failed //nolint:errcheck // that the listener is closed

@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+
+	"github.com/openai-connect/openai-connect/server/internal/readfile"
 )
 
 // Secret is a key or a token. The zero value is none.
@@ -53,17 +55,9 @@ const maxFileBytes = 8 << 10
 // line behind it. The error says what is wrong with the file, and nothing of what
 // is in it.
 func ReadSecret(path string) (Secret, error) {
-	file, err := os.Open(path) //nolint:gosec // The path is the operator's.
+	text, err := readfile.Read(path, maxFileBytes, readfile.Patience)
 	if err != nil {
 		return Secret{}, err
-	}
-	defer func() { _ = file.Close() }() // It was only read.
-	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	if err != nil {
-		return Secret{}, err
-	}
-	if len(text) > maxFileBytes {
-		return Secret{}, fmt.Errorf("read %s: it is longer than %d bytes", path, maxFileBytes)
 	}
 	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	secret, err := NewSecret(line)

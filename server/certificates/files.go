@@ -5,15 +5,23 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/readfile"
 )
 
 // lookInterval is how long a change of the files may go unnoticed. They are
 // small, and are read in less time than a handshake takes.
 const lookInterval = time.Second
+
+// lookPatience is how long a handshake waits for the files. When it has passed, the
+// handshake goes on with the certificate in memory.
+const lookPatience = time.Second
+
+// maxFileBytes bounds each of the files.
+const maxFileBytes = 1 << 20
 
 // Files is a certificate in files that somebody else keeps up to date. They are
 // read again as connections arrive, at most once a second, and compared by what
@@ -29,7 +37,7 @@ type Files struct {
 
 	current atomic.Pointer[pair]
 
-	mu        sync.Mutex // held by the handshake that looks at the files
+	mu        sync.Mutex // held while the files are looked at
 	looked    time.Time
 	complaint string // what was logged last, and is still so
 }
@@ -67,10 +75,27 @@ func (f *Files) look() {
 	if !f.mu.TryLock() {
 		return
 	}
-	defer f.mu.Unlock()
 	if f.now().Sub(f.looked) < lookInterval {
+		f.mu.Unlock()
 		return
 	}
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		defer f.mu.Unlock()
+		f.refresh()
+	}()
+	timer := time.NewTimer(lookPatience)
+	defer timer.Stop()
+	select {
+	case <-looked:
+	case <-timer.C:
+		f.logger.Error("the certificate can't be read in time: the one before stays in force", "file", f.chainPath)
+	}
+}
+
+// refresh reads the files. The caller holds mu.
+func (f *Files) refresh() {
 	f.looked = f.now()
 	read, err := f.read()
 	switch {
@@ -87,11 +112,11 @@ func (f *Files) look() {
 
 // read reads the pair, and returns the current one if that is still it.
 func (f *Files) read() (*pair, error) {
-	chain, err := os.ReadFile(f.chainPath)
+	chain, err := readfile.Read(f.chainPath, maxFileBytes, readfile.Patience)
 	if err != nil {
 		return nil, err
 	}
-	key, err := os.ReadFile(f.keyPath)
+	key, err := readfile.Read(f.keyPath, maxFileBytes, readfile.Patience)
 	if err != nil {
 		return nil, err
 	}

@@ -13,11 +13,16 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/internal/readfile"
+	"github.com/openai-connect/openai-connect/server/internal/yamlbound"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// maxFileBytes bounds the file of upstreams.
-const maxFileBytes = 1 << 20
+const (
+	// maxFileBytes bounds the file of upstreams, and maxTokens its keys and values.
+	maxFileBytes = 1 << 20
+	maxTokens    = 20_000
+)
 
 // File is what a file of upstreams says:
 //
@@ -60,17 +65,9 @@ type Entry struct {
 // ReadFile reads a file of upstreams, and the keys that it names. The error names
 // the file and the line, and says nothing of what is in a key.
 func ReadFile(path string) (*File, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names it
+	text, err := readfile.Read(path, maxFileBytes, readfile.Patience)
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFileBytes {
-		return nil, fmt.Errorf("%s: it is longer than %d bytes", path, maxFileBytes)
 	}
 	parsed, err := Parse(text, filepath.Dir(path))
 	if at, ok := errors.AsType[*lineError](err); ok {
@@ -84,6 +81,9 @@ func ReadFile(path string) (*File, error) {
 
 // Parse is [ReadFile] of the text of a file in a folder.
 func Parse(text []byte, folder string) (*File, error) {
+	if bound, ok := errors.AsType[*yamlbound.Error](yamlbound.Check(text, maxTokens)); ok {
+		return nil, &lineError{bound.Line, bound.Says}
+	}
 	var written document
 	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
 	if err := decoder.Decode(&written); err != nil && err != io.EOF { //nolint:errorlint // as the decoder has it

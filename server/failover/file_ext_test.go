@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -145,4 +146,37 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("took %+v", file)
 		}
 	})
+}
+
+func TestParse_BoundsWhatAFileCosts(t *testing.T) { // not in parallel: it measures the memory that is allocated
+	var doubled strings.Builder
+	doubled.WriteString("a0: &a0 [x, x, x, x, x, x, x, x]\n")
+	for i := range 30 {
+		fmt.Fprintf(&doubled, "a%d: &a%d [*a%d, *a%d]\n", i+1, i+1, i, i)
+	}
+	one := "upstreams:\n  - name: a\n    url: https://a.example/v1\n"
+	for name, text := range map[string]string{
+		"brackets":           strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000),
+		"brackets in a key":  one + "    key: " + strings.Repeat("[", 10_000),
+		"braces":             one + "    key: " + strings.Repeat("{file: ", 10_000),
+		"dashes":             one + strings.Repeat("- ", 10_000),
+		"many values":        one + strings.Repeat("  - name: b\n    url: https://b.example\n", 5_000),
+		"doubled references": doubled.String() + one + "retries: *a30\n",
+		"references first":   one + "retries: *a30\n" + doubled.String(),
+		"a reference":        "upstreams: &u\n  - *u\n",
+		"itself":             one + "    key: &k {file: *k}\n",
+		"merged":             one + "    key: &k\n      <<: *k\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if file, err := failover.Parse([]byte(text), "."); err == nil {
+				t.Errorf("it is taken: %+v", file)
+			}
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+				t.Errorf("it took %d MB to refuse it", took>>20)
+			}
+		})
+	}
 }

@@ -3,6 +3,7 @@ package keys_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -158,5 +159,33 @@ func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
 		if store, err := keys.Open(path, keys.Options{}); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v, %v", path, store, err)
 		}
+	}
+}
+
+func TestRead_BoundsWhatAFileCosts(t *testing.T) { // not in parallel: it measures the memory that is allocated
+	for name, text := range map[string]string{
+		"brackets":         strings.Repeat("[", 20_000),
+		"brackets within":  "tokens:\n" + entry("alice", "models: "+strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000)),
+		"braces":           "defaults: " + strings.Repeat("{limits: ", 10_000),
+		"dashes":           "tokens:\n  " + strings.Repeat("- ", 10_000) + "a",
+		"many brackets":    strings.Repeat("[", 15<<20),
+		"many values":      "tokens:\n" + strings.Repeat("  - a\n", 300_000),
+		"many braces":      "tokens: " + strings.Repeat("{a: ", 3<<20),
+		"nested anchors":   "tokens: " + strings.Repeat("&a ", 10_000) + "[]",
+		"nested merge key": "tokens:\n  - " + strings.Repeat("<<: ", 1000) + "a",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, text)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if entries, err := keys.Read(path); err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v, %v", entries, err)
+			}
+			runtime.ReadMemStats(&after)
+			// The file itself, and a scan of up to its first megabytes.
+			if took := after.TotalAlloc - before.TotalAlloc; took > 1<<30 || len(text) < 1<<20 && took > 64<<20 {
+				t.Errorf("it took %d MB to refuse it", took>>20)
+			}
+		})
 	}
 }

@@ -21,6 +21,9 @@ import (
 // newFile is what a file begins with.
 const newFile = "# The clients of a server, by their tokens. A server that runs reads it again when it changes.\ntokens:\n"
 
+// lockPatience is how long an edit waits for another one to end.
+const lockPatience = 10 * time.Second
+
 // errByHand is why a file isn't edited.
 var errByHand = errors.New("is written in a way that can't be edited here: write the tokens as a list with a dash and a line for each, or edit it by hand")
 
@@ -98,7 +101,7 @@ func update(file string, create bool, edit func([]byte, *document) ([]byte, []En
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(filepath.Dir(path))
+	unlock, err := lock(filepath.Dir(path), lockPatience)
 	if err != nil {
 		return err
 	}

@@ -30,3 +30,20 @@ func Prepared(token Token) *Token {
 	token.prepare()
 	return &token
 }
+
+// OpenWith is [Open] with another patience for reads.
+func OpenWith(file string, options Options, patience time.Duration) (*Store, error) {
+	return openWith(file, options, patience)
+}
+
+// Reading returns how many reads of the file run.
+func (s *Store) Reading() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reading
+}
+
+// Lock locks a folder for an edit.
+func Lock(folder string, timeout time.Duration) (unlock func(), err error) {
+	return lock(folder, timeout)
+}

@@ -9,7 +9,12 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/openai-connect/openai-connect/server/internal/yamlbound"
 )
+
+// maxTokens bounds the keys and values of a file: enough for 50,000 clients.
+const maxTokens = 500_000
 
 // reader takes values out of a YAML document, and notes what is wrong with them.
 // Strictly: a field has the one type that it shall have, anchors, tags and several
@@ -44,6 +49,10 @@ func lineOf(at *token.Token) int {
 
 // parse returns the one document of a text, nil if it has none.
 func (r *reader) parse(text []byte) ast.Node {
+	if bound, ok := errors.AsType[*yamlbound.Error](yamlbound.Check(text, maxTokens)); ok {
+		r.noteLinef(bound.Line, "", "%s", bound.Says)
+		return nil
+	}
 	file, err := parser.ParseBytes(text, 0)
 	if failed, ok := errors.AsType[yaml.Error](err); ok {
 		r.notef(failed.GetToken(), "", "is no YAML: %s", oneLine(failed.GetMessage()))

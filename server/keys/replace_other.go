@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // lock makes a file that says that a folder's are edited, and returns what ends
 // that.
-func lock(folder string) (unlock func(), err error) {
+func lock(folder string, _ time.Duration) (unlock func(), err error) {
 	path := filepath.Join(folder, ".keys.lock")
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, ownerOnly)
 	if errors.Is(err, os.ErrExist) {

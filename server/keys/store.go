@@ -3,14 +3,15 @@ package keys
 import (
 	"bytes"
 	"errors"
-	"io"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/internal/readfile"
 )
 
 // Store has the tokens of a file, and keeps up with it. It is safe for concurrent
@@ -25,19 +26,47 @@ import (
 //
 // What is in force counts from the next request on. Calls that run go on, also
 // those of a token that has been revoked.
+//
+// Reading may block: the file may be a pipe, or on a network mount that is lost.
+// The tokens in force then stay so, expiry included, and a change still starts
+// another read, up to a bound. That is logged once it lasts, and the file is taken
+// when it can be read.
 type Store struct {
-	file    string
-	options Options
-	current atomic.Pointer[tokens]
-	watcher *watcher
+	file     string
+	options  Options
+	patience time.Duration
+	current  atomic.Pointer[tokens]
+	watcher  *watcher
+	closed   chan struct{}
 
-	reading   sync.Mutex // held while the file is read, so that the last to read is the last to put in force
-	complaint string     // what was logged last, and is still so; guarded by reading
+	settling  sync.Mutex // held while the outcome of a read is put in force
+	complaint string     // what was logged last, and is still so; guarded by settling
+	settled   uint64     // the latest read with an outcome; guarded by settling
 
 	mu       sync.Mutex
-	failures int64 // guarded by mu
-	err      error // guarded by mu
+	begun    uint64     // reads so far; guarded by mu
+	reading  int        // reads that run; guarded by mu
+	again    bool       // another one was due while too many ran; guarded by mu
+	ended    *sync.Cond // one of them has; with mu
+	failures int64      // guarded by mu
+	err      error      // guarded by mu
 }
+
+const (
+	// patience is how long a read may take until it is logged: longer than the
+	// bound for a file that is a pipe.
+	patience = readfile.Patience + time.Second
+
+	// maxReads bounds the reads that run at a time. More than one does only while
+	// reading blocks.
+	maxReads = 4
+
+	// closePatience is how long [Store.Close] waits for what still runs.
+	closePatience = time.Second
+)
+
+// errSlow is what is wrong with a file while reading it blocks.
+var errSlow = errors.New("reading takes too long: is the file a pipe, or on a network mount that is lost?")
 
 // Options of a [Store].
 type Options struct {
@@ -54,27 +83,68 @@ const maxFileBytes = 16 << 20
 
 // Open reads a file, and watches it until the store is closed. The error may be
 // [LineErrors].
-func Open(file string, options Options) (*Store, error) {
+func Open(file string, options Options) (*Store, error) { return openWith(file, options, patience) }
+
+func openWith(file string, options Options, patience time.Duration) (*Store, error) {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{file: file, options: options}
-	watcher, err := watch(file, s.look, options.Logger) // First, so that no change is missed.
-	if err != nil {
-		options.Logger.Warn("changes of the file of tokens are noticed within a minute only, or at SIGHUP", "file", file, "error", err)
+	s := &Store{file: file, options: options, patience: patience, closed: make(chan struct{})}
+	s.ended = sync.NewCond(&s.mu)
+	type outcome struct {
+		watcher *watcher
+		read    *tokens
+		err     error
 	}
-	read, err := s.read()
-	if err != nil {
-		return nil, errors.Join(err, watcher.close())
+	opened := make(chan outcome, 1)
+	go func() {
+		watcher, err := watch(file, s.look, options.Logger) // First, so that no change is missed.
+		if err != nil {
+			options.Logger.Warn("changes of the file of tokens are noticed within a minute only, or at SIGHUP", "file", file, "error", err)
+		}
+		read, err := s.read()
+		opened <- outcome{watcher, read, err}
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case o := <-opened:
+		if o.err != nil {
+			return nil, errors.Join(o.err, o.watcher.close())
+		}
+		s.enforce(o.read)
+		s.watcher = o.watcher
+		s.watcher.start()
+		return s, nil
+	case <-timer.C:
+		go func() { _ = (<-opened).watcher.close() }()
+		return nil, &os.PathError{Op: "read", Path: file, Err: errSlow}
 	}
-	s.enforce(read)
-	s.watcher = watcher
-	watcher.start()
-	return s, nil
 }
 
-// Close ends the watch. The tokens stay in force.
-func (s *Store) Close() error { return s.watcher.close() }
+// Close ends the watch. The tokens stay in force. It does not wait for a read that
+// blocks.
+func (s *Store) Close() error {
+	close(s.closed)
+	done := make(chan error, 1)
+	go func() {
+		err := s.watcher.close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for s.reading > 0 {
+			s.ended.Wait()
+		}
+		done <- err
+	}()
+	timer := time.NewTimer(closePatience)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return nil
+	}
+}
 
 // ServerHoldsKey is that of the [Options].
 func (s *Store) ServerHoldsKey() bool { return s.options.ServerHoldsKey }
@@ -110,21 +180,106 @@ func (s *Store) Status() Status {
 func (s *Store) UpstreamKeys() []access.Secret { return s.current.Load().keys }
 
 // Reload reads the file now, and logs that it did. The error says why it isn't in
-// force.
-func (s *Store) Reload() error { return s.refresh(true) }
+// force. It does not wait for a read that blocks.
+func (s *Store) Reload() error {
+	outcome := s.begin(true, nil)
+	timer := time.NewTimer(s.patience)
+	defer timer.Stop()
+	select {
+	case err := <-outcome:
+		return err
+	case <-timer.C:
+		return errSlow
+	case <-s.closed:
+		return errors.New("the store is closed")
+	}
+}
 
-// look reads the file, and logs what is new.
-func (s *Store) look() { _ = s.refresh(false) } // The error is logged.
+// look has the file read, and what is new logged. A look that no change asked for
+// is left out while reading blocks. prepare is called before.
+func (s *Store) look(changed bool, prepare func()) {
+	s.mu.Lock()
+	blocked := s.reading > 0
+	s.mu.Unlock()
+	if changed || !blocked {
+		s.begin(false, prepare)
+	}
+}
 
-func (s *Store) refresh(asked bool) error {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	read, err := s.read()
-	if err != nil {
-		if text := err.Error(); asked || text != s.complaint {
-			s.complaint = text
-			s.fail(err)
+// begin reads the file in the background, and sends the outcome. Where too many
+// reads block already, it is read when one of them ends.
+func (s *Store) begin(asked bool, prepare func()) <-chan error {
+	outcome := make(chan error, 1)
+	s.mu.Lock()
+	if s.reading == maxReads {
+		s.again = true
+		s.mu.Unlock()
+		s.complain(math.MaxUint64, errSlow, asked)
+		outcome <- errSlow
+		return outcome
+	}
+	s.reading++
+	s.begun++
+	number := s.begun
+	s.mu.Unlock()
+	slow := time.AfterFunc(s.patience, func() { s.complain(number, errSlow, asked) })
+	go func() {
+		if prepare != nil {
+			prepare()
 		}
+		read, err := s.read()
+		slow.Stop()
+		outcome <- s.settle(number, asked, read, err)
+		s.mu.Lock()
+		s.reading--
+		again := s.again
+		s.again = false
+		s.ended.Broadcast()
+		s.mu.Unlock()
+		if again && !s.isClosed() {
+			s.begin(asked, nil)
+		}
+	}()
+	return outcome
+}
+
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// complain notes what is wrong with a read, unless that, or a later one, has been
+// settled.
+func (s *Store) complain(number uint64, err error, asked bool) {
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	if number > s.settled {
+		s.note(err, asked)
+	}
+}
+
+// note logs what is wrong, unless that was logged last and nobody asked.
+func (s *Store) note(err error, asked bool) {
+	if text := err.Error(); asked || text != s.complaint {
+		s.complaint = text
+		s.fail(err)
+	}
+}
+
+// settle puts what was read in force, unless a later read has been settled.
+func (s *Store) settle(number uint64, asked bool, read *tokens, err error) error {
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	if number < s.settled || s.isClosed() {
+		return err
+	}
+	s.settled = number
+	if err != nil {
+		s.note(err, asked)
 		return err
 	}
 	mended := s.complaint != "" // which is news, even if nothing else is
@@ -182,17 +337,5 @@ func (s *Store) read() (*tokens, error) {
 
 // readText reads a file of bounded size.
 func readText(path string) ([]byte, error) {
-	file, err := os.Open(path) //nolint:gosec // The operator names it.
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // It was only read.
-	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFileBytes {
-		return nil, &os.PathError{Op: "read", Path: path, Err: errors.New("it is longer than 16 MiB")}
-	}
-	return text, nil
+	return readfile.Read(path, maxFileBytes, readfile.Patience)
 }

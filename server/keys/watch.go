@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -25,13 +26,16 @@ const (
 	maxLinks = 40
 )
 
-// watcher calls a function when a file may have changed.
+// watcher calls a function when a file may have changed, and regularly. The function
+// calls what it is given first, and must not block.
 type watcher struct {
-	file    string
-	changed func()
-	logger  *slog.Logger
-	notify  *fsnotify.Watcher // nil if the system has none to give
-	trail   []string
+	file   string
+	look   func(changed bool, prepare func())
+	logger *slog.Logger
+	notify *fsnotify.Watcher // nil if the system has none to give
+	trail  atomic.Pointer[[]string]
+
+	following sync.Mutex // held while the trail is followed, which may block
 
 	done    chan struct{}
 	running sync.WaitGroup
@@ -39,8 +43,9 @@ type watcher struct {
 
 // watch returns a watcher, which begins when it is started, with what has happened
 // since the call. With an error it looks regularly alone.
-func watch(file string, changed func(), logger *slog.Logger) (*watcher, error) {
-	w := &watcher{file: file, changed: changed, logger: logger, done: make(chan struct{})}
+func watch(file string, look func(changed bool, prepare func()), logger *slog.Logger) (*watcher, error) {
+	w := &watcher{file: file, look: look, logger: logger, done: make(chan struct{})}
+	w.trail.Store(new([]string))
 	absolute, err := filepath.Abs(file)
 	if err != nil {
 		return w, err
@@ -79,12 +84,13 @@ func (w *watcher) run() {
 	timer := time.NewTimer(0)
 	timer.Stop()
 	for {
+		changed := true
 		select {
 		case <-w.done:
 			timer.Stop()
 			return
 		case event := <-events:
-			if !slices.Contains(w.trail, event.Name) {
+			if !slices.Contains(*w.trail.Load(), event.Name) {
 				continue
 			}
 			now := time.Now()
@@ -98,23 +104,31 @@ func (w *watcher) run() {
 			w.logger.Warn("a change of the file of tokens may have been missed", "file", w.file, "error", err)
 		case <-timer.C:
 		case <-ticker.C:
+			changed = !pending.IsZero()
 		}
 		pending = time.Time{}
-		if w.notify != nil {
-			if err := w.follow(); err != nil {
-				w.logger.Debug("the file of tokens can't be watched", "file", w.file, "error", err)
-			}
-		}
-		w.changed()
+		w.look(changed, w.prepare)
+	}
+}
+
+// prepare follows the file where it leads now.
+func (w *watcher) prepare() {
+	if w.notify == nil || !w.following.TryLock() {
+		return
+	}
+	defer w.following.Unlock()
+	if err := w.follow(); err != nil {
+		w.logger.Debug("the file of tokens can't be watched", "file", w.file, "error", err)
 	}
 }
 
 // follow watches the folders of all that leads to the file. Folders are watched,
 // and not the file, which may be another one after a rename.
 func (w *watcher) follow() error {
-	w.trail = trailOf(w.file)
-	folders := make([]string, 0, len(w.trail))
-	for _, path := range w.trail {
+	trail := trailOf(w.file)
+	w.trail.Store(&trail)
+	folders := make([]string, 0, len(trail))
+	for _, path := range trail {
 		folders = append(folders, filepath.Dir(path))
 	}
 	for _, watched := range w.notify.WatchList() {

@@ -90,10 +90,11 @@ func (p *parts) openKeys(ctx context.Context, c *serveCommand, logger *slog.Logg
 		return err
 	}
 	stop := reloadAtHangup(tokens)
-	p.closers = append(p.closers, tokens.Close, func() error {
+	// The store is closed first, as a reload may wait for a file that blocks.
+	p.closers = append(p.closers, func() error {
 		stop()
 		return nil
-	})
+	}, tokens.Close)
 	limiter, err := c.Redis.limiter(ctx, logger)
 	if err != nil {
 		return err

@@ -148,6 +148,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // From then on, a second signal ends the program at once.
+	watchdog := watchShutdown(ctx, streams.err)
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -189,6 +190,8 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	c.Access.warn(listener.Addr().String(), parts.upstreams(), logger)
 	first := parts.upstreams()[0]
 	fmt.Fprint(streams.out, greeting(address, first, c.Access.credential(first), tlsConfig != nil, site))
+	watchdog.serving(c.DrainDelay + c.DrainTimeout)
+	defer watchdog.served()
 	return serveWith(ctx, front, listener, server.Listening{
 		TLS:              tlsConfig,
 		DrainDelay:       c.DrainDelay,

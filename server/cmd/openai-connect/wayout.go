@@ -3,10 +3,13 @@ package main
 import (
 	"crypto/x509"
 	"fmt"
-	"os"
 
+	"github.com/openai-connect/openai-connect/server/internal/readfile"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
+
+// maxRootsBytes bounds a file of roots. The system's has a quarter of a megabyte.
+const maxRootsBytes = 16 << 20
 
 // wayOutFlags are about the way to the upstream.
 type wayOutFlags struct {
@@ -41,7 +44,7 @@ func rootsWith(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil //nolint:nilnil // as said
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	text, err := readfile.Read(file, maxRootsBytes, readfile.Patience)
 	if err != nil {
 		return nil, err
 	}

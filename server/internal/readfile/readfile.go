@@ -1,0 +1,80 @@
+// Package readfile reads configuration files within bounds of size and time.
+//
+// A file may be a named pipe, to which nobody writes. Reading it with [os.ReadFile]
+// blocks forever, and with it whatever waits for the file.
+package readfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Patience is how long to wait for a file that the server needs.
+const Patience = 3 * time.Second
+
+// ErrTooLong is the error of a file that is longer than allowed.
+var ErrTooLong = errors.New("the file is longer than allowed")
+
+// lengthError is the error of a file that is longer than a number of bytes.
+type lengthError int
+
+// Error implements error.
+func (l lengthError) Error() string {
+	if l%(1<<20) == 0 {
+		return fmt.Sprintf("it is longer than %d MiB", l>>20)
+	}
+	return fmt.Sprintf("it is longer than %d bytes", int(l))
+}
+
+// Is says that it is [ErrTooLong].
+func (l lengthError) Is(target error) bool { return target == ErrTooLong }
+
+// pollInterval is how often a pipe without a writer is tried again.
+const pollInterval = 10 * time.Millisecond
+
+// Read returns the contents of a file, of at most limit bytes. The error is a
+// [*os.PathError]. It wraps [ErrTooLong] for a longer file, and
+// [os.ErrDeadlineExceeded] for a pipe or a device that does not end within timeout.
+//
+// A file system that does not answer, such as a lost network mount, still blocks
+// Read: the operating system offers no way to interrupt that.
+func Read(path string, limit int, timeout time.Duration) ([]byte, error) {
+	file, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // It was only read.
+	deadline := time.Now().Add(timeout)
+	_ = file.SetReadDeadline(deadline) // A regular file has none, and needs none.
+	var text bytes.Buffer
+	for {
+		_, err = text.ReadFrom(io.LimitReader(file, int64(limit)+1-int64(text.Len())))
+		if err != nil || text.Len() > 0 || !isPipe(file) {
+			break
+		}
+		// A pipe that nobody has opened for writing reads as empty.
+		if time.Now().After(deadline) {
+			err = os.ErrDeadlineExceeded
+			break
+		}
+		time.Sleep(pollInterval)
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("the file did not end within %v: %w", timeout, os.ErrDeadlineExceeded)}
+	case err != nil:
+		return nil, err
+	case text.Len() > limit:
+		return nil, &os.PathError{Op: "read", Path: path, Err: lengthError(limit)}
+	}
+	return text.Bytes(), nil
+}
+
+func isPipe(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeNamedPipe != 0
+}
