@@ -11,7 +11,7 @@ import {
   FinishReasonSchema,
   type Message,
 } from "../../typescript/src/index.js";
-import { callList, pretty } from "./conversation.js";
+import { callList, pretty, textOf } from "./conversation.js";
 import { h } from "./dom.js";
 import { duration } from "./meter.js";
 
@@ -120,8 +120,9 @@ class AnswerView {
     if (!message) {
       return;
     }
+    const text = textOf(message);
     this.body.replaceChildren(
-      ...(message.content ? [h("p", { class: "text" }, looksLikeJSON(message.content) ? pretty(message.content) : message.content)] : []),
+      ...(text ? [h("p", { class: "text" }, looksLikeJSON(text) ? pretty(text) : text)] : []),
       ...(message.refusal ? [h("p", { class: "refusal" }, message.refusal)] : []),
       ...(message.audio?.transcript ? [h("p", { class: "transcript" }, message.audio.transcript)] : []),
       ...(message.toolCalls.length > 0 ? [callList(message.toolCalls)] : []));

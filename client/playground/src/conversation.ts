@@ -102,7 +102,7 @@ class Card {
     this.role = h("select", { class: "role", onchange: () => this.roleChanged() },
       ...roleNames.map(([value, name]) => h("option", { value: String(value), selected: value === message.role }, name)));
     this.text = h("textarea", { rows: "2", class: "text", onpaste: (event: ClipboardEvent) => this.paste(event) });
-    this.text.value = message.content ?? "";
+    this.text.value = textOf(message);
     const callId = freshId();
     this.callId = h("input", { id: callId, class: "call-id", autocomplete: "off", spellcheck: "false" });
     this.callId.value = message.toolCallId ?? "";
@@ -140,7 +140,9 @@ class Card {
     message.role = Number(this.role.value);
     const text = this.text.value;
     const urls = [...this.images.children].flatMap((each) => this.urls.get(each) ?? []);
-    if (urls.length > 0) {
+    if (urls.length === 0 && text === textOf(this.base) && message.contentParts.length > 0) {
+      // Parts that cannot be edited here, such as a model's thinking, go up unchanged.
+    } else if (urls.length > 0) {
       message.contentParts = [
         ...(text ? [create(ContentPartSchema, { part: { case: "text", value: text } })] : []),
         ...urls.map((url) => create(ContentPartSchema, { part: { case: "imageUrl", value: { url } } })),
@@ -148,6 +150,7 @@ class Card {
       delete message.content;
     } else if (text || (message.toolCalls.length === 0 && message.refusal === undefined)) {
       message.content = text;
+      message.contentParts = [];
     } else {
       delete message.content;
     }
@@ -211,6 +214,11 @@ function dataURL(file: File): Promise<string> {
     reader.onerror = () => reject(reader.error ?? new Error("the file can't be read"));
     reader.readAsDataURL(file);
   });
+}
+
+/** The text of a message, also where its content is a list of parts. */
+export function textOf(message: Message): string {
+  return message.content ?? message.contentParts.map(({ part }) => (part.case === "text" ? part.value : "")).join("");
 }
 
 /** Tool calls as they are shown, in a message and in an answer. */

@@ -1,15 +1,17 @@
 import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
 
-import { Extra } from "./extra.js";
-import { type ChatCompletion, ChatCompletionSchema, type Choice, ChoiceSchema, LogprobsSchema } from "./gen/openai/chat/v1/chat_completion_pb.js";
+import { Extra, List, members } from "./extra.js";
+import { type ChatCompletion, ChatCompletionSchema, type Choice, ChoiceSchema, LogprobsSchema, type Usage } from "./gen/openai/chat/v1/chat_completion_pb.js";
 import { type AudioDelta, type ChatCompletionChunk, type ChunkChoice, type Delta, type ToolCallDelta, ToolCallType } from "./gen/openai/chat/v1/chat_completion_chunk_pb.js";
-import { type Annotation, AnnotationSchema, type Audio, AudioSchema, CustomToolCallSchema, FunctionCallSchema, type Message, MessageSchema, Role, type ToolCall, ToolCallSchema } from "./gen/openai/chat/v1/message_pb.js";
+import { type Annotation, AnnotationSchema, type Audio, AudioSchema, type ContentPart, ContentPartSchema, CustomToolCallSchema, FunctionCallSchema, type Message, MessageSchema, Role, type ToolCall, ToolCallSchema } from "./gen/openai/chat/v1/message_pb.js";
 
 /**
  * Folds the chunks of a stream into the completion that the unary call would
- * have given. Of the members that have no field, a delta's strings are joined,
- * as the texts around them are; else the last value wins. Two things no stream
- * has: the request's metadata, and usage unless
+ * have given. Its messages can be sent back as history. Texts are joined, also
+ * where an upstream splits a surrogate pair over two chunks, sends content as a
+ * list of parts, or sends a text that has no field. Lists without a field are
+ * appended. Two things no stream has: the request's metadata, and usage unless
  * `streamOptions: { includeUsage: true }` asks for it.
  */
 export class Accumulator {
@@ -20,14 +22,17 @@ export class Accumulator {
   /** Adds the next chunk. */
   add(chunk: ChatCompletionChunk): void {
     const completion = this.#completion;
-    // Some upstreams begin with a chunk that leaves these empty.
+    // Some upstreams leave these empty in the first chunk or in the last.
     completion.id = chunk.id || completion.id;
     completion.model = chunk.model || completion.model;
-    if (chunk.created && (chunk.created.seconds !== 0n || !completion.created)) {
+    if (chunk.created?.seconds) {
       completion.created = chunk.created;
     }
     completion.serviceTier = chunk.serviceTier || completion.serviceTier;
-    assignSet(completion, { usage: chunk.usage, moderation: chunk.moderation, systemFingerprint: chunk.systemFingerprint });
+    if (chunk.usage && (!completion.usage || !isZero(chunk.usage))) {
+      completion.usage = chunk.usage;
+    }
+    assignSet(completion, { moderation: chunk.moderation, systemFingerprint: chunk.systemFingerprint });
     this.#extra.add(chunk.extraJson);
     for (const piece of chunk.choices) {
       this.#choice(piece.index).add(piece);
@@ -37,9 +42,8 @@ export class Accumulator {
   /** The completion so far: the whole one after the last chunk. Chunks that are added later change it. */
   get completion(): ChatCompletion {
     this.#completion.extraJson = this.#extra.toString();
-    for (const choice of this.#choices.values()) {
-      choice.finish();
-    }
+    const states = Array.from(this.#choices.values()).sort((a, b) => a.choice.index - b.choice.index);
+    this.#completion.choices = states.map((state) => state.finish());
     return this.#completion;
   }
 
@@ -48,8 +52,6 @@ export class Accumulator {
     if (!state) {
       state = new ChoiceState(index);
       this.#choices.set(index, state);
-      this.#completion.choices.push(state.choice);
-      this.#completion.choices.sort((a, b) => a.index - b.index);
     }
     return state;
   }
@@ -59,16 +61,17 @@ export class Accumulator {
 class ChoiceState {
   readonly choice: Choice;
   readonly #message: Message;
-  readonly #calls: CallState[] = [];
-  readonly #audio = new AudioState();
+  readonly #content = new Content();
+  readonly #refusal = new Text();
+  readonly #calls = new Calls();
   readonly #extra = new Extra(false);
   readonly #logprobsExtra = new Extra(false);
   readonly #messageExtra = new Extra(true);
-  readonly #functionExtra = new Extra(true);
+  #audio: AudioState | undefined;
+  #functionCall: FunctionState<"arguments"> | undefined;
 
   constructor(index: number) {
-    // Some upstreams don't say who speaks.
-    this.#message = create(MessageSchema, { role: Role.ASSISTANT });
+    this.#message = create(MessageSchema);
     this.choice = create(ChoiceSchema, { index, message: this.#message });
   }
 
@@ -77,8 +80,12 @@ class ChoiceState {
     this.#extra.add(piece.extraJson);
     if (piece.logprobs) {
       const logprobs = (this.choice.logprobs ??= create(LogprobsSchema));
-      logprobs.content.push(...piece.logprobs.content);
-      logprobs.refusal.push(...piece.logprobs.refusal);
+      for (const each of piece.logprobs.content) {
+        logprobs.content.push(each);
+      }
+      for (const each of piece.logprobs.refusal) {
+        logprobs.refusal.push(each);
+      }
       this.#logprobsExtra.add(piece.logprobs.extraJson);
     }
     if (piece.delta) {
@@ -87,135 +94,342 @@ class ChoiceState {
   }
 
   #addDelta(delta: Delta): void {
-    const message = this.#message;
-    message.role = delta.role || message.role;
-    append(message, "content", delta.content);
-    append(message, "refusal", delta.refusal);
+    this.#message.role = delta.role || this.#message.role;
+    this.#content.add(delta.content);
+    this.#refusal.add(delta.refusal);
     for (const call of delta.toolCalls) {
-      this.#call(call).add(call);
+      this.#calls.add(call);
     }
     if (delta.audio) {
-      message.audio = this.#audio.add(delta.audio);
+      (this.#audio ??= new AudioState()).add(delta.audio);
     }
     if (delta.functionCall) {
-      const call = (message.functionCall ??= create(FunctionCallSchema));
-      call.name = delta.functionCall.name || call.name;
-      call.arguments += delta.functionCall.arguments ?? "";
-      this.#functionExtra.add(delta.functionCall.extraJson);
+      const { name, arguments: text, extraJson } = delta.functionCall;
+      (this.#functionCall ??= new FunctionState("arguments")).add(name, text, extraJson);
     }
-    if (delta.extraJson) {
-      this.#addExtra(delta.extraJson);
-    }
+    this.#messageExtra.add(delta.extraJson, (name, value) => {
+      switch (name) {
+        case "content":
+          return this.#content.addJson(value);
+        case "refusal":
+          return this.#refusal.addJson(value);
+        default:
+          return false;
+      }
+    });
   }
 
-  /** Annotations have a field in a message alone: the specification's deltas lack them. */
-  #addExtra(json: string): void {
-    this.#messageExtra.add(json);
-    const annotations = asAnnotations(this.#messageExtra.get("annotations") ?? "[]");
-    if (annotations?.length) {
-      this.#message.annotations.push(...annotations);
-      this.#messageExtra.delete("annotations");
-    }
-  }
-
-  /** The call that a piece is of. Some upstreams send whole calls without an index. */
-  #call(piece: ToolCallDelta): CallState {
-    const same = ({ index, call }: CallState) =>
-      piece.index === undefined ? index === undefined && (piece.id === undefined || call.id === piece.id) : index === piece.index;
-    let state = this.#calls.filter(same).at(-1);
-    if (!state) {
-      state = new CallState(piece.index);
-      this.#calls.push(state);
-      this.#calls.sort((a, b) => (a.index ?? 0) - (b.index ?? 0));
-      this.#message.toolCalls = this.#calls.map(({ call }) => call);
-    }
-    return state;
-  }
-
-  finish(): void {
+  finish(): Choice {
+    const message = this.#message;
+    const extra = new Extra(true);
+    extra.add(this.#messageExtra.toString());
+    // Some upstreams never say who speaks, and some say it in a word of their own.
+    message.role ||= extra.get("role") === undefined ? Role.ASSISTANT : Role.UNSPECIFIED;
+    assignOrDelete(message, "content", this.#content.text(extra));
+    message.contentParts = this.#content.parts();
+    assignOrDelete(message, "refusal", this.#refusal.finish("refusal", extra));
+    message.toolCalls = this.#calls.finish();
+    assignOrDelete(message, "audio", this.#audio?.finish());
+    const functionCall = this.#functionCall;
+    assignOrDelete(message, "functionCall", functionCall && create(FunctionCallSchema, functionCall.finish()));
+    // Annotations have a field in a message alone: the specification's deltas lack them.
+    const annotations = asAnnotations(extra.get("annotations") ?? "[]");
+    message.annotations = annotations ?? [];
+    message.extraJson = extra.toString(...(annotations?.length ? ["annotations"] : []));
     this.choice.extraJson = this.#extra.toString();
-    this.#message.extraJson = this.#messageExtra.toString();
     if (this.choice.logprobs) {
       this.choice.logprobs.extraJson = this.#logprobsExtra.toString();
     }
-    if (this.#message.functionCall) {
-      this.#message.functionCall.extraJson = this.#functionExtra.toString();
+    return this.choice;
+  }
+}
+
+/**
+ * A text in pieces. JavaScript's strings hold halves of surrogate pairs, which
+ * Protobuf's cannot: such a piece comes as JSON, and makes a whole character
+ * with the next one.
+ */
+class Text {
+  #text: string | undefined;
+  #other: string | undefined;
+
+  get value(): string | undefined {
+    return this.#text;
+  }
+
+  /** A value in its place that is not a string. */
+  get other(): string | undefined {
+    return this.#text ? undefined : this.#other;
+  }
+
+  add(piece: string | undefined): void {
+    if (piece !== undefined) {
+      this.#text = (this.#text ?? "") + piece;
     }
-    this.#audio.finish();
-    for (const call of this.#calls) {
-      call.finish();
+  }
+
+  /** Adds a piece that is JSON, and returns true. */
+  addJson(json: string): true {
+    if (json.startsWith('"')) {
+      this.add(JSON.parse(json) as string);
+    } else if (json !== "null") {
+      this.#other = json;
     }
+    return true;
+  }
+
+  /** The text for the field, unless only JSON can hold it: then it becomes a member of extra. */
+  finish(name: string, extra: Extra): string | undefined {
+    if (this.other !== undefined) {
+      extra.set(name, this.other);
+      return undefined;
+    }
+    if (this.#text !== undefined && !isWellFormed(this.#text)) {
+      extra.set(name, JSON.stringify(this.#text));
+      return undefined;
+    }
+    return this.#text;
+  }
+}
+
+/** A message's content: a text, or a list of parts from the first list on. */
+class Content {
+  readonly #text = new Text();
+  #parts: List | undefined;
+
+  add(piece: string | undefined): void {
+    if (this.#parts && piece) {
+      this.#parts.add(textPart(piece));
+    } else {
+      this.#text.add(piece);
+    }
+  }
+
+  addJson(json: string): boolean {
+    if (!json.startsWith("[")) {
+      if (!this.#parts) {
+        return this.#text.addJson(json);
+      }
+      this.add(json.startsWith('"') ? (JSON.parse(json) as string) : undefined);
+      return true;
+    }
+    if (!this.#parts) {
+      const list = new List();
+      list.add(json);
+      if (list.texts().length === 0) {
+        return true;
+      }
+      this.#parts = new List();
+      if (this.#text.value) {
+        this.#parts.add(textPart(this.#text.value));
+      }
+    }
+    this.#parts.add(json);
+    return true;
+  }
+
+  text(extra: Extra): string | undefined {
+    return this.#parts ? undefined : this.#text.finish("content", extra);
+  }
+
+  parts(): ContentPart[] {
+    return this.#parts?.texts().map(asContentPart) ?? [];
+  }
+}
+
+/** A list with one part, in OpenAI's JSON. */
+function textPart(text: string): string {
+  return JSON.stringify([{ type: "text", text }]);
+}
+
+/** A part of OpenAI's JSON: in its field where that holds all of it. */
+function asContentPart(json: string): ContentPart {
+  const [[first, type] = [], [second, value] = [], ...rest] = members(json);
+  if (first === "type" && rest.length === 0 && value !== undefined) {
+    if ((type === '"text"' && second === "text") || (type === '"refusal"' && second === "refusal")) {
+      const text: unknown = JSON.parse(value);
+      if (typeof text === "string" && isWellFormed(text)) {
+        return create(ContentPartSchema, { part: { case: second, value: text } });
+      }
+    }
+    if (type === '"image_url"' && second === "image_url") {
+      const [[name, url] = [], ...more] = members(value);
+      if (name === "url" && url?.startsWith('"') && more.length === 0) {
+        return create(ContentPartSchema, { part: { case: "imageUrl", value: { url: JSON.parse(url) as string } } });
+      }
+    }
+  }
+  return create(ContentPartSchema, { extraJson: json });
+}
+
+/** The tool calls of an answer. */
+class Calls {
+  readonly #calls: CallState[] = [];
+  /** The last call of each index, and of each index and ID. */
+  readonly #places = new Map<string, CallState>();
+
+  add(piece: ToolCallDelta): void {
+    const index = String(piece.index);
+    let call = this.#find(piece, index);
+    if (!call) {
+      call = new CallState(piece.index ?? 0);
+      this.#calls.push(call);
+    }
+    call.add(piece);
+    this.#places.set(index, call).set(`${index} ${call.id}`, call);
+  }
+
+  /**
+   * The call that a piece is of. The pieces of one call have one index. Some
+   * upstreams give all calls the index 0, or none, so that a function's name with
+   * another ID begins a call. Others change the ID from piece to piece.
+   */
+  #find(piece: ToolCallDelta, index: string): CallState | undefined {
+    const known = piece.id ? this.#places.get(`${index} ${piece.id}`) : undefined;
+    const last = this.#places.get(index);
+    const name = piece.function?.name || piece.custom?.name;
+    const begins = name && last?.name && (piece.id ? last.id : !last.id);
+    return known ?? (begins ? undefined : last);
+  }
+
+  finish(): ToolCall[] {
+    return this.#calls.sort((a, b) => a.index - b.index).map((call) => call.finish());
   }
 }
 
 /** One of an answer's tool calls. */
 class CallState {
-  readonly call: ToolCall = create(ToolCallSchema);
-  readonly index: number | undefined;
+  id = "";
+  readonly index: number;
+  readonly #call: ToolCall = create(ToolCallSchema);
   readonly #extra = new Extra(true);
-  readonly #payloadExtra = new Extra(true);
+  #type = ToolCallType.UNSPECIFIED;
+  #function: FunctionState<"arguments"> | undefined;
+  #custom: FunctionState<"input"> | undefined;
 
-  constructor(index: number | undefined) {
+  constructor(index: number) {
     this.index = index;
   }
 
+  get name(): string {
+    return this.#custom?.name || this.#function?.name || "";
+  }
+
   add(piece: ToolCallDelta): void {
-    this.call.id = piece.id || this.call.id;
-    this.#extra.add(piece.extraJson);
-    const { function: called, custom } = piece;
-    if (piece.type === ToolCallType.CUSTOM || custom) {
-      const payload = this.#custom();
-      payload.name = custom?.name || payload.name;
-      payload.input += custom?.input ?? "";
-    } else if (piece.type === ToolCallType.FUNCTION || called) {
-      const payload = this.#function();
-      payload.name = called?.name || payload.name;
-      payload.arguments += called?.arguments ?? "";
+    this.id = piece.id || this.id;
+    this.#type ||= piece.type;
+    if (piece.function) {
+      (this.#function ??= new FunctionState("arguments")).add(piece.function.name, piece.function.arguments, piece.function.extraJson);
     }
-    this.#payloadExtra.add((custom ?? called)?.extraJson ?? "");
+    if (piece.custom) {
+      (this.#custom ??= new FunctionState("input")).add(piece.custom.name, piece.custom.input, piece.custom.extraJson);
+    }
+    this.#extra.add(piece.extraJson, (name) => name === "index");
   }
 
-  #function() {
-    if (this.call.tool.case !== "function") {
-      this.call.tool = { case: "function", value: create(FunctionCallSchema) };
+  finish(): ToolCall {
+    const call = this.#call;
+    call.id = this.id;
+    const extra = new Extra(true);
+    extra.add(this.#extra.toString());
+    if (extra.get("type") !== undefined) {
+      // A type of a vendor's: the payload goes where the type is.
+      call.tool = { case: undefined };
+      for (const [name, payload] of [["function", this.#function], ["custom", this.#custom]] as const) {
+        if (payload) {
+          extra.set(name, payload.json());
+        }
+      }
+    } else if (this.#custom || this.#type === ToolCallType.CUSTOM) {
+      call.tool = { case: "custom", value: create(CustomToolCallSchema, (this.#custom ?? new FunctionState("input")).finish()) };
+    } else {
+      call.tool = { case: "function", value: create(FunctionCallSchema, (this.#function ?? new FunctionState("arguments")).finish()) };
     }
-    return this.call.tool.value;
+    call.extraJson = extra.toString();
+    return call;
+  }
+}
+
+/** A call of a function, or of a custom tool with an input for its arguments. */
+class FunctionState<Field extends "arguments" | "input"> {
+  name = "";
+  readonly #field: Field;
+  readonly #text = new Text();
+  readonly #extra = new Extra(true);
+
+  constructor(field: Field) {
+    this.#field = field;
   }
 
-  #custom() {
-    if (this.call.tool.case !== "custom") {
-      this.call.tool = { case: "custom", value: create(CustomToolCallSchema) };
+  add(name: string | undefined, text: string | undefined, extraJson: string): void {
+    // Some upstreams repeat the name in each piece.
+    if (name && name !== this.name) {
+      this.name += name;
     }
-    return this.call.tool.value;
+    this.#text.add(text);
+    this.#extra.add(extraJson, (member, value) => member === this.#field && this.#text.addJson(value));
   }
 
-  finish(): void {
-    this.call.extraJson = this.#extra.toString();
-    if (this.call.tool.value) {
-      this.call.tool.value.extraJson = this.#payloadExtra.toString();
-    }
+  /** The fields. A placeholder that is not a string, such as {}, is a text when no text came. */
+  finish(): { name: string; extraJson: string } & Record<Field, string> {
+    const extra = new Extra(true);
+    extra.add(this.#extra.toString());
+    const text = this.#text.other ?? this.#text.finish(this.#field, extra) ?? "";
+    return { name: this.name, [this.#field]: text, extraJson: extra.toString() } as { name: string; extraJson: string } & Record<Field, string>;
+  }
+
+  /** The same as OpenAI's JSON. */
+  json(): string {
+    const text = this.#text.other ?? this.#text.value ?? "";
+    const extra = new Extra(true);
+    extra.set("name", JSON.stringify(this.name));
+    extra.set(this.#field, JSON.stringify(text));
+    extra.add(this.#extra.toString());
+    return extra.toString();
   }
 }
 
 /** An answer's speech. Its bytes grow by doubling: it may be minutes long. */
 class AudioState {
   readonly #audio = create(AudioSchema);
+  readonly #transcript = new Text();
   readonly #extra = new Extra(true);
   #buffer = new Uint8Array(0);
+  /** The filled part of the buffer. */
+  #data: Uint8Array<ArrayBuffer> | undefined;
+  /** Base64 that an upstream splits within a group of four characters. */
+  #base64 = "";
 
-  add(piece: AudioDelta): Audio {
+  add(piece: AudioDelta): void {
     this.#audio.id = piece.id || this.#audio.id;
     assignSet(this.#audio, { expiresAt: piece.expiresAt });
-    append(this.#audio, "transcript", piece.transcript);
+    this.#transcript.add(piece.transcript);
     if (piece.data) {
+      this.#decode();
       this.#append(piece.data);
     }
-    this.#extra.add(piece.extraJson);
-    return this.#audio;
+    this.#extra.add(piece.extraJson, (name, value) => {
+      if (name === "data" && value.startsWith('"')) {
+        this.#base64 += JSON.parse(value) as string;
+        return true;
+      }
+      return name === "transcript" && this.#transcript.addJson(value);
+    });
+  }
+
+  /** Takes over the base64 that ends with a group. */
+  #decode(): void {
+    if (this.#base64.length % 4 === 0) {
+      const bytes = decoded(this.#base64);
+      if (bytes) {
+        this.#append(bytes);
+        this.#base64 = "";
+      }
+    }
   }
 
   #append(data: Uint8Array): void {
-    const before = this.#audio.data?.length ?? 0;
+    const before = this.#data?.length ?? 0;
     const length = before + data.length;
     if (length > this.#buffer.length) {
       const larger = new Uint8Array(2 * length);
@@ -223,24 +437,55 @@ class AudioState {
       this.#buffer = larger;
     }
     this.#buffer.set(data, before);
-    this.#audio.data = this.#buffer.subarray(0, length);
+    this.#data = this.#buffer.subarray(0, length);
   }
 
-  finish(): void {
-    this.#audio.extraJson = this.#extra.toString();
+  finish(): Audio {
+    this.#decode();
+    const extra = new Extra(true);
+    extra.add(this.#extra.toString());
+    assignOrDelete(this.#audio, "transcript", this.#transcript.finish("transcript", extra));
+    const rest = decoded(this.#base64); // without padding
+    if (!rest) {
+      extra.set("data", JSON.stringify(this.#base64));
+    }
+    assignOrDelete(this.#audio, "data", rest?.length ? new Uint8Array([...(this.#data ?? []), ...rest]) : this.#data);
+    this.#audio.extraJson = extra.toString();
+    return this.#audio;
   }
 }
 
-/** Appends a text to an optional one: an empty text is not the same as none. */
-function append<Field extends string>(target: { [Name in Field]?: string | undefined }, field: Field, text: string | undefined): void {
-  if (text !== undefined) {
-    target[field] = (target[field] ?? "") + text;
+/** The bytes of a base64 text, or nothing if it is none. */
+function decoded(base64: string): Uint8Array | undefined {
+  try {
+    return base64Decode(base64);
+  } catch {
+    return undefined;
   }
+}
+
+/** Whether a text has no half of a surrogate pair alone. */
+function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+/** Whether nothing is counted: some upstreams send such a usage in every chunk, or after the real one. */
+function isZero({ promptTokens, completionTokens, totalTokens, extraJson }: Usage): boolean {
+  return !promptTokens && !completionTokens && !totalTokens && extraJson === "";
 }
 
 /** Sets those fields that have a value. */
 function assignSet<T extends object>(target: T, values: { [Field in keyof T]?: T[Field] | undefined }): void {
   Object.assign(target, Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)));
+}
+
+/** Sets a field, or takes it away where there is no value. */
+function assignOrDelete<Field extends string, Value>(target: { [Name in Field]?: Value }, field: Field, value: Value | undefined): void {
+  if (value === undefined) {
+    delete target[field];
+  } else {
+    target[field] = value;
+  }
 }
 
 /** Annotations of OpenAI's JSON, or nothing if that isn't what it is. */

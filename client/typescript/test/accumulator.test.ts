@@ -1,4 +1,9 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { json } from "node:stream/consumers";
 import { after, before, suite, test } from "node:test";
 
 import { create, equals, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
@@ -97,6 +102,37 @@ suite("chunks make", () => {
   }
 });
 
+/** The same message with each extra_json written in one way. */
+function canonical(message: JsonValue): JsonValue {
+  const text = JSON.stringify(message, (name, value: unknown) => (name === "extraJson" ? JSON.stringify(JSON.parse(value as string)) : value));
+  return JSON.parse(text) as JsonValue;
+}
+
+/** A stream and what it adds up to, in Protobuf's JSON. The Go client is tested with the same table. */
+interface Row {
+  name: string;
+  chunks: JsonValue[];
+  completion: JsonValue;
+}
+
+suite("chunks of a shared table make", () => {
+  const table = readFileSync(new URL("../../../testdata/accumulate.connect.jsonl", import.meta.url), "utf8");
+  const rows = table.trim().split("\n").map((line) => JSON.parse(line) as Row);
+  assert.ok(rows.length > 50);
+  for (const { name, chunks, completion } of rows) {
+    test(name, () => assert.deepEqual(canonical(fold(...chunks)), canonical(completion)));
+
+    test(`${name}, also when the completion is read after each chunk`, () => {
+      const accumulator = new Accumulator();
+      for (const chunk of chunks) {
+        accumulator.add(fromJson(ChatCompletionChunkSchema, chunk));
+        void accumulator.completion;
+      }
+      assert.deepEqual(canonical(toJson(ChatCompletionSchema, accumulator.completion)), canonical(completion));
+    });
+  }
+});
+
 test("speech of many pieces is put together in one pass", () => {
   const accumulator = new Accumulator();
   const piece = create(ChatCompletionChunkSchema, { choices: [{ delta: { audio: { data: new Uint8Array(4800) } } }] });
@@ -104,6 +140,92 @@ test("speech of many pieces is put together in one pass", () => {
     accumulator.add(piece);
   }
   assert.equal(accumulator.completion.choices[0]?.message?.audio?.data?.length, 24_000_000);
+});
+
+suite("many chunks are put together in one pass", () => {
+  const count = 50_000;
+  for (const [name, piece] of [
+    ["texts", () => delta({ content: "x" })],
+    ["texts in parts", () => delta({ extraJson: '{"content":[{"type":"text","text":"x"}]}' })],
+    ["arguments", () => call(0, { id: "1", function: { name: "f", arguments: "x" } })],
+    ["arguments under one ID after another", (i) => call(0, { id: `${i}`, function: { arguments: "x" } })],
+    ["calls", (i) => call(i, { id: `${i}`, function: { name: "f" } })],
+    ["calls of one index", (i) => call(0, { id: `${i}`, function: { name: "f" } })],
+    ["texts without a field", () => delta({ extraJson: '{"reasoning_content":"x"}' })],
+    ["members", (i) => delta({ extraJson: `{"a${i}":"x"}` })],
+    ["lists", () => delta({ extraJson: '{"reasoning_details":[{"type":"reasoning.text","text":"x","index":0}]}' })],
+    ["items", (i) => delta({ extraJson: `{"images":[{"index":${i}}]}` })],
+    ["annotations", () => delta({ extraJson: '{"annotations":[{"type":"url_citation","url_citation":{"url":"u"}}]}' })],
+    ["choices", (i) => ({ choices: [{ index: i, delta: { content: "x" } }] })],
+  ] satisfies [string, (i: number) => JsonValue][]) {
+    test(name, { timeout: 60_000 }, () => {
+      const accumulator = new Accumulator();
+      for (let i = 0; i < count; i++) {
+        accumulator.add(fromJson(ChatCompletionChunkSchema, piece(i)));
+      }
+      assert.ok(JSON.stringify(toJson(ChatCompletionSchema, accumulator.completion)).length >= count);
+    });
+  }
+});
+
+suite("a message goes back up as it was accumulated", { skip: noServer }, () => {
+  interface Row {
+    name: string;
+    deltas?: object[];
+    chunks?: object[];
+    message?: { audio?: { id: string }; annotations?: object[] };
+    completion?: { choices: { index: number; message: object }[] };
+  }
+  const rows = JSON.parse(readFileSync(new URL("../../../testdata/accumulate.json", import.meta.url), "utf8")) as Row[];
+  const completion = { id: "1", object: "chat.completion", created: 1, model: "m", choices: [{ index: 0, message: { role: "assistant", content: "" }, finish_reason: "stop", logprobs: null }] };
+  let row: Row;
+  let received: { messages: object[] };
+  let server: Server;
+  const upstream = createServer(async (request, response) => {
+    const body = (await json(request)) as { stream?: boolean; messages: object[] };
+    if (!body.stream) {
+      received = body;
+      response.setHeader("content-type", "application/json").end(JSON.stringify(completion));
+      return;
+    }
+    const chunks = row.chunks ?? row.deltas?.map((delta) => ({ choices: [{ index: 0, delta }] })) ?? [];
+    response.setHeader("content-type", "text/event-stream");
+    response.end([...chunks.map((chunk) => JSON.stringify(chunk)), "[DONE]"].map((data) => `data: ${data}\n\n`).join(""));
+  });
+
+  before(async () => {
+    upstream.listen(0, "127.0.0.1").unref();
+    await once(upstream, "listening");
+    server = await startServer("--upstream", `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`);
+  });
+
+  after(async () => {
+    await server.stop();
+    upstream.close();
+  });
+
+  for (const each of rows) {
+    test(each.name, async () => {
+      row = each;
+      const { chat } = new OpenAIConnect({ baseUrl: server.url, maxRetries: 0 });
+      const { choices } = await chat.stream({ model: "m", messages: [user("a")] }).completion();
+      const messages = choices.flatMap(({ message }) => message ?? []);
+      await chat.create({ model: "m", messages: [user("a"), ...messages, user("b")] });
+      const want = row.completion?.choices.map(({ message }) => message) ?? [row.message ?? {}];
+      assert.deepEqual(compact(received.messages.slice(1, -1)), compact(want.map(forRequest)));
+    });
+  }
+
+  /** Messages without white space in arguments: where they are an object, this test's upstream drops it. */
+  function compact(messages: object[]): JsonValue {
+    const text = JSON.stringify(messages, (name, value: unknown) => (name === "arguments" ? String(value).replaceAll(" ", "") : value));
+    return JSON.parse(text) as JsonValue;
+  }
+
+  /** A message without what a request leaves out: of speech all but its ID, and annotations. */
+  function forRequest({ annotations: _, audio, ...message }: NonNullable<Row["message"]>): object {
+    return { ...message, ...(audio && { audio: { id: audio.id } }) };
+  }
 });
 
 /** The parts of requests that change what an answer is made of. All their combinations are asked. */
