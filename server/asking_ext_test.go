@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 func libraryClients(tb testing.TB, front *servertest.Front) []typedClient {
 	tb.Helper()
 	clients := []typedClient{grpcClient(tb, front)}
-	for _, protocol := range servertest.Protocols() {
+	for _, protocol := range slices.Concat(servertest.Protocols(), servertest.HTTP10Protocols()) {
 		clients = append(clients, connectClient(protocol.Name, front.Connect(tb, protocol)))
 	}
 	return clients

@@ -55,17 +55,20 @@ func travellers(t *testing.T, front *servertest.Front) []traveller {
 		})
 	}
 	for _, raw := range []struct {
-		name  string
-		http2 bool
-	}{{"raw over HTTP/1.1", false}, {"raw over HTTP/2", true}} {
-		client := servertest.HTTPClient(t, raw.http2)
+		name   string
+		client *http.Client
+	}{
+		{"raw over HTTP/1.1", servertest.HTTPClient(t, false)},
+		{"raw over HTTP/2", servertest.HTTPClient(t, true)},
+		{"raw over HTTP/1.0", servertest.HTTP10Client()},
+	} {
 		stream := func(ctx context.Context, t *testing.T, script string, began func()) error {
 			t.Helper()
 			request, err := rawRequest(ctx, front.URL, script)
 			if err != nil {
 				return err
 			}
-			response, err := client.Do(request)
+			response, err := raw.client.Do(request)
 			if err != nil {
 				return err
 			}

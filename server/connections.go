@@ -35,6 +35,7 @@ type connections struct {
 	began  time.Time
 
 	waiting   atomic.Bool // for a slot
+	cutting   atomic.Bool // calls are cut off
 	closed    chan struct{}
 	closeOnce func() error
 
@@ -134,6 +135,7 @@ const cutTimeout = time.Second
 // cut calls what closes all connections of a server. Those that are still open when
 // cutTimeout has passed are reset.
 func (l *connections) cut(closeAll func() error) error {
+	l.cutUnended()
 	closed := make(chan error, 1)
 	go func() { closed <- closeAll() }()
 	timer := time.NewTimer(cutTimeout)
@@ -221,6 +223,8 @@ type connection struct {
 	deadline sync.Mutex // held by who sets the one of writes
 
 	frames atomic.Pointer[gathering] // nil for HTTP/1.1
+
+	unended atomic.Bool // its end would be taken for the end of an answer
 }
 
 // isOld reports whether the client is to begin another connection.
@@ -294,22 +298,23 @@ func (c *connection) arm() {
 // reset closes the connection, and has the kernel forget what it still holds to
 // be sent.
 func (c *connection) reset() {
-	c.forget()
+	_ = c.SetLinger(0)
 	_ = c.Close()
-}
-
-// forget has the kernel forget what it still holds to be sent when the connection
-// is closed.
-func (c *connection) forget() {
-	if system, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
-		_ = system.SetLinger(0)
-	}
 }
 
 // cut closes the connection beneath whoever is about to close it.
 func (c *connection) cut() {
-	c.forget()
+	_ = c.SetLinger(0)
 	_ = c.Conn.Close()
+}
+
+// SetLinger says, as [net.TCPConn.SetLinger] does, what becomes of unsent data when
+// the connection is closed. After 0 the close is a reset.
+func (c *connection) SetLinger(seconds int) error {
+	if system, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
+		return system.SetLinger(seconds)
+	}
+	return errors.ErrUnsupported
 }
 
 // SetWriteDeadline implements [net.Conn], but that what was gathered is sent when
@@ -352,6 +357,9 @@ func (c *connection) CloseWrite() error {
 func (c *connection) Close() error {
 	if !c.gone.CompareAndSwap(false, true) {
 		return net.ErrClosed
+	}
+	if c.unended.Load() {
+		_ = c.SetLinger(0)
 	}
 	frames := c.frames.Load()
 	if frames == nil {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,7 +65,8 @@ func randomBreak(random *rand.Rand) broken {
 
 // Wherever and however an upstream dies, the client gets nothing but what came,
 // and sees that it is not the whole: over HTTP/1.1 the last chunk or the rest of
-// the length is missing, over HTTP/2 the stream is reset.
+// the length is missing, over HTTP/2 the stream is reset, over HTTP/1.0, where the
+// rest of a length isn't missing, the connection is.
 func TestStreamsThatBreakAtRandomPoints(t *testing.T) {
 	t.Parallel()
 	const (
@@ -109,6 +112,22 @@ func TestStreamsThatBreakAtRandomPoints(t *testing.T) {
 			content, err := io.ReadAll(response.Body)
 			if err != nil && !strings.HasSuffix(err.Error(), "INTERNAL_ERROR; received from peer") {
 				t.Errorf("%s: broke off by %v, not by RST_STREAM", name, err)
+			}
+			return response.StatusCode, string(content), err
+		}},
+		{"over HTTP/1.0", func(name string) (int, string, error) {
+			request, err := rawRequest(t.Context(), front.URL, name)
+			if err != nil {
+				return 0, "", err
+			}
+			response, err := servertest.HTTP10Client().Do(request)
+			if err != nil {
+				return 0, "", err
+			}
+			defer response.Body.Close()
+			content, err := io.ReadAll(response.Body)
+			if err != nil && response.ContentLength < 0 && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("%s: broke off by %v, not by a reset", name, err)
 			}
 			return response.StatusCode, string(content), err
 		}},

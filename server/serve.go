@@ -55,7 +55,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(listening.TLS == nil)
 	httpServer := &http.Server{
-		Handler:           leaving.announce(gatherFrames(strictFraming(limitStalls(s, limits.StallTimeout)))),
+		Handler:           leaving.announce(gatherFrames(strictFraming(resetUnended(limitStalls(s, limits.StallTimeout))))),
 		Protocols:         protocols,
 		TLSConfig:         listening.TLS,
 		ReadHeaderTimeout: limits.HeaderTimeout,

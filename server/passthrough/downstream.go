@@ -3,6 +3,7 @@ package passthrough
 import (
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -111,6 +112,32 @@ func unwrap(w http.ResponseWriter) http.ResponseWriter {
 		}
 		w = wrapper.Unwrap()
 	}
+}
+
+// breakOff ends an answer that is not whole, in a way that the client can't take
+// for its end. net/http closes the connection, or resets the stream of HTTP/2. Over
+// HTTP/1.0, where an answer without a length ends with its connection (RFC 9112
+// §6.3), the connection is reset, without a goodbye from TLS.
+func (d *downstream) breakOff() {
+	if !d.r.ProtoAtLeast(1, 1) && d.w.Header().Get("Content-Length") == "" {
+		d.reset()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// reset resets the client's connection, if it can be had.
+func (d *downstream) reset() {
+	client, _, err := http.NewResponseController(unwrap(d.w)).Hijack()
+	if err != nil {
+		return
+	}
+	if secured, ok := client.(interface{ NetConn() net.Conn }); ok {
+		client = secured.NetConn()
+	}
+	if system, ok := client.(interface{ SetLinger(sec int) error }); ok {
+		_ = system.SetLinger(0)
+	}
+	_ = client.Close()
 }
 
 // endUpload stops reading from a client that is still sending when the exchange

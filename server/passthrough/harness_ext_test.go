@@ -126,6 +126,19 @@ func newHTTP2Client(tb testing.TB) *http.Client {
 	return newClient(tb, (*http.Protocols).SetUnencryptedHTTP2)
 }
 
+// allClients are the clients that a test of broken answers is run with.
+var allClients = append(slices.Clone(clients), struct {
+	name string
+	new  func(testing.TB) *http.Client
+}{"over HTTP/1.0", newHTTP10Client})
+
+func newHTTP10Client(testing.TB) *http.Client {
+	return &http.Client{
+		Transport:     upstreamtest.HTTP10{},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
 func newClient(tb testing.TB, speak func(*http.Protocols, bool)) *http.Client {
 	tb.Helper()
 	protocols := new(http.Protocols)

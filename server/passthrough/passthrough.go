@@ -44,8 +44,9 @@ type Options struct {
 //
 // If the upstream can't be reached the answer is 502, or 504 if it took too
 // long, with an error in OpenAI's form. If it breaks off in the middle of a
-// body, so does the handler, by panicking with http.ErrAbortHandler: the client
-// never sees a broken body end well. CONNECT is refused, and so is, by 508, a
+// body, so does the handler, by panicking with http.ErrAbortHandler, and over
+// HTTP/1.0 by a reset of the connection before: the client never sees a broken
+// body end well. CONNECT is refused, and so is, by 508, a
 // request that has passed the handler before.
 func New(up upstream.Sender, options Options) *Handler {
 	logger := options.Logger
@@ -117,7 +118,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := down.respond(resp); err != nil {
-		h.abort(r, err)
+		h.abort(down, err)
 	}
 }
 
@@ -138,11 +139,11 @@ func (h *Handler) answerFailure(down *downstream, err error) {
 }
 
 // abort ends the exchange in a way that the client can't take for success.
-func (h *Handler) abort(r *http.Request, err error) {
+func (h *Handler) abort(down *downstream, err error) {
 	if _, ok := errors.AsType[*upstream.Error](err); ok { // else it is the client who left
-		h.warn(r, err)
+		h.warn(down.r, err)
 	}
-	panic(http.ErrAbortHandler)
+	down.breakOff()
 }
 
 func (h *Handler) warn(r *http.Request, err error) {

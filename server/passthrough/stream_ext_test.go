@@ -180,7 +180,7 @@ func TestBrokenBodyNeverLooksFinished(t *testing.T) {
 			})
 		}},
 	} {
-		for _, client := range clients {
+		for _, client := range allClients {
 			t.Run(test.name+", "+client.name, func(t *testing.T) {
 				t.Parallel()
 				address := forwardWith(t, test.config(t), noOptions)
@@ -214,7 +214,7 @@ func TestResponseCutAtEveryByte(t *testing.T) {
 		}
 	})
 	address := forward(t, url)
-	for _, client := range clients {
+	for _, client := range allClients {
 		t.Run(client.name, func(t *testing.T) {
 			client := client.new(t)
 			for cut := range len(whole) + 1 {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
 // Key is the API key that the clients of this package send.
@@ -82,17 +83,27 @@ type Protocol struct {
 	Name    string
 	options []connecthttp.Option
 	http2   bool
+	http10  bool
 }
 
 // Protocols are the protocols that the server speaks, in every form that
 // Connect's client has.
 func Protocols() []Protocol {
 	return []Protocol{
-		{"Connect", nil, false},
-		{"Connect JSON", []connecthttp.Option{connecthttp.WithProtoJSON()}, false},
-		{"Connect over HTTP/2", nil, true},
-		{"gRPC", []connecthttp.Option{connecthttp.WithGRPC()}, true},
-		{"gRPC-Web", []connecthttp.Option{connecthttp.WithGRPCWeb()}, false},
+		{Name: "Connect"},
+		{Name: "Connect JSON", options: []connecthttp.Option{connecthttp.WithProtoJSON()}},
+		{Name: "Connect over HTTP/2", http2: true},
+		{Name: "gRPC", options: []connecthttp.Option{connecthttp.WithGRPC()}, http2: true},
+		{Name: "gRPC-Web", options: []connecthttp.Option{connecthttp.WithGRPCWeb()}},
+	}
+}
+
+// HTTP10Protocols are the protocols that get through HTTP/1.0, as a proxy in front
+// may speak it.
+func HTTP10Protocols() []Protocol {
+	return []Protocol{
+		{Name: "Connect over HTTP/1.0", http10: true},
+		{Name: "gRPC-Web over HTTP/1.0", options: []connecthttp.Option{connecthttp.WithGRPCWeb()}, http10: true},
 	}
 }
 
@@ -107,7 +118,11 @@ func (f *Front) Client(tb testing.TB, protocol Protocol, options ...connecthttp.
 func (f *Front) Connect(tb testing.TB, protocol Protocol, options ...connecthttp.Option) *connect.Client {
 	tb.Helper()
 	options = append(slices.Clone(protocol.options), options...)
-	return connect.NewClient(connecthttp.NewTransport(HTTPClient(tb, protocol.http2), f.URL, options...), sendKey)
+	client := HTTPClient(tb, protocol.http2)
+	if protocol.http10 {
+		client = HTTP10Client()
+	}
+	return connect.NewClient(connecthttp.NewTransport(client, f.URL, options...), sendKey)
 }
 
 func sendKey(next connect.ClientFunc) connect.ClientFunc {
@@ -131,6 +146,14 @@ func HTTPClient(tb testing.TB, http2 bool) *http.Client {
 	tb.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
 		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// HTTP10Client is [HTTPClient] for HTTP/1.0.
+func HTTP10Client() *http.Client {
+	return &http.Client{
+		Transport:     upstreamtest.HTTP10{},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
