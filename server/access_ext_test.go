@@ -302,7 +302,7 @@ func TestTheRestOfARequestIsTheSameWithAKey(t *testing.T) {
 		"an upload":             "POST /v1/a%2Fb?x&x=1 HTTP/1.1\n" + auth + "X-Twice: a\nX-Twice: b\nContent-Length: 5\n\nHello",
 		"with a trailer":        "POST /v1/files HTTP/1.1\n" + auth + "Trailer: X-Sum\nTransfer-Encoding: chunked\n\n5\nHello\n0\nX-Sum: 1\n\n",
 		"with a hidden trailer": "POST /v1/files HTTP/1.1\n" + auth + "Transfer-Encoding: chunked\n\n5\nHello\n0\nX-Sum: 1\n\n",
-		"with cookies":          "GET /v1/files HTTP/1.1\n" + auth + "Cookie: a=b\nOpenAI-Organization: o\nX-Api-Key: x\n\n",
+		"with cookies":          "GET /v1/files HTTP/1.1\n" + auth + "Cookie: a=b\nOpenAI-Beta: o\nX-Request-Id: x\n\n",
 	} {
 		var got [3]upstreamtest.Request
 		for i, front := range []*servertest.Front{open, held, many} {

@@ -22,6 +22,8 @@ type admission struct {
 	policy *cors.Policy
 	router *router // of all that is served, by next
 	next   http.Handler
+
+	forwardOrganization bool // with keys
 }
 
 // newGate returns the gate of a server, which holds no key where tokens of many are
@@ -32,6 +34,8 @@ func newGate(config Config) (*access.Gate, error) {
 			UpstreamKey:    config.UpstreamKey,
 			ClientToken:    config.ClientToken,
 			AllowAnonymous: config.AllowAnonymous,
+
+			ForwardOrganization: config.ForwardOrganization,
 		})
 	}
 	switch {
@@ -91,15 +95,30 @@ func (a *admission) admit(r *http.Request) (*http.Request, *keys.Token, error) {
 		admitted, err := a.gate.Admit(r)
 		return admitted, nil, err
 	}
-	shown, ok := access.Shown(r.Header)
-	if !ok {
-		return nil, nil, access.ErrNoToken
-	}
-	token, err := a.keys.Find(shown)
+	token, err := a.find(access.Shown(r))
 	if err != nil {
 		return nil, nil, err
 	}
-	return access.Strip(r), token, nil
+	return access.Strip(r, a.forwardOrganization), token, nil
+}
+
+// find returns the first token that is known among the API keys that a request shows.
+// The time that it takes does not depend on which one that is.
+func (a *admission) find(shown []string) (found *keys.Token, err error) {
+	err = access.ErrNoToken
+	for i, key := range shown {
+		token, failure := a.keys.Find(key)
+		switch {
+		case failure != nil && (i == 0 || errors.Is(failure, keys.ErrExpired)):
+			err = failure
+		case failure == nil && found == nil:
+			found = token
+		}
+	}
+	if found != nil {
+		return found, nil
+	}
+	return nil, err
 }
 
 var errForeignPage = errors.New("web pages of this origin may not use this server")

@@ -101,6 +101,11 @@ type Config struct {
 	// but for web pages of origins that CORSOrigins doesn't have.
 	AllowAnonymous bool
 
+	// ForwardOrganization sends the OpenAI-Organization and OpenAI-Project of clients
+	// up also where the server replaces their API key. By default they go up only with
+	// the client's own key.
+	ForwardOrganization bool
+
 	// Keys, unless nil, has the tokens of clients, in place of ClientToken and
 	// AllowAnonymous. UpstreamKey is then for tokens that have no key of their own,
 	// which [keys.Options.ServerHoldsKey] has to say. The server doesn't close it.
@@ -223,7 +228,10 @@ func New(config Config) (_ *Server, err error) {
 	}
 	s.handler = policy.Wrap(limitTarget(router, s.bounded))
 	if guarded {
-		admission := &admission{gate: gate, keys: config.Keys, policy: policy, router: router, next: s.bounded}
+		admission := &admission{
+			gate: gate, keys: config.Keys, policy: policy, router: router, next: s.bounded,
+			forwardOrganization: config.ForwardOrganization,
+		}
 		s.handler = policy.Enforce(limitTarget(router, admission))
 	}
 	if config.Observer != nil {

@@ -21,6 +21,10 @@ type Config struct {
 
 	// AllowAnonymous serves every client that can reach the server.
 	AllowAnonymous bool
+
+	// ForwardOrganization sends the OpenAI-Organization and OpenAI-Project of clients
+	// up beside UpstreamKey. By default they don't go up.
+	ForwardOrganization bool
 }
 
 // Gate decides who is let in. It is safe for concurrent use.
@@ -28,6 +32,8 @@ type Gate struct {
 	holdsKey  bool
 	token     [32]byte // SHA-256 of what clients have to show
 	anonymous bool
+
+	forwardOrganization bool
 }
 
 // New returns a gate. A key with neither a token nor leave for everyone is
@@ -53,6 +59,8 @@ func New(config Config) (*Gate, error) {
 		holdsKey:  true,
 		token:     sha256.Sum256([]byte(token.Reveal())),
 		anonymous: config.AllowAnonymous,
+
+		forwardOrganization: config.ForwardOrganization,
 	}, nil
 }
 
@@ -70,20 +78,26 @@ var (
 )
 
 // Admit returns the request as it may go on: as it is if the server holds no
-// key, and otherwise without any credential of the client's, as by [Strip].
-// Without the right token the error is [ErrNoToken] or [ErrWrongToken].
+// key, and otherwise as [Strip] returns it. A request that shows several keys is
+// admitted if one of them is right. Otherwise the error is [ErrNoToken] or
+// [ErrWrongToken].
 func (g *Gate) Admit(r *http.Request) (*http.Request, error) {
 	if !g.HoldsKey() {
 		return r, nil
 	}
 	if !g.anonymous {
-		token, ok := Shown(r.Header)
-		if !ok {
+		shown := Shown(r)
+		if len(shown) == 0 {
 			return nil, ErrNoToken
 		}
-		if digest := sha256.Sum256([]byte(token)); subtle.ConstantTimeCompare(digest[:], g.token[:]) != 1 {
+		right := 0
+		for _, token := range shown {
+			digest := sha256.Sum256([]byte(token))
+			right |= subtle.ConstantTimeCompare(digest[:], g.token[:])
+		}
+		if right != 1 {
 			return nil, ErrWrongToken
 		}
 	}
-	return Strip(r), nil
+	return Strip(r, g.forwardOrganization), nil
 }

@@ -1,10 +1,12 @@
 package access_test
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -69,7 +71,7 @@ func TestWhoIsLetInAndWhatIsLeft(t *testing.T) {
 		"the token":                         {fields: []string{"Authorization: Bearer " + token}},
 		"a scheme in small letters":         {fields: []string{"Authorization: bearer " + token}},
 		"spaces before the token":           {fields: []string{"Authorization: Bearer   " + token}},
-		"beside other fields":               {fields: []string{"Authorization: Bearer " + token, "OpenAI-Project: p"}, left: []string{"OpenAI-Project: p"}},
+		"beside other fields":               {fields: []string{"Authorization: Bearer " + token, "OpenAI-Beta: b"}, left: []string{"OpenAI-Beta: b"}},
 		"as Azure's clients":                {fields: []string{"Api-Key: " + token}},
 		"in both fields":                    {fields: []string{"Authorization: Bearer " + token, "Api-Key: " + token}},
 		"as a page does":                    {fields: []string{protocols + "realtime, openai-insecure-api-key." + token}, left: []string{protocols + "realtime"}},
@@ -92,7 +94,7 @@ func TestWhoIsLetInAndWhatIsLeft(t *testing.T) {
 		"the token in capitals":             {fields: []string{"Authorization: Bearer " + strings.ToUpper(token)}, err: access.ErrWrongToken},
 		"two tokens in one":                 {fields: []string{"Authorization: Bearer " + token + ", Bearer " + token}, err: access.ErrWrongToken},
 		"the key":                           {fields: []string{held}, err: access.ErrWrongToken},
-		"another one, and Azure's is right": {fields: []string{"Authorization: Bearer other", "Api-Key: " + token}, err: access.ErrWrongToken},
+		"another one, and Azure's is right": {fields: []string{"Authorization: Bearer other", "Api-Key: " + token}},
 		"another one by Azure's field":      {fields: []string{"Api-Key: other"}, err: access.ErrWrongToken},
 		"another one by protocol":           {fields: []string{protocols + "openai-insecure-api-key.other"}, err: access.ErrWrongToken},
 		"none by protocol":                  {fields: []string{protocols + "openai-insecure-api-key."}, err: access.ErrWrongToken},
@@ -160,4 +162,112 @@ func TestAServerWithoutAKeyTouchesNothing(t *testing.T) {
 	if admitted, err := gate.Admit(r); err != nil || admitted != r {
 		t.Errorf("got %v, %v", admitted, err)
 	}
+}
+
+func TestAdmit_TakesTheKeyFromEveryPlaceOfAClient(t *testing.T) {
+	t.Parallel()
+	gate, err := access.New(access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		protocols = "Sec-WebSocket-Protocol: "
+		websocket = "Upgrade: websocket"
+	)
+	for name, row := range map[string]struct {
+		fields []string
+		target string // /v1/models if empty
+		left   []string
+		goesTo string // the target that is left, target if empty
+		err    error
+	}{
+		"as Anthropic's clients":                  {fields: []string{"X-Api-Key: " + token, "Anthropic-Version: 2023-06-01"}, left: []string{"Anthropic-Version: 2023-06-01"}},
+		"as Anthropic's clients, and a wrong one": {fields: []string{"X-Api-Key: " + token, "Authorization: Bearer other"}},
+		"a wrong one as Anthropic's clients":      {fields: []string{"X-Api-Key: other", "Authorization: Bearer " + token}},
+		"the same twice":                          {fields: []string{"X-Api-Key: " + token, "Authorization: Bearer " + token, "Api-Key: " + token}},
+		"beside another scheme":                   {fields: []string{"X-Api-Key: " + token, "Authorization: Basic YTpi"}},
+		"beside two of another place":             {fields: []string{"X-Api-Key: " + token, "Authorization: Bearer a", "Authorization: Bearer b"}},
+		"by subprotocol, and a wrong one":         {fields: []string{"Authorization: Bearer other", protocols + "realtime, openai-insecure-api-key." + token}, left: []string{protocols + "realtime"}},
+		"twice in its place":                      {fields: []string{"X-Api-Key: " + token, "X-Api-Key: " + token}, err: access.ErrNoToken},
+		"several wrong ones":                      {fields: []string{"X-Api-Key: a", "Api-Key: b", "Authorization: Bearer c"}, err: access.ErrWrongToken},
+		"an empty one":                            {fields: []string{"X-Api-Key: "}, err: access.ErrWrongToken},
+		"in the query of a WebSocket":             {fields: []string{websocket}, target: "/openai/realtime?api-version=1&api-key=" + token + "&deployment=%6D", left: []string{websocket}, goesTo: "/openai/realtime?api-version=1&deployment=%6D"},
+		"in the query, as authorization":          {fields: []string{websocket}, target: "/openai/realtime?Authorization=Bearer+" + token, left: []string{websocket}, goesTo: "/openai/realtime"},
+		"in the query, encoded":                   {fields: []string{websocket}, target: "/openai/realtime?a;b&api%2Dkey=" + token + "&%zz", left: []string{websocket}, goesTo: "/openai/realtime?a;b&%zz"},
+		"in another query":                        {target: "/v1/models?api-key=" + token, err: access.ErrNoToken},
+		"in another query, too":                   {fields: []string{"Api-Key: " + token}, target: "/v1/models?api-key=" + token + "&limit=1", goesTo: "/v1/models?limit=1"},
+		"a wrong one in the query":                {fields: []string{websocket}, target: "/openai/realtime?api-key=other", err: access.ErrWrongToken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := request(row.fields...)
+			r.RequestURI = cmp.Or(row.target, "/v1/models")
+			var err error
+			if r.URL, err = url.ParseRequestURI(r.RequestURI); err != nil {
+				t.Fatal(err)
+			}
+			admitted, err := gate.Admit(r)
+			checkUntouched(t, r, row.fields)
+			if !errors.Is(err, row.err) || (err == nil) != (admitted != nil) {
+				t.Fatalf("got %v, %v, want %v", admitted, err, row.err)
+			}
+			if err != nil {
+				return
+			}
+			checkHeader(t, admitted.Header, row.left)
+			want := cmp.Or(row.goesTo, r.RequestURI)
+			_, query, _ := strings.Cut(want, "?")
+			if admitted.RequestURI != want || admitted.URL.RawQuery != query {
+				t.Errorf("goes up to %q, with the query %q, want %q", admitted.RequestURI, admitted.URL.RawQuery, want)
+			}
+		})
+	}
+}
+
+func TestAdmit_DropsOrganizationUnlessForwarded(t *testing.T) {
+	t.Parallel()
+	const protocols = "Sec-WebSocket-Protocol: "
+	fields := []string{
+		"OpenAI-Organization: org", "OpenAI-Project: proj", "OpenAI-Beta: b",
+		protocols + "realtime, openai-insecure-api-key." + token + ", openai-organization.org, openai-project.proj, openai-beta.realtime-v1",
+	}
+	for _, config := range []access.Config{{ClientToken: secret(t, token)}, {AllowAnonymous: true}} {
+		config.UpstreamKey = secret(t, key)
+		for forward, left := range map[bool][]string{
+			false: {"OpenAI-Beta: b", protocols + "realtime, openai-beta.realtime-v1"},
+			true: {
+				"OpenAI-Organization: org", "OpenAI-Project: proj", "OpenAI-Beta: b",
+				protocols + "realtime, openai-organization.org, openai-project.proj, openai-beta.realtime-v1",
+			},
+		} {
+			config.ForwardOrganization = forward
+			gate, err := access.New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			admitted, err := gate.Admit(request(fields...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkHeader(t, admitted.Header, left)
+		}
+	}
+}
+
+func FuzzStrip(f *testing.F) {
+	f.Add("realtime, openai-insecure-api-key.SECRET", "/v1/realtime?api-key=SECRET&model=m", "Bearer SECRET")
+	f.Add("openai-insecure-api-key.SECRET", "/?Authorization=Bearer%20SECRET", "")
+	f.Add(",openai-project.SECRET ,", "/?%61pi-key=SECRET&&=", "Basic SECRET")
+	f.Fuzz(func(t *testing.T, protocols, target, authorization string) {
+		r := request()
+		r.Header = http.Header{"Sec-Websocket-Protocol": {protocols}, "Authorization": {authorization}, "Upgrade": {"websocket"}}
+		r.RequestURI = target
+		stripped := access.Strip(r, false)
+		if again := access.Strip(stripped, false); again.RequestURI != stripped.RequestURI || !slices.Equal(again.Header["Sec-Websocket-Protocol"], stripped.Header["Sec-Websocket-Protocol"]) {
+			t.Errorf("%q and %q change again when they are stripped again", stripped.RequestURI, stripped.Header)
+		}
+		if left := access.Shown(stripped); len(left) > 0 {
+			t.Errorf("%q of %q and %q is left", left, target, protocols)
+		}
+	})
 }

@@ -212,7 +212,7 @@ func (t *target) authorize(req *upstream.Request) {
 				delete(req.Header, name)
 			}
 		}
-		access.StripHeader(req.Header)
+		access.StripHeader(req.Header, false)
 	}
 	// The answer to a TRACE is the request (RFC 9110 §9.3.8).
 	if !t.NoKey && req.Method != http.MethodTrace {

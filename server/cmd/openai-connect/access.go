@@ -26,6 +26,8 @@ type accessFlags struct {
 	ClientTokenFile string `help:"File with the token that clients have to send where they would send a key." placeholder:"FILE"`
 	Keys            string `help:"File with the tokens of many clients, each with its own rights and limits: see 'openai-connect keys'. It is read again when it changes, and at SIGHUP." placeholder:"FILE"`
 	AllowAnonymous  bool   `help:"Let everyone who reaches the server use the upstream's key that it holds."`
+
+	ForwardOrganization bool `help:"Send the OpenAI-Organization and OpenAI-Project headers of clients to the upstream also where the server replaces the client's key. By default they are dropped then."`
 }
 
 // keyVariable is the environment variable that has the upstream's key.
@@ -37,6 +39,8 @@ func (f *accessFlags) check(upstreams string) error {
 	_, given := os.LookupEnv(keyVariable)
 	holds := given || f.UpstreamKeyFile != ""
 	switch {
+	case f.ForwardOrganization && !holds && f.Keys == "" && upstreams == "":
+		return errors.New("--forward-organization: is of no use without an upstream key: the headers go up with the client's own key anyway")
 	case given && f.UpstreamKeyFile != "":
 		return errors.New("--upstream-key-file and " + keyVariable + ": both have the key: choose one")
 	case f.Keys != "" && f.ClientTokenFile != "":

@@ -57,6 +57,7 @@ func TestAKeyIsHeldInSoManyWordsOrNotAtAll(t *testing.T) {
 		{"a token without a key", nil, []string{"--client-token-file", token}, []string{"--client-token-file: ", "--upstream-key-file"}},
 		{"everyone without a key", nil, []string{"--allow-anonymous"}, []string{"--allow-anonymous: ", "--upstream-key-file"}},
 		{"a key as a token", nil, []string{"--upstream-key-file", key, "--client-token-file", key}, []string{"--client-token-file: ", "the upstream's key itself"}},
+		{"an organization without a key", nil, []string{"--forward-organization"}, []string{"--forward-organization: ", "upstream key"}},
 		{"a key that is missing", nil, []string{"--upstream-key-file", "/nowhere", "--allow-anonymous"}, []string{"--upstream-key-file: ", "/nowhere"}},
 		{"a key that is a folder", nil, []string{"--upstream-key-file", directory, "--allow-anonymous"}, []string{"--upstream-key-file: ", directory}},
 		{"a key that is empty", nil, []string{"--upstream-key-file", file("empty", "\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "empty"}},
