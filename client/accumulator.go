@@ -3,28 +3,41 @@ package client
 import (
 	"maps"
 	"slices"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
 // Accumulator puts the chunks of a stream together to the completion that the
 // unary call would have given, with any number of choices and tool calls. Its
-// zero value is empty. It is not safe for concurrent use.
+// zero value is empty. It is not safe for concurrent use. Its time is linear in
+// the size of the chunks.
+//
+// The message of each choice can go into the next request as it is. It has the
+// role assistant if no chunk gives one.
 //
 // A stream lacks the metadata of the request, and has the usage only where
 // stream_options.include_usage asks for it; so does the completion. Padding is
 // left out.
 //
-// Of members that have no field, strings of a delta concatenate, as those that
-// have one do, and of others the last wins; null never replaces anything. Beside
-// the deltas, where each chunk repeats what it says of the whole, the last wins.
+// In a delta, strings concatenate, also when they come in extra_json: as one half
+// of a surrogate pair does, whose other half is in another chunk. Content that
+// comes in parts becomes content_parts, in which text that follows text is one
+// part. Members that have no field merge: objects by member, lists by the index
+// of their items, or else one list after the other. Of other values the last one
+// stays, and null replaces nothing. Outside the deltas, where each chunk repeats
+// what it says of the whole, the last value stays that is not empty.
+//
+// A piece of a tool call continues the call with its id or at its index. A piece
+// that has a name and another id begins a call.
 type Accumulator struct {
 	completion *chatv1.ChatCompletion // Without choices and extra_json. Nil is empty.
 	choices    map[int32]*choicePieces
-	extra      extraPieces
+	extra      jsonObject
+	added      addedText
 }
 
 // Add adds the next chunk. It keeps parts of the chunk, which must not be changed
@@ -36,56 +49,122 @@ func (a *Accumulator) Add(chunk *chatv1.ChatCompletionChunk) {
 	}
 	whole := a.completion
 	replace(&whole.Id, chunk.GetId())
-	replace(&whole.Created, chunk.GetCreated())
 	replace(&whole.Model, chunk.GetModel())
-	replace(&whole.Usage, chunk.GetUsage())
 	replace(&whole.ServiceTier, chunk.GetServiceTier())
 	replace(&whole.Moderation, chunk.GetModeration())
-	replace(&whole.SystemFingerprint, chunk.SystemFingerprint) //nolint:staticcheck // deprecated, but sent
-	a.extra.replace(chunk.GetExtraJson())
+	if chunk.GetCreated().GetSeconds() != 0 {
+		whole.Created = chunk.GetCreated()
+	}
+	if whole.GetUsage() == nil || counts(chunk.GetUsage()) {
+		replace(&whole.Usage, chunk.GetUsage())
+	}
+	if chunk.GetSystemFingerprint() != "" { //nolint:staticcheck // deprecated, but sent
+		whole.SystemFingerprint = chunk.SystemFingerprint //nolint:staticcheck // deprecated, but sent
+	}
+	for name, value := range jsonMembers([]byte(chunk.GetExtraJson())) {
+		if name == `"choices"` {
+			a.addMalformed(value)
+		} else {
+			a.extra.replace(name, value)
+		}
+	}
 	for _, piece := range chunk.GetChoices() {
-		at(a.choices, piece.GetIndex()).add(piece)
+		a.addChoice(piece)
+	}
+	a.added.next(a.choices[0])
+}
+
+// addMalformed adds the choices of a list that is not one of choices alone.
+func (a *Accumulator) addMalformed(choices []byte) {
+	for value := range jsonItems(choices) {
+		piece := new(chatv1.ChunkChoice)
+		if kindOfJSON(value) == '{' && restjson.Unmarshal(value, piece) == nil {
+			a.addChoice(piece)
+		}
 	}
 }
+
+func (a *Accumulator) addChoice(piece *chatv1.ChunkChoice) {
+	index := piece.GetIndex()
+	for name, value := range jsonMembers([]byte(piece.GetExtraJson())) {
+		if stated, ok := indexOf(value); ok && name == `"index"` {
+			index = stated
+		}
+	}
+	choice := at(a.choices, index)
+	choice.content.isShown = index == 0
+	choice.add(piece)
+}
+
+// Added returns the text that the last chunk added to the first choice: to its
+// content, whether that comes in parts or not, and to its refusal. It is what to
+// show while the answer is written. A character whose halves are in two chunks
+// comes with the second one.
+func (a *Accumulator) Added() string { return a.added.text }
 
 // Completion returns what the chunks were until now, as a message of its own.
 func (a *Accumulator) Completion() *chatv1.ChatCompletion {
 	result := new(chatv1.ChatCompletion)
-	if a.completion != nil {
-		result = proto.CloneOf(a.completion)
+	if a.completion == nil {
+		return result
 	}
+	// The text is put together of valid values. In those of a chunk that was made
+	// by hand, the typed fields remain.
+	_ = restjson.Unmarshal(a.extra.appendTo(nil, typedMembers(a.completion)...), result)
+	proto.Merge(result, a.completion)
 	for _, index := range slices.Sorted(maps.Keys(a.choices)) {
 		result.Choices = append(result.Choices, a.choices[index].choice(index))
 	}
-	a.extra.into(result)
 	return result
+}
+
+// typedMembers are the members that are set as typed fields.
+func typedMembers(whole *chatv1.ChatCompletion) []string {
+	names := []string{`"choices"`}
+	for name, set := range map[string]bool{
+		`"id"`: whole.GetId() != "", `"created"`: whole.GetCreated() != nil, `"model"`: whole.GetModel() != "",
+		`"usage"`: whole.GetUsage() != nil, `"service_tier"`: whole.GetServiceTier() != 0, `"moderation"`: whole.GetModeration() != nil,
+		`"system_fingerprint"`: whole.SystemFingerprint != nil, //nolint:staticcheck // deprecated, but sent
+	} {
+		if set {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// counts reports whether a usage has a number that is not zero.
+func counts(usage *chatv1.Usage) bool {
+	return usage.GetPromptTokens() != 0 || usage.GetCompletionTokens() != 0 || usage.GetTotalTokens() != 0
 }
 
 // choicePieces are what is known of a choice.
 type choicePieces struct {
-	role     chatv1.Role
-	content  text
-	refusal  text
-	finish   chatv1.FinishReason
+	members  jsonObject // Without those below.
 	logprobs *chatv1.Logprobs
-	calls    map[int32]*callPieces
-	last     int32 // The call that a piece without an index is of.
+	message  jsonObject // Without those below.
+	content  contentPieces
+	calls    callsPieces
 	audio    *audioPieces
 	function *functionPieces
 
-	extra, messageExtra, logprobsExtra extraPieces
+	logprobsExtra jsonObject
 }
 
 func (c *choicePieces) add(piece *chatv1.ChunkChoice) {
-	replace(&c.finish, piece.GetFinishReason())
-	c.extra.replace(piece.GetExtraJson())
+	for name, value := range jsonMembers([]byte(piece.GetExtraJson())) {
+		c.members.replace(name, value)
+	}
+	if reason := chatv1.FinishReasonToREST(piece.GetFinishReason()); reason != "" {
+		c.members.replace(`"finish_reason"`, []byte(reason))
+	}
 	if tokens := piece.GetLogprobs(); tokens != nil {
-		if c.logprobs == nil {
-			c.logprobs = new(chatv1.Logprobs)
+		logprobs := orNew(&c.logprobs)
+		logprobs.Content = append(logprobs.Content, tokens.GetContent()...)
+		logprobs.Refusal = append(logprobs.Refusal, tokens.GetRefusal()...)
+		for name, value := range jsonMembers([]byte(tokens.GetExtraJson())) {
+			c.logprobsExtra.replace(name, value)
 		}
-		c.logprobs.Content = append(c.logprobs.Content, tokens.GetContent()...)
-		c.logprobs.Refusal = append(c.logprobs.Refusal, tokens.GetRefusal()...)
-		c.logprobsExtra.replace(tokens.GetExtraJson())
 	}
 	if piece.GetDelta() != nil {
 		c.addDelta(piece.GetDelta())
@@ -93,177 +172,104 @@ func (c *choicePieces) add(piece *chatv1.ChunkChoice) {
 }
 
 func (c *choicePieces) addDelta(delta *chatv1.Delta) {
-	replace(&c.role, delta.GetRole())
-	c.content.add(delta.Content)
-	c.refusal.add(delta.Refusal)
+	if role := chatv1.RoleToREST(delta.GetRole()); role != "" {
+		c.message.add(`"role"`, []byte(role), 0)
+	}
+	c.content.addText(delta.Content)
+	c.message.addText(`"refusal"`, delta.Refusal)
+	if delta.Refusal != nil {
+		c.content.show(quote(delta.GetRefusal()))
+	}
 	for _, call := range delta.GetToolCalls() {
-		c.addCall(call)
+		c.calls.add(call)
 	}
 	if audio := delta.GetAudio(); audio != nil {
 		orNew(&c.audio).add(audio)
 	}
 	if function := delta.GetFunctionCall(); function != nil { //nolint:staticcheck // deprecated, but sent
-		orNew(&c.function).add(function)
+		orNew(&c.function).add(function.Name, function.Arguments, function.GetExtraJson())
 	}
-	c.messageExtra.concatenate(delta.GetExtraJson())
-}
-
-// addCall finds the call that a piece is of: by its index or, where an upstream
-// leaves that out, by whether it has an id that no call has yet.
-func (c *choicePieces) addCall(piece *chatv1.ToolCallDelta) {
-	if c.calls == nil {
-		c.calls = make(map[int32]*callPieces)
-	}
-	switch {
-	case piece.Index != nil:
-		c.last = piece.GetIndex()
-	case piece.GetId() != "":
-		c.last = c.indexOf(piece.GetId())
-	}
-	at(c.calls, c.last).add(piece)
-}
-
-// indexOf is the index of the call with the id, or that of the next one.
-func (c *choicePieces) indexOf(id string) (next int32) {
-	for index, call := range c.calls {
-		if call.id == id {
-			return index
+	for name, value := range jsonMembers([]byte(delta.GetExtraJson())) {
+		switch {
+		case name == `"content"`:
+			c.content.add(value)
+		case name == `"tool_calls"`:
+			c.calls.addMalformed(value)
+		case name == `"refusal"` && kindOfJSON(value) == '"':
+			c.content.show(value)
+			c.message.add(name, value, 0)
+		default:
+			c.message.add(name, value, 0)
 		}
-		next = max(next, index+1)
 	}
-	return next
 }
 
+// choice puts a choice together. Its message is read by the codec, so that what
+// has no field is where it would be in an answer of the unary call.
 func (c *choicePieces) choice(index int32) *chatv1.Choice {
-	message := &chatv1.Message{
-		Role: c.role, Content: c.content.value(), Refusal: c.refusal.value(), Audio: c.audio.audio(),
-		FunctionCall: c.function.call(), //nolint:staticcheck // deprecated, but sent
-	}
-	for _, index := range slices.Sorted(maps.Keys(c.calls)) {
-		message.ToolCalls = append(message.ToolCalls, c.calls[index].call())
-	}
-	c.messageExtra.into(message)
-	result := &chatv1.Choice{Index: index, Message: message, FinishReason: c.finish}
+	result := new(chatv1.Choice)
+	_ = restjson.Unmarshal(c.members.appendTo(nil, `"index"`, `"delta"`, `"message"`, c.logprobsName()), result)
+	result.Index = index
 	if c.logprobs != nil {
-		logprobs := proto.CloneOf(c.logprobs)
-		c.logprobsExtra.into(logprobs)
+		logprobs := new(chatv1.Logprobs)
+		_ = restjson.Unmarshal(c.logprobsExtra.appendTo(nil), logprobs)
+		logprobs.Content, logprobs.Refusal = nil, nil
+		proto.Merge(logprobs, c.logprobs)
 		result.Logprobs = logprobs
 	}
-	c.extra.into(result)
+	message := c.messageJSON()
+	if whole := c.members.textOf(`"message"`); c.isSilent() && kindOfJSON(whole) == '{' {
+		message = whole
+	}
+	read := new(chatv1.Message)
+	_ = restjson.Unmarshal(message, read)
+	result.Message = read
 	return result
 }
 
-// callPieces are what is known of a tool call.
-type callPieces struct {
-	id       string
-	kind     chatv1.ToolCallType
-	function *functionPieces
-	custom   *functionPieces // Its arguments are the input.
-	extra    extraPieces
+// isSilent reports whether the deltas said nothing.
+func (c *choicePieces) isSilent() bool {
+	return c.content.value.isEmpty() && len(c.calls.calls) == 0 && c.audio == nil && c.function == nil && len(c.message.members) == 0
 }
 
-func (c *callPieces) add(piece *chatv1.ToolCallDelta) {
-	replace(&c.id, piece.GetId())
-	replace(&c.kind, piece.GetType())
-	if function := piece.GetFunction(); function != nil {
-		orNew(&c.function).add(function)
+func (c *choicePieces) logprobsName() string {
+	if c.logprobs == nil {
+		return ""
 	}
-	if custom := piece.GetCustom(); custom != nil {
-		orNew(&c.custom).add(&chatv1.FunctionCallDelta{
-			Name: custom.Name, Arguments: custom.Input, ExtraJson: custom.GetExtraJson(),
-		})
+	return `"logprobs"`
+}
+
+func (c *choicePieces) messageJSON() []byte {
+	writer := newObjectWriter()
+	if !c.message.has(`"role"`) {
+		writer.value(`"role"`, []byte(chatv1.RoleToREST(chatv1.Role_ROLE_ASSISTANT)))
 	}
-	c.extra.concatenate(piece.GetExtraJson())
-}
-
-func (c *callPieces) call() *chatv1.ToolCall {
-	result := &chatv1.ToolCall{Id: c.id}
-	switch {
-	case c.custom != nil || c.kind == chatv1.ToolCallType_TOOL_CALL_TYPE_CUSTOM:
-		custom := new(chatv1.CustomToolCall)
-		if c.custom != nil {
-			custom.Name, custom.Input = c.custom.name.string(), c.custom.arguments.string()
-			c.custom.extra.into(custom)
-		}
-		result.Tool = &chatv1.ToolCall_Custom{Custom: custom}
-	case c.function != nil || c.kind == chatv1.ToolCallType_TOOL_CALL_TYPE_FUNCTION:
-		result.Tool = &chatv1.ToolCall_Function{Function: orNew(&c.function).call()}
+	if content := &c.content.value; !content.isEmpty() {
+		writer.name(`"content"`)
+		writer.text = content.appendTo(writer.text)
 	}
-	c.extra.into(result)
-	return result
-}
-
-// functionPieces are what is known of a call of a function.
-type functionPieces struct {
-	name, arguments text
-	extra           extraPieces
-}
-
-func (f *functionPieces) add(piece *chatv1.FunctionCallDelta) {
-	f.name.add(piece.Name)
-	f.arguments.add(piece.Arguments)
-	f.extra.concatenate(piece.GetExtraJson())
-}
-
-func (f *functionPieces) call() *chatv1.FunctionCall {
-	if f == nil {
-		return nil
+	c.calls.appendTo(writer)
+	without := make([]string, 0, 2)
+	if c.audio != nil {
+		writer.value(`"audio"`, c.audio.json())
+		without = append(without, `"audio"`)
 	}
-	result := &chatv1.FunctionCall{Name: f.name.string(), Arguments: f.arguments.string()}
-	f.extra.into(result)
-	return result
-}
-
-// audioPieces are what is known of an answer's speech.
-type audioPieces struct {
-	id         string
-	expiresAt  *timestamppb.Timestamp
-	data       []byte // Nil without any.
-	transcript text
-	extra      extraPieces
-}
-
-func (a *audioPieces) add(piece *chatv1.AudioDelta) {
-	replace(&a.id, piece.GetId())
-	replace(&a.expiresAt, piece.GetExpiresAt())
-	a.data = append(a.data, piece.GetData()...)
-	if a.data == nil && piece.Data != nil {
-		a.data = []byte{}
+	if c.function != nil {
+		writer.value(`"function_call"`, c.function.json(`"arguments"`))
+		without = append(without, `"function_call"`)
 	}
-	a.transcript.add(piece.Transcript)
-	a.extra.concatenate(piece.GetExtraJson())
+	writer.members(&c.message, without...)
+	return writer.end()
 }
 
-func (a *audioPieces) audio() *chatv1.Audio {
-	if a == nil {
-		return nil
+// indexOf is an index, which may be written as a string.
+func indexOf(value []byte) (int32, bool) {
+	text := string(value)
+	if kindOfJSON(value) == '"' {
+		text = unquoted(value)
 	}
-	result := &chatv1.Audio{
-		Id: a.id, ExpiresAt: proto.CloneOf(a.expiresAt), Data: slices.Clone(a.data), Transcript: a.transcript.value(),
-	}
-	a.extra.into(result)
-	return result
-}
-
-// text is a string that comes in pieces.
-type text struct {
-	bytes []byte
-	set   bool // Some piece came, if only an empty one.
-}
-
-func (t *text) add(piece *string) {
-	if piece != nil {
-		t.bytes, t.set = append(t.bytes, *piece...), true
-	}
-}
-
-func (t *text) string() string { return string(t.bytes) }
-
-func (t *text) value() *string {
-	if !t.set {
-		return nil
-	}
-	return new(t.string())
+	index, err := strconv.ParseInt(text, 10, 32)
+	return int32(index), err == nil
 }
 
 // replace sets what is said anew.

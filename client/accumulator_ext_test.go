@@ -42,12 +42,12 @@ func TestChunksAreACompletion(t *testing.T) {
 		{
 			"text that is empty is not none",
 			[]string{`{"choices":[{"index":0,"delta":{"content":""}}]}`},
-			`{"choices":[{"index":0,"message":{"content":""}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","content":""}}]}`,
 		},
 		{
 			"a choice without a delta",
 			[]string{`{"choices":[{"index":0,"delta":{"content":"a"}}]}`, `{"choices":[{"index":0,"finish_reason":"stop"}]}`},
-			`{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}`,
 		},
 		{
 			"several choices, in any order",
@@ -55,12 +55,12 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"choices":[{"index":2,"delta":{"content":"c"}},{"index":0,"delta":{"content":"a"}}]}`,
 				`{"choices":[{"index":0,"delta":{"content":"A"},"finish_reason":"length"}]}`, `{"choices":[{"index":2,"delta":{"content":"C"}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"content":"aA"},"finish_reason":"length"},{"index":2,"message":{"content":"cC"}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","content":"aA"},"finish_reason":"length"},{"index":2,"message":{"role":"assistant","content":"cC"}}]}`,
 		},
 		{
 			"a refusal",
 			[]string{`{"choices":[{"index":0,"delta":{"refusal":"No"}}]}`, `{"choices":[{"index":0,"delta":{"refusal":"."}}]}`},
-			`{"choices":[{"index":0,"message":{"refusal":"No."}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","refusal":"No."}}]}`,
 		},
 		{
 			"parallel tool calls, in turn",
@@ -70,7 +70,7 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\""}},{"index":1,"custom":{"input":"y"}}]}}]}`,
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}},{"index":1,"custom":{"input":"z"}}]}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"tool_calls":[
+			`{"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[
 				{"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}},
 				{"id":"b","type":"custom","custom":{"name":"g","input":"yz"}}]}}]}`,
 		},
@@ -82,7 +82,7 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"id":"b","type":"function","function":{"name":"g","arguments":"3"}}]}}]}`,
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"id":"a","function":{"arguments":"4"}}]}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"tool_calls":[
+			`{"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[
 				{"id":"a","type":"function","function":{"name":"f","arguments":"124"}},{"id":"b","type":"function","function":{"name":"g","arguments":"3"}}]}}]}`,
 		},
 		{
@@ -90,13 +90,13 @@ func TestChunksAreACompletion(t *testing.T) {
 			[]string{
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":""}},{"id":"b","type":"function","function":{"name":"g","arguments":""}}]}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"tool_calls":[
+			`{"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[
 				{"id":"a","type":"function","function":{"name":"f","arguments":""}},{"id":"b","type":"function","function":{"name":"g","arguments":""}}]}}]}`,
 		},
 		{
 			"a tool call without a type or arguments",
 			[]string{`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","type":"function"}]}}]}`},
-			`{"choices":[{"index":0,"message":{"tool_calls":[
+			`{"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[
 				{"id":"a","type":"function","function":{"name":"f","arguments":""}},{"id":"b","type":"function","function":{"name":"","arguments":""}}]}}]}`,
 		},
 		{
@@ -104,7 +104,7 @@ func TestChunksAreACompletion(t *testing.T) {
 			[]string{
 				`{"choices":[{"index":0,"delta":{"function_call":{"name":"f","arguments":"{"}}}]}`, `{"choices":[{"index":0,"delta":{"function_call":{"arguments":"}"}}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"function_call":{"name":"f","arguments":"{}"}}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","function_call":{"name":"f","arguments":"{}"}}}]}`,
 		},
 		{
 			"speech",
@@ -112,12 +112,12 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"choices":[{"index":0,"delta":{"audio":{"id":"s","transcript":"He"}}}]}`, `{"choices":[{"index":0,"delta":{"audio":{"data":"AAEC","transcript":"y"}}}]}`,
 				`{"choices":[{"index":0,"delta":{"audio":{"data":"Aw=="}}}]}`, `{"choices":[{"index":0,"delta":{"audio":{"expires_at":9}}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"audio":{"id":"s","transcript":"Hey","data":"AAECAw==","expires_at":9}}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","audio":{"id":"s","transcript":"Hey","data":"AAECAw==","expires_at":9}}}]}`,
 		},
 		{
 			"speech that is empty",
 			[]string{`{"choices":[{"index":0,"delta":{"audio":{"id":"s","data":""}}}]}`},
-			`{"choices":[{"index":0,"message":{"audio":{"id":"s","data":""}}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","audio":{"id":"s","data":""}}}]}`,
 		},
 		{
 			"log probabilities",
@@ -125,7 +125,7 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"choices":[{"index":0,"delta":{},"logprobs":{"content":[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[]}],"refusal":null}}]}`,
 				`{"choices":[{"index":0,"delta":{},"logprobs":{"content":[{"token":"b","logprob":-2,"bytes":null,"top_logprobs":[]}],"refusal":[{"token":"c","logprob":-3,"bytes":null,"top_logprobs":[]}],"x":1}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{},"logprobs":{"content":[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[]},{"token":"b","logprob":-2,"bytes":null,"top_logprobs":[]}],
+			`{"choices":[{"index":0,"message":{"role":"assistant"},"logprobs":{"content":[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[]},{"token":"b","logprob":-2,"bytes":null,"top_logprobs":[]}],
 				"refusal":[{"token":"c","logprob":-3,"bytes":null,"top_logprobs":[]}],"x":1}}]}`,
 		},
 		{
@@ -141,7 +141,7 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"choices":[{"index":0,"delta":{"reasoning_content":"\udc4b","n":{"a":3},"null":null}}]}`,
 				`{"choices":[{"index":0,"delta":{"reasoning_content":null,"content":"!"}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"content":"!","reasoning_content":"\u0041b\ud83d\udc4b","n":{"a":3},"null":"x"}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","content":"!","reasoning_content":"\u0041b\ud83d\udc4b","n":{"a":3},"null":"x"}}]}`,
 		},
 		{
 			"and those of a delta's parts",
@@ -149,7 +149,7 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"choices":[{"index":0,"delta":{"audio":{"id":"s","x":"a"},"tool_calls":[{"index":0,"id":"c","type":"function","x":"a","function":{"name":"f","arguments":"","x":"a"}},{"index":1,"id":"d","type":"custom","custom":{"name":"g","input":"","x":"a"}}]}}]}`,
 				`{"choices":[{"index":0,"delta":{"audio":{"x":"b"},"tool_calls":[{"index":0,"x":"b","function":{"x":"b"}},{"index":1,"custom":{"x":"b"}}]}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"audio":{"id":"s","x":"ab"},"tool_calls":[
+			`{"choices":[{"index":0,"message":{"role":"assistant","audio":{"id":"s","x":"ab"},"tool_calls":[
 				{"id":"c","type":"function","x":"ab","function":{"name":"f","arguments":"","x":"ab"}},{"id":"d","type":"custom","custom":{"name":"g","input":"","x":"ab"}}]}}]}`,
 		},
 		{
@@ -158,12 +158,12 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"provider":"P","choices":[{"index":0,"delta":{},"native":"a"}]}`, `{"provider":"P","choices":[{"index":0,"delta":{},"native":"b"}]}`,
 				`{"provider":"P","choices":[{"index":0,"delta":{},"native":null}]}`,
 			},
-			`{"provider":"P","choices":[{"index":0,"message":{},"native":"b"}]}`,
+			`{"provider":"P","choices":[{"index":0,"message":{"role":"assistant"},"native":"b"}]}`,
 		},
 		{
 			"what a delta has no field for, and a message has",
 			[]string{`{"choices":[{"index":0,"delta":{"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":2,"url":"u","title":"t"}}],"x":1}}]}`},
-			`{"choices":[{"index":0,"message":{"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":2,"url":"u","title":"t"}}],"x":1}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":2,"url":"u","title":"t"}}],"x":1}}]}`,
 		},
 		{
 			"an unknown role and reason",
@@ -176,7 +176,7 @@ func TestChunksAreACompletion(t *testing.T) {
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"spell","spell":{"words":"x"}}]}}]}`,
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"type":"spell"}]}}]}`,
 			},
-			`{"choices":[{"index":0,"message":{"tool_calls":[{"id":"a","type":"spell","spell":{"words":"x"}}]}}]}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[{"id":"a","type":"spell","spell":{"words":"x"}}]}}]}`,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -129,6 +130,19 @@ func markHalves(text []byte) []byte {
 			text = append(text[:at:at], append([]byte("<half "+string(text[at+2:at+6])+">"), text[at+6:]...)...)
 		}
 		from = at + 1
+	}
+}
+
+func TestAccumulator_GivesWhatTheSharedTableSays(t *testing.T) {
+	t.Parallel()
+	for _, row := range accumulateTable(t) {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			got, want := asJSON(t, accumulated(row.chunks)), asJSON(t, row.want)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got\n%s\nwant\n%s", indent(t, got), indent(t, want))
+			}
+		})
 	}
 }
 

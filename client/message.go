@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strings"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 )
@@ -34,6 +35,44 @@ func ToolResult(callID, text string) *chatv1.Message {
 // [ImageURL], [Image], [Audio], [File] and [FileID].
 func UserParts(parts ...*chatv1.ContentPart) *chatv1.Message {
 	return &chatv1.Message{Role: chatv1.Role_ROLE_USER, ContentParts: parts}
+}
+
+// TextOf returns the text of a message: its content, or that of its content
+// parts, one after the other. The halves of surrogate pairs that stand alone are
+// replaced by U+FFFD. A refusal is not part of it.
+func TextOf(message *chatv1.Message) string {
+	var text strings.Builder
+	text.WriteString(message.GetContent())
+	text.WriteString(textMember(message.GetExtraJson(), `"content"`))
+	for _, part := range message.GetContentParts() {
+		text.WriteString(part.GetText())
+		if quoted, ok := textOfPart([]byte(part.GetExtraJson())); ok {
+			text.WriteString(unquoted(quoted))
+		}
+	}
+	return text.String()
+}
+
+// RefusalOf returns why the model would not answer, and an empty string if it
+// answered. It replaces as [TextOf] does.
+func RefusalOf(message *chatv1.Message) string {
+	var text strings.Builder
+	text.WriteString(message.GetRefusal())
+	text.WriteString(textMember(message.GetExtraJson(), `"refusal"`))
+	for _, part := range message.GetContentParts() {
+		text.WriteString(part.GetRefusal())
+	}
+	return text.String()
+}
+
+// textMember is the text of a member that an extra_json has.
+func textMember(extraJSON, name string) string {
+	for member, value := range jsonMembers([]byte(extraJSON)) {
+		if member == name {
+			return unquoted(value)
+		}
+	}
+	return ""
 }
 
 func message(role chatv1.Role, text string) *chatv1.Message {

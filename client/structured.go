@@ -70,7 +70,7 @@ func answerOf(completion *chatv1.ChatCompletion) (string, error) {
 		return "", fmt.Errorf("%w: there is no choice", ErrNoAnswer)
 	}
 	choice := completion.GetChoices()[0]
-	if refusal := choice.GetMessage().GetRefusal(); refusal != "" {
+	if refusal := RefusalOf(choice.GetMessage()); refusal != "" {
 		return "", fmt.Errorf("%w: %s", ErrRefused, refusal)
 	}
 	switch choice.GetFinishReason() {
@@ -83,7 +83,7 @@ func answerOf(completion *chatv1.ChatCompletion) (string, error) {
 	if len(choice.GetMessage().GetToolCalls()) > 0 {
 		return "", fmt.Errorf("%w: it calls tools", ErrNoAnswer)
 	}
-	return choice.GetMessage().GetContent(), nil
+	return TextOf(choice.GetMessage()), nil
 }
 
 // maxSchemaName is the most characters that OpenAI takes in a schema's name.

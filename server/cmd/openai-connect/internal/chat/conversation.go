@@ -88,7 +88,7 @@ func (c *Conversation) answer(ctx context.Context, request *chatv1.CreateChatCom
 		if got.completion, err = c.Client.Chat.Create(ctx, request); err != nil {
 			return got, err
 		}
-		return got, showAny(got.message().GetContent() + got.message().GetRefusal())
+		return got, showAny(client.TextOf(got.message()) + client.RefusalOf(got.message()))
 	}
 	if c.Usage {
 		request.StreamOptions = &chatv1.StreamOptions{IncludeUsage: new(true)}
@@ -100,20 +100,9 @@ func (c *Conversation) answer(ctx context.Context, request *chatv1.CreateChatCom
 			return got, err
 		}
 		folded.Add(chunk)
-		if err := showAny(textOf(chunk)); err != nil {
+		if err := showAny(folded.Added()); err != nil {
 			return got, err
 		}
 	}
 	return got, nil
-}
-
-// textOf is what of a chunk is shown: the text of the first of its answers, or of
-// its refusal.
-func textOf(chunk *chatv1.ChatCompletionChunk) string {
-	for _, choice := range chunk.GetChoices() {
-		if choice.GetIndex() == 0 {
-			return choice.GetDelta().GetContent() + choice.GetDelta().GetRefusal()
-		}
-	}
-	return ""
 }
