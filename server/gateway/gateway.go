@@ -78,7 +78,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	}
 	kept := &keptBody{memory: &g.memory}
 	defer kept.release()
-	asked, refusal, err := g.inspect(c, req, kept)
+	asked, refusal, err := g.inspect(ctx, c, req, kept)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/internal/inflation"
 	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
@@ -18,14 +20,14 @@ import (
 // inspect judges a request by what its client's token may ask for. It reads the
 // body only where something depends on what that says, and leaves it as it was.
 // What it keeps of it is in kept. The error is one of reading it.
-func (g *Gateway) inspect(c *call.Call, req *upstream.Request, kept *keptBody) (usage.Request, *refusal, error) {
+func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Request, kept *keptBody) (usage.Request, *refusal, error) {
 	token := c.Token
 	path, _, _ := strings.Cut(req.Target, "?")
 	if token != nil && !token.AllowsPath(path) {
 		return usage.Request{}, pathNotAllowed(path), nil
 	}
 	if token == nil || !depends(token) {
-		asked := glance(req)
+		asked := glance(ctx, req)
 		c.Model, c.Streams = asked.Model, asked.Stream
 		return asked, nil, nil
 	}
@@ -33,10 +35,16 @@ func (g *Gateway) inspect(c *call.Call, req *upstream.Request, kept *keptBody) (
 		kept.Reader = req.Body
 		req.Body = kept
 	}
-	asked, body, err := usage.ReadRequest(req.Method, req.Target, req.Header, req.Body, g.config.MaxBodyBytes)
+	asked, body, err := usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, req.Body, g.config.MaxBodyBytes)
 	kept.passed = true
 	if _, ok := errors.AsType[*usage.TooLargeError](err); ok {
 		return asked, bodyTooLarge(g.config.MaxBodyBytes), nil
+	}
+	if coding, ok := errors.AsType[*usage.CodingError](err); ok {
+		return asked, tooManyCodings(coding), nil
+	}
+	if bomb, ok := errors.AsType[*inflation.Error](err); ok {
+		return asked, inflated(bomb), nil
 	}
 	if errors.Is(err, errMemory) {
 		return asked, noMemory(), nil
@@ -53,14 +61,14 @@ func (g *Gateway) inspect(c *call.Call, req *upstream.Request, kept *keptBody) (
 // of a typed one, and of a raw one what is in its head. The length of a body is then
 // the best guess of how much the model has to read, but for a form's: most of that is
 // a file.
-func glance(req *upstream.Request) usage.Request {
+func glance(ctx context.Context, req *upstream.Request) usage.Request {
 	var body io.Reader
 	if kept, ok := req.Body.(*bytes.Reader); ok {
 		body = kept
 	}
-	asked, _, err := usage.ReadRequest(req.Method, req.Target, req.Header, body, DefaultMaxBodyBytes)
+	asked, _, err := usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, body, DefaultMaxBodyBytes)
 	if err != nil { // It can't be decoded, and that is for the upstream to say.
-		asked, _, _ = usage.ReadRequest(req.Method, req.Target, req.Header, nil, 0)
+		asked, _, _ = usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, nil, 0)
 	}
 	if body == nil && req.Body != nil && req.ContentLength > 0 && !isForm(req.Header) {
 		asked.Text = req.ContentLength
@@ -170,6 +178,21 @@ func bodyTooLarge(limit int64) *refusal {
 	return &refusal{
 		status: http.StatusRequestEntityTooLarge, kind: invalidRequestError, code: "request_too_large",
 		message: fmt.Sprintf("The body is larger than this server's limit of %d bytes for a request whose model it has to know.", limit),
+	}
+}
+
+func tooManyCodings(err *usage.CodingError) *refusal {
+	return &refusal{
+		status: http.StatusUnsupportedMediaType, kind: invalidRequestError, code: "unsupported_content_encoding",
+		message: "The token that was sent has rights or limits by model, and this server can't tell from the request which it asks for: " + err.Error() + ".",
+		header:  http.Header{"Accept-Encoding": {err.Accept}},
+	}
+}
+
+func inflated(err *inflation.Error) *refusal {
+	return &refusal{
+		status: http.StatusRequestEntityTooLarge, kind: invalidRequestError, code: "request_too_large",
+		message: "The request is refused, as " + err.Error() + ".",
 	}
 }
 

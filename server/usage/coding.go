@@ -8,12 +8,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/openai-connect/openai-connect/server/internal/inflation"
 )
 
 const (
@@ -21,19 +24,50 @@ const (
 	// more is no answer but a bomb.
 	maxDecoded = 64 << 20
 
-	// maxCodings bounds how many codings may be applied one on another.
-	maxCodings = 4
+	// maxCodings bounds how many codings of an answer may be applied one on another.
+	// A request may have one.
+	maxCodings = 2
 
 	// maxWindow bounds, in bytes, the memory of zstd: what RFC 9659 has senders
 	// keep to.
 	maxWindow = 8 << 20
 
 	decodeBuffer = 8 << 10
+
+	// maxDecodeTime bounds how long it may take to decode a request.
+	maxDecodeTime = 5 * time.Second
+
+	// spareTime and timePerByte bound how long it may take to decode an answer, which
+	// waits meanwhile, by what is decoded.
+	spareTime   = time.Second
+	timePerByte = 50 * time.Nanosecond
 )
 
 var decodeBuffers = sync.Pool{New: func() any { return new([decodeBuffer]byte) }}
 
-var errTooManyCodings = fmt.Errorf("there are more than %d content codings", maxCodings)
+// CodingError says that a body has more codings than this server undoes. It is to be
+// answered with status 415 (RFC 9110 §15.5.16), and with Accept in the field
+// Accept-Encoding (RFC 7694 §3).
+type CodingError struct {
+	Codings []string
+	Accept  string
+}
+
+func (e *CodingError) Error() string {
+	return fmt.Sprintf("the body has the %d content codings %.100q: use one of %s, or none", len(e.Codings), strings.Join(e.Codings, ", "), e.Accept)
+}
+
+// acceptedCodings are those that a request may have one of.
+const acceptedCodings = "gzip, deflate, br, zstd"
+
+// checkCodings returns a [*CodingError] unless a request has one coding at most.
+// Whether that one is known shows when the request is read.
+func checkCodings(list []string) error {
+	if len(list) > 1 {
+		return &CodingError{Codings: list, Accept: acceptedCodings}
+	}
+	return nil
+}
 
 // codings returns the content codings of a body, in the order in which they were
 // applied (RFC 9110 §8.4), in lower case and without "identity".
@@ -90,11 +124,9 @@ func openDeflate(r io.Reader) (io.ReadCloser, error) {
 	return flate.NewReader(buffered), nil
 }
 
-// undo returns a reader of what the codings were applied to. It must be closed.
-func undo(list []string, r io.Reader) (io.ReadCloser, error) {
-	if len(list) > maxCodings {
-		return nil, errTooManyCodings
-	}
+// undo returns a reader of what the codings were applied to, each of which keeps to
+// bounds of its own like those given. It must be closed.
+func undo(list []string, r io.Reader, bounds inflation.Bounds) (io.ReadCloser, error) {
 	undone := &stack{Reader: r}
 	for _, coding := range slices.Backward(list) {
 		open, known := openers[coding]
@@ -102,7 +134,8 @@ func undo(list []string, r io.Reader) (io.ReadCloser, error) {
 			_ = undone.Close()
 			return nil, fmt.Errorf("%w: %q", errors.ErrUnsupported, coding)
 		}
-		decoder, err := open(undone.Reader)
+		layer := bounds
+		decoder, err := layer.Reader(undone.Reader, open)
 		if err != nil {
 			_ = undone.Close()
 			return nil, err
@@ -127,24 +160,41 @@ func (s *stack) Close() error {
 	return nil
 }
 
-// newDecoder returns a pump that undoes the codings and writes to sink. It stops
+// decoder decodes an answer while it passes.
+type decoder struct {
+	*pump
+
+	decoded int64 // bytes
+	spent   time.Duration
+}
+
+// newDecoder returns a decoder that undoes the codings and writes to sink. It stops
 // at what can't be decoded, or is too much.
-func newDecoder(list []string, sink func([]byte)) *pump {
-	return newPump(func(r io.Reader) {
-		decoded, err := undo(list, r)
+func newDecoder(list []string, sink func([]byte)) *decoder {
+	d := &decoder{}
+	d.pump = newPump(func(r io.Reader) {
+		decoded, err := undo(list, r, inflation.Bounds{})
 		if err != nil {
 			return
 		}
 		defer decoded.Close()
-		left := maxDecoded
 		drain(decoded, func(p []byte) bool {
-			if left -= len(p); left < 0 {
+			if d.decoded += int64(len(p)); d.decoded > maxDecoded {
 				return false
 			}
 			sink(p)
 			return true
 		})
 	})
+	return d
+}
+
+// write feeds the decoder, and reports whether it wants more.
+func (d *decoder) write(p []byte) bool {
+	begun := time.Now()
+	more := d.pump.write(p)
+	d.spent += time.Since(begun)
+	return more && d.spent <= spareTime+time.Duration(d.decoded)*timePerByte
 }
 
 // drain writes to sink what is decoded, as long as that wants more.

@@ -31,9 +31,9 @@ type meter struct {
 	lines   lines
 	frames  frames
 	done    doneMarker
-	coded   *pump   // undoes what the body is compressed by, nil if it isn't or that is over
-	opaque  bool    // what is compressed can't be read from here on
-	session session // of a WebSocket
+	coded   *decoder // undoes what the body is compressed by, nil if it isn't or that is over
+	opaque  bool     // what is compressed can't be read from here on
+	session session  // of a WebSocket
 
 	bytes  int64 // of text that can't be read, or isn't JSON
 	text   int64 // bytes of the text in all events

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/openai-connect/openai-connect/server/internal/inflation"
 )
 
 // Request is what is known of a request before it is sent up.
@@ -57,7 +60,8 @@ const (
 //
 // The body may be JSON, also without saying so, and also compressed. It is kept,
 // and returned as a *bytes.Reader; if it is one already, it is that one. More than
-// limit bytes, to be kept or decoded, are a [*TooLargeError].
+// limit bytes, to be kept or decoded, are a [*TooLargeError], several codings a
+// [*CodingError], and one whose proportions are those of a bomb an [*inflation.Error].
 //
 // Of multipart/form-data the first MiB is read, or less if it names all that is
 // looked for, and only that is kept; 26 MiB of one for a model that isn't named before
@@ -68,12 +72,18 @@ const (
 // What is returned must be closed if it is an [io.Closer]. Other errors are body's.
 // After an error the body is closed, if it can be.
 func ReadRequest(method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
+	return ReadRequestContext(context.Background(), method, target, header, body, limit)
+}
+
+// ReadRequestContext is [ReadRequest], but that it ends with the error of ctx when that
+// is done while a body is decoded.
+func ReadRequestContext(ctx context.Context, method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
 	r := fromTarget(method, target, header)
 	if body == nil {
 		return r, nil, nil
 	}
 	byTarget := r
-	replay, err := r.readBody(header, body, limit)
+	replay, err := r.readBody(ctx, header, body, limit)
 	if err != nil {
 		if closer, ok := body.(io.Closer); ok {
 			_ = closer.Close()
@@ -106,16 +116,19 @@ func isPlainly(contentType []string) bool {
 	}
 }
 
-func (r *Request) readBody(header http.Header, body io.Reader, limit int64) (io.Reader, error) {
+func (r *Request) readBody(ctx context.Context, header http.Header, body io.Reader, limit int64) (io.Reader, error) {
 	mediaType, parameters, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	encoded := codings(header["Content-Encoding"])
 	if kept, ok := body.(*bytes.Reader); ok && mediaType != "multipart/form-data" {
-		return kept, r.readJSON(kept, encoded, limit)
+		return kept, r.readJSON(ctx, kept, encoded, limit)
 	}
 	switch {
 	case mediaType == "multipart/form-data" && len(encoded) == 0:
 		return r.readForm(body, parameters["boundary"])
 	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
+		if err := checkCodings(encoded); err != nil {
+			return nil, err
+		}
 	case len(encoded) > 0:
 		r.Known = false
 		return body, nil
@@ -134,7 +147,7 @@ func (r *Request) readBody(header http.Header, body io.Reader, limit int64) (io.
 	if err != nil {
 		return nil, err
 	}
-	return kept, r.readJSON(kept, encoded, limit)
+	return kept, r.readJSON(ctx, kept, encoded, limit)
 }
 
 // sniff reads as much of a body as it takes to see how it begins.
@@ -182,17 +195,17 @@ func keep(body io.Reader, header http.Header, limit int64) (*bytes.Reader, error
 }
 
 // readJSON reads a body that is kept, and rewinds it.
-func (r *Request) readJSON(kept *bytes.Reader, encoded []string, limit int64) error {
+func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []string, limit int64) error {
 	length := int64(kept.Len())
 	if length == 0 {
 		return nil
 	}
 	text := &requestText{scanner: scanner{roleOf: requestRole}}
-	err := text.readFrom(kept, encoded, limit)
+	err := text.readFrom(ctx, kept, encoded, limit)
 	if _, rewound := kept.Seek(-(length - int64(kept.Len())), io.SeekCurrent); rewound != nil {
 		return rewound
 	}
-	if _, ok := errors.AsType[*TooLargeError](err); ok {
+	if isRefusal(ctx, err) {
 		return err
 	}
 	found := &text.scanner
@@ -203,6 +216,14 @@ func (r *Request) readJSON(kept *bytes.Reader, encoded []string, limit int64) er
 	return nil
 }
 
+// isRefusal reports whether an error of decoding a body is for the client of this
+// server. Others are for the upstream to say.
+func isRefusal(ctx context.Context, err error) bool {
+	_, large := errors.AsType[*TooLargeError](err)
+	_, inflated := errors.AsType[*inflation.Error](err)
+	return large || inflated || err != nil && ctx.Err() != nil
+}
+
 // requestText reads JSON, as a writer.
 type requestText struct {
 	scanner scanner
@@ -210,12 +231,12 @@ type requestText struct {
 }
 
 // readFrom reads a body without its codings.
-func (t *requestText) readFrom(body *bytes.Reader, encoded []string, limit int64) error {
+func (t *requestText) readFrom(ctx context.Context, body *bytes.Reader, encoded []string, limit int64) error {
 	if len(encoded) == 0 {
 		_, err := body.WriteTo(t) // which copies nothing
 		return err
 	}
-	decoded, err := undo(encoded, body)
+	decoded, err := undo(encoded, body, inflation.Bounds{Context: ctx, MaxRatio: inflation.MaxRatio, MaxTime: maxDecodeTime})
 	if err != nil {
 		return err
 	}

@@ -5,13 +5,16 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/openai-connect/openai-connect/server/internal/inflation"
 )
 
 // session is what is known of a WebSocket, in which a model answers many times.
 type session struct {
 	compression compression
-	compressed  bool // the message under way is
-	left        int  // how much may be decoded of it
+	compressed  bool              // the message under way is
+	left        int               // how much may be decoded of it
+	bounds      *inflation.Bounds // of what is decoded; nil if nothing is
 
 	sum  Usage // of the answers that told
 	told bool  // one did
@@ -52,23 +55,38 @@ var messageEnd = []byte{0x00, 0x00, 0xff, 0xff}
 func (m *meter) beginMessage(compressed bool) {
 	s := &m.session
 	s.compressed, s.left = compressed, maxDecoded
+	if s.bounds != nil {
+		s.bounds.Reset()
+	}
 	switch {
 	case !compressed || m.coded != nil || m.opaque:
 	case s.compression == compressionNone:
 		m.opaque = true
 	default:
-		m.coded = newPump(func(r io.Reader) {
-			inflater := flate.NewReader(r)
-			defer inflater.Close()
-			drain(inflater, func(p []byte) bool {
-				if s.left -= len(p); s.left < 0 {
-					return false
-				}
-				m.scanner.write(p)
-				return true
-			})
-		})
+		m.coded = newInflater(s, m.scanner.write)
 	}
+}
+
+// newInflater returns a decoder of messages, which writes to sink.
+func newInflater(s *session, sink func([]byte)) *decoder {
+	d, bounds := &decoder{}, new(inflation.Bounds)
+	s.bounds = bounds
+	d.pump = newPump(func(r io.Reader) {
+		inflater, err := bounds.Reader(r, func(r io.Reader) (io.ReadCloser, error) { return flate.NewReader(r), nil })
+		if err != nil {
+			return
+		}
+		defer inflater.Close()
+		drain(inflater, func(p []byte) bool {
+			d.decoded += int64(len(p))
+			if s.left -= len(p); s.left < 0 {
+				return false
+			}
+			sink(p)
+			return true
+		})
+	})
+	return d
 }
 
 func (m *meter) messageData(p []byte) {

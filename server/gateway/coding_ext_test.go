@@ -1,0 +1,55 @@
+package gateway_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/gateway"
+	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/limits"
+)
+
+// TestCodings_AreOneWhereABodyIsRead sends stacked codings by clients of all kinds.
+func TestCodings_AreOneWhereABodyIsRead(t *testing.T) {
+	const text = `{"model":"small","messages":[]}`
+	twice := zipped(t, zipped(t, text))
+	bomb := zipped(t, `{"model":"small","input":"`+strings.Repeat("a", 2<<20)+`"}`)
+	for _, row := range []struct {
+		name        string
+		token       *keys.Token
+		codings     []string
+		contentType string
+		body        string
+		status      int
+		code        string
+	}{
+		{"a client without rules", &keys.Token{Name: "a"}, []string{"gzip, gzip"}, "application/json", twice, 200, ""},
+		{"a client with paths", &keys.Token{Name: "a", Paths: keys.Patterns{"/v1/*"}}, []string{"gzip, gzip"}, "application/json", twice, 200, ""},
+		{"nobody", nil, []string{"gzip", "gzip"}, "application/json", twice, 200, ""},
+		{"models", &keys.Token{Name: "a", Models: keys.Patterns{"small"}}, []string{"gzip, gzip"}, "application/json", twice, 415, "unsupported_content_encoding"},
+		{"models, two fields", &keys.Token{Name: "a", Models: keys.Patterns{"small"}}, []string{"GZIP", "x-gzip"}, "application/vnd.x+json", twice, 415, "unsupported_content_encoding"},
+		{"streams", &keys.Token{Name: "a", Limits: limits.Limits{ConcurrentStreams: 1}}, []string{"br, zstd"}, "application/json", twice, 415, "unsupported_content_encoding"},
+		{"one coding", &keys.Token{Name: "a", Models: keys.Patterns{"small"}}, []string{"identity", "X-Gzip"}, "application/json", zipped(t, text), 200, ""},
+		{"a bomb of a client without rules", &keys.Token{Name: "a"}, []string{"gzip"}, "application/json", bomb, 200, ""},
+		{"a bomb", &keys.Token{Name: "a", Models: keys.Patterns{"small"}}, []string{"gzip"}, "application/json", bomb, 413, "request_too_large"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			up := &recorder{answer: answer}
+			req := post(row.body)
+			req.Header["Content-Encoding"] = row.codings
+			req.Header.Set("Content-Type", row.contentType)
+			c, resp, text := send(t, gateway.New(gateway.Config{Next: up}), row.token, req)
+			if resp.StatusCode != row.status || row.code != "" && !strings.Contains(text, row.code) || c != nil && c.Refused != row.code {
+				t.Errorf("the answer is %d, %s", resp.StatusCode, text)
+			}
+			accepted := resp.Header.Get("Accept-Encoding")
+			if want := resp.StatusCode == http.StatusUnsupportedMediaType; want != (accepted == "gzip, deflate, br, zstd") {
+				t.Errorf("Accept-Encoding is %q", accepted)
+			}
+			if row.status == http.StatusOK && (len(up.bodies) != 1 || up.bodies[0] != row.body) {
+				t.Error("the body isn't what was sent")
+			}
+		})
+	}
+}

@@ -1,0 +1,215 @@
+package usage_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/inflation"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// hollow are bodies of megabytes, in each coding, that decompress to nothing.
+func hollow(t *testing.T) map[string][]byte {
+	t.Helper()
+	const size = 8 << 20
+	member := encode(t, "gzip", "")[0]
+	repeat := func(head, piece []byte) []byte { return append(head, bytes.Repeat(piece, size/len(piece))...) }
+	return map[string][]byte{
+		"gzip of empty stored blocks": repeat(bytes.Clone(member[:10]), []byte{0, 0, 0, 0xff, 0xff}),
+		"gzip of empty fixed blocks":  repeat(bytes.Clone(member[:10]), []byte{0x02, 0x08, 0x20, 0x80, 0x00}),
+		"gzip of empty members":       repeat(nil, member),
+		"deflate of empty blocks":     repeat([]byte{0x78, 0x9c}, []byte{0, 0, 0, 0xff, 0xff}),
+		"Deflate of empty blocks":     repeat(nil, []byte{0, 0, 0, 0xff, 0xff}),
+		"zstd of empty frames":        repeat(nil, encode(t, "zstd", "")[0]),
+		"zstd of skippable frames":    repeat(nil, append([]byte{0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0}, 0, 0, 0, 0)),
+		"zstd of empty blocks":        repeat([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58}, []byte{0, 0, 0}),
+		"br of empty metadata":        repeat([]byte{0x0c}, []byte{0x06}),
+	}
+}
+
+// TestBomb_WithoutOutputIsGivenUp has bodies decoded that have nothing in them, which
+// no bound of the output meets.
+func TestBomb_WithoutOutputIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, body := range hollow(t) {
+		coding, _, _ := strings.Cut(name, " ")
+		t.Run("request of "+name, func(t *testing.T) {
+			t.Parallel()
+			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
+			got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(body), 64<<20)
+			if _, inflated := errors.AsType[*inflation.Error](err); !inflated && (err != nil || got.Known) {
+				t.Errorf("it is %+v, %v", got, err)
+			}
+		})
+		t.Run("answer of "+name, func(t *testing.T) {
+			t.Parallel()
+			resp := respond(typeJSON, 0, string(body))
+			resp.Header.Set("Content-Encoding", coding)
+			if got := pass(t, resp, asked, string(body), same); !got.Usage.Estimated {
+				t.Errorf("it is %+v", got)
+			}
+		})
+	}
+}
+
+// TestBomb_OfSeveralLayersIsGivenUp stacks codings, so that a few kilobytes are
+// hundreds of megabytes of nothing.
+func TestBomb_OfSeveralLayersIsGivenUp(t *testing.T) {
+	t.Parallel()
+	inner := string(append(bytes.Clone(encode(t, "gzip", "")[0][:10]), bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 50_000_000)...))
+	body := string(encode(t, "gzip", inner)[0])
+	resp := respond(typeJSON, 0, body)
+	resp.Header["Content-Encoding"] = []string{"gzip", "x-gzip"}
+	begun := time.Now()
+	if got := pass(t, resp, asked, body, same); !got.Usage.Estimated {
+		t.Errorf("it is %+v", got)
+	}
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestBomb_OfRepetitionIsRefused has a request decompress to a thousand times its size.
+func TestBomb_OfRepetitionIsRefused(t *testing.T) {
+	t.Parallel()
+	for coding := range coders {
+		large := encode(t, coding, `{"model":"m","input":"`+strings.Repeat("a", 4<<20)+`"}`)[0]
+		header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
+		_, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(large), 64<<20)
+		if _, inflated := errors.AsType[*inflation.Error](err); !inflated {
+			t.Errorf("%s: the error is %v", coding, err)
+		}
+		small := encode(t, coding, `{"model":"m","input":"`+strings.Repeat("a", 1<<19)+`"}`)[0]
+		got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(small), 64<<20)
+		if err != nil || !got.Known || got.Model != "m" {
+			t.Errorf("%s: half a megabyte is %+v, %v", coding, got, err)
+		}
+	}
+}
+
+// TestCodings_OfRequest takes one coding, in any of the ways to write it.
+func TestCodings_OfRequest(t *testing.T) {
+	t.Parallel()
+	const text = `{"model":"m","stream":true}`
+	twice := func(outer, inner string) string {
+		return string(encode(t, outer, string(encode(t, inner, text)[0]))[0])
+	}
+	members := string(encode(t, "gzip", text[:9])[0]) + string(encode(t, "gzip", text[9:])[0])
+	for _, row := range []struct {
+		name    string
+		codings []string
+		body    string
+		taken   bool
+	}{
+		{"none", nil, text, true},
+		{"identity", []string{"identity"}, text, true},
+		{"identity twice", []string{"identity, Identity"}, text, true},
+		{"an empty field", []string{""}, text, true},
+		{"gzip", []string{"gzip"}, string(encode(t, "gzip", text)[0]), true},
+		{"odd case", []string{" GZip\t"}, string(encode(t, "gzip", text)[0]), true},
+		{"x-gzip", []string{"X-GZIP"}, string(encode(t, "gzip", text)[0]), true},
+		{"gzip in two members", []string{"gzip"}, members, true},
+		{"identity and br", []string{"identity", "br"}, string(encode(t, "br", text)[0]), true},
+		{"a list with empty elements", []string{", zstd,,"}, string(encode(t, "zstd", text)[0]), true},
+		{"gzip twice", []string{"gzip, gzip"}, twice("gzip", "gzip"), false},
+		{"gzip twice in two fields", []string{"gzip", "GZIP"}, twice("gzip", "gzip"), false},
+		{"br over gzip", []string{"x-gzip,identity, br"}, twice("br", "gzip"), false},
+		{"a known and an unknown one", []string{"secret, gzip"}, twice("gzip", "gzip"), false},
+		{"many", []string{strings.Repeat("gzip,", 1000)}, text, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": row.codings}
+			body := &countedReader{Reader: strings.NewReader(row.body)}
+			got, _, err := usage.ReadRequest(http.MethodPost, chat, header, body, 1<<20)
+			if row.taken {
+				if err != nil || !got.Known || got.Model != "m" || !got.Stream {
+					t.Errorf("it is %+v, %v", got, err)
+				}
+				return
+			}
+			refused, ok := errors.AsType[*usage.CodingError](err)
+			if !ok || refused.Accept != "gzip, deflate, br, zstd" {
+				t.Errorf("it is %+v, %v", got, err)
+			}
+			if body.n > 0 || len(err.Error()) > 300 {
+				t.Errorf("%d bytes of the body were read, and the error is %q", body.n, err)
+			}
+		})
+	}
+}
+
+// countedReader counts what is read.
+type countedReader struct {
+	io.Reader
+
+	n int
+}
+
+func (c *countedReader) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+// TestZstd_OfLargeWindowIsNotDecoded has a frame ask for a window of more memory than
+// RFC 9659 has senders use.
+func TestZstd_OfLargeWindowIsNotDecoded(t *testing.T) {
+	t.Parallel()
+	for name, frame := range map[string][]byte{
+		"a window of 1 GiB":                {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa0, 0x11, 0, 0, '{', '}'},
+		"a single segment of 1 GiB":        {0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x40, 0x11, 0, 0, '{', '}'},
+		"a single segment of 4 EiB":        {0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0x11, 0, 0, '{', '}'},
+		"a dictionary that nobody has got": {0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x58, 0x07, 0x11, 0, 0, '{', '}'},
+	} {
+		header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"zstd"}}
+		got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(frame), 64<<20)
+		if err != nil || got.Known {
+			t.Errorf("%s: it is %+v, %v", name, got, err)
+		}
+	}
+}
+
+// TestDecoding_EndsWithItsContext has the client leave while its request is decoded.
+func TestDecoding_EndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	body := encode(t, "gzip", `{"model":"m"}`)[0]
+	header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}}
+	if _, _, err := usage.ReadRequestContext(ctx, http.MethodPost, chat, header, bytes.NewReader(body), 1<<20); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestBomb_InSessionIsGivenUp has a message of a WebSocket decompress to nothing. What
+// comes after it is guessed.
+func TestBomb_InSessionIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, anew := range map[string]bool{"that goes on": false, "whose messages begin anew": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			extension := "permessage-deflate"
+			if anew {
+				extension += "; server_no_context_takeover"
+			}
+			deflated := &deflater{anew: anew}
+			told := done(`{"total_tokens":3,"input_tokens":2,"output_tokens":1}`)
+			body := frame(final|compressed|text, deflated.message(told)) +
+				frame(final|compressed|text, strings.Repeat("\x00\x00\x00\xff\xff", 1<<20)) +
+				frame(final|text, told)
+			resp := respond("", http.StatusSwitchingProtocols, body)
+			resp.Header.Set("Sec-WebSocket-Extensions", extension)
+			got := pass(t, resp, asked, body, same)
+			if got.Events != 3 || got.Usage.Input != 4 || got.Usage.Output != 2 {
+				t.Errorf("it is %+v", got)
+			}
+		})
+	}
+}
