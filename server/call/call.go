@@ -60,6 +60,8 @@ type Call struct {
 	progress Progress            // guarded by mu
 	last     time.Time           // guarded by mu: when the last event came
 	onEvent  func(time.Duration) // guarded by mu
+	onBody   func([]byte)        // guarded by mu
+	sent     bool                // guarded by mu: something of the body
 }
 
 // Progress is how far the upstream's answer has come.
@@ -141,6 +143,28 @@ func (c *Call) OnEvent(f func(sinceLast time.Duration)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.onEvent = f
+}
+
+// OnBody has f told of the pieces of the request's body as they come. f must be quick,
+// and keep nothing of them. It is told nothing if it is nil, or if something came
+// before.
+func (c *Call) OnBody(f func(piece []byte)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.sent {
+		c.onBody = f
+	}
+}
+
+// Body notes a piece of the request's body.
+func (c *Call) Body(piece []byte) {
+	c.mu.Lock()
+	c.sent = c.sent || len(piece) > 0
+	f := c.onBody
+	c.mu.Unlock()
+	if f != nil && len(piece) > 0 {
+		f(piece)
+	}
 }
 
 // Used notes what the answer took, and which model gave it.

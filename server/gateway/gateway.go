@@ -139,7 +139,7 @@ func (g *Gateway) account(ctx context.Context, c *call.Call, asked usage.Request
 	c.AtEnd(func() {
 		answer := tap.Answer()
 		c.Used(answer.Model, answer.Usage)
-		decision.end(answer.Usage.Total - counted())
+		decision.end(answer.Usage.Charge() - counted())
 	})
 }
 

@@ -27,7 +27,7 @@ func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Reque
 		return usage.Request{}, pathNotAllowed(path), nil
 	}
 	if token == nil || !depends(token) {
-		asked := glance(ctx, req)
+		asked := glance(ctx, c, req)
 		c.Model, c.Streams = asked.Model, asked.Stream
 		return asked, nil, nil
 	}
@@ -58,10 +58,10 @@ func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Reque
 }
 
 // glance tells what there is to know of a request without waiting for its body: all
-// of a typed one, and of a raw one what is in its head. The length of a body is then
-// the best guess of how much the model has to read, but for a form's: most of that is
-// a file.
-func glance(ctx context.Context, req *upstream.Request) usage.Request {
+// of a typed one, and of a raw one what is in its head. The text of JSON is counted
+// when it is sent. Of another body the length is the best guess of how much the model
+// has to read, but for a form's: most of that is a file.
+func glance(ctx context.Context, c *call.Call, req *upstream.Request) usage.Request {
 	var body io.Reader
 	if kept, ok := req.Body.(*bytes.Reader); ok {
 		body = kept
@@ -70,11 +70,17 @@ func glance(ctx context.Context, req *upstream.Request) usage.Request {
 	if err != nil { // It can't be decoded, and that is for the upstream to say.
 		asked, _, _ = usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, nil, 0)
 	}
-	if body == nil && req.Body != nil && req.ContentLength > 0 && !isForm(req.Header) {
-		asked.Text = req.ContentLength
+	if body == nil && req.Body != nil {
+		if req.ContentLength > 0 && !isForm(req.Header) {
+			asked.Text = (req.ContentLength + bytesPerToken - 1) / bytesPerToken
+		}
+		c.OnBody(asked.Follow(req.Header))
 	}
 	return asked
 }
+
+// bytesPerToken is how much of a body makes a token, if it can't be read.
+const bytesPerToken = 4
 
 // isForm reports whether a body is one with files (RFC 7578).
 func isForm(header http.Header) bool {

@@ -32,7 +32,7 @@ func (g *Gateway) follow(ctx context.Context, c *call.Call, tap *usage.Tap) (end
 				counted <- sum
 				return
 			case <-ticker.C:
-				sum += g.count(ctx, scopes, tap.Answer().Usage.Total-sum)
+				sum += g.count(ctx, scopes, tap.Answer().Usage.Charge()-sum)
 			}
 		}
 	}()

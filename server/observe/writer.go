@@ -96,6 +96,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.exchange.addReceived(n)
+	b.exchange.call.Body(p[:max(n, 0)])
 	return n, err
 }
 

@@ -21,8 +21,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// asked is a request of 10 bytes of text.
-var asked = usage.Request{Spends: true, Text: 10}
+// asked is a request of 3 tokens of text.
+var asked = usage.Request{Spends: true, Text: 3}
 
 const chatUsage = `{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,` +
 	`"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":5}}`
@@ -77,13 +77,13 @@ var answers = []struct {
 		usage.Answer{Usage: usage.Usage{Input: 8, Output: 3, Total: 11}},
 	},
 	{
-		"numbers that are none don't hide the others", typeJSON, 0,
+		"numbers may be strings, and what is none doesn't hide the others", typeJSON, 0,
 		`{"usage":{"prompt_tokens":"8","completion_tokens":3.0,"prompt_tokens_details":5,"completion_tokens_details":{"reasoning_tokens":null}}}`,
-		usage.Answer{Usage: usage.Usage{Output: 3, Total: 3}},
+		usage.Answer{Usage: usage.Usage{Input: 8, Output: 3, Total: 11}},
 	},
 	{
 		"a negative number is none", typeJSON, 0, `{"usage":{"prompt_tokens":-8,"completion_tokens":3}}`,
-		usage.Answer{Usage: usage.Usage{Output: 3, Total: 3}},
+		usage.Answer{Usage: guess(3, 3)},
 	},
 	{
 		"a huge number is bounded", typeJSON, 0, `{"usage":{"prompt_tokens":1e300,"completion_tokens":0}}`,
@@ -95,15 +95,15 @@ var answers = []struct {
 	},
 	{
 		"a transcription that tells of seconds is guessed", typeJSON, 0, `{"text":"Hello there","usage":{"type":"duration","seconds":5}}`,
-		usage.Answer{Usage: guess(3, 3)},
+		usage.Answer{Usage: guess(3, 2)},
 	},
 	{
 		"an answer that tells nothing is guessed", typeJSON, 0, `{"choices":[{"message":{"content":"Hello there","refusal":null}}]}`,
-		usage.Answer{Usage: guess(3, 3)},
+		usage.Answer{Usage: guess(3, 2)},
 	},
 	{
 		"so is one that was cut", typeJSON, 0, `{"model":"m","choices":[{"message":{"content":"Hello there"`,
-		usage.Answer{Usage: guess(3, 3), Model: "m"},
+		usage.Answer{Usage: guess(3, 2), Model: "m"},
 	},
 	{
 		"so is one that is no JSON", typeJSON, 0, `<html>`,
@@ -111,7 +111,7 @@ var answers = []struct {
 	},
 	{
 		"a text is guessed by its length", "text/plain; charset=utf-8", 0, "Hello there",
-		usage.Answer{Usage: guess(3, 3)},
+		usage.Answer{Usage: guess(3, 2)},
 	},
 	{
 		"audio has no text", "audio/mpeg", 0, "Hello there",
@@ -153,18 +153,18 @@ var answers = []struct {
 			`{"type":"response.output_text.delta","delta":" you"}`,
 			`{"type":"response.output_text.done","text":"Hello you"}`,
 		),
-		usage.Answer{Usage: guess(3, 3), Model: "m", Events: 4},
+		usage.Answer{Usage: guess(3, 2), Model: "m", Events: 4},
 	},
 	{
-		"a stream that tells nothing has a token in each event with text", typeEvents, 0,
+		"the text of a stream that tells nothing is guessed as a whole", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, `{"choices":[{"delta":{"content":"a"}}]}`,
 			`{"choices":[{"delta":{"content":"b"}}]}`, `{"choices":[{"delta":{}}]}`, "[DONE]"),
-		usage.Answer{Usage: guess(3, 2), Model: "m", Events: 4},
+		usage.Answer{Usage: guess(3, 1), Model: "m", Events: 4},
 	},
 	{
 		"the text of tools and of thoughts counts", typeEvents, 0,
 		events(`{"choices":[{"delta":{"reasoning_content":"abcdefgh","tool_calls":[{"function":{"arguments":"{\"a\":1}"}}]}}]}`),
-		usage.Answer{Usage: guess(3, 4), Events: 1},
+		usage.Answer{Usage: guess(3, 7), Events: 1},
 	},
 	{
 		"a stream that doesn't say what it is is one", "", 0,
@@ -174,6 +174,184 @@ var answers = []struct {
 	{
 		"JSON that doesn't say what it is is JSON", "", 0, `{"usage":` + chatUsage + `}`,
 		usage.Answer{Usage: told},
+	},
+	// What other vendors tell, and where.
+	{
+		"a vendor's member may tell", typeEvents, 0,
+		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}],"x_groq":{"id":"r"}}`, `{"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r","usage":`+chatUsage+`}}`, "[DONE]"),
+		usage.Answer{Usage: told, Model: "m", Events: 2},
+	},
+	{
+		"a choice may tell", typeEvents, 0,
+		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":`+chatUsage+`}]}`, "[DONE]"),
+		usage.Answer{Usage: told, Model: "m", Events: 2},
+	},
+	{
+		"a choice's message may tell", typeJSON, 0,
+		`{"choices":[{"message":{"content":"Hello","usage":` + chatUsage + `}}]}`,
+		usage.Answer{Usage: told},
+	},
+	{
+		"a stream of Anthropic's tells at its beginning and its end, and of what was cached beside the rest", typeEvents, 0,
+		strings.ReplaceAll(events(
+			`{"type":"message_start","message":{"id":"x","model":"m","content":[],"usage":{"input_tokens":25,"cache_creation_input_tokens":100,"cache_read_input_tokens":1000,"cache_creation":{"ephemeral_5m_input_tokens":100},"output_tokens":1}}}`,
+			`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`, `{"type":"ping"}`,
+			`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}`,
+			`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}}`,
+			`{"type":"message_stop"}`,
+		), "data: ", "event: x\ndata: "),
+		usage.Answer{Usage: usage.Usage{Input: 1125, Output: 15, Total: 1140, CachedInput: 1000}, Model: "m", Events: 6},
+	},
+	{
+		"so does a message", typeJSON, 0,
+		`{"type":"message","model":"m","content":[{"type":"text","text":"Hello"}],"usage":{"input_tokens":25,"cache_creation_input_tokens":0,"cache_read_input_tokens":1000,"output_tokens":15}}`,
+		usage.Answer{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}, Model: "m"},
+	},
+	{
+		"what was cached is a part of prompt_tokens", typeJSON, 0,
+		`{"usage":{"prompt_tokens":1025,"completion_tokens":15,"total_tokens":1040,"cache_read_input_tokens":1000,"prompt_tokens_details":{"cached_tokens":1000}}}`,
+		usage.Answer{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}},
+	},
+	{
+		"so it is of input_tokens with details, or with a total", typeEvents, 0,
+		events(`{"usage":{"input_tokens":1025,"output_tokens":15,"cache_read_input_tokens":1000,"input_tokens_details":{"cached_tokens":1000}}}`, `{"usage":{"input_tokens":1025,"output_tokens":15,"total_tokens":1040,"cache_read_input_tokens":1000}}`),
+		usage.Answer{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}, Events: 2},
+	},
+	{
+		"Anthropic's thoughts and tools are guessed in a stream that was cut", typeEvents, 0,
+		events(`{"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1}}}`,
+			`{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hello there"}}`,
+			`{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl"}}`,
+			`{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"a"}}`),
+		usage.Answer{Usage: usage.Usage{Input: 25, Output: 5, Total: 30, Estimated: true}, Events: 4},
+	},
+	{
+		"a stream of Ollama's tells at its end", "application/x-ndjson", 0,
+		`{"model":"m","message":{"role":"assistant","content":"Hello"},"done":false}` + "\n" +
+			`{"model":"m","message":{"role":"assistant","content":""},"done":true,"total_duration":4883583458,"prompt_eval_count":26,"eval_count":298}` + "\n",
+		usage.Answer{Usage: usage.Usage{Input: 26, Output: 298, Total: 324}, Model: "m", Events: 2},
+	},
+	{
+		"one that was cut is guessed", "application/x-ndjson", 0,
+		`{"model":"m","response":"Hello","done":false}` + "\n" + `{"model":"m","response":" there","done":false}` + "\n" + `{"model":"m","resp`,
+		usage.Answer{Usage: guess(3, 2), Model: "m", Events: 2},
+	},
+	{
+		"a line that is broken is passed over", "application/jsonl", 0,
+		`{"response":"Hello"}` + "\n" + `{"response":]` + "\n" + `{"eval_count":5,"prompt_eval_count":4}`,
+		usage.Answer{Usage: usage.Usage{Input: 4, Output: 5, Total: 9}, Events: 2},
+	},
+	{
+		"JSON by lines may come as JSON", typeJSON, 0,
+		`{"model":"m","response":"Hello","done":false}` + "\n" + `{"model":"m","response":"","done":true,"prompt_eval_count":"26","eval_count":298}`,
+		usage.Answer{Usage: usage.Usage{Input: 26, Output: 298, Total: 324}, Model: "m", Events: 2},
+	},
+	{
+		"so may an event stream", typeJSON, 0,
+		"\n: hi\n" + events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}]}`, `{"usage":`+chatUsage+`}`, "[DONE]"),
+		usage.Answer{Usage: told, Model: "m", Events: 2},
+	},
+	{
+		"an event stream may come as bytes", "application/octet-stream", 0,
+		"event: x\n" + events(`{"model":"m","usage":`+chatUsage+`}`, "[DONE]"),
+		usage.Answer{Usage: told, Model: "m", Events: 1},
+	},
+	{
+		"or as a text", "text/plain", 0,
+		"\ufeff" + events(`{"model":"m","usage":`+chatUsage+`}`, "[DONE]"),
+		usage.Answer{Usage: told, Model: "m", Events: 1},
+	},
+	{
+		"JSON may come as bytes", "application/octet-stream", 0, " \n" + `{"model":"m","usage":` + chatUsage + `}`,
+		usage.Answer{Usage: told, Model: "m"},
+	},
+	{
+		"or as an event stream, with a byte order mark", typeEvents, 0, "\ufeff" + `{"model":"m","usage":` + chatUsage + `}`,
+		usage.Answer{Usage: told, Model: "m"},
+	},
+	{
+		"a text that begins like JSON is a text", "text/plain", 0, `{laughs} Hello there`,
+		usage.Answer{Usage: guess(3, 5)},
+	},
+	{
+		"a text that begins like an event is one", "text/plain", 0, `data: Hello there`,
+		usage.Answer{Usage: guess(3, 4)},
+	},
+	{
+		"bytes that are neither have no text", "application/octet-stream", 0, "data Hello there",
+		usage.Answer{Usage: guess(3, 0)},
+	},
+	{
+		"Google's usage is told", typeEvents, 0,
+		events(`{"modelVersion":"m","candidates":[{"content":{"parts":[{"text":"Hello"}]}}],"usageMetadata":{"promptTokenCount":8,"totalTokenCount":8}}`,
+			`{"modelVersion":"m","candidates":[{"content":{"parts":[{"text":" there"}]}}],"usageMetadata":{"promptTokenCount":8,"candidatesTokenCount":3,"thoughtsTokenCount":10,"cachedContentTokenCount":4,"totalTokenCount":21}}`),
+		usage.Answer{Usage: usage.Usage{Input: 8, Output: 13, Total: 21, CachedInput: 4, Reasoning: 10}, Model: "m", Events: 2},
+	},
+	{
+		"Cohere's is, in a reply", typeJSON, 0,
+		`{"text":"Hello","meta":{"api_version":{"version":"1"},"billed_units":{"input_tokens":7,"output_tokens":11},"tokens":{"input_tokens":9,"output_tokens":12}}}`,
+		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}},
+	},
+	{
+		"and in a stream", typeEvents, 0,
+		events(`{"type":"content-delta","delta":{"message":{"content":{"text":"Hello"}}}}`, `{"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"billed_units":{"input_tokens":7,"output_tokens":11},"tokens":{"input_tokens":9.0,"output_tokens":12.0}}}}`),
+		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}, Events: 2},
+	},
+	{
+		"llama.cpp's is", typeEvents, 0,
+		events(`{"choices":[{"delta":{"content":"Hello"}}]}`, `{"choices":[{"finish_reason":"stop","delta":{}}],"timings":{"cache_n":4,"prompt_n":5,"prompt_ms":1.5,"predicted_n":12}}`),
+		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 21, CachedInput: 4}, Events: 2},
+	},
+	{
+		"Bedrock's is", typeJSON, 0, `{"output":{"message":{"content":[{"text":"Hello"}]}},"usage":{"inputTokens":9,"outputTokens":12,"totalTokens":21}}`,
+		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}},
+	},
+	{
+		"an image's is", typeJSON, 0, `{"data":[{"b64_json":"iVBORw0KGgo="}],"usage":{"total_tokens":100,"input_tokens":50,"output_tokens":50,"input_tokens_details":{"text_tokens":10,"image_tokens":40}}}`,
+		usage.Answer{Usage: usage.Usage{Input: 50, Output: 50, Total: 100}},
+	},
+	{
+		"what a total says that the rest doesn't is told", typeJSON, 0, `{"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":30}}`,
+		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 30}},
+	},
+	{
+		"what a total alone leaves open is worked out", typeJSON, 0, `{"usage":{"completion_tokens":12,"total_tokens":30}}`,
+		usage.Answer{Usage: usage.Usage{Input: 18, Output: 12, Total: 30}},
+	},
+	// What isn't told, or wrongly.
+	{
+		"an empty usage behind a real one takes nothing back", typeEvents, 0,
+		events(`{"choices":[{"delta":{"content":"Hello"}}]}`, `{"usage":`+chatUsage+`}`, `{"choices":[],"usage":{}}`, `{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, "[DONE]"),
+		usage.Answer{Usage: told, Events: 4},
+	},
+	{
+		"zeros beside text are guessed", typeEvents, 0,
+		events(`{"choices":[{"delta":{"content":"Hello"}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, `{"choices":[{"delta":{"content":" there"}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`),
+		usage.Answer{Usage: guess(3, 2), Events: 2},
+	},
+	{
+		"so is an output of zero", typeJSON, 0, `{"choices":[{"message":{"content":"Hello there"}}],"usage":{"prompt_tokens":9,"completion_tokens":0,"total_tokens":9}}`,
+		usage.Answer{Usage: usage.Usage{Input: 9, Output: 2, Total: 11, Estimated: true}},
+	},
+	{
+		"so is an input of zero", typeJSON, 0, `{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":0,"total_tokens":0}}`,
+		usage.Answer{Usage: guess(3, 0)},
+	},
+	{
+		"what came since the last usage is guessed", typeEvents, 0,
+		events(`{"choices":[{"delta":{"content":"Hello"}}],"usage":{"prompt_tokens":9,"completion_tokens":12}}`, `{"choices":[{"delta":{"content":"Hello"}}]}`, `{"choices":[{"delta":{"content":" there"}}],"usage":{"prompt_tokens":9,"completion_tokens":12}}`),
+		usage.Answer{Usage: usage.Usage{Input: 9, Output: 14, Total: 23, Estimated: true}, Events: 3},
+	},
+	{
+		"a thought under several names counts once", typeEvents, 0,
+		events(`{"choices":[{"delta":{"content":"","reasoning":"Hello","reasoning_content":"Hello","reasoning_details":[{"type":"reasoning.text","text":"Hello"}]}}]}`,
+			`{"choices":[{"delta":{"reasoning":" there","reasoning_content":" there","reasoning_details":[{"type":"reasoning.text","text":" there"}]}}]}`,
+			`{"choices":[{"delta":{"content":"Hello"}}]}`),
+		usage.Answer{Usage: guess(3, 3), Events: 3},
+	},
+	{
+		"a usage in the words of a model is none", typeJSON, 0, `{"choices":[{"message":{"content":"{\"usage\":{\"total_tokens\":1}}"}}],"metadata":{"usage":{"total_tokens":1}},"tools":[{"usage":{"total_tokens":1}}]}`,
+		usage.Answer{Usage: guess(3, 10)},
 	},
 	{
 		"comments and empty data are no events", typeEvents, 0,
@@ -370,7 +548,7 @@ func TestWhatCannotBeDecodedIsGuessed(t *testing.T) {
 		{"an unknown coding", "snappy", "Hello there", guess(3, 3)},
 		{"too many codings", "gzip,gzip,gzip,gzip,gzip", "Hello there", guess(3, 3)},
 		{"what isn't compressed", "gzip", "Hello there", guess(3, 0)},
-		{"what was cut", "gzip", string(half[0]), guess(3, 3)},
+		{"what was cut", "gzip", string(half[0]), guess(3, 2)},
 		{"a bomb", "zstd", string(bomb[0]), guess(3, 0)},
 	} {
 		t.Run(row.name, func(t *testing.T) {

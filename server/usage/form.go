@@ -26,9 +26,9 @@ type form struct {
 	model    string
 	models   int
 	stream   bool
-	streamed bool // the field is there
-	text     int64
-	whole    bool // its end is there
+	streamed bool  // the field is there
+	text     int64 // in tokens
+	whole    bool  // its end is there
 }
 
 // read reads a form to its end.
@@ -78,8 +78,9 @@ func (f *form) readPart(part *multipart.Part) bool {
 			f.model = string(session.scanner.model)
 		}
 	case "prompt", "input", "text", "instructions":
-		n, err := io.Copy(io.Discard, part)
-		f.text += n
+		text := estimator{}
+		_, err := io.Copy(&text, part)
+		f.text += tokensOf(text.cost)
 		return err == nil
 	}
 	return true

@@ -2,30 +2,212 @@ package usage
 
 import "bytes"
 
-// answerRole tells what a member of an answer, or of an event of one, is for. The
-// objects whose members count too are "response", of the events of the Responses
-// API (https://platform.openai.com/docs/api-reference/responses-streaming) and of
-// the Realtime API, and "session", of the latter.
-func answerRole(depth int, nested bool, name []byte) role {
+// role is what a member means, and what a container means to its members. The
+// elements of an array mean what the array does.
+type role uint8
+
+const (
+	roleNone      role = iota
+	roleRoot           // the text itself, an object
+	roleRoots          // the text itself, an array
+	roleModel          // a string
+	roleType           // a string: what an event is
+	roleStream         // true or false
+	roleDone           // true or false: whether a stream ends here
+	roleNest           // an object, some of whose members count like those around it
+	roleReply          // the same, or a text
+	roleDelta          // an object that may tell the usage, or a text
+	roleVendor         // an object of some vendor's, which may tell the usage
+	roleChoices        // an array of objects that may tell the usage
+	roleUsage          // an object: what the answer took
+	roleUsagePart      // an object within it, of the same members
+	roleInputDetails
+	roleOutputDetails
+
+	// Strings that have tokens, or arrays of them, or containers that have some.
+	// Those from roleReasoning on are a model's thoughts. Some servers tell the same
+	// thought under more than one name.
+	roleText
+	roleReasoning
+	roleReasoningContent
+	roleThinking
+	roleDetails
+	roleSchema // an object all of whose names and strings have tokens
+	roleSpoken // a string that is to be spoken, in a request for speech
+
+	// A number, or one as a string, of a counter: roleCount + role(counter).
+	roleCount
+)
+
+const voices = int(roleSchema - roleText) // how many roles of texts are told apart
+
+func (r role) isText() bool { return r >= roleText && r <= roleSpoken }
+
+func (r role) isThought() bool { return r > roleText && r < roleSchema }
+
+func counts(c counter) role { return roleCount + role(c) }
+
+// inherited returns what the elements of an array mean.
+func (r role) inherited() role {
+	if r.isText() || r == roleRoots || r == roleChoices {
+		return r
+	}
+	return roleNone
+}
+
+// answerRole tells what a member of an answer, or of an event of one, is for, by what
+// is around it. The objects whose members count too are "response", of the events of
+// the Responses API (https://platform.openai.com/docs/api-reference/responses-streaming)
+// and of the Realtime API, "session", of the latter, and "message", of Anthropic's.
+func answerRole(around role, name []byte) role {
+	switch around {
+	case roleUsage, roleUsagePart:
+		return usageRole(name)
+	case roleInputDetails, roleOutputDetails:
+		return detailRole(name)
+	case roleRoot, roleRoots:
+		return rootRole(name)
+	case roleNest, roleReply:
+		switch string(name) {
+		case "model":
+			return roleModel
+		case "meta":
+			return roleVendor
+		}
+		return tellingRole(around, name)
+	case roleDelta, roleVendor, roleChoices:
+		return tellingRole(around, name)
+	default:
+		return textRole(around, name)
+	}
+}
+
+func rootRole(name []byte) role {
 	switch string(name) {
-	case "usage":
-		if depth == 1 || nested && depth == 2 {
+	case "model", "modelVersion": // the latter is Google's
+		return roleModel
+	case "type", "event_type": // the latter is Cohere's
+		return roleType
+	case "message", "session":
+		return roleNest
+	case "response": // a text is Ollama's
+		return roleReply
+	case "delta":
+		return roleDelta
+	case "choices":
+		return roleChoices
+	case "timings", "amazon-bedrock-invocationMetrics": // llama.cpp's, and Bedrock's
+		return roleUsage
+	case "prompt_eval_count", "tokens_evaluated": // Ollama's, and llama.cpp's
+		return counts(countPrompt)
+	case "eval_count", "tokens_predicted":
+		return counts(countOutput)
+	case "duration":
+		return counts(countSeconds)
+	case "done": // Ollama's
+		return roleDone
+	case "metadata":
+		return roleNone
+	}
+	if role := tellingRole(roleRoot, name); role != roleNone {
+		return role
+	}
+	return roleVendor
+}
+
+// tellingRole is for the members of an object that may tell the usage.
+func tellingRole(around role, name []byte) role {
+	switch string(name) {
+	case "usage", "usageMetadata", "usage_metadata", "token_usage":
+		return roleUsage
+	case "tokens", "billed_units", "token_count": // Cohere's
+		if around != roleRoot {
 			return roleUsage
 		}
-	case "model":
-		if depth == 1 || nested && depth == 2 {
-			return roleModel
+	case "generated_tokens": // Hugging Face's
+		if around == roleVendor {
+			return counts(countOutput)
 		}
-	case "type":
-		if depth == 1 {
-			return roleType
+	case "delta", "message":
+		if around == roleChoices {
+			return roleVendor
 		}
-	case "response", "session":
-		if depth == 1 {
-			return roleNest
+	}
+	return textRole(around, name)
+}
+
+func textRole(around role, name []byte) role {
+	switch string(name) {
+	case "content", "text", "delta", "arguments", "input", "refusal", "transcript", "partial_json", "generated_text", "completion":
+		if around.isThought() {
+			return around
 		}
-	case "content", "text", "delta", "arguments", "input", "refusal", "reasoning", "reasoning_content", "transcript":
 		return roleText
+	case "reasoning":
+		return roleReasoning
+	case "reasoning_content", "reasoning_text":
+		return roleReasoningContent
+	case "thinking":
+		if around == roleDetails {
+			return around
+		}
+		return roleThinking
+	case "reasoning_details", "thinking_blocks":
+		return roleDetails
+	case "summary":
+		if around.isThought() {
+			return around
+		}
+	}
+	return roleNone
+}
+
+// usageRole is for the members of a usage object, by any of their names: those of
+// chat completions and embeddings, those of all newer parts of OpenAI's API, and
+// those of other vendors.
+func usageRole(name []byte) role {
+	switch string(name) {
+	case "prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "input_token_count":
+		return counts(countPrompt)
+	case "input_tokens", "inputTokens", "inputTokenCount", "prompt_n":
+		return counts(countInput)
+	case "completion_tokens", "completionTokens", "output_tokens", "outputTokens", "outputTokenCount", "output_token_count",
+		"candidatesTokenCount", "candidates_token_count", "response_tokens", "predicted_n":
+		return counts(countOutput)
+	case "thoughtsTokenCount", "thoughts_token_count":
+		return counts(countThoughts)
+	case "toolUsePromptTokenCount", "tool_use_prompt_token_count":
+		return counts(countToolInput)
+	case "total_tokens", "totalTokens", "totalTokenCount", "total_token_count":
+		return counts(countTotal)
+	case "cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cache_n":
+		return counts(countCacheRead)
+	case "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount":
+		return counts(countCacheWrite)
+	case "cached_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount", "cached_content_token_count": // Moonshot's, DeepSeek's, Google's
+		return counts(countCached)
+	case "reasoning_tokens":
+		return counts(countReasoning)
+	case "seconds":
+		return counts(countSeconds)
+	case "characters":
+		return counts(countCharacters)
+	case "prompt_tokens_details", "input_tokens_details", "input_token_details":
+		return roleInputDetails
+	case "completion_tokens_details", "output_tokens_details", "output_token_details":
+		return roleOutputDetails
+	case "tokens", "billed_units": // Cohere's
+		return roleUsagePart
+	}
+	return roleNone
+}
+
+func detailRole(name []byte) role {
+	switch string(name) {
+	case "cached_tokens":
+		return counts(countCached)
+	case "reasoning_tokens":
+		return counts(countReasoning)
 	}
 	return roleNone
 }
@@ -33,20 +215,35 @@ func answerRole(depth int, nested bool, name []byte) role {
 // requestRole tells what a member of a request is for. Names are compared as some
 // servers do, without regard to case, so that a second model can't hide from who
 // looks for the first: it is for the caller to refuse both.
-func requestRole(depth int, nested bool, name []byte) role {
-	if depth == 1 || nested && depth == 2 {
+func requestRole(around role, name []byte) role {
+	if around == roleRoot || around == roleNest {
 		switch {
 		case bytes.EqualFold(name, []byte("model")), bytes.EqualFold(name, []byte("models")): // the latter is OpenRouter's
 			return roleModel
 		case bytes.EqualFold(name, []byte("stream")):
 			return roleStream
-		case depth == 1 && bytes.EqualFold(name, []byte("session")): // of a secret for the Realtime API
+		case around == roleRoot && bytes.EqualFold(name, []byte("session")): // of a secret for the Realtime API
 			return roleNest
 		}
 	}
 	switch string(name) {
-	case "content", "text", "input", "prompt", "suffix", "instructions", "arguments", "output", "name", "description":
+	case "content", "text", "prompt", "suffix", "instructions", "arguments", "output", "name", "description",
+		"system", "query", "documents", "texts", "title": // Anthropic's, and those who embed or rank texts
 		return roleText
+	case "input":
+		if around == roleRoot {
+			return roleSpoken
+		}
+		return roleText
+	case "message":
+		if around == roleRoot { // Cohere's
+			return roleText
+		}
+	case "parameters", "input_schema", "schema":
+		return roleSchema
+	}
+	if around == roleSchema {
+		return roleSchema
 	}
 	return roleNone
 }
@@ -58,4 +255,15 @@ func isEcho(kind []byte) bool {
 	return bytes.IndexByte(kind, '.') >= 0 &&
 		(!bytes.HasSuffix(kind, []byte(".delta")) || bytes.HasSuffix(kind, []byte("audio.delta")) ||
 			bytes.HasPrefix(kind, []byte("conversation.")))
+}
+
+// isLast reports whether an event of a type is the last of its stream: of the
+// Responses API, Anthropic's, those of transcriptions and speech, and Cohere's.
+func isLast(kind []byte) bool {
+	switch string(kind) {
+	case "response.completed", "response.failed", "response.incomplete", "message_stop",
+		"transcript.text.done", "speech.audio.done", "message-end", "stream-end":
+		return true
+	}
+	return false
 }

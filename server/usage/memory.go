@@ -13,6 +13,7 @@ type memory struct {
 	place  place
 	models int
 	echoes bool
+	last   bool
 
 	learning bool // the text under way began with the piece that is being read
 }
@@ -29,7 +30,7 @@ func (s *scanner) recall(p []byte) int {
 		return 0
 	}
 	// The model that the head may name was told before.
-	s.place, s.models, s.echoes = m.place, m.models, m.echoes
+	s.place, s.models, s.echoes, s.last = m.place, m.models, m.echoes, m.last
 	return len(m.head)
 }
 
@@ -42,7 +43,7 @@ func (s *scanner) remember(head []byte) {
 	m.learning = false
 	if len(head) <= maxRemembered {
 		m.head = append(m.head[:0], head...)
-		m.place, m.models, m.echoes = s.place, s.models, s.echoes
+		m.place, m.models, m.echoes, m.last = s.place, s.models, s.echoes, s.last
 	}
 }
 

@@ -16,8 +16,8 @@ func compareMemory(t *testing.T, texts []string, sizes []byte) {
 			with.write([]byte(piece))
 			without.write([]byte(piece))
 		}
-		got := found{usage: string(with.usage), models: with.models, echoes: with.echoes, text: with.textSoFar()}
-		want := found{usage: string(without.usage), models: without.models, echoes: without.echoes, text: without.textSoFar()}
+		got := found{told: with.told, models: with.models, echoes: with.echoes, streams: with.last, cost: with.cost()}
+		want := found{told: without.told, models: without.models, echoes: without.echoes, streams: without.last, cost: without.cost()}
 		if got != want || with.whole() != without.whole() {
 			t.Fatalf("of %q it finds %+v, whole %v, want %+v, %v", texts, got, with.whole(), want, without.whole())
 		}
@@ -42,6 +42,11 @@ var sequences = []string{
 	`{"type":"x.done","text":"a"}` + "\x00" + `{"type":"x.delta","text":"a"}` + "\x00" + `{"type":"x.done","text":"b"}`,
 	`{"model":"","text":"a"}` + "\x00" + `{"model":"","text":"a","model":"m"}` + "\x00" + ` {"model":"","text":"a"`,
 	`{"text":"a"}` + "\x00" + ` "text":"b"`,
+	`{"eval_count":5,"text":"a"}` + "\x00" + `{"eval_count":6,"text":"a"}` + "\x00" + `{"eval_count":7,"text":"b"}`,
+	`{"type":"message_stop","text":"a"}` + "\x00" + `{"type":"message_stop","text":"b"}` + "\x00" + `{"type":"x","text":"b"}`,
+	`{"done":true,"text":"a"}` + "\x00" + `{"done":true,"text":"b"}` + "\x00" + `{"done":false,"text":"b"}`,
+	`{"delta":{"reasoning":"a","reasoning_content":"a"}}` + "\x00" + `{"delta":{"reasoning":"b","reasoning_content":"b"}}`,
+	`{"choices":[{"usage":{"total_tokens":1},"text":"a"}]}` + "\x00" + `{"choices":[{"usage":{"total_tokens":2},"text":"a"}]}`,
 	`{"text":["a"]}` + "\x00" + `{"text":["b",["c"]],"response":{"text":"d"}}` + "\x00" + `{"text"`,
 	`{"a":[{"text":"a"}]}` + "\x00" + `{"a":[{"text":"a"}]]` + "\x00" + `{"a":[{"text":}]}` + "\x00" + `{"a":[{"text":"a"}]}`,
 	`{"a":"` + strings.Repeat("x", maxRemembered) + `","text":"a"}` + "\x00" + `{"a":"` + strings.Repeat("x", maxRemembered) + `","text":"b"}`,

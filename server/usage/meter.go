@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"bytes"
 	"mime"
 	"net/http"
 	"strings"
@@ -25,19 +26,23 @@ type meter struct {
 	status  int
 	onEvent func(time.Time)
 	now     time.Time // when the piece came that is being read
+	read    int64     // bytes of the body that came
+	last    int64     // the same, when the last event of its stream was there; 0 if it wasn't
 
 	kind    kind
+	unread  kind   // what a body is taken for that begins like none that is read
+	head    []byte // how the body began, while that doesn't tell what it is
 	scanner scanner
 	lines   lines
-	frames  frames
+	many    bool // JSON texts are many
 	done    doneMarker
 	coded   *decoder // undoes what the body is compressed by, nil if it isn't or that is over
 	opaque  bool     // what is compressed can't be read from here on
-	session session  // of a WebSocket
+	session *session // of a WebSocket, nil for another body
 
-	bytes  int64 // of text that can't be read, or isn't JSON
-	text   int64 // bytes of the text in all events
-	spoken int64 // how many had text
+	bytes  int64     // that can't be read
+	plain  estimator // of a body that is, or may be, a text
+	since  int64     // what was written since told grew, as a cost
 	model  string
 	events int
 }
@@ -47,31 +52,54 @@ type kind uint8
 
 const (
 	kindBinary  kind = iota // audio, images, files: nothing to read
-	kindUnsaid              // JSON or an event stream, as the first byte tells
+	kindUnsaid              // one that its beginning will tell
 	kindPlain               // a text, whose length counts
-	kindJSON                // one JSON text
+	kindJSON                // JSON texts, one or many
 	kindEvents              // an event stream of JSON texts
 	kindSession             // a WebSocket with JSON texts
 )
 
-// kindOf tells by the header of an answer what its body is.
+// kindOf tells by the header of an answer what its body is taken for unless its
+// beginning tells better: many servers send JSON and event streams under other types.
+// What is audio, an image or a video is nothing else.
 func kindOf(resp *http.Response) kind {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return kindSession
 	}
-	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	mediaType := mediaTypeOf(resp)
+	major, _, _ := strings.Cut(mediaType, "/")
 	switch {
-	case mediaType == "text/event-stream":
+	case mediaType == "text/event-stream", mediaType == "":
 		return kindEvents
-	case mediaType == "":
-		return kindUnsaid
-	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
+	case isJSON(mediaType):
 		return kindJSON
-	case strings.HasPrefix(mediaType, "text/"), mediaType == "application/x-subrip":
+	case major == "text", mediaType == "application/x-subrip":
 		return kindPlain
+	case major == "application" && mediaType != "application/zip":
+		return kindUnsaid
 	default:
 		return kindBinary
 	}
+}
+
+// isJSON reports whether a media type is JSON's.
+func isJSON(mediaType string) bool {
+	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json") || isLines(mediaType)
+}
+
+// isLines reports whether a media type is that of many JSON texts.
+func isLines(mediaType string) bool {
+	switch mediaType {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json-seq":
+		return true
+	default:
+		return false
+	}
+}
+
+func mediaTypeOf(resp *http.Response) string {
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return mediaType
 }
 
 func newMeter(resp *http.Response, request Request, onEvent func(time.Time)) *meter {
@@ -79,14 +107,21 @@ func newMeter(resp *http.Response, request Request, onEvent func(time.Time)) *me
 	m.scanner.roleOf = answerRole
 	switch m.kind {
 	case kindSession:
-		m.frames = frames{begin: m.beginMessage, data: m.messageData, end: m.endMessage}
-		m.session.compression = compressionOf(resp.Header["Sec-Websocket-Extensions"])
+		m.session = &session{
+			frames:      frames{begin: m.beginMessage, data: m.messageData, end: m.endMessage},
+			compression: compressionOf(resp.Header["Sec-Websocket-Extensions"]),
+		}
 		return m
-	case kindEvents, kindUnsaid:
-		m.lines.data, m.lines.end = m.eventData, m.endEvent
-		m.scanner.memory = &memory{}
+	case kindBinary:
+		return m
+	case kindUnsaid:
 	default:
+		m.unread = m.kind
 	}
+	m.many = m.kind == kindJSON && isLines(mediaTypeOf(resp))
+	m.kind = kindUnsaid
+	m.lines.data, m.lines.end = m.eventData, m.endEvent
+	m.scanner.memory = &memory{}
 	if list := codings(resp.Header["Content-Encoding"]); len(list) > 0 && m.reads() {
 		if knowsAll(list) {
 			m.coded = newDecoder(list, m.content)
@@ -105,10 +140,11 @@ func (m *meter) reads() bool {
 // write reads the next piece of the body.
 func (m *meter) write(p []byte) {
 	m.now = time.Time{}
+	m.read += int64(len(p))
 	switch {
 	case !m.reads():
 	case m.kind == kindSession:
-		m.frames.write(p)
+		m.session.frames.write(p)
 	case m.opaque:
 		m.bytes += int64(len(p))
 	case m.coded == nil:
@@ -129,22 +165,102 @@ func (m *meter) close() {
 
 // content reads what the body says, without its codings.
 func (m *meter) content(p []byte) {
-	if m.kind == kindUnsaid && len(p) > 0 {
-		m.kind = kindEvents
-		if strings.IndexByte("{[<", p[0]) >= 0 {
-			m.kind = kindJSON
+	if m.kind == kindUnsaid {
+		if p = m.tell(p); m.kind == kindUnsaid {
+			return
 		}
 	}
 	switch m.kind {
 	case kindJSON:
-		m.scanner.write(p)
+		m.json(p)
 	case kindEvents:
 		m.lines.write(p)
-	case kindPlain:
-		m.bytes += int64(len(p))
 	default:
 	}
+	if m.unread == kindPlain {
+		m.plain.write(p)
+	}
 }
+
+// tell sees what the body is by how it begins, and returns what came of it so far. It
+// may have to wait for more.
+func (m *meter) tell(p []byte) []byte {
+	m.head = append(m.head, p...)
+	begins := beginning(m.head)
+	switch {
+	case len(begins) == 0 && len(m.head) < sniffed:
+		return nil
+	case len(begins) == 0:
+		m.kind = m.unread
+	case strings.IndexByte("{[", begins[0]) >= 0:
+		m.kind, m.head = kindJSON, begins
+	default:
+		field, _, whole := strings.Cut(string(begins[:min(len(begins), len(longestField))]), ":")
+		switch {
+		case !isField(field, whole):
+			m.kind = m.unread
+		case whole:
+			m.kind = kindEvents
+		default:
+			return nil
+		}
+	}
+	begun := m.head
+	m.head = nil
+	return begun
+}
+
+const longestField = "event:"
+
+// isField reports whether a line of an event stream may begin like that, which is
+// whole if a colon follows.
+func isField(begins string, whole bool) bool {
+	for _, name := range [...]string{"data", "event", "id", "retry", ""} {
+		if whole && begins == name || !whole && len(begins) < len(longestField) && strings.HasPrefix(name, begins) {
+			return true
+		}
+	}
+	return false
+}
+
+// json reads JSON texts, one after another. One alone is no event.
+func (m *meter) json(p []byte) {
+	for len(p) > 0 {
+		switch {
+		case m.scanner.broken:
+			if p = behindLine(p); !m.many || p == nil {
+				return
+			}
+			m.endText()
+		case m.scanner.between():
+			if p = bytes.TrimLeft(p, separators); len(p) > 0 && m.scanner.whole() {
+				m.many = true
+				m.event()
+				m.endText()
+			}
+		}
+		p = p[m.scanner.next(p):]
+		if m.scanner.last && m.scanner.whole() {
+			m.finish()
+		}
+		if m.many && m.scanner.whole() {
+			m.event()
+			m.endText()
+		}
+	}
+}
+
+// behindLine returns what is behind the end of a line, nil if it doesn't end.
+func behindLine(p []byte) []byte {
+	_, behind, found := bytes.Cut(p, newline)
+	if !found {
+		return nil
+	}
+	return behind
+}
+
+// separators may stand between JSON texts: white space, and RS (RFC 7464).
+const separators = " \t\r\n\x1e"
 
 func (m *meter) eventData(p []byte) {
 	m.done.write(p)
@@ -155,8 +271,18 @@ func (m *meter) endEvent() {
 	if m.done.size > 0 && !m.done.is() {
 		m.event()
 	}
+	if m.done.is() || m.scanner.last && m.scanner.whole() {
+		m.finish()
+	}
 	m.done = doneMarker{}
 	m.endText()
+}
+
+// finish notes that the last event of the stream is there.
+func (m *meter) finish() {
+	if m.last == 0 {
+		m.last = m.read
+	}
 }
 
 func (m *meter) event() {
@@ -172,18 +298,22 @@ func (m *meter) event() {
 
 // endText ends one of several JSON texts.
 func (m *meter) endText() {
-	m.text, m.spoken = m.texts()
+	m.since = m.written()
 	m.model = m.modelSoFar()
 	m.scanner.reset()
 }
 
-// texts returns the text so far, with that of a text that isn't over.
-func (m *meter) texts() (length, spoken int64) {
-	now := m.scanner.textSoFar()
-	if now == 0 || m.scanner.echoes {
-		return m.text, m.spoken
+// written is what was written since an answer told more, as a cost, with the text that
+// isn't over: what a text tells is of all of it, and of what was before.
+func (m *meter) written() int64 {
+	switch {
+	case m.scanner.more:
+		return 0
+	case m.scanner.echoes:
+		return m.since
+	default:
+		return m.since + m.scanner.cost()
 	}
-	return m.text + now, m.spoken + 1
 }
 
 func (m *meter) modelSoFar() string {
@@ -202,23 +332,32 @@ func (m *meter) answer() Answer {
 		a.Usage = m.sessionUsage()
 	case m.status/100 != 2:
 	default:
-		// Of what a stream tells the last word counts, as some tell their usage
-		// again and again as it grows.
-		told, ok := parse(m.scanner.usage)
-		if !ok {
-			told = estimate(m.request.Text, m.length())
+		told := m.scanner.told
+		if !m.request.Audio {
+			told.Seconds = 0
 		}
-		a.Usage = told
+		told.Characters = max(told.Characters, m.request.characters())
+		a.Usage = estimate(told, m.request.text(), m.length())
 	}
 	return a
 }
 
-// length is that of the text so far, in bytes: no event with text has less than a
-// token.
+// length is the estimate for what was written since an answer told more, in tokens.
 func (m *meter) length() int64 {
-	length, spoken := m.texts()
-	return max(length, bytesPerToken*spoken) + m.bytes
+	written := m.written()
+	if m.unread == kindPlain && written == 0 && m.scanner.told.Total == 0 {
+		written = m.plain.cost // that of a text that looks like JSON, or an event stream
+		if m.kind == kindUnsaid {
+			head := m.plain
+			head.write(m.head)
+			written = head.cost
+		}
+	}
+	return tokensOf(written) + (m.bytes+bytesPerToken-1)/bytesPerToken
 }
+
+// bytesPerToken is how much makes a token of what can't be read.
+const bytesPerToken = 4
 
 // doneMarker recognizes the data that ends a stream of OpenAI's.
 type doneMarker struct {

@@ -25,14 +25,23 @@ type Request struct {
 	ModelSeen int
 	// Stream says that the answer was asked for as a stream, or is a WebSocket.
 	Stream bool
-	// Text is the size of what the model is to read, in bytes.
+	// Text is an estimate of what the model is to read, in tokens.
 	Text int64
+	// Characters is how many the text has that is to be spoken, in a request for
+	// speech; 0 in any other.
+	Characters int64
+	// Audio says that the answer is the text of a recording, and may tell how long
+	// that is.
+	Audio bool
 	// Known says that the whole request could be read, as far as it names a model,
 	// so that what is said of models here is all that there is.
 	Known bool
 	// Spends says that the answer may tell of tokens that it took itself, where
 	// reads, and changes of what is stored, repeat what another one took.
 	Spends bool
+
+	speech bool     // the answer is speech
+	sent   *sending // nil unless Follow was called
 }
 
 // TooLargeError says that a body is larger than what may be kept of it.
@@ -200,7 +209,7 @@ func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []st
 	if length == 0 {
 		return nil
 	}
-	text := &requestText{scanner: scanner{roleOf: requestRole}}
+	text := &requestText{scanner: scanner{roleOf: requestRole, spoken: r.speech}}
 	err := text.readFrom(ctx, kept, encoded, limit)
 	if _, rewound := kept.Seek(-(length - int64(kept.Len())), io.SeekCurrent); rewound != nil {
 		return rewound
@@ -211,7 +220,7 @@ func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []st
 	found := &text.scanner
 	r.Model, r.ModelSeen = string(found.model), found.models
 	r.Stream = r.Stream || found.streams
-	r.Text = found.text
+	r.Text, r.Characters = tokensOf(found.cost()), found.characters
 	r.Known = r.Known && err == nil && found.whole() && (found.models == 0 || r.Model != "")
 	return nil
 }

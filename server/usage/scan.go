@@ -1,8 +1,10 @@
 package usage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"unicode/utf8"
 )
 
 const (
@@ -10,26 +12,12 @@ const (
 	// of a model. A longer one is not known.
 	maxWord = 256
 
-	// maxCapture bounds, in bytes, what is kept of a value that is to be parsed. A
-	// larger one is passed over.
-	maxCapture = 16 << 10
-
 	// maxLevels is to which depth the kinds of containers are known. Deeper, only
 	// brackets are counted.
 	maxLevels = 64
-)
 
-// role is what a member means.
-type role uint8
-
-const (
-	roleNone   role = iota
-	roleUsage       // an object: what the answer took
-	roleModel       // a string
-	roleType        // a string: what an event is
-	roleStream      // true or false
-	roleText        // a string, or an array of them, that has tokens
-	roleNest        // an object, some of whose members count like those around it
+	// maxRoles is to which depth the members of containers are told apart.
+	maxRoles = 16
 )
 
 // expectation is what a JSON text goes on with.
@@ -52,18 +40,25 @@ const (
 type scanner struct {
 	place
 
-	// roleOf tells what the member of a name is for, in an object at a depth of 1
-	// or more; nested says that this is at depth 2, within a member of roleNest.
-	roleOf func(depth int, nested bool, name []byte) role
+	// roleOf tells what the member of a name is for, by what the object is.
+	roleOf func(around role, name []byte) role
 
 	// What was found. Of a text that isn't over it may be read too.
-	usage   []byte // the last object of roleUsage, nil without one
+	told    Usage  // by the usage objects, of this text and those before
+	more    bool   // this text told more of what was written
 	model   []byte // the last of roleModel, empty if it isn't a string of a sane size
 	models  int    // how many there were, of any type
 	streams bool   // one of roleStream was true
+	last    bool   // roleType or roleDone says that nothing follows this text
 	echoes  bool   // roleType says that the text was told before, or isn't the model's
-	text    int64  // bytes of all strings of roleText
 	broken  bool   // it is no JSON
+
+	said   [voices]int64     // what the strings of roleText cost, and those of each of thoughts
+	states [voices]textState // where each ended
+	begun  uint8             // bit i: this text has a string that counts in said[i]
+
+	spoken     bool  // the root's member "input" is to be spoken
+	characters int64 // that it has
 
 	memory *memory // of the texts before, nil for none
 	scalar bool    // a number or a literal is under way
@@ -74,28 +69,28 @@ type scanner struct {
 	code     rune   // what they stand for so far
 	high     rune   // the first half of a surrogate pair, 0 without one
 	size     int64  // of the string under way, in bytes
-	word     []byte // its beginning
+	word     []byte // its beginning, or a number's that is under way
 
-	capturing int // the depth of the object that is being kept, 0 without one
-	capture   []byte
+	report *report // of the usage object under way; nil before the first
 }
 
 // place is where in a text a scanner is.
 type place struct {
 	expect  expectation
 	depth   int
-	objects uint64 // bit d-1: the container at depth d is an object
-	texts   uint64 // bit d-1: the strings in the array at depth d are text
-	nested  bool   // depth is at least 2, within a member of roleNest
-	role    role   // of the value that is next, or under way
+	objects uint64         // bit d-1: the container at depth d is an object
+	around  [maxRoles]role // at d-1: of the container at depth d
+	role    role           // of the value that is next, or under way
 }
 
-// reset begins a new text. Memory is used again, and a usage that was found stays.
+// reset begins a new text. Memory is used again, and what was told of usage stays. The
+// text of roleText goes on where that of the text before ended.
 func (s *scanner) reset() {
 	s.model = s.model[:0]
-	s.models, s.streams, s.echoes, s.text, s.broken = 0, false, false, 0, false
+	s.models, s.streams, s.echoes, s.last, s.more, s.broken = 0, false, false, false, false, false
 	s.place, s.scalar = place{}, false
-	s.inString, s.escape, s.high, s.capturing, s.capture = false, 0, 0, 0, s.capture[:0]
+	s.inString, s.escape, s.high, s.begun = false, 0, 0, 0
+	s.said = [voices]int64{}
 }
 
 // whole reports whether the text was one JSON value, and is over.
@@ -103,22 +98,33 @@ func (s *scanner) whole() bool {
 	return !s.broken && s.depth == 0 && s.expect == expectNext && !s.inString
 }
 
+// between reports whether no value is under way: none has begun, or it is over.
+func (s *scanner) between() bool {
+	return s.whole() || !s.broken && s.depth == 0 && s.expect == expectValue
+}
+
 // write reads the next piece.
 func (s *scanner) write(p []byte) {
-	from := 0 // where in p the part begins that is kept
-	for i := s.recall(p); i < len(p) && !s.broken; {
+	for len(p) > 0 && !s.broken {
+		p = p[s.next(p):]
+	}
+}
+
+// next reads the next piece, up to where the text's only object or array ends, and
+// returns how much of p that is.
+func (s *scanner) next(p []byte) int {
+	i := s.recall(p)
+	for i < len(p) && !s.broken {
 		if s.inString {
 			i += s.inside(p[i:])
 			continue
 		}
 		c := p[i]
-		i++
-		if s.scalar {
-			if isScalar[c] {
-				continue
-			}
-			s.scalar = false
+		if s.scalar && s.goesOn(c) {
+			i++
+			continue
 		}
+		i++
 		switch c {
 		case ' ', '\n', '\r', '\t':
 		case '"':
@@ -127,34 +133,85 @@ func (s *scanner) write(p []byte) {
 			s.colon()
 		case ',':
 			s.comma()
-		case '{':
-			if s.role == roleUsage && s.capturing == 0 && s.expect == expectValue {
-				s.capturing, s.capture, from = s.depth+1, s.capture[:0], i-1
-			}
-			s.open(true)
-		case '[':
-			s.open(false)
+		case '{', '[':
+			s.open(c == '{')
 		case '}', ']':
-			if s.capturing != 0 && s.capturing == s.depth {
-				s.keep(p[from:i])
-				s.captured()
-			}
 			s.end(c == '}')
-		default:
-			s.must(isScalar[c])
-			s.value()
-			s.streams = s.streams || s.role == roleStream && c == 't'
-			s.counted()
-			for i < len(p) && isScalar[p[i]] {
-				i++
+			if s.depth == 0 {
+				s.memory.rest()
+				return i
 			}
-			s.scalar = i == len(p)
+		default:
+			i = s.literal(p, i)
 		}
 	}
-	if s.capturing != 0 {
-		s.keep(p[from:])
-	}
 	s.memory.rest()
+	return i
+}
+
+// literal begins a number or a literal, whose first byte is p[n-1], and returns up to
+// where it has read p.
+func (s *scanner) literal(p []byte, n int) int {
+	first := p[n-1]
+	s.must(isScalar[first])
+	s.value()
+	s.streams = s.streams || s.role == roleStream && first == 't'
+	s.last = s.last || s.role == roleDone && first == 't'
+	s.counted()
+	start := n - 1
+	for n < len(p) && isScalar[p[n]] {
+		n++
+	}
+	s.scalar = n == len(p)
+	switch {
+	case s.role < roleCount:
+	case s.scalar:
+		s.word = append(s.word[:0], p[start:min(n, start+maxNumber+1)]...)
+	default:
+		s.number(p[start:n])
+	}
+	return n
+}
+
+// goesOn reads on in a number or a literal that came in pieces, and reports whether c
+// is a part of it.
+func (s *scanner) goesOn(c byte) bool {
+	s.scalar = isScalar[c]
+	switch {
+	case s.role < roleCount:
+	case !s.scalar:
+		s.number(s.word)
+	case len(s.word) <= maxNumber:
+		s.word = append(s.word, c)
+	}
+	return s.scalar
+}
+
+// number notes the number of a counter.
+func (s *scanner) number(text []byte) {
+	s.memory.rest()
+	c := counter(s.role - roleCount)
+	if s.within() >= roleUsage {
+		s.report.set(c, text)
+		return
+	}
+	var alone report
+	alone.set(c, text)
+	s.tell(alone.usage())
+}
+
+// tell notes what was told of usage.
+func (s *scanner) tell(u Usage) {
+	told, more := s.told.merge(u)
+	s.told, s.more = told, s.more || more
+}
+
+// within is the role of the container under way.
+func (s *scanner) within() role {
+	if s.depth == 0 || s.depth > maxRoles {
+		return roleNone
+	}
+	return s.around[s.depth-1]
 }
 
 // isScalar has the bytes of which numbers and literals are made.
@@ -196,22 +253,40 @@ func (s *scanner) open(object bool) {
 	}
 	bit := uint64(1) << (s.depth - 1)
 	s.objects &^= bit
-	s.texts &^= bit
+	if object {
+		s.objects |= bit
+	}
+	role := s.opened(object)
+	if s.depth <= maxRoles {
+		s.around[s.depth-1] = role
+	}
+	s.expect, s.role = expectNameOrEnd, roleNone
 	if !object {
-		s.expect = expectValueOrEnd
-		if s.role == roleText {
-			s.texts |= bit
-		} else {
-			s.role = roleNone
+		s.expect, s.role = expectValueOrEnd, s.within()
+	}
+}
+
+// opened returns the role of a container that begins.
+func (s *scanner) opened(object bool) role {
+	switch {
+	case s.depth == 1 && object:
+		return roleRoot
+	case s.depth == 1:
+		return roleRoots
+	case !object:
+		return s.role.inherited()
+	case s.role == roleUsage:
+		if s.report == nil {
+			s.report = new(report)
 		}
-		return
+		*s.report = report{}
+		s.memory.rest()
+	case s.role == roleInputDetails:
+		s.report.detailed = true
+	case s.role >= roleCount:
+		return roleNone
 	}
-	s.objects |= bit
-	s.expect = expectNameOrEnd
-	if s.depth == 2 {
-		s.nested = s.role == roleNest
-	}
-	s.role = roleNone
+	return s.role
 }
 
 func (s *scanner) end(object bool) {
@@ -226,13 +301,13 @@ func (s *scanner) end(object bool) {
 		}
 		s.must(object == s.inObject() && (s.expect == expectNext || s.expect == allowed))
 	}
+	if s.within() == roleUsage && !s.broken {
+		s.tell(s.report.usage())
+	}
 	s.depth--
 	s.role = roleNone
 	if s.depth <= maxLevels {
 		s.expect = expectNext
-	}
-	if s.depth < 2 {
-		s.nested = false
 	}
 }
 
@@ -257,8 +332,8 @@ func (s *scanner) comma() {
 	switch {
 	case s.inObject():
 		s.expect = expectName
-	case s.texts>>(s.depth-1)&1 != 0:
-		s.role = roleText
+	default:
+		s.role = s.within()
 	}
 }
 
@@ -275,15 +350,23 @@ func (s *scanner) quote(p []byte, n int) int {
 		end := n + size
 		if end == len(p) || p[end] != '"' {
 			s.inString, s.size, s.word = true, 0, s.word[:0]
+			if !s.isName && s.speaks() {
+				s.begin()
+			}
 			return n
 		}
-		s.stringIs(p[n:end], int64(size))
+		if !s.isName && s.speaks() {
+			s.begin()
+			s.speak(p[n:end])
+		} else {
+			s.stringIs(p[n:end], int64(size))
+		}
 		n = end + 1
 		switch {
 		case n == len(p):
 			return n
 		case s.expect == expectColon && p[n] == ':':
-			if s.role == roleText {
+			if s.speaks() {
 				s.remember(p[:n])
 			}
 			s.expect = expectValue
@@ -321,40 +404,90 @@ func plain(p []byte) int {
 	return n
 }
 
-// stringIs is told a whole string, or its beginning if it has a larger size.
+// stringIs is told a whole string that has no tokens, or its beginning if it has a
+// larger size.
 func (s *scanner) stringIs(text []byte, size int64) {
 	known := int64(len(text)) == size
 	if s.isName {
 		s.expect, s.role = expectColon, roleNone
-		if known && s.capturing == 0 {
-			s.role = s.roleOf(s.depth, s.nested, text)
+		if known && s.depth <= maxRoles {
+			s.role = s.roleOf(s.within(), text)
+		}
+		if s.within() == roleSchema {
+			s.states[0] = atStart
+			s.hear(0, text)
+			s.said[0] += hundredth // the marks around it
 		}
 		return
 	}
-	switch s.role {
-	case roleText:
-		s.text += size
-	case roleModel:
+	switch {
+	case s.role == roleModel:
 		s.models++
 		s.model = s.model[:0]
 		if known && size <= maxWord {
 			s.model = append(s.model, text...)
 		}
-	case roleType:
-		s.echoes = isEcho(text)
-	default:
+	case s.role == roleType:
+		s.echoes, s.last = isEcho(text), isLast(text)
+	case s.role >= roleCount && known:
+		s.number(bytes.TrimSpace(text))
 	}
 }
 
-// keep appends to what is being kept, as far as there is room.
-func (s *scanner) keep(p []byte) {
-	s.capture = append(s.capture, p[:min(len(p), maxCapture+1-len(s.capture))]...)
+// speaks reports whether a string of the role has tokens.
+func (s *scanner) speaks() bool {
+	return s.role.isText() || s.role == roleDelta || s.role == roleReply
 }
 
-func (s *scanner) captured() {
-	if len(s.capture) <= maxCapture {
-		s.usage, s.capture = s.capture, s.usage
+// voice is where the tokens of a role are counted.
+func (s *scanner) voice() int {
+	if s.role.isThought() {
+		return int(s.role - roleText)
 	}
-	s.memory.rest()
-	s.capturing = 0
+	return 0
+}
+
+// begin begins a string that has tokens. The first of a text goes on with what the
+// text before ended with, as the deltas of a stream do.
+func (s *scanner) begin() {
+	voice := s.voice()
+	if s.begun>>voice&1 != 0 {
+		s.states[voice] = atStart
+	}
+	s.begun |= 1 << voice
+}
+
+// speak reads a piece of a string that has tokens.
+func (s *scanner) speak(p []byte) {
+	s.hear(s.voice(), p)
+	if s.spoken && s.role == roleSpoken {
+		s.characters += characters(p)
+	}
+}
+
+// hear counts a piece of what a voice says.
+func (s *scanner) hear(voice int, p []byte) {
+	e := estimator{s.said[voice], s.states[voice]}
+	e.write(p)
+	s.said[voice], s.states[voice] = e.cost, e.state
+}
+
+// characters counts those that begin in p.
+func characters(p []byte) (n int64) {
+	for _, c := range p {
+		if utf8.RuneStart(c) {
+			n++
+		}
+	}
+	return n
+}
+
+// cost is what the strings so far cost that have tokens. A thought that is told under
+// several names counts once.
+func (s *scanner) cost() int64 {
+	var thought int64
+	for _, cost := range s.said[1:] {
+		thought = max(thought, cost)
+	}
+	return s.said[0] + thought
 }

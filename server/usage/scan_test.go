@@ -10,57 +10,77 @@ import (
 
 // found is what a scanner is asked for.
 type found struct {
-	usage   string
+	told    Usage
 	model   string
 	models  int
 	streams bool
 	echoes  bool
-	text    int64
+	cost    int64
 }
 
-func scan(t *testing.T, roleOf func(int, bool, []byte) role, pieces ...string) (result found, whole bool) {
+func scan(t *testing.T, roleOf func(role, []byte) role, pieces ...string) (result found, whole bool) {
 	t.Helper()
 	s := scanner{roleOf: roleOf}
 	for _, piece := range pieces {
 		s.write([]byte(piece))
 	}
 	return found{
-		usage: string(s.usage), model: string(s.model), models: s.models,
-		streams: s.streams, echoes: s.echoes, text: s.text,
+		told: s.told, model: string(s.model), models: s.models,
+		streams: s.streams, echoes: s.echoes, cost: s.cost(),
 	}, s.whole()
 }
 
+// costOf is what texts cost.
+func costOf(texts ...string) (cost int64) {
+	for _, text := range texts {
+		var e estimator
+		e.write([]byte(text))
+		cost += e.cost
+	}
+	return cost
+}
+
+func total(tokens int64) Usage { return Usage{Total: tokens} }
+
 func TestScannerReadsAnswers(t *testing.T) {
 	t.Parallel()
-	large := strings.Repeat("x", maxCapture)
+	large := strings.Repeat("x", 16<<10)
 	for _, row := range []struct {
 		name, text string
 		want       found
 	}{
-		{"usage and model at the top count", `{"model":"m","usage":{"total_tokens":5}}`, found{usage: `{"total_tokens":5}`, model: "m", models: 1}},
-		{"space may stand anywhere", " {\n\"model\" :\t\"m\" , \"usage\" : { \"a\" : [ 1 , 2 ] } } ", found{usage: `{ "a" : [ 1 , 2 ] }`, model: "m", models: 1}},
-		{"names may be escaped", `{"mo\u0064el":"m","\u0075sage":{"a":1}}`, found{usage: `{"a":1}`, model: "m", models: 1}},
+		{"usage and model at the top count", `{"model":"m","usage":{"total_tokens":5}}`, found{told: total(5), model: "m", models: 1}},
+		{"space may stand anywhere", " {\n\"model\" :\t\"m\" , \"usage\" : { \"total_tokens\" : 5 , \"a\" : [ 1 , 2 ] } } ", found{told: total(5), model: "m", models: 1}},
+		{"names may be escaped", `{"mo\u0064el":"m","\u0075sage":{"total_t\u006fkens":5}}`, found{told: total(5), model: "m", models: 1}},
 		{"a model may be escaped", `{"model":"a\"\\\/\u00e9\ud83d\ude00\n"}`, found{model: "a\"\\/é😀\n", models: 1}},
 		{"half a surrogate pair is replaced", `{"model":"\ud83dx\ude00\ud83d"}`, found{model: "�x��", models: 1}},
-		{"members deeper down don't count", `{"a":{"usage":{"b":1},"model":"n"},"b":[{"usage":{}}]}`, found{}},
-		{"those within response do", `{"type":"response.completed","response":{"model":"m","usage":{"b":1}}}`, found{usage: `{"b":1}`, model: "m", models: 1, echoes: true}},
-		{"those deeper within response don't", `{"response":{"a":{"usage":{"b":1}},"output":[{"model":"m"}]}}`, found{}},
-		{"those of an array of responses don't", `{"response":[{"usage":{"b":1}}]}`, found{}},
+		{"the model of what isn't the root doesn't count", `{"a":{"model":"n"},"b":[{"model":"m"}]}`, found{}},
+		{"usage deep down doesn't count", `{"a":{"b":{"usage":{"total_tokens":5}}},"b":[{"usage":{"total_tokens":5}}],"choices":[{"a":{"usage":{"total_tokens":5}}}]}`, found{}},
+		{"usage in free JSON doesn't count", `{"metadata":{"usage":{"total_tokens":5}},"input":{"usage":{"total_tokens":5}},"content":[{"input":{"usage":{"total_tokens":5}}}],"arguments":{"usage":{"total_tokens":5}}}`, found{}},
+		{"that of a vendor's member does", `{"x_groq":{"id":"r","usage":{"total_tokens":5}}}`, found{told: total(5)}},
+		{"that of a choice does", `{"choices":[{"index":0,"usage":{"total_tokens":5}}]}`, found{told: total(5)}},
+		{"those within response do", `{"type":"response.completed","response":{"model":"m","usage":{"total_tokens":5}}}`, found{told: total(5), model: "m", models: 1, echoes: true}},
+		{"those deeper within response don't", `{"response":{"a":{"usage":{"total_tokens":5}},"output":[{"model":"m"}]}}`, found{}},
+		{"those of an array of responses don't", `{"response":[{"usage":{"total_tokens":5}}]}`, found{}},
 		{"the model of a session counts", `{"type":"session.created","session":{"model":"m"}}`, found{model: "m", models: 1, echoes: true}},
-		{"an array has no members", `[{"usage":{"b":1},"model":"m"}]`, found{}},
-		{"names in strings are no members", `{"a":"\"usage\":{\"b\":1}","b":"{\"model\":\"m\"}"}`, found{}},
-		{"the last usage counts", `{"usage":{"b":1},"usage":{"b":2}}`, found{usage: `{"b":2}`}},
-		{"a null leaves the one before", `{"usage":{"b":1},"usage":null}`, found{usage: `{"b":1}`}},
-		{"a usage that is no object is none", `{"usage":[{"b":1}]}`, found{}},
-		{"a usage within usage is a part of it", `{"usage":{"usage":{"model":"m"}}}`, found{usage: `{"usage":{"model":"m"}}`}},
-		{"a usage that is too large is passed over", `{"usage":{"b":1},"usage":{"b":"` + large + `"},"model":"m"}`, found{usage: `{"b":1}`, model: "m", models: 1}},
+		{"an array has answers", `[{"usageMetadata":{"totalTokenCount":5},"modelVersion":"m"}]`, found{told: total(5), model: "m", models: 1}},
+		{"names in strings are no members", `{"a":"\"usage\":{\"total_tokens\":1}","b":"{\"model\":\"m\"}"}`, found{}},
+		{"the largest usage counts", `{"usage":{"total_tokens":2},"usage":{"total_tokens":1}}`, found{told: total(2)}},
+		{"a null leaves the one before", `{"usage":{"total_tokens":1},"usage":null}`, found{told: total(1)}},
+		{"a usage that is no object is none", `{"usage":[{"total_tokens":1}]}`, found{}},
+		{"a usage within usage is none", `{"usage":{"usage":{"total_tokens":1,"model":"m"}}}`, found{}},
+		{"a usage may be long", `{"usage":{"total_tokens":1,"b":"` + large + `"},"model":"m"}`, found{told: total(1), model: "m", models: 1}},
+		{"numbers may be strings", `{"usage":{"prompt_tokens":" 12 ","completion_tokens":"3.0"}}`, found{told: Usage{Input: 12, Output: 3, Total: 15}}},
+		{"other strings are no numbers", `{"usage":{"prompt_tokens":"12a","completion_tokens":"","total_tokens":"NaN"},"eval_count":"Infinity"}`, found{}},
+		{"a number that is too long is none", `{"usage":{"prompt_tokens":` + large[:0] + strings.Repeat("1", 40) + `,"total_tokens":7}}`, found{told: total(7)}},
+		{"numbers at the root count", `{"model":"m","prompt_eval_count":26,"eval_count":298}`, found{told: Usage{Input: 26, Output: 298, Total: 324}, model: "m", models: 1}},
 		{"a model that is no string is empty", `{"model":"a","model":5}`, found{models: 2}},
 		{"a model that is too long is empty", `{"model":"` + large + `"}`, found{models: 1}},
-		{"text is counted by its bytes", `{"choices":[{"message":{"content":"a\u00e9\n\"€"}}]}`, found{text: 8}},
-		{"text is counted in arrays", `{"content":["ab",["cd"],{"x":"ef","text":"gh"},"ij"]}`, found{text: 8}},
-		{"the types of deltas are told apart", `{"type":"response.output_text.delta","delta":"abc"}`, found{text: 3}},
-		{"what was told before is an echo", `{"type":"response.output_text.done","text":"abc"}`, found{text: 3, echoes: true}},
-		{"a delta of audio is no text", `{"type":"response.output_audio.delta","delta":"AAAA"}`, found{text: 4, echoes: true}},
+		{"text is counted without its escapes", `{"choices":[{"message":{"content":"a\u00e9\n\"€"}}]}`, found{cost: costOf("aé\n\"€")}},
+		{"text is counted in arrays", `{"content":["ab",["cd"],{"x":"ef","text":"gh"},"ij"]}`, found{cost: costOf("ab", "cd", "gh", "ij")}},
+		{"the types of deltas are told apart", `{"type":"response.output_text.delta","delta":"abc"}`, found{cost: costOf("abc")}},
+		{"what was told before is an echo", `{"type":"response.output_text.done","text":"abc"}`, found{cost: costOf("abc"), echoes: true}},
+		{"a delta of audio is no text", `{"type":"response.output_audio.delta","delta":"AAAA"}`, found{cost: costOf("AAAA"), echoes: true}},
 		{"deep down nothing is looked at", strings.Repeat(`{"content":`, 100) + `"abc"` + strings.Repeat("}", 100), found{}},
 		{"behind the deep it goes on", `{"a":` + strings.Repeat(`[{"content":`, 100) + `"abc"` + strings.Repeat("}]", 100) + `,"model":"m"}`, found{model: "m", models: 1}},
 	} {
@@ -99,8 +119,8 @@ func TestScannerReadsRequests(t *testing.T) {
 		{"a model by another case counts", `{"model":"a","MODEL":"b"}`, found{model: "b", models: 2}},
 		{"a session has a model", `{"session":{"type":"realtime","model":"a"}}`, found{model: "a", models: 1}},
 		{"the models of messages are none", `{"messages":[{"model":"a"}],"metadata":{"model":"b","stream":true}}`, found{}},
-		{"what a model reads counts", `{"messages":[{"role":"user","content":"abc"},{"content":[{"type":"text","text":"de"},{"image_url":{"url":"data:…"}}]}]}`, found{text: 5}},
-		{"inputs count", `{"input":["abc","de"],"instructions":"f"}`, found{text: 6}},
+		{"what a model reads counts", `{"messages":[{"role":"user","content":"abc"},{"content":[{"type":"text","text":"de"},{"image_url":{"url":"data:…"}}]}]}`, found{cost: costOf("abc", "de")}},
+		{"inputs count", `{"input":["abc","de"],"instructions":"f"}`, found{cost: costOf("abc", "de", "f")}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +154,8 @@ func FuzzScanner(f *testing.F) {
 		`{"mo\u0064el":"\ud83d\ude00\ud83d","usage":null,"usage":{"a":[1,{"b":"}"}]}}`,
 		`{"response":{"usage":{"a":1},"model":"x"},"response":{"usage":{"b":-1.5e3}},"type":"response.done"}`,
 		`{"session":{"model":"x"},"usage":[],"choices":[{"delta":{"content":"a\"b\\"}}]}`,
+		`{"x":{"usage":{"input_tokens":"5","cache_read_input_tokens":2e1,"input_tokens_details":{"cached_tokens":3}}},"eval_count":3.5}`,
+		`[{"usage":{"tokens":{"input_tokens":5},"billed_units":{"input_tokens":4}},"choices":[{"usage":{"seconds":1.5}}]}]`,
 		`[[[[]]],{"usage":{}}]`, `"usage"`, `12`, strings.Repeat("[", 70) + strings.Repeat("]", 70),
 		strings.Repeat(`{"a":`, 70) + "1" + strings.Repeat("}", 70),
 	} {
@@ -151,37 +173,57 @@ func FuzzScanner(f *testing.F) {
 		if !whole {
 			t.Fatalf("%q is valid", text)
 		}
-		if !utf8.Valid(text) || len(text) > maxCapture {
+		if !utf8.Valid(text) {
 			return
 		}
 		var want found
-		oracle(t, text, true, &want)
-		if got.usage != want.usage || got.models != want.models || len(want.model) <= maxWord && got.model != want.model {
+		oracle(t, text, roleRoot, 1, &want, nil)
+		if got.told != want.told || got.models != want.models || len(want.model) <= maxWord && got.model != want.model {
 			t.Fatalf("%q gives %+v, want %+v", text, got, want)
 		}
 	})
 }
 
-// oracle finds the members of an answer by encoding/json.
-func oracle(t *testing.T, text []byte, top bool, into *found) {
+// oracle finds the models of an answer, and what its usage objects tell, by
+// encoding/json. What is in a usage object goes into its report.
+func oracle(t *testing.T, text []byte, around role, depth int, into *found, usage *report) {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(text))
-	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
+	first, err := decoder.Token()
+	if err != nil || first != json.Delim('{') && first != json.Delim('[') || depth > maxRoles {
 		return
 	}
+	switch {
+	case depth == 1 && first == json.Delim('['):
+		around = roleRoots
+	case first == json.Delim('['):
+		around = around.inherited()
+	case around == roleUsage:
+		usage = &report{}
+		defer func() { into.told, _ = into.told.merge(usage.usage()) }()
+	case around == roleInputDetails:
+		usage.detailed = true
+	case around >= roleCount:
+		around = roleNone
+	}
 	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			t.Fatal(err)
+		role := around
+		if first == json.Delim('{') {
+			name, err := decoder.Token()
+			if err != nil {
+				t.Fatal(err)
+			}
+			role = roleNone
+			if len(name.(string)) <= maxWord {
+				role = answerRole(around, []byte(name.(string)))
+			}
 		}
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
 			t.Fatal(err)
 		}
 		switch {
-		case name == "usage" && value[0] == '{':
-			into.usage = string(value)
-		case name == "model":
+		case role == roleModel:
 			into.models++
 			into.model = ""
 			if value[0] == '"' {
@@ -189,8 +231,27 @@ func oracle(t *testing.T, text []byte, top bool, into *found) {
 					t.Fatal(err)
 				}
 			}
-		case top && (name == "response" || name == "session"):
-			oracle(t, value, false, into)
+		case role >= roleCount && value[0] != '{' && value[0] != '[':
+			number := []byte(value)
+			if value[0] == '"' {
+				var word string
+				if err := json.Unmarshal(value, &word); err != nil {
+					t.Fatal(err)
+				}
+				if len(word) > maxWord {
+					continue
+				}
+				number = bytes.TrimSpace([]byte(word))
+			}
+			if around >= roleUsage {
+				usage.set(counter(role-roleCount), number)
+				continue
+			}
+			var alone report
+			alone.set(counter(role-roleCount), number)
+			into.told, _ = into.told.merge(alone.usage())
+		default:
+			oracle(t, value, role, depth+1, into, usage)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/flate"
@@ -11,13 +12,15 @@ import (
 
 // session is what is known of a WebSocket, in which a model answers many times.
 type session struct {
+	frames frames
+
 	compression compression
 	compressed  bool              // the message under way is
 	left        int               // how much may be decoded of it
 	bounds      *inflation.Bounds // of what is decoded; nil if nothing is
 
-	sum  Usage // of the answers that told
-	told bool  // one did
+	model string       // that was named last
+	sums  []ModelUsage // of the answers that told, by model
 }
 
 // compression is what the sides agreed on for messages (RFC 7692 §7).
@@ -53,7 +56,7 @@ func compressionOf(values []string) compression {
 var messageEnd = []byte{0x00, 0x00, 0xff, 0xff}
 
 func (m *meter) beginMessage(compressed bool) {
-	s := &m.session
+	s := m.session
 	s.compressed, s.left = compressed, maxDecoded
 	if s.bounds != nil {
 		s.bounds.Reset()
@@ -109,26 +112,65 @@ func (m *meter) endMessage() {
 		}
 	}
 	m.event()
-	m.endText()
 	m.endAnswer()
 }
 
-// endAnswer adds up what the message told, if it did. What was said up to there
-// needs no guess any more.
-func (m *meter) endAnswer() {
-	told, ok := parse(m.scanner.usage)
-	m.scanner.usage = m.scanner.usage[:0]
-	if ok {
-		m.session.sum, m.session.told = m.session.sum.plus(told), true
-		m.text, m.spoken, m.bytes = 0, 0, 0
-	}
+// maxModels bounds how many models of a session are told apart. What is beyond counts
+// for the last of them.
+const maxModels = 16
+
+// ModelUsage is what a model took in a session.
+type ModelUsage struct {
+	Model string // empty if it isn't known
+	Usage Usage
 }
 
-// sessionUsage is the sum of what was told, and a guess for what was said since.
-func (m *meter) sessionUsage() Usage {
-	since := m.length()
-	if m.session.told && since == 0 {
-		return m.session.sum
+// endAnswer adds up what the message told. What was said up to there needs no estimate
+// any more.
+func (m *meter) endAnswer() {
+	s, told := m.session, m.scanner.told
+	if named := m.scanner.model; len(named) > 0 && string(named) != s.model {
+		s.model = strings.ToValidUTF8(string(named), "\ufffd")
 	}
-	return m.session.sum.plus(estimate(0, since))
+	if m.scanner.more {
+		m.bytes = 0
+	}
+	m.endText()
+	if told == (Usage{}) {
+		return
+	}
+	m.scanner.told = Usage{}
+	if told.Total == 0 {
+		told = estimate(told, 0, 0)
+	}
+	s.sums = add(s.sums, s.model, told)
+}
+
+// add adds to the usage of a model.
+func add(sums []ModelUsage, model string, used Usage) []ModelUsage {
+	for i := range sums {
+		if sums[i].Model == model || i == maxModels-1 {
+			sums[i].Usage = sums[i].Usage.plus(used)
+			return sums
+		}
+	}
+	return append(sums, ModelUsage{model, used})
+}
+
+// byModel returns what was told, and an estimate for what was said since.
+func (m *meter) byModel() []ModelUsage {
+	sums := slices.Clone(m.session.sums)
+	if since := m.length(); since > 0 || len(sums) == 0 {
+		sums = add(sums, m.session.model, Usage{Output: since, Total: since, Estimated: true})
+	}
+	return sums
+}
+
+// sessionUsage is the sum for all models.
+func (m *meter) sessionUsage() Usage {
+	var sum Usage
+	for _, each := range m.byModel() {
+		sum = sum.plus(each.Usage)
+	}
+	return sum
 }

@@ -95,7 +95,7 @@ func TestSessions(t *testing.T) {
 		{
 			"what was said since the last answer is guessed", "",
 			frame(final|text, done(second)) + frame(final|text, audio) + frame(final|text, delta) + frame(text, delta[:len(delta)-5]),
-			usage.Answer{Usage: usage.Usage{Input: 2, Output: 5, Total: 7, Estimated: true}, Events: 3},
+			usage.Answer{Usage: usage.Usage{Input: 2, Output: 4, Total: 6, Estimated: true}, Events: 3},
 		},
 		{
 			"a transcription has a usage of its own", "",

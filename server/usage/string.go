@@ -26,16 +26,10 @@ func (s *scanner) inside(p []byte) int {
 	}
 	s.flushHigh()
 	s.inString = false
-	s.stringIs(s.word, s.size)
-	return n + 1
-}
-
-// textSoFar is the text with that of a string that isn't over.
-func (s *scanner) textSoFar() int64 {
-	if s.inString && !s.isName && s.role == roleText {
-		return s.text + s.size
+	if s.isName || !s.speaks() {
+		s.stringIs(s.word, s.size)
 	}
-	return s.text
+	return n + 1
 }
 
 // escaped reads the next byte of an escape (RFC 8259 §7).
@@ -93,6 +87,10 @@ func (s *scanner) addRune(r rune) {
 }
 
 func (s *scanner) add(p []byte) {
+	if !s.isName && s.speaks() {
+		s.speak(p)
+		return
+	}
 	s.size += int64(len(p))
 	s.word = append(s.word, p[:min(len(p), maxWord-len(s.word))]...)
 }

@@ -54,6 +54,27 @@ func (t *Tap) Answer() Answer {
 	return t.meter.answer()
 }
 
+// ByModel returns what is known so far of what each model took in a session, and nil
+// for an answer that is none.
+func (t *Tap) ByModel() []ModelUsage {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.meter.kind != kindSession || !t.meter.request.Spends {
+		return nil
+	}
+	return t.meter.byModel()
+}
+
+// Last returns how much of the body came up to the last event of its stream, in bytes,
+// or 0 if that hasn't come: an event with the data "[DONE]", or one that by its type
+// ends a stream of the Responses API, Anthropic's or others. A client may leave behind
+// it and miss nothing.
+func (t *Tap) Last() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.meter.last
+}
+
 // tapped is a body.
 type tapped struct{ tap *Tap }
 

@@ -15,6 +15,15 @@ var still = []string{
 	"organization", "skills", "uploads", "vector_stores",
 }
 
+// counting are the names of what only counts or splits a text, by the last segment of
+// a path: Anthropic's, Google's, OpenAI's, vLLM's, llama.cpp's and LiteLLM's.
+var counting = []string{
+	"count_tokens", "count-tokens", "counttokens", "input_tokens", "token_counter", "tokenize", "detokenize", "apply-template",
+}
+
+// keeping are those of Ollama's paths at which it manages models.
+var keeping = []string{"show", "create", "copy", "pull", "push", "delete", "blobs"}
+
 // fromTarget returns what method, request-target and header tell of a request.
 func fromTarget(method, target string, header http.Header) Request {
 	r := Request{Known: true}
@@ -27,7 +36,10 @@ func fromTarget(method, target string, header http.Header) Request {
 	if name := modelOf(segments); name != "" {
 		r.Model, r.ModelSeen = name, 1
 	}
-	r.Spends = strings.EqualFold(method, http.MethodPost) && spends(segments) // some servers take "post" for it
+	plain := r.Known && !strings.ContainsAny(clean, `#;\`)                                // so that nobody takes it for the path of another resource
+	r.Spends = strings.EqualFold(method, http.MethodPost) && (spends(segments) || !plain) // some servers take "post" for it
+	r.Audio = isAudio(segments, "transcriptions") || isAudio(segments, "translations")
+	r.speech = isAudio(segments, "speech")
 	if method == http.MethodGet && strings.EqualFold(header.Get("Upgrade"), "websocket") {
 		r.Stream, r.Spends = true, true
 		r.readQuery(query)
@@ -67,6 +79,12 @@ func modelOf(segments []string) string {
 
 // spends reports whether a POST to a path has a model at work.
 func spends(segments []string) bool {
+	if onlyCounts(segments) {
+		return false
+	}
+	if segments[0] == "api" && len(segments) > 1 {
+		return !slices.Contains(keeping, segments[1])
+	}
 	if segments[0] == "v1" || segments[0] == "openai" {
 		segments = segments[1:]
 	}
@@ -81,10 +99,26 @@ func spends(segments []string) bool {
 	case segments[0] == "chat": // the rest are those that are stored
 		return len(segments) == 2
 	case segments[0] == "responses":
-		return segments[len(segments)-1] != "cancel" && segments[len(segments)-1] != "input_tokens"
+		return segments[len(segments)-1] != "cancel"
 	default:
 		return true
 	}
+}
+
+// isAudio reports whether a path ends with "audio" and a name.
+func isAudio(segments []string, name string) bool {
+	n := len(segments)
+	return n >= 2 && segments[n-2] == "audio" && segments[n-1] == name
+}
+
+// onlyCounts reports whether a path's last segment, or what stands behind a colon in
+// it as Google has it, names what only counts or splits a text.
+func onlyCounts(segments []string) bool {
+	last := segments[len(segments)-1]
+	if len(segments) > 1 && segments[len(segments)-2] == "tokenize" && last == "count" { // llama-cpp-python's
+		return true
+	}
+	return slices.Contains(counting, strings.ToLower(last[strings.LastIndexByte(last, ':')+1:]))
 }
 
 // readQuery reads the query of a WebSocket's request. One that names no model may

@@ -1,0 +1,245 @@
+package usage
+
+// The estimate of how many tokens a text has is a rule without a vocabulary. It
+// splits a text as tokenizers do before they look up anything: into words with the
+// space before them, groups of up to three digits, runs of punctuation and runs of
+// white space. Each piece costs what such pieces cost on average in the encoding
+// o200k_base. A word costs more with each letter, and again where its letters change
+// from lower to upper case. Scripts other than Latin cost by the character.
+//
+// The rule is a weighted automaton over bytes, so a text may come in pieces of any
+// size, which may divide characters. It takes constant memory.
+
+// estimator counts the tokens of one text. The zero estimator has seen none of it.
+type estimator struct {
+	cost  int64 // in hundredths of a token
+	state textState
+}
+
+// hundredth is the unit of costs, in which a token has this many.
+const hundredth = 100
+
+// write reads the next piece of the text.
+func (e *estimator) write(p []byte) {
+	cost, state := 0, e.state
+	for _, c := range p {
+		move := &moves[state][classOf[c]]
+		cost += int(move.cost)
+		state = move.to
+	}
+	e.cost += int64(cost)
+	e.state = state
+}
+
+// Write implements [io.Writer].
+func (e *estimator) Write(p []byte) (int, error) {
+	e.write(p)
+	return len(p), nil
+}
+
+// tokensOf returns the number of tokens of a cost.
+func tokensOf(cost int64) int64 { return (cost + hundredth - 1) / hundredth }
+
+// textState is what came before the next byte of a text.
+type textState uint8
+
+const (
+	atStart      textState = iota // nothing
+	afterSpace                    // one space
+	afterBlanks                   // several, or those that indent a line
+	afterLine                     // the end of a line
+	afterLetter                   // a word's first letter
+	afterLetter2                  // its second, and so on
+	afterLetter3
+	afterLetter4
+	afterLetter5
+	afterLetters // its sixth, and all behind that
+	afterUpper   // an upper-case letter that begins a word
+	afterUppers  // two of them
+	afterCapital // three and more
+	afterDigit   // the first of a group
+	afterDigit2
+	afterDigit3
+	afterMark   // punctuation
+	afterMarks  // more than one mark
+	afterScript // a letter of another script
+	textStates
+)
+
+// class is a set of bytes that count alike. A byte that begins a character in UTF-8
+// tells its script, roughly.
+type class uint8
+
+const (
+	classMark     class = iota // punctuation, and controls
+	classSpace                 // space and tab
+	classLine                  // LF and CR
+	classLower                 // a to z
+	classUpper                 // A to Z
+	classDigit                 // 0 to 9
+	classAccented              // U+0080 to U+037F: letters of European languages
+	classGreek                 // U+0380 to U+03FF
+	classCyrillic              // U+0400 to U+04FF
+	classArmenian              // U+0500 to U+057F
+	classHebrew                // U+0580 to U+05FF
+	classArabic                // U+0600 to U+07FF
+	classIndic                 // U+0800 to U+0FFF: India's and Thailand's
+	classMixed                 // U+1000 to U+1FFF: Georgian, Khmer, Vietnamese accents
+	classSymbol                // U+2000 to U+2FFF: quotation marks, arrows, boxes
+	classKana                  // U+3000 to U+3FFF
+	classHan                   // U+4000 to U+9FFF
+	classHangul                // U+A000 to U+DFFF
+	classWide                  // U+F000 to U+FFFF: punctuation of full width
+	classEmoji                 // U+10000 and above
+	classRest                  // not the first byte of a character: it costs nothing
+	classes
+)
+
+var classOf = func() (of [256]class) {
+	set := func(first, last byte, to class) {
+		for c := int(first); c <= int(last); c++ {
+			of[c] = to
+		}
+	}
+	set(' ', ' ', classSpace)
+	set('\t', '\t', classSpace)
+	set('\n', '\n', classLine)
+	set('\r', '\r', classLine)
+	set('a', 'z', classLower)
+	set('A', 'Z', classUpper)
+	set('0', '9', classDigit)
+	set(0x80, 0xbf, classRest)
+	set(0xc0, 0xcd, classAccented)
+	set(0xce, 0xcf, classGreek)
+	set(0xd0, 0xd3, classCyrillic)
+	set(0xd4, 0xd5, classArmenian)
+	set(0xd6, 0xd7, classHebrew)
+	set(0xd8, 0xdf, classArabic)
+	set(0xe0, 0xe0, classIndic)
+	set(0xe1, 0xe1, classMixed)
+	set(0xe2, 0xe2, classSymbol)
+	set(0xe3, 0xe3, classKana)
+	set(0xe4, 0xe9, classHan)
+	set(0xea, 0xee, classHangul)
+	set(0xef, 0xef, classWide)
+	set(0xf0, 0xff, classEmoji)
+	return of
+}()
+
+// characterCosts are those of the characters of other scripts, whatever is before.
+var characterCosts = map[class]uint8{
+	classGreek: 45, classCyrillic: 36, classArmenian: 40, classHebrew: 50, classArabic: 42, classIndic: 40,
+	classMixed: 45, classSymbol: 50, classKana: 70, classHan: 88, classHangul: 80, classWide: 15, classEmoji: 160,
+}
+
+// move is what a byte does: it costs something, and leads to a state.
+type move struct {
+	to   textState
+	cost uint8
+}
+
+// moves has the moves from each state with each class. The costs were fitted to
+// prose in 40 languages, code in 10 and data, as o200k_base counts them.
+var moves = func() (all [textStates][classes]move) {
+	for state := range textStates {
+		to := &all[state]
+		to[classRest] = move{state, 0}
+		for class, cost := range characterCosts {
+			to[class] = move{afterScript, cost}
+		}
+		to[classSpace], to[classLine] = space(state), line(state)
+		to[classLower], to[classUpper] = lower(state), upper(state)
+		to[classAccented] = to[classLower]
+		to[classAccented].cost += 75
+		to[classDigit], to[classMark] = digit(state), mark(state)
+	}
+	return all
+}()
+
+func space(state textState) move {
+	switch state {
+	case afterSpace:
+		return move{afterBlanks, 100}
+	case afterBlanks:
+		return move{afterBlanks, 0}
+	case afterLine:
+		return move{afterBlanks, 60}
+	default:
+		return move{afterSpace, 0} // a part of what follows
+	}
+}
+
+func line(state textState) move {
+	switch state {
+	case afterLine, afterMark, afterMarks:
+		return move{afterLine, 0}
+	default:
+		return move{afterLine, 60}
+	}
+}
+
+func lower(state textState) move {
+	switch {
+	case state >= afterLetter && state < afterLetter5:
+		return move{state + 1, 3}
+	case state == afterLetter5, state == afterLetters:
+		return move{afterLetters, 13}
+	case state == afterUpper:
+		return move{afterLetter2, 3}
+	default:
+		return move{afterLetter, wordCost(state)}
+	}
+}
+
+func upper(state textState) move {
+	switch {
+	case state == afterUpper:
+		return move{afterUppers, 60}
+	case state == afterUppers, state == afterCapital:
+		return move{afterCapital, 5}
+	case state >= afterLetter && state <= afterLetters:
+		return move{afterUpper, 80}
+	default:
+		return move{afterUpper, wordCost(state)}
+	}
+}
+
+// wordCost is what the first letter of a word costs.
+func wordCost(state textState) uint8 {
+	switch state {
+	case afterUppers, afterCapital:
+		return 60
+	case afterDigit, afterDigit2, afterDigit3:
+		return 110
+	case afterMark, afterMarks:
+		return 45 // many marks are one token with the word
+	case afterScript:
+		return 50
+	default:
+		return 87
+	}
+}
+
+func digit(state textState) move {
+	switch state {
+	case afterDigit, afterDigit2:
+		return move{state + 1, 0}
+	case afterSpace, afterBlanks:
+		return move{afterDigit, 180} // the space is a token of its own
+	default:
+		return move{afterDigit, 100}
+	}
+}
+
+func mark(state textState) move {
+	switch state {
+	case afterMark:
+		return move{afterMarks, 33}
+	case afterMarks:
+		return move{afterMarks, 4}
+	case afterSpace:
+		return move{afterMark, 110}
+	default:
+		return move{afterMark, 100}
+	}
+}

@@ -1,0 +1,164 @@
+package usage
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+// sample is a text whose tokens were counted by a real tokenizer.
+type sample struct {
+	Name, Kind, Text string
+	O200k            int64 // by o200k_base, of OpenAI's models since GPT-4o
+	Cl100k           int64 // by cl100k_base, of GPT-4's
+}
+
+func samples(tb testing.TB) []sample {
+	tb.Helper()
+	text, err := os.ReadFile("testdata/tokens.json")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var all []sample
+	if err := json.Unmarshal(text, &all); err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+// exact is how far an estimate may be from the real count, as a factor: 35 % for what
+// most people write, and more for scripts in which the estimate doesn't tell languages
+// apart.
+func exact(kind string) float64 {
+	switch kind {
+	case "english", "chinese", "code", "japanese", "numbers", "random", "russian", "arabic", "korean", "german", "french", "spanish":
+		return 0.35
+	default:
+		return 0.5
+	}
+}
+
+func TestEstimate_IsNearTheRealCount(t *testing.T) {
+	t.Parallel()
+	for _, s := range samples(t) {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			got := tokensOf(costOf(s.Text))
+			share := float64(got) / float64(s.O200k)
+			t.Logf("%d tokens, want %d: %.2f; %.2f of cl100k_base's", got, s.O200k, share, float64(got)/float64(s.Cl100k))
+			if within := exact(s.Kind); share < 1-within || share > 1+within {
+				t.Errorf("the estimate is %d tokens, want %d within %v", got, s.O200k, within)
+			}
+		})
+	}
+}
+
+// escape writes a string of JSON with no characters but those of ASCII.
+func escape(tb testing.TB, text string) string {
+	tb.Helper()
+	var escaped strings.Builder
+	encoded, err := json.Marshal(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, r := range string(encoded) {
+		switch {
+		case r < 0x80:
+			escaped.WriteRune(r)
+		case r < 0x10000:
+			escaped.WriteString(unit(r))
+		default:
+			escaped.WriteString(unit(0xd800+(r-0x10000)>>10) + unit(0xdc00+(r-0x10000)&0x3ff))
+		}
+	}
+	return escaped.String()
+}
+
+func unit(code rune) string {
+	const digits = "0123456789abcdef"
+	return `\u` + string([]byte{digits[code>>12&15], digits[code>>8&15], digits[code>>4&15], digits[code&15]})
+}
+
+func TestEstimate_IsTheSameInPiecesAndEscaped(t *testing.T) {
+	t.Parallel()
+	for _, s := range samples(t) {
+		want := costOf(s.Text)
+		encoded, err := json.Marshal(s.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{"plain": string(encoded), "escaped": escape(t, s.Text)} {
+			for _, size := range []int{1, 2, 3, 7, 1000} {
+				scanner := scanner{roleOf: answerRole}
+				rest := `{"content":` + text + `}`
+				for len(rest) > 0 {
+					n := min(size, len(rest))
+					scanner.write([]byte(rest[:n]))
+					rest = rest[n:]
+				}
+				if got := scanner.cost(); got != want || !scanner.whole() {
+					t.Errorf("%s: %s in pieces of %d bytes costs %d, want %d", s.Name, name, size, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestEstimate_DoesNotDependOnHowAStreamDividesIt(t *testing.T) {
+	t.Parallel()
+	for _, s := range samples(t) {
+		want := tokensOf(costOf(s.Text))
+		runes := []rune(s.Text)
+		for _, size := range []int{1, 4, 30} {
+			m := eventMeter()
+			for from := 0; from < len(runes); from += size {
+				piece, err := json.Marshal(string(runes[from:min(from+size, len(runes))]))
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.write([]byte(`data: {"choices":[{"delta":{"content":` + string(piece) + "}}]}\n\n"))
+			}
+			if got := m.answer().Usage.Output; got != want {
+				t.Errorf("%s: in deltas of %d characters it is %d tokens, want %d", s.Name, size, got, want)
+			}
+		}
+	}
+}
+
+// FuzzEstimate has any text in any pieces: it costs the same, and no more than two
+// tokens a byte.
+func FuzzEstimate(f *testing.F) {
+	for _, s := range samples(f) {
+		f.Add(s.Text[:min(len(s.Text), 200)], []byte{1, 3, 2})
+	}
+	f.Fuzz(func(t *testing.T, text string, sizes []byte) {
+		want := costOf(text)
+		var e estimator
+		for _, piece := range cut(text, sizes) {
+			e.write([]byte(piece))
+		}
+		if e.cost != want || want > 2*hundredth*int64(len(text)) {
+			t.Fatalf("%q costs %d in pieces, and %d at once", text, e.cost, want)
+		}
+	})
+}
+
+func BenchmarkEstimate(b *testing.B) {
+	for _, s := range samples(b) {
+		switch s.Name {
+		case "english story", "chinese story", "code rust":
+		default:
+			continue
+		}
+		b.Run(strings.ReplaceAll(s.Name, " ", "-"), func(b *testing.B) {
+			text := []byte(s.Text)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				var e estimator
+				e.write(text)
+			}
+		})
+	}
+}

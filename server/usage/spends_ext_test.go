@@ -1,0 +1,227 @@
+package usage_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+func TestSpends_NothingWhereTokensAreOnlyCounted(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		target string
+		want   bool
+	}{
+		{"/v1/messages", true},
+		{"/v1/messages/count_tokens", false},
+		{"/v1/messages/count_tokens/", false},
+		{"/v1/messages/count_tokens?beta=true", false},
+		{"/anthropic/v1/messages/count_tokens", false},
+		{"/tokenize", false},
+		{"/v1/tokenize", false},
+		{"/detokenize", false},
+		{"/Tokenize", false},
+		{"/apply-template", false},
+		{"/extras/tokenize/count", false},
+		{"/utils/token_counter", false},
+		{"/v1beta/models/gemini-3:countTokens", false},
+		{"/v1beta/models/gemini-3:generateContent", true},
+		{"/v1/responses/input_tokens", false},
+		{"/v1/responses", true},
+		{"/openai/v1/responses/input_tokens", false},
+		{"/openai/deployments/tokenize/chat/completions", true},
+		{"/v1/tokenize/../chat/completions", true},
+		{"/v1/chat/completions/x/../../../tokenize", true}, // who doesn't resolve it may see another resource
+		{"/v1/chat/completions/%2e%2e/%2e%2e/tokenize", true},
+		{"/v1/chat/completions%23/tokenize", true},
+		{"/v1/chat/completions;/tokenize", true},
+		{`/v1/chat/completions\tokenize`, true},
+		{"/v1//tokenize", true},
+		{"/api/chat", true},
+		{"/api/generate", true},
+		{"/api/embed", true},
+		{"/api/show", false},
+		{"/api/pull", false},
+		{"/completion", true},
+		{"/v1/engines/tokenize/completions", true},
+		{"/v1/completions/count", true},
+		{"http://example.com/v1/messages/count_tokens?x=/v1/chat", false},
+	} {
+		got, _, err := usage.ReadRequest(http.MethodPost, row.target, nil, nil, 1)
+		if err != nil || got.Spends != row.want {
+			t.Errorf("POST %s spends: %v, want %v; the error is %v", row.target, got.Spends, row.want, err)
+		}
+	}
+}
+
+// texts are requests with what there is to count in them.
+var texts = []struct {
+	name, target, body string
+	text, characters   int64
+}{
+	{"a chat", chat, `{"messages":[{"role":"user","content":"Hello there"},{"role":"user","content":[{"type":"text","text":"Hello"}]}]}`, 3, 0},
+	{"escapes are of one character", chat, `{"messages":[{"role":"user","content":"\u4f60\u597d"}]}`, 2, 0},
+	{"an image has no text", chat, `{"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,` + strings.Repeat("QUJD", 1000) + `"}}]}]}`, 0, 0},
+	{"all of a schema is read", chat, `{"tools":[{"function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]}`, 14, 0},
+	{"speech", "/v1/audio/speech", `{"model":"tts-1","input":"H\u00e9llo \ud83d\ude00 there","voice":"alloy","instructions":"Whisper"}`, 6, 13},
+	{"speech at Azure", "/openai/deployments/tts/audio/speech?api-version=1", `{"input":"你好"}`, 2, 2},
+	{"what is not to be spoken has no characters", chat, `{"input":"Hello"}`, 1, 0},
+}
+
+func TestText_OfARequestIsCounted(t *testing.T) {
+	t.Parallel()
+	header := http.Header{"Content-Type": {typeJSON}}
+	for _, row := range texts {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader} {
+				read, _, err := usage.ReadRequest(http.MethodPost, row.target, header, wrap(strings.NewReader(row.body)), 1<<20)
+				if err != nil || read.Text != row.text || read.Characters != row.characters {
+					t.Errorf("%s it has %d tokens and %d characters, want %d and %d; the error is %v", name, read.Text, read.Characters, row.text, row.characters, err)
+				}
+				followed, _, err := usage.ReadRequest(http.MethodPost, row.target, header, nil, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.Copy(pieces(followed.Follow(header)), onlyReader{wrap(strings.NewReader(row.body))}); err != nil {
+					t.Fatal(err)
+				}
+				got := pass(t, respond("audio/mpeg", 0, ""), followed, "", same).Usage
+				if want := (usage.Usage{Input: row.text, Total: row.text, Characters: row.characters, Estimated: true}); got != want {
+					t.Errorf("%s it takes %+v when it was followed, want %+v", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// pieces is a writer that tells of what is written.
+type pieces func(p []byte)
+
+func (f pieces) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}
+
+// onlyReader hides that a reader can write.
+type onlyReader struct{ io.Reader }
+
+func TestText_OfWhatIsNoJSONIsWhatWasSaid(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, contentType, coding, body string
+		follows                         bool
+	}{
+		{"broken JSON", typeJSON, "", `{"input":"Hello"]`, true},
+		{"nothing that was sent", typeJSON, "", "", true},
+		{"compressed JSON", typeJSON, "gzip", "", false},
+		{"another type", "application/octet-stream", "", "", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			request := usage.Request{Spends: true, Text: 7, Characters: 5}
+			tell := request.Follow(http.Header{"Content-Type": {row.contentType}, "Content-Encoding": {row.coding}})
+			if follows := tell != nil; follows != row.follows {
+				t.Errorf("it is followed: %v", follows)
+			}
+			if row.body != "" {
+				tell([]byte(row.body))
+			}
+			want := guess(7, 0)
+			want.Characters = 5
+			if got := pass(t, respond("audio/mpeg", 0, ""), request, "", same).Usage; got != want {
+				t.Errorf("it takes %+v", got)
+			}
+		})
+	}
+}
+
+func TestSeconds_OfATranscription(t *testing.T) {
+	t.Parallel()
+	request, _, err := usage.ReadRequest(http.MethodPost, "/v1/audio/transcriptions", nil, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Text = 3
+	seconds := func(seconds float64, output int64) usage.Usage {
+		return usage.Usage{Input: 3, Output: output, Total: 3 + output, Seconds: seconds, Estimated: true}
+	}
+	for _, row := range []struct {
+		name, contentType, body string
+		want                    usage.Usage
+	}{
+		{"a usage of seconds", typeJSON, `{"text":"Hello there","usage":{"type":"duration","seconds":250}}`, seconds(250, 2)},
+		{"seconds as a string", typeJSON, `{"text":"Hello there","usage":{"type":"duration","seconds":"12.5"}}`, seconds(12.5, 2)},
+		{"a duration", typeJSON, `{"task":"transcribe","duration":8.47,"text":"Hello there","segments":[]}`, seconds(8.47, 2)},
+		{"a duration as a string", typeJSON, `{"duration":"8.470000267028809","text":"Hello there"}`, seconds(8.47, 2)},
+		{"both", typeJSON, `{"text":"Hello there","duration":8.47,"usage":{"type":"duration","seconds":9}}`, seconds(9, 2)},
+		{"a stream", typeEvents, events(`{"type":"transcript.text.delta","delta":"Hello there"}`, `{"type":"transcript.text.done","text":"Hello there","usage":{"type":"duration","seconds":9}}`), seconds(9, 2)},
+		{"tokens", typeJSON, `{"text":"Hello there","usage":{"type":"tokens","input_tokens":14,"output_tokens":4,"total_tokens":18}}`, usage.Usage{Input: 14, Output: 4, Total: 18}},
+		{"a text", "text/plain", "Hello there", guess(3, 2)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader} {
+				got := pass(t, respond(row.contentType, 0, row.body), request, row.body, wrap).Usage
+				if got != row.want {
+					t.Errorf("it is %+v, want %+v", got, row.want)
+				}
+				if charge := got.Total + int64(10*got.Seconds); got.Charge() != charge {
+					t.Errorf("it counts for %d tokens, want %d", got.Charge(), charge)
+				}
+			}
+		})
+	}
+	t.Run("a duration of something else", func(t *testing.T) {
+		t.Parallel()
+		body := `{"choices":[{"message":{"content":"Hello there"}}],"duration":5000}`
+		if got := pass(t, respond(typeJSON, 0, body), asked, body, same).Usage; got != guess(3, 2) {
+			t.Errorf("it is %+v", got)
+		}
+	})
+}
+
+func TestLast_IsWhereAStreamEnds(t *testing.T) {
+	t.Parallel()
+	text := events(`{"choices":[{"delta":{"content":"Hello"}}]}`)
+	for _, row := range []struct {
+		name, contentType, before, last string
+	}{
+		{"a chat", typeEvents, text, "data: [DONE]\n\n"},
+		{"a response that is completed", typeEvents, text, events(`{"type":"response.completed","response":{}}`)},
+		{"one that failed", typeEvents, text, events(`{"type":"response.failed","response":{}}`)},
+		{"one that is incomplete", typeEvents, text, "event: response.incomplete\n" + events(`{"response":{},"type":"response.incomplete"}`)},
+		{"a message", typeEvents, text, "event: message_stop\n" + events(`{"type":"message_stop"}`)},
+		{"a transcription", typeEvents, text, events(`{"type":"transcript.text.done","text":"Hello"}`)},
+		{"Ollama's", "application/x-ndjson", `{"done":false}` + "\n", `{"done":true}`},
+		{"one that goes on", typeEvents, text + events(`{"type":"response.output_text.done"}`, `{"type":"content_block_stop"}`, "[DONE] ") + "data: [DONE]\n", ""},
+		{"one whose text says so", typeEvents, events(`{"choices":[{"delta":{"content":"[DONE]","type":"message_stop","done":true}}]}`), ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			body := row.before + row.last
+			want := int64(len(body))
+			if row.last == "" {
+				want = 0
+			}
+			for _, rest := range []string{"", ": bye\n\n"} {
+				if rest != "" && (row.contentType != typeEvents || row.last == "") {
+					continue
+				}
+				resp := respond(row.contentType, 0, body+rest)
+				tap := usage.NewTap(resp, asked, nil)
+				if _, err := io.Copy(io.Discard, iotest.OneByteReader(resp.Body)); err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if got := tap.Last(); got != want {
+					t.Errorf("with %q behind it, it ends at %d, want %d", rest, got, want)
+				}
+			}
+		})
+	}
+}
