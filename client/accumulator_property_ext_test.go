@@ -264,7 +264,7 @@ func hostileChunks(tb testing.TB, delta func(int) string, n int) []*chatv1.ChatC
 // The time is linear in the number of pieces, of any kind. Quadratic time would
 // be 256 times as long for 16 times as many.
 func TestAccumulator_TakesLinearTime(t *testing.T) {
-	const few, many, allowed = 1000, 16 * 1000, 80
+	const few, many, allowed = 500, 16 * 500, 80
 	for name, delta := range hostileStreams {
 		t.Run(name, func(t *testing.T) {
 			fewer, more := hostileChunks(t, delta, few), hostileChunks(t, delta, many)

@@ -80,6 +80,10 @@ func WithProtocol(protocol Protocol) Option { return func(o *options) { o.protoc
 // WithHTTPClient sends requests by an HTTP client of your own. With [GRPC], it
 // has to speak HTTP/2. The default has a connection pool of its own and no
 // time-out: a call's context bounds it.
+//
+// Redirects are followed within the server's origin only, which is its scheme,
+// host and port, whatever the client does. A redirect to another origin is an
+// error. The client itself stays as it is.
 func WithHTTPClient(client *http.Client) Option { return func(o *options) { o.httpClient = client } }
 
 // WithMaxRetries sets how often a call that failed is made again, where that can
@@ -119,7 +123,7 @@ func New(baseURL string, opts ...Option) *Client {
 	if o.httpClient == nil {
 		o.httpClient = newHTTPClient(o.protocol)
 	}
-	transport := connecthttp.NewTransport(o.httpClient, strings.TrimRight(baseURL, "/"),
+	transport := connecthttp.NewTransport(sameOriginClient{o.httpClient}, strings.TrimRight(baseURL, "/"),
 		append(o.protocol.options(), connecthttp.WithReadMaxBytes(maxMessageBytes))...)
 	return &Client{Chat: &ChatService{
 		stub:       chatv1connect.NewChatServiceClient(connect.NewClient(transport, o.addHeaders)),

@@ -108,8 +108,8 @@ func newError(ctx context.Context, err error) *Error {
 	if info, ok := connect.CallInfoForClientContext(ctx); ok && remote.IsRemote() {
 		result.mayRetry = info.ResponseHeader().Get("X-Should-Retry")
 		// Of a middlebox: the server tells the upstream's as a detail.
-		if seconds, err := strconv.Atoi(info.ResponseHeader().Get("Retry-After")); err == nil && seconds >= 0 {
-			result.wait(time.Duration(min(seconds, maxSeconds)) * time.Second)
+		if seconds, ok := parseSeconds(info.ResponseHeader().Get("Retry-After")); ok {
+			result.wait(time.Duration(seconds) * time.Second)
 		}
 	}
 	for _, detail := range remote.Details() {
@@ -135,6 +135,16 @@ func (e *Error) endedBy(ctx context.Context) error {
 
 // maxSeconds is more than anyone waits, and not too much for a duration.
 const maxSeconds = 1 << 31
+
+// parseSeconds reads a number of seconds, as the header retry-after has it. One
+// that is too large is the most there is.
+func parseSeconds(text string) (int64, bool) {
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if errors.Is(err, strconv.ErrRange) && text[0] != '-' {
+		return maxSeconds, true
+	}
+	return min(seconds, maxSeconds), err == nil && seconds >= 0
+}
 
 func (e *Error) wait(delay time.Duration) { e.RetryAfter, e.asksToWait = delay, true }
 

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"iter"
 
@@ -46,12 +47,18 @@ type list[T any] interface {
 	GetHasMore() bool
 }
 
+// maxEmptyPages is how many pages without items may follow each other. The loop
+// over a list can't be left while there are none.
+const maxEmptyPages = 10
+
 // pages returns the items of each page, from that on which the request asks for.
+// A page that comes again is an error, since the list would have no end.
 func pages[T any, L list[T]](fetch func(after string) (L, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		after := ""
-		for {
+		seen := make(map[[sha256.Size]byte]bool) // Sums, as a cursor may be of any size.
+		for empty := 0; ; {
 			page, err := fetch(after)
 			if err != nil {
 				yield(none, err)
@@ -65,11 +72,16 @@ func pages[T any, L list[T]](fetch func(after string) (L, error)) iter.Seq2[T, e
 			if !page.GetHasMore() {
 				return
 			}
-			if last := page.GetLastId(); last == "" || last == after {
-				yield(none, fmt.Errorf("client: the list has more, but no page follows the one that ends at %q", last))
+			after = page.GetLastId()
+			sum := sha256.Sum256([]byte(after))
+			if empty++; len(page.GetData()) > 0 {
+				empty = 0
+			}
+			if after == "" || seen[sum] || empty == maxEmptyPages {
+				yield(none, fmt.Errorf("client: the list has more, but no page follows the one that ends at %q", after))
 				return
 			}
-			after = page.GetLastId()
+			seen[sum] = true
 		}
 	}
 }

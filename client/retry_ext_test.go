@@ -193,6 +193,11 @@ func TestACallIsMadeAgain(t *testing.T) {
 			none,
 		},
 		{
+			"not when it asks for more than a number holds",
+			[]answer{{err: rpcError(connect.CodeUnavailable), header: map[string]string{"Retry-After": "99999999999999999999"}}},
+			2, nil, connect.CodeUnavailable,
+		},
+		{
 			"without the wait of the try before",
 			[]answer{{err: rpcError(connect.CodeUnavailable), header: map[string]string{"Retry-After": "3"}}, {unreachable: true}},
 			2,

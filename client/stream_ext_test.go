@@ -2,8 +2,10 @@ package client_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,6 +185,14 @@ func TestAListEndsWithAnError(t *testing.T) {
 		"of a page":                            {[]string{`{"data":[{"id":"a"}],"last_id":"a","has_more":true}`, `no JSON`}, 1, true},
 		"when no page follows":                 {[]string{`{"data":[{"id":"a"}],"has_more":true}`}, 1, false},
 		"when the page that follows is itself": {[]string{`{"data":[{"id":"a"}],"last_id":"a","has_more":true}`}, 2, false},
+		"when a page comes again": {[]string{
+			`{"data":[{"id":"a"}],"last_id":"a","has_more":true}`, `{"data":[{"id":"b"}],"last_id":"b","has_more":true}`, `{"data":[{"id":"a"}],"last_id":"a","has_more":true}`,
+		}, 3, false},
+		"when all pages are empty": {slices.Collect(func(yield func(string) bool) {
+			for i := range 100 {
+				_ = yield(fmt.Sprintf(`{"data":[],"last_id":"%d","has_more":true}`, i))
+			}
+		}), 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
