@@ -6,11 +6,16 @@ export const defaultMaxMessageBytes = 64 * 1024 * 1024;
 /**
  * A fetch whose responses are bounded: a message of a stream, and any other
  * body as a whole, after decompression. A larger one fails with
- * `resource_exhausted`, and the rest is not received.
+ * `resource_exhausted`, and the rest is not received. A redirect fails, as what
+ * is sent is for this server alone.
  */
 export function limitMessages(fetch: typeof globalThis.fetch, maxBytes: number): typeof globalThis.fetch {
   return async (input, init) => {
-    const response = await fetch(input, init);
+    // Connect has fetch fail on a redirect, which looks like a broken connection, and would be tried again.
+    const response = await fetch(input, { ...init, redirect: "manual" });
+    if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
+      throw new ConnectError("the server redirects the call, which is not followed: change baseUrl", Code.Internal);
+    }
     if (!response.body) {
       return response;
     }

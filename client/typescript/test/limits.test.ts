@@ -111,6 +111,23 @@ suite("a response beyond the limit", () => {
   });
 });
 
+test("a redirect fails, is not followed, and is not tried again", async () => {
+  const paths: (string | undefined)[] = [];
+  const server = createServer((incoming, response) => {
+    paths.push(incoming.url);
+    response.writeHead(307, { location: "/elsewhere" }).end();
+  });
+  server.listen(0, "127.0.0.1").unref();
+  await once(server, "listening");
+  const { chat } = new OpenAIConnect({ baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  const want = { name: "APIError", rpcCode: Code.Internal, message: /the server redirects the call/ };
+  await assert.rejects(chat.create(request), want);
+  await assert.rejects(chat.stream(request).completion(), want);
+  assert.deepEqual(paths, ["/openai.chat.v1.ChatService/CreateChatCompletion", "/openai.chat.v1.ChatService/StreamChatCompletion"]);
+  server.closeAllConnections();
+  server.close();
+});
+
 suite("messages within the limit pass, however their bytes are split", () => {
   const message = Buffer.from([0x0a, 1, 0x61]); // a chunk with the ID "a"
   const body = Buffer.concat([...Array.from({ length: 3 }, () => Buffer.concat([envelope(message.length), message])), Buffer.from([2, 0, 0, 0, 2]), Buffer.from("{}")]);
