@@ -121,6 +121,21 @@ func (a *admission) find(shown []string) (found *keys.Token, err error) {
 	return nil, err
 }
 
+// onlyHosts returns a handler that refuses requests for other hosts, whatever they
+// are for: next gets the others.
+func (m *router) onlyHosts(hosts *access.Hosts, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hosts.Serves(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		m.refuse(w, r, refusal{
+			status: http.StatusForbidden, code: connect.CodePermissionDenied,
+			kind: "invalid_request_error", reason: "host_not_allowed", message: access.ErrHost.Error(),
+		})
+	})
+}
+
 var errForeignPage = errors.New("web pages of this origin may not use this server")
 
 // refuse answers a request that isn't let in.

@@ -105,6 +105,11 @@ type Config struct {
 	// up also where the server replaces their API key. By default they go up only with
 	// the client's own key.
 	ForwardOrganization bool
+	// AllowedHosts are the host names that a server is reached by which serves
+	// everyone with its UpstreamKey, beside IP addresses and localhost, as
+	// [access.NewHosts] takes them. Requests for others are refused with 403. Other
+	// servers serve every name.
+	AllowedHosts []string
 
 	// Keys, unless nil, has the tokens of clients, in place of ClientToken and
 	// AllowAnonymous. UpstreamKey is then for tokens that have no key of their own,
@@ -233,6 +238,13 @@ func New(config Config) (_ *Server, err error) {
 			forwardOrganization: config.ForwardOrganization,
 		}
 		s.handler = policy.Enforce(limitTarget(router, admission))
+	}
+	if gate.IsAnonymous() {
+		hosts, err := access.NewHosts(config.AllowedHosts)
+		if err != nil {
+			return nil, fmt.Errorf("allowed hosts: %w", err)
+		}
+		s.handler = router.onlyHosts(hosts, s.handler)
 	}
 	if config.Observer != nil {
 		watch(config, s.bounded)

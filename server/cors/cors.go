@@ -10,9 +10,7 @@
 package cors
 
 import (
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -90,9 +88,9 @@ func (p *Policy) Enforce(next http.Handler) http.Handler {
 }
 
 // Allows reports whether r comes from no page, from one of an origin that is
-// allowed, or from one that the server itself, as r names it, has served. A name
-// without TLS says nothing of who served the page: anybody's name can lead to
-// this server's address for a while (DNS rebinding).
+// allowed, or from one that the server itself, as r names it, has served. The name
+// has to be one that is known to be the server's, by [access.Hosts]: anybody's can
+// lead to this server's address for a while (DNS rebinding).
 //
 // What a page requests without an Origin, an image for example, tells in
 // Sec-Fetch-Site that it comes from another one (W3C Fetch Metadata).
@@ -106,18 +104,7 @@ func (p *Policy) Allows(r *http.Request) bool {
 		return site == "" || site == "none" || site == "same-origin"
 	}
 	_, host, found := strings.Cut(origin[0], "://")
-	return len(origin) == 1 && found && strings.EqualFold(host, r.Host) && (r.TLS != nil || isAddress(r.Host))
-}
-
-// isAddress reports whether a host of a request is an address, or this machine,
-// and not a name.
-func isAddress(host string) bool {
-	name, _, err := net.SplitHostPort(host)
-	if err != nil {
-		name = host
-	}
-	_, err = netip.ParseAddr(strings.Trim(name, "[]"))
-	return err == nil || name == "localhost"
+	return len(origin) == 1 && found && strings.EqualFold(host, r.Host)
 }
 
 // allowed is the Access-Control-Allow-Origin of an answer to r, and "" if its

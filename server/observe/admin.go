@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/openai-connect/openai-connect/server/access"
 )
 
 // AdminConfig says what the admin listener has.
@@ -22,6 +24,10 @@ type AdminConfig struct {
 	// it is shutting down, or hasn't begun. That it refuses some calls, or that a
 	// changed file of keys was not taken, is no such reason: what it has works on.
 	Ready func() error
+
+	// Hosts, unless nil, are the host names that the listener is reached by. Requests
+	// for others are refused with 403. Nil serves every name.
+	Hosts *access.Hosts
 
 	// PProf has it serve profiles too, under /debug/pprof/. They show what the
 	// memory holds, keys included, to those who can reach the listener.
@@ -65,7 +71,17 @@ func (o *Observer) Admin(config AdminConfig) *Admin {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	return &Admin{handler: mux}
+	if config.Hosts == nil {
+		return &Admin{handler: mux}
+	}
+	return &Admin{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !config.Hosts.Serves(r) {
+			reason, _ := json.Marshal(access.ErrHost.Error()) // A text always can be.
+			answer(w, http.StatusForbidden, `{"error":`+string(reason)+`}`)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})}
 }
 
 // ServeHTTP implements [http.Handler].

@@ -76,7 +76,7 @@ func (f *observeFlags) observer(logger *slog.Logger, secrets func() []access.Sec
 
 // serveAdmin serves operators until the function that it returns is called, which
 // is when all else has ended. Without --admin there is nobody to serve.
-func (f *observeFlags) serveAdmin(ctx context.Context, observer *observe.Observer, ready func() error, logger *slog.Logger) (stop func() error, err error) {
+func (f *observeFlags) serveAdmin(ctx context.Context, observer *observe.Observer, ready func() error, hosts *access.Hosts, logger *slog.Logger) (stop func() error, err error) {
 	if f.Admin == "" {
 		return func() error { return nil }, nil
 	}
@@ -89,7 +89,7 @@ func (f *observeFlags) serveAdmin(ctx context.Context, observer *observe.Observe
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
 	logger.Info("metrics and probes are served", "address", listener.Addr().String())
-	admin := observer.Admin(observe.AdminConfig{Ready: ready, PProf: f.AdminPprof})
+	admin := observer.Admin(observe.AdminConfig{Ready: ready, PProf: f.AdminPprof, Hosts: hosts})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- admin.Serve(ctx, listener) }()

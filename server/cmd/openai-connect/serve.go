@@ -10,10 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -31,6 +33,8 @@ type serveCommand struct {
 
 	Access accessFlags `embed:"" group:"The upstream's key, held by the server:"`
 	Redis  redisFlags  `embed:"" group:"The upstream's key, held by the server:"`
+
+	AllowedHost []string `help:"Host names that the server is reached by, beside IP addresses, localhost, the host of --listen and --domain. They count at the address of --admin, and where --allow-anonymous lets everyone use the upstream's key: requests for other names are refused, so that no web page gets at the server by a name of its own." placeholder:"NAME"`
 
 	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, and none where the server holds the upstream's key." placeholder:"ORIGIN"`
 
@@ -94,6 +98,9 @@ func (c *serveCommand) check() error {
 	if err := cmp.Or(c.Upstreams.check(c.Upstream), c.Overload.check()); err != nil {
 		return err
 	}
+	if _, err := access.NewHosts(c.AllowedHost); err != nil {
+		return fmt.Errorf("--allowed-host: %w", err)
+	}
 	if c.CORSOrigin != nil {
 		if _, err := cors.NewPolicy(c.CORSOrigin); err != nil {
 			return fmt.Errorf("--cors-origin: %w", err)
@@ -129,6 +136,17 @@ func (c *serveCommand) check() error {
 		}
 	}
 	return nil
+}
+
+// hosts are the names that the server is reached by.
+func (c *serveCommand) hosts() []string {
+	hosts := slices.Concat(c.AllowedHost, c.HTTPS.Domain)
+	for _, address := range []string{c.listen(), c.Observe.Admin} {
+		if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // listen is the address to listen on.
@@ -180,7 +198,11 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		defer site.Close()
 		tlsConfig, address = site.TLS(), site.address(listener.Addr())
 	}
-	stopAdmin, err := c.Observe.serveAdmin(ctx, parts.config.Observer, front.Ready, logger)
+	hosts, err := access.NewHosts(c.hosts())
+	if err != nil {
+		return errors.Join(fmt.Errorf("--listen: %w", err), listener.Close())
+	}
+	stopAdmin, err := c.Observe.serveAdmin(ctx, parts.config.Observer, front.Ready, hosts, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
