@@ -58,9 +58,10 @@ type Call struct {
 	ended    bool                // guarded by mu
 	atEnd    []func()            // guarded by mu
 	progress Progress            // guarded by mu
-	last     time.Time           // guarded by mu: when the last event came
+	latest   time.Time           // guarded by mu: when the latest event came
 	onEvent  func(time.Duration) // guarded by mu
 	onBody   func([]byte)        // guarded by mu
+	last     func() int64        // guarded by mu
 	sent     bool                // guarded by mu: something of the body
 }
 
@@ -76,6 +77,8 @@ type Progress struct {
 	Model string
 	// Usage is what it took.
 	Usage usage.Usage
+	// ByModel is the same by model, for a WebSocket, in which several may answer.
+	ByModel []usage.ModelUsage
 }
 
 type key struct{}
@@ -132,9 +135,9 @@ func (c *Call) Event(at time.Time) {
 	if c.progress.Events == 1 {
 		c.progress.FirstToken = at
 	} else if c.onEvent != nil {
-		c.onEvent(at.Sub(c.last))
+		c.onEvent(at.Sub(c.latest))
 	}
-	c.last = at
+	c.latest = at
 }
 
 // OnEvent has f told of each event but the first how long after the one before it
@@ -159,19 +162,40 @@ func (c *Call) OnBody(f func(piece []byte)) {
 // Body notes a piece of the request's body.
 func (c *Call) Body(piece []byte) {
 	c.mu.Lock()
-	c.sent = c.sent || len(piece) > 0
+	c.sent = true
 	f := c.onBody
 	c.mu.Unlock()
-	if f != nil && len(piece) > 0 {
+	if f != nil {
 		f(piece)
 	}
 }
 
-// Used notes what the answer took, and which model gave it.
-func (c *Call) Used(model string, used usage.Usage) {
+// Used notes what the answer took, and which model gave it. ByModel is empty unless
+// several may have.
+func (c *Call) Used(model string, used usage.Usage, byModel ...usage.ModelUsage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.progress.Model, c.progress.Usage = model, used
+	c.progress.Model, c.progress.Usage, c.progress.ByModel = model, used, byModel
+}
+
+// OnLast has f asked how much of the answer's body came up to the last event of its
+// stream, in bytes; 0 if that hasn't come.
+func (c *Call) OnLast(f func() int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = f
+}
+
+// Last returns how much of the answer's body came up to the last event of its stream,
+// in bytes; 0 if that hasn't come.
+func (c *Call) Last() int64 {
+	c.mu.Lock()
+	f := c.last
+	c.mu.Unlock()
+	if f == nil {
+		return 0
+	}
+	return f()
 }
 
 // Progress returns how far the answer has come.

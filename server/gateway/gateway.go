@@ -132,13 +132,14 @@ func (g *Gateway) account(ctx context.Context, c *call.Call, asked usage.Request
 	c.Status = resp.StatusCode
 	c.Streams = c.Streams || isStream(resp)
 	tap := usage.NewTap(resp, asked, c.Event)
+	c.OnLast(tap.Last)
 	counted := func() int64 { return 0 }
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		counted = g.follow(ctx, c, tap)
 	}
 	c.AtEnd(func() {
 		answer := tap.Answer()
-		c.Used(answer.Model, answer.Usage)
+		c.Used(answer.Model, answer.Usage, tap.ByModel()...)
 		decision.end(answer.Usage.Charge() - counted())
 	})
 }

@@ -66,8 +66,13 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 	used := progress.Usage
 	count("input_tokens", used.Input)
 	count("output_tokens", used.Output)
+	count("total_tokens", used.Total)
 	count("cached_input_tokens", used.CachedInput)
 	count("reasoning_tokens", used.Reasoning)
+	if used.Seconds > 0 {
+		line = append(line, slog.Float64("audio_seconds", used.Seconds))
+	}
+	count("characters", used.Characters)
 	if used.Estimated {
 		line = append(line, slog.Bool("estimated", true))
 	}

@@ -71,6 +71,7 @@ type exchange struct {
 	streams   bool                // it counts among the open streams
 	received  atomic.Int64        // bytes
 	sent      atomic.Int64        // bytes
+	flushed   atomic.Int64        // bytes of those, that are on their way for sure
 	between   prometheus.Observer // of the time between tokens; nil before the second
 	requestID string              // the upstream's name for the call
 	traceID   string              // empty if it isn't traced
@@ -109,7 +110,7 @@ func (x *exchange) begins(status int) {
 
 // end is called when the handler has returned, or panicked, which aborts.
 func (x *exchange) end(ctx context.Context, aborted bool) {
-	x.aborted = aborted
+	x.aborted = aborted && !x.delivered()
 	if x.status == 0 && !aborted {
 		x.status = http.StatusOK // as net/http has it where a handler says nothing
 	}
@@ -128,6 +129,13 @@ func (x *exchange) end(ctx context.Context, aborted bool) {
 	if x.observer.calls != nil {
 		x.observer.logCall(context.WithoutCancel(ctx), x)
 	}
+}
+
+// delivered reports whether the client has all of an answer that was aborted: it may
+// leave behind the last event of a stream, and need not wait for the stream's end.
+func (x *exchange) delivered() bool {
+	last := x.call.Last()
+	return x.call.Way == call.Raw && last > 0 && x.flushed.Load() >= last
 }
 
 // maxID bounds the name that a client gives its call, in bytes.

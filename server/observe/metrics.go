@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/usage"
 )
 
 // namespace begins every metric's name.
@@ -39,6 +40,8 @@ type metrics struct {
 	firstToken    *prometheus.HistogramVec
 	betweenTokens *prometheus.HistogramVec
 	tokens        *prometheus.CounterVec
+	audio         *prometheus.CounterVec
+	characters    *prometheus.CounterVec
 
 	upstreamRequests *prometheus.CounterVec
 
@@ -61,7 +64,9 @@ func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
 		headers:       histograms("time_to_headers_seconds", "How long it took until the upstream's answer began.", durationBuckets, "way", "route"),
 		firstToken:    histograms("time_to_first_token_seconds", "How long it took until the first event of a stream came.", firstBuckets, "way", "route", "model"),
 		betweenTokens: histograms("time_between_tokens_seconds", "How long after the one before it each further event of a stream came.", betweenBuckets, "way", "route"),
-		tokens:        counters("tokens_total", "Tokens that calls took, as the upstream says or, estimated, by the answer's length. Those of cached_input are among input, those of reasoning among output.", "token", "model", "kind", "estimated"),
+		tokens:        counters("tokens_total", "Tokens that calls took, as the upstream says or, estimated, by the text. Those of cached_input are among input, those of reasoning among output. Total is all of them, and what an upstream tells of neither.", "token", "model", "kind", "estimated"),
+		audio:         counters("audio_seconds_total", "Seconds of the recordings that were transcribed, where the upstream tells them.", "token", "model"),
+		characters:    counters("speech_characters_total", "Characters of the texts that were spoken.", "token", "model"),
 
 		upstreamRequests: counters("upstream_requests_total", "Requests to an upstream, by the status that it answered, or why it didn't.", "upstream", "code"),
 
@@ -73,7 +78,7 @@ func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.requests, m.duration, m.headers, m.firstToken, m.betweenTokens, m.tokens, m.upstreamRequests,
+		m.requests, m.duration, m.headers, m.firstToken, m.betweenTokens, m.tokens, m.audio, m.characters, m.upstreamRequests,
 		m.decisions, info, ups, parts, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	m.addWays()
@@ -101,10 +106,7 @@ func (m *metrics) of(way call.Way) *wayMetrics { return m.ways[way] }
 func (m *metrics) count(x *exchange) {
 	progress := x.call.Progress()
 	way, route, token := string(x.call.Way), x.call.Route, x.token()
-	model := ""
-	if progress.Model != "" && (x.call.Status == 0 || x.call.Status/100 == http.StatusOK/100) {
-		model = m.models.bound(progress.Model)
-	}
+	model := m.modelOf(x, progress.Model)
 	m.requests.WithLabelValues(way, route, token, model, x.code()).Inc()
 	m.duration.WithLabelValues(way, route).Observe(time.Since(x.call.Began).Seconds())
 	if !progress.Headers.IsZero() {
@@ -113,7 +115,28 @@ func (m *metrics) count(x *exchange) {
 	if !progress.FirstToken.IsZero() {
 		m.firstToken.WithLabelValues(way, route, model).Observe(progress.FirstToken.Sub(x.call.Began).Seconds())
 	}
-	used := progress.Usage
+	if progress.ByModel == nil {
+		m.countUsage(token, model, progress.Usage)
+	}
+	for _, each := range progress.ByModel {
+		m.countUsage(token, m.modelOf(x, each.Model), each.Usage)
+	}
+}
+
+// modelOf is the label for a model that answered a call, empty if it failed.
+func (m *metrics) modelOf(x *exchange, model string) string {
+	switch status := x.call.Status; {
+	case model == "":
+		return ""
+	case status == 0, status/100 == http.StatusOK/100, status == http.StatusSwitchingProtocols:
+		return m.models.bound(model)
+	default:
+		return ""
+	}
+}
+
+// countUsage counts what a model took for a client.
+func (m *metrics) countUsage(token, model string, used usage.Usage) {
 	estimated := strconv.FormatBool(used.Estimated)
 	for _, part := range [...]struct {
 		kind   string
@@ -121,12 +144,19 @@ func (m *metrics) count(x *exchange) {
 	}{
 		{"input", used.Input},
 		{"output", used.Output},
+		{"total", used.Total},
 		{"cached_input", used.CachedInput},
 		{"reasoning", used.Reasoning},
 	} {
 		if part.tokens > 0 {
 			m.tokens.WithLabelValues(token, model, part.kind, estimated).Add(float64(part.tokens))
 		}
+	}
+	if used.Seconds > 0 {
+		m.audio.WithLabelValues(token, model).Add(used.Seconds)
+	}
+	if used.Characters > 0 {
+		m.characters.WithLabelValues(token, model).Add(float64(used.Characters))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/usage"
 )
 
 // sender observes what is sent to the upstream.
@@ -117,15 +118,7 @@ func (o *Observer) endClientSpan(span trace.Span, x *exchange, failure string) {
 	if model := modelName(progress.Model); model != "" {
 		span.SetAttributes(semconv.GenAIResponseModel(model))
 	}
-	if used := progress.Usage; used.Input != 0 || used.Output != 0 {
-		span.SetAttributes(semconv.GenAIUsageInputTokens(int(used.Input)), semconv.GenAIUsageOutputTokens(int(used.Output)))
-		if used.CachedInput != 0 {
-			span.SetAttributes(semconv.GenAIUsageCacheReadInputTokens(int(used.CachedInput)))
-		}
-		if used.Estimated {
-			span.SetAttributes(attribute.Bool("openai_connect.usage.estimated", true))
-		}
-	}
+	span.SetAttributes(usageAttributes(progress.Usage)...)
 	switch {
 	case failure != "":
 	case status >= http.StatusBadRequest:
@@ -139,6 +132,31 @@ func (o *Observer) endClientSpan(span trace.Span, x *exchange, failure string) {
 		span.SetAttributes(semconv.ErrorTypeKey.String(failure))
 		span.SetStatus(codes.Error, failure)
 	}
+}
+
+// usageAttributes are those of what a call took: OpenTelemetry's, and for what that has
+// none of the project's own.
+func usageAttributes(used usage.Usage) []attribute.KeyValue {
+	var list []attribute.KeyValue
+	if used.Input != 0 || used.Output != 0 {
+		list = append(list, semconv.GenAIUsageInputTokens(int(used.Input)), semconv.GenAIUsageOutputTokens(int(used.Output)))
+	}
+	if used.CachedInput != 0 {
+		list = append(list, semconv.GenAIUsageCacheReadInputTokens(int(used.CachedInput)))
+	}
+	if used.Total != used.Input+used.Output {
+		list = append(list, attribute.Int64("openai_connect.usage.total_tokens", used.Total))
+	}
+	if used.Seconds != 0 {
+		list = append(list, attribute.Float64("openai_connect.usage.audio_seconds", used.Seconds))
+	}
+	if used.Characters != 0 {
+		list = append(list, attribute.Int64("openai_connect.usage.characters", used.Characters))
+	}
+	if used.Estimated && len(list) > 0 {
+		list = append(list, attribute.Bool("openai_connect.usage.estimated", true))
+	}
+	return list
 }
 
 // modelName is a model's name as it may stand in a span: without what no name has,

@@ -117,7 +117,7 @@ func serveTraced(w http.ResponseWriter, r *http.Request) {
 	span.SetAttributes(semconv.HTTPRoute(x.call.Route))
 	returned := false
 	defer func() {
-		if !returned {
+		if !returned && !x.delivered() {
 			span.SetAttributes(semconv.ErrorTypeKey.String(aborted))
 			span.SetStatus(codes.Error, "the answer was cut off")
 		}

@@ -38,7 +38,12 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // FlushError serves [http.ResponseController].
 func (w *writer) FlushError() error {
 	w.exchange.begins(http.StatusOK)
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	sent := w.exchange.sent.Load()
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if err == nil {
+		w.exchange.flushed.Store(sent)
+	}
+	return err
 }
 
 // Hijack serves [http.ResponseController]. What the connection carries from then
@@ -96,7 +101,6 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.exchange.addReceived(n)
-	b.exchange.call.Body(p[:max(n, 0)])
 	return n, err
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -99,6 +100,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Interim:       down.writeInterim,
 	}
 	if down.upload != nil {
+		down.upload.call = call.From(r.Context())
 		out.Body = down.upload
 		out.Trailer = down.upload.trailer
 		out.Abandon = down.endUpload

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/openai-connect/openai-connect/server/call"
 )
 
 // upload is a request's body as the upstream's transport reads it, on a
@@ -15,6 +17,7 @@ type upload struct {
 	expectsContinue bool
 	trailer         http.Header // announced keys at first, with values in the end; nil for a body that can't have one
 	done            atomic.Bool // the body was read to its end
+	call            *call.Call  // that is told what the client sends; nil for none
 }
 
 func newUpload(d *downstream) *upload {
@@ -46,6 +49,9 @@ func (u *upload) Read(p []byte) (int, error) {
 		u.downstream.writeInterim(http.StatusContinue, nil)
 	}
 	n, err := u.downstream.r.Body.Read(p)
+	if u.call != nil && n > 0 {
+		u.call.Body(p[:n])
+	}
 	if err == io.EOF {
 		for name, values := range u.downstream.r.Trailer {
 			if u.trailer != nil && httpguts.ValidTrailerHeader(name) {
