@@ -8,11 +8,12 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
 )
 
 // bound bounds the calls that are worked on at a time. Those that everyone may make,
-// such as health checks, don't count.
+// such as health checks, have bounds of their own.
 func bound(router *router, config Config) (*overload.Handler, error) {
 	bounds := overload.Config{
 		MaxCalls:     overload.DefaultMaxCalls,
@@ -23,6 +24,12 @@ func bound(router *router, config Config) (*overload.Handler, error) {
 		bounds = *config.Overload
 	}
 	bounds.Exempt = router.isOpen
+	bounds.Connection = func(r *http.Request) any {
+		if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+			return c
+		}
+		return r.RemoteAddr
+	}
 	bounds.Refuse = func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
 		router.refuse(w, r, refusal{
 			status: http.StatusServiceUnavailable, code: connect.CodeUnavailable,
@@ -35,10 +42,17 @@ func bound(router *router, config Config) (*overload.Handler, error) {
 }
 
 // watch has the observer ask the parts of a server how they are.
-func watch(config Config, bounded *overload.Handler) {
+func watch(config Config, bounded *overload.Handler, held *held) {
 	config.Observer.WatchOverload(func() (waiting int64, refused uint64) {
 		stats := bounded.Stats()
 		return stats.Waiting, stats.Refused
+	})
+	config.Observer.WatchHeld(func() observe.Held {
+		return observe.Held{
+			Connections: held.connections.Load(),
+			Exempt:      bounded.Stats().Exempt,
+			Untaken:     held.untaken.Load(),
+		}
 	})
 	if store := config.Keys; store != nil {
 		config.Observer.WatchKeys(func() (loaded time.Time, failures int64) {

@@ -39,6 +39,8 @@ type connections struct {
 	closed    chan struct{}
 	closeOnce func() error
 
+	held *held
+
 	mu      sync.Mutex
 	open    map[*connection]struct{} // guarded by mu
 	parting int                      // guarded by mu: connections that are closed but for what they still send
@@ -58,6 +60,7 @@ func newConnections(listener net.Listener, limits Limits, logger *slog.Logger) *
 			close(closed)
 			return listener.Close()
 		}),
+		held: new(held),
 		open: make(map[*connection]struct{}),
 	}
 	l.parted.L = &l.mu
@@ -87,6 +90,7 @@ func (l *connections) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open[c] = struct{}{}
+	l.held.connections.Add(1)
 	return c, nil
 }
 
@@ -224,7 +228,8 @@ type connection struct {
 
 	frames atomic.Pointer[gathering] // nil for HTTP/1.1
 
-	unended atomic.Bool // its end would be taken for the end of an answer
+	unended atomic.Bool  // its end would be taken for the end of an answer
+	untaken atomic.Int64 // answers over HTTP/2 whose handlers have returned
 }
 
 // isOld reports whether the client is to begin another connection.
@@ -387,6 +392,7 @@ func (c *connection) leave() error {
 	l.mu.Lock()
 	delete(l.open, c)
 	l.mu.Unlock()
+	l.held.connections.Add(-1)
 	<-l.slots
 	return err
 }

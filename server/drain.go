@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -55,15 +56,33 @@ func (d *departure) leaveHTTP2(drain context.Context) {
 	}
 }
 
+// streamTimeout is how long a stream of HTTP/2 may be open, until [limitStalls] puts
+// its deadline off. So it bounds the answers that net/http gives by itself: to a
+// header that is malformed, or too large. It has to be many times as long as it takes
+// to put it off.
+const streamTimeout = time.Minute
+
 // separateHTTP2 gives s the HTTP/2 of another [http.Server], and returns how to
 // send GOAWAY on all of its connections: [http.Server.Shutdown] closes those that
-// are idle while it does, this doesn't.
+// are idle while it does, this doesn't. The other server is like s, but that its
+// streams have a deadline to begin with.
 func separateHTTP2(s *http.Server) (goAway func(), err error) {
-	other := &http.Server{Protocols: s.Protocols, IdleTimeout: s.IdleTimeout} //nolint:gosec // it serves nothing itself
+	other := &http.Server{ //nolint:gosec // it reads no headers itself
+		Protocols:      s.Protocols,
+		IdleTimeout:    s.IdleTimeout,
+		MaxHeaderBytes: s.MaxHeaderBytes,
+		HTTP2:          s.HTTP2,
+		ConnState:      s.ConnState,
+		ErrorLog:       s.ErrorLog,
+		WriteTimeout:   streamTimeout,
+	}
 	if err := other.Serve(noListener{}); !errors.Is(err, net.ErrClosed) {
 		return nil, err
 	}
-	s.TLSNextProto = other.TLSNextProto
+	s.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
+	for protocol, serve := range other.TLSNextProto {
+		s.TLSNextProto[protocol] = func(_ *http.Server, conn *tls.Conn, handler http.Handler) { serve(other, conn, handler) }
+	}
 	goAway = func() { _ = other.Shutdown(context.Background()) } // it has no connections of its own to wait for
 	s.RegisterOnShutdown(goAway)
 	return goAway, nil

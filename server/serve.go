@@ -48,14 +48,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 		return errors.Join(fmt.Errorf("limits: %w", err), listener.Close())
 	}
 	connections := newConnections(listener, limits, s.logger)
-	connections.maxAge = listening.MaxConnectionAge
+	connections.maxAge, connections.held = listening.MaxConnectionAge, &s.held
 	var leaving departure
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(listening.TLS == nil)
 	httpServer := &http.Server{
-		Handler:           leaving.announce(gatherFrames(strictFraming(resetUnended(limitStalls(s, limits.StallTimeout))))),
+		Handler:           leaving.announce(gatherFrames(limitStalls(strictFraming(resetUnended(s)), limits.StallTimeout))),
 		Protocols:         protocols,
 		TLSConfig:         listening.TLS,
 		ReadHeaderTimeout: limits.HeaderTimeout,

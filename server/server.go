@@ -125,8 +125,8 @@ type Config struct {
 	// are each one's.
 	Failover *failover.File
 
-	// Overload, unless nil, bounds the calls that are worked on at a time. Exempt and
-	// Refuse are the server's own. Nil means the defaults of package overload.
+	// Overload, unless nil, bounds the calls that are worked on at a time. Exempt,
+	// Connection and Refuse are the server's own. Nil means the defaults of package overload.
 	Overload *overload.Config
 
 	// Observer, unless nil, observes what the server does. The server doesn't close
@@ -161,6 +161,7 @@ type Server struct {
 	health      *health.Checker
 	upstreams   []*upstream.Upstream
 	sandbox     *sandboxServer
+	held        held
 	logger      *slog.Logger
 }
 
@@ -247,7 +248,7 @@ func New(config Config) (_ *Server, err error) {
 		s.handler = router.onlyHosts(hosts, s.handler)
 	}
 	if config.Observer != nil {
-		watch(config, s.bounded)
+		watch(config, s.bounded, &s.held)
 		s.handler = config.Observer.Wrap(s.handler, rpc)
 	}
 	return s, nil

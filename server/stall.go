@@ -20,6 +20,9 @@ const writePiece = 32 << 10
 // nothing of the body that they have begun, or take nothing of the answer, for
 // longer than limit. Reading the body fails with a [*stallError] then, and an
 // answer can still be given. Over HTTP/1.1 both are seen to by [connection].
+//
+// It has to be around all handlers that write. What net/http answers by itself is
+// bounded by the deadline that [separateHTTP2] gives each stream.
 func limitStalls(next http.Handler, limit time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hasBody := r.Body != nil && r.Body != http.NoBody
@@ -34,10 +37,14 @@ func limitStalls(next http.Handler, limit time.Duration) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		c := &boundCall{ResponseWriter: w, control: http.NewResponseController(w), limit: limit}
+		c.conn, _ = r.Context().Value(connectionKey{}).(*connection)
 		c.writing.cut = func() { _ = c.control.SetWriteDeadline(past) }
+		c.running.cut = func() { _ = c.control.SetWriteDeadline(time.Now().Add(forever)) }
+		c.running.start(streamTimeout / 2)
 		defer c.end()
 		if !hasBody {
 			next.ServeHTTP(c, r)
+			c.returned = true
 			return
 		}
 		ctx, cancel := context.WithCancel(r.Context())
@@ -50,6 +57,7 @@ func limitStalls(next http.Handler, limit time.Duration) http.Handler {
 		c.received, c.handed = r, r.WithContext(ctx)
 		c.handed.Body = (*callBody)(c)
 		next.ServeHTTP(c, c.handed)
+		c.returned = true
 	})
 }
 
@@ -64,6 +72,11 @@ func (e *stallError) Error() string {
 // Unwrap returns [os.ErrDeadlineExceeded].
 func (e *stallError) Unwrap() error { return os.ErrDeadlineExceeded }
 
+// forever is longer than any call takes. A deadline of HTTP/2 that lies so far ahead
+// can be brought forward, unlike none: net/http would set that on a stream that has
+// been closed too, and then reset it.
+const forever = 100 * 365 * 24 * time.Hour
+
 // past is a deadline that has passed.
 var past = time.Unix(1, 0) //nolint:gochecknoglobals // it is constant
 
@@ -73,6 +86,7 @@ type boundCall struct {
 	http.ResponseWriter
 
 	control *http.ResponseController
+	conn    *connection // nil if unknown
 	limit   time.Duration
 
 	received *http.Request // nil for one without a body
@@ -81,6 +95,9 @@ type boundCall struct {
 	stalled  atomic.Bool // the client did, with the body
 
 	writing stopwatch
+
+	running  stopwatch // puts the stream's deadline off
+	returned bool      // the handler did
 }
 
 // Write implements [http.ResponseWriter].
@@ -111,6 +128,10 @@ func (c *boundCall) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 func (c *boundCall) end() {
 	c.reading.end()
 	c.writing.end()
+	c.running.end()
+	if c.returned && c.conn != nil {
+		c.conn.await(c.ResponseWriter, c.limit)
+	}
 }
 
 // callBody is a call as the body of its request.

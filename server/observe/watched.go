@@ -14,6 +14,23 @@ type watched struct {
 	keys     func() (loaded time.Time, failures int64) // guarded by mu
 	store    func() (up bool, instances int64)         // guarded by mu
 	overload func() (waiting int64, refused uint64)    // guarded by mu
+	held     func() Held                               // guarded by mu
+}
+
+// Held is what clients make a server hold on to at a moment, beside open calls.
+type Held struct {
+	Connections int64 // that are open
+	Exempt      int64 // requests that don't count as calls, such as health checks
+	Untaken     int64 // answers that are written, over HTTP/2, and that clients have yet to take
+}
+
+// WatchHeld has each scrape ask what clients make the server hold on to.
+func (o *Observer) WatchHeld(status func() Held) {
+	if o != nil {
+		o.watched.mu.Lock()
+		defer o.watched.mu.Unlock()
+		o.watched.held = status
+	}
 }
 
 // WatchKeys has each scrape ask when the file of keys that is in force was read,
@@ -53,6 +70,9 @@ var (
 	instancesDesc  = newDesc("limiter_instances", "How many servers share the limits.")
 	waitingDesc    = newDesc("overload_waiting", "Calls that wait for others to end.")
 	refusedDesc    = newDesc("overload_refused_total", "Calls that were refused as there were too many.")
+	connectedDesc  = newDesc("open_connections", "Connections of clients that are open.")
+	exemptDesc     = newDesc("exempt_calls", "Calls that everyone may make, such as health checks, that have begun and not ended.")
+	untakenDesc    = newDesc("untaken_answers", "Answers over HTTP/2 that are written, and that clients have yet to take.")
 )
 
 func newDesc(name, help string) *prometheus.Desc {
@@ -61,7 +81,7 @@ func newDesc(name, help string) *prometheus.Desc {
 
 // Describe implements [prometheus.Collector].
 func (w *watched) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range [...]*prometheus.Desc{keysLoadedDesc, keysFailedDesc, storeUpDesc, instancesDesc, waitingDesc, refusedDesc} {
+	for _, desc := range [...]*prometheus.Desc{keysLoadedDesc, keysFailedDesc, storeUpDesc, instancesDesc, waitingDesc, refusedDesc, connectedDesc, exemptDesc, untakenDesc} {
 		to <- desc
 	}
 }
@@ -69,7 +89,7 @@ func (w *watched) Describe(to chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector].
 func (w *watched) Collect(to chan<- prometheus.Metric) {
 	w.mu.Lock()
-	keys, store, overload := w.keys, w.store, w.overload
+	keys, store, overload, held := w.keys, w.store, w.overload, w.held
 	w.mu.Unlock()
 	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64) {
 		to <- prometheus.MustNewConstMetric(desc, kind, value)
@@ -88,5 +108,11 @@ func (w *watched) Collect(to chan<- prometheus.Metric) {
 		waiting, refused := overload()
 		send(waitingDesc, prometheus.GaugeValue, float64(waiting))
 		send(refusedDesc, prometheus.CounterValue, float64(refused))
+	}
+	if held != nil {
+		now := held()
+		send(connectedDesc, prometheus.GaugeValue, float64(now.Connections))
+		send(exemptDesc, prometheus.GaugeValue, float64(now.Exempt))
+		send(untakenDesc, prometheus.GaugeValue, float64(now.Untaken))
 	}
 }

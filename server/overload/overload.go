@@ -4,6 +4,7 @@
 package overload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ const (
 	DefaultMaxCalls     = 12000
 	DefaultMaxQueue     = 1000
 	DefaultQueueTimeout = time.Second
+
+	DefaultMaxExempt             = 4000
+	DefaultMaxExemptOnConnection = 100
 )
 
 // Code is what a refusal has as the code of the error.
@@ -49,9 +53,20 @@ type Config struct {
 	// QueueTimeout bounds the wait. It must be given if there is a queue.
 	QueueTimeout time.Duration
 
-	// Exempt, unless nil, tells of requests that are served in any case and don't
-	// count: such as health checks, lest a busy server be taken for a dead one.
+	// Exempt, unless nil, tells of requests that are not calls and don't count as
+	// such, as health checks: a server that is busy is not dead.
 	Exempt func(r *http.Request) bool
+
+	// MaxExempt is how many requests that are exempt are served at a time, and
+	// MaxExemptOnConnection how many of one connection. Where there are MaxExempt, the
+	// connection with the most of them loses its oldest one to a connection that has
+	// fewer. Further ones are refused. Zero means [DefaultMaxExempt] and
+	// [DefaultMaxExemptOnConnection].
+	MaxExempt, MaxExemptOnConnection int
+
+	// Connection, unless nil, returns what stands for the connection of a request.
+	// By default that is its RemoteAddr.
+	Connection func(r *http.Request) any
 
 	// Refuse answers a request that is not served, in the protocol of its client,
 	// which may come back when the time is over: whole seconds, as Retry-After has
@@ -63,6 +78,7 @@ type Config struct {
 type Handler struct {
 	next    http.Handler
 	config  Config
+	exempt  exempt
 	turns   *semaphore.Weighted
 	queue   chan struct{} // has an element for each that waits
 	running atomic.Int64
@@ -81,14 +97,26 @@ func New(next http.Handler, config Config) (*Handler, error) {
 		return nil, fmt.Errorf("overload: MaxQueue is %d: give 0 at least", config.MaxQueue)
 	case config.MaxQueue > 0 && config.QueueTimeout <= 0:
 		return nil, fmt.Errorf("overload: QueueTimeout is %v: give a time for the queue", config.QueueTimeout)
+	case config.MaxExempt < 0:
+		return nil, fmt.Errorf("overload: MaxExempt is %d: give 0 at least", config.MaxExempt)
+	case config.MaxExemptOnConnection < 0:
+		return nil, fmt.Errorf("overload: MaxExemptOnConnection is %d: give 0 at least", config.MaxExemptOnConnection)
 	case config.Refuse == nil:
 		return nil, errors.New("overload: there is no Refuse")
 	}
 	if config.Exempt == nil {
 		config.Exempt = func(*http.Request) bool { return false }
 	}
+	if config.Connection == nil {
+		config.Connection = func(r *http.Request) any { return r.RemoteAddr }
+	}
 	return &Handler{
 		next: next, config: config,
+		exempt: exempt{
+			inAll:        cmp.Or(config.MaxExempt, DefaultMaxExempt),
+			onConnection: cmp.Or(config.MaxExemptOnConnection, DefaultMaxExemptOnConnection),
+			open:         make(map[any][]*exemptCall),
+		},
 		turns: semaphore.NewWeighted(int64(config.MaxCalls)), queue: make(chan struct{}, config.MaxQueue),
 	}, nil
 }
@@ -96,7 +124,7 @@ func New(next http.Handler, config Config) (*Handler, error) {
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.config.Exempt(r) {
-		h.next.ServeHTTP(w, r)
+		h.serveExempt(w, r)
 		return
 	}
 	if !h.enter(r.Context()) {
@@ -109,6 +137,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.served.Add(1)
 		h.turns.Release(1)
 	}()
+	h.next.ServeHTTP(w, r)
+}
+
+// serveExempt serves a request that doesn't count as a call.
+func (h *Handler) serveExempt(w http.ResponseWriter, r *http.Request) {
+	leave, ok := h.exempt.enter(w, h.config.Connection(r))
+	if !ok {
+		h.refuse(w, r)
+		return
+	}
+	defer leave()
 	h.next.ServeHTTP(w, r)
 }
 
@@ -145,16 +184,19 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request) {
 // Stats are what a handler is doing, and what it has done.
 type Stats struct {
 	Running, Waiting int64 // calls, now
+	Exempt           int64 // requests that are exempt, now
 	// Served counts the calls that were let through and have ended, Refused those
 	// that were refused, and Left those whose client left while they waited.
 	Served, Refused, Left uint64
 }
 
-// Stats returns the numbers of this moment. Calls that are exempt are in none.
+// Stats returns the numbers of this moment. Requests that are exempt are in Exempt,
+// and in Refused, and in no other.
 func (h *Handler) Stats() Stats {
 	return Stats{
 		Running: h.running.Load(),
 		Waiting: int64(len(h.queue)),
+		Exempt:  int64(h.exempt.len()),
 		Served:  h.served.Load(),
 		Refused: h.refused.Load(),
 		Left:    h.left.Load(),

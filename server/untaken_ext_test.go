@@ -1,0 +1,257 @@
+package server_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+	"github.com/openai-connect/openai-connect/server/observe"
+	"github.com/openai-connect/openai-connect/server/overload"
+)
+
+// seen is what a client over HTTP/2 has seen of its streams.
+type seen struct {
+	status map[uint32]string
+	ended  map[uint32]bool
+	reset  map[uint32]bool
+}
+
+// watchUntil reads frames until done says so, and returns what came.
+func (f *framed) watchUntil(t *testing.T, what string, s *seen, done func() bool) {
+	t.Helper()
+	if s.status == nil {
+		s.status, s.ended, s.reset = make(map[uint32]string), make(map[uint32]bool), make(map[uint32]bool)
+	}
+	for !done() {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			t.Fatalf("waited for %s, of %d headers, %d ends and %d resets: %v", what, len(s.status), len(s.ended), len(s.reset), err)
+		}
+		switch frame := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			if status := frame.PseudoValue("status"); status != "" {
+				s.status[frame.StreamID] = status
+			}
+			if frame.StreamEnded() {
+				s.ended[frame.StreamID] = true
+			}
+		case *http2.DataFrame:
+			if frame.StreamEnded() {
+				s.ended[frame.StreamID] = true
+			}
+		case *http2.RSTStreamFrame:
+			s.reset[frame.StreamID] = true
+		case *http2.SettingsFrame:
+			if !frame.IsAck() {
+				_ = f.WriteSettingsAck()
+			}
+		}
+	}
+}
+
+// heldBy is what the metrics say of what clients make the server hold on to.
+func heldBy(o *observe.Observer, name string) string {
+	recorder := httptest.NewRecorder()
+	o.Admin(observe.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for line := range strings.Lines(recorder.Body.String()) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "nothing"
+}
+
+// awaitMetric waits until a metric has a value.
+func awaitMetric(t *testing.T, o *observe.Observer, name, want string) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); heldBy(o, name) != want; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is %s, not %s", name, heldBy(o, name), want)
+		}
+	}
+}
+
+// A client over HTTP/2 that opens no window for an answer, whose handler returned
+// long ago, holds on to it for no longer than the limit. Until then the metrics
+// show it.
+func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
+	t.Parallel()
+	const streams = 20
+	typed := []field{{Name: "content-type", Value: "application/json"}}
+	upstreamURL := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/chat/completions" {
+			servertest.JSON(http.StatusOK, completion("hi"))(w, r)
+			return
+		}
+		servertest.JSON(http.StatusOK, `{"id":1}`)(w, r)
+	}).URL
+	for _, row := range []struct {
+		name, method, path string
+		fields             []field
+		body               []string
+		status             string
+		guarded            bool
+	}{
+		{name: "raw", method: "GET", path: "/v1/x", status: "200"},
+		{name: "a typed reply", method: "POST", path: typedPath, fields: typed, body: []string{chatJSON(t)}, status: "200"},
+		{name: "a typed error", method: "POST", path: typedPath, fields: typed, body: []string{"{"}, status: "400"},
+		{name: "no such service", method: "POST", path: "/no.such.Service/Method", fields: []field{{Name: "connect-protocol-version", Value: "1"}, typed[0]}, body: []string{"{}"}, status: "404"},
+		{name: "no token", method: "GET", path: "/v1/x", status: "401", guarded: true},
+		{name: "another length", method: "POST", path: "/v1/x", fields: []field{{Name: "content-length", Value: "1"}, {Name: "content-length", Value: "1"}}, body: []string{"{"}, status: "400"},
+		{name: "the health", method: "POST", path: "/grpc.health.v1.Health/Check", fields: typed, body: []string{"{}"}, status: "200"},
+		{name: "the playground", method: "GET", path: "/playground/", status: "200"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			observer, err := observe.New(observe.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(observer.Close)
+			config := server.Config{Upstream: upstreamURL, Observer: observer}
+			if row.guarded {
+				config.UpstreamKey, config.ClientToken = secretOf(t, heldKey), secretOf(t, "token-token-token-token")
+			}
+			limits := tiny
+			limits.StallTimeout = 500 * time.Millisecond
+			front := servertest.StartWith(t, config, limits)
+			client := dialFramed(t, front, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			for i := range uint32(streams) {
+				if err := client.send(2*i+1, pseudo(row.method, row.path, row.fields...), row.body...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var s seen
+			client.watchUntil(t, "the headers", &s, func() bool { return len(s.status) == streams })
+			client.watchUntil(t, "the resets", &s, func() bool { return len(s.reset) == streams })
+			for stream, status := range s.status {
+				if status != row.status || s.ended[stream] {
+					t.Errorf("stream %d has the status %s, and has ended: %v", stream, status, s.ended[stream])
+				}
+			}
+			awaitMetric(t, observer, "openai_connect_untaken_answers", "0")
+			awaitMetric(t, observer, "openai_connect_exempt_calls", "0")
+			awaitMetric(t, observer, "openai_connect_open_connections", "1")
+		})
+	}
+}
+
+// An answer that is taken in time is whole, however many there are, and its stream is
+// never reset, also not when the limit has passed.
+func TestZeroWindow_AnswersThatAreTakenStay(t *testing.T) {
+	t.Parallel()
+	const streams = 300
+	observer, err := observe.New(observe.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(observer.Close)
+	limits := server.Limits{StallTimeout: time.Second}
+	url := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{"id":1}`)).URL
+	front := servertest.StartWith(t, server.Config{Upstream: url, Observer: observer}, limits)
+	client := dialFramed(t, front, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	var s seen
+	for i := range uint32(streams) {
+		stream := 2*i + 1
+		if err := client.send(stream, pseudo("GET", "/v1/x")); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			client.watchUntil(t, "a header", &s, func() bool { return s.status[stream] == "200" })
+			awaitMetric(t, observer, "openai_connect_untaken_answers", "1")
+		}
+		if err := client.WriteWindowUpdate(stream, 1<<16); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client.watchUntil(t, "the answers", &s, func() bool { return len(s.ended)+len(s.reset) == streams })
+	awaitMetric(t, observer, "openai_connect_untaken_answers", "0")
+	// One that isn't taken shows that the limit has passed.
+	const last = 2*streams + 1
+	if err := client.send(last, pseudo("GET", "/v1/x")); err != nil {
+		t.Fatal(err)
+	}
+	client.watchUntil(t, "the reset", &s, func() bool { return s.reset[last] })
+	if len(s.reset) != 1 {
+		t.Errorf("%d streams were reset", len(s.reset)-1)
+	}
+}
+
+// What everyone may ask without a limit by calls is bounded by connection, and in
+// all, where the connection that has the most gives way.
+func TestExempt_IsBounded(t *testing.T) {
+	t.Parallel()
+	observer, err := observe.New(observe.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(observer.Close)
+	bounds := &overload.Config{MaxCalls: 1, MaxExempt: 10, MaxExemptOnConnection: 8}
+	front := servertest.Start(t, server.Config{Upstream: server.Sandbox, Observer: observer, Overload: bounds})
+	grpc := []field{{Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"}}
+	watch := func(client *framed, stream uint32) {
+		t.Helper()
+		if err := client.send(stream, pseudo("POST", "/grpc.health.v1.Health/Watch", grpc...), "\x00\x00\x00\x00\x00"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second, third := dialFramed(t, front), dialFramed(t, front), dialFramed(t, front)
+	var s1, s2, s3 seen
+	for i := range uint32(8) {
+		watch(first, 2*i+1)
+		first.watchUntil(t, "a header", &s1, func() bool { return s1.status[2*i+1] == "200" })
+	}
+	awaitMetric(t, observer, "openai_connect_exempt_calls", "8")
+	// One more on the connection is refused.
+	watch(first, 17)
+	first.watchUntil(t, "a refusal", &s1, func() bool { return s1.ended[17] })
+	// On others there is room, for which the first one gives way in the end.
+	for i := range uint32(4) {
+		watch(second, 2*i+1)
+		second.watchUntil(t, "a header", &s2, func() bool { return s2.status[2*i+1] == "200" })
+	}
+	watch(third, 1)
+	third.watchUntil(t, "a header", &s3, func() bool { return s3.status[1] == "200" })
+	first.watchUntil(t, "three resets", &s1, func() bool { return len(s1.reset) == 3 })
+	for _, oldest := range []uint32{1, 3, 5} {
+		if !s1.reset[oldest] {
+			t.Errorf("the streams that were reset are %v", s1.reset)
+		}
+	}
+	if len(s2.ended)+len(s2.reset)+len(s3.ended)+len(s3.reset) > 0 {
+		t.Errorf("others lost some too: %v, %v", s2, s3)
+	}
+	awaitMetric(t, observer, "openai_connect_exempt_calls", "10")
+	if got := heldBy(observer, "openai_connect_overload_refused_total"); got != "1" {
+		t.Errorf("%s were refused", got)
+	}
+	response, err := servertest.HTTPClient(t, false).Post(front.URL+"/grpc.health.v1.Health/Check", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || string(body) != `{"status":"SERVING"}` {
+		t.Errorf("the health is %q, %v", body, err)
+	}
+	first.conn.Close()
+	awaitMetric(t, observer, "openai_connect_exempt_calls", "5")
+}
+
+func secretOf(t *testing.T, text string) access.Secret {
+	t.Helper()
+	secret, err := access.NewSecret(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
