@@ -43,7 +43,7 @@ func TestHostileServer_CannotSendMoreThanAMessage(t *testing.T) {
 				}
 				w.WriteHeader(row.status)
 				if row.contentType == "application/connect+proto" {
-					_, _ = w.Write([]byte{0, 0xff, 0xff, 0xff, 0xff}) // 4 GiB follow.
+					_, _ = w.Write([]byte{0, 0x04, 0, 0, 1}) // 64 MiB and a byte follow.
 				}
 				for err := error(nil); err == nil; {
 					_, err = w.Write(make([]byte, megabyte))
