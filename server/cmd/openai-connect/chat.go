@@ -180,7 +180,7 @@ func (c *chatCommand) Run(ctx context.Context, streams streams) error {
 	case question == "":
 		err = conversation.Interact(ctx, streams.in, streams.out, output, c.History)
 	case c.JSON:
-		err = conversation.OnceJSON(ctx, question, streams.out)
+		err = conversation.OnceJSON(ctx, question, output)
 	default:
 		err = conversation.Once(ctx, question, output)
 	}

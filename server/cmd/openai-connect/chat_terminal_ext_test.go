@@ -3,6 +3,8 @@
 package main_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
@@ -206,6 +209,89 @@ func TestAModelDoesNotControlTheTerminal(t *testing.T) {
 	}
 	x.write(t, "\x04")
 	x.endsWith(t, 0)
+}
+
+// The same text, as an answer in one piece and in several, to a terminal and
+// elsewhere. What is not a terminal gets what the model said.
+func TestChat_ToATerminalShowsNoControls(t *testing.T) {
+	t.Parallel()
+	const text = "a\u009b2J\u0085\u202e\u2069\u200f\u061cb"
+	const chunk = `{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":%s,"finish_reason":%s}]}`
+	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !strings.Contains(string(body), `"stream":true`) {
+			servertest.JSON(http.StatusOK, `{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop",`+
+				"\"message\":{\"role\":\"assistant\",\"content\":\""+text+"\",\"x\":{\r\n\"y"+text+"\":\""+text+"\"}}}]}")(w, r)
+			return
+		}
+		servertest.Events(fmt.Sprintf(chunk, `{"role":"assistant","content":"`+text+`","x":"`+text+`"}`, "null"), fmt.Sprintf(chunk, "{}", `"stop"`), "[DONE]")(w, r)
+	})
+	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+	for name, arguments := range map[string][]string{
+		"text": nil, "text, whole": {"--no-stream"}, "JSON": {"--json"}, "JSON, streamed": {"--json", "--stream"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			arguments := append(arguments, "Hello!")
+			x := converse(t, front, arguments...)
+			x.endsWith(t, 0)
+			_ = x.tty.Close() // So that reading ends.
+			_, _ = io.Copy(&x.shown, x.screen)
+			shown := strings.ReplaceAll(x.shown.String(), "\r\n", "\n") // The terminal's own.
+			if strings.ContainsFunc(shown, func(r rune) bool { return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+				t.Errorf("it shows %q", shown)
+			}
+			if !strings.Contains(shown, "2J") {
+				t.Errorf("the answer is not in %q", shown)
+			}
+			if got := chatWith(t, front, "", arguments...); !strings.Contains(got.output, text) {
+				t.Errorf("a pipe gets %q", got.output)
+			}
+		})
+	}
+}
+
+// Content in parts, and characters whose halves come apart, are shown.
+func TestChat_ShowsAllText(t *testing.T) {
+	t.Parallel()
+	const chunk = `{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":%s,"finish_reason":%s}]}`
+	for name, row := range map[string]struct {
+		deltas []string
+		whole  string
+		want   string
+	}{
+		"halves": {
+			[]string{`{"content":"Sure, "}`, `{"content":"great \ud83d"}`, `{"content":"\ude00 is"}`, `{"content":" the word."}`},
+			`"Sure, great \ud83d\ude00 is the word."`, "Sure, great 😀 is the word.\n",
+		},
+		"a half alone": {[]string{`{"content":"a"}`, `{"content":"\ud83d"}`, `{"content":"b"}`}, `"a\ud83db"`, "a\ufffdb\n"},
+		"parts": {
+			[]string{`{"content":[{"type":"thinking","thinking":"Hm"}]}`, `{"content":[{"type":"text","text":"a"}]}`, `{"content":[{"type":"text","text":"b"}]}`, `{"content":"c"}`},
+			`[{"type":"thinking","thinking":"Hm"},{"type":"text","text":"abc"}]`, "abc\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if !strings.Contains(string(body), `"stream":true`) {
+					servertest.JSON(http.StatusOK, `{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":`+row.whole+`},"finish_reason":"stop"}]}`)(w, r)
+					return
+				}
+				events := make([]string, 0, len(row.deltas)+1)
+				for _, delta := range row.deltas {
+					events = append(events, fmt.Sprintf(chunk, delta, "null"))
+				}
+				servertest.Events(append(events, fmt.Sprintf(chunk, "{}", `"stop"`), "[DONE]")...)(w, r)
+			})
+			front := servertest.Start(t, server.Config{Upstream: upstream.URL})
+			for _, arguments := range [][]string{{"Hello!"}, {"--no-stream", "Hello!"}} {
+				if got := chatWith(t, front, "", arguments...); got != (outcome{0, row.want, ""}) {
+					t.Errorf("%q ends with %+v", arguments, got)
+				}
+			}
+		})
+	}
 }
 
 func TestAnErrorDoesNotEndTheConversation(t *testing.T) {

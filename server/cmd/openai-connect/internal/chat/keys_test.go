@@ -2,8 +2,11 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +94,53 @@ func TestWhatIsHarmless(t *testing.T) {
 			t.Errorf("%q becomes %q", text, got)
 		}
 	}
+}
+
+// All that controls a terminal or the direction of text is replaced in text, and
+// escaped in JSON, which stays the same JSON.
+func TestHarmless_LeavesNoControl(t *testing.T) {
+	t.Parallel()
+	var controls []rune
+	for r := range rune(0xa0) {
+		if r < ' ' || r >= 0x7f {
+			controls = append(controls, r)
+		}
+	}
+	controls = append(controls, 0x061c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069)
+	for _, r := range controls {
+		if got := harmless("a" + string(r) + "b"); r != '\n' && r != '\t' && got != "a\ufffdb" {
+			t.Errorf("%U becomes %q", r, got)
+		}
+		if r < ' ' {
+			continue // JSON has it escaped.
+		}
+		const before, after = "{\"世界\":\"a", "b\"}"
+		got := harmlessJSON(before + string(r) + after)
+		if want := before + fmt.Sprintf(`\u%04x`, r) + after; got != want {
+			t.Errorf("%U becomes %s", r, got)
+		}
+	}
+	if got := harmlessJSON("{\"a\":\r\n\t1}"); got != `{"a":   1}` {
+		t.Errorf("white space becomes %q", got)
+	}
+}
+
+// FuzzHarmlessJSON looks for JSON that becomes other JSON, or stays harmful.
+func FuzzHarmlessJSON(f *testing.F) {
+	f.Add("{\"a\u009b\": [1, \"\u202e\\\\\u0085\"]}")
+	f.Fuzz(func(t *testing.T, text string) {
+		var before, after any
+		if json.Unmarshal([]byte(text), &before) != nil {
+			return
+		}
+		got := harmlessJSON(text)
+		if err := json.Unmarshal([]byte(got), &after); err != nil || !reflect.DeepEqual(before, after) {
+			t.Errorf("%q becomes %q", text, got)
+		}
+		if strings.IndexFunc(got, isControl) >= 0 {
+			t.Errorf("%q has a control", got)
+		}
+	})
 }
 
 func TestTheHistoryHasTheNewestFirst(t *testing.T) {

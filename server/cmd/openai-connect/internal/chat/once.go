@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"google.golang.org/protobuf/proto"
 
@@ -25,8 +24,8 @@ func (c *Conversation) Once(ctx context.Context, question string, out *Output) e
 
 // OnceJSON asks one question and writes the answer as OpenAI's JSON, one object a
 // line: the chat.completion, or, of a stream, each chat.completion.chunk as it
-// comes.
-func (c *Conversation) OnceJSON(ctx context.Context, question string, out io.Writer) error {
+// comes. On a terminal, characters that control one are escaped.
+func (c *Conversation) OnceJSON(ctx context.Context, question string, out *Output) error {
 	request := c.request(client.User(question))
 	if c.Whole {
 		completion, err := c.Client.Chat.Create(ctx, request)
@@ -46,7 +45,7 @@ func (c *Conversation) OnceJSON(ctx context.Context, question string, out io.Wri
 	return nil
 }
 
-func writeJSON(out io.Writer, message interface {
+func writeJSON(out *Output, message interface {
 	restjson.Encodable
 	proto.Message
 },
@@ -55,7 +54,10 @@ func writeJSON(out io.Writer, message interface {
 	if err != nil {
 		return fmt.Errorf("write the answer as JSON: %w", err)
 	}
-	if _, err := out.Write(append(line, '\n')); err != nil {
+	if out.Terminal {
+		line = []byte(harmlessJSON(string(line)))
+	}
+	if _, err := out.Answers.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
 	return nil

@@ -57,12 +57,37 @@ func (o *Output) notef(format string, arguments ...any) {
 // direction of text, which hide what it says.
 func harmless(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+		if r != '\n' && r != '\t' && isControl(r) {
 			return unicode.ReplacementChar
 		}
 		return r
 	}, text)
 }
+
+// harmlessJSON is the same JSON on one line, with escapes for the characters that
+// harmless replaces. Between tokens, where JSON allows white space alone, there
+// are spaces.
+func harmlessJSON(text string) string {
+	if strings.IndexFunc(text, isControl) < 0 {
+		return text
+	}
+	var line strings.Builder
+	for _, r := range text {
+		switch {
+		case r < ' ': // JSON has no such character in a string.
+			line.WriteByte(' ')
+		case isControl(r): // All are below U+10000.
+			fmt.Fprintf(&line, `\u%04x`, r)
+		default:
+			line.WriteRune(r)
+		}
+	}
+	return line.String()
+}
+
+// isControl reports whether a character controls a terminal, by ISO/IEC 6429, or
+// the direction of text, by Unicode's UAX #9.
+func isControl(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // summarize tells what an answer took, and why it ended if not by itself.
 func (o *Output) summarize(got answer) {
