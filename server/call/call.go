@@ -39,6 +39,9 @@ type Call struct {
 
 	// Model is the one that was asked for, empty if that isn't known.
 	Model string
+	// OtherModels are further ones that the request names, where the token has rights
+	// or limits by model.
+	OtherModels []string
 	// Streams says that the answer was asked for as a stream, or is a WebSocket.
 	Streams bool
 	// Upstream names the one that answered last, and Attempts counts how often

@@ -92,6 +92,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 		return refusal.answer(c, req), nil
 	}
 	g.authorize(c, req)
+	withoutExtensions(c, req)
 	resp, err := g.config.Next.Send(ctx, req)
 	if err != nil {
 		decision.end(0)
@@ -100,6 +101,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	decision.describe(resp.Header)
 	streams := c.Streams
 	g.account(ctx, c, asked, resp, decision)
+	g.judgeMessages(ctx, c, resp)
 	if c.Streams && !streams {
 		if refusal := g.admitStream(ctx, c); refusal != nil {
 			_ = resp.Body.Close()

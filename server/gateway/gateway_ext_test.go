@@ -172,7 +172,8 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 		{"a model that is no string", models, "POST", "/v1/chat/completions", nil, `{"model": ["small"]}`, 403, "model_not_allowed"},
 		{"no model", models, "POST", "/v1/batches", nil, `{"input_file_id": "file-1"}`, 403, "model_not_allowed"},
 		{"no JSON", models, "POST", "/v1/chat/completions", nil, `model=small`, 403, "model_not_allowed"},
-		{"one model, and several", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "models": ["gpt-4"]}`, 400, "model_not_unique"},
+		{"one model, and several", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "models": ["gpt-4"]}`, 403, "model_not_allowed"},
+		{"one model, and several that are allowed", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "models": ["gpt-5.4", "small"]}`, 200, ""},
 		{"a model behind the end of the JSON", models, "POST", "/v1/chat/completions", nil, `{"model": "small"}{"model": "gpt-4"}`, 403, "model_not_allowed"},
 		{"a model behind what can't be decoded", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "small"`) + "?", 403, "model_not_allowed"},
 		{"a model in another charset", models, "POST", "/v1/chat/completions", http.Header{"Content-Type": {"application/json; charset=utf-7"}}, `{"model": "small", "+AG0-odel": "gpt-4"}`, 403, "model_not_allowed"},
@@ -187,6 +188,20 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 		{"a WebSocket for another model", models, "GET", "/v1/realtime?model=gpt-4", websocket, "", 403, "model_not_allowed"},
 		{"a WebSocket whose messages name models", models, "GET", "/v1/responses?model=small", websocket, "", 403, "model_not_allowed"},
 		{"a WebSocket whose messages name models, where models have limits", byModel, "GET", "/v1/responses?model=small", websocket, "", 403, "model_not_allowed"},
+		{"a model in the path and another in the body", models, "POST", "/openai/deployments/small/chat/completions", nil, `{"model": "gpt-4"}`, 403, "model_not_allowed"},
+		{"a model in the path and an allowed one in the body", models, "POST", "/openai/deployments/small/chat/completions", nil, `{"model": "gpt-5.4"}`, 200, ""},
+		{"another model in the query", models, "POST", "/v1/chat/completions?model=gpt-4", nil, `{"model": "small"}`, 403, "model_not_allowed"},
+		{"a model in the query alone", models, "POST", "/v1/chat/completions?model=small", nil, `{"messages": []}`, 403, "model_not_allowed"},
+		{"another model in a field of the head", models, "POST", "/v1/chat/completions", http.Header{"X-Litellm-Model": {"gpt-4"}}, `{"model": "small"}`, 403, "model_not_allowed"},
+		{"another model of a tool", models, "POST", "/v1/responses", nil, `{"model": "small", "tools": [{"type": "image_generation", "model": "gpt-image-1"}]}`, 403, "model_not_allowed"},
+		{"an allowed model of a tool", models, "POST", "/v1/responses", nil, `{"model": "small", "tools": [{"type": "image_generation", "model": "gpt-5-image"}]}`, 200, ""},
+		{"a tool whose schema has a model", models, "POST", "/v1/responses", nil, `{"model": "small", "metadata": {"model": "x"}, "tools": [{"type": "function", "parameters": {"properties": {"model": {}}, "model": "gpt-4"}}]}`, 200, ""},
+		{"another method by a field", models, "GET", "/v1/chat/completions", http.Header{"X-Http-Method-Override": {"POST"}}, "", 403, "model_not_allowed"},
+		{"another method by a field, where models have limits", byModel, "GET", "/v1/files", http.Header{"X-Http-Method-Override": {"POST"}}, "", 403, "model_not_allowed"},
+		{"another method by a field, where nothing depends on it", paths, "GET", "/v1/files/x", http.Header{"X-Http-Method-Override": {"POST"}}, "", 200, ""},
+		{"a body that can't be read, by another method", models, "PUT", "/v1/chat/completions", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "model=gpt-4", 403, "model_not_allowed"},
+		{"another model by DELETE", models, "DELETE", "/api/delete", nil, `{"name": "gpt-4"}`, 403, "model_not_allowed"},
+		{"a model by DELETE", models, "DELETE", "/api/delete", nil, `{"name": "small"}`, 200, ""},
 		{"a reading request", models, "GET", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
 		{"deleting", models, "DELETE", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
 		{"a compressed body", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "small"}`), 200, ""},
@@ -488,5 +503,34 @@ func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
 	c, resp, _ := send(t, gateway.New(gateway.Config{Next: &recorder{}}), &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/files"}}, post("{}"))
 	if resp.StatusCode != http.StatusForbidden || c.Status != 0 {
 		t.Errorf("status %d, noted as the upstream's %d", resp.StatusCode, c.Status)
+	}
+}
+
+// A request counts in the limits of every model that it names.
+func TestLimits_CountEveryModelThatIsNamed(t *testing.T) {
+	limiter := limits.NewMemory()
+	defer func() { _ = limiter.Close() }()
+	token := &keys.Token{
+		Name:   "carol",
+		Limits: limits.Limits{RequestsPerMinute: 100},
+		ModelLimits: []keys.ModelLimits{
+			{Models: "image*", Limits: limits.Limits{RequestsPerMinute: 1}},
+			{Models: "small", Limits: limits.Limits{RequestsPerMinute: 50}},
+		},
+	}
+	g := gateway.New(gateway.Config{Next: &recorder{answer: answer}, Limiter: limiter})
+	for i, row := range []struct {
+		body   string
+		status int
+	}{
+		{`{"model": "small", "tools": [{"model": "image-1"}, {"model": "image-2"}]}`, 200},
+		{`{"model": "small"}`, 200},
+		{`{"model": "small", "tools": [{"model": "image-1"}]}`, 429},
+		{`{"model": "image-3"}`, 429},
+		{`{"model": "other", "models": ["small"]}`, 200},
+	} {
+		if _, resp, text := send(t, g, token, post(row.body)); resp.StatusCode != row.status {
+			t.Errorf("request %d: status %d, want %d: %s", i, resp.StatusCode, row.status, text)
+		}
 	}
 }

@@ -53,7 +53,7 @@ func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Reque
 		return asked, nil, &upstream.Error{Kind: upstream.KindRequest, Detail: "its body broke off"}
 	}
 	put(req, body)
-	c.Model, c.Streams = asked.Model, asked.Stream
+	c.Model, c.Streams, c.OtherModels = asked.Model, asked.Stream, asked.Others
 	return asked, judgeModel(token, req.Method, path, asked), nil
 }
 
@@ -106,25 +106,33 @@ func put(req *upstream.Request, body io.Reader) {
 	req.Body = body
 }
 
-// judgeModel judges the model that a request asks for, where the token has a list of
-// them, or limits by model: what can't be told for sure might be any. What posts
-// without naming one may make any model work, by what was stored before, so that is
-// for paths to allow, which inspect has looked at.
+// judgeModel judges the models that a request names, where the token has a list of
+// them, or limits by model: what can't be told for sure might be any. A POST that names
+// no model may make any work, by what was stored before, so that is for paths to allow,
+// which inspect has looked at.
 func judgeModel(token *keys.Token, method, path string, asked usage.Request) *refusal {
-	listed := len(token.Models) > 0
-	switch {
-	case !listed && len(token.ModelLimits) == 0:
+	if !hasModelRules(token) {
 		return nil
-	case asked.ModelSeen > 1:
+	}
+	listed := len(token.Models) > 0
+	if asked.ModelSeen > 1 {
 		return modelTwice()
-	case asked.Model != "" && !token.AllowsModel(asked.Model):
-		return modelNotAllowed(asked.Model)
+	}
+	for _, model := range append([]string{asked.Model}, asked.Others...) {
+		if model != "" && !token.AllowsModel(model) {
+			return modelNotAllowed(model)
+		}
+	}
+	posts := strings.EqualFold(method, http.MethodPost) // Some servers take "post" for it.
+	switch {
 	case asked.Stream && method == http.MethodGet: // a WebSocket
 		if !asked.Known {
 			return modelOfSession()
 		}
 		return nil
-	case !strings.EqualFold(method, http.MethodPost): // Some servers take "post" for it.
+	case !posts && asked.Opaque:
+		return modelUnknown()
+	case !posts:
 		return nil
 	case !asked.Known && (asked.Spends || listed && len(token.Paths) == 0):
 		return modelUnknown()
@@ -160,7 +168,8 @@ func modelUnknown() *refusal {
 	return &refusal{
 		status: http.StatusForbidden, kind: invalidRequestError, code: "model_not_allowed", param: "model",
 		message: "The token that was sent has rights or limits by model, and this server can't tell from the request which it asks for." +
-			" Send JSON in UTF-8, plain or in one of the codings gzip, deflate, br and zstd, or a form, to a path without empty segments.",
+			" Send JSON in UTF-8, plain or in one of the codings gzip, deflate, br and zstd, or a form, to a path without empty segments." +
+			" Name models as strings, ask for no other method than the request's, and the fields of a form in quotes, as in: Content-Disposition: form-data; name=\"model\".",
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/openai-connect/openai-connect/server/call"
@@ -18,7 +19,7 @@ func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) 
 	if g.config.Limiter == nil || c.Token == nil {
 		return decision{}, nil
 	}
-	scopes := c.Token.Scopes(c.Model)
+	scopes := scopesOf(c)
 	if len(scopes) == 0 {
 		return decision{}, nil
 	}
@@ -34,6 +35,20 @@ func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) 
 	return decision{d}, usedUp(d)
 }
 
+// scopesOf returns what a call counts in: its token's scope and those of all models that
+// it names, each once.
+func scopesOf(c *call.Call) []limits.Scope {
+	scopes := c.Token.Scopes(c.Model)
+	for _, model := range c.OtherModels {
+		for _, scope := range c.Token.Scopes(model) {
+			if !slices.ContainsFunc(scopes, func(known limits.Scope) bool { return known.Name == scope.Name }) {
+				scopes = append(slices.Clip(scopes), scope)
+			}
+		}
+	}
+	return scopes
+}
+
 // admitStream counts an answer that turned out to be a stream, which the request
 // hadn't said in a way that was read. It is given back when the call ends.
 func (g *Gateway) admitStream(ctx context.Context, c *call.Call) *refusal {
@@ -41,7 +56,7 @@ func (g *Gateway) admitStream(ctx context.Context, c *call.Call) *refusal {
 		return nil
 	}
 	var scopes []limits.Scope
-	for _, scope := range c.Token.Scopes(c.Model) {
+	for _, scope := range scopesOf(c) {
 		if most := scope.Limits.ConcurrentStreams; most > 0 {
 			scopes = append(scopes, limits.Scope{Name: scope.Name, Limits: limits.Limits{ConcurrentStreams: most}})
 		}

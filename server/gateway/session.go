@@ -62,7 +62,7 @@ func (g *Gateway) tokenScopes(c *call.Call) []limits.Scope {
 		return nil
 	}
 	var scopes []limits.Scope
-	for _, scope := range c.Token.Scopes(c.Model) {
+	for _, scope := range scopesOf(c) {
 		only := limits.Limits{TokensPerMinute: scope.Limits.TokensPerMinute, TokensPerDay: scope.Limits.TokensPerDay}
 		if only != (limits.Limits{}) {
 			scopes = append(scopes, limits.Scope{Name: scope.Name, Limits: only})

@@ -74,7 +74,7 @@ func BenchmarkRequest(b *testing.B) {
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			text := []byte(row.text)
-			s := scanner{roleOf: requestRole}
+			s := scanner{roleOf: requestRole, finder: &modelFinder{root: requestPlaces}}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {

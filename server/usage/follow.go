@@ -35,28 +35,41 @@ func (s *sending) write(p []byte) {
 // known reports whether something was sent, which is JSON so far.
 func (s *sending) known() bool { return s.text.began && !s.text.scanner.broken }
 
+// reading is what the meter of an answer knows of its request. There may be many
+// meters, so it is small.
+type reading struct {
+	spends, audio bool
+	tokens        int64 // Text of a Request
+	spoken        int64 // Characters of a Request
+	sent          *sending
+}
+
+func (r *Request) reading() reading {
+	return reading{r.Spends, r.Audio, r.Text, r.Characters, r.sent}
+}
+
 // text is the estimate of what the model is to read, in tokens.
-func (r *Request) text() int64 {
+func (r *reading) text() int64 {
 	if r.sent == nil {
-		return r.Text
+		return r.tokens
 	}
 	r.sent.mu.Lock()
 	defer r.sent.mu.Unlock()
 	if !r.sent.known() {
-		return r.Text
+		return r.tokens
 	}
 	return tokensOf(r.sent.text.scanner.cost())
 }
 
 // characters is how many the text has that is to be spoken.
-func (r *Request) characters() int64 {
+func (r *reading) characters() int64 {
 	if r.sent == nil {
-		return r.Characters
+		return r.spoken
 	}
 	r.sent.mu.Lock()
 	defer r.sent.mu.Unlock()
 	if !r.sent.known() {
-		return r.Characters
+		return r.spoken
 	}
 	return r.sent.text.scanner.characters
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"mime/multipart"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -17,73 +17,109 @@ const (
 	maxModelHead = 26 << 20
 )
 
-// ErrForm says that a form is broken, or names a second model, behind where it was
+// ErrForm says that a form is broken, or names a further model, behind where it was
 // read before it was sent.
-var ErrForm = errors.New(`the form is broken or has a second field "model"`)
+var ErrForm = errors.New("the form is broken or names a further model")
 
 // form is what is known of multipart/form-data (RFC 7578) so far.
 type form struct {
-	model    string
-	models   int
+	found    *modelFinder
 	stream   bool
-	streamed bool  // the field is there
-	text     int64 // in tokens
-	whole    bool  // its end is there
+	streamed bool      // the field is there
+	text     int64     // in tokens
+	prose    estimator // of the part's value, where that is text
+
+	part    formPart
+	base    string // the name of the part, folded and without brackets
+	place   *modelPlace
+	word    []byte       // the beginning of a value that is short
+	size    int64        // of the value, in bytes
+	session *requestText // reads a value that is JSON
+	nested  *modelFinder // what that finds
+	broken  bool         // the form can't be judged
 }
 
-// read reads a form to its end.
-func (f *form) read(r io.Reader, boundary string) {
-	parts := multipart.NewReader(r, boundary)
-	for {
-		part, err := parts.NextRawPart() // whose bytes are as they are
-		if err != nil {
-			f.whole = err == io.EOF // one that is wrapped came too soon
-			return
-		}
-		if !f.readPart(part) {
-			return
-		}
+// begin is told the head of a part.
+func (f *form) begin(part formPart) {
+	base, index, _ := strings.Cut(part.name, "[")
+	f.part, f.base, f.place = part, fold([]byte(base)), nil
+	f.word, f.size, f.session, f.prose = f.word[:0], 0, nil, estimator{}
+	if f.base == "_charset_" { // RFC 7578 §4.6: of the values that follow
+		f.broken = true
+	}
+	place := f.found.root.member([]byte(base))
+	switch {
+	case place == nil:
+	case place.kind == placeStructure && len(place.members) > 0 && (f.base == "session" || f.base == "extra_body"):
+		f.found.count++
+		f.nested = &modelFinder{root: place}
+		f.session = newRequestText(f.nested)
+	case place.kind == placeStructure:
+	default:
+		f.place = place
+		f.found.count++
+		// A list of fields, or a file, is read differently from server to server.
+		f.broken = f.broken || part.file || part.typed || part.encoded || index != "" && place.kind == placeMain
 	}
 }
 
-// readPart reads a part, and reports whether it was whole.
-func (f *form) readPart(part *multipart.Part) bool {
-	switch name := strings.ToLower(part.FormName()); name {
-	case "": // It may have one for others, who read it otherwise.
-		return false
-	case "model", "stream":
-		value, err := io.ReadAll(io.LimitReader(part, maxWord+1))
-		if err == nil {
-			_, err = io.Copy(io.Discard, part)
-		}
-		if err != nil {
-			return false
-		}
-		if name == "stream" {
-			f.streamed = true
-			f.stream = f.stream || isTrue(string(value))
-			return true
-		}
-		f.models++
-		if f.model = ""; len(value) <= maxWord {
-			f.model = string(value)
-		}
-	case "session": // JSON, of a call to the Realtime API
-		session := &requestText{scanner: scanner{roleOf: requestRole}}
-		if _, err := io.Copy(session, part); err != nil || !session.scanner.whole() {
-			return false
-		}
-		if named := session.scanner.models; named > 0 {
-			f.models += named
-			f.model = string(session.scanner.model)
-		}
-	case "prompt", "input", "text", "instructions":
-		text := estimator{}
-		_, err := io.Copy(&text, part)
-		f.text += tokensOf(text.cost)
-		return err == nil
+// data is told a piece of the part's value.
+func (f *form) data(p []byte) {
+	f.size += int64(len(p))
+	if f.session != nil {
+		_, _ = f.session.Write(p) // It never fails.
 	}
-	return true
+	f.word = append(f.word, p[:min(len(p), maxWord+1-len(f.word))]...)
+	if f.isText() {
+		f.prose.write(p)
+	}
+}
+
+// isText reports whether the part has text for the model to read.
+func (f *form) isText() bool {
+	return slices.Contains([]string{"prompt", "input", "text", "instructions"}, f.base)
+}
+
+// end is told that the part is over.
+func (f *form) end() {
+	known := f.size <= maxWord
+	switch {
+	case f.session != nil:
+		object := bytes.HasPrefix(beginning(f.word), []byte("{"))
+		f.broken = f.broken || !object || !f.session.scanner.whole() || f.nested.unjudged
+		f.merge(&f.nested.modelNames)
+	case f.place != nil && (f.place.kind == placeFurther || f.place.kind == placePerhaps):
+		f.found.count--
+		f.list(string(f.word), known)
+	case f.place != nil:
+		f.found.count--
+		f.found.add(f.place.kind, string(f.word), known)
+	}
+	if f.base == "stream" {
+		f.streamed = true
+		f.stream = f.stream || isTrue(string(f.word))
+	}
+	f.text += tokensOf(f.prose.cost)
+}
+
+// list adds models that a value lists, between commas.
+func (f *form) list(value string, known bool) {
+	if strings.ContainsAny(value, "[]{}\"") { // JSON
+		known = false
+	}
+	for name := range strings.SplitSeq(value, ",") {
+		f.found.add(placeFurther, strings.TrimSpace(name), known)
+	}
+}
+
+// merge adds what a value that is JSON names.
+func (f *form) merge(nested *modelNames) {
+	if nested.mains > 0 {
+		f.found.main, f.found.mains = nested.main, f.found.mains+nested.mains
+	}
+	for _, model := range append([]string{nested.instead}, nested.others...) {
+		f.found.addOther(model)
+	}
 }
 
 // isTrue takes for true all but what servers are known to take for false.
@@ -97,36 +133,43 @@ func isTrue(value string) bool {
 }
 
 // readForm reads the head of a form, and returns a reader of the whole.
-func (r *Request) readForm(body io.Reader, boundary string) (io.Reader, error) {
-	found := &form{}
-	scan := newPump(func(p io.Reader) { found.read(p, boundary) })
+func (r *Request) readForm(body io.Reader, contentType []string, boundary string, finder *modelFinder) (io.Reader, error) {
+	found := &form{found: finder}
+	scan := newFormReader(boundary, found)
 	head := make([]byte, 0, 16<<10)
-	more, ended := true, false
+	ended := false
 	bound := maxHead
-	if r.Spends {
+	if r.Spends && r.ModelSeen == 0 {
 		bound = maxModelHead
 	}
-	for more && !ended && (found.models == 0 && len(head) < bound || !found.streamed && len(head) < maxHead) {
+	looksOn := func() bool {
+		switch {
+		case scan.whole():
+			return scan.alike() // until nothing follows
+		case !scan.more():
+			return false
+		default:
+			return finder.mains+r.ModelSeen == 0 && len(head) < bound || !found.streamed && len(head) < maxHead
+		}
+	}
+	for !ended && looksOn() {
 		if len(head) == cap(head) {
 			head = append(make([]byte, 0, 2*cap(head)), head...)
 		}
 		n, err := body.Read(head[len(head):cap(head)])
-		more = scan.write(head[len(head) : len(head)+n])
+		scan.write(head[len(head) : len(head)+n])
 		head = head[:len(head)+n]
 		if ended = errors.Is(err, io.EOF); err != nil && !ended {
-			scan.close()
 			return nil, err
 		}
 	}
-	if ended || !more {
-		scan.close()
-		more = false
+	if ended {
+		scan.finish()
 	}
-	r.Model, r.ModelSeen, r.Text = found.model, found.models, found.text
+	r.Text = found.text
 	r.Stream = r.Stream || found.stream
-	opens := bytes.HasPrefix(bytes.TrimPrefix(head, []byte("\r\n")), []byte("--"+boundary))
-	r.Known = r.Known && opens && boundary != "" &&
-		(found.whole && found.models == 0 || (found.whole || more) && found.model != "")
+	named := finder.main != "" || r.ModelSeen > 0
+	r.Known = !found.broken && scan.alike() && isPlainForm(contentType, boundary) && (scan.whole() || named && scan.more())
 	if ended {
 		if closer, ok := body.(io.Closer); ok {
 			_ = closer.Close()
@@ -134,8 +177,8 @@ func (r *Request) readForm(body io.Reader, boundary string) (io.Reader, error) {
 		return bytes.NewReader(head), nil
 	}
 	whole := &spliced{head: bytes.NewReader(head), rest: body}
-	if more {
-		whole.scan, whole.found = scan, found
+	if scan.more() && r.Known {
+		whole.scan, whole.found, whole.count = scan, found, finder.count
 	}
 	return whole, nil
 }
@@ -146,8 +189,9 @@ type spliced struct {
 	rest io.Reader
 
 	mu    sync.Mutex
-	scan  *pump // guarded by mu: reads along in what is left of a form; nil if nothing does
-	found *form // guarded by mu
+	scan  *formReader // guarded by mu: reads along in what is left of a form; nil if nothing does
+	found *form       // guarded by mu
+	count int         // guarded by mu: of the places of models that were judged
 }
 
 // Read implements [io.Reader].
@@ -158,10 +202,14 @@ func (s *spliced) Read(p []byte) (int, error) {
 	n, err := s.rest.Read(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.scan != nil && n > 0 && !s.scan.write(p[:n]) {
-		s.end()
+	if s.scan == nil {
+		return n, err
 	}
-	if s.found != nil && (s.found.models > 1 || s.scan == nil && !s.found.whole) {
+	s.scan.write(p[:n])
+	if errors.Is(err, io.EOF) {
+		s.scan.finish()
+	}
+	if s.found.broken || !s.scan.alike() || s.found.found.count > s.count {
 		return 0, ErrForm
 	}
 	return n, err
@@ -169,19 +217,8 @@ func (s *spliced) Read(p []byte) (int, error) {
 
 // Close implements [io.Closer].
 func (s *spliced) Close() error {
-	s.mu.Lock()
-	s.end()
-	s.mu.Unlock()
 	if closer, ok := s.rest.(io.Closer); ok {
 		return closer.Close()
 	}
 	return nil
-}
-
-// end lets go of the pump. The lock must be held.
-func (s *spliced) end() {
-	if s.scan != nil {
-		s.scan.close()
-		s.scan = nil
-	}
 }

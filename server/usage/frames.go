@@ -15,19 +15,26 @@ const (
 	opText         = 1
 	length16       = 126 // in place of a length that takes 16 bits
 	length64       = 127 // the same for 64
+	opBinary       = 2
+	maskSize       = 4
 )
 
-// frames reads what the server of a WebSocket sends (RFC 6455 §5), in pieces of
-// any size and in constant memory, for its text messages.
+// frames reads what one side of a WebSocket sends (RFC 6455 §5), in pieces of any
+// size and in constant memory, for its text messages; of a client also for its binary
+// messages.
 type frames struct {
+	fromClient bool // what is sent is masked
+
 	begin func(compressed bool) // is told that a text message begins
 	data  func(piece []byte)    // is given it, as it comes
 	end   func()                // is told that it is over
 
-	head    [2 + 8]byte
+	head    [2 + 8 + maskSize]byte
 	have    int    // bytes of the head that came
 	missing uint64 // bytes of the payload that are to come
 	inText  bool   // the message under way is text
+	open    bool   // a message is under way
+	masked  uint8  // bytes of the payload that came, modulo the mask's length
 	broken  bool   // what came is no WebSocket's
 }
 
@@ -46,7 +53,7 @@ func (f *frames) write(p []byte) {
 		}
 		n := min(f.missing, uint64(len(p)))
 		if f.inText && f.head[0]&controlBit == 0 {
-			f.data(p[:n])
+			f.payload(p[:n])
 		}
 		p = p[n:]
 		if f.missing -= n; f.missing == 0 {
@@ -55,25 +62,50 @@ func (f *frames) write(p []byte) {
 	}
 }
 
-// headSize is how long the head is, as far as that is known. What a server sends
-// has no mask (§5.1).
+// payload is told a piece of a message.
+func (f *frames) payload(p []byte) {
+	if !f.fromClient {
+		f.data(p)
+		return
+	}
+	key := f.head[f.have-maskSize : f.have]
+	var plain [512]byte
+	for len(p) > 0 {
+		n := copy(plain[:], p)
+		for i := range plain[:n] {
+			plain[i] ^= key[f.masked]
+			f.masked = (f.masked + 1) % maskSize
+		}
+		f.data(plain[:n])
+		p = p[n:]
+	}
+}
+
+// between reports whether no frame is under way.
+func (f *frames) between() bool { return f.have == 0 }
+
+// headSize is how long the head is, as far as that is known. What a server sends has no
+// mask, and what a client sends has one (§5.1).
 func (f *frames) headSize() int {
 	if f.have < 2 {
 		return 2
 	}
+	size := 2
 	switch f.head[1] & lengthBits {
 	case length16:
-		return 2 + 2
+		size += 2
 	case length64:
-		return 2 + 8
-	default:
-		return 2
+		size += 8
 	}
+	if f.fromClient {
+		size += maskSize
+	}
+	return size
 }
 
 func (f *frames) beginFrame() {
 	first := f.head[0]
-	f.broken = f.head[1]&maskedBit != 0 || first&unknownBits != 0
+	f.broken = f.head[1]&maskedBit != 0 != f.fromClient || first&unknownBits != 0
 	switch short := f.head[1] & lengthBits; short {
 	case length16:
 		f.missing = uint64(binary.BigEndian.Uint16(f.head[2:]))
@@ -82,14 +114,28 @@ func (f *frames) beginFrame() {
 	default:
 		f.missing = uint64(short)
 	}
-	if opcode := first & opcodeBits; opcode != opContinuation && opcode&controlBit == 0 {
-		f.inText = opcode == opText
-		if f.inText && !f.broken {
-			f.begin(first&compressedBit != 0)
-		}
+	f.masked = 0
+	if opcode := first & opcodeBits; opcode&controlBit == 0 {
+		f.beginData(opcode, first&compressedBit != 0)
 	}
 	if f.missing == 0 && !f.broken {
 		f.endFrame()
+	}
+}
+
+// beginData begins a frame of a message.
+func (f *frames) beginData(opcode byte, compressed bool) {
+	continues := opcode == opContinuation
+	if f.fromClient {
+		f.broken = f.broken || f.open != continues || continues && compressed || opcode > opBinary
+	}
+	f.open = true
+	if continues {
+		return
+	}
+	f.inText = opcode == opText || f.fromClient && opcode == opBinary
+	if f.inText && !f.broken {
+		f.begin(compressed)
 	}
 }
 
@@ -98,6 +144,7 @@ func (f *frames) endFrame() {
 	if f.head[0]&controlBit != 0 || f.head[0]&finalBit == 0 {
 		return
 	}
+	f.open = false
 	if f.inText {
 		f.inText = false
 		f.end()

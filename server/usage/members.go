@@ -212,14 +212,12 @@ func detailRole(name []byte) role {
 	return roleNone
 }
 
-// requestRole tells what a member of a request is for. Names are compared as some
-// servers do, without regard to case, so that a second model can't hide from who
-// looks for the first: it is for the caller to refuse both.
+// requestRole tells what a member of a request is for, but for models, which a
+// modelFinder finds. The name "stream" is compared as some servers do, without regard
+// to case.
 func requestRole(around role, name []byte) role {
 	if around == roleRoot || around == roleNest {
 		switch {
-		case bytes.EqualFold(name, []byte("model")), bytes.EqualFold(name, []byte("models")): // the latter is OpenRouter's
-			return roleModel
 		case bytes.EqualFold(name, []byte("stream")):
 			return roleStream
 		case around == roleRoot && bytes.EqualFold(name, []byte("session")): // of a secret for the Realtime API

@@ -22,7 +22,7 @@ type Answer struct {
 
 // meter reads the body of an answer. It is not safe for concurrent use.
 type meter struct {
-	request Request
+	request reading
 	status  int
 	onEvent func(time.Time)
 	now     time.Time // when the piece came that is being read
@@ -103,7 +103,7 @@ func mediaTypeOf(resp *http.Response) string {
 }
 
 func newMeter(resp *http.Response, request Request, onEvent func(time.Time)) *meter {
-	m := &meter{request: request, status: resp.StatusCode, onEvent: onEvent, kind: kindOf(resp)}
+	m := &meter{request: request.reading(), status: resp.StatusCode, onEvent: onEvent, kind: kindOf(resp)}
 	m.scanner.roleOf = answerRole
 	switch m.kind {
 	case kindSession:
@@ -327,13 +327,13 @@ func (m *meter) modelSoFar() string {
 func (m *meter) answer() Answer {
 	a := Answer{Model: m.modelSoFar(), Events: m.events}
 	switch {
-	case !m.request.Spends:
+	case !m.request.spends:
 	case m.kind == kindSession:
 		a.Usage = m.sessionUsage()
 	case m.status/100 != 2:
 	default:
 		told := m.scanner.told
-		if !m.request.Audio {
+		if !m.request.audio {
 			told.Seconds = 0
 		}
 		told.Characters = max(told.Characters, m.request.characters())

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,13 +17,16 @@ import (
 
 // Request is what is known of a request before it is sent up.
 type Request struct {
-	// Model is the one that is asked, and ModelSeen how often the request names
-	// one: which one counts if there are several, only the upstream knows. In
-	// JSON, members whose names differ by case count too, those of "session", and
-	// "models", by which some servers choose.
-	// A model in the path decides alone, as it does at Azure.
+	// Model is the one that does the work, and ModelSeen how often the request names
+	// one in its place: which one counts if there are several, only the upstream
+	// knows. In JSON, members whose names differ by case count too, and those of
+	// "session".
 	Model     string
 	ModelSeen int
+	// Others are the other models that the request names, each once: in another place
+	// that a server may read in place of Model's, as the query, or to work beside it,
+	// as that of a tool.
+	Others []string
 	// Stream says that the answer was asked for as a stream, or is a WebSocket.
 	Stream bool
 	// Text is an estimate of what the model is to read, in tokens.
@@ -36,6 +40,9 @@ type Request struct {
 	// Known says that the whole request could be read, as far as it names a model,
 	// so that what is said of models here is all that there is.
 	Known bool
+	// Opaque says that a body is there and is not known, or that the request asks for
+	// another method than its own.
+	Opaque bool
 	// Spends says that the answer may tell of tokens that it took itself, where
 	// reads, and changes of what is stored, repeat what another one took.
 	Spends bool
@@ -74,9 +81,9 @@ const (
 //
 // Of multipart/form-data the first MiB is read, or less if it names all that is
 // looked for, and only that is kept; 26 MiB of one for a model that isn't named before
-// its file. If the rest names a second model, or is no
-// form, the reader that was returned fails there with [ErrForm]. Any other body is
-// passed through.
+// its file. A form is known if every server reads it alike, as formReader has it. If the
+// rest names a further model, or is not such a form, the reader that was returned fails
+// there with [ErrForm]. Any other body is passed through.
 //
 // What is returned must be closed if it is an [io.Closer]. Other errors are body's.
 // After an error the body is closed, if it can be.
@@ -91,19 +98,52 @@ func ReadRequestContext(ctx context.Context, method, target string, header http.
 	if body == nil {
 		return r, nil, nil
 	}
-	byTarget := r
-	replay, err := r.readBody(ctx, header, body, limit)
+	found := &modelFinder{root: placesOf(target)}
+	known := r.Known
+	r.Known = true
+	replay, err := r.readBody(ctx, header, body, limit, found)
 	if err != nil {
 		if closer, ok := body.(io.Closer); ok {
 			_ = closer.Close()
 		}
 		return Request{}, nil, err
 	}
-	r.Known = r.Known && isPlainly(header["Content-Type"])
-	if byTarget.Model != "" {
-		r.Model, r.ModelSeen, r.Known = byTarget.Model, byTarget.ModelSeen, byTarget.Known
+	if kept, ok := replay.(*bytes.Reader); ok && kept.Len() == 0 {
+		r.Known = known
+		r.add(&found.modelNames)
+		return r, replay, nil
 	}
+	r.Opaque = r.Opaque || !r.Known || !isPlainly(header["Content-Type"]) || found.unjudged || found.mains > 0 && found.main == ""
+	r.Known = known && !r.Opaque
+	r.add(&found.modelNames)
 	return r, replay, nil
+}
+
+// add adds what a body names to what was known before.
+func (r *Request) add(found *modelNames) {
+	for _, name := range []struct {
+		model string
+		seen  int
+	}{{found.main, found.mains}, {found.instead, min(len(found.instead), 1)}} {
+		switch {
+		case name.seen == 0:
+		case r.ModelSeen == 0:
+			r.Model, r.ModelSeen = name.model, name.seen
+		default:
+			r.ModelSeen = max(r.ModelSeen, name.seen)
+			r.name(name.model)
+		}
+	}
+	for _, model := range found.others {
+		r.name(model)
+	}
+}
+
+// name adds a model to Others.
+func (r *Request) name(model string) {
+	if model != "" && model != r.Model && !slices.Contains(r.Others, model) {
+		r.Others = append(r.Others, model)
+	}
 }
 
 // isPlainly reports whether everyone takes a Content-Type for the same: it is there
@@ -125,15 +165,15 @@ func isPlainly(contentType []string) bool {
 	}
 }
 
-func (r *Request) readBody(ctx context.Context, header http.Header, body io.Reader, limit int64) (io.Reader, error) {
+func (r *Request) readBody(ctx context.Context, header http.Header, body io.Reader, limit int64, found *modelFinder) (io.Reader, error) {
 	mediaType, parameters, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	encoded := codings(header["Content-Encoding"])
 	if kept, ok := body.(*bytes.Reader); ok && mediaType != "multipart/form-data" {
-		return kept, r.readJSON(ctx, kept, encoded, limit)
+		return kept, r.readJSON(ctx, kept, encoded, limit, found)
 	}
 	switch {
 	case mediaType == "multipart/form-data" && len(encoded) == 0:
-		return r.readForm(body, parameters["boundary"])
+		return r.readForm(body, header["Content-Type"], parameters["boundary"], found)
 	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
 		if err := checkCodings(encoded); err != nil {
 			return nil, err
@@ -156,7 +196,7 @@ func (r *Request) readBody(ctx context.Context, header http.Header, body io.Read
 	if err != nil {
 		return nil, err
 	}
-	return kept, r.readJSON(ctx, kept, encoded, limit)
+	return kept, r.readJSON(ctx, kept, encoded, limit, found)
 }
 
 // sniff reads as much of a body as it takes to see how it begins.
@@ -204,12 +244,13 @@ func keep(body io.Reader, header http.Header, limit int64) (*bytes.Reader, error
 }
 
 // readJSON reads a body that is kept, and rewinds it.
-func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []string, limit int64) error {
+func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []string, limit int64, found *modelFinder) error {
 	length := int64(kept.Len())
 	if length == 0 {
 		return nil
 	}
-	text := &requestText{scanner: scanner{roleOf: requestRole, spoken: r.speech}}
+	text := newRequestText(found)
+	text.scanner.spoken = r.speech
 	err := text.readFrom(ctx, kept, encoded, limit)
 	if _, rewound := kept.Seek(-(length - int64(kept.Len())), io.SeekCurrent); rewound != nil {
 		return rewound
@@ -217,11 +258,9 @@ func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []st
 	if isRefusal(ctx, err) {
 		return err
 	}
-	found := &text.scanner
-	r.Model, r.ModelSeen = string(found.model), found.models
-	r.Stream = r.Stream || found.streams
-	r.Text, r.Characters = tokensOf(found.cost()), found.characters
-	r.Known = r.Known && err == nil && found.whole() && (found.models == 0 || r.Model != "")
+	r.Stream = r.Stream || text.scanner.streams
+	r.Text, r.Characters = tokensOf(text.scanner.cost()), text.scanner.characters
+	r.Known = err == nil && text.scanner.whole()
 	return nil
 }
 
@@ -237,6 +276,11 @@ func isRefusal(ctx context.Context, err error) bool {
 type requestText struct {
 	scanner scanner
 	began   bool
+}
+
+// newRequestText returns what reads a text, and tells finder of its structure.
+func newRequestText(finder *modelFinder) *requestText {
+	return &requestText{scanner: scanner{roleOf: requestRole, finder: finder}}
 }
 
 // readFrom reads a body without its codings.

@@ -43,6 +43,9 @@ type scanner struct {
 	// roleOf tells what the member of a name is for, by what the object is.
 	roleOf func(around role, name []byte) role
 
+	// finder, unless nil, is told of the structure of a request.
+	finder *modelFinder
+
 	// What was found. Of a text that isn't over it may be read too.
 	told    Usage  // by the usage objects, of this text and those before
 	more    bool   // this text told more of what was written
@@ -158,6 +161,9 @@ func (s *scanner) literal(p []byte, n int) int {
 	s.streams = s.streams || s.role == roleStream && first == 't'
 	s.last = s.last || s.role == roleDone && first == 't'
 	s.counted()
+	if s.finder != nil {
+		s.finder.scalar(s.depth, first)
+	}
 	start := n - 1
 	for n < len(p) && isScalar[p[n]] {
 		n++
@@ -246,6 +252,9 @@ func (s *scanner) counted() {
 func (s *scanner) open(object bool) {
 	s.value()
 	s.counted()
+	if s.finder != nil {
+		s.finder.open(s.depth, object)
+	}
 	s.depth++
 	if s.depth > maxLevels {
 		s.expect, s.role = expectAny, roleNone
@@ -355,6 +364,9 @@ func (s *scanner) quote(p []byte, n int) int {
 			}
 			return n
 		}
+		if !s.isName {
+			s.mayName(p[n:end], int64(size))
+		}
 		if !s.isName && s.speaks() {
 			s.begin()
 			s.speak(p[n:end])
@@ -418,6 +430,9 @@ func (s *scanner) stringIs(text []byte, size int64) {
 			s.hear(0, text)
 			s.said[0] += hundredth // the marks around it
 		}
+		if s.finder != nil {
+			s.finder.name(s.depth, text, known && size <= maxWord)
+		}
 		return
 	}
 	switch {
@@ -431,6 +446,14 @@ func (s *scanner) stringIs(text []byte, size int64) {
 		s.echoes, s.last = isEcho(text), isLast(text)
 	case s.role >= roleCount && known:
 		s.number(bytes.TrimSpace(text))
+	}
+}
+
+// mayName is told a whole string that is a value, or its beginning if it has a larger
+// size. In a request it may be the name of a model.
+func (s *scanner) mayName(text []byte, size int64) {
+	if s.finder != nil {
+		s.finder.text(s.depth, text, int64(len(text)) == size && size <= maxWord)
 	}
 }
 

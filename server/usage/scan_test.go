@@ -3,6 +3,7 @@ package usage
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -21,8 +22,14 @@ type found struct {
 func scan(t *testing.T, roleOf func(role, []byte) role, pieces ...string) (result found, whole bool) {
 	t.Helper()
 	s := scanner{roleOf: roleOf}
+	if reflect.ValueOf(roleOf).Pointer() == reflect.ValueOf(requestRole).Pointer() {
+		s.finder = &modelFinder{root: requestPlaces}
+	}
 	for _, piece := range pieces {
 		s.write([]byte(piece))
+	}
+	if s.finder != nil {
+		s.model, s.models = []byte(s.finder.main), s.finder.mains
 	}
 	return found{
 		told: s.told, model: string(s.model), models: s.models,

@@ -26,6 +26,9 @@ func (s *scanner) inside(p []byte) int {
 	}
 	s.flushHigh()
 	s.inString = false
+	if !s.isName {
+		s.mayName(s.word, s.size)
+	}
 	if s.isName || !s.speaks() {
 		s.stringIs(s.word, s.size)
 	}
@@ -89,7 +92,9 @@ func (s *scanner) addRune(r rune) {
 func (s *scanner) add(p []byte) {
 	if !s.isName && s.speaks() {
 		s.speak(p)
-		return
+		if s.finder == nil {
+			return
+		}
 	}
 	s.size += int64(len(p))
 	s.word = append(s.word, p[:min(len(p), maxWord-len(s.word))]...)

@@ -59,7 +59,7 @@ func (t *Tap) Answer() Answer {
 func (t *Tap) ByModel() []ModelUsage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.meter.kind != kindSession || !t.meter.request.Spends {
+	if t.meter.kind != kindSession || !t.meter.request.spends {
 		return nil
 	}
 	return t.meter.byModel()

@@ -1,9 +1,11 @@
 package usage
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -27,26 +29,136 @@ var keeping = []string{"show", "create", "copy", "pull", "push", "delete", "blob
 // fromTarget returns what method, request-target and header tell of a request.
 func fromTarget(method, target string, header http.Header) Request {
 	r := Request{Known: true}
-	escaped, query, _ := strings.Cut(originForm(target), "?")
-	clean, err := url.PathUnescape(escaped)
-	if err != nil || path.Clean(clean) != strings.TrimSuffix(clean, "/") && clean != "/" {
-		r.Known = false // which resource that is, the upstream alone knows
-	}
-	segments := strings.Split(strings.Trim(path.Clean(clean), "/"), "/")
-	if name := modelOf(segments); name != "" {
+	segments, query, plain := split(target)
+	r.Known = plain
+	if name := modelOf(method, segments); name != "" {
 		r.Model, r.ModelSeen = name, 1
 	}
-	plain := r.Known && !strings.ContainsAny(clean, `#;\`)                                // so that nobody takes it for the path of another resource
 	r.Spends = strings.EqualFold(method, http.MethodPost) && (spends(segments) || !plain) // some servers take "post" for it
 	r.Audio = isAudio(segments, "transcriptions") || isAudio(segments, "translations")
 	r.speech = isAudio(segments, "speech")
+	if overrides(method, header, query) {
+		r.Known, r.Opaque, r.Spends = false, true, true
+	}
 	if method == http.MethodGet && strings.EqualFold(header.Get("Upgrade"), "websocket") {
 		r.Stream, r.Spends = true, true
 		r.readQuery(query)
 		// Of other WebSockets, such as those of /v1/responses, each message names one.
 		r.Known = r.Known && slices.Contains(segments, "realtime")
 	}
+	r.nameInQuery(query)
+	r.nameInHeader(header)
 	return r
+}
+
+// split returns the segments of a target's path, decoded, and its query. The path is
+// plain if every server finds the same resource by it.
+func split(target string) (segments []string, query string, plain bool) {
+	escaped, query, _ := strings.Cut(originForm(target), "?")
+	clean, err := url.PathUnescape(escaped)
+	plain = err == nil && (path.Clean(clean) == strings.TrimSuffix(clean, "/") || clean == "/") && !strings.ContainsAny(clean, `#;\`)
+	if again, err := url.PathUnescape(clean); err == nil && again != clean {
+		plain = false // Some servers decode twice.
+	}
+	return strings.Split(strings.Trim(path.Clean(clean), "/"), "/"), query, plain
+}
+
+// placesOf returns the places of models in the body of a request: at Ollama's own API
+// there are more.
+func placesOf(target string) *modelPlace {
+	segments, _, _ := split(target)
+	for i, segment := range segments[:len(segments)-1] {
+		if strings.EqualFold(segment, "api") && slices.Contains(ollamaVerbs, strings.ToLower(segments[i+1])) {
+			return ollamaPlaces
+		}
+	}
+	return requestPlaces
+}
+
+// ollamaVerbs are the resources of Ollama's API, below /api/.
+var ollamaVerbs = []string{"generate", "chat", "create", "show", "copy", "delete", "pull", "push", "embed", "embeddings"}
+
+// Fields and parameters by which some servers take another method than the request's.
+var (
+	overrideFields     = []string{"X-Http-Method-Override", "X-Method-Override", "X-Http-Method", "X-Method"}
+	overrideParameters = []string{"_method", "x-http-method-override", "x-method-override", "x-http-method"}
+)
+
+// overrides reports whether a request asks for another method than its own.
+func overrides(method string, header http.Header, query string) bool {
+	for _, name := range overrideFields {
+		for _, value := range header[name] {
+			if !strings.EqualFold(strings.TrimSpace(value), method) {
+				return true
+			}
+		}
+	}
+	for name, value := range parameters(query) {
+		if slices.Contains(overrideParameters, name) && !strings.EqualFold(value, method) {
+			return true
+		}
+	}
+	return false
+}
+
+// parameters returns the names of a query, folded, with their values. It goes on where
+// one can't be decoded, and takes a semicolon for a separator too, as some servers do.
+func parameters(query string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for pair := range strings.FieldsFuncSeq(query, func(c rune) bool { return c == '&' || c == ';' }) {
+			name, value, _ := strings.Cut(pair, "=")
+			decoded, err := url.QueryUnescape(name)
+			if err != nil {
+				decoded = name
+			}
+			if text, err := url.QueryUnescape(value); err == nil {
+				value = text
+			}
+			if !yield(fold([]byte(decoded)), value) {
+				return
+			}
+		}
+	}
+}
+
+// nameInQuery adds the models that a query names: LiteLLM prefers them to the body's.
+func (r *Request) nameInQuery(query string) {
+	for name, value := range parameters(query) {
+		base, _, _ := strings.Cut(name, "[")
+		place := requestPlaces.member([]byte(base))
+		if place == nil || place.kind == placeStructure {
+			continue
+		}
+		if place.kind == placeOpaque || len(value) > maxWord {
+			r.Known = false
+			continue
+		}
+		for model := range strings.SplitSeq(value, ",") {
+			r.name(strings.TrimSpace(model))
+		}
+	}
+}
+
+// nameInHeader adds the models that header fields name, such as X-Litellm-Model, Azure's
+// X-Ms-Oai-Image-Generation-Deployment and Azureml-Model-Deployment.
+func (r *Request) nameInHeader(header http.Header) {
+	for name, values := range header {
+		lower := strings.ToLower(name)
+		if !strings.Contains(lower, "model") && !strings.Contains(lower, "deployment") {
+			continue
+		}
+		words := strings.FieldsFunc(lower, func(c rune) bool { return c == '-' || c == '_' || c == '.' })
+		if !slices.ContainsFunc(words, func(word string) bool {
+			return slices.Contains([]string{"model", "models", "deployment", "deployments"}, word)
+		}) {
+			continue
+		}
+		for _, value := range values {
+			for model := range strings.SplitSeq(value, ",") {
+				r.name(strings.TrimSpace(model))
+			}
+		}
+	}
 }
 
 // originForm returns path and query of a request-target (RFC 9112 §3.2).
@@ -62,19 +174,77 @@ func originForm(target string) string {
 	return rest[at:]
 }
 
-// modelOf returns the model that a path names: OpenAI's /v1/models/{id}, the
-// /v1/engines/{id}/… of old, and Azure's /openai/deployments/{id}/…. An id may
-// have slashes at servers of open models.
-func modelOf(segments []string) string {
-	switch {
-	case len(segments) > 2 && segments[0] == "v1" && segments[1] == "models":
-		return strings.Join(segments[2:], "/")
-	case len(segments) > 2 && segments[0] == "v1" && segments[1] == "engines",
-		len(segments) > 2 && segments[0] == "openai" && segments[1] == "deployments":
-		return segments[2]
-	default:
-		return ""
+// modelOf returns the model that a path names: OpenAI's /v1/models/{id} and
+// /v1/fine_tuning/checkpoints/{id}/permissions, the /v1/engines/{id}/… of old, Azure's
+// /openai/deployments/{id}/…, Google's /v1beta/models/{id}:generateContent and Amazon's
+// /model/{id}/converse, each behind any prefix. An id may have slashes at servers of open
+// models, and at LiteLLM.
+func modelOf(method string, segments []string) string {
+	for i, segment := range segments[:len(segments)-1] {
+		rest := segments[i+1:]
+		switch strings.ToLower(segment) {
+		case "models":
+			name := strings.Join(rest, "/")
+			if strings.EqualFold(method, http.MethodPost) {
+				name = withoutVerb(name)
+			}
+			return name
+		case "engines", "deployments":
+			return strings.Join(withoutOperation(rest), "/")
+		case "model":
+			if len(rest) > 1 && slices.Contains(amazonVerbs, rest[len(rest)-1]) {
+				return strings.Join(rest[:len(rest)-1], "/")
+			}
+		case "checkpoints":
+			if i > 0 && segments[i-1] == "fine_tuning" {
+				if at := slices.Index(rest, "permissions"); at > 0 {
+					return strings.Join(rest[:at], "/")
+				}
+			}
+		}
 	}
+	return ""
+}
+
+var (
+	amazonVerbs = []string{"invoke", "converse", "invoke-with-response-stream", "converse-stream", "count-tokens"}
+	googleVerb  = regexp.MustCompile(`^([a-z]+[A-Z][A-Za-z]*|predict)$`)
+
+	// operations are what may follow the id of an engine or a deployment, the longest
+	// first.
+	operations = [][]string{
+		{"extensions", "chat", "completions"},
+		{"chat", "completions"},
+		{"images", "generations"},
+		{"images", "edits"},
+		{"audio", "transcriptions"},
+		{"audio", "translations"},
+		{"audio", "speech"},
+		{"completions"},
+		{"embeddings"},
+		{"responses"},
+		{"moderations"},
+		{"search"},
+	}
+)
+
+// withoutVerb returns a model's name without what Google's API does with it.
+func withoutVerb(name string) string {
+	if at := strings.LastIndexByte(name, ':'); at > 0 && googleVerb.MatchString(name[at+1:]) {
+		return name[:at]
+	}
+	return name
+}
+
+// withoutOperation returns the id that a path goes on with, without what is done with
+// it. Where that isn't known, the id is the first segment.
+func withoutOperation(rest []string) []string {
+	for _, operation := range operations {
+		if at := len(rest) - len(operation); at > 0 && slices.Equal(rest[at:], operation) {
+			return rest[:at]
+		}
+	}
+	return rest[:1]
 }
 
 // spends reports whether a POST to a path has a model at work.

@@ -1,0 +1,149 @@
+package usage_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// headed is a part with a head of the test's own.
+func headed(head, value string) string { return "--b\r\n" + head + "\r\n\r\n" + value + "\r\n" }
+
+const plainModel = `Content-Disposition: form-data; name="model"`
+
+func TestForm_IsKnownInOneSpelling(t *testing.T) {
+	t.Parallel()
+	allowed := headed(plainModel, "m")
+	for _, row := range []struct {
+		name, contentType, form string // the form without its end
+		known                   bool
+	}{
+		{"as OpenAI's clients send it", "", allowed + file(8), true},
+		{"without quotes, as .NET's clients send it", "", headed("Content-Disposition: form-data; name=model", "m") + headed("Content-Disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3", "x"), true},
+		{"with types and lengths", "", headed("Content-Type: text/plain; charset=utf-8\r\n"+plainModel+"\r\ncontent-length: 1", "m"), true},
+		{"with a file as Ruby's clients send it", "", allowed + headed("Content-Disposition: form-data; name=\"file\"; filename=\"ä;b.mp3\"\r\nContent-Length: 1\r\nContent-Type: audio/mpeg\r\nContent-Transfer-Encoding: binary", "x"), true},
+		{"with lists", "", allowed + headed(`Content-Disposition: form-data; name="include[]"`, "x") + headed(`Content-Disposition: form-data; name="a[0][b-c.d_e]"`, "x"), true},
+		{"behind a line break", "", "\r\n" + allowed, true},
+		{"with a quoted boundary", `multipart/form-data; boundary="b"`, allowed, true},
+		{"with a boundary without quotes", `Multipart/Form-Data;boundary=b`, allowed, true},
+		{"with a charset", `multipart/form-data; charset=UTF-8; boundary=b`, allowed, true},
+
+		{"name* hides name", "", allowed + headed(plainModel+"; name*=utf-8''other", "x"), false},
+		{"name* alone", "", allowed + headed("Content-Disposition: form-data; name*=utf-8''model", "x"), false},
+		{"name in pieces", "", allowed + headed(`Content-Disposition: form-data; name*0="oth"; name*1="er"; name="model"`, "x"), false},
+		{"two dispositions", "", allowed + headed("Content-Disposition: form-data; name=\"other\"\r\n"+plainModel, "x"), false},
+		{"two dispositions in another case", "", allowed + headed("Content-Disposition: form-data; name=\"other\"\r\ncontent-disposition: form-data; name=\"model\"", "x"), false},
+		{"two names", "", allowed + headed(`Content-Disposition: form-data; name="other"; name="model"`, "x"), false},
+		{"another type", "", allowed + headed(`Content-Disposition: attachment; name="model"`, "x"), false},
+		{"no type", "", allowed + headed(`Content-Disposition: name="model"`, "x"), false},
+		{"single quotes", "", headed(`Content-Disposition: form-data; name='model'`, "x"), false},
+		{"an escape", "", headed(`Content-Disposition: form-data; name="mo\del"`, "x"), false},
+		{"a percent escape", "", headed(`Content-Disposition: form-data; name="mo%64el"`, "x"), false},
+		{"a model as a file", "", headed(plainModel+`; filename="x"`, "m"), false},
+		{"a semicolon in quotes", "", allowed + headed(`Content-Disposition: form-data; x="; name=other"; name="model"`, "x"), false},
+		{"a parameter in a file name", "", allowed + headed(`Content-Disposition: form-data; name="file"; filename="a; name=model"`, "x"), false},
+		{"an escaped quote in a file name", "", allowed + headed(`Content-Disposition: form-data; name="file"; filename="a\"; name="model"`, "x"), false},
+		{"a folded line", "", allowed + headed("Content-Disposition: form-data;\r\n name=\"model\"", "x"), false},
+		{"a tab", "", allowed + headed("Content-Disposition:\tform-data; name=\"model\"", "x"), false},
+		{"a space before the colon", "", allowed + headed(`Content-Disposition : form-data; name="model"`, "x"), false},
+		{"a name in capitals", "", allowed + headed(`Content-Disposition: form-data; NAME="model"`, "x"), false},
+		{"a byte order mark", "", allowed + headed("Content-Disposition: form-data; name=\"\ufeffmodel\"", "x"), false},
+		{"a space in the name", "", allowed + headed(`Content-Disposition: form-data; name="model "`, "x"), false},
+		{"a null byte in the name", "", allowed + headed("Content-Disposition: form-data; name=\"model\x00\"", "x"), false},
+		{"a list of models", "", allowed + headed(`Content-Disposition: form-data; name="model[]"`, "x"), false},
+		{"no name", "", allowed + headed("Content-Type: text/plain", "x"), false},
+		{"another field", "", allowed + headed(plainModel+"\r\nX-A: b", "x"), false},
+		{"no field", "", allowed + headed(plainModel+"\r\nX-A", "x"), false},
+		{"an encoding", "", headed(plainModel+"\r\nContent-Transfer-Encoding: base64", "eA=="), false},
+		{"an encoding that changes nothing", "", headed(plainModel+"\r\nContent-Transfer-Encoding: 8bit", "x"), false},
+		{"an encoding of another part", "", allowed + headed("Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\nContent-Transfer-Encoding: base64", "eA=="), false},
+		{"a charset of the model", "", headed(plainModel+"\r\nContent-Type: text/plain; charset=utf-16", "m"), false},
+		{"a model that is JSON", "", headed(plainModel+"\r\nContent-Type: application/json", `"m"`), false},
+		{"a charset of the form", "", headed(`Content-Disposition: form-data; name="_charset_"`, "utf-7") + allowed, false},
+		{"a long head", "", allowed + headed(plainModel+strings.Repeat(" ", 5000), "x"), false},
+		{"a model that is long", "", headed(plainModel, strings.Repeat("x", 257)), false},
+		{"a session that is no JSON", "", allowed + headed(`Content-Disposition: form-data; name="session"`, "x"), false},
+		{"options that are JSON", "", allowed + headed(`Content-Disposition: form-data; name="fallbacks"`, `["x"]`), false},
+
+		{"line feeds alone", "", allowed + "--b\nContent-Disposition: form-data; name=\"model\"\n\nx\r\n", false},
+		{"a line feed before a delimiter", "", allowed[:len(allowed)-2] + "\n" + headed(plainModel, "x"), false},
+		{"a line feed in a head", "", allowed + "--b\r\nContent-Disposition: form-data; name=\"file\"\nX: y\r\n\r\nx\r\n", false},
+		{"the boundary in a value", "", allowed + headed(`Content-Disposition: form-data; name="a"`, "x--b"), false},
+		{"the boundary in a head", "", allowed + headed(`Content-Disposition: form-data; name="a"; filename="--b"`, "x"), false},
+		{"spaces behind a delimiter", "", "--b \r\n" + plainModel + "\r\n\r\nm\r\n", false},
+		{"something behind the end", "", allowed + "--b--\r\n" + headed(plainModel, "x"), false},
+		{"something before the beginning", "", "x\r\n" + allowed, false},
+		{"a line break too many", "", "\r\n\r\n" + allowed, false},
+		{"a value without its line break", "", "--b\r\n" + plainModel + "\r\n\r\n--b\r\n" + plainModel + "\r\n\r\nx\r\n", false},
+		{"two boundaries", "multipart/form-data; boundary=b; boundary=c", allowed, false},
+		{"two boundaries in other cases", "multipart/form-data; Boundary=b; boundary=c", allowed, false},
+		{"another parameter", "multipart/form-data; xboundary=c; boundary=b", allowed, false},
+		{"an odd boundary", `multipart/form-data; boundary="b'"`, strings.ReplaceAll(allowed, "--b", "--b'"), false},
+		{"a boundary in pieces", "multipart/form-data; boundary*0=b", allowed, false},
+		{"another kind of multipart", "multipart/mixed; boundary=b", allowed, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			contentType := row.contentType
+			if contentType == "" {
+				contentType = formOf
+			}
+			end := "--b--\r\n"
+			if row.name == "an odd boundary" {
+				end = "--b'--\r\n"
+			}
+			for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader, iotest.HalfReader} {
+				got, replay, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {contentType}}, wrap(strings.NewReader(row.form+end)), maximum)
+				if err != nil || got.Known != row.known || got.Opaque == row.known || row.known && (got.Model != "m" || got.ModelSeen != 1) {
+					t.Errorf("it is %+v, with the error %v, want known %t", got, err, row.known)
+				}
+				if again, err := io.ReadAll(replay); err != nil || string(again) != row.form+end {
+					t.Errorf("the body is %q, with the error %v", again, err)
+				}
+			}
+		})
+	}
+}
+
+func TestForm_NamesEveryModel(t *testing.T) {
+	t.Parallel()
+	form := part("session", `{"model":"a","audio":{"input":{"transcription":{"model":"b"}}},"tools":[{"parameters":{"model":"free"}}]}`) +
+		part("target_model_names", "c, d") + part("fallbacks", "e") + part("metadata", `{"model":"free"}`) + "--b--\r\n"
+	got, _, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
+	if err != nil || !got.Known || got.Model != "a" || strings.Join(got.Others, "") != "bcde" {
+		t.Errorf("it is %+v, with the error %v", got, err)
+	}
+}
+
+// What is behind the head of a long form was not judged, so it may name nothing.
+func TestForm_FailsWhereItNamesAFurtherModel(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct{ target, rest string }{
+		"another field":             {speech, part("models", "x") + "--b--\r\n"},
+		"a session":                 {speech, part("session", `{"model":"x"}`) + "--b--\r\n"},
+		"the model of a deployment": {"/openai/deployments/m/audio/transcriptions", part("model", "x") + "--b--\r\n"},
+		"another spelling":          {speech, headed(plainModel+"; name*=utf-8''other", "x") + "--b--\r\n"},
+		"something behind the end":  {speech, "--b--\r\n" + part("model", "x")},
+		"an end that is missing":    {speech, "--b\r\n" + plainModel + "\r\n\r\nx"},
+		"an end that is cut":        {speech, ""},
+	} {
+		form := part("model", "m") + part("stream", "false") + file(2*maximum) + row.rest
+		if strings.Contains(row.target, "deployments") {
+			form = file(2*maximum) + row.rest
+		}
+		got, replay, err := usage.ReadRequest("POST", row.target, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
+		if err != nil || !got.Known || got.Model != "m" {
+			t.Errorf("%s: it is %+v, with the error %v", name, got, err)
+			continue
+		}
+		if sent, err := io.ReadAll(replay); !errors.Is(err, usage.ErrForm) || row.rest != "" && len(sent) == len(form) {
+			t.Errorf("%s: %d bytes of %d were passed on, with the error %v", name, len(sent), len(form), err)
+		}
+		replay.(io.Closer).Close()
+	}
+}
