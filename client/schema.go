@@ -1,31 +1,34 @@
 package client
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
-	"strings"
+	"slices"
+	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
 // schemaOf is the JSON Schema of a struct type, in the form that OpenAI's strict
 // mode takes: every property is required, in the order of the fields, and there
-// are no others. What may be left out in Go, by a pointer or by omitempty, may be
-// null.
+// are no others. It describes the JSON that encoding/json decodes into the type,
+// or is an error that names what has no such schema. What may be left out in Go,
+// by a pointer, omitempty or omitzero, may be null.
 //
-// A field's tag `json` names it, `jsonschema` describes it, and `enum` lists the
-// strings that it takes, with commas between.
+// The tags of a field are those of [NewTool].
 func schemaOf(of reflect.Type) (string, error) {
-	if of.Kind() != reflect.Struct {
+	if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() {
 		return "", fmt.Errorf("client: %v can't be the root of a schema: OpenAI takes an object there, so use a struct with the fields", of)
 	}
-	schema, err := jsonschema.ForType(of, nil)
+	schema, err := new(schemaWriter).of(of, of.String())
 	if err != nil {
-		return "", fmt.Errorf("client: there is no schema of %v: %w", of, err)
-	}
-	if err := makeStrict(schema, of, of.String()); err != nil {
 		return "", err
+	}
+	if schema.Type != "object" {
+		return "", fmt.Errorf("client: %v can't be the root of a schema, as it reads itself from text: OpenAI takes an object there, so use a struct that has it as a field", of)
 	}
 	text, err := json.Marshal(schema)
 	if err != nil {
@@ -34,98 +37,171 @@ func schemaOf(of reflect.Type) (string, error) {
 	return string(text), nil
 }
 
-// makeStrict makes the schema of a type, which is found at the path, one of strict
-// mode.
-func makeStrict(schema *jsonschema.Schema, of reflect.Type, path string) error {
-	nullable := of.Kind() == reflect.Pointer
-	for of.Kind() == reflect.Pointer {
-		of = of.Elem()
+// schemaWriter knows the types around the one that it is at.
+type schemaWriter struct{ around []reflect.Type }
+
+// of is the schema of a type, which is found at the path.
+func (w *schemaWriter) of(of reflect.Type, path string) (*jsonschema.Schema, error) {
+	if slices.Contains(w.around, of) {
+		return nil, fmt.Errorf("client: %s is of type %v, which contains itself: a strict schema can't have a cycle", path, of)
 	}
-	kind := kindOf(schema)
-	schema.Type, schema.Types = kind, nil // A slice is never null: it may be empty.
-	if nullable {
-		makeNullable(schema)
+	w.around = append(w.around, of)
+	defer func() { w.around = w.around[:len(w.around)-1] }()
+	switch schema := ownSchema(of); {
+	case schema != nil:
+		return schema, nil
+	case decodesJSON(of):
+		return nil, fmt.Errorf("client: %s is of type %v, whose UnmarshalJSON may take any JSON: use a type without one", path, of)
 	}
-	switch {
-	case kind == "string", kind == "boolean", kind == "number", kind == "integer":
-		return nil
-	case kind == "array":
-		return makeStrict(schema.Items, of.Elem(), path+"[]")
-	case of.Kind() == reflect.Struct:
-		return makeStrictObject(schema, of, path)
-	case of.Kind() == reflect.Map:
-		return fmt.Errorf("client: %s is a map, which strict schemas don't know: use a struct, or a slice of pairs", path)
+	switch of.Kind() {
+	case reflect.Pointer:
+		schema, err := w.of(of.Elem(), path)
+		if err == nil {
+			makeNullable(schema)
+		}
+		return schema, err
+	case reflect.Struct:
+		return w.object(of, path)
+	case reflect.Slice, reflect.Array:
+		return w.list(of, path)
+	case reflect.Map:
+		return nil, fmt.Errorf("client: %s is a map, which strict schemas don't know: use a struct, or a slice of pairs", path)
 	default:
-		return fmt.Errorf("client: %s is of type %v, which strict schemas don't know", path, of)
+		if schema := scalar(of); schema != nil {
+			return schema, nil
+		}
+		return nil, fmt.Errorf("client: %s is of type %v, which strict schemas don't know", path, of)
 	}
 }
 
-func makeStrictObject(schema *jsonschema.Schema, of reflect.Type, path string) error {
-	if schema.Properties == nil {
-		schema.Properties = map[string]*jsonschema.Schema{}
+// ownSchema is the schema of a type that reads itself in a known way, or nil.
+func ownSchema(of reflect.Type) *jsonschema.Schema {
+	switch {
+	case of == reflect.TypeFor[time.Time]():
+		return &jsonschema.Schema{Type: "string", Format: "date-time"}
+	case of == reflect.TypeFor[json.Number]():
+		return &jsonschema.Schema{Type: "number"}
+	case !decodesJSON(of) && decodesText(of):
+		return &jsonschema.Schema{Type: "string"}
+	default:
+		return nil
 	}
-	required := make(map[string]bool, len(schema.Required))
-	for _, name := range schema.Required {
-		required[name] = true
+}
+
+// decodesJSON reports whether encoding/json has a type read its JSON itself. A
+// pointer does what its element does, and an interface has nothing to read into.
+func decodesJSON(of reflect.Type) bool { return decodesBy[json.Unmarshaler](of) }
+
+// decodesText is decodesJSON for a type that reads the text of a JSON string.
+func decodesText(of reflect.Type) bool { return decodesBy[encoding.TextUnmarshaler](of) }
+
+func decodesBy[Method any](of reflect.Type) bool {
+	return of.Kind() != reflect.Pointer && of.Kind() != reflect.Interface && reflect.PointerTo(of).Implements(reflect.TypeFor[Method]())
+}
+
+// scalar is the schema of a number, a string or a truth value, or nil. Integers
+// of 64 bits have no bound that JSON numbers could express in every reader.
+func scalar(of reflect.Type) *jsonschema.Schema {
+	integer := func(least, most *float64) *jsonschema.Schema {
+		return &jsonschema.Schema{Type: "integer", Minimum: least, Maximum: most}
 	}
-	for _, field := range reflect.VisibleFields(of) {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "" {
-			name = field.Name
+	switch of.Kind() {
+	case reflect.Bool:
+		return &jsonschema.Schema{Type: "boolean"}
+	case reflect.String:
+		return &jsonschema.Schema{Type: "string"}
+	case reflect.Int8, reflect.Int16, reflect.Int32:
+		most := math.Ldexp(1, of.Bits()-1)
+		return integer(new(-most), new(most-1))
+	case reflect.Int, reflect.Int64:
+		return integer(nil, nil)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return integer(new(0.0), new(math.Ldexp(1, of.Bits())-1))
+	case reflect.Uint, reflect.Uint64, reflect.Uintptr:
+		return integer(new(0.0), nil)
+	case reflect.Float32:
+		return &jsonschema.Schema{Type: "number", Minimum: new(-math.MaxFloat32), Maximum: new(math.MaxFloat32)}
+	case reflect.Float64:
+		return &jsonschema.Schema{Type: "number"}
+	default:
+		return nil
+	}
+}
+
+// list is the schema of a slice or an array. A slice is never null: it may be
+// empty. One of bytes is base64, as encoding/json has it, but an array of them is
+// a list.
+func (w *schemaWriter) list(of reflect.Type, path string) (*jsonschema.Schema, error) {
+	item := of.Elem()
+	if of.Kind() == reflect.Slice && item.Kind() == reflect.Uint8 && !decodesJSON(item) && !decodesText(item) {
+		return &jsonschema.Schema{Type: "string", Pattern: base64Pattern}, nil
+	}
+	items, err := w.of(item, path+"[]")
+	if err != nil {
+		return nil, err
+	}
+	schema := &jsonschema.Schema{Type: "array", Items: items}
+	if of.Kind() == reflect.Array {
+		schema.MinItems, schema.MaxItems = new(of.Len()), new(of.Len())
+	}
+	return schema, nil
+}
+
+func (w *schemaWriter) object(of reflect.Type, path string) (*jsonschema.Schema, error) {
+	schema := &jsonschema.Schema{
+		Type: "object", Properties: make(map[string]*jsonschema.Schema),
+		AdditionalProperties: &jsonschema.Schema{Not: new(jsonschema.Schema)}, // Which is written as false.
+	}
+	fields, err := fieldsOf(of, path)
+	if err != nil {
+		return nil, err
+	}
+	for _, field := range fields {
+		property, err := w.property(field, path+"."+field.Name)
+		if err != nil {
+			return nil, err
 		}
-		property := schema.Properties[name]
-		if property == nil || field.Anonymous {
-			continue
-		}
-		if err := makeStrict(property, field.Type, path+"."+field.Name); err != nil {
-			return err
-		}
-		if !required[name] {
-			makeNullable(property)
-		}
-		if err := restrict(property, field.Tag.Get("enum"), path+"."+field.Name); err != nil {
-			return err
-		}
+		schema.Properties[field.name] = property
+		schema.PropertyOrder = append(schema.PropertyOrder, field.name)
 	}
 	schema.Required = schema.PropertyOrder
-	return nil
+	return schema, nil
+}
+
+// property is the schema of a field.
+func (w *schemaWriter) property(field schemaField, path string) (*jsonschema.Schema, error) {
+	schema, err := w.of(field.Type, path)
+	if err != nil {
+		return nil, err
+	}
+	if field.quoted {
+		if schema, err = quotedSchema(field.Type, path); err != nil {
+			return nil, err
+		}
+	}
+	if field.omitted {
+		makeNullable(schema)
+	}
+	if schema.Description, err = descriptionOf(field, path); err != nil {
+		return nil, err
+	}
+	return schema, restrict(schema, field, path)
 }
 
 // makeNullable lets a schema be null too.
 func makeNullable(schema *jsonschema.Schema) {
 	if schema.Type != "" {
 		schema.Types, schema.Type = []string{schema.Type, "null"}, ""
-	}
-}
-
-// restrict takes the values that an enum tag lists.
-func restrict(schema *jsonschema.Schema, enum, path string) error {
-	if enum == "" {
-		return nil
-	}
-	target := schema
-	if kindOf(schema) == "array" {
-		target = schema.Items
-	}
-	if kindOf(target) != "string" {
-		return fmt.Errorf("client: %s has the tag enum, which is for strings", path)
-	}
-	for value := range strings.SplitSeq(enum, ",") {
-		target.Enum = append(target.Enum, value)
-	}
-	if target.Type == "" {
-		target.Enum = append(target.Enum, nil)
-	}
-	return nil
-}
-
-// kindOf is the type of a schema, beside null. Empty is any.
-func kindOf(schema *jsonschema.Schema) string {
-	kind := schema.Type
-	for _, each := range schema.Types {
-		if each != "null" {
-			kind = each
+		if schema.Enum != nil {
+			schema.Enum = append(schema.Enum, nil)
 		}
 	}
-	return kind
+}
+
+// kindOf is the type of a schema, beside null.
+func kindOf(schema *jsonschema.Schema) string {
+	if schema.Type == "" {
+		return schema.Types[0]
+	}
+	return schema.Type
 }

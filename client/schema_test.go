@@ -89,7 +89,7 @@ func TestASchemaIsStrict(t *testing.T) {
 			struct {
 				At time.Time `json:"at"`
 			}{},
-			`{"type":"object","properties":{"at":{"type":"string"}},"required":["at"],"additionalProperties":false}`,
+			`{"type":"object","properties":{"at":{"type":"string","format":"date-time"}},"required":["at"],"additionalProperties":false}`,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

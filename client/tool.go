@@ -19,14 +19,17 @@ type Tool struct {
 // NewTool makes a tool of a function. Its name is up to 64 letters, digits,
 // underscores and dashes; by its description the model decides when to call it.
 //
-// Args is a struct, whose JSON Schema the model keeps to: `json` tags name the
-// fields, `jsonschema` tags describe them, and `enum` tags list the strings that
-// one takes. What may be left out is a pointer or has omitempty. The model reads
-// the Result as JSON, or as it is if it is a string; and the text of an error, so
-// that it can try again.
+// Args is a struct, whose JSON Schema the model keeps to. A field is named as
+// encoding/json names it, described by a tag `jsonschema` (or
+// `jsonschema_description`), and limited to some strings by a tag `enum`, which
+// has commas between them. What may be left out is a pointer or has omitempty or
+// omitzero. A time.Time is a date and time, and a type with UnmarshalText is a
+// string. The model reads the Result as JSON, or as it is if it is a string; and
+// the text of an error, so that it can try again.
 //
 // The error says what of Args has no place in a strict schema: maps, interfaces,
-// and types that contain themselves.
+// types that contain themselves, and types with UnmarshalJSON, such as
+// json.RawMessage.
 func NewTool[Args, Result any](name, description string, run func(context.Context, Args) (Result, error)) (Tool, error) {
 	schema, err := schemaOf(reflect.TypeFor[Args]())
 	if err != nil {
