@@ -332,6 +332,35 @@ func TestCutOff_IsNotSaidOfAClientThatHasAll(t *testing.T) {
 	}
 }
 
+// An upstream that breaks off has cut the stream, whatever came before.
+func TestCutOff_IsSaidOfAnUpstreamThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	call := spending{answerType: typeEvents, answer: eventStream("[DONE]")}
+	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		call.serve(w, r)
+		panic(http.ErrAbortHandler)
+	})
+	config := team(t, upstream.URL)
+	next, _ := watch(t, &config)
+	front := startFront(t, config)
+	request, err := http.NewRequestWithContext(within(t), http.MethodPost, front.URL+"/v1/chat/completions", strings.NewReader(helloBody))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+servertest.Key)
+	response, err := servertest.HTTPClient(t, false).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err == nil {
+		t.Error("the stream ends well")
+	}
+	if line := next(); line["cut_off"] != true {
+		t.Errorf("it is logged as %v", line)
+	}
+}
+
 // The messages of a WebSocket name the models that answer.
 func TestUsage_OfAWebSocketHasItsModels(t *testing.T) {
 	t.Parallel()

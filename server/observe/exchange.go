@@ -131,11 +131,14 @@ func (x *exchange) end(ctx context.Context, aborted bool) {
 	}
 }
 
-// delivered reports whether the client has all of an answer that was aborted: it may
-// leave behind the last event of a stream, and need not wait for the stream's end.
+// delivered reports whether the client left an answer that was aborted when it had all
+// of it: behind the last event of a stream it need not wait for the stream's end.
 func (x *exchange) delivered() bool {
+	if x.call.Way != call.Raw || x.request.Context().Err() == nil {
+		return false
+	}
 	last := x.call.Last()
-	return x.call.Way == call.Raw && last > 0 && x.flushed.Load() >= last
+	return last > 0 && x.flushed.Load() >= last
 }
 
 // maxID bounds the name that a client gives its call, in bytes.

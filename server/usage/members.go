@@ -18,6 +18,7 @@ const (
 	roleReply          // the same, or a text
 	roleDelta          // an object that may tell the usage, or a text
 	roleVendor         // an object of some vendor's, which may tell the usage
+	roleInner          // an object within it, or within a choice, which may too
 	roleChoices        // an array of objects that may tell the usage
 	roleUsage          // an object: what the answer took
 	roleUsagePart      // an object within it, of the same members
@@ -75,7 +76,12 @@ func answerRole(around role, name []byte) role {
 			return roleVendor
 		}
 		return tellingRole(around, name)
-	case roleDelta, roleVendor, roleChoices:
+	case roleVendor, roleChoices:
+		if role := tellingRole(around, name); role != roleNone || isFree(name) {
+			return role
+		}
+		return roleInner
+	case roleDelta, roleInner:
 		return tellingRole(around, name)
 	default:
 		return textRole(around, name)
@@ -106,10 +112,8 @@ func rootRole(name []byte) role {
 		return counts(countSeconds)
 	case "done": // Ollama's
 		return roleDone
-	case "metadata":
-		return roleNone
 	}
-	if role := tellingRole(roleRoot, name); role != roleNone {
+	if role := tellingRole(roleRoot, name); role != roleNone || isFree(name) {
 		return role
 	}
 	return roleVendor
@@ -128,12 +132,22 @@ func tellingRole(around role, name []byte) role {
 		if around == roleVendor {
 			return counts(countOutput)
 		}
-	case "delta", "message":
+	case "delta":
 		if around == roleChoices {
-			return roleVendor
+			return roleDelta
 		}
 	}
 	return textRole(around, name)
+}
+
+// isFree reports whether an object of a name has members that users or models choose.
+func isFree(name []byte) bool {
+	switch string(name) {
+	case "metadata", "variables", "parameters", "schema", "properties", "args", "arguments", "input", "logprobs":
+		return true
+	default:
+		return false
+	}
 }
 
 func textRole(around role, name []byte) role {
