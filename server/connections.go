@@ -217,6 +217,7 @@ type connection struct {
 	oldFrom   int64        // 0 for never
 
 	reader  deadline.Reader
+	lengths lengths
 	stalled atomic.Bool // a body that was awaited did not come within the limit
 
 	// armed is until when a write may last, by a deadline that Write has set:
@@ -246,6 +247,9 @@ func (c *connection) gather() {
 // Read implements [net.Conn].
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.reader.Read(p)
+	if c.frames.Load() == nil {
+		c.lengths.scan(p[:max(n, 0)])
+	}
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.reader.LimitPassed() {
 		c.stalled.Store(true) // before net/http learns of it, which takes such a client for one that left
 	}
