@@ -105,6 +105,7 @@ type Config struct {
 	// up also where the server replaces their API key. By default they go up only with
 	// the client's own key.
 	ForwardOrganization bool
+
 	// AllowedHosts are the host names that a server is reached by which serves
 	// everyone with its UpstreamKey, beside IP addresses and localhost, as
 	// [access.NewHosts] takes them. Requests for others are refused with 403. Other

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -29,6 +31,9 @@ type AdminConfig struct {
 	// for others are refused with 403. Nil serves every name.
 	Hosts *access.Hosts
 
+	// Logger is told of what net/http has to say, at level WARN. Nil means silence.
+	Logger *slog.Logger
+
 	// PProf has it serve profiles too, under /debug/pprof/. They show what the
 	// memory holds, keys included, to those who can reach the listener.
 	PProf bool
@@ -42,6 +47,7 @@ type AdminConfig struct {
 //	/debug/pprof/  if that is asked for
 type Admin struct {
 	handler http.Handler
+	log     *log.Logger // net/http's
 }
 
 // Admin returns what serves the observer's metrics.
@@ -71,10 +77,15 @@ func (o *Observer) Admin(config AdminConfig) *Admin {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	if config.Hosts == nil {
-		return &Admin{handler: mux}
+	logger := config.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Admin{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	errorLog := slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
+	if config.Hosts == nil {
+		return &Admin{mux, errorLog}
+	}
+	return &Admin{log: errorLog, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !config.Hosts.Serves(r) {
 			reason, _ := json.Marshal(access.ErrHost.Error()) // A text always can be.
 			answer(w, http.StatusForbidden, `{"error":`+string(reason)+`}`)
@@ -107,7 +118,7 @@ const (
 // nothing else runs any more: until then /readyz tells of the shutdown. It closes
 // the listener.
 func (a *Admin) Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{Handler: a, ReadHeaderTimeout: adminHeaderTimeout, IdleTimeout: adminIdleTimeout}
+	server := &http.Server{Handler: a, ReadHeaderTimeout: adminHeaderTimeout, IdleTimeout: adminIdleTimeout, ErrorLog: a.log}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

@@ -24,6 +24,15 @@ func TestWhatIsTakenForAKey(t *testing.T) {
 		{"one in the middle of a word", "xcorrect-horsex", "x[redacted]x"},
 		{"words that only end like one", "a risk-based task-oriented desk-bound thing", "a risk-based task-oriented desk-bound thing"},
 		{"a member that counts", `{"max_tokens": 5}`, `{"max_tokens": 5}`},
+		{"a key in an escaped path", "/v1/%73k-abcdefghij", "/v1/[redacted]"},
+		{"one behind an escaped slash", "/v1%2Fsk-abcdefghij%2Fx", "/v1/[redacted]/x"},
+		{"one that is escaped twice", "/v1/%2573k-abcdefghij/%25zz", "/v1/[redacted]/%zz"},
+		{"one with an escaped letter within", "/v1/sk-abcdefghij%6Blmnop", "/v1/[redacted]"},
+		{"two, one of which is escaped twice", "/%73k-abcdefghij/%2573k-abcdefghij", "/[redacted]/[redacted]"},
+		{"a secret that is known, escaped", "/v1/correct%2Dhorse", "/v1/[redacted]"},
+		{"what is escaped and no key", "/v1/a%20b%2Fc%", "/v1/a%20b%2Fc%"},
+		{"a vendor's key", "/v1/gsk_abcdefghijklmnopqrstuvwx", "/v1/[redacted]"},
+		{"a method", "sk-abcdefghij", "[redacted]"},
 		{"nothing", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

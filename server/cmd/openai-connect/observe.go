@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/internal/logging"
 	"github.com/openai-connect/openai-connect/server/observe"
 )
 
@@ -17,7 +19,7 @@ type observeFlags struct {
 	LogFormat string `help:"How it is logged: as text or json." enum:"text,json" default:"text"`
 
 	AccessLog  bool `help:"Log each call when it has ended: who, what, how much and how fast; never contents, keys or queries."`
-	LogContent bool `help:"For debugging alone: log what is asked and answered too, up to 8 KiB each, without what looks like a key."`
+	LogContent bool `help:"For debugging alone: log what is asked and answered too, as far as a line of 8 KiB has room, without what looks like a key."`
 
 	Admin      string `help:"Address for operators, with /metrics for Prometheus, /healthz and /readyz: HOST:PORT, or a port, which is one of 127.0.0.1. 0.0.0.0:9464 for every address of the machine. By default there is none." placeholder:"ADDRESS"`
 	AdminPprof bool   `help:"Serve profiles there too, under /debug/pprof/. They show what is in memory, keys included."`
@@ -46,13 +48,14 @@ func (f *observeFlags) check() error {
 	return nil
 }
 
-// logger returns what the server logs by.
-func (f *observeFlags) logger(to io.Writer, level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
-	if f.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(to, options))
-	}
-	return slog.New(slog.NewTextHandler(to, options))
+// log returns what the server logs by. Packages that log by package log, such as
+// net/http's client, do so there too.
+func (f *observeFlags) log(to io.Writer, level slog.Level) *logging.Handler {
+	handler := logging.New(to, logging.Options{Level: level, JSON: f.LogFormat == "json"})
+	handler.Redact(func(text string) string { return observe.Redact(text, nil) })
+	log.SetFlags(0)
+	log.SetOutput(logging.NewLog(handler).Writer())
+	return handler
 }
 
 // observer returns what observes the server, nil if nothing is to be observed. It
@@ -89,7 +92,7 @@ func (f *observeFlags) serveAdmin(ctx context.Context, observer *observe.Observe
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
 	logger.Info("metrics and probes are served", "address", listener.Addr().String())
-	admin := observer.Admin(observe.AdminConfig{Ready: ready, PProf: f.AdminPprof, Hosts: hosts})
+	admin := observer.Admin(observe.AdminConfig{Ready: ready, PProf: f.AdminPprof, Hosts: hosts, Logger: logger})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- admin.Serve(ctx, listener) }()

@@ -17,6 +17,7 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/cors"
+	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -170,7 +171,9 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
-	logger := c.Observe.logger(streams.err, slog.Level(c.LogLevel))
+	handler := c.Observe.log(streams.err, slog.Level(c.LogLevel))
+	defer handler.Flush()
+	logger := slog.New(handler)
 	tlsConfig, err := c.HTTPS.files(logger)
 	if err != nil {
 		return err
@@ -180,6 +183,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, parts.close()) }()
+	handler.Redact(func(text string) string { return observe.Redact(text, parts.secrets()) })
 	front, err := server.New(parts.config)
 	if err != nil {
 		return fmt.Errorf("--upstream: %w", err)
