@@ -270,6 +270,10 @@ var answers = []struct {
 		usage.Answer{Usage: told, Model: "m"},
 	},
 	{
+		"white space may come before it for long", "application/octet-stream", 0, strings.Repeat(" \n", 1000) + `{"model":"m","usage":` + chatUsage + `}`,
+		usage.Answer{Usage: told, Model: "m"},
+	},
+	{
 		"a text that begins like JSON is a text", "text/plain", 0, `{laughs} Hello there`,
 		usage.Answer{Usage: guess(3, 5)},
 	},
@@ -428,6 +432,32 @@ func TestAnswersToWhatSpendsNothingTakeNothing(t *testing.T) {
 	if got := pass(t, respond(typeJSON, 0, body), usage.Request{}, body, same); got != (usage.Answer{Model: "m"}) {
 		t.Errorf("it is %+v", got)
 	}
+}
+
+// FuzzAnswers has any body of any type, in any pieces: nothing of it may change, and
+// what is known of it doesn't depend on the pieces.
+func FuzzAnswers(f *testing.F) {
+	for _, row := range answers {
+		f.Add(row.contentType, []byte(row.body), []byte{1, 5, 2})
+	}
+	f.Fuzz(func(t *testing.T, contentType string, body, sizes []byte) {
+		want := pass(t, respond(contentType, 0, string(body)), asked, string(body), same)
+		pieces := []io.Reader{}
+		rest := string(body)
+		for _, size := range sizes {
+			n := min(int(size), len(rest))
+			pieces = append(pieces, strings.NewReader(rest[:n]))
+			rest = rest[n:]
+		}
+		resp := respond(contentType, 0, "")
+		resp.Body = io.NopCloser(io.MultiReader(append(pieces, strings.NewReader(rest))...))
+		if got := pass(t, resp, asked, string(body), same); got != want {
+			t.Fatalf("%q is %+v in pieces, and %+v at once", body, got, want)
+		}
+		if want.Usage.Total < want.Usage.Input+want.Usage.Output || want.Usage.Input < 0 || want.Usage.Output < 0 {
+			t.Fatalf("%q takes %+v", body, want.Usage)
+		}
+	})
 }
 
 // coders apply content codings. Each write is flushed.

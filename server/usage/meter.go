@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -183,26 +184,34 @@ func (m *meter) content(p []byte) {
 }
 
 // tell sees what the body is by how it begins, and returns what came of it so far. It
-// may have to wait for more.
+// may have to wait for more. White space before it is passed over: some servers send
+// that while nothing else is there.
 func (m *meter) tell(p []byte) []byte {
+	if len(m.head) == 0 {
+		p = bytes.TrimLeft(p, blanks)
+	}
 	m.head = append(m.head, p...)
-	begins := beginning(m.head)
+	begins, marked := bytes.CutPrefix(m.head, []byte(byteOrderMark))
+	if marked {
+		begins = bytes.TrimLeft(begins, blanks)
+	}
 	switch {
-	case len(begins) == 0 && len(m.head) < sniffed:
-		return nil
 	case len(begins) == 0:
-		m.kind = m.unread
-	case strings.IndexByte("{[", begins[0]) >= 0:
+		m.head = m.head[:min(len(m.head), len(byteOrderMark))]
+		return nil
+	case !marked && strings.HasPrefix(byteOrderMark, string(begins[:min(len(begins), len(byteOrderMark))])):
+		return nil
+	case begins[0] == '{', begins[0] == '[':
 		m.kind, m.head = kindJSON, begins
 	default:
 		field, _, whole := strings.Cut(string(begins[:min(len(begins), len(longestField))]), ":")
 		switch {
-		case !isField(field, whole):
-			m.kind = m.unread
-		case whole:
+		case whole && isField(field):
 			m.kind = kindEvents
-		default:
+		case !whole && len(begins) < len(longestField) && mayBeField(field):
 			return nil
+		default:
+			m.kind = m.unread
 		}
 	}
 	begun := m.head
@@ -210,17 +219,19 @@ func (m *meter) tell(p []byte) []byte {
 	return begun
 }
 
+// blanks may stand before what a body says.
+const blanks = " \t\r\n"
+
 const longestField = "event:"
 
-// isField reports whether a line of an event stream may begin like that, which is
-// whole if a colon follows.
-func isField(begins string, whole bool) bool {
-	for _, name := range [...]string{"data", "event", "id", "retry", ""} {
-		if whole && begins == name || !whole && len(begins) < len(longestField) && strings.HasPrefix(name, begins) {
-			return true
-		}
-	}
-	return false
+// fields are the names of an event stream. A comment has none.
+var fields = [...]string{"data", "event", "id", "retry", ""}
+
+func isField(name string) bool { return slices.Contains(fields[:], name) }
+
+// mayBeField reports whether a name begins like that.
+func mayBeField(begins string) bool {
+	return slices.ContainsFunc(fields[:], func(name string) bool { return strings.HasPrefix(name, begins) })
 }
 
 // json reads JSON texts, one after another. One alone is no event.
@@ -260,7 +271,7 @@ func behindLine(p []byte) []byte {
 }
 
 // separators may stand between JSON texts: white space, and RS (RFC 7464).
-const separators = " \t\r\n\x1e"
+const separators = blanks + "\x1e"
 
 func (m *meter) eventData(p []byte) {
 	m.done.write(p)
