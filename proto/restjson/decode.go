@@ -27,6 +27,10 @@ type Decoder struct {
 	strings slab[string]
 	int32s  slab[int32]
 
+	// lenient also takes the numbers that JSON has no way to write: see
+	// [Unmarshal]. nonFinite is set once there was one.
+	lenient, nonFinite bool
+
 	err   string
 	errAt int
 }
@@ -37,8 +41,9 @@ const maxSpans = 64
 // unmarshal reads all of the data into the message, and forgets them.
 func (d *Decoder) unmarshal(data []byte, m Decodable) (err error) {
 	d.data, d.pos, d.depth, d.spans, d.err = data, 0, 0, d.spans[:0], ""
+	d.lenient, d.nonFinite = true, false
 	d.order.next = 0
-	d.space()
+	d.begin()
 	if !m.DecodeREST(d) {
 		d.fail("an object was expected")
 	}
@@ -199,13 +204,13 @@ func (d *Decoder) atNumber() bool {
 }
 
 // Double reads a number as the nearest double. One beyond the range of doubles
-// does not fit.
+// does not fit. NaN and the infinities may stand in quotes.
 func (d *Decoder) Double(dst *float64) bool {
 	if d.Null() {
 		return true
 	}
 	if !d.atNumber() {
-		return false
+		return d.nonFiniteDouble(dst)
 	}
 	text := d.scanNumber()
 	v, err := strconv.ParseFloat(string(text), 64)
@@ -297,7 +302,7 @@ func (d *Decoder) JSONObject(dst *string) bool {
 	start := d.pos
 	d.skip()
 	if d.err == "" {
-		*dst = string(d.data[start:d.pos])
+		*dst = d.kept(start, d.pos)
 	}
 	return true
 }

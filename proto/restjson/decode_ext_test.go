@@ -149,7 +149,23 @@ func TestDoubles(t *testing.T) {
 		{"too large", `1e999`, 0, false},
 		{"too large and negative", `-1e309`, 0, false},
 		{"a string", `"1"`, 0, false},
+		{"infinity", `Infinity`, math.Inf(1), true},
+		{"minus infinity", `-Infinity`, math.Inf(-1), true},
+		{"infinity in quotes", `"Infinity"`, math.Inf(1), true},
+		{"minus infinity in quotes", `"-Infinity"`, math.Inf(-1), true},
+		{"minus infinity in quotes, escaped", `"-\u0049nfinity"`, math.Inf(-1), true},
+		{"infinity in other letters", `"infinity"`, 0, false},
+		{"infinity in short", `"-inf"`, 0, false},
 	})
+	for _, text := range []string{`NaN`, `"NaN"`} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			p := probe[float64]{read: (*restjson.Decoder).Double}
+			if err := restjson.Unmarshal([]byte(`{"v":`+text+`}`), &p); err != nil || !math.IsNaN(p.value) || p.extra != "" {
+				t.Errorf("got %v, %v, and the rest %s", p.value, err, p.extra)
+			}
+		})
+	}
 	t.Run("minus zero", func(t *testing.T) {
 		t.Parallel()
 		p := probe[float64]{read: (*restjson.Decoder).Double}
@@ -157,6 +173,64 @@ func TestDoubles(t *testing.T) {
 			t.Errorf("got %v, %v", p.value, err)
 		}
 	})
+}
+
+// TestNonFinite_IsAStringWhereNoDoubleIs has the words that stand for a number
+// where a field takes another kind of value.
+func TestNonFinite_IsAStringWhereNoDoubleIs(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
+		for _, reader := range readers {
+			if reader.name == "Double" || reader.name == "List" {
+				continue
+			}
+			p := probe[any]{read: func(d *restjson.Decoder, _ *any) bool { return reader.read(d) }}
+			err := restjson.Unmarshal([]byte(`{"a":"NaN","v": `+word+`}`), &p)
+			if want := `{"a":"NaN","v": "` + word + `"}`; err != nil || p.extra != want {
+				t.Errorf("%s: got %s, %v, want %s", reader.name, p.extra, err, want)
+			}
+		}
+	}
+	p := probe[string]{read: (*restjson.Decoder).JSONObject}
+	err := restjson.Unmarshal([]byte(`{"v":{"a":[NaN,{"Infinity":-Infinity}]}}`), &p)
+	if want := `{"a":["NaN",{"Infinity":"-Infinity"}]}`; err != nil || p.value != want {
+		t.Errorf("an object's text is %s, %v, want %s", p.value, err, want)
+	}
+}
+
+// TestNonFinite_IsForgottenWithItsMessage reads messages of a stream of which
+// one has numbers without digits.
+func TestNonFinite_IsForgottenWithItsMessage(t *testing.T) {
+	t.Parallel()
+	var u restjson.Unmarshaler
+	for text, want := range map[string]string{`{"a":NaN}`: `{"a":"NaN"}`, `{"a":"NaN I"}`: `{"a":"NaN I"}`} {
+		for range 2 {
+			p := probe[struct{}]{read: unread}
+			if err := u.Unmarshal([]byte(text), &p); err != nil || p.extra != want {
+				t.Errorf("%s: got %s, %v", text, p.extra, err)
+			}
+		}
+	}
+}
+
+func TestNonFinite_IsRefusedInWhatACallerWrites(t *testing.T) {
+	t.Parallel()
+	_, err := restjson.AppendRequest(nil, message(`{"c":NaN}`, false), nil)
+	checkFieldError(t, err, "extra_json: must be the text of one JSON object: malformed JSON at byte 5, in c: a value was expected")
+	_, err = restjson.AppendRequest(nil, writing(func(e *restjson.Encoder) error {
+		return restjson.Field("j", e.JSONObject(`{"c":-Infinity}`))
+	}), nil)
+	checkFieldError(t, err, "j: must be the text of one JSON object: malformed JSON at byte 5, in c: a value was expected")
+}
+
+func TestNonFinite_IsAStringInAReply(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{math.NaN(): `"NaN"`, math.Inf(1): `"Infinity"`, math.Inf(-1): `"-Infinity"`} {
+		got, err := restjson.AppendFull(nil, writing(func(e *restjson.Encoder) error { return e.Double(v) }))
+		if err != nil || string(got) != want {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
 }
 
 func TestBase64(t *testing.T) {
@@ -421,6 +495,7 @@ func (n *nested) DecodeREST(d *restjson.Decoder) bool {
 
 // values are values of every kind.
 var values = []string{
+	`NaN`, `-Infinity`, `"Infinity"`, `[NaN,1]`, `{"a":Infinity}`,
 	`null`, `true`, `false`, `"a"`, `"red"`, `"\ud800"`, `"AA=="`, `1`, `-0`, `1.5`, `1e999`, `[]`, `["a",null]`, `[1,2]`, `[256]`,
 	`{}`, `{"a":1}`, `{"a":"b"}`, `{"v":{"v":[{"x":1}]}}`, `[{"v":{"x":1}},{"v":2},3]`,
 }
@@ -441,7 +516,7 @@ func TestAfterAValueThatDoesNotFitTheNextMemberIsRead(t *testing.T) {
 				}
 				want := `{"next":1}`
 				if !fits {
-					want = `{"v":` + value + `,"next":1}`
+					want = `{"v":` + string(strict([]byte(value), `"&"`)) + `,"next":1}`
 				}
 				if p.extra != want {
 					t.Errorf("got %s, want %s", p.extra, want)

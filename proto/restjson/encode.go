@@ -144,10 +144,11 @@ func (e *Encoder) Int64(v int64) error {
 }
 
 // Double writes the shortest number that is read as v again, in the form that
-// ECMAScript gives it.
+// ECMAScript gives it. NaN and the infinities, which JSON has no number for, are
+// strings in a reply, and an error in a request.
 func (e *Encoder) Double(v float64) error {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return &FieldError{"", "is no number that JSON can express"}
+		return e.nonFinite(v)
 	}
 	format := byte('f')
 	if abs := math.Abs(v); abs != 0 && (abs < 1e-6 || abs >= 1e21) {

@@ -226,7 +226,7 @@ func (d *Decoder) Extra(o *Object) string {
 	text := make([]byte, 0, size)
 	for i, s := range spans {
 		text = append(text, "{,"[min(i, 1)])
-		text = append(text, d.data[s.start:s.end]...)
+		text = d.appendKept(text, s.start, s.end)
 	}
 	d.spans = d.spans[:o.spans]
 	return string(append(text, '}'))

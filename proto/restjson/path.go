@@ -12,8 +12,8 @@ const maxPath = 200
 // `choices[0].message`, cut where it gets long. It reads the text once more,
 // which only errors pay for.
 func pathAt(data []byte, offset int) string {
-	d := Decoder{data: data[:min(offset, len(data))]}
-	d.space()
+	d := Decoder{data: data[:min(offset, len(data))], lenient: true}
+	d.begin()
 	path := d.path(nil)
 	if len(path) <= maxPath {
 		return string(path)

@@ -36,6 +36,13 @@ type Encodable interface {
 // Unmarshal reads the JSON object data into the message m, which must be empty,
 // and keeps nothing of data. What m cannot represent goes to its extra_json. The
 // error is a [*SyntaxError]. The messages of a stream are for an [Unmarshaler].
+//
+// Two deviations from RFC 8259 are accepted, since servers have them. Data may
+// begin with a byte order mark. The tokens NaN, Infinity and -Infinity, which
+// Python's json module writes, count as numbers: a double field takes them, as it
+// takes the same words in quotes, and elsewhere they become strings, so that
+// extra_json is valid JSON. [AppendFull] writes them as strings too, as
+// Protobuf's own JSON does.
 func Unmarshal(data []byte, m Decodable) error {
 	d := decoders.Get().(*Decoder)
 	err := d.unmarshal(data, m)

@@ -29,6 +29,18 @@ func at(data []byte, i int) byte {
 // peek is the byte that the decoder stands before, and 0 at the end.
 func (d *Decoder) peek() byte { return at(d.data, d.pos) }
 
+// byteOrderMark is U+FEFF in UTF-8. RFC 8259, section 8.1, lets a reader ignore
+// one at the beginning of a text.
+const byteOrderMark = "\xEF\xBB\xBF"
+
+// begin moves past a byte order mark and the white space at the beginning.
+func (d *Decoder) begin() {
+	if at(d.data, 0) == byteOrderMark[0] && bytes.HasPrefix(d.data, []byte(byteOrderMark)) {
+		d.pos = len(byteOrderMark)
+	}
+	d.space()
+}
+
 // space moves past white space.
 func (d *Decoder) space() { d.pos = spaceEnd(d.data, d.pos) }
 
@@ -260,6 +272,9 @@ func (d *Decoder) scanNumber() []byte {
 	if i < len(data) && data[i] == '0' {
 		i++
 	} else if i = digits(data, i); i == whole {
+		if text := d.scanNonFinite(i); text != nil {
+			return text
+		}
 		if i >= len(data) {
 			d.pos = i
 			d.fail("the text ends before the value does")

@@ -1,8 +1,10 @@
 package restjson_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -24,6 +26,8 @@ var wellFormed = []struct{ name, text, extra string }{
 	{"DEL and the separators U+2028 and U+2029 need no escape", "{\"a\":\"\x7f\u2028\u2029\"}", "{\"a\":\"\x7f\u2028\u2029\"}"},
 	{"an empty name", `{"":1}`, `{"":1}`},
 	{"names that repeat keep their order", `{"a":1,"b":2,"a":3}`, `{"a":1,"b":2,"a":3}`},
+	{"a byte order mark", "\ufeff {\"a\":1}", `{"a":1}`},
+	{"numbers without digits become strings", `{"a":NaN,"b": [ Infinity ,-Infinity],"NaN":"NaN, \"Infinity\" I","c":1}`, `{"a":"NaN","b": [ "Infinity" ,"-Infinity"],"NaN":"NaN, \"Infinity\" I","c":1}`},
 	{"objects in arrays in objects", `{"a":[[{"b":[{}]}],[]]}`, `{"a":[[{"b":[{}]}],[]]}`},
 }
 
@@ -52,7 +56,10 @@ var malformed = []struct {
 }{
 	{"nothing", ``, 0, "", "an object was expected"},
 	{"space alone", ` `, 1, "", "an object was expected"},
-	{"a byte order mark", "\ufeff{}", 0, "", "an object was expected"},
+	{"a byte order mark alone", "\ufeff", 3, "", "an object was expected"},
+	{"two byte order marks", "\ufeff\ufeff{}", 3, "", "an object was expected"},
+	{"a byte order mark after space", " \ufeff{}", 1, "", "an object was expected"},
+	{"a byte order mark that is cut", "\xef\xbb{}", 0, "", "an object was expected"},
 	{"an array", `[]`, 0, "", "an object was expected"},
 	{"a string", `"{}"`, 0, "", "an object was expected"},
 	{"null", `null`, 0, "", "an object was expected"},
@@ -90,7 +97,16 @@ var malformed = []struct {
 	{"a word in capitals", `{"a":True}`, 5, "a", "a value was expected"},
 	{"a word that is cut", `{"a":tru`, 5, "a", "a value was expected"},
 	{"a word that goes on", `{"a":nullx}`, 9, "a", "a comma or the end of the object was expected"},
-	{"NaN", `{"a":NaN}`, 5, "a", "a value was expected"},
+	{"NaN in other letters", `{"a":nan}`, 5, "a", "a value was expected"},
+	{"NaN that is cut", `{"a":Na`, 5, "a", "a value was expected"},
+	{"NaN that goes on", `{"a":NaN0}`, 8, "a", "a comma or the end of the object was expected"},
+	{"NaN with a minus sign", `{"a":-NaN}`, 5, "a", "a value was expected"},
+	{"NaN as a name", `{NaN:1}`, 1, "", "a string was expected"},
+	{"infinity in short", `{"a":Inf}`, 5, "a", "a value was expected"},
+	{"infinity with a plus sign", `{"a":+Infinity}`, 5, "a", "a value was expected"},
+	{"infinity with two minus signs", `{"a":--Infinity}`, 5, "a", "a value was expected"},
+	{"after NaN", `{"a":[NaN,-Infinity,{"b":x}]}`, 25, "a[2].b", "a value was expected"},
+	{"after a byte order mark", "\ufeff{\"a\":x}", 8, "a", "a value was expected"},
 	{"a plus sign", `{"a":+1}`, 5, "a", "a value was expected"},
 	{"a minus sign alone", `{"a":-}`, 5, "a", "a value was expected"},
 	{"a minus sign at the end", `{"a":-`, 6, "a", "the text ends before the value does"},
@@ -232,9 +248,31 @@ func TestStringsAtEveryAlignment(t *testing.T) {
 	}
 }
 
+// accepted reports whether a text is an object that the codec has to accept.
+func accepted(text []byte) bool {
+	plain := strict(text, "[]")
+	return strings.HasPrefix(strings.TrimLeft(string(plain), " \t\r\n"), "{") && json.Valid(plain) && utf8.Valid(text)
+}
+
+// strict returns a text without what the codec accepts beyond JSON: a byte order
+// mark at the beginning, and numbers without digits, for which value stands. The
+// word itself replaces an & in it.
+func strict(text []byte, value string) []byte {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	return nonFinite.ReplaceAllFunc(text, func(match []byte) []byte {
+		if match[0] == '"' {
+			return match
+		}
+		return []byte(strings.ReplaceAll(value, "&", string(match)))
+	})
+}
+
+var nonFinite = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"?|-?Infinity|NaN`)
+
 // FuzzScanner compares what is accepted, by each way of reading a member, with
-// encoding/json. Only one difference is meant: bytes that are not UTF-8 are
-// refused here. (Both stop at a depth of 10,000.)
+// encoding/json. These differences are meant: bytes that are not UTF-8 are
+// refused here, and a byte order mark and numbers without digits accepted. (Both
+// stop at a depth of 10,000.)
 func FuzzScanner(f *testing.F) {
 	for i, row := range wellFormed {
 		f.Add([]byte(row.text), byte(i))
@@ -250,8 +288,7 @@ func FuzzScanner(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, reader byte) {
 		p := probe[any]{read: func(d *restjson.Decoder, _ *any) bool { return readers[int(reader)%len(readers)].read(d) }}
 		err := restjson.Unmarshal(text, &p)
-		isObject := strings.HasPrefix(strings.TrimLeft(string(text), " \t\r\n"), "{")
-		want := isObject && json.Valid(text) && utf8.Valid(text)
+		want := accepted(text)
 		if want != (err == nil) {
 			t.Fatalf("got %v, want valid=%v", err, want)
 		}
