@@ -32,6 +32,21 @@ func events(finish string) string {
 	return mapped(`post: "/a" body: "*" event_stream { finish { `+finish+` } }`) + ` server_streaming: true`
 }
 
+// wholeOf is a service with a method that streams and one that has the same answer
+// whole.
+func wholeOf(option string) string {
+	const answer = ` field { name: "answer" type: TYPE_MESSAGE type_name: ".x.v1.Answer" } field { name: "calls" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.Call" } `
+	const types = `input_type: ".x.v1.M" output_type: ".x.v1.M" `
+	finish := `finish { list: "list" key: "key" member: "done" count: "count" }`
+	return a(finishable) + color + `message_type { name: "Item" field { name: "key" type: TYPE_INT32 }
+		field { name: "done" type: TYPE_ENUM type_name: ".x.v1.Color" } ` + answer + extra + `}
+		message_type { name: "Answer" ` + text + answer + extra + `}
+		message_type { name: "Call" field { name: "index" type: TYPE_INT32 } ` + extra + `} ` + other +
+		`service { name: "S" method { name: "Do" ` + types + mapped(`post: "/a" body: "*"`) + `}
+		method { name: "Other" input_type: ".x.v1.Other" output_type: ".x.v1.M" ` + mapped(`post: "/a" body: "*"`) + `}
+		method { name: "Stream" server_streaming: true ` + types + mapped(`post: "/a" body: "*" event_stream { `+finish+` whole { `+option+` } }`) + `} }`
+}
+
 const finishable = ` field { name: "list" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.Item" }
 	field { name: "count" type: TYPE_INT32 proto3_optional: true } `
 
@@ -137,6 +152,15 @@ func TestWhatThePluginRefuses(t *testing.T) {
 		{"a finish by a key that is no number", rpc(events(`list: "list" key: "done" member: "done" count: "count"`), finishable) + item, "x.v1.S.Do: finish: the key done must be an int32"},
 		{"a finish by a member that is no enum", rpc(events(`list: "list" key: "key" member: "key" count: "count"`), finishable) + item, "x.v1.S.Do: finish: the member key must be an enum"},
 		{"a finish by a count that is no number", rpc(events(`list: "list" key: "key" member: "done" count: "list"`), finishable) + item, "x.v1.S.Do: finish: the count list must be an int32"},
+		{"a decision that is the same as what is no JSON", rpc(mapped(`post: "/a" body: "*" decides { name: "stream" same: "no" }`), text), `x.v1.S.Do: decides "stream", which can't be the same as "no": that is not JSON`},
+		{"a whole of an unknown RPC", wholeOf(`rpc: "x"`), `x.v1.S.Stream: whole: the service must have an unary RPC "x" with the same request`},
+		{"a whole of a stream", wholeOf(`rpc: "Stream"`), `x.v1.S.Stream: whole: the service must have an unary RPC "Stream" with the same request`},
+		{"a whole of another request", wholeOf(`rpc: "Other"`), `x.v1.S.Stream: whole: the service must have an unary RPC "Other" with the same request`},
+		{"a whole of unknown fields", wholeOf(`rpc: "Do" item: "a" piece: "b"`), "x.v1.S.Stream: whole: Item has no field \"a\"\nItem has no field \"b\""},
+		{"a whole in a list", wholeOf(`rpc: "Do" item: "calls" piece: "answer"`), "x.v1.S.Stream: whole: the item calls and the piece answer must be messages"},
+		{"a whole that is a number", wholeOf(`rpc: "Do" item: "answer" piece: "key"`), "x.v1.S.Stream: whole: the item answer and the piece key must be messages"},
+		{"a number of an unknown list", wholeOf(`rpc: "Do" item: "answer" piece: "answer" numbered: "x"`), `x.v1.S.Stream: whole: Answer has no field "x"`},
+		{"a number of no list", wholeOf(`rpc: "Do" item: "answer" piece: "answer" numbered: "answer"`), "x.v1.S.Stream: whole: numbered: answer must be a list of messages"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -170,6 +194,7 @@ func TestWhatThePluginAccepts(t *testing.T) {
 		{"128 members", a(many(128)), "case \"f127\":"},
 		{"a method", rpc(mapped(`post: "/{text}" body: "*"`), text), `Procedure: "/x.v1.S/Do"`},
 		{"a method that streams", rpc(events(`list: "list" key: "key" member: "done" count: "count"`), finishable) + item, "Stream: &restjson.Stream{"},
+		{"a whole", wholeOf(`rpc: "Do" item: "answer" piece: "answer" numbered: "calls"`), `Numbered:  []string{"calls"},`},
 		{"a query", query(text), `b = q.Add(b, "text", x.Text)`},
 	} {
 		t.Run(row.name, func(t *testing.T) {

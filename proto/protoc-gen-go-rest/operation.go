@@ -27,6 +27,14 @@ type operation struct {
 type stream struct {
 	done                     string
 	list, key, member, count *protogen.Field
+	whole                    *whole // Nil where the answer has no other form.
+}
+
+// whole is the RPC that gives the answer of a stream in one message.
+type whole struct {
+	method      *protogen.Method
+	item, piece *protogen.Field
+	numbered    []*protogen.Field
 }
 
 func (op *operation) hasBody() bool { return op.option.GetBody() != "" }
@@ -63,6 +71,9 @@ func newOperation(method *protogen.Method, option *restv1.Operation) (*operation
 			if err := checkConstant(c); err != nil {
 				return nil, err
 			}
+		}
+		if i := slices.IndexFunc(c.GetSame(), func(value string) bool { return !json.Valid([]byte(value)) }); i >= 0 {
+			return nil, fmt.Errorf("decides %q, which can't be the same as %q: that is not JSON", c.GetName(), c.GetSame()[i])
 		}
 		if !op.hasBody() {
 			return nil, fmt.Errorf("decides %q, but has no body", c.GetName())
@@ -165,7 +176,57 @@ func newStream(method *protogen.Method, option *restv1.EventStream) (*stream, er
 	if !isInt32(s.count) {
 		return nil, fmt.Errorf("finish: the count %s must be an int32", finish.GetCount())
 	}
+	if option.GetWhole() != nil {
+		if s.whole, err = newWhole(method, s, option); err != nil {
+			return nil, fmt.Errorf("whole: %w", err)
+		}
+	}
 	return s, nil
+}
+
+func newWhole(method *protogen.Method, s *stream, option *restv1.EventStream) (*whole, error) {
+	w, names := new(whole), option.GetWhole()
+	for _, other := range method.Parent.Methods {
+		if string(other.Desc.Name()) == names.GetRpc() {
+			w.method = other
+		}
+	}
+	if w.method == nil || w.method.Desc.IsStreamingServer() || w.method.Input != method.Input {
+		return nil, fmt.Errorf("the service must have an unary RPC %q with the same request", names.GetRpc())
+	}
+	list, err := fieldByName(w.method.Output, string(s.list.Desc.Name()))
+	if err != nil {
+		return nil, err
+	}
+	if !list.Desc.IsList() || list.Message == nil {
+		return nil, fmt.Errorf("%s of %s must be a list of messages", list.Desc.Name(), w.method.Output.Desc.Name())
+	}
+	var errs [2]error
+	w.item, errs[0] = fieldByName(list.Message, names.GetItem())
+	w.piece, errs[1] = fieldByName(s.list.Message, names.GetPiece())
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	isMessage := func(field *protogen.Field) bool {
+		return field.Message != nil && !field.Desc.IsList() && !field.Desc.IsMap()
+	}
+	if !isMessage(w.item) || !isMessage(w.piece) {
+		return nil, fmt.Errorf("the item %s and the piece %s must be messages", names.GetItem(), names.GetPiece())
+	}
+	for _, name := range names.GetNumbered() {
+		field, err := fieldByName(w.piece.Message, name)
+		if err != nil {
+			return nil, err
+		}
+		if !field.Desc.IsList() || field.Message == nil {
+			return nil, fmt.Errorf("numbered: %s must be a list of messages", name)
+		}
+		if _, err := fieldByName(field.Message, "index"); err != nil {
+			return nil, fmt.Errorf("numbered: %s: %w", name, err)
+		}
+		w.numbered = append(w.numbered, field)
+	}
+	return w, nil
 }
 
 // checkConstant refuses a constant that isn't JSON.

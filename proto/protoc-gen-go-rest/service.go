@@ -36,7 +36,7 @@ func (g generator) service(service *protogen.Service, operations map[*protogen.M
 func (g generator) operation(op *operation) {
 	message := g.QualifiedGoIdent(protoPackage.Ident("Message"))
 	g.P("{")
-	g.P("Procedure: ", strconv.Quote(fmt.Sprintf("/%s/%s", op.Parent.Desc.FullName(), op.Desc.Name())), ",")
+	g.P("Procedure: ", strconv.Quote(procedure(op.Method)), ",")
 	g.P("Method: ", strconv.Quote(op.verb), ",")
 	g.P("Target: func(b []byte, request ", message, ") ([]byte, error) {")
 	g.target(op)
@@ -47,7 +47,11 @@ func (g generator) operation(op *operation) {
 	if decided := op.option.GetDecides(); len(decided) > 0 {
 		g.P("Decided: []", g.restjson("Constant"), "{")
 		for _, c := range decided {
-			g.P("{Name: ", strconv.Quote(c.GetName()), ", JSON: ", strconv.Quote(c.GetJson()), "},")
+			same := ""
+			if len(c.GetSame()) > 0 {
+				same = fmt.Sprintf(", Same: %#v", c.GetSame())
+			}
+			g.P("{Name: ", strconv.Quote(c.GetName()), ", JSON: ", strconv.Quote(c.GetJson()), same, "},")
 		}
 		g.P("},")
 	}
@@ -147,5 +151,38 @@ func (g generator) stream(op *operation, s *stream) {
 	g.P("}")
 	g.P("},")
 	g.P("Count: func(request ", message, ") int { return int(request.(*", op.Input.GoIdent, ").Get", s.count.GoName, "()) },")
+	if s.whole != nil {
+		g.whole(s)
+	}
 	g.P("},")
+}
+
+func (g generator) whole(s *stream) {
+	var numbered []string
+	for _, field := range s.whole.numbered {
+		numbered = append(numbered, newMember(field).name)
+	}
+	g.P("Whole: &", g.restjson("Whole"), "{")
+	g.P("Procedure: ", strconv.Quote(procedure(s.whole.method)), ",")
+	g.P("List: ", strconv.Quote(newMember(s.list).name), ",")
+	g.P("Key: ", strconv.Quote(newMember(s.key).name), ",")
+	g.P("Item: ", strconv.Quote(newMember(s.whole.item).name), ",")
+	g.P("Piece: ", strconv.Quote(newMember(s.whole.piece).name), ",")
+	if len(numbered) > 0 {
+		g.P("Numbered: ", fmt.Sprintf("%#v", numbered), ",")
+	}
+	constants := extension[*restv1.Object](s.whole.method.Output.Desc, restv1.E_Object).GetConstants()
+	if len(constants) > 0 {
+		g.P("Constants: []", g.restjson("Constant"), "{")
+		for _, c := range constants {
+			g.P("{Name: ", strconv.Quote(c.GetName()), ", JSON: ", strconv.Quote(c.GetJson()), "},")
+		}
+		g.P("},")
+	}
+	g.P("},")
+}
+
+// procedure is the path of an RPC.
+func procedure(method *protogen.Method) string {
+	return fmt.Sprintf("/%s/%s", method.Parent.Desc.FullName(), method.Desc.Name())
 }

@@ -137,12 +137,23 @@ func TestRequestsThatHaveNoTarget(t *testing.T) {
 
 func TestStreamIsDecidedByTheRPC(t *testing.T) {
 	t.Parallel()
-	for _, rpc := range []string{"CreateChatCompletion", "StreamChatCompletion"} {
-		for _, value := range []string{"true", "false", "null"} {
-			request := &chatv1.CreateChatCompletionRequest{ExtraJson: `{"stream":` + value + `}`}
-			_, err := restjson.AppendRequest(nil, request, operation(t, rpc).Decided)
-			checkFieldError(t, err, `extra_json: "stream" is decided by the RPC: leave it out`)
+	for rpc, agrees := range map[string]string{"CreateChatCompletion": "false", "StreamChatCompletion": "true"} {
+		for _, value := range []string{"true", "false", "null", `"true"`, `"false"`, "0", "1", "[]"} {
+			request := &chatv1.CreateChatCompletionRequest{
+				Model: "m", Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER}}, ExtraJson: `{"a":1,"stream": ` + value + ` }`,
+			}
+			got, err := restjson.AppendRequest(nil, request, operation(t, rpc).Decided)
+			if value != agrees {
+				checkFieldError(t, err, `extra_json: "stream" is decided by the RPC: leave it out`)
+				continue
+			}
+			if want := `{"model":"m","messages":[{"role":"user"}],"a":1,"stream": ` + value + `}`; err != nil || string(got) != want {
+				t.Errorf("%s: got %s, %v, want %s", rpc, got, err, want)
+			}
 		}
+		request := &chatv1.CreateChatCompletionRequest{ExtraJson: `{"stream":` + agrees + `,"stream":` + agrees + `}`}
+		_, err := restjson.AppendRequest(nil, request, operation(t, rpc).Decided)
+		checkFieldError(t, err, `extra_json: "stream" is decided by the RPC: leave it out`)
 	}
 }
 
@@ -194,6 +205,12 @@ func TestAStreamIsFinishedWhenEachChoiceIs(t *testing.T) {
 		{"the choice is finished", nil, []string{begun, finished}, true},
 		{"what comes after doesn't change that", nil, []string{begun, finished, usage}, true},
 		{"for a reason that nobody knows yet", nil, []string{begun, `{"choices":[{"index":0,"delta":{},"finish_reason":"eos"}]}`}, true},
+		{"for no reason, as text", nil, []string{begun, `{"choices":[{"index":0,"delta":{},"finish_reason":"null"}]}`}, false},
+		{"for no reason, as text of Python's", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":"None"}]}`}, false},
+		{"for no reason, as text with space and in capitals", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":" NULL "}]}`}, false},
+		{"for no reason, as text with an escape", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":"n\u0075ll"}]}`}, false},
+		{"for no reason, false", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":false}]}`}, false},
+		{"for a reason, after none as text", nil, []string{`{"choices":[{"index":0,"finish_reason":"null"}]}`, finished}, true},
 		{"for a reason that is no string", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":{}}]}`}, true},
 		{"one of the two that were asked for", new(int32(2)), []string{finished}, false},
 		{"two in one chunk", new(int32(2)), []string{`{"choices":[{"index":1,"finish_reason":"length"},{"index":0,"finish_reason":"stop"}]}`}, true},

@@ -113,8 +113,8 @@ func (e *Encoder) Close(o *ObjectWriter) error {
 	if o.extra.members != "" {
 		e.name(o, o.extra.members)
 	}
-	for _, c := range o.decided {
-		if c.JSON != "" {
+	for i, c := range o.decided {
+		if c.JSON != "" && !o.extra.decided.Has(i) {
 			e.name(o, quote(c.Name)+":"+c.JSON)
 		}
 	}

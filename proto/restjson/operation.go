@@ -6,7 +6,12 @@ import (
 
 // Constant is a member of a request's body that the RPC decides. Without JSON
 // text it is absent.
-type Constant struct{ Name, JSON string }
+type Constant struct {
+	Name, JSON string
+	// Same are other values that mean the same, as JSON text. An extra_json may
+	// have them.
+	Same []string
+}
 
 // Operation is the REST operation that an RPC maps to.
 type Operation struct {
@@ -46,6 +51,8 @@ type Stream struct {
 	Track func(p *Progress, message proto.Message)
 	// Count is how many items the request asks for.
 	Count func(request proto.Message) int
+	// Whole is set where another operation gives the same answer in one message.
+	Whole *Whole
 }
 
 // Progress is which of a stream's items have begun, and which are complete. The

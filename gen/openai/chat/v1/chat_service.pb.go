@@ -31,14 +31,16 @@ var File_openai_chat_v1_chat_service_proto protoreflect.FileDescriptor
 
 const file_openai_chat_v1_chat_service_proto_rawDesc = "" +
 	"\n" +
-	"!openai/chat/v1/chat_service.proto\x12\x0eopenai.chat.v1\x1a$openai/chat/v1/chat_completion.proto\x1a*openai/chat/v1/chat_completion_chunk.proto\x1a+openai/chat/v1/create_chat_completion.proto\x1a+openai/chat/v1/stored_chat_completion.proto\x1a openai/rest/v1/annotations.proto2\xe2\b\n" +
-	"\vChatService\x12\x8c\x01\n" +
-	"\x14CreateChatCompletion\x12+.openai.chat.v1.CreateChatCompletionRequest\x1a\x1e.openai.chat.v1.ChatCompletion\"'\xe2\xdb\"#\"\x01**\b\n" +
-	"\x06stream\x12\x14/v1/chat/completions\x12\xc7\x01\n" +
-	"\x14StreamChatCompletion\x12+.openai.chat.v1.CreateChatCompletionRequest\x1a#.openai.chat.v1.ChatCompletionChunk\"[\xe2\xdb\"W\"\x01**\x0e\n" +
-	"\x06stream\x12\x04true2,\n" +
+	"!openai/chat/v1/chat_service.proto\x12\x0eopenai.chat.v1\x1a$openai/chat/v1/chat_completion.proto\x1a*openai/chat/v1/chat_completion_chunk.proto\x1a+openai/chat/v1/create_chat_completion.proto\x1a+openai/chat/v1/stored_chat_completion.proto\x1a openai/rest/v1/annotations.proto2\x9f\t\n" +
+	"\vChatService\x12\x93\x01\n" +
+	"\x14CreateChatCompletion\x12+.openai.chat.v1.CreateChatCompletionRequest\x1a\x1e.openai.chat.v1.ChatCompletion\".\xe2\xdb\"*\"\x01**\x0f\n" +
+	"\x06stream\x1a\x05false\x12\x14/v1/chat/completions\x12\xfd\x01\n" +
+	"\x14StreamChatCompletion\x12+.openai.chat.v1.CreateChatCompletionRequest\x1a#.openai.chat.v1.ChatCompletionChunk\"\x90\x01\xe2\xdb\"\x8b\x01\"\x01**\x0e\n" +
+	"\x06stream\x12\x04true2`\n" +
 	"\x06[DONE]\x12\"\n" +
-	"\achoices\x12\x05index\x1a\rfinish_reason\"\x01n\x12\x14/v1/chat/completions0\x01\x12\x8c\x01\n" +
+	"\achoices\x12\x05index\x1a\rfinish_reason\"\x01n\x1a2\n" +
+	"\x14CreateChatCompletion\x12\amessage\x1a\x05delta\"\n" +
+	"tool_calls\x12\x14/v1/chat/completions0\x01\x12\x8c\x01\n" +
 	"\x11GetChatCompletion\x12(.openai.chat.v1.GetChatCompletionRequest\x1a\x1e.openai.chat.v1.ChatCompletion\"-\xe2\xdb\"&\n" +
 	"$/v1/chat/completions/{completion_id}\x90\x02\x01\x12\x92\x01\n" +
 	"\x14UpdateChatCompletion\x12+.openai.chat.v1.UpdateChatCompletionRequest\x1a\x1e.openai.chat.v1.ChatCompletion\"-\xe2\xdb\")\"\x01*\x12$/v1/chat/completions/{completion_id}\x12\x99\x01\n" +

@@ -20,7 +20,7 @@ func ChatServiceREST() []restjson.Operation {
 			},
 			HasBody: true,
 			Decided: []restjson.Constant{
-				{Name: "stream", JSON: ""},
+				{Name: "stream", JSON: "", Same: []string{"false"}},
 			},
 			NewRequest:  func() proto.Message { return new(CreateChatCompletionRequest) },
 			NewResponse: func() restjson.Response { return new(ChatCompletion) },
@@ -46,6 +46,17 @@ func ChatServiceREST() []restjson.Operation {
 					}
 				},
 				Count: func(request proto.Message) int { return int(request.(*CreateChatCompletionRequest).GetN()) },
+				Whole: &restjson.Whole{
+					Procedure: "/openai.chat.v1.ChatService/CreateChatCompletion",
+					List:      "choices",
+					Key:       "index",
+					Item:      "message",
+					Piece:     "delta",
+					Numbered:  []string{"tool_calls"},
+					Constants: []restjson.Constant{
+						{Name: "object", JSON: "\"chat.completion\""},
+					},
+				},
 			},
 		},
 		{

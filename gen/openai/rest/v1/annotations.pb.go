@@ -169,8 +169,8 @@ type Operation struct {
 	// `*`: the fields that are not in the path are the JSON body. Empty: they are
 	// query parameters, a map `metadata` as `metadata[key]=value`.
 	Body string `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	// Members of the body that the RPC decides. A caller that sets one through
-	// extra_json is refused.
+	// Members of the body that the RPC decides. A caller that sets one to another
+	// value through extra_json is refused.
 	Decides []*Constant `protobuf:"bytes,5,rep,name=decides,proto3" json:"decides,omitempty"`
 	// Set where the response is a stream of Server-Sent Events, each with the
 	// JSON of one response message.
@@ -295,7 +295,10 @@ type Constant struct {
 	// The member's name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The member's value as JSON text. Empty: the member is absent.
-	Json          string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	Json string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	// Other values of a decided member that mean the same to the upstream, as JSON
+	// text. A caller may set one through extra_json, and it is sent as it is.
+	Same          []string `protobuf:"bytes,3,rep,name=same,proto3" json:"same,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -344,6 +347,13 @@ func (x *Constant) GetJson() string {
 	return ""
 }
 
+func (x *Constant) GetSame() []string {
+	if x != nil {
+		return x.Same
+	}
+	return nil
+}
+
 // EventStream says when a stream of Server-Sent Events is finished. One that
 // ends otherwise was cut short.
 type EventStream struct {
@@ -352,7 +362,10 @@ type EventStream struct {
 	Done string `protobuf:"bytes,1,opt,name=done,proto3" json:"done,omitempty"`
 	// Some upstreams send no such event. Their stream is finished when it ends
 	// properly and this holds.
-	Finish        *Finish `protobuf:"bytes,2,opt,name=finish,proto3" json:"finish,omitempty"`
+	Finish *Finish `protobuf:"bytes,2,opt,name=finish,proto3" json:"finish,omitempty"`
+	// The RPC that returns the same answer in one message. Some upstreams give the
+	// one form whatever is asked for, and it is turned into the other.
+	Whole         *Whole `protobuf:"bytes,3,opt,name=whole,proto3" json:"whole,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -401,6 +414,89 @@ func (x *EventStream) GetFinish() *Finish {
 	return nil
 }
 
+func (x *EventStream) GetWhole() *Whole {
+	if x != nil {
+		return x.Whole
+	}
+	return nil
+}
+
+// Whole says how the message of an unary RPC differs from those of a stream. The
+// items of the list that [EventStream.finish] names have the answer itself: whole
+// in one member, and in pieces in another one.
+type Whole struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The RPC of the same service: `CreateChatCompletion`.
+	Rpc string `protobuf:"bytes,1,opt,name=rpc,proto3" json:"rpc,omitempty"`
+	// The field of an item that has the answer: `message`.
+	Item string `protobuf:"bytes,2,opt,name=item,proto3" json:"item,omitempty"`
+	// The field of a stream's item that has a piece of it: `delta`.
+	Piece string `protobuf:"bytes,3,opt,name=piece,proto3" json:"piece,omitempty"`
+	// The lists of the piece whose items have an `index`, which the whole answer
+	// leaves out: `tool_calls`.
+	Numbered      []string `protobuf:"bytes,4,rep,name=numbered,proto3" json:"numbered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Whole) Reset() {
+	*x = Whole{}
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Whole) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Whole) ProtoMessage() {}
+
+func (x *Whole) ProtoReflect() protoreflect.Message {
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Whole.ProtoReflect.Descriptor instead.
+func (*Whole) Descriptor() ([]byte, []int) {
+	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Whole) GetRpc() string {
+	if x != nil {
+		return x.Rpc
+	}
+	return ""
+}
+
+func (x *Whole) GetItem() string {
+	if x != nil {
+		return x.Item
+	}
+	return ""
+}
+
+func (x *Whole) GetPiece() string {
+	if x != nil {
+		return x.Piece
+	}
+	return ""
+}
+
+func (x *Whole) GetNumbered() []string {
+	if x != nil {
+		return x.Numbered
+	}
+	return nil
+}
+
 // Finish holds when every item of a list, put together over the stream's
 // messages by a key, has once had a certain member.
 type Finish struct {
@@ -420,7 +516,7 @@ type Finish struct {
 
 func (x *Finish) Reset() {
 	*x = Finish{}
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[3]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +528,7 @@ func (x *Finish) String() string {
 func (*Finish) ProtoMessage() {}
 
 func (x *Finish) ProtoReflect() protoreflect.Message {
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[3]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +541,7 @@ func (x *Finish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finish.ProtoReflect.Descriptor instead.
 func (*Finish) Descriptor() ([]byte, []int) {
-	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{3}
+	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Finish) GetList() string {
@@ -490,7 +586,7 @@ type Object struct {
 
 func (x *Object) Reset() {
 	*x = Object{}
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[4]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +598,7 @@ func (x *Object) String() string {
 func (*Object) ProtoMessage() {}
 
 func (x *Object) ProtoReflect() protoreflect.Message {
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[4]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +611,7 @@ func (x *Object) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Object.ProtoReflect.Descriptor instead.
 func (*Object) Descriptor() ([]byte, []int) {
-	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{4}
+	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Object) GetConstants() []*Constant {
@@ -546,7 +642,7 @@ type Union struct {
 
 func (x *Union) Reset() {
 	*x = Union{}
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[5]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +654,7 @@ func (x *Union) String() string {
 func (*Union) ProtoMessage() {}
 
 func (x *Union) ProtoReflect() protoreflect.Message {
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[5]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +667,7 @@ func (x *Union) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Union.ProtoReflect.Descriptor instead.
 func (*Union) Descriptor() ([]byte, []int) {
-	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{5}
+	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Union) GetTag() string {
@@ -616,7 +712,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[6]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +724,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[6]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +737,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{6}
+	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Member) GetName() string {
@@ -722,7 +818,7 @@ type Alias struct {
 
 func (x *Alias) Reset() {
 	*x = Alias{}
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[7]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +830,7 @@ func (x *Alias) String() string {
 func (*Alias) ProtoMessage() {}
 
 func (x *Alias) ProtoReflect() protoreflect.Message {
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[7]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +843,7 @@ func (x *Alias) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alias.ProtoReflect.Descriptor instead.
 func (*Alias) Descriptor() ([]byte, []int) {
-	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{7}
+	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Alias) GetName() string {
@@ -777,7 +873,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[8]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +885,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_openai_rest_v1_annotations_proto_msgTypes[8]
+	mi := &file_openai_rest_v1_annotations_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +898,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{8}
+	return file_openai_rest_v1_annotations_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Condition) GetField() string {
@@ -916,13 +1012,20 @@ const file_openai_rest_v1_annotations_proto_rawDesc = "" +
 	"\x04body\x18\x04 \x01(\tR\x04body\x122\n" +
 	"\adecides\x18\x05 \x03(\v2\x18.openai.rest.v1.ConstantR\adecides\x12>\n" +
 	"\fevent_stream\x18\x06 \x01(\v2\x1b.openai.rest.v1.EventStreamR\veventStreamB\t\n" +
-	"\apattern\"2\n" +
+	"\apattern\"F\n" +
 	"\bConstant\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\tR\x04json\"Q\n" +
+	"\x04json\x18\x02 \x01(\tR\x04json\x12\x12\n" +
+	"\x04same\x18\x03 \x03(\tR\x04same\"~\n" +
 	"\vEventStream\x12\x12\n" +
 	"\x04done\x18\x01 \x01(\tR\x04done\x12.\n" +
-	"\x06finish\x18\x02 \x01(\v2\x16.openai.rest.v1.FinishR\x06finish\"\\\n" +
+	"\x06finish\x18\x02 \x01(\v2\x16.openai.rest.v1.FinishR\x06finish\x12+\n" +
+	"\x05whole\x18\x03 \x01(\v2\x15.openai.rest.v1.WholeR\x05whole\"_\n" +
+	"\x05Whole\x12\x10\n" +
+	"\x03rpc\x18\x01 \x01(\tR\x03rpc\x12\x12\n" +
+	"\x04item\x18\x02 \x01(\tR\x04item\x12\x14\n" +
+	"\x05piece\x18\x03 \x01(\tR\x05piece\x12\x1a\n" +
+	"\bnumbered\x18\x04 \x03(\tR\bnumbered\"\\\n" +
 	"\x06Finish\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
@@ -982,48 +1085,50 @@ func file_openai_rest_v1_annotations_proto_rawDescGZIP() []byte {
 }
 
 var file_openai_rest_v1_annotations_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_openai_rest_v1_annotations_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_openai_rest_v1_annotations_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_openai_rest_v1_annotations_proto_goTypes = []any{
 	(Presence)(0),                         // 0: openai.rest.v1.Presence
 	(Format)(0),                           // 1: openai.rest.v1.Format
 	(*Operation)(nil),                     // 2: openai.rest.v1.Operation
 	(*Constant)(nil),                      // 3: openai.rest.v1.Constant
 	(*EventStream)(nil),                   // 4: openai.rest.v1.EventStream
-	(*Finish)(nil),                        // 5: openai.rest.v1.Finish
-	(*Object)(nil),                        // 6: openai.rest.v1.Object
-	(*Union)(nil),                         // 7: openai.rest.v1.Union
-	(*Member)(nil),                        // 8: openai.rest.v1.Member
-	(*Alias)(nil),                         // 9: openai.rest.v1.Alias
-	(*Condition)(nil),                     // 10: openai.rest.v1.Condition
-	(*descriptorpb.MethodOptions)(nil),    // 11: google.protobuf.MethodOptions
-	(*descriptorpb.MessageOptions)(nil),   // 12: google.protobuf.MessageOptions
-	(*descriptorpb.OneofOptions)(nil),     // 13: google.protobuf.OneofOptions
-	(*descriptorpb.FieldOptions)(nil),     // 14: google.protobuf.FieldOptions
-	(*descriptorpb.EnumValueOptions)(nil), // 15: google.protobuf.EnumValueOptions
+	(*Whole)(nil),                         // 5: openai.rest.v1.Whole
+	(*Finish)(nil),                        // 6: openai.rest.v1.Finish
+	(*Object)(nil),                        // 7: openai.rest.v1.Object
+	(*Union)(nil),                         // 8: openai.rest.v1.Union
+	(*Member)(nil),                        // 9: openai.rest.v1.Member
+	(*Alias)(nil),                         // 10: openai.rest.v1.Alias
+	(*Condition)(nil),                     // 11: openai.rest.v1.Condition
+	(*descriptorpb.MethodOptions)(nil),    // 12: google.protobuf.MethodOptions
+	(*descriptorpb.MessageOptions)(nil),   // 13: google.protobuf.MessageOptions
+	(*descriptorpb.OneofOptions)(nil),     // 14: google.protobuf.OneofOptions
+	(*descriptorpb.FieldOptions)(nil),     // 15: google.protobuf.FieldOptions
+	(*descriptorpb.EnumValueOptions)(nil), // 16: google.protobuf.EnumValueOptions
 }
 var file_openai_rest_v1_annotations_proto_depIdxs = []int32{
 	3,  // 0: openai.rest.v1.Operation.decides:type_name -> openai.rest.v1.Constant
 	4,  // 1: openai.rest.v1.Operation.event_stream:type_name -> openai.rest.v1.EventStream
-	5,  // 2: openai.rest.v1.EventStream.finish:type_name -> openai.rest.v1.Finish
-	3,  // 3: openai.rest.v1.Object.constants:type_name -> openai.rest.v1.Constant
-	0,  // 4: openai.rest.v1.Member.presence:type_name -> openai.rest.v1.Presence
-	1,  // 5: openai.rest.v1.Member.format:type_name -> openai.rest.v1.Format
-	9,  // 6: openai.rest.v1.Member.alias:type_name -> openai.rest.v1.Alias
-	10, // 7: openai.rest.v1.Member.null_when:type_name -> openai.rest.v1.Condition
-	11, // 8: openai.rest.v1.operation:extendee -> google.protobuf.MethodOptions
-	12, // 9: openai.rest.v1.object:extendee -> google.protobuf.MessageOptions
-	13, // 10: openai.rest.v1.union:extendee -> google.protobuf.OneofOptions
-	14, // 11: openai.rest.v1.member:extendee -> google.protobuf.FieldOptions
-	15, // 12: openai.rest.v1.value:extendee -> google.protobuf.EnumValueOptions
-	2,  // 13: openai.rest.v1.operation:type_name -> openai.rest.v1.Operation
-	6,  // 14: openai.rest.v1.object:type_name -> openai.rest.v1.Object
-	7,  // 15: openai.rest.v1.union:type_name -> openai.rest.v1.Union
-	8,  // 16: openai.rest.v1.member:type_name -> openai.rest.v1.Member
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	13, // [13:17] is the sub-list for extension type_name
-	8,  // [8:13] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	6,  // 2: openai.rest.v1.EventStream.finish:type_name -> openai.rest.v1.Finish
+	5,  // 3: openai.rest.v1.EventStream.whole:type_name -> openai.rest.v1.Whole
+	3,  // 4: openai.rest.v1.Object.constants:type_name -> openai.rest.v1.Constant
+	0,  // 5: openai.rest.v1.Member.presence:type_name -> openai.rest.v1.Presence
+	1,  // 6: openai.rest.v1.Member.format:type_name -> openai.rest.v1.Format
+	10, // 7: openai.rest.v1.Member.alias:type_name -> openai.rest.v1.Alias
+	11, // 8: openai.rest.v1.Member.null_when:type_name -> openai.rest.v1.Condition
+	12, // 9: openai.rest.v1.operation:extendee -> google.protobuf.MethodOptions
+	13, // 10: openai.rest.v1.object:extendee -> google.protobuf.MessageOptions
+	14, // 11: openai.rest.v1.union:extendee -> google.protobuf.OneofOptions
+	15, // 12: openai.rest.v1.member:extendee -> google.protobuf.FieldOptions
+	16, // 13: openai.rest.v1.value:extendee -> google.protobuf.EnumValueOptions
+	2,  // 14: openai.rest.v1.operation:type_name -> openai.rest.v1.Operation
+	7,  // 15: openai.rest.v1.object:type_name -> openai.rest.v1.Object
+	8,  // 16: openai.rest.v1.union:type_name -> openai.rest.v1.Union
+	9,  // 17: openai.rest.v1.member:type_name -> openai.rest.v1.Member
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	14, // [14:18] is the sub-list for extension type_name
+	9,  // [9:14] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_openai_rest_v1_annotations_proto_init() }
@@ -1042,7 +1147,7 @@ func file_openai_rest_v1_annotations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_openai_rest_v1_annotations_proto_rawDesc), len(file_openai_rest_v1_annotations_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 5,
 			NumServices:   0,
 		},

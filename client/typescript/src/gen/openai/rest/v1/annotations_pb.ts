@@ -21,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file openai/rest/v1/annotations.proto.
  */
 export const file_openai_rest_v1_annotations: GenFile = /*@__PURE__*/
-  fileDesc("CiBvcGVuYWkvcmVzdC92MS9hbm5vdGF0aW9ucy5wcm90bxIOb3BlbmFpLnJlc3QudjEiswEKCU9wZXJhdGlvbhINCgNnZXQYASABKAlIABIOCgRwb3N0GAIgASgJSAASEAoGZGVsZXRlGAMgASgJSAASDAoEYm9keRgEIAEoCRIpCgdkZWNpZGVzGAUgAygLMhgub3BlbmFpLnJlc3QudjEuQ29uc3RhbnQSMQoMZXZlbnRfc3RyZWFtGAYgASgLMhsub3BlbmFpLnJlc3QudjEuRXZlbnRTdHJlYW1CCQoHcGF0dGVybiImCghDb25zdGFudBIMCgRuYW1lGAEgASgJEgwKBGpzb24YAiABKAkiQwoLRXZlbnRTdHJlYW0SDAoEZG9uZRgBIAEoCRImCgZmaW5pc2gYAiABKAsyFi5vcGVuYWkucmVzdC52MS5GaW5pc2giQgoGRmluaXNoEgwKBGxpc3QYASABKAkSCwoDa2V5GAIgASgJEg4KBm1lbWJlchgDIAEoCRINCgVjb3VudBgEIAEoCSJECgZPYmplY3QSKwoJY29uc3RhbnRzGAEgAygLMhgub3BlbmFpLnJlc3QudjEuQ29uc3RhbnQSDQoFYXJyYXkYAiABKAgiJAoFVW5pb24SCwoDdGFnGAEgASgJEg4KBmJlc2lkZRgCIAEoCCKFAgoGTWVtYmVyEgwKBG5hbWUYASABKAkSKgoIcHJlc2VuY2UYAiABKA4yGC5vcGVuYWkucmVzdC52MS5QcmVzZW5jZRImCgZmb3JtYXQYAyABKA4yFi5vcGVuYWkucmVzdC52MS5Gb3JtYXQSEwoLb3V0cHV0X29ubHkYBCABKAgSEgoKdHlwZWRfb25seRgFIAEoCBIMCgRiYXJlGAYgASgIEg4KBnNpbmdsZRgHIAEoCBIkCgVhbGlhcxgIIAEoCzIVLm9wZW5haS5yZXN0LnYxLkFsaWFzEiwKCW51bGxfd2hlbhgJIAEoCzIZLm9wZW5haS5yZXN0LnYxLkNvbmRpdGlvbiInCgVBbGlhcxIMCgRuYW1lGAEgASgJEhAKCHdoZW5fc2V0GAIgASgJIikKCUNvbmRpdGlvbhINCgVmaWVsZBgBIAEoCRINCgV2YWx1ZRgCIAEoCSqKAQoIUHJlc2VuY2USGAoUUFJFU0VOQ0VfVU5TUEVDSUZJRUQQABIVChFQUkVTRU5DRV9SRVFVSVJFRBABEhYKElBSRVNFTkNFX01BTkRBVE9SWRACEhUKEVBSRVNFTkNFX05VTExBQkxFEAMSHgoaUFJFU0VOQ0VfTlVMTEFCTEVfSU5fUkVQTFkQBCphCgZGb3JtYXQSFgoSRk9STUFUX1VOU1BFQ0lGSUVEEAASFgoSRk9STUFUX0pTT05fT0JKRUNUEAESEQoNRk9STUFUX09DVEVUUxACEhQKEEZPUk1BVF9SRU1BSU5ERVIQAzpZCglvcGVyYXRpb24SHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi8qwQgASgLMhkub3BlbmFpLnJlc3QudjEuT3BlcmF0aW9uUglvcGVyYXRpb246UQoGb2JqZWN0Eh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGLyrBCABKAsyFi5vcGVuYWkucmVzdC52MS5PYmplY3RSBm9iamVjdDpMCgV1bmlvbhIdLmdvb2dsZS5wcm90b2J1Zi5PbmVvZk9wdGlvbnMYvKsEIAEoCzIVLm9wZW5haS5yZXN0LnYxLlVuaW9uUgV1bmlvbjpPCgZtZW1iZXISHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLyrBCABKAsyFi5vcGVuYWkucmVzdC52MS5NZW1iZXJSBm1lbWJlcjo5CgV2YWx1ZRIhLmdvb2dsZS5wcm90b2J1Zi5FbnVtVmFsdWVPcHRpb25zGLyrBCABKAlSBXZhbHVlQkRaQmdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haS9yZXN0L3YxO3Jlc3R2MWIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("CiBvcGVuYWkvcmVzdC92MS9hbm5vdGF0aW9ucy5wcm90bxIOb3BlbmFpLnJlc3QudjEiswEKCU9wZXJhdGlvbhINCgNnZXQYASABKAlIABIOCgRwb3N0GAIgASgJSAASEAoGZGVsZXRlGAMgASgJSAASDAoEYm9keRgEIAEoCRIpCgdkZWNpZGVzGAUgAygLMhgub3BlbmFpLnJlc3QudjEuQ29uc3RhbnQSMQoMZXZlbnRfc3RyZWFtGAYgASgLMhsub3BlbmFpLnJlc3QudjEuRXZlbnRTdHJlYW1CCQoHcGF0dGVybiI0CghDb25zdGFudBIMCgRuYW1lGAEgASgJEgwKBGpzb24YAiABKAkSDAoEc2FtZRgDIAMoCSJpCgtFdmVudFN0cmVhbRIMCgRkb25lGAEgASgJEiYKBmZpbmlzaBgCIAEoCzIWLm9wZW5haS5yZXN0LnYxLkZpbmlzaBIkCgV3aG9sZRgDIAEoCzIVLm9wZW5haS5yZXN0LnYxLldob2xlIkMKBVdob2xlEgsKA3JwYxgBIAEoCRIMCgRpdGVtGAIgASgJEg0KBXBpZWNlGAMgASgJEhAKCG51bWJlcmVkGAQgAygJIkIKBkZpbmlzaBIMCgRsaXN0GAEgASgJEgsKA2tleRgCIAEoCRIOCgZtZW1iZXIYAyABKAkSDQoFY291bnQYBCABKAkiRAoGT2JqZWN0EisKCWNvbnN0YW50cxgBIAMoCzIYLm9wZW5haS5yZXN0LnYxLkNvbnN0YW50Eg0KBWFycmF5GAIgASgIIiQKBVVuaW9uEgsKA3RhZxgBIAEoCRIOCgZiZXNpZGUYAiABKAgihQIKBk1lbWJlchIMCgRuYW1lGAEgASgJEioKCHByZXNlbmNlGAIgASgOMhgub3BlbmFpLnJlc3QudjEuUHJlc2VuY2USJgoGZm9ybWF0GAMgASgOMhYub3BlbmFpLnJlc3QudjEuRm9ybWF0EhMKC291dHB1dF9vbmx5GAQgASgIEhIKCnR5cGVkX29ubHkYBSABKAgSDAoEYmFyZRgGIAEoCBIOCgZzaW5nbGUYByABKAgSJAoFYWxpYXMYCCABKAsyFS5vcGVuYWkucmVzdC52MS5BbGlhcxIsCgludWxsX3doZW4YCSABKAsyGS5vcGVuYWkucmVzdC52MS5Db25kaXRpb24iJwoFQWxpYXMSDAoEbmFtZRgBIAEoCRIQCgh3aGVuX3NldBgCIAEoCSIpCglDb25kaXRpb24SDQoFZmllbGQYASABKAkSDQoFdmFsdWUYAiABKAkqigEKCFByZXNlbmNlEhgKFFBSRVNFTkNFX1VOU1BFQ0lGSUVEEAASFQoRUFJFU0VOQ0VfUkVRVUlSRUQQARIWChJQUkVTRU5DRV9NQU5EQVRPUlkQAhIVChFQUkVTRU5DRV9OVUxMQUJMRRADEh4KGlBSRVNFTkNFX05VTExBQkxFX0lOX1JFUExZEAQqYQoGRm9ybWF0EhYKEkZPUk1BVF9VTlNQRUNJRklFRBAAEhYKEkZPUk1BVF9KU09OX09CSkVDVBABEhEKDUZPUk1BVF9PQ1RFVFMQAhIUChBGT1JNQVRfUkVNQUlOREVSEAM6WQoJb3BlcmF0aW9uEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYvKsEIAEoCzIZLm9wZW5haS5yZXN0LnYxLk9wZXJhdGlvblIJb3BlcmF0aW9uOlEKBm9iamVjdBIfLmdvb2dsZS5wcm90b2J1Zi5NZXNzYWdlT3B0aW9ucxi8qwQgASgLMhYub3BlbmFpLnJlc3QudjEuT2JqZWN0UgZvYmplY3Q6TAoFdW5pb24SHS5nb29nbGUucHJvdG9idWYuT25lb2ZPcHRpb25zGLyrBCABKAsyFS5vcGVuYWkucmVzdC52MS5VbmlvblIFdW5pb246TwoGbWVtYmVyEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxi8qwQgASgLMhYub3BlbmFpLnJlc3QudjEuTWVtYmVyUgZtZW1iZXI6OQoFdmFsdWUSIS5nb29nbGUucHJvdG9idWYuRW51bVZhbHVlT3B0aW9ucxi8qwQgASgJUgV2YWx1ZUJEWkJnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWkvcmVzdC92MTtyZXN0djFiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * Operation is a REST operation, in the manner of google.api.HttpRule.
@@ -71,8 +71,8 @@ export type Operation = Message<"openai.rest.v1.Operation"> & {
   body: string;
 
   /**
-   * Members of the body that the RPC decides. A caller that sets one through
-   * extra_json is refused.
+   * Members of the body that the RPC decides. A caller that sets one to another
+   * value through extra_json is refused.
    *
    * @generated from field: repeated openai.rest.v1.Constant decides = 5;
    */
@@ -113,6 +113,14 @@ export type Constant = Message<"openai.rest.v1.Constant"> & {
    * @generated from field: string json = 2;
    */
   json: string;
+
+  /**
+   * Other values of a decided member that mean the same to the upstream, as JSON
+   * text. A caller may set one through extra_json, and it is sent as it is.
+   *
+   * @generated from field: repeated string same = 3;
+   */
+  same: string[];
 };
 
 /**
@@ -143,6 +151,14 @@ export type EventStream = Message<"openai.rest.v1.EventStream"> & {
    * @generated from field: openai.rest.v1.Finish finish = 2;
    */
   finish?: Finish | undefined;
+
+  /**
+   * The RPC that returns the same answer in one message. Some upstreams give the
+   * one form whatever is asked for, and it is turned into the other.
+   *
+   * @generated from field: openai.rest.v1.Whole whole = 3;
+   */
+  whole?: Whole | undefined;
 };
 
 /**
@@ -151,6 +167,51 @@ export type EventStream = Message<"openai.rest.v1.EventStream"> & {
  */
 export const EventStreamSchema: GenMessage<EventStream> = /*@__PURE__*/
   messageDesc(file_openai_rest_v1_annotations, 2);
+
+/**
+ * Whole says how the message of an unary RPC differs from those of a stream. The
+ * items of the list that [EventStream.finish] names have the answer itself: whole
+ * in one member, and in pieces in another one.
+ *
+ * @generated from message openai.rest.v1.Whole
+ */
+export type Whole = Message<"openai.rest.v1.Whole"> & {
+  /**
+   * The RPC of the same service: `CreateChatCompletion`.
+   *
+   * @generated from field: string rpc = 1;
+   */
+  rpc: string;
+
+  /**
+   * The field of an item that has the answer: `message`.
+   *
+   * @generated from field: string item = 2;
+   */
+  item: string;
+
+  /**
+   * The field of a stream's item that has a piece of it: `delta`.
+   *
+   * @generated from field: string piece = 3;
+   */
+  piece: string;
+
+  /**
+   * The lists of the piece whose items have an `index`, which the whole answer
+   * leaves out: `tool_calls`.
+   *
+   * @generated from field: repeated string numbered = 4;
+   */
+  numbered: string[];
+};
+
+/**
+ * Describes the message openai.rest.v1.Whole.
+ * Use `create(WholeSchema)` to create a new message.
+ */
+export const WholeSchema: GenMessage<Whole> = /*@__PURE__*/
+  messageDesc(file_openai_rest_v1_annotations, 3);
 
 /**
  * Finish holds when every item of a list, put together over the stream's
@@ -194,7 +255,7 @@ export type Finish = Message<"openai.rest.v1.Finish"> & {
  * Use `create(FinishSchema)` to create a new message.
  */
 export const FinishSchema: GenMessage<Finish> = /*@__PURE__*/
-  messageDesc(file_openai_rest_v1_annotations, 3);
+  messageDesc(file_openai_rest_v1_annotations, 4);
 
 /**
  * Object says how a message maps to JSON.
@@ -223,7 +284,7 @@ export type Object$ = Message<"openai.rest.v1.Object"> & {
  * Use `create(ObjectSchema)` to create a new message.
  */
 export const ObjectSchema: GenMessage<Object$> = /*@__PURE__*/
-  messageDesc(file_openai_rest_v1_annotations, 4);
+  messageDesc(file_openai_rest_v1_annotations, 5);
 
 /**
  * Union is a tagged union: a member of the object names the branch, and the
@@ -252,7 +313,7 @@ export type Union = Message<"openai.rest.v1.Union"> & {
  * Use `create(UnionSchema)` to create a new message.
  */
 export const UnionSchema: GenMessage<Union> = /*@__PURE__*/
-  messageDesc(file_openai_rest_v1_annotations, 5);
+  messageDesc(file_openai_rest_v1_annotations, 6);
 
 /**
  * Member says how a field maps to a member of a JSON object.
@@ -330,7 +391,7 @@ export type Member = Message<"openai.rest.v1.Member"> & {
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
-  messageDesc(file_openai_rest_v1_annotations, 6);
+  messageDesc(file_openai_rest_v1_annotations, 7);
 
 /**
  * Alias is another name of a member that has two forms: some replies have the
@@ -360,7 +421,7 @@ export type Alias = Message<"openai.rest.v1.Alias"> & {
  * Use `create(AliasSchema)` to create a new message.
  */
 export const AliasSchema: GenMessage<Alias> = /*@__PURE__*/
-  messageDesc(file_openai_rest_v1_annotations, 7);
+  messageDesc(file_openai_rest_v1_annotations, 8);
 
 /**
  * Condition holds when an enum field has a value.
@@ -388,7 +449,7 @@ export type Condition = Message<"openai.rest.v1.Condition"> & {
  * Use `create(ConditionSchema)` to create a new message.
  */
 export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
-  messageDesc(file_openai_rest_v1_annotations, 8);
+  messageDesc(file_openai_rest_v1_annotations, 9);
 
 /**
  * Presence says whether a member is written when its field is unset or empty.

@@ -1,0 +1,142 @@
+package restjson_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
+	"github.com/openai-connect/openai-connect/proto/restjson/restjsontest"
+)
+
+func TestWhole_BecomesAPiece(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, whole, piece string
+		isWhole            bool
+	}{
+		{
+			"a completion",
+			`{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}],"x":1}`,
+			`{"id":"c","object":null,"choices":[{"index":0,"delta":{"role":"assistant","content":"a"},"finish_reason":"stop"}],"x":1}`, true,
+		},
+		{
+			"space, and a byte order mark", "\ufeff { \"choices\" : [ { \"message\" : { } } ] } ",
+			"\ufeff { \"choices\" : [ { \"delta\" : { } } ] } ", true,
+		},
+		{
+			"tool calls",
+			`{"choices":[{"message":{"tool_calls":[{"id":"a"},{"index":5,"id":"b"},{},{"function":{"message":{}}},7]}}]}`,
+			`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a"},{"index":5,"id":"b"},{"index":2},{"index":3,"function":{"message":{}}},7]}}]}`, true,
+		},
+		{"several choices", `{"choices":[{"message":{}},{"message":{}}]}`, `{"choices":[{"delta":{}},{"delta":{}}]}`, true},
+		{"a name with escapes", `{"choices":[{"mess\u0061ge":{}}]}`, `{"choices":[{"delta":{}}]}`, true},
+		{"the names elsewhere", `{"message":{},"a":{"choices":[{"message":{}}]},"choices":[]}`, `{"message":{},"a":{"choices":[{"message":{}}]},"choices":[]}`, true},
+		{"a piece that is null", `{"choices":[{"delta":null,"message":{"content":"a"}}]}`, `{"choices":[{"message":null,"delta":{"content":"a"}}]}`, true},
+		{"another kind of object", `{"object":"x","choices":[{"message":{}}]}`, `{"object":"x","choices":[{"delta":{}}]}`, true},
+		{"a piece", `{"choices":[{"delta":{"content":"a"}}]}`, `{"choices":[{"delta":{"content":"a"}}]}`, false},
+		{"a piece beside the whole", `{"choices":[{"message":{"content":"ab"},"delta":{"content":"b"}}]}`, `{"choices":[{"message":{"content":"ab"},"delta":{"content":"b"}}]}`, false},
+		{"a whole that is no object", `{"choices":[{"message":"a"},7]}`, `{"choices":[{"message":"a"},7]}`, false},
+		{"two wholes", `{"choices":[{"message":{},"message":{}}]}`, `{"choices":[{"message":{},"message":{}}]}`, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			got, isWhole, err := operation(t, "StreamChatCompletion").Stream.Whole.AppendPiece(nil, []byte(row.whole))
+			if err != nil || string(got) != row.piece || isWhole != row.isWhole {
+				t.Errorf("got  %s, %v, %v\nwant %s", got, isWhole, err, row.piece)
+			}
+		})
+	}
+}
+
+func TestWhole_SaysWhereItIsMalformed(t *testing.T) {
+	t.Parallel()
+	whole := operation(t, "StreamChatCompletion").Stream.Whole
+	for text, want := range map[string]string{
+		`[]`:                            "malformed JSON at byte 0: an object was expected",
+		`{} {}`:                         "malformed JSON at byte 3: the value has ended, and more follows",
+		`{"choices":[{"message":{x}}]}`: "malformed JSON at byte 24, in choices[0].message: a string was expected",
+	} {
+		got, _, err := whole.AppendPiece([]byte("a"), []byte(text))
+		if err == nil || err.Error() != want || string(got) != "a" {
+			t.Errorf("%s: got %q, %v, want %s", text, got, err, want)
+		}
+	}
+}
+
+// FuzzAppendPiece compares what becomes of a completion with what encoding/json
+// makes of it.
+func FuzzAppendPiece(f *testing.F) {
+	seed(f, aCompletion)
+	f.Add([]byte(`{"object":"chat.completion","choices":[{"message":{"tool_calls":[{},{"index":1}]}},{"delta":null,"message":{}},{"delta":{}}]}`))
+	whole := operation(f, "StreamChatCompletion").Stream.Whole
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, _, err := whole.AppendPiece(nil, text)
+		if want := accepted(text); want != (err == nil) {
+			t.Fatalf("got %v, want valid=%v", err, want)
+		}
+		if err != nil {
+			return
+		}
+		if err := restjson.Unmarshal(got, new(chatv1.ChatCompletionChunk)); err != nil {
+			t.Fatal(err)
+		}
+		text, got = strict(text, `"&"`), strict(got, `"&"`)
+		if repeats, err := restjsontest.Repeats(text); err != nil || repeats {
+			return
+		}
+		var want, have any
+		if err := json.Unmarshal(text, &want); err != nil {
+			return // A number beyond the range of doubles.
+		}
+		if err := json.Unmarshal(got, &have); err != nil {
+			t.Fatalf("%v in %s", err, got)
+		}
+		if toPiece(want); !reflect.DeepEqual(want, have) {
+			t.Fatalf("got  %s\nwant %v", got, want)
+		}
+	})
+}
+
+// toPiece makes a completion a chunk.
+func toPiece(completion any) {
+	object, _ := completion.(map[string]any)
+	if object["object"] == "chat.completion" {
+		object["object"] = nil
+	}
+	choices, _ := object["choices"].([]any)
+	for _, item := range choices {
+		choice, _ := item.(map[string]any)
+		message, ok := choice["message"].(map[string]any)
+		if delta, has := choice["delta"]; !ok || delta != nil {
+			continue
+		} else if delete(choice, "message"); has {
+			choice["message"] = nil
+		}
+		choice["delta"] = message
+		calls, _ := message["tool_calls"].([]any)
+		for i, item := range calls {
+			if call, ok := item.(map[string]any); ok {
+				if _, has := call["index"]; !has {
+					call["index"] = float64(i)
+				}
+			}
+		}
+	}
+}
+
+// TestWhole_IsReadInLinearTime reads an answer with many items, whose members
+// are looked at twice.
+func TestWhole_IsReadInLinearTime(t *testing.T) {
+	t.Parallel()
+	whole := operation(t, "StreamChatCompletion").Stream.Whole
+	const n = 100_000
+	text := `{"choices":[` + strings.Repeat(`{"message":{"tool_calls":[{}]}},`, n) + `{}]}`
+	got, _, err := whole.AppendPiece(nil, []byte(text))
+	if err != nil || strings.Count(string(got), fmt.Sprintf(`"index":%d`, 0)) != n {
+		t.Errorf("got %v", err)
+	}
+}
