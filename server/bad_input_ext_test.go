@@ -126,7 +126,9 @@ func TestAMessageThatCannotBeTranslatedIsRefused(t *testing.T) {
 			"extra_json that repeats a field by an escaped name", "", asking(func(r *request) { r.ExtraJson = `{"mod\u0065l":"x"}` }),
 			[]string{`extra_json: "model" is set as a typed field too`},
 		},
-		{"extra_json that decides on streaming", "", asking(func(r *request) { r.ExtraJson = `{"a":1,"stream":false}` }), []string{`extra_json: "stream" is decided by the RPC`}},
+		{"extra_json that decides on streaming", "", asking(func(r *request) { r.ExtraJson = `{"a":1,"stream":null}` }), []string{`extra_json: "stream" is decided by the RPC`}},
+		{"extra_json that asks for a stream in one message", unary, asking(func(r *request) { r.ExtraJson = `{"stream":true}` }), []string{`extra_json: "stream" is decided by the RPC`}},
+		{"extra_json that asks for no stream in a stream", streaming, asking(func(r *request) { r.ExtraJson = `{"stream":false}` }), []string{`extra_json: "stream" is decided by the RPC`}},
 		{
 			"extra_json of a message that repeats its parts", "",
 			asking(func(r *request) { r.Messages[0].ExtraJson = `{"content":[]}` }),

@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -305,7 +307,22 @@ func TestAStreamIsFinished(t *testing.T) {
 		{"by the finish_reasons of all choices", stream(chunk(0, "a"), finish(1, "length"), chunk(2, "b"), finish(0, "stop"), finish(2, "stop")), 3, 5, ""},
 
 		{"not by its end", stream(chunk(0, "a"), chunk(0, "b")), 0, 2, "after 2 events: it was not finished"},
-		{"not by the finish_reason in an event that is cut off", stream(chunk(0, "a"), strings.TrimSuffix(finish(0, "stop"), "\n")), 0, 1, "after 1 event: it was not finished"},
+		{"by the finish_reason in an event without its blank line", stream(chunk(0, "a"), strings.TrimSuffix(finish(0, "stop"), "\n")), 0, 2, ""},
+		{"by the finish_reason in an event without a line end", stream(chunk(0, "a"), strings.TrimSuffix(finish(0, "stop"), "\n\n")), 0, 2, ""},
+		{"by usage in an event without a line end", stream(finish(0, "stop"), `data: {"choices":[],"usage":{"total_tokens":3}}`), 0, 2, ""},
+		{"by [DONE] with space behind it", stream(chunk(0, "a"), "data: [DONE] \n\n"), 0, 1, ""},
+		{"by [DONE] between spaces, without a line end", stream(chunk(0, "a"), "data:\t [DONE]\t "), 0, 1, ""},
+		{"by [DONE] in quotes", stream(chunk(0, "a"), event(`"[DONE]"`)), 0, 1, ""},
+		{"by [done]", stream(chunk(0, "a"), event(`[done]`)), 0, 1, ""},
+		{"by [DONE] in an event with a name", stream(chunk(0, "a"), "event: end\n"+done), 0, 1, ""},
+
+		{"not by the finish_reason in JSON that is cut off", stream(chunk(0, "a"), strings.TrimSuffix(finish(0, "stop"), "}\n\n")), 0, 1, "after 1 event: it was not finished"},
+		{"not by a piece in an event without its blank line", stream(chunk(0, "a"), strings.TrimSuffix(chunk(0, "b"), "\n")), 0, 2, "after 2 events: it was not finished"},
+		{"not by the name of an event", stream(chunk(0, "a"), finish(0, "stop"), "event: usage\n"), 0, 2, "after 2 events: it was not finished"},
+		{"not by a finish_reason that is the text null", stream(chunk(0, "a"), finish(0, "null")), 0, 2, "after 2 events: it was not finished"},
+		{"not by a finish_reason that is the text None", stream(chunk(0, "a"), finish(0, "None")), 0, 2, "after 2 events: it was not finished"},
+		{"not by the finish_reason at the end of a connection, in an event without its blank line", ending(chunk(0, "a") + strings.TrimSuffix(finish(0, "stop"), "\n")), 0, 1, "after 1 event: it was not finished"},
+		{"by [DONE] at the end of a connection, in an event without its blank line", ending(chunk(0, "a") + "data: [DONE]"), 0, 1, ""},
 		{"not by half of [DONE]", stream(chunk(0, "a"), "data: [DO"), 0, 1, "after 1 event: it was not finished"},
 		{"not by an empty finish_reason", stream(finish(0, "")), 0, 1, "after 1 event: it was not finished"},
 		{"not by the finish_reason of another choice", stream(chunk(0, "a"), finish(1, "stop")), 0, 2, "after 2 events: it was not finished"},
@@ -405,5 +422,14 @@ func TestAnAnswerBeyondTheLimit(t *testing.T) {
 				t.Errorf("%s, %s of exactly the limit came as %d bytes", client.name, q.script, len(text))
 			}
 		}
+	}
+}
+
+// ending answers with an event stream that the end of the connection ends.
+func ending(text string) script {
+	return func(conn *upstreamtest.Conn) {
+		conn.Send(responseHead(http.StatusOK, eventsType, "Connection: close"))
+		_, _ = io.WriteString(conn, text)
+		conn.Close()
 	}
 }

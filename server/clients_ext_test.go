@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"testing"
 	"time"
 
@@ -208,8 +209,13 @@ func grpcClient(tb testing.TB, front *servertest.Front, options ...grpc.DialOpti
 	}
 	end := func(header, trailer metadata.MD, err error) (http.Header, error) {
 		all := make(http.Header)
-		for name, values := range metadata.Join(header, trailer) {
+		for name, values := range header {
 			all[textproto.CanonicalMIMEHeaderKey(name)] = values
+		}
+		for name, values := range trailer {
+			if name = textproto.CanonicalMIMEHeaderKey(name); !slices.Equal(all[name], values) { // An error repeats the headers.
+				all[name] = append(all[name], values...)
+			}
 		}
 		return all, grpcFailure(err)
 	}

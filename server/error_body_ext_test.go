@@ -174,7 +174,13 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			name:   "gzip that nobody asked for",
 			script: reply(500, gzipped(`{"error":{"message":"no"}}`), jsonType, "Content-Encoding: gzip"),
 			code:   connect.CodeInternal,
-			says:   []string{"500 Internal Server Error", "gzip", "not asked for"},
+			detail: &restv1.Error{Message: "no", HttpStatus: 500},
+		},
+		{
+			name:   "a coding that nobody asked for",
+			script: reply(500, "\x0b\x02\x80{}\x03", jsonType, "Content-Encoding: br"),
+			code:   connect.CodeInternal,
+			says:   []string{"500 Internal Server Error", "a body in the encoding br", "not asked for"},
 		},
 		{
 			name:   "a redirect that is not followed",

@@ -59,6 +59,7 @@ func TestMetadataGoesUpAndWhatDescribesTheRPCDoesNot(t *testing.T) {
 	maps.Copy(metadata, stopped)
 	want := sent.Clone()
 	want.Set("Accept", "application/json")
+	want.Set("Accept-Encoding", "identity")
 	want.Set("Content-Length", strconv.Itoa(len(helloBody)))
 	want.Set("Content-Type", "application/json")
 	for _, kind := range clientKinds() {
@@ -99,9 +100,10 @@ func TestAnExpectationIsThisServersToMeet(t *testing.T) {
 	}
 	got := take(t, upstream)
 	checkHeader(t, got.Header, http.Header{
-		"Accept":         {"application/json"},
-		"Content-Length": {strconv.Itoa(len(got.Body))},
-		"Content-Type":   {"application/json"},
+		"Accept":          {"application/json"},
+		"Accept-Encoding": {"identity"},
+		"Content-Length":  {strconv.Itoa(len(got.Body))},
+		"Content-Type":    {"application/json"},
 	})
 }
 

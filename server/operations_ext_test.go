@@ -162,8 +162,9 @@ func (o operation) check(t *testing.T, got servertest.Request, response restMess
 		t.Errorf("the upstream received\n%s %s %s\nnot\n%s %s %s", got.Method, got.Target, got.Body, o.method, o.target, o.body)
 	}
 	header := http.Header{
-		"Accept":        {"application/json"},
-		"Authorization": {"Bearer " + servertest.Key},
+		"Accept":          {"application/json"},
+		"Accept-Encoding": {"identity"},
+		"Authorization":   {"Bearer " + servertest.Key},
 	}
 	if o.body != "" {
 		header.Set("Content-Length", strconv.Itoa(len(o.body)))

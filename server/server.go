@@ -207,6 +207,7 @@ func New(config Config) (_ *Server, err error) {
 		Upstream:      send,
 		MaxReplyBytes: config.MaxReplyBytes,
 		MaxEventBytes: config.MaxEventBytes,
+		Accumulators:  accumulators(),
 		Logger:        s.logger,
 	}, chatv1.ChatServiceREST())
 	if err != nil {

@@ -87,10 +87,15 @@ func ExtraHas(text, name string) bool {
 }
 
 // ExtraSays reports whether an extra_json that a decoder wrote has a member
-// which says something. Null, false and an empty string don't, and neither do the
-// words for nothing that careless servers send as text, such as "null" and "None".
+// which says something; see [Says].
 func ExtraSays(text, name string) bool {
-	value := extraValue(text, name)
+	return Says(extraValue(text, name))
+}
+
+// Says reports whether the JSON text of a value says something. Null, false and an
+// empty string don't, and neither do the words for nothing that careless servers
+// send as text, such as "null" and "None".
+func Says(value string) bool {
 	switch value {
 	case "", "null", "false":
 		return false

@@ -74,6 +74,9 @@ func (p *Progress) Note(item int32, complete bool) {
 	}
 }
 
+// Items returns how many items have begun.
+func (p *Progress) Items() int { return len(p.items) }
+
 // Complete reports whether at least count items, and all that have begun, are
 // complete.
 func (p *Progress) Complete(count int) bool {

@@ -20,7 +20,7 @@ const (
 
 // send makes the call that request stands for, and passes the response's
 // headers on. An answer other than 2xx is an error.
-func (c *caller) send(ctx context.Context, op *restjson.Operation, request proto.Message) (*http.Response, error) {
+func (c *caller) send(ctx context.Context, op *operation, request proto.Message) (*http.Response, error) {
 	if err := checkUnknown(request.ProtoReflect()); err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err.Error())
 	}
@@ -39,9 +39,10 @@ func (c *caller) send(ctx context.Context, op *restjson.Operation, request proto
 		return nil, sendError(nil, err)
 	}
 	responseMetadata(info.ResponseHeader(), response.Header)
+	response = decode(response)
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		defer response.Body.Close()
-		return nil, statusError(response)
+		return nil, failed(ctx, response, statusError(response))
 	}
 	return response, nil
 }
@@ -51,9 +52,18 @@ func (c *caller) send(ctx context.Context, op *restjson.Operation, request proto
 // take some hundred.
 const MaxTargetBytes = 16 << 10
 
+// failed returns err, the error of a call that had a response. Its trailers
+// repeat the response's metadata.
+func failed(ctx context.Context, response *http.Response, err error) error {
+	if info, ok := connect.CallInfoForServerContext(ctx); ok && err != nil {
+		repeatInTrailers(info.ResponseTrailer(), response.Header)
+	}
+	return err
+}
+
 // newCall translates a request message, which took size bytes on its way here.
 // Its errors name the field.
-func newCall(op *restjson.Operation, request proto.Message, size int) (*upstream.Request, error) {
+func newCall(op *operation, request proto.Message, size int) (*upstream.Request, error) {
 	target, err := op.Target(nil, request)
 	if err != nil {
 		return nil, err

@@ -16,12 +16,14 @@ import (
 
 // parseError reads the error that a body states, and returns nil if it states
 // none. It is `{"error": {…}}`, or one of the forms that upstreams have which
-// are nearly OpenAI: a list of one, of Gemini, `{"error": "…"}` of Ollama,
-// `{"detail": …}` of FastAPI, and the bare error, with a `message`, of older
-// vLLM, of Mistral and of API gateways.
+// are nearly OpenAI: a list of one, of Gemini, `{"error": [{…}]}`, `{"error": "…"}`
+// of Ollama, `{"detail": …}` of FastAPI, the bare error, with a `message`, of older
+// vLLM, of Mistral and of API gateways, `base_resp` of MiniMax, and others by
+// whose names for code and message see [messageNames].
 func parseError(body []byte) *restv1.Error {
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	var list []json.RawMessage
-	if json.Unmarshal(body, &list) == nil && len(list) == 1 {
+	if json.Unmarshal(body, &list) == nil && len(list) > 0 {
 		body = list[0]
 	}
 	var envelope restv1.ErrorResponse
@@ -32,51 +34,90 @@ func parseError(body []byte) *restv1.Error {
 		if envelope.GetExtraJson() != "" { // such as the chunk that an error broke
 			detail.BodyExcerpt = excerpt(body)
 		}
+		fill(detail)
 		return detail
 	}
 	var plain struct {
-		Error  any             `json:"error"`
+		Error  json.RawMessage `json:"error"`
+		Errors json.RawMessage `json:"errors"`
 		Detail json.RawMessage `json:"detail"`
+		Base   json.RawMessage `json:"base_resp"`
 
 		Message json.RawMessage `json:"message"`
 	}
 	if json.Unmarshal(body, &plain) != nil {
 		return nil
 	}
-	message, _ := plain.Error.(string)
+	var message string
+	_ = json.Unmarshal(plain.Error, &message) // It needn't be a string.
 	if message == "" && json.Unmarshal(plain.Detail, &message) != nil {
 		message = string(plain.Detail) // a list of what is wrong with a request
 	}
 	if message != "" {
 		return &restv1.Error{Message: message, ExtraJson: envelope.GetExtraJson()}
 	}
+	if detail := within(body, plain.Error, plain.Errors, plain.Base); detail != nil {
+		return detail
+	}
 	var bare restv1.Error
 	if restjson.Unmarshal(body, &bare) != nil {
 		return nil
 	}
-	if restjson.ExtraSays(bare.GetExtraJson(), "message") && statesError(&bare) {
+	if restjson.ExtraSays(bare.GetExtraJson(), "message") && (restjson.ExtraHas(bare.GetExtraJson(), "error") || isErrorObject(bare.GetExtraJson())) {
 		bare.Message = string(plain.Message) // an object, of what is wrong with a request
 	}
+	fill(&bare)
 	if bare.GetMessage() == "" {
 		return nil
 	}
 	return &bare
 }
 
-// statesError reports whether a message came with what no message of the API
-// has: a member `error`, or the `object` that a bare error is.
-func statesError(message restjson.Response) bool {
-	extra := message.GetExtraJson()
-	if restjson.ExtraHas(extra, "error") {
-		return true
+// within reads an error that stands in a list, or in a member of another name.
+func within(body []byte, values ...json.RawMessage) *restv1.Error {
+	for _, value := range values {
+		var list []json.RawMessage
+		if json.Unmarshal(value, &list) == nil && len(list) > 0 {
+			value = list[0]
+		}
+		switch {
+		case len(value) == 0, value[0] == '{' && !saysError(value):
+			continue
+		case value[0] != '{' && value[0] != '"':
+			continue
+		}
+		detail := parseError([]byte(`{"error":` + string(value) + `}`))
+		if detail != nil {
+			detail.BodyExcerpt = excerpt(body)
+			return detail
+		}
 	}
-	if !restjson.ExtraHas(extra, "object") {
-		return false
+	return nil
+}
+
+// fill gives an error that has no message the one that it has by another name, and
+// a code in the same way.
+func fill(e *restv1.Error) {
+	if e.GetMessage() != "" {
+		return
 	}
+	for name, value := range restjson.ExtraMembers(e.GetExtraJson()) {
+		var text string
+		switch {
+		case isMessageName(name) && e.GetMessage() == "" && json.Unmarshal([]byte(value), &text) == nil:
+			e.Message = text
+		case codeNames[name] && e.Code == nil && restjson.Says(value):
+			e.Code = new(strings.Trim(value, `"`))
+		}
+	}
+}
+
+// isErrorObject reports whether a bare error says what it is.
+func isErrorObject(extraJSON string) bool {
 	var bare struct {
 		Object any `json:"object"`
 	}
-	return json.Unmarshal([]byte(extra), &bare) == nil && bare.Object == "error"
+	return json.Unmarshal([]byte(extraJSON), &bare) == nil && bare.Object == "error"
 }
 
 func mediaType(response *http.Response) string {

@@ -112,7 +112,15 @@ func retryDelay(header http.Header) *time.Duration {
 
 func seconds(text string, unit time.Duration) (time.Duration, bool) {
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(n >= 0) || n > math.MaxInt64/float64(unit)/2 {
+	if err != nil {
+		return 0, false
+	}
+	return inUnits(n, unit)
+}
+
+// inUnits is a number of units, if a Duration has room for it.
+func inUnits(n float64, unit time.Duration) (time.Duration, bool) {
+	if !(n >= 0) || n > math.MaxInt64/float64(unit)/2 {
 		return 0, false
 	}
 	return time.Duration(n * float64(unit)), true

@@ -3,7 +3,6 @@ package typed
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -55,7 +54,7 @@ func errorCode(e *restv1.Error) connect.Code {
 	if status, ok := statedStatus(e); ok {
 		return statusCode(status)
 	}
-	for _, word := range []string{e.GetCode(), e.GetType()} {
+	for _, word := range []string{strings.ToLower(e.GetCode()), strings.ToLower(e.GetType())} {
 		for _, known := range []struct {
 			part string
 			code connect.Code
@@ -79,19 +78,23 @@ func errorCode(e *restv1.Error) connect.Code {
 }
 
 // statedStatus is the HTTP status of an error that an error's code is, as text
-// or as a number.
+// or as a number, or that it has by another name.
 func statedStatus(e *restv1.Error) (int, bool) {
-	text := e.GetCode()
-	if restjson.ExtraHas(e.GetExtraJson(), "code") {
-		var extra struct {
-			Code json.Number `json:"code"`
-		}
-		if json.Unmarshal([]byte(e.GetExtraJson()), &extra) == nil {
-			text = extra.Code.String()
+	texts := []string{e.GetCode()}
+	for name, value := range restjson.ExtraMembers(e.GetExtraJson()) {
+		switch name {
+		case "code":
+			texts[0] = value
+		case "status", "status_code", "statusCode", "http_status", "http_code", "raw_status_code":
+			texts = append(texts, value)
 		}
 	}
-	status, err := strconv.Atoi(text)
-	return status, err == nil && status >= 400 && status <= 599
+	for _, text := range texts {
+		if status, err := strconv.Atoi(strings.Trim(text, `"`)); err == nil && status >= 400 && status <= 599 {
+			return status, true
+		}
+	}
+	return 0, false
 }
 
 // sendError is the error of a call that had no answer, or whose answer broke
@@ -103,6 +106,10 @@ func sendError(response *http.Response, err error) *connect.Error {
 		return connect.NewError(connect.CodeDeadlineExceeded, "the call's deadline passed").WithCause(err)
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, "the call was canceled").WithCause(err)
+	case errors.Is(err, errGzipCut):
+		return ownError(connect.CodeUnavailable, response, nil, err.Error())
+	case errors.Is(err, errGzip):
+		return ownError(connect.CodeInternal, response, nil, err.Error())
 	case !errors.As(err, &failure):
 		return connect.NewError(connect.CodeInternal, "reading the upstream's answer failed").WithCause(err)
 	}
@@ -122,7 +129,7 @@ func statusError(response *http.Response) error {
 	body, err := readErrorBody(response)
 	code := statusCode(response.StatusCode)
 	if detail := parseError(body); detail != nil {
-		return answerError(code, response, detail)
+		return answerError(code, response, detail, body)
 	}
 	what := "with " + describe(response, body)
 	switch {
@@ -140,6 +147,9 @@ func statusError(response *http.Response) error {
 // for.
 func replyError(response *http.Response, body []byte, err error) error {
 	body = bytes.TrimSpace(body)
+	if detail := parseError(body); detail != nil { // in a list
+		return answerError(errorCode(detail), response, detail, body)
+	}
 	what := "with " + describe(response, body)
 	switch {
 	case len(body) == 0, coding(response) != "":
@@ -156,24 +166,17 @@ func replyError(response *http.Response, body []byte, err error) error {
 func notEventStream(response *http.Response) error {
 	body, err := readErrorBody(response)
 	if detail := parseError(body); detail != nil {
-		return answerError(errorCode(detail), response, detail)
+		return answerError(errorCode(detail), response, detail, body)
 	}
 	if len(body) == 0 && err != nil {
 		return sendError(response, err)
 	}
-	return foreignError(connect.CodeInternal, response, body, "with "+describe(response, body)+" where a stream was asked for")
+	return noStream(response, body)
 }
 
-// errorInside is the error that a 2xx answer states in its body, if it does.
-func errorInside(response *http.Response, body []byte, message restjson.Response) error {
-	if !statesError(message) {
-		return nil
-	}
-	detail := parseError(body)
-	if detail == nil {
-		return nil
-	}
-	return answerError(errorCode(detail), response, detail)
+// noStream is the error of a body that isn't the stream that was asked for.
+func noStream(response *http.Response, body []byte) error {
+	return foreignError(connect.CodeInternal, response, body, "with "+describe(response, body)+" where a stream was asked for")
 }
 
 // Bounds on what is read of a body that is an error, or may be one, in bytes and
@@ -191,12 +194,12 @@ func readErrorBody(response *http.Response) ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(nil, response.Body, maxErrorBytes))
 }
 
-// answerError is an error that the upstream stated.
-func answerError(code connect.Code, response *http.Response, detail *restv1.Error) *connect.Error {
+// answerError is an error that the upstream stated in a body.
+func answerError(code connect.Code, response *http.Response, detail *restv1.Error, body []byte) *connect.Error {
 	if detail.GetMessage() == "" {
 		detail.Message = "the upstream answered " + status(response)
 	}
-	return responseError(code, response, detail)
+	return responseError(code, response, detail, body)
 }
 
 // foreignError is the error of an answer that isn't OpenAI's.
@@ -213,14 +216,19 @@ func ownError(code connect.Code, response *http.Response, body []byte, message s
 	if coding(response) == "" {
 		detail.BodyExcerpt = excerpt(body)
 	}
-	return responseError(code, response, detail)
+	return responseError(code, response, detail, nil)
 }
 
-// responseError is an error with what a response's header says of it.
-func responseError(code connect.Code, response *http.Response, detail *restv1.Error) *connect.Error {
+// responseError is an error with what a response says of it: in its header, or
+// else in the body.
+func responseError(code connect.Code, response *http.Response, detail *restv1.Error, body []byte) *connect.Error {
 	detail.HttpStatus = int32(response.StatusCode)
 	detail.RequestId = excerpt([]byte(response.Header.Get("X-Request-ID")))
-	return newError(code, detail, retryDelay(response.Header))
+	retry := retryDelay(response.Header)
+	if retry == nil {
+		retry = retryDelayIn(body)
+	}
+	return newError(code, detail, retry)
 }
 
 func status(response *http.Response) string {

@@ -7,7 +7,6 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/openai-connect/openai-connect/proto/restjson"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -33,7 +32,22 @@ var (
 		"server", "date", "strict-transport-security",
 		"accept-encoding", "connect-*", "grpc-*",
 	)
+
+	// The response headers that aren't repeated in trailers: what is about
+	// caching and authentication can't stand there (RFC 9110, section 6.5.1).
+	trailerStops = headerSet(
+		"age", "cache-control", "expires", "pragma", "vary", "warning", "etag", "last-modified",
+		"www-authenticate", "proxy-authenticate", "authentication-info", "if-*",
+	)
+
+	// The response headers that are repeated first, as trailers are bounded.
+	trailerFirst = headerSet("retry-after*", "x-should-retry", "x-request-id", "x-ratelimit-*", "openai-*")
 )
+
+// maxTrailers bounds, in bytes, the response headers that are repeated in the
+// trailers of an error. With the error itself they must stay below the 8 KiB
+// that gRPC peers accept by default.
+const maxTrailers = 2 << 10
 
 // headers is a set of header names and of beginnings of names.
 type headers struct {
@@ -67,7 +81,7 @@ func (s headers) has(name string) bool {
 }
 
 // requestHeader is the header of the REST request.
-func requestHeader(metadata *connect.Header, op *restjson.Operation) http.Header {
+func requestHeader(metadata *connect.Header, op *operation) http.Header {
 	header := make(http.Header, metadata.Len()+2)
 	connection := metadata.Values("Connection")
 	for name, values := range metadata.All() {
@@ -75,6 +89,7 @@ func requestHeader(metadata *connect.Header, op *restjson.Operation) http.Header
 			header[name] = values
 		}
 	}
+	header["Accept-Encoding"] = []string{"identity"}
 	header["Accept"] = []string{mediaJSON}
 	if op.Stream != nil {
 		header["Accept"] = []string{mediaEventStream}
@@ -96,6 +111,39 @@ func responseMetadata(metadata *connect.Header, header http.Header) {
 			values = binary(values)
 		}
 		metadata.SetValues(name, values)
+	}
+}
+
+// repeatInTrailers repeats the metadata that responseMetadata passes on in the
+// trailers of an error: many gRPC clients show only those.
+func repeatInTrailers(trailer *connect.Header, header http.Header) {
+	passed := new(connect.Header)
+	responseMetadata(passed, header)
+	var names []string
+	for name := range passed.All() {
+		if !trailerStops.has(name) {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if first := trailerFirst.has(a); first != trailerFirst.has(b) {
+			if first {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	left := maxTrailers
+	for _, name := range names {
+		size := 0
+		for _, value := range passed.Values(name) {
+			size += len(name) + len(value)
+		}
+		if size <= left {
+			left -= size
+			trailer.SetValues(name, passed.Values(name))
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func TestLargeRequestIsNotCopied(t *testing.T) { //nolint:paralleltest // it cou
 	if err != nil || allocated > size+size/8 {
 		t.Errorf("reading %d bytes of audio took %d bytes, %v", size, allocated, err)
 	}
-	allocated = allocatedBy(func() { _, err = newCall(op, request, len(wire)) })
+	allocated = allocatedBy(func() { _, err = newCall(&operation{Operation: op}, request, len(wire)) })
 	if base64 := uint64(size * 4 / 3); err != nil || allocated > base64+base64/8 {
 		t.Errorf("writing %d bytes of base64 took %d bytes, %v", base64, allocated, err)
 	}

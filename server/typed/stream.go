@@ -1,13 +1,13 @@
 package typed
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
@@ -17,7 +17,7 @@ import (
 )
 
 // stream serves an operation whose answer is a stream of Server-Sent Events.
-func (c *caller) stream(op *restjson.Operation) connect.ServerFunc {
+func (c *caller) stream(op *operation) connect.ServerFunc {
 	return func(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
 		request := op.NewRequest()
 		if err := stream.Receive(request); err != nil {
@@ -32,7 +32,7 @@ func (c *caller) stream(op *restjson.Operation) connect.ServerFunc {
 		// The request isn't kept beyond this: it may be large, and the stream long.
 		if err := c.forward(ctx, op, op.Stream.Count(request), response, stream); err != nil {
 			_ = response.Body.Close()
-			return err
+			return failed(ctx, response, err)
 		}
 		lease.drain(response.Body)
 		return nil
@@ -42,63 +42,78 @@ func (c *caller) stream(op *restjson.Operation) connect.ServerFunc {
 // forward passes the events of a response, of as many items as count, on as
 // messages.
 func (c *caller) forward(
-	ctx context.Context, op *restjson.Operation, count int, response *http.Response, outgoing connect.ServerStream,
+	ctx context.Context, op *operation, count int, response *http.Response, outgoing connect.ServerStream,
 ) error {
-	if !isEventStream(response) {
-		return notEventStream(response)
+	declared := mediaType(response) == mediaEventStream && coding(response) == ""
+	if !declared {
+		// Servers send streams as other things too, and OpenAI's SDKs read them. One
+		// that doesn't say what it is gets the benefit of the doubt.
+		switch found := peekForm(response); {
+		case coding(response) != "":
+			return notEventStream(response)
+		case found == formJSON:
+			return c.forwardWhole(op, count, response, outgoing)
+		case found == formOther && !maybeEvents(response):
+			return notEventStream(response)
+		}
 	}
 	info, _ := connect.CallInfoForServerContext(ctx)
 	info.ResponseHeader().Set("X-Accel-Buffering", "no") // or a buffering proxy in front starves the stream
 	if err := outgoing.SendHeaders(); err != nil {
 		return err
 	}
+	source := &eventSource{Reader: response.Body, judged: !declared}
 	events := &eventStream{
 		op:       op,
 		count:    count,
 		response: response,
-		reader:   sse.NewReader(response.Body, c.maxEvent),
+		reader:   sse.NewReader(source, c.maxEvent),
 		writer:   writerOf(ctx),
-		outgoing: outgoing,
+		deliver:  func(message proto.Message) error { return outgoing.Send(message) },
 	}
 	defer events.reader.Release()
-	return events.forward()
+	err := events.forward()
+	if errors.Is(err, errJSONBody) {
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(source.beginning), response.Body), response.Body}
+		return c.forwardWhole(op, count, response, outgoing)
+	}
+	return err
 }
 
-// isEventStream reports whether a response is a stream. One that doesn't say
-// what it is gets the benefit of the doubt, unless it begins as no stream does
-// but JSON or HTML.
-func isEventStream(response *http.Response) bool {
-	if coding(response) != "" {
+// maybeEvents reports whether a body that begins as nothing known may be a stream:
+// it doesn't say what it is, and isn't HTML.
+func maybeEvents(response *http.Response) bool {
+	if response.Header.Get("Content-Type") != "" {
 		return false
 	}
-	if response.Header.Get("Content-Type") != "" {
-		return mediaType(response) == mediaEventStream
-	}
-	body := bufio.NewReader(response.Body)
-	response.Body = struct {
-		io.Reader
-		io.Closer
-	}{body, response.Body}
-	first, err := body.Peek(1)
-	return err == nil && !bytes.ContainsAny(first, "{[<")
+	beginning, err := response.Body.(*peekedBody).Peek(1)
+	return err == nil && beginning[0] != '<'
 }
 
 // eventStream is a stream that is being passed on.
 type eventStream struct {
-	op       *restjson.Operation
+	op       *operation
 	count    int // of the items that were asked for
 	response *http.Response
 	reader   *sse.Reader
 	writer   *responseWriter
-	outgoing connect.ServerStream
+	deliver  func(proto.Message) error
+	keeps    bool // deliver keeps messages
 	progress restjson.Progress
+	broken   map[int32]bool       // items that failed by themselves
 	arrived  int                  // events that were passed on
 	messages restjson.Unmarshaler // of the events
 }
 
-// forward sends each event as a message, until the stream is finished. One that
-// ends unfinished is an error. Messages whose events are there together leave
-// together, but none waits for an event that isn't there.
+// forward delivers each event as a message, until the stream is finished. One
+// that ends unfinished is an error. Messages whose events are there together
+// leave together, but none waits for an event that isn't there.
+//
+// A last event without its blank line counts if nothing was cut off behind it,
+// which the framing of the body tells: see [isFramed].
 func (s *eventStream) forward() error {
 	s.writer.hold()
 	message := s.op.NewResponse()
@@ -107,35 +122,75 @@ func (s *eventStream) forward() error {
 			s.writer.release()
 		}
 		event, err := s.reader.Next()
+		data := bytes.TrimSpace(event.Data)
+		isLast := err == sse.ErrUnfinished && isFramed(s.response) //nolint:errorlint // as the package has it
 		switch {
-		case string(event.Data) == s.op.Stream.Done:
+		case s.isDone(data):
 			return nil
-		case event.Type == "error":
+		case isErrorEvent(event):
 			return s.errorEvent(event)
-		case err != nil:
+		case err != nil && (!isLast || len(data) == 0):
 			return s.end(err)
-		case len(event.Data) == 0:
+		case len(data) == 0:
 			continue // a keep-alive
 		}
+		if s.keeps && s.arrived > 0 {
+			message = s.op.NewResponse()
+		}
 		proto.Reset(message) // Send has let go of it
-		if err := s.messages.Unmarshal(event.Data, message); err != nil {
+		switch err := s.messages.Unmarshal(event.Data, message); {
+		case err == nil:
+			if err := s.pass(event.Data, message); err != nil {
+				return err
+			}
+		case isNamed(event): // It is of a kind of its own: a status, a heartbeat.
+		case isLast:
+			return s.end(sse.ErrUnfinished)
+		default:
 			return s.failed(connect.CodeInternal, "the next event can't be read: "+err.Error(), event.Data)
 		}
-		if err := errorInside(s.response, event.Data, message); err != nil {
-			return err
-		}
-		s.arrived++
-		s.op.Stream.Track(&s.progress, message)
-		if err := s.outgoing.Send(message); err != nil {
-			return err
+		if isLast {
+			return s.end(io.EOF)
 		}
 	}
+}
+
+// pass delivers the message of an event.
+func (s *eventStream) pass(data []byte, message restjson.Response) error {
+	if err := s.op.errorInside(s.response, data, message); err != nil {
+		return err
+	}
+	if err := s.itemErrors(data, message); err != nil {
+		return err
+	}
+	s.arrived++
+	s.op.Stream.Track(&s.progress, message)
+	return s.deliver(message)
+}
+
+// isDone reports whether an event's data says that the stream is finished. Some
+// servers have space around it, or quotes.
+func (s *eventStream) isDone(data []byte) bool {
+	const around = 8
+	done := s.op.Stream.Done
+	return len(data) >= len(done) && len(data) <= len(done)+around && strings.EqualFold(strings.Trim(string(data), " \""), done)
+}
+
+// isErrorEvent reports whether an event is named an error.
+func isErrorEvent(event sse.Event) bool {
+	return event.Type != "" && strings.EqualFold(strings.TrimSpace(event.Type), "error")
+}
+
+// isNamed reports whether an event has a name of its own: a message is what those
+// without one are (WHATWG HTML, section 9.2.6).
+func isNamed(event sse.Event) bool {
+	return event.Type != "" && event.Type != "message"
 }
 
 // errorEvent is the error of an event that is named an error.
 func (s *eventStream) errorEvent(event sse.Event) error {
 	if detail := parseError(event.Data); detail != nil {
-		return answerError(errorCode(detail), s.response, detail)
+		return answerError(errorCode(detail), s.response, detail, event.Data)
 	}
 	return s.failed(connect.CodeUnknown, "an error event came", event.Data)
 }
@@ -145,6 +200,8 @@ func (s *eventStream) errorEvent(event sse.Event) error {
 func (s *eventStream) end(err error) error {
 	var large *sse.TooLargeError
 	switch {
+	case errors.Is(err, errJSONBody):
+		return err
 	case errors.Is(err, io.EOF) && s.progress.Complete(s.count):
 		return nil
 	case errors.Is(err, io.EOF) && s.arrived == 0:

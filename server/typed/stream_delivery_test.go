@@ -32,6 +32,8 @@ type delivery struct {
 	end error
 	// atOnce has the end come together with the last piece.
 	atOnce bool
+	// unframed is a body that the end of the connection ends.
+	unframed bool
 	// untyped is a response that doesn't say that it is an event stream.
 	untyped bool
 	// asked is told, before anything more is handed out, how many bytes were.
@@ -140,14 +142,14 @@ type responseKey struct{}
 func newStreamServer(tb testing.TB) *streamServer {
 	tb.Helper()
 	operations := chatv1.ChatServiceREST()
-	op := &operations[slices.IndexFunc(operations, func(op restjson.Operation) bool {
+	op := newOperation(&operations[slices.IndexFunc(operations, func(op restjson.Operation) bool {
 		return op.Procedure == chatv1connect.ChatServiceStreamChatCompletionProcedure
-	})]
-	spec, err := newSpec(op)
+	})], operations, Config{})
+	spec, err := newSpec(op.Operation)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := &caller{maxEvent: DefaultMaxEventBytes}
+	c := &caller{maxEvent: DefaultMaxEventBytes, maxReply: DefaultMaxReplyBytes}
 	server := connect.NewServer()
 	server.Register(connect.Method{Spec: spec, Handler: func(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
 		request := op.NewRequest()
@@ -177,7 +179,10 @@ func (s *streamServer) callOn(tb testing.TB, w *wire, choices int32, from *deliv
 		tb.Fatal(err)
 	}
 	frame := append(endian.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
-	response := &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: from}
+	response := &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: from, ContentLength: -1}
+	if !from.unframed {
+		response.TransferEncoding = []string{"chunked"}
+	}
 	if !from.untyped {
 		response.Header.Set("Content-Type", mediaEventStream)
 	}

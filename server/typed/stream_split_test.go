@@ -167,7 +167,7 @@ func TestAStreamThatEndsAnywhereIsNotTakenForFinished(t *testing.T) {
 				}
 				checkMeaning(t, server.punctual(t, s.Choices(), &delivery{pieces: cutAt(arrived.Text), end: broken}, schedule), arrived)
 
-				ended := server.punctual(t, s.Choices(), &delivery{pieces: cutAt(arrived.Text)}, schedule)
+				ended := server.punctual(t, s.Choices(), &delivery{pieces: cutAt(arrived.Text), unframed: true}, schedule)
 				if end, err := streamtest.ParseEnd(ended.end); err != nil || (end == streamtest.End{}) && !finished(arrived) {
 					t.Errorf("it counts as finished, with the error %v", err)
 				}

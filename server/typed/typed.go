@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -41,9 +42,53 @@ type Config struct {
 	// [DefaultMaxEventBytes].
 	MaxEventBytes int
 
+	// Accumulators make what puts the messages of a stream together to one answer,
+	// by the procedure of the unary RPC that gives that. Without one, a stream in
+	// answer to a unary call is an error.
+	Accumulators map[string]func() Accumulator
+
 	// Logger is told, at level WARN, of each failure of the upstream: by RPC,
 	// and what happened. Nil means silence.
 	Logger *slog.Logger
+}
+
+// Accumulator puts the messages of a stream together to the answer that a unary
+// call would have given.
+type Accumulator interface {
+	// Add adds the next message, of which it may keep parts.
+	Add(message proto.Message)
+	// Reply returns the answer so far.
+	Reply() proto.Message
+}
+
+// operation is an operation that is served.
+type operation struct {
+	*restjson.Operation
+
+	// other gives the same answer in the other form: in one message for a stream,
+	// and in a stream for one message. Nil where there is none.
+	other *restjson.Operation
+	// accumulate makes what turns a stream into an answer. Nil where nothing does.
+	accumulate func() Accumulator
+	// items are the parts of an answer that may fail by themselves. Nil where
+	// there are none.
+	items *items
+}
+
+// newOperation returns one of the operations with what it shares with others.
+func newOperation(op *restjson.Operation, operations []restjson.Operation, config Config) *operation {
+	served := &operation{Operation: op}
+	for i := range operations {
+		other := &operations[i]
+		switch {
+		case op.Stream != nil && op.Stream.Whole != nil && op.Stream.Whole.Procedure == other.Procedure:
+			served.other, served.items = other, &items{op.Stream.Whole.List, op.Stream.Whole.Key, op.Stream.Whole.Piece}
+		case other.Stream != nil && other.Stream.Whole != nil && other.Stream.Whole.Procedure == op.Procedure:
+			served.other, served.items = other, &items{other.Stream.Whole.List, other.Stream.Whole.Key, other.Stream.Whole.Item}
+			served.accumulate = config.Accumulators[op.Procedure]
+		}
+	}
+	return served
 }
 
 // Register serves operations on server.
@@ -58,8 +103,8 @@ func Register(server *connect.Server, config Config, operations []restjson.Opera
 		c.logger = slog.New(slog.DiscardHandler)
 	}
 	for i := range operations {
-		op := &operations[i]
-		spec, err := newSpec(op)
+		op := newOperation(&operations[i], operations, config)
+		spec, err := newSpec(op.Operation)
 		if err != nil {
 			return err
 		}

@@ -8,12 +8,13 @@ import (
 	"net/http"
 
 	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
 // unary serves an operation with one answer.
-func (c *caller) unary(op *restjson.Operation) connect.ServerFunc {
+func (c *caller) unary(op *operation) connect.ServerFunc {
 	return func(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
 		writerOf(ctx).hold() // what is sent is sent at the end
 		request := op.NewRequest()
@@ -24,20 +25,35 @@ func (c *caller) unary(op *restjson.Operation) connect.ServerFunc {
 		if err != nil {
 			return err
 		}
-		defer response.Body.Close()
-		body, err := readReply(response, c.maxReply)
+		defer func() { _ = response.Body.Close() }()
+		message, err := c.reply(op, request, response)
 		if err != nil {
-			return err
-		}
-		message := op.NewResponse()
-		if err := restjson.Unmarshal(body, message); err != nil {
-			return replyError(response, body, err)
-		}
-		if err := errorInside(response, body, message); err != nil {
-			return err
+			return failed(ctx, response, err)
 		}
 		return stream.Send(message)
 	}
+}
+
+// reply reads the answer to a unary call.
+func (c *caller) reply(op *operation, request proto.Message, response *http.Response) (proto.Message, error) {
+	if op.accumulate != nil {
+		found := peekForm(response)
+		if found == formEvents || found != formJSON && mediaType(response) == mediaEventStream && coding(response) == "" {
+			return c.accumulated(op, request, response)
+		}
+	}
+	body, err := readReply(response, c.maxReply)
+	if err != nil {
+		return nil, err
+	}
+	message := op.NewResponse()
+	if err := restjson.Unmarshal(body, message); err != nil {
+		return nil, replyError(response, body, err)
+	}
+	if err := op.errorInside(response, body, message); err != nil {
+		return nil, err
+	}
+	return message, nil
 }
 
 // readReply reads a whole body of at most limit bytes.

@@ -1,0 +1,30 @@
+package server
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openai-connect/openai-connect/client"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/server/typed"
+)
+
+// accumulators put the streams of upstreams together that stream whatever is
+// asked for, as clients do with those that they asked for.
+func accumulators() map[string]func() typed.Accumulator {
+	return map[string]func() typed.Accumulator{
+		chatv1connect.ChatServiceCreateChatCompletionProcedure: func() typed.Accumulator { return new(chatAccumulator) },
+	}
+}
+
+type chatAccumulator struct{ chunks client.Accumulator }
+
+// Add implements [typed.Accumulator].
+func (a *chatAccumulator) Add(message proto.Message) {
+	if chunk, ok := message.(*chatv1.ChatCompletionChunk); ok {
+		a.chunks.Add(chunk)
+	}
+}
+
+// Reply implements [typed.Accumulator].
+func (a *chatAccumulator) Reply() proto.Message { return a.chunks.Completion() }
