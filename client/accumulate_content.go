@@ -58,7 +58,9 @@ func (c *contentPieces) addPart(part []byte) {
 		if text, ok := textOfPart(part); ok {
 			c.show(text)
 		}
-		c.part(part)
+		if !isBlank(part) {
+			c.part(part)
+		}
 	case '"':
 		c.show(part)
 		c.part(textPart(part))
@@ -77,6 +79,16 @@ func (c *contentPieces) part(part []byte) {
 		}
 	}
 	c.value.list.add(part, 0)
+}
+
+// isBlank reports whether an object says nothing.
+func isBlank(object []byte) bool {
+	for _, value := range jsonMembers(object) {
+		if kindOfJSON(value) != 'n' {
+			return false
+		}
+	}
+	return true
 }
 
 func textPart(quoted []byte) []byte {

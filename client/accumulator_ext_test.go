@@ -226,11 +226,15 @@ func TestACompletionIsTheCallersOwn(t *testing.T) {
 	}
 }
 
-// Whatever the chunks are, they become a completion that can be written.
+// Whatever the chunks are, they become a completion that can be written, and
+// messages that can go up.
 func FuzzAccumulator(f *testing.F) {
 	for _, seed := range []string{
 		`{"choices":[{"index":0,"delta":{"content":"a","x":"b","tool_calls":[{"id":"a","function":{"x":"y"}}]}}]}`,
 		`{"choices":[{"index":-1,"delta":{"x":null,"content":[{"type":"text","text":"a"}]}}],"x":"\ud800"}`,
+		`{"choices":[{"delta":{"content":[{}],"audio":{"data":"="},"annotations":[{}],"function_call":{}}}]}`, `{"choices":[5,{"delta":{"role":5,"tool_calls":[{},5]}}]}`,
+		`{"choices":[{"index":"1","message":{"content":"a"},"delta":{"content":[{"type":"image_url","image_url":{}},"a",[5]],"refusal":[]}}]}`,
+		`{"choices":[{"delta":{"l":[{"index":0,"type":"a","t":{"a":{"b":[1]}}},{"index":0,"t":{"a":5}}],"tool_calls":[{"function":{"name":5,"arguments":{}}},{"custom":{"name":"a","input":5}}]}}]}`,
 		`{"choices":[{}]}`, `{"object":"chat.completion","metadata":{"a":"b"},"usage":5}`, `{"choices":[{"delta":{"tool_calls":[{"type":"x","custom":5}]}}]}`,
 	} {
 		f.Add([]byte(seed), []byte(seed))
@@ -250,6 +254,11 @@ func FuzzAccumulator(f *testing.F) {
 		}
 		if _, err := restjson.AppendFull(nil, got); err != nil {
 			t.Errorf("can't be written: %v\n%s", err, prototext.Format(got))
+		}
+		for _, choice := range got.GetChoices() {
+			if _, err := restjson.AppendRequest(nil, choice.GetMessage(), nil); err != nil {
+				t.Errorf("can't go up: %v\n%s", err, prototext.Format(choice))
+			}
 		}
 	})
 }

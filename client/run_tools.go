@@ -22,7 +22,8 @@ var ErrToolRounds = errors.New("client: the model still calls tools after the la
 // done. It returns the last completion and the whole conversation: the request's
 // messages, and what was said and called since, to go on from.
 //
-// Tools that the model calls at once run at once, each in a goroutine. The model
+// Tools that the model calls at once run at once, each in a goroutine, up to 128
+// of them. The model
 // reads the text of an error that a tool returns, and of a call that can't be
 // made. A call of a tool that only the request offers ends the loop: it is for
 // the caller to answer. A tool_choice that forces a call does so in the first
@@ -63,12 +64,19 @@ func (s *ChatService) RunTools(
 	return last, request.GetMessages(), fmt.Errorf("%w, of %d", ErrToolRounds, s.maxRounds)
 }
 
+// maxRunning bounds how many tools run at once. A message may have millions of
+// calls.
+const maxRunning = 128
+
 // runAll answers each of the calls, in their order.
 func runAll(ctx context.Context, tools []Tool, calls []*chatv1.ToolCall) []*chatv1.Message {
 	answers := make([]*chatv1.Message, len(calls))
 	var running sync.WaitGroup
+	free := make(chan struct{}, maxRunning)
 	for i, call := range calls {
+		free <- struct{}{}
 		running.Go(func() {
+			defer func() { <-free }()
 			ctx, _ := connect.NewClientContext(ctx) // A tool that makes calls has headers of its own.
 			answers[i] = ToolResult(call.GetId(), answer(ctx, tools, call))
 		})
@@ -83,11 +91,24 @@ func answer(ctx context.Context, tools []Tool, call *chatv1.ToolCall) string {
 	if i < 0 {
 		return fmt.Sprintf("error: there is no function %q; there are %s", nameOf(call), names(tools))
 	}
-	text, err := tools[i].call(ctx, call.GetFunction().GetArguments())
+	text, err := tools[i].call(ctx, argumentsText(call.GetFunction()))
 	if err != nil {
 		return "error: " + err.Error()
 	}
 	return text
+}
+
+// argumentsText is the arguments of a call. Some servers send them as an object,
+// and some cut characters in half.
+func argumentsText(function *chatv1.FunctionCall) string {
+	for name, value := range jsonMembers([]byte(function.GetExtraJson())) {
+		if name == `"arguments"` && kindOfJSON(value) == '"' {
+			return unquoted(value)
+		} else if name == `"arguments"` {
+			return string(value)
+		}
+	}
+	return function.GetArguments()
 }
 
 func nameOf(call *chatv1.ToolCall) string {

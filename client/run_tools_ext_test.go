@@ -8,9 +8,11 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"connectrpc.com/connect/v2"
@@ -81,6 +83,54 @@ func said(conversation []*chatv1.Message) (lines []string) {
 		lines = append(lines, line.String())
 	}
 	return lines
+}
+
+// The arguments are an object, as some servers send them, or have half of a
+// character.
+func TestRunTools_TakesArgumentsOfAnyForm(t *testing.T) {
+	t.Parallel()
+	for arguments, want := range map[string]string{
+		`"{\"city\":\"Paris\"}"`:          "Paris",
+		`{"city": "Paris"}`:               "Paris",
+		`"{\"city\":\"Par\ud83d\"}"`:      "Par\ufffd",
+		`"{\"city\":\"\\ud83d\\ude00\"}"`: "😀",
+	} {
+		upstream := &model{turns: []string{`{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":` + arguments + `}}]}`}}
+		var got string
+		note := tool(t, "f", func(_ context.Context, args place) (string, error) {
+			got = args.City
+			return "", nil
+		})
+		if _, _, err := startUpstream(t, upstream.ServeHTTP).Chat.RunTools(t.Context(), ask(client.User("Go.")), note); err != nil || got != want {
+			t.Errorf("%s: got %q, %v", arguments, got, err)
+		}
+	}
+}
+
+func TestRunTools_BoundsHowManyRunAtOnce(t *testing.T) {
+	t.Parallel()
+	const most, calls = 128, 1000
+	upstream := &model{turns: []string{calling("f", slices.Repeat([]string{`{"city":"a"}`}, calls)...)}}
+	var running, highest, all atomic.Int32
+	full := make(chan struct{})
+	wait := tool(t, "f", func(context.Context, place) (string, error) {
+		defer running.Add(-1)
+		now := running.Add(1)
+		for before := highest.Load(); now > before; before = highest.Load() {
+			if highest.CompareAndSwap(before, now) {
+				break
+			}
+		}
+		if all.Add(1) == most {
+			close(full) // As many as may run at once do.
+		}
+		<-full
+		return "", nil
+	})
+	_, conversation, err := startUpstream(t, upstream.ServeHTTP).Chat.RunTools(t.Context(), ask(client.User("Go.")), wait)
+	if err != nil || len(conversation) != 1+1+calls+1 || all.Load() != calls || highest.Load() != most {
+		t.Errorf("got %d messages of %d calls, %d at once, and the error %v", len(conversation), all.Load(), highest.Load(), err)
+	}
 }
 
 func TestToolsRunUntilTheModelIsDone(t *testing.T) {

@@ -57,6 +57,23 @@ func TestTheSchemaGoesUpStrictly(t *testing.T) {
 	}
 }
 
+// The answer is the text of the content, whether that is a string or parts.
+func TestCreateAs_ReadsContentInParts(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{
+		`[{"type":"thinking","thinking":"{}"},{"type":"text","text":"{\"title\":"},{"type":"text","text":"\"Egg\"}"}]`: "Egg",
+		`"{\"title\":\"Egg \ud83d\"}"`: "Egg \ufffd",
+	} {
+		openai := startUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"choices":[{"message":{"role":"assistant","content":`+content+`},"finish_reason":"stop"}]}`)
+		})
+		if got, _, err := client.CreateAs[recipe](t.Context(), openai.Chat, ask(client.User("Egg?"))); err != nil || got.Title != want {
+			t.Errorf("%s: got %+v, %v", content, got, err)
+		}
+	}
+}
+
 func TestWhyAnAnswerIsNoValue(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -65,6 +82,8 @@ func TestWhyAnAnswerIsNoValue(t *testing.T) {
 		says          string
 	}{
 		{"the model refuses", `{"message":{"refusal":"I won't."},"finish_reason":"stop"}`, client.ErrRefused, "I won't."},
+		{"the model refuses in half a character", `{"message":{"refusal":"I won't \ud83d."},"finish_reason":"stop"}`, client.ErrRefused, "I won't \ufffd."},
+		{"the model refuses in a part", `{"message":{"content":[{"type":"refusal","refusal":"I won't."}]},"finish_reason":"stop"}`, client.ErrRefused, "I won't."},
 		{"the token limit is reached", `{"message":{"content":"{\"title\":"},"finish_reason":"length"}`, client.ErrTruncated, "token limit"},
 		{"a filter cuts it short", `{"message":{"content":"{"},"finish_reason":"content_filter"}`, client.ErrFiltered, "content filter"},
 		{"the model calls tools", `{"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":"tool_calls"}`, client.ErrNoAnswer, "tools"},
