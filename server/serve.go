@@ -112,10 +112,19 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 }
 
 // Ready returns nil while the server takes calls, and once [Server.Serve] has been
-// told to end why it should be sent none.
+// told to end why it should be sent none. So it does while no upstream can be sent
+// requests, as [upstream.Upstream.Ready] says.
 func (s *Server) Ready() error {
 	if s.health.Stopped() {
 		return errors.New("the server is going down")
 	}
-	return nil
+	var faults []error
+	for _, up := range s.upstreams {
+		err := up.Ready()
+		if err == nil {
+			return nil
+		}
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
 }

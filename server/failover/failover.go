@@ -5,6 +5,8 @@
 // A request is asked again only where nobody can have acted on it:
 //
 //   - There was no connection, or no TLS on it: nothing was sent.
+//   - Over HTTP/2, the upstream said that it has not acted on it, and won't (RFC 9113
+//     §8.7).
 //   - The upstream refused it, with 429 (too many requests), 503 or 529
 //     (overloaded). Another one is asked then; the same would say the same.
 //   - Its method is idempotent (RFC 9110 §9.2.2), and the connection ended before

@@ -40,6 +40,9 @@ func (t try) onward() onward {
 	if !ok {
 		return nowhere
 	}
+	if failure.Unprocessed {
+		return anywhere
+	}
 	switch failure.Kind { //nolint:exhaustive // behind all others the upstream may be at work
 	case upstream.KindConnect:
 		return anywhere

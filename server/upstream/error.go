@@ -70,6 +70,12 @@ type Error struct {
 	Host   string // the proxied host, with its port if that was given
 	Detail string // more about the cause, possibly empty
 
+	// Unprocessed is set if the upstream said, or if it is certain, that it has not
+	// acted on the request and won't (RFC 9113 §8.7), whatever the kind.
+	Unprocessed bool
+
+	refused bool // the upstream refused the stream of HTTP/2, and not the connection
+
 	// cause is set for KindRequest, and for an address that redirects may not
 	// lead to. Others of the network stay hidden, as a time-out could be taken for
 	// the caller's.

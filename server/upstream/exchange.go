@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,11 +184,10 @@ func (x *exchange) receive(req *Request) (*http.Response, error) {
 			return nil, err
 		}
 		resp.Request = nil
+		if err := checkAnswer(req, resp); err != nil {
+			return nil, &answerError{err}
+		}
 		switch status := resp.StatusCode; {
-		case status < 100 || status > 999: // RFC 9110 §15; net/http lets others through
-			return nil, errStatus
-		case status == http.StatusSwitchingProtocols && !switchedAsAsked(req, resp):
-			return nil, errSwitch
 		case status == http.StatusContinue:
 			x.upload.decide(true)
 		case status < 200 && status != http.StatusSwitchingProtocols:
@@ -202,11 +200,6 @@ func (x *exchange) receive(req *Request) (*http.Response, error) {
 		}
 	}
 }
-
-var (
-	errStatus = errors.New("the status is not of three digits")
-	errSwitch = errors.New("it switched to a protocol that was not asked for")
-)
 
 // startWaiting begins the time that the upstream has for an answer, unless the
 // answer is there.
@@ -305,7 +298,7 @@ func (x *exchange) explain(err error) error {
 		return h.newError(KindTimeout, fmt.Sprintf("waited %v", h.headerTimeout))
 	case isBreak(err):
 		return h.newError(KindClosed, reason(err))
-	case errors.Is(err, errStatus), errors.Is(err, errSwitch):
+	case isAnswerError(err):
 		return h.newError(KindMalformed, err.Error())
 	default:
 		return h.newError(KindMalformed, "") // the error's text quotes what was received
@@ -322,13 +315,6 @@ func (x *exchange) explainBody(err error) error {
 	default:
 		return x.host.newError(KindMalformed, "")
 	}
-}
-
-// switchedAsAsked reports whether resp, of status 101, switches to the protocol
-// that req asks for (RFC 9110 §7.8).
-func switchedAsAsked(req *Request, resp *http.Response) bool {
-	asked := req.Header.Get("Upgrade")
-	return asked != "" && strings.EqualFold(resp.Header.Get("Upgrade"), asked)
 }
 
 // switched is a connection that speaks another protocol now.

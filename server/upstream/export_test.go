@@ -35,7 +35,11 @@ var NewNetDialer = newNetDialer
 func (u *Upstream) Age(by time.Duration) {
 	u.http2.mu.Lock()
 	defer u.http2.mu.Unlock()
-	u.http2.born = u.http2.born.Add(-by)
+	for _, c := range u.http2.conns {
+		c.mu.Lock()
+		c.born = c.born.Add(-by)
+		c.mu.Unlock()
+	}
 }
 
 // ClosingTime sets how long after a request its connection may end for that to

@@ -1,338 +1,377 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
-	"net/url"
-	"strings"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// streamBuffer is how much of one response, in bytes, may wait here for a slow
-// reader before the upstream has to pause. At 50 ms to the upstream it allows
-// 20 MB/s a stream.
-const streamBuffer = 1 << 20
+const (
+	// maxDials is how many connections one call may wait for.
+	maxDials = 3
 
-// http2 speaks HTTP/2 to a host, by net/http's Transport, or HTTP/1.1 where the
-// host knows nothing else.
+	// maxRefusals is how often one call is sent again because the upstream refused
+	// its stream, and maxAttempts how often it is sent in all. Each time it is
+	// certain that the upstream has not acted on it.
+	maxRefusals = 3
+	maxAttempts = 16
+
+	// refusalPause is the pause before a call is sent again for the second time that
+	// it was refused. It doubles.
+	refusalPause = 50 * time.Millisecond
+)
+
+// http2 speaks HTTP/2 to a host, or HTTP/1.1 where the host knows nothing else.
+//
+// It is a client of our own, on the frames of golang.org/x/net/http2, since the one
+// of net/http waits for the network while it holds locks that every call needs, dials
+// without a bound, and doesn't say whether a request was processed.
 type http2 struct {
-	host *host
-	open func() *http.Transport
+	host      *host
+	dialer    *dialer
+	timeout   time.Duration // of what follows the TLS handshake
+	keepAlive time.Duration
 
-	mu        sync.Mutex
-	transport *http.Transport // guarded by mu: for new requests
-	born      time.Time       // guarded by mu: of transport
-	retired   *http.Transport // guarded by mu: for requests that began before; may be nil
+	mu      sync.Mutex
+	conns   []*http2Conn // guarded by mu: those that take requests, the oldest first
+	dialing *http2Dial   // guarded by mu: for all who found no connection; nil if there is none
+	plain   bool         // guarded by mu: the last connection was made for HTTP/1.1, which the host prefers
+	failed  int          // guarded by mu: connections that failed since one worked
+	fault   error        // guarded by mu: of the last of them
+	at      time.Time    // guarded by mu: when it failed
+}
+
+// http2Dial is an attempt to connect that several calls wait for.
+type http2Dial struct {
+	done    chan struct{}
+	waiting int    // guarded by http2.mu
+	cancel  func() // ends it if nobody waits
+	plain   bool   // set before done is closed: the host prefers HTTP/1.1
+	err     error  // set before done is closed
 }
 
 // newHTTP2 returns what speaks to the host on connections that d makes.
 func newHTTP2(h *host, d *dialer, keepAlive time.Duration) *http2 {
-	config := d.tls.Clone()
-	config.NextProtos = []string{"h2", "http/1.1"}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	open := func() *http.Transport {
-		return &http.Transport{
-			DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				over := *d
-				over.tls, over.network = config, counted(h, d.network)
-				return over.connect(ctx)
-			},
-			TLSClientConfig:        config,
-			DisableCompression:     true,
-			MaxIdleConns:           h.pool.maxIdle,
-			MaxIdleConnsPerHost:    h.pool.maxIdle,
-			IdleConnTimeout:        idleTimeout,
-			ResponseHeaderTimeout:  h.headerTimeout,
-			ExpectContinueTimeout:  expectContinueTimeout,
-			MaxResponseHeaderBytes: h.maxHeaderBytes,
-			Protocols:              protocols,
-			HTTP2: &http.HTTP2Config{
-				SendPingTimeout:           keepAlive,
-				PingTimeout:               keepAlive,
-				WriteByteTimeout:          h.stallTimeout,
-				MaxReceiveBufferPerStream: streamBuffer,
-			},
-		}
-	}
-	return &http2{host: h, open: open, transport: open(), born: time.Now()}
-}
-
-// current returns the transport for a new request. Connections that are old get
-// none, as the pool has it for HTTP/1.1; a transport would keep one for as long
-// as it is busy.
-func (h *http2) current() *http.Transport {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if time.Since(h.born) > maxAge {
-		h.retired, h.transport, h.born = h.transport, h.open(), time.Now()
-		h.retired.CloseIdleConnections() // the others end idleTimeout after their last request
-	}
-	return h.transport
+	secure := *d
+	secure.tls = d.tls.Clone()
+	secure.tls.NextProtos = []string{"h2", "http/1.1"}
+	return &http2{host: h, dialer: &secure, timeout: d.timeout, keepAlive: keepAlive}
 }
 
 // closeIdle closes the connections that no request is using.
 func (h *http2) closeIdle() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.transport.CloseIdleConnections()
-	if h.retired != nil {
-		h.retired.CloseIdleConnections()
+	conns := slices.Clone(h.conns)
+	h.mu.Unlock()
+	for _, c := range conns {
+		c.closeIdle()
 	}
 }
 
-// send sends a request and returns its response.
+// send sends a request and returns its response. It sends it again if the upstream
+// has certainly not acted on it (RFC 9113 §8.7) and its body is still there.
 func (h *http2) send(ctx context.Context, req *Request, target string) (*http.Response, error) {
-	try := &attempt{interim: req.Interim}
-	trace := &httptrace.ClientTrace{}
-	if req.Interim != nil {
-		trace.Got1xxResponse = try.gotInterim
-	}
-	out := (&http.Request{
-		Method:        req.Method,
-		ProtoMajor:    1, // without it the transport would not wait on Expect
-		ProtoMinor:    1,
-		URL:           h.locate(target),
-		Host:          h.host.authority,
-		Header:        req.Header,
-		Body:          http.NoBody,
-		ContentLength: req.ContentLength,
-	}).WithContext(httptrace.WithClientTrace(ctx, trace))
-	if out.Header == nil {
-		out.Header = make(http.Header)
-	}
-	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header["User-Agent"] = nil // or net/http sends its own
-	}
-	try.setBody(out, req)
-	resp, err := h.current().RoundTrip(out)
-	try.finish()
+	header, err := h.host.headerOf(req, target)
 	if err != nil {
-		return nil, h.explain(ctx, try, err)
+		closeBody(req.Body)
+		return nil, h.host.requestError(err)
 	}
-	if isRedirect(resp.StatusCode) {
-		req.again = try.again(req)
+	bodies := newReplay(req.Body)
+	defer bodies.settle(0)
+	call := &http2Call{http2: h, ctx: ctx, req: req, header: header, bodies: bodies}
+	for {
+		c, err := call.connection()
+		if err != nil {
+			return nil, err
+		}
+		body := bodies.next()
+		if c == nil {
+			return h.sendPlain(ctx, req, target, body)
+		}
+		resp, err := call.attempt(c, body)
+		if err == nil {
+			h.works()
+			if isRedirect(resp.StatusCode) {
+				req.again = bodies.settle(req.ContentLength)
+			}
+			return resp, nil
+		}
+		if !call.mayTryAgain(err) {
+			if ctx.Err() != nil {
+				err = contextError(ctx)
+			}
+			return nil, err
+		}
 	}
-	switch {
-	case resp.StatusCode < 100 || resp.StatusCode > 999:
-		_ = resp.Body.Close()
-		return nil, h.host.newError(KindMalformed, errStatus.Error())
-	case resp.StatusCode != http.StatusSwitchingProtocols:
-		resp.Body = &http2Body{ReadCloser: resp.Body, ctx: ctx, host: h.host}
-	case !switchedAsAsked(req, resp):
-		_ = resp.Body.Close()
-		return nil, h.host.newError(KindMalformed, errSwitch.Error())
+}
+
+// sendPlain sends a request over HTTP/1.1.
+func (h *http2) sendPlain(ctx context.Context, req *Request, target string, body io.Reader) (*http.Response, error) {
+	plain := *req
+	plain.Body = body
+	resp, err := h.host.send(ctx, &plain, target)
+	req.again = plain.again
+	return resp, err
+}
+
+// http2Call is a call on its way to an answer.
+type http2Call struct {
+	*http2
+
+	ctx    context.Context //nolint:containedctx // it is the call's own: the one Send was called with
+	req    *Request
+	header *http2Header
+	bodies *replay
+
+	attempts, dials, refusals int
+	last                      error // of the last attempt
+}
+
+// attempt sends the request on a connection.
+func (a *http2Call) attempt(c *http2Conn, body io.Reader) (*http.Response, error) {
+	a.attempts++
+	s, rest, err := c.open(a.ctx, a.req, a.header, body)
+	if err != nil {
+		closeBody(body)
+		a.last = a.host.upstreamError(err)
+		return nil, a.last
+	}
+	if rest != nil {
+		go s.upload(rest, a.header)
+	}
+	resp, err := s.await()
+	if err != nil {
+		s.unwatch()
+		a.last = s.headError(err)
+		return nil, a.last
+	}
+	if resp.Body == http.NoBody {
+		s.unwatch()
+	} else {
+		resp.Body = s
 	}
 	return resp, nil
 }
 
-// locate returns the URL that makes net/http write target as it is.
-func (h *http2) locate(target string) *url.URL {
-	path, query, hasQuery := strings.Cut(target, "?")
-	located := &url.URL{
-		Scheme:     "https",
-		Host:       h.host.authority,
-		RawQuery:   query,
-		ForceQuery: hasQuery && query == "",
+// mayTryAgain reports whether the call may be sent again after it failed, and waits
+// until it should.
+func (a *http2Call) mayTryAgain(err error) bool {
+	failure, ok := errors.AsType[*Error](err)
+	if !ok || !failure.Unprocessed || a.attempts >= maxAttempts || a.ctx.Err() != nil || !a.bodies.isWhole() {
+		return false
 	}
-	if !strings.HasPrefix(path, "//") {
-		located.Opaque = path
-		return located
+	if failure.refused {
+		if a.refusals++; a.refusals > maxRefusals {
+			return false
+		}
+		if a.refusals > 1 {
+			timer := time.NewTimer(refusalPause << (a.refusals - 2))
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-a.ctx.Done():
+				return false
+			}
+		}
 	}
-	// An Opaque of "//a" is written in absolute form, so such a path goes by
-	// the decoded way. That has no form for what may not stand in a path
-	// unescaped, and for malformed escapes: there the absolute form remains,
-	// which every server must accept.
-	var err error
-	located.RawPath = path
-	if located.Path, err = url.PathUnescape(path); err != nil || located.EscapedPath() != path {
-		located.Path, located.RawPath = "", ""
-		located.Opaque = "//" + h.host.authority + path
-	}
-	return located
+	return true
 }
 
-// attempt watches one request on its way through the transport.
-type attempt struct {
-	body    io.Reader
-	small   bool                  // body is kept
-	bodyErr atomic.Pointer[error] // what broke reading body, if anything did
-
-	memory *bytes.Reader // the body from its beginning, if it is in memory
-
-	mu       sync.Mutex
-	kept     []byte                               // guarded by mu: of a small body
-	interim  func(status int, header http.Header) // guarded by mu
-	finished bool                                 // guarded by mu
-}
-
-// setBody gives out the body of req.
-func (a *attempt) setBody(out *http.Request, req *Request) {
-	body := req.Body
-	if memory, ok := body.(*bytes.Reader); ok && memory.Len() == 0 {
-		body = nil // net/http takes a length of zero beside a body for an unknown one.
-	}
-	switch body := body.(type) {
-	case nil:
-		out.ContentLength = 0
-		if len(out.Header["Content-Length"]) > 0 {
-			// A stated length of zero is stated upstream, for any method.
-			out.TransferEncoding = []string{"identity"}
+// connection returns a connection with a reservation, or nil if HTTP/1.1 is to be
+// spoken.
+func (a *http2Call) connection() (*http2Conn, error) {
+	h := a.http2
+	for {
+		if a.ctx.Err() != nil {
+			return nil, contextError(a.ctx)
 		}
-	case *bytes.Reader:
-		replayable := *body
-		a.memory = &replayable
-		out.ContentLength = int64(body.Len())
-		out.Body = io.NopCloser(body)
-		out.GetBody = func() (io.ReadCloser, error) {
-			again := replayable
-			return io.NopCloser(&again), nil
+		h.mu.Lock()
+		for _, c := range h.conns {
+			if c.reserve() {
+				h.mu.Unlock()
+				return c, nil
+			}
 		}
-	default:
-		a.body, a.small = body, req.ContentLength > 0 && req.ContentLength <= smallBody
-		out.Body = (*requestBody)(a)
-		if req.ContentLength <= 0 {
-			// Named, or net/http tries for some time whether a GET's body is
-			// an empty one.
-			out.TransferEncoding = []string{"chunked"}
-			out.Trailer = req.Trailer
+		none := len(h.conns) == 0
+		if none && h.plain && h.host.pool.isKept() {
+			h.mu.Unlock()
+			return nil, nil //nolint:nilnil // as said
+		}
+		if a.dials >= maxDials {
+			h.mu.Unlock()
+			return nil, a.exhausted()
+		}
+		a.dials++
+		if none {
+			d := h.dial(a.ctx)
+			h.mu.Unlock()
+			if plain, err := h.wait(a.ctx, d); plain || err != nil {
+				return nil, err
+			}
+			continue
+		}
+		h.mu.Unlock() // all are full
+		if c, plain, err := h.connect(a.ctx, true); c != nil || plain || err != nil {
+			return c, err
 		}
 	}
 }
 
-// again returns the body of req for another request, nil if there is none or it
-// wasn't kept.
-func (a *attempt) again(req *Request) *bytes.Reader {
-	if a.memory != nil {
-		again := *a.memory
-		return &again
+// exhausted is the error of a call that was given no connection that took it.
+func (a *http2Call) exhausted() error {
+	if a.last != nil {
+		return a.last
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.small || int64(len(a.kept)) != req.ContentLength {
-		return nil
-	}
-	return bytes.NewReader(a.kept)
+	failed := a.host.newError(KindClosed, fmt.Sprintf("%d connections took no request", maxDials))
+	failed.Unprocessed = true
+	return failed
 }
 
-func (a *attempt) gotInterim(status int, header textproto.MIMEHeader) error {
-	if status == http.StatusContinue {
-		return nil
+// dial begins to connect for all who have no connection, or joins those who wait
+// for that. mu is held.
+func (h *http2) dial(ctx context.Context) *http2Dial {
+	if h.dialing == nil {
+		shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		d := &http2Dial{done: make(chan struct{}), cancel: cancel}
+		h.dialing = d
+		go func() {
+			defer cancel()
+			_, plain, err := h.connect(shared, false)
+			h.mu.Lock()
+			if h.dialing == d {
+				h.dialing = nil
+			}
+			h.mu.Unlock()
+			d.plain, d.err = plain, err
+			close(d.done)
+		}()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.finished {
-		a.interim(status, http.Header(header))
-	}
-	return nil
+	h.dialing.waiting++
+	return h.dialing
 }
 
-func (a *attempt) finish() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.finished = true
-}
-
-// requestBody is an attempt as the transport reads its body. It remembers why
-// reading failed: by the error of RoundTrip alone that could not be told from
-// a failure of the upstream.
-type requestBody attempt
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	n, err := b.body.Read(p)
-	if b.small {
-		b.mu.Lock()
-		b.kept = append(b.kept, p[:n]...)
-		b.mu.Unlock()
+// wait waits for a connection, which the last one who doesn't gives up. It reports
+// whether the connection speaks HTTP/1.1.
+func (h *http2) wait(ctx context.Context, d *http2Dial) (plain bool, err error) {
+	select {
+	case <-d.done:
+		return d.plain, d.err
+	case <-ctx.Done():
 	}
-	if err != nil && err != io.EOF {
-		b.bodyErr.Store(&err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if d.waiting--; d.waiting == 0 {
+		d.cancel()
+		if h.dialing == d {
+			h.dialing = nil
+		}
 	}
-	return n, err
+	return false, contextError(ctx)
 }
 
-func (b *requestBody) Close() error {
-	closeBody(b.body)
-	return nil
-}
-
-// explain turns an error of the transport into one that says what happened.
-func (h *http2) explain(ctx context.Context, try *attempt, err error) error {
-	if ctx.Err() != nil {
-		return contextError(ctx)
+// connect makes a connection, with a reservation if that is asked for. Without an
+// error it may return none: the host prefers HTTP/1.1, in which plain is set, or the
+// connection takes no request.
+func (h *http2) connect(ctx context.Context, reserve bool) (c *http2Conn, plain bool, err error) {
+	network, err := h.dialer.connect(ctx)
+	if err != nil {
+		return nil, false, err
 	}
-	if cause := try.bodyErr.Load(); cause != nil {
-		return h.host.requestError(*cause)
+	if secured, ok := network.(*tls.Conn); !ok || secured.ConnectionState().NegotiatedProtocol != "h2" {
+		h.keepPlain(network)
+		return nil, true, nil
 	}
-	if connecting, ok := errors.AsType[*Error](err); ok {
-		return connecting
+	c = newHTTP2Conn(h.host, network, h.keepAlive, h.forget)
+	timer := time.NewTimer(h.timeout)
+	defer timer.Stop()
+	select {
+	case <-c.settled:
+	case <-c.done:
+	case <-timer.C:
+		c.fail(silent(KindConnect, "no HTTP/2 settings in %v", h.timeout), 0)
+	case <-ctx.Done():
+		c.fail(errRetired, 0)
+		return nil, false, contextError(ctx)
 	}
-	switch text := err.Error(); {
-	case strings.HasPrefix(text, "net/http: invalid "): // of the request
-		return h.host.requestError(err)
-	case strings.Contains(text, "response headers exceeded"), // HTTP/1.1
-		strings.Contains(text, "response header list larger"): // HTTP/2
-		return h.host.newError(KindHeaderTooLarge, fmt.Sprintf("the limit is %d bytes", h.host.maxHeaderBytes))
-	case isTimeout(err):
-		return h.host.newError(KindTimeout, fmt.Sprintf("waited %v", h.host.headerTimeout))
-	case isStreamBreak(err):
-		return h.host.newError(KindClosed, reason(err))
-	case strings.HasPrefix(text, "connection error: "): // an error code follows
-		return h.host.newError(KindMalformed, text)
-	default:
-		return h.host.newError(KindMalformed, "")
+	if err := h.unsettled(c); err != nil {
+		return nil, false, err
 	}
-}
-
-// isTimeout tells the transport's own time-out from the kernel's, which gives
-// up a connection whose peer does not acknowledge.
-func isTimeout(err error) bool {
-	timeout, ok := errors.AsType[net.Error](err)
-	_, network := errors.AsType[*net.OpError](err)
-	return ok && timeout.Timeout() && !network
-}
-
-// isStreamBreak is isBreak for a stream.
-func isStreamBreak(err error) bool {
-	// net/http exports no types for these. Their texts quote nothing of what
-	// was received.
-	text := err.Error()
-	return isBreak(err) ||
-		strings.Contains(text, "server closed idle connection") ||
-		strings.Contains(text, "readLoop exiting") ||
-		strings.HasPrefix(text, "http2: ") || // the connection: lost, or ended by GOAWAY
-		strings.HasSuffix(text, "received from peer") // the stream: RST_STREAM
-}
-
-// http2Body is a response's content. Its errors are the context's, or say which
-// upstream broke off.
-type http2Body struct {
-	io.ReadCloser
-
-	ctx  context.Context //nolint:containedctx // it is the body's own: the one Send was called with
-	host *host
-}
-
-func (b *http2Body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	h.mu.Lock()
+	h.conns, h.plain = append(h.conns, c), false
+	h.mu.Unlock()
 	switch {
-	case err == nil || err == io.EOF:
-		return n, err
-	case b.ctx.Err() != nil:
-		return n, contextError(b.ctx)
-	case isStreamBreak(err):
-		return n, b.host.newError(KindCut, reason(err))
-	default:
-		return n, b.host.newError(KindMalformed, "")
+	case c.isClosing(): // it may have been forgotten before it was known
+		h.forget(c)
+	case reserve && c.reserve():
+		return c, false, nil
+	case reserve, !c.takesStreams():
+		c.retire(errRetired, maxWindow)
 	}
+	return nil, false, nil
+}
+
+// unsettled returns why a connection ended before there were settings, nil if there
+// are. Nothing was sent on it.
+func (h *http2) unsettled(c *http2Conn) error {
+	select {
+	case <-c.settled:
+		return nil
+	default:
+	}
+	fault := *c.ended()
+	if fault.kind == KindClosed {
+		fault.kind = KindConnect
+	}
+	fault.unprocessed = true
+	return h.host.upstreamError(&fault)
+}
+
+// keepPlain keeps a connection for HTTP/1.1, which the host prefers.
+func (h *http2) keepPlain(network net.Conn) {
+	c := newConn(network)
+	c.leave, c.writer.timeout = h.host.enter(), h.host.stallTimeout
+	h.host.pool.put(c)
+	h.mu.Lock()
+	h.plain = true
+	h.mu.Unlock()
+}
+
+// forget has a connection get no more requests.
+func (h *http2) forget(c *http2Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns = slices.DeleteFunc(h.conns, func(other *http2Conn) bool { return other == c })
+	if fault := c.ended(); fault != nil && fault.unsound {
+		h.failed++
+		h.fault, h.at = fault, time.Now()
+	}
+}
+
+// readyTime is for how long connections that failed count against a host.
+const readyTime = 30 * time.Second
+
+// ready returns why the host should be sent nothing: the connections to it keep
+// failing, by violations of the protocol or by silence, and no call gets through. It
+// is asked again after some time.
+func (h *http2) ready() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failed < maxDials || time.Since(h.at) > readyTime {
+		return nil
+	}
+	return h.host.newError(KindClosed, fmt.Sprintf("%d HTTP/2 connections failed, the last one: %v", h.failed, h.fault))
+}
+
+// works notes that a connection gave an answer.
+func (h *http2) works() {
+	h.mu.Lock()
+	h.failed = 0
+	h.mu.Unlock()
 }

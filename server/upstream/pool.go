@@ -43,6 +43,13 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, error) {
 	return p.dial(ctx)
 }
 
+// isKept reports whether a connection is kept.
+func (p *pool) isKept() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle) > 0
+}
+
 // take returns the idle connection that was used last, nil if there is none.
 func (p *pool) take() *conn {
 	p.mu.Lock()

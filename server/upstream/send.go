@@ -36,6 +36,10 @@ type Request struct {
 	// that; a refusal doesn't.) The former, and a *bytes.Reader, can be sent once
 	// more: where a connection that was kept turns out to be closing, and where a
 	// redirect leads.
+	//
+	// Over HTTP/2 each body is sent as it comes. Up to 64 KiB of it are kept until
+	// there is an answer: a request that the upstream turned away unprocessed (RFC
+	// 9113 §8.7) is sent again if no more was read, or if the body is a *bytes.Reader.
 	Body io.Reader
 
 	// Abandon, unless nil, makes reading Body fail at once. It is called, on

@@ -1,10 +1,6 @@
 package upstream
 
-import (
-	"context"
-	"net"
-	"sync"
-)
+import "sync"
 
 // Stats are the connections to the proxied host that are open. Those to hosts
 // that redirects lead to aren't among them.
@@ -28,30 +24,4 @@ func (u *Upstream) Stats() Stats {
 func (h *host) enter() (leave func()) {
 	h.open.Add(1)
 	return sync.OnceFunc(func() { h.open.Add(-1) })
-}
-
-// counted returns what dials connections that count until they are closed.
-func counted(h *host, dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		dialed, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &countedConn{Conn: dialed, leave: h.enter()}, nil
-	}
-}
-
-type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
-
-// countedConn is a connection beneath TLS that is counted.
-type countedConn struct {
-	net.Conn
-
-	leave func()
-}
-
-// Close implements [net.Conn].
-func (c *countedConn) Close() error {
-	c.leave()
-	return c.Conn.Close()
 }

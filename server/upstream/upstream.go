@@ -61,8 +61,8 @@ type Config struct {
 	// StallTimeout bounds the time for which the upstream may take nothing of a
 	// request that is ready for it; the time that a body takes to come doesn't
 	// count. Less than a piece of 32 KiB, or than a body that is sent with its head,
-	// is nothing. Over HTTP/2 it is the connection that must take something. Zero
-	// means [DefaultStallTimeout].
+	// is nothing. Over HTTP/2 the connection must take something, and the windows of
+	// the request must open. Zero means [DefaultStallTimeout].
 	StallTimeout time.Duration
 
 	// MaxResponseHeaderBytes bounds the size of all fields of a response.
@@ -81,13 +81,13 @@ type Config struct {
 	KeepAlive time.Duration
 
 	// HTTP2 has HTTP/2 spoken to an https upstream that knows it, where one
-	// connection carries many requests. It pays with many open streams: with
-	// 1,000, an event costs about 0.7 of the processor time that it does over
-	// HTTP/1.1, and a stream 0.6 of the memory, 16 KB rather than 29. It doesn't
-	// with short requests: one costs 2.6 times as much. Nor does it spare a cold
-	// burst its handshakes, as each request begins to connect for itself while
-	// there is no connection yet. So HTTP/1.1 is the default, and it is spoken to
-	// WebSockets and to other hosts that redirects lead to in any case.
+	// connection carries many requests. It pays with many open streams, which then
+	// take about half the memory. A short request costs about the same as over
+	// HTTP/1.1, which is the default, and which is spoken to WebSockets and to other
+	// hosts that redirects lead to in any case.
+	//
+	// A call waits for no more than three connections, and each connection has to
+	// begin with its settings within ConnectTimeout.
 	HTTP2 bool
 
 	// NoRedirects has no redirect followed: each is a response like any other.
@@ -224,6 +224,17 @@ func newNetDialer(config Config) *net.Dialer {
 // BaseURL returns the proxied host's base URL in full, "https://api.openai.com/v1".
 func (u *Upstream) BaseURL() string {
 	return u.base.String()
+}
+
+// Ready returns why the upstream can't be sent requests, nil if nothing is known to be
+// wrong with it. Over HTTP/2 that is so after three connections that violated the
+// protocol or fell silent, if no request got through since. It is forgotten after 30
+// seconds, so that the upstream is tried again.
+func (u *Upstream) Ready() error {
+	if u.http2 == nil {
+		return nil
+	}
+	return u.http2.ready()
 }
 
 // CloseIdleConnections closes the connections that no request is using.

@@ -85,15 +85,25 @@ func (h *host) appendHead(b []byte, req *Request, target string, body framing) (
 	return append(b, "\r\n"...), nil
 }
 
-// appendField writes the values of one field, each on a line of its own.
-func appendField(b []byte, name string, values []string) ([]byte, error) {
+// checkField says what is wrong with a field that is to be sent.
+func checkField(name string, values []string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
-		return nil, fmt.Errorf("the field name %.64q is not valid", name)
+		return fmt.Errorf("the field name %.64q is not valid", name)
 	}
 	for _, value := range values {
 		if !httpguts.ValidHeaderFieldValue(value) {
-			return nil, fmt.Errorf("the field %s has a value with a control character", name)
+			return fmt.Errorf("the field %s has a value with a control character", name)
 		}
+	}
+	return nil
+}
+
+// appendField writes the values of one field, each on a line of its own.
+func appendField(b []byte, name string, values []string) ([]byte, error) {
+	if err := checkField(name, values); err != nil {
+		return nil, err
+	}
+	for _, value := range values {
 		b = append(b, name...)
 		b = append(b, ": "...)
 		b = append(b, strings.Trim(value, " \t")...)

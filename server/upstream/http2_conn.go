@@ -1,0 +1,740 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	frames "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	// streamBuffer is how much of one response, in bytes, may wait here for a slow
+	// reader before the upstream has to pause. At 50 ms to the upstream it allows
+	// 20 MB/s a stream.
+	streamBuffer = 1 << 20
+
+	// connBuffer is how much of all responses of a connection may be on its way. It
+	// is no bound of its own: each stream has one.
+	connBuffer = 1 << 30
+
+	// readFrameSize is the largest payload of a frame that is received, the default
+	// of RFC 9113 §6.5.2.
+	readFrameSize = 16 << 10
+
+	// maxQueued is how many bytes may wait to be written before uploads pause. What
+	// the upstream makes us answer may be four times as much: one that takes nothing,
+	// and still asks, is given up.
+	maxQueued = 64 << 10
+
+	// maxWindow is the largest flow-control window (RFC 9113 §6.9.1).
+	maxWindow = 1<<31 - 1
+
+	// lastStream is the ID from which on a connection takes no new requests. It
+	// leaves room below the largest ID.
+	lastStream = 1 << 30
+
+	// frameAllowance is how many frames that carry nothing a connection may receive
+	// at once, and frameRate how many a second. Nothing useful needs as many (RFC
+	// 9113 §10.5).
+	frameAllowance = 10_000
+	frameRate      = 1_000
+
+	// streamAllowance is how many more of them a request that is given up may cause,
+	// by what was under way. dataAllowance is the same for a frame of an upload, each
+	// of which may be answered by updates of windows.
+	streamAllowance = 100
+	dataAllowance   = 4
+)
+
+// http2Error is why a stream, or a connection, came to an end.
+type http2Error struct {
+	kind   Kind   // KindClosed if it broke off, whatever it was at
+	detail string // quotes nothing of what was received
+
+	// unprocessed says that the upstream has not acted on the request, and won't
+	// (RFC 9113 §8.7).
+	unprocessed bool
+	refused     bool // the upstream refused the stream, and not the connection
+	unsound     bool // the connection doesn't work
+}
+
+// Error implements error.
+func (f *http2Error) Error() string { return f.detail }
+
+func broken(detail string) *http2Error    { return &http2Error{kind: KindClosed, detail: detail} }
+func malformed(detail string) *http2Error { return &http2Error{kind: KindMalformed, detail: detail} }
+
+// silent is the fault of a peer that takes or says nothing for too long.
+func silent(kind Kind, format string, d time.Duration) *http2Error {
+	return &http2Error{kind: kind, detail: fmt.Sprintf(format, d), unsound: true}
+}
+
+// connFault is a violation of the protocol that ends the connection (RFC 9113
+// §5.4.1).
+func connFault(code frames.ErrCode) *http2Error {
+	return &http2Error{kind: KindMalformed, detail: "connection error: " + codeName(code), unsound: true}
+}
+
+// codeName names an error code. An unknown one is no name that the peer chose.
+func codeName(code frames.ErrCode) string { return code.String() }
+
+// http2Conn is a connection that speaks HTTP/2 (RFC 9113). It has a goroutine that
+// reads and one that writes. Everybody else puts what is to be written into a queue,
+// and waits on nothing but a channel of their own: no lock is held while the network
+// is waited for, so that a call ends in time whatever the peer does.
+type http2Conn struct {
+	host      *host
+	network   net.Conn
+	keepAlive time.Duration
+	left      func(*http2Conn) // told, once, that it takes no more requests
+	leave     func()           // takes it from the connections that are open
+	settled   chan struct{}    // closed when the peer's SETTINGS are there
+	done      chan struct{}    // closed when the connection is over
+	wake      chan struct{}    // has one if there is something to write
+	credit    atomic.Int64     // of frames that carry nothing, for what was sent
+
+	mu       sync.Mutex
+	born     time.Time                 // guarded by mu
+	streams  map[uint32]*http2Exchange // guarded by mu
+	reserved int                       // guarded by mu: streams that are about to begin
+	nextID   uint32                    // guarded by mu
+	fault    *http2Error               // guarded by mu: what ended the connection
+	closing  bool                      // guarded by mu: it takes no more requests
+	window   int64                     // guarded by mu: what may be sent on all streams
+	queue    []byte                    // guarded by mu: frames to be written
+	queued   int64                     // guarded by mu: how many bytes ever were in queue
+	taken    int64                     // guarded by mu: how many of them are written, or being written
+	encoder  *hpack.Encoder            // guarded by mu: writes to block
+	block    bytes.Buffer              // guarded by mu
+	lastRead time.Time                 // guarded by mu
+	pinged   time.Time                 // guarded by mu: when a PING was sent that nothing followed; zero for none
+	idle     time.Time                 // guarded by mu: since when there is no stream
+	timer    *time.Timer               // guarded by mu
+
+	// What the peer wants, guarded by mu.
+	maxStreams    uint32
+	maxFrame      int
+	initialWindow int64
+
+	// What the reading goroutine alone uses.
+	framer    *frames.Framer
+	decoder   *hpack.Decoder
+	unread    int64 // bytes of DATA for which no window was given back yet
+	spare     float64
+	spareAt   time.Time
+	header    []byte // the header block that is coming
+	headerEnd bool   // it ends the stream
+	headerN   int    // of how many frames it is
+}
+
+// newHTTP2Conn begins to speak HTTP/2 on a connection. When settled is closed it is
+// ready, unless it is over by then.
+func newHTTP2Conn(h *host, network net.Conn, keepAlive time.Duration, left func(*http2Conn)) *http2Conn {
+	now := time.Now()
+	c := &http2Conn{
+		host: h, network: network, keepAlive: keepAlive, left: left, leave: h.enter(),
+		settled: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
+		born: now, lastRead: now, idle: now,
+		streams: make(map[uint32]*http2Exchange), nextID: 1, window: 65535,
+		maxStreams: 100, maxFrame: 16 << 10, initialWindow: 65535,
+		spare: frameAllowance, spareAt: now,
+	}
+	c.encoder = hpack.NewEncoder(&c.block)
+	c.decoder = hpack.NewDecoder(4096, nil)
+	c.decoder.SetMaxStringLength(int(c.maxBlock()))
+	c.framer = frames.NewFramer(nil, bufio.NewReaderSize(network, 4<<10))
+	c.framer.SetMaxReadFrameSize(readFrameSize)
+	c.framer.SetReuseFrames()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, frames.ClientPreface...)
+	c.append(frames.FrameSettings, 0, 0, settings(
+		frames.Setting{ID: frames.SettingEnablePush, Val: 0},
+		frames.Setting{ID: frames.SettingInitialWindowSize, Val: streamBuffer},
+		frames.Setting{ID: frames.SettingMaxHeaderListSize, Val: uint32(min(h.maxHeaderBytes, 1<<31))},
+	))
+	c.append(frames.FrameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, connBuffer-65535))
+	c.timer = time.AfterFunc(keepAlive, c.tick)
+	go c.write()
+	go c.read()
+	return c
+}
+
+func settings(all ...frames.Setting) (b []byte) {
+	for _, s := range all {
+		b = binary.BigEndian.AppendUint16(b, uint16(s.ID))
+		b = binary.BigEndian.AppendUint32(b, s.Val)
+	}
+	return b
+}
+
+// maxBlock is how long a header block may be before the connection is given up. One
+// that is shorter, and still too long, ends its stream alone.
+func (c *http2Conn) maxBlock() int64 { return c.host.maxHeaderBytes + 64<<10 }
+
+// append puts a frame into the queue. mu is held.
+func (c *http2Conn) append(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
+	before := len(c.queue)
+	n := len(payload)
+	c.queue = append(c.queue, byte(n>>16), byte(n>>8), byte(n), byte(kind), byte(flags))
+	c.queue = binary.BigEndian.AppendUint32(c.queue, stream)
+	c.queue = append(c.queue, payload...)
+	c.queued += int64(len(c.queue) - before)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *http2Conn) appendUint32(kind frames.FrameType, stream, value uint32) {
+	c.append(kind, 0, stream, binary.BigEndian.AppendUint32(make([]byte, 0, 4), value))
+}
+
+// reserve takes the place of a stream, if there is one, for a call of open or
+// release.
+func (c *http2Conn) reserve() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing || time.Since(c.born) > maxAge || int64(len(c.streams)+c.reserved) >= int64(c.maxStreams) {
+		return false
+	}
+	c.reserved++
+	return true
+}
+
+// takesStreams reports whether the peer allows any stream.
+func (c *http2Conn) takesStreams() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.maxStreams > 0
+}
+
+// closeIdle closes the connection if no request is using it.
+func (c *http2Conn) closeIdle() {
+	c.mu.Lock()
+	unused := len(c.streams)+c.reserved == 0
+	c.mu.Unlock()
+	if unused {
+		c.retire(errRetired, maxWindow)
+	}
+}
+
+// ended returns what ended the connection, nil if nothing did.
+func (c *http2Conn) ended() *http2Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fault
+}
+
+// isClosing reports whether the connection takes no more requests.
+func (c *http2Conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// retire has the connection take no more requests, and ends it when it has none.
+// Requests on streams above last are not acted on.
+func (c *http2Conn) retire(fault *http2Error, last uint32) {
+	unprocessed := *fault
+	unprocessed.unprocessed = true
+	c.mu.Lock()
+	first := !c.closing
+	c.closing = true
+	for id, s := range c.streams {
+		if id > last {
+			s.finish(&unprocessed)
+			delete(c.streams, id)
+		}
+	}
+	end := len(c.streams)+c.reserved == 0
+	c.mu.Unlock()
+	if first {
+		c.left(c)
+	}
+	if end {
+		c.fail(fault, frames.ErrCodeNo)
+	}
+}
+
+// errRetired is why a connection ends that nobody uses any more.
+var errRetired = broken("the connection was no longer used")
+
+// fail ends the connection, with all of its streams.
+func (c *http2Conn) fail(fault *http2Error, code frames.ErrCode) {
+	c.mu.Lock()
+	if c.fault != nil {
+		c.mu.Unlock()
+		return
+	}
+	first := !c.closing
+	c.fault, c.closing = fault, true
+	for _, s := range c.streams {
+		of := *fault
+		of.unprocessed = s.head > c.taken // its header never left
+		s.finish(&of)
+	}
+	clear(c.streams)
+	c.timer.Stop()
+	c.mu.Unlock()
+	close(c.done)
+	c.leave()
+	if first {
+		c.left(c)
+	}
+	// To close waits for the peer, for some time, if it takes nothing.
+	go c.hangUp(code)
+}
+
+// hangUp says goodbye, as far as that is possible at once, and closes.
+func (c *http2Conn) hangUp(code frames.ErrCode) {
+	const goodbye = 100 * time.Millisecond
+	if c.network.SetWriteDeadline(time.Now().Add(goodbye)) == nil {
+		last := []byte{0, 0, 8, byte(frames.FrameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(code)}
+		_, _ = c.network.Write(last) // whoever is gone doesn't hear it
+	}
+	_ = c.network.Close()
+}
+
+// write writes what is in the queue, until the connection is over.
+func (c *http2Conn) write() {
+	out := writer{conn: c.network, timeout: c.host.stallTimeout}
+	var spare []byte
+	for {
+		select {
+		case <-c.wake:
+		case <-c.done:
+			return
+		}
+		c.mu.Lock()
+		batch := c.queue
+		c.queue = spare[:0]
+		c.taken = c.queued
+		c.mu.Unlock()
+		for rest := batch; len(rest) > 0; {
+			n, err := out.Write(rest[:min(len(rest), uploadBuffer)])
+			if err != nil {
+				c.fail(c.writeFault(err), frames.ErrCodeNo)
+				return
+			}
+			rest = rest[n:]
+		}
+		spare = nil
+		if cap(batch) <= 2*maxQueued {
+			spare = batch
+		}
+		c.wakeUploads()
+	}
+}
+
+func (c *http2Conn) writeFault(err error) *http2Error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return silent(KindTimeout, "it took nothing of the request for %v", c.host.stallTimeout)
+	}
+	return broken(reason(err))
+}
+
+// wakeUploads has the uploads look whether they may go on.
+func (c *http2Conn) wakeUploads() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.streams {
+		s.wakeUpload()
+	}
+}
+
+// tick looks after the connection: it sends a PING where nothing has come for some
+// time, gives the connection up if nothing follows, and ends it if nobody uses it.
+func (c *http2Conn) tick() {
+	c.mu.Lock()
+	if c.fault != nil {
+		c.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	unused := len(c.streams)+c.reserved == 0
+	if unused && (now.Sub(c.idle) >= idleTimeout || now.Sub(c.born) > maxAge) {
+		c.mu.Unlock()
+		c.retire(errRetired, maxWindow)
+		return
+	}
+	if c.pinged.Before(c.lastRead) {
+		c.pinged = time.Time{}
+	}
+	var next time.Duration
+	switch quiet := now.Sub(c.lastRead); {
+	case !c.pinged.IsZero() && now.Sub(c.pinged) >= c.keepAlive:
+		c.mu.Unlock()
+		c.fail(silent(KindClosed, "no answer to a PING for %v", c.keepAlive), frames.ErrCodeNo)
+		return
+	case !c.pinged.IsZero():
+		next = c.keepAlive - now.Sub(c.pinged)
+	case quiet >= c.keepAlive:
+		c.pinged = now
+		c.append(frames.FramePing, 0, 0, make([]byte, 8))
+		next = c.keepAlive
+	default:
+		next = c.keepAlive - quiet
+	}
+	if unused {
+		next = min(next, idleTimeout-now.Sub(c.idle))
+	}
+	c.timer.Reset(max(next, time.Millisecond))
+	c.mu.Unlock()
+}
+
+// read receives frames until the connection is over.
+func (c *http2Conn) read() {
+	fault, code := c.receive()
+	c.fail(fault, code)
+}
+
+func (c *http2Conn) receive() (*http2Error, frames.ErrCode) {
+	for first := true; ; first = false {
+		head, err := c.framer.ReadFrameHeader()
+		var frame frames.Frame
+		if err == nil {
+			frame, err = c.framer.ReadFrameForHeader(head)
+		}
+		if err == nil && first && head.Type != frames.FrameSettings {
+			err = frames.ConnectionError(frames.ErrCodeProtocol) // RFC 9113 §3.4
+		}
+		if err == nil {
+			err = c.process(frame)
+		}
+		if stream, ok := errors.AsType[frames.StreamError](err); ok && head.Type != frames.FrameHeaders {
+			err = nil
+			c.reset(stream.StreamID, malformed("stream error: "+codeName(stream.Code)), stream.Code)
+		}
+		if err == nil {
+			continue
+		}
+		if fault, ok := errors.AsType[*http2Error](err); ok {
+			return fault, frames.ErrCodeEnhanceYourCalm
+		}
+		if violation, ok := errors.AsType[frames.ConnectionError](err); ok {
+			return connFault(frames.ErrCode(violation)), frames.ErrCode(violation)
+		}
+		switch {
+		case errors.Is(err, frames.ErrFrameTooLarge):
+			return connFault(frames.ErrCodeFrameSize), frames.ErrCodeFrameSize
+		case isBreak(err):
+			return c.breakFault(err), frames.ErrCodeNo
+		default: // a frame that can't be parsed
+			return connFault(frames.ErrCodeProtocol), frames.ErrCodeProtocol
+		}
+	}
+}
+
+// breakFault says how a connection broke off.
+func (c *http2Conn) breakFault(err error) *http2Error {
+	if err == io.EOF { //nolint:errorlint // as the framer has it
+		err = io.ErrUnexpectedEOF
+	}
+	return broken(reason(err))
+}
+
+var errFlood = &http2Error{kind: KindMalformed, detail: "it floods the connection with frames that carry nothing", unsound: true}
+
+// carriesNothing counts a frame that carries nothing, and reports whether there
+// were too many.
+func (c *http2Conn) carriesNothing() error {
+	if c.spare < 1 {
+		now := time.Now()
+		c.spare += now.Sub(c.spareAt).Seconds()*frameRate + float64(c.credit.Swap(0))
+		c.spare = min(c.spare, frameAllowance)
+		c.spareAt = now
+	}
+	if c.spare < 1 {
+		return errFlood
+	}
+	c.spare--
+	return nil
+}
+
+// process does what a frame asks for.
+func (c *http2Conn) process(frame frames.Frame) error {
+	c.mu.Lock()
+	c.lastRead = time.Now()
+	flooded := len(c.queue) > 4*maxQueued
+	c.mu.Unlock()
+	if flooded {
+		return errFlood
+	}
+	switch frame := frame.(type) {
+	case *frames.DataFrame:
+		return c.processData(frame)
+	case *frames.HeadersFrame:
+		c.header = append(c.header[:0], frame.HeaderBlockFragment()...)
+		c.headerEnd, c.headerN = frame.StreamEnded(), 1
+		return c.processBlock(frame.StreamID, frame.HeadersEnded())
+	case *frames.ContinuationFrame:
+		c.header = append(c.header, frame.HeaderBlockFragment()...)
+		c.headerN++
+		return c.processBlock(frame.StreamID, frame.HeadersEnded())
+	case *frames.RSTStreamFrame:
+		return c.processReset(frame)
+	case *frames.SettingsFrame:
+		if err := c.carriesNothing(); err != nil {
+			return err
+		}
+		return c.processSettings(frame)
+	case *frames.PingFrame:
+		if err := c.carriesNothing(); err != nil || frame.IsAck() {
+			return err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.append(frames.FramePing, frames.FlagPingAck, 0, frame.Data[:])
+		return nil
+	case *frames.GoAwayFrame:
+		return c.processGoAway(frame)
+	case *frames.WindowUpdateFrame:
+		if err := c.carriesNothing(); err != nil {
+			return err
+		}
+		return c.processWindow(frame)
+	case *frames.PushPromiseFrame:
+		return frames.ConnectionError(frames.ErrCodeProtocol) // they are turned off
+	default:
+		return c.carriesNothing()
+	}
+}
+
+// isIdle reports whether a stream has not begun yet, so that nothing may be said
+// about it (RFC 9113 §5.1). mu is held.
+func (c *http2Conn) isIdle(stream uint32) bool { return stream%2 == 0 || stream >= c.nextID }
+
+func (c *http2Conn) processSettings(frame *frames.SettingsFrame) error {
+	if frame.IsAck() {
+		return nil
+	}
+	if frame.HasDuplicates() {
+		return frames.ConnectionError(frames.ErrCodeProtocol)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.settled:
+	default:
+		c.maxStreams = math.MaxUint32 // without a word there is no limit (RFC 9113 §6.5.2)
+	}
+	if err := frame.ForeachSetting(c.set); err != nil {
+		return err
+	}
+	c.append(frames.FrameSettings, frames.FlagSettingsAck, 0, nil)
+	select {
+	case <-c.settled:
+	default:
+		close(c.settled)
+	}
+	return nil
+}
+
+// set takes one of the peer's settings. mu is held.
+func (c *http2Conn) set(s frames.Setting) error {
+	if err := s.Valid(); err != nil {
+		return err
+	}
+	switch s.ID {
+	case frames.SettingMaxConcurrentStreams:
+		c.maxStreams = s.Val
+	case frames.SettingMaxFrameSize:
+		c.maxFrame = int(min(s.Val, uploadBuffer))
+	case frames.SettingHeaderTableSize:
+		c.encoder.SetMaxDynamicTableSizeLimit(min(s.Val, 4096))
+		c.encoder.SetMaxDynamicTableSize(min(s.Val, 4096))
+	case frames.SettingInitialWindowSize:
+		more := int64(s.Val) - c.initialWindow
+		c.initialWindow = int64(s.Val)
+		for _, stream := range c.streams {
+			if stream.window += more; stream.window > maxWindow {
+				return frames.ConnectionError(frames.ErrCodeFlowControl) // RFC 9113 §6.9.2
+			}
+			stream.wakeUpload()
+		}
+	default: // it concerns servers, or is unknown
+	}
+	return nil
+}
+
+// processGoAway lets the requests go that the peer won't act on (RFC 9113 §6.8).
+// The others go on.
+func (c *http2Conn) processGoAway(frame *frames.GoAwayFrame) error {
+	if err := c.carriesNothing(); err != nil {
+		return err
+	}
+	c.retire(broken("the connection ended by GOAWAY: "+codeName(frame.ErrCode)), frame.LastStreamID)
+	return nil
+}
+
+func (c *http2Conn) processWindow(frame *frames.WindowUpdateFrame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if frame.StreamID == 0 {
+		if c.window += int64(frame.Increment); c.window > maxWindow {
+			return frames.ConnectionError(frames.ErrCodeFlowControl)
+		}
+		for _, s := range c.streams {
+			s.wakeUpload()
+		}
+		return nil
+	}
+	s := c.streams[frame.StreamID]
+	if s == nil {
+		if c.isIdle(frame.StreamID) {
+			return frames.ConnectionError(frames.ErrCodeProtocol)
+		}
+		return nil
+	}
+	if s.window += int64(frame.Increment); s.window > maxWindow {
+		return frames.StreamError{StreamID: s.id, Code: frames.ErrCodeFlowControl}
+	}
+	s.wakeUpload()
+	return nil
+}
+
+func (c *http2Conn) processReset(frame *frames.RSTStreamFrame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[frame.StreamID]
+	if s == nil {
+		if c.isIdle(frame.StreamID) {
+			return frames.ConnectionError(frames.ErrCodeProtocol)
+		}
+		return c.carriesNothing()
+	}
+	fault := broken("the stream was reset: " + codeName(frame.ErrCode))
+	fault.refused = frame.ErrCode == frames.ErrCodeRefusedStream && !s.heard
+	fault.unprocessed = fault.refused
+	s.finish(fault) // unless the answer is whole: then the request alone is not wanted
+	c.remove(s)
+	return nil
+}
+
+// reset ends a stream, if there is one, and tells the peer.
+func (c *http2Conn) reset(id uint32, why error, code frames.ErrCode) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.streams[id]; s != nil {
+		c.resetStream(s, why, code)
+	}
+}
+
+// resetStream is reset of a stream. mu is held.
+func (c *http2Conn) resetStream(s *http2Exchange, why error, code frames.ErrCode) {
+	s.finish(why)
+	if c.streams[s.id] != s {
+		return // it is over for the peer
+	}
+	c.appendUint32(frames.FrameRSTStream, s.id, uint32(code))
+	c.credit.Add(streamAllowance)
+	c.remove(s)
+}
+
+// remove takes a stream from the connection, which ends with the last one if it
+// takes no more. mu is held.
+func (c *http2Conn) remove(s *http2Exchange) {
+	if c.streams[s.id] != s {
+		return
+	}
+	delete(c.streams, s.id)
+	c.rest()
+}
+
+// rest sees whether the connection has nothing to do any more. mu is held.
+func (c *http2Conn) rest() {
+	if len(c.streams)+c.reserved > 0 {
+		return
+	}
+	c.idle = time.Now()
+	if c.closing || c.idle.Sub(c.born) > maxAge {
+		go c.retire(errRetired, maxWindow)
+	}
+}
+
+// processData gives a piece of a body to its stream.
+func (c *http2Conn) processData(frame *frames.DataFrame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// The connection's window is given back at once: streams have their own.
+	if c.unread += int64(frame.Length); c.unread >= connBuffer/4 {
+		c.appendUint32(frames.FrameWindowUpdate, 0, uint32(c.unread))
+		c.unread = 0
+	}
+	s := c.streams[frame.StreamID]
+	switch data := frame.Data(); {
+	case s == nil && c.isIdle(frame.StreamID):
+		return frames.ConnectionError(frames.ErrCodeProtocol)
+	case s == nil, len(data) == 0 && !frame.StreamEnded():
+		if err := c.carriesNothing(); err != nil || s == nil {
+			return err
+		}
+	}
+	s.processData(frame)
+	return nil
+}
+
+// processBlock takes a piece of a header block, and gives the block to its stream
+// when it is whole.
+func (c *http2Conn) processBlock(id uint32, whole bool) error {
+	// Small pieces without an end are no header, but a flood.
+	if int64(len(c.header)) > c.maxBlock() || c.headerN > 16+len(c.header)/256 {
+		return frames.ConnectionError(frames.ErrCodeProtocol)
+	}
+	if !whole {
+		return nil
+	}
+	c.mu.Lock()
+	s := c.streams[id]
+	idle := c.isIdle(id)
+	limit := int64(0)
+	if s != nil {
+		limit = s.allowance
+	}
+	c.mu.Unlock()
+	fields, size, err := c.decode(limit)
+	if cap(c.header) > readFrameSize {
+		c.header = nil
+	}
+	switch {
+	case err != nil:
+		return frames.ConnectionError(frames.ErrCodeCompression)
+	case idle:
+		return frames.ConnectionError(frames.ErrCodeProtocol)
+	case s == nil:
+		return c.carriesNothing()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.processFields(fields, size, c.headerEnd)
+	return nil
+}
+
+// decode returns the fields of a header block, up to a size, and the size of all as
+// RFC 9113 §6.5.2 counts it.
+func (c *http2Conn) decode(limit int64) (fields []hpack.HeaderField, size int64, err error) {
+	c.decoder.SetEmitEnabled(limit > 0)
+	c.decoder.SetEmitFunc(func(field hpack.HeaderField) {
+		if size += int64(field.Size()); size > limit {
+			c.decoder.SetEmitEnabled(false) // the table must be kept all the same
+			return
+		}
+		fields = append(fields, field)
+	})
+	if _, err = c.decoder.Write(c.header); err == nil {
+		err = c.decoder.Close()
+	}
+	return fields, size, err
+}

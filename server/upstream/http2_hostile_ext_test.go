@@ -1,0 +1,477 @@
+package upstream_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
+)
+
+// event is a piece of a stream of events.
+const event = "data: {}\n\n"
+
+// hostile is how an upstream answers over HTTP/2 what isn't for /v1/ok.
+type hostile func(c *upstreamtest.HTTP2Conn, stream uint32)
+
+// frame writes one frame.
+func frame(write func(f *http2.Framer, stream uint32) error) hostile {
+	return func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		c.Do(func(f *http2.Framer) error { return write(f, stream) })
+	}
+}
+
+// after has a hostile act follow the beginning of an answer.
+func after(act hostile) hostile {
+	return func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		c.Fields(stream, false, ":status", "200", "content-type", "text/event-stream")
+		c.Data(stream, false, event)
+		act(c, stream)
+	}
+}
+
+// fields answers with a header and an end.
+func fields(all ...string) hostile {
+	return func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		c.Fields(stream, false, all...)
+		c.Data(stream, true, event)
+	}
+}
+
+// endless repeats an act until the client is gone.
+func endless(act func(c *upstreamtest.HTTP2Conn, stream uint32) bool) hostile {
+	return func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		for act(c, stream) {
+		}
+	}
+}
+
+func reset(code http2.ErrCode) hostile {
+	return frame(func(f *http2.Framer, stream uint32) error { return f.WriteRSTStream(stream, code) })
+}
+
+func hangUp(c *upstreamtest.HTTP2Conn, _ uint32) { c.NetConn().Close() }
+
+// serveHostile runs an upstream that opens each connection by opening, and answers by
+// answer.
+func serveHostile(t *testing.T, opening func(c *upstreamtest.HTTP2Conn), answer hostile) upstream.Config {
+	t.Helper()
+	url, roots := upstreamtest.ServeHTTP2(t, func(c *upstreamtest.HTTP2Conn) {
+		if opening == nil {
+			c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
+		} else {
+			opening(c)
+		}
+		c.Each(nil, func(r upstreamtest.HTTP2Request) {
+			if answer == nil || r.Header[":path"] == "/v1/ok" {
+				c.Fields(r.Stream, false, ":status", "200")
+				c.Data(r.Stream, true, "fine")
+				return
+			}
+			answer(c, r.Stream)
+		})
+	})
+	return upstream.Config{
+		BaseURL: url, RootCAs: roots, HTTP2: true,
+		ResponseHeaderTimeout: 20 * time.Second, ConnectTimeout: 20 * time.Second, StallTimeout: 20 * time.Second,
+	}
+}
+
+// getOK sends a request that the upstream answers properly.
+func getOK(t *testing.T, up *upstream.Upstream) {
+	t.Helper()
+	resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/ok"})
+	if err != nil {
+		t.Fatalf("the next call: %v", err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "fine" {
+		t.Errorf("the next call: %q, %v", body, err)
+	}
+}
+
+// closes checks that no connection is left in the end.
+func closes(t *testing.T, up *upstream.Upstream) {
+	t.Helper()
+	up.CloseIdleConnections()
+	for deadline := time.Now().Add(20 * time.Second); up.Stats() != (upstream.Stats{}); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("connections are left: %+v", up.Stats())
+		}
+	}
+}
+
+// TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext has answers that
+// violate HTTP/2, or bounds.
+func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T) {
+	t.Parallel()
+	const whole = upstream.Kind(0) // the answer is whole
+	large := strings.Repeat("b", 8000)
+	for _, test := range []struct {
+		name   string
+		answer hostile
+		early  upstream.Kind // of the error in place of an answer, if any
+		late   upstream.Kind // of the error within the body, if any
+	}{
+		{"a reset in the middle, CANCEL", after(reset(http2.ErrCodeCancel)), whole, upstream.KindCut},
+		{"a reset in the middle, NO_ERROR", after(reset(http2.ErrCodeNo)), whole, upstream.KindCut},
+		{"a reset in the middle, REFUSED_STREAM", after(reset(http2.ErrCodeRefusedStream)), whole, upstream.KindCut},
+		{"a reset in the middle, of an unknown code", after(reset(0x7777)), whole, upstream.KindCut},
+		{"a reset in place of an answer, NO_ERROR", reset(http2.ErrCodeNo), upstream.KindClosed, whole},
+		{"a reset in place of an answer, HTTP_1_1_REQUIRED", reset(http2.ErrCodeHTTP11Required), upstream.KindClosed, whole},
+		{"a reset in place of an answer, REFUSED_STREAM", reset(http2.ErrCodeRefusedStream), upstream.KindClosed, whole},
+		{"GOAWAY with a lower last stream in the middle", after(frame(func(f *http2.Framer, _ uint32) error { return f.WriteGoAway(0, 0, nil) })), whole, upstream.KindCut},
+		{"GOAWAY with this stream, then the end", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Do(func(f *http2.Framer) error { return f.WriteGoAway(stream, http2.ErrCodeInternal, []byte(secret)) })
+			hangUp(c, stream)
+		}), whole, upstream.KindCut},
+		{"GOAWAY with this stream, then the rest", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Do(func(f *http2.Framer) error { return f.WriteGoAway(stream, 0, nil) })
+			c.Data(stream, true, "")
+		}), whole, whole},
+		{"the end of the connection in the middle", after(hangUp), whole, upstream.KindCut},
+		{"the end of TLS in the middle", after(func(c *upstreamtest.HTTP2Conn, _ uint32) { c.CloseWrite() }), whole, upstream.KindCut},
+		{"the end of the connection in place of an answer", hangUp, upstream.KindClosed, whole},
+
+		{"a body shorter than its length", fields(":status", "200", "content-length", "5000"), whole, upstream.KindCut},
+		{"no body, though there is a length", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Fields(stream, true, ":status", "200", "content-length", "5000")
+		}, whole, upstream.KindCut},
+		{"a trailer in place of the rest", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Fields(stream, false, ":status", "200", "content-length", "5000")
+			c.Data(stream, false, event)
+			c.Fields(stream, true, "x-t", "1")
+		}, whole, upstream.KindCut},
+		{"a body longer than its length", fields(":status", "200", "content-length", "3"), whole, upstream.KindMalformed},
+		{"two lengths", fields(":status", "200", "content-length", "10", "content-length", "20"), upstream.KindMalformed, whole},
+		{"the same length twice", fields(":status", "200", "content-length", "10", "content-length", "10"), whole, whole},
+		{"two lengths in one field", fields(":status", "200", "content-length", "10, 10"), upstream.KindMalformed, whole},
+		{"a length in words", fields(":status", "200", "content-length", "ten"), upstream.KindMalformed, whole},
+		{"a length with a sign", fields(":status", "200", "content-length", "+10"), upstream.KindMalformed, whole},
+		{"an empty length", fields(":status", "200", "content-length", ""), upstream.KindMalformed, whole},
+		{"a length beyond 63 bits", fields(":status", "200", "content-length", "9223372036854775808"), upstream.KindMalformed, whole},
+
+		{"no status", fields("content-type", "text/plain"), upstream.KindMalformed, whole},
+		{"two statuses", fields(":status", "200", ":status", "500"), upstream.KindMalformed, whole},
+		{"a status behind a field", fields("x", "y", ":status", "200"), upstream.KindMalformed, whole},
+		{"a pseudo-header field of requests", fields(":status", "200", ":path", "/"), upstream.KindMalformed, whole},
+		{"status 000", fields(":status", "000"), upstream.KindMalformed, whole},
+		{"status 099", fields(":status", "099"), upstream.KindMalformed, whole},
+		{"status 1000", fields(":status", "1000"), upstream.KindMalformed, whole},
+		{"status -20", fields(":status", "-20"), upstream.KindMalformed, whole},
+		{"status +20", fields(":status", "+20"), upstream.KindMalformed, whole},
+		{"an empty status", fields(":status", ""), upstream.KindMalformed, whole},
+		{"status 101, which HTTP/2 lacks", fields(":status", "101", "upgrade", "websocket"), upstream.KindMalformed, whole},
+		{"status 101 before another", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Fields(stream, false, ":status", "101")
+			c.Fields(stream, false, ":status", "200")
+			c.Data(stream, true, event)
+		}, upstream.KindMalformed, whole},
+		{"an interim answer as the last", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, true, ":status", "103") }, upstream.KindMalformed, whole},
+		{"status 204 with a body", fields(":status", "204"), whole, whole},
+		{"status 304 with a body", fields(":status", "304", "content-length", "100"), whole, whole},
+
+		{"a name in capitals", fields(":status", "200", "X-Upper", "1"), upstream.KindMalformed, whole},
+		{"a name with a line end", fields(":status", "200", "x\r\nset-cookie: evil", "1"), upstream.KindMalformed, whole},
+		{"a name with a space", fields(":status", "200", "x y", "1"), upstream.KindMalformed, whole},
+		{"an empty name", fields(":status", "200", "", "1"), upstream.KindMalformed, whole},
+		{"a value with a line end", fields(":status", "200", "x", "a\r\nset-cookie: evil=1"), upstream.KindMalformed, whole},
+		{"a value with a bare CR", fields(":status", "200", "x", "a\rb"), upstream.KindMalformed, whole},
+		{"a value with a NUL", fields(":status", "200", "x", "a\x00b"), upstream.KindMalformed, whole},
+		{"a value with an escape", fields(":status", "200", "x", "a\x1b[31mb"), upstream.KindMalformed, whole},
+		{"fields of a connection", fields(":status", "200", "transfer-encoding", "chunked", "connection", "close", "keep-alive", "1", "upgrade", "h2c"), whole, whole},
+
+		{"a header too large", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			for i := range 140 {
+				c.Do(func(f *http2.Framer) error {
+					block := c.Block("x-a"+strconv.Itoa(i), large)
+					if i == 0 {
+						return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: append(c.Block(":status", "200"), block...)})
+					}
+					return f.WriteContinuation(stream, i == 139, block)
+				})
+			}
+		}, upstream.KindHeaderTooLarge, whole},
+		{"a header without an end", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Do(func(f *http2.Framer) error {
+				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.Block(":status", "200")})
+			})
+			for c.Do(func(f *http2.Framer) error { return f.WriteContinuation(stream, false, c.Block("x", large)) }) {
+			}
+		}, upstream.KindMalformed, whole},
+		{"a header of empty pieces without an end", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Do(func(f *http2.Framer) error {
+				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.Block(":status", "200")})
+			})
+			for c.Do(func(f *http2.Framer) error { return f.WriteContinuation(stream, false, nil) }) {
+			}
+		}, upstream.KindMalformed, whole},
+		{"interim answers without an end", endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
+			return c.Fields(stream, false, ":status", "103", "link", large)
+		}), upstream.KindHeaderTooLarge, whole},
+		{"100 without an end", endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
+			return c.Fields(stream, false, ":status", "100")
+		}), upstream.KindHeaderTooLarge, whole},
+		{"a trailer too large", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			all := make([]string, 0, 400)
+			for range 140 {
+				all = append(all, "x-t", large)
+			}
+			for block, first := c.Block(all...), true; len(block) > 0; first = false {
+				n := min(len(block), 16000)
+				c.Do(func(f *http2.Framer) error {
+					if first {
+						return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block[:n], EndStream: true})
+					}
+					return f.WriteContinuation(stream, n == len(block), block[:n])
+				})
+				block = block[n:]
+			}
+		}), whole, upstream.KindCut},
+		{"a trailer with a pseudo-header field", after(func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, true, ":status", "500") }), whole, upstream.KindMalformed},
+		{"a trailer that ends nothing", after(func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, false, "x-t", "1") }), whole, upstream.KindMalformed},
+		{"two headers", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Fields(stream, false, ":status", "200")
+			c.Fields(stream, false, ":status", "200")
+		}, upstream.KindMalformed, upstream.KindMalformed},
+		{"a body before the header", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Data(stream, false, event) }, upstream.KindMalformed, whole},
+		{"more behind the end", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Data(stream, true, "")
+			c.Data(stream, false, event)
+			c.Fields(stream, false, ":status", "200")
+		}), whole, whole},
+		{"empty pieces without an end", after(endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool { return c.Data(stream, false, "") })), whole, upstream.KindMalformed},
+		{"padding without an end", after(endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
+			return c.Do(func(f *http2.Framer) error { return f.WriteDataPadded(stream, false, nil, make([]byte, 255)) })
+		})), whole, upstream.KindMalformed},
+		{"a malformed header block", frame(func(f *http2.Framer, stream uint32) error {
+			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, EndHeaders: true})
+		}), upstream.KindMalformed, whole},
+		{"an answer to a stream that there is not", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream+100, false, ":status", "200") }, upstream.KindMalformed, whole},
+		{"an answer on a stream of its own", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream+1, false, ":status", "200") }, upstream.KindMalformed, whole},
+		{"a promise", frame(func(f *http2.Framer, stream uint32) error {
+			return f.WritePushPromise(http2.PushPromiseParam{StreamID: stream, PromiseID: 2, EndHeaders: true})
+		}), upstream.KindMalformed, whole},
+		{"a frame beyond the limit", frame(func(f *http2.Framer, stream uint32) error { return f.WriteData(stream, false, make([]byte, 1<<20)) }), upstream.KindMalformed, whole},
+		{"a window that grows by nothing", after(frame(func(f *http2.Framer, stream uint32) error { return f.WriteWindowUpdate(stream, 0) })), whole, upstream.KindMalformed},
+		{"windows that overflow", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			for range 2 {
+				c.Do(func(f *http2.Framer) error { return f.WriteWindowUpdate(stream, 1<<31-1) })
+			}
+		}), whole, upstream.KindMalformed},
+		{"windows of the connection that overflow", after(func(c *upstreamtest.HTTP2Conn, _ uint32) {
+			for range 2 {
+				c.Do(func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1<<31-1) })
+			}
+		}), whole, upstream.KindMalformed},
+		{"a setting that overflows", after(func(c *upstreamtest.HTTP2Conn, _ uint32) {
+			c.Do(func(f *http2.Framer) error {
+				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
+			})
+		}), whole, upstream.KindMalformed},
+		{"settings without an end", after(endless(func(c *upstreamtest.HTTP2Conn, _ uint32) bool {
+			return c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
+		})), whole, upstream.KindMalformed},
+		{"PINGs without an end", after(endless(func(c *upstreamtest.HTTP2Conn, _ uint32) bool {
+			return c.Do(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) })
+		})), whole, upstream.KindMalformed},
+		{"unknown frames without an end", after(endless(func(c *upstreamtest.HTTP2Conn, _ uint32) bool {
+			return c.Do(func(f *http2.Framer) error { return f.WriteRawFrame(0xbe, 0, 0, nil) })
+		})), whole, upstream.KindMalformed},
+		{"a refusal, and the request is not wanted", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+			c.Fields(stream, false, ":status", "413")
+			c.Data(stream, true, event)
+			c.Do(func(f *http2.Framer) error { return f.WriteRSTStream(stream, 0) })
+		}, whole, whole},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			up := newUpstream(t, serveHostile(t, nil, test.answer))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			resp, err := up.Send(ctx, &upstream.Request{Target: "/v1/x"})
+			late := err == nil
+			if late {
+				for name := range resp.Header {
+					if name == "Connection" || name == "Transfer-Encoding" || name == "Upgrade" || name == "Keep-Alive" {
+						t.Errorf("the answer has %s", name)
+					}
+				}
+				if len(resp.Header["Content-Length"]) > 1 {
+					t.Errorf("the lengths are %q", resp.Header["Content-Length"])
+				}
+				_, err = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			kind := whole
+			if failure, ok := errors.AsType[*upstream.Error](err); ok {
+				kind = failure.Kind
+			} else if err != nil {
+				t.Fatalf("got %v", err)
+			}
+			want := test.early
+			if late && test.late != whole || test.early == whole {
+				want = test.late // what comes at once may be seen early
+			}
+			if kind != want || !late && test.early == whole {
+				t.Errorf("got %v", err)
+			}
+			if err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("the error quotes what was received: %v", err)
+			}
+			getOK(t, up)
+			closes(t, up)
+		})
+	}
+}
+
+// TestHTTP2Hostile_EndsCallsOnConnectionsThatNeverWork has connections on which no
+// call can succeed.
+func TestHTTP2Hostile_EndsCallsOnConnectionsThatNeverWork(t *testing.T) {
+	t.Parallel()
+	setting := func(id http2.SettingID, value uint32) func(*upstreamtest.HTTP2Conn) {
+		return func(c *upstreamtest.HTTP2Conn) {
+			c.Do(func(f *http2.Framer) error { return f.WriteSettings(http2.Setting{ID: id, Val: value}) })
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		opening func(*upstreamtest.HTTP2Conn)
+		kind    upstream.Kind
+		dials   int64 // of one call
+	}{
+		{"GOAWAY at once", func(c *upstreamtest.HTTP2Conn) {
+			c.Do(func(f *http2.Framer) error { _ = f.WriteSettings(); return f.WriteGoAway(0, 0, nil) })
+		}, upstream.KindClosed, 3},
+		{"no stream is allowed", setting(http2.SettingMaxConcurrentStreams, 0), upstream.KindClosed, 3},
+		{"a window beyond the largest", setting(http2.SettingInitialWindowSize, 1<<31), upstream.KindMalformed, 1},
+		{"frames of one byte", setting(http2.SettingMaxFrameSize, 1), upstream.KindMalformed, 1},
+		{"a PING before the settings", func(c *upstreamtest.HTTP2Conn) {
+			c.Do(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) })
+		}, upstream.KindMalformed, 1},
+		{"HTTP/1.1", func(c *upstreamtest.HTTP2Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, upstream.KindMalformed, 1},
+		{"the end", func(c *upstreamtest.HTTP2Conn) { c.Close() }, upstream.KindConnect, 1},
+		{"nothing", func(*upstreamtest.HTTP2Conn) {}, upstream.KindConnect, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			config := serveHostile(t, test.opening, nil)
+			if test.name == "nothing" {
+				config.ConnectTimeout = 500 * time.Millisecond
+			}
+			var dials atomic.Int64
+			config.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				dials.Add(1)
+				return new(net.Dialer).DialContext(ctx, network, address)
+			}
+			up := newUpstream(t, config)
+			for call := range int64(3) {
+				_, err := up.Send(t.Context(), &upstream.Request{Method: http.MethodPost, Target: "/v1/x", Body: strings.NewReader("body"), ContentLength: 4})
+				failure, ok := errors.AsType[*upstream.Error](err)
+				if !ok || failure.Kind != test.kind && failure.Kind != upstream.KindClosed {
+					t.Errorf("got %v", err)
+				}
+				if got := dials.Load(); got > (call+1)*test.dials+2 || got > (call+1)*3 {
+					t.Errorf("%d calls dialled %d times", call+1, got)
+				}
+			}
+			closes(t, up)
+		})
+	}
+}
+
+// TestHTTP2Hostile_TellsThatItIsNotReadyWhileNoConnectionWorks sees the upstream
+// become ready again with the first answer.
+func TestHTTP2Hostile_TellsThatItIsNotReadyWhileNoConnectionWorks(t *testing.T) {
+	t.Parallel()
+	var works atomic.Bool
+	up := newUpstream(t, serveHostile(t, func(c *upstreamtest.HTTP2Conn) {
+		value := uint32(1 << 31)
+		if works.Load() {
+			value = 65535
+		}
+		c.Do(func(f *http2.Framer) error {
+			return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: value})
+		})
+	}, nil))
+	if err := up.Ready(); err != nil {
+		t.Errorf("at the beginning: %v", err)
+	}
+	for range 3 {
+		if _, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/ok"}); err == nil {
+			t.Fatal("a call succeeds")
+		}
+	}
+	if err := up.Ready(); err == nil || !strings.Contains(err.Error(), "FLOW_CONTROL_ERROR") {
+		t.Errorf("after three connections that failed: %v", err)
+	}
+	works.Store(true)
+	getOK(t, up)
+	if err := up.Ready(); err != nil {
+		t.Errorf("after an answer: %v", err)
+	}
+}
+
+// TestHTTP2Hostile_GivesUpOnSilence has peers that take nothing or say nothing.
+func TestHTTP2Hostile_GivesUpOnSilence(t *testing.T) {
+	t.Parallel()
+	const soon = 200 * time.Millisecond
+	for _, test := range []struct {
+		name    string
+		opening func(*upstreamtest.HTTP2Conn)
+		answer  hostile
+		config  func(*upstream.Config)
+		body    int
+		kind    upstream.Kind
+	}{
+		{"a window that never opens", func(c *upstreamtest.HTTP2Conn) {
+			c.Closed = true
+			c.Do(func(f *http2.Framer) error {
+				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			})
+		}, nil, func(c *upstream.Config) { c.StallTimeout = soon }, 100, upstream.KindTimeout},
+		{"a window of the connection that never opens again", func(c *upstreamtest.HTTP2Conn) {
+			c.Closed = true
+			c.Do(func(f *http2.Framer) error {
+				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+			})
+		}, nil, func(c *upstream.Config) { c.StallTimeout = soon }, 1 << 20, upstream.KindTimeout},
+		{"no answer", nil, func(*upstreamtest.HTTP2Conn, uint32) {}, func(c *upstream.Config) { c.ResponseHeaderTimeout = soon }, 100, upstream.KindTimeout},
+		{"no answer to a PING", func(c *upstreamtest.HTTP2Conn) {
+			c.Silent = true
+			c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
+		}, func(*upstreamtest.HTTP2Conn, uint32) {}, func(c *upstream.Config) { c.KeepAlive = soon }, 100, upstream.KindClosed},
+		{"no answer to a PING in the middle", func(c *upstreamtest.HTTP2Conn) {
+			c.Silent = true
+			c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
+		}, after(func(*upstreamtest.HTTP2Conn, uint32) {}), func(c *upstream.Config) { c.KeepAlive = soon }, 100, upstream.KindCut},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			config := serveHostile(t, test.opening, test.answer)
+			test.config(&config)
+			up := newUpstream(t, config)
+			resp, err := up.Send(t.Context(), &upstream.Request{
+				Method: http.MethodPost, Target: "/v1/x", Body: strings.NewReader(strings.Repeat("x", test.body)), ContentLength: int64(test.body),
+			})
+			if err == nil {
+				_, err = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != test.kind {
+				t.Errorf("got %v", err)
+			}
+			closes(t, up)
+		})
+	}
+}
