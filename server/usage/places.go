@@ -2,7 +2,6 @@ package usage
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -152,13 +151,23 @@ func (p *modelPlace) member(name []byte) *modelPlace {
 	return p.other
 }
 
-// modelName is what a name of a model's name is like.
-var modelName = regexp.MustCompile(`^(.*_)?(models?|deployments?|engines?)(_?(ids?|names?))?$`)
-
-// isCalledModel reports whether a member, by its folded name, is called like a model.
+// isCalledModel reports whether a member, by its folded name, is called like a model, as
+// "judge_model", "model_ids" and "deployment_name" are.
 func isCalledModel(folded string) bool {
-	return (strings.Contains(folded, "model") || strings.Contains(folded, "deployment") || strings.Contains(folded, "engine")) &&
-		modelName.MatchString(folded)
+	name := folded
+	for _, ending := range [...]string{"ids", "id", "names", "name"} {
+		if shorter, found := strings.CutSuffix(name, ending); found {
+			name = strings.TrimSuffix(shorter, "_")
+			break
+		}
+	}
+	name = strings.TrimSuffix(name, "s")
+	for _, word := range [...]string{"model", "deployment", "engine"} {
+		if before, found := strings.CutSuffix(name, word); found {
+			return before == "" || strings.HasSuffix(before, "_")
+		}
+	}
+	return false
 }
 
 // fold returns a name as the most lenient server compares it: without regard to case,
