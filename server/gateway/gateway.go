@@ -93,6 +93,10 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	}
 	g.authorize(c, req)
 	withoutExtensions(c, req)
+	lists := asksForModels(c.Token, req)
+	if lists {
+		askForModels(req)
+	}
 	resp, err := g.config.Next.Send(ctx, req)
 	if err != nil {
 		decision.end(0)
@@ -102,6 +106,9 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	streams := c.Streams
 	g.account(ctx, c, asked, resp, decision)
 	g.judgeMessages(ctx, c, resp)
+	if lists {
+		return filterModels(ctx, c, req, resp)
+	}
 	if c.Streams && !streams {
 		if refusal := g.admitStream(ctx, c); refusal != nil {
 			_ = resp.Body.Close()

@@ -2,9 +2,12 @@ package usage
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -207,4 +210,26 @@ func drain(decoded io.Reader, sink func([]byte) bool) {
 			return
 		}
 	}
+}
+
+// Decode returns a body without the content codings that a header states. An error says
+// why it can't be decoded, or is a [*TooLargeError] if that has more than limit bytes.
+func Decode(ctx context.Context, header http.Header, body []byte, limit int64) ([]byte, error) {
+	encoded := codings(header["Content-Encoding"])
+	if len(encoded) == 0 {
+		return body, nil
+	}
+	if len(encoded) > maxCodings {
+		return nil, &CodingError{Codings: encoded, Accept: acceptedCodings}
+	}
+	decoded, err := undo(encoded, bytes.NewReader(body), inflation.Bounds{Context: ctx})
+	if err != nil {
+		return nil, err
+	}
+	defer decoded.Close()
+	text, err := io.ReadAll(io.LimitReader(decoded, limit+1))
+	if int64(len(text)) > limit {
+		return nil, &TooLargeError{Limit: limit}
+	}
+	return text, err
 }

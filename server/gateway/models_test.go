@@ -1,0 +1,39 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/keys"
+)
+
+// FuzzModelFilter filters any text: what is left is JSON, and is all of it if every model
+// is allowed.
+func FuzzModelFilter(f *testing.F) {
+	for _, seed := range []string{
+		`{"object":"list","data":[{"id":"a"}, {"id":"b"} ,{"id":"c"}],"more":[1]}`, `[{"id":"b"},"a"]`, `{"data":[[],{}]}`, `{"models":[{"name":"models/b"}]}x`, `{"data" : [ ] }`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		some, all := &keys.Token{Models: keys.Patterns{"a*"}}, &keys.Token{Models: keys.Patterns{"*"}}
+		filtered, err := filterBody(t.Context(), some, http.Header{}, text)
+		if err != nil {
+			return
+		}
+		if filtered != nil && !json.Valid(bytes.TrimPrefix(filtered, []byte("\ufeff"))) {
+			t.Errorf("%q became %q", text, filtered)
+		}
+		if filtered != nil {
+			if again, err := filterBody(t.Context(), some, http.Header{}, filtered); err != nil || again != nil {
+				t.Errorf("%q became %q, and then %q (%v)", text, filtered, again, err)
+			}
+		}
+		filter := modelFilter{decoder: json.NewDecoder(bytes.NewReader(text)), text: text, allows: all.AllowsModel}
+		if whole, err := filter.list(); err == nil && len(whole) > len(text) {
+			t.Errorf("%q became %q", text, whole)
+		}
+	})
+}
