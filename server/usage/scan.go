@@ -164,6 +164,9 @@ func (s *scanner) literal(p []byte, n int) int {
 	if s.finder != nil {
 		s.finder.scalar(s.depth, first)
 	}
+	if s.role.isText() && isDigit(first) {
+		s.said[s.voice()] += hundredth // of a text that is a list of tokens
+	}
 	start := n - 1
 	for n < len(p) && isScalar[p[n]] {
 		n++

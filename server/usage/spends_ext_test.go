@@ -67,6 +67,7 @@ var texts = []struct {
 	{"escapes are of one character", chat, `{"messages":[{"role":"user","content":"\u4f60\u597d"}]}`, 2, 0},
 	{"an image has no text", chat, `{"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,` + strings.Repeat("QUJD", 1000) + `"}}]}]}`, 0, 0},
 	{"all of a schema is read", chat, `{"tools":[{"function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]}`, 14, 0},
+	{"a list of tokens", "/v1/embeddings", `{"input":[[9906,1070],[11]],"dimensions":256}`, 3, 0},
 	{"speech", "/v1/audio/speech", `{"model":"tts-1","input":"H\u00e9llo \ud83d\ude00 there","voice":"alloy","instructions":"Whisper"}`, 6, 13},
 	{"speech at Azure", "/openai/deployments/tts/audio/speech?api-version=1", `{"input":"你好"}`, 2, 2},
 	{"what is not to be spoken has no characters", chat, `{"input":"Hello"}`, 1, 0},
