@@ -86,7 +86,7 @@ func (s *statement) error(value string) {
 	case '"':
 		s.envelope = s.envelope || !isSuccess(value)
 	default: // true, or a number
-		s.failure = s.failure || value != "false" && !isSuccess(value)
+		s.failure = s.failure || value == "true" || value != "false" && !isSuccess(value)
 	}
 }
 
