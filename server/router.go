@@ -19,15 +19,17 @@ type router struct {
 	page     http.Handler            // the playground
 	rest     http.Handler
 	errors   *connecthttp.ErrorWriter
+	bounds   typed.Bounds
 }
 
-func newRouter(rest http.Handler) *router {
+func newRouter(rest http.Handler, bounds typed.Bounds) *router {
 	return &router{
 		rpcs:     make(map[string]http.Handler),
 		services: make(map[string]bool),
 		page:     playground.Handler(),
 		rest:     rest,
 		errors:   connecthttp.NewErrorWriter(connecthttp.WithRequireConnectProtocolHeader()),
+		bounds:   bounds,
 	}
 }
 
@@ -39,7 +41,11 @@ func (m *router) Handle(pattern string, handler http.Handler) {
 		m.services[pattern] = true
 		return
 	}
-	m.rpcs[pattern] = typed.Wrap(handler)
+	bounds := m.bounds
+	if isOpen(serviceOf(pattern)) {
+		bounds.MaxMessageBytes = maxOpenMessageBytes
+	}
+	m.rpcs[pattern] = bounds.Wrap(handler)
 }
 
 func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -23,9 +23,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/health"
 	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/passthrough"
@@ -39,6 +41,9 @@ const (
 
 	// DefaultMaxMessageBytes is the default of [Config.MaxMessageBytes].
 	DefaultMaxMessageBytes = 64 << 20
+
+	// DefaultMaxKeptBytes is the default of [Config.MaxKeptBytes].
+	DefaultMaxKeptBytes = gateway.DefaultMaxKeptBytes
 
 	// maxOpenMessageBytes bounds a request message of a service that everyone may
 	// ask: of a name.
@@ -74,9 +79,11 @@ type Config struct {
 	// [DefaultMaxMessageBytes].
 	MaxMessageBytes int
 
-	// MaxKeptBytes bounds what is kept of the bodies of raw requests together, where
-	// a token of Keys has rights or limits by model. One of them may have up to
-	// MaxMessageBytes. Zero means [gateway.DefaultMaxKeptBytes].
+	// MaxKeptBytes bounds what is held of all bodies together: request messages of
+	// RPCs and replies to them, decompressed, and bodies of raw requests where a token
+	// of Keys has rights or limits by model. One of them may have up to
+	// MaxMessageBytes. Package memory says how clients share it. Zero means
+	// [DefaultMaxKeptBytes].
 	MaxKeptBytes int64
 
 	// MaxReplyBytes bounds the upstream's answer to a unary RPC. Zero means
@@ -194,7 +201,9 @@ func New(config Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("CORS origins: %w", err)
 	}
-	send, err := s.wayUp(config, guarded)
+	budget := memory.New(cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes), config.Keys != nil)
+	maxMessage := cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)
+	send, err := s.wayUp(config, guarded, budget)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +211,7 @@ func New(config Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rpc := connect.NewServer(interceptors...)
+	rpc := connect.NewServer(append(interceptors, typed.Refusals)...)
 	err = typed.Register(rpc, typed.Config{
 		Upstream:      send,
 		MaxReplyBytes: config.MaxReplyBytes,
@@ -219,11 +228,12 @@ func New(config Config) (_ *Server, err error) {
 	s.health = health.Register(rpc)
 	grpcreflect.Register(rpc)
 	s.passthrough = passthrough.New(send, passthrough.Options{Logger: s.logger})
-	router := newRouter(s.passthrough)
+	router := newRouter(s.passthrough, typed.Bounds{Memory: budget, MaxMessageBytes: maxMessage})
 	connecthttp.Mount(router, rpc,
 		connecthttp.WithCodecs(typed.Codecs()...),
+		connecthttp.WithCompressors(typed.Compressors()...),
 		connecthttp.WithCompressMinBytes(compressMinBytes),
-		connecthttp.WithReadMaxBytes(cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)),
+		connecthttp.WithReadMaxBytes(maxMessage),
 		connecthttp.WithConditionalOptions(func(spec connect.Spec) []connecthttp.Option {
 			if isOpen(serviceOf(spec.Procedure)) {
 				return []connecthttp.Option{connecthttp.WithReadMaxBytes(maxOpenMessageBytes)}

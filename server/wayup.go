@@ -6,13 +6,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
 // wayUp makes the way of requests to the upstream, of what the configuration asks
 // for: the gateway, what observes, what chooses among several, and each of them. A
 // plain proxy has the last alone.
-func (s *Server) wayUp(config Config, guarded bool) (upstream.Sender, error) {
+func (s *Server) wayUp(config Config, guarded bool, budget *memory.Budget) (upstream.Sender, error) {
 	send, err := s.connect(config, guarded)
 	if err != nil {
 		return nil, err
@@ -27,7 +28,7 @@ func (s *Server) wayUp(config Config, guarded bool) (upstream.Sender, error) {
 		Limiter:     config.Limiter,
 
 		MaxBodyBytes: int64(config.MaxMessageBytes),
-		MaxKeptBytes: config.MaxKeptBytes,
+		Memory:       budget,
 
 		OnDecision: func(token string, refused limits.Kind, shared bool) {
 			config.Observer.LimiterDecision(token, refused, shared)

@@ -84,6 +84,15 @@ type Progress struct {
 	ByModel []usage.ModelUsage
 }
 
+// Client names the client of a call by its token, empty where the server asks for
+// none, or if c is nil.
+func (c *Call) Client() string {
+	if c == nil || c.Token == nil {
+		return ""
+	}
+	return c.Token.Name
+}
+
 type key struct{}
 
 // With returns a context that carries a call.

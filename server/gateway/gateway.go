@@ -18,6 +18,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -46,8 +47,13 @@ type Config struct {
 	// Zero means [DefaultMaxBodyBytes].
 	MaxBodyBytes int64
 
-	// MaxKeptBytes bounds what is kept of all such bodies together, until they are
-	// sent. One that there is no room for is answered with status 503. Zero means
+	// Memory is the budget of such bodies, until they are sent. One that there is no
+	// room for is answered with status 503, or 413 if there never is, and one that comes
+	// too slowly while there is little, with 408. Nil means one of MaxKeptBytes, for the
+	// gateway alone.
+	Memory *memory.Budget
+
+	// MaxKeptBytes is the size of the budget where there is no Memory. Zero means
 	// [DefaultMaxKeptBytes].
 	MaxKeptBytes int64
 
@@ -60,13 +66,15 @@ type Config struct {
 // Gateway is an [upstream.Sender].
 type Gateway struct {
 	config Config
-	memory memory
 }
 
 // New returns a gateway.
 func New(config Config) *Gateway {
 	config.MaxBodyBytes = cmp.Or(config.MaxBodyBytes, DefaultMaxBodyBytes)
-	return &Gateway{config: config, memory: memory{limit: cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes)}}
+	if config.Memory == nil {
+		config.Memory = memory.New(cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes), false)
+	}
+	return &Gateway{config: config}
 }
 
 // Send implements [upstream.Sender].
@@ -76,9 +84,9 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 		g.authorize(nil, req)
 		return g.config.Next.Send(ctx, req)
 	}
-	kept := &keptBody{memory: &g.memory}
-	defer kept.release()
-	asked, refusal, err := g.inspect(ctx, c, req, kept)
+	hold := g.config.Memory.Hold(c.Client())
+	defer hold.Close()
+	asked, refusal, err := g.inspect(ctx, c, req, hold)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()

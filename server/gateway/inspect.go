@@ -13,14 +13,15 @@ import (
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/internal/inflation"
 	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
 // inspect judges a request by what its client's token may ask for. It reads the
 // body only where something depends on what that says, and leaves it as it was.
-// What it keeps of it is in kept. The error is one of reading it.
-func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Request, kept *keptBody) (usage.Request, *refusal, error) {
+// The memory of what it keeps of it is on hold. The error is one of reading it.
+func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Request, hold *memory.Hold) (usage.Request, *refusal, error) {
 	token := c.Token
 	path, _, _ := strings.Cut(req.Target, "?")
 	if token != nil && !token.AllowsPath(path) {
@@ -31,12 +32,13 @@ func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Reque
 		c.Model, c.Streams = asked.Model, asked.Stream
 		return asked, nil, nil
 	}
+	stop := func() {}
 	if _, ok := req.Body.(*bytes.Reader); !ok && req.Body != nil { // else it is in memory anyway
-		kept.Reader = req.Body
-		req.Body = kept
+		kept := hold.BodyReader(req.Body)
+		req.Body, stop = kept, kept.Stop
 	}
 	asked, body, err := usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, req.Body, g.config.MaxBodyBytes)
-	kept.passed = true
+	stop()
 	if _, ok := errors.AsType[*usage.TooLargeError](err); ok {
 		return asked, bodyTooLarge(g.config.MaxBodyBytes), nil
 	}
@@ -46,8 +48,8 @@ func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Reque
 	if bomb, ok := errors.AsType[*inflation.Error](err); ok {
 		return asked, inflated(bomb), nil
 	}
-	if errors.Is(err, errMemory) {
-		return asked, noMemory(), nil
+	if short, ok := errors.AsType[*memory.LimitError](err); ok {
+		return asked, noMemory(short), nil
 	}
 	if err != nil {
 		return asked, nil, &upstream.Error{Kind: upstream.KindRequest, Detail: "its body broke off"}
@@ -211,10 +213,18 @@ func inflated(err *inflation.Error) *refusal {
 	}
 }
 
-func noMemory() *refusal {
-	return &refusal{
+func noMemory(err *memory.LimitError) *refusal {
+	r := &refusal{
 		status: http.StatusServiceUnavailable, kind: "server_error", code: "server_overloaded",
-		message: "This server has as many large requests to work on as it takes. Please try again later.",
-		header:  http.Header{"Retry-After": {"2"}},
+		message: "The request is refused, as " + err.Error() + ".",
 	}
+	switch {
+	case err.Slow:
+		r.status, r.kind, r.code = http.StatusRequestTimeout, invalidRequestError, "request_timeout"
+	case !err.Passing:
+		r.status, r.kind, r.code = http.StatusRequestEntityTooLarge, invalidRequestError, "request_too_large"
+		return r
+	}
+	r.header = http.Header{"Retry-After": {"2"}}
+	return r
 }

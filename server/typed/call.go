@@ -25,7 +25,13 @@ func (c *caller) send(ctx context.Context, op *operation, request proto.Message)
 		return nil, connect.NewError(connect.CodeInvalidArgument, err.Error())
 	}
 	info, _ := connect.CallInfoForServerContext(ctx)
+	writer := writerOf(ctx)
+	if writer != nil {
+		info.ReceiveStats.Size = writer.received
+	}
+	end := writer.turn(ctx, int64(info.ReceiveStats.Size))
 	call, err := newCall(op, request, info.ReceiveStats.Size)
+	end()
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err.Error())
 	}
@@ -33,8 +39,14 @@ func (c *caller) send(ctx context.Context, op *operation, request proto.Message)
 		return nil, connect.Errorf(connect.CodeResourceExhausted,
 			"the path and the query that the request stands for have %d bytes, and this server sends up to %d: shorten the IDs and filters in it", length, MaxTargetBytes)
 	}
+	if body, ok := call.Body.(*bytes.Reader); ok {
+		if err := writer.resize(body.Size()); err != nil { // The message isn't needed any more.
+			return nil, err
+		}
+	}
 	call.Header = requestHeader(info.RequestHeader(), op)
 	response, err := c.upstream.Send(ctx, call)
+	_ = writer.resize(0)
 	if err != nil {
 		return nil, sendError(nil, err)
 	}

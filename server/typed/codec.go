@@ -1,7 +1,6 @@
 package typed
 
 import (
-	"bytes"
 	"context"
 	"io"
 
@@ -28,10 +27,11 @@ type binaryCodec struct{ *connectproto.BinaryCodec }
 
 // UnmarshalRead implements [connect.Codec].
 func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, message any) error {
-	buffer, inMemory := src.(*bytes.Buffer)
 	m, ok := message.(proto.Message)
-	if !inMemory || !ok {
+	if !ok {
 		return c.BinaryCodec.UnmarshalRead(ctx, src, message)
 	}
-	return c.UnmarshalOptions.Unmarshal(buffer.Bytes(), m) //nolint:wrapcheck // Connect does
+	return decodeMessage(ctx, src, func(text []byte) error {
+		return c.UnmarshalOptions.Unmarshal(text, m)
+	})
 }

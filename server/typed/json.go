@@ -2,6 +2,7 @@ package typed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -20,14 +21,21 @@ type jsonCodec struct{ *connectproto.JSONCodec }
 
 // UnmarshalRead implements [connect.Codec].
 func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, message any) error {
-	err := c.JSONCodec.UnmarshalRead(ctx, src, message)
+	m, ok := message.(proto.Message)
+	if !ok {
+		return c.JSONCodec.UnmarshalRead(ctx, src, message)
+	}
+	err := decodeMessage(ctx, src, func(text []byte) error {
+		if len(text) == 0 { // of which Protobuf's error says little
+			return errors.New("zero-length payload is not a valid JSON object")
+		}
+		return c.UnmarshalOptions.Unmarshal(text, m) // Connect's would copy it first
+	})
 	if err == nil {
 		return nil
 	}
-	if m, ok := message.(proto.Message); ok {
-		if advice := adviceOn(err.Error(), m.ProtoReflect().Descriptor()); advice != "" {
-			return fmt.Errorf("%w: %s", err, advice)
-		}
+	if advice := adviceOn(err.Error(), m.ProtoReflect().Descriptor()); advice != "" {
+		return fmt.Errorf("%w: %s", err, advice)
 	}
 	return err
 }

@@ -7,9 +7,24 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/memory"
 )
 
-// Wrap wraps Connect's handler of an RPC with two things that it lacks.
+// Bounds bound what calls hold in memory. The zero value bounds nothing.
+type Bounds struct {
+	// Memory is the budget of messages, each on the account of its client.
+	Memory *memory.Budget
+	// MaxMessageBytes bounds a message that comes compressed, when it is decompressed.
+	// Others are for Connect to bound.
+	MaxMessageBytes int
+}
+
+// Wrap is [Bounds.Wrap] without bounds.
+func Wrap(next http.Handler) http.Handler { return Bounds{}.Wrap(next) }
+
+// Wrap wraps Connect's handler of an RPC with things that it lacks.
 //
 // Messages of a stream which are ready together leave in one write. Connect
 // flushes after every message, and a flush is a system call: most of what a
@@ -17,10 +32,17 @@ import (
 //
 // A request that is none of the RPC's, by its method or its content type, is
 // told what the RPC takes.
-func Wrap(next http.Handler) http.Handler {
+//
+// What a call holds in memory is bounded.
+func (b Bounds) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		writer := &responseWriter{ResponseWriter: w, request: r}
-		next.ServeHTTP(writer, r.WithContext(context.WithValue(r.Context(), writerKey{}, writer)))
+		writer := &responseWriter{ResponseWriter: w, request: r, bounds: b, memory: b.Memory.Hold(call.From(r.Context()).Client())}
+		defer writer.memory.Close()
+		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, writer))
+		if writer.memory != nil && r.Body != nil && r.Body != http.NoBody {
+			r.Body = writer.memory.BodyReader(r.Body)
+		}
+		next.ServeHTTP(writer, r)
 	})
 }
 
@@ -40,6 +62,26 @@ type responseWriter struct {
 	request *http.Request
 	holding bool // flushes are left out
 	held    bool // one was
+
+	bounds   Bounds
+	memory   *memory.Hold // of the call
+	received int          // bytes of the last message, decompressed
+}
+
+// turn is [memory.Budget.Turn] for what the call has to decode or encode.
+func (w *responseWriter) turn(ctx context.Context, size int64) (end func()) {
+	if w == nil {
+		return func() {}
+	}
+	return w.bounds.Memory.Turn(size, ctx.Done())
+}
+
+// resize is [memory.Hold.Resize] for what the call holds.
+func (w *responseWriter) resize(size int64) error {
+	if w == nil {
+		return nil
+	}
+	return w.memory.Resize(size)
 }
 
 // hold leaves flushes out until release is called, or the response ends.

@@ -46,7 +46,7 @@ type serveCommand struct {
 	MaxConnectionAge      time.Duration `help:"Age at which a client is told, with its next answer, to begin another connection, where it may meet another server. What runs on the old one goes on. 0s for never." default:"0s"`
 
 	MaxMessageBytes int `help:"Largest request message of an RPC, in bytes." default:"67108864" group:"Limits:"`
-	MaxKeptBytes    int `help:"Most memory, in bytes, for the bodies of raw requests whose model has to be known, together. Further ones are refused." default:"268435456" group:"Limits:"`
+	MaxKeptBytes    int `help:"Most memory, in bytes, for all bodies that are held: messages of RPCs, decompressed, replies to them, and raw requests whose model has to be known. Further ones are refused." default:"268435456" group:"Limits:"`
 	MaxReplyBytes   int `help:"Largest answer of the upstream to a unary RPC, in bytes." default:"67108864" group:"Limits:"`
 	MaxEventBytes   int `help:"Largest event of the upstream's answer to a streaming RPC, in bytes." default:"16777216" group:"Limits:"`
 
