@@ -30,7 +30,7 @@ func (v *jsonValue) add(name string, piece []byte, depth int) {
 	case kind == 'n' && !v.isEmpty():
 	case v.isEmpty() || kind != v.kind():
 		*v = jsonValue{text: piece}
-	case kind == '"' && isStatement(name):
+	case kind == '"' && (isStatement(name) || name == `"url"` && beginsURL(piece)):
 		if len(piece) > len(`""`) {
 			v.text = piece
 		}
@@ -322,11 +322,17 @@ func isTextual(kind string) bool {
 // time. Other strings are text, which goes on.
 func isStatement(name string) bool {
 	switch name {
-	case `"role"`, `"type"`, `"id"`, `"index"`, `"object"`, `"format"`, `"name"`, `"status"`, `"url"`, `"finish_reason"`:
+	case `"role"`, `"type"`, `"id"`, `"index"`, `"object"`, `"format"`, `"name"`, `"status"`, `"finish_reason"`:
 		return true
 	default:
 		return false
 	}
+}
+
+// beginsURL reports whether a string begins a URL. One that does not goes on with
+// one, such as the data of an image.
+func beginsURL(quoted []byte) bool {
+	return bytes.HasPrefix(quoted, []byte(`"data:`)) || bytes.HasPrefix(quoted, []byte(`"http://`)) || bytes.HasPrefix(quoted, []byte(`"https://`))
 }
 
 // kindOfJSON is the first byte of a value. It tells all kinds but numbers apart.

@@ -166,6 +166,14 @@ func TestChunksAreACompletion(t *testing.T) {
 			`{"choices":[{"index":0,"message":{"role":"assistant","annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":2,"url":"u","title":"t"}}],"x":1}}]}`,
 		},
 		{
+			"an image that comes in pieces, and one that comes again",
+			[]string{
+				`{"choices":[{"index":0,"delta":{"images":[{"index":0,"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},{"index":1,"type":"image_url","image_url":{"url":"https://example.com/a"}}]}}]}`,
+				`{"choices":[{"index":0,"delta":{"images":[{"index":0,"image_url":{"url":"EC"}},{"index":1,"type":"image_url","image_url":{"url":"https://example.com/a"}}]}}]}`,
+			},
+			`{"choices":[{"index":0,"message":{"role":"assistant","images":[{"index":0,"type":"image_url","image_url":{"url":"data:image/png;base64,AAEC"}},{"index":1,"type":"image_url","image_url":{"url":"https://example.com/a"}}]}}]}`,
+		},
+		{
 			"an unknown role and reason",
 			[]string{`{"choices":[{"index":0,"delta":{"role":"bard"},"finish_reason":"bored"}]}`, `{"choices":[{"index":0,"delta":{"role":"bard"},"finish_reason":null}]}`},
 			`{"choices":[{"index":0,"message":{"role":"bard"},"finish_reason":"bored"}]}`,
