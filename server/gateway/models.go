@@ -23,19 +23,32 @@ import (
 const maxModelsBytes = 8 << 20
 
 // asksForModels reports whether a request of a token that may use some models only asks
-// for a list of them: that of OpenAI's API, or of Ollama's.
+// for a list of them: that of OpenAI's API, or of Azure's, Ollama's or LiteLLM's.
 func asksForModels(token *keys.Token, req *upstream.Request) bool {
 	if token == nil || len(token.Models) == 0 || !strings.EqualFold(req.Method, http.MethodGet) && !strings.EqualFold(req.Method, http.MethodHead) {
 		return false
 	}
 	escaped, _, _ := strings.Cut(req.Target, "?")
-	clean, err := url.PathUnescape(escaped)
-	if err != nil {
+	for range 3 { // Some servers decode more than once.
+		clean, err := url.PathUnescape(escaped)
+		if err != nil {
+			return false
+		}
+		escaped = clean
+	}
+	segments := strings.Split(strings.ToLower(path.Clean("/"+escaped)), "/")
+	last, _, _ := strings.Cut(segments[len(segments)-1], ";")
+	before := segments[len(segments)-2]
+	switch last {
+	case "models", "engines", "deployments":
+		return true
+	case "tags", "ps": // Ollama's
+		return before == "api"
+	case "info": // LiteLLM's
+		return before == "model" || before == "models" || before == "model_group"
+	default:
 		return false
 	}
-	segments := strings.Split(strings.ToLower(path.Clean("/"+clean)), "/")
-	last := segments[len(segments)-1]
-	return last == "models" || slices.Contains([]string{"tags", "ps"}, last) && segments[len(segments)-2] == "api"
 }
 
 // askForModels has the upstream send a list of models whole and as it is.
@@ -236,11 +249,14 @@ func (f *modelFilter) keeps(element json.RawMessage, models bool) bool {
 		ID    *string `json:"id"`
 		Model *string `json:"model"`
 		Name  *string `json:"name"`
+
+		ModelName  *string `json:"model_name"`
+		ModelGroup *string `json:"model_group"`
 	}
 	if json.Unmarshal(element, &model) != nil {
 		return !models
 	}
-	for _, name := range []*string{model.ID, model.Model, model.Name} {
+	for _, name := range []*string{model.ID, model.ModelName, model.ModelGroup, model.Model, model.Name} {
 		if name != nil {
 			return f.allows(*name) || f.allows(strings.TrimPrefix(*name, "models/")) // as Google has it
 		}

@@ -164,6 +164,7 @@ func TestRequest_IsUnknownIfItsMethodIs(t *testing.T) {
 		{"GET", "/v1/files", http.Header{"X-Http-Method-Override": {"POST"}}, false},
 		{"GET", "/v1/files", http.Header{"X-Method-Override": {"post"}}, false},
 		{"GET", "/v1/files", http.Header{"X-Http-Method": {"GET", "POST"}}, false},
+		{"GET", "/v1/files", http.Header{"X_http_method_override": {"POST"}}, false},
 		{"GET", "/v1/files?_method=POST", nil, false},
 		{"GET", "/v1/files?a;X-HTTP-Method-Override=POST", nil, false},
 		{"POST", chat, http.Header{"X-Http-Method-Override": {"DELETE"}}, false},
@@ -212,6 +213,22 @@ func TestRequest_IsReadInLinearTime(t *testing.T) {
 		// A reader that goes back for each byte would take minutes.
 		if took := time.Since(begin); err != nil || took > 20*time.Second {
 			t.Errorf("%s take %v, with the error %v", name, took, err)
+		}
+	}
+}
+
+// A server that goes by the type finds fields of a form in the text of a JSON body.
+func TestRequest_NamesModelsOfJSONThatIsCalledAForm(t *testing.T) {
+	t.Parallel()
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	for body, others := range map[string][]string{
+		`{"a":"&model=x&","model":"m"}`:           {"x"},
+		`{"a":"&mo%64el=x;models=y","model":"m"}`: {"x", `y"`, `"model":"m"}`},
+		`{"model":"m","prompt":"a=b&c"}`:          nil,
+	} {
+		got, _, err := usage.ReadRequest("POST", "/api/generate", header, strings.NewReader(body), maximum)
+		if err != nil || !got.Known || got.Model != "m" || !slices.Equal(got.Others, others) {
+			t.Errorf("%s is %+v, with the error %v", body, got, err)
 		}
 	}
 }

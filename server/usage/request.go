@@ -165,9 +165,12 @@ func isPlainly(contentType []string) bool {
 	}
 }
 
-func (r *Request) readBody(ctx context.Context, header http.Header, body io.Reader, limit int64, found *modelFinder) (io.Reader, error) {
+func (r *Request) readBody(ctx context.Context, header http.Header, body io.Reader, limit int64, found *modelFinder) (replay io.Reader, err error) {
 	mediaType, parameters, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	encoded := codings(header["Content-Encoding"])
+	if mediaType == "application/x-www-form-urlencoded" && len(encoded) == 0 {
+		defer func() { r.nameInForm(replay) }()
+	}
 	if kept, ok := body.(*bytes.Reader); ok && mediaType != "multipart/form-data" {
 		return kept, r.readJSON(ctx, kept, encoded, limit, found)
 	}
@@ -197,6 +200,22 @@ func (r *Request) readBody(ctx context.Context, header http.Header, body io.Read
 		return nil, err
 	}
 	return kept, r.readJSON(ctx, kept, encoded, limit, found)
+}
+
+// nameInForm adds the models that a JSON body names to a server that goes by its type,
+// which is that of a form. Some clients send JSON without saying so.
+func (r *Request) nameInForm(body io.Reader) {
+	kept, ok := body.(*bytes.Reader)
+	if !ok || kept == nil {
+		return
+	}
+	again := *kept
+	text, err := io.ReadAll(&again)
+	if err != nil {
+		r.Known = false
+		return
+	}
+	r.nameInQuery(string(text))
 }
 
 // sniff reads as much of a body as it takes to see how it begins.

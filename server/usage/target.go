@@ -86,8 +86,11 @@ var (
 
 // overrides reports whether a request asks for another method than its own.
 func overrides(method string, header http.Header, query string) bool {
-	for _, name := range overrideFields {
-		for _, value := range header[name] {
+	for name, values := range header {
+		if !slices.Contains(overrideFields, http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))) { // to some servers they are the same
+			continue
+		}
+		for _, value := range values {
 			if !strings.EqualFold(strings.TrimSpace(value), method) {
 				return true
 			}
