@@ -58,6 +58,7 @@ type spending struct {
 	answerType, answer            string
 	leaves                        bool // the client does, when it has the answer
 	estimated                     bool
+	coding                        string // of the request's body
 }
 
 const (
@@ -121,6 +122,7 @@ func spendings() []spending {
 		{name: "numbers as strings", answerType: typeJSON, answer: `{"usage":{"prompt_tokens":"2000","completion_tokens":"500"}}`},
 		{name: "a total alone", answerType: typeJSON, answer: `{"usage":{"total_tokens":2500}}`},
 		{name: "embeddings without a usage", path: "/v1/embeddings", body: `{"input":"` + prose + `"}`, answerType: typeJSON, answer: `{"data":[{"embedding":[1]}],` + zeros + `}`, estimated: true},
+		{name: "a compressed request", path: "/v1/embeddings", body: gzipped(`{"input":"` + prose + `"}`), coding: "gzip", answerType: typeJSON, answer: `{"data":[{"embedding":[1]}]}`, estimated: true},
 		{name: "Chinese in escapes", body: `{"messages":[{"role":"user","content":"` + hanzi + `"}]}`, answerType: typeJSON, answer: `{"choices":[]}`, estimated: true},
 		{name: "speech", path: "/v1/audio/speech", body: `{"model":"tts-1","input":"` + prose + `","voice":"alloy"}`, answerType: "audio/mpeg", answer: "\xff\xfb", estimated: true},
 		{name: "a transcription by its duration", path: "/v1/audio/transcriptions", contentType: formType, body: form, answerType: typeJSON, answer: `{"text":"Hello","usage":{"type":"duration","seconds":250}}`, estimated: true},
@@ -148,6 +150,9 @@ func (s spending) send(t *testing.T, front *servertest.Front, http2 bool) int {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", contentType)
+	if s.coding != "" {
+		request.Header.Set("Content-Encoding", s.coding)
+	}
 	request.Header.Set("Authorization", "Bearer "+servertest.Key)
 	response, err := servertest.HTTPClient(t, http2).Do(request)
 	if err != nil {

@@ -76,7 +76,10 @@ func glance(ctx context.Context, c *call.Call, req *upstream.Request) usage.Requ
 		if req.ContentLength > 0 && !isForm(req.Header) {
 			asked.Text = (req.ContentLength + bytesPerToken - 1) / bytesPerToken
 		}
-		c.OnBody(asked.Follow(req.Header))
+		if tell, end := asked.Follow(req.Header); tell != nil {
+			c.OnBody(tell)
+			c.AtEnd(end)
+		}
 	}
 	return asked
 }

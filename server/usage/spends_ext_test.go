@@ -84,16 +84,25 @@ func TestText_OfARequestIsCounted(t *testing.T) {
 				if err != nil || read.Text != row.text || read.Characters != row.characters {
 					t.Errorf("%s it has %d tokens and %d characters, want %d and %d; the error is %v", name, read.Text, read.Characters, row.text, row.characters, err)
 				}
-				followed, _, err := usage.ReadRequest(http.MethodPost, row.target, header, nil, 0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := io.Copy(pieces(followed.Follow(header)), onlyReader{wrap(strings.NewReader(row.body))}); err != nil {
-					t.Fatal(err)
-				}
-				got := pass(t, respond("audio/mpeg", 0, ""), followed, "", same).Usage
-				if want := (usage.Usage{Input: row.text, Total: row.text, Characters: row.characters, Estimated: true}); got != want {
-					t.Errorf("%s it takes %+v when it was followed, want %+v", name, got, want)
+				for _, coding := range []string{"", "identity", "gzip", "deflate"} {
+					followed, _, err := usage.ReadRequest(http.MethodPost, row.target, header, nil, 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					body := row.body
+					if coders[coding] != nil {
+						body = string(encode(t, coding, body)[0])
+					}
+					tell, end := followed.Follow(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}})
+					if _, err := io.Copy(pieces(tell), onlyReader{wrap(strings.NewReader(body))}); err != nil {
+						t.Fatal(err)
+					}
+					end()
+					tell([]byte(body)) // which is too late
+					got := pass(t, respond("audio/mpeg", 0, ""), followed, "", same).Usage
+					if want := (usage.Usage{Input: row.text, Total: row.text, Characters: row.characters, Estimated: true}); got != want {
+						t.Errorf("%s and %q it takes %+v when it was followed, want %+v", name, coding, got, want)
+					}
 				}
 			}
 		})
@@ -119,18 +128,23 @@ func TestText_OfWhatIsNoJSONIsWhatWasSaid(t *testing.T) {
 	}{
 		{"broken JSON", typeJSON, "", `{"input":"Hello"]`, true},
 		{"nothing that was sent", typeJSON, "", "", true},
-		{"compressed JSON", typeJSON, "gzip", "", false},
+		{"what isn't compressed", typeJSON, "gzip", "Hello", true},
+		{"JSON that is compressed otherwise", typeJSON, "zstd", "", false},
+		{"JSON that is compressed twice", typeJSON, "gzip, gzip", "", false},
 		{"another type", "application/octet-stream", "", "", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			request := usage.Request{Spends: true, Text: 7, Characters: 5}
-			tell := request.Follow(http.Header{"Content-Type": {row.contentType}, "Content-Encoding": {row.coding}})
+			tell, end := request.Follow(http.Header{"Content-Type": {row.contentType}, "Content-Encoding": {row.coding}})
 			if follows := tell != nil; follows != row.follows {
 				t.Errorf("it is followed: %v", follows)
 			}
 			if row.body != "" {
 				tell([]byte(row.body))
+			}
+			if end != nil {
+				end()
 			}
 			want := guess(7, 0)
 			want.Characters = 5
@@ -138,6 +152,18 @@ func TestText_OfWhatIsNoJSONIsWhatWasSaid(t *testing.T) {
 				t.Errorf("it takes %+v", got)
 			}
 		})
+	}
+}
+
+// A compressed request is read only so far.
+func TestText_OfABombIsBounded(t *testing.T) {
+	t.Parallel()
+	request := usage.Request{Spends: true, Text: 7}
+	tell, end := request.Follow(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}})
+	defer end()
+	tell(encode(t, "gzip", `{"input":"`+strings.Repeat("Hello ", 8<<20/6)+`"}`)[0])
+	if got := pass(t, respond("audio/mpeg", 0, ""), request, "", same).Usage; got.Input < 1<<20/6*9/10 || got.Input > 1<<20/6*11/10 {
+		t.Errorf("it takes %+v", got)
 	}
 }
 
