@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,6 +36,9 @@ type Listening struct {
 
 	// Limits are for clients that are slow, or many.
 	Limits Limits
+
+	// pingAfter, unless zero, is in place of the constant in a test.
+	pingAfter time.Duration
 }
 
 // Serve serves HTTP/1.1 and HTTP/2 on the listener, with TLS or without, until
@@ -61,7 +65,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 		ReadHeaderTimeout: limits.HeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
 		MaxHeaderBytes:    limits.MaxHeaderBytes,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams, SendPingTimeout: pingAfter},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams, SendPingTimeout: cmp.Or(listening.pingAfter, pingAfter)},
 		ConnState:         connections.noteState,
 		ConnContext:       withConnection,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),

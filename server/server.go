@@ -25,6 +25,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/health"
+	"github.com/openai-connect/openai-connect/server/internal/grpcwebtext"
 	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/limits"
 	"github.com/openai-connect/openai-connect/server/memory"
@@ -259,6 +260,7 @@ func New(config Config) (_ *Server, err error) {
 		}
 		s.handler = router.onlyHosts(hosts, s.handler)
 	}
+	s.handler = grpcwebtext.Wrap(s.handler)
 	if config.Observer != nil {
 		watch(config, s.bounded, &s.held)
 		s.handler = config.Observer.Wrap(s.handler, rpc)

@@ -1,0 +1,113 @@
+package server_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
+)
+
+// While a model thinks, a typed stream over HTTP/2 is quiet, but its connection isn't:
+// the server sends one PING after another, and the stream goes on behind them.
+func TestQuietStream_ConnectionCarriesPings(t *testing.T) {
+	t.Parallel()
+	const pings = 3
+	message, err := proto.Marshal(hello())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, fields := range map[string][]field{
+		"gRPC":     {{Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"}},
+		"gRPC-Web": {{Name: "content-type", Value: "application/grpc-web+proto"}},
+		"Connect":  {{Name: "content-type", Value: "application/connect+proto"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			think := make(chan struct{})
+			url := serveScripts(t, map[string]script{"thinks": func(conn *upstreamtest.Conn) {
+				beginStream(conn)
+				conn.SendChunk(chunk(0, "a"))
+				<-think
+				conn.SendChunk(finish(0, "stop") + done)
+				closeStream(conn)
+			}})
+			front := servePinging(t, url)
+			client := dialFramed(t, front)
+			request := pseudo("POST", "/"+chatv1connect.ChatServiceName+"/"+streaming, append(fields, field{Name: "x-script", Value: "thinks"})...)
+			if err := client.send(1, request, string(envelope(0, message))); err != nil {
+				t.Fatal(err)
+			}
+			var data, quiet int
+			for ended := false; !ended; {
+				frame, err := client.ReadFrame()
+				if err != nil {
+					t.Fatalf("behind %d pings and %d bytes: %v", quiet, data, err)
+				}
+				switch frame := frame.(type) {
+				case *http2.DataFrame:
+					data += len(frame.Data())
+					ended = frame.StreamEnded()
+				case *http2.MetaHeadersFrame:
+					ended = frame.StreamEnded()
+				case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+					t.Fatalf("the stream ended with %v", frame)
+				case *http2.SettingsFrame:
+					if !frame.IsAck() {
+						_ = client.WriteSettingsAck()
+					}
+				case *http2.PingFrame:
+					if frame.IsAck() {
+						continue
+					}
+					if err := client.WritePing(true, frame.Data); err != nil {
+						t.Fatal(err)
+					}
+					if quiet++; quiet == pings {
+						close(think)
+					}
+				}
+			}
+			if data == 0 || quiet < pings {
+				t.Errorf("got %d bytes and %d pings", data, quiet)
+			}
+		})
+	}
+}
+
+// servePinging runs a server that sends a PING on each connection of HTTP/2 that was
+// silent for a moment.
+func servePinging(t *testing.T, upstream string) *servertest.Front {
+	t.Helper()
+	s, err := server.New(server.Config{Upstream: upstream})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- s.Serve(ctx, listener, server.WithPingAfter(server.Listening{DrainTimeout: patience}, 50*time.Millisecond))
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	address := listener.Addr().String()
+	return &servertest.Front{Server: s, Address: address, URL: "http://" + address, Stop: stop}
+}
