@@ -207,6 +207,21 @@ func TestErrorKinds(t *testing.T) {
 			kind:   upstream.KindMalformed,
 		},
 		{
+			name:   "two different lengths",
+			config: answer("HTTP/1.1 200 OK\nContent-Length: 3\nContent-Length: 4\n\nabcd"),
+			kind:   upstream.KindMalformed,
+		},
+		{
+			name:   "a field with a control character",
+			config: answer("HTTP/1.1 200 OK\nX: a\x00" + secret + "\nContent-Length: 0\n\n"),
+			kind:   upstream.KindMalformed,
+		},
+		{
+			name:   "an interim answer with a control character",
+			config: answer("HTTP/1.1 103 Early Hints\nLink: \x1b[31m" + secret + "\n\nHTTP/1.1 204 No Content\n\n"),
+			kind:   upstream.KindMalformed,
+		},
+		{
 			name:   "the status has two digits",
 			config: answer("HTTP/1.1 099 Low\nContent-Length: 0\n\n"),
 			kind:   upstream.KindMalformed, says: "three digits",

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,6 +39,8 @@ type http2 struct {
 	dialer    *dialer
 	timeout   time.Duration // of what follows the TLS handshake
 	keepAlive time.Duration
+
+	kept atomic.Int64 // connections that are neither forgotten nor about to be
 
 	mu      sync.Mutex
 	conns   []*http2Conn // guarded by mu: those that take requests, the oldest first
@@ -118,6 +121,9 @@ func (h *http2) sendPlain(ctx context.Context, req *Request, target string, body
 	plain.Body = body
 	resp, err := h.host.send(ctx, &plain, target)
 	req.again = plain.again
+	if err == nil {
+		h.works()
+	}
 	return resp, err
 }
 
@@ -288,7 +294,7 @@ func (h *http2) connect(ctx context.Context, reserve bool) (c *http2Conn, plain 
 		h.keepPlain(network)
 		return nil, true, nil
 	}
-	c = newHTTP2Conn(h.host, network, h.keepAlive, h.forget)
+	c = newHTTP2Conn(h.host, network, h.keepAlive, h.forget, h.crowded)
 	timer := time.NewTimer(h.timeout)
 	defer timer.Stop()
 	select {
@@ -305,6 +311,7 @@ func (h *http2) connect(ctx context.Context, reserve bool) (c *http2Conn, plain 
 	}
 	h.mu.Lock()
 	h.conns, h.plain = append(h.conns, c), false
+	h.kept.Add(1)
 	h.mu.Unlock()
 	switch {
 	case c.isClosing(): // it may have been forgotten before it was known
@@ -343,11 +350,29 @@ func (h *http2) keepPlain(network net.Conn) {
 	h.mu.Unlock()
 }
 
+// crowded reports whether there are more connections than may be kept. The one that
+// asks is not kept then.
+func (h *http2) crowded() bool {
+	for {
+		n := h.kept.Load()
+		if n <= int64(h.host.pool.maxIdle) {
+			return false
+		}
+		if h.kept.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+}
+
 // forget has a connection get no more requests.
 func (h *http2) forget(c *http2Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	known := len(h.conns)
 	h.conns = slices.DeleteFunc(h.conns, func(other *http2Conn) bool { return other == c })
+	if len(h.conns) < known && !c.isSurplus() {
+		h.kept.Add(-1)
+	}
 	if fault := c.ended(); fault != nil && fault.unsound {
 		h.failed++
 		h.fault, h.at = fault, time.Now()
@@ -366,7 +391,7 @@ func (h *http2) ready() error {
 	if h.failed < maxDials || time.Since(h.at) > readyTime {
 		return nil
 	}
-	return h.host.newError(KindClosed, fmt.Sprintf("%d HTTP/2 connections failed, the last one: %v", h.failed, h.fault))
+	return fmt.Errorf("upstream %s: %d connections over HTTP/2 failed, the last one: %w", h.host.authority, h.failed, h.fault)
 }
 
 // works notes that a connection gave an answer.

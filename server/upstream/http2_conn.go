@@ -98,6 +98,7 @@ type http2Conn struct {
 	network   net.Conn
 	keepAlive time.Duration
 	left      func(*http2Conn) // told, once, that it takes no more requests
+	crowded   func() bool      // reports whether it isn't to be kept with nothing to do
 	leave     func()           // takes it from the connections that are open
 	settled   chan struct{}    // closed when the peer's SETTINGS are there
 	done      chan struct{}    // closed when the connection is over
@@ -111,6 +112,7 @@ type http2Conn struct {
 	nextID   uint32                    // guarded by mu
 	fault    *http2Error               // guarded by mu: what ended the connection
 	closing  bool                      // guarded by mu: it takes no more requests
+	surplus  bool                      // guarded by mu: it is one more than may be kept
 	window   int64                     // guarded by mu: what may be sent on all streams
 	queue    []byte                    // guarded by mu: frames to be written
 	queued   int64                     // guarded by mu: how many bytes ever were in queue
@@ -140,10 +142,10 @@ type http2Conn struct {
 
 // newHTTP2Conn begins to speak HTTP/2 on a connection. When settled is closed it is
 // ready, unless it is over by then.
-func newHTTP2Conn(h *host, network net.Conn, keepAlive time.Duration, left func(*http2Conn)) *http2Conn {
+func newHTTP2Conn(h *host, network net.Conn, keepAlive time.Duration, left func(*http2Conn), crowded func() bool) *http2Conn {
 	now := time.Now()
 	c := &http2Conn{
-		host: h, network: network, keepAlive: keepAlive, left: left, leave: h.enter(),
+		host: h, network: network, keepAlive: keepAlive, left: left, crowded: crowded, leave: h.enter(),
 		settled: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
 		born: now, lastRead: now, idle: now,
 		streams: make(map[uint32]*http2Exchange), nextID: 1, window: 65535,
@@ -206,7 +208,7 @@ func (c *http2Conn) appendUint32(kind frames.FrameType, stream, value uint32) {
 func (c *http2Conn) reserve() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing || time.Since(c.born) > maxAge || int64(len(c.streams)+c.reserved) >= int64(c.maxStreams) {
+	if c.closing || c.surplus || time.Since(c.born) > maxAge || int64(len(c.streams)+c.reserved) >= int64(c.maxStreams) {
 		return false
 	}
 	c.reserved++
@@ -237,6 +239,13 @@ func (c *http2Conn) ended() *http2Error {
 	return c.fault
 }
 
+// isSurplus reports whether the connection is more than may be kept.
+func (c *http2Conn) isSurplus() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.surplus
+}
+
 // isClosing reports whether the connection takes no more requests.
 func (c *http2Conn) isClosing() bool {
 	c.mu.Lock()
@@ -253,10 +262,15 @@ func (c *http2Conn) retire(fault *http2Error, last uint32) {
 	first := !c.closing
 	c.closing = true
 	for id, s := range c.streams {
-		if id > last {
+		switch {
+		case id <= last:
+			continue
+		case s.heard: // it was acted on, whatever is said
+			s.finish(fault)
+		default:
 			s.finish(&unprocessed)
-			delete(c.streams, id)
 		}
+		delete(c.streams, id)
 	}
 	end := len(c.streams)+c.reserved == 0
 	c.mu.Unlock()
@@ -265,6 +279,14 @@ func (c *http2Conn) retire(fault *http2Error, last uint32) {
 	}
 	if end {
 		c.fail(fault, frames.ErrCodeNo)
+	}
+}
+
+// shun has the connection take no more requests. mu is held.
+func (c *http2Conn) shun() {
+	if !c.closing {
+		c.closing = true
+		go c.left(c)
 	}
 }
 
@@ -659,7 +681,10 @@ func (c *http2Conn) rest() {
 		return
 	}
 	c.idle = time.Now()
-	if c.closing || c.idle.Sub(c.born) > maxAge {
+	if !c.closing && !c.surplus && c.crowded() {
+		c.surplus = true
+	}
+	if c.closing || c.surplus || c.idle.Sub(c.born) > maxAge {
 		go c.retire(errRetired, maxWindow)
 	}
 }

@@ -312,8 +312,12 @@ func (s *http2Exchange) processFields(fields []hpack.HeaderField, size int64, en
 	if s.err != nil {
 		return
 	}
+	first := !s.heard
 	s.heard = true
 	if s.allowance -= size; s.allowance < 0 {
+		if !first { // by interim answers, of which more may be on their way
+			s.conn.shun()
+		}
 		s.refuse(&http2Error{kind: KindHeaderTooLarge, detail: fmt.Sprintf("the limit is %d bytes", s.conn.host.maxHeaderBytes)})
 		return
 	}

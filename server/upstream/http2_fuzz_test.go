@@ -55,7 +55,7 @@ func FuzzHTTP2Answer(f *testing.F) {
 			headerTimeout: time.Minute, stallTimeout: time.Minute,
 		}
 		go func() { _, _ = io.Copy(io.Discard, peer) }()
-		c := newHTTP2Conn(h, network, time.Minute, func(*http2Conn) {})
+		c := newHTTP2Conn(h, network, time.Minute, func(*http2Conn) {}, func() bool { return false })
 		if frames.NewFramer(peer, nil).WriteSettings() != nil {
 			t.Fatal("the settings are not taken")
 		}

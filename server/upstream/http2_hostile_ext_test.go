@@ -475,3 +475,51 @@ func TestHTTP2Hostile_GivesUpOnSilence(t *testing.T) {
 		})
 	}
 }
+
+// TestHTTP2Idle_IsBoundedByMaxIdleConns has an upstream that takes one stream a
+// connection, so that each call at a time has one of its own.
+func TestHTTP2Idle_IsBoundedByMaxIdleConns(t *testing.T) {
+	t.Parallel()
+	const calls, kept = 8, 3
+	arrived, finish := make(chan struct{}, calls), make(chan struct{})
+	config := serveHostile(t, func(c *upstreamtest.HTTP2Conn) {
+		c.Do(func(f *http2.Framer) error {
+			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1})
+		})
+	}, func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		arrived <- struct{}{}
+		<-finish
+		c.Fields(stream, true, ":status", "200")
+	})
+	config.MaxIdleConns = kept
+	up := newUpstream(t, config)
+	errs := make(chan error, calls)
+	for range calls {
+		go func() {
+			resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+				resp.Body.Close()
+			}
+			errs <- err
+		}()
+	}
+	for range calls {
+		await(t, arrived, "the request")
+	}
+	if got := up.Stats().Active; got != calls {
+		t.Errorf("%d connections are open, want %d", got, calls)
+	}
+	close(finish)
+	for range calls {
+		if err := await(t, errs, "the answer"); err != nil {
+			t.Error(err)
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); up.Stats().Active != kept; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are kept, want %d", up.Stats().Active, kept)
+		}
+	}
+	closes(t, up)
+}

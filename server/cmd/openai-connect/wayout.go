@@ -15,7 +15,7 @@ const maxRootsBytes = 16 << 20
 type wayOutFlags struct {
 	Proxy             string `help:"Proxy on the way to the upstream, such as http://user:password@proxy.example:3128; also https, socks5 or socks5h. 'none' for a direct way. By default what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say." placeholder:"URL"`
 	UpstreamCA        string `name:"upstream-ca" help:"Roots to trust for the upstream beside the system's, a PEM file." placeholder:"FILE"`
-	UpstreamHTTP2     bool   `name:"upstream-http2" env:"OPENAI_CONNECT_UPSTREAM_HTTP2" help:"Speak HTTP/2 to an https upstream that knows it: for thousands of open streams. A request costs more processor time."`
+	UpstreamHTTP2     bool   `name:"upstream-http2" env:"OPENAI_CONNECT_UPSTREAM_HTTP2" help:"Speak HTTP/2 to an https upstream that knows it: for thousands of open streams, which share connections then."`
 	NoFollowRedirects bool   `help:"Leave the upstream's redirects to the client. Otherwise they are followed, as far as that is safe."`
 }
 
