@@ -151,7 +151,7 @@ func (f *httpsFlags) site(ctx context.Context, https net.Addr, logger *slog.Logg
 		address = *f.HTTPListen
 	}
 	if address != "" {
-		if s.plain, err = new(net.ListenConfig).Listen(ctx, "tcp", address); err != nil {
+		if s.plain, err = listenOn(ctx, address); err != nil {
 			return nil, fmt.Errorf("--http-listen: %w", err)
 		}
 		config.HTTP = s.plain.Addr()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net"
 
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/internal/logging"
@@ -21,7 +20,7 @@ type observeFlags struct {
 	AccessLog  bool `help:"Log each call when it has ended: who, what, how much and how fast; never contents, keys or queries."`
 	LogContent bool `help:"For debugging alone: log what is asked and answered too, as far as a line of 8 KiB has room, without what looks like a key."`
 
-	Admin      string `help:"Address for operators, with /metrics for Prometheus, /healthz and /readyz: HOST:PORT, or a port, which is one of 127.0.0.1. 0.0.0.0:9464 for every address of the machine. By default there is none." placeholder:"ADDRESS"`
+	Admin      string `help:"Address for operators, with /metrics for Prometheus, /healthz and /readyz: HOST:PORT, or a port, which is one of 127.0.0.1. [::]:9464 for every address of the machine, 0.0.0.0:9464 for those of IPv4. By default there is none." placeholder:"ADDRESS"`
 	AdminPprof bool   `help:"Serve profiles there too, under /debug/pprof/. They show what is in memory, keys included."`
 
 	OTLPEndpoint string  `name:"otlp-endpoint" env:"OPENAI_CONNECT_OTLP_ENDPOINT" help:"OpenTelemetry collector to send traces to: grpc://HOST:4317, grpcs:// with TLS, or http(s)://HOST:4318. OTEL_EXPORTER_OTLP_HEADERS and the like count too. By default there are no traces." placeholder:"URL"`
@@ -87,7 +86,7 @@ func (f *observeFlags) serveAdmin(ctx context.Context, observer *observe.Observe
 	if err != nil {
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	listener, err := listenOn(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("--admin: %w", err)
 	}

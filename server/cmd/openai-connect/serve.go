@@ -23,7 +23,7 @@ import (
 
 // serveCommand is the server's flags.
 type serveCommand struct {
-	Listen   *string `help:"Address to listen on, HOST:PORT; without HOST, every address of the machine. By default 127.0.0.1:8080, and :443 with --domain." placeholder:"ADDRESS"`
+	Listen   *string `help:"Address to listen on, HOST:PORT; without HOST, every address of the machine; 0.0.0.0 for those of IPv4. By default 127.0.0.1:8080, and :443 with --domain." placeholder:"ADDRESS"`
 	Upstream string  `help:"The proxied host: a base URL as the OpenAI SDKs take it, or 'sandbox', which is embedded and needs no key." default:"https://api.openai.com/v1"`
 
 	WayOut wayOutFlags `embed:"" group:"The way to the upstream:"`
@@ -174,6 +174,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	handler := c.Observe.log(streams.err, slog.Level(c.LogLevel))
 	defer handler.Flush()
 	logger := slog.New(handler)
+	c.fitFiles(ctx, logger)
 	tlsConfig, err := c.HTTPS.files(logger)
 	if err != nil {
 		return err
@@ -189,7 +190,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		return fmt.Errorf("--upstream: %w", err)
 	}
 	defer func() { err = errors.Join(err, front.Close()) }()
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.listen())
+	listener, err := listenOn(ctx, c.listen())
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}

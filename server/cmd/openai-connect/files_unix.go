@@ -1,0 +1,15 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package main
+
+import "syscall"
+
+// maxFiles returns how many file descriptors the process may have. The runtime has
+// raised the soft limit to the hard one.
+func maxFiles() (files uint64, known bool) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, false
+	}
+	return uint64(limit.Cur), true //nolint:unconvert // It is signed on some systems.
+}
