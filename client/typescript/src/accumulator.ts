@@ -262,38 +262,44 @@ function asContentPart(json: string): ContentPart {
   return create(ContentPartSchema, { extraJson: json });
 }
 
-/** The tool calls of an answer. */
+/**
+ * The tool calls of an answer. A piece with an index is of a call at that index:
+ * the one with its ID, or else the last one there. A piece without an index is
+ * of the call with its ID, or else of the last call of all. Some upstreams give
+ * all parallel calls the same index, or none: so a piece that begins a call
+ * begins one wherever it stands.
+ */
 class Calls {
   readonly #calls: CallState[] = [];
-  /** The last call of each index, and of each index and ID. */
+  /** The last call of each index, and of each index and ID; without an index at any. */
   readonly #places = new Map<string, CallState>();
+  #last: CallState | undefined;
+  #end = 0;
 
   add(piece: ToolCallDelta): void {
-    const index = String(piece.index);
-    let call = this.#find(piece, index);
+    const index = piece.index ?? "";
+    let call = piece.id ? this.#places.get(`${index} ${piece.id}`) : undefined;
     if (!call) {
-      call = new CallState(piece.index ?? 0);
-      this.#calls.push(call);
+      const last = piece.index === undefined ? this.#last : this.#places.get(String(index));
+      call = last && !last.isFollowedBy(piece) ? last : this.#begin(piece.index ?? this.#end);
     }
     call.add(piece);
-    this.#places.set(index, call).set(`${index} ${call.id}`, call);
+    this.#last = call;
+    this.#places.set(String(call.index), call);
+    if (piece.id) {
+      this.#places.set(`${call.index} ${piece.id}`, call).set(` ${piece.id}`, call);
+    }
   }
 
-  /**
-   * The call that a piece is of. The pieces of one call have one index. Some
-   * upstreams give all calls the index 0, or none, so that a function's name with
-   * another ID begins a call. Others change the ID from piece to piece.
-   */
-  #find(piece: ToolCallDelta, index: string): CallState | undefined {
-    const known = piece.id ? this.#places.get(`${index} ${piece.id}`) : undefined;
-    const last = this.#places.get(index);
-    const name = piece.function?.name || piece.custom?.name;
-    const begins = name && last?.name && (piece.id ? last.id : !last.id);
-    return known ?? (begins ? undefined : last);
+  #begin(index: number): CallState {
+    const call = new CallState(index);
+    this.#calls.push(call);
+    this.#end = Math.max(this.#end, index + 1);
+    return call;
   }
 
   finish(): ToolCall[] {
-    return this.#calls.sort((a, b) => a.index - b.index).map((call) => call.finish());
+    return [...this.#calls].sort((a, b) => a.index - b.index).map((call) => call.finish());
   }
 }
 
@@ -311,8 +317,27 @@ class CallState {
     this.index = index;
   }
 
-  get name(): string {
-    return this.#custom?.name || this.#function?.name || "";
+  /**
+   * Whether a piece at the place of this call begins another one: it has a name
+   * and another ID. Where one of them has no ID, the arguments tell: those of this
+   * call are whole, and the piece has the beginning of others, or none for
+   * another name.
+   */
+  isFollowedBy(piece: ToolCallDelta): boolean {
+    const name = piece.custom ? piece.custom.name : piece.function?.name;
+    if (!name) {
+      return false;
+    }
+    if (this.id && piece.id) {
+      return this.id !== piece.id;
+    }
+    const call = piece.custom ? this.#custom : this.#function;
+    if (!call) {
+      return this.#function !== undefined || this.#custom !== undefined;
+    }
+    const text = (piece.custom ? piece.custom.input : piece.function?.arguments) ?? "";
+    const start = text.trimStart().charAt(0);
+    return call.isWhole && (start === "" ? call.name !== name : start === "{" || start === "[");
   }
 
   add(piece: ToolCallDelta): void {
@@ -355,6 +380,7 @@ class FunctionState<Field extends "arguments" | "input"> {
   name = "";
   readonly #field: Field;
   readonly #text = new Text();
+  readonly #progress = new Progress();
   readonly #extra = new Extra(true);
 
   constructor(field: Field) {
@@ -362,12 +388,32 @@ class FunctionState<Field extends "arguments" | "input"> {
   }
 
   add(name: string | undefined, text: string | undefined, extraJson: string): void {
-    // Some upstreams repeat the name in each piece.
-    if (name && name !== this.name) {
-      this.name += name;
+    // Some upstreams repeat the name in each piece, or send it as far as it is known.
+    if (name) {
+      this.name = name.startsWith(this.name) ? name : this.name + name;
     }
-    this.#text.add(text);
-    this.#extra.add(extraJson, (member, value) => member === this.#field && this.#text.addJson(value));
+    this.#addText(text);
+    this.#extra.add(extraJson, (member, value) => {
+      if (member !== this.#field) {
+        return false;
+      }
+      if (value.startsWith('"')) {
+        this.#addText(JSON.parse(value) as string);
+      } else {
+        this.#text.addJson(value);
+      }
+      return true;
+    });
+  }
+
+  #addText(piece: string | undefined): void {
+    this.#text.add(piece);
+    this.#progress.read(piece ?? "");
+  }
+
+  /** Whether the text is a whole object or list, or a value that is not a placeholder stands in its place. */
+  get isWhole(): boolean {
+    return this.#progress.isWhole || (this.#text.other?.length ?? 0) > "{}".length;
   }
 
   /** The fields. A placeholder that is not a string, such as {}, is a text when no text came. */
@@ -386,6 +432,37 @@ class FunctionState<Field extends "arguments" | "input"> {
     extra.set(this.#field, JSON.stringify(text));
     extra.add(this.#extra.toString());
     return extra.toString();
+  }
+}
+
+/** Tells when a text that comes in pieces has a whole JSON object or list. */
+class Progress {
+  #depth = 0;
+  #hasBegun = false;
+  #isInString = false;
+  #isEscaped = false;
+
+  read(piece: string): void {
+    for (let i = 0; i < piece.length; i++) {
+      const c = piece[i];
+      if (this.#isEscaped) {
+        this.#isEscaped = false;
+      } else if (this.#isInString) {
+        this.#isEscaped = c === "\\";
+        this.#isInString = c !== '"';
+      } else if (c === '"') {
+        this.#isInString = true;
+      } else if (c === "{" || c === "[") {
+        this.#hasBegun = true;
+        this.#depth++;
+      } else if (c === "}" || c === "]") {
+        this.#depth--;
+      }
+    }
+  }
+
+  get isWhole(): boolean {
+    return this.#hasBegun && this.#depth === 0 && !this.#isInString;
   }
 }
 

@@ -4,7 +4,7 @@ import { type ChatCompletion, FinishReason } from "./gen/openai/chat/v1/chat_com
 /** The JSON that the first choice is. */
 export function readOutput(completion: ChatCompletion): unknown {
   const choice = completion.choices[0];
-  const { content, refusal } = choice?.message ?? {};
+  const { content, contentParts, refusal } = choice?.message ?? {};
   if (refusal) {
     throw new OutputError(`the model refused: ${refusal}`, completion);
   }
@@ -15,7 +15,8 @@ export function readOutput(completion: ChatCompletion): unknown {
       throw new OutputError("a content filter left out some of the output", completion);
   }
   try {
-    return JSON.parse(content ?? "");
+    // Some servers send the content as parts.
+    return JSON.parse(content ?? contentParts?.map(({ part }) => (part.case === "text" ? part.value : "")).join("") ?? "");
   } catch (cause) {
     throw new OutputError("the output is no JSON: the model may not know structured outputs", completion, { cause });
   }

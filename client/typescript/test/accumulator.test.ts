@@ -66,6 +66,12 @@ suite("chunks make", () => {
       call(undefined, { function: { arguments: "}" } }),
       call(undefined, { id: "2", function: { name: "g", arguments: "{}" } }),
     ], answer({ toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }, { id: "2", function: { name: "g", arguments: "{}" } }] })],
+    ["one tool call without an ID of pieces that repeat its name", [call(0, { function: { name: "f", arguments: '{"a":' } }), call(0, { function: { name: "f", arguments: "{}}" } })], answer({
+      toolCalls: [{ function: { name: "f", arguments: '{"a":{}}' } }],
+    })],
+    ["a name that is sent as far as it is known", [call(0, { id: "1", function: { name: "re" } }), call(0, { function: { name: "read" } })], answer({
+      toolCalls: [{ id: "1", function: { name: "read" } }],
+    })],
     ["one tool call of pieces that repeat its name", [call(0, { id: "1", function: { name: "f", arguments: "{" } }), call(0, { id: "1", function: { name: "f", arguments: "}" } })], answer({
       toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }],
     })],
