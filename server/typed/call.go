@@ -52,6 +52,9 @@ func (c *caller) send(ctx context.Context, op *operation, request proto.Message)
 	}
 	responseMetadata(info.ResponseHeader(), response.Header)
 	response = decode(response)
+	if op.Stream == nil && writer != nil { // A stream isn't kept.
+		response.Body = writer.memory.Reader(response.Body)
+	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		defer response.Body.Close()
 		return nil, failed(ctx, response, statusError(response))

@@ -21,12 +21,16 @@ func (c *caller) unary(op *operation) connect.ServerFunc {
 		if err := stream.Receive(request); err != nil {
 			return err
 		}
-		response, err := c.send(ctx, op, request)
+		count := 0
+		if op.accumulate != nil {
+			count = op.other.Stream.Count(request)
+		}
+		response, err := c.send(ctx, op, request) // The request isn't held any longer.
 		if err != nil {
 			return err
 		}
 		defer func() { _ = response.Body.Close() }()
-		message, err := c.reply(op, request, response)
+		message, err := c.reply(op, count, response)
 		if err != nil {
 			return failed(ctx, response, err)
 		}
@@ -34,12 +38,12 @@ func (c *caller) unary(op *operation) connect.ServerFunc {
 	}
 }
 
-// reply reads the answer to a unary call.
-func (c *caller) reply(op *operation, request proto.Message, response *http.Response) (proto.Message, error) {
+// reply reads the answer to a unary call, which has count choices if it is a stream.
+func (c *caller) reply(op *operation, count int, response *http.Response) (proto.Message, error) {
 	if op.accumulate != nil {
 		found := peekForm(response)
 		if found == formEvents || found != formJSON && mediaType(response) == mediaEventStream && coding(response) == "" {
-			return c.accumulated(op, request, response)
+			return c.accumulated(op, count, response)
 		}
 	}
 	body, err := readReply(response, c.maxReply)

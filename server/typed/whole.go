@@ -16,14 +16,14 @@ import (
 
 // accumulated is the answer to a unary call that came as a stream, as some
 // upstreams send whatever is asked for. It must be finished as any stream.
-func (c *caller) accumulated(op *operation, request proto.Message, response *http.Response) (proto.Message, error) {
+func (c *caller) accumulated(op *operation, count int, response *http.Response) (proto.Message, error) {
 	accumulator := op.accumulate()
 	stream := *op
 	stream.Operation, stream.items = op.other, &items{op.other.Stream.Whole.List, op.other.Stream.Whole.Key, op.other.Stream.Whole.Piece}
 	limited := &limitedBody{source: response.Body, left: c.maxReply}
 	events := &eventStream{
 		op:       &stream,
-		count:    op.other.Stream.Count(request),
+		count:    count,
 		response: response,
 		reader:   sse.NewReader(limited, c.maxEvent),
 		keeps:    true,

@@ -14,43 +14,31 @@ const (
 	// most is by how much the time may grow over all steps.
 	most = 80
 
-	// floor is the shortest time that is measured: below it the clock, the caches and
-	// the garbage collector decide.
+	// floor is what counts as the time of the smallest input at least: below it the
+	// clock, the caches and the garbage collector decide.
 	floor = 300 * time.Microsecond
-	// ceiling bounds what the smallest input may take. One that takes longer is too
-	// large to be doubled.
-	ceiling = time.Second
 	// enough is the time after which a function isn't run again.
 	enough = 500 * time.Millisecond
 
-	tries    = 4
+	tries    = 3
 	attempts = 3
 )
 
 // Check fails the test unless the time of the functions that prepare returns, for
-// inputs of a size in bytes and its doubles, is linear. The smallest size is the first
-// one that takes a measurable time, beginning at size. Other processes may disturb a
-// measurement: it is the best of several, and what fails is measured again.
+// inputs of a size in bytes and a sixteenth of it, is linear. Other processes may
+// disturb a measurement: it is the best of several, and what fails is measured again.
 func Check(tb testing.TB, size int, prepare func(size int) func()) {
 	tb.Helper()
-	first := measure(prepare(size))
-	for first < floor {
-		size *= 2
-		first = measure(prepare(size))
-	}
-	if first > ceiling {
-		tb.Fatalf("%d bytes take %v", size, first)
-	}
-	var last time.Duration
+	large, small := prepare(size), prepare(size>>steps)
+	var first, last time.Duration
 	for range attempts {
-		last = measure(prepare(size << steps))
-		if last <= most*first {
+		first = max(first, floor, measure(small))
+		if last = measure(large); last <= most*first {
 			return
 		}
-		first = max(first, measure(prepare(size)))
 	}
 	tb.Errorf("%d bytes take %v, and %d bytes %v, %.0f times as long: want at most %d times",
-		size, first, size<<steps, last, float64(last)/float64(first), most)
+		size>>steps, first, size, last, float64(last)/float64(first), most)
 }
 
 // measure returns the shortest time of several runs.

@@ -18,7 +18,7 @@ func (f *failed) Fatalf(string, ...any) { f.errors++ }
 
 func TestCheck_TellsLinearFromQuadratic(t *testing.T) {
 	linear := new(failed)
-	Check(linear, 1<<10, func(size int) func() {
+	Check(linear, 1<<22, func(size int) func() {
 		text := strings.Repeat("ab", size/2)
 		return func() { _ = strings.Count(text, "ba") }
 	})
@@ -26,7 +26,7 @@ func TestCheck_TellsLinearFromQuadratic(t *testing.T) {
 		t.Error("a linear function is taken for another one")
 	}
 	quadratic := new(failed)
-	Check(quadratic, 1<<8, func(size int) func() {
+	Check(quadratic, 1<<17, func(size int) func() {
 		text := strings.Repeat("a", size)
 		return func() {
 			for i := range text {
