@@ -26,7 +26,7 @@ func listOfModels(body, coding string, chunked bool) http.HandlerFunc {
 		}
 		header := w.Header()
 		header.Set("Content-Type", "application/json")
-		header.Set("Etag", `"of-all"`)
+		header.Set("ETag", `"of-all"`)
 		header.Set("Content-Digest", "sha-256=:of-all:")
 		header.Set("X-Kept", "yes")
 		if coding != "" {
@@ -100,10 +100,10 @@ func checkList(t *testing.T, name string, upstream *servertest.Upstream, front *
 	if response.StatusCode != http.StatusOK || body != want || header.Get("X-Kept") != "yes" {
 		t.Errorf("%s: %s %.300q, want %.300q", name, response.Status, body, want)
 	}
-	if described := header.Get("Etag") != "" || header.Get("Content-Digest") != "" || header.Get("Content-Encoding") != ""; changed && (described || response.ContentLength != int64(len(want))) {
+	if described := header.Get("ETag") != "" || header.Get("Content-Digest") != "" || header.Get("Content-Encoding") != ""; changed && (described || response.ContentLength != int64(len(want))) {
 		t.Errorf("%s: some are left out, with the header %v", name, header)
 	}
-	if !changed && header.Get("Etag") == "" {
+	if !changed && header.Get("ETag") == "" {
 		t.Errorf("%s: none is left out, with the header %v", name, header)
 	}
 	for _, got := range upstream.Take() {
@@ -113,7 +113,7 @@ func checkList(t *testing.T, name string, upstream *servertest.Upstream, front *
 	}
 	request.method = http.MethodHead
 	response, _ = request.run(within(t), t, front)
-	if response.StatusCode != http.StatusOK || response.Header.Get("Etag") != "" || response.Header.Get("Content-Length") != "" {
+	if response.StatusCode != http.StatusOK || response.Header.Get("ETag") != "" || response.Header.Get("Content-Length") != "" {
 		t.Errorf("%s: HEAD is answered %s with %v", name, response.Status, response.Header)
 	}
 	upstream.Take()

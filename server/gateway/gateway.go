@@ -115,7 +115,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	g.account(ctx, c, asked, resp, decision)
 	g.judgeMessages(ctx, c, resp)
 	if lists {
-		return filterModels(ctx, c, req, resp)
+		return g.filterModels(ctx, c, req, resp)
 	}
 	if c.Streams && !streams {
 		if refusal := g.admitStream(ctx, c); refusal != nil {

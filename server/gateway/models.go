@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -65,7 +67,7 @@ func askForModels(req *upstream.Request) {
 // filterModels leaves in an answer the models that the token may use. What else it has
 // stays as it is; without the others its length is another, and validators and digests of
 // the whole are dropped. A list that can't be read is refused.
-func filterModels(ctx context.Context, c *call.Call, req *upstream.Request, resp *http.Response) (*http.Response, error) {
+func (g *Gateway) filterModels(ctx context.Context, c *call.Call, req *upstream.Request, resp *http.Response) (*http.Response, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusNoContent {
 		return resp, nil
 	}
@@ -74,16 +76,26 @@ func filterModels(ctx context.Context, c *call.Call, req *upstream.Request, resp
 		resp.ContentLength = -1
 		return resp, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxModelsBytes+1))
-	if closed := resp.Body.Close(); err == nil && len(body) <= maxModelsBytes {
-		err = closed
+	hold := g.config.Memory.Hold(c.Client())
+	c.AtEnd(hold.Close)
+	body, err := readModels(hold, resp.Body)
+	closed := resp.Body.Close()
+	var filtered []byte
+	if err == nil {
+		filtered, err = filterBody(ctx, c.Token, hold, resp.Header, body)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	asked := &upstream.Request{Method: req.Method} // whose body was sent
+	if short, ok := errors.AsType[*memory.LimitError](err); ok {
+		return noMemory(short).answer(c, asked), nil
+	}
+	if broken, ok := errors.AsType[*upstream.Error](cmp.Or(err, closed)); ok {
+		return nil, broken
 	}
 	if err != nil {
-		return nil, err
-	}
-	filtered, err := filterBody(ctx, c.Token, resp.Header, body)
-	if err != nil {
-		return modelsUnreadable(err).answer(c, &upstream.Request{Method: req.Method}), nil
+		return modelsUnreadable(err).answer(c, asked), nil
 	}
 	if filtered == nil { // Nothing is left out.
 		filtered = body
@@ -100,13 +112,27 @@ func filterModels(ctx context.Context, c *call.Call, req *upstream.Request, resp
 
 var errModelsTooLarge = errors.New("it is too large")
 
-// filterBody returns what is left of a body, nil if that is all.
-func filterBody(ctx context.Context, token *keys.Token, header http.Header, body []byte) ([]byte, error) {
-	if len(body) > maxModelsBytes {
+// readModels reads a list of models into memory.
+func readModels(hold *memory.Hold, list io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(hold.Reader(list), maxModelsBytes+1))
+	if err == nil && len(text) > maxModelsBytes {
 		return nil, errModelsTooLarge
 	}
-	text, err := usage.Decode(ctx, header, body, maxModelsBytes)
+	return text, err
+}
+
+// filterBody returns what is left of a body, nil if that is all.
+func filterBody(ctx context.Context, token *keys.Token, hold *memory.Hold, header http.Header, body []byte) ([]byte, error) {
+	decoded, err := usage.Decode(ctx, header, bytes.NewReader(body))
 	if err != nil {
+		return nil, err
+	}
+	text, err := readModels(hold, decoded)
+	_ = decoded.Close() // It was read from memory.
+	if err != nil {
+		return nil, err
+	}
+	if err := hold.Grow(int64(len(text))); err != nil { // for what is left
 		return nil, err
 	}
 	mark := []byte("\ufeff")

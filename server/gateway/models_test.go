@@ -19,7 +19,7 @@ func FuzzModelFilter(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		some, all := &keys.Token{Models: keys.Patterns{"a*"}}, &keys.Token{Models: keys.Patterns{"*"}}
-		filtered, err := filterBody(t.Context(), some, http.Header{}, text)
+		filtered, err := filterBody(t.Context(), some, nil, http.Header{}, text)
 		if err != nil {
 			return
 		}
@@ -27,7 +27,7 @@ func FuzzModelFilter(f *testing.F) {
 			t.Errorf("%q became %q", text, filtered)
 		}
 		if filtered != nil {
-			if again, err := filterBody(t.Context(), some, http.Header{}, filtered); err != nil || again != nil {
+			if again, err := filterBody(t.Context(), some, nil, http.Header{}, filtered); err != nil || again != nil {
 				t.Errorf("%q became %q, and then %q (%v)", text, filtered, again, err)
 			}
 		}

@@ -2,7 +2,6 @@ package usage
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -212,24 +211,12 @@ func drain(decoded io.Reader, sink func([]byte) bool) {
 	}
 }
 
-// Decode returns a body without the content codings that a header states. An error says
-// why it can't be decoded, or is a [*TooLargeError] if that has more than limit bytes.
-func Decode(ctx context.Context, header http.Header, body []byte, limit int64) ([]byte, error) {
+// Decode returns a reader of an answer's body without the content codings that its header
+// states. It must be closed.
+func Decode(ctx context.Context, header http.Header, body io.Reader) (io.ReadCloser, error) {
 	encoded := codings(header["Content-Encoding"])
-	if len(encoded) == 0 {
-		return body, nil
-	}
 	if len(encoded) > maxCodings {
 		return nil, &CodingError{Codings: encoded, Accept: acceptedCodings}
 	}
-	decoded, err := undo(encoded, bytes.NewReader(body), inflation.Bounds{Context: ctx})
-	if err != nil {
-		return nil, err
-	}
-	defer decoded.Close()
-	text, err := io.ReadAll(io.LimitReader(decoded, limit+1))
-	if int64(len(text)) > limit {
-		return nil, &TooLargeError{Limit: limit}
-	}
-	return text, err
+	return undo(encoded, body, inflation.Bounds{Context: ctx})
 }
