@@ -30,11 +30,16 @@ type replay struct {
 }
 
 func newReplay(body io.Reader) *replay {
-	if memory, ok := body.(*bytes.Reader); ok {
+	memory, ok := body.(*bytes.Reader)
+	switch {
+	case ok && memory.Len() == 0:
+		return new(replay) // an empty body is none
+	case ok:
 		again := *memory
 		return &replay{memory: &again}
+	default:
+		return &replay{source: body}
 	}
-	return &replay{source: body}
 }
 
 // isWhole reports whether another attempt can have all of the body.
