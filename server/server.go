@@ -21,6 +21,7 @@ import (
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/gateway"
@@ -141,6 +142,10 @@ type Config struct {
 	// Observer, unless nil, observes what the server does. The server doesn't close
 	// it.
 	Observer *observe.Observer
+
+	// TrustedProxies are those whose word counts for the address of a client. By
+	// default a client has the address that its request came from.
+	TrustedProxies clientaddr.Proxies
 
 	// CORSOrigins are the origins whose web pages may use the server, as
 	// [cors.NewPolicy] takes them. Nil means [cors.Any] without an UpstreamKey
@@ -265,6 +270,7 @@ func New(config Config) (_ *Server, err error) {
 		watch(config, s.bounded, &s.held)
 		s.handler = config.Observer.Wrap(s.handler, rpc)
 	}
+	s.handler = config.TrustedProxies.Wrap(s.handler)
 	return s, nil
 }
 

@@ -80,8 +80,8 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 }
 
 // peer is the address that a call came from, without the port: of a wrong token it
-// is all that is known. With a load balancer in front it is that one's; what the
-// fields of the header say of others, anyone can write.
+// is all that is known. Behind a load balancer it is that one's, unless the server
+// trusts it to tell the client's.
 func peer(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/failover"
 )
 
@@ -47,6 +49,10 @@ func (c *serveCommand) open(ctx context.Context, logger *slog.Logger) (_ *parts,
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := clientaddr.Parse(c.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-proxies: %w", err)
+	}
 	p.config = server.Config{
 		Upstream:              c.Upstream,
 		Proxy:                 c.WayOut.Proxy,
@@ -64,6 +70,7 @@ func (c *serveCommand) open(ctx context.Context, logger *slog.Logger) (_ *parts,
 		AllowAnonymous:        c.Access.AllowAnonymous,
 		ForwardOrganization:   c.Access.ForwardOrganization,
 		AllowedHosts:          c.hosts(),
+		TrustedProxies:        proxies,
 		Failover:              p.several,
 		Overload:              c.Overload.config(),
 		CORSOrigins:           c.CORSOrigin,

@@ -16,6 +16,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -36,6 +37,8 @@ type serveCommand struct {
 	Redis  redisFlags  `embed:"" group:"The upstream's key, held by the server:"`
 
 	AllowedHost []string `help:"Host names that the server is reached by, beside IP addresses, localhost, the host of --listen and --domain. They count at the address of --admin, and where --allow-anonymous lets everyone use the upstream's key: requests for other names are refused, so that no web page gets at the server by a name of its own." placeholder:"NAME"`
+
+	TrustedProxies []string `help:"Addresses of balancers, or ranges of them such as 10.0.0.0/8. Of a request that comes from one, the client's address is the last in X-Forwarded-For, or Forwarded, that is not one of these." placeholder:"CIDR"`
 
 	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, and none where the server holds the upstream's key." placeholder:"ORIGIN"`
 
@@ -101,6 +104,9 @@ func (c *serveCommand) check() error {
 	}
 	if _, err := access.NewHosts(c.AllowedHost); err != nil {
 		return fmt.Errorf("--allowed-host: %w", err)
+	}
+	if _, err := clientaddr.Parse(c.TrustedProxies); err != nil {
+		return fmt.Errorf("--trusted-proxies: %w", err)
 	}
 	if c.CORSOrigin != nil {
 		if _, err := cors.NewPolicy(c.CORSOrigin); err != nil {
