@@ -48,6 +48,15 @@ func (f *form) begin(part formPart) {
 		f.broken = true
 	}
 	place := f.found.root.member([]byte(base))
+	listed := false
+	for name := range strings.FieldsFuncSeq(index, func(c rune) bool { return c == '[' || c == ']' }) {
+		if strings.Trim(name, "0123456789") == "" {
+			listed = true
+		} else if place != nil {
+			place = place.member([]byte(name))
+		}
+	}
+	listed = listed || strings.HasSuffix(part.name, "[]")
 	switch {
 	case place == nil:
 	case place.kind == placeStructure && len(place.members) > 0 && (f.base == "session" || f.base == "extra_body"):
@@ -59,7 +68,7 @@ func (f *form) begin(part formPart) {
 		f.place = place
 		f.found.count++
 		// A list of fields, or a file, is read differently from server to server.
-		f.broken = f.broken || part.file || part.typed || part.encoded || index != "" && place.kind == placeMain
+		f.broken = f.broken || part.file || part.typed || part.encoded || listed && place.kind == placeMain
 	}
 }
 

@@ -110,6 +110,23 @@ func TestForm_IsKnownInOneSpelling(t *testing.T) {
 	}
 }
 
+func TestForm_NamesModelsByPath(t *testing.T) {
+	t.Parallel()
+	form := part("session[model]", "m") + part("session[audio][input][transcription][model]", "a") + part("tools[0][model]", "b") +
+		part("tools[][model]", "c") + part("metadata[model]", "free") + part("tools[0][parameters][model]", "free") + part("models[]", "d") + "--b--\r\n"
+	got, _, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
+	if err != nil || !got.Known || got.Model != "m" || strings.Join(got.Others, "") != "abcd" {
+		t.Errorf("it is %+v, with the error %v", got, err)
+	}
+	for _, name := range []string{"model[]", "model[0]", "session[0][model]", "session", "extra_body[x"} {
+		form := part("model", "m") + part(name, "x") + "--b--\r\n"
+		got, _, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
+		if err != nil || got.Known && name != "extra_body[x" {
+			t.Errorf("with %s it is %+v, with the error %v", name, got, err)
+		}
+	}
+}
+
 func TestForm_NamesEveryModel(t *testing.T) {
 	t.Parallel()
 	form := part("session", `{"model":"a","audio":{"input":{"transcription":{"model":"b"}}},"tools":[{"parameters":{"model":"free"}}]}`) +

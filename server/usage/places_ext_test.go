@@ -125,7 +125,7 @@ func TestRequest_NamesEveryModelOfItsHead(t *testing.T) {
 		{"LiteLLM's field", "POST", "/v1/files", http.Header{"X-Litellm-Model": {"x"}}, "", []string{"x"}},
 		{"Azure's field of images", "POST", "/openai/v1/responses", http.Header{"X-Ms-Oai-Image-Generation-Deployment": {"x"}}, "", []string{"x"}},
 		{"Azure's field of deployments", "POST", "/score", http.Header{"Azureml-Model-Deployment": {"x"}}, "", []string{"x"}},
-		{"another field", "POST", chat, http.Header{"X-Model": {"x, y"}, "X-Model_Name": {"z"}, "X-Remodeled": {"a"}, "Modeling": {"b"}}, "", []string{"x", "y", "z"}},
+		{"another field", "POST", chat, http.Header{"X-Model": {"x, y"}, "X-Model_Name": {"z"}, "X-Remodeled": {"a"}, "Modeling": {"b"}, "Sec-Ch-Ua-Model": {"c"}, "X-Device-Model": {"d"}}, "", []string{"x", "y", "z"}},
 		{"a deployment", "POST", "/openai/deployments/m/chat/completions", nil, "m", nil},
 		{"a deployment in another case", "POST", "/OpenAI/Deployments/m/chat/completions", nil, "m", nil},
 		{"a deployment behind a prefix", "POST", "/azure/openai/deployments/m/images/generations", nil, "m", nil},

@@ -151,9 +151,10 @@ func (r *Request) nameInHeader(header http.Header) {
 			continue
 		}
 		words := strings.FieldsFunc(lower, func(c rune) bool { return c == '-' || c == '_' || c == '.' })
-		if !slices.ContainsFunc(words, func(word string) bool {
-			return slices.Contains([]string{"model", "models", "deployment", "deployments"}, word)
-		}) {
+		names := func(list ...string) bool {
+			return slices.ContainsFunc(words, func(word string) bool { return slices.Contains(list, word) })
+		}
+		if !names("model", "models", "deployment", "deployments") || names("sec", "device", "phone") { // as Sec-CH-UA-Model
 			continue
 		}
 		for _, value := range values {
