@@ -272,6 +272,31 @@ func TestMemory_BombIsRefused(t *testing.T) {
 	})
 }
 
+// TestMemory_OfManySmallMessagesIsBounded sends requests of messages with nothing in
+// them, which take a hundred times their size when they are decoded.
+func TestMemory_OfManySmallMessagesIsBounded(t *testing.T) {
+	t.Parallel()
+	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{}`))
+	front := startFront(t, server.Config{Upstream: upstream.URL, MaxKeptBytes: 32 << 20})
+	many := &chatv1.CreateChatCompletionRequest{Model: "m"}
+	for range 200_000 {
+		many.Messages = append(many.Messages, &chatv1.Message{})
+	}
+	few := &chatv1.CreateChatCompletionRequest{Model: "m"}
+	for range 10_000 {
+		few.Messages = append(few.Messages, saying("Hello, is there anybody out there?").GetMessages()[0])
+	}
+	for _, protocol := range servertest.Protocols() {
+		client := front.Client(t, protocol)
+		if _, err := client.CreateChatCompletion(within(t), many); connect.CodeOf(err) != connect.CodeResourceExhausted {
+			t.Errorf("over %s the error is %v", protocol.Name, err)
+		}
+		if _, err := client.CreateChatCompletion(within(t), few); err != nil {
+			t.Errorf("over %s a long conversation: %v", protocol.Name, err)
+		}
+	}
+}
+
 // TestMemory_CompressedMessagesAreThoseThatWereSent sends messages in several gzip
 // members, with nothing in them, and broken.
 func TestMemory_CompressedMessagesAreThoseThatWereSent(t *testing.T) {

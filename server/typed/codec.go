@@ -31,7 +31,8 @@ func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, message a
 	if !ok {
 		return c.BinaryCodec.UnmarshalRead(ctx, src, message)
 	}
-	return decodeMessage(ctx, src, func(text []byte) error {
+	overhead := func(text []byte) int64 { return binaryOverhead(text, m.ProtoReflect().Descriptor()) }
+	return decodeMessage(ctx, src, overhead, func(text []byte) error {
 		return c.UnmarshalOptions.Unmarshal(text, m)
 	})
 }

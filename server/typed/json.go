@@ -25,7 +25,7 @@ func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, message any
 	if !ok {
 		return c.JSONCodec.UnmarshalRead(ctx, src, message)
 	}
-	err := decodeMessage(ctx, src, func(text []byte) error {
+	err := decodeMessage(ctx, src, jsonOverhead, func(text []byte) error {
 		if len(text) == 0 { // of which Protobuf's error says little
 			return errors.New("zero-length payload is not a valid JSON object")
 		}

@@ -116,8 +116,9 @@ func firstRoom(compressed []byte) int {
 	return int(min(stated, int64(len(compressed))*inflation.MaxRatio)) + 1
 }
 
-// decodeMessage reads a message by a function, in its turn, and holds memory for it alone then.
-func decodeMessage(ctx context.Context, src io.Reader, read func([]byte) error) error {
+// decodeMessage reads a message by a function, in its turn, and holds memory for it
+// alone then. While it is read, it takes as much more as overhead tells.
+func decodeMessage(ctx context.Context, src io.Reader, overhead func([]byte) int64, read func([]byte) error) error {
 	var size int64
 	if buffer, ok := src.(*bytes.Buffer); ok {
 		size = int64(buffer.Len())
@@ -132,11 +133,18 @@ func decodeMessage(ctx context.Context, src io.Reader, read func([]byte) error) 
 	if err != nil {
 		return err
 	}
-	if err := read(text); err != nil || w == nil {
-		return err
+	if w == nil {
+		return read(text)
 	}
 	w.received = len(text)
-	return w.memory.Resize(int64(len(text)))
+	decoded := int64(len(text)) + overhead(text)
+	if err := w.memory.Grow(decoded - int64(len(text))); err != nil {
+		return err
+	}
+	if err := read(text); err != nil {
+		return err
+	}
+	return w.memory.Resize(decoded)
 }
 
 // Refusals is the innermost interceptor of a server. It gives the errors of calls that
