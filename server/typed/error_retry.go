@@ -2,6 +2,8 @@ package typed
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,13 +29,14 @@ func findRetryDelay(value any, depth int) *time.Duration {
 	}
 	switch v := value.(type) {
 	case map[string]any:
-		for name, member := range v {
-			if delay := memberDelay(name, member); delay != nil {
+		names := slices.Sorted(maps.Keys(v))
+		for _, name := range slices.Backward(names) { // Milliseconds come before seconds.
+			if delay := memberDelay(name, v[name]); delay != nil {
 				return delay
 			}
 		}
-		for _, member := range v {
-			if delay := findRetryDelay(member, depth-1); delay != nil {
+		for _, name := range names {
+			if delay := findRetryDelay(v[name], depth-1); delay != nil {
 				return delay
 			}
 		}
