@@ -258,9 +258,10 @@ func TestTrailers_RepeatMetadataOfAnError(t *testing.T) {
 	for name := range scripts {
 		for _, way := range bothWays {
 			for protocol, trailer := range trailersOf(t, front, way, name) {
-				if name == "a success" {
+				// Connect's clients show an error's headers, which would come twice.
+				if name == "a success" || protocol == "Connect" {
 					if got := trailer["Retry-After"]; got != nil {
-						t.Errorf("%s, %s: a success has trailers: %q", protocol, way, trailer)
+						t.Errorf("%s, %s of %s: there are trailers: %q", protocol, name, way, trailer)
 					}
 					continue
 				}

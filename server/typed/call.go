@@ -67,10 +67,13 @@ func (c *caller) send(ctx context.Context, op *operation, request proto.Message)
 // take some hundred.
 const MaxTargetBytes = 16 << 10
 
-// failed returns err, the error of a call that had a response. Its trailers
-// repeat the response's metadata.
+// failed returns err, the error of a call that had a response. Over gRPC and
+// gRPC-Web its trailers repeat the response's metadata, since many clients show
+// only those. Clients of the Connect protocol show an error's headers, and would
+// show the values twice.
 func failed(ctx context.Context, response *http.Response, err error) error {
-	if info, ok := connect.CallInfoForServerContext(ctx); ok && err != nil {
+	info, ok := connect.CallInfoForServerContext(ctx)
+	if ok && err != nil && info.Protocol != connect.ProtocolNameConnect {
 		repeatInTrailers(info.ResponseTrailer(), response.Header)
 	}
 	return err

@@ -33,7 +33,7 @@ export class APIError extends Error {
     this.type = detail?.type || undefined;
     this.code = detail?.code;
     this.param = detail?.param;
-    this.headers = cause.metadata;
+    this.headers = withoutRepeats(cause.metadata);
     this.requestId = detail?.requestId || (this.headers.get("x-request-id") ?? undefined);
     this.retryAfterMs = retryAfterMs(this.headers);
   }
@@ -86,6 +86,20 @@ export class OutputError extends Error {
   ) {
     super(message, options);
   }
+}
+
+/**
+ * The headers of an error without the trailers that repeat them over gRPC and
+ * gRPC-Web: Connect joins both, so that `7` arrives as `7, 7`.
+ */
+function withoutRepeats(metadata: Headers): Headers {
+  const headers = new Headers();
+  metadata.forEach((value, name) => {
+    const middle = (value.length - 2) / 2;
+    const isRepeated = value.length > 2 && value.slice(middle) === `, ${value.slice(0, middle)}`;
+    headers.append(name, isRepeated ? value.slice(0, middle) : value);
+  });
+  return headers;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 
-import { ChatService, Role } from "../src/index.js";
+import { APIError, ChatService, Role } from "../src/index.js";
 
 /** How a call went, in a form that a page of a browser can hand out. */
 export interface Outcome {
@@ -37,7 +37,7 @@ export async function makeCall(transport: Transport, call: Call, headers: Record
     }
   } catch (thrown) {
     const error = ConnectError.from(thrown);
-    return { code: Code[error.code] ?? String(error.code), message: error.rawMessage, headers: Object.fromEntries(error.metadata) };
+    return { code: Code[error.code] ?? String(error.code), message: error.rawMessage, headers: Object.fromEntries(APIError.from(error).headers) };
   }
   return { headers: Object.fromEntries(received) };
 }

@@ -3,7 +3,7 @@ import { after, before, suite, test } from "node:test";
 
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 
-import { ChatService, ErrorSchema, FinishReason, Role } from "../src/index.js";
+import { APIError, ChatService, ErrorSchema, FinishReason, Role } from "../src/index.js";
 import { noServer, type Server, startServer } from "./server.js";
 import { transports } from "./transports.js";
 
@@ -49,7 +49,7 @@ suite("ChatService over the sandbox", { skip: noServer }, () => {
         await assert.rejects(call, (thrown) => {
           const error = ConnectError.from(thrown);
           assert.equal(error.code, Code.ResourceExhausted);
-          assert.equal(error.metadata.get("retry-after"), "1");
+          assert.equal(APIError.from(error).headers.get("retry-after"), "1");
           const [detail] = error.findDetails(ErrorSchema);
           assert.equal(detail?.code, "rate_limit_exceeded");
           assert.equal(detail?.httpStatus, 429);
