@@ -14,7 +14,7 @@ import (
 // for: the gateway, what observes, what chooses among several, and each of them. A
 // plain proxy has the last alone.
 func (s *Server) wayUp(config Config, guarded bool, budget *memory.Budget) (upstream.Sender, error) {
-	send, err := s.connect(config, guarded)
+	send, err := s.connect(config, guarded, budget)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (s *Server) wayUp(config Config, guarded bool, budget *memory.Budget) (upst
 }
 
 // connect makes what sends to the upstream, or to several.
-func (s *Server) connect(config Config, guarded bool) (upstream.Sender, error) {
+func (s *Server) connect(config Config, guarded bool, budget *memory.Budget) (upstream.Sender, error) {
 	if config.Failover == nil {
 		up, err := s.open(config, config.Upstream)
 		if err != nil {
@@ -48,6 +48,7 @@ func (s *Server) connect(config Config, guarded bool) (upstream.Sender, error) {
 	several := failover.Config{
 		Retries:    config.Failover.Retries,
 		Cooldown:   config.Failover.Cooldown,
+		Memory:     budget,
 		ClientKeys: !guarded,
 		Logger:     s.logger,
 	}

@@ -2,10 +2,12 @@ package failover
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"sync"
 
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -20,8 +22,8 @@ type body struct {
 }
 
 // newBody returns the content of a request. It reads what is to be kept, but not
-// what an expectation holds back (RFC 9110 §10.1.1).
-func newBody(req *upstream.Request) *body {
+// what an expectation holds back (RFC 9110 §10.1.1), nor what there is no memory for.
+func newBody(req *upstream.Request, hold *memory.Hold) *body {
 	switch source := req.Body.(type) {
 	case nil:
 		return &body{}
@@ -31,7 +33,10 @@ func newBody(req *upstream.Request) *body {
 	if req.ContentLength <= 0 || req.ContentLength > MaxBodyBytes || len(req.Header["Expect"]) > 0 {
 		return &body{stream: &stream{source: req.Body}}
 	}
-	read, err := readAll(req.Body, int(req.ContentLength))
+	read, err := readAll(hold.BodyReader(req.Body), int(req.ContentLength))
+	if _, short := errors.AsType[*memory.LimitError](err); short {
+		err = nil // The rest goes up as it comes.
+	}
 	if err != io.EOF || len(read) != int(req.ContentLength) { //nolint:errorlint // an end that is wrapped is none
 		// Sent as it is, it fails as it would have without having been read here.
 		rest := req.Body

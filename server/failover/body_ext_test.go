@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -195,4 +196,49 @@ func TestABodyIsClosedWhenTheClientLeavesInAPause(t *testing.T) {
 		t.Errorf("the answer is %v, and the error %v", resp, err)
 	}
 	from.checkClosed(t)
+}
+
+// TestBody_WithoutMemoryIsNotKept sends a body that there is no room for: it reaches
+// the first upstream whole, and no other. What was held is given back.
+func TestBody_WithoutMemoryIsNotKept(t *testing.T) {
+	const length = 200 << 10
+	for name, row := range map[string]struct {
+		limit int64
+		kept  bool
+	}{
+		"no room at all":      {1, false},
+		"room for a part":     {100 << 10, false},
+		"room for everything": {1 << 20, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, second := start(t, says(503)), start(t, says(200))
+			budget := memory.New(row.limit, false)
+			f := over(t, failover.Config{Memory: budget}, first, second)
+			text := noise(length)
+			req := post("")
+			content := newSource(strings.NewReader(text))
+			req.Body, req.ContentLength = content, length
+			resp, err := f.Send(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read(t, resp)
+			if status := resp.StatusCode; row.kept != (status == http.StatusOK) {
+				t.Errorf("the status is %d", status)
+			}
+			asked := append(first.asked(), second.asked()...)
+			if want := 1; !row.kept && len(asked) != want || row.kept && len(asked) != want+1 {
+				t.Errorf("%d requests were made", len(asked))
+			}
+			for _, request := range asked {
+				if string(request.Body) != text {
+					t.Errorf("a body of %d bytes came", len(request.Body))
+				}
+			}
+			content.checkClosed(t)
+			if taken := budget.Taken(); taken != 0 {
+				t.Errorf("%d bytes are taken in the end", taken)
+			}
+		})
+	}
 }

@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -89,6 +90,10 @@ type Config struct {
 	// call tries it, and others follow when it was answered. Zero means
 	// [DefaultCooldown].
 	Cooldown time.Duration
+
+	// Memory is the budget of the bodies that are kept until there is an answer. One
+	// that there is no room for goes to the first upstream alone. Nil bounds nothing.
+	Memory *memory.Budget
 
 	// ClientKeys says that clients bring keys of their own, and that everyone is
 	// let in. No upstream may have a Key then, which would be everyone's.
@@ -196,6 +201,7 @@ func defaultPort(scheme string) string {
 // error.
 func (f *Failover) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
 	t := f.begin(ctx, req)
+	defer t.hold.Close()
 	resp, err := t.run()
 	t.body.settle()
 	return resp, err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -28,9 +29,10 @@ type trip struct {
 	ctx      context.Context //nolint:containedctx // it is the trip's own: the one Send was called with
 	req      *upstream.Request
 	body     *body
-	call     *call.Call // may be nil
-	pinned   bool       // the key is the client's own at the first upstream, which no other may see
-	left     []*target  // those that have not been asked
+	hold     *memory.Hold // of the body
+	call     *call.Call   // may be nil
+	pinned   bool         // the key is the client's own at the first upstream, which no other may see
+	left     []*target    // those that have not been asked
 	attempts int
 
 	refusal *http.Response // the last, which is the client's if no other answers; nil without one
@@ -38,7 +40,9 @@ type trip struct {
 }
 
 func (f *Failover) begin(ctx context.Context, req *upstream.Request) *trip {
-	t := &trip{Failover: f, ctx: ctx, req: req, body: newBody(req), call: call.From(ctx)}
+	t := &trip{Failover: f, ctx: ctx, req: req, call: call.From(ctx)}
+	t.hold = f.config.Memory.Hold(t.call.Client())
+	t.body = newBody(req, t.hold)
 	t.left = slices.Clone(f.targets)
 	t.pinned = t.call != nil && t.call.Token != nil && !t.call.Token.UpstreamKey.IsZero()
 	if t.pinned {
