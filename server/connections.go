@@ -196,11 +196,14 @@ func (l *connections) noteState(network net.Conn, state http.ConnState) {
 // connectionOf returns what is beneath a connection of the [http.Server], nil if
 // that is something else.
 func connectionOf(network net.Conn) *connection {
-	if secured, ok := network.(interface{ NetConn() net.Conn }); ok {
-		network = secured.NetConn()
+	for { // beneath TLS, and the PROXY protocol
+		above, ok := network.(interface{ NetConn() net.Conn })
+		if !ok {
+			c, _ := network.(*connection)
+			return c
+		}
+		network = above.NetConn()
 	}
-	c, _ := network.(*connection)
-	return c
 }
 
 // now is a time that can be kept in an atomic variable. It is never zero.

@@ -34,6 +34,10 @@ type Listening struct {
 	// they repeat one that crosses a GOAWAY only once. Zero means never.
 	MaxConnectionAge time.Duration
 
+	// ProxyProtocol has connections from [Config.TrustedProxies] begin with a header of
+	// the PROXY protocol, v1 or v2, which has the client's address. They need one.
+	ProxyProtocol bool
+
 	// Limits are for clients that are slow, or many.
 	Limits Limits
 
@@ -76,13 +80,17 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Lis
 	if err != nil {
 		return errors.Join(fmt.Errorf("set up HTTP/2: %w", err), listener.Close())
 	}
+	var accepting net.Listener = connections
+	if listening.ProxyProtocol {
+		accepting = withProxyProtocol(connections, s.proxies, limits.HeaderTimeout)
+	}
 	failed := make(chan error, 1)
 	go func() {
 		if listening.TLS != nil {
-			failed <- httpServer.ServeTLS(connections, "", "")
+			failed <- httpServer.ServeTLS(accepting, "", "")
 			return
 		}
-		failed <- httpServer.Serve(connections)
+		failed <- httpServer.Serve(accepting)
 	}()
 	select {
 	case err := <-failed:

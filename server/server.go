@@ -176,6 +176,7 @@ type Server struct {
 	upstreams   []*upstream.Upstream
 	sandbox     *sandboxServer
 	held        held
+	proxies     clientaddr.Proxies
 	logger      *slog.Logger
 }
 
@@ -270,7 +271,8 @@ func New(config Config) (_ *Server, err error) {
 		watch(config, s.bounded, &s.held)
 		s.handler = config.Observer.Wrap(s.handler, rpc)
 	}
-	s.handler = config.TrustedProxies.Wrap(s.handler)
+	s.proxies = config.TrustedProxies
+	s.handler = s.proxies.Wrap(s.handler)
 	return s, nil
 }
 

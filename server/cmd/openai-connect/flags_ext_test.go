@@ -156,7 +156,7 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "version" })
 	wrong := map[string]string{
-		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x", "cors-origin": "x", "allowed-host": "*", "trusted-proxies": "x",
+		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x", "cors-origin": "x", "allowed-host": "*", "trusted-proxies": "x", "proxy-protocol": "x",
 		"upstream-key-file": "x", "client-token-file": "x", "allow-anonymous": "x", "forward-organization": "x", "keys": "x",
 		"domain": "192.0.2.1", "http-listen": ":80", "certificate-dir": "x",
 		"proxy": "ftp://x", "upstream-ca": "x", "upstream-http2": "x", "no-follow-redirects": "x",

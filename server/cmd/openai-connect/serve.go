@@ -40,6 +40,8 @@ type serveCommand struct {
 
 	TrustedProxies []string `help:"Addresses of balancers, or ranges of them such as 10.0.0.0/8. Of a request that comes from one, the client's address is the last in X-Forwarded-For, or Forwarded, that is not one of these." placeholder:"CIDR"`
 
+	ProxyProtocol bool `help:"Take the client's address from the PROXY protocol, v1 or v2, with which every connection from --trusted-proxies then has to begin."`
+
 	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, and none where the server holds the upstream's key." placeholder:"ORIGIN"`
 
 	ConnectTimeout        time.Duration `help:"How long it may take to connect to the upstream." default:"10s" group:"The way to the upstream:"`
@@ -107,6 +109,9 @@ func (c *serveCommand) check() error {
 	}
 	if _, err := clientaddr.Parse(c.TrustedProxies); err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
+	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		return errors.New("--proxy-protocol: needs --trusted-proxies: name the addresses of the balancers that speak it")
 	}
 	if c.CORSOrigin != nil {
 		if _, err := cors.NewPolicy(c.CORSOrigin); err != nil {
@@ -230,6 +235,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		DrainDelay:       c.DrainDelay,
 		DrainTimeout:     c.DrainTimeout,
 		MaxConnectionAge: c.MaxConnectionAge,
+		ProxyProtocol:    c.ProxyProtocol,
 		Limits:           c.Limits.limits(),
 	}, site, logger)
 }
