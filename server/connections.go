@@ -232,8 +232,7 @@ type connection struct {
 
 	frames atomic.Pointer[gathering] // nil for HTTP/1.1
 
-	unended atomic.Bool  // its end would be taken for the end of an answer
-	untaken atomic.Int64 // answers over HTTP/2 whose handlers have returned
+	unended atomic.Bool // its end would be taken for the end of an answer
 }
 
 // isOld reports whether the client is to begin another connection.

@@ -4,20 +4,18 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/overload"
 )
 
-// Bounds of the answers over HTTP/2 that wait for their clients to take the rest,
-// with nothing left to do here. Each takes some 20 KB.
 const (
-	// manyUntaken is how many wait in all until they get less time.
-	manyUntaken = 1000
-	// mostUntaken is how many wait in all until a connection may have no more than
-	// fewUntaken: what else ends on it is reset at once.
-	mostUntaken = 8 * manyUntaken
-	fewUntaken  = 16
-	// hastyTimeout is the time that is left where there are many: enough for who
-	// reads.
-	hastyTimeout = 5 * time.Second
+	// manyUntaken is how many answers over HTTP/2 may wait for their clients to take
+	// the rest, with nothing left to do here, until further ones get less time. Each
+	// takes some 20 KB. It is as many as there are calls at most, by default, which may
+	// all end at once.
+	manyUntaken = overload.DefaultMaxCalls
+	// hastyTimeout is the time that is left then.
+	hastyTimeout = 10 * time.Second
 )
 
 // held is what clients make a server hold on to.
@@ -31,20 +29,14 @@ type held struct {
 // until the client opens its window. So the stream gets a deadline, at which net/http
 // resets it.
 func (c *connection) await(w http.ResponseWriter, limit time.Duration) {
-	total := &c.listener.held.untaken
-	inAll, onConnection := total.Add(1), c.untaken.Add(1)
-	deadline := time.Now().Add(limit)
-	switch {
-	case inAll > mostUntaken && onConnection > fewUntaken:
-		deadline = past
-	case inAll > manyUntaken:
-		deadline = time.Now().Add(min(limit, hastyTimeout))
+	waiting := &c.listener.held.untaken
+	if waiting.Add(1) > manyUntaken {
+		limit = min(limit, hastyTimeout)
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(deadline)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
 	closed := w.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // nothing else tells when a stream is closed whose handler has returned
 	go func() {
 		<-closed
-		total.Add(-1)
-		c.untaken.Add(-1)
+		waiting.Add(-1)
 	}()
 }
