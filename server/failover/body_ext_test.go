@@ -231,7 +231,7 @@ func TestBody_WithoutMemoryIsNotKept(t *testing.T) {
 				t.Errorf("%d requests were made", len(asked))
 			}
 			for _, request := range asked {
-				if string(request.Body) != text {
+				if request.Body != text {
 					t.Errorf("a body of %d bytes came", len(request.Body))
 				}
 			}
