@@ -20,7 +20,7 @@ func TestTrustedProxies_TellTheAddressOfAClient(t *testing.T) {
 		{"", "X-Forwarded-For", "203.0.113.9", "127.0.0.1"},
 	} {
 		var got http.Header
-		upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) { got = r.Header.Clone() })
+		upstream := servertest.StartUpstream(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() })
 		arguments := []string{"--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--access-log"}
 		if row.trusted != "" {
 			arguments = append(arguments, "--trusted-proxies", row.trusted)
