@@ -75,6 +75,7 @@ type Error struct {
 	Unprocessed bool
 
 	refused bool // the upstream refused the stream of HTTP/2, and not the connection
+	closing bool // the connection of HTTP/2 was closing, as far as that can be told
 
 	// cause is set for KindRequest, and for an address that redirects may not
 	// lead to. Others of the network stay hidden, as a time-out could be taken for

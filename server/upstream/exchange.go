@@ -20,6 +20,7 @@ type host struct {
 	credentials string // for the proxy that gets the requests, or empty
 	pool        pool
 	open        atomic.Int64 // connections
+	growth      atomic.Int64 // of the windows of all streams of HTTP/2, in bytes
 
 	headerTimeout  time.Duration
 	stallTimeout   time.Duration
@@ -82,11 +83,17 @@ func (x *exchange) wasClosing(req *Request, err error) bool {
 	if !ok || failure.Kind != KindClosed || !x.conn.used || x.answered {
 		return false
 	}
-	switch req.Method {
+	return req.isIdempotent() || time.Since(x.began) < x.host.closingTime
+}
+
+// isIdempotent reports whether a request may be processed twice without harm (RFC
+// 9110 §9.2.2).
+func (r *Request) isIdempotent() bool {
+	switch r.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	return len(req.Header["Idempotency-Key"]) > 0 || time.Since(x.began) < x.host.closingTime
+	return len(r.Header["Idempotency-Key"]) > 0
 }
 
 // exchange is one request and its response. It runs on the goroutine that calls

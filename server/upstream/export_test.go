@@ -28,6 +28,9 @@ func (u *Upstream) IdleConns() int {
 	return len(u.host.pool.idle)
 }
 
+// WindowGrowth is by how much the windows of all streams have grown.
+func (u *Upstream) WindowGrowth() int64 { return u.host.growth.Load() }
+
 // NewNetDialer is what TCP is dialled by.
 var NewNetDialer = newNetDialer
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -39,33 +40,39 @@ type http2 struct {
 	dialer    *dialer
 	timeout   time.Duration // of what follows the TLS handshake
 	keepAlive time.Duration
+	follows   bool // redirects are followed
 
 	kept atomic.Int64 // connections that are neither forgotten nor about to be
 
 	mu      sync.Mutex
 	conns   []*http2Conn // guarded by mu: those that take requests, the oldest first
-	dialing *http2Dial   // guarded by mu: for all who found no connection; nil if there is none
+	dials   []*http2Dial // guarded by mu: for those who found no connection with room
+	streams int          // guarded by mu: how many the last connection allowed at a time; 0 if there was none
 	plain   bool         // guarded by mu: the last connection was made for HTTP/1.1, which the host prefers
 	failed  int          // guarded by mu: connections that failed since one worked
 	fault   error        // guarded by mu: of the last of them
 	at      time.Time    // guarded by mu: when it failed
 }
 
-// http2Dial is an attempt to connect that several calls wait for.
+// http2Dial is an attempt to connect that several calls wait for, as many as the
+// connection is likely to have room for.
 type http2Dial struct {
 	done    chan struct{}
-	waiting int    // guarded by http2.mu
-	cancel  func() // ends it if nobody waits
-	plain   bool   // set before done is closed: the host prefers HTTP/1.1
-	err     error  // set before done is closed
+	cancel  func()     // ends it if nobody waits
+	room    int        // how many may wait
+	waiting int        // guarded by http2.mu
+	conn    *http2Conn // guarded by http2.mu: nil if there is none, or none with room
+	places  int        // guarded by http2.mu: reservations of conn for those who wait
+	plain   bool       // set before done is closed: the host prefers HTTP/1.1
+	err     error      // set before done is closed
 }
 
 // newHTTP2 returns what speaks to the host on connections that d makes.
-func newHTTP2(h *host, d *dialer, keepAlive time.Duration) *http2 {
+func newHTTP2(h *host, d *dialer, keepAlive time.Duration, follows bool) *http2 {
 	secure := *d
 	secure.tls = d.tls.Clone()
 	secure.tls.NextProtos = []string{"h2", "http/1.1"}
-	return &http2{host: h, dialer: &secure, timeout: d.timeout, keepAlive: keepAlive}
+	return &http2{host: h, dialer: &secure, timeout: d.timeout, keepAlive: keepAlive, follows: follows}
 }
 
 // closeIdle closes the connections that no request is using.
@@ -87,7 +94,7 @@ func (h *http2) send(ctx context.Context, req *Request, target string) (*http.Re
 		return nil, h.host.requestError(err)
 	}
 	bodies := newReplay(req.Body)
-	defer bodies.settle(0)
+	defer bodies.settle()
 	call := &http2Call{http2: h, ctx: ctx, req: req, header: header, bodies: bodies}
 	for {
 		c, err := call.connection()
@@ -101,8 +108,8 @@ func (h *http2) send(ctx context.Context, req *Request, target string) (*http.Re
 		resp, err := call.attempt(c, body)
 		if err == nil {
 			h.works()
-			if isRedirect(resp.StatusCode) {
-				req.again = bodies.settle(req.ContentLength)
+			if h.follows && isRedirect(resp.StatusCode) {
+				req.again = bodies.whole(req.ContentLength)
 			}
 			return resp, nil
 		}
@@ -137,6 +144,7 @@ type http2Call struct {
 	bodies *replay
 
 	attempts, dials, refusals int
+	repeated                  bool  // although it may have been processed
 	last                      error // of the last attempt
 }
 
@@ -159,7 +167,7 @@ func (a *http2Call) attempt(c *http2Conn, body io.Reader) (*http.Response, error
 		return nil, a.last
 	}
 	if resp.Body == http.NoBody {
-		s.unwatch()
+		s.close() // an upload goes no further
 	} else {
 		resp.Body = s
 	}
@@ -170,8 +178,15 @@ func (a *http2Call) attempt(c *http2Conn, body io.Reader) (*http.Response, error
 // until it should.
 func (a *http2Call) mayTryAgain(err error) bool {
 	failure, ok := errors.AsType[*Error](err)
-	if !ok || !failure.Unprocessed || a.attempts >= maxAttempts || a.ctx.Err() != nil || !a.bodies.isWhole() {
+	if !ok || a.attempts >= maxAttempts || a.ctx.Err() != nil || !a.bodies.isWhole() {
 		return false
+	}
+	if !failure.Unprocessed {
+		// As over HTTP/1.1, but for POST: an upstream that closes a connection tells what
+		// it has not processed.
+		again := failure.closing && !a.repeated && a.req.isIdempotent()
+		a.repeated = true
+		return again
 	}
 	if failure.refused {
 		if a.refusals++; a.refusals > maxRefusals {
@@ -200,13 +215,12 @@ func (a *http2Call) connection() (*http2Conn, error) {
 		}
 		h.mu.Lock()
 		for _, c := range h.conns {
-			if c.reserve() {
+			if c.reserve(1) == 1 {
 				h.mu.Unlock()
 				return c, nil
 			}
 		}
-		none := len(h.conns) == 0
-		if none && h.plain && h.host.pool.isKept() {
+		if len(h.conns) == 0 && h.plain && h.host.pool.isKept() {
 			h.mu.Unlock()
 			return nil, nil //nolint:nilnil // as said
 		}
@@ -215,16 +229,9 @@ func (a *http2Call) connection() (*http2Conn, error) {
 			return nil, a.exhausted()
 		}
 		a.dials++
-		if none {
-			d := h.dial(a.ctx)
-			h.mu.Unlock()
-			if plain, err := h.wait(a.ctx, d); plain || err != nil {
-				return nil, err
-			}
-			continue
-		}
-		h.mu.Unlock() // all are full
-		if c, plain, err := h.connect(a.ctx, true); c != nil || plain || err != nil {
+		d := h.dial(a.ctx)
+		h.mu.Unlock()
+		if c, plain, err := h.wait(a.ctx, d); c != nil || plain || err != nil {
 			return c, err
 		}
 	}
@@ -240,52 +247,90 @@ func (a *http2Call) exhausted() error {
 	return failed
 }
 
-// dial begins to connect for all who have no connection, or joins those who wait
-// for that. mu is held.
+// dial begins to connect for those who found no room, or joins those who wait for
+// that. mu is held.
 func (h *http2) dial(ctx context.Context) *http2Dial {
-	if h.dialing == nil {
-		shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		d := &http2Dial{done: make(chan struct{}), cancel: cancel}
-		h.dialing = d
-		go func() {
-			defer cancel()
-			_, plain, err := h.connect(shared, false)
-			h.mu.Lock()
-			if h.dialing == d {
-				h.dialing = nil
-			}
-			h.mu.Unlock()
-			d.plain, d.err = plain, err
-			close(d.done)
-		}()
+	for _, d := range h.dials {
+		if d.waiting < d.room {
+			d.waiting++
+			return d
+		}
 	}
-	h.dialing.waiting++
-	return h.dialing
+	shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d := &http2Dial{done: make(chan struct{}), cancel: cancel, room: h.streams, waiting: 1}
+	if d.room == 0 {
+		d.room = math.MaxInt // the connection will tell
+	}
+	h.dials = append(h.dials, d)
+	go func() {
+		defer cancel()
+		defer close(d.done)
+		var c *http2Conn
+		c, d.plain, d.err = h.connect(shared)
+		h.finishDial(d, c)
+	}()
+	return d
 }
 
-// wait waits for a connection, which the last one who doesn't gives up. It reports
+// finishDial gives the connection that was made, if any, to those who wait for it.
+func (h *http2) finishDial(d *http2Dial, c *http2Conn) {
+	h.mu.Lock()
+	h.dropDial(d)
+	if c == nil {
+		h.mu.Unlock()
+		return
+	}
+	h.conns, h.plain, h.streams = append(h.conns, c), false, c.streamLimit()
+	h.kept.Add(1)
+	if d.places = c.reserve(d.waiting); d.places > 0 {
+		d.conn = c
+	}
+	useless := h.streams == 0
+	h.mu.Unlock()
+	switch {
+	case c.isClosing(): // it may have been forgotten before it was known
+		h.forget(c)
+	case useless:
+		c.retire(errRetired, maxWindow)
+	}
+}
+
+// dropDial has nobody join an attempt to connect any more. mu is held.
+func (h *http2) dropDial(d *http2Dial) {
+	h.dials = slices.DeleteFunc(h.dials, func(other *http2Dial) bool { return other == d })
+}
+
+// wait waits for a connection, which the last one who doesn't gives up. It returns
+// the connection with a reservation, or none if there was no place left, and reports
 // whether the connection speaks HTTP/1.1.
-func (h *http2) wait(ctx context.Context, d *http2Dial) (plain bool, err error) {
+func (h *http2) wait(ctx context.Context, d *http2Dial) (c *http2Conn, plain bool, err error) {
 	select {
 	case <-d.done:
-		return d.plain, d.err
+		plain, err = d.plain, d.err
 	case <-ctx.Done():
+		err = contextError(ctx)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if d.waiting--; d.waiting == 0 {
-		d.cancel()
-		if h.dialing == d {
-			h.dialing = nil
-		}
+	if err == nil && d.places > 0 {
+		d.places--
+		c = d.conn
 	}
-	return false, contextError(ctx)
+	if d.waiting--; d.waiting > 0 {
+		return c, plain, err
+	}
+	d.cancel()
+	h.dropDial(d)
+	if d.places > 0 { // of those who didn't wait
+		d.conn.release(d.places)
+		d.places = 0
+	}
+	return c, plain, err
 }
 
-// connect makes a connection, with a reservation if that is asked for. Without an
-// error it may return none: the host prefers HTTP/1.1, in which plain is set, or the
-// connection takes no request.
-func (h *http2) connect(ctx context.Context, reserve bool) (c *http2Conn, plain bool, err error) {
+// connect makes a connection. Without an error it may return none: the host prefers
+// HTTP/1.1, in which case plain is set.
+func (h *http2) connect(ctx context.Context) (c *http2Conn, plain bool, err error) {
 	network, err := h.dialer.connect(ctx)
 	if err != nil {
 		return nil, false, err
@@ -309,19 +354,7 @@ func (h *http2) connect(ctx context.Context, reserve bool) (c *http2Conn, plain 
 	if err := h.unsettled(c); err != nil {
 		return nil, false, err
 	}
-	h.mu.Lock()
-	h.conns, h.plain = append(h.conns, c), false
-	h.kept.Add(1)
-	h.mu.Unlock()
-	switch {
-	case c.isClosing(): // it may have been forgotten before it was known
-		h.forget(c)
-	case reserve && c.reserve():
-		return c, false, nil
-	case reserve, !c.takesStreams():
-		c.retire(errRetired, maxWindow)
-	}
-	return nil, false, nil
+	return c, false, nil
 }
 
 // unsettled returns why a connection ended before there were settings, nil if there

@@ -19,10 +19,18 @@ import (
 )
 
 const (
-	// streamBuffer is how much of one response, in bytes, may wait here for a slow
-	// reader before the upstream has to pause. At 50 ms to the upstream it allows
-	// 20 MB/s a stream.
-	streamBuffer = 1 << 20
+	// streamWindow is how much of one response, in bytes, may wait here for a slow
+	// reader before the upstream has to pause.
+	streamWindow = 64 << 10
+
+	// maxStreamWindow is the same for a reader that is fast: one that has read a whole
+	// window within growTime, and has nothing left to read, gets twice as much. At
+	// 50 ms to the upstream it allows 20 MB/s a stream.
+	maxStreamWindow = 1 << 20
+	growTime        = 500 * time.Millisecond
+
+	// maxGrowth is by how much the windows of all streams to a host may have grown.
+	maxGrowth = 64 << 20
 
 	// connBuffer is how much of all responses of a connection may be on its way. It
 	// is no bound of its own: each stream has one.
@@ -32,10 +40,12 @@ const (
 	// of RFC 9113 §6.5.2.
 	readFrameSize = 16 << 10
 
-	// maxQueued is how many bytes may wait to be written before uploads pause. What
-	// the upstream makes us answer may be four times as much: one that takes nothing,
-	// and still asks, is given up.
+	// maxQueued is how many bytes may wait to be written before uploads pause.
 	maxQueued = 64 << 10
+
+	// maxReplies is how many bytes of what the upstream makes us answer may wait to
+	// be written. One that takes nothing, and still asks, is given up.
+	maxReplies = 256 << 10
 
 	// maxWindow is the largest flow-control window (RFC 9113 §6.9.1).
 	maxWindow = 1<<31 - 1
@@ -49,6 +59,14 @@ const (
 	// 9113 §10.5).
 	frameAllowance = 10_000
 	frameRate      = 1_000
+
+	// frameStrain is after how many of them the connection takes no new requests, so
+	// that those don't end with it.
+	frameStrain = 2_000
+
+	// maxInterim is how many interim responses a stream may have received when it is
+	// given up without the connection taking no new requests: more may be on their way.
+	maxInterim = 16
 
 	// streamAllowance is how many more of them a request that is given up may cause,
 	// by what was under way. dataAllowance is the same for a frame of an upload, each
@@ -66,6 +84,7 @@ type http2Error struct {
 	// (RFC 9113 §8.7).
 	unprocessed bool
 	refused     bool // the upstream refused the stream, and not the connection
+	closing     bool // the connection, which had been used, ended without a word since the request
 	unsound     bool // the connection doesn't work
 }
 
@@ -114,8 +133,11 @@ type http2Conn struct {
 	closing  bool                      // guarded by mu: it takes no more requests
 	surplus  bool                      // guarded by mu: it is one more than may be kept
 	window   int64                     // guarded by mu: what may be sent on all streams
+	uploads  int                       // guarded by mu: streams with an upload
+	received int64                     // guarded by mu: how many frames came
 	queue    []byte                    // guarded by mu: frames to be written
 	queued   int64                     // guarded by mu: how many bytes ever were in queue
+	replies  int                       // guarded by mu: how many bytes of queue answer the peer's frames
 	taken    int64                     // guarded by mu: how many of them are written, or being written
 	encoder  *hpack.Encoder            // guarded by mu: writes to block
 	block    bytes.Buffer              // guarded by mu
@@ -135,6 +157,7 @@ type http2Conn struct {
 	unread    int64 // bytes of DATA for which no window was given back yet
 	spare     float64
 	spareAt   time.Time
+	strained  bool   // a good part of spare was used up at once
 	header    []byte // the header block that is coming
 	headerEnd bool   // it ends the stream
 	headerN   int    // of how many frames it is
@@ -163,7 +186,7 @@ func newHTTP2Conn(h *host, network net.Conn, keepAlive time.Duration, left func(
 	c.queue = append(c.queue, frames.ClientPreface...)
 	c.append(frames.FrameSettings, 0, 0, settings(
 		frames.Setting{ID: frames.SettingEnablePush, Val: 0},
-		frames.Setting{ID: frames.SettingInitialWindowSize, Val: streamBuffer},
+		frames.Setting{ID: frames.SettingInitialWindowSize, Val: streamWindow},
 		frames.Setting{ID: frames.SettingMaxHeaderListSize, Val: uint32(min(h.maxHeaderBytes, 1<<31))},
 	))
 	c.append(frames.FrameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, connBuffer-65535))
@@ -199,27 +222,43 @@ func (c *http2Conn) append(kind frames.FrameType, flags frames.Flags, stream uin
 	}
 }
 
+// reply is append of a frame that answers one of the peer's. mu is held.
+func (c *http2Conn) reply(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
+	before := len(c.queue)
+	c.append(kind, flags, stream, payload)
+	c.replies += len(c.queue) - before
+}
+
 func (c *http2Conn) appendUint32(kind frames.FrameType, stream, value uint32) {
-	c.append(kind, 0, stream, binary.BigEndian.AppendUint32(make([]byte, 0, 4), value))
+	c.reply(kind, 0, stream, binary.BigEndian.AppendUint32(make([]byte, 0, 4), value))
 }
 
-// reserve takes the place of a stream, if there is one, for a call of open or
-// release.
-func (c *http2Conn) reserve() bool {
+// reserve takes the places of up to n streams, each for a call of open or release,
+// and returns how many there were.
+func (c *http2Conn) reserve(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing || c.surplus || time.Since(c.born) > maxAge || int64(len(c.streams)+c.reserved) >= int64(c.maxStreams) {
-		return false
+	if c.closing || c.surplus || time.Since(c.born) > maxAge {
+		return 0
 	}
-	c.reserved++
-	return true
+	n = int(max(0, min(int64(n), int64(c.maxStreams)-int64(len(c.streams)+c.reserved))))
+	c.reserved += n
+	return n
 }
 
-// takesStreams reports whether the peer allows any stream.
-func (c *http2Conn) takesStreams() bool {
+// release gives places back.
+func (c *http2Conn) release(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.maxStreams > 0
+	c.reserved -= n
+	c.rest()
+}
+
+// streamLimit returns how many streams the peer allows at a time.
+func (c *http2Conn) streamLimit() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(min(c.maxStreams, math.MaxInt32))
 }
 
 // closeIdle closes the connection if no request is using it.
@@ -265,11 +304,12 @@ func (c *http2Conn) retire(fault *http2Error, last uint32) {
 		switch {
 		case id <= last:
 			continue
-		case s.heard: // it was acted on, whatever is said
+		case s.heard > 0: // it was acted on, whatever is said
 			s.finish(fault)
 		default:
 			s.finish(&unprocessed)
 		}
+		s.stopUpload()
 		delete(c.streams, id)
 	}
 	end := len(c.streams)+c.reserved == 0
@@ -305,7 +345,9 @@ func (c *http2Conn) fail(fault *http2Error, code frames.ErrCode) {
 	for _, s := range c.streams {
 		of := *fault
 		of.unprocessed = s.head > c.taken // its header never left
+		of.closing = fault.kind == KindClosed && s.id > 1 && s.received == c.received
 		s.finish(&of)
+		s.stopUpload()
 	}
 	clear(c.streams)
 	c.timer.Stop()
@@ -342,7 +384,7 @@ func (c *http2Conn) write() {
 		c.mu.Lock()
 		batch := c.queue
 		c.queue = spare[:0]
-		c.taken = c.queued
+		c.taken, c.replies = c.queued, 0
 		c.mu.Unlock()
 		for rest := batch; len(rest) > 0; {
 			n, err := out.Write(rest[:min(len(rest), uploadBuffer)])
@@ -371,6 +413,14 @@ func (c *http2Conn) writeFault(err error) *http2Error {
 func (c *http2Conn) wakeUploads() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.pokeUploads()
+}
+
+// pokeUploads is wakeUploads. mu is held.
+func (c *http2Conn) pokeUploads() {
+	if c.uploads == 0 {
+		return
+	}
 	for _, s := range c.streams {
 		s.wakeUpload()
 	}
@@ -436,7 +486,7 @@ func (c *http2Conn) receive() (*http2Error, frames.ErrCode) {
 			err = c.process(frame)
 		}
 		if stream, ok := errors.AsType[frames.StreamError](err); ok && head.Type != frames.FrameHeaders {
-			err = nil
+			err = c.carriesNothing()
 			c.reset(stream.StreamID, malformed("stream error: "+codeName(stream.Code)), stream.Code)
 		}
 		if err == nil {
@@ -472,11 +522,13 @@ var errFlood = &http2Error{kind: KindMalformed, detail: "it floods the connectio
 // carriesNothing counts a frame that carries nothing, and reports whether there
 // were too many.
 func (c *http2Conn) carriesNothing() error {
-	if c.spare < 1 {
+	const strained = frameAllowance - frameStrain
+	if c.spare < strained {
 		now := time.Now()
 		c.spare += now.Sub(c.spareAt).Seconds()*frameRate + float64(c.credit.Swap(0))
 		c.spare = min(c.spare, frameAllowance)
 		c.spareAt = now
+		c.strained = c.spare < strained
 	}
 	if c.spare < 1 {
 		return errFlood
@@ -489,7 +541,11 @@ func (c *http2Conn) carriesNothing() error {
 func (c *http2Conn) process(frame frames.Frame) error {
 	c.mu.Lock()
 	c.lastRead = time.Now()
-	flooded := len(c.queue) > 4*maxQueued
+	c.received++
+	flooded := c.replies > maxReplies
+	if c.strained {
+		c.shun()
+	}
 	c.mu.Unlock()
 	if flooded {
 		return errFlood
@@ -518,7 +574,7 @@ func (c *http2Conn) process(frame frames.Frame) error {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.append(frames.FramePing, frames.FlagPingAck, 0, frame.Data[:])
+		c.reply(frames.FramePing, frames.FlagPingAck, 0, frame.Data[:])
 		return nil
 	case *frames.GoAwayFrame:
 		return c.processGoAway(frame)
@@ -542,9 +598,6 @@ func (c *http2Conn) processSettings(frame *frames.SettingsFrame) error {
 	if frame.IsAck() {
 		return nil
 	}
-	if frame.HasDuplicates() {
-		return frames.ConnectionError(frames.ErrCodeProtocol)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
@@ -555,7 +608,7 @@ func (c *http2Conn) processSettings(frame *frames.SettingsFrame) error {
 	if err := frame.ForeachSetting(c.set); err != nil {
 		return err
 	}
-	c.append(frames.FrameSettings, frames.FlagSettingsAck, 0, nil)
+	c.reply(frames.FrameSettings, frames.FlagSettingsAck, 0, nil)
 	select {
 	case <-c.settled:
 	default:
@@ -608,9 +661,7 @@ func (c *http2Conn) processWindow(frame *frames.WindowUpdateFrame) error {
 		if c.window += int64(frame.Increment); c.window > maxWindow {
 			return frames.ConnectionError(frames.ErrCodeFlowControl)
 		}
-		for _, s := range c.streams {
-			s.wakeUpload()
-		}
+		c.pokeUploads()
 		return nil
 	}
 	s := c.streams[frame.StreamID]
@@ -638,7 +689,7 @@ func (c *http2Conn) processReset(frame *frames.RSTStreamFrame) error {
 		return c.carriesNothing()
 	}
 	fault := broken("the stream was reset: " + codeName(frame.ErrCode))
-	fault.refused = frame.ErrCode == frames.ErrCodeRefusedStream && !s.heard
+	fault.refused = frame.ErrCode == frames.ErrCodeRefusedStream && s.heard == 0
 	fault.unprocessed = fault.refused
 	s.finish(fault) // unless the answer is whole: then the request alone is not wanted
 	c.remove(s)
@@ -671,6 +722,7 @@ func (c *http2Conn) remove(s *http2Exchange) {
 	if c.streams[s.id] != s {
 		return
 	}
+	s.stopUpload()
 	delete(c.streams, s.id)
 	c.rest()
 }

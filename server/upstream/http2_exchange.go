@@ -28,6 +28,8 @@ type http2Exchange struct {
 	id   uint32
 	head int64 // where the header is in what the connection writes; set under conn.mu
 
+	received int64 // how many frames the connection had received when the exchange began
+
 	news    chan struct{} // has one if there is something new for who waits for the answer
 	room    chan struct{} // has one if an upload may be able to go on
 	unwatch func() bool   // ends the watch on ctx
@@ -38,17 +40,20 @@ type http2Exchange struct {
 	sent      bool             // all of the request is in the queue
 	unwanted  bool             // the rest of the request is not to be sent
 	proceed   bool             // what the expectation waits for has come
-	uploading bool             // there is an upload that waits for room
-	heard     bool             // any header came
+	uploading bool             // there is an upload, which may wait for room
+	heard     int              // how many headers came
 	interim   []*http.Response // for the caller, who has not been told of them yet
 	resp      *http.Response   // nil until it is there
 	trailer   http.Header      // of the response
 	allowance int64            // how many bytes of fields may still come
 	remaining int64            // how much of the body is still to come; -1 if that isn't known
+	full      int64            // the window, when nothing waits
 	unread    int64            // what may come without more window
 	unsent    int64            // window that is not given back yet
-	buffer    chunks           // what came of the body, and was not read
-	err       error            // what ended the response; io.EOF if it is whole
+	read      int64            // how much was read since readSince
+	readSince time.Time
+	buffer    chunks // what came of the body, and was not read
+	err       error  // what ended the response; io.EOF if it is whole
 }
 
 // wakeUpload has an upload look whether it may go on. conn.mu is held.
@@ -78,12 +83,34 @@ func (s *http2Exchange) finish(why error) {
 	poke(s.news)
 }
 
+// setUploading says whether there is an upload. conn.mu is held.
+func (s *http2Exchange) setUploading(uploading bool) {
+	if s.uploading == uploading {
+		return
+	}
+	s.uploading = uploading
+	if uploading {
+		s.conn.uploads++
+	} else {
+		s.conn.uploads--
+	}
+}
+
+// stopUpload has an upload end, as the stream is over. conn.mu is held.
+func (s *http2Exchange) stopUpload() {
+	if s.uploading {
+		s.setUploading(false)
+		s.unwanted = true
+		poke(s.room)
+	}
+}
+
 // open begins the exchange of a request that has a reservation, and sends its
 // header. Of a body it sends what is small and in memory, and returns the rest.
 func (c *http2Conn) open(ctx context.Context, req *Request, header *http2Header, body io.Reader) (*http2Exchange, io.Reader, error) {
 	s := &http2Exchange{
 		conn: c, ctx: ctx, req: req, news: make(chan struct{}, 1), room: make(chan struct{}, 1),
-		allowance: c.host.maxHeaderBytes, remaining: -1, unread: streamBuffer,
+		allowance: c.host.maxHeaderBytes, remaining: -1, full: streamWindow, unread: streamWindow,
 	}
 	c.mu.Lock()
 	c.reserved--
@@ -98,12 +125,12 @@ func (c *http2Conn) open(ctx context.Context, req *Request, header *http2Header,
 		c.mu.Unlock()
 		return nil, nil, fault
 	}
-	s.id, s.window = c.nextID, c.initialWindow
+	s.id, s.window, s.received = c.nextID, c.initialWindow, c.received
 	c.nextID += 2
 	full := c.nextID > lastStream
 	c.streams[s.id] = s
 	body = s.begin(header, body)
-	s.uploading = body != nil
+	s.setUploading(body != nil)
 	c.mu.Unlock()
 	if full {
 		c.retire(errRetired, maxWindow)
@@ -165,7 +192,8 @@ func (s *http2Exchange) queueData(piece []byte, end bool) {
 // requestEnded lets go of the stream if the response is whole already, and begins
 // the wait for it otherwise. conn.mu is held.
 func (s *http2Exchange) requestEnded() {
-	s.sent, s.uploading = true, false
+	s.sent = true
+	s.setUploading(false)
 	if s.err != nil {
 		s.conn.remove(s)
 	}
@@ -179,6 +207,9 @@ func (s *http2Exchange) abort(why error) {
 	defer c.mu.Unlock()
 	s.unwanted = true
 	poke(s.room)
+	if s.resp == nil && s.heard > maxInterim && c.streams[s.id] == s {
+		c.shun()
+	}
 	c.resetStream(s, why, frames.ErrCodeCancel)
 }
 
@@ -210,9 +241,19 @@ func (s *http2Exchange) upload(body io.Reader, header *http2Header) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			s.abort(s.conn.host.requestError(err))
+			s.failUpload(s.conn.host.requestError(err))
 		}
 		return
+	}
+}
+
+// failUpload ends the exchange for want of the rest of the body, if that is wanted.
+func (s *http2Exchange) failUpload(why error) {
+	s.conn.mu.Lock()
+	unwanted := s.unwanted
+	s.conn.mu.Unlock()
+	if !unwanted {
+		s.abort(why)
 	}
 }
 
@@ -240,7 +281,7 @@ func (s *http2Exchange) awaitContinue() bool {
 // piece was wanted.
 func (s *http2Exchange) send(piece []byte) bool {
 	c := s.conn
-	var stalled *time.Timer
+	var stalled *time.Timer // runs while the windows are closed
 	for {
 		c.mu.Lock()
 		if s.unwanted || c.fault != nil {
@@ -248,25 +289,35 @@ func (s *http2Exchange) send(piece []byte) bool {
 			return false
 		}
 		n := min(int64(len(piece)), int64(c.maxFrame), s.window, c.window)
-		if n > 0 && len(c.queue) < maxQueued {
+		queued := n > 0 && len(c.queue) < maxQueued
+		if queued {
 			s.queueData(piece[:n], false)
 			piece = piece[n:]
-		} else {
-			n = 0
 		}
 		c.mu.Unlock()
-		switch {
-		case len(piece) == 0:
+		if len(piece) == 0 {
 			return true
-		case n > 0:
-			continue
+		}
+		var late <-chan time.Time
+		switch {
+		case n > 0: // what the connection doesn't take in time ends it
+			if stalled != nil {
+				stalled.Stop()
+				stalled = nil
+			}
 		case stalled == nil:
 			stalled = time.NewTimer(c.host.stallTimeout)
 			defer stalled.Stop()
+			fallthrough
+		default:
+			late = stalled.C
+		}
+		if queued {
+			continue
 		}
 		select {
 		case <-s.room:
-		case <-stalled.C:
+		case <-late:
 			s.abort(&http2Error{kind: KindTimeout, detail: fmt.Sprintf("it took nothing of the request for %v", c.host.stallTimeout)})
 			return false
 		}
@@ -312,10 +363,9 @@ func (s *http2Exchange) processFields(fields []hpack.HeaderField, size int64, en
 	if s.err != nil {
 		return
 	}
-	first := !s.heard
-	s.heard = true
+	s.heard++
 	if s.allowance -= size; s.allowance < 0 {
-		if !first { // by interim answers, of which more may be on their way
+		if s.heard > 1 { // by interim answers, of which more may be on their way
 			s.conn.shun()
 		}
 		s.refuse(&http2Error{kind: KindHeaderTooLarge, detail: fmt.Sprintf("the limit is %d bytes", s.conn.host.maxHeaderBytes)})
@@ -366,7 +416,7 @@ func (s *http2Exchange) processResponse(resp *http.Response, end bool) {
 	case end && s.remaining < 0:
 		resp.ContentLength, s.remaining = 0, 0
 	}
-	s.resp = resp
+	s.resp, s.readSince = resp, time.Now()
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		// Who is refused, or is to ask elsewhere, need not be heard out.
 		s.unwanted = true
@@ -447,13 +497,33 @@ func (s *http2Exchange) processData(frame *frames.DataFrame) {
 	}
 }
 
-// giveBack gives window back. conn.mu is held.
+// giveBack gives window back, and more of it to a reader that is fast. conn.mu is
+// held.
 func (s *http2Exchange) giveBack(n int64) {
-	if s.unsent += n; s.unsent >= streamBuffer/8 && s.err == nil {
-		s.conn.appendUint32(frames.FrameWindowUpdate, s.id, uint32(s.unsent))
-		s.unread += s.unsent
-		s.unsent = 0
+	s.unsent += n
+	if s.err != nil || s.unsent < s.full/4 {
+		return
 	}
+	if s.read += s.unsent; s.read >= s.full {
+		now := time.Now()
+		if now.Sub(s.readSince) < growTime && len(s.buffer) == 0 && s.full < maxStreamWindow && s.conn.host.grow(s.full) {
+			s.unsent += s.full
+			s.full *= 2
+		}
+		s.read, s.readSince = 0, now
+	}
+	s.conn.appendUint32(frames.FrameWindowUpdate, s.id, uint32(s.unsent))
+	s.unread += s.unsent
+	s.unsent = 0
+}
+
+// grow reports whether the windows of all streams may grow by n more.
+func (h *host) grow(n int64) bool {
+	if h.growth.Add(n) <= maxGrowth {
+		return true
+	}
+	h.growth.Add(-n)
+	return false
 }
 
 // await returns the response when its header is there.
@@ -555,6 +625,10 @@ func (s *http2Exchange) Close() error {
 func (s *http2Exchange) close() {
 	s.unwatch()
 	s.abort(http.ErrBodyReadAfterClose)
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.conn.host.growth.Add(streamWindow - s.full)
+	s.full = streamWindow
 }
 
 // headError turns what ended an exchange before the response into an error that
@@ -586,7 +660,7 @@ func (h *host) upstreamError(err error) error {
 		return err
 	}
 	failed := h.newError(fault.kind, fault.detail)
-	failed.Unprocessed, failed.refused = fault.unprocessed, fault.refused
+	failed.Unprocessed, failed.refused, failed.closing = fault.unprocessed, fault.refused, fault.closing
 	return failed
 }
 

@@ -60,7 +60,7 @@ func FuzzHTTP2Answer(f *testing.F) {
 			t.Fatal("the settings are not taken")
 		}
 		<-c.settled
-		if !c.reserve() {
+		if c.reserve(1) != 1 {
 			t.Fatal("no stream is allowed")
 		}
 		req := &Request{Method: http.MethodGet, Interim: func(int, http.Header) {}}

@@ -523,3 +523,37 @@ func TestHTTP2Idle_IsBoundedByMaxIdleConns(t *testing.T) {
 	}
 	closes(t, up)
 }
+
+// TestHTTP2Hostile_ServesTheNextCallsBehindAFloodThatWasGivenUp cancels a call whose
+// upstream sends frames without an end, which it goes on with.
+func TestHTTP2Hostile_ServesTheNextCallsBehindAFloodThatWasGivenUp(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"100", "103"} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			up := newUpstream(t, serveHostile(t, nil, func(c *upstreamtest.HTTP2Conn, stream uint32) {
+				c.Fields(stream, false, ":status", "103")
+				endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
+					return c.Fields(stream, false, ":status", status)
+				})(c, stream)
+			}))
+			for range 3 {
+				ctx, cancel := context.WithCancel(t.Context())
+				told := 0
+				_, err := up.Send(ctx, &upstream.Request{Target: "/v1/x", Interim: func(int, http.Header) {
+					if told++; told == 30 || status == "100" {
+						cancel()
+					}
+				}})
+				cancel()
+				if err == nil {
+					t.Fatal("the call succeeds")
+				}
+				for range 20 {
+					getOK(t, up)
+				}
+			}
+			closes(t, up)
+		})
+	}
+}

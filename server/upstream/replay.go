@@ -66,29 +66,38 @@ func (r *replay) next() io.Reader {
 	return r.current
 }
 
-// settle says that there will be no other attempt. It returns the body, if that is in
-// memory, or if it is of the length given, up to [smallBody], and was kept.
-func (r *replay) settle(length int64) *bytes.Reader {
-	if r.memory != nil {
+// whole returns all of the body, if that is in memory, or of the length given, up to
+// [smallBody]. It waits for what has not come yet. It returns nil for any other body,
+// and for one that breaks off.
+func (r *replay) whole(length int64) *bytes.Reader {
+	switch {
+	case r.memory != nil:
 		again := *r.memory
 		return &again
-	}
-	r.mu.Lock()
-	if r.settled {
-		r.mu.Unlock()
+	case r.source == nil || length <= 0 || length > smallBody:
 		return nil
 	}
-	r.settled = true
-	var whole *bytes.Reader
-	if !r.lost && length > 0 && length <= smallBody && int64(len(r.kept)) == length {
-		whole = bytes.NewReader(r.kept)
+	body := r.next()
+	defer closeBody(body)
+	all, err := io.ReadAll(io.LimitReader(body, length+1))
+	if err != nil || int64(len(all)) != length {
+		return nil
 	}
+	return bytes.NewReader(all)
+}
+
+// settle says that there will be no other attempt.
+func (r *replay) settle() {
+	if r.source == nil {
+		return
+	}
+	r.mu.Lock()
+	r.settled = true
 	unused := r.users == 0
 	r.mu.Unlock()
 	if unused {
 		closeBody(r.source)
 	}
-	return whole
 }
 
 // replayBody is the body as one attempt has it. Only the last attempt reads.

@@ -164,7 +164,7 @@ func New(config Config) (*Upstream, error) {
 	d := newDialer(base, config, proxy)
 	u.host = d.host
 	if config.HTTP2 && base.Scheme == "https" {
-		u.http2 = newHTTP2(u.host, d, cmp.Or(config.KeepAlive, DefaultKeepAlive))
+		u.http2 = newHTTP2(u.host, d, cmp.Or(config.KeepAlive, DefaultKeepAlive), !config.NoRedirects)
 	}
 	return u, nil
 }
