@@ -32,7 +32,7 @@ export class Accumulator {
     if (chunk.usage && (!completion.usage || !isZero(chunk.usage))) {
       completion.usage = chunk.usage;
     }
-    assignSet(completion, { moderation: chunk.moderation, systemFingerprint: chunk.systemFingerprint });
+    assignSet(completion, { moderation: chunk.moderation, systemFingerprint: chunk.systemFingerprint || undefined });
     this.#extra.add(chunk.extraJson);
     for (const piece of chunk.choices) {
       this.#choice(piece.index).add(piece);
@@ -41,7 +41,7 @@ export class Accumulator {
 
   /** The completion so far: the whole one after the last chunk. Chunks that are added later change it. */
   get completion(): ChatCompletion {
-    this.#completion.extraJson = this.#extra.toString();
+    this.#completion.extraJson = this.#extra.toString(...typedMembers(this.#completion));
     const states = Array.from(this.#choices.values()).sort((a, b) => a.choice.index - b.choice.index);
     this.#completion.choices = states.map((state) => state.finish());
     return this.#completion;
@@ -55,6 +55,12 @@ export class Accumulator {
     }
     return state;
   }
+}
+
+/** The members that are set as fields. What another chunk had in their place is left out. */
+function typedMembers({ id, created, model, usage, serviceTier, moderation, systemFingerprint }: ChatCompletion): string[] {
+  const fields = { id, created, model, usage, service_tier: serviceTier, moderation, system_fingerprint: systemFingerprint };
+  return Object.entries(fields).flatMap(([name, value]) => (value ? [name] : []));
 }
 
 /** One of the answers. */
@@ -496,7 +502,7 @@ class AudioState {
 
   /** Takes over the base64 that ends with a group. */
   #decode(): void {
-    if (this.#base64.length % 4 === 0) {
+    if (this.#base64 !== "" && this.#base64.length % 4 === 0) {
       const bytes = decoded(this.#base64);
       if (bytes) {
         this.#append(bytes);
