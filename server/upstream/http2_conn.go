@@ -754,7 +754,7 @@ func (c *http2Conn) processData(frame *frames.DataFrame) error {
 	switch data := frame.Data(); {
 	case s == nil && c.isIdle(frame.StreamID):
 		return frames.ConnectionError(frames.ErrCodeProtocol)
-	case s == nil, len(data) == 0 && !frame.StreamEnded():
+	case s == nil, s.err != nil, len(data) == 0 && !frame.StreamEnded():
 		if err := c.carriesNothing(); err != nil || s == nil {
 			return err
 		}
@@ -795,6 +795,9 @@ func (c *http2Conn) processBlock(id uint32, whole bool) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s.err != nil { // the response is whole, and the request isn't
+		return c.carriesNothing()
+	}
 	s.processFields(fields, size, c.headerEnd)
 	return nil
 }

@@ -219,12 +219,15 @@ func (s *http2Exchange) upload(body io.Reader, header *http2Header) {
 	if header.expects && !s.awaitContinue() {
 		return
 	}
-	size := uploadBuffer
-	if length := header.framing.length; !header.framing.chunked && length <= smallBody {
-		size = int(length) + 1
-	}
-	buffer := make([]byte, size)
 	left := header.framing.length
+	var buffer []byte
+	if !header.framing.chunked && left <= smallBody {
+		buffer = make([]byte, left+1) // of a slow client, of which there may be many
+	} else {
+		pooled := uploadBuffers.Get().(*[uploadBuffer]byte)
+		defer uploadBuffers.Put(pooled)
+		buffer = pooled[:]
+	}
 	for {
 		n, err := body.Read(buffer)
 		if left -= int64(n); !header.framing.chunked && left < 0 {
@@ -360,9 +363,6 @@ func (s *http2Exchange) endRequest(header *http2Header) error {
 // processFields takes a header block: an interim response, the final one, or its
 // trailer. conn.mu is held.
 func (s *http2Exchange) processFields(fields []hpack.HeaderField, size int64, end bool) {
-	if s.err != nil {
-		return
-	}
 	s.heard++
 	if s.allowance -= size; s.allowance < 0 {
 		if s.heard > 1 { // by interim answers, of which more may be on their way

@@ -420,3 +420,70 @@ func serveWindow(size int) func(c *upstreamtest.HTTP2Conn) {
 		}
 	}
 }
+
+// TestHTTP2Settings_ChangeTheWindowsOfOpenStreams follows RFC 9113 §6.9.2: a window may
+// become negative, and what is given then fills that first.
+func TestHTTP2Settings_ChangeTheWindowsOfOpenStreams(t *testing.T) {
+	t.Parallel()
+	const initial, smaller, more = 65535, 1000, 500
+	got := make(chan int, 1000) // the sizes of frames
+	var conn atomic.Pointer[upstreamtest.HTTP2Conn]
+	acks := make(chan struct{}, 10)
+	url, roots := upstreamtest.ServeHTTP2(t, func(c *upstreamtest.HTTP2Conn) {
+		conn.Store(c)
+		c.Do(func(f *http2.Framer) error { _ = f.WriteSettings(); return f.WriteWindowUpdate(0, 1<<20) })
+		for {
+			frame, err := c.Framer.ReadFrame()
+			if err != nil {
+				return
+			}
+			switch frame := frame.(type) {
+			case *http2.DataFrame:
+				got <- len(frame.Data())
+			case *http2.SettingsFrame:
+				if !frame.IsAck() {
+					c.Do((*http2.Framer).WriteSettingsAck)
+				}
+			case *http2.PingFrame:
+				if frame.IsAck() {
+					acks <- struct{}{}
+				}
+			}
+		}
+	})
+	up := newUpstream(t, upstream.Config{BaseURL: url, RootCAs: roots, HTTP2: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		resp, err := up.Send(ctx, &upstream.Request{Method: http.MethodPost, Target: "/v1/x", Body: newEndlessBody(), ContentLength: -1})
+		if err == nil {
+			resp.Body.Close()
+		}
+	}()
+	expect := func(want int) {
+		t.Helper()
+		for sum := 0; sum < want; {
+			n := await(t, got, "data")
+			if sum += n; sum > want || n > 16<<10 {
+				t.Fatalf("a frame has %d bytes, %d in all, want %d", n, sum, want)
+			}
+		}
+	}
+	expect(initial)
+	conn.Load().Do(func(f *http2.Framer) error {
+		_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: smaller})
+		_ = f.WriteWindowUpdate(1, initial-smaller)
+		return f.WritePing(false, [8]byte{})
+	})
+	await(t, acks, "the PING")
+	conn.Load().Do(func(f *http2.Framer) error { return f.WriteWindowUpdate(1, more) })
+	expect(more)
+	conn.Load().Do(func(f *http2.Framer) error {
+		return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: smaller + more})
+	})
+	expect(more)
+	cancel()
+	await(t, ended, "the end")
+	closes(t, up)
+}
