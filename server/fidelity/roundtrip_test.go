@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -139,20 +140,23 @@ func (b *body) requestTrip(in jsontree.Value, m codec) error {
 	return b.legal(in, out, sent)
 }
 
-// checkDecided checks that a request has what its RPC decides beside what is
-// otherwise sent, and is refused if extra_json decides it too.
+// checkDecided checks that a request has what its RPC decides, in extra_json or
+// added to what is otherwise sent, and is refused if extra_json has another value
+// for it, or has it twice.
 func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error {
 	sent, err := restjson.AppendRequest(nil, m, decided)
 	want := bytes.Clone(otherwise[:len(otherwise)-1])
 	for _, c := range decided {
-		if restjson.ExtraHas(extraJSON(m), c.Name) {
+		said := extraValues(m, c.Name)
+		switch {
+		case len(said) == 1 && (said[0] == c.JSON || slices.Contains(c.Same, said[0])):
+		case len(said) > 0:
 			refused, ok := errors.AsType[*restjson.FieldError](err)
 			if !ok || refused.Path != "extra_json" || !strings.Contains(refused.Reason, `"`+c.Name+`"`) {
 				return fmt.Errorf("want a refusal of %s, got %w", c.Name, err)
 			}
 			return nil
-		}
-		if c.JSON != "" {
+		case c.JSON != "":
 			want = append(want, `,"`+c.Name+`":`+c.JSON...)
 		}
 	}
@@ -163,6 +167,20 @@ func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error 
 		return fmt.Errorf("want %s, got %s", want, sent)
 	}
 	return nil
+}
+
+// extraValues are the values that extra_json has for a name, as JSON text.
+func extraValues(m codec, name string) (values []string) {
+	extra, err := jsontree.Parse([]byte(extraJSON(m)))
+	if err != nil { // It has none, if it is empty.
+		return nil
+	}
+	for _, member := range extra.Members {
+		if jsontree.Unquote(member.Name) == name {
+			values = append(values, member.Value.Text)
+		}
+	}
+	return values
 }
 
 func extraJSON(m codec) string {
