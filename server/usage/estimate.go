@@ -129,7 +129,7 @@ var classOf = func() (of [256]class) {
 // characterCosts are those of the characters of other scripts, whatever is before.
 var characterCosts = map[class]uint8{
 	classGreek: 45, classCyrillic: 36, classArmenian: 40, classHebrew: 50, classArabic: 42, classIndic: 40,
-	classMixed: 45, classSymbol: 50, classKana: 70, classHan: 88, classHangul: 80, classWide: 15, classEmoji: 160,
+	classMixed: 45, classSymbol: 50, classKana: 70, classHan: 80, classHangul: 80, classWide: 15, classEmoji: 160,
 }
 
 // move is what a byte does: it costs something, and leads to a state.
