@@ -39,10 +39,11 @@ const (
 	// maxDecodeTime bounds how long it may take to decode a request.
 	maxDecodeTime = 5 * time.Second
 
-	// spareTime and timePerByte bound how long it may take to decode an answer, which
-	// waits meanwhile, by what is decoded.
-	spareTime   = time.Second
-	timePerByte = 50 * time.Nanosecond
+	// maxBetween bounds, in bytes, what is between the codings of an answer that has
+	// several. Little text can decode to all of it, and it to little text again, with
+	// much work. With it the work is bounded on any machine, so that a busy one counts
+	// the same answers.
+	maxBetween = 8 << 20
 )
 
 var decodeBuffers = sync.Pool{New: func() any { return new([decodeBuffer]byte) }}
@@ -127,16 +128,20 @@ func openDeflate(r io.Reader) (io.ReadCloser, error) {
 }
 
 // undo returns a reader of what the codings were applied to, each of which keeps to
-// bounds of its own like those given. It must be closed.
+// bounds of its own like those given. MaxBytes is for what is between them, and not for
+// what is read from the reader. It must be closed.
 func undo(list []string, r io.Reader, bounds inflation.Bounds) (io.ReadCloser, error) {
 	undone := &stack{Reader: r}
-	for _, coding := range slices.Backward(list) {
+	for i, coding := range slices.Backward(list) {
 		open, known := openers[coding]
 		if !known {
 			_ = undone.Close()
 			return nil, fmt.Errorf("%w: %q", errors.ErrUnsupported, coding)
 		}
 		layer := bounds
+		if i == 0 {
+			layer.MaxBytes = 0
+		}
 		decoder, err := layer.Reader(undone.Reader, open)
 		if err != nil {
 			_ = undone.Close()
@@ -162,41 +167,24 @@ func (s *stack) Close() error {
 	return nil
 }
 
-// decoder decodes an answer while it passes.
-type decoder struct {
-	*pump
-
-	decoded int64 // bytes
-	spent   time.Duration
-}
-
-// newDecoder returns a decoder that undoes the codings and writes to sink. It stops
-// at what can't be decoded, or is too much.
-func newDecoder(list []string, sink func([]byte)) *decoder {
-	d := &decoder{}
-	d.pump = newPump(func(r io.Reader) {
-		decoded, err := undo(list, r, inflation.Bounds{})
+// newDecoder returns a pump that undoes the codings of an answer while it passes, and
+// writes to sink. It stops at what can't be decoded, or is too much.
+func newDecoder(list []string, sink func([]byte)) *pump {
+	return newPump(func(r io.Reader) {
+		decoded, err := undo(list, r, inflation.Bounds{MaxBytes: maxBetween})
 		if err != nil {
 			return
 		}
 		defer decoded.Close()
+		left := maxDecoded
 		drain(decoded, func(p []byte) bool {
-			if d.decoded += int64(len(p)); d.decoded > maxDecoded {
+			if left -= len(p); left < 0 {
 				return false
 			}
 			sink(p)
 			return true
 		})
 	})
-	return d
-}
-
-// write feeds the decoder, and reports whether it wants more.
-func (d *decoder) write(p []byte) bool {
-	begun := time.Now()
-	more := d.pump.write(p)
-	d.spent += time.Since(begun)
-	return more && d.spent <= spareTime+time.Duration(d.decoded)*timePerByte
 }
 
 // drain writes to sink what is decoded, as long as that wants more.

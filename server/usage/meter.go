@@ -37,7 +37,7 @@ type meter struct {
 	lines   lines
 	many    bool // JSON texts are many
 	done    doneMarker
-	coded   *decoder // undoes what the body is compressed by, nil if it isn't or that is over
+	coded   *pump    // undoes what the body is compressed by, nil if it isn't or that is over
 	opaque  bool     // what is compressed can't be read from here on
 	session *session // of a WebSocket, nil for another body
 

@@ -70,18 +70,17 @@ func (m *meter) beginMessage(compressed bool) {
 	}
 }
 
-// newInflater returns a decoder of messages, which writes to sink.
-func newInflater(s *session, sink func([]byte)) *decoder {
-	d, bounds := &decoder{}, new(inflation.Bounds)
+// newInflater returns a pump that decodes messages, and writes to sink.
+func newInflater(s *session, sink func([]byte)) *pump {
+	bounds := new(inflation.Bounds)
 	s.bounds = bounds
-	d.pump = newPump(func(r io.Reader) {
+	return newPump(func(r io.Reader) {
 		inflater, err := bounds.Reader(r, func(r io.Reader) (io.ReadCloser, error) { return flate.NewReader(r), nil })
 		if err != nil {
 			return
 		}
 		defer inflater.Close()
 		drain(inflater, func(p []byte) bool {
-			d.decoded += int64(len(p))
 			if s.left -= len(p); s.left < 0 {
 				return false
 			}
@@ -89,7 +88,6 @@ func newInflater(s *session, sink func([]byte)) *decoder {
 			return true
 		})
 	})
-	return d
 }
 
 func (m *meter) messageData(p []byte) {

@@ -39,6 +39,8 @@ type Bounds struct {
 	// MaxRatio, unless zero, is how many times the size of its input the output may
 	// have, once that is larger than 1 MiB.
 	MaxRatio int64
+	// MaxBytes, unless zero, bounds the output, in bytes.
+	MaxBytes int64
 	// MaxTime, unless zero, bounds the time since the first byte was read. It is for
 	// input that is in memory.
 	MaxTime time.Duration
@@ -66,6 +68,8 @@ func (b *Bounds) check() error {
 	switch {
 	case b.in > slack+maxExpansion*b.out:
 		return &Error{"the compressed body has long stretches that decompress to nothing"}
+	case b.MaxBytes > 0 && b.out > b.MaxBytes:
+		return &Error{fmt.Sprintf("the body decompresses to more than %d bytes", b.MaxBytes)}
 	case b.MaxRatio > 0 && b.out > ratioFrom && b.out > b.MaxRatio*b.in:
 		return &Error{fmt.Sprintf("the body decompresses to more than %d times its size: send it with less compression, or with none", b.MaxRatio)}
 	case b.Context != nil && b.Context.Err() != nil:

@@ -1,0 +1,76 @@
+package usage
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// gzipped compresses pieces, each of which can be decoded before the next one comes.
+func gzipped(t *testing.T, pieces ...[]byte) []byte {
+	t.Helper()
+	var buffer bytes.Buffer
+	w := gzip.NewWriter(&buffer)
+	for _, piece := range pieces {
+		_, err := w.Write(piece)
+		if err == nil {
+			err = w.Flush()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buffer.Bytes()
+}
+
+// TestDecoder_GoesOnOnABusyMachine decodes pieces whose reader is stopped for longer
+// than any decoding takes, as the scheduler does under load.
+func TestDecoder_GoesOnOnABusyMachine(t *testing.T) {
+	t.Parallel()
+	first, second := []byte(rand.Text()), []byte(rand.Text())
+	body := gzipped(t, first, second)
+	var got []byte
+	d := newDecoder([]string{"gzip"}, func(p []byte) {
+		time.Sleep(1500 * time.Millisecond) // The machine does something else.
+		got = append(got, p...)
+	})
+	for i := range body {
+		if !d.write(body[i : i+1]) {
+			t.Fatalf("it is given up behind %d of %d bytes", i+1, len(body))
+		}
+	}
+	d.close()
+	if want := append(first, second...); !bytes.Equal(got, want) {
+		t.Errorf("it decodes to %q, want %q", got, want)
+	}
+}
+
+// TestDecoder_BoundsWhatIsBetweenCodings decodes a body with two codings.
+func TestDecoder_BoundsWhatIsBetweenCodings(t *testing.T) {
+	t.Parallel()
+	noise := make([]byte, maxBetween)
+	if _, err := io.ReadFull(rand.Reader, noise); err != nil {
+		t.Fatal(err)
+	}
+	text := []byte(base64.StdEncoding.EncodeToString(noise)) // Compressed it has little more than maxBetween.
+	for _, row := range []struct {
+		size  int
+		whole bool
+	}{{len(text) / 2, true}, {len(text), false}} {
+		var got int
+		d := newDecoder([]string{"gzip", "gzip"}, func(p []byte) { got += len(p) })
+		d.write(gzipped(t, gzipped(t, text[:row.size])))
+		d.close()
+		if whole := got == row.size; whole != row.whole {
+			t.Errorf("%d of %d bytes are decoded, want all of them: %v", got, row.size, row.whole)
+		}
+	}
+}
