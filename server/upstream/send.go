@@ -40,6 +40,8 @@ type Request struct {
 	// Over HTTP/2 each body is sent as it comes. Up to 64 KiB of it are kept until
 	// there is an answer: a request that the upstream turned away unprocessed (RFC
 	// 9113 §8.7) is sent again if no more was read, or if the body is a *bytes.Reader.
+	// So is an idempotent one, once, where a connection that was kept ends without a
+	// word. A redirect that keeps the body waits for the end of one up to 16 KiB.
 	Body io.Reader
 
 	// Abandon, unless nil, makes reading Body fail at once. It is called, on
