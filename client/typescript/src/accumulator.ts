@@ -1,9 +1,9 @@
 import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 
-import { Extra, List, members } from "./extra.js";
+import { Extra, items, List, members } from "./extra.js";
 import { type ChatCompletion, ChatCompletionSchema, type Choice, ChoiceSchema, LogprobsSchema, type Usage } from "./gen/openai/chat/v1/chat_completion_pb.js";
-import { type AudioDelta, type ChatCompletionChunk, type ChunkChoice, type Delta, type ToolCallDelta, ToolCallType } from "./gen/openai/chat/v1/chat_completion_chunk_pb.js";
+import { type AudioDelta, type ChatCompletionChunk, type ChunkChoice, type Delta, CustomToolCallDeltaSchema, FunctionCallDeltaSchema, type ToolCallDelta, ToolCallDeltaSchema, ToolCallType } from "./gen/openai/chat/v1/chat_completion_chunk_pb.js";
 import { type Annotation, AnnotationSchema, type Audio, AudioSchema, type ContentPart, ContentPartSchema, CustomToolCallSchema, FunctionCallSchema, type Message, MessageSchema, Role, type ToolCall, ToolCallSchema } from "./gen/openai/chat/v1/message_pb.js";
 
 /**
@@ -119,6 +119,8 @@ class ChoiceState {
           return this.#content.addJson(value);
         case "refusal":
           return this.#refusal.addJson(value);
+        case "tool_calls":
+          return this.#calls.addJson(value);
         default:
           return false;
       }
@@ -141,7 +143,7 @@ class ChoiceState {
     // Annotations have a field in a message alone: the specification's deltas lack them.
     const annotations = asAnnotations(extra.get("annotations") ?? "[]");
     message.annotations = annotations ?? [];
-    message.extraJson = extra.toString(...(annotations?.length ? ["annotations"] : []));
+    message.extraJson = extra.toString(...(annotations?.length ? ["annotations"] : []), ...(message.role ? ["role"] : []));
     this.choice.extraJson = this.#extra.toString();
     if (this.choice.logprobs) {
       this.choice.logprobs.extraJson = this.#logprobsExtra.toString();
@@ -211,27 +213,32 @@ class Content {
     }
   }
 
-  addJson(json: string): boolean {
-    if (!json.startsWith("[")) {
-      if (!this.#parts) {
-        return this.#text.addJson(json);
+  /** Adds a piece that is JSON, and returns true. */
+  addJson(json: string): true {
+    if (json.startsWith("[")) {
+      for (const item of items(json)) {
+        this.#addItem(item);
       }
-      this.add(json.startsWith('"') ? (JSON.parse(json) as string) : undefined);
-      return true;
+    } else if (json.startsWith("{")) {
+      this.#addItem(json);
+    } else if (json !== "null") {
+      this.add(asText(json));
+    }
+    return true;
+  }
+
+  /** Adds an item of a list: a part, or a text in its place. */
+  #addItem(item: string): void {
+    if (item === "null" || (item.startsWith("{") && [...members(item)].every(([, value]) => value === "null"))) {
+      return; // It says nothing.
     }
     if (!this.#parts) {
-      const list = new List();
-      list.add(json);
-      if (list.texts().length === 0) {
-        return true;
-      }
       this.#parts = new List();
       if (this.#text.value) {
         this.#parts.add(textPart(this.#text.value));
       }
     }
-    this.#parts.add(json);
-    return true;
+    this.#parts.add(item.startsWith("{") ? `[${item}]` : textPart(asText(item)));
   }
 
   text(extra: Extra): string | undefined {
@@ -241,6 +248,11 @@ class Content {
   parts(): ContentPart[] {
     return this.#parts?.texts().map(asContentPart) ?? [];
   }
+}
+
+/** A string's text, or that of another value. */
+function asText(json: string): string {
+  return json.startsWith('"') ? (JSON.parse(json) as string) : json;
 }
 
 /** A list with one part, in OpenAI's JSON. */
@@ -297,6 +309,16 @@ class Calls {
     }
   }
 
+  /** Adds a list that is not one of calls alone, or a call in its place, and returns true. */
+  addJson(json: string): true {
+    for (const item of json.startsWith("[") ? items(json) : [json]) {
+      if (item.startsWith("{")) {
+        this.add(asToolCall(item));
+      }
+    }
+    return true;
+  }
+
   #begin(index: number): CallState {
     const call = new CallState(index);
     this.#calls.push(call);
@@ -307,6 +329,40 @@ class Calls {
   finish(): ToolCall[] {
     return [...this.#calls].sort((a, b) => a.index - b.index).map((call) => call.finish());
   }
+}
+
+/** A piece of a call in OpenAI's JSON. */
+function asToolCall(json: string): ToolCallDelta {
+  const call = create(ToolCallDeltaSchema);
+  const extra = new Extra(false);
+  for (const [name, value] of members(json)) {
+    const payload = value.startsWith("{") ? value : undefined;
+    if (name === "index" && /^"?\d{1,9}"?$/.test(value)) {
+      call.index = Number(asText(value));
+    } else if (name === "id" && value.startsWith('"')) {
+      call.id = asText(value);
+    } else if (name === "type" && value === '"function"') {
+      call.type = ToolCallType.FUNCTION;
+    } else if (name === "type" && value === '"custom"') {
+      call.type = ToolCallType.CUSTOM;
+    } else if (name === "function" && payload) {
+      call.function = create(FunctionCallDeltaSchema, named(payload));
+    } else if (name === "custom" && payload) {
+      call.custom = create(CustomToolCallDeltaSchema, named(payload));
+    } else {
+      extra.set(name, value);
+    }
+  }
+  call.extraJson = extra.toString();
+  return call;
+}
+
+/** The name of a function or a custom tool, and the rest. */
+function named(json: string): { name?: string; extraJson: string } {
+  const extra = new Extra(false);
+  extra.add(json);
+  const name = extra.get("name");
+  return name?.startsWith('"') ? { name: asText(name), extraJson: extra.toString("name") } : { extraJson: json };
 }
 
 /** One of an answer's tool calls. */
@@ -376,7 +432,7 @@ class CallState {
     } else {
       call.tool = { case: "function", value: create(FunctionCallSchema, (this.#function ?? new FunctionState("arguments")).finish()) };
     }
-    call.extraJson = extra.toString();
+    call.extraJson = extra.toString(...(this.id ? ["id"] : []));
     return call;
   }
 }

@@ -227,7 +227,7 @@ export function* members(object: string): Generator<[name: string, value: string
 }
 
 /** The texts of a list's items. */
-function* items(list: string): Generator<string, void, undefined> {
+export function* items(list: string): Generator<string, void, undefined> {
   let depth = 0;
   let start = 0;
   for (const { 0: each, index } of list.matchAll(token)) {
