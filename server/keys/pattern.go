@@ -5,6 +5,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Pattern is a name, or the beginning of names if it ends in "*".
@@ -79,8 +83,11 @@ func (p Pattern) CheckPath() error {
 
 // wanders reports whether a path has a segment "." or ".." (RFC 3986 §3.3), for
 // any reader: one that decodes it as often as it can be, takes backslashes for
-// slashes, and drops parameters behind semicolons. A path that is encoded more than
-// maxEncodings times counts as one that has.
+// slashes, and drops parameters behind semicolons. Segments of dots, spaces and
+// characters that are not shown alone count as such too, as some readers leave those
+// out. So do paths with control characters, or with what is not valid UTF-8: lenient
+// decoders find dots and slashes in it. A path that is encoded more than maxEncodings
+// times counts as one that has such a segment.
 func wanders(path string) bool {
 	for level := 0; ; level++ {
 		decoded, err := url.PathUnescape(path)
@@ -95,10 +102,20 @@ func wanders(path string) bool {
 		}
 		path = decoded
 	}
+	if !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
+		return true
+	}
+	// What Unicode has for compatibility alone becomes dots and slashes of ASCII.
+	path = norm.NFKC.String(path)
 	for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
-		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+		name, _, _ := strings.Cut(segment, ";")
+		if strings.Contains(name, ".") && !strings.ContainsFunc(name, isShown) {
 			return true
 		}
 	}
 	return false
 }
+
+// isShown reports whether a character is neither a dot nor a space, nor of those that
+// are not shown, such as a byte order mark.
+func isShown(c rune) bool { return c != '.' && !unicode.IsSpace(c) && !unicode.Is(unicode.Cf, c) }

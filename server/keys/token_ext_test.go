@@ -147,6 +147,39 @@ func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 		"/v1/files/100%":               false,
 		"/v1/files/a%252520b":          true,
 		"/v1/files/a%25252520b":        false, // encoded too often to follow
+
+		// What some readers take for "..": a name ends at NUL in C, control
+		// characters are left out, spaces and dots at the end are on Windows, and
+		// decoders are lenient.
+		"/v1/files/..%00/models":                false,
+		"/v1/files/..%2500/models":              false,
+		"/v1/files/..%09/models":                false,
+		"/v1/files/.%0a./models":                false,
+		"/v1/files/%0d%0a../models":             false,
+		"/v1/files/..%7f/models":                false,
+		"/v1/files/..%C2%85/models":             false,
+		"/v1/files/..%20/models":                false,
+		"/v1/files/%20../models":                false,
+		"/v1/files/.%20./models":                false,
+		"/v1/files/..%20;a=b/models":            false,
+		"/v1/files/..%C2%A0/models":             false,
+		"/v1/files/..%E2%80%8B/models":          false,
+		"/v1/files/..%EF%BB%BF/models":          false,
+		"/v1/files/.../models":                  false,
+		"/v1/files/x..%00":                      false,
+		"/v1/files/%C0%AE%C0%AE/models":         false,
+		"/v1/files/%E0%80%AE%E0%80%AE/models":   false,
+		"/v1/files/%25c0%25ae%25c0%25ae/models": false,
+		"/v1/files/..%C0%AFmodels":              false,
+		"/v1/files/%FF":                         false,
+		"/v1/files/..\xff/models":               false,
+		"/v1/files/%EF%BC%8E%EF%BC%8E/models":   false,
+		"/v1/files/..%EF%BC%8Fmodels":           false,
+		"/v1/files/..%EF%BC%BCmodels":           false,
+		"/v1/files/%E2%80%A5/models":            false,
+		"/v1/files/%C3%A9%E6%97%A5/content":     true,
+		"/v1/files/.well-known":                 true,
+		"/v1/files/a%20..b":                     true,
 	} {
 		if got := token.AllowsPath(path); got != allowed {
 			t.Errorf("the path %q: %v", path, got)
