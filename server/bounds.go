@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
 )
@@ -42,7 +43,7 @@ func bound(router *router, config Config) (*overload.Handler, error) {
 }
 
 // watch has the observer ask the parts of a server how they are.
-func watch(config Config, bounded *overload.Handler, held *held) {
+func watch(config Config, bounded *overload.Handler, held *held, budget *memory.Budget) {
 	config.Observer.WatchOverload(func() (waiting int64, refused uint64) {
 		stats := bounded.Stats()
 		return stats.Waiting, stats.Refused
@@ -52,6 +53,7 @@ func watch(config Config, bounded *overload.Handler, held *held) {
 			Connections: held.connections.Load(),
 			Exempt:      bounded.Stats().Exempt,
 			Untaken:     held.untaken.Load(),
+			Buffered:    budget.Taken(),
 		}
 	})
 	if store := config.Keys; store != nil {

@@ -268,7 +268,7 @@ func New(config Config) (_ *Server, err error) {
 	}
 	s.handler = grpcwebtext.Wrap(s.handler)
 	if config.Observer != nil {
-		watch(config, s.bounded, &s.held)
+		watch(config, s.bounded, &s.held, budget)
 		s.handler = config.Observer.Wrap(s.handler, rpc)
 	}
 	s.proxies = config.TrustedProxies

@@ -22,6 +22,7 @@ type Held struct {
 	Connections int64 // that are open
 	Exempt      int64 // requests that don't count as calls, such as health checks
 	Untaken     int64 // answers that are written, over HTTP/2, and that clients have yet to take
+	Buffered    int64 // bytes of memory for bodies
 }
 
 // WatchHeld has each scrape ask what clients make the server hold on to.
@@ -73,6 +74,7 @@ var (
 	connectedDesc  = newDesc("open_connections", "Connections of clients that are open.")
 	exemptDesc     = newDesc("exempt_calls", "Calls that everyone may make, such as health checks, that have begun and not ended.")
 	untakenDesc    = newDesc("untaken_answers", "Answers over HTTP/2 that are written, and that clients have yet to take.")
+	bufferedDesc   = newDesc("buffered_bytes", "Memory for bodies that are held, of which --max-kept-bytes is the limit.")
 )
 
 func newDesc(name, help string) *prometheus.Desc {
@@ -81,7 +83,7 @@ func newDesc(name, help string) *prometheus.Desc {
 
 // Describe implements [prometheus.Collector].
 func (w *watched) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range [...]*prometheus.Desc{keysLoadedDesc, keysFailedDesc, storeUpDesc, instancesDesc, waitingDesc, refusedDesc, connectedDesc, exemptDesc, untakenDesc} {
+	for _, desc := range [...]*prometheus.Desc{keysLoadedDesc, keysFailedDesc, storeUpDesc, instancesDesc, waitingDesc, refusedDesc, connectedDesc, exemptDesc, untakenDesc, bufferedDesc} {
 		to <- desc
 	}
 }
@@ -114,5 +116,6 @@ func (w *watched) Collect(to chan<- prometheus.Metric) {
 		send(connectedDesc, prometheus.GaugeValue, float64(now.Connections))
 		send(exemptDesc, prometheus.GaugeValue, float64(now.Exempt))
 		send(untakenDesc, prometheus.GaugeValue, float64(now.Untaken))
+		send(bufferedDesc, prometheus.GaugeValue, float64(now.Buffered))
 	}
 }

@@ -52,7 +52,7 @@ func (c *caller) forward(
 		case coding(response) != "":
 			return notEventStream(response)
 		case found == formJSON:
-			return c.forwardWhole(op, count, response, outgoing)
+			return c.forwardWhole(ctx, op, count, response, outgoing)
 		case found == formOther && !maybeEvents(response):
 			return notEventStream(response)
 		}
@@ -78,7 +78,7 @@ func (c *caller) forward(
 			io.Reader
 			io.Closer
 		}{io.MultiReader(bytes.NewReader(source.beginning), response.Body), response.Body}
-		return c.forwardWhole(op, count, response, outgoing)
+		return c.forwardWhole(ctx, op, count, response, outgoing)
 	}
 	return err
 }

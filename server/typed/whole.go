@@ -1,6 +1,7 @@
 package typed
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -62,7 +63,10 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 
 // forwardWhole passes an answer on that came in one message where a stream was
 // asked for: as the messages of a stream, one for each item.
-func (c *caller) forwardWhole(op *operation, count int, response *http.Response, outgoing connect.ServerStream) error {
+func (c *caller) forwardWhole(ctx context.Context, op *operation, count int, response *http.Response, outgoing connect.ServerStream) error {
+	if writer := writerOf(ctx); writer != nil { // A stream isn't kept, but this is.
+		response.Body = writer.memory.Reader(response.Body)
+	}
 	body, err := readReply(response, c.maxReply)
 	if err != nil {
 		return err
