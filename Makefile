@@ -49,7 +49,7 @@ test-typescript: build
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while. FUZZ_TIME=1h for long.
-	@grep -rno --exclude-dir=node_modules --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed -E 's|^(.*)/[^/]*:[0-9]+:func (.*)|\1 \2|' | sort -R | \
+	@grep -rno --exclude-dir=node_modules --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed -E 's|^(.*)/[^/]*:[0-9]+:func (.*)|\1 \2|' | sort -R | \
 	while read -r package target; do \
 		go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x >bin/fuzz.log 2>&1 </dev/null || { cat bin/fuzz.log; exit 1; }; \
 		echo "$$package $$target: $$(grep -o 'execs: [0-9]*' bin/fuzz.log | tail -n 1)"; \

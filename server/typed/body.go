@@ -89,8 +89,9 @@ var (
 // failed with stays as it is.
 func gzipError(err error) error {
 	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	_, internal := errors.AsType[flate.InternalError](err) // as the library has some corrupt input
 	switch {
-	case corrupt, errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
+	case corrupt, internal, errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
 		return errGzip
 	case err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // the body's own errors aren't these
 		return errGzipCut
