@@ -5,6 +5,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
 // Schedule says by which byte of a stream's text what must have happened.
@@ -25,6 +28,7 @@ func ScheduleOf(text string, messages int) Schedule {
 	var (
 		events []int // how many bytes complete each event that has data
 		values []string
+		kind   string
 		start  = len(text) - len(strings.TrimPrefix(text, "\uFEFF"))
 	)
 	for _, at := range lineEnd.FindAllStringIndex(text, -1) {
@@ -34,17 +38,32 @@ func ScheduleOf(text string, messages int) Schedule {
 		switch {
 		case line != "" && name == "data":
 			values = append(values, strings.TrimPrefix(value, " "))
+		case name == "event":
+			kind = strings.TrimPrefix(value, " ")
 		case line == "":
-			if strings.Join(values, "\n") != "" {
+			if data := strings.Join(values, "\n"); strings.TrimSpace(data) != "" && !isPassedOver(kind, data) {
 				events = append(events, at[0]+1)
 			}
-			values = nil
+			values, kind = nil, ""
 		}
 	}
 	if messages < len(events) {
 		return Schedule{complete: events[:messages], end: events[messages]}
 	}
 	return Schedule{complete: events, end: len(text) + 1}
+}
+
+// isPassedOver reports whether an event is neither a message nor an end: it has a
+// name of its own, and data that is not a chunk.
+func isPassedOver(kind, data string) bool {
+	switch trimmed := strings.TrimSpace(kind); {
+	case kind == "", kind == "message", strings.EqualFold(trimmed, "error"):
+		return false
+	case strings.EqualFold(strings.Trim(strings.TrimSpace(data), " \""), "[DONE]"):
+		return false
+	default:
+		return restjson.Unmarshal([]byte(data), new(chatv1.ChatCompletionChunk)) != nil
+	}
 }
 
 // Messages is how many messages are complete in the first n bytes.
