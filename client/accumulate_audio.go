@@ -51,7 +51,7 @@ func appendSeconds(b []byte, at *timestamppb.Timestamp) []byte {
 }
 
 // joinBase64 is base64 without padding in its midst, where one piece ended and
-// another one began. What is no base64 stays as it is.
+// another one began. Text that is not base64 is kept unchanged.
 func joinBase64(text []byte) []byte {
 	if padding := bytes.IndexByte(text, '='); padding < 0 || padding >= len(text)-2 {
 		return text

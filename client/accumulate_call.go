@@ -232,7 +232,7 @@ func (f *functionPieces) add(name, arguments *string, extraJSON string) {
 }
 
 // addName adds a piece of the name. Servers send it whole, whole in each piece,
-// as far as it is known, or in parts.
+// as a growing prefix, or in parts.
 func (f *functionPieces) addName(quoted []byte) {
 	known := len(f.name) - 1
 	if known < 1 || bytes.HasPrefix(quoted, f.name[:known]) {

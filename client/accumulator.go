@@ -16,7 +16,7 @@ import (
 // zero value is empty. It is not safe for concurrent use. Its time is linear in
 // the size of the chunks.
 //
-// The message of each choice can go into the next request as it is. It has the
+// The message of each choice can go into the next request unchanged. It has the
 // role assistant if no chunk gives one.
 //
 // A stream lacks the metadata of the request, and has the usage only where

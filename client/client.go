@@ -83,7 +83,7 @@ func WithProtocol(protocol Protocol) Option { return func(o *options) { o.protoc
 //
 // Redirects are followed within the server's origin only, which is its scheme,
 // host and port, whatever the client does. A redirect to another origin is an
-// error. The client itself stays as it is.
+// error. The client itself is not modified.
 func WithHTTPClient(client *http.Client) Option { return func(o *options) { o.httpClient = client } }
 
 // WithMaxRetries sets how often a call that failed is made again, where that can

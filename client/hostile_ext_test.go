@@ -12,7 +12,7 @@ import (
 )
 
 // What a server sends without end is given up at the bound of a message, which is
-// also that of a message that gzip made small.
+// also for a message that gzip made small.
 func TestHostileServer_CannotSendMoreThanAMessage(t *testing.T) {
 	t.Parallel()
 	const megabyte = 1 << 20

@@ -37,7 +37,7 @@ func UserParts(parts ...*chatv1.ContentPart) *chatv1.Message {
 	return &chatv1.Message{Role: chatv1.Role_ROLE_USER, ContentParts: parts}
 }
 
-// TextOf returns the text of a message: its content, or that of its content
+// TextOf returns the text of a message: its content, or the text of its content
 // parts, one after the other. The halves of surrogate pairs that stand alone are
 // replaced by U+FFFD. A refusal is not part of it.
 func TextOf(message *chatv1.Message) string {

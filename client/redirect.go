@@ -42,13 +42,13 @@ func (c sameOriginClient) Do(request *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(failed.Err.Error(), "failed to parse Location header") { // It has all of the address.
 		return nil, connect.NewError(connect.CodeInternal, "the server redirects to an address that is not a URL")
 	}
-	if address, err := url.Parse(failed.URL); err == nil { // It may be that of a redirect.
+	if address, err := url.Parse(failed.URL); err == nil { // It may be the URL of a redirect.
 		failed.URL = shown(address)
 	}
 	return nil, err
 }
 
-// checkRedirect is the client's own rule, or that of net/http.
+// checkRedirect is the client's own rule, or net/http's.
 func checkRedirect(client *http.Client, request *http.Request, via []*http.Request) error {
 	switch {
 	case client.CheckRedirect != nil:

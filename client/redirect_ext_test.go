@@ -239,7 +239,7 @@ func TestRedirect_LeavesTheGivenClientAsItIs(t *testing.T) {
 		_ = response.Body.Close()
 	}
 
-	// Its own rule is asked first, and cannot lead elsewhere.
+	// Its own rule runs first, and cannot lead elsewhere.
 	for name, rule := range map[string]func(*http.Request, []*http.Request) error{
 		"refuses": func(*http.Request, []*http.Request) error { return errors.New("not a step") },
 		"follows": func(*http.Request, []*http.Request) error { return nil },

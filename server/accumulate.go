@@ -10,7 +10,7 @@ import (
 )
 
 // accumulators put the streams of upstreams together that stream whatever is
-// asked for, as clients do with those that they asked for.
+// asked for, as clients do with streams that they requested.
 func accumulators() map[string]func() typed.Accumulator {
 	return map[string]func() typed.Accumulator{
 		chatv1connect.ChatServiceCreateChatCompletionProcedure: func() typed.Accumulator { return new(chatAccumulator) },

@@ -313,7 +313,7 @@ func (c *connection) reset() {
 	_ = c.Close()
 }
 
-// cut closes the connection beneath whoever is about to close it.
+// cut closes the network connection under callers that are about to close it.
 func (c *connection) cut() {
 	_ = c.SetLinger(0)
 	_ = c.Conn.Close()

@@ -11,7 +11,7 @@ import (
 const lengthField = "content-length:"
 
 // lengths counts the lines of what a client sends over HTTP/1 that begin as
-// Content-Length does. net/http forgets that of a request with a Transfer-Encoding. In
+// Content-Length does. net/http drops the Content-Length of a request with a Transfer-Encoding. In
 // a body such lines are counted too.
 type lengths struct {
 	matched int // bytes of the line that agree with lengthField; -1 where one doesn't

@@ -104,7 +104,7 @@ func (c *connection) beginUnended() {
 	}
 }
 
-// cutUnended resets the connections that are marked, and those that come to be. It
+// cutUnended resets the connections that are marked, now or later. It
 // precedes the closing of all connections, where TLS would say goodbye (RFC 8446
 // §6.1), which makes an answer look finished too.
 func (l *connections) cutUnended() {

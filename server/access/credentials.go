@@ -150,7 +150,7 @@ func withoutKeyInQuery(target string) string {
 	}
 }
 
-// StripHeader does to a header what [Strip] does to that of a request. The values may
+// StripHeader does to a header what [Strip] does to the header of a request. The values may
 // be shared.
 func StripHeader(header http.Header, forwardOrganization bool) {
 	delete(header, authorizationField)
@@ -180,7 +180,7 @@ func StripHeader(header http.Header, forwardOrganization bool) {
 }
 
 // withoutPrefixes returns a list of subprotocols without those that begin with one of
-// the prefixes. It returns the list as it is if none does.
+// the prefixes. It returns the list unchanged if none does.
 func withoutPrefixes(offered string, prefixes []string) string {
 	var kept []string
 	found := false

@@ -38,7 +38,7 @@ func Parse(ranges []string) (Proxies, error) {
 	return p, nil
 }
 
-// Trusts reports whether an address is that of a proxy.
+// Trusts reports whether an address belongs to a proxy.
 func (p Proxies) Trusts(address netip.Addr) bool {
 	address = address.Unmap().WithZone("")
 	return slices.ContainsFunc(p.prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(address) })

@@ -25,7 +25,7 @@ import (
 const maxModelsBytes = 8 << 20
 
 // asksForModels reports whether a request of a token that may use some models only asks
-// for a list of them: that of OpenAI's API, or of Azure's, Ollama's or LiteLLM's.
+// for a list of them: in OpenAI's API, or in Azure's, Ollama's or LiteLLM's.
 func asksForModels(token *keys.Token, req *upstream.Request) bool {
 	if token == nil || len(token.Models) == 0 || !strings.EqualFold(req.Method, http.MethodGet) && !strings.EqualFold(req.Method, http.MethodHead) {
 		return false
@@ -53,7 +53,7 @@ func asksForModels(token *keys.Token, req *upstream.Request) bool {
 	}
 }
 
-// askForModels has the upstream send a list of models whole and as it is.
+// askForModels has the upstream send a list of models whole and without a coding.
 func askForModels(req *upstream.Request) {
 	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"} {
 		delete(req.Header, name)
@@ -65,7 +65,7 @@ func askForModels(req *upstream.Request) {
 }
 
 // filterModels leaves in an answer the models that the token may use. What else it has
-// stays as it is; without the others its length is another, and validators and digests of
+// is unchanged; without the others its length is another, and validators and digests of
 // the whole are dropped. A list that can't be read is refused.
 func (g *Gateway) filterModels(ctx context.Context, c *call.Call, req *upstream.Request, resp *http.Response) (*http.Response, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusNoContent {

@@ -49,7 +49,7 @@ func parseURL(raw string, password func() (string, error), timeout time.Duration
 			return valkey.AuthCredentials{Username: user, Password: current}, err
 		}
 	}
-	option.DisableCache = true // Client-side caching is of no use here.
+	option.DisableCache = true // Client-side caching has no benefit here.
 	option.DisableRetry = true // A failure is for the breaker to see.
 	option.ClientName = prefix
 	option.ReadBufferEachConn, option.WriteBufferEachConn = 64<<10, 64<<10

@@ -79,7 +79,7 @@ func (r redaction) text(text string, others ...string) string {
 const maxEscapes = 3
 
 // unescape replaces what is escaped in a text by what it stands for (RFC 3986 §2.1),
-// and leaves the rest as it is.
+// and leaves the rest unchanged.
 func unescape(text string) string {
 	var plain strings.Builder
 	plain.Grow(len(text))

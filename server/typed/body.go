@@ -86,7 +86,7 @@ var (
 )
 
 // gzipError is the error for a member that can't be decoded. What the body itself
-// failed with stays as it is.
+// failed with is returned unchanged.
 func gzipError(err error) error {
 	_, corrupt := errors.AsType[flate.CorruptInputError](err)
 	_, internal := errors.AsType[flate.InternalError](err) // as the library has some corrupt input

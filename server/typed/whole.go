@@ -16,7 +16,7 @@ import (
 )
 
 // accumulated is the answer to a unary call that came as a stream, as some
-// upstreams send whatever is asked for. It must be finished as any stream.
+// upstreams send regardless of the request. It must be finished as any stream.
 func (c *caller) accumulated(op *operation, count int, response *http.Response) (proto.Message, error) {
 	accumulator := op.accumulate()
 	stream := *op

@@ -22,7 +22,7 @@ var (
 // final, over any version of HTTP:
 //
 //   - The status is of three digits (RFC 9110 §15). One above 599, which no RFC
-//     defines, is left to whoever asked.
+//     defines, is left to the caller.
 //   - 101 comes only to a request for an Upgrade, and names what was asked for
 //     (RFC 9110 §7.8). Over HTTP/2 it never does (RFC 9113 §8.6).
 //   - Names of fields are tokens and values have no control characters (RFC 9110

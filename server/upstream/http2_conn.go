@@ -105,7 +105,7 @@ func connFault(code frames.ErrCode) *http2Error {
 	return &http2Error{kind: KindMalformed, detail: "connection error: " + codeName(code), unsound: true}
 }
 
-// codeName names an error code. An unknown one is no name that the peer chose.
+// codeName names an error code. An unknown code never yields a name that the peer chose.
 func codeName(code frames.ErrCode) string { return code.String() }
 
 // http2Conn is a connection that speaks HTTP/2 (RFC 9113). It has a goroutine that
@@ -366,7 +366,7 @@ func (c *http2Conn) hangUp(code frames.ErrCode) {
 	const goodbye = 100 * time.Millisecond
 	if c.network.SetWriteDeadline(time.Now().Add(goodbye)) == nil {
 		last := []byte{0, 0, 8, byte(frames.FrameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(code)}
-		_, _ = c.network.Write(last) // whoever is gone doesn't hear it
+		_, _ = c.network.Write(last) // a peer that has left does not receive it
 	}
 	_ = c.network.Close()
 }

@@ -16,7 +16,7 @@ const closeTimeout = 6 * time.Second
 // complaintTimeout is how long the log may block the last words.
 const complaintTimeout = 100 * time.Millisecond
 
-// watchdog ends the process if its shutdown hangs, be it in a file, a connection, a
+// watchdog ends the process if its shutdown hangs, for example in a file, a connection, a
 // lock or the log. Each part of the shutdown has a bound of its own, which is
 // shorter. It watches until the process has ended.
 type watchdog struct {

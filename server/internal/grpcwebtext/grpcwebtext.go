@@ -21,7 +21,7 @@ const (
 // Wrap returns a handler that serves next to clients in either mode. Where the request
 // is text, next receives it as binary. The answer is text if the client accepts that,
 // or, unless it accepts binary, if the request is. An answer that isn't gRPC-Web's
-// stays as it is.
+// is left unchanged.
 //
 // A request that isn't valid base64 fails as its body is read, with an error of
 // [connect.CodeInvalidArgument].

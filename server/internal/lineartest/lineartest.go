@@ -9,7 +9,7 @@ import (
 
 const (
 	// steps is how often the size is doubled. Over all steps the time of a linear
-	// function grows by 16, and that of a quadratic one by 256.
+	// function grows by 16, and the time of a quadratic one by 256.
 	steps = 4
 	// most is by how much the time may grow over all steps.
 	most = 80

@@ -177,7 +177,7 @@ func (l *line) fill(e entry) error {
 	return l.handler.Handle(context.Background(), record)
 }
 
-// NewLog returns a logger for packages that have none but that of package log, such
+// NewLog returns a logger for packages that take only a logger of package log, such
 // as net/http. What it is told is logged as warnings.
 func NewLog(handler slog.Handler) *log.Logger {
 	return log.New(&lineWriter{slog.New(handler)}, "", 0)
