@@ -6,14 +6,14 @@ import (
 	"github.com/openai-connect/openai-connect/client"
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
-	"github.com/openai-connect/openai-connect/server/typed"
+	"github.com/openai-connect/openai-connect/server/transcode"
 )
 
 // accumulators put the streams of upstreams together that stream whatever is
 // asked for, as clients do with streams that they requested.
-func accumulators() map[string]func() typed.Accumulator {
-	return map[string]func() typed.Accumulator{
-		chatv1connect.ChatServiceCreateChatCompletionProcedure: func() typed.Accumulator { return new(chatAccumulator) },
+func accumulators() map[string]func() transcode.Accumulator {
+	return map[string]func() transcode.Accumulator{
+		chatv1connect.ChatServiceCreateChatCompletionProcedure: func() transcode.Accumulator { return new(chatAccumulator) },
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"connectrpc.com/connect/v2/connecthttp"
 
 	"github.com/openai-connect/openai-connect/client/playground"
-	"github.com/openai-connect/openai-connect/server/typed"
+	"github.com/openai-connect/openai-connect/server/transcode"
 )
 
 // router tells RPCs and the playground from all else. It looks at the path as it
@@ -19,10 +19,10 @@ type router struct {
 	page     http.Handler            // the playground
 	rest     http.Handler
 	errors   *connecthttp.ErrorWriter
-	bounds   typed.Bounds
+	bounds   transcode.Bounds
 }
 
-func newRouter(rest http.Handler, bounds typed.Bounds) *router {
+func newRouter(rest http.Handler, bounds transcode.Bounds) *router {
 	return &router{
 		rpcs:     make(map[string]http.Handler),
 		services: make(map[string]bool),

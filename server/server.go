@@ -33,7 +33,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/passthrough"
-	"github.com/openai-connect/openai-connect/server/typed"
+	"github.com/openai-connect/openai-connect/server/transcode"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -218,8 +218,8 @@ func New(config Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rpc := connect.NewServer(append(interceptors, typed.Refusals)...)
-	err = typed.Register(rpc, typed.Config{
+	rpc := connect.NewServer(append(interceptors, transcode.Refusals)...)
+	err = transcode.Register(rpc, transcode.Config{
 		Upstream:      send,
 		MaxReplyBytes: config.MaxReplyBytes,
 		MaxEventBytes: config.MaxEventBytes,
@@ -235,10 +235,10 @@ func New(config Config) (_ *Server, err error) {
 	s.health = health.Register(rpc)
 	grpcreflect.Register(rpc)
 	s.passthrough = passthrough.New(send, passthrough.Options{Logger: s.logger})
-	router := newRouter(s.passthrough, typed.Bounds{Memory: budget, MaxMessageBytes: maxMessage})
+	router := newRouter(s.passthrough, transcode.Bounds{Memory: budget, MaxMessageBytes: maxMessage})
 	connecthttp.Mount(router, rpc,
-		connecthttp.WithCodecs(typed.Codecs()...),
-		connecthttp.WithCompressors(typed.Compressors()...),
+		connecthttp.WithCodecs(transcode.Codecs()...),
+		connecthttp.WithCompressors(transcode.Compressors()...),
 		connecthttp.WithCompressMinBytes(compressMinBytes),
 		connecthttp.WithReadMaxBytes(maxMessage),
 		connecthttp.WithConditionalOptions(func(spec connect.Spec) []connecthttp.Option {

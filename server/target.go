@@ -6,7 +6,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/openai-connect/openai-connect/server/typed"
+	"github.com/openai-connect/openai-connect/server/transcode"
 )
 
 // limitTarget returns a handler that answers requests with a longer target with
@@ -14,7 +14,7 @@ import (
 // Connect GET, which has its message in the query: a larger message takes a POST.
 func limitTarget(router *router, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.RequestURI) <= typed.MaxTargetBytes {
+		if len(r.RequestURI) <= transcode.MaxTargetBytes {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -22,7 +22,7 @@ func limitTarget(router *router, next http.Handler) http.Handler {
 			status: http.StatusRequestURITooLong, code: connect.CodeResourceExhausted,
 			kind: "invalid_request_error", reason: "uri_too_long",
 			message: fmt.Sprintf("The request target has %d bytes, and this server takes up to %d: send what is long in the body of a POST.",
-				len(r.RequestURI), typed.MaxTargetBytes),
+				len(r.RequestURI), transcode.MaxTargetBytes),
 		})
 	})
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/passthrough"
 	"github.com/openai-connect/openai-connect/server/sandbox"
-	"github.com/openai-connect/openai-connect/server/typed"
+	"github.com/openai-connect/openai-connect/server/transcode"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -71,12 +71,12 @@ func Start(tb testing.TB, config observe.Config, upstreamURL string) *Front {
 		tb.Fatal(err)
 	}
 	rpc := connect.NewServer(interceptors...)
-	if err := typed.Register(rpc, typed.Config{Upstream: sender}, chatv1.ChatServiceREST()); err != nil {
+	if err := transcode.Register(rpc, transcode.Config{Upstream: sender}, chatv1.ChatServiceREST()); err != nil {
 		tb.Fatal(err)
 	}
 	raw := passthrough.New(sender, passthrough.Options{})
 	r := &router{rpcs: make(map[string]http.Handler), rest: raw}
-	connecthttp.Mount(r, rpc, connecthttp.WithCodecs(typed.Codecs()...))
+	connecthttp.Mount(r, rpc, connecthttp.WithCodecs(transcode.Codecs()...))
 	observed := f.Wrap(named(r), rpc)
 	f.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.running.Add(1)
@@ -138,7 +138,7 @@ type router struct {
 // Handle implements [connecthttp.ServeMux].
 func (r *router) Handle(pattern string, handler http.Handler) {
 	if !strings.HasSuffix(pattern, "/") {
-		r.rpcs[pattern] = typed.Wrap(handler)
+		r.rpcs[pattern] = transcode.Wrap(handler)
 	}
 }
 

@@ -1,0 +1,176 @@
+package transcode
+
+import (
+	"bytes"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	"github.com/openai-connect/openai-connect/proto/restjson"
+)
+
+// parseError reads the error that a body states, and returns nil if it states
+// none. It is `{"error": {…}}`, or one of the forms that upstreams have which
+// are nearly OpenAI: a list of one, of Gemini, `{"error": [{…}]}`, `{"error": "…"}`
+// of Ollama, `{"detail": …}` of FastAPI, the bare error, with a `message`, of older
+// vLLM, of Mistral and of API gateways, `base_resp` of MiniMax, and others by
+// whose names for code and message see [messageNames].
+func parseError(body []byte) *restv1.Error {
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
+	var list []json.RawMessage
+	if json.Unmarshal(body, &list) == nil && len(list) > 0 {
+		body = list[0]
+	}
+	var envelope restv1.ErrorResponse
+	if restjson.Unmarshal(body, &envelope) != nil {
+		return nil
+	}
+	if detail := envelope.GetError(); proto.Size(detail) > 0 {
+		if envelope.GetExtraJson() != "" { // such as the chunk that an error broke
+			detail.BodyExcerpt = excerpt(body)
+		}
+		fill(detail)
+		return detail
+	}
+	var plain struct {
+		Error  json.RawMessage `json:"error"`
+		Errors json.RawMessage `json:"errors"`
+		Detail json.RawMessage `json:"detail"`
+		Base   json.RawMessage `json:"base_resp"`
+
+		Message json.RawMessage `json:"message"`
+	}
+	if json.Unmarshal(body, &plain) != nil {
+		return nil
+	}
+	var message string
+	_ = json.Unmarshal(plain.Error, &message) // It needn't be a string.
+	if message == "" && json.Unmarshal(plain.Detail, &message) != nil {
+		message = string(plain.Detail) // a list of what is wrong with a request
+	}
+	if message != "" {
+		return &restv1.Error{Message: message, ExtraJson: envelope.GetExtraJson()}
+	}
+	if detail := within(body, plain.Error, plain.Errors, plain.Base); detail != nil {
+		return detail
+	}
+	var bare restv1.Error
+	if restjson.Unmarshal(body, &bare) != nil {
+		return nil
+	}
+	if restjson.ExtraSays(bare.GetExtraJson(), "message") && (restjson.ExtraHas(bare.GetExtraJson(), "error") || isErrorObject(bare.GetExtraJson())) {
+		bare.Message = string(plain.Message) // an object, of what is wrong with a request
+	}
+	fill(&bare)
+	if bare.GetMessage() == "" {
+		return nil
+	}
+	return &bare
+}
+
+// within reads an error that stands in a list, or in a member of another name.
+func within(body []byte, values ...json.RawMessage) *restv1.Error {
+	for _, value := range values {
+		var list []json.RawMessage
+		if json.Unmarshal(value, &list) == nil && len(list) > 0 {
+			value = list[0]
+		}
+		switch {
+		case len(value) == 0, value[0] == '{' && !saysError(value):
+			continue
+		case value[0] != '{' && value[0] != '"':
+			continue
+		}
+		detail := parseError([]byte(`{"error":` + string(value) + `}`))
+		if detail != nil {
+			detail.BodyExcerpt = excerpt(body)
+			return detail
+		}
+	}
+	return nil
+}
+
+// fill gives an error that has no message the one that it has by another name, and
+// a code in the same way.
+func fill(e *restv1.Error) {
+	if e.GetMessage() != "" {
+		return
+	}
+	for name, value := range restjson.ExtraMembers(e.GetExtraJson()) {
+		var text string
+		switch {
+		case isMessageName(name) && e.GetMessage() == "" && json.Unmarshal([]byte(value), &text) == nil:
+			e.Message = text
+		case codeNames[name] && e.Code == nil && restjson.Says(value):
+			e.Code = new(strings.Trim(value, `"`))
+		}
+	}
+}
+
+// isErrorObject reports whether a bare error says what it is.
+func isErrorObject(extraJSON string) bool {
+	var bare struct {
+		Object any `json:"object"`
+	}
+	return json.Unmarshal([]byte(extraJSON), &bare) == nil && bare.Object == "error"
+}
+
+func mediaType(response *http.Response) string {
+	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	return media
+}
+
+func isJSON(response *http.Response) bool {
+	media := mediaType(response)
+	return media == mediaJSON || strings.HasSuffix(media, "+json")
+}
+
+// coding is the content coding of a response, such as gzip. Empty where there is
+// none, as there should be: no request asks for one.
+func coding(response *http.Response) string {
+	name := response.Header.Get("Content-Encoding")
+	if strings.EqualFold(name, "identity") {
+		return ""
+	}
+	return name
+}
+
+var (
+	htmlBody  = regexp.MustCompile(`(?is)^\s*(<!doctype html|<html|<head|<body)`)
+	htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+)
+
+// describe says what a body is that isn't what it should be: most often the page
+// of a proxy or firewall on the way.
+func describe(response *http.Response, body []byte) string {
+	media := mediaType(response)
+	switch {
+	case len(body) == 0:
+		return "an empty body"
+	case coding(response) != "":
+		return "a body in the encoding " + excerpt([]byte(coding(response))) + ", which was not asked for"
+	case media == "text/html" || htmlBody.Match(body):
+		if title := htmlTitle.FindSubmatch(body); title != nil && len(bytes.TrimSpace(title[1])) > 0 {
+			return "an HTML page (“" + strings.Join(strings.Fields(excerpt(title[1])), " ") + "”)"
+		}
+		return "an HTML page"
+	case isJSON(response):
+		return "JSON"
+	case media != "":
+		return media
+	default:
+		return "a body of no stated type"
+	}
+}
+
+// maxExcerpt is how much of a foreign body an error quotes, in bytes.
+const maxExcerpt = 512
+
+func excerpt(body []byte) string {
+	return cut(strings.ToValidUTF8(string(body[:min(len(body), maxExcerpt+4)]), "\uFFFD"), maxExcerpt)
+}

@@ -1,0 +1,127 @@
+package transcode
+
+import (
+	"encoding/base64"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connectproto"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+)
+
+// maxError bounds an error as it is encoded: gRPC peers drop larger trailers.
+const maxError = 4 << 10
+
+// newError is an RPC error with the upstream's error, and with the time after
+// which to try again where one is known.
+func newError(code connect.Code, detail *restv1.Error, retry *time.Duration) *connect.Error {
+	details := []proto.Message{detail}
+	if retry != nil {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(*retry)})
+	}
+	fit(code, detail, details)
+	err := connect.NewError(code, detail.GetMessage())
+	for _, d := range details {
+		packed, packErr := connectproto.NewErrorDetail(d)
+		if packErr != nil {
+			return err.WithCause(packErr)
+		}
+		err = err.WithDetail(packed)
+	}
+	return err
+}
+
+// fit shortens an error until its encoding is within bounds, always the longest
+// of its texts.
+func fit(code connect.Code, e *restv1.Error, details []proto.Message) {
+	for encodedSize(code, e.GetMessage(), details) > maxError {
+		longest := &e.Message
+		for _, text := range []*string{&e.Type, e.Param, e.Code, &e.RequestId, &e.BodyExcerpt, &e.ExtraJson} { //nolint:protogetter // to change them
+			if text != nil && len(*text) > len(*longest) {
+				longest = text
+			}
+		}
+		if longest == &e.ExtraJson {
+			e.ExtraJson = "" // A part of it would be no JSON.
+			continue
+		}
+		*longest = cut(*longest, min(len(*longest)*3/4, maxError))
+	}
+}
+
+// encodedSize is the size of an error's grpc-message and
+// grpc-status-details-bin.
+func encodedSize(code connect.Code, message string, details []proto.Message) int {
+	status := &spb.Status{Code: int32(code), Message: message}
+	for _, d := range details {
+		packed, err := anypb.New(d)
+		if err != nil {
+			continue
+		}
+		status.Details = append(status.Details, packed)
+	}
+	size := base64.StdEncoding.EncodedLen(proto.Size(status))
+	for i := range len(message) {
+		if c := message[i]; c < ' ' || c > '~' || c == '%' {
+			size += 2 // percent-encoded
+		}
+		size++
+	}
+	return size
+}
+
+// cut shortens a text to at most n bytes, and marks it as shortened.
+func cut(text string, n int) string {
+	const mark = "…"
+	if len(text) <= n {
+		return text
+	}
+	end := max(n-len(mark), 0)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + mark
+}
+
+// retryDelay is when to try again: retry-after-ms as OpenAI sends it, or
+// retry-after in seconds or as a date (RFC 9110 §10.2.3).
+func retryDelay(header http.Header) *time.Duration {
+	if delay, ok := seconds(header.Get("Retry-After-Ms"), time.Millisecond); ok {
+		return &delay
+	}
+	after := header.Get("Retry-After")
+	if delay, ok := seconds(after, time.Second); ok {
+		return &delay
+	}
+	if at, err := http.ParseTime(after); err == nil {
+		delay := max(time.Until(at), 0)
+		return &delay
+	}
+	return nil
+}
+
+func seconds(text string, unit time.Duration) (time.Duration, bool) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, false
+	}
+	return inUnits(n, unit)
+}
+
+// inUnits is a number of units, if a Duration has room for it.
+func inUnits(n float64, unit time.Duration) (time.Duration, bool) {
+	if !(n >= 0) || n > math.MaxInt64/float64(unit)/2 {
+		return 0, false
+	}
+	return time.Duration(n * float64(unit)), true
+}

@@ -1,0 +1,37 @@
+package transcode
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/internal/streamtest"
+)
+
+// FuzzStream passes any bytes on as a stream, whole and in pieces that the seed
+// decides: the messages and the end must be the same, and no message be late.
+func FuzzStream(f *testing.F) {
+	for i, recorded := range streamtest.Corpus(f) {
+		for _, s := range variants(recorded) {
+			f.Add([]byte(s.Text), uint64(i))
+		}
+	}
+	server := newStreamServer(f)
+	f.Fuzz(func(t *testing.T, text []byte, seed uint64) {
+		if found, _ := formOf(text); found == formJSON {
+			return // It is read whole; see FuzzReply.
+		}
+		random := rand.New(rand.NewPCG(seed, 0))
+		choices := 1 + random.Int32N(3)
+		whole := server.call(t, choices, &delivery{pieces: []string{string(text)}})
+		split := splitting{
+			server:   server,
+			name:     "any bytes",
+			choices:  choices,
+			schedule: streamtest.ScheduleOf(string(text), len(whole.frames)),
+			whole:    whole,
+		}
+		split.check(t, []string{string(text)}, &delivery{atOnce: true})
+		split.check(t, byteByByte(string(text)), &delivery{})
+		split.check(t, randomPieces(random, string(text), 1+random.IntN(20)), &delivery{})
+	})
+}
