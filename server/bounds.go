@@ -7,10 +7,10 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/openai-connect/openai-connect/server/limits"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // bound bounds the calls that are worked on at a time. Those that everyone may make,
@@ -62,7 +62,7 @@ func watch(config Config, bounded *overload.Handler, held *held, budget *memory.
 			return status.Loaded, status.Failures
 		})
 	}
-	if shared, ok := config.Limiter.(*limits.Shared); ok {
+	if shared, ok := config.Limiter.(*ratelimit.Shared); ok {
 		config.Observer.WatchStore(func() (up bool, instances int64) {
 			stats := shared.Stats()
 			return stats.StoreUp, cmp.Or(stats.Instances, 1)

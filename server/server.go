@@ -28,11 +28,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/health"
 	"github.com/openai-connect/openai-connect/server/internal/grpcwebtext"
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/passthrough"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/transcode"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -128,7 +128,7 @@ type Config struct {
 
 	// Limiter counts what the tokens of Keys use, where they have limits. Nil means
 	// that they are not held to them. The server doesn't close it.
-	Limiter limits.Limiter
+	Limiter ratelimit.Limiter
 
 	// Failover, unless nil, lists the upstreams that are asked in order, in place of
 	// Upstream. Of several, all but Proxy of the fields about the way to the upstream

@@ -19,7 +19,7 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // team is the configuration of a server that knows one token, servertest.Key, by
@@ -42,7 +42,7 @@ func team(tb testing.TB, upstream string, rules ...string) server.Config {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	limiter := limits.NewMemory()
+	limiter := ratelimit.NewMemory()
 	tb.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			tb.Error(err)

@@ -5,8 +5,8 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/gateway"
-	"github.com/openai-connect/openai-connect/server/limits"
 	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -30,7 +30,7 @@ func (s *Server) wayUp(config Config, guarded bool, budget *memory.Budget) (upst
 		MaxBodyBytes: int64(config.MaxMessageBytes),
 		Memory:       budget,
 
-		OnDecision: func(token string, refused limits.Kind, shared bool) {
+		OnDecision: func(token string, refused ratelimit.Kind, shared bool) {
 			config.Observer.LimiterDecision(token, refused, shared)
 		},
 	}), nil

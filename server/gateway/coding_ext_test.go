@@ -7,7 +7,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // TestCodings_AreOneWhereABodyIsRead sends stacked codings by clients of all kinds.
@@ -29,7 +29,7 @@ func TestCodings_AreOneWhereABodyIsRead(t *testing.T) {
 		{"nobody", nil, []string{"gzip", "gzip"}, "application/json", twice, 200, ""},
 		{"models", &keys.Token{Name: "a", Models: keys.Patterns{"small"}}, []string{"gzip, gzip"}, "application/json", twice, 415, "unsupported_content_encoding"},
 		{"models, two fields", &keys.Token{Name: "a", Models: keys.Patterns{"small"}}, []string{"GZIP", "x-gzip"}, "application/vnd.x+json", twice, 415, "unsupported_content_encoding"},
-		{"streams", &keys.Token{Name: "a", Limits: limits.Limits{ConcurrentStreams: 1}}, []string{"br, zstd"}, "application/json", twice, 415, "unsupported_content_encoding"},
+		{"streams", &keys.Token{Name: "a", Limits: ratelimit.Limits{ConcurrentStreams: 1}}, []string{"br, zstd"}, "application/json", twice, 415, "unsupported_content_encoding"},
 		{"one coding", &keys.Token{Name: "a", Models: keys.Patterns{"small"}}, []string{"identity", "X-Gzip"}, "application/json", zipped(t, text), 200, ""},
 		{"a bomb of a client without rules", &keys.Token{Name: "a"}, []string{"gzip"}, "application/json", bomb, 200, ""},
 		{"a bomb", &keys.Token{Name: "a", Models: keys.Patterns{"small"}}, []string{"gzip"}, "application/json", bomb, 413, "request_too_large"},

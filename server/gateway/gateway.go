@@ -17,8 +17,8 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/call"
-	"github.com/openai-connect/openai-connect/server/limits"
 	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -40,7 +40,7 @@ type Config struct {
 	UpstreamKey access.Secret
 
 	// Limiter counts what tokens use. Nil means that nothing is limited.
-	Limiter limits.Limiter
+	Limiter ratelimit.Limiter
 
 	// MaxBodyBytes bounds the JSON body of a request whose model has to be known,
 	// which is kept until it is sent. A larger one is answered with status 413.
@@ -60,7 +60,7 @@ type Config struct {
 	// OnDecision, unless nil, is told what became of each request that has limits:
 	// the kind of the limit that was used up, or "", and whether that was counted for
 	// all instances or for this one alone.
-	OnDecision func(token string, refused limits.Kind, shared bool)
+	OnDecision func(token string, refused ratelimit.Kind, shared bool)
 }
 
 // Gateway is an [upstream.Sender].

@@ -20,7 +20,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -149,7 +149,7 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 	models := &keys.Token{Name: "m", Models: keys.Patterns{"gpt-5*", "small"}}
 	paths := &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/chat/completions", "/v1/files/*"}}
 	both := &keys.Token{Name: "b", Models: keys.Patterns{"small"}, Paths: keys.Patterns{"/v1/chat/completions", "/v1/files*", "/v1/audio/*"}}
-	byModel := &keys.Token{Name: "l", ModelLimits: []keys.ModelLimits{{Models: "large", Limits: limits.Limits{RequestsPerMinute: 1}}}}
+	byModel := &keys.Token{Name: "l", ModelLimits: []keys.ModelLimits{{Models: "large", Limits: ratelimit.Limits{RequestsPerMinute: 1}}}}
 	websocket := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nsmall\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbytes\r\n--x--\r\n"
@@ -301,7 +301,7 @@ func (f senderFunc) Send(_ context.Context, req *upstream.Request) (*http.Respon
 // What a body says is only read where something depends on it.
 func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	up := &recorder{answer: answer}
-	token := &keys.Token{Name: "a", Paths: keys.Patterns{"/v1/*"}, Limits: limits.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
+	token := &keys.Token{Name: "a", Paths: keys.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
 	req := post(`{"model": "small"}`)
 	body := req.Body
 	if _, _, err := sendRaw(t, gateway.New(gateway.Config{Next: up}), token, req); err != nil {
@@ -324,20 +324,20 @@ func sendRaw(t *testing.T, g *gateway.Gateway, token *keys.Token, req *upstream.
 }
 
 func TestLimits(t *testing.T) {
-	limiter := limits.NewMemory()
+	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: answer}
-	var decisions []limits.Kind
+	var decisions []ratelimit.Kind
 	g := gateway.New(gateway.Config{
 		Next: up, Limiter: limiter,
-		OnDecision: func(token string, refused limits.Kind, _ bool) {
+		OnDecision: func(token string, refused ratelimit.Kind, _ bool) {
 			if token != "carol" {
 				t.Errorf("a decision on %q", token)
 			}
 			decisions = append(decisions, refused)
 		},
 	})
-	token := &keys.Token{Name: "carol", Limits: limits.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
+	token := &keys.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
 	for i := range 2 {
 		c, resp, _ := send(t, g, token, post("{}"))
 		if resp.StatusCode != http.StatusOK {
@@ -358,16 +358,16 @@ func TestLimits(t *testing.T) {
 	case resp.Header.Get("Retry-After") == "" || resp.Header.Get("X-Ratelimit-Remaining-Tokens") != "0" || !strings.Contains(text, "tokens per min"):
 		t.Errorf("%v %s", resp.Header, text)
 	}
-	if want := []limits.Kind{"", "", limits.TokensPerMinute}; len(decisions) != 3 || decisions[2] != want[2] {
+	if want := []ratelimit.Kind{"", "", ratelimit.TokensPerMinute}; len(decisions) != 3 || decisions[2] != want[2] {
 		t.Errorf("decisions %q, want %q", decisions, want)
 	}
 }
 
 func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
-	limiter := limits.NewMemory()
+	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: answer, header: http.Header{"X-Ratelimit-Remaining-Requests": {"4999"}}}
-	token := &keys.Token{Name: "carol", Limits: limits.Limits{RequestsPerMinute: 5}}
+	token := &keys.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
 	_, resp, _ := send(t, gateway.New(gateway.Config{Next: up, Limiter: limiter}), token, post("{}"))
 	if got := resp.Header.Values("X-Ratelimit-Remaining-Requests"); len(got) != 1 || got[0] != "4999" || resp.Header.Get("X-Ratelimit-Limit-Requests") != "" {
 		t.Errorf("the answer has %v", resp.Header)
@@ -376,9 +376,9 @@ func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
 
 // A stream's place is given back when its call ends, however that was.
 func TestStreamsGiveTheirPlaceBack(t *testing.T) {
-	limiter := limits.NewMemory()
+	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	token := &keys.Token{Name: "s", Limits: limits.Limits{ConcurrentStreams: 1}}
+	token := &keys.Token{Name: "s", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
 	const streams = `{"model": "m", "stream": true}`
 	broken := errors.New("the upstream is away")
 	up := &recorder{answer: answer}
@@ -425,16 +425,16 @@ func (failing) Read([]byte) (int, error) { return 0, errors.New("gone") }
 
 // What the request says of streams is what was read of it. The answer decides.
 func TestAnAnswerThatStreamsCounts(t *testing.T) {
-	limiter := limits.NewMemory()
+	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: "data: {}\n\n", header: http.Header{"Content-Type": {"text/event-stream"}}}
-	var refused []limits.Kind
-	g := gateway.New(gateway.Config{Next: up, Limiter: limiter, OnDecision: func(_ string, kind limits.Kind, _ bool) {
+	var refused []ratelimit.Kind
+	g := gateway.New(gateway.Config{Next: up, Limiter: limiter, OnDecision: func(_ string, kind ratelimit.Kind, _ bool) {
 		if kind != "" {
 			refused = append(refused, kind)
 		}
 	}})
-	token := &keys.Token{Name: "carol", Limits: limits.Limits{ConcurrentStreams: 1}}
+	token := &keys.Token{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
 	resume := func(c *call.Call) *http.Response {
 		resp, err := g.Send(call.With(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
 		if err != nil {
@@ -450,7 +450,7 @@ func TestAnAnswerThatStreamsCounts(t *testing.T) {
 	}
 	other := resume(second)
 	defer other.Body.Close()
-	if other.StatusCode != http.StatusTooManyRequests || second.Refused != "rate_limit_exceeded" || len(refused) != 1 || refused[0] != limits.ConcurrentStreams {
+	if other.StatusCode != http.StatusTooManyRequests || second.Refused != "rate_limit_exceeded" || len(refused) != 1 || refused[0] != ratelimit.ConcurrentStreams {
 		t.Errorf("beside it: status %d, refused as %q, told %q", other.StatusCode, second.Refused, refused)
 	}
 	second.End()
@@ -472,7 +472,7 @@ func TestAFormIsNotGuessedByItsLength(t *testing.T) {
 	req := post(fmt.Sprintf(form, strings.Repeat("x", 1<<20)))
 	req.Target = "/v1/audio/transcriptions"
 	req.Header["Content-Type"] = []string{"multipart/form-data; boundary=x"}
-	c, _, _ := send(t, gateway.New(gateway.Config{Next: up}), &keys.Token{Name: "a", Limits: limits.Limits{TokensPerDay: 1000}}, req)
+	c, _, _ := send(t, gateway.New(gateway.Config{Next: up}), &keys.Token{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
 	if used := c.Progress().Usage; used.Total != 1 || !used.Estimated {
 		t.Errorf("counted %+v", used)
 	}
@@ -508,14 +508,14 @@ func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
 
 // A request counts in the limits of every model that it names.
 func TestLimits_CountEveryModelThatIsNamed(t *testing.T) {
-	limiter := limits.NewMemory()
+	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	token := &keys.Token{
 		Name:   "carol",
-		Limits: limits.Limits{RequestsPerMinute: 100},
+		Limits: ratelimit.Limits{RequestsPerMinute: 100},
 		ModelLimits: []keys.ModelLimits{
-			{Models: "image*", Limits: limits.Limits{RequestsPerMinute: 1}},
-			{Models: "small", Limits: limits.Limits{RequestsPerMinute: 50}},
+			{Models: "image*", Limits: ratelimit.Limits{RequestsPerMinute: 1}},
+			{Models: "small", Limits: ratelimit.Limits{RequestsPerMinute: 50}},
 		},
 	}
 	g := gateway.New(gateway.Config{Next: &recorder{answer: answer}, Limiter: limiter})

@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	"github.com/openai-connect/openai-connect/server/call"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // decision is the limiter's on a request, or none.
-type decision struct{ limits.Decision }
+type decision struct{ ratelimit.Decision }
 
 // admit counts a request, unless a limit of its token's is used up.
 func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) {
@@ -26,7 +26,7 @@ func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) 
 	d := g.config.Limiter.Admit(ctx, scopes, c.Streams)
 	refused := d.Refusal()
 	if g.config.OnDecision != nil {
-		kind := limits.Kind("")
+		kind := ratelimit.Kind("")
 		if refused != nil {
 			kind = refused.Kind
 		}
@@ -37,11 +37,11 @@ func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) 
 
 // scopesOf returns what a call counts in: its token's scope and those of all models that
 // it names, each once.
-func scopesOf(c *call.Call) []limits.Scope {
+func scopesOf(c *call.Call) []ratelimit.Scope {
 	scopes := c.Token.Scopes(c.Model)
 	for _, model := range c.OtherModels {
 		for _, scope := range c.Token.Scopes(model) {
-			if !slices.ContainsFunc(scopes, func(known limits.Scope) bool { return known.Name == scope.Name }) {
+			if !slices.ContainsFunc(scopes, func(known ratelimit.Scope) bool { return known.Name == scope.Name }) {
 				scopes = append(slices.Clip(scopes), scope)
 			}
 		}
@@ -55,10 +55,10 @@ func (g *Gateway) admitStream(ctx context.Context, c *call.Call) *refusal {
 	if g.config.Limiter == nil || c.Token == nil {
 		return nil
 	}
-	var scopes []limits.Scope
+	var scopes []ratelimit.Scope
 	for _, scope := range scopesOf(c) {
 		if most := scope.Limits.ConcurrentStreams; most > 0 {
-			scopes = append(scopes, limits.Scope{Name: scope.Name, Limits: limits.Limits{ConcurrentStreams: most}})
+			scopes = append(scopes, ratelimit.Scope{Name: scope.Name, Limits: ratelimit.Limits{ConcurrentStreams: most}})
 		}
 	}
 	if len(scopes) == 0 {
@@ -74,7 +74,7 @@ func (g *Gateway) admitStream(ctx context.Context, c *call.Call) *refusal {
 }
 
 // usedUp is the refusal of a decision that doesn't admit, nil for one that does.
-func usedUp(d limits.Decision) *refusal {
+func usedUp(d ratelimit.Decision) *refusal {
 	refused := d.Refusal()
 	if refused == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -48,9 +48,9 @@ func (g *Gateway) judgeMessages(ctx context.Context, c *call.Call, resp *http.Re
 		if !token.AllowsModel(model) {
 			return false
 		}
-		var more []limits.Scope
+		var more []ratelimit.Scope
 		for _, scope := range token.Scopes(model) {
-			if !slices.ContainsFunc(counted, func(known limits.Scope) bool { return known.Name == scope.Name }) {
+			if !slices.ContainsFunc(counted, func(known ratelimit.Scope) bool { return known.Name == scope.Name }) {
 				more = append(more, scope)
 			}
 		}

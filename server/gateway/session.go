@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/call"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
@@ -44,7 +44,7 @@ func (g *Gateway) follow(ctx context.Context, c *call.Call, tap *usage.Tap) (end
 
 // count counts tokens, and returns how many it did: none where they are used up. They
 // are counted later, when a window begins anew.
-func (g *Gateway) count(ctx context.Context, scopes []limits.Scope, tokens int64) int64 {
+func (g *Gateway) count(ctx context.Context, scopes []ratelimit.Scope, tokens int64) int64 {
 	if tokens <= 0 {
 		return 0
 	}
@@ -57,15 +57,15 @@ func (g *Gateway) count(ctx context.Context, scopes []limits.Scope, tokens int64
 }
 
 // tokenScopes are those of a call, with their limits of tokens alone.
-func (g *Gateway) tokenScopes(c *call.Call) []limits.Scope {
+func (g *Gateway) tokenScopes(c *call.Call) []ratelimit.Scope {
 	if g.config.Limiter == nil || c.Token == nil {
 		return nil
 	}
-	var scopes []limits.Scope
+	var scopes []ratelimit.Scope
 	for _, scope := range scopesOf(c) {
-		only := limits.Limits{TokensPerMinute: scope.Limits.TokensPerMinute, TokensPerDay: scope.Limits.TokensPerDay}
-		if only != (limits.Limits{}) {
-			scopes = append(scopes, limits.Scope{Name: scope.Name, Limits: only})
+		only := ratelimit.Limits{TokensPerMinute: scope.Limits.TokensPerMinute, TokensPerDay: scope.Limits.TokensPerDay}
+		if only != (ratelimit.Limits{}) {
+			scopes = append(scopes, ratelimit.Scope{Name: scope.Name, Limits: only})
 		}
 	}
 	return scopes

@@ -11,7 +11,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -52,9 +52,9 @@ func done(tokens int) string {
 func TestAWebSocketsTokensCountWhileItIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		says := make(chan string)
-		limiter := limits.NewMemory()
+		limiter := ratelimit.NewMemory()
 		g := New(Config{Next: session{says}, Limiter: limiter})
-		token := &keys.Token{Name: "alice", Limits: limits.Limits{TokensPerMinute: 100, RequestsPerMinute: 1000}}
+		token := &keys.Token{Name: "alice", Limits: ratelimit.Limits{TokensPerMinute: 100, RequestsPerMinute: 1000}}
 		left := func() int64 {
 			d := limiter.Admit(t.Context(), token.Scopes(""), false)
 			defer d.End(0)

@@ -15,7 +15,7 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/token"
 
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // newFile is what a file begins with.
@@ -248,7 +248,7 @@ func render(e Entry) (string, error) {
 		ConcurrentStreams int64         `yaml:"concurrent_streams,omitempty"`
 		Models            yaml.MapSlice `yaml:"models,omitempty"`
 	}
-	limitsOf := func(l limits.Limits) limitsText {
+	limitsOf := func(l ratelimit.Limits) limitsText {
 		return limitsText{l.RequestsPerMinute, l.TokensPerMinute, l.TokensPerDay, l.ConcurrentStreams, nil}
 	}
 	text := struct {

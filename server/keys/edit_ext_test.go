@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 func client(name string) keys.Entry {
@@ -160,11 +160,11 @@ func TestAllThatAnEntrySaysIsWritten(t *testing.T) {
 	whole.UpstreamKey = keys.KeySource{File: "/run/it's a: #1 \"key\""}
 	whole.Models = keys.Patterns{"gpt-5*", "*", "a:b", "#1", "true", "123", "ünïcode", "-", "!tag", "&a", "a,b", "[a]", "'", `"`, `\`, "null", "~"}
 	whole.Paths = keys.Patterns{"/v1/*", "/v1/chat/completions"}
-	whole.Limits = limits.Limits{RequestsPerMinute: 1, TokensPerMinute: 2, TokensPerDay: 3, ConcurrentStreams: 4}
+	whole.Limits = ratelimit.Limits{RequestsPerMinute: 1, TokensPerMinute: 2, TokensPerDay: 3, ConcurrentStreams: 4}
 	whole.ModelLimits = []keys.ModelLimits{
-		{Models: "o3", Limits: limits.Limits{TokensPerDay: 5}},
-		{Models: "5*", Limits: limits.Limits{RequestsPerMinute: 6}},
-		{Models: "*", Limits: limits.Limits{ConcurrentStreams: 7}},
+		{Models: "o3", Limits: ratelimit.Limits{TokensPerDay: 5}},
+		{Models: "5*", Limits: ratelimit.Limits{RequestsPerMinute: 6}},
+		{Models: "*", Limits: ratelimit.Limits{ConcurrentStreams: 7}},
 	}
 	names := []string{"true", "null", "5x", "0x1f", ".", "-", "@", "1e3", "2027-01-01", "no"}
 	want := []keys.Entry{whole}

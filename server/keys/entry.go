@@ -3,7 +3,7 @@ package keys
 import (
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // Entry is a client as the file describes it, with what the file's defaults say
@@ -37,7 +37,7 @@ type Entry struct {
 	UpstreamKey KeySource
 	Models      Patterns // all if empty
 	Paths       Patterns // all if empty
-	Limits      limits.Limits
+	Limits      ratelimit.Limits
 	ModelLimits []ModelLimits
 
 	place place
@@ -85,7 +85,7 @@ func (s *settings) entry(defaults *settings) Entry {
 		Models:      s.models,
 		Paths:       s.paths,
 		ModelLimits: s.modelLimits,
-		Limits: limits.Limits{
+		Limits: ratelimit.Limits{
 			RequestsPerMinute: first(s.requestsPerMinute, defaults.requestsPerMinute),
 			TokensPerMinute:   first(s.tokensPerMinute, defaults.tokensPerMinute),
 			TokensPerDay:      first(s.tokensPerDay, defaults.tokensPerDay),

@@ -3,7 +3,7 @@ package keys
 import (
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // limits reads the limits of a token, or of the defaults.
@@ -20,14 +20,14 @@ func (r *reader) limits(s *settings, node ast.Node, field string) {
 // limit reads one of them.
 func (r *reader) limit(s *settings, m member, field string) {
 	var count **int64
-	switch limits.Kind(m.name) {
-	case limits.RequestsPerMinute:
+	switch ratelimit.Kind(m.name) {
+	case ratelimit.RequestsPerMinute:
 		count = &s.requestsPerMinute
-	case limits.TokensPerMinute:
+	case ratelimit.TokensPerMinute:
 		count = &s.tokensPerMinute
-	case limits.TokensPerDay:
+	case ratelimit.TokensPerDay:
 		count = &s.tokensPerDay
-	case limits.ConcurrentStreams:
+	case ratelimit.ConcurrentStreams:
 		count = &s.concurrentStreams
 	default:
 		r.notef(m.key, field, "%q is no limit: there are requests_per_minute, tokens_per_minute, tokens_per_day"+

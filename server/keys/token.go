@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/access"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // Token is a client's, as the file has it. It doesn't change.
@@ -23,19 +23,19 @@ type Token struct {
 	Paths  Patterns
 	// Limits are of all that the client does, and ModelLimits of what it does with
 	// the models of a pattern, of which the first that fits counts.
-	Limits      limits.Limits
+	Limits      ratelimit.Limits
 	ModelLimits []ModelLimits
 
 	// What Scopes returns: for a model without limits of its own, and for those
 	// of each of ModelLimits. Nil where the token is of no file.
-	own     []limits.Scope
-	byModel [][]limits.Scope
+	own     []ratelimit.Scope
+	byModel [][]ratelimit.Scope
 }
 
 // ModelLimits are limits of the models that a pattern stands for.
 type ModelLimits struct {
 	Models Pattern
-	Limits limits.Limits
+	Limits ratelimit.Limits
 }
 
 // AllowsModel reports whether the client may ask for a model. One without a name
@@ -56,7 +56,7 @@ func (t *Token) AllowsPath(path string) bool {
 // which has its name, and that of the model, "NAME/PATTERN", each where it has
 // limits. The case of the model's name doesn't matter. The model may be empty, if it
 // isn't known. The result is not to be changed.
-func (t *Token) Scopes(model string) []limits.Scope {
+func (t *Token) Scopes(model string) []ratelimit.Scope {
 	for i, m := range t.ModelLimits {
 		if !m.Models.matchFold(model) {
 			continue
@@ -75,20 +75,20 @@ func (t *Token) Scopes(model string) []limits.Scope {
 // prepare makes the scopes of every request at once.
 func (t *Token) prepare() {
 	t.own = t.scopesOf(nil)
-	t.byModel = make([][]limits.Scope, len(t.ModelLimits))
+	t.byModel = make([][]ratelimit.Scope, len(t.ModelLimits))
 	for i := range t.ModelLimits {
 		t.byModel[i] = t.scopesOf(&t.ModelLimits[i])
 	}
 }
 
 // scopesOf makes the scopes of a request for models with limits, nil for others.
-func (t *Token) scopesOf(models *ModelLimits) []limits.Scope {
-	scopes := make([]limits.Scope, 0, 2)
-	if t.Limits != (limits.Limits{}) {
-		scopes = append(scopes, limits.Scope{Name: t.Name, Limits: t.Limits})
+func (t *Token) scopesOf(models *ModelLimits) []ratelimit.Scope {
+	scopes := make([]ratelimit.Scope, 0, 2)
+	if t.Limits != (ratelimit.Limits{}) {
+		scopes = append(scopes, ratelimit.Scope{Name: t.Name, Limits: t.Limits})
 	}
-	if models != nil && models.Limits != (limits.Limits{}) {
-		scopes = append(scopes, limits.Scope{Name: t.Name + "/" + string(models.Models), Limits: models.Limits})
+	if models != nil && models.Limits != (ratelimit.Limits{}) {
+		scopes = append(scopes, ratelimit.Scope{Name: t.Name + "/" + string(models.Models), Limits: models.Limits})
 	}
 	return scopes
 }

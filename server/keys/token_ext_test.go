@@ -11,7 +11,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 func TestAnEntryIsWhatItSaysAndElseWhatTheDefaultsSay(t *testing.T) {
@@ -52,8 +52,8 @@ tokens:
 		Expires:     time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 		UpstreamKey: keys.KeySource{File: "shared.key"},
 		Models:      keys.Patterns{"gpt-5*"}, Paths: keys.Patterns{"/v1/chat/completions"},
-		Limits:      limits.Limits{RequestsPerMinute: 600, TokensPerDay: 1000},
-		ModelLimits: []keys.ModelLimits{{Models: "o3", Limits: limits.Limits{TokensPerDay: 5}}},
+		Limits:      ratelimit.Limits{RequestsPerMinute: 600, TokensPerDay: 1000},
+		ModelLimits: []keys.ModelLimits{{Models: "o3", Limits: ratelimit.Limits{TokensPerDay: 5}}},
 	}
 	last := byDefault
 	last.Name, last.Hash, last.Expires = "never", keys.HashOf(tokenOf("never")), time.Time{}
@@ -62,10 +62,10 @@ tokens:
 		Expires:     time.Date(2027, 6, 1, 10, 30, 0, 0, time.UTC),
 		UpstreamKey: keys.KeySource{Env: "OWN"},
 		Models:      keys.Patterns{"*"}, Paths: keys.Patterns{"/v1/*", "/"},
-		Limits: limits.Limits{TokensPerMinute: 7, TokensPerDay: 1000, ConcurrentStreams: 2},
+		Limits: ratelimit.Limits{TokensPerMinute: 7, TokensPerDay: 1000, ConcurrentStreams: 2},
 		ModelLimits: []keys.ModelLimits{
-			{Models: "gpt-5-pro*", Limits: limits.Limits{RequestsPerMinute: 5}},
-			{Models: "gpt-5*", Limits: limits.Limits{RequestsPerMinute: 50}},
+			{Models: "gpt-5-pro*", Limits: ratelimit.Limits{RequestsPerMinute: 5}},
+			{Models: "gpt-5*", Limits: ratelimit.Limits{RequestsPerMinute: 50}},
 		},
 	}, last}
 	if len(got) != len(want) {
@@ -196,23 +196,23 @@ func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 
 func TestWhatARequestCountsIn(t *testing.T) {
 	t.Parallel()
-	own, pro, five := limits.Limits{RequestsPerMinute: 60}, limits.Limits{RequestsPerMinute: 5}, limits.Limits{TokensPerDay: 9}
+	own, pro, five := ratelimit.Limits{RequestsPerMinute: 60}, ratelimit.Limits{RequestsPerMinute: 5}, ratelimit.Limits{TokensPerDay: 9}
 	byModel := []keys.ModelLimits{{Models: "gpt-5-pro*", Limits: pro}, {Models: "o3"}, {Models: "gpt-5*", Limits: five}}
-	mine := limits.Scope{Name: "a", Limits: own}
+	mine := ratelimit.Scope{Name: "a", Limits: own}
 	for name, row := range map[string]struct {
 		token keys.Token
 		model string
-		want  []limits.Scope
+		want  []ratelimit.Scope
 	}{
 		"no limits":                        {keys.Token{Name: "a"}, "gpt-5", nil},
-		"limits of its own":                {keys.Token{Name: "a", Limits: own}, "gpt-5", []limits.Scope{mine}},
-		"of the model alone":               {keys.Token{Name: "a", ModelLimits: byModel}, "gpt-5-pro-1", []limits.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of both, the first that fits":     {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5-pro", []limits.Scope{mine, {Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of a model in another case":       {keys.Token{Name: "a", ModelLimits: byModel}, "GPT-5-Pro", []limits.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of both, the second":              {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5", []limits.Scope{mine, {Name: "a/gpt-5*", Limits: five}}},
-		"a model that isn't limited":       {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o3", []limits.Scope{mine}},
-		"a model that none fits":           {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o4", []limits.Scope{mine}},
-		"a model that isn't known":         {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "", []limits.Scope{mine}},
+		"limits of its own":                {keys.Token{Name: "a", Limits: own}, "gpt-5", []ratelimit.Scope{mine}},
+		"of the model alone":               {keys.Token{Name: "a", ModelLimits: byModel}, "gpt-5-pro-1", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of both, the first that fits":     {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5-pro", []ratelimit.Scope{mine, {Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of a model in another case":       {keys.Token{Name: "a", ModelLimits: byModel}, "GPT-5-Pro", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of both, the second":              {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5", []ratelimit.Scope{mine, {Name: "a/gpt-5*", Limits: five}}},
+		"a model that isn't limited":       {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o3", []ratelimit.Scope{mine}},
+		"a model that none fits":           {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o4", []ratelimit.Scope{mine}},
+		"a model that isn't known":         {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "", []ratelimit.Scope{mine}},
 		"a model that none fits, no other": {keys.Token{Name: "a", ModelLimits: byModel}, "", nil},
 	} {
 		for _, token := range []*keys.Token{&row.token, keys.Prepared(row.token)} {

@@ -1,11 +1,11 @@
 package observe
 
-import "github.com/openai-connect/openai-connect/server/limits"
+import "github.com/openai-connect/openai-connect/server/ratelimit"
 
 // LimiterDecision counts what a limiter decided of a request of a token: what it
 // refused for want of, "" if it let it through. Shared says that it counted in a
 // store that servers share, and not in this one alone.
-func (o *Observer) LimiterDecision(token string, refused limits.Kind, shared bool) {
+func (o *Observer) LimiterDecision(token string, refused ratelimit.Kind, shared bool) {
 	if o == nil {
 		return
 	}

@@ -10,9 +10,9 @@ import (
 	"connectrpc.com/connect/v2/connecthttp"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/server/limits"
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/observe/internal/observetest"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 const (
@@ -165,7 +165,7 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 			"what others tell is there",
 			func(_ *testing.T, f *observetest.Front) {
 				f.LimiterDecision("ada", "", true)
-				f.LimiterDecision("ada", limits.TokensPerDay, false)
+				f.LimiterDecision("ada", ratelimit.TokensPerDay, false)
 				f.WatchStore(func() (bool, int64) { return true, 3 })
 				f.WatchKeys(func() (time.Time, int64) { return time.Unix(1700000000, 0), 2 })
 				f.WatchOverload(func() (int64, uint64) { return 4, 5 })

@@ -10,7 +10,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // keysCommand keeps the file of a server's --keys.
@@ -87,13 +87,13 @@ func (c *keysAddCommand) entry() (keys.Entry, error) {
 		e.Paths = append(e.Paths, keys.Pattern(path))
 	}
 	for _, limit := range []struct {
-		kind        limits.Kind
+		kind        ratelimit.Kind
 		flag, field *int64
 	}{
-		{limits.RequestsPerMinute, c.RequestsPerMinute, &e.Limits.RequestsPerMinute},
-		{limits.TokensPerMinute, c.TokensPerMinute, &e.Limits.TokensPerMinute},
-		{limits.TokensPerDay, c.TokensPerDay, &e.Limits.TokensPerDay},
-		{limits.ConcurrentStreams, c.ConcurrentStreams, &e.Limits.ConcurrentStreams},
+		{ratelimit.RequestsPerMinute, c.RequestsPerMinute, &e.Limits.RequestsPerMinute},
+		{ratelimit.TokensPerMinute, c.TokensPerMinute, &e.Limits.TokensPerMinute},
+		{ratelimit.TokensPerDay, c.TokensPerDay, &e.Limits.TokensPerDay},
+		{ratelimit.ConcurrentStreams, c.ConcurrentStreams, &e.Limits.ConcurrentStreams},
 	} {
 		switch {
 		case limit.flag == nil:
@@ -176,4 +176,4 @@ func hand(out io.Writer, token access.Secret, name string) error {
 func now() string { return time.Now().UTC().Format(time.RFC3339) }
 
 // flagOf is the name of the flag for a limit.
-func flagOf(kind limits.Kind) string { return strings.ReplaceAll(string(kind), "_", "-") }
+func flagOf(kind ratelimit.Kind) string { return strings.ReplaceAll(string(kind), "_", "-") }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/keys"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // keysListCommand tells what is in a file, but for the hashes.
@@ -67,7 +67,7 @@ func names(patterns keys.Patterns) string {
 // limitsText writes limits in a cell.
 func limitsText(e keys.Entry) string {
 	var texts []string
-	add := func(prefix string, l limits.Limits) {
+	add := func(prefix string, l ratelimit.Limits) {
 		for _, limit := range []struct {
 			count int64
 			unit  string

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/access"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // redisFlags are about where the limits of tokens are counted.
@@ -36,7 +36,7 @@ func (f *redisFlags) check(keys string) error {
 	case keys == "":
 		return errors.New("--redis: is of no use without --keys, whose limits are counted there")
 	}
-	if err := limits.CheckURL(f.Redis); err != nil {
+	if err := ratelimit.CheckURL(f.Redis); err != nil {
 		return fmt.Errorf("--redis: %w", err)
 	}
 	at, err := url.Parse(f.Redis)
@@ -55,11 +55,11 @@ func (f *redisFlags) check(keys string) error {
 }
 
 // limiter returns what counts the limits.
-func (f *redisFlags) limiter(ctx context.Context, logger *slog.Logger) (limits.Limiter, error) {
+func (f *redisFlags) limiter(ctx context.Context, logger *slog.Logger) (ratelimit.Limiter, error) {
 	if f.Redis == "" {
-		return limits.NewMemory(), nil
+		return ratelimit.NewMemory(), nil
 	}
-	options := limits.Options{Logger: logger, Instances: f.RedisInstances}
+	options := ratelimit.Options{Logger: logger, Instances: f.RedisInstances}
 	if f.RedisPasswordFile != "" {
 		first, err := access.ReadSecret(f.RedisPasswordFile)
 		if err != nil {
@@ -67,7 +67,7 @@ func (f *redisFlags) limiter(ctx context.Context, logger *slog.Logger) (limits.L
 		}
 		options.Password = (&passwordFile{path: f.RedisPasswordFile, logger: logger, last: first}).current
 	}
-	shared, err := limits.OpenShared(ctx, f.Redis, options)
+	shared, err := ratelimit.OpenShared(ctx, f.Redis, options)
 	if err != nil {
 		return nil, fmt.Errorf("--redis: %w", err)
 	}

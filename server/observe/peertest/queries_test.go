@@ -16,9 +16,9 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"github.com/openai-connect/openai-connect/server/limits"
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/observe/internal/observetest"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // everything is a scrape of a server that has done all kinds of things.
@@ -37,7 +37,7 @@ func everything(t *testing.T) []labels.Labels {
 		resp.Body.Close()
 	}
 	f.LimiterDecision("ada", "", true)
-	f.LimiterDecision("ada", limits.RequestsPerMinute, false)
+	f.LimiterDecision("ada", ratelimit.RequestsPerMinute, false)
 	f.WatchKeys(func() (time.Time, int64) { return time.Now(), 1 })
 	f.WatchStore(func() (bool, int64) { return true, 3 })
 	f.WatchOverload(func() (int64, uint64) { return 1, 1 })

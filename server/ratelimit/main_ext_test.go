@@ -1,4 +1,4 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 	"github.com/valkey-io/valkey-go"
 
 	"github.com/openai-connect/openai-connect/server/internal/redistest"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 func TestStoreURL_IsRefusedIfAPartWouldBeIgnored(t *testing.T) {
@@ -55,7 +55,7 @@ func TestStoreURL_IsRefusedIfAPartWouldBeIgnored(t *testing.T) {
 		{"an empty password here, and one there", "redis://user:@a", given, "password"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l, err := limits.OpenShared(t.Context(), test.url, limits.Options{Password: test.password})
+			l, err := ratelimit.OpenShared(t.Context(), test.url, ratelimit.Options{Password: test.password})
 			if err == nil {
 				_ = l.Close()
 				t.Fatal("it is taken")
@@ -84,7 +84,7 @@ func FuzzStoreURL(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, url string) {
-		if limits.CheckURL(url) != nil {
+		if ratelimit.CheckURL(url) != nil {
 			return
 		}
 		if _, err := valkey.ParseURL(url); err != nil {
@@ -126,7 +126,7 @@ func TestStorePassword_IsReadAgainAtTheNextLogin(t *testing.T) {
 			test.change(command, "first")
 			var password atomic.Value
 			password.Store("first")
-			i := open(t, "redis://"+test.url+redis.Address, func(o *limits.Options) {
+			i := open(t, "redis://"+test.url+redis.Address, func(o *ratelimit.Options) {
 				o.Password = func() (string, error) { return password.Load().(string), nil }
 			})
 			if !i.Stats().StoreUp {
@@ -134,12 +134,12 @@ func TestStorePassword_IsReadAgainAtTheNextLogin(t *testing.T) {
 			}
 			test.change(command, "second")
 			command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-			admitted(t, i, one("bob", limits.Limits{RequestsPerMinute: 100}), false)
+			admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 100}), false)
 			i.await(t, isLost) // the file has the old one yet
 			password.Store("second")
 			// A login with the old one that is under way may lose the store once more.
 			for counted := i.Stats().ByStore; ; i.await(t, isBack) {
-				admitted(t, i, one("bob", limits.Limits{RequestsPerMinute: 100}), false)
+				admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 100}), false)
 				if i.Stats().ByStore > counted {
 					return
 				}

@@ -1,16 +1,16 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"testing"
 
 	"github.com/openai-connect/openai-connect/server/internal/redistest"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 func BenchmarkAdmit(b *testing.B) {
-	scopes := append(one("alice", limits.Limits{RequestsPerMinute: 1e9, TokensPerMinute: 1e12, TokensPerDay: 1e12}),
-		one("alice/gpt", limits.Limits{RequestsPerMinute: 1e9})...)
-	run := func(b *testing.B, l limits.Limiter) {
+	scopes := append(one("alice", ratelimit.Limits{RequestsPerMinute: 1e9, TokensPerMinute: 1e12, TokensPerDay: 1e12}),
+		one("alice/gpt", ratelimit.Limits{RequestsPerMinute: 1e9})...)
+	run := func(b *testing.B, l ratelimit.Limiter) {
 		b.Helper()
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
@@ -24,6 +24,6 @@ func BenchmarkAdmit(b *testing.B) {
 			}
 		})
 	}
-	b.Run("local", func(b *testing.B) { run(b, limits.NewMemory()) })
+	b.Run("local", func(b *testing.B) { run(b, ratelimit.NewMemory()) })
 	b.Run("shared", func(b *testing.B) { run(b, open(b, redistest.Start(b).URL)) })
 }

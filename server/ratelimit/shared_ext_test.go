@@ -1,4 +1,4 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"strings"
@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/internal/redistest"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 func TestInstancesShareTheirLimitsExactly(t *testing.T) {
 	all := openMany(t, 3, redistest.Start(t).URL)
-	scopes := one("alice", limits.Limits{RequestsPerMinute: 500, ConcurrentStreams: 7, TokensPerDay: 1e6})
+	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 500, ConcurrentStreams: 7, TokensPerDay: 1e6})
 	var count sync.Map
 	var running sync.WaitGroup
 	for n, i := range all {
@@ -36,13 +36,13 @@ func TestInstancesShareTheirLimitsExactly(t *testing.T) {
 		t.Errorf("%d requests were admitted, of 500", sum)
 	}
 	for _, i := range all {
-		if got := refused(t, i, scopes, false); got.Kind != limits.RequestsPerMinute || got.RetryAfter > time.Minute {
+		if got := refused(t, i, scopes, false); got.Kind != ratelimit.RequestsPerMinute || got.RetryAfter > time.Minute {
 			t.Errorf("got %+v", got)
 		}
 		if got := i.Stats(); got.Outages > 0 || got.ByStore == 0 || got.StoreCalls == 0 || got.StoreTime == 0 {
 			t.Errorf("got %+v", got)
 		}
-		tokens := one("alice", limits.Limits{TokensPerDay: 1e6})
+		tokens := one("alice", ratelimit.Limits{TokensPerDay: 1e6})
 		if got := admitted(t, i, tokens, false).States().Tokens.Remaining; got != 1e6-used {
 			t.Errorf("%d tokens are left, want %d", got, int64(1e6)-used)
 		}
@@ -51,7 +51,7 @@ func TestInstancesShareTheirLimitsExactly(t *testing.T) {
 
 func TestWhatOneInstanceUsedTheOthersKnow(t *testing.T) {
 	all := openMany(t, 2, redistest.Start(t).URL)
-	scopes := one("alice", limits.Limits{RequestsPerMinute: 100, TokensPerMinute: 100, TokensPerDay: 1000})
+	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 100, TokensPerMinute: 100, TokensPerDay: 1000})
 	d := admitted(t, all[0], scopes, false)
 	if got := d.States(); got.Requests.Remaining != 99 || got.Tokens.Remaining != 100 {
 		t.Errorf("%+v and %+v are left", *got.Requests, *got.Tokens)
@@ -64,18 +64,18 @@ func TestWhatOneInstanceUsedTheOthersKnow(t *testing.T) {
 	d.End(1)
 	for _, i := range all {
 		got := refused(t, i, scopes, false)
-		if got.Kind != limits.TokensPerMinute || got.Limit != 100 || got.RetryAfter <= 50*time.Second || got.RetryAfter > time.Minute {
+		if got.Kind != ratelimit.TokensPerMinute || got.Limit != 100 || got.RetryAfter <= 50*time.Second || got.RetryAfter > time.Minute {
 			t.Errorf("got %+v", got)
 		}
 	}
-	if got := admitted(t, all[0], one("alice", limits.Limits{RequestsPerMinute: 100}), false).States(); got.Requests.Remaining != 97 {
+	if got := admitted(t, all[0], one("alice", ratelimit.Limits{RequestsPerMinute: 100}), false).States(); got.Requests.Remaining != 97 {
 		t.Errorf("the refusals counted: %+v", *got.Requests)
 	}
 }
 
 func TestARefusalCountsNothingAtAnyInstance(t *testing.T) {
-	wide := limits.Limits{RequestsPerMinute: 100, ConcurrentStreams: 2}
-	for name, narrow := range map[string]limits.Limits{
+	wide := ratelimit.Limits{RequestsPerMinute: 100, ConcurrentStreams: 2}
+	for name, narrow := range map[string]ratelimit.Limits{
 		"requests": {RequestsPerMinute: 1}, "streams": {ConcurrentStreams: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,11 +96,11 @@ func TestARefusalCountsNothingAtAnyInstance(t *testing.T) {
 
 func TestStreamsAreSharedAndGivenBack(t *testing.T) {
 	all := openMany(t, 2, redistest.Start(t).URL)
-	scopes := one("alice", limits.Limits{ConcurrentStreams: 2})
+	scopes := one("alice", ratelimit.Limits{ConcurrentStreams: 2})
 	first := admitted(t, all[0], scopes, true)
 	admitted(t, all[1], scopes, true)
 	for _, i := range all {
-		if got := refused(t, i, scopes, true); got.Kind != limits.ConcurrentStreams {
+		if got := refused(t, i, scopes, true); got.Kind != ratelimit.ConcurrentStreams {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -116,9 +116,9 @@ func TestStreamsAreSharedAndGivenBack(t *testing.T) {
 
 func TestTheStreamsOfADeadInstanceEndWithTheirLease(t *testing.T) {
 	url := redistest.Start(t).URL
-	short := func(o *limits.Options) { o.Lease = time.Second }
+	short := func(o *ratelimit.Options) { o.Lease = time.Second }
 	dead, alive := open(t, url, short), open(t, url, short)
-	scopes := one("alice", limits.Limits{ConcurrentStreams: 2})
+	scopes := one("alice", ratelimit.Limits{ConcurrentStreams: 2})
 	admitted(t, dead, scopes, true)
 	admitted(t, alive, scopes, true)
 	began := time.Now()
@@ -147,10 +147,10 @@ func TestTheStreamsOfADeadInstanceEndWithTheirLease(t *testing.T) {
 func TestEveryKeyExpires(t *testing.T) {
 	redis := redistest.Start(t)
 	all := openMany(t, 2, redis.URL)
-	scopes := one("alice", limits.Limits{RequestsPerMinute: 10, TokensPerMinute: 10, TokensPerDay: 10, ConcurrentStreams: 2})
+	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 10, TokensPerMinute: 10, TokensPerDay: 10, ConcurrentStreams: 2})
 	admitted(t, all[0], scopes, true)
 	admitted(t, all[1], scopes, true).End(5)
-	admitted(t, all[1], append(scopes, one("bob", limits.Limits{RequestsPerMinute: 1})...), true)
+	admitted(t, all[1], append(scopes, one("bob", ratelimit.Limits{RequestsPerMinute: 1})...), true)
 	refused(t, all[0], scopes, true)
 	client := admin(t, redis)
 	keys, err := do(t, client, "KEYS", "*").AsStrSlice()
@@ -174,7 +174,7 @@ func TestAURLThatIsNoneIsRefusedWithoutShowingIt(t *testing.T) {
 		"redis://alice:hunter2/@example.net", "redis://:hunter2%zz@example.net", "redis://:hunter2@example.net?db=x",
 		"redis://:hunter2@[::1", "redis://example.net:hunter2",
 	} {
-		l, err := limits.OpenShared(t.Context(), url, limits.Options{})
+		l, err := ratelimit.OpenShared(t.Context(), url, ratelimit.Options{})
 		if err == nil {
 			_ = l.Close()
 			t.Errorf("%q is taken", url)

@@ -1,4 +1,4 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // model counts in the simplest way: it keeps a log of all that was used, and when
@@ -24,9 +24,9 @@ type entry struct {
 }
 
 // count is what was used in the window that is open now, and when that ends.
-func (m *model) count(scope string, kind limits.Kind, now time.Time) (count int64, end time.Time) {
+func (m *model) count(scope string, kind ratelimit.Kind, now time.Time) (count int64, end time.Time) {
 	length := time.Minute
-	if kind == limits.TokensPerDay {
+	if kind == ratelimit.TokensPerDay {
 		length = 24 * time.Hour
 	}
 	key := scope + string(kind)
@@ -42,20 +42,20 @@ func (m *model) count(scope string, kind limits.Kind, now time.Time) (count int6
 	return count, begin.Add(length)
 }
 
-func (m *model) add(scope string, kind limits.Kind, n int64) {
+func (m *model) add(scope string, kind ratelimit.Kind, n int64) {
 	m.count(scope, kind, time.Now())
 	key := scope + string(kind)
 	m.used[key] = append(m.used[key], entry{time.Now(), n})
 }
 
 // each calls f with the limits of scopes.
-func each(scopes []limits.Scope, f func(scope string, kind limits.Kind, limit int64)) {
+func each(scopes []ratelimit.Scope, f func(scope string, kind ratelimit.Kind, limit int64)) {
 	for _, s := range scopes {
-		for kind, limit := range map[limits.Kind]int64{
-			limits.RequestsPerMinute: s.Limits.RequestsPerMinute,
-			limits.TokensPerMinute:   s.Limits.TokensPerMinute,
-			limits.TokensPerDay:      s.Limits.TokensPerDay,
-			limits.ConcurrentStreams: s.Limits.ConcurrentStreams,
+		for kind, limit := range map[ratelimit.Kind]int64{
+			ratelimit.RequestsPerMinute: s.Limits.RequestsPerMinute,
+			ratelimit.TokensPerMinute:   s.Limits.TokensPerMinute,
+			ratelimit.TokensPerDay:      s.Limits.TokensPerDay,
+			ratelimit.ConcurrentStreams: s.Limits.ConcurrentStreams,
 		} {
 			if limit > 0 {
 				f(s.Name, kind, limit)
@@ -65,11 +65,11 @@ func each(scopes []limits.Scope, f func(scope string, kind limits.Kind, limit in
 }
 
 // admit judges and counts. It returns what the limiter has to say.
-func (m *model) admit(scopes []limits.Scope, streams bool) string {
+func (m *model) admit(scopes []ratelimit.Scope, streams bool) string {
 	now := time.Now()
 	var wait time.Duration
-	each(scopes, func(scope string, kind limits.Kind, limit int64) {
-		if kind == limits.ConcurrentStreams {
+	each(scopes, func(scope string, kind ratelimit.Kind, limit int64) {
+		if kind == ratelimit.ConcurrentStreams {
 			if streams && m.open[scope] >= limit {
 				wait = max(wait, time.Second)
 			}
@@ -81,19 +81,19 @@ func (m *model) admit(scopes []limits.Scope, streams bool) string {
 		return fmt.Sprintf("refused for %v", wait)
 	}
 	left := map[bool]int64{false: -1, true: -1}
-	each(scopes, func(scope string, kind limits.Kind, limit int64) {
+	each(scopes, func(scope string, kind ratelimit.Kind, limit int64) {
 		switch kind {
-		case limits.ConcurrentStreams:
+		case ratelimit.ConcurrentStreams:
 			if streams {
 				m.open[scope]++
 			}
 			return
-		case limits.RequestsPerMinute:
+		case ratelimit.RequestsPerMinute:
 			m.add(scope, kind, 1)
 		default:
 		}
 		count, _ := m.count(scope, kind, now)
-		tokens := kind != limits.RequestsPerMinute
+		tokens := kind != ratelimit.RequestsPerMinute
 		if left[tokens] < 0 || limit-count < left[tokens] {
 			left[tokens] = limit - count
 		}
@@ -101,12 +101,12 @@ func (m *model) admit(scopes []limits.Scope, streams bool) string {
 	return fmt.Sprintf("admitted, %d and %d are left", left[false], left[true])
 }
 
-func (m *model) end(scopes []limits.Scope, streams bool, tokens int64) {
-	each(scopes, func(scope string, kind limits.Kind, _ int64) {
+func (m *model) end(scopes []ratelimit.Scope, streams bool, tokens int64) {
+	each(scopes, func(scope string, kind ratelimit.Kind, _ int64) {
 		switch {
-		case kind == limits.ConcurrentStreams && streams:
+		case kind == ratelimit.ConcurrentStreams && streams:
 			m.open[scope]--
-		case kind == limits.ConcurrentStreams || kind == limits.RequestsPerMinute:
+		case kind == ratelimit.ConcurrentStreams || kind == ratelimit.RequestsPerMinute:
 		case tokens > 0:
 			m.add(scope, kind, tokens)
 		default:
@@ -115,7 +115,7 @@ func (m *model) end(scopes []limits.Scope, streams bool, tokens int64) {
 }
 
 // said is what a limiter decided, in the model's words.
-func said(d limits.Decision) string {
+func said(d ratelimit.Decision) string {
 	if r := d.Refusal(); r != nil {
 		return fmt.Sprintf("refused for %v", r.RetryAfter)
 	}
@@ -135,19 +135,19 @@ func TestMemoryCountsAsTheModelDoes(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			few := func() int64 { return random.Int64N(6) }
-			var all []limits.Scope
+			var all []ratelimit.Scope
 			for i := range 3 {
-				all = append(all, limits.Scope{Name: fmt.Sprint("scope ", i), Limits: limits.Limits{
+				all = append(all, ratelimit.Scope{Name: fmt.Sprint("scope ", i), Limits: ratelimit.Limits{
 					RequestsPerMinute: few() * 2, TokensPerMinute: few() * 20, TokensPerDay: few() * 2000, ConcurrentStreams: few(),
 				}})
 			}
 			type running struct {
-				d       limits.Decision
-				scopes  []limits.Scope
+				d       ratelimit.Decision
+				scopes  []ratelimit.Scope
 				streams bool
 			}
 			var open []running
-			l := limits.NewMemory()
+			l := ratelimit.NewMemory()
 			m := &model{began: map[string][]time.Time{}, used: map[string][]entry{}, open: map[string]int64{}}
 			for step := range steps {
 				switch random.IntN(4) {

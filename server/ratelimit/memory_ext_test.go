@@ -1,4 +1,4 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"context"
@@ -10,16 +10,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // one is a scope by itself.
-func one(name string, of limits.Limits) []limits.Scope {
-	return []limits.Scope{{Name: name, Limits: of}}
+func one(name string, of ratelimit.Limits) []ratelimit.Scope {
+	return []ratelimit.Scope{{Name: name, Limits: of}}
 }
 
 // admitted admits a request that has to be.
-func admitted(tb testing.TB, l limits.Limiter, scopes []limits.Scope, streams bool) limits.Decision {
+func admitted(tb testing.TB, l ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) ratelimit.Decision {
 	tb.Helper()
 	d := l.Admit(tb.Context(), scopes, streams)
 	if r := d.Refusal(); r != nil {
@@ -29,7 +29,7 @@ func admitted(tb testing.TB, l limits.Limiter, scopes []limits.Scope, streams bo
 }
 
 // refused asks for a request that has to be refused.
-func refused(tb testing.TB, l limits.Limiter, scopes []limits.Scope, streams bool) limits.Refusal {
+func refused(tb testing.TB, l ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) ratelimit.Refusal {
 	tb.Helper()
 	d := l.Admit(tb.Context(), scopes, streams)
 	if d.Refusal() == nil {
@@ -41,22 +41,22 @@ func refused(tb testing.TB, l limits.Limiter, scopes []limits.Scope, streams boo
 
 func TestAWindowBeginsWithItsFirstRequestAndLastsAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limits.NewMemory()
-		scopes := one("alice", limits.Limits{RequestsPerMinute: 2})
+		l := ratelimit.NewMemory()
+		scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 2})
 		time.Sleep(17 * time.Second)
 		d := admitted(t, l, scopes, false)
-		if got, want := *d.States().Requests, (limits.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
+		if got, want := *d.States().Requests, (ratelimit.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		time.Sleep(20 * time.Second)
 		admitted(t, l, scopes, false)
 		time.Sleep(39 * time.Second)
-		if got, want := refused(t, l, scopes, false), (limits.Refusal{Kind: limits.RequestsPerMinute, Scope: "alice", Limit: 2, RetryAfter: time.Second}); got != want {
+		if got, want := refused(t, l, scopes, false), (ratelimit.Refusal{Kind: ratelimit.RequestsPerMinute, Scope: "alice", Limit: 2, RetryAfter: time.Second}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		time.Sleep(time.Second)
 		d = admitted(t, l, scopes, false)
-		if got, want := *d.States().Requests, (limits.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
+		if got, want := *d.States().Requests, (ratelimit.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
 			t.Errorf("the window behind it: got %+v, want %+v", got, want)
 		}
 	})
@@ -64,8 +64,8 @@ func TestAWindowBeginsWithItsFirstRequestAndLastsAMinute(t *testing.T) {
 
 func TestTokensCountWhenTheRequestEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limits.NewMemory()
-		scopes := one("alice", limits.Limits{TokensPerMinute: 100, TokensPerDay: 250})
+		l := ratelimit.NewMemory()
+		scopes := one("alice", ratelimit.Limits{TokensPerMinute: 100, TokensPerDay: 250})
 		first, second := admitted(t, l, scopes, false), admitted(t, l, scopes, false)
 		first.End(99)
 		first.End(99) // which is no news
@@ -73,13 +73,13 @@ func TestTokensCountWhenTheRequestEnds(t *testing.T) {
 			t.Errorf("%d are left, want 1", got)
 		}
 		second.End(50)
-		if got := refused(t, l, scopes, false); got.Kind != limits.TokensPerMinute || got.RetryAfter != time.Minute {
+		if got := refused(t, l, scopes, false); got.Kind != ratelimit.TokensPerMinute || got.RetryAfter != time.Minute {
 			t.Errorf("got %+v", got)
 		}
 		time.Sleep(time.Minute)
 		admitted(t, l, scopes, false).End(101)
 		time.Sleep(time.Minute)
-		if got, want := refused(t, l, scopes, false), (limits.Refusal{Kind: limits.TokensPerDay, Scope: "alice", Limit: 250, RetryAfter: 24*time.Hour - 2*time.Minute}); got != want {
+		if got, want := refused(t, l, scopes, false), (ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 250, RetryAfter: 24*time.Hour - 2*time.Minute}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		time.Sleep(24*time.Hour - 2*time.Minute)
@@ -88,11 +88,11 @@ func TestTokensCountWhenTheRequestEnds(t *testing.T) {
 }
 
 func TestStreamsAreGivenBack(t *testing.T) {
-	l := limits.NewMemory()
-	scopes := one("alice", limits.Limits{ConcurrentStreams: 2})
+	l := ratelimit.NewMemory()
+	scopes := one("alice", ratelimit.Limits{ConcurrentStreams: 2})
 	first, second := admitted(t, l, scopes, true), admitted(t, l, scopes, true)
 	admitted(t, l, scopes, false).End(0) // which is no stream
-	if got := refused(t, l, scopes, true); got.Kind != limits.ConcurrentStreams || got.RetryAfter != time.Second {
+	if got := refused(t, l, scopes, true); got.Kind != ratelimit.ConcurrentStreams || got.RetryAfter != time.Second {
 		t.Errorf("got %+v", got)
 	}
 	first.End(0)
@@ -104,10 +104,10 @@ func TestStreamsAreGivenBack(t *testing.T) {
 }
 
 func TestARefusalCountsNothing(t *testing.T) {
-	for _, of := range []limits.Limits{{RequestsPerMinute: 1}, {ConcurrentStreams: 1}} {
+	for _, of := range []ratelimit.Limits{{RequestsPerMinute: 1}, {ConcurrentStreams: 1}} {
 		t.Run(fmt.Sprintf("%+v", of), func(t *testing.T) {
-			l := limits.NewMemory()
-			wide := limits.Limits{RequestsPerMinute: 3, ConcurrentStreams: 3}
+			l := ratelimit.NewMemory()
+			wide := ratelimit.Limits{RequestsPerMinute: 3, ConcurrentStreams: 3}
 			both := append(one("alice", wide), one("alice/gpt", of)...)
 			admitted(t, l, both, true)
 			for range 10 {
@@ -121,20 +121,20 @@ func TestARefusalCountsNothing(t *testing.T) {
 }
 
 func TestOfSeveralLimitsTheLongestWaitIsTold(t *testing.T) {
-	l := limits.NewMemory()
-	scopes := one("alice", limits.Limits{RequestsPerMinute: 1, TokensPerMinute: 10, TokensPerDay: 10})
+	l := ratelimit.NewMemory()
+	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 1, TokensPerMinute: 10, TokensPerDay: 10})
 	admitted(t, l, scopes, false).End(10)
-	if got := refused(t, l, scopes, false); got.Kind != limits.TokensPerDay {
+	if got := refused(t, l, scopes, false); got.Kind != ratelimit.TokensPerDay {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestNoLimitIsNoLimit(t *testing.T) {
-	l := limits.NewMemory()
-	for _, scopes := range [][]limits.Scope{nil, one("alice", limits.Limits{}), one("alice", limits.Limits{RequestsPerMinute: -1})} {
+	l := ratelimit.NewMemory()
+	for _, scopes := range [][]ratelimit.Scope{nil, one("alice", ratelimit.Limits{}), one("alice", ratelimit.Limits{RequestsPerMinute: -1})} {
 		for range 100 {
 			d := admitted(t, l, scopes, true)
-			if d.States() != (limits.States{}) {
+			if d.States() != (ratelimit.States{}) {
 				t.Fatalf("got %+v", d.States())
 			}
 		}
@@ -143,8 +143,8 @@ func TestNoLimitIsNoLimit(t *testing.T) {
 
 func TestNeverOneMoreThanTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // so that the minute doesn't end meanwhile
-		l := limits.NewMemory()
-		scopes := one("alice", limits.Limits{RequestsPerMinute: 1000, ConcurrentStreams: 7})
+		l := ratelimit.NewMemory()
+		scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 1000, ConcurrentStreams: 7})
 		count, most := hammer(l, scopes, 64, 500, func() { runtime.Gosched() })
 		for l.Admit(t.Context(), scopes, false).Refusal() == nil {
 			count++
@@ -161,7 +161,7 @@ func TestNeverOneMoreThanTheLimit(t *testing.T) {
 // hammer asks for streams from many goroutines at once, and has each do something
 // while it is open. It returns how many were admitted, and how many of them were
 // open at a time.
-func hammer(l limits.Limiter, scopes []limits.Scope, goroutines, each int, do func()) (count, most int64) {
+func hammer(l ratelimit.Limiter, scopes []ratelimit.Scope, goroutines, each int, do func()) (count, most int64) {
 	var admitted, open, peak atomic.Int64
 	var running sync.WaitGroup
 	for range goroutines {

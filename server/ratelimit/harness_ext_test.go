@@ -1,4 +1,4 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 	"github.com/valkey-io/valkey-go"
 
 	"github.com/openai-connect/openai-connect/server/internal/redistest"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // instance is a limiter that shares its counters, and what it logs.
 type instance struct {
-	*limits.Shared
+	*ratelimit.Shared
 	*events
 }
 
@@ -28,17 +28,17 @@ const timeout = 200 * time.Millisecond
 const slack = 300 * time.Millisecond
 
 // open opens an instance until the test ends.
-func open(tb testing.TB, url string, change ...func(*limits.Options)) *instance {
+func open(tb testing.TB, url string, change ...func(*ratelimit.Options)) *instance {
 	tb.Helper()
 	i := &instance{events: &events{changed: make(chan struct{}, 1)}}
-	options := limits.Options{
+	options := ratelimit.Options{
 		Logger: slog.New(i.events), Timeout: timeout, Retry: 50 * time.Millisecond, Lease: 30 * time.Second,
 	}
 	for _, change := range change {
 		change(&options)
 	}
 	var err error
-	if i.Shared, err = limits.OpenShared(tb.Context(), url, options); err != nil {
+	if i.Shared, err = ratelimit.OpenShared(tb.Context(), url, options); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
@@ -54,7 +54,7 @@ func openMany(tb testing.TB, n int, url string) []*instance {
 	tb.Helper()
 	var all []*instance
 	for range n {
-		all = append(all, open(tb, url, func(o *limits.Options) { o.Instances = int64(n) }))
+		all = append(all, open(tb, url, func(o *ratelimit.Options) { o.Instances = int64(n) }))
 	}
 	for _, i := range all {
 		if got := i.Stats(); !got.StoreUp || got.Instances != int64(n) {
@@ -130,7 +130,7 @@ const (
 
 // use asks for requests until one is refused, and returns how many were admitted,
 // and how long the slowest took to be judged.
-func use(i limits.Limiter, scopes []limits.Scope, streams bool) (admitted int64, slowest time.Duration) {
+func use(i ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) (admitted int64, slowest time.Duration) {
 	for {
 		began := time.Now()
 		d := i.Admit(context.Background(), scopes, streams)

@@ -1,4 +1,4 @@
-// Package limits counts what clients use, in one process or in all that share a
+// Package ratelimit counts what clients use, in one process or in all that share a
 // store, and tells when they have used what they may.
 //
 // A window begins with the first request that asks for it, and lasts a minute or
@@ -9,7 +9,7 @@
 // requests took that were under way at that moment.
 //
 // [Memory] counts in one process, [Shared] in Redis or Valkey for all instances.
-package limits
+package ratelimit
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"context"
@@ -10,18 +10,18 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/internal/redistest"
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 // The bound that [limits.Shared] states, for 10 and three instances: 10 + 2·4.
 const limit, share, bound = 10, 4, 18
 
 func TestALostStoreThatForgotLetsNoMoreThroughThanStated(t *testing.T) {
-	requests := one("alice", limits.Limits{RequestsPerMinute: limit})
-	streams := one("alice", limits.Limits{ConcurrentStreams: limit})
+	requests := one("alice", ratelimit.Limits{RequestsPerMinute: limit})
+	streams := one("alice", ratelimit.Limits{ConcurrentStreams: limit})
 	for _, test := range []struct {
 		name    string
-		scopes  []limits.Scope
+		scopes  []ratelimit.Scope
 		streams bool
 		// What each instance uses before, and in the outage.
 		before, during [3]int64
@@ -43,7 +43,7 @@ func TestALostStoreThatForgotLetsNoMoreThroughThanStated(t *testing.T) {
 			for n, i := range all {
 				// What is known to be used up needs no store, and finds nothing out.
 				began := time.Now()
-				admitted(t, i, one("bob", limits.Limits{RequestsPerMinute: 100}), false)
+				admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 100}), false)
 				noticed := time.Since(began)
 				i.await(t, isLost)
 				got, slowest := use(i, test.scopes, test.streams)
@@ -74,9 +74,9 @@ func TestALostStoreThatForgotLetsNoMoreThroughThanStated(t *testing.T) {
 func TestAStoreThatForgetsUnnoticedLetsNoMoreThroughThanStated(t *testing.T) {
 	redis := redistest.Start(t)
 	all := openMany(t, 3, redis.URL)
-	for name, scopes := range map[string][]limits.Scope{
-		"requests": one("alice", limits.Limits{RequestsPerMinute: limit}),
-		"streams":  one("alice", limits.Limits{ConcurrentStreams: limit}),
+	for name, scopes := range map[string][]ratelimit.Scope{
+		"requests": one("alice", ratelimit.Limits{RequestsPerMinute: limit}),
+		"streams":  one("alice", ratelimit.Limits{ConcurrentStreams: limit}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			streams := name == "streams"
@@ -102,12 +102,12 @@ func TestAStoreThatForgetsUnnoticedLetsNoMoreThroughThanStated(t *testing.T) {
 func TestAStoreThatRemembersIsToldOfTheOutage(t *testing.T) {
 	redis := redistest.Start(t)
 	all := openMany(t, 3, redis.URL)
-	scopes := one("alice", limits.Limits{RequestsPerMinute: limit, TokensPerDay: 100})
+	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: limit, TokensPerDay: 100})
 	admitted(t, all[0], scopes, false).End(10)
 	redis.Pause(t)
 	// The one that notices waits; the others don't.
 	began := time.Now()
-	admitted(t, all[0], one("bob", limits.Limits{RequestsPerMinute: 10}), false)
+	admitted(t, all[0], one("bob", ratelimit.Limits{RequestsPerMinute: 10}), false)
 	if took := time.Since(began); took < timeout || took > timeout+slack {
 		t.Errorf("who notices waits %v", took)
 	}
@@ -119,7 +119,7 @@ func TestAStoreThatRemembersIsToldOfTheOutage(t *testing.T) {
 	if took := time.Since(began); took > slack {
 		t.Errorf("the others wait %v", took)
 	}
-	if got := refused(t, all[0], scopes, false); got.Kind != limits.RequestsPerMinute || got.Limit != limit {
+	if got := refused(t, all[0], scopes, false); got.Kind != ratelimit.RequestsPerMinute || got.Limit != limit {
 		t.Errorf("got %+v", got)
 	}
 	redis.Continue(t)
@@ -141,7 +141,7 @@ func TestAStoreThatRemembersIsToldOfTheOutage(t *testing.T) {
 func TestNothingFailsOrWaitsWhileTheStoreComesAndGoes(t *testing.T) {
 	redis := redistest.Start(t)
 	all := openMany(t, 3, redis.URL)
-	scopes := one("alice", limits.Limits{RequestsPerMinute: 3000, TokensPerDay: 1e9, ConcurrentStreams: 6})
+	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 3000, TokensPerDay: 1e9, ConcurrentStreams: 6})
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var mu sync.Mutex
@@ -201,8 +201,8 @@ func TestNothingFailsOrWaitsWhileTheStoreComesAndGoes(t *testing.T) {
 
 func TestOpenStreamsAreTakenAgainWhenTheStoreForgot(t *testing.T) {
 	redis := redistest.Start(t)
-	i := open(t, redis.URL, func(o *limits.Options) { o.Lease = time.Second })
-	scopes := one("alice", limits.Limits{ConcurrentStreams: 3})
+	i := open(t, redis.URL, func(o *ratelimit.Options) { o.Lease = time.Second })
+	scopes := one("alice", ratelimit.Limits{ConcurrentStreams: 3})
 	first := admitted(t, i, scopes, true)
 	redis.Kill(t)
 	second := admitted(t, i, scopes, true)
@@ -268,7 +268,7 @@ func TestAStoreThatRefusesIsAway(t *testing.T) {
 			redis := redistest.Start(t)
 			i := open(t, redis.URL)
 			client := admin(t, redis)
-			scopes := one("alice", limits.Limits{RequestsPerMinute: 3, ConcurrentStreams: 3})
+			scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 3, ConcurrentStreams: 3})
 			admitted(t, i, scopes, true).End(0)
 			for _, command := range test.lose {
 				do(t, client, command...)
@@ -282,7 +282,7 @@ func TestAStoreThatRefusesIsAway(t *testing.T) {
 			}
 			i.await(t, isBack)
 			refused(t, i, scopes, true)
-			admitted(t, i, one("bob", limits.Limits{RequestsPerMinute: 1}), false)
+			admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 1}), false)
 			if got := i.Stats(); !got.StoreUp || got.Outages != 1 || got.ByStore < 2 || got.Locally < 2 {
 				t.Errorf("%+v", got)
 			}
@@ -297,8 +297,8 @@ func TestAnInstanceBeginsWithoutAStore(t *testing.T) {
 	redis := redistest.Start(t, "--requirepass", "right")
 	wrong := strings.Replace(redis.URL, "redis://", "redis://:hunter2-hunter2@", 1)
 	right := strings.Replace(redis.URL, "redis://", "redis://:right@", 1)
-	scopes := one("alice", limits.Limits{RequestsPerMinute: limit})
-	three := func(o *limits.Options) { o.Instances = 3 }
+	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: limit})
+	three := func(o *ratelimit.Options) { o.Instances = 3 }
 
 	i := open(t, wrong, three)
 	i.await(t, cantHave)
@@ -320,7 +320,7 @@ func TestAnInstanceBeginsWithoutAStore(t *testing.T) {
 	if !i.Stats().StoreUp {
 		t.Errorf("%+v", i.Stats())
 	}
-	admitted(t, i, one("bob", limits.Limits{RequestsPerMinute: 1}), false)
+	admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 1}), false)
 }
 
 func TestAStoreThatNeverAnswersKeepsNobodyWaiting(t *testing.T) {
@@ -335,7 +335,7 @@ func TestAStoreThatNeverAnswersKeepsNobodyWaiting(t *testing.T) {
 		t.Errorf("it begins after %v", took)
 	}
 	began = time.Now()
-	admitted(t, i, one("alice", limits.Limits{RequestsPerMinute: 1}), false)
+	admitted(t, i, one("alice", ratelimit.Limits{RequestsPerMinute: 1}), false)
 	if took := time.Since(began); took > slack {
 		t.Errorf("a request waits %v", took)
 	}

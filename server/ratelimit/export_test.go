@@ -1,4 +1,4 @@
-package limits
+package ratelimit
 
 // Die ends an instance as a crash does: the store isn't told.
 func (s *Shared) Die() {

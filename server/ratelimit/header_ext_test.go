@@ -1,4 +1,4 @@
-package limits_test
+package ratelimit_test
 
 import (
 	"net/http"
@@ -6,34 +6,34 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/limits"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
 func TestHeadersHaveOpenAIsForm(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		states limits.States
+		states ratelimit.States
 		want   http.Header
 	}{
-		{"without a limit there are none", limits.States{}, http.Header{}},
+		{"without a limit there are none", ratelimit.States{}, http.Header{}},
 		{
 			"requests alone",
-			limits.States{Requests: &limits.State{Limit: 60, Remaining: 59, Reset: time.Second}},
+			ratelimit.States{Requests: &ratelimit.State{Limit: 60, Remaining: 59, Reset: time.Second}},
 			http.Header{"X-Ratelimit-Limit-Requests": {"60"}, "X-Ratelimit-Remaining-Requests": {"59"}, "X-Ratelimit-Reset-Requests": {"1s"}},
 		},
 		{
 			"tokens alone",
-			limits.States{Tokens: &limits.State{Limit: 150000, Remaining: 149984, Reset: 6 * time.Minute}},
+			ratelimit.States{Tokens: &ratelimit.State{Limit: 150000, Remaining: 149984, Reset: 6 * time.Minute}},
 			http.Header{"X-Ratelimit-Limit-Tokens": {"150000"}, "X-Ratelimit-Remaining-Tokens": {"149984"}, "X-Ratelimit-Reset-Tokens": {"6m0s"}},
 		},
 		{
 			"less than a second is in milliseconds, rounded up",
-			limits.States{Requests: &limits.State{Limit: 1, Reset: 119*time.Millisecond + 1}},
+			ratelimit.States{Requests: &ratelimit.State{Limit: 1, Reset: 119*time.Millisecond + 1}},
 			http.Header{"X-Ratelimit-Limit-Requests": {"1"}, "X-Ratelimit-Remaining-Requests": {"0"}, "X-Ratelimit-Reset-Requests": {"120ms"}},
 		},
 		{
 			"a day has hours, and an end in the past is now",
-			limits.States{Requests: &limits.State{Limit: 1, Reset: -time.Second}, Tokens: &limits.State{Limit: 1, Reset: 24 * time.Hour}},
+			ratelimit.States{Requests: &ratelimit.State{Limit: 1, Reset: -time.Second}, Tokens: &ratelimit.State{Limit: 1, Reset: 24 * time.Hour}},
 			http.Header{
 				"X-Ratelimit-Limit-Requests": {"1"}, "X-Ratelimit-Remaining-Requests": {"0"}, "X-Ratelimit-Reset-Requests": {"0s"},
 				"X-Ratelimit-Limit-Tokens": {"1"}, "X-Ratelimit-Remaining-Tokens": {"0"}, "X-Ratelimit-Reset-Tokens": {"24h0m0s"},
@@ -51,38 +51,38 @@ func TestHeadersHaveOpenAIsForm(t *testing.T) {
 func TestRefusalsHaveOpenAIsForm(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		refusal limits.Refusal
+		refusal ratelimit.Refusal
 		kind    string
 		message string
 		header  http.Header
 	}{
 		{
 			"requests",
-			limits.Refusal{Kind: limits.RequestsPerMinute, Scope: "alice", Limit: 60, RetryAfter: 12300 * time.Millisecond},
+			ratelimit.Refusal{Kind: ratelimit.RequestsPerMinute, Scope: "alice", Limit: 60, RetryAfter: 12300 * time.Millisecond},
 			"requests", "Rate limit reached for alice on requests per min (RPM): Limit 60. Please try again in 12.3s.",
 			http.Header{"Retry-After": {"13"}, "Retry-After-Ms": {"12300"}},
 		},
 		{
 			"tokens a minute",
-			limits.Refusal{Kind: limits.TokensPerMinute, Scope: "alice", Limit: 1000, RetryAfter: 20 * time.Millisecond},
+			ratelimit.Refusal{Kind: ratelimit.TokensPerMinute, Scope: "alice", Limit: 1000, RetryAfter: 20 * time.Millisecond},
 			"tokens", "Rate limit reached for alice on tokens per min (TPM): Limit 1000. Please try again in 20ms.",
 			http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"20"}},
 		},
 		{
 			"tokens a day",
-			limits.Refusal{Kind: limits.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 90 * time.Minute},
+			ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 90 * time.Minute},
 			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 1h30m0s.",
 			http.Header{"Retry-After": {"5400"}, "Retry-After-Ms": {"5400000"}, "X-Should-Retry": {"false"}},
 		},
 		{
 			"tokens a day that is nearly over",
-			limits.Refusal{Kind: limits.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 2 * time.Minute},
+			ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 2 * time.Minute},
 			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 2m0s.",
 			http.Header{"Retry-After": {"120"}, "Retry-After-Ms": {"120000"}},
 		},
 		{
 			"streams",
-			limits.Refusal{Kind: limits.ConcurrentStreams, Scope: "alice", Limit: 3, RetryAfter: time.Second},
+			ratelimit.Refusal{Kind: ratelimit.ConcurrentStreams, Scope: "alice", Limit: 3, RetryAfter: time.Second},
 			"requests", "Rate limit reached for alice on concurrent streams: Limit 3. Please try again in 1s.",
 			http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"1000"}},
 		},
