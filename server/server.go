@@ -24,7 +24,6 @@ import (
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/failover"
-	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/health"
 	"github.com/openai-connect/openai-connect/server/internal/grpcwebtext"
 	"github.com/openai-connect/openai-connect/server/keys"
@@ -32,6 +31,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/passthrough"
+	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/transcode"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -45,7 +45,7 @@ const (
 	DefaultMaxMessageBytes = 64 << 20
 
 	// DefaultMaxKeptBytes is the default of [Config.MaxKeptBytes].
-	DefaultMaxKeptBytes = gateway.DefaultMaxKeptBytes
+	DefaultMaxKeptBytes = policy.DefaultMaxKeptBytes
 
 	// maxOpenMessageBytes bounds a request message of a service that everyone may
 	// ask: of a name.

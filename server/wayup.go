@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"github.com/openai-connect/openai-connect/server/failover"
-	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -22,7 +22,7 @@ func (s *Server) wayUp(config Config, guarded bool, budget *memory.Budget) (upst
 	if !guarded && config.Observer == nil {
 		return send, nil
 	}
-	return gateway.New(gateway.Config{
+	return policy.New(policy.Config{
 		Next:        send,
 		UpstreamKey: config.UpstreamKey,
 		Limiter:     config.Limiter,

@@ -1,4 +1,4 @@
-package gateway_test
+package policy_test
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/call"
-	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -77,7 +77,7 @@ func post(body string) *upstream.Request {
 }
 
 // send sends a request as a call of a token's, which ends.
-func send(t *testing.T, g *gateway.Gateway, token *keys.Token, req *upstream.Request) (*call.Call, *http.Response, string) {
+func send(t *testing.T, g *policy.Gateway, token *keys.Token, req *upstream.Request) (*call.Call, *http.Response, string) {
 	t.Helper()
 	c := &call.Call{Token: token}
 	defer c.End()
@@ -113,7 +113,7 @@ func TestTheKeyThatGoesUp(t *testing.T) {
 			up := &recorder{answer: answer}
 			req := post("{}")
 			req.Method = row.method
-			send(t, gateway.New(gateway.Config{Next: up, UpstreamKey: row.held}), row.token, req)
+			send(t, policy.New(policy.Config{Next: up, UpstreamKey: row.held}), row.token, req)
 			if got := up.requests[0].Header.Get("Authorization"); got != row.want {
 				t.Errorf("the upstream saw %q, want %q", got, row.want)
 			}
@@ -121,7 +121,7 @@ func TestTheKeyThatGoesUp(t *testing.T) {
 	}
 	t.Run("goes up without a call, too", func(t *testing.T) {
 		up := &recorder{answer: answer}
-		resp, err := gateway.New(gateway.Config{Next: up, UpstreamKey: held}).Send(t.Context(), &upstream.Request{Target: "/v1/models"})
+		resp, err := policy.New(policy.Config{Next: up, UpstreamKey: held}).Send(t.Context(), &upstream.Request{Target: "/v1/models"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 			req := post(row.body)
 			req.Method, req.Target = row.method, row.target
 			maps.Copy(req.Header, row.header)
-			c, resp, text := send(t, gateway.New(gateway.Config{Next: up}), row.token, req)
+			c, resp, text := send(t, policy.New(policy.Config{Next: up}), row.token, req)
 			if resp.StatusCode != row.status || c.Refused != row.code {
 				t.Fatalf("status %d, refused as %q, want %d and %q: %s", resp.StatusCode, c.Refused, row.status, row.code, text)
 			}
@@ -249,7 +249,7 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 
 func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
 	up := &recorder{answer: answer}
-	g := gateway.New(gateway.Config{Next: up, MaxBodyBytes: 100})
+	g := policy.New(policy.Config{Next: up, MaxBodyBytes: 100})
 	token := &keys.Token{Name: "m", Models: keys.Patterns{"small"}}
 	c, resp, _ := send(t, g, token, post(`{"input": "`+strings.Repeat("x", 100)+`", "model": "small"}`))
 	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.Refused != "request_too_large" || len(up.requests) != 0 {
@@ -269,7 +269,7 @@ func TestTheMemoryForBodiesIsBounded(t *testing.T) {
 		<-leave
 		return (&recorder{answer: answer}).Send(t.Context(), req)
 	})
-	g := gateway.New(gateway.Config{Next: waiting, MaxKeptBytes: 1000})
+	g := policy.New(policy.Config{Next: waiting, MaxKeptBytes: 1000})
 	var first sync.WaitGroup
 	first.Go(func() {
 		if _, resp, err := sendRaw(t, g, token, post(long)); err != nil || resp.StatusCode != http.StatusOK {
@@ -304,7 +304,7 @@ func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	token := &keys.Token{Name: "a", Paths: keys.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
 	req := post(`{"model": "small"}`)
 	body := req.Body
-	if _, _, err := sendRaw(t, gateway.New(gateway.Config{Next: up}), token, req); err != nil {
+	if _, _, err := sendRaw(t, policy.New(policy.Config{Next: up}), token, req); err != nil {
 		t.Fatal(err)
 	}
 	if up.requests[0].Body != body {
@@ -312,7 +312,7 @@ func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	}
 }
 
-func sendRaw(t *testing.T, g *gateway.Gateway, token *keys.Token, req *upstream.Request) (*call.Call, *http.Response, error) {
+func sendRaw(t *testing.T, g *policy.Gateway, token *keys.Token, req *upstream.Request) (*call.Call, *http.Response, error) {
 	t.Helper()
 	c := &call.Call{Token: token}
 	defer c.End()
@@ -328,7 +328,7 @@ func TestLimits(t *testing.T) {
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: answer}
 	var decisions []ratelimit.Kind
-	g := gateway.New(gateway.Config{
+	g := policy.New(policy.Config{
 		Next: up, Limiter: limiter,
 		OnDecision: func(token string, refused ratelimit.Kind, _ bool) {
 			if token != "carol" {
@@ -368,7 +368,7 @@ func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: answer, header: http.Header{"X-Ratelimit-Remaining-Requests": {"4999"}}}
 	token := &keys.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
-	_, resp, _ := send(t, gateway.New(gateway.Config{Next: up, Limiter: limiter}), token, post("{}"))
+	_, resp, _ := send(t, policy.New(policy.Config{Next: up, Limiter: limiter}), token, post("{}"))
 	if got := resp.Header.Values("X-Ratelimit-Remaining-Requests"); len(got) != 1 || got[0] != "4999" || resp.Header.Get("X-Ratelimit-Limit-Requests") != "" {
 		t.Errorf("the answer has %v", resp.Header)
 	}
@@ -382,7 +382,7 @@ func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 	const streams = `{"model": "m", "stream": true}`
 	broken := errors.New("the upstream is away")
 	up := &recorder{answer: answer}
-	g := gateway.New(gateway.Config{Next: up, Limiter: limiter})
+	g := policy.New(policy.Config{Next: up, Limiter: limiter})
 	for range 3 {
 		up.err = broken
 		if _, _, err := sendRaw(t, g, token, post(streams)); !errors.Is(err, broken) {
@@ -413,7 +413,7 @@ func TestABodyThatBreaksOff(t *testing.T) {
 	token := &keys.Token{Name: "m", Models: keys.Patterns{"small"}}
 	req := post("")
 	req.Body = io.MultiReader(strings.NewReader(`{"model": "sm`), failing{})
-	_, _, err := sendRaw(t, gateway.New(gateway.Config{Next: &recorder{answer: answer}}), token, req)
+	_, _, err := sendRaw(t, policy.New(policy.Config{Next: &recorder{answer: answer}}), token, req)
 	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindRequest {
 		t.Errorf("the error is %v", err)
 	}
@@ -429,7 +429,7 @@ func TestAnAnswerThatStreamsCounts(t *testing.T) {
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: "data: {}\n\n", header: http.Header{"Content-Type": {"text/event-stream"}}}
 	var refused []ratelimit.Kind
-	g := gateway.New(gateway.Config{Next: up, Limiter: limiter, OnDecision: func(_ string, kind ratelimit.Kind, _ bool) {
+	g := policy.New(policy.Config{Next: up, Limiter: limiter, OnDecision: func(_ string, kind ratelimit.Kind, _ bool) {
 		if kind != "" {
 			refused = append(refused, kind)
 		}
@@ -472,7 +472,7 @@ func TestAFormIsNotGuessedByItsLength(t *testing.T) {
 	req := post(fmt.Sprintf(form, strings.Repeat("x", 1<<20)))
 	req.Target = "/v1/audio/transcriptions"
 	req.Header["Content-Type"] = []string{"multipart/form-data; boundary=x"}
-	c, _, _ := send(t, gateway.New(gateway.Config{Next: up}), &keys.Token{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
+	c, _, _ := send(t, policy.New(policy.Config{Next: up}), &keys.Token{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
 	if used := c.Progress().Usage; used.Total != 1 || !used.Estimated {
 		t.Errorf("counted %+v", used)
 	}
@@ -491,7 +491,7 @@ func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
 		up := &recorder{answer: answer}
 		req := post(`{"model": "small"}`)
 		req.Header["Expect"] = []string{"100-continue"}
-		send(t, gateway.New(gateway.Config{Next: up}), row.token, req)
+		send(t, policy.New(policy.Config{Next: up}), row.token, req)
 		if got := up.requests[0].Header.Get("Expect"); got != row.want {
 			t.Errorf("%s, it goes up with the expectation %q, want %q", name, got, row.want)
 		}
@@ -500,7 +500,7 @@ func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
 
 // What this server refuses has no answer of the upstream's.
 func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
-	c, resp, _ := send(t, gateway.New(gateway.Config{Next: &recorder{}}), &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/files"}}, post("{}"))
+	c, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/files"}}, post("{}"))
 	if resp.StatusCode != http.StatusForbidden || c.Status != 0 {
 		t.Errorf("status %d, noted as the upstream's %d", resp.StatusCode, c.Status)
 	}
@@ -518,7 +518,7 @@ func TestLimits_CountEveryModelThatIsNamed(t *testing.T) {
 			{Models: "small", Limits: ratelimit.Limits{RequestsPerMinute: 50}},
 		},
 	}
-	g := gateway.New(gateway.Config{Next: &recorder{answer: answer}, Limiter: limiter})
+	g := policy.New(policy.Config{Next: &recorder{answer: answer}, Limiter: limiter})
 	for i, row := range []struct {
 		body   string
 		status int

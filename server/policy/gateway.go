@@ -1,4 +1,4 @@
-// Package gateway decides about each request on its way to the upstream: whether
+// Package policy decides about each request on its way to the upstream: whether
 // the client's token may make it, how much of its limits is left, and with which
 // key of the upstream it goes up. It counts what the answer takes.
 //
@@ -6,7 +6,7 @@
 // that what holds for one way in holds for the other. A request that it doesn't
 // let through gets an answer in the form of OpenAI's own errors, which either way
 // passes on as it would the upstream's.
-package gateway
+package policy
 
 import (
 	"cmp"

@@ -1,12 +1,12 @@
-package gateway_test
+package policy_test
 
 import (
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/gateway"
 	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
@@ -39,7 +39,7 @@ func TestCodings_AreOneWhereABodyIsRead(t *testing.T) {
 			req := post(row.body)
 			req.Header["Content-Encoding"] = row.codings
 			req.Header.Set("Content-Type", row.contentType)
-			c, resp, text := send(t, gateway.New(gateway.Config{Next: up}), row.token, req)
+			c, resp, text := send(t, policy.New(policy.Config{Next: up}), row.token, req)
 			if resp.StatusCode != row.status || row.code != "" && !strings.Contains(text, row.code) || c != nil && c.Refused != row.code {
 				t.Errorf("the answer is %d, %s", resp.StatusCode, text)
 			}
