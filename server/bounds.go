@@ -8,9 +8,9 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/openai-connect/openai-connect/server/memory"
-	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
 // bound bounds the calls that are worked on at a time. Those that everyone may make,
@@ -48,8 +48,8 @@ func watch(config Config, bounded *overload.Handler, held *held, budget *memory.
 		stats := bounded.Stats()
 		return stats.Waiting, stats.Refused
 	})
-	config.Observer.WatchHeld(func() observe.Held {
-		return observe.Held{
+	config.Observer.WatchHeld(func() telemetry.Held {
+		return telemetry.Held{
 			Connections: held.connections.Load(),
 			Exempt:      bounded.Stats().Exempt,
 			Untaken:     held.untaken.Load(),

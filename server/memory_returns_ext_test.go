@@ -19,7 +19,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
-	"github.com/openai-connect/openai-connect/server/observe"
+	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
 // TestMemory_ReturnsToNothing makes calls of every kind, which end in every way at any
@@ -57,7 +57,7 @@ func TestMemory_ReturnsToNothing(t *testing.T) {
 			servertest.JSON(http.StatusOK, completion("hi"))(w, r)
 		}
 	})
-	observer, err := observe.New(observe.Config{})
+	observer, err := telemetry.New(telemetry.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
-	"github.com/openai-connect/openai-connect/server/observe"
+	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
 // logLines takes a log, a line at a time.
@@ -24,7 +24,7 @@ func (l logLines) Write(line []byte) (int, error) {
 func TestARefusalIsLoggedAsWhatItIs(t *testing.T) {
 	t.Parallel()
 	log := make(logLines, 100)
-	observer, err := observe.New(observe.Config{Calls: slog.New(slog.NewTextHandler(log, nil))})
+	observer, err := telemetry.New(telemetry.Config{Calls: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,11 +28,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/grpcwebtext"
 	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/memory"
-	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/passthrough"
 	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/transcode"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -141,7 +141,7 @@ type Config struct {
 
 	// Observer, unless nil, observes what the server does. The server doesn't close
 	// it.
-	Observer *observe.Observer
+	Observer *telemetry.Observer
 
 	// TrustedProxies are those whose word counts for the address of a client. By
 	// default a client has the address that its request came from.

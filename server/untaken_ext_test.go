@@ -13,8 +13,8 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
-	"github.com/openai-connect/openai-connect/server/observe"
 	"github.com/openai-connect/openai-connect/server/overload"
+	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
 // seen is what a client over HTTP/2 has seen of its streams.
@@ -58,9 +58,9 @@ func (f *framed) watchUntil(t *testing.T, what string, s *seen, done func() bool
 }
 
 // heldBy is what the metrics say of what clients make the server hold on to.
-func heldBy(o *observe.Observer, name string) string {
+func heldBy(o *telemetry.Observer, name string) string {
 	recorder := httptest.NewRecorder()
-	o.Admin(observe.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	o.Admin(telemetry.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for line := range strings.Lines(recorder.Body.String()) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
 			return strings.TrimSpace(value)
@@ -70,7 +70,7 @@ func heldBy(o *observe.Observer, name string) string {
 }
 
 // awaitMetric waits until a metric has a value.
-func awaitMetric(t *testing.T, o *observe.Observer, name, want string) {
+func awaitMetric(t *testing.T, o *telemetry.Observer, name, want string) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -113,7 +113,7 @@ func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			observer, err := observe.New(observe.Config{})
+			observer, err := telemetry.New(telemetry.Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +151,7 @@ func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
 func TestZeroWindow_AnswersThatAreTakenStay(t *testing.T) {
 	t.Parallel()
 	const streams = 300
-	observer, err := observe.New(observe.Config{})
+	observer, err := telemetry.New(telemetry.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestZeroWindow_AnswersThatAreTakenStay(t *testing.T) {
 // all, where the connection that has the most gives way.
 func TestExempt_IsBounded(t *testing.T) {
 	t.Parallel()
-	observer, err := observe.New(observe.Config{})
+	observer, err := telemetry.New(telemetry.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
-	"github.com/openai-connect/openai-connect/server/observe"
+	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
 // watch has the calls of a server logged, and returns what waits for the next of them.
@@ -24,7 +24,7 @@ import (
 func watch(t *testing.T, config *server.Config) (next func() map[string]any, counts func() string) {
 	t.Helper()
 	log := make(logLines, 100)
-	observer, err := observe.New(observe.Config{Calls: slog.New(slog.NewJSONHandler(log, nil))})
+	observer, err := telemetry.New(telemetry.Config{Calls: slog.New(slog.NewJSONHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func watch(t *testing.T, config *server.Config) (next func() map[string]any, cou
 	counts = func() string {
 		t.Helper()
 		recorder := httptest.NewRecorder()
-		observer.Admin(observe.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		observer.Admin(telemetry.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		return recorder.Body.String()
 	}
 	return next, counts

@@ -10,7 +10,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/internal/logging"
-	"github.com/openai-connect/openai-connect/server/observe"
+	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
 // observeFlags are about what the operator sees.
@@ -30,14 +30,14 @@ type observeFlags struct {
 // check says what is wrong with the flags' values.
 func (f *observeFlags) check() error {
 	if f.Admin != "" {
-		if _, err := observe.AdminAddress(f.Admin); err != nil {
+		if _, err := telemetry.AdminAddress(f.Admin); err != nil {
 			return fmt.Errorf("--admin: %w", err)
 		}
 	} else if f.AdminPprof {
 		return errors.New("--admin-pprof: profiles are served at the address of --admin, which isn't given")
 	}
 	if f.OTLPEndpoint != "" {
-		if err := (observe.Tracing{Endpoint: f.OTLPEndpoint}).Check(); err != nil {
+		if err := (telemetry.Tracing{Endpoint: f.OTLPEndpoint}).Check(); err != nil {
 			return fmt.Errorf("--otlp-endpoint: %w", err)
 		}
 	}
@@ -51,7 +51,7 @@ func (f *observeFlags) check() error {
 // net/http's client, do so there too.
 func (f *observeFlags) log(to io.Writer, level slog.Level) *logging.Handler {
 	handler := logging.New(to, logging.Options{Level: level, JSON: f.LogFormat == "json"})
-	handler.Redact(func(text string) string { return observe.Redact(text, nil) })
+	handler.Redact(func(text string) string { return telemetry.Redact(text, nil) })
 	log.SetFlags(0)
 	log.SetOutput(logging.NewLog(handler).Writer())
 	return handler
@@ -59,11 +59,11 @@ func (f *observeFlags) log(to io.Writer, level slog.Level) *logging.Handler {
 
 // observer returns what observes the server, nil if nothing is to be observed. It
 // must be closed in the end. Secrets are those that no log may have.
-func (f *observeFlags) observer(logger *slog.Logger, secrets func() []access.Secret) (*observe.Observer, error) {
+func (f *observeFlags) observer(logger *slog.Logger, secrets func() []access.Secret) (*telemetry.Observer, error) {
 	if f.Admin == "" && f.OTLPEndpoint == "" && !f.AccessLog && !f.LogContent {
 		return nil, nil //nolint:nilnil // A nil Observer observes nothing.
 	}
-	config := observe.Config{Secrets: secrets, Version: version(), Logger: logger}
+	config := telemetry.Config{Secrets: secrets, Version: version(), Logger: logger}
 	if f.AccessLog {
 		config.Calls = logger
 	}
@@ -71,18 +71,18 @@ func (f *observeFlags) observer(logger *slog.Logger, secrets func() []access.Sec
 		config.Contents = logger
 	}
 	if f.OTLPEndpoint != "" {
-		config.Tracing = &observe.Tracing{Endpoint: f.OTLPEndpoint, Sample: f.TraceSample}
+		config.Tracing = &telemetry.Tracing{Endpoint: f.OTLPEndpoint, Sample: f.TraceSample}
 	}
-	return observe.New(config)
+	return telemetry.New(config)
 }
 
 // serveAdmin serves operators until the function that it returns is called, which
 // is when all else has ended. Without --admin there is nobody to serve.
-func (f *observeFlags) serveAdmin(ctx context.Context, observer *observe.Observer, ready func() error, hosts *access.Hosts, logger *slog.Logger) (stop func() error, err error) {
+func (f *observeFlags) serveAdmin(ctx context.Context, observer *telemetry.Observer, ready func() error, hosts *access.Hosts, logger *slog.Logger) (stop func() error, err error) {
 	if f.Admin == "" {
 		return func() error { return nil }, nil
 	}
-	address, err := observe.AdminAddress(f.Admin)
+	address, err := telemetry.AdminAddress(f.Admin)
 	if err != nil {
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
@@ -91,7 +91,7 @@ func (f *observeFlags) serveAdmin(ctx context.Context, observer *observe.Observe
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
 	logger.Info("metrics and probes are served", "address", listener.Addr().String())
-	admin := observer.Admin(observe.AdminConfig{Ready: ready, PProf: f.AdminPprof, Hosts: hosts, Logger: logger})
+	admin := observer.Admin(telemetry.AdminConfig{Ready: ready, PProf: f.AdminPprof, Hosts: hosts, Logger: logger})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- admin.Serve(ctx, listener) }()

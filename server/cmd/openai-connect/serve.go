@@ -18,7 +18,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/access"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/cors"
-	"github.com/openai-connect/openai-connect/server/observe"
+	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -195,7 +195,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, parts.close()) }()
-	handler.Redact(func(text string) string { return observe.Redact(text, parts.secrets()) })
+	handler.Redact(func(text string) string { return telemetry.Redact(text, parts.secrets()) })
 	front, err := server.New(parts.config)
 	if err != nil {
 		return fmt.Errorf("--upstream: %w", err)

@@ -1,0 +1,94 @@
+package telemetry
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/call"
+)
+
+// logCall logs a call that has ended.
+func (o *Observer) logCall(ctx context.Context, x *exchange) {
+	if !o.calls.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	c := &x.call
+	progress := c.Progress()
+	redact := o.redact.now()
+	line := make([]slog.Attr, 0, 32)
+	text := func(name, value string) {
+		if value != "" {
+			line = append(line, slog.String(name, value))
+		}
+	}
+	count := func(name string, value int64) {
+		if value != 0 {
+			line = append(line, slog.Int64(name, value))
+		}
+	}
+	since := func(name string, at time.Time) {
+		if !at.IsZero() {
+			line = append(line, slog.Float64(name, milliseconds(at.Sub(c.Began))))
+		}
+	}
+	text("id", redact.text(c.ID))
+	text("trace_id", x.traceID)
+	text("way", string(c.Way))
+	text("method", x.request.Method)
+	text("route", c.Route)
+	text("path", redact.text(x.request.URL.EscapedPath()))
+	text("token", x.token())
+	text("peer", peer(x.request.RemoteAddr))
+	text("model", redact.text(c.Model))
+	if progress.Model != c.Model {
+		text("answered_by", redact.text(progress.Model))
+	}
+	count("status", int64(x.status))
+	if c.Way != call.Raw {
+		text("code", c.Code)
+	}
+	if x.aborted {
+		line = append(line, slog.Bool("cut_off", true))
+	}
+	text("refused", c.Refused)
+	text("upstream", c.Upstream)
+	count("upstream_status", int64(c.Status))
+	count("attempts", int64(c.Attempts))
+	text("upstream_request_id", redact.text(x.requestID))
+	count("received_bytes", x.received.Load())
+	count("sent_bytes", x.sent.Load())
+	since("headers_ms", progress.Headers)
+	since("first_token_ms", progress.FirstToken)
+	since("total_ms", time.Now())
+	count("events", int64(progress.Events))
+	used := progress.Usage
+	count("input_tokens", used.Input)
+	count("output_tokens", used.Output)
+	count("total_tokens", used.Total)
+	count("cached_input_tokens", used.CachedInput)
+	count("reasoning_tokens", used.Reasoning)
+	if used.Seconds > 0 {
+		line = append(line, slog.Float64("audio_seconds", used.Seconds))
+	}
+	count("characters", used.Characters)
+	if used.Estimated {
+		line = append(line, slog.Bool("estimated", true))
+	}
+	o.calls.LogAttrs(ctx, slog.LevelInfo, "call", line...)
+}
+
+// peer is the address that a call came from, without the port: of a wrong token it
+// is all that is known. Behind a load balancer it is that one's, unless the server
+// trusts it to tell the client's.
+func peer(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// milliseconds rounds a duration to microseconds.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

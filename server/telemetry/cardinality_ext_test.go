@@ -1,0 +1,123 @@
+package telemetry_test
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/telemetry"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// maxSeries bounds the series of a server without tokens, whatever clients send
+// it. Each of its labels has values of a fixed set, or of 200 models and "other".
+const maxSeries = 20_000
+
+func TestHostileRequestsMakeABoundedNumberOfSeries(t *testing.T) {
+	o, err := telemetry.New(telemetry.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	word := func() string {
+		const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_.~%2F\xff\u00e4{}\"\\"
+		text := make([]byte, 1+random.IntN(40))
+		for i := range text {
+			text[i] = letters[random.IntN(len(letters))]
+		}
+		return string(text)
+	}
+	pick := func(from ...string) string { return from[random.IntN(len(from))] }
+	handler := o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := call.From(r.Context())
+		c.Model, c.Streams = word(), random.IntN(2) == 0
+		c.Status = 200
+		c.Answered(time.Now())
+		c.Event(time.Now())
+		c.Event(time.Now())
+		c.Used(word(), usage.Usage{Input: 1, Output: 1, CachedInput: 1, Reasoning: 1, Estimated: random.IntN(2) == 0})
+		w.Header().Set("Grpc-Status", pick("0", "3", "99", "-1", word()))
+		w.WriteHeader(200 + random.IntN(800))
+	}), connect.NewServer())
+	for range 10_000 {
+		request := httptest.NewRequest(http.MethodPost, "/", nil)
+		request.Method = pick(http.MethodGet, http.MethodPost, strings.ToUpper(word()))
+		request.URL.Path = pick("/", "/v1/", "/v1/chat/completions/", "/openai.chat.v1.ChatService/", "") + word() + pick("", "/"+word())
+		request.Header.Set("Content-Type", pick("application/json", "application/grpc+"+word(), "application/connect+"+word(), word()))
+		request.Header.Set("X-Client-Request-Id", word())
+		request.Header.Set(pick("Connect-Protocol-Version", word()), word())
+		handler.ServeHTTP(httptest.NewRecorder(), request)
+	}
+	samples := scrape(t, o)
+	models := make(map[string]bool)
+	for name := range samples {
+		if _, rest, ok := strings.Cut(name, `model="`); ok {
+			models[strings.SplitN(rest, `",`, 2)[0]] = true
+		}
+	}
+	if len(models) > 201+1 { // 200, other, and none
+		t.Errorf("%d models are told apart", len(models))
+	}
+	if len(samples) > maxSeries {
+		t.Errorf("10,000 hostile requests made %d series, more than %d", len(samples), maxSeries)
+	}
+	if got := samples[`openai_connect_request_duration_seconds_count{route="other",way="raw"}`]; got == 0 {
+		t.Error("nothing was counted")
+	}
+	t.Logf("10,000 hostile requests made %d series, of %d models", len(samples), len(models))
+}
+
+// TestAKeyInPlaceOfAModelIsNoLabel: there are upstreams that answer by the name they
+// were asked for.
+func TestAKeyInPlaceOfAModelIsNoLabel(t *testing.T) {
+	o, err := telemetry.New(telemetry.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		call.From(r.Context()).Used("oc-of-a-client-0123456789", usage.Usage{Input: 1})
+	}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
+	for name := range scrape(t, o) {
+		if strings.Contains(name, "oc-of") {
+			t.Errorf("there is %s", name)
+		}
+	}
+}
+
+// FuzzRequests: nothing that a request says, or an answer, makes a metric that
+// can't be written, or a log line that isn't one JSON value.
+func FuzzRequests(f *testing.F) {
+	f.Add("GET", "/v1/models", "application/json", "id", "m", 200)
+	f.Add("\xff", "//", "application/grpc", "sk-123456789", "\xff\xfe\n", 999)
+	f.Add("", "/v1/files/x/content?a=b", "application/connect+json", " ", strings.Repeat("m", 500), 0)
+	f.Fuzz(func(t *testing.T, method, path, contentType, id, model string, status int) {
+		log := new(logged)
+		o, err := telemetry.New(telemetry.Config{Calls: log.logger()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := httptest.NewRequest(http.MethodPost, "/", nil)
+		request.Method, request.URL.Path = method, path
+		request.Header.Set("Content-Type", contentType)
+		request.Header.Set("X-Client-Request-Id", id)
+		o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c := call.From(r.Context())
+			c.Model, c.Status = model, 200
+			c.Used(model, usage.Usage{Input: 1})
+			if status >= 200 && status <= 999 {
+				w.WriteHeader(status)
+			}
+		}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), request)
+		scrape(t, o)
+		if text := log.String(); !json.Valid([]byte(text)) {
+			t.Errorf("no JSON: %q", text)
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+const (
+	// aborted is the code of a call whose answer was broken off, or whose client
+	// left before it began.
+	aborted = "cut_off"
+	// success is the code of an RPC that succeeded.
+	success = "ok"
+	// unknownStatus is the code of a status that HTTP doesn't register.
+	unknownStatus = "other"
+)
+
+// noteCode is an interceptor that notes what became of an RPC.
+func noteCode(next connect.ServerFunc) connect.ServerFunc {
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		err := next(ctx, spec, stream)
+		if c := call.From(ctx); c != nil {
+			c.Code = errorCode(err)
+		}
+		return err
+	}
+}
+
+// errorCode is the name of an RPC's outcome.
+func errorCode(err error) string {
+	failure, authored := errors.AsType[*connect.Error](err)
+	switch {
+	case err == nil:
+		return success
+	case authored:
+		return failure.Code().String()
+	case errors.Is(err, context.Canceled):
+		return connect.CodeCanceled.String()
+	case errors.Is(err, context.DeadlineExceeded):
+		return connect.CodeDeadlineExceeded.String()
+	default:
+		return connect.CodeUnknown.String()
+	}
+}
+
+// codeOf is the name of the outcome of an RPC that was answered before it reached
+// a handler: what gRPC's field says, or what the status means to clients of
+// Connect (https://connectrpc.com/docs/protocol#http-to-error-code).
+func codeOf(header http.Header, status int) string {
+	if field := header.Get("Grpc-Status"); field != "" {
+		number, err := strconv.ParseUint(field, 10, 8)
+		switch {
+		case err == nil && number == 0:
+			return success
+		case err == nil && connect.Code(number) <= connect.CodeUnauthenticated:
+			return connect.Code(number).String()
+		}
+		return connect.CodeUnknown.String()
+	}
+	switch status {
+	case http.StatusOK, http.StatusNoContent:
+		return success
+	case http.StatusBadRequest:
+		return connect.CodeInternal.String()
+	case http.StatusUnauthorized:
+		return connect.CodeUnauthenticated.String()
+	case http.StatusForbidden:
+		return connect.CodePermissionDenied.String()
+	case http.StatusNotFound:
+		return connect.CodeUnimplemented.String()
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return connect.CodeUnavailable.String()
+	default:
+		return connect.CodeUnknown.String()
+	}
+}
+
+// code is what became of the call, of a fixed set.
+func (x *exchange) code() string {
+	switch {
+	case x.aborted:
+		return aborted
+	case x.call.Way != call.Raw:
+		return x.call.Code
+	default:
+		return statusLabel(x.status)
+	}
+}
+
+// statusLabel is a status that HTTP registers, as a text.
+func statusLabel(status int) string {
+	switch {
+	case http.StatusText(status) == "":
+		return unknownStatus
+	default:
+		return strconv.Itoa(status)
+	}
+}
+
+// failureLabel is why an upstream gave no answer.
+func failureLabel(err error) string {
+	failure, ok := errors.AsType[*upstream.Error](err)
+	switch {
+	case ok:
+		return kindLabels[failure.Kind]
+	case errors.Is(err, context.DeadlineExceeded):
+		return "deadline_exceeded"
+	default: // the client left
+		return "canceled"
+	}
+}
+
+var kindLabels = map[upstream.Kind]string{
+	upstream.KindRequest:        "invalid_request",
+	upstream.KindConnect:        "no_connection",
+	upstream.KindTLS:            "no_tls",
+	upstream.KindTimeout:        "timeout",
+	upstream.KindClosed:         "closed",
+	upstream.KindHeaderTooLarge: "header_too_large",
+	upstream.KindMalformed:      "malformed",
+	upstream.KindCut:            "cut",
+}

@@ -1,0 +1,187 @@
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// namespace begins every metric's name.
+const namespace = "openai_connect"
+
+// Buckets of histograms, in seconds. Those that OpenTelemetry advises for
+// generative AI (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics),
+// and beyond them, as a reasoning model may think for many minutes. Scrapers that
+// take native histograms get those too, which need no choice.
+var (
+	durationBuckets = []float64{.005, .01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 300, 900, 1800}
+	firstBuckets    = []float64{.005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 900}
+	betweenBuckets  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5, 10}
+)
+
+// metrics are those of one server. Each label's values are of a bounded set:
+// way, of four; route, of a table; code, of HTTP's registered statuses or an RPC's
+// codes; token, of the names in the file of keys; model, of the first
+// [maxModels] that the upstream answered as.
+type metrics struct {
+	registry *prometheus.Registry
+	models   bounded
+	ways     map[call.Way]*wayMetrics
+
+	requests      *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	headers       *prometheus.HistogramVec
+	firstToken    *prometheus.HistogramVec
+	betweenTokens *prometheus.HistogramVec
+	tokens        *prometheus.CounterVec
+	audio         *prometheus.CounterVec
+	characters    *prometheus.CounterVec
+
+	upstreamRequests *prometheus.CounterVec
+
+	decisions *prometheus.CounterVec
+}
+
+// wayMetrics are the metrics that a call changes while it runs.
+type wayMetrics struct {
+	openCalls, openStreams prometheus.Gauge
+	received, sent         prometheus.Counter
+}
+
+func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		ways:     make(map[call.Way]*wayMetrics),
+
+		requests:      counters("requests_total", "Calls that have ended, by what became of them: an HTTP status, an RPC's code, or cut_off.", "way", "route", "token", "model", "code"),
+		duration:      histograms("request_duration_seconds", "How long calls took, from their header to the end of the answer.", durationBuckets, "way", "route"),
+		headers:       histograms("time_to_headers_seconds", "How long it took until the upstream's answer began.", durationBuckets, "way", "route"),
+		firstToken:    histograms("time_to_first_token_seconds", "How long it took until the first event of a stream came.", firstBuckets, "way", "route", "model"),
+		betweenTokens: histograms("time_between_tokens_seconds", "How long after the one before it each further event of a stream came.", betweenBuckets, "way", "route"),
+		tokens:        counters("tokens_total", "Tokens that calls took, as the upstream says or, estimated, by the text. Those of cached_input are among input, those of reasoning among output. Total is all of them, and what an upstream tells of neither.", "token", "model", "kind", "estimated"),
+		audio:         counters("audio_seconds_total", "Seconds of the recordings that were transcribed, where the upstream tells them.", "token", "model"),
+		characters:    counters("speech_characters_total", "Characters of the texts that were spoken.", "token", "model"),
+
+		upstreamRequests: counters("upstream_requests_total", "Requests to an upstream, by the status that it answered, or why it didn't.", "upstream", "code"),
+
+		decisions: counters("limiter_decisions_total", "Requests of tokens with limits: whether they were let through, or which kind of limit was used up; by the store that servers share, or by this one alone.", "token", "decision", "kind", "store"),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "1, with the server's version.",
+		ConstLabels: prometheus.Labels{"version": version},
+	})
+	info.Set(1)
+	m.registry.MustRegister(
+		m.requests, m.duration, m.headers, m.firstToken, m.betweenTokens, m.tokens, m.audio, m.characters, m.upstreamRequests,
+		m.decisions, info, ups, parts, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	m.addWays()
+	return m
+}
+
+func (m *metrics) addWays() {
+	openCalls := gauges("open_calls", "Calls that have begun and not ended.", "way")
+	openStreams := gauges("open_streams", "Event streams and WebSockets whose answer has begun and not ended.", "way")
+	received := counters("received_bytes_total", "Bytes of contents that clients sent, without headers.", "way")
+	sent := counters("sent_bytes_total", "Bytes of contents that were sent to clients, without headers.", "way")
+	m.registry.MustRegister(openCalls, openStreams, received, sent)
+	for _, way := range [...]call.Way{call.Raw, call.Connect, call.GRPC, call.GRPCWeb} {
+		name := string(way)
+		m.ways[way] = &wayMetrics{
+			openCalls.WithLabelValues(name), openStreams.WithLabelValues(name),
+			received.WithLabelValues(name), sent.WithLabelValues(name),
+		}
+	}
+}
+
+func (m *metrics) of(way call.Way) *wayMetrics { return m.ways[way] }
+
+// count counts a call that has ended.
+func (m *metrics) count(x *exchange) {
+	progress := x.call.Progress()
+	way, route, token := string(x.call.Way), x.call.Route, x.token()
+	model := m.modelOf(x, progress.Model)
+	m.requests.WithLabelValues(way, route, token, model, x.code()).Inc()
+	m.duration.WithLabelValues(way, route).Observe(time.Since(x.call.Began).Seconds())
+	if !progress.Headers.IsZero() {
+		m.headers.WithLabelValues(way, route).Observe(progress.Headers.Sub(x.call.Began).Seconds())
+	}
+	if !progress.FirstToken.IsZero() {
+		m.firstToken.WithLabelValues(way, route, model).Observe(progress.FirstToken.Sub(x.call.Began).Seconds())
+	}
+	if progress.ByModel == nil {
+		m.countUsage(token, model, progress.Usage)
+	}
+	for _, each := range progress.ByModel {
+		m.countUsage(token, m.modelOf(x, each.Model), each.Usage)
+	}
+}
+
+// modelOf is the label for a model that answered a call, empty if it failed.
+func (m *metrics) modelOf(x *exchange, model string) string {
+	switch status := x.call.Status; {
+	case model == "":
+		return ""
+	case status == 0, status/100 == http.StatusOK/100, status == http.StatusSwitchingProtocols:
+		return m.models.bound(model)
+	default:
+		return ""
+	}
+}
+
+// countUsage counts what a model took for a client.
+func (m *metrics) countUsage(token, model string, used usage.Usage) {
+	estimated := strconv.FormatBool(used.Estimated)
+	for _, part := range [...]struct {
+		kind   string
+		tokens int64
+	}{
+		{"input", used.Input},
+		{"output", used.Output},
+		{"total", used.Total},
+		{"cached_input", used.CachedInput},
+		{"reasoning", used.Reasoning},
+	} {
+		if part.tokens > 0 {
+			m.tokens.WithLabelValues(token, model, part.kind, estimated).Add(float64(part.tokens))
+		}
+	}
+	if used.Seconds > 0 {
+		m.audio.WithLabelValues(token, model).Add(used.Seconds)
+	}
+	if used.Characters > 0 {
+		m.characters.WithLabelValues(token, model).Add(float64(used.Characters))
+	}
+}
+
+// token is the name of the client's, empty if it has none.
+func (x *exchange) token() string {
+	if x.call.Token == nil {
+		return ""
+	}
+	return x.call.Token.Name
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help,
+		Buckets:                         buckets,
+		NativeHistogramBucketFactor:     1.1, //  as Prometheus advises
+		NativeHistogramMaxBucketNumber:  100,
+		NativeHistogramMinResetDuration: time.Hour,
+	}, labels)
+}

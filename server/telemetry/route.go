@@ -1,0 +1,133 @@
+package telemetry
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/openai-connect/openai-connect/server/call"
+)
+
+// otherRoute is the route of a path that is in no table.
+const otherRoute = "other"
+
+// routes are the paths that OpenAI's API has, as its reference writes them
+// (https://platform.openai.com/docs/api-reference), but for the names of their
+// parameters, and the pages of this server. A path that isn't here is "other",
+// so that clients can't make up series of metrics.
+var routes = newRoutes(
+	"/v1/assistants", "/v1/assistants/{id}",
+	"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations",
+	"/v1/batches", "/v1/batches/{id}", "/v1/batches/{id}/cancel",
+	"/v1/chat/completions", "/v1/chat/completions/{id}", "/v1/chat/completions/{id}/messages",
+	"/v1/completions",
+	"/v1/containers", "/v1/containers/{id}", "/v1/containers/{id}/files", "/v1/containers/{id}/files/{id}",
+	"/v1/containers/{id}/files/{id}/content",
+	"/v1/conversations", "/v1/conversations/{id}", "/v1/conversations/{id}/items", "/v1/conversations/{id}/items/{id}",
+	"/v1/embeddings",
+	"/v1/evals", "/v1/evals/{id}", "/v1/evals/{id}/runs", "/v1/evals/{id}/runs/{id}", "/v1/evals/{id}/runs/{id}/output_items",
+	"/v1/evals/{id}/runs/{id}/output_items/{id}",
+	"/v1/files", "/v1/files/{id}", "/v1/files/{id}/content",
+	"/v1/fine_tuning/alpha/graders/run", "/v1/fine_tuning/alpha/graders/validate",
+	"/v1/fine_tuning/checkpoints/{id}/permissions", "/v1/fine_tuning/checkpoints/{id}/permissions/{id}",
+	"/v1/fine_tuning/jobs", "/v1/fine_tuning/jobs/{id}", "/v1/fine_tuning/jobs/{id}/cancel", "/v1/fine_tuning/jobs/{id}/checkpoints",
+	"/v1/fine_tuning/jobs/{id}/events", "/v1/fine_tuning/jobs/{id}/pause", "/v1/fine_tuning/jobs/{id}/resume",
+	"/v1/images/edits", "/v1/images/generations", "/v1/images/variations",
+	"/v1/models", "/v1/models/{id}",
+	"/v1/moderations",
+	"/v1/organization/{id}", "/v1/organization/{id}/{id}", "/v1/organization/{id}/{id}/{id}", "/v1/organization/{id}/{id}/{id}/{id}",
+	"/v1/realtime", "/v1/realtime/calls", "/v1/realtime/calls/{id}/accept", "/v1/realtime/calls/{id}/hangup",
+	"/v1/realtime/calls/{id}/refer", "/v1/realtime/calls/{id}/reject", "/v1/realtime/client_secrets", "/v1/realtime/sessions",
+	"/v1/realtime/transcription_sessions",
+	"/v1/responses", "/v1/responses/compact", "/v1/responses/input_tokens", "/v1/responses/{id}", "/v1/responses/{id}/cancel",
+	"/v1/responses/{id}/input_items",
+	"/v1/threads", "/v1/threads/runs", "/v1/threads/{id}", "/v1/threads/{id}/messages", "/v1/threads/{id}/messages/{id}",
+	"/v1/threads/{id}/runs", "/v1/threads/{id}/runs/{id}", "/v1/threads/{id}/runs/{id}/cancel", "/v1/threads/{id}/runs/{id}/steps",
+	"/v1/threads/{id}/runs/{id}/steps/{id}", "/v1/threads/{id}/runs/{id}/submit_tool_outputs",
+	"/v1/uploads", "/v1/uploads/{id}/cancel", "/v1/uploads/{id}/complete", "/v1/uploads/{id}/parts",
+	"/v1/vector_stores", "/v1/vector_stores/{id}", "/v1/vector_stores/{id}/file_batches", "/v1/vector_stores/{id}/file_batches/{id}",
+	"/v1/vector_stores/{id}/file_batches/{id}/cancel", "/v1/vector_stores/{id}/file_batches/{id}/files",
+	"/v1/vector_stores/{id}/files", "/v1/vector_stores/{id}/files/{id}", "/v1/vector_stores/{id}/files/{id}/content",
+	"/v1/vector_stores/{id}/search",
+	"/v1/videos", "/v1/videos/{id}", "/v1/videos/{id}/content", "/v1/videos/{id}/remix",
+	"/playground/", "/playground/{id}",
+)
+
+// parameter is a part of a template that stands for any but an empty one.
+const parameter = "{id}"
+
+// routeTree has templates by what follows.
+type routeTree struct {
+	route    string // empty if none ends here
+	children map[string]*routeTree
+}
+
+func newRoutes(templates ...string) *routeTree {
+	root := new(routeTree)
+	for _, template := range templates {
+		at := root
+		for part := range strings.SplitSeq(template[1:], "/") {
+			next := at.children[part]
+			if next == nil {
+				next = new(routeTree)
+				if at.children == nil {
+					at.children = make(map[string]*routeTree)
+				}
+				at.children[part] = next
+			}
+			at = next
+		}
+		at.route = template
+	}
+	return root
+}
+
+// find returns the template that the rest of a path has, empty if it has none.
+// What is spelt out goes before a parameter.
+func (t *routeTree) find(rest string) string {
+	part, rest, more := strings.Cut(rest, "/")
+	for _, name := range [...]string{part, parameter} {
+		next := t.children[name]
+		if next == nil || name == parameter && part == "" {
+			continue
+		}
+		route := next.route
+		if more {
+			route = next.find(rest)
+		}
+		if route != "" {
+			return route
+		}
+	}
+	return ""
+}
+
+// routeOf returns the route of a path as it was sent: the procedure of an RPC, a
+// template, or "other".
+func routeOf(path string, procedures map[string]bool) string {
+	if procedures[path] {
+		return path
+	}
+	if strings.HasPrefix(path, "/") {
+		if route := routes.find(path[1:]); route != "" {
+			return route
+		}
+	}
+	return otherRoute
+}
+
+// wayOf returns how a request came in: it is an RPC's if it says so by gRPC's
+// content types or Connect's, or goes where one is.
+func wayOf(r *http.Request, procedures map[string]bool) call.Way {
+	contentType := r.Header.Get("Content-Type")
+	switch {
+	case strings.HasPrefix(contentType, "application/grpc-web"):
+		return call.GRPCWeb
+	case strings.HasPrefix(contentType, "application/grpc"):
+		return call.GRPC
+	case strings.HasPrefix(contentType, "application/connect+"), len(r.Header["Connect-Protocol-Version"]) > 0,
+		procedures[r.URL.EscapedPath()]:
+		return call.Connect
+	default:
+		return call.Raw
+	}
+}

@@ -1,0 +1,47 @@
+package telemetry_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/openai-connect/openai-connect/server/telemetry"
+)
+
+// scrape returns the samples of a scrape, by name and labels as they are written.
+func scrape(tb testing.TB, o *telemetry.Observer) map[string]float64 {
+	tb.Helper()
+	recorder := httptest.NewRecorder()
+	o.Admin(telemetry.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if recorder.Code != http.StatusOK {
+		tb.Fatalf("/metrics: %d %s", recorder.Code, recorder.Body)
+	}
+	samples := make(map[string]float64)
+	for line := range strings.Lines(recorder.Body.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		at := strings.LastIndexByte(line, ' ')
+		value, err := strconv.ParseFloat(line[at+1:], 64)
+		if err != nil {
+			tb.Fatalf("sample %q: %v", line, err)
+		}
+		samples[line[:at]] = value
+	}
+	return samples
+}
+
+// drain reads a body to its end and closes it.
+func drain(tb testing.TB, resp *http.Response) string {
+	tb.Helper()
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(content)
+}

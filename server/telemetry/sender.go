@@ -1,0 +1,178 @@
+package telemetry
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// sender observes what is sent to the upstream.
+type sender struct {
+	observer *Observer
+	next     upstream.Sender
+}
+
+// Sender returns a sender that observes what next is sent: it notes the
+// upstream's name for the call, begins a client's span, and logs contents, each
+// if there is something to do that for. It stands beneath what knows the model,
+// and above what chooses among upstreams. A nil Observer returns next.
+//
+// With tracing, the upstream gets the span's context in place of the client's.
+func (o *Observer) Sender(next upstream.Sender) upstream.Sender {
+	if o == nil {
+		return next
+	}
+	return &sender{observer: o, next: next}
+}
+
+// Send implements [upstream.Sender].
+func (s *sender) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
+	x := exchangeOf(ctx)
+	if x == nil {
+		return s.next.Send(ctx, req)
+	}
+	if s.observer.contents != nil {
+		s.observer.logRequest(x, req) //nolint:contextcheck // x has the context, for when the body has been read
+	}
+	failure := ""
+	if s.observer.tracer != nil {
+		var span trace.Span
+		ctx, span = s.observer.startClientSpan(ctx, x, req)
+		x.finish = func() { s.observer.endClientSpan(span, x, failure) }
+	}
+	resp, err := s.next.Send(ctx, req)
+	if err != nil {
+		failure = failureLabel(err)
+		return nil, err
+	}
+	x.requestID = resp.Header.Get("X-Request-ID")
+	if s.observer.contents != nil {
+		s.observer.logAnswer(x, resp)
+	}
+	return resp, nil
+}
+
+// operations are the names that OpenTelemetry has for what routes do
+// (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans). The others
+// are spans of HTTP.
+var operations = map[string]string{
+	"/v1/chat/completions": "chat",
+	"/v1/responses":        "chat",
+	"/v1/completions":      "text_completion",
+	"/v1/embeddings":       "embeddings",
+}
+
+// startClientSpan begins the span of a request to the upstream, and puts its
+// context into the request.
+func (o *Observer) startClientSpan(ctx context.Context, x *exchange, req *upstream.Request) (context.Context, trace.Span) {
+	if server := trace.SpanContextFromContext(ctx); server.IsSampled() {
+		x.traceID = server.TraceID().String()
+	}
+	path, _, _ := strings.Cut(req.Target, "?")
+	route := routeOf(path, nil)
+	name := spanName(req.Method, route)
+	attributes := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(knownMethod(req.Method))}
+	if operation, ok := operations[route]; ok && req.Method == http.MethodPost {
+		name = operation
+		attributes = append(attributes, semconv.GenAIOperationNameKey.String(operation), semconv.GenAIProviderNameOpenAI)
+		if model := modelName(x.call.Model); model != "" {
+			name += " " + model
+			attributes = append(attributes, semconv.GenAIRequestModel(model))
+		}
+	}
+	ctx, span := o.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	if req.Header == nil {
+		req.Header = make(http.Header)
+	}
+	delete(req.Header, "Tracestate") // of a context that isn't continued
+	o.tracer.propagator.Inject(ctx, propagation.HeaderCarrier(req.Header))
+	return ctx, span
+}
+
+// endClientSpan ends the span of a request when its call has ended. The failure
+// is why there was no answer, empty if there was.
+func (o *Observer) endClientSpan(span trace.Span, x *exchange, failure string) {
+	defer span.End()
+	if !span.IsRecording() {
+		return
+	}
+	progress := x.call.Progress()
+	status := x.call.Status
+	if up := o.upstreams.find(x.call.Upstream); up != nil {
+		span.SetAttributes(semconv.ServerAddress(up.host), semconv.ServerPort(up.port))
+	}
+	if status != 0 {
+		span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	}
+	if model := modelName(progress.Model); model != "" {
+		span.SetAttributes(semconv.GenAIResponseModel(model))
+	}
+	span.SetAttributes(usageAttributes(progress.Usage)...)
+	switch {
+	case failure != "":
+	case status >= http.StatusBadRequest:
+		failure = strconv.Itoa(status)
+	case x.aborted:
+		failure = aborted
+	case x.call.Way != call.Raw && x.call.Code != success:
+		failure = x.call.Code
+	}
+	if failure != "" {
+		span.SetAttributes(semconv.ErrorTypeKey.String(failure))
+		span.SetStatus(codes.Error, failure)
+	}
+}
+
+// usageAttributes are those of what a call took: OpenTelemetry's, and for what that has
+// none of the project's own.
+func usageAttributes(used usage.Usage) []attribute.KeyValue {
+	var list []attribute.KeyValue
+	if used.Input != 0 || used.Output != 0 {
+		list = append(list, semconv.GenAIUsageInputTokens(int(used.Input)), semconv.GenAIUsageOutputTokens(int(used.Output)))
+	}
+	if used.CachedInput != 0 {
+		list = append(list, semconv.GenAIUsageCacheReadInputTokens(int(used.CachedInput)))
+	}
+	if used.Total != used.Input+used.Output {
+		list = append(list, attribute.Int64("openai_connect.usage.total_tokens", used.Total))
+	}
+	if used.Seconds != 0 {
+		list = append(list, attribute.Float64("openai_connect.usage.audio_seconds", used.Seconds))
+	}
+	if used.Characters != 0 {
+		list = append(list, attribute.Int64("openai_connect.usage.characters", used.Characters))
+	}
+	if used.Estimated && len(list) > 0 {
+		list = append(list, attribute.Bool("openai_connect.usage.estimated", true))
+	}
+	return list
+}
+
+// modelName is a model's name as it may stand in a span: without what no name has,
+// and none that looks like a key.
+func modelName(model string) string {
+	if isPlain(model, maxModelName) && !keyLike.MatchString(model) {
+		return model
+	}
+	return ""
+}
+
+// knownMethod is a method, or what OpenTelemetry has for one that HTTP doesn't
+// know.
+func knownMethod(method string) string {
+	if name, _, _ := strings.Cut(spanName(method, ""), " "); name != "HTTP" {
+		return name
+	}
+	return "_OTHER"
+}

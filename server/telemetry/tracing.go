@@ -1,0 +1,190 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Tracing says where spans are sent, and which.
+type Tracing struct {
+	// Endpoint is an OTLP receiver: grpc://HOST:PORT, or grpcs:// with TLS; or
+	// http:// or https://, to which /v1/traces is appended. What else there is to
+	// say of it comes from the environment, by the names that OpenTelemetry has:
+	// OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_CERTIFICATE and so on.
+	Endpoint string
+
+	// Sample is the share of traces that begin here which are kept, from 0 to 1.
+	// Of a trace that a client has begun, the client decides.
+	Sample float64
+}
+
+// Check says what is wrong with the values.
+func (t Tracing) Check() error {
+	if _, err := t.endpoint(); err != nil {
+		return err
+	}
+	if !(t.Sample >= 0 && t.Sample <= 1) { // nor NaN
+		return fmt.Errorf("%v is no share of traces: give a number from 0 to 1", t.Sample)
+	}
+	return nil
+}
+
+func (t Tracing) endpoint() (*url.URL, error) {
+	endpoint, err := url.Parse(t.Endpoint)
+	// The text isn't repeated, as there may be a password in it.
+	switch {
+	case err != nil || endpoint.Hostname() == "" || !isValidPort(endpoint):
+		return nil, errors.New("the OTLP endpoint is no URL such as grpc://localhost:4317 or http://localhost:4318")
+	case strings.Contains(endpoint.Host, ","):
+		return nil, errors.New("the OTLP endpoint names several hosts: name one")
+	case endpoint.User != nil:
+		return nil, errors.New("the OTLP endpoint has a user name or a password: send one as a header, by OTEL_EXPORTER_OTLP_HEADERS")
+	case endpoint.RawQuery != "" || endpoint.ForceQuery:
+		return nil, errors.New("the OTLP endpoint has a query: remove the ? and what follows")
+	case strings.Contains(t.Endpoint, "#"):
+		return nil, errors.New("the OTLP endpoint has a fragment: remove the # and what follows")
+	}
+	switch endpoint.Scheme {
+	case "grpc", "grpcs":
+		if strings.Trim(endpoint.Path, "/") != "" {
+			return nil, fmt.Errorf("the OTLP endpoint has the path %q, which gRPC has no place for", endpoint.Path)
+		}
+	case "http", "https":
+	default:
+		return nil, fmt.Errorf("the OTLP endpoint has the scheme %q, which is none of grpc, grpcs, http and https", endpoint.Scheme)
+	}
+	return endpoint, nil
+}
+
+// isValidPort reports whether the port of a URL, if it has one, is from 1 to 65535.
+func isValidPort(u *url.URL) bool {
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" && !strings.HasSuffix(u.Host, ":") || err == nil && port > 0
+}
+
+// tracer makes spans, and sends them.
+type tracer struct {
+	trace.Tracer
+
+	provider   *sdktrace.TracerProvider
+	exporter   *quietExporter
+	propagator propagation.TextMapPropagator
+}
+
+func newTracer(config Tracing, version string, logger *slog.Logger) (*tracer, error) {
+	if err := config.Check(); err != nil {
+		return nil, err
+	}
+	ctx := context.Background() // Nothing is connected to here.
+	exporter, err := newExporter(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("trace exporter: %w", err)
+	}
+	about, err := resource.New(ctx,
+		resource.WithAttributes(semconv.ServiceName("openai-connect"), semconv.ServiceVersion(version)),
+		resource.WithTelemetrySDK(),
+		resource.WithFromEnv(), // OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME
+	)
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	quiet := newQuietExporter(exporter, logger)
+	provider := sdktrace.NewTracerProvider(
+		sdktrace.WithBatcher(quiet),
+		sdktrace.WithResource(about),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(config.Sample))),
+	)
+	return &tracer{
+		Tracer:     provider.Tracer("github.com/openai-connect/openai-connect/server/observe"),
+		provider:   provider,
+		exporter:   quiet,
+		propagator: propagation.TraceContext{}, // https://www.w3.org/TR/trace-context/
+	}, nil
+}
+
+func newExporter(ctx context.Context, config Tracing) (sdktrace.SpanExporter, error) {
+	endpoint, err := config.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	if transport, ok := map[string]string{"grpc": "http", "grpcs": "https"}[endpoint.Scheme]; ok {
+		return otlptrace.New(ctx, otlptracegrpc.NewClient(otlptracegrpc.WithEndpointURL(transport+"://"+endpoint.Host)))
+	}
+	return otlptrace.New(ctx, otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(endpoint.JoinPath("v1", "traces").String())))
+}
+
+// closeTimeout bounds how long the last spans take to be sent.
+const closeTimeout = 5 * time.Second
+
+// close sends the spans that have not been sent yet, and gives up in time.
+func (t *tracer) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := t.provider.Shutdown(ctx)
+	t.exporter.giveUp()
+	<-t.exporter.closed
+	if err != nil {
+		t.exporter.logger.WarnContext(ctx, "the last spans could not be sent", "error", err)
+	}
+}
+
+// complainEvery is how often it is logged that spans can't be sent.
+const complainEvery = time.Minute
+
+// quietExporter logs failures, once a minute, in place of the SDK, which has but
+// one place for all of a process. The spans of a batch that fails are lost: a
+// call never waits for them.
+type quietExporter struct {
+	sdktrace.SpanExporter
+
+	logger *slog.Logger
+	logged atomic.Int64 // in Unix nanoseconds, when it was that a failure was
+
+	giveUp  context.CancelFunc
+	givenUp context.Context //nolint:containedctx // it is of all exports
+	closed  chan struct{}
+}
+
+func newQuietExporter(exporter sdktrace.SpanExporter, logger *slog.Logger) *quietExporter {
+	e := &quietExporter{SpanExporter: exporter, logger: logger, closed: make(chan struct{})}
+	e.givenUp, e.giveUp = context.WithCancel(context.Background())
+	return e
+}
+
+// ExportSpans implements [sdktrace.SpanExporter].
+func (e *quietExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.givenUp, cancel)() //nolint:contextcheck // it is the other reason to end
+	err := e.SpanExporter.ExportSpans(ctx, spans)
+	if err == nil {
+		return nil
+	}
+	now, last := time.Now().UnixNano(), e.logged.Load()
+	if now-last >= int64(complainEvery) && e.logged.CompareAndSwap(last, now) {
+		e.logger.WarnContext(ctx, "spans could not be sent", "error", err, "spans", len(spans))
+	}
+	return nil
+}
+
+// Shutdown implements [sdktrace.SpanExporter]. The SDK calls it once.
+func (e *quietExporter) Shutdown(ctx context.Context) error {
+	defer close(e.closed)
+	return e.SpanExporter.Shutdown(ctx)
+}

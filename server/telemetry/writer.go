@@ -1,0 +1,128 @@
+package telemetry
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+)
+
+// writer is what the answer of a call is written to. It counts, and is in the way
+// of nothing that the one beneath can do.
+type writer struct {
+	http.ResponseWriter
+
+	exchange *exchange
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *writer) WriteHeader(status int) {
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols { // the others may come from any goroutine
+		w.exchange.begins(status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (w *writer) Write(p []byte) (int, error) {
+	w.exchange.begins(http.StatusOK)
+	n, err := w.ResponseWriter.Write(p)
+	w.exchange.addSent(n)
+	return n, err
+}
+
+// Flush implements [http.Flusher], which Connect requires of a stream's writer.
+func (w *writer) Flush() { _ = w.FlushError() }
+
+// FlushError serves [http.ResponseController].
+func (w *writer) FlushError() error {
+	w.exchange.begins(http.StatusOK)
+	sent := w.exchange.sent.Load()
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if err == nil {
+		w.exchange.flushed.Store(sent)
+	}
+	return err
+}
+
+// Hijack serves [http.ResponseController]. What the connection carries from then
+// on is counted too.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	network, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.exchange.begins(http.StatusSwitchingProtocols)
+	return &connection{Conn: network, exchange: w.exchange}, buffered, nil
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// connection is one that was taken over from HTTP.
+type connection struct {
+	net.Conn
+
+	exchange *exchange
+}
+
+// Read implements [net.Conn].
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.exchange.addReceived(n)
+	return n, err
+}
+
+// Write implements [net.Conn].
+func (c *connection) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.exchange.addSent(n)
+	return n, err
+}
+
+// CloseWrite ends the server's side alone.
+func (c *connection) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+// body is a request's content, which is counted.
+type body struct {
+	io.ReadCloser
+
+	exchange *exchange
+}
+
+// Read implements [io.Reader].
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.exchange.addReceived(n)
+	return n, err
+}
+
+// Stalled returns what the body beneath says that was cut off as its client sent
+// none of it, nil if it wasn't.
+func (b *body) Stalled() error {
+	if stalls, ok := b.ReadCloser.(interface{ Stalled() error }); ok {
+		return stalls.Stalled()
+	}
+	return nil
+}
+
+func (x *exchange) addReceived(n int) {
+	if n > 0 {
+		x.received.Add(int64(n))
+		x.ways.received.Add(float64(n))
+	}
+}
+
+func (x *exchange) addSent(n int) {
+	if n > 0 {
+		x.sent.Add(int64(n))
+		x.ways.sent.Add(float64(n))
+	}
+}
