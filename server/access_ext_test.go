@@ -14,7 +14,7 @@ import (
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
@@ -23,9 +23,9 @@ import (
 const heldKey = "sk-held-9876543210"
 
 // secret returns the secret that a text is.
-func secret(tb testing.TB, text string) access.Secret {
+func secret(tb testing.TB, text string) auth.Secret {
 	tb.Helper()
-	s, err := access.NewSecret(text)
+	s, err := auth.NewSecret(text)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/keys"
@@ -17,7 +17,7 @@ import (
 // lets through has no credential of the client's, and none of the upstream's yet:
 // that is put on where the request leaves.
 type admission struct {
-	gate   *access.Gate
+	gate   *auth.Gate
 	keys   *keys.Store // in place of the gate's token, unless nil
 	policy *cors.Policy
 	router *router // of all that is served, by next
@@ -28,9 +28,9 @@ type admission struct {
 
 // newGate returns the gate of a server, which holds no key where tokens of many are
 // asked for.
-func newGate(config Config) (*access.Gate, error) {
+func newGate(config Config) (*auth.Gate, error) {
 	if config.Keys == nil {
-		return access.New(access.Config{
+		return auth.New(auth.Config{
 			UpstreamKey:    config.UpstreamKey,
 			ClientToken:    config.ClientToken,
 			AllowAnonymous: config.AllowAnonymous,
@@ -46,7 +46,7 @@ func newGate(config Config) (*access.Gate, error) {
 	case config.Keys.ServerHoldsKey() && config.UpstreamKey.IsZero() && !needsNoKey(config):
 		return nil, errors.New("the keys rely on an upstream key of the server's, which holds none")
 	}
-	return new(access.Gate), nil
+	return new(auth.Gate), nil
 }
 
 // needsNoKey reports whether the upstream, the first of several, asks for no key.
@@ -95,17 +95,17 @@ func (a *admission) admit(r *http.Request) (*http.Request, *keys.Token, error) {
 		admitted, err := a.gate.Admit(r)
 		return admitted, nil, err
 	}
-	token, err := a.find(access.Shown(r))
+	token, err := a.find(auth.Shown(r))
 	if err != nil {
 		return nil, nil, err
 	}
-	return access.Strip(r, a.forwardOrganization), token, nil
+	return auth.Strip(r, a.forwardOrganization), token, nil
 }
 
 // find returns the first token that is known among the API keys that a request shows.
 // The time that it takes does not depend on which one that is.
 func (a *admission) find(shown []string) (found *keys.Token, err error) {
-	err = access.ErrNoToken
+	err = auth.ErrNoToken
 	for i, key := range shown {
 		token, failure := a.keys.Find(key)
 		switch {
@@ -123,7 +123,7 @@ func (a *admission) find(shown []string) (found *keys.Token, err error) {
 
 // onlyHosts returns a handler that refuses requests for other hosts, whatever they
 // are for: next gets the others.
-func (m *router) onlyHosts(hosts *access.Hosts, next http.Handler) http.Handler {
+func (m *router) onlyHosts(hosts *auth.Hosts, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if hosts.Serves(r) {
 			next.ServeHTTP(w, r)
@@ -131,7 +131,7 @@ func (m *router) onlyHosts(hosts *access.Hosts, next http.Handler) http.Handler 
 		}
 		m.refuse(w, r, refusal{
 			status: http.StatusForbidden, code: connect.CodePermissionDenied,
-			kind: "invalid_request_error", reason: "host_not_allowed", message: access.ErrHost.Error(),
+			kind: "invalid_request_error", reason: "host_not_allowed", message: auth.ErrHost.Error(),
 		})
 	})
 }

@@ -20,7 +20,7 @@ import (
 	"connectrpc.com/grpcreflect/v2"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/failover"
@@ -100,11 +100,11 @@ type Config struct {
 	// as theirs. It goes to the upstream's origin alone. None means that clients
 	// bring their own, and that their authorization goes up untouched. A server
 	// with a key needs either ClientToken or AllowAnonymous.
-	UpstreamKey access.Secret
+	UpstreamKey auth.Secret
 
 	// ClientToken is what clients have to send where they would send a key. The
 	// health protocol, server reflection and the playground's page ask for none.
-	ClientToken access.Secret
+	ClientToken auth.Secret
 
 	// AllowAnonymous lets everyone who reaches the server use its UpstreamKey,
 	// but for web pages of origins that CORSOrigins doesn't have.
@@ -260,7 +260,7 @@ func New(config Config) (_ *Server, err error) {
 		s.handler = policy.Enforce(limitTarget(router, admission))
 	}
 	if gate.IsAnonymous() {
-		hosts, err := access.NewHosts(config.AllowedHosts)
+		hosts, err := auth.NewHosts(config.AllowedHosts)
 		if err != nil {
 			return nil, fmt.Errorf("allowed hosts: %w", err)
 		}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/openai-connect/openai-connect/server"
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/telemetry"
@@ -247,9 +247,9 @@ func TestExempt_IsBounded(t *testing.T) {
 	awaitMetric(t, observer, "openai_connect_exempt_calls", "5")
 }
 
-func secretOf(t *testing.T, text string) access.Secret {
+func secretOf(t *testing.T, text string) auth.Secret {
 	t.Helper()
-	secret, err := access.NewSecret(text)
+	secret, err := auth.NewSecret(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -68,7 +68,7 @@ type Upstream struct {
 	// Key is the upstream's, which is sent to it as "authorization: Bearer KEY" in
 	// place of what the request has. None leaves that as it is, which all are
 	// refused but those of the first one's origin.
-	Key access.Secret
+	Key auth.Secret
 
 	// NoKey sends no authorization: it asks for none. There is no Key then.
 	NoKey bool
@@ -220,7 +220,7 @@ func (t *target) authorize(req *upstream.Request) {
 				delete(req.Header, name)
 			}
 		}
-		access.StripHeader(req.Header, false)
+		auth.StripHeader(req.Header, false)
 	}
 	// The answer to a TRACE is the request (RFC 9110 §9.3.8).
 	if !t.NoKey && req.Method != http.MethodTrace {

@@ -12,7 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
 	"github.com/openai-connect/openai-connect/server/internal/yamlbound"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -58,7 +58,7 @@ type Entry struct {
 	Name string
 	// BaseURL is one that [upstream.ParseBaseURL] takes, or [Sandbox].
 	BaseURL string
-	Key     access.Secret
+	Key     auth.Secret
 	NoKey   bool
 }
 
@@ -204,22 +204,22 @@ func (k *key) UnmarshalYAML(node ast.Node) error {
 }
 
 // read returns the key, none if there is none. Files are named from a folder.
-func (k *key) read(folder string) (access.Secret, error) {
+func (k *key) read(folder string) (auth.Secret, error) {
 	switch {
 	case k.file != "" && filepath.IsAbs(k.file):
-		return access.ReadSecret(k.file)
+		return auth.ReadSecret(k.file)
 	case k.file != "":
-		return access.ReadSecret(filepath.Join(folder, k.file))
+		return auth.ReadSecret(filepath.Join(folder, k.file))
 	case k.env == "":
-		return access.Secret{}, nil
+		return auth.Secret{}, nil
 	}
 	text, given := os.LookupEnv(k.env)
 	if !given {
-		return access.Secret{}, fmt.Errorf("the environment has no variable %s", k.env)
+		return auth.Secret{}, fmt.Errorf("the environment has no variable %s", k.env)
 	}
-	secret, err := access.NewSecret(text)
+	secret, err := auth.NewSecret(text)
 	if err != nil {
-		return access.Secret{}, fmt.Errorf("the variable %s: %w", k.env, err)
+		return auth.Secret{}, fmt.Errorf("the variable %s: %w", k.env, err)
 	}
 	return secret, nil
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
@@ -119,9 +119,9 @@ func (p *peer) asked() []upstreamtest.Request {
 	return p.requests
 }
 
-func secret(t *testing.T, text string) access.Secret {
+func secret(t *testing.T, text string) auth.Secret {
 	t.Helper()
-	s, err := access.NewSecret(text)
+	s, err := auth.NewSecret(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/keys"
 )
 
@@ -57,7 +57,7 @@ func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
 	if _, err := store.Find(tokenOf("alice")); err != nil {
 		t.Errorf("of alice it says %v", err)
 	}
-	if _, err := store.Find(tokenOf("carol")); !errors.Is(err, access.ErrWrongToken) {
+	if _, err := store.Find(tokenOf("carol")); !errors.Is(err, auth.ErrWrongToken) {
 		t.Errorf("of a stranger it says %v", err)
 	}
 	time.Sleep(time.Until(soon))

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
 )
 
@@ -177,7 +177,7 @@ func (s *Store) Status() Status {
 
 // UpstreamKeys returns the keys of the upstream's that tokens have, each once, for
 // logs to leave them out. The result is not to be changed.
-func (s *Store) UpstreamKeys() []access.Secret { return s.current.Load().keys }
+func (s *Store) UpstreamKeys() []auth.Secret { return s.current.Load().keys }
 
 // Reload reads the file now, and logs that it did. The error says why it isn't in
 // force. It does not wait for a read that blocks.

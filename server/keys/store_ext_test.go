@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/keys"
 )
 
@@ -62,7 +62,7 @@ func checkKnown(t *testing.T, store *keys.Store, known ...string) {
 	t.Helper()
 	for _, name := range []string{"alice", "bob", "carol"} {
 		token, err := store.Find(tokenOf(name))
-		if is := strings.Contains(strings.Join(known, " "), name); is && (err != nil || token.Name != name) || !is && !errors.Is(err, access.ErrWrongToken) {
+		if is := strings.Contains(strings.Join(known, " "), name); is && (err != nil || token.Name != name) || !is && !errors.Is(err, auth.ErrWrongToken) {
 			t.Errorf("%s: got %v, %v", name, token, err)
 		}
 	}

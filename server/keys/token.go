@@ -6,7 +6,7 @@ package keys
 import (
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
@@ -15,7 +15,7 @@ type Token struct {
 	// Name is what the client goes by, in logs and metrics too.
 	Name string
 	// UpstreamKey is sent up in the token's place; none means the server's own.
-	UpstreamKey access.Secret
+	UpstreamKey auth.Secret
 	// Expires is when the token is of no more use; zero means never.
 	Expires time.Time
 	// Models and Paths are what the client may ask for, all if empty.

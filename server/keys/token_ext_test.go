@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
@@ -99,7 +99,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 			t.Error(err)
 		}
 		for _, shown := range []string{"", "x", tokenOf("carol"), tokenOf("alice") + "x", hashOf("alice"), strings.ToUpper(tokenOf("alice")), "alice"} {
-			if token, err := find(shown); !errors.Is(err, access.ErrWrongToken) || token != nil {
+			if token, err := find(shown); !errors.Is(err, auth.ErrWrongToken) || token != nil {
 				t.Errorf("%q: got %v, %v", shown, token, err)
 			}
 		}

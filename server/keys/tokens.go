@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 )
 
 // ErrExpired is what is wrong with a token that was known. It is fit to be shown to
@@ -27,8 +27,8 @@ type tokens struct {
 	secret [sha256.Size]byte // of the places
 	places map[[sha256.Size]byte]*known
 	byName map[string]*known
-	keys   []access.Secret // of the upstream, each once
-	open   []string        // files of keys that every user of the machine can read
+	keys   []auth.Secret // of the upstream, each once
+	open   []string      // files of keys that every user of the machine can read
 }
 
 // known is a token beside its hash.
@@ -50,7 +50,7 @@ func build(file string, text []byte, entries []Entry, serverHoldsKey bool) (*tok
 	keys := make(map[Hash]bool)
 	for _, e := range entries {
 		key := r.key(e, serverHoldsKey)
-		if path := r.path(e.UpstreamKey); path != "" && access.IsOpenToAll(path) && !slices.Contains(built.open, path) {
+		if path := r.path(e.UpstreamKey); path != "" && auth.IsOpenToAll(path) && !slices.Contains(built.open, path) {
 			built.open = append(built.open, path)
 		}
 		if hash := HashOf(key.Reveal()); !key.IsZero() && !keys[hash] {
@@ -83,21 +83,21 @@ func build(file string, text []byte, entries []Entry, serverHoldsKey bool) (*tok
 }
 
 // key returns the upstream's key of an entry, none if it has none of its own.
-func (r *reader) key(e Entry, serverHoldsKey bool) access.Secret {
+func (r *reader) key(e Entry, serverHoldsKey bool) auth.Secret {
 	switch source := e.UpstreamKey; {
 	case source.Env != "":
 		text, given := os.LookupEnv(source.Env)
 		if !given {
 			r.noteLinef(e.place.key, "upstream_key.env", "%s of token %s is not set: set it, or name another variable", source.Env, e.Name)
-			return access.Secret{}
+			return auth.Secret{}
 		}
-		key, err := access.NewSecret(text)
+		key, err := auth.NewSecret(text)
 		if err != nil {
 			r.noteLinef(e.place.key, "upstream_key.env", "%s of token %s: %v: set it to the key", source.Env, e.Name, err)
 		}
 		return key
 	case source.File != "":
-		key, err := access.ReadSecret(r.path(source))
+		key, err := auth.ReadSecret(r.path(source))
 		if err != nil {
 			r.noteLinef(e.place.key, "upstream_key.file", "of token %s: %v: write the key into it, or name another file", e.Name, err)
 		}
@@ -106,7 +106,7 @@ func (r *reader) key(e Entry, serverHoldsKey bool) access.Secret {
 		r.noteLinef(e.place.key, "upstream_key", "token %s has none, and the server holds none for all:"+
 			" write {env: VARIABLE} or {file: PATH}, or give the server one by --upstream-key-file", e.Name)
 	}
-	return access.Secret{}
+	return auth.Secret{}
 }
 
 // path is where the file of a key is, empty for none.
@@ -128,7 +128,7 @@ func (t *tokens) find(token string, now time.Time) (*Token, error) {
 	}
 	switch {
 	case subtle.ConstantTimeCompare(found.hash[:], hash[:]) != 1 || !ok:
-		return nil, access.ErrWrongToken
+		return nil, auth.ErrWrongToken
 	case !found.token.Expires.IsZero() && !now.Before(found.token.Expires):
 		return nil, ErrExpired
 	}

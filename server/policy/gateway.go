@@ -15,7 +15,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
@@ -37,7 +37,7 @@ type Config struct {
 	// UpstreamKey goes up with the requests of clients whose token has no key of
 	// its own, as "authorization: Bearer KEY". None means that what the client sent
 	// goes up.
-	UpstreamKey access.Secret
+	UpstreamKey auth.Secret
 
 	// Limiter counts what tokens use. Nil means that nothing is limited.
 	Limiter ratelimit.Limiter

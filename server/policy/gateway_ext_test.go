@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/policy"
@@ -58,9 +58,9 @@ func (r *recorder) Send(_ context.Context, req *upstream.Request) (*http.Respons
 
 const answer = `{"object": "chat.completion", "model": "gpt-5.4-mini-2026-03-01", "usage": {"prompt_tokens": 11, "completion_tokens": 22, "total_tokens": 33}}`
 
-func mustSecret(t *testing.T, text string) access.Secret {
+func mustSecret(t *testing.T, text string) auth.Secret {
 	t.Helper()
-	secret, err := access.NewSecret(text)
+	secret, err := auth.NewSecret(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,16 +97,16 @@ func TestTheKeyThatGoesUp(t *testing.T) {
 	own, held := mustSecret(t, "sk-own"), mustSecret(t, "sk-held")
 	for _, row := range []struct {
 		name   string
-		held   access.Secret
+		held   auth.Secret
 		token  *keys.Token
 		method string
 		want   string
 	}{
-		{"is the client's, where the server holds none", access.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
+		{"is the client's, where the server holds none", auth.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
 		{"is the server's", held, nil, http.MethodPost, "Bearer sk-held"},
 		{"is the server's for a token without one", held, &keys.Token{Name: "a"}, http.MethodPost, "Bearer sk-held"},
 		{"is the token's", held, &keys.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
-		{"is the token's where the server holds none", access.Secret{}, &keys.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"is the token's where the server holds none", auth.Secret{}, &keys.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
 		{"is none with TRACE", held, nil, http.MethodTrace, "Bearer of-the-client"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

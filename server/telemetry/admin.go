@@ -17,7 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 )
 
 // AdminConfig says what the admin listener has.
@@ -29,7 +29,7 @@ type AdminConfig struct {
 
 	// Hosts, unless nil, are the host names that the listener is reached by. Requests
 	// for others are refused with 403. Nil serves every name.
-	Hosts *access.Hosts
+	Hosts *auth.Hosts
 
 	// Logger is told of what net/http has to say, at level WARN. Nil means silence.
 	Logger *slog.Logger
@@ -87,7 +87,7 @@ func (o *Observer) Admin(config AdminConfig) *Admin {
 	}
 	return &Admin{log: errorLog, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !config.Hosts.Serves(r) {
-			reason, _ := json.Marshal(access.ErrHost.Error()) // A text always can be.
+			reason, _ := json.Marshal(auth.ErrHost.Error()) // A text always can be.
 			answer(w, http.StatusForbidden, `{"error":`+string(reason)+`}`)
 			return
 		}

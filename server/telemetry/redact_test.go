@@ -4,15 +4,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 )
 
 func TestWhatIsTakenForAKey(t *testing.T) {
-	secret, err := access.NewSecret("correct-horse")
+	secret, err := auth.NewSecret("correct-horse")
 	if err != nil {
 		t.Fatal(err)
 	}
-	redact := &redactor{secrets: func() []access.Secret { return []access.Secret{{}, secret} }}
+	redact := &redactor{secrets: func() []auth.Secret { return []auth.Secret{{}, secret} }}
 	for _, test := range []struct{ name, text, want string }{
 		{"OpenAI's keys", "a sk-proj-Ab12_-xyz b", "a [redacted] b"},
 		{"this server's tokens", `{"x":"oc-0123456789"}`, `{"x":"[redacted]"}`},
@@ -53,11 +53,11 @@ func FuzzRedact(f *testing.F) {
 	f.Add("", "Bearer\fabcdefgh")
 	f.Fuzz(func(t *testing.T, before, behind string) {
 		const key = "correct-horse-battery"
-		secret, err := access.NewSecret(key)
+		secret, err := auth.NewSecret(key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		redact := &redactor{secrets: func() []access.Secret { return []access.Secret{secret} }}
+		redact := &redactor{secrets: func() []auth.Secret { return []auth.Secret{secret} }}
 		if got := redact.text(before + key + behind); strings.Contains(got, key) {
 			t.Errorf("%q", got)
 		}

@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"github.com/openai-connect/openai-connect/server"
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/keys"
 )
 
@@ -67,15 +67,15 @@ func (f *accessFlags) check(upstreams string) error {
 
 // read returns the upstream's key and the clients' token, each of them none where
 // it isn't given. The key is listed where it is in a file of upstreams alone.
-func (f *accessFlags) read(listed access.Secret, logger *slog.Logger) (key, token access.Secret, err error) {
+func (f *accessFlags) read(listed auth.Secret, logger *slog.Logger) (key, token auth.Secret, err error) {
 	if text, given := os.LookupEnv(keyVariable); given {
-		if key, err = access.NewSecret(text); err != nil {
+		if key, err = auth.NewSecret(text); err != nil {
 			return key, token, fmt.Errorf("%s: %w", keyVariable, err)
 		}
 	}
 	for _, file := range []struct {
 		flag, path string
-		secret     *access.Secret
+		secret     *auth.Secret
 	}{
 		{"--upstream-key-file", f.UpstreamKeyFile, &key},
 		{"--client-token-file", f.ClientTokenFile, &token},
@@ -83,10 +83,10 @@ func (f *accessFlags) read(listed access.Secret, logger *slog.Logger) (key, toke
 		if file.path == "" {
 			continue
 		}
-		if *file.secret, err = access.ReadSecret(file.path); err != nil {
+		if *file.secret, err = auth.ReadSecret(file.path); err != nil {
 			return key, token, fmt.Errorf("%s: %w", file.flag, err)
 		}
-		if access.IsOpenToAll(file.path) {
+		if auth.IsOpenToAll(file.path) {
 			logger.Warn(file.flag+": every user of this machine can read the file: chmod 600 it", "file", file.path)
 		}
 	}
@@ -96,7 +96,7 @@ func (f *accessFlags) read(listed access.Secret, logger *slog.Logger) (key, toke
 	if f.Keys != "" {
 		return key, token, nil
 	}
-	if _, err := access.New(access.Config{UpstreamKey: key, ClientToken: token, AllowAnonymous: f.AllowAnonymous}); err != nil {
+	if _, err := auth.New(auth.Config{UpstreamKey: key, ClientToken: token, AllowAnonymous: f.AllowAnonymous}); err != nil {
 		return key, token, fmt.Errorf("--client-token-file: %w", err)
 	}
 	return key, token, nil

@@ -16,7 +16,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/client"
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/cmd/openai-connect/internal/chat"
 )
 
@@ -92,25 +92,25 @@ func (c *chatCommand) check() error {
 }
 
 // key returns the client's key, none if there is none.
-func (c *chatCommand) key() (access.Secret, error) {
+func (c *chatCommand) key() (auth.Secret, error) {
 	text, given := os.LookupEnv(apiKeyVariable)
 	switch {
 	case given && c.APIKeyFile != "":
-		return access.Secret{}, errors.New("--api-key-file and " + apiKeyVariable + ": both have the key: choose one")
+		return auth.Secret{}, errors.New("--api-key-file and " + apiKeyVariable + ": both have the key: choose one")
 	case given:
-		key, err := access.NewSecret(text)
+		key, err := auth.NewSecret(text)
 		if err != nil {
 			return key, fmt.Errorf("%s: %w", apiKeyVariable, err)
 		}
 		return key, nil
 	case c.APIKeyFile != "":
-		key, err := access.ReadSecret(c.APIKeyFile)
+		key, err := auth.ReadSecret(c.APIKeyFile)
 		if err != nil {
 			return key, fmt.Errorf("--api-key-file: %w", err)
 		}
 		return key, nil
 	default:
-		return access.Secret{}, nil
+		return auth.Secret{}, nil
 	}
 }
 

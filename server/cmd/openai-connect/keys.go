@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
@@ -166,7 +166,7 @@ func (c *keysRotateCommand) Run(streams streams) error {
 }
 
 // hand prints a token, which is lost otherwise.
-func hand(out io.Writer, token access.Secret, name string) error {
+func hand(out io.Writer, token auth.Secret, name string) error {
 	if _, err := fmt.Fprintln(out, token.Reveal()); err != nil {
 		return fmt.Errorf("the token of %s was made, but can't be printed: rotate it: %w", name, err)
 	}

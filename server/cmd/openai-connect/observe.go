@@ -8,7 +8,7 @@ import (
 	"log"
 	"log/slog"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/logging"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
@@ -59,7 +59,7 @@ func (f *observeFlags) log(to io.Writer, level slog.Level) *logging.Handler {
 
 // observer returns what observes the server, nil if nothing is to be observed. It
 // must be closed in the end. Secrets are those that no log may have.
-func (f *observeFlags) observer(logger *slog.Logger, secrets func() []access.Secret) (*telemetry.Observer, error) {
+func (f *observeFlags) observer(logger *slog.Logger, secrets func() []auth.Secret) (*telemetry.Observer, error) {
 	if f.Admin == "" && f.OTLPEndpoint == "" && !f.AccessLog && !f.LogContent {
 		return nil, nil //nolint:nilnil // A nil Observer observes nothing.
 	}
@@ -78,7 +78,7 @@ func (f *observeFlags) observer(logger *slog.Logger, secrets func() []access.Sec
 
 // serveAdmin serves operators until the function that it returns is called, which
 // is when all else has ended. Without --admin there is nobody to serve.
-func (f *observeFlags) serveAdmin(ctx context.Context, observer *telemetry.Observer, ready func() error, hosts *access.Hosts, logger *slog.Logger) (stop func() error, err error) {
+func (f *observeFlags) serveAdmin(ctx context.Context, observer *telemetry.Observer, ready func() error, hosts *auth.Hosts, logger *slog.Logger) (stop func() error, err error) {
 	if f.Admin == "" {
 		return func() error { return nil }, nil
 	}

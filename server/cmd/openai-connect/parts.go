@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/openai-connect/openai-connect/server"
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/failover"
 )
@@ -126,16 +126,16 @@ func (p *parts) upstreams() []string {
 }
 
 // firstKey is the first upstream's key, where a file lists several; none otherwise.
-func firstKey(several *failover.File) access.Secret {
+func firstKey(several *failover.File) auth.Secret {
 	if several == nil {
-		return access.Secret{}
+		return auth.Secret{}
 	}
 	return several.Upstreams[0].Key
 }
 
 // secrets are those that no log may have.
-func (p *parts) secrets() []access.Secret {
-	secrets := []access.Secret{p.config.UpstreamKey, p.config.ClientToken}
+func (p *parts) secrets() []auth.Secret {
+	secrets := []auth.Secret{p.config.UpstreamKey, p.config.ClientToken}
 	if p.several != nil {
 		for _, entry := range p.several.Upstreams {
 			secrets = append(secrets, entry.Key)

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
@@ -61,7 +61,7 @@ func (f *redisFlags) limiter(ctx context.Context, logger *slog.Logger) (ratelimi
 	}
 	options := ratelimit.Options{Logger: logger, Instances: f.RedisInstances}
 	if f.RedisPasswordFile != "" {
-		first, err := access.ReadSecret(f.RedisPasswordFile)
+		first, err := auth.ReadSecret(f.RedisPasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("--redis-password-file: %w", err)
 		}
@@ -80,13 +80,13 @@ type passwordFile struct {
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	last    access.Secret     // guarded by mu: the last that could be read
+	last    auth.Secret       // guarded by mu: the last that could be read
 	reading chan passwordRead // guarded by mu: gets the result of a read that has begun; nil for none
 	failing bool              // guarded by mu: the last read failed
 }
 
 type passwordRead struct {
-	secret access.Secret
+	secret auth.Secret
 	err    error
 }
 
@@ -103,7 +103,7 @@ func (p *passwordFile) current() (string, error) {
 		done := make(chan passwordRead, 1)
 		p.reading = done
 		go func() {
-			secret, err := access.ReadSecret(p.path)
+			secret, err := auth.ReadSecret(p.path)
 			done <- passwordRead{secret, err}
 		}()
 	}

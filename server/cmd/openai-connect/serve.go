@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server"
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/telemetry"
@@ -104,7 +104,7 @@ func (c *serveCommand) check() error {
 	if err := cmp.Or(c.Upstreams.check(c.Upstream), c.Overload.check()); err != nil {
 		return err
 	}
-	if _, err := access.NewHosts(c.AllowedHost); err != nil {
+	if _, err := auth.NewHosts(c.AllowedHost); err != nil {
 		return fmt.Errorf("--allowed-host: %w", err)
 	}
 	if _, err := clientaddr.Parse(c.TrustedProxies); err != nil {
@@ -214,7 +214,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		defer site.Close()
 		tlsConfig, address = site.TLS(), site.address(listener.Addr())
 	}
-	hosts, err := access.NewHosts(c.hosts())
+	hosts, err := auth.NewHosts(c.hosts())
 	if err != nil {
 		return errors.Join(fmt.Errorf("--listen: %w", err), listener.Close())
 	}

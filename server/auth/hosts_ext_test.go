@@ -1,4 +1,4 @@
-package access_test
+package auth_test
 
 import (
 	"net/http"
@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 )
 
 func TestHosts_ServesItsNamesAndAddresses(t *testing.T) {
 	t.Parallel()
-	hosts, err := access.NewHosts([]string{"api.example.com", "OpenAI-Connect", "my_service", "bücher.example", "dot.example.", "192.0.2.1", "[::1]"})
+	hosts, err := auth.NewHosts([]string{"api.example.com", "OpenAI-Connect", "my_service", "bücher.example", "dot.example.", "192.0.2.1", "[::1]"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestHosts_ServesItsNamesAndAddresses(t *testing.T) {
 			t.Errorf("%q is served", host)
 		}
 	}
-	if none := new(access.Hosts); !none.Serves(requestFor("localhost")) || none.Serves(requestFor("api.example.com")) {
+	if none := new(auth.Hosts); !none.Serves(requestFor("localhost")) || none.Serves(requestFor("api.example.com")) {
 		t.Error("the zero value has not the names of the machine alone")
 	}
 }
@@ -50,7 +50,7 @@ func requestFor(host string) *http.Request {
 
 func TestHosts_LooksAtEachPlaceOfARequest(t *testing.T) {
 	t.Parallel()
-	hosts := new(access.Hosts)
+	hosts := new(auth.Hosts)
 	for name, change := range map[string]func(r *http.Request){
 		"the authority":              func(r *http.Request) { r.Host = "evil.example" },
 		"the target":                 func(r *http.Request) { r.URL.Host = "evil.example" },
@@ -71,7 +71,7 @@ func TestHosts_LooksAtEachPlaceOfARequest(t *testing.T) {
 func TestNewHosts_RefusesWhatIsNoName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", ".", "*", "*.example.com", "https://api.example.com", "api.example.com:8080", "a/b", "a b", "a..b", "user@host", strings.Repeat("a", 64) + ".example"} {
-		if _, err := access.NewHosts([]string{"good.example", name}); err == nil || !strings.Contains(err.Error(), "invalid host name") {
+		if _, err := auth.NewHosts([]string{"good.example", name}); err == nil || !strings.Contains(err.Error(), "invalid host name") {
 			t.Errorf("%q: got %v", name, err)
 		}
 	}
@@ -83,7 +83,7 @@ func FuzzHosts_ServesNothingElse(f *testing.F) {
 	for _, seed := range []string{"localhost", "localhost:8080", "[::1]:80", "127.0.0.1.", "a.localhost", "api.example.com", "evil.example", "[fe80::1%25a]:1", "a:b:c", "::1"} {
 		f.Add(seed)
 	}
-	hosts, err := access.NewHosts([]string{"api.example.com"})
+	hosts, err := auth.NewHosts([]string{"api.example.com"})
 	if err != nil {
 		f.Fatal(err)
 	}

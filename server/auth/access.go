@@ -1,6 +1,6 @@
-// Package access lets into a server that holds the upstream's key the clients
+// Package auth lets into a server that holds the upstream's key the clients
 // that it knows, and takes from their requests what they showed.
-package access
+package auth
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,4 @@
-package access_test
+package auth_test
 
 import (
 	"cmp"
@@ -11,26 +11,26 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 )
 
 func TestWhatAServerMayBeToldTogether(t *testing.T) {
 	t.Parallel()
-	var none access.Secret
+	var none auth.Secret
 	for name, row := range map[string]struct {
-		config access.Config
+		config auth.Config
 		says   string // empty where it may
 	}{
-		"nothing":                   {access.Config{}, ""},
-		"a key and a token":         {access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)}, ""},
-		"a key for everyone":        {access.Config{UpstreamKey: secret(t, key), AllowAnonymous: true}, ""},
-		"a key alone":               {access.Config{UpstreamKey: secret(t, key), ClientToken: none}, "needs a client token, or leave for anonymous use"},
-		"a token alone":             {access.Config{ClientToken: secret(t, token)}, "of no use without an upstream key"},
-		"everyone, and no key":      {access.Config{AllowAnonymous: true}, "of no use without an upstream key"},
-		"a token, and everyone too": {access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token), AllowAnonymous: true}, "contradict"},
-		"the key for a token":       {access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, key)}, "is the upstream's key"},
+		"nothing":                   {auth.Config{}, ""},
+		"a key and a token":         {auth.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)}, ""},
+		"a key for everyone":        {auth.Config{UpstreamKey: secret(t, key), AllowAnonymous: true}, ""},
+		"a key alone":               {auth.Config{UpstreamKey: secret(t, key), ClientToken: none}, "needs a client token, or leave for anonymous use"},
+		"a token alone":             {auth.Config{ClientToken: secret(t, token)}, "of no use without an upstream key"},
+		"everyone, and no key":      {auth.Config{AllowAnonymous: true}, "of no use without an upstream key"},
+		"a token, and everyone too": {auth.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token), AllowAnonymous: true}, "contradict"},
+		"the key for a token":       {auth.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, key)}, "is the upstream's key"},
 	} {
-		gate, err := access.New(row.config)
+		gate, err := auth.New(row.config)
 		if row.says == "" {
 			if err != nil || gate.HoldsKey() != !row.config.UpstreamKey.IsZero() {
 				t.Errorf("%s: got %v, %v", name, gate, err)
@@ -58,7 +58,7 @@ const held = "Authorization: Bearer " + key
 
 func TestWhoIsLetInAndWhatIsLeft(t *testing.T) {
 	t.Parallel()
-	gate, err := access.New(access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)})
+	gate, err := auth.New(auth.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,24 +80,24 @@ func TestWhoIsLetInAndWhatIsLeft(t *testing.T) {
 		"as a page does, alone":             {fields: []string{protocols + "openai-insecure-api-key." + token}},
 		"by header, and a protocol's key":   {fields: []string{"Authorization: Bearer " + token, protocols + "openai-insecure-api-key.other, realtime"}, left: []string{protocols + "realtime"}},
 		"by header, and other protocols":    {fields: []string{"Authorization: Bearer " + token, protocols + "a , b"}, left: []string{protocols + "a , b"}},
-		"nothing":                           {err: access.ErrNoToken},
-		"an empty field":                    {fields: []string{"Authorization: "}, err: access.ErrNoToken},
-		"another scheme":                    {fields: []string{"Authorization: Basic " + token}, err: access.ErrNoToken},
-		"no scheme":                         {fields: []string{"Authorization: " + token}, err: access.ErrNoToken},
-		"twice":                             {fields: []string{"Authorization: Bearer " + token, "Authorization: Bearer " + token}, err: access.ErrNoToken},
-		"Azure's field twice":               {fields: []string{"Api-Key: " + token, "Api-Key: " + token}, err: access.ErrNoToken},
-		"protocols without a key":           {fields: []string{protocols + "realtime"}, err: access.ErrNoToken},
-		"no token behind the scheme":        {fields: []string{"Authorization: Bearer "}, err: access.ErrWrongToken},
-		"another token":                     {fields: []string{"Authorization: Bearer other"}, err: access.ErrWrongToken},
-		"the token and more":                {fields: []string{"Authorization: Bearer " + token + "x"}, err: access.ErrWrongToken},
-		"the token's beginning":             {fields: []string{"Authorization: Bearer " + token[:5]}, err: access.ErrWrongToken},
-		"the token in capitals":             {fields: []string{"Authorization: Bearer " + strings.ToUpper(token)}, err: access.ErrWrongToken},
-		"two tokens in one":                 {fields: []string{"Authorization: Bearer " + token + ", Bearer " + token}, err: access.ErrWrongToken},
-		"the key":                           {fields: []string{held}, err: access.ErrWrongToken},
+		"nothing":                           {err: auth.ErrNoToken},
+		"an empty field":                    {fields: []string{"Authorization: "}, err: auth.ErrNoToken},
+		"another scheme":                    {fields: []string{"Authorization: Basic " + token}, err: auth.ErrNoToken},
+		"no scheme":                         {fields: []string{"Authorization: " + token}, err: auth.ErrNoToken},
+		"twice":                             {fields: []string{"Authorization: Bearer " + token, "Authorization: Bearer " + token}, err: auth.ErrNoToken},
+		"Azure's field twice":               {fields: []string{"Api-Key: " + token, "Api-Key: " + token}, err: auth.ErrNoToken},
+		"protocols without a key":           {fields: []string{protocols + "realtime"}, err: auth.ErrNoToken},
+		"no token behind the scheme":        {fields: []string{"Authorization: Bearer "}, err: auth.ErrWrongToken},
+		"another token":                     {fields: []string{"Authorization: Bearer other"}, err: auth.ErrWrongToken},
+		"the token and more":                {fields: []string{"Authorization: Bearer " + token + "x"}, err: auth.ErrWrongToken},
+		"the token's beginning":             {fields: []string{"Authorization: Bearer " + token[:5]}, err: auth.ErrWrongToken},
+		"the token in capitals":             {fields: []string{"Authorization: Bearer " + strings.ToUpper(token)}, err: auth.ErrWrongToken},
+		"two tokens in one":                 {fields: []string{"Authorization: Bearer " + token + ", Bearer " + token}, err: auth.ErrWrongToken},
+		"the key":                           {fields: []string{held}, err: auth.ErrWrongToken},
 		"another one, and Azure's is right": {fields: []string{"Authorization: Bearer other", "Api-Key: " + token}},
-		"another one by Azure's field":      {fields: []string{"Api-Key: other"}, err: access.ErrWrongToken},
-		"another one by protocol":           {fields: []string{protocols + "openai-insecure-api-key.other"}, err: access.ErrWrongToken},
-		"none by protocol":                  {fields: []string{protocols + "openai-insecure-api-key."}, err: access.ErrWrongToken},
+		"another one by Azure's field":      {fields: []string{"Api-Key: other"}, err: auth.ErrWrongToken},
+		"another one by protocol":           {fields: []string{protocols + "openai-insecure-api-key.other"}, err: auth.ErrWrongToken},
+		"none by protocol":                  {fields: []string{protocols + "openai-insecure-api-key."}, err: auth.ErrWrongToken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -129,7 +129,7 @@ func checkHeader(t *testing.T, got http.Header, fields []string) {
 
 func TestAServerForEveryone(t *testing.T) {
 	t.Parallel()
-	gate, err := access.New(access.Config{UpstreamKey: secret(t, key), AllowAnonymous: true})
+	gate, err := auth.New(auth.Config{UpstreamKey: secret(t, key), AllowAnonymous: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestAServerForEveryone(t *testing.T) {
 
 func TestAServerWithoutAKeyTouchesNothing(t *testing.T) {
 	t.Parallel()
-	gate, err := access.New(access.Config{})
+	gate, err := auth.New(auth.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestAServerWithoutAKeyTouchesNothing(t *testing.T) {
 
 func TestAdmit_TakesTheKeyFromEveryPlaceOfAClient(t *testing.T) {
 	t.Parallel()
-	gate, err := access.New(access.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)})
+	gate, err := auth.New(auth.Config{UpstreamKey: secret(t, key), ClientToken: secret(t, token)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,15 +188,15 @@ func TestAdmit_TakesTheKeyFromEveryPlaceOfAClient(t *testing.T) {
 		"beside another scheme":                   {fields: []string{"X-Api-Key: " + token, "Authorization: Basic YTpi"}},
 		"beside two of another place":             {fields: []string{"X-Api-Key: " + token, "Authorization: Bearer a", "Authorization: Bearer b"}},
 		"by subprotocol, and a wrong one":         {fields: []string{"Authorization: Bearer other", protocols + "realtime, openai-insecure-api-key." + token}, left: []string{protocols + "realtime"}},
-		"twice in its place":                      {fields: []string{"X-Api-Key: " + token, "X-Api-Key: " + token}, err: access.ErrNoToken},
-		"several wrong ones":                      {fields: []string{"X-Api-Key: a", "Api-Key: b", "Authorization: Bearer c"}, err: access.ErrWrongToken},
-		"an empty one":                            {fields: []string{"X-Api-Key: "}, err: access.ErrWrongToken},
+		"twice in its place":                      {fields: []string{"X-Api-Key: " + token, "X-Api-Key: " + token}, err: auth.ErrNoToken},
+		"several wrong ones":                      {fields: []string{"X-Api-Key: a", "Api-Key: b", "Authorization: Bearer c"}, err: auth.ErrWrongToken},
+		"an empty one":                            {fields: []string{"X-Api-Key: "}, err: auth.ErrWrongToken},
 		"in the query of a WebSocket":             {fields: []string{websocket}, target: "/openai/realtime?api-version=1&api-key=" + token + "&deployment=%6D", left: []string{websocket}, goesTo: "/openai/realtime?api-version=1&deployment=%6D"},
 		"in the query, as authorization":          {fields: []string{websocket}, target: "/openai/realtime?Authorization=Bearer+" + token, left: []string{websocket}, goesTo: "/openai/realtime"},
 		"in the query, encoded":                   {fields: []string{websocket}, target: "/openai/realtime?a;b&api%2Dkey=" + token + "&%zz", left: []string{websocket}, goesTo: "/openai/realtime?a;b&%zz"},
-		"in another query":                        {target: "/v1/models?api-key=" + token, err: access.ErrNoToken},
+		"in another query":                        {target: "/v1/models?api-key=" + token, err: auth.ErrNoToken},
 		"in another query, too":                   {fields: []string{"Api-Key: " + token}, target: "/v1/models?api-key=" + token + "&limit=1", goesTo: "/v1/models?limit=1"},
-		"a wrong one in the query":                {fields: []string{websocket}, target: "/openai/realtime?api-key=other", err: access.ErrWrongToken},
+		"a wrong one in the query":                {fields: []string{websocket}, target: "/openai/realtime?api-key=other", err: auth.ErrWrongToken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -231,7 +231,7 @@ func TestAdmit_DropsOrganizationUnlessForwarded(t *testing.T) {
 		"OpenAI-Organization: org", "OpenAI-Project: proj", "OpenAI-Beta: b",
 		protocols + "realtime, openai-insecure-api-key." + token + ", openai-organization.org, openai-project.proj, openai-beta.realtime-v1",
 	}
-	for _, config := range []access.Config{{ClientToken: secret(t, token)}, {AllowAnonymous: true}} {
+	for _, config := range []auth.Config{{ClientToken: secret(t, token)}, {AllowAnonymous: true}} {
 		config.UpstreamKey = secret(t, key)
 		for forward, left := range map[bool][]string{
 			false: {"OpenAI-Beta: b", protocols + "realtime, openai-beta.realtime-v1"},
@@ -241,7 +241,7 @@ func TestAdmit_DropsOrganizationUnlessForwarded(t *testing.T) {
 			},
 		} {
 			config.ForwardOrganization = forward
-			gate, err := access.New(config)
+			gate, err := auth.New(config)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,11 +262,11 @@ func FuzzStrip(f *testing.F) {
 		r := request()
 		r.Header = http.Header{"Sec-Websocket-Protocol": {protocols}, "Authorization": {authorization}, "Upgrade": {"websocket"}}
 		r.RequestURI = target
-		stripped := access.Strip(r, false)
-		if again := access.Strip(stripped, false); again.RequestURI != stripped.RequestURI || !slices.Equal(again.Header["Sec-Websocket-Protocol"], stripped.Header["Sec-Websocket-Protocol"]) {
+		stripped := auth.Strip(r, false)
+		if again := auth.Strip(stripped, false); again.RequestURI != stripped.RequestURI || !slices.Equal(again.Header["Sec-Websocket-Protocol"], stripped.Header["Sec-Websocket-Protocol"]) {
 			t.Errorf("%q and %q change again when they are stripped again", stripped.RequestURI, stripped.Header)
 		}
-		if left := access.Shown(stripped); len(left) > 0 {
+		if left := auth.Shown(stripped); len(left) > 0 {
 			t.Errorf("%q of %q and %q is left", left, target, protocols)
 		}
 	})

@@ -1,4 +1,4 @@
-package access_test
+package auth_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/access"
+	"github.com/openai-connect/openai-connect/server/auth"
 )
 
 const (
@@ -20,9 +20,9 @@ const (
 )
 
 // secret returns the secret that a text is.
-func secret(tb testing.TB, text string) access.Secret {
+func secret(tb testing.TB, text string) auth.Secret {
 	tb.Helper()
-	s, err := access.NewSecret(text)
+	s, err := auth.NewSecret(text)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -31,15 +31,15 @@ func secret(tb testing.TB, text string) access.Secret {
 
 func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 	t.Parallel()
-	type hidden struct{ s access.Secret }
+	type hidden struct{ s auth.Secret }
 	type shown struct {
-		S access.Secret
-		P *access.Secret
+		S auth.Secret
+		P *auth.Secret
 		A any
-		M map[string]access.Secret
+		M map[string]auth.Secret
 	}
 	s := secret(t, key)
-	gate, err := access.New(access.Config{UpstreamKey: s, ClientToken: secret(t, token)})
+	gate, err := auth.New(auth.Config{UpstreamKey: s, ClientToken: secret(t, token)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,10 +47,10 @@ func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 		s, &s,
 		hidden{s},
 		&hidden{s},
-		shown{s, &s, s, map[string]access.Secret{"a": s}},
-		[]access.Secret{s},
+		shown{s, &s, s, map[string]auth.Secret{"a": s}},
+		[]auth.Secret{s},
 		*gate, gate,
-		access.Config{UpstreamKey: s, ClientToken: secret(t, token)},
+		auth.Config{UpstreamKey: s, ClientToken: secret(t, token)},
 		fmt.Errorf("a secret: %v", s),
 	} {
 		var text strings.Builder
@@ -92,7 +92,7 @@ func TestASecretSaysThatItIsOne(t *testing.T) {
 			t.Errorf("it is shown as %q", text)
 		}
 	}
-	var none access.Secret
+	var none auth.Secret
 	if text := fmt.Sprintf("%v", none); text != "" || !none.IsZero() || s.IsZero() {
 		t.Errorf("none is %q", text)
 	}
@@ -134,7 +134,7 @@ func TestAFileOfASecret(t *testing.T) {
 			if err := os.WriteFile(path, []byte(row.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, err := access.ReadSecret(path)
+			got, err := auth.ReadSecret(path)
 			switch {
 			case row.says == "" && (err != nil || got.IsZero()):
 				t.Errorf("got %v, %v", got, err)
@@ -146,7 +146,7 @@ func TestAFileOfASecret(t *testing.T) {
 		})
 	}
 	for name, path := range map[string]string{"no file": filepath.Join(t.TempDir(), "missing"), "a folder": t.TempDir()} {
-		if _, err := access.ReadSecret(path); err == nil || !strings.Contains(err.Error(), path) {
+		if _, err := auth.ReadSecret(path); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s gives the error %v", name, err)
 		}
 	}
@@ -158,7 +158,7 @@ func FuzzNewSecret(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := access.NewSecret(text)
+		s, err := auth.NewSecret(text)
 		if (err == nil) == s.IsZero() {
 			t.Fatalf("got %v, %v", s, err)
 		}
