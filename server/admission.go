@@ -9,8 +9,8 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/cors"
-	"github.com/openai-connect/openai-connect/server/keys"
 )
 
 // admission stands before the router of a server that holds a key, or keys. What it
@@ -18,7 +18,7 @@ import (
 // that is put on where the request leaves.
 type admission struct {
 	gate   *auth.Gate
-	keys   *keys.Store // in place of the gate's token, unless nil
+	keys   *clients.Store // in place of the gate's token, unless nil
 	policy *cors.Policy
 	router *router // of all that is served, by next
 	next   http.Handler
@@ -90,7 +90,7 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit returns a request as it may go on, and the token that it is by, where there
 // are many.
-func (a *admission) admit(r *http.Request) (*http.Request, *keys.Token, error) {
+func (a *admission) admit(r *http.Request) (*http.Request, *clients.Token, error) {
 	if a.keys == nil {
 		admitted, err := a.gate.Admit(r)
 		return admitted, nil, err
@@ -104,12 +104,12 @@ func (a *admission) admit(r *http.Request) (*http.Request, *keys.Token, error) {
 
 // find returns the first token that is known among the API keys that a request shows.
 // The time that it takes does not depend on which one that is.
-func (a *admission) find(shown []string) (found *keys.Token, err error) {
+func (a *admission) find(shown []string) (found *clients.Token, err error) {
 	err = auth.ErrNoToken
 	for i, key := range shown {
 		token, failure := a.keys.Find(key)
 		switch {
-		case failure != nil && (i == 0 || errors.Is(failure, keys.ErrExpired)):
+		case failure != nil && (i == 0 || errors.Is(failure, clients.ErrExpired)):
 			err = failure
 		case failure == nil && found == nil:
 			found = token

@@ -14,8 +14,8 @@ import (
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
-	"github.com/openai-connect/openai-connect/server/keys"
 )
 
 // tokenAskers are the configurations of servers that want servertest.Key for a token.
@@ -37,7 +37,7 @@ func keyed(tb testing.TB, upstream string) server.Config {
 // fields. Without a key it has the server's.
 func keyEntry(tb testing.TB, token, key string, fields ...string) string {
 	tb.Helper()
-	hash := keys.HashOf(token).String()
+	hash := clients.HashOf(token).String()
 	fields = append([]string{"  - name: client-" + hash[7:15], "hash: " + hash}, fields...)
 	if key != "" {
 		path := filepath.Join(tb.TempDir(), "key")
@@ -71,9 +71,9 @@ func writeKeys(tb testing.TB, path string, entries ...string) {
 	}
 }
 
-func openKeys(tb testing.TB, path string) *keys.Store {
+func openKeys(tb testing.TB, path string) *clients.Store {
 	tb.Helper()
-	store, err := keys.Open(path, keys.Options{ServerHoldsKey: true})
+	store, err := clients.Open(path, clients.Options{ServerHoldsKey: true})
 	if err != nil {
 		tb.Fatal(err)
 	}

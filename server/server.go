@@ -22,11 +22,11 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/health"
 	"github.com/openai-connect/openai-connect/server/internal/grpcwebtext"
-	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/passthrough"
@@ -124,7 +124,7 @@ type Config struct {
 	// Keys, unless nil, has the tokens of clients, in place of ClientToken and
 	// AllowAnonymous. UpstreamKey is then for tokens that have no key of their own,
 	// which [keys.Options.ServerHoldsKey] has to say. The server doesn't close it.
-	Keys *keys.Store
+	Keys *clients.Store
 
 	// Limiter counts what the tokens of Keys use, where they have limits. Nil means
 	// that they are not held to them. The server doesn't close it.

@@ -17,8 +17,8 @@ import (
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
-	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
@@ -38,7 +38,7 @@ func team(tb testing.TB, upstream string, rules ...string) server.Config {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	store, err := keys.Open(file, keys.Options{})
+	store, err := clients.Open(file, clients.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
@@ -35,7 +35,7 @@ type Call struct {
 	// template of a REST path, "/v1/chat/completions/{id}".
 	Route string
 	// Token is the client's, nil where the server asks for none.
-	Token *keys.Token
+	Token *clients.Token
 
 	// Model is the one that was asked for, empty if that isn't known.
 	Model string

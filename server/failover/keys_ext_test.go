@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/failover"
-	"github.com/openai-connect/openai-connect/server/keys"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -85,7 +85,7 @@ func TestAWebSocketsKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 	first, second := start(t, says(429)), start(t, says(200))
 	f := over(t, failover.Config{}, first, second)
-	c := &call.Call{Token: &keys.Token{Name: "a client", UpstreamKey: secret(t, "sk-client")}}
+	c := &call.Call{Token: &clients.Token{Name: "a client", UpstreamKey: secret(t, "sk-client")}}
 	for range 2 { // in the cooldown too, which is of another key
 		resp, err := f.Send(call.With(t.Context(), c), with(post(text), "Authorization", "Bearer sk-client"))
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/call"
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -77,7 +77,7 @@ func post(body string) *upstream.Request {
 }
 
 // send sends a request as a call of a token's, which ends.
-func send(t *testing.T, g *policy.Gateway, token *keys.Token, req *upstream.Request) (*call.Call, *http.Response, string) {
+func send(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*call.Call, *http.Response, string) {
 	t.Helper()
 	c := &call.Call{Token: token}
 	defer c.End()
@@ -98,15 +98,15 @@ func TestTheKeyThatGoesUp(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		held   auth.Secret
-		token  *keys.Token
+		token  *clients.Token
 		method string
 		want   string
 	}{
 		{"is the client's, where the server holds none", auth.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
 		{"is the server's", held, nil, http.MethodPost, "Bearer sk-held"},
-		{"is the server's for a token without one", held, &keys.Token{Name: "a"}, http.MethodPost, "Bearer sk-held"},
-		{"is the token's", held, &keys.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
-		{"is the token's where the server holds none", auth.Secret{}, &keys.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"is the server's for a token without one", held, &clients.Token{Name: "a"}, http.MethodPost, "Bearer sk-held"},
+		{"is the token's", held, &clients.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"is the token's where the server holds none", auth.Secret{}, &clients.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
 		{"is none with TRACE", held, nil, http.MethodTrace, "Bearer of-the-client"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -146,16 +146,16 @@ func zipped(t *testing.T, text string) string {
 }
 
 func TestWhatATokenMayAskFor(t *testing.T) {
-	models := &keys.Token{Name: "m", Models: keys.Patterns{"gpt-5*", "small"}}
-	paths := &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/chat/completions", "/v1/files/*"}}
-	both := &keys.Token{Name: "b", Models: keys.Patterns{"small"}, Paths: keys.Patterns{"/v1/chat/completions", "/v1/files*", "/v1/audio/*"}}
-	byModel := &keys.Token{Name: "l", ModelLimits: []keys.ModelLimits{{Models: "large", Limits: ratelimit.Limits{RequestsPerMinute: 1}}}}
+	models := &clients.Token{Name: "m", Models: clients.Patterns{"gpt-5*", "small"}}
+	paths := &clients.Token{Name: "p", Paths: clients.Patterns{"/v1/chat/completions", "/v1/files/*"}}
+	both := &clients.Token{Name: "b", Models: clients.Patterns{"small"}, Paths: clients.Patterns{"/v1/chat/completions", "/v1/files*", "/v1/audio/*"}}
+	byModel := &clients.Token{Name: "l", ModelLimits: []clients.ModelLimits{{Models: "large", Limits: ratelimit.Limits{RequestsPerMinute: 1}}}}
 	websocket := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nsmall\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbytes\r\n--x--\r\n"
 	for _, row := range []struct {
 		name   string
-		token  *keys.Token
+		token  *clients.Token
 		method string
 		target string
 		header http.Header
@@ -250,7 +250,7 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
 	up := &recorder{answer: answer}
 	g := policy.New(policy.Config{Next: up, MaxBodyBytes: 100})
-	token := &keys.Token{Name: "m", Models: keys.Patterns{"small"}}
+	token := &clients.Token{Name: "m", Models: clients.Patterns{"small"}}
 	c, resp, _ := send(t, g, token, post(`{"input": "`+strings.Repeat("x", 100)+`", "model": "small"}`))
 	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.Refused != "request_too_large" || len(up.requests) != 0 {
 		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.Refused, len(up.requests))
@@ -260,7 +260,7 @@ func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
 // All bodies that are kept together have a bound, which is there again for the next.
 func TestTheMemoryForBodiesIsBounded(t *testing.T) {
 	t.Parallel()
-	token := &keys.Token{Name: "m", Models: keys.Patterns{"small"}}
+	token := &clients.Token{Name: "m", Models: clients.Patterns{"small"}}
 	long := `{"input": "` + strings.Repeat("x", 600) + `", "model": "small"}`
 	inside := make(chan struct{})
 	leave := make(chan struct{})
@@ -301,7 +301,7 @@ func (f senderFunc) Send(_ context.Context, req *upstream.Request) (*http.Respon
 // What a body says is only read where something depends on it.
 func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	up := &recorder{answer: answer}
-	token := &keys.Token{Name: "a", Paths: keys.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
+	token := &clients.Token{Name: "a", Paths: clients.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
 	req := post(`{"model": "small"}`)
 	body := req.Body
 	if _, _, err := sendRaw(t, policy.New(policy.Config{Next: up}), token, req); err != nil {
@@ -312,7 +312,7 @@ func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	}
 }
 
-func sendRaw(t *testing.T, g *policy.Gateway, token *keys.Token, req *upstream.Request) (*call.Call, *http.Response, error) {
+func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*call.Call, *http.Response, error) {
 	t.Helper()
 	c := &call.Call{Token: token}
 	defer c.End()
@@ -337,7 +337,7 @@ func TestLimits(t *testing.T) {
 			decisions = append(decisions, refused)
 		},
 	})
-	token := &keys.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
+	token := &clients.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
 	for i := range 2 {
 		c, resp, _ := send(t, g, token, post("{}"))
 		if resp.StatusCode != http.StatusOK {
@@ -367,7 +367,7 @@ func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: answer, header: http.Header{"X-Ratelimit-Remaining-Requests": {"4999"}}}
-	token := &keys.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
+	token := &clients.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
 	_, resp, _ := send(t, policy.New(policy.Config{Next: up, Limiter: limiter}), token, post("{}"))
 	if got := resp.Header.Values("X-Ratelimit-Remaining-Requests"); len(got) != 1 || got[0] != "4999" || resp.Header.Get("X-Ratelimit-Limit-Requests") != "" {
 		t.Errorf("the answer has %v", resp.Header)
@@ -378,7 +378,7 @@ func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
 func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	token := &keys.Token{Name: "s", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
+	token := &clients.Token{Name: "s", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
 	const streams = `{"model": "m", "stream": true}`
 	broken := errors.New("the upstream is away")
 	up := &recorder{answer: answer}
@@ -410,7 +410,7 @@ func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 
 // A body that breaks off is the client's doing.
 func TestABodyThatBreaksOff(t *testing.T) {
-	token := &keys.Token{Name: "m", Models: keys.Patterns{"small"}}
+	token := &clients.Token{Name: "m", Models: clients.Patterns{"small"}}
 	req := post("")
 	req.Body = io.MultiReader(strings.NewReader(`{"model": "sm`), failing{})
 	_, _, err := sendRaw(t, policy.New(policy.Config{Next: &recorder{answer: answer}}), token, req)
@@ -434,7 +434,7 @@ func TestAnAnswerThatStreamsCounts(t *testing.T) {
 			refused = append(refused, kind)
 		}
 	}})
-	token := &keys.Token{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
+	token := &clients.Token{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
 	resume := func(c *call.Call) *http.Response {
 		resp, err := g.Send(call.With(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
 		if err != nil {
@@ -472,7 +472,7 @@ func TestAFormIsNotGuessedByItsLength(t *testing.T) {
 	req := post(fmt.Sprintf(form, strings.Repeat("x", 1<<20)))
 	req.Target = "/v1/audio/transcriptions"
 	req.Header["Content-Type"] = []string{"multipart/form-data; boundary=x"}
-	c, _, _ := send(t, policy.New(policy.Config{Next: up}), &keys.Token{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
+	c, _, _ := send(t, policy.New(policy.Config{Next: up}), &clients.Token{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
 	if used := c.Progress().Usage; used.Total != 1 || !used.Estimated {
 		t.Errorf("counted %+v", used)
 	}
@@ -482,11 +482,11 @@ func TestAFormIsNotGuessedByItsLength(t *testing.T) {
 // do.
 func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
 	for name, row := range map[string]struct {
-		token *keys.Token
+		token *clients.Token
 		want  string
 	}{
-		"read":     {&keys.Token{Name: "m", Models: keys.Patterns{"small"}}, ""},
-		"not read": {&keys.Token{Name: "p"}, "100-continue"},
+		"read":     {&clients.Token{Name: "m", Models: clients.Patterns{"small"}}, ""},
+		"not read": {&clients.Token{Name: "p"}, "100-continue"},
 	} {
 		up := &recorder{answer: answer}
 		req := post(`{"model": "small"}`)
@@ -500,7 +500,7 @@ func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
 
 // What this server refuses has no answer of the upstream's.
 func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
-	c, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &keys.Token{Name: "p", Paths: keys.Patterns{"/v1/files"}}, post("{}"))
+	c, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &clients.Token{Name: "p", Paths: clients.Patterns{"/v1/files"}}, post("{}"))
 	if resp.StatusCode != http.StatusForbidden || c.Status != 0 {
 		t.Errorf("status %d, noted as the upstream's %d", resp.StatusCode, c.Status)
 	}
@@ -510,10 +510,10 @@ func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
 func TestLimits_CountEveryModelThatIsNamed(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	token := &keys.Token{
+	token := &clients.Token{
 		Name:   "carol",
 		Limits: ratelimit.Limits{RequestsPerMinute: 100},
-		ModelLimits: []keys.ModelLimits{
+		ModelLimits: []clients.ModelLimits{
 			{Models: "image*", Limits: ratelimit.Limits{RequestsPerMinute: 1}},
 			{Models: "small", Limits: ratelimit.Limits{RequestsPerMinute: 50}},
 		},

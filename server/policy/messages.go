@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/call"
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
@@ -24,7 +24,7 @@ type connection interface {
 }
 
 // hasModelRules reports whether a token has rights or limits by model.
-func hasModelRules(token *keys.Token) bool {
+func hasModelRules(token *clients.Token) bool {
 	return token != nil && (len(token.Models) > 0 || len(token.ModelLimits) > 0)
 }
 

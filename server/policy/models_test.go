@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 // FuzzModelFilter filters any text: what is left is JSON, and is all of it if every model
@@ -18,7 +18,7 @@ func FuzzModelFilter(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		some, all := &keys.Token{Models: keys.Patterns{"a*"}}, &keys.Token{Models: keys.Patterns{"*"}}
+		some, all := &clients.Token{Models: clients.Patterns{"a*"}}, &clients.Token{Models: clients.Patterns{"*"}}
 		filtered, err := filterBody(t.Context(), some, nil, http.Header{}, text)
 		if err != nil {
 			return

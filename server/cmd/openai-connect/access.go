@@ -15,7 +15,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/auth"
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 // accessFlags are the upstream's key, where the server holds it, and whom it then
@@ -104,8 +104,8 @@ func (f *accessFlags) read(listed auth.Secret, logger *slog.Logger) (key, token 
 
 // open returns the tokens of many clients. The server's key serves those that have
 // none of their own; without one they all need one, unless the upstream doesn't.
-func (f *accessFlags) open(needed bool, logger *slog.Logger) (*keys.Store, error) {
-	store, err := keys.Open(f.Keys, keys.Options{ServerHoldsKey: !needed, Logger: logger})
+func (f *accessFlags) open(needed bool, logger *slog.Logger) (*clients.Store, error) {
+	store, err := clients.Open(f.Keys, clients.Options{ServerHoldsKey: !needed, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("--keys: %w", err)
 	}
@@ -113,7 +113,7 @@ func (f *accessFlags) open(needed bool, logger *slog.Logger) (*keys.Store, error
 }
 
 // reloadAtHangup has tokens read again at each SIGHUP, until it is stopped.
-func reloadAtHangup(store *keys.Store) (stop func()) {
+func reloadAtHangup(store *clients.Store) (stop func()) {
 	hangups, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hangups, syscall.SIGHUP)
 	var running sync.WaitGroup

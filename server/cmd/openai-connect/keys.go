@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/auth"
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
@@ -46,14 +46,14 @@ type keysAddCommand struct {
 }
 
 // entry returns what the flags say, and else what is wrong with them.
-func (c *keysAddCommand) entry() (keys.Entry, error) {
-	e := keys.Entry{Name: c.Name, UpstreamKey: keys.KeySource{Env: c.UpstreamKeyEnv}}
-	if err := keys.CheckName(c.Name); err != nil {
+func (c *keysAddCommand) entry() (clients.Entry, error) {
+	e := clients.Entry{Name: c.Name, UpstreamKey: clients.KeySource{Env: c.UpstreamKeyEnv}}
+	if err := clients.CheckName(c.Name); err != nil {
 		return e, err
 	}
 	var err error
 	if c.Expires != "" {
-		if e.Expires, err = keys.ParseExpiry(c.Expires); err != nil {
+		if e.Expires, err = clients.ParseExpiry(c.Expires); err != nil {
 			return e, fmt.Errorf("--expires: %w", err)
 		}
 		if !e.Expires.IsZero() && e.Expires.Before(time.Now()) {
@@ -66,7 +66,7 @@ func (c *keysAddCommand) entry() (keys.Entry, error) {
 			return e, fmt.Errorf("--upstream-key-file: %w", err)
 		}
 	}
-	if e.UpstreamKey != (keys.KeySource{}) {
+	if e.UpstreamKey != (clients.KeySource{}) {
 		switch err := e.UpstreamKey.Check(); {
 		case err != nil && c.UpstreamKeyFile != "":
 			return e, errors.New("--upstream-key-env and --upstream-key-file: both have the key: choose one")
@@ -75,16 +75,16 @@ func (c *keysAddCommand) entry() (keys.Entry, error) {
 		}
 	}
 	for _, name := range c.Model {
-		if err := keys.Pattern(name).Check(); err != nil {
+		if err := clients.Pattern(name).Check(); err != nil {
 			return e, fmt.Errorf("--model: %q %w", name, err)
 		}
-		e.Models = append(e.Models, keys.Pattern(name))
+		e.Models = append(e.Models, clients.Pattern(name))
 	}
 	for _, path := range c.Path {
-		if err := keys.Pattern(path).CheckPath(); err != nil {
+		if err := clients.Pattern(path).CheckPath(); err != nil {
 			return e, fmt.Errorf("--path: %q %w", path, err)
 		}
-		e.Paths = append(e.Paths, keys.Pattern(path))
+		e.Paths = append(e.Paths, clients.Pattern(path))
 	}
 	for _, limit := range []struct {
 		kind        ratelimit.Kind
@@ -112,9 +112,9 @@ func (c *keysAddCommand) Run(streams streams) error {
 	if err != nil {
 		return err
 	}
-	token := keys.Generate()
-	e.Hash = keys.HashOf(token.Reveal())
-	if err := keys.Add(c.File, e); err != nil {
+	token := clients.Generate()
+	e.Hash = clients.HashOf(token.Reveal())
+	if err := clients.Add(c.File, e); err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
 	if err := hand(streams.out, token, c.Name); err != nil {
@@ -136,7 +136,7 @@ type keysRevokeCommand struct {
 
 // Run takes it away.
 func (c *keysRevokeCommand) Run(streams streams) error {
-	if err := keys.Revoke(c.File, c.Name); err != nil {
+	if err := clients.Revoke(c.File, c.Name); err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
 	fmt.Fprintf(streams.err, "%s is no more in %s. Servers refuse its token within a second of %s, or a minute where the file is on a network.\n"+
@@ -153,8 +153,8 @@ type keysRotateCommand struct {
 
 // Run replaces it.
 func (c *keysRotateCommand) Run(streams streams) error {
-	token := keys.Generate()
-	if err := keys.Rotate(c.File, c.Name, keys.HashOf(token.Reveal())); err != nil {
+	token := clients.Generate()
+	if err := clients.Rotate(c.File, c.Name, clients.HashOf(token.Reveal())); err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
 	if err := hand(streams.out, token, c.Name); err != nil {

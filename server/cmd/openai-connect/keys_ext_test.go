@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
-	"github.com/openai-connect/openai-connect/server/keys"
 )
 
 // keysOf runs a command on a file of tokens, which has to succeed, and returns what
@@ -102,12 +102,12 @@ func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 			t.Errorf("%s is listed as %s", token.Name, compact)
 		}
 	}
-	entries, err := keys.Read(file)
+	entries, err := clients.Read(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.Hash != keys.HashOf(tokens[e.Name]) {
+		if e.Hash != clients.HashOf(tokens[e.Name]) {
 			t.Errorf("%s has another token", e.Name)
 		}
 	}
@@ -116,7 +116,7 @@ func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 func TestWhatIsOverIsListedAsSuch(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "keys.yaml")
-	entry := "  - {name: old, hash: " + keys.HashOf("x").String() + ", expires: 2020-01-01, limits: {models: {o3: {requests_per_minute: 5}}}}\n"
+	entry := "  - {name: old, hash: " + clients.HashOf("x").String() + ", expires: 2020-01-01, limits: {models: {o3: {requests_per_minute: 5}}}}\n"
 	if err := os.WriteFile(file, []byte("tokens:\n"+entry), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 func checkStillThere(t *testing.T, file string) {
 	t.Helper()
 	t.Cleanup(func() { // when all is refused
-		if entries, err := keys.Read(file); err != nil || len(entries) != 1 || entries[0].Name != "alice" {
+		if entries, err := clients.Read(file); err != nil || len(entries) != 1 || entries[0].Name != "alice" {
 			t.Errorf("the file has %+v, %v", entries, err)
 		}
 	})
@@ -195,7 +195,7 @@ func TestKeysAreServedAloneOrNotAtAll(t *testing.T) {
 		return path
 	}
 	token := file("token", clientToken)
-	tokens := file("keys", "tokens:\n  - {name: alice, hash: "+keys.HashOf("x").String()+"}\n")
+	tokens := file("keys", "tokens:\n  - {name: alice, hash: "+clients.HashOf("x").String()+"}\n")
 	for _, row := range []struct {
 		name      string
 		arguments []string
@@ -309,7 +309,7 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 	p.signal(t, os.Interrupt)
 	p.endsWell(t)
 	written := p.greeting + p.more.String() + p.complaint.String()
-	for _, hidden := range []string{alice, another, bob, own, next, heldKey, keys.HashOf(another).String()[7:]} {
+	for _, hidden := range []string{alice, another, bob, own, next, heldKey, clients.HashOf(another).String()[7:]} {
 		if strings.Contains(written, hidden) {
 			t.Errorf("it wrote a secret:\n%s", written)
 		}

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
@@ -21,7 +21,7 @@ type keysListCommand struct {
 
 // Run tells it.
 func (c *keysListCommand) Run(streams streams) error {
-	entries, err := keys.Read(c.File)
+	entries, err := clients.Read(c.File)
 	if err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
@@ -37,7 +37,7 @@ func (c *keysListCommand) Run(streams streams) error {
 	table := tabwriter.NewWriter(streams.out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "NAME\tEXPIRES\tUPSTREAM KEY\tMODELS\tPATHS\tLIMITS\n")
 	for _, e := range entries {
-		expires := keys.FormatExpiry(e.Expires)
+		expires := clients.FormatExpiry(e.Expires)
 		if isOver(e.Expires) {
 			expires += " (over)"
 		}
@@ -56,7 +56,7 @@ func (c *keysListCommand) Run(streams streams) error {
 func isOver(expires time.Time) bool { return !expires.IsZero() && !time.Now().Before(expires) }
 
 // names writes patterns in a cell.
-func names(patterns keys.Patterns) string {
+func names(patterns clients.Patterns) string {
 	texts := make([]string, 0, len(patterns))
 	for _, pattern := range patterns {
 		texts = append(texts, string(pattern))
@@ -65,7 +65,7 @@ func names(patterns keys.Patterns) string {
 }
 
 // limitsText writes limits in a cell.
-func limitsText(e keys.Entry) string {
+func limitsText(e clients.Entry) string {
 	var texts []string
 	add := func(prefix string, l ratelimit.Limits) {
 		for _, limit := range []struct {
@@ -92,14 +92,14 @@ func limitsText(e keys.Entry) string {
 // listedToken is a token in JSON. A limit's models are an array, as their order
 // counts.
 type listedToken struct {
-	Name        string         `json:"name"`
-	Expires     string         `json:"expires,omitempty"`
-	Expired     bool           `json:"expired"`
-	UpstreamKey keys.KeySource `json:"upstream_key,omitzero"`
-	Models      keys.Patterns  `json:"models,omitempty"`
-	Paths       keys.Patterns  `json:"paths,omitempty"`
-	Limits      listedLimits   `json:"limits,omitzero"`
-	ModelLimits []listedModels `json:"model_limits,omitempty"`
+	Name        string            `json:"name"`
+	Expires     string            `json:"expires,omitempty"`
+	Expired     bool              `json:"expired"`
+	UpstreamKey clients.KeySource `json:"upstream_key,omitzero"`
+	Models      clients.Patterns  `json:"models,omitempty"`
+	Paths       clients.Patterns  `json:"paths,omitempty"`
+	Limits      listedLimits      `json:"limits,omitzero"`
+	ModelLimits []listedModels    `json:"model_limits,omitempty"`
 }
 
 type listedLimits struct {
@@ -110,11 +110,11 @@ type listedLimits struct {
 }
 
 type listedModels struct {
-	Models keys.Pattern `json:"models"`
-	Limits listedLimits `json:"limits,omitzero"`
+	Models clients.Pattern `json:"models"`
+	Limits listedLimits    `json:"limits,omitzero"`
 }
 
-func listed(e keys.Entry) listedToken {
+func listed(e clients.Entry) listedToken {
 	token := listedToken{
 		Name:        e.Name,
 		Expired:     isOver(e.Expires),
@@ -124,7 +124,7 @@ func listed(e keys.Entry) listedToken {
 		Limits:      listedLimits(e.Limits),
 	}
 	if !e.Expires.IsZero() {
-		token.Expires = keys.FormatExpiry(e.Expires)
+		token.Expires = clients.FormatExpiry(e.Expires)
 	}
 	for _, m := range e.ModelLimits {
 		token.ModelLimits = append(token.ModelLimits, listedModels{m.Models, listedLimits(m.Limits)})

@@ -1,4 +1,4 @@
-package keys_test
+package clients_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 // What logs have to leave out is looked for in each of their lines, so it is told
@@ -22,14 +22,14 @@ func TestUpstreamKeysAreToldOnce(t *testing.T) {
 		if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n    upstream_key: {file: %s}\n", i, keys.HashOf(path), path)
+		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n    upstream_key: {file: %s}\n", i, clients.HashOf(path), path)
 	}
-	fmt.Fprintf(&text, "  - name: without\n    hash: %s\n", keys.HashOf("without"))
+	fmt.Fprintf(&text, "  - name: without\n    hash: %s\n", clients.HashOf("without"))
 	file := filepath.Join(directory, "keys.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	store, err := keys.Open(file, keys.Options{ServerHoldsKey: true})
+	store, err := clients.Open(file, clients.Options{ServerHoldsKey: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package keys_test
+package clients_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 // FuzzFile reads anything. What is taken says the same when a client was added and
@@ -28,7 +28,7 @@ func FuzzFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		before, err := keys.Read(path)
+		before, err := clients.Read(path)
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), path+":") {
 				t.Errorf("the error names no line: %v", err)
@@ -36,27 +36,27 @@ func FuzzFile(f *testing.F) {
 			return
 		}
 		const name = "added-by-the-fuzzer"
-		if err := keys.Add(path, client(name)); err != nil {
+		if err := clients.Add(path, client(name)); err != nil {
 			if !strings.Contains(err.Error(), "by hand") {
 				t.Errorf("it can't be added to: %v", err)
 			}
 			return
 		}
-		if added, err := keys.Read(path); err != nil || len(added) != len(before)+1 || added[len(before)].Name != name {
+		if added, err := clients.Read(path); err != nil || len(added) != len(before)+1 || added[len(before)].Name != name {
 			t.Fatalf("then it has %+v, %v:\n%s", added, err, text(t, path))
 		}
-		if err := keys.Revoke(path, name); err != nil {
+		if err := clients.Revoke(path, name); err != nil {
 			if !strings.Contains(err.Error(), "by hand") {
 				t.Errorf("what was added can't be revoked: %v", err)
 			}
 			return
 		}
-		after, err := keys.Read(path)
+		after, err := clients.Read(path)
 		if err != nil || len(after) != len(before) {
 			t.Fatalf("in the end it has %+v, %v:\n%s", after, err, text(t, path))
 		}
 		for i := range before {
-			if !keys.Same(after[i], before[i]) {
+			if !clients.Same(after[i], before[i]) {
 				t.Errorf("%+v became %+v", before[i], after[i])
 			}
 		}
@@ -68,7 +68,7 @@ func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"/v1/files/x", "/v1/files/../x", "/v1/files/%2e%2e/x", "/v1/files/%252e./x", "/v1/files/..;/x", "/v1/files/\\..\\x", "/v1/files/%"} {
 		f.Add(seed)
 	}
-	token := keys.Token{Paths: keys.Patterns{"/v1/files/*"}}
+	token := clients.Token{Paths: clients.Patterns{"/v1/files/*"}}
 	f.Fuzz(func(t *testing.T, path string) {
 		if !token.AllowsPath(path) {
 			return

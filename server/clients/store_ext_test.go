@@ -1,4 +1,4 @@
-package keys_test
+package clients_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/auth"
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 // patience is how long a test waits for what must come.
@@ -58,7 +58,7 @@ func (l lines) await(t *testing.T, texts ...string) string {
 }
 
 // checkKnown checks who is known, of alice, bob and carol.
-func checkKnown(t *testing.T, store *keys.Store, known ...string) {
+func checkKnown(t *testing.T, store *clients.Store, known ...string) {
 	t.Helper()
 	for _, name := range []string{"alice", "bob", "carol"} {
 		token, err := store.Find(tokenOf(name))
@@ -68,7 +68,7 @@ func checkKnown(t *testing.T, store *keys.Store, known ...string) {
 	}
 }
 
-var serverKey = keys.Options{ServerHoldsKey: true}
+var serverKey = clients.Options{ServerHoldsKey: true}
 
 // swap replaces a file by a rename, as editors do.
 func swap(t *testing.T, path, text string) {
@@ -153,7 +153,7 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 			t.Parallel()
 			log, logger := newLog()
 			path, change := begin(t)
-			store := open(t, path, keys.Options{ServerHoldsKey: true, Logger: logger})
+			store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 			checkKnown(t, store, "alice")
 			change(bob)
 			log.await(t, "level=INFO", "tokens=2", "added=[bob]", "removed=[]", "changed=[]")
@@ -174,7 +174,7 @@ func TestABrokenFileKeepsTheOneBeforeInForce(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "tokens:\n"+entry("alice"))
-	store := open(t, path, keys.Options{ServerHoldsKey: true, Logger: logger})
+	store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	began := store.Status()
 	if began.Tokens != 1 || began.Failures != 0 || began.Err != nil || time.Since(began.Loaded) > time.Minute {
 		t.Errorf("it begins with %+v", began)
@@ -213,7 +213,7 @@ func TestAReloadReadsTheUpstreamsKeysAgain(t *testing.T) {
 	key := filepath.Join(filepath.Dir(path), "alice.key")
 	rewrite(t, key, "sk-secret-1\n")
 	t.Setenv("KEYS_TEST_BOB", "sk-secret-2")
-	store := open(t, path, keys.Options{Logger: logger})
+	store := open(t, path, clients.Options{Logger: logger})
 	check := func(name, want string) {
 		t.Helper()
 		if token, err := store.Find(tokenOf(name)); err != nil || token.UpstreamKey.Reveal() != want {
@@ -302,7 +302,7 @@ func TestNoRequestSeesHalfOfAChange(t *testing.T) {
 func TestWhatIsInForceStaysSoWhenTheStoreIsClosed(t *testing.T) {
 	t.Parallel()
 	path := write(t, "tokens:\n"+entry("alice"))
-	store, err := keys.Open(path, serverKey)
+	store, err := clients.Open(path, serverKey)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
-// Package keys knows the clients of a server by the tokens they show: which key
+// Package clients knows the clients of a server by the tokens they show: which key
 // of the upstream is theirs, what they may ask for, and how much of it. It has
 // them from a file, which [Entry] describes.
-package keys
+package clients
 
 import (
 	"time"

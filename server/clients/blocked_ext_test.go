@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package keys_test
+package clients_test
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/auth"
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 // swapPipe puts a pipe in the place of a file. Until the function that it returns
@@ -32,9 +32,9 @@ func swapPipe(t *testing.T, path string) (end func()) {
 }
 
 // openImpatient opens a store that complains early of a read that blocks.
-func openImpatient(t *testing.T, path string, options keys.Options) *keys.Store {
+func openImpatient(t *testing.T, path string, options clients.Options) *clients.Store {
 	t.Helper()
-	store, err := keys.OpenWith(path, options, 100*time.Millisecond)
+	store, err := clients.OpenWith(path, options, 100*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
 	log, logger := newLog()
 	soon := time.Now().Add(time.Second).Truncate(time.Millisecond)
 	path := write(t, "tokens:\n"+entry("alice")+entry("bob", "expires: "+soon.UTC().Format(time.RFC3339Nano)))
-	store := openImpatient(t, path, keys.Options{ServerHoldsKey: true, Logger: logger})
+	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	end := swapPipe(t, path)
 
@@ -61,7 +61,7 @@ func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
 		t.Errorf("of a stranger it says %v", err)
 	}
 	time.Sleep(time.Until(soon))
-	if _, err := store.Find(tokenOf("bob")); !errors.Is(err, keys.ErrExpired) {
+	if _, err := store.Find(tokenOf("bob")); !errors.Is(err, clients.ErrExpired) {
 		t.Errorf("of bob, whose token has expired, it says %v", err)
 	}
 
@@ -88,7 +88,7 @@ func TestStore_TakesAGoodFileInPlaceOfOneThatBlocks(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "tokens:\n"+entry("alice"))
-	store := openImpatient(t, path, keys.Options{ServerHoldsKey: true, Logger: logger})
+	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	swapPipe(t, path)
 	log.await(t, "level=ERROR", "reading takes too long")
@@ -114,7 +114,7 @@ func TestStore_BoundsTheReadsThatBlock(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "tokens:\n"+entry("alice"))
-	store := openImpatient(t, path, keys.Options{ServerHoldsKey: true, Logger: logger})
+	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	end := swapPipe(t, path)
 	for range 20 {
@@ -134,7 +134,7 @@ func TestStore_BoundsTheReadsThatBlock(t *testing.T) {
 func TestStore_ClosesWhileReadingBlocks(t *testing.T) {
 	t.Parallel()
 	path := write(t, "tokens:\n"+entry("alice"))
-	store, err := keys.Open(path, serverKey)
+	store, err := clients.Open(path, serverKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestOpen_GivesUpOnAFileThatBlocks(t *testing.T) {
 	t.Parallel()
 	path := write(t, "")
 	end := swapPipe(t, path)
-	_, err := keys.OpenWith(path, serverKey, 50*time.Millisecond)
+	_, err := clients.OpenWith(path, serverKey, 50*time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("got %v", err)
 	}
@@ -176,7 +176,7 @@ func TestStore_TreatsAnUpstreamsKeyThatBlocksAsBroken(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "tokens:\n"+entry("alice"))
-	store := open(t, path, keys.Options{ServerHoldsKey: true, Logger: logger})
+	store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	key := filepath.Join(filepath.Dir(path), "alice.key")
 	end := swapPipe(t, key)
 	swap(t, path, "tokens:\n"+entry("alice", "upstream_key: {file: alice.key}"))
@@ -198,10 +198,10 @@ func TestEdit_IsNotBlockedByTheLocksOfReaders(t *testing.T) {
 			_ = syscall.Flock(int(reader.Fd()), kind|syscall.LOCK_NB) // The second of a file takes the lock of the first.
 		}
 	}
-	if err := keys.Revoke(path, "alice"); err != nil {
+	if err := clients.Revoke(path, "alice"); err != nil {
 		t.Error(err)
 	}
-	if left, err := keys.Read(path); err != nil || len(left) != 1 || left[0].Name != "bob" {
+	if left, err := clients.Read(path); err != nil || len(left) != 1 || left[0].Name != "bob" {
 		t.Errorf("there are %v, %v", left, err)
 	}
 	names, err := os.ReadDir(filepath.Dir(path))
@@ -213,7 +213,7 @@ func TestEdit_IsNotBlockedByTheLocksOfReaders(t *testing.T) {
 func TestEdit_WaitsForAnotherOneWithinABound(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	unlock, err := keys.Lock(folder, time.Minute)
+	unlock, err := clients.Lock(folder, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,11 +221,11 @@ func TestEdit_WaitsForAnotherOneWithinABound(t *testing.T) {
 	if err != nil || info.Mode() != 0o600 {
 		t.Errorf("others can lock it: %v, %v", info, err)
 	}
-	if _, err := keys.Lock(folder, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "another process edits the tokens") {
+	if _, err := clients.Lock(folder, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "another process edits the tokens") {
 		t.Errorf("got %v", err)
 	}
 	time.AfterFunc(50*time.Millisecond, unlock)
-	again, err := keys.Lock(folder, time.Minute)
+	again, err := clients.Lock(folder, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestEdit_SaysThatALockIsNotAFileOfItsOwn(t *testing.T) {
 	if err := os.Symlink("/dev/null", lock); err != nil {
 		t.Fatal(err)
 	}
-	if err := keys.Revoke(path, "alice"); err == nil || !strings.Contains(err.Error(), lock) || !strings.Contains(err.Error(), "remove the lock") {
+	if err := clients.Revoke(path, "alice"); err == nil || !strings.Contains(err.Error(), lock) || !strings.Contains(err.Error(), "remove the lock") {
 		t.Errorf("got %v", err)
 	}
 }

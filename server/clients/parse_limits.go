@@ -1,4 +1,4 @@
-package keys
+package clients
 
 import (
 	"github.com/goccy/go-yaml/ast"

@@ -1,4 +1,4 @@
-package keys_test
+package clients_test
 
 import (
 	"errors"
@@ -11,24 +11,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-func client(name string) keys.Entry {
-	return keys.Entry{Name: name, Hash: keys.HashOf(tokenOf(name))}
+func client(name string) clients.Entry {
+	return clients.Entry{Name: name, Hash: clients.HashOf(tokenOf(name))}
 }
 
 func add(name string) func(string) error {
-	return func(path string) error { return keys.Add(path, client(name)) }
+	return func(path string) error { return clients.Add(path, client(name)) }
 }
 
 func revoke(name string) func(string) error {
-	return func(path string) error { return keys.Revoke(path, name) }
+	return func(path string) error { return clients.Revoke(path, name) }
 }
 
 func rotate(name string) func(string) error {
-	return func(path string) error { return keys.Rotate(path, name, keys.HashOf(tokenOf("new"))) }
+	return func(path string) error { return clients.Rotate(path, name, clients.HashOf(tokenOf("new"))) }
 }
 
 func TestAnEditLeavesTheRestOfAFileAsItIs(t *testing.T) {
@@ -124,7 +124,7 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 		says string
 	}{
 		"a name that is taken":                 {whole, add("a"), `keys.yaml:2: name: there is a token "a" already`},
-		"a token that is known":                {whole, func(path string) error { return keys.Add(path, keys.Entry{Name: "b", Hash: client("a").Hash}) }, "by hand"},
+		"a token that is known":                {whole, func(path string) error { return clients.Add(path, clients.Entry{Name: "b", Hash: client("a").Hash}) }, "by hand"},
 		"a client that there is not":           {whole, revoke("b"), `there is no token "b"`},
 		"another token for one there is not":   {whole, rotate("b"), `there is no token "b"`},
 		"a list in brackets":                   {"tokens: [{name: a, hash: " + hashOf("a") + "}]\n", add("b"), "by hand"},
@@ -134,7 +134,7 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 		"lines that end as of old":             {strings.ReplaceAll(whole, "\n", "\r"), add("b"), "by hand"},
 		"a broken file":                        {"tokens: [\n", add("b"), "keys.yaml:1: is no YAML"},
 		"a list without a line of its own":     {`"tokens":` + "\n" + entry("a"), revoke("a"), "by hand"},
-		"a file that is missing, for one less": {"", func(path string) error { return keys.Revoke(path+".none", "a") }, "no such file"},
+		"a file that is missing, for one less": {"", func(path string) error { return clients.Revoke(path+".none", "a") }, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,31 +157,31 @@ func TestAllThatAnEntrySaysIsWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.yaml")
 	whole := client("alice")
 	whole.Expires = time.Date(2027, 1, 1, 12, 0, 0, 5, time.UTC)
-	whole.UpstreamKey = keys.KeySource{File: "/run/it's a: #1 \"key\""}
-	whole.Models = keys.Patterns{"gpt-5*", "*", "a:b", "#1", "true", "123", "ünïcode", "-", "!tag", "&a", "a,b", "[a]", "'", `"`, `\`, "null", "~"}
-	whole.Paths = keys.Patterns{"/v1/*", "/v1/chat/completions"}
+	whole.UpstreamKey = clients.KeySource{File: "/run/it's a: #1 \"key\""}
+	whole.Models = clients.Patterns{"gpt-5*", "*", "a:b", "#1", "true", "123", "ünïcode", "-", "!tag", "&a", "a,b", "[a]", "'", `"`, `\`, "null", "~"}
+	whole.Paths = clients.Patterns{"/v1/*", "/v1/chat/completions"}
 	whole.Limits = ratelimit.Limits{RequestsPerMinute: 1, TokensPerMinute: 2, TokensPerDay: 3, ConcurrentStreams: 4}
-	whole.ModelLimits = []keys.ModelLimits{
+	whole.ModelLimits = []clients.ModelLimits{
 		{Models: "o3", Limits: ratelimit.Limits{TokensPerDay: 5}},
 		{Models: "5*", Limits: ratelimit.Limits{RequestsPerMinute: 6}},
 		{Models: "*", Limits: ratelimit.Limits{ConcurrentStreams: 7}},
 	}
 	names := []string{"true", "null", "5x", "0x1f", ".", "-", "@", "1e3", "2027-01-01", "no"}
-	want := []keys.Entry{whole}
+	want := []clients.Entry{whole}
 	for _, name := range names {
 		want = append(want, client(name))
 	}
 	for _, e := range want {
-		if err := keys.Add(path, e); err != nil {
+		if err := clients.Add(path, e); err != nil {
 			t.Fatalf("%s: %v", e.Name, err)
 		}
 	}
-	got, err := keys.Read(path)
+	got, err := clients.Read(path)
 	if err != nil || len(got) != len(want) {
 		t.Fatalf("got %d entries, %v, of\n%s", len(got), err, text(t, path))
 	}
 	for i := range want {
-		if !keys.Same(got[i], want[i]) {
+		if !clients.Same(got[i], want[i]) {
 			t.Errorf("got %+v, not %+v, of\n%s", got[i], want[i], text(t, path))
 		}
 	}
@@ -197,14 +197,14 @@ func TestAFileIsItsOwnersAloneAndKeepsItsMode(t *testing.T) {
 			t.Errorf("the mode is %v, %v", info.Mode(), err)
 		}
 	}
-	if err := keys.Add(path, client("a")); err != nil {
+	if err := clients.Add(path, client("a")); err != nil {
 		t.Fatal(err)
 	}
 	mode(0o600)
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if err := keys.Add(path, client("b")); err != nil {
+	if err := clients.Add(path, client("b")); err != nil {
 		t.Fatal(err)
 	}
 	mode(0o640)
@@ -212,13 +212,13 @@ func TestAFileIsItsOwnersAloneAndKeepsItsMode(t *testing.T) {
 		checkOwnerStays(t, path)
 	}
 	link(t, "keys.yaml", filepath.Join(folder, "link"))
-	if err := keys.Revoke(filepath.Join(folder, "link"), "a"); err != nil {
+	if err := clients.Revoke(filepath.Join(folder, "link"), "a"); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(filepath.Join(folder, "link")); err != nil || info.Mode().Type() != fs.ModeSymlink {
 		t.Errorf("the link is gone: %v, %v", info, err)
 	}
-	if got, err := keys.Read(path); err != nil || len(got) != 1 || got[0].Name != "b" {
+	if got, err := clients.Read(path); err != nil || len(got) != 1 || got[0].Name != "b" {
 		t.Errorf("behind the link there is %+v, %v", got, err)
 	}
 }
@@ -232,7 +232,7 @@ func TestManyEditsAtATimeAreAllMade(t *testing.T) {
 	for i := range clients {
 		running.Go(func() {
 			name := fmt.Sprint("client-", i)
-			failed <- errors.Join(keys.Add(path, client(name)), keys.Rotate(path, name, keys.HashOf(fmt.Sprint("new-", i))))
+			failed <- errors.Join(clients.Add(path, client(name)), clients.Rotate(path, name, clients.HashOf(fmt.Sprint("new-", i))))
 		})
 	}
 	running.Wait()
@@ -241,12 +241,12 @@ func TestManyEditsAtATimeAreAllMade(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	got, err := keys.Read(path)
+	got, err := clients.Read(path)
 	if err != nil || len(got) != clients {
 		t.Fatalf("there are %d, %v", len(got), err)
 	}
 	for _, e := range got {
-		if e.Hash != keys.HashOf(strings.Replace(e.Name, "client", "new", 1)) {
+		if e.Hash != clients.HashOf(strings.Replace(e.Name, "client", "new", 1)) {
 			t.Errorf("%s has another token", e.Name)
 		}
 	}

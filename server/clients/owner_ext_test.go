@@ -1,13 +1,13 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package keys_test
+package clients_test
 
 import (
 	"os"
 	"syscall"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 // checkOwnerStays checks that an edit by root leaves a file to its owner.
@@ -17,10 +17,10 @@ func checkOwnerStays(t *testing.T, path string) {
 	if err := os.Chown(path, user, group); err != nil {
 		t.Fatal(err)
 	}
-	if err := keys.Add(path, client("of-another")); err != nil {
+	if err := clients.Add(path, client("of-another")); err != nil {
 		t.Fatal(err)
 	}
-	if err := keys.Revoke(path, "of-another"); err != nil {
+	if err := clients.Revoke(path, "of-another"); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)

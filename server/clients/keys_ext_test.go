@@ -1,4 +1,4 @@
-package keys_test
+package clients_test
 
 import (
 	"os"
@@ -8,14 +8,14 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // tokenOf is the token of a client, and hashOf is how the file has it.
 func tokenOf(name string) string { return "oc-secret-of-" + name }
-func hashOf(name string) string  { return keys.HashOf(tokenOf(name)).String() }
+func hashOf(name string) string  { return clients.HashOf(tokenOf(name)).String() }
 
 // entry is the text of a client with a key of its own, and further fields.
 func entry(name string, fields ...string) string {
@@ -49,9 +49,9 @@ func text(tb testing.TB, path string) string {
 }
 
 // open opens a store until the test ends.
-func open(tb testing.TB, path string, options keys.Options) *keys.Store {
+func open(tb testing.TB, path string, options clients.Options) *clients.Store {
 	tb.Helper()
-	store, err := keys.Open(path, options)
+	store, err := clients.Open(path, options)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package keys_test
+package clients_test
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/auth"
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
@@ -43,27 +43,27 @@ tokens:
         gpt-5*: {requests_per_minute: 50}
   - {name: never, hash: `+hashOf("never")+`, expires: never}
 `)
-	got, err := keys.Read(path)
+	got, err := clients.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	byDefault := keys.Entry{
-		Name: "by-default", Hash: keys.HashOf(tokenOf("by-default")),
+	byDefault := clients.Entry{
+		Name: "by-default", Hash: clients.HashOf(tokenOf("by-default")),
 		Expires:     time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
-		UpstreamKey: keys.KeySource{File: "shared.key"},
-		Models:      keys.Patterns{"gpt-5*"}, Paths: keys.Patterns{"/v1/chat/completions"},
+		UpstreamKey: clients.KeySource{File: "shared.key"},
+		Models:      clients.Patterns{"gpt-5*"}, Paths: clients.Patterns{"/v1/chat/completions"},
 		Limits:      ratelimit.Limits{RequestsPerMinute: 600, TokensPerDay: 1000},
-		ModelLimits: []keys.ModelLimits{{Models: "o3", Limits: ratelimit.Limits{TokensPerDay: 5}}},
+		ModelLimits: []clients.ModelLimits{{Models: "o3", Limits: ratelimit.Limits{TokensPerDay: 5}}},
 	}
 	last := byDefault
-	last.Name, last.Hash, last.Expires = "never", keys.HashOf(tokenOf("never")), time.Time{}
-	want := []keys.Entry{byDefault, {
-		Name: "own", Hash: keys.HashOf(tokenOf("own")),
+	last.Name, last.Hash, last.Expires = "never", clients.HashOf(tokenOf("never")), time.Time{}
+	want := []clients.Entry{byDefault, {
+		Name: "own", Hash: clients.HashOf(tokenOf("own")),
 		Expires:     time.Date(2027, 6, 1, 10, 30, 0, 0, time.UTC),
-		UpstreamKey: keys.KeySource{Env: "OWN"},
-		Models:      keys.Patterns{"*"}, Paths: keys.Patterns{"/v1/*", "/"},
+		UpstreamKey: clients.KeySource{Env: "OWN"},
+		Models:      clients.Patterns{"*"}, Paths: clients.Patterns{"/v1/*", "/"},
 		Limits: ratelimit.Limits{TokensPerMinute: 7, TokensPerDay: 1000, ConcurrentStreams: 2},
-		ModelLimits: []keys.ModelLimits{
+		ModelLimits: []clients.ModelLimits{
 			{Models: "gpt-5-pro*", Limits: ratelimit.Limits{RequestsPerMinute: 5}},
 			{Models: "gpt-5*", Limits: ratelimit.Limits{RequestsPerMinute: 50}},
 		},
@@ -72,7 +72,7 @@ tokens:
 		t.Fatalf("got %d entries", len(got))
 	}
 	for i := range want {
-		if !keys.Same(got[i], want[i]) {
+		if !clients.Same(got[i], want[i]) {
 			t.Errorf("got %+v, not %+v", got[i], want[i])
 		}
 	}
@@ -82,7 +82,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-		find := keys.FinderOf(t, "tokens:\n"+entry("alice")+entry("bob", "expires: "+expires))
+		find := clients.FinderOf(t, "tokens:\n"+entry("alice")+entry("bob", "expires: "+expires))
 		for range 2 {
 			for _, name := range []string{"alice", "bob"} {
 				if token, err := find(tokenOf(name)); err != nil || token.Name != name {
@@ -92,7 +92,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 			time.Sleep(30*time.Minute - time.Nanosecond)
 		}
 		time.Sleep(2 * time.Nanosecond)
-		if token, err := find(tokenOf("bob")); !errors.Is(err, keys.ErrExpired) || token != nil {
+		if token, err := find(tokenOf("bob")); !errors.Is(err, clients.ErrExpired) || token != nil {
 			t.Errorf("once it expired, got %v, %v", token, err)
 		}
 		if _, err := find(tokenOf("alice")); err != nil {
@@ -108,9 +108,9 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 
 func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 	t.Parallel()
-	token := keys.Token{
-		Models: keys.Patterns{"gpt-5*", "o3"},
-		Paths:  keys.Patterns{"/v1/chat/completions", "/v1/files/*"},
+	token := clients.Token{
+		Models: clients.Patterns{"gpt-5*", "o3"},
+		Paths:  clients.Patterns{"/v1/chat/completions", "/v1/files/*"},
 	}
 	for name, allowed := range map[string]bool{
 		"gpt-5": true, "gpt-5-pro": true, "o3": true, "o3-mini": false, "gpt-4": false, "GPT-5": false, "": false, "*": false,
@@ -185,11 +185,11 @@ func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 			t.Errorf("the path %q: %v", path, got)
 		}
 	}
-	all := new(keys.Token)
+	all := new(clients.Token)
 	if !all.AllowsModel("") || !all.AllowsModel("x") || !all.AllowsPath("/a/../b") || !all.AllowsPath("") {
 		t.Error("a token without patterns doesn't allow all")
 	}
-	if star := (keys.Token{Models: keys.Patterns{"*"}}); !star.AllowsModel("") || !star.AllowsModel("x") {
+	if star := (clients.Token{Models: clients.Patterns{"*"}}); !star.AllowsModel("") || !star.AllowsModel("x") {
 		t.Error("a star doesn't stand for all")
 	}
 }
@@ -197,25 +197,25 @@ func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 func TestWhatARequestCountsIn(t *testing.T) {
 	t.Parallel()
 	own, pro, five := ratelimit.Limits{RequestsPerMinute: 60}, ratelimit.Limits{RequestsPerMinute: 5}, ratelimit.Limits{TokensPerDay: 9}
-	byModel := []keys.ModelLimits{{Models: "gpt-5-pro*", Limits: pro}, {Models: "o3"}, {Models: "gpt-5*", Limits: five}}
+	byModel := []clients.ModelLimits{{Models: "gpt-5-pro*", Limits: pro}, {Models: "o3"}, {Models: "gpt-5*", Limits: five}}
 	mine := ratelimit.Scope{Name: "a", Limits: own}
 	for name, row := range map[string]struct {
-		token keys.Token
+		token clients.Token
 		model string
 		want  []ratelimit.Scope
 	}{
-		"no limits":                        {keys.Token{Name: "a"}, "gpt-5", nil},
-		"limits of its own":                {keys.Token{Name: "a", Limits: own}, "gpt-5", []ratelimit.Scope{mine}},
-		"of the model alone":               {keys.Token{Name: "a", ModelLimits: byModel}, "gpt-5-pro-1", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of both, the first that fits":     {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5-pro", []ratelimit.Scope{mine, {Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of a model in another case":       {keys.Token{Name: "a", ModelLimits: byModel}, "GPT-5-Pro", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of both, the second":              {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5", []ratelimit.Scope{mine, {Name: "a/gpt-5*", Limits: five}}},
-		"a model that isn't limited":       {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o3", []ratelimit.Scope{mine}},
-		"a model that none fits":           {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o4", []ratelimit.Scope{mine}},
-		"a model that isn't known":         {keys.Token{Name: "a", Limits: own, ModelLimits: byModel}, "", []ratelimit.Scope{mine}},
-		"a model that none fits, no other": {keys.Token{Name: "a", ModelLimits: byModel}, "", nil},
+		"no limits":                        {clients.Token{Name: "a"}, "gpt-5", nil},
+		"limits of its own":                {clients.Token{Name: "a", Limits: own}, "gpt-5", []ratelimit.Scope{mine}},
+		"of the model alone":               {clients.Token{Name: "a", ModelLimits: byModel}, "gpt-5-pro-1", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of both, the first that fits":     {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5-pro", []ratelimit.Scope{mine, {Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of a model in another case":       {clients.Token{Name: "a", ModelLimits: byModel}, "GPT-5-Pro", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of both, the second":              {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5", []ratelimit.Scope{mine, {Name: "a/gpt-5*", Limits: five}}},
+		"a model that isn't limited":       {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o3", []ratelimit.Scope{mine}},
+		"a model that none fits":           {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o4", []ratelimit.Scope{mine}},
+		"a model that isn't known":         {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "", []ratelimit.Scope{mine}},
+		"a model that none fits, no other": {clients.Token{Name: "a", ModelLimits: byModel}, "", nil},
 	} {
-		for _, token := range []*keys.Token{&row.token, keys.Prepared(row.token)} {
+		for _, token := range []*clients.Token{&row.token, clients.Prepared(row.token)} {
 			got := token.Scopes(row.model)
 			if len(got) != len(row.want) || len(got) > 0 && !reflect.DeepEqual(got, row.want) {
 				t.Errorf("%s: got %v, not %v", name, got, row.want)
@@ -228,13 +228,13 @@ func TestATokenIsMadeOf256RandomBits(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for range 1000 {
-		token := keys.Generate().Reveal()
+		token := clients.Generate().Reveal()
 		if len(token) != 3+43 || !strings.HasPrefix(token, "oc-") || strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" || seen[token] {
 			t.Fatalf("got %q", token)
 		}
 		seen[token] = true
 	}
-	if got := fmt.Sprint(keys.Generate()); got != "[redacted]" {
+	if got := fmt.Sprint(clients.Generate()); got != "[redacted]" {
 		t.Errorf("it prints as %q", got)
 	}
 }
@@ -245,7 +245,7 @@ func BenchmarkFind(b *testing.B) {
 	for i := range 1000 {
 		file.WriteString(entry(fmt.Sprint("client-", i)))
 	}
-	store := open(b, write(b, file.String()), keys.Options{ServerHoldsKey: true})
+	store := open(b, write(b, file.String()), clients.Options{ServerHoldsKey: true})
 	for _, row := range []struct{ name, token string }{{"known", tokenOf("client-500")}, {"unknown", tokenOf("nobody")}} {
 		b.Run(row.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -264,7 +264,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	path := write(b, file.String())
 	for b.Loop() {
-		if _, err := keys.Read(path); err != nil {
+		if _, err := clients.Read(path); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package keys_test
+package clients_test
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/keys"
+	"github.com/openai-connect/openai-connect/server/clients"
 )
 
 // Each row is a file, and what is wrong with it: the line, the field, and a part of
@@ -92,7 +92,7 @@ func TestABrokenFileIsRefusedByLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := write(t, row.text)
-			_, err := keys.Read(path)
+			_, err := clients.Read(path)
 			checkProblems(t, path, err, row.says...)
 		})
 	}
@@ -130,10 +130,10 @@ func TestAFileWhoseKeysAreMissingIsRefusedByLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, row.text)
-			if _, err := keys.Read(path); err != nil {
+			if _, err := clients.Read(path); err != nil {
 				t.Errorf("it can't be read without the keys: %v", err)
 			}
-			store, err := keys.Open(path, keys.Options{})
+			store, err := clients.Open(path, clients.Options{})
 			if err == nil {
 				store.Close()
 			}
@@ -156,7 +156,7 @@ func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
 		folder:                                   "is a directory",
 		large:                                    "longer than 16 MiB",
 	} {
-		if store, err := keys.Open(path, keys.Options{}); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {
+		if store, err := clients.Open(path, clients.Options{}); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v, %v", path, store, err)
 		}
 	}
@@ -178,7 +178,7 @@ func TestRead_BoundsWhatAFileCosts(t *testing.T) { // not in parallel: it measur
 			path := write(t, text)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			if entries, err := keys.Read(path); err == nil || !strings.Contains(err.Error(), path) {
+			if entries, err := clients.Read(path); err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("got %v, %v", entries, err)
 			}
 			runtime.ReadMemStats(&after)

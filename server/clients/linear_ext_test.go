@@ -1,17 +1,17 @@
-package keys_test
+package clients_test
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/internal/lineartest"
-	"github.com/openai-connect/openai-connect/server/keys"
 )
 
 // TestAllowsPath_TakesLinearTime judges long paths of the kinds that take long:
 // encoded again and again, or of many segments.
 func TestAllowsPath_TakesLinearTime(t *testing.T) {
-	token := keys.Token{Paths: keys.Patterns{"/*", "/v1/files/*"}}
+	token := clients.Token{Paths: clients.Patterns{"/*", "/v1/files/*"}}
 	for name, piece := range map[string]string{
 		"encoded again and again":        "25",
 		"encoded once":                   "%2e",
