@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/openai-connect/openai-connect/server/internal/openaierror"
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -69,7 +69,7 @@ func clientTooSlow(cause error) failure {
 }
 
 func (f failure) write(w http.ResponseWriter) {
-	text := openaierror.Error{Message: f.message, Type: f.kind, Code: f.code}.Body()
+	text := apierror.Error{Message: f.message, Type: f.kind, Code: f.code}.Body()
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.status)
 	_, _ = w.Write(text) // a client that is gone needs no answer

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/call"
-	"github.com/openai-connect/openai-connect/server/internal/openaierror"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -33,7 +33,7 @@ func (r *refusal) answer(c *call.Call, req *upstream.Request) *http.Response {
 		_ = body.Close()
 	}
 	c.Refused = r.code
-	text := openaierror.Error{Message: r.message, Type: r.kind, Param: r.param, Code: r.code}.Body()
+	text := apierror.Error{Message: r.message, Type: r.kind, Param: r.param, Code: r.code}.Body()
 	header := http.Header{
 		"Content-Type": {"application/json"},
 		"Date":         {time.Now().UTC().Format(http.TimeFormat)},

@@ -1,6 +1,6 @@
-// Package openaierror writes errors in the form of OpenAI's:
+// Package apierror writes errors in the form of OpenAI's:
 // https://platform.openai.com/docs/guides/error-codes
-package openaierror
+package apierror
 
 import "encoding/json"
 
