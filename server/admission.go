@@ -8,9 +8,9 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/openai-connect/openai-connect/server/auth"
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/cors"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // admission stands before the router of a server that holds a key, or keys. What it
@@ -75,13 +75,13 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if token != nil {
-		c := call.From(r.Context())
+		c := request.From(r.Context())
 		if c == nil {
-			c = &call.Call{Began: time.Now()}
+			c = &request.Call{Began: time.Now()}
 			defer c.End()
 			// Of what is stripped already: whoever copies a request has to see to its
 			// trailer.
-			admitted = admitted.WithContext(call.With(r.Context(), c))
+			admitted = admitted.WithContext(request.With(r.Context(), c))
 		}
 		c.Token = token
 	}

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/passthrough"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // refusal is why this server answers a call itself, in the terms of either way in.
@@ -28,7 +28,7 @@ type refusal struct {
 
 // refuse answers in the protocol of the request: as an RPC's error or as OpenAI's.
 func (m *router) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
-	c := call.From(r.Context())
+	c := request.From(r.Context())
 	if c != nil {
 		c.Refused = why.reason
 	}

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // Defaults, which suit one small machine: a call that waits for its model takes
@@ -174,7 +174,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // there is nobody to answer
 	}
 	h.refused.Add(1)
-	if c := call.From(r.Context()); c != nil {
+	if c := request.From(r.Context()); c != nil {
 		c.Refused = Code
 	}
 	const choices = int64((mostRetryAfter-leastRetryAfter)/time.Second) + 1

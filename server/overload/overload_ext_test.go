@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/overload"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // refuse is a refusal as tests can read it.
@@ -175,8 +175,8 @@ func TestARefusalTellsTheCallAndSpreadsTheReturn(t *testing.T) {
 		synctest.Wait()
 		seen := make(map[string]bool)
 		for range 200 {
-			c := new(call.Call)
-			_, header := serve(call.With(t.Context(), c), h, "/")
+			c := new(request.Call)
+			_, header := serve(request.With(t.Context(), c), h, "/")
 			if c.Refused != overload.Code {
 				t.Fatalf("the call was refused for %q", c.Refused)
 			}

@@ -23,7 +23,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -100,7 +100,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Interim:       down.writeInterim,
 	}
 	if down.upload != nil {
-		down.upload.call = call.From(r.Context())
+		down.upload.call = request.From(r.Context())
 		out.Body = down.upload
 		out.Trailer = down.upload.trailer
 		out.Abandon = down.endUpload

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // upload is a request's body as the upstream's transport reads it, on a
@@ -15,9 +15,9 @@ import (
 type upload struct {
 	downstream      *downstream
 	expectsContinue bool
-	trailer         http.Header // announced keys at first, with values in the end; nil for a body that can't have one
-	done            atomic.Bool // the body was read to its end
-	call            *call.Call  // that is told what the client sends; nil for none
+	trailer         http.Header   // announced keys at first, with values in the end; nil for a body that can't have one
+	done            atomic.Bool   // the body was read to its end
+	call            *request.Call // that is told what the client sends; nil for none
 }
 
 func newUpload(d *downstream) *upload {

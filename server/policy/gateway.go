@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/auth"
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -79,7 +79,7 @@ func New(config Config) *Gateway {
 
 // Send implements [upstream.Sender].
 func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	c := call.From(ctx)
+	c := request.From(ctx)
 	if c == nil {
 		g.authorize(nil, req)
 		return g.config.Next.Send(ctx, req)
@@ -128,7 +128,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 
 // authorize puts the upstream's key on a request. A TRACE gets none, as its answer
 // is the request (RFC 9110 §9.3.8).
-func (g *Gateway) authorize(c *call.Call, req *upstream.Request) {
+func (g *Gateway) authorize(c *request.Call, req *upstream.Request) {
 	key := g.config.UpstreamKey
 	if c != nil && c.Token != nil && !c.Token.UpstreamKey.IsZero() {
 		key = c.Token.UpstreamKey
@@ -144,7 +144,7 @@ func (g *Gateway) authorize(c *call.Call, req *upstream.Request) {
 
 // account has the answer's tokens counted when the call ends, and those of a
 // WebSocket before, too.
-func (g *Gateway) account(ctx context.Context, c *call.Call, asked usage.Request, resp *http.Response, decision decision) {
+func (g *Gateway) account(ctx context.Context, c *request.Call, asked usage.Request, resp *http.Response, decision decision) {
 	c.Answered(time.Now())
 	c.Status = resp.StatusCode
 	c.Streams = c.Streams || isStream(resp)

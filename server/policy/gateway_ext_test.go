@@ -17,10 +17,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/openai-connect/openai-connect/server/auth"
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -77,11 +77,11 @@ func post(body string) *upstream.Request {
 }
 
 // send sends a request as a call of a token's, which ends.
-func send(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*call.Call, *http.Response, string) {
+func send(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Call, *http.Response, string) {
 	t.Helper()
-	c := &call.Call{Token: token}
+	c := &request.Call{Token: token}
 	defer c.End()
-	resp, err := g.Send(call.With(t.Context(), c), req)
+	resp, err := g.Send(request.With(t.Context(), c), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,11 +312,11 @@ func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	}
 }
 
-func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*call.Call, *http.Response, error) {
+func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Call, *http.Response, error) {
 	t.Helper()
-	c := &call.Call{Token: token}
+	c := &request.Call{Token: token}
 	defer c.End()
-	resp, err := g.Send(call.With(t.Context(), c), req)
+	resp, err := g.Send(request.With(t.Context(), c), req)
 	if err == nil {
 		_ = resp.Body.Close()
 	}
@@ -393,9 +393,9 @@ func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 			t.Fatalf("%v, %v", resp, err)
 		}
 	}
-	open := &call.Call{Token: token}
+	open := &request.Call{Token: token}
 	defer open.End()
-	resp, err := g.Send(call.With(t.Context(), open), post(streams))
+	resp, err := g.Send(request.With(t.Context(), open), post(streams))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -435,14 +435,14 @@ func TestAnAnswerThatStreamsCounts(t *testing.T) {
 		}
 	}})
 	token := &clients.Token{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
-	resume := func(c *call.Call) *http.Response {
-		resp, err := g.Send(call.With(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
+	resume := func(c *request.Call) *http.Response {
+		resp, err := g.Send(request.With(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return resp
 	}
-	first, second, third := &call.Call{Token: token}, &call.Call{Token: token}, &call.Call{Token: token}
+	first, second, third := &request.Call{Token: token}, &request.Call{Token: token}, &request.Call{Token: token}
 	resp := resume(first)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK || !first.Streams {

@@ -10,10 +10,10 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/internal/inflation"
 	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -21,7 +21,7 @@ import (
 // inspect judges a request by what its client's token may ask for. It reads the
 // body only where something depends on what that says, and leaves it as it was.
 // The memory of what it keeps of it is on hold. The error is one of reading it.
-func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Request, hold *memory.Hold) (usage.Request, *refusal, error) {
+func (g *Gateway) inspect(ctx context.Context, c *request.Call, req *upstream.Request, hold *memory.Hold) (usage.Request, *refusal, error) {
 	token := c.Token
 	path, _, _ := strings.Cut(req.Target, "?")
 	if token != nil && !token.AllowsPath(path) {
@@ -63,7 +63,7 @@ func (g *Gateway) inspect(ctx context.Context, c *call.Call, req *upstream.Reque
 // of a typed one, and of a raw one what is in its head. The text of JSON is counted
 // when it is sent. Of another body the length is the best guess of how much the model
 // has to read, but for a form's: most of that is a file.
-func glance(ctx context.Context, c *call.Call, req *upstream.Request) usage.Request {
+func glance(ctx context.Context, c *request.Call, req *upstream.Request) usage.Request {
 	var body io.Reader
 	if kept, ok := req.Body.(*bytes.Reader); ok {
 		body = kept

@@ -7,15 +7,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // decision is the limiter's on a request, or none.
 type decision struct{ ratelimit.Decision }
 
 // admit counts a request, unless a limit of its token's is used up.
-func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) {
+func (g *Gateway) admit(ctx context.Context, c *request.Call) (decision, *refusal) {
 	if g.config.Limiter == nil || c.Token == nil {
 		return decision{}, nil
 	}
@@ -37,7 +37,7 @@ func (g *Gateway) admit(ctx context.Context, c *call.Call) (decision, *refusal) 
 
 // scopesOf returns what a call counts in: its token's scope and those of all models that
 // it names, each once.
-func scopesOf(c *call.Call) []ratelimit.Scope {
+func scopesOf(c *request.Call) []ratelimit.Scope {
 	scopes := c.Token.Scopes(c.Model)
 	for _, model := range c.OtherModels {
 		for _, scope := range c.Token.Scopes(model) {
@@ -51,7 +51,7 @@ func scopesOf(c *call.Call) []ratelimit.Scope {
 
 // admitStream counts an answer that turned out to be a stream, which the request
 // hadn't said in a way that was read. It is given back when the call ends.
-func (g *Gateway) admitStream(ctx context.Context, c *call.Call) *refusal {
+func (g *Gateway) admitStream(ctx context.Context, c *request.Call) *refusal {
 	if g.config.Limiter == nil || c.Token == nil {
 		return nil
 	}

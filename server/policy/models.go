@@ -14,9 +14,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -67,7 +67,7 @@ func askForModels(req *upstream.Request) {
 // filterModels leaves in an answer the models that the token may use. What else it has
 // is unchanged; without the others its length is another, and validators and digests of
 // the whole are dropped. A list that can't be read is refused.
-func (g *Gateway) filterModels(ctx context.Context, c *call.Call, req *upstream.Request, resp *http.Response) (*http.Response, error) {
+func (g *Gateway) filterModels(ctx context.Context, c *request.Call, req *upstream.Request, resp *http.Response) (*http.Response, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusNoContent {
 		return resp, nil
 	}

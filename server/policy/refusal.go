@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/apierror"
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -27,7 +27,7 @@ type refusal struct {
 
 // answer is the response that a client gets in place of the upstream's, and the
 // end of the request.
-func (r *refusal) answer(c *call.Call, req *upstream.Request) *http.Response {
+func (r *refusal) answer(c *request.Call, req *upstream.Request) *http.Response {
 	drain(req)
 	if body, ok := req.Body.(io.Closer); ok {
 		_ = body.Close()

@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -63,8 +63,8 @@ func TestAWebSocketsTokensCountWhileItIsOpen(t *testing.T) {
 			}
 			return d.States().Tokens.Remaining
 		}
-		c := &call.Call{Token: token}
-		resp, err := g.Send(call.With(t.Context(), c), &upstream.Request{
+		c := &request.Call{Token: token}
+		resp, err := g.Send(request.With(t.Context(), c), &upstream.Request{
 			Method: http.MethodGet, Target: "/v1/realtime?model=m",
 			Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},
 		})

@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // logCall logs a call that has ended.
@@ -46,7 +46,7 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 		text("answered_by", redact.text(progress.Model))
 	}
 	count("status", int64(x.status))
-	if c.Way != call.Raw {
+	if c.Way != request.Raw {
 		text("code", c.Code)
 	}
 	if x.aborted {

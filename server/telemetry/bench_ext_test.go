@@ -10,7 +10,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
@@ -42,7 +42,7 @@ func BenchmarkCall(b *testing.B) {
 			defer o.Close()
 			piece := make([]byte, 300)
 			handler := o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c := call.From(r.Context())
+				c := request.From(r.Context())
 				w.WriteHeader(http.StatusOK)
 				_, _ = w.Write(piece)
 				for range test.events {

@@ -11,7 +11,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -36,7 +36,7 @@ func TestHostileRequestsMakeABoundedNumberOfSeries(t *testing.T) {
 	}
 	pick := func(from ...string) string { return from[random.IntN(len(from))] }
 	handler := o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := call.From(r.Context())
+		c := request.From(r.Context())
 		c.Model, c.Streams = word(), random.IntN(2) == 0
 		c.Status = 200
 		c.Answered(time.Now())
@@ -82,7 +82,7 @@ func TestAKeyInPlaceOfAModelIsNoLabel(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		call.From(r.Context()).Used("oc-of-a-client-0123456789", usage.Usage{Input: 1})
+		request.From(r.Context()).Used("oc-of-a-client-0123456789", usage.Usage{Input: 1})
 	}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
 	for name := range scrape(t, o) {
 		if strings.Contains(name, "oc-of") {
@@ -108,7 +108,7 @@ func FuzzRequests(f *testing.F) {
 		request.Header.Set("Content-Type", contentType)
 		request.Header.Set("X-Client-Request-Id", id)
 		o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c := call.From(r.Context())
+			c := request.From(r.Context())
 			c.Model, c.Status = model, 200
 			c.Used(model, usage.Usage{Input: 1})
 			if status >= 200 && status <= 999 {

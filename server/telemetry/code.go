@@ -8,7 +8,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -26,7 +26,7 @@ const (
 func noteCode(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		err := next(ctx, spec, stream)
-		if c := call.From(ctx); c != nil {
+		if c := request.From(ctx); c != nil {
 			c.Code = errorCode(err)
 		}
 		return err
@@ -87,7 +87,7 @@ func (x *exchange) code() string {
 	switch {
 	case x.aborted:
 		return aborted
-	case x.call.Way != call.Raw:
+	case x.call.Way != request.Raw:
 		return x.call.Code
 	default:
 		return statusLabel(x.status)

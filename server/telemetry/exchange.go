@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // wrapper is a handler whose calls are observed.
@@ -28,7 +28,7 @@ func (h *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		observer: h.observer,
 		next:     h.next,
 		ways:     h.observer.metrics.of(way),
-		call: call.Call{
+		call: request.Call{
 			ID:    idOf(r.Header),
 			Began: time.Now(),
 			Way:   way,
@@ -37,7 +37,7 @@ func (h *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.writer = writer{ResponseWriter: w, exchange: x}
 	x.call.OnEvent(x.event)
-	ctx := context.WithValue(call.With(r.Context(), &x.call), exchangeKey{}, x)
+	ctx := context.WithValue(request.With(r.Context(), &x.call), exchangeKey{}, x)
 	if r.Body != nil && r.Body != http.NoBody && r.Trailer == nil {
 		// Fields that come unannounced are put into the map that is there, and
 		// otherwise into one that r alone would have.
@@ -50,7 +50,7 @@ func (h *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.ways.openCalls.Inc()
 	returned := false
 	defer func() { x.end(ctx, !returned) }()
-	if way == call.Raw && h.observer.traced != nil {
+	if way == request.Raw && h.observer.traced != nil {
 		h.observer.traced.ServeHTTP(&x.writer, bare(x.request))
 	} else {
 		h.next.ServeHTTP(&x.writer, x.request)
@@ -64,7 +64,7 @@ type exchange struct {
 	next     http.Handler
 	request  *http.Request
 	ways     *wayMetrics
-	call     call.Call
+	call     request.Call
 	writer   writer
 
 	status    int                 // of the answer, 0 before its header
@@ -114,7 +114,7 @@ func (x *exchange) end(ctx context.Context, aborted bool) {
 	if x.status == 0 && !aborted {
 		x.status = http.StatusOK // as net/http has it where a handler says nothing
 	}
-	if x.call.Way != call.Raw && x.call.Code == "" {
+	if x.call.Way != request.Raw && x.call.Code == "" {
 		x.call.Code = codeOf(x.writer.Header(), x.status)
 	}
 	x.call.End() // All is known of it then.
@@ -134,7 +134,7 @@ func (x *exchange) end(ctx context.Context, aborted bool) {
 // delivered reports whether the client left an answer that was aborted when it had all
 // of it: behind the last event of a stream it need not wait for the stream's end.
 func (x *exchange) delivered() bool {
-	if x.call.Way != call.Raw || x.request.Context().Err() == nil {
+	if x.call.Way != request.Raw || x.request.Context().Err() == nil {
 		return false
 	}
 	last := x.call.Last()

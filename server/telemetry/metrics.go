@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
@@ -32,7 +32,7 @@ var (
 type metrics struct {
 	registry *prometheus.Registry
 	models   bounded
-	ways     map[call.Way]*wayMetrics
+	ways     map[request.Way]*wayMetrics
 
 	requests      *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
@@ -57,7 +57,7 @@ type wayMetrics struct {
 func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		ways:     make(map[call.Way]*wayMetrics),
+		ways:     make(map[request.Way]*wayMetrics),
 
 		requests:      counters("requests_total", "Calls that have ended, by what became of them: an HTTP status, an RPC's code, or cut_off.", "way", "route", "token", "model", "code"),
 		duration:      histograms("request_duration_seconds", "How long calls took, from their header to the end of the answer.", durationBuckets, "way", "route"),
@@ -91,7 +91,7 @@ func (m *metrics) addWays() {
 	received := counters("received_bytes_total", "Bytes of contents that clients sent, without headers.", "way")
 	sent := counters("sent_bytes_total", "Bytes of contents that were sent to clients, without headers.", "way")
 	m.registry.MustRegister(openCalls, openStreams, received, sent)
-	for _, way := range [...]call.Way{call.Raw, call.Connect, call.GRPC, call.GRPCWeb} {
+	for _, way := range [...]request.Way{request.Raw, request.Connect, request.GRPC, request.GRPCWeb} {
 		name := string(way)
 		m.ways[way] = &wayMetrics{
 			openCalls.WithLabelValues(name), openStreams.WithLabelValues(name),
@@ -100,7 +100,7 @@ func (m *metrics) addWays() {
 	}
 }
 
-func (m *metrics) of(way call.Way) *wayMetrics { return m.ways[way] }
+func (m *metrics) of(way request.Way) *wayMetrics { return m.ways[way] }
 
 // count counts a call that has ended.
 func (m *metrics) count(x *exchange) {

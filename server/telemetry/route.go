@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // otherRoute is the route of a path that is in no table.
@@ -117,17 +117,17 @@ func routeOf(path string, procedures map[string]bool) string {
 
 // wayOf returns how a request came in: it is an RPC's if it says so by gRPC's
 // content types or Connect's, or goes where one is.
-func wayOf(r *http.Request, procedures map[string]bool) call.Way {
+func wayOf(r *http.Request, procedures map[string]bool) request.Way {
 	contentType := r.Header.Get("Content-Type")
 	switch {
 	case strings.HasPrefix(contentType, "application/grpc-web"):
-		return call.GRPCWeb
+		return request.GRPCWeb
 	case strings.HasPrefix(contentType, "application/grpc"):
-		return call.GRPC
+		return request.GRPC
 	case strings.HasPrefix(contentType, "application/connect+"), len(r.Header["Connect-Protocol-Version"]) > 0,
 		procedures[r.URL.EscapedPath()]:
-		return call.Connect
+		return request.Connect
 	default:
-		return call.Raw
+		return request.Raw
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 func TestRoutes(t *testing.T) {
@@ -47,16 +47,16 @@ func TestWays(t *testing.T) {
 		path        string
 		contentType string
 		version     string
-		want        call.Way
+		want        request.Way
 	}{
-		{"JSON to a REST path", "/v1/chat/completions", "application/json", "", call.Raw},
-		{"no content", "/v1/models", "", "", call.Raw},
-		{"JSON to an RPC", "/a.v1.Service/Do", "application/json", "", call.Connect},
-		{"Connect's streams", "/other", "application/connect+proto", "", call.Connect},
-		{"Connect's version", "/other", "application/json", "1", call.Connect},
-		{"gRPC", "/a.v1.Service/Do", "application/grpc", "", call.GRPC},
-		{"gRPC with a codec", "/other", "application/grpc+proto", "", call.GRPC},
-		{"gRPC-Web", "/a.v1.Service/Do", "application/grpc-web+proto", "", call.GRPCWeb},
+		{"JSON to a REST path", "/v1/chat/completions", "application/json", "", request.Raw},
+		{"no content", "/v1/models", "", "", request.Raw},
+		{"JSON to an RPC", "/a.v1.Service/Do", "application/json", "", request.Connect},
+		{"Connect's streams", "/other", "application/connect+proto", "", request.Connect},
+		{"Connect's version", "/other", "application/json", "1", request.Connect},
+		{"gRPC", "/a.v1.Service/Do", "application/grpc", "", request.GRPC},
+		{"gRPC with a codec", "/other", "application/grpc+proto", "", request.GRPC},
+		{"gRPC-Web", "/a.v1.Service/Do", "application/grpc-web+proto", "", request.GRPCWeb},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, err := http.NewRequest(http.MethodPost, test.path, nil)

@@ -12,7 +12,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -125,7 +125,7 @@ func (o *Observer) endClientSpan(span trace.Span, x *exchange, failure string) {
 		failure = strconv.Itoa(status)
 	case x.aborted:
 		failure = aborted
-	case x.call.Way != call.Raw && x.call.Code != success:
+	case x.call.Way != request.Raw && x.call.Code != success:
 		failure = x.call.Code
 	}
 	if failure != "" {

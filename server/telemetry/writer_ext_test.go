@@ -15,7 +15,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/coder/websocket"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/telemetry/internal/observetest"
 )
@@ -225,7 +225,7 @@ func TestNamesOfCalls(t *testing.T) {
 			request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/v1/models", nil)
 			request.Header.Set("X-Client-Request-Id", test.sent)
 			o.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				id = call.From(r.Context()).ID
+				id = request.From(r.Context()).ID
 			}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), request)
 			if test.want != "" && id != test.want || test.want == "" && len(id) != 32 {
 				t.Errorf("the call is called %q, not %q", id, test.want)

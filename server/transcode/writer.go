@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/request"
 )
 
 // Bounds bound what calls hold in memory. The zero value bounds nothing.
@@ -36,7 +36,7 @@ func Wrap(next http.Handler) http.Handler { return Bounds{}.Wrap(next) }
 // What a call holds in memory is bounded.
 func (b Bounds) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		writer := &responseWriter{ResponseWriter: w, request: r, bounds: b, memory: b.Memory.Hold(call.From(r.Context()).Client())}
+		writer := &responseWriter{ResponseWriter: w, request: r, bounds: b, memory: b.Memory.Hold(request.From(r.Context()).Client())}
 		defer writer.memory.Close()
 		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, writer))
 		if writer.memory != nil && r.Body != nil && r.Body != http.NoBody {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/call"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -20,7 +20,7 @@ type gateway struct{ next upstream.Sender }
 
 // Send implements [upstream.Sender].
 func (g *gateway) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	c := call.From(ctx)
+	c := request.From(ctx)
 	if req.Body != nil && strings.HasPrefix(req.Header.Get("Content-Type"), "application/json") {
 		content, err := io.ReadAll(req.Body)
 		if err != nil {
@@ -50,7 +50,7 @@ func (g *gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 type tap struct {
 	io.ReadCloser
 
-	call *call.Call
+	call *request.Call
 	all  []byte
 	rest []byte // the line that isn't whole yet
 }

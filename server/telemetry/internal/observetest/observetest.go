@@ -19,9 +19,9 @@ import (
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
 	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
-	"github.com/openai-connect/openai-connect/server/call"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/passthrough"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/sandbox"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/transcode"
@@ -158,7 +158,7 @@ const TokenHeader = "X-Test-Token"
 func named(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name := r.Header.Get(TokenHeader); name != "" {
-			call.From(r.Context()).Token = &clients.Token{Name: name}
+			request.From(r.Context()).Token = &clients.Token{Name: name}
 			r.Header.Del(TokenHeader)
 		}
 		next.ServeHTTP(w, r)

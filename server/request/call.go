@@ -1,7 +1,7 @@
-// Package call keeps what is known of a call while the server works on it: who
+// Package request keeps what is known of a call while the server works on it: who
 // makes it, what it asks for, and what became of it. Access, limits, metrics,
 // logs and traces write it and read it, so that none needs to know of another.
-package call
+package request
 
 import (
 	"context"
