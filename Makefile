@@ -8,11 +8,11 @@ SHELL := bash
 export PATH := $(CURDIR)/bin:$(PATH)
 
 TYPESCRIPT := client/typescript
-PLAYGROUND := client/playground
+PLAYGROUND := server/playground
 GOTESTSUM  := go run gotest.tools/gotestsum@v1.13.0
 BENCHMARK  := server/benchmark
 # Modules of their own, for what the main one shouldn't depend on.
-MODULES    := $(BENCHMARK) server/observe/peertest server/deploy/validate
+MODULES    := $(BENCHMARK) server/telemetry/integration server/deploy/validate
 BENCH_ARGS ?= -compare result.json
 FUZZ_TIME  ?= 5000x
 SOAK       ?= 1h
@@ -42,7 +42,7 @@ test-go:
 test-typescript: build
 	@if command -v npm >/dev/null; then \
 		cd $(TYPESCRIPT) && npm ci --silent && export OPENAI_CONNECT_COMMAND=$(CURDIR)/bin/openai-connect && \
-		npm test --silent && node ../playground/test.mjs; \
+		npm test --silent && node ../../server/playground/test.mjs; \
 	else \
 		echo '=== SKIPPED: the tests of the TypeScript client and of the playground, as npm was not found. Install Node.js to run them.'; \
 	fi
@@ -78,7 +78,7 @@ lint: tools $(TYPESCRIPT)/node_modules ## Check the style of everything, and tha
 	buf lint
 	buf format --diff --exit-code
 	buf breaking --against proto/baseline.binpb
-	cd $(TYPESCRIPT) && npx --no-install tsc --noEmit && npx --no-install tsc --noEmit --project ../playground
+	cd $(TYPESCRIPT) && npx --no-install tsc --noEmit && npx --no-install tsc --noEmit --project ../../server/playground
 
 .PHONY: generate
 generate: bin/buf $(TYPESCRIPT)/node_modules ## Generate the code from the .proto files, under gen/ and in the TypeScript client, and the playground's page.

@@ -7,7 +7,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
-	"github.com/openai-connect/openai-connect/client/playground"
+	"github.com/openai-connect/openai-connect/server/playground"
 	"github.com/openai-connect/openai-connect/server/transcode"
 )
 

@@ -226,23 +226,23 @@ func TestAFileIsItsOwnersAloneAndKeepsItsMode(t *testing.T) {
 func TestManyEditsAtATimeAreAllMade(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.yaml")
-	const clients = 20
+	const editors = 20
 	var running sync.WaitGroup
-	failed := make(chan error, clients)
-	for i := range clients {
+	failed := make(chan error, editors)
+	for i := range editors {
 		running.Go(func() {
 			name := fmt.Sprint("client-", i)
 			failed <- errors.Join(clients.Add(path, client(name)), clients.Rotate(path, name, clients.HashOf(fmt.Sprint("new-", i))))
 		})
 	}
 	running.Wait()
-	for range clients {
+	for range editors {
 		if err := <-failed; err != nil {
 			t.Error(err)
 		}
 	}
 	got, err := clients.Read(path)
-	if err != nil || len(got) != clients {
+	if err != nil || len(got) != editors {
 		t.Fatalf("there are %d, %v", len(got), err)
 	}
 	for _, e := range got {

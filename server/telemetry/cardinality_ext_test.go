@@ -47,13 +47,13 @@ func TestHostileRequestsMakeABoundedNumberOfSeries(t *testing.T) {
 		w.WriteHeader(200 + random.IntN(800))
 	}), connect.NewServer())
 	for range 10_000 {
-		request := httptest.NewRequest(http.MethodPost, "/", nil)
-		request.Method = pick(http.MethodGet, http.MethodPost, strings.ToUpper(word()))
-		request.URL.Path = pick("/", "/v1/", "/v1/chat/completions/", "/openai.chat.v1.ChatService/", "") + word() + pick("", "/"+word())
-		request.Header.Set("Content-Type", pick("application/json", "application/grpc+"+word(), "application/connect+"+word(), word()))
-		request.Header.Set("X-Client-Request-Id", word())
-		request.Header.Set(pick("Connect-Protocol-Version", word()), word())
-		handler.ServeHTTP(httptest.NewRecorder(), request)
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Method = pick(http.MethodGet, http.MethodPost, strings.ToUpper(word()))
+		r.URL.Path = pick("/", "/v1/", "/v1/chat/completions/", "/openai.chat.v1.ChatService/", "") + word() + pick("", "/"+word())
+		r.Header.Set("Content-Type", pick("application/json", "application/grpc+"+word(), "application/connect+"+word(), word()))
+		r.Header.Set("X-Client-Request-Id", word())
+		r.Header.Set(pick("Connect-Protocol-Version", word()), word())
+		handler.ServeHTTP(httptest.NewRecorder(), r)
 	}
 	samples := scrape(t, o)
 	models := make(map[string]bool)
@@ -103,10 +103,10 @@ func FuzzRequests(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		request := httptest.NewRequest(http.MethodPost, "/", nil)
-		request.Method, request.URL.Path = method, path
-		request.Header.Set("Content-Type", contentType)
-		request.Header.Set("X-Client-Request-Id", id)
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Method, r.URL.Path = method, path
+		r.Header.Set("Content-Type", contentType)
+		r.Header.Set("X-Client-Request-Id", id)
 		o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c := request.From(r.Context())
 			c.Model, c.Status = model, 200
@@ -114,7 +114,7 @@ func FuzzRequests(f *testing.F) {
 			if status >= 200 && status <= 999 {
 				w.WriteHeader(status)
 			}
-		}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), request)
+		}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), r)
 		scrape(t, o)
 		if text := log.String(); !json.Valid([]byte(text)) {
 			t.Errorf("no JSON: %q", text)

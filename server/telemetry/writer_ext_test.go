@@ -222,11 +222,11 @@ func TestNamesOfCalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			var id string
-			request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/v1/models", nil)
-			request.Header.Set("X-Client-Request-Id", test.sent)
+			r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/v1/models", nil)
+			r.Header.Set("X-Client-Request-Id", test.sent)
 			o.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				id = request.From(r.Context()).ID
-			}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), request)
+			}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), r)
 			if test.want != "" && id != test.want || test.want == "" && len(id) != 32 {
 				t.Errorf("the call is called %q, not %q", id, test.want)
 			}

@@ -1,7 +1,7 @@
 /** The functions that the model may call, as cards that are written into. */
 import { create } from "@bufbuild/protobuf";
 
-import { type Tool, ToolSchema } from "../../typescript/src/index.js";
+import { type Tool, ToolSchema } from "../../../client/typescript/src/index.js";
 import { freshId, h, html } from "./dom.js";
 import { jsonObject, type Problems } from "./problems.js";
 

@@ -1,5 +1,5 @@
 /** Makes the call, and shows what comes of it as it comes. */
-import { Accumulator, APIError, ChatCompletionChunkSchema, ChatCompletionSchema, type Message, OpenAIConnect } from "../../typescript/src/index.js";
+import { Accumulator, APIError, ChatCompletionChunkSchema, ChatCompletionSchema, type Message, OpenAIConnect } from "../../../client/typescript/src/index.js";
 import { Answers } from "./answers.js";
 import { html, input } from "./dom.js";
 import { duration, Meter } from "./meter.js";

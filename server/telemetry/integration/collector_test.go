@@ -1,7 +1,7 @@
 // Package peertest tests what is observed with those who are to read it:
 // OpenTelemetry's collector, and the language of Prometheus. It is a module of its
 // own, as nobody else needs either.
-package peertest
+package integration
 
 import (
 	"net"

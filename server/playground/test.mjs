@@ -1,13 +1,13 @@
 // Runs the page's tests in Chromium, against the server that
 // OPENAI_CONNECT_COMMAND names: node test.mjs [arguments of node --test]. The
-// packages are those of ../typescript, whose dist has to be built.
+// packages are those of ../../client/typescript, whose dist has to be built.
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
-const { buildSync } = createRequire(at("../typescript/package.json"))("esbuild");
+const { buildSync } = createRequire(at("../../client/typescript/package.json"))("esbuild");
 
 rmSync(at("build"), { recursive: true, force: true });
 buildSync({

@@ -1,5 +1,5 @@
 /** What the examples of code have in common: a request as text, on few lines where it fits. */
-import { type ContentPart, type Message, Role } from "../../../typescript/src/index.js";
+import { type ContentPart, type Message, Role } from "../../../../client/typescript/src/index.js";
 
 /** How wide a line may become before it is broken. */
 const maxWidth = 88;

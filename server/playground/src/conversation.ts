@@ -1,7 +1,7 @@
 /** The messages of the request, as cards that are written into and moved. */
 import { clone, create } from "@bufbuild/protobuf";
 
-import { ContentPartSchema, type Message, MessageSchema, Role, type ToolCall } from "../../typescript/src/index.js";
+import { ContentPartSchema, type Message, MessageSchema, Role, type ToolCall } from "../../../client/typescript/src/index.js";
 import { freshId, h } from "./dom.js";
 
 /** The roles that a message can have, by the name that OpenAI gives them. */

@@ -1,4 +1,4 @@
-module github.com/openai-connect/openai-connect/server/observe/peertest
+module github.com/openai-connect/openai-connect/server/telemetry/integration
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-package peertest
+package integration
 
 import (
 	"encoding/json"

@@ -2,7 +2,7 @@
 import { type DescEnum, type DescField, isMessage } from "@bufbuild/protobuf";
 import { reflect, type ReflectList, type ReflectMap, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 
-import { CreateChatCompletionRequestSchema, MessageSchema } from "../../../typescript/src/index.js";
+import { CreateChatCompletionRequestSchema, MessageSchema } from "../../../../client/typescript/src/index.js";
 import type { Call } from "../settings.js";
 import { type Composite, shorthand, write } from "./source.js";
 

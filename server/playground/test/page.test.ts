@@ -6,7 +6,7 @@ import { after, before, suite, test } from "node:test";
 
 import type { Browser, BrowserContextOptions } from "playwright-core";
 
-import { noServer, type Server, startServer } from "../../typescript/test/server.js";
+import { noServer, type Server, startServer } from "../../../client/typescript/test/server.js";
 import { noBrowser, openPlayground, type Playground, startBrowser } from "./browser.js";
 
 suite("the playground's page", { skip: noServer || noBrowser }, () => {

@@ -3,7 +3,7 @@ import { after, afterEach, before, beforeEach, suite, test } from "node:test";
 
 import type { Browser } from "playwright-core";
 
-import { noServer, type Server, startServer } from "../../typescript/test/server.js";
+import { noServer, type Server, startServer } from "../../../client/typescript/test/server.js";
 import { noBrowser, openPlayground, type Playground, startBrowser } from "./browser.js";
 
 /** A PNG of one pixel. */

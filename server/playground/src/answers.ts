@@ -10,7 +10,7 @@ import {
   FinishReason,
   FinishReasonSchema,
   type Message,
-} from "../../typescript/src/index.js";
+} from "../../../client/typescript/src/index.js";
 import { callList, pretty, textOf } from "./conversation.js";
 import { h } from "./dom.js";
 import { duration } from "./meter.js";

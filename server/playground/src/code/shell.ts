@@ -1,7 +1,7 @@
 /** The call as commands of a shell, with the request as a here-document, which takes any size and no escapes. */
 import { toJsonString } from "@bufbuild/protobuf";
 
-import { type CreateChatCompletionRequest, CreateChatCompletionRequestSchema } from "../../../typescript/src/index.js";
+import { type CreateChatCompletionRequest, CreateChatCompletionRequestSchema } from "../../../../client/typescript/src/index.js";
 import type { Call } from "../settings.js";
 import { restBody } from "./rest.js";
 

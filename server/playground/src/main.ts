@@ -1,7 +1,7 @@
 /** The page: what stands on it at first, and what its buttons and keys do. */
 import { create } from "@bufbuild/protobuf";
 
-import { type Message, MessageSchema, Role } from "../../typescript/src/index.js";
+import { type Message, MessageSchema, Role } from "../../../client/typescript/src/index.js";
 import { run } from "./call.js";
 import { makeCopyable, show, showCode } from "./code.js";
 import { connectJSON } from "./code/shell.js";

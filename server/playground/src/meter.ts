@@ -1,5 +1,5 @@
 /** How fast the answer comes: the time to its first token, and its rate over time. */
-import type { Usage } from "../../typescript/src/index.js";
+import type { Usage } from "../../../client/typescript/src/index.js";
 import { find, html } from "./dom.js";
 
 const width = 320;

@@ -5,9 +5,9 @@ import { delimiter, join } from "node:path";
 
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 
-import { lacking } from "../../typescript/test/skip.js";
+import { lacking } from "../../../client/typescript/test/skip.js";
 
-const { chromium } = createRequire(new URL("../../typescript/package.json", import.meta.url))("playwright-core") as typeof import("playwright-core");
+const { chromium } = createRequire(new URL("../../../client/typescript/package.json", import.meta.url))("playwright-core") as typeof import("playwright-core");
 
 /** Where Chromium is, by one of its names in PATH. */
 const executablePath = ["chromium", "chromium-browser", "google-chrome"]

@@ -10,8 +10,8 @@ import { promisify } from "node:util";
 
 import type { Browser } from "playwright-core";
 
-import { noServer, type Server, startServer } from "../../typescript/test/server.js";
-import { lacking } from "../../typescript/test/skip.js";
+import { noServer, type Server, startServer } from "../../../client/typescript/test/server.js";
+import { lacking } from "../../../client/typescript/test/skip.js";
 import { noBrowser, openPlayground, type Playground, startBrowser } from "./browser.js";
 import { type Received, said, startUpstream, type Upstream } from "./upstream.js";
 

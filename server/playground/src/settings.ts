@@ -10,7 +10,7 @@ import {
   type ToolChoiceMode,
   ToolChoiceModeSchema,
   VerbositySchema,
-} from "../../typescript/src/index.js";
+} from "../../../client/typescript/src/index.js";
 import { area, h, html, input, select } from "./dom.js";
 import { headerLines, int32, int64, jsonObject, number, Problems } from "./problems.js";
 import type { Tools } from "./tools.js";

@@ -1,11 +1,11 @@
 // Builds the page into dist, which the server embeds: node build.mjs. The same
-// source gives the same bytes. The packages are those of ../typescript.
+// source gives the same bytes. The packages are those of ../../client/typescript.
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
-const { buildSync } = createRequire(at("../typescript/package.json"))("esbuild");
+const { buildSync } = createRequire(at("../../client/typescript/package.json"))("esbuild");
 
 rmSync(at("dist"), { recursive: true, force: true });
 mkdirSync(at("dist"));
@@ -19,7 +19,7 @@ buildSync({
   target: ["es2022", "chrome123", "firefox120", "safari17.5"],
   charset: "utf8",
   legalComments: "none",
-  nodePaths: [at("../typescript/node_modules")],
+  nodePaths: [at("../../client/typescript/node_modules")],
   tsconfigRaw: "{}",
 });
 for (const file of ["index.html", "icon.svg"]) {
