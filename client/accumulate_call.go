@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 

@@ -14,7 +14,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/openai-connect/openai-connect/client"
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // startEcho runs a server on an upstream that keeps the last request.

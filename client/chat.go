@@ -6,11 +6,11 @@ import (
 	"io"
 	"iter"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 )
 
-// ChatService makes the calls of openai.chat.v1.ChatService. Every error that a
+// ChatService makes the calls of openaiconnect.chat.v1.ChatService. Every error that a
 // method returns is, or wraps, an [*Error] where the call itself failed.
 //
 // A context of [connect.NewClientContext] gives a call headers of its own, such

@@ -18,7 +18,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 )
 
 // maxMessageBytes bounds a message that is received. It is the server's own
@@ -27,7 +27,7 @@ const maxMessageBytes = 64 << 20
 
 // Client is a client of one server. It is safe for concurrent use.
 type Client struct {
-	// Chat makes the calls of openai.chat.v1.ChatService.
+	// Chat makes the calls of openaiconnect.chat.v1.ChatService.
 	Chat *ChatService
 }
 

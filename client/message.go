@@ -7,7 +7,7 @@ import (
 	"path"
 	"strings"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // System is a message that instructs the model; models from o1 on take it as

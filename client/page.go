@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // List returns all stored completions that the request asks for, over all pages:

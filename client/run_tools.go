@@ -11,7 +11,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // ErrToolRounds is that the model still calls tools after as many rounds as

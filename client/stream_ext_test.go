@@ -12,7 +12,7 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/openai-connect/openai-connect/client"
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 func TestAStreamEndsWithItsLoop(t *testing.T) {

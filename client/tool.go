@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // A Tool is a Go function that the model may call. [ChatService.RunTools] lets it.

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
@@ -213,7 +213,7 @@ func checkUnauthorized(t *testing.T, kind string, request exchange, body string)
 		t.Errorf("%s: %q: %v", kind, body, err)
 	}
 	raw := answer.Error.Code == "invalid_api_key" && answer.Error.Type == "invalid_request_error" && strings.Contains(answer.Error.Message, "Bearer")
-	if typed := strings.HasPrefix(request.path, "/openai.chat.v1."); typed && answer.Code != "unauthenticated" && !raw || !typed && !raw && answer.Code != "unimplemented" {
+	if typed := strings.HasPrefix(request.path, "/openaiconnect.chat.v1."); typed && answer.Code != "unauthenticated" && !raw || !typed && !raw && answer.Code != "unimplemented" {
 		t.Errorf("%s: %q", kind, body)
 	}
 }

@@ -58,7 +58,7 @@ func TestPreflightsEndAtAServerThatHoldsAKey(t *testing.T) {
 		closed := startFront(t, config)
 		config.CORSOrigins = []string{page}
 		open := startFront(t, config)
-		for _, path := range []string{"/v1/chat/completions", "/v1/realtime", createProcedure, "/openai.chat.v1.ChatService/Nothing", "/"} {
+		for _, path := range []string{"/v1/chat/completions", "/v1/realtime", createProcedure, "/openaiconnect.chat.v1.ChatService/Nothing", "/"} {
 			for _, http2 := range []bool{false, true} {
 				request := preflight(path)
 				request.http2 = http2

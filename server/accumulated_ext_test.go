@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/openai-connect/openai-connect/client"
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/streamtest"
 )

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
@@ -241,7 +241,7 @@ func TestAMalformedRequestIsRefused(t *testing.T) {
 		{"a value of another type", jsonMedia, `{"model":5}`, []string{`field model`}},
 		{"a value that the enum lacks", jsonMedia, `{"model":"m","messages":[{"role":"user"}]}`, []string{`field role: "user"`}},
 		{"a name twice", jsonMedia, `{"model":"m","model":"n"}`, []string{`duplicate field "model"`}},
-		{"two branches of a union", jsonMedia, `{"tools":[{"function":{"name":"a"},"custom":{"name":"b"}}]}`, []string{"oneof openai.chat.v1.Tool.tool is already set"}},
+		{"two branches of a union", jsonMedia, `{"tools":[{"function":{"name":"a"},"custom":{"name":"b"}}]}`, []string{"oneof openaiconnect.chat.v1.Tool.tool is already set"}},
 
 		{"Protobuf that is cut short", binaryMedia, "\x0a\x05gpt", []string{"unmarshal", "proto"}},
 		{"Protobuf with a field of another type", binaryMedia, "\x08\x01", []string{"field number 1"}},
@@ -404,7 +404,7 @@ func TestAMessageOfTheLimitIsAccepted(t *testing.T) {
 func TestARequestThatIsNoneOfTheRPCsIsToldSo(t *testing.T) {
 	t.Parallel()
 	front := forbidden(t, server.Config{})
-	const getProcedure = "/openai.chat.v1.ChatService/GetChatCompletion"
+	const getProcedure = "/openaiconnect.chat.v1.ChatService/GetChatCompletion"
 	for _, row := range []struct {
 		name, method, path, media, body string
 
@@ -451,16 +451,16 @@ func TestARequestThatIsNoneOfTheRPCsIsToldSo(t *testing.T) {
 			status: http.StatusMethodNotAllowed, header: map[string]string{"Allow": "GET, POST"}, says: []string{`"DELETE"`, "GET", "POST"},
 		},
 		{
-			name: "an unknown RPC", method: http.MethodPost, path: "/openai.chat.v1.ChatService/Nope", media: "application/json", body: `{}`,
-			status: http.StatusNotFound, says: []string{"/openai.chat.v1.ChatService/Nope"},
+			name: "an unknown RPC", method: http.MethodPost, path: "/openaiconnect.chat.v1.ChatService/Nope", media: "application/json", body: `{}`,
+			status: http.StatusNotFound, says: []string{"/openaiconnect.chat.v1.ChatService/Nope"},
 		},
 		{
-			name: "a GET of an unknown RPC", method: http.MethodGet, path: "/openai.chat.v1.ChatService/Nope",
-			status: http.StatusNotFound, says: []string{"/openai.chat.v1.ChatService/Nope"},
+			name: "a GET of an unknown RPC", method: http.MethodGet, path: "/openaiconnect.chat.v1.ChatService/Nope",
+			status: http.StatusNotFound, says: []string{"/openaiconnect.chat.v1.ChatService/Nope"},
 		},
 		{
-			name: "no RPC of the service", method: http.MethodPost, path: "/openai.chat.v1.ChatService/", media: "application/json", body: `{}`,
-			status: http.StatusNotFound, says: []string{"/openai.chat.v1.ChatService/"},
+			name: "no RPC of the service", method: http.MethodPost, path: "/openaiconnect.chat.v1.ChatService/", media: "application/json", body: `{}`,
+			status: http.StatusNotFound, says: []string{"/openaiconnect.chat.v1.ChatService/"},
 		},
 		{
 			name: "an unknown encoding of a query", method: http.MethodGet,

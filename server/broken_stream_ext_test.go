@@ -11,7 +11,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )

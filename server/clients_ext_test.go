@@ -23,9 +23,9 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 

@@ -191,7 +191,7 @@ func TestAPreflightIsAnsweredWhereTheUpstreamDoesNot(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		createProcedure, streamProcedure, "/openai.chat.v1.ChatService/Nothing", "/grpc.health.v1.Health/Check",
+		createProcedure, streamProcedure, "/openaiconnect.chat.v1.ChatService/Nothing", "/grpc.health.v1.Health/Check",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()

@@ -19,8 +19,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )

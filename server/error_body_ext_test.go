@@ -7,7 +7,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
 // The body of an error is OpenAI's, or that of an upstream which is nearly

@@ -7,7 +7,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
 // An error event ends a stream, however it is marked, and wherever it stands.

@@ -7,7 +7,7 @@ import (
 	"github.com/openai/openai-go/v3"
 	"google.golang.org/protobuf/proto"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 	"github.com/openai-connect/openai-connect/proto/restjson/restjsontest"
 	"github.com/openai-connect/openai-connect/server"

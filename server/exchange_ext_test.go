@@ -70,7 +70,7 @@ func without(header http.Header, names ...string) http.Header {
 // connectGET reads a completion.
 var connectGET = exchange{
 	method: http.MethodGet,
-	path:   "/openai.chat.v1.ChatService/GetChatCompletion?connect=v1&encoding=json&message=%7B%22completion_id%22%3A%22a%22%7D",
+	path:   "/openaiconnect.chat.v1.ChatService/GetChatCompletion?connect=v1&encoding=json&message=%7B%22completion_id%22%3A%22a%22%7D",
 }
 
 // rpcRequests are requests to the typed side, in the protocols that browsers speak.
@@ -93,8 +93,8 @@ func rpcRequests(t *testing.T) map[string]exchange {
 		"a stream of its own":    {streamProcedure, "application/grpc-web", string(envelope(0, []byte("\xff")))},
 		"too large":              {createProcedure, "application/json", `{"model":"` + strings.Repeat("m", 2000) + `"}`},
 		"another content type":   {createProcedure, "text/plain", text},
-		"an RPC that isn't":      {"/openai.chat.v1.ChatService/Nothing", "application/json", text},
-		"a service that isn't":   {"/openai.chat.v1.Nothing/Nothing", "application/grpc-web", ""},
+		"an RPC that isn't":      {"/openaiconnect.chat.v1.ChatService/Nothing", "application/json", text},
+		"a service that isn't":   {"/openaiconnect.chat.v1.Nothing/Nothing", "application/grpc-web", ""},
 		"raw":                    {"/v1/chat/completions", "application/json", helloBody},
 	} {
 		requests[name] = exchange{method: http.MethodPost, path: row.path, header: http.Header{"Content-Type": {row.media}}, body: row.body}

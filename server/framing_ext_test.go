@@ -41,7 +41,7 @@ func TestFraming_TwoLengthsEndConnection(t *testing.T) {
 		{"a length of zero", []string{head("/v1/x", "Content-Length: 0\r\n"+chunked) + chunks}, true},
 		{"two of a length, and a coding", []string{head("/v1/x", length+length+chunked) + chunks}, true},
 		{"to an RPC", []string{head(typedPath, length+chunked) + chunks}, true},
-		{"to an RPC that there is not", []string{head("/openai.chat.v1.ChatService/Nope", length+chunked) + chunks}, true},
+		{"to an RPC that there is not", []string{head("/openaiconnect.chat.v1.ChatService/Nope", length+chunked) + chunks}, true},
 		{"behind another request", []string{head("/v1/x", length) + "{}", head("/v1/x", length+chunked) + chunks}, true},
 		{"together with the request before", []string{head("/v1/x", length) + "{}" + head("/v1/x", length+chunked) + chunks}, true},
 

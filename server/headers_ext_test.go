@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
@@ -93,7 +93,7 @@ func TestAnExpectationIsThisServersToMeet(t *testing.T) {
 	status, _, err := curl(within(t), t, body, func(r io.Reader) error {
 		_, err := io.Copy(io.Discard, r)
 		return err
-	}, front.URL+"/openai.chat.v1.ChatService/CreateChatCompletion",
+	}, front.URL+"/openaiconnect.chat.v1.ChatService/CreateChatCompletion",
 		"-H", "content-type: application/json", "-H", "expect: 100-continue")
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("curl ended with %v and the status %d", err, status)
@@ -303,8 +303,8 @@ func TestHeadersOfAStreamComeBeforeItsFirstMessage(t *testing.T) {
 }
 
 const (
-	createProcedure = "/openai.chat.v1.ChatService/CreateChatCompletion"
-	streamProcedure = "/openai.chat.v1.ChatService/StreamChatCompletion"
+	createProcedure = "/openaiconnect.chat.v1.ChatService/CreateChatCompletion"
+	streamProcedure = "/openaiconnect.chat.v1.ChatService/StreamChatCompletion"
 )
 
 // post is a request with a body of a media type.

@@ -27,7 +27,7 @@ func TestHealthIsChecked(t *testing.T) {
 	client := grpc_health_v1.NewHealthClient(front.GRPC(t))
 	for name, service := range map[string]string{
 		"of the server":  "",
-		"of the service": "openai.chat.v1.ChatService",
+		"of the service": "openaiconnect.chat.v1.ChatService",
 	} {
 		t.Run(name, func(t *testing.T) {
 			response, err := client.Check(within(t), &grpc_health_v1.HealthCheckRequest{Service: service})
@@ -37,8 +37,8 @@ func TestHealthIsChecked(t *testing.T) {
 		})
 	}
 	t.Run("of an unknown service", func(t *testing.T) {
-		_, err := client.Check(within(t), &grpc_health_v1.HealthCheckRequest{Service: "openai.chat.v1.Nope"})
-		if got := status.Convert(err); got.Code() != codes.NotFound || !strings.Contains(got.Message(), `"openai.chat.v1.Nope"`) {
+		_, err := client.Check(within(t), &grpc_health_v1.HealthCheckRequest{Service: "openaiconnect.chat.v1.Nope"})
+		if got := status.Convert(err); got.Code() != codes.NotFound || !strings.Contains(got.Message(), `"openaiconnect.chat.v1.Nope"`) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -61,9 +61,9 @@ func TestHealthIsWatchedUntilTheShutdown(t *testing.T) {
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
 	client := grpc_health_v1.NewHealthClient(front.GRPC(t))
 	watches := map[string][]grpc_health_v1.HealthCheckResponse_ServingStatus{
-		"":                           {serving, notServing},
-		"openai.chat.v1.ChatService": {serving, notServing},
-		"openai.chat.v1.Nope":        {serviceUnknown},
+		"":                                  {serving, notServing},
+		"openaiconnect.chat.v1.ChatService": {serving, notServing},
+		"openaiconnect.chat.v1.Nope":        {serviceUnknown},
 	}
 	streams := make(map[string]grpc_health_v1.Health_WatchClient)
 	for service, statuses := range watches {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"

@@ -87,7 +87,7 @@ func TestTarget_TakesLinearTime(t *testing.T) {
 	defer s.Close()
 	for _, beginning := range []string{
 		"/", "/v1/chat/", "/v1/chat/completions/", "/v1/models?", "/v1/models?after=", "/v1/realtime?model=", "/openai/deployments/",
-		"/openai.chat.v1.ChatService/GetChatCompletion?connect=v1&encoding=json&message=", "/openai.chat.v1.ChatService/", "/playground/",
+		"/openaiconnect.chat.v1.ChatService/GetChatCompletion?connect=v1&encoding=json&message=", "/openaiconnect.chat.v1.ChatService/", "/playground/",
 	} {
 		for _, piece := range []string{"%25", "25", "/", "/a", "../", "%2e%2e/", "a=b&", "&", "=", ";", "+", "%7b", "{", "model=m&", "[", "%ff"} {
 			lineartest.Check(t, 16<<10, func(size int) func() {

@@ -20,8 +20,8 @@ import (
 	"connectrpc.com/connect/v2/connectproto"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
@@ -256,7 +256,7 @@ func TestMemory_BombIsRefused(t *testing.T) {
 			"connect": {"v1"}, "encoding": {"json"}, "base64": {"1"}, "compression": {"gzip"},
 			"message": {base64.URLEncoding.EncodeToString(packed.Bytes())},
 		}
-		request, err := http.NewRequestWithContext(within(t), http.MethodGet, front.URL+"/openai.chat.v1.ChatService/GetChatCompletion?"+query.Encode(), nil)
+		request, err := http.NewRequestWithContext(within(t), http.MethodGet, front.URL+"/openaiconnect.chat.v1.ChatService/GetChatCompletion?"+query.Encode(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,8 +9,8 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"

@@ -33,7 +33,7 @@ func rpc(target, message string, fields ...string) string {
 // helloMessage is the message of hello in Connect's JSON.
 const helloMessage = `{"model":"m","messages":[{"role":"ROLE_USER","content":"Hello!"}]}`
 
-const getProcedure = "/openai.chat.v1.ChatService/GetChatCompletion"
+const getProcedure = "/openaiconnect.chat.v1.ChatService/GetChatCompletion"
 
 func detours() []detour {
 	const host, webSocket = "Host: x\n", "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: YQ==\n\n"

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"

@@ -26,7 +26,7 @@ var services = []string{
 	"grpc.health.v1.Health",
 	"grpc.reflection.v1.ServerReflection",
 	"grpc.reflection.v1alpha.ServerReflection",
-	"openai.chat.v1.ChatService",
+	"openaiconnect.chat.v1.ChatService",
 }
 
 // TestReflectionDescribesTheService asks both versions of the protocol, whose
@@ -51,7 +51,7 @@ func TestReflectionDescribesTheService(t *testing.T) {
 			files := new(descriptorpb.FileDescriptorSet)
 			for _, encoded := range ask(&reflectionv1.ServerReflectionRequest{
 				MessageRequest: &reflectionv1.ServerReflectionRequest_FileContainingSymbol{
-					FileContainingSymbol: "openai.chat.v1.ChatService",
+					FileContainingSymbol: "openaiconnect.chat.v1.ChatService",
 				},
 			}).GetFileDescriptorResponse().GetFileDescriptorProto() {
 				file := new(descriptorpb.FileDescriptorProto)
@@ -64,7 +64,7 @@ func TestReflectionDescribesTheService(t *testing.T) {
 			if err != nil {
 				t.Fatalf("the files don't stand by themselves: %v", err)
 			}
-			if _, err := registry.FindDescriptorByName("openai.chat.v1.ChatService.StreamChatCompletion"); err != nil {
+			if _, err := registry.FindDescriptorByName("openaiconnect.chat.v1.ChatService.StreamChatCompletion"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -114,7 +114,7 @@ func TestGRPCurlNeedsNothingButTheServer(t *testing.T) {
 		return output
 	}
 	const (
-		service = "openai.chat.v1.ChatService"
+		service = "openaiconnect.chat.v1.ChatService"
 		hello   = `{"model": "sandbox", "messages": [{"role": "ROLE_USER", "content": "Hello!"}]}`
 	)
 	t.Run("lists the services", func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestGRPCurlNeedsNothingButTheServer(t *testing.T) {
 		}
 	})
 	t.Run("describes a message", func(t *testing.T) {
-		if got := grpcurl(t, front.Address, "describe", "openai.chat.v1.Message"); !strings.Contains(got, "repeated .openai.chat.v1.ToolCall tool_calls = 6") {
+		if got := grpcurl(t, front.Address, "describe", "openaiconnect.chat.v1.Message"); !strings.Contains(got, "repeated .openaiconnect.chat.v1.ToolCall tool_calls = 6") {
 			t.Errorf("got %s", got)
 		}
 	})
@@ -180,7 +180,7 @@ func TestGRPCurlNeedsNothingButTheServer(t *testing.T) {
 			t.Fatal("the call succeeded")
 		}
 		for _, want := range []string{
-			"Code: ResourceExhausted", `"@type": "type.googleapis.com/openai.rest.v1.Error"`, `"httpStatus": 429`,
+			"Code: ResourceExhausted", `"@type": "type.googleapis.com/openaiconnect.rest.v1.Error"`, `"httpStatus": 429`,
 			`"@type": "type.googleapis.com/google.rpc.RetryInfo"`, `"retryDelay": "1s"`,
 		} {
 			if !strings.Contains(err.Error(), want) {

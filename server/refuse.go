@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/server/passthrough"
 	"github.com/openai-connect/openai-connect/server/request"
 )

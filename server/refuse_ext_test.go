@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
@@ -141,7 +141,7 @@ func (r *requests) checkUsed(t *testing.T, ways int) {
 }
 
 func methods() []protoreflect.MethodDescriptor {
-	service := chatv1.File_openai_chat_v1_chat_service_proto.Services().ByName("ChatService")
+	service := chatv1.File_openaiconnect_chat_v1_chat_service_proto.Services().ByName("ChatService")
 	var methods []protoreflect.MethodDescriptor
 	for i := range service.Methods().Len() {
 		methods = append(methods, service.Methods().Get(i))

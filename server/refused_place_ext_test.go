@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
 // place is where a message stands in an RPC's request: at the end of a path of

@@ -19,7 +19,7 @@ import (
 	"connectrpc.com/connect/v2/connecthttp"
 	"connectrpc.com/grpcreflect/v2"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/clients"

@@ -12,7 +12,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
@@ -82,9 +82,9 @@ func TestTarget_IsBounded(t *testing.T) {
 			{"raw GET with a query", http.MethodGet, "/v1/models?after=", "", isOpenAIError},
 			{"raw POST", http.MethodPost, "/v1/chat/completions?x=", "application/json", isOpenAIError},
 			{"raw DELETE that is encoded again and again", http.MethodDelete, "/v1/files/%25", "", isOpenAIError},
-			{"Connect GET", http.MethodGet, "/openai.chat.v1.ChatService/GetChatCompletion?connect=v1&encoding=json&message=", "", isConnectError},
+			{"Connect GET", http.MethodGet, "/openaiconnect.chat.v1.ChatService/GetChatCompletion?connect=v1&encoding=json&message=", "", isConnectError},
 			{"Connect POST", http.MethodPost, createProcedure + "?x=", "application/json", isConnectError},
-			{"Connect stream", http.MethodPost, "/openai.chat.v1.ChatService/StreamChatCompletion?x=", "application/connect+json", nil},
+			{"Connect stream", http.MethodPost, "/openaiconnect.chat.v1.ChatService/StreamChatCompletion?x=", "application/connect+json", nil},
 			{"gRPC", http.MethodPost, createProcedure + "?x=", "application/grpc+proto", isGRPCError},
 			{"gRPC-Web", http.MethodPost, createProcedure + "?x=", "application/grpc-web+proto", isGRPCError},
 		} {

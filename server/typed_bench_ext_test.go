@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/protobuf/proto"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
@@ -67,7 +67,7 @@ var benchCalls = []struct {
 			b.Fatal(err)
 		}
 		client := dialForBench(b, front.Address)
-		request := "POST /openai.chat.v1.ChatService/CreateChatCompletion HTTP/1.1\r\nHost: x\r\nContent-Type: application/proto\r\n" +
+		request := "POST /openaiconnect.chat.v1.ChatService/CreateChatCompletion HTTP/1.1\r\nHost: x\r\nContent-Type: application/proto\r\n" +
 			"Authorization: Bearer sk-1\r\nContent-Length: " + strconv.Itoa(len(message)) + "\r\n\r\n" + string(message)
 		return func() error {
 			if _, err := io.WriteString(client, request); err != nil {
@@ -165,7 +165,7 @@ var benchStreams = []struct {
 	{"Connect", func(b *testing.B, front *servertest.Front, count int) func() (int, error) {
 		b.Helper()
 		body := enveloped(b, benchRequest())
-		request := "POST /openai.chat.v1.ChatService/StreamChatCompletion HTTP/1.1\nHost: x\nContent-Type: application/connect+proto\n" +
+		request := "POST /openaiconnect.chat.v1.ChatService/StreamChatCompletion HTTP/1.1\nHost: x\nContent-Type: application/connect+proto\n" +
 			"Authorization: Bearer sk-1\nContent-Length: " + strconv.Itoa(len(body)) + "\n\n"
 		clients := make([]*upstreamtest.Conn, count)
 		for i := range clients {
@@ -258,7 +258,7 @@ func dialPatient(b *testing.B, front *servertest.Front) *framed {
 
 // grpcCall is the header of a gRPC call.
 func grpcCall(method string) []field {
-	return pseudo(http.MethodPost, "/openai.chat.v1.ChatService/"+method,
+	return pseudo(http.MethodPost, "/openaiconnect.chat.v1.ChatService/"+method,
 		field{Name: "content-type", Value: "application/grpc"},
 		field{Name: "te", Value: "trailers"},
 		field{Name: "authorization", Value: "Bearer sk-1"},

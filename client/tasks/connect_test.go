@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/openai-connect/openai-connect/client"
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // byConnect are the tasks by this repository's client.

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	extra = ` field { name: "extra_json" type: TYPE_STRING options { [openai.rest.v1.member] { format: FORMAT_REMAINDER } } } `
+	extra = ` field { name: "extra_json" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { format: FORMAT_REMAINDER } } } `
 	// text is a plain member, and other a message to refer to.
 	text  = ` field { name: "text" type: TYPE_STRING } `
 	other = ` message_type { name: "Other" field { name: "a" type: TYPE_STRING } ` + extra + `} `
@@ -24,7 +24,7 @@ func rpc(method, fields string) string {
 
 // mapped is the options of a method that maps to an operation.
 func mapped(options string) string {
-	return `options { [openai.rest.v1.operation] { ` + options + ` } }`
+	return `options { [openaiconnect.rest.v1.operation] { ` + options + ` } }`
 }
 
 // events is a method that streams, with how its stream is finished.
@@ -62,61 +62,61 @@ func TestWhatThePluginRefuses(t *testing.T) {
 	oneof := func(field, options string) string {
 		return ` oneof_decl { name: "u" ` + options + `} field { name: "f" oneof_index: 0 ` + field + `} `
 	}
-	const tagged = `options { [openai.rest.v1.union] { tag: "type" } }`
-	const beside = `options { [openai.rest.v1.union] { tag: "type" beside: true } }`
+	const tagged = `options { [openaiconnect.rest.v1.union] { tag: "type" } }`
+	const beside = `options { [openaiconnect.rest.v1.union] { tag: "type" beside: true } }`
 	for _, row := range []struct{ name, file, want string }{
 		{"no extra_json", `message_type { name: "M" ` + text + `}`, "x.v1.M: needs a field for what it can't represent: string extra_json with FORMAT_REMAINDER"},
 		{"no extra_json, in a nested message", `message_type { name: "M" nested_type { name: "N" ` + text + `} ` + extra + `}`, "x.v1.M.N: needs a field for what it can't represent: string extra_json with FORMAT_REMAINDER"},
-		{"an extra_json of another type", `message_type { name: "M" field { name: "extra_json" type: TYPE_BYTES options { [openai.rest.v1.member] { format: FORMAT_REMAINDER } } } }`, "x.v1.M: extra_json: FORMAT_REMAINDER is for string extra_json"},
-		{"an extra_json of another name", `message_type { name: "M" field { name: "rest" type: TYPE_STRING options { [openai.rest.v1.member] { format: FORMAT_REMAINDER } } } }`, "x.v1.M: rest: FORMAT_REMAINDER is for string extra_json"},
-		{"an optional extra_json", `message_type { name: "M" field { name: "extra_json" type: TYPE_STRING proto3_optional: true options { [openai.rest.v1.member] { format: FORMAT_REMAINDER } } } }`, "x.v1.M: extra_json: FORMAT_REMAINDER is for string extra_json"},
+		{"an extra_json of another type", `message_type { name: "M" field { name: "extra_json" type: TYPE_BYTES options { [openaiconnect.rest.v1.member] { format: FORMAT_REMAINDER } } } }`, "x.v1.M: extra_json: FORMAT_REMAINDER is for string extra_json"},
+		{"an extra_json of another name", `message_type { name: "M" field { name: "rest" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { format: FORMAT_REMAINDER } } } }`, "x.v1.M: rest: FORMAT_REMAINDER is for string extra_json"},
+		{"an optional extra_json", `message_type { name: "M" field { name: "extra_json" type: TYPE_STRING proto3_optional: true options { [openaiconnect.rest.v1.member] { format: FORMAT_REMAINDER } } } }`, "x.v1.M: extra_json: FORMAT_REMAINDER is for string extra_json"},
 		{"a kind without a rule", a(`field { name: "f" type: TYPE_FLOAT }`), "x.v1.M: f: the codec has no rule for float"},
 		{"an unsigned integer", a(`field { name: "f" type: TYPE_UINT64 label: LABEL_REPEATED }`), "x.v1.M: f: the codec has no rule for uint64"},
 		{"a map of a kind without a rule", a(`nested_type { name: "FEntry" options { map_entry: true } field { name: "key" type: TYPE_STRING } field { name: "value" type: TYPE_FIXED32 } } field { name: "f" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.M.FEntry" }`), "x.v1.M: f: the codec has no rule for fixed32"},
 		{"a map with keys that are no strings", a(`nested_type { name: "FEntry" options { map_entry: true } field { name: "key" type: TYPE_INT32 } field { name: "value" type: TYPE_STRING } } field { name: "f" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.M.FEntry" }`), "x.v1.M: f: the keys of a map must be strings"},
 		{"an optional enum", a(`field { name: "f" type: TYPE_ENUM type_name: ".x.v1.Color" proto3_optional: true }`) + color, "x.v1.M: f: an enum is absent when it is 0: it can't be optional"},
-		{"octets that are no bytes", a(`field { name: "f" type: TYPE_STRING options { [openai.rest.v1.member] { format: FORMAT_OCTETS } } }`), "x.v1.M: f: FORMAT_OCTETS is for bytes"},
-		{"JSON that is no string", a(`field { name: "f" type: TYPE_BYTES options { [openai.rest.v1.member] { format: FORMAT_JSON_OBJECT } } }`), "x.v1.M: f: FORMAT_JSON_OBJECT is for strings"},
+		{"octets that are no bytes", a(`field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { format: FORMAT_OCTETS } } }`), "x.v1.M: f: FORMAT_OCTETS is for bytes"},
+		{"JSON that is no string", a(`field { name: "f" type: TYPE_BYTES options { [openaiconnect.rest.v1.member] { format: FORMAT_JSON_OBJECT } } }`), "x.v1.M: f: FORMAT_JSON_OBJECT is for strings"},
 		{"too many members", a(many(129)), "x.v1.M: has 129 members; restjson.MaxMembers is 128"},
-		{"two fields of one member", a(text + `field { name: "f" type: TYPE_STRING options { [openai.rest.v1.member] { name: "text" } } }`), `x.v1.M: f: text is the member "text" too: of two forms of a member, one must be a list`},
-		{"three forms of one member", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openai.rest.v1.member] { name: "text" } } } field { name: "g" type: TYPE_BOOL label: LABEL_REPEATED options { [openai.rest.v1.member] { name: "text" } } }`), `x.v1.M: g: text is the member "text" too: of two forms of a member, one must be a list`},
-		{"a constant that is a field too", a(`options { [openai.rest.v1.object] { constants { name: "text" json: "1" } } }` + text), `x.v1.M: text: the message has two members "text"`},
-		{"a constant twice", a(`options { [openai.rest.v1.object] { constants { name: "c" json: "1" } constants { name: "c" json: "2" } } }`), `x.v1.M: the message has two members "c"`},
-		{"a constant that is no JSON", a(`options { [openai.rest.v1.object] { constants { name: "c" json: "explicit" } } }`), `x.v1.M: the constant "c" must have a name and a value in JSON, not "explicit"`},
-		{"a constant without a name", a(`options { [openai.rest.v1.object] { constants { json: "1" } } }`), `x.v1.M: the constant "" must have a name and a value in JSON, not "1"`},
-		{"a list of one that is no list", a(`field { name: "f" type: TYPE_STRING options { [openai.rest.v1.member] { single: true } } }`), "x.v1.M: f: single is for lists"},
-		{"a message without a codec", a(`field { name: "f" type: TYPE_MESSAGE type_name: ".google.protobuf.FieldOptions" }`), "x.v1.M.f: google.protobuf.FieldOptions has no codec: it must import openai/rest/v1/annotations.proto, have fields, and not be a query or the payload beside a tag"},
+		{"two fields of one member", a(text + `field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { name: "text" } } }`), `x.v1.M: f: text is the member "text" too: of two forms of a member, one must be a list`},
+		{"three forms of one member", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" } } } field { name: "g" type: TYPE_BOOL label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" } } }`), `x.v1.M: g: text is the member "text" too: of two forms of a member, one must be a list`},
+		{"a constant that is a field too", a(`options { [openaiconnect.rest.v1.object] { constants { name: "text" json: "1" } } }` + text), `x.v1.M: text: the message has two members "text"`},
+		{"a constant twice", a(`options { [openaiconnect.rest.v1.object] { constants { name: "c" json: "1" } constants { name: "c" json: "2" } } }`), `x.v1.M: the message has two members "c"`},
+		{"a constant that is no JSON", a(`options { [openaiconnect.rest.v1.object] { constants { name: "c" json: "explicit" } } }`), `x.v1.M: the constant "c" must have a name and a value in JSON, not "explicit"`},
+		{"a constant without a name", a(`options { [openaiconnect.rest.v1.object] { constants { json: "1" } } }`), `x.v1.M: the constant "" must have a name and a value in JSON, not "1"`},
+		{"a list of one that is no list", a(`field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { single: true } } }`), "x.v1.M: f: single is for lists"},
+		{"a message without a codec", a(`field { name: "f" type: TYPE_MESSAGE type_name: ".google.protobuf.FieldOptions" }`), "x.v1.M.f: google.protobuf.FieldOptions has no codec: it must import openaiconnect/rest/v1/annotations.proto, have fields, and not be a query or the payload beside a tag"},
 		{"a message without fields", a(`field { name: "f" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.Empty" }`) + `message_type { name: "Empty" }`, "x.v1.M.f: x.v1.Empty has no codec: it must import"},
 		{"a map of messages without a codec", a(`nested_type { name: "FEntry" options { map_entry: true } field { name: "key" type: TYPE_STRING } field { name: "value" type: TYPE_MESSAGE type_name: ".x.v1.Empty" } } field { name: "f" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.M.FEntry" }`) + `message_type { name: "Empty" }`, "x.v1.M.f: x.v1.Empty has no codec: it must import"},
-		{"an array with two fields", `message_type { name: "M" options { [openai.rest.v1.object] { array: true } } field { name: "a" type: TYPE_STRING label: LABEL_REPEATED } field { name: "b" type: TYPE_STRING } }`, "x.v1.M: array: the message must have one field, a list"},
-		{"an array of no list", `message_type { name: "M" options { [openai.rest.v1.object] { array: true } } ` + text + `}`, "x.v1.M: array: the message must have one field, a list"},
-		{"an array of a kind without a rule", `message_type { name: "M" options { [openai.rest.v1.object] { array: true } } field { name: "a" type: TYPE_FLOAT label: LABEL_REPEATED } }`, "x.v1.M: the codec has no rule for float"},
-		{"enum values of one spelling", a(`field { name: "f" type: TYPE_ENUM type_name: ".x.v1.Color" }`) + `enum_type { name: "Color" value { name: "COLOR_UNSPECIFIED" } value { name: "COLOR_RED" } value { name: "COLOR_ROT" options { [openai.rest.v1.value]: "red" } } }`, `x.v1.Color: Color_COLOR_RED and Color_COLOR_ROT are both spelled "red"`},
+		{"an array with two fields", `message_type { name: "M" options { [openaiconnect.rest.v1.object] { array: true } } field { name: "a" type: TYPE_STRING label: LABEL_REPEATED } field { name: "b" type: TYPE_STRING } }`, "x.v1.M: array: the message must have one field, a list"},
+		{"an array of no list", `message_type { name: "M" options { [openaiconnect.rest.v1.object] { array: true } } ` + text + `}`, "x.v1.M: array: the message must have one field, a list"},
+		{"an array of a kind without a rule", `message_type { name: "M" options { [openaiconnect.rest.v1.object] { array: true } } field { name: "a" type: TYPE_FLOAT label: LABEL_REPEATED } }`, "x.v1.M: the codec has no rule for float"},
+		{"enum values of one spelling", a(`field { name: "f" type: TYPE_ENUM type_name: ".x.v1.Color" }`) + `enum_type { name: "Color" value { name: "COLOR_UNSPECIFIED" } value { name: "COLOR_RED" } value { name: "COLOR_ROT" options { [openaiconnect.rest.v1.value]: "red" } } }`, `x.v1.Color: Color_COLOR_RED and Color_COLOR_ROT are both spelled "red"`},
 		{"enum values of one number", a(`field { name: "f" type: TYPE_ENUM type_name: ".x.v1.Color" }`) + `enum_type { name: "Color" options { allow_alias: true } value { name: "COLOR_UNSPECIFIED" } value { name: "COLOR_RED" } value { name: "COLOR_ROT" number: 1 } }`, "x.v1.Color: each value must have a number of its own"},
 
-		{"a bare field outside a oneof", a(`field { name: "f" type: TYPE_STRING options { [openai.rest.v1.member] { bare: true } } }`), "x.v1.M: f: bare is for one branch of a oneof, which is no message"},
-		{"a bare message", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other" options { [openai.rest.v1.member] { bare: true } }`, tagged)) + other, "x.v1.M: f: bare is for one branch of a oneof, which is no message"},
-		{"two bare branches", a(oneof(`type: TYPE_STRING options { [openai.rest.v1.member] { bare: true } }`, tagged) + `field { name: "g" type: TYPE_BOOL oneof_index: 0 options { [openai.rest.v1.member] { bare: true } } }`), "x.v1.M: g: bare is for one branch of a oneof, which is no message"},
-		{"a branch that is required", a(oneof(`type: TYPE_STRING options { [openai.rest.v1.member] { presence: PRESENCE_REQUIRED } }`, tagged)), "x.v1.M: f: a branch of a oneof is written when it is set, whatever its presence"},
-		{"a branch of the tag's name", a(oneof(`type: TYPE_STRING options { [openai.rest.v1.member] { name: "type" } }`, tagged)), `x.v1.M: f: the message has two members "type"`},
-		{"two tagged unions", a(oneof(`type: TYPE_STRING`, tagged) + `oneof_decl { name: "v" options { [openai.rest.v1.union] { tag: "kind" } } } field { name: "g" type: TYPE_STRING oneof_index: 1 }`), "x.v1.M: g: the message has another tagged union, u"},
-		{"a payload beside no tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other"`, `options { [openai.rest.v1.union] { beside: true } }`)) + other, "x.v1.M: f: its oneof is beside a tag, but has no tag"},
+		{"a bare field outside a oneof", a(`field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { bare: true } } }`), "x.v1.M: f: bare is for one branch of a oneof, which is no message"},
+		{"a bare message", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other" options { [openaiconnect.rest.v1.member] { bare: true } }`, tagged)) + other, "x.v1.M: f: bare is for one branch of a oneof, which is no message"},
+		{"two bare branches", a(oneof(`type: TYPE_STRING options { [openaiconnect.rest.v1.member] { bare: true } }`, tagged) + `field { name: "g" type: TYPE_BOOL oneof_index: 0 options { [openaiconnect.rest.v1.member] { bare: true } } }`), "x.v1.M: g: bare is for one branch of a oneof, which is no message"},
+		{"a branch that is required", a(oneof(`type: TYPE_STRING options { [openaiconnect.rest.v1.member] { presence: PRESENCE_REQUIRED } }`, tagged)), "x.v1.M: f: a branch of a oneof is written when it is set, whatever its presence"},
+		{"a branch of the tag's name", a(oneof(`type: TYPE_STRING options { [openaiconnect.rest.v1.member] { name: "type" } }`, tagged)), `x.v1.M: f: the message has two members "type"`},
+		{"two tagged unions", a(oneof(`type: TYPE_STRING`, tagged) + `oneof_decl { name: "v" options { [openaiconnect.rest.v1.union] { tag: "kind" } } } field { name: "g" type: TYPE_STRING oneof_index: 1 }`), "x.v1.M: g: the message has another tagged union, u"},
+		{"a payload beside no tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other"`, `options { [openaiconnect.rest.v1.union] { beside: true } }`)) + other, "x.v1.M: f: its oneof is beside a tag, but has no tag"},
 		{"a scalar beside a tag", a(oneof(`type: TYPE_STRING`, beside)), "x.v1.M: f: what stands beside a tag must be a message"},
 		{"an extra_json beside a tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other"`, beside)) + other, "x.v1.M: f: extra_json: what stands beside a tag must be a plain member; extra_json is the union's"},
 		{"a kind without a rule beside a tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, beside)) + `message_type { name: "P" field { name: "p" type: TYPE_FLOAT } }`, "x.v1.M: f: p: the codec has no rule for float"},
 		{"a member of the tag's name beside it", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, beside)) + `message_type { name: "P" field { name: "type" type: TYPE_STRING } }`, `x.v1.M: f: the message has two members "type"`},
-		{"a member twice beside a tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, beside)) + `message_type { name: "P" field { name: "p" type: TYPE_STRING } field { name: "q" type: TYPE_STRING options { [openai.rest.v1.member] { name: "p" } } } }`, `x.v1.M: f: P has two members "p"`},
+		{"a member twice beside a tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, beside)) + `message_type { name: "P" field { name: "p" type: TYPE_STRING } field { name: "q" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { name: "p" } } } }`, `x.v1.M: f: P has two members "p"`},
 		{"a payload that is a member too", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, beside)+`field { name: "g" type: TYPE_MESSAGE type_name: ".x.v1.P" }`) + `message_type { name: "P" field { name: "p" type: TYPE_STRING } }`, "x.v1.M.g: x.v1.P has no codec: it must import"},
 
-		{"an alias of a member of one form", a(`field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openai.rest.v1.member] { alias { name: "g" when_set: "f" } } } }`), "x.v1.M: f: alias is for the list of a member that has another form"},
-		{"an alias of no name", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openai.rest.v1.member] { name: "text" alias { when_set: "text" } } } }`), "x.v1.M: f: alias is for the list of a member that has another form"},
-		{"an alias when no field is set", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openai.rest.v1.member] { name: "text" alias { name: "g" when_set: "x" } } } }`), `x.v1.M: f: alias: M has no field "x"`},
-		{"an alias when a field without presence is set", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openai.rest.v1.member] { name: "text" alias { name: "g" when_set: "text" } } } }`), "x.v1.M: f: alias: when_set: text must be an optional string"},
-		{"an alias that is a member too", a(text + `field { name: "g" type: TYPE_STRING } field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openai.rest.v1.member] { name: "text" alias { name: "g" when_set: "text" } } } }`), `x.v1.M: f: the message has two members "g"`},
-		{"null when there is no field", a(`field { name: "f" type: TYPE_STRING options { [openai.rest.v1.member] { presence: PRESENCE_NULLABLE_IN_REPLY null_when { field: "x" value: "COLOR_RED" } } } }`), `x.v1.M: f: null_when: M has no field "x"`},
-		{"null when there is no enum", a(text + `field { name: "f" type: TYPE_STRING options { [openai.rest.v1.member] { presence: PRESENCE_NULLABLE_IN_REPLY null_when { field: "text" value: "COLOR_RED" } } } }`), `x.v1.M: f: null_when: text must be an enum with the value "COLOR_RED"`},
-		{"null when there is no value", a(`field { name: "c" type: TYPE_ENUM type_name: ".x.v1.Color" } field { name: "f" type: TYPE_STRING options { [openai.rest.v1.member] { presence: PRESENCE_NULLABLE_IN_REPLY null_when { field: "c" value: "COLOR_BLUE" } } } }`) + color, `x.v1.M: f: null_when: c must be an enum with the value "COLOR_BLUE"`},
-		{"null when it is left out", a(`field { name: "c" type: TYPE_ENUM type_name: ".x.v1.Color" } field { name: "f" type: TYPE_STRING options { [openai.rest.v1.member] { null_when { field: "c" value: "COLOR_RED" } } } }`) + color, "x.v1.M: f: null_when is for PRESENCE_NULLABLE_IN_REPLY"},
+		{"an alias of a member of one form", a(`field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { alias { name: "g" when_set: "f" } } } }`), "x.v1.M: f: alias is for the list of a member that has another form"},
+		{"an alias of no name", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" alias { when_set: "text" } } } }`), "x.v1.M: f: alias is for the list of a member that has another form"},
+		{"an alias when no field is set", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" alias { name: "g" when_set: "x" } } } }`), `x.v1.M: f: alias: M has no field "x"`},
+		{"an alias when a field without presence is set", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" alias { name: "g" when_set: "text" } } } }`), "x.v1.M: f: alias: when_set: text must be an optional string"},
+		{"an alias that is a member too", a(text + `field { name: "g" type: TYPE_STRING } field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" alias { name: "g" when_set: "text" } } } }`), `x.v1.M: f: the message has two members "g"`},
+		{"null when there is no field", a(`field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { presence: PRESENCE_NULLABLE_IN_REPLY null_when { field: "x" value: "COLOR_RED" } } } }`), `x.v1.M: f: null_when: M has no field "x"`},
+		{"null when there is no enum", a(text + `field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { presence: PRESENCE_NULLABLE_IN_REPLY null_when { field: "text" value: "COLOR_RED" } } } }`), `x.v1.M: f: null_when: text must be an enum with the value "COLOR_RED"`},
+		{"null when there is no value", a(`field { name: "c" type: TYPE_ENUM type_name: ".x.v1.Color" } field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { presence: PRESENCE_NULLABLE_IN_REPLY null_when { field: "c" value: "COLOR_BLUE" } } } }`) + color, `x.v1.M: f: null_when: c must be an enum with the value "COLOR_BLUE"`},
+		{"null when it is left out", a(`field { name: "c" type: TYPE_ENUM type_name: ".x.v1.Color" } field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { null_when { field: "c" value: "COLOR_RED" } } } }`) + color, "x.v1.M: f: null_when is for PRESENCE_NULLABLE_IN_REPLY"},
 
 		{"a path without a slash", rpc(mapped(`get: "a"`), text), `x.v1.S.Do: the path "a" must begin with a slash`},
 		{"no path", rpc(mapped(`get: ""`), text), `x.v1.S.Do: the path "" must begin with a slash`},
@@ -142,7 +142,7 @@ func TestWhatThePluginRefuses(t *testing.T) {
 		{"a decision without a name or a value", rpc(mapped(`post: "/a" body: "*" decides {}`), text), `x.v1.S.Do: the constant "" must have a name and a value in JSON, not ""`},
 		{"a decision without a name", rpc(mapped(`post: "/a" body: "*" decides { json: "1" }`), text), `x.v1.S.Do: the constant "" must have a name and a value in JSON, not "1"`},
 		{"a response without a codec", a(text) + `message_type { name: "Empty" } service { name: "S" method { name: "Do" input_type: ".x.v1.M" output_type: ".x.v1.Empty" ` + mapped(`post: "/a" body: "*"`) + `} }`, "x.v1.S.Do: the response x.v1.Empty must map to an object"},
-		{"a response that is an array", a(text) + `message_type { name: "A" options { [openai.rest.v1.object] { array: true } } field { name: "a" type: TYPE_STRING label: LABEL_REPEATED } } service { name: "S" method { name: "Do" input_type: ".x.v1.M" output_type: ".x.v1.A" ` + mapped(`post: "/a" body: "*"`) + `} }`, "x.v1.S.Do: the response x.v1.A must map to an object"},
+		{"a response that is an array", a(text) + `message_type { name: "A" options { [openaiconnect.rest.v1.object] { array: true } } field { name: "a" type: TYPE_STRING label: LABEL_REPEATED } } service { name: "S" method { name: "Do" input_type: ".x.v1.M" output_type: ".x.v1.A" ` + mapped(`post: "/a" body: "*"`) + `} }`, "x.v1.S.Do: the response x.v1.A must map to an object"},
 		{"a request without a codec", a(text) + `message_type { name: "Empty" } service { name: "S" method { name: "Do" input_type: ".x.v1.Empty" output_type: ".x.v1.M" ` + mapped(`post: "/a" body: "*"`) + `} }`, "x.v1.S.Do: the request x.v1.Empty must map to an object"},
 
 		{"a finish without a list", rpc(events(``), finishable) + item, `x.v1.S.Do: M has no field ""`},

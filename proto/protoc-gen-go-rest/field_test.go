@@ -17,7 +17,7 @@ import (
 // adds, and finds in the codec the lines for it, and no other change.
 func TestAFieldIsOneLineOfProto(t *testing.T) {
 	t.Parallel()
-	const path = "openai/chat/v1/create_chat_completion"
+	const path = "openaiconnect/chat/v1/create_chat_completion"
 	before, err := generated(files(), isOwn)
 	if err != nil {
 		t.Fatal(err)

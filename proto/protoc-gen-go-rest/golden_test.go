@@ -16,7 +16,7 @@ func TestTheCheckedInCodecIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := filepath.Join("..", "..", "gen")
-	found, err := filepath.Glob(filepath.Join(root, "openai", "*", "*", "*_rest.pb.go"))
+	found, err := filepath.Glob(filepath.Join(root, "openaiconnect", "*", "*", "*_rest.pb.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

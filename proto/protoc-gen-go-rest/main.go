@@ -1,5 +1,5 @@
 // Command protoc-gen-go-rest is a protoc plugin. From the options of
-// openai/rest/v1 it generates a REST codec beside the messages of
+// openaiconnect/rest/v1 it generates a REST codec beside the messages of
 // protoc-gen-go: a decoder and an encoder for each message, and a table of
 // operations for each service.
 package main

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
 // model is what the options of all files say, checked.
@@ -46,7 +46,7 @@ func newModel(plugin *protogen.Plugin) (*model, error) {
 	return m, m.addEnums(files)
 }
 
-const annotations = "openai/rest/v1/annotations.proto"
+const annotations = "openaiconnect/rest/v1/annotations.proto"
 
 // usesOptions reports whether a file takes part in the mapping.
 func usesOptions(file *protogen.File) bool {

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
 // operation is an RPC with its REST operation.

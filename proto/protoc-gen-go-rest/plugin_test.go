@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
 
-	_ "github.com/openai-connect/openai-connect/gen/openai/chat/v1" // registers the files
+	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1" // registers the files
 )
 
 const gen = "github.com/openai-connect/openai-connect/gen"
@@ -49,7 +49,7 @@ func files() []*descriptorpb.FileDescriptorProto {
 	return all
 }
 
-func isOwn(path string) bool { return strings.HasPrefix(path, "openai/") }
+func isOwn(path string) bool { return strings.HasPrefix(path, "openaiconnect/") }
 
 // generated runs the plugin over files and returns what it writes, by name.
 func generated(files []*descriptorpb.FileDescriptorProto, isAsked func(path string) bool) (map[string]string, error) {

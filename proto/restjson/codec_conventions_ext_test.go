@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
@@ -207,8 +207,8 @@ func TestConventions(t *testing.T) {
 func TestOnlyTheseFieldsAreOutputOnly(t *testing.T) {
 	t.Parallel()
 	want := []protoreflect.FullName{
-		"openai.chat.v1.Audio.data", "openai.chat.v1.Audio.expires_at", "openai.chat.v1.Audio.transcript",
-		"openai.chat.v1.Message.annotations", "openai.chat.v1.Message.id",
+		"openaiconnect.chat.v1.Audio.data", "openaiconnect.chat.v1.Audio.expires_at", "openaiconnect.chat.v1.Audio.transcript",
+		"openaiconnect.chat.v1.Message.annotations", "openaiconnect.chat.v1.Message.id",
 	}
 	var got []protoreflect.FullName
 	for message := range messagesOf(aRequest.ProtoReflect().Descriptor()) {
@@ -284,7 +284,7 @@ func TestEnumsAreSpelledAsOpenAIDoes(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", desc.FullName(), got, want)
 		}
 	}
-	protoregistry.GlobalFiles.RangeFilesByPackage("openai.chat.v1", func(file protoreflect.FileDescriptor) bool {
+	protoregistry.GlobalFiles.RangeFilesByPackage("openaiconnect.chat.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Enums().Len() {
 			if name := file.Enums().Get(i).FullName(); !enums[name] {
 				t.Errorf("%s has no row", name)
@@ -298,27 +298,27 @@ func TestEnumsAreSpelledAsOpenAIDoes(t *testing.T) {
 func spell(t *testing.T, desc protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
 	t.Helper()
 	toREST, ok := map[protoreflect.FullName]func(protoreflect.EnumNumber) (text string, back protoreflect.EnumNumber){
-		"openai.chat.v1.Role":                 roundTrip(chatv1.RoleToREST, chatv1.RoleFromREST),
-		"openai.chat.v1.ImageDetail":          roundTrip(chatv1.ImageDetailToREST, chatv1.ImageDetailFromREST),
-		"openai.chat.v1.InputAudioFormat":     roundTrip(chatv1.InputAudioFormatToREST, chatv1.InputAudioFormatFromREST),
-		"openai.chat.v1.FinishReason":         roundTrip(chatv1.FinishReasonToREST, chatv1.FinishReasonFromREST),
-		"openai.chat.v1.ToolCallType":         roundTrip(chatv1.ToolCallTypeToREST, chatv1.ToolCallTypeFromREST),
-		"openai.chat.v1.ReasoningEffort":      roundTrip(chatv1.ReasoningEffortToREST, chatv1.ReasoningEffortFromREST),
-		"openai.chat.v1.Verbosity":            roundTrip(chatv1.VerbosityToREST, chatv1.VerbosityFromREST),
-		"openai.chat.v1.Modality":             roundTrip(chatv1.ModalityToREST, chatv1.ModalityFromREST),
-		"openai.chat.v1.ServiceTier":          roundTrip(chatv1.ServiceTierToREST, chatv1.ServiceTierFromREST),
-		"openai.chat.v1.AudioFormat":          roundTrip(chatv1.AudioFormatToREST, chatv1.AudioFormatFromREST),
-		"openai.chat.v1.WebSearchContextSize": roundTrip(chatv1.WebSearchContextSizeToREST, chatv1.WebSearchContextSizeFromREST),
-		"openai.chat.v1.ModerationMode":       roundTrip(chatv1.ModerationModeToREST, chatv1.ModerationModeFromREST),
-		"openai.chat.v1.ModerationInputType":  roundTrip(chatv1.ModerationInputTypeToREST, chatv1.ModerationInputTypeFromREST),
-		"openai.chat.v1.PromptCacheMode":      roundTrip(chatv1.PromptCacheModeToREST, chatv1.PromptCacheModeFromREST),
-		"openai.chat.v1.PromptCacheTTL":       roundTrip(chatv1.PromptCacheTTLToREST, chatv1.PromptCacheTTLFromREST),
-		"openai.chat.v1.PromptCacheRetention": roundTrip(chatv1.PromptCacheRetentionToREST, chatv1.PromptCacheRetentionFromREST),
-		"openai.chat.v1.ListOrder":            roundTrip(chatv1.ListOrderToREST, chatv1.ListOrderFromREST),
-		"openai.chat.v1.GrammarSyntax":        roundTrip(chatv1.GrammarSyntaxToREST, chatv1.GrammarSyntaxFromREST),
-		"openai.chat.v1.ToolChoiceMode":       roundTrip(chatv1.ToolChoiceModeToREST, chatv1.ToolChoiceModeFromREST),
-		"openai.chat.v1.AllowedToolsMode":     roundTrip(chatv1.AllowedToolsModeToREST, chatv1.AllowedToolsModeFromREST),
-		"openai.chat.v1.FunctionCallMode":     roundTrip(chatv1.FunctionCallModeToREST, chatv1.FunctionCallModeFromREST),
+		"openaiconnect.chat.v1.Role":                 roundTrip(chatv1.RoleToREST, chatv1.RoleFromREST),
+		"openaiconnect.chat.v1.ImageDetail":          roundTrip(chatv1.ImageDetailToREST, chatv1.ImageDetailFromREST),
+		"openaiconnect.chat.v1.InputAudioFormat":     roundTrip(chatv1.InputAudioFormatToREST, chatv1.InputAudioFormatFromREST),
+		"openaiconnect.chat.v1.FinishReason":         roundTrip(chatv1.FinishReasonToREST, chatv1.FinishReasonFromREST),
+		"openaiconnect.chat.v1.ToolCallType":         roundTrip(chatv1.ToolCallTypeToREST, chatv1.ToolCallTypeFromREST),
+		"openaiconnect.chat.v1.ReasoningEffort":      roundTrip(chatv1.ReasoningEffortToREST, chatv1.ReasoningEffortFromREST),
+		"openaiconnect.chat.v1.Verbosity":            roundTrip(chatv1.VerbosityToREST, chatv1.VerbosityFromREST),
+		"openaiconnect.chat.v1.Modality":             roundTrip(chatv1.ModalityToREST, chatv1.ModalityFromREST),
+		"openaiconnect.chat.v1.ServiceTier":          roundTrip(chatv1.ServiceTierToREST, chatv1.ServiceTierFromREST),
+		"openaiconnect.chat.v1.AudioFormat":          roundTrip(chatv1.AudioFormatToREST, chatv1.AudioFormatFromREST),
+		"openaiconnect.chat.v1.WebSearchContextSize": roundTrip(chatv1.WebSearchContextSizeToREST, chatv1.WebSearchContextSizeFromREST),
+		"openaiconnect.chat.v1.ModerationMode":       roundTrip(chatv1.ModerationModeToREST, chatv1.ModerationModeFromREST),
+		"openaiconnect.chat.v1.ModerationInputType":  roundTrip(chatv1.ModerationInputTypeToREST, chatv1.ModerationInputTypeFromREST),
+		"openaiconnect.chat.v1.PromptCacheMode":      roundTrip(chatv1.PromptCacheModeToREST, chatv1.PromptCacheModeFromREST),
+		"openaiconnect.chat.v1.PromptCacheTTL":       roundTrip(chatv1.PromptCacheTTLToREST, chatv1.PromptCacheTTLFromREST),
+		"openaiconnect.chat.v1.PromptCacheRetention": roundTrip(chatv1.PromptCacheRetentionToREST, chatv1.PromptCacheRetentionFromREST),
+		"openaiconnect.chat.v1.ListOrder":            roundTrip(chatv1.ListOrderToREST, chatv1.ListOrderFromREST),
+		"openaiconnect.chat.v1.GrammarSyntax":        roundTrip(chatv1.GrammarSyntaxToREST, chatv1.GrammarSyntaxFromREST),
+		"openaiconnect.chat.v1.ToolChoiceMode":       roundTrip(chatv1.ToolChoiceModeToREST, chatv1.ToolChoiceModeFromREST),
+		"openaiconnect.chat.v1.AllowedToolsMode":     roundTrip(chatv1.AllowedToolsModeToREST, chatv1.AllowedToolsModeFromREST),
+		"openaiconnect.chat.v1.FunctionCallMode":     roundTrip(chatv1.FunctionCallModeToREST, chatv1.FunctionCallModeFromREST),
 	}[desc.FullName()]
 	if !ok {
 		t.Fatalf("%s has no codec", desc.FullName())

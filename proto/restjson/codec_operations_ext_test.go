@@ -5,11 +5,11 @@ import (
 
 	"google.golang.org/protobuf/encoding/prototext"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-const service = "/openai.chat.v1.ChatService/"
+const service = "/openaiconnect.chat.v1.ChatService/"
 
 // operation is the REST operation of one of ChatService's RPCs.
 func operation(tb testing.TB, rpc string) *restjson.Operation {
@@ -159,7 +159,7 @@ func TestStreamIsDecidedByTheRPC(t *testing.T) {
 
 func TestEveryRPCHasItsOperation(t *testing.T) {
 	t.Parallel()
-	methods := chatv1.File_openai_chat_v1_chat_service_proto.Services().Get(0).Methods()
+	methods := chatv1.File_openaiconnect_chat_v1_chat_service_proto.Services().Get(0).Methods()
 	for i := range methods.Len() {
 		method := methods.Get(i)
 		op := operation(t, string(method.Name()))

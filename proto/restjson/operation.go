@@ -15,7 +15,7 @@ type Constant struct {
 
 // Operation is the REST operation that an RPC maps to.
 type Operation struct {
-	// Procedure is the RPC's path: `/openai.chat.v1.ChatService/GetChatCompletion`.
+	// Procedure is the RPC's path: `/openaiconnect.chat.v1.ChatService/GetChatCompletion`.
 	Procedure string
 	// Method is the HTTP method.
 	Method string

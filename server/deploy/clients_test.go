@@ -18,8 +18,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 

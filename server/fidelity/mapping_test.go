@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
 // mapping is how a message maps to JSON, as the options of its .proto file say.

@@ -132,7 +132,7 @@ func TestMistakesOfTheCodecAreCaught(t *testing.T) {
 
 func buildMutants(t *testing.T) (program string) {
 	t.Helper()
-	generated, err := filepath.Abs("../../gen/openai/chat/v1")
+	generated, err := filepath.Abs("../../gen/openaiconnect/chat/v1")
 	if err != nil {
 		t.Fatal(err)
 	}

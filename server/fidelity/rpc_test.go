@@ -6,8 +6,8 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
@@ -28,7 +28,7 @@ var failures = (*restv1.ErrorResponse)(nil).ProtoReflect().Descriptor()
 // matchRPCs finds, by their options, the RPC of each of the specification's
 // operations. What has no match is a problem.
 func matchRPCs(d *openapi.Document) (rpcs []rpc, problems []string) {
-	methods := chatv1.File_openai_chat_v1_chat_service_proto.Services().ByName("ChatService").Methods()
+	methods := chatv1.File_openaiconnect_chat_v1_chat_service_proto.Services().ByName("ChatService").Methods()
 	matched := make(map[protoreflect.Name]bool)
 	for _, operation := range d.Operations {
 		for _, response := range operation.Responses {

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
@@ -19,9 +19,9 @@ import (
 // with the reason to have them. Of a message that only such a field has, the
 // fields need no reason of their own.
 var beyond = map[protoreflect.FullName]string{
-	"openai.chat.v1.Delta.audio":           "streams of audio models have it",
-	"openai.chat.v1.ToolCallDelta.custom":  "streams with calls of custom tools have it",
-	"openai.chat.v1.TOOL_CALL_TYPE_CUSTOM": "streams with calls of custom tools have it",
+	"openaiconnect.chat.v1.Delta.audio":           "streams of audio models have it",
+	"openaiconnect.chat.v1.ToolCallDelta.custom":  "streams with calls of custom tools have it",
+	"openaiconnect.chat.v1.TOOL_CALL_TYPE_CUSTOM": "streams with calls of custom tools have it",
 }
 
 // TestTheWholeSpecificationIsCarried counts what it has checked. A property
@@ -163,9 +163,9 @@ func TestANewSpecificationIsNoticed(t *testing.T) {
 		{"a kind of response format without a payload", []change{
 			{create + "/response_format/oneOf", "+", `{"type": "object", "properties": {"type": {"type": "string", "enum": ["xml"]}}}`},
 		}, "response_format/oneOf/3/properties/type/enum/0: nothing carries it"},
-		{"a form of another type", []change{{components + "/StopConfiguration/oneOf", "+", `{"type": "integer"}`}}, "StopConfiguration/oneOf/2: openai.chat.v1.CreateChatCompletionRequest.stop can't carry integer"},
+		{"a form of another type", []change{{components + "/StopConfiguration/oneOf", "+", `{"type": "integer"}`}}, "StopConfiguration/oneOf/2: openaiconnect.chat.v1.CreateChatCompletionRequest.stop can't carry integer"},
 		{"a form that is an object", []change{{components + "/VoiceIdsOrCustomVoice/anyOf", "+", `{"type": "object", "properties": {"file": {"type": "string"}}}`}}, "VoiceIdsOrCustomVoice/anyOf/2/properties/file: Voice has no field for it"},
-		{"another type", []change{{create, "n", `{"type": "string"}`}}, "properties/n: openai.chat.v1.CreateChatCompletionRequest.n can't carry string"},
+		{"another type", []change{{create, "n", `{"type": "string"}`}}, "properties/n: openaiconnect.chat.v1.CreateChatCompletionRequest.n can't carry string"},
 		{"a number with a fraction", []change{{create, "max_tokens", `{"type": "number"}`}}, "max_tokens can't carry number"},
 		{"a time that is none", []change{{components + "/CreateChatCompletionResponse/properties", "created", `{"type": "integer"}`}}, "created can't carry integer"},
 		{"a list of what was one", []change{{create, "user", `{"type": "array", "items": {"type": "string"}}`}}, "user can't carry array"},
@@ -249,10 +249,10 @@ func TestWhatTheSpecificationNoLongerHasIsNoticed(t *testing.T) {
 		change change
 		want   protoreflect.FullName
 	}{
-		{"a parameter", change{components + "/ModelResponseProperties/properties", "top_p", ""}, "openai.chat.v1.CreateChatCompletionRequest.top_p"},
-		{"an enum value", change{components + "/Verbosity/anyOf/0/enum", "low", ""}, "openai.chat.v1.VERBOSITY_LOW"},
-		{"a query parameter", change{"paths/~1chat~1completions/get/parameters/2", "name", `"until"`}, "openai.chat.v1.ListChatCompletionsRequest.after"},
-		{"a payload", change{components + "/ChatCompletionRequestMessageContentPartFile/properties/type", "enum", `["text"]`}, "openai.chat.v1.ContentPart.file"},
+		{"a parameter", change{components + "/ModelResponseProperties/properties", "top_p", ""}, "openaiconnect.chat.v1.CreateChatCompletionRequest.top_p"},
+		{"an enum value", change{components + "/Verbosity/anyOf/0/enum", "low", ""}, "openaiconnect.chat.v1.VERBOSITY_LOW"},
+		{"a query parameter", change{"paths/~1chat~1completions/get/parameters/2", "name", `"until"`}, "openaiconnect.chat.v1.ListChatCompletionsRequest.after"},
+		{"a payload", change{components + "/ChatCompletionRequestMessageContentPartFile/properties/type", "enum", `["text"]`}, "openaiconnect.chat.v1.ContentPart.file"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -266,7 +266,7 @@ func TestWhatTheSpecificationNoLongerHasIsNoticed(t *testing.T) {
 // unwritten are the members that the specification always requires, and that
 // are nevertheless written only when they are set.
 var unwritten = map[protoreflect.FullName]string{
-	"openai.chat.v1.ToolCallDelta.index": "a tool call comes in pieces, and upstreams leave it out",
+	"openaiconnect.chat.v1.ToolCallDelta.index": "a tool call comes in pieces, and upstreams leave it out",
 }
 
 // TestTheOptionsFollowTheSpecification is about what a field's options say of
@@ -329,12 +329,12 @@ func TestOptionsThatDoNotFollowAreNoticed(t *testing.T) {
 		field  protoreflect.FullName
 		want   string
 	}{
-		{"a member that is required by now", change{components + "/WebSearchLocation", "required", `["city"]`}, "openai.chat.v1.WebSearchLocation.city", "not always written"},
-		{"a member that is no longer required", change{components + "/CompletionUsage", "required", `[]`}, "openai.chat.v1.Usage.total_tokens", "not always required"},
-		{"a member that is no longer null", change{components + "/Error/properties", "param", `{"type": "string"}`}, "openai.rest.v1.Error.param", "never null"},
-		{"a member that requests have by now", change{components + "/ChatCompletionRequestUserMessage/properties", "id", `{"type": "string"}`}, "openai.chat.v1.Message.id", "though it is in requests"},
-		{"a member that requests no longer have", change{components + "/ChatCompletionRequestAssistantMessage/properties", "refusal", ``}, "openai.chat.v1.Message.refusal", "isn't output-only"},
-		{"a member that is deprecated by now", change{components + "/ModelResponseProperties/properties/top_p", "deprecated", `true`}, "openai.chat.v1.CreateChatCompletionRequest.top_p", "deprecates it"},
+		{"a member that is required by now", change{components + "/WebSearchLocation", "required", `["city"]`}, "openaiconnect.chat.v1.WebSearchLocation.city", "not always written"},
+		{"a member that is no longer required", change{components + "/CompletionUsage", "required", `[]`}, "openaiconnect.chat.v1.Usage.total_tokens", "not always required"},
+		{"a member that is no longer null", change{components + "/Error/properties", "param", `{"type": "string"}`}, "openaiconnect.rest.v1.Error.param", "never null"},
+		{"a member that requests have by now", change{components + "/ChatCompletionRequestUserMessage/properties", "id", `{"type": "string"}`}, "openaiconnect.chat.v1.Message.id", "though it is in requests"},
+		{"a member that requests no longer have", change{components + "/ChatCompletionRequestAssistantMessage/properties", "refusal", ``}, "openaiconnect.chat.v1.Message.refusal", "isn't output-only"},
+		{"a member that is deprecated by now", change{components + "/ModelResponseProperties/properties/top_p", "deprecated", `true`}, "openaiconnect.chat.v1.CreateChatCompletionRequest.top_p", "deprecates it"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

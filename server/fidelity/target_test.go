@@ -7,7 +7,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
@@ -25,7 +25,7 @@ func TestParametersReachTheTarget(t *testing.T) {
 		operations[op.Procedure] = op
 	}
 	for _, r := range rpcs {
-		op := operations["/openai.chat.v1.ChatService/"+string(r.name)]
+		op := operations["/openaiconnect.chat.v1.ChatService/"+string(r.name)]
 		if op.Method != r.operation.Method {
 			t.Errorf("%s: want %s, got %q", r.name, r.operation.Method, op.Method)
 		}

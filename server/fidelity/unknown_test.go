@@ -7,7 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 	"github.com/openai-connect/openai-connect/server/internal/openapi"

@@ -25,8 +25,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -392,7 +392,7 @@ func (c *caller) grpcStream() (string, error) {
 	ctx := metadata.AppendToOutgoingContext(c.ctx,
 		"authorization", "Bearer "+c.token, strings.ToLower(clientField), c.client,
 		"x-sandbox-tokens", "30", "x-sandbox-chunk-delay", "2ms")
-	stream, err := c.at.grpc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/openai.chat.v1.ChatService/StreamChatCompletion")
+	stream, err := c.at.grpc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/openaiconnect.chat.v1.ChatService/StreamChatCompletion")
 	if err != nil {
 		return "", err
 	}

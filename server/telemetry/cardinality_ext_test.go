@@ -49,7 +49,7 @@ func TestHostileRequestsMakeABoundedNumberOfSeries(t *testing.T) {
 	for range 10_000 {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Method = pick(http.MethodGet, http.MethodPost, strings.ToUpper(word()))
-		r.URL.Path = pick("/", "/v1/", "/v1/chat/completions/", "/openai.chat.v1.ChatService/", "") + word() + pick("", "/"+word())
+		r.URL.Path = pick("/", "/v1/", "/v1/chat/completions/", "/openaiconnect.chat.v1.ChatService/", "") + word() + pick("", "/"+word())
 		r.Header.Set("Content-Type", pick("application/json", "application/grpc+"+word(), "application/connect+"+word(), word()))
 		r.Header.Set("X-Client-Request-Id", word())
 		r.Header.Set(pick("Connect-Protocol-Version", word()), word())

@@ -9,7 +9,7 @@ import (
 
 	"connectrpc.com/connect/v2/connecthttp"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/telemetry/internal/observetest"
@@ -19,7 +19,7 @@ const (
 	unaryBody  = `{"model": "m", "messages": [{"role": "user", "content": "Hello!"}]}`
 	streamBody = `{"model": "m", "stream": true, "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": "Hello!"}]}`
 	completion = "/v1/chat/completions"
-	procedure  = "/openai.chat.v1.ChatService/CreateChatCompletion"
+	procedure  = "/openaiconnect.chat.v1.ChatService/CreateChatCompletion"
 )
 
 // post sends a chat completion the raw way, with header fields in pairs.
@@ -125,10 +125,10 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				}
 			},
 			map[string]float64{
-				`openai_connect_requests_total{code="429",model="",route="/v1/chat/completions",token="",way="raw"}`:                                    1,
-				`openai_connect_requests_total{code="not_found",model="",route="/openai.chat.v1.ChatService/GetChatCompletion",token="",way="connect"}`: 1,
-				`openai_connect_upstream_requests_total{code="429",upstream="main"}`:                                                                    1,
-				`openai_connect_upstream_requests_total{code="404",upstream="main"}`:                                                                    1,
+				`openai_connect_requests_total{code="429",model="",route="/v1/chat/completions",token="",way="raw"}`:                                           1,
+				`openai_connect_requests_total{code="not_found",model="",route="/openaiconnect.chat.v1.ChatService/GetChatCompletion",token="",way="connect"}`: 1,
+				`openai_connect_upstream_requests_total{code="429",upstream="main"}`:                                                                           1,
+				`openai_connect_upstream_requests_total{code="404",upstream="main"}`:                                                                           1,
 			},
 		},
 		{

@@ -6,7 +6,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 func TestMistakesInJSONAreExplained(t *testing.T) {

@@ -2,9 +2,9 @@ import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 
 import { Extra, items, List, members } from "./extra.js";
-import { type ChatCompletion, ChatCompletionSchema, type Choice, ChoiceSchema, LogprobsSchema, type Usage } from "./gen/openai/chat/v1/chat_completion_pb.js";
-import { type AudioDelta, type ChatCompletionChunk, type ChunkChoice, type Delta, CustomToolCallDeltaSchema, FunctionCallDeltaSchema, type ToolCallDelta, ToolCallDeltaSchema, ToolCallType } from "./gen/openai/chat/v1/chat_completion_chunk_pb.js";
-import { type Annotation, AnnotationSchema, type Audio, AudioSchema, type ContentPart, ContentPartSchema, CustomToolCallSchema, FunctionCallSchema, type Message, MessageSchema, Role, type ToolCall, ToolCallSchema } from "./gen/openai/chat/v1/message_pb.js";
+import { type ChatCompletion, ChatCompletionSchema, type Choice, ChoiceSchema, LogprobsSchema, type Usage } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
+import { type AudioDelta, type ChatCompletionChunk, type ChunkChoice, type Delta, CustomToolCallDeltaSchema, FunctionCallDeltaSchema, type ToolCallDelta, ToolCallDeltaSchema, ToolCallType } from "./gen/openaiconnect/chat/v1/chat_completion_chunk_pb.js";
+import { type Annotation, AnnotationSchema, type Audio, AudioSchema, type ContentPart, ContentPartSchema, CustomToolCallSchema, FunctionCallSchema, type Message, MessageSchema, Role, type ToolCall, ToolCallSchema } from "./gen/openaiconnect/chat/v1/message_pb.js";
 
 /**
  * Folds the chunks of a stream into the completion that the unary call would

@@ -2,11 +2,11 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 
 import { OutputError } from "./error.js";
-import type { ChatCompletion } from "./gen/openai/chat/v1/chat_completion_pb.js";
-import type { ChatService } from "./gen/openai/chat/v1/chat_service_pb.js";
-import { CreateChatCompletionRequestSchema } from "./gen/openai/chat/v1/create_chat_completion_pb.js";
-import type { Message } from "./gen/openai/chat/v1/message_pb.js";
-import { ResponseFormatSchema } from "./gen/openai/chat/v1/response_format_pb.js";
+import type { ChatCompletion } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
+import type { ChatService } from "./gen/openaiconnect/chat/v1/chat_service_pb.js";
+import { CreateChatCompletionRequestSchema } from "./gen/openaiconnect/chat/v1/create_chat_completion_pb.js";
+import type { Message } from "./gen/openaiconnect/chat/v1/message_pb.js";
+import { ResponseFormatSchema } from "./gen/openaiconnect/chat/v1/response_format_pb.js";
 import type {
   ChatCompletionDeleted,
   DeleteChatCompletionRequestSchema,
@@ -14,7 +14,7 @@ import type {
   ListChatCompletionMessagesRequestSchema,
   ListChatCompletionsRequestSchema,
   UpdateChatCompletionRequestSchema,
-} from "./gen/openai/chat/v1/stored_chat_completion_pb.js";
+} from "./gen/openaiconnect/chat/v1/stored_chat_completion_pb.js";
 import { combine } from "./headers.js";
 import { readOutput } from "./output.js";
 import { pages } from "./pages.js";

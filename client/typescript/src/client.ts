@@ -2,7 +2,7 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { Chat } from "./chat.js";
-import { ChatService } from "./gen/openai/chat/v1/chat_service_pb.js";
+import { ChatService } from "./gen/openaiconnect/chat/v1/chat_service_pb.js";
 import { combine, withHeaders } from "./headers.js";
 import { defaultMaxMessageBytes, limitMessages } from "./limits.js";
 
@@ -56,7 +56,7 @@ export class OpenAIConnect {
   readonly chat: Chat;
 
   /**
-   * The generated client of `openai.chat.v1.ChatService`: it sends the key and
+   * The generated client of `openaiconnect.chat.v1.ChatService`: it sends the key and
    * the headers, but knows no retries, and its errors are Connect's own.
    */
   readonly stub: Client<typeof ChatService>;

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
-import type { ChatCompletion } from "./gen/openai/chat/v1/chat_completion_pb.js";
-import { ErrorSchema } from "./gen/openai/rest/v1/error_pb.js";
+import type { ChatCompletion } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
+import { ErrorSchema } from "./gen/openaiconnect/rest/v1/error_pb.js";
 
 /** Why a call failed, in the API's own words where it answered. */
 export class APIError extends Error {

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { base64Encode } from "@bufbuild/protobuf/wire";
 
-import { type ContentPart, ContentPartSchema, type ImageDetail, InputAudioFormat, type Message, MessageSchema, Role } from "./gen/openai/chat/v1/message_pb.js";
+import { type ContentPart, ContentPartSchema, type ImageDetail, InputAudioFormat, type Message, MessageSchema, Role } from "./gen/openaiconnect/chat/v1/message_pb.js";
 
 /** What a message says: one text, or parts, of which a string is a text part. */
 type Content = (string | ContentPart)[];

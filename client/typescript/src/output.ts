@@ -1,5 +1,5 @@
 import { OutputError } from "./error.js";
-import { type ChatCompletion, FinishReason } from "./gen/openai/chat/v1/chat_completion_pb.js";
+import { type ChatCompletion, FinishReason } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
 
 /** The JSON that the first choice is. */
 export function readOutput(completion: ChatCompletion): unknown {

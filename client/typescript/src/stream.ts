@@ -2,9 +2,9 @@ import type { Client } from "@connectrpc/connect";
 
 import { Accumulator } from "./accumulator.js";
 import { APIError } from "./error.js";
-import type { ChatCompletion } from "./gen/openai/chat/v1/chat_completion_pb.js";
-import type { ChatCompletionChunk } from "./gen/openai/chat/v1/chat_completion_chunk_pb.js";
-import type { ChatService } from "./gen/openai/chat/v1/chat_service_pb.js";
+import type { ChatCompletion } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
+import type { ChatCompletionChunk } from "./gen/openaiconnect/chat/v1/chat_completion_chunk_pb.js";
+import type { ChatService } from "./gen/openaiconnect/chat/v1/chat_service_pb.js";
 import { type Bounds, withRetries } from "./retry.js";
 
 type Call = Client<typeof ChatService>["streamChatCompletion"];

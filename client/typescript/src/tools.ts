@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 
 import type { ChatRequest } from "./chat.js";
-import type { ChatCompletion } from "./gen/openai/chat/v1/chat_completion_pb.js";
-import { CreateChatCompletionRequestSchema } from "./gen/openai/chat/v1/create_chat_completion_pb.js";
-import type { Message, ToolCall } from "./gen/openai/chat/v1/message_pb.js";
-import { type Tool, ToolSchema } from "./gen/openai/chat/v1/tool_pb.js";
+import type { ChatCompletion } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
+import { CreateChatCompletionRequestSchema } from "./gen/openaiconnect/chat/v1/create_chat_completion_pb.js";
+import type { Message, ToolCall } from "./gen/openaiconnect/chat/v1/message_pb.js";
+import { type Tool, ToolSchema } from "./gen/openaiconnect/chat/v1/tool_pb.js";
 import { toolResult } from "./messages.js";
 import { schemaText } from "./schema.js";
 

@@ -257,7 +257,7 @@ test("a client by fetch takes one's own fetch", async () => {
     },
   });
   await assert.rejects(client.chat.get("x"), APIError);
-  assert.deepEqual(urls, ["http://example.com/openai.chat.v1.ChatService/GetChatCompletion"]);
+  assert.deepEqual(urls, ["http://example.com/openaiconnect.chat.v1.ChatService/GetChatCompletion"]);
 });
 
 function text(completion: ChatCompletion): string {

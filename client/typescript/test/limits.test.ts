@@ -123,7 +123,7 @@ test("a redirect fails, is not followed, and is not tried again", async () => {
   const want = { name: "APIError", rpcCode: Code.Internal, message: /the server redirects the call/ };
   await assert.rejects(chat.create(request), want);
   await assert.rejects(chat.stream(request).completion(), want);
-  assert.deepEqual(paths, ["/openai.chat.v1.ChatService/CreateChatCompletion", "/openai.chat.v1.ChatService/StreamChatCompletion"]);
+  assert.deepEqual(paths, ["/openaiconnect.chat.v1.ChatService/CreateChatCompletion", "/openaiconnect.chat.v1.ChatService/StreamChatCompletion"]);
   server.closeAllConnections();
   server.close();
 });

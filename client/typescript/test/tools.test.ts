@@ -121,7 +121,7 @@ test("a tool is also a request's", async () => {
   const { client, requests } = calling();
   await client.chat.create({ ...request, tools: [add] });
   assert.deepEqual(requests[0]?.tools[0]?.tool.value, {
-    $typeName: "openai.chat.v1.FunctionTool",
+    $typeName: "openaiconnect.chat.v1.FunctionTool",
     name: "add",
     description: "Adds.",
     parametersJson: '{"type":"object"}',

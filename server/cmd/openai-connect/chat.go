@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/openai-connect/openai-connect/client"
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/cmd/openai-connect/internal/chat"
 )

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server/internal/acmetest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
@@ -147,7 +147,7 @@ func TestOnADomain(t *testing.T) {
 		}
 		defer conn.Close()
 		reply := new(chatv1.ChatCompletion)
-		if err := conn.Invoke(t.Context(), "/openai.chat.v1.ChatService/CreateChatCompletion", hello(), reply); err != nil || len(reply.GetChoices()) != 1 {
+		if err := conn.Invoke(t.Context(), "/openaiconnect.chat.v1.ChatService/CreateChatCompletion", hello(), reply); err != nil || len(reply.GetChoices()) != 1 {
 			t.Errorf("got %v and %v", reply, err)
 		}
 	})

@@ -22,14 +22,14 @@ Try it, raw:
 
 typed, by Connect:
 
-  curl {{.URL}}/openai.chat.v1.ChatService/CreateChatCompletion{{.Auth}} -H 'content-type: application/json' \
+  curl {{.URL}}/openaiconnect.chat.v1.ChatService/CreateChatCompletion{{.Auth}} -H 'content-type: application/json' \
     -d '{"model": "{{.Model}}", "messages": [{"role": "ROLE_USER", "content": "Hello!"}]}'
 
 typed, by gRPC, as a stream:
 
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4{{if not .TLS}} -plaintext{{end}}{{.Auth}} \
     -d '{"model": "{{.Model}}", "messages": [{"role": "ROLE_USER", "content": "Hello!"}]}' \
-    {{.Address}} openai.chat.v1.ChatService/StreamChatCompletion
+    {{.Address}} openaiconnect.chat.v1.ChatService/StreamChatCompletion
 
 In a browser: {{.URL}}/playground/
 OpenAI's SDKs: set the base URL to {{.URL}}/v1

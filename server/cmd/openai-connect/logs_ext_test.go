@@ -70,7 +70,7 @@ func TestLogs_HaveNoSecretOfAPathOrAMethod(t *testing.T) {
 			for _, secret := range secrets {
 				for _, path := range []string{
 					"/v1/" + secret, "/v1/x%2F" + secret, "/v1/" + strings.ReplaceAll(secret, "k", "%6b"), "/v1/" + strings.ReplaceAll(secret, "k", "%256B"),
-					"/openai.chat.v1.ChatService/" + secret, "/" + secret, "/v1/models?key=" + secret, "//" + secret,
+					"/openaiconnect.chat.v1.ChatService/" + secret, "/" + secret, "/v1/models?key=" + secret, "//" + secret,
 				} {
 					for _, address := range []string{p.address, admin} {
 						say(t, address, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

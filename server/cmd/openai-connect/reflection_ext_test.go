@@ -31,7 +31,7 @@ func TestReflectionKnowsAllThatIsServed(t *testing.T) {
 			t.Errorf("%s isn't described in\n%s", name, described)
 		}
 	}
-	if health := grpcurl("-d", `{"service": "openai.chat.v1.ChatService"}`, p.address, "grpc.health.v1.Health/Check"); !strings.Contains(health, `"SERVING"`) {
+	if health := grpcurl("-d", `{"service": "openaiconnect.chat.v1.ChatService"}`, p.address, "grpc.health.v1.Health/Check"); !strings.Contains(health, `"SERVING"`) {
 		t.Errorf("the health is %s", health)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -65,7 +65,7 @@ func open(t *testing.T, arguments ...string) *scene {
 		t.Fatal(err)
 	}
 	s.sees(t, grpc_health_v1.HealthCheckResponse_SERVING)
-	s.typed, err = conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/openai.chat.v1.ChatService/StreamChatCompletion")
+	s.typed, err = conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/openaiconnect.chat.v1.ChatService/StreamChatCompletion")
 	if err != nil {
 		t.Fatal(err)
 	}

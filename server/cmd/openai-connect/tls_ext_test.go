@@ -22,7 +22,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // certificate makes a certificate for 127.0.0.1 that vouches for itself, and
@@ -112,7 +112,7 @@ func TestWithACertificateHTTPSIsServed(t *testing.T) {
 		}
 		defer conn.Close()
 		list := new(chatv1.ChatCompletionList)
-		err = conn.Invoke(t.Context(), "/openai.chat.v1.ChatService/ListChatCompletions", new(chatv1.ListChatCompletionsRequest), list)
+		err = conn.Invoke(t.Context(), "/openaiconnect.chat.v1.ChatService/ListChatCompletions", new(chatv1.ListChatCompletionsRequest), list)
 		if err != nil {
 			t.Error(err)
 		}

@@ -10,9 +10,9 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
-	restv1 "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 	"github.com/openai-connect/openai-connect/proto/restjson/restjsontest"
 	"github.com/openai-connect/openai-connect/server/internal/sdkcheck"
@@ -126,8 +126,8 @@ func TestCompletionsAreThoseOfTheSDK(t *testing.T) {
 	checkEverything(t, messages, func(field protoreflect.FieldDescriptor) bool {
 		return !slices.Contains([]protoreflect.FullName{
 			// What only requests or stored messages have.
-			"openai.chat.v1.Message.content_parts", "openai.chat.v1.Message.name",
-			"openai.chat.v1.Message.tool_call_id", "openai.chat.v1.Message.id",
+			"openaiconnect.chat.v1.Message.content_parts", "openaiconnect.chat.v1.Message.name",
+			"openaiconnect.chat.v1.Message.tool_call_id", "openaiconnect.chat.v1.Message.id",
 		}, field.FullName())
 	})
 }
@@ -142,7 +142,7 @@ func TestChunksAreThoseOfTheSDK(t *testing.T) {
 	}
 	seen.checkAll(t)
 	checkEverything(t, messages, func(field protoreflect.FieldDescriptor) bool {
-		return field.FullName() != "openai.chat.v1.ToolCallDelta.custom" // The SDK doesn't know it.
+		return field.FullName() != "openaiconnect.chat.v1.ToolCallDelta.custom" // The SDK doesn't know it.
 	})
 }
 
@@ -312,7 +312,7 @@ func expect(want map[protoreflect.FullName]bool, message protoreflect.MessageDes
 			continue
 		}
 		want[field.FullName()] = true
-		if inner := field.Message(); inner != nil && inner.ParentFile().Package() == "openai.chat.v1" {
+		if inner := field.Message(); inner != nil && inner.ParentFile().Package() == "openaiconnect.chat.v1" {
 			expect(want, inner, counts)
 		}
 	}

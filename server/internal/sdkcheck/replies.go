@@ -4,7 +4,7 @@ package sdkcheck
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // created is when all replies were made.

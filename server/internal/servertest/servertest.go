@@ -22,7 +22,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/openai-connect/openai-connect/gen/openai/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // Large returns streams with an event of at least so many bytes among small

@@ -18,7 +18,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/telemetry/internal/observetest"
 )
@@ -96,8 +96,8 @@ type way struct {
 
 var ways = []way{
 	{"raw", askRaw, "POST /v1/chat/completions"},
-	{"Connect", askTyped(), "openai.chat.v1.ChatService/"},
-	{"gRPC", askTyped(connecthttp.WithGRPC()), "openai.chat.v1.ChatService/"},
+	{"Connect", askTyped(), "openaiconnect.chat.v1.ChatService/"},
+	{"gRPC", askTyped(connecthttp.WithGRPC()), "openaiconnect.chat.v1.ChatService/"},
 }
 
 func askTyped(options ...connecthttp.Option) func(t *testing.T, f *observetest.Front, stream bool, fault string) {

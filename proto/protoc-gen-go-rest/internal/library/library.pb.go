@@ -7,7 +7,7 @@
 package library
 
 import (
-	_ "github.com/openai-connect/openai-connect/gen/openai/rest/v1"
+	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1427,7 +1427,7 @@ var File_library_v1_library_proto protoreflect.FileDescriptor
 const file_library_v1_library_proto_rawDesc = "" +
 	"\n" +
 	"\x18library/v1/library.proto\x12\n" +
-	"library.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a openai/rest/v1/annotations.proto\"\xa3\x02\n" +
+	"library.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a'openaiconnect/rest/v1/annotations.proto\"\xa3\x02\n" +
 	"\x12SearchBooksRequest\x12\r\n" +
 	"\x05shelf\x18\x01 \x01(\t\x12\x15\n" +
 	"\x04text\x18\x02 \x01(\tB\a\xe2\xdb\"\x03\n" +

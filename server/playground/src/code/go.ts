@@ -19,7 +19,7 @@ export function go({ baseUrl, request, stream, headers, hasKey }: Call): string 
 import (
 ${imports}
 	"github.com/openai-connect/openai-connect/client"
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 func main() {

@@ -6,7 +6,7 @@ import { type DescEnum, type DescField, getOption, hasOption } from "@bufbuild/p
 import { reflect, type ReflectList, type ReflectMap, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 
 import { type CreateChatCompletionRequest, CreateChatCompletionRequestSchema } from "../../../../client/typescript/src/index.js";
-import { Format, member as memberOption, object$ as objectOption, Presence, union, value as valueOption } from "../../../../client/typescript/src/gen/openai/rest/v1/annotations_pb.js";
+import { Format, member as memberOption, object$ as objectOption, Presence, union, value as valueOption } from "../../../../client/typescript/src/gen/openaiconnect/rest/v1/annotations_pb.js";
 import { type Composite, write } from "./source.js";
 
 /** The body of the request, with `"stream": true`. */

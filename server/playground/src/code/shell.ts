@@ -14,7 +14,7 @@ export function connectJSON(request: CreateChatCompletionRequest): string {
 export function curl(call: Call): string {
   const [path, body] = call.stream
     ? ["/v1/chat/completions", restBody(call.request)]
-    : ["/openai.chat.v1.ChatService/CreateChatCompletion", connectJSON(call.request)];
+    : ["/openaiconnect.chat.v1.ChatService/CreateChatCompletion", connectJSON(call.request)];
   return here([
     `curl ${call.stream ? "-N " : ""}${word(call.baseUrl + path)}`,
     "-H 'content-type: application/json'",
@@ -30,7 +30,7 @@ export function grpcurl(call: Call): string {
   return here([
     `grpcurl${plain ? " -plaintext" : ""}`,
     ...headers(call),
-    `-d @ ${word(`${hostname}:${port || (plain ? "80" : "443")}`)} openai.chat.v1.ChatService/${call.stream ? "StreamChatCompletion" : "CreateChatCompletion"}`,
+    `-d @ ${word(`${hostname}:${port || (plain ? "80" : "443")}`)} openaiconnect.chat.v1.ChatService/${call.stream ? "StreamChatCompletion" : "CreateChatCompletion"}`,
   ], connectJSON(call.request));
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode"
 
-	chatv1 "github.com/openai-connect/openai-connect/gen/openai/chat/v1"
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
 // Output is where answers are written.
