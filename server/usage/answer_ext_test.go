@@ -242,6 +242,15 @@ var answers = []struct {
 		usage.Answer{Usage: usage.Usage{Input: 4, Output: 5, Total: 9}, Events: 2},
 	},
 	{
+		"a line that does not begin with an object or array is skipped, however the body is split", "application/jsonl", 0,
+		`jjjjjjj{"usage":{"total_tokens":8}}` + "\n12 \n" + `{"usage":{"total_tokens":9}}` + "\n\"a\"\n34",
+		usage.Answer{Usage: usage.Usage{Total: 9}, Events: 1},
+	},
+	{
+		"JSON that is neither an object nor an array is not read, however it is split", typeJSON, 0, "1234 true \"a\" \"b\"",
+		usage.Answer{Usage: guess(3, 0)},
+	},
+	{
 		"JSON by lines may come as JSON", typeJSON, 0,
 		`{"model":"m","response":"Hello","done":false}` + "\n" + `{"model":"m","response":"","done":true,"prompt_eval_count":"26","eval_count":298}`,
 		usage.Answer{Usage: usage.Usage{Input: 26, Output: 298, Total: 324}, Model: "m", Events: 2},

@@ -234,7 +234,9 @@ func mayBeField(begins string) bool {
 	return slices.ContainsFunc(fields[:], func(name string) bool { return strings.HasPrefix(name, begins) })
 }
 
-// json reads JSON texts, one after another. One alone is no event.
+// json reads JSON texts one after another. A single text is not an event. Only objects
+// and arrays are read as texts: the end of a number or a literal shows only with the next
+// byte, so the result would depend on how the body is split.
 func (m *meter) json(p []byte) {
 	for len(p) > 0 {
 		switch {
@@ -243,11 +245,19 @@ func (m *meter) json(p []byte) {
 				return
 			}
 			m.endText()
+			continue
 		case m.scanner.between():
-			if p = bytes.TrimLeft(p, separators); len(p) > 0 && m.scanner.whole() {
+			if p = bytes.TrimLeft(p, separators); len(p) == 0 {
+				return
+			}
+			if m.scanner.whole() {
 				m.many = true
 				m.event()
 				m.endText()
+			}
+			if p[0] != '{' && p[0] != '[' {
+				m.scanner.broken = true
+				continue
 			}
 		}
 		p = p[m.scanner.next(p):]
