@@ -70,7 +70,7 @@ bench-go: ## Run the benchmarks of the pieces. GO_BENCH_ARGS='-count 10' for ben
 	go test -C $(BENCHMARK) -run '^$$' -bench . -benchmem $(GO_BENCH_ARGS) ./codec
 
 .PHONY: lint
-lint: tools $(TYPESCRIPT)/node_modules ## Check the style of everything, and that the wire format stays compatible.
+lint: tools build $(TYPESCRIPT)/node_modules ## Check the style of everything, and that the wire format stays compatible.
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	golangci-lint run ./...
@@ -78,6 +78,9 @@ lint: tools $(TYPESCRIPT)/node_modules ## Check the style of everything, and tha
 	buf lint
 	buf format --diff --exit-code
 	buf breaking --against proto/baseline.binpb
+	vale --config .github/vale/vale.ini $$(git ls-files '*.md' '*.proto' '*.go' '*.ts' | grep -Ev '(^|/)(gen|testdata|library)/')
+	for command in serve check chat clients 'clients add'; do bin/openai-connect $$command --help; done | vale --config .github/vale/vale.ini --ext .txt
+	git ls-files '*.go' | grep -Ev '_test\.go|^gen/|/library/' | xargs grep -hoE '"[A-Za-z%][^"]* [^"]*"' | vale --config .github/vale/vale.ini --ext .txt # Error and log messages.
 	cd $(TYPESCRIPT) && npx --no-install tsc --noEmit && npx --no-install tsc --noEmit --project ../../server/playground
 
 .PHONY: generate
@@ -89,14 +92,15 @@ generate: bin/buf $(TYPESCRIPT)/node_modules ## Generate the code from the .prot
 	node $(PLAYGROUND)/build.mjs
 
 .PHONY: tools
-tools: bin/buf bin/golangci-lint bin/grpcurl bin/connectconformance ## Build the tools that lint and some tests need.
+tools: bin/buf bin/golangci-lint bin/grpcurl bin/connectconformance bin/vale ## Build the tools that lint and some tests need.
 
 bin/buf: PACKAGE := github.com/bufbuild/buf/cmd/buf
 bin/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/grpcurl: PACKAGE := github.com/fullstorydev/grpcurl/cmd/grpcurl
 bin/connectconformance: PACKAGE := connectrpc.com/conformance/cmd/connectconformance
+bin/vale: PACKAGE := github.com/vale-cli/vale/v3/cmd/vale
 
-bin/buf bin/golangci-lint bin/grpcurl bin/connectconformance: proto/tools/go.mod
+bin/buf bin/golangci-lint bin/grpcurl bin/connectconformance bin/vale: proto/tools/go.mod
 	go build -C proto/tools -o $(CURDIR)/$@ $(PACKAGE)
 
 $(TYPESCRIPT)/node_modules: $(TYPESCRIPT)/package-lock.json
