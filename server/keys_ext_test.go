@@ -51,7 +51,7 @@ func keyEntry(tb testing.TB, token, key string, fields ...string) string {
 
 func keysFile(tb testing.TB, entries ...string) string {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "keys.yaml")
+	path := filepath.Join(tb.TempDir(), "clients.yaml")
 	writeKeys(tb, path, entries...)
 	return path
 }

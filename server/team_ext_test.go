@@ -34,7 +34,7 @@ func team(tb testing.TB, upstream string, rules ...string) server.Config {
 	digest := sha256.Sum256([]byte(servertest.Key))
 	text := fmt.Sprintf("tokens:\n  - name: alice\n    hash: sha256:%s\n    upstream_key: {file: %q}\n", hex.EncodeToString(digest[:]), key)
 	text += "    " + strings.Join(rules, "\n    ") + "\n"
-	file := filepath.Join(directory, "keys.yaml")
+	file := filepath.Join(directory, "clients.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}

@@ -19,8 +19,8 @@ func TestABrokenFileIsRefusedByLine(t *testing.T) {
 		text string
 		says []string
 	}{
-		"nothing":                              {"", []string{"1: is empty … keys add"}},
-		"a comment":                            {"# tokens\n", []string{"1: is empty … keys add"}},
+		"nothing":                              {"", []string{"1: is empty … clients add"}},
+		"a comment":                            {"# tokens\n", []string{"1: is empty … clients add"}},
 		"no YAML":                              {"tokens: [\n", []string{"1: is no YAML: … ']' not found"}},
 		"a tab":                                {"tokens:\n\t- name: a\n", []string{"2: is no YAML: … "}},
 		"a list":                               {"- name: a\n", []string{"1: must have fields … not a list"}},
@@ -34,8 +34,8 @@ func TestABrokenFileIsRefusedByLine(t *testing.T) {
 		"a field of a token that there is not": {tokens + entry("a", "model: x"), []string{`4: "model" is no field … models`}},
 		"a field that is a number":             {tokens + entry("a", "5: x"), []string{"4: tokens: … a number for the name of a field"}},
 		"a token that is a text":               {tokens + "  - a\n", []string{"2: tokens: must have fields … not a text"}},
-		"a token without a name":               {tokens + "  - hash: " + hashOf("a") + "\n", []string{"2: name: is missing … keys add"}},
-		"a token without a hash":               {tokens + "  - name: a\n", []string{"2: hash: is missing … keys add"}},
+		"a token without a name":               {tokens + "  - hash: " + hashOf("a") + "\n", []string{"2: name: is missing … clients add"}},
+		"a token without a hash":               {tokens + "  - name: a\n", []string{"2: hash: is missing … clients add"}},
 		"a token that is nothing":              {tokens + "  -\n", []string{"2: tokens: must have fields … nothing"}},
 		"a name with a space":                  {tokens + entry("a b"), []string{`2: name: "a b" is no name … 64`}},
 		"a name with a slash":                  {tokens + entry("a/b"), []string{`2: name: "a/b" … `}},
@@ -44,8 +44,8 @@ func TestABrokenFileIsRefusedByLine(t *testing.T) {
 		"a name that is nothing":               {tokens + "  - name:\n    hash: " + hashOf("a") + "\n", []string{"2: name: must be a text, not nothing … "}},
 		"a name of two lines":                  {tokens + "  - name: |\n      a\n    hash: " + hashOf("a") + "\n", []string{"2: name: must be a text, not a text of several lines … "}},
 		"a name twice":                         {tokens + entry("a") + "  - name: a\n    hash: " + hashOf("b") + "\n", []string{`4: name: "a" is a token of line 2 already … `}},
-		"a hash twice":                         {tokens + entry("a") + "  - name: b\n    hash: " + hashOf("a") + "\n", []string{"5: hash: is that of line 3 already … keys add"}},
-		"a token for its hash":                 {tokens + "  - name: a\n    hash: " + tokenOf("a") + "\n", []string{`3: hash: must be "sha256:" … keys add`}},
+		"a hash twice":                         {tokens + entry("a") + "  - name: b\n    hash: " + hashOf("a") + "\n", []string{"5: hash: is that of line 3 already … clients add"}},
+		"a token for its hash":                 {tokens + "  - name: a\n    hash: " + tokenOf("a") + "\n", []string{`3: hash: must be "sha256:" … clients add`}},
 		"a hash that is too short":             {tokens + "  - name: a\n    hash: sha256:00000000\n", []string{"3: hash: … 64 hexadecimal digits"}},
 		"a hash of another sort":               {tokens + "  - name: a\n    hash: md5:" + strings.Repeat("0", 64) + "\n", []string{"3: hash: … sha256:"}},
 		"an expiry in words":                   {tokens + entry("a", "expires: tomorrow"), []string{`4: expires: "tomorrow" … 2027-01-01`}},
@@ -125,7 +125,7 @@ func TestAFileWhoseKeysAreMissingIsRefusedByLine(t *testing.T) {
 		"a default of all that is none": {"defaults:\n  upstream_key: {env: KEYS_TEST_NONE}\n" + tokens + entry("a") + entry("b"), []string{"2: upstream_key.env: … token a", "2: upstream_key.env: … token b"}},
 		"a token that is a key": {
 			tokens + entry("a", "upstream_key: {env: KEYS_TEST_TOKEN}") + entry("b", "upstream_key: {env: KEYS_TEST_GOOD}"),
-			[]string{"6: hash: is that of an upstream's key … keys rotate"},
+			[]string{"6: hash: is that of an upstream's key … clients rotate"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

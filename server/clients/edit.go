@@ -85,7 +85,7 @@ func Rotate(file, name string, hash Hash) error {
 func (d *document) find(file, name string) (int, error) {
 	i := slices.IndexFunc(d.entries, func(e Entry) bool { return e.Name == name })
 	if i < 0 {
-		return 0, fmt.Errorf("%s: there is no token %q: `openai-connect keys list` tells which there are", file, name)
+		return 0, fmt.Errorf("%s: there is no token %q: `openai-connect clients list` tells which there are", file, name)
 	}
 	return i, nil
 }

@@ -123,7 +123,7 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 		edit func(string) error
 		says string
 	}{
-		"a name that is taken":                 {whole, add("a"), `keys.yaml:2: name: there is a token "a" already`},
+		"a name that is taken":                 {whole, add("a"), `clients.yaml:2: name: there is a token "a" already`},
 		"a token that is known":                {whole, func(path string) error { return clients.Add(path, clients.Entry{Name: "b", Hash: client("a").Hash}) }, "by hand"},
 		"a client that there is not":           {whole, revoke("b"), `there is no token "b"`},
 		"another token for one there is not":   {whole, rotate("b"), `there is no token "b"`},
@@ -132,7 +132,7 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 		"all in braces":                        {"{tokens: []}\n", add("b"), "by hand"},
 		"a document with an end":               {whole + "...\n", add("b"), "by hand"},
 		"lines that end as of old":             {strings.ReplaceAll(whole, "\n", "\r"), add("b"), "by hand"},
-		"a broken file":                        {"tokens: [\n", add("b"), "keys.yaml:1: is no YAML"},
+		"a broken file":                        {"tokens: [\n", add("b"), "clients.yaml:1: is no YAML"},
 		"a list without a line of its own":     {`"tokens":` + "\n" + entry("a"), revoke("a"), "by hand"},
 		"a file that is missing, for one less": {"", func(path string) error { return clients.Revoke(path+".none", "a") }, "no such file"},
 	} {
@@ -154,7 +154,7 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 
 func TestAllThatAnEntrySaysIsWritten(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "keys.yaml")
+	path := filepath.Join(t.TempDir(), "clients.yaml")
 	whole := client("alice")
 	whole.Expires = time.Date(2027, 1, 1, 12, 0, 0, 5, time.UTC)
 	whole.UpstreamKey = clients.KeySource{File: "/run/it's a: #1 \"key\""}
@@ -190,7 +190,7 @@ func TestAllThatAnEntrySaysIsWritten(t *testing.T) {
 func TestAFileIsItsOwnersAloneAndKeepsItsMode(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	path := filepath.Join(folder, "keys.yaml")
+	path := filepath.Join(folder, "clients.yaml")
 	mode := func(want fs.FileMode) {
 		t.Helper()
 		if info, err := os.Stat(path); err != nil || info.Mode() != want {
@@ -211,7 +211,7 @@ func TestAFileIsItsOwnersAloneAndKeepsItsMode(t *testing.T) {
 	if os.Geteuid() == 0 {
 		checkOwnerStays(t, path)
 	}
-	link(t, "keys.yaml", filepath.Join(folder, "link"))
+	link(t, "clients.yaml", filepath.Join(folder, "link"))
 	if err := clients.Revoke(filepath.Join(folder, "link"), "a"); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestAFileIsItsOwnersAloneAndKeepsItsMode(t *testing.T) {
 
 func TestManyEditsAtATimeAreAllMade(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "keys.yaml")
+	path := filepath.Join(t.TempDir(), "clients.yaml")
 	const editors = 20
 	var running sync.WaitGroup
 	failed := make(chan error, editors)

@@ -14,11 +14,11 @@ func Same(a, b Entry) bool {
 // FinderOf returns what finds the tokens of a file's text.
 func FinderOf(t *testing.T, text string) func(string) (*Token, error) {
 	t.Helper()
-	read, err := parse("keys.yaml", []byte(text))
+	read, err := parse("clients.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := build("keys.yaml", []byte(text), read.entries, true)
+	built, err := build("clients.yaml", []byte(text), read.entries, true)
 	if err != nil {
 		t.Fatal(err)
 	}

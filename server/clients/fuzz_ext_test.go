@@ -24,7 +24,7 @@ func FuzzFile(f *testing.F) {
 	}
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, content string) {
-		path := filepath.Join(folder, "keys.yaml")
+		path := filepath.Join(folder, "clients.yaml")
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,7 @@ func parseHash(text string) (Hash, error) {
 	decoded, err := hex.DecodeString(digits)
 	if !found || err != nil || len(decoded) != len(Hash{}) {
 		return Hash{}, errors.New(`must be "sha256:" and 64 hexadecimal digits, the SHA-256 of the token:` +
-			" `openai-connect keys add` makes both")
+			" `openai-connect clients add` makes both")
 	}
 	return Hash(decoded), nil
 }

@@ -26,7 +26,7 @@ func entry(name string, fields ...string) string {
 // write writes a file of tokens into a folder of its own.
 func write(tb testing.TB, text string) string {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "keys.yaml")
+	path := filepath.Join(tb.TempDir(), "clients.yaml")
 	rewrite(tb, path, text)
 	return path
 }

@@ -82,7 +82,7 @@ func (r *reader) entries(list ast.Node, defaults *settings) []Entry {
 			r.noteLinef(e.place.name, "name", "%q is a token of line %d already: names tell clients apart", e.Name, line)
 		}
 		if line, twice := hashes[e.Hash]; twice {
-			r.noteLinef(e.place.hash, "hash", "is that of line %d already: give each client a token of its own, by `openai-connect keys add`", line)
+			r.noteLinef(e.place.hash, "hash", "is that of line %d already: give each client a token of its own, by `openai-connect clients add`", line)
 		}
 		names[e.Name], hashes[e.Hash] = e.place.name, e.place.hash
 		if sequence, block := list.(*ast.SequenceNode); block && !sequence.IsFlowStyle && i < len(sequence.Entries) {
@@ -141,7 +141,7 @@ func (r *reader) entry(node ast.Node, defaults *settings) (Entry, bool) {
 	}
 	for _, field := range []string{"name", "hash"} {
 		if !has[field] {
-			r.notef(node.GetToken(), field, "is missing: `openai-connect keys add` writes an entry with both")
+			r.notef(node.GetToken(), field, "is missing: `openai-connect clients add` writes an entry with both")
 		}
 	}
 	if !has["name"] || !has["hash"] {

@@ -113,13 +113,13 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 		},
 		"by a link in its place": func(t *testing.T) (string, func(string)) {
 			t.Helper()
-			path := filepath.Join(t.TempDir(), "keys.yaml")
+			path := filepath.Join(t.TempDir(), "clients.yaml")
 			link(t, write(t, alice), path)
 			return path, func(text string) { link(t, write(t, text), path) }
 		},
 		"behind a link": func(t *testing.T) (string, func(string)) {
 			t.Helper()
-			target, path := write(t, alice), filepath.Join(t.TempDir(), "keys.yaml")
+			target, path := write(t, alice), filepath.Join(t.TempDir(), "clients.yaml")
 			link(t, target, path)
 			return path, func(text string) { swap(t, target, text) }
 		},
@@ -133,20 +133,20 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 				if err := os.Mkdir(filepath.Join(volume, folder), 0o700); err != nil {
 					t.Error(err)
 				}
-				rewrite(t, filepath.Join(volume, folder, "keys.yaml"), text)
+				rewrite(t, filepath.Join(volume, folder, "clients.yaml"), text)
 				link(t, folder, filepath.Join(volume, "..data"))
 				_ = os.RemoveAll(filepath.Join(volume, fmt.Sprint("..", version-1)))
 			}
 			change(alice)
-			path := filepath.Join(volume, "keys.yaml")
-			link(t, "..data/keys.yaml", path)
+			path := filepath.Join(volume, "clients.yaml")
+			link(t, "..data/clients.yaml", path)
 			return path, change
 		},
 		"by a link to its folder": func(t *testing.T) (string, func(string)) {
 			t.Helper()
 			folder := filepath.Join(t.TempDir(), "current")
 			link(t, filepath.Dir(write(t, alice)), folder)
-			return filepath.Join(folder, "keys.yaml"), func(text string) { link(t, filepath.Dir(write(t, text)), folder) }
+			return filepath.Join(folder, "clients.yaml"), func(text string) { link(t, filepath.Dir(write(t, text)), folder) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,7 +73,7 @@ func build(file string, text []byte, entries []Entry, serverHoldsKey bool) (*tok
 	}
 	for _, e := range entries {
 		if keys[e.Hash] {
-			r.noteLinef(e.place.hash, "hash", "is that of an upstream's key, which clients shall not know: give %s a token, by `openai-connect keys rotate`", e.Name)
+			r.noteLinef(e.place.hash, "hash", "is that of an upstream's key, which clients shall not know: give %s a token, by `openai-connect clients rotate`", e.Name)
 		}
 	}
 	if err := r.problems.err(); err != nil {

@@ -25,7 +25,7 @@ func TestUpstreamKeysAreToldOnce(t *testing.T) {
 		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n    upstream_key: {file: %s}\n", i, clients.HashOf(path), path)
 	}
 	fmt.Fprintf(&text, "  - name: without\n    hash: %s\n", clients.HashOf("without"))
-	file := filepath.Join(directory, "keys.yaml")
+	file := filepath.Join(directory, "clients.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ var (
 func help(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, arguments := range [][]string{{"--help"}, {"keys", "add", "--help"}} {
+	for _, arguments := range [][]string{{"--help"}, {"clients", "add", "--help"}} {
 		command := exec.Command(commandtest.Program(t), arguments...)
 		command.Env = commandtest.Environment()
 		output, err := command.Output()
@@ -40,7 +40,7 @@ func TestWhatIsDeployedWithExists(t *testing.T) {
 		flags *regexp.Regexp
 		least int
 	}{
-		{"compose.yaml", regexp.MustCompile(`(?m)^    - (--.*)=|openai-connect (keys add.*)$`), 8},
+		{"compose.yaml", regexp.MustCompile(`(?m)^    - (--.*)=|openai-connect (clients add.*)$`), 8},
 		{"kubernetes/deployment.yaml", regexp.MustCompile(`(?m)^ +- (--.*)=|^ +# (.*)$`), 9},
 		{"kubernetes/autoscaler.yaml", regexp.MustCompile(`(?m)^ *# (.*)$`), 1},
 		{"haproxy/haproxy.cfg", regexp.MustCompile(`(?m)^ *# (\S.*)$`), 3},

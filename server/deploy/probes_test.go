@@ -29,7 +29,7 @@ func TestTheDeploymentsProbesAreAnswered(t *testing.T) {
 			one.flags = append(one.flags, "--drain-delay=2s")
 		case "--upstream-key-file":
 			one.flags = append(one.flags, flag+"="+secretFile(t, "sk-0123456789abcdef"))
-		case "--keys":
+		case "--clients":
 			one.flags = append(one.flags, flag+"="+secretFile(t, "tokens:\n  - name: alice\n    hash: sha256:"+strings.Repeat("0123456789abcdef", 4)+"\n"))
 		default:
 			one.flags = append(one.flags, argument)

@@ -30,7 +30,7 @@ type keyFile struct {
 
 func newKeyFile(t *testing.T) *keyFile {
 	t.Helper()
-	f := &keyFile{path: filepath.Join(t.TempDir(), "keys.yaml"), tokens: make(map[string]string), keys: make(map[string]string)}
+	f := &keyFile{path: filepath.Join(t.TempDir(), "clients.yaml"), tokens: make(map[string]string), keys: make(map[string]string)}
 	for _, client := range clients {
 		f.tokens[client.name], f.keys[client.name] = secret("oc-"), secret("sk-up-")
 	}

@@ -50,7 +50,7 @@ func TestSoak(t *testing.T) {
 	var instances []*instance
 	for range 2 {
 		instances = append(instances, startInstance(t, keys.environment(),
-			"--upstream", provider.url, "--keys", keys.path, "--redis", redis.URL,
+			"--upstream", provider.url, "--clients", keys.path, "--redis", redis.URL,
 			"--access-log", "--log-format", "json", "--max-calls", "2000", "--drain-timeout", "10s"))
 	}
 	s := &soak{t: t, keys: keys, redis: redis, instances: instances, searched: make(map[string]int)}

@@ -21,28 +21,20 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Tracing says where spans are sent, and which.
+// Tracing configures the export of spans. OTEL_TRACES_SAMPLER selects the traces
+// that start here; by default all are exported.
 type Tracing struct {
 	// Endpoint is an OTLP receiver: grpc://HOST:PORT, or grpcs:// with TLS; or
 	// http:// or https://, to which /v1/traces is appended. What else there is to
 	// say of it comes from the environment, by the names that OpenTelemetry has:
 	// OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_CERTIFICATE and so on.
 	Endpoint string
-
-	// Sample is the share of traces that begin here which are kept, from 0 to 1.
-	// Of a trace that a client has begun, the client decides.
-	Sample float64
 }
 
 // Check says what is wrong with the values.
 func (t Tracing) Check() error {
-	if _, err := t.endpoint(); err != nil {
-		return err
-	}
-	if !(t.Sample >= 0 && t.Sample <= 1) { // nor NaN
-		return fmt.Errorf("%v is no share of traces: give a number from 0 to 1", t.Sample)
-	}
-	return nil
+	_, err := t.endpoint()
+	return err
 }
 
 func (t Tracing) endpoint() (*url.URL, error) {
@@ -105,10 +97,9 @@ func newTracer(config Tracing, version string, logger *slog.Logger) (*tracer, er
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	quiet := newQuietExporter(exporter, logger)
-	provider := sdktrace.NewTracerProvider(
+	provider := sdktrace.NewTracerProvider( // It reads OTEL_TRACES_SAMPLER.
 		sdktrace.WithBatcher(quiet),
 		sdktrace.WithResource(about),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(config.Sample))),
 	)
 	return &tracer{
 		Tracer:     provider.Tracer("github.com/openai-connect/openai-connect/server/observe"),

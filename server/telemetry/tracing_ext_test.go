@@ -22,10 +22,10 @@ func TestWhichTracingIsPossible(t *testing.T) {
 		tracing telemetry.Tracing
 		wrong   string // empty for nothing
 	}{
-		{"gRPC", telemetry.Tracing{Endpoint: "grpc://localhost:4317", Sample: 1}, ""},
+		{"gRPC", telemetry.Tracing{Endpoint: "grpc://localhost:4317"}, ""},
 		{"gRPC with TLS", telemetry.Tracing{Endpoint: "grpcs://collector.example:4317"}, ""},
 		{"HTTP", telemetry.Tracing{Endpoint: "http://localhost:4318"}, ""},
-		{"HTTPS under a path", telemetry.Tracing{Endpoint: "https://otlp.example/otlp", Sample: 0.5}, ""},
+		{"HTTPS under a path", telemetry.Tracing{Endpoint: "https://otlp.example/otlp"}, ""},
 		{"no scheme", telemetry.Tracing{Endpoint: "localhost:4317"}, "no URL"},
 		{"no host", telemetry.Tracing{Endpoint: "http://"}, "no URL"},
 		{"nothing", telemetry.Tracing{}, "no URL"},
@@ -40,8 +40,6 @@ func TestWhichTracingIsPossible(t *testing.T) {
 		{"two hosts with ports", telemetry.Tracing{Endpoint: "grpc://a:1,b:1"}, "several hosts"},
 		{"a port alone", telemetry.Tracing{Endpoint: "grpc://:4317"}, "no URL"},
 		{"a port that there is not", telemetry.Tracing{Endpoint: "grpc://a:99999"}, "no URL"},
-		{"more than all", telemetry.Tracing{Endpoint: "grpc://a:1", Sample: 1.5}, "from 0 to 1"},
-		{"less than none", telemetry.Tracing{Endpoint: "grpc://a:1", Sample: -1}, "from 0 to 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.tracing.Check()
@@ -78,11 +76,12 @@ func TestWithoutTracingTheTraceContextPassesAsItCame(t *testing.T) {
 }
 
 func TestWithTracingTheUpstreamGetsTheSpansContext(t *testing.T) {
+	t.Setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
 	upstream, headers := received(t)
 	log := new(logged)
 	f := observetest.Start(t, telemetry.Config{
 		Calls:   log.logger(),
-		Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t), Sample: 0},
+		Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)},
 	}, upstream)
 	const trace = "0af7651916cd43dd8448eb211c80319c"
 	for name, send := range map[string]func(){
@@ -115,7 +114,7 @@ func TestACollectorThatIsAway(t *testing.T) {
 	for _, scheme := range []string{"grpc", "http"} {
 		t.Run(scheme, func(t *testing.T) {
 			f := observetest.Start(t, telemetry.Config{
-				Tracing: &telemetry.Tracing{Endpoint: scheme + "://" + observetest.Refused(t), Sample: 1},
+				Tracing: &telemetry.Tracing{Endpoint: scheme + "://" + observetest.Refused(t)},
 			}, observetest.Sandbox(t))
 			began := time.Now()
 			for range 100 {
@@ -139,7 +138,7 @@ func TestACollectorThatIsAway(t *testing.T) {
 
 func TestRPCsKeepTheirErrorsWhileTheyAreTraced(t *testing.T) {
 	f := observetest.Start(t, telemetry.Config{
-		Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t), Sample: 1},
+		Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)},
 	}, observetest.Sandbox(t))
 	plain := observetest.Start(t, telemetry.Config{}, observetest.Sandbox(t))
 	failure := func(f *observetest.Front) *connect.Error {

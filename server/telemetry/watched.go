@@ -74,7 +74,7 @@ var (
 	connectedDesc  = newDesc("open_connections", "Connections of clients that are open.")
 	exemptDesc     = newDesc("exempt_calls", "Calls that everyone may make, such as health checks, that have begun and not ended.")
 	untakenDesc    = newDesc("untaken_answers", "Answers over HTTP/2 that are written, and that clients have yet to take.")
-	bufferedDesc   = newDesc("buffered_bytes", "Memory for bodies that are held, of which --max-kept-bytes is the limit.")
+	bufferedDesc   = newDesc("buffered_bytes", "Memory for bodies that are held, of which --max-buffered-bytes is the limit.")
 )
 
 func newDesc(name, help string) *prometheus.Desc {

@@ -36,7 +36,7 @@ func serve(tb testing.TB, config telemetry.Config, handler http.HandlerFunc) (*t
 func TestAWebSocketPassesAndItsBytesCount(t *testing.T) {
 	t.Run("without spans", func(t *testing.T) { checkWebSocket(t, telemetry.Config{}) })
 	t.Run("with spans", func(t *testing.T) {
-		checkWebSocket(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t), Sample: 1}})
+		checkWebSocket(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)}})
 	})
 }
 
@@ -91,7 +91,7 @@ func checkWebSocket(t *testing.T, config telemetry.Config) {
 func TestWhatAWriterCanDoItStillCan(t *testing.T) {
 	t.Run("without spans", func(t *testing.T) { checkWriter(t, telemetry.Config{}) })
 	t.Run("with spans", func(t *testing.T) {
-		checkWriter(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t), Sample: 1}})
+		checkWriter(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)}})
 	})
 }
 
@@ -145,7 +145,7 @@ func checkWriter(t *testing.T, config telemetry.Config) {
 func TestABrokenAnswerStaysBrokenAndIsCounted(t *testing.T) {
 	t.Run("without spans", func(t *testing.T) { checkBroken(t, telemetry.Config{}) })
 	t.Run("with spans", func(t *testing.T) {
-		checkBroken(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t), Sample: 1}})
+		checkBroken(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)}})
 	})
 }
 

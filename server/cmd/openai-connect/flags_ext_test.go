@@ -97,20 +97,20 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"any origin and one more", []string{"--cors-origin", "*", "--cors-origin", "https://app.example.com"}, []string{"--cors-origin: ", `"*"`, "alone"}},
 		{"an empty list of origins", []string{"--cors-origin="}, []string{"--cors-origin: ", "none"}},
 		{"an origin with a password", []string{"--cors-origin", "https://me:secret@example.com"}, []string{"--cors-origin: ", "user"}},
-		{"a time without a unit", []string{"--connect-timeout", "5"}, []string{"--connect-timeout: ", `"5"`, "unit"}},
-		{"no time", []string{"--connect-timeout", "0s"}, []string{"--connect-timeout: ", "0s"}},
+		{"a time without a unit", []string{"--drain-timeout", "5"}, []string{"--drain-timeout: ", `"5"`, "unit"}},
+		{"no time", []string{"--response-header-timeout", "0s"}, []string{"--response-header-timeout: ", "0s"}},
 		{"a negative time", []string{"--response-header-timeout=-1s"}, []string{"--response-header-timeout: ", "-1s"}},
 		{"a negative limit of the shutdown", []string{"--drain-timeout=-1s"}, []string{"--drain-timeout: ", "-1s"}},
 		{"a negative delay of the shutdown", []string{"--drain-delay=-1s"}, []string{"--drain-delay: ", "-1s"}},
 		{"connections that are old at once", []string{"--max-connection-age=999ms"}, []string{"--max-connection-age: ", "999ms", "1s"}},
 		{"connections that are old before they begin", []string{"--max-connection-age=-1h"}, []string{"--max-connection-age: ", "-1h"}},
 		{"a number in words", []string{"--max-message-bytes", "many"}, []string{"--max-message-bytes: ", `"many"`}},
-		{"nothing", []string{"--max-reply-bytes", "0"}, []string{"--max-reply-bytes: ", "0"}},
-		{"less than nothing", []string{"--max-event-bytes=-5"}, []string{"--max-event-bytes: ", "-5"}},
+		{"nothing", []string{"--max-message-bytes", "0"}, []string{"--max-message-bytes: ", "0"}},
+		{"less than nothing", []string{"--max-buffered-bytes=-5"}, []string{"--max-buffered-bytes: ", "-5"}},
 		{"a level that there is not", []string{"--log-level", "loud"}, []string{"--log-level: ", `"loud"`, "debug, info, warn and error"}},
 		{"a flag that there is not", []string{"--nope"}, []string{"--nope"}},
 		{"a flag without a value", []string{"--listen"}, []string{"--listen: ", "needs a value", "openai-connect --help"}},
-		{"a command that there is not", []string{"nope"}, []string{"nope", "serve, chat and keys", "--help"}},
+		{"a command that there is not", []string{"nope"}, []string{"nope", "serve, chat and clients", "--help"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			checkRefused(t, end(t, nil, row.arguments...), row.says)
@@ -119,7 +119,7 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 }
 
 // redis are arguments for counting in a store.
-func redis(url string) []string { return []string{"--keys", os.DevNull, "--redis", url} }
+func redis(url string) []string { return []string{"--clients", os.DevNull, "--redis", url} }
 
 // checkRefused checks that the command ended with one line that says these.
 func checkRefused(t *testing.T, got outcome, says []string) {
@@ -157,18 +157,18 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "version" })
 	wrong := map[string]string{
 		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x", "cors-origin": "x", "allowed-host": "*", "trusted-proxies": "x", "proxy-protocol": "x",
-		"upstream-key-file": "x", "client-token-file": "x", "allow-anonymous": "x", "forward-organization": "x", "keys": "x",
+		"upstream-key-file": "x", "client-key-file": "x", "allow-anonymous": "x", "forward-organization": "x", "clients": "x",
 		"domain": "192.0.2.1", "http-listen": ":80", "certificate-dir": "x",
 		"proxy": "ftp://x", "upstream-ca": "x", "upstream-http2": "x", "no-follow-redirects": "x",
 		"acme-directory": "x", "acme-email": "x", "acme-ca": "x",
-		"connect-timeout": "x", "response-header-timeout": "x", "drain-timeout": "x", "drain-delay": "x", "max-connection-age": "x",
-		"max-message-bytes": "x", "max-kept-bytes": "x", "max-reply-bytes": "x", "max-event-bytes": "x",
-		"client-header-timeout": "x", "client-stall-timeout": "x", "client-idle-timeout": "x",
-		"max-header-bytes": "x", "max-connections": "x", "max-streams": "x",
-		"log-level": "x", "log-format": "x", "access-log": "x", "log-content": "x",
-		"admin": "x", "admin-pprof": "x", "otlp-endpoint": "x", "trace-sample": "x",
-		"upstreams": "x", "upstream-retries": "x", "max-calls": "x", "max-queue": "x", "queue-timeout": "x",
-		"redis": "x", "redis-password-file": "x", "redis-instances": "x",
+		"response-header-timeout": "x", "drain-timeout": "x", "drain-delay": "x", "max-connection-age": "x",
+		"max-message-bytes": "x", "max-buffered-bytes": "x",
+		"client-stall-timeout": "x", "client-idle-timeout": "x",
+		"max-connections": "x",
+		"log-level":       "x", "log-format": "x", "access-log": "x", "log-content": "x",
+		"admin": "x", "admin-pprof": "x", "otlp-endpoint": "x",
+		"upstreams": "x", "upstream-retries": "x", "max-calls": "x", "max-queue": "x",
+		"redis": "x", "redis-password-file": "x",
 	}
 	if len(names) != len(wrong) {
 		t.Errorf("the flags are %q", names)
@@ -212,18 +212,6 @@ func TestTheBoundsAreThoseOfTheFlags(t *testing.T) {
 		_, err := client.CreateChatCompletion(ctx, hello())
 		return err
 	}
-	stream := func(ctx context.Context, client chatv1connect.ChatServiceClient) error {
-		stream, err := client.StreamChatCompletion(ctx, hello())
-		if err != nil {
-			return err
-		}
-		defer stream.Close()
-		for {
-			if _, err := stream.Receive(); err != nil {
-				return err
-			}
-		}
-	}
 	for name, row := range map[string]struct {
 		flag, value string
 		fault       string
@@ -232,8 +220,7 @@ func TestTheBoundsAreThoseOfTheFlags(t *testing.T) {
 		says        string
 	}{
 		"of a request":            {"max-message-bytes", "20", "", unary, connect.CodeResourceExhausted, "20"},
-		"of a reply":              {"max-reply-bytes", "50", "", unary, connect.CodeResourceExhausted, "50 bytes"},
-		"of an event":             {"max-event-bytes", "60", "", stream, connect.CodeResourceExhausted, "60"},
+		"of a reply":              {"max-message-bytes", "50", "", unary, connect.CodeResourceExhausted, "50 bytes"},
 		"of the wait for headers": {"response-header-timeout", "50ms", "hang", unary, connect.CodeUnavailable, "50ms"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -102,14 +102,14 @@ func (p *process) awaits(t *testing.T, token string, want int) {
 
 func TestShutdown_EndsWhileTheKeysBlock(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "keys.yaml")
+	file := filepath.Join(t.TempDir(), "clients.yaml")
 	alice := printed(t, keysOf(t, file, "add", "alice"))
 	bob := printed(t, keysOf(t, file, "add", "bob"))
 	good, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--keys", file)
+	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--clients", file)
 	swapPipe(t, file)
 	p.signal(t, syscall.SIGHUP)
 	p.signal(t, syscall.SIGHUP)
@@ -141,7 +141,7 @@ func TestShutdown_EndsWhileTheKeysBlock(t *testing.T) {
 
 func TestStart_GivesUpOnAFileThatBlocks(t *testing.T) {
 	t.Parallel()
-	for _, flag := range []string{"--keys", "--upstream-key-file", "--upstreams", "--upstream-ca"} {
+	for _, flag := range []string{"--clients", "--upstream-key-file", "--upstreams", "--upstream-ca"} {
 		t.Run(flag, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "file")
@@ -160,9 +160,9 @@ func TestStart_GivesUpOnAFileThatBlocks(t *testing.T) {
 
 func TestShutdown_EndsWhileAStoreAndACollectorHang(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "keys.yaml")
+	file := filepath.Join(t.TempDir(), "clients.yaml")
 	alice := printed(t, keysOf(t, file, "add", "alice", "--requests-per-minute", "100"))
-	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--keys", file,
+	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--clients", file,
 		"--redis", "redis://"+silentServer(t), "--otlp-endpoint", "http://"+silentServer(t), "--admin", "127.0.0.1:0")
 	if got := p.status(t, alice); got != http.StatusOK {
 		t.Errorf("alice gets %d", got)

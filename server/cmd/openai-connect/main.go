@@ -33,11 +33,11 @@ func main() {
 }
 
 // commandLine is every command and flag. Each flag has an environment variable:
-// --max-reply-bytes is OPENAI_CONNECT_MAX_REPLY_BYTES.
+// --max-calls is OPENAI_CONNECT_MAX_CALLS.
 type commandLine struct {
 	Serve   serveCommand     `cmd:"" default:"withargs" help:"Serve (the default)."`
-	Chat    chatCommand      `cmd:"" help:"Talk to a model by a server that runs."`
-	Keys    keysCommand      `cmd:"" help:"Keep the tokens of a server's clients."`
+	Chat    chatCommand      `cmd:"" help:"Chat with a model through a running server."`
+	Clients clientsCommand   `cmd:"" help:"Manage the clients of a server."`
 	Version kong.VersionFlag `help:"Print the version." env:"-"`
 }
 
@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, streams streams) error {
 		}
 	}
 	if err != nil {
-		return misused(err)
+		return usageError(err)
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run(streams)

@@ -2,16 +2,14 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/openai-connect/openai-connect/server/overload"
 )
 
 // overloadFlags bound what the server takes on at a time.
 type overloadFlags struct {
-	MaxCalls     int           `help:"Most calls at a time, of all clients. Open streams and WebSockets count." default:"12000"`
-	MaxQueue     int           `help:"Most calls that wait for their turn. Further ones are refused at once, and told when to come back." default:"1000"`
-	QueueTimeout time.Duration `help:"How long a call may wait for its turn until it is refused." default:"1s"`
+	MaxCalls int `help:"Most calls at a time, of all clients. Open streams and WebSockets count." default:"12000"`
+	MaxQueue int `help:"Most calls that wait for their turn. Further ones are refused at once, and told when to come back." default:"1000"`
 }
 
 // check says what is wrong with the flags' values.
@@ -27,15 +25,11 @@ func (f *overloadFlags) check() error {
 			return fmt.Errorf("--%s: %d is out of bounds: give a number from %d to %d", bound.flag, bound.value, bound.least, bound.most)
 		}
 	}
-	const most = time.Minute // a client that waits longer is better served by a refusal
-	if f.QueueTimeout <= 0 || f.QueueTimeout > most {
-		return fmt.Errorf("--queue-timeout: %v is out of bounds: give a time up to %v", f.QueueTimeout, most)
-	}
 	return nil
 }
 
 // config is that of the handler, but for whom it serves in any case and how it
 // refuses.
 func (f *overloadFlags) config() *overload.Config {
-	return &overload.Config{MaxCalls: f.MaxCalls, MaxQueue: f.MaxQueue, QueueTimeout: f.QueueTimeout}
+	return &overload.Config{MaxCalls: f.MaxCalls, MaxQueue: f.MaxQueue, QueueTimeout: overload.DefaultQueueTimeout}
 }

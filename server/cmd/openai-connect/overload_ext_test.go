@@ -13,8 +13,6 @@ func TestABoundOfCallsThatMakesNoSenseIsRefused(t *testing.T) {
 		{"no call", nil, []string{"--max-calls", "0"}, []string{"--max-calls: ", "0"}},
 		{"more calls than can be", nil, []string{"--max-calls", "99999999"}, []string{"--max-calls: ", "99999999"}},
 		{"a negative queue", nil, []string{"--max-queue=-1"}, []string{"--max-queue: ", "-1"}},
-		{"no time in the queue", nil, []string{"--queue-timeout", "0s"}, []string{"--queue-timeout: ", "0s"}},
-		{"more time than a client has", nil, []string{"--queue-timeout", "2m"}, []string{"--queue-timeout: ", "2m", "1m0s"}},
 		{"no call, by the environment", []string{"OPENAI_CONNECT_MAX_CALLS=-1"}, nil, []string{"--max-calls: ", "-1"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

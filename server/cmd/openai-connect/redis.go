@@ -16,9 +16,8 @@ import (
 
 // redisFlags are about where the limits of tokens are counted.
 type redisFlags struct {
-	Redis             string `help:"Redis or Valkey to count the limits of --keys in, for all servers that share it: redis://HOST:6379, or rediss:// with TLS. By default each server counts for itself." placeholder:"URL"`
+	Redis             string `help:"Redis or Valkey to count the limits of --clients in, for all servers that share it: redis://HOST:6379, or rediss:// with TLS. By default each server counts for itself." placeholder:"URL"`
 	RedisPasswordFile string `help:"File with the password of --redis. It is read again at each login." placeholder:"FILE"`
-	RedisInstances    int64  `help:"How many servers share it at least: each holds to its share of the limits while Redis is away, even if that is so from the beginning." default:"1"`
 }
 
 // redisVariable is the environment variable of --redis.
@@ -29,12 +28,10 @@ func (f *redisFlags) check(keys string) error {
 	switch {
 	case f.Redis == "" && f.RedisPasswordFile != "":
 		return errors.New("--redis-password-file: is of no use without --redis")
-	case f.RedisInstances < 1 || f.RedisInstances > 1<<20:
-		return fmt.Errorf("--redis-instances: %d is out of bounds: give a number from 1 to %d", f.RedisInstances, 1<<20)
 	case f.Redis == "":
 		return nil
 	case keys == "":
-		return errors.New("--redis: is of no use without --keys, whose limits are counted there")
+		return errors.New("--redis: is of no use without --clients, whose limits are counted there")
 	}
 	if err := ratelimit.CheckURL(f.Redis); err != nil {
 		return fmt.Errorf("--redis: %w", err)
@@ -59,7 +56,7 @@ func (f *redisFlags) limiter(ctx context.Context, logger *slog.Logger) (ratelimi
 	if f.Redis == "" {
 		return ratelimit.NewMemory(), nil
 	}
-	options := ratelimit.Options{Logger: logger, Instances: f.RedisInstances}
+	options := ratelimit.Options{Logger: logger}
 	if f.RedisPasswordFile != "" {
 		first, err := auth.ReadSecret(f.RedisPasswordFile)
 		if err != nil {

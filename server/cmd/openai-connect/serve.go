@@ -27,14 +27,14 @@ type serveCommand struct {
 	Listen   *string `help:"Address to listen on, HOST:PORT; without HOST, every address of the machine; 0.0.0.0 for those of IPv4. By default 127.0.0.1:8080, and :443 with --domain." placeholder:"ADDRESS"`
 	Upstream string  `help:"The proxied host: a base URL as the OpenAI SDKs take it, or 'sandbox', which is embedded and needs no key." default:"https://api.openai.com/v1"`
 
-	WayOut wayOutFlags `embed:"" group:"The way to the upstream:"`
+	Transport transportFlags `embed:"" group:"The way to the upstream:"`
 
 	Upstreams upstreamsFlags `embed:"" group:"The way to the upstream:"`
 
 	HTTPS httpsFlags `embed:"" group:"HTTPS:"`
 
-	Access accessFlags `embed:"" group:"The upstream's key, held by the server:"`
-	Redis  redisFlags  `embed:"" group:"The upstream's key, held by the server:"`
+	Auth  authFlags  `embed:"" group:"The upstream's key, held by the server:"`
+	Redis redisFlags `embed:"" group:"The upstream's key, held by the server:"`
 
 	AllowedHost []string `help:"Host names that the server is reached by, beside IP addresses, localhost, the host of --listen and --domain. They count at the address of --admin, and where --allow-anonymous lets everyone use the upstream's key: requests for other names are refused, so that no web page gets at the server by a name of its own." placeholder:"NAME"`
 
@@ -44,22 +44,19 @@ type serveCommand struct {
 
 	CORSOrigin []string `help:"Origins whose web pages may use the server, such as https://app.example.com; '*' for any, or 'none'. By default any, and none where the server holds the upstream's key." placeholder:"ORIGIN"`
 
-	ConnectTimeout        time.Duration `help:"How long it may take to connect to the upstream." default:"10s" group:"The way to the upstream:"`
 	ResponseHeaderTimeout time.Duration `help:"How long the upstream may take to begin its answer. A reasoning model may take many minutes." default:"30m" group:"The way to the upstream:"`
 	DrainDelay            time.Duration `help:"How long new calls are still taken at a shutdown, though the server says that it isn't ready any more: as long as those who balance the load need to notice. 10s suits most." default:"0s"`
 	DrainTimeout          time.Duration `help:"How long calls may take to end at a shutdown, behind the delay, before they are cut off." default:"30s"`
 	MaxConnectionAge      time.Duration `help:"Age at which a client is told, with its next answer, to begin another connection, where it may meet another server. What runs on the old one goes on. 0s for never." default:"0s"`
 
-	MaxMessageBytes int `help:"Largest request message of an RPC, in bytes." default:"67108864" group:"Limits:"`
-	MaxKeptBytes    int `help:"Most memory, in bytes, for all bodies that are held: messages of RPCs, decompressed, replies to them, and raw requests whose model has to be known. Further ones are refused." default:"268435456" group:"Limits:"`
-	MaxReplyBytes   int `help:"Largest answer of the upstream to a unary RPC, in bytes." default:"67108864" group:"Limits:"`
-	MaxEventBytes   int `help:"Largest event of the upstream's answer to a streaming RPC, in bytes." default:"16777216" group:"Limits:"`
+	MaxMessageBytes  int `help:"Maximum size of a request message or a unary response of an RPC, in bytes." default:"67108864" group:"Limits:"`
+	MaxBufferedBytes int `help:"Most memory, in bytes, for all bodies that are held: messages of RPCs, decompressed, replies to them, and raw requests whose model has to be known. Further ones are refused." default:"268435456" group:"Limits:"`
 
-	Limits limitsFlags `embed:"" group:"Limits:"`
+	Limits connectionLimitsFlags `embed:"" group:"Limits:"`
 
 	Overload overloadFlags `embed:"" group:"Limits:"`
 
-	Observe observeFlags `embed:"" group:"What the operator sees:"`
+	Telemetry telemetryFlags `embed:"" group:"What the operator sees:"`
 
 	LogLevel logLevel `help:"What is logged: this level and above, of debug, info, warn and error." default:"info"`
 }
@@ -83,22 +80,22 @@ func (c *serveCommand) check() error {
 	if c.Upstream == "" {
 		return errors.New("--upstream: is empty: leave it out for " + upstream.DefaultBaseURL)
 	}
-	if err := c.WayOut.check(); err != nil {
+	if err := c.Transport.check(); err != nil {
 		return err
 	}
 	if err := c.HTTPS.check(); err != nil {
 		return err
 	}
-	if err := c.Access.check(c.Upstreams.Upstreams); err != nil {
+	if err := c.Auth.check(c.Upstreams.Upstreams); err != nil {
 		return err
 	}
-	if err := c.Redis.check(c.Access.Keys); err != nil {
+	if err := c.Redis.check(c.Auth.Clients); err != nil {
 		return err
 	}
 	if err := c.Limits.check(); err != nil {
 		return err
 	}
-	if err := c.Observe.check(); err != nil {
+	if err := c.Telemetry.check(); err != nil {
 		return err
 	}
 	if err := cmp.Or(c.Upstreams.check(c.Upstream), c.Overload.check()); err != nil {
@@ -122,7 +119,6 @@ func (c *serveCommand) check() error {
 		flag         string
 		value, least time.Duration
 	}{
-		{"connect-timeout", c.ConnectTimeout, 1},
 		{"response-header-timeout", c.ResponseHeaderTimeout, 1},
 		{"drain-delay", c.DrainDelay, 0},
 		{"drain-timeout", c.DrainTimeout, 0},
@@ -139,9 +135,7 @@ func (c *serveCommand) check() error {
 		value int
 	}{
 		{"max-message-bytes", c.MaxMessageBytes},
-		{"max-kept-bytes", c.MaxKeptBytes},
-		{"max-reply-bytes", c.MaxReplyBytes},
-		{"max-event-bytes", c.MaxEventBytes},
+		{"max-buffered-bytes", c.MaxBufferedBytes},
 	} {
 		if bound.value <= 0 {
 			return fmt.Errorf("--%s: %d is too small: give a number of bytes above zero", bound.flag, bound.value)
@@ -153,7 +147,7 @@ func (c *serveCommand) check() error {
 // hosts are the names that the server is reached by.
 func (c *serveCommand) hosts() []string {
 	hosts := slices.Concat(c.AllowedHost, c.HTTPS.Domain)
-	for _, address := range []string{c.listen(), c.Observe.Admin} {
+	for _, address := range []string{c.listen(), c.Telemetry.Admin} {
 		if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
 			hosts = append(hosts, host)
 		}
@@ -182,7 +176,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
-	handler := c.Observe.log(streams.err, slog.Level(c.LogLevel))
+	handler := c.Telemetry.log(streams.err, slog.Level(c.LogLevel))
 	defer handler.Flush()
 	logger := slog.New(handler)
 	c.fitFiles(ctx, logger)
@@ -190,13 +184,13 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	if err != nil {
 		return err
 	}
-	parts, err := c.open(ctx, logger)
+	deps, err := c.build(ctx, logger)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, parts.close()) }()
-	handler.Redact(func(text string) string { return telemetry.Redact(text, parts.secrets()) })
-	front, err := server.New(parts.config)
+	defer func() { err = errors.Join(err, deps.close()) }()
+	handler.Redact(func(text string) string { return telemetry.Redact(text, deps.secrets()) })
+	front, err := server.New(deps.config)
 	if err != nil {
 		return fmt.Errorf("--upstream: %w", err)
 	}
@@ -218,16 +212,16 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	if err != nil {
 		return errors.Join(fmt.Errorf("--listen: %w", err), listener.Close())
 	}
-	stopAdmin, err := c.Observe.serveAdmin(ctx, parts.config.Observer, front.Ready, hosts, logger)
+	stopAdmin, err := c.Telemetry.serveAdmin(ctx, deps.config.Observer, front.Ready, hosts, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, stopAdmin()) }()
-	held := spareCollections()
-	defer runtime.KeepAlive(held)
-	c.Access.warn(listener.Addr().String(), parts.upstreams(), logger)
-	first := parts.upstreams()[0]
-	fmt.Fprint(streams.out, greeting(address, first, c.Access.credential(first), tlsConfig != nil, site))
+	ballast := newGCBallast()
+	defer runtime.KeepAlive(ballast)
+	c.Auth.warn(listener.Addr().String(), deps.upstreams(), logger)
+	first := deps.upstreams()[0]
+	fmt.Fprint(streams.out, banner(address, first, c.Auth.credential(first), tlsConfig != nil, site))
 	watchdog.serving(c.DrainDelay + c.DrainTimeout)
 	defer watchdog.served()
 	return serveWith(ctx, front, listener, server.Listening{

@@ -64,13 +64,13 @@ func TestTheReadmesTokensWorkAsPrinted(t *testing.T) {
 	setup = strings.ReplaceAll(setup, "'gpt-5*'", "sandbox")
 	inFolder(t, folder, setup, "OPENAI_API_KEY=sk-of-the-readme")
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0",
-		"--upstream-key-file", filepath.Join(folder, "upstream.key"), "--keys", filepath.Join(folder, "keys.yaml"))
+		"--upstream-key-file", filepath.Join(folder, "upstream.key"), "--clients", filepath.Join(folder, "clients.yaml"))
 	use := strings.ReplaceAll(strings.ReplaceAll(block(t, text, "sh", 1), "127.0.0.1:8080", p.address), "gpt-5.4-mini", "sandbox")
 	output := inFolder(t, folder, use)
 	if !strings.Contains(output, "This is the sandbox") || !strings.Contains(output, "alice") {
 		t.Errorf("%s\nwrites %s", use, output)
 	}
-	if left := inFolder(t, folder, "openai-connect keys list --file keys.yaml"); strings.Contains(left, "alice") || !strings.Contains(left, "ci") {
+	if left := inFolder(t, folder, "openai-connect clients list --file clients.yaml"); strings.Contains(left, "alice") || !strings.Contains(left, "ci") {
 		t.Errorf("in the end there is %s", left)
 	}
 }
@@ -88,12 +88,12 @@ func TestTheReadmesFilesAreTaken(t *testing.T) {
 		return path
 	}
 	write("first.key", "sk-first")
-	tokens := write("keys.yaml", strings.Replace(block(t, section(t, "### Tokens"), "yaml", 0), "3f1d…", hex.EncodeToString(digest[:]), 1))
+	tokens := write("clients.yaml", strings.Replace(block(t, section(t, "### Tokens"), "yaml", 0), "3f1d…", hex.EncodeToString(digest[:]), 1))
 	// Without its path, as start would take it for the greeting's last line.
 	upstreams := write("upstreams.yaml", strings.ReplaceAll(block(t, section(t, "### Trouble upstream"), "yaml", 0), "openai.com/v1", "openai.com"))
 	p := start(t, []string{"KEY_OF_ALICE=sk-alice", "SECOND_KEY=sk-second"},
-		"--listen", "127.0.0.1:0", "--keys", tokens, "--upstreams", upstreams, "--admin", "127.0.0.1:0", "--access-log", "--log-level", "warn")
-	listed := end(t, nil, "keys", "list", "--file", tokens)
+		"--listen", "127.0.0.1:0", "--clients", tokens, "--upstreams", upstreams, "--admin", "127.0.0.1:0", "--access-log", "--log-level", "warn")
+	listed := end(t, nil, "clients", "list", "--file", tokens)
 	if listed.status != 0 || !strings.Contains(listed.output, "alice") {
 		t.Errorf("the tokens are %+v", listed)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // made are the folders that the operator makes, as compose.yaml says.
-var made = []string{"keys", "secrets"}
+var made = []string{"clients", "secrets"}
 
 func loadCompose(t *testing.T) *types.Project {
 	t.Helper()

@@ -171,7 +171,7 @@ suite("the playground of a server that holds the key", { skip: noServer || noBro
   });
 
   test("is open, and its calls need the token", async () => {
-    const server = await startServer("--upstream-key-file", join(directory, "key"), "--client-token-file", join(directory, "token"));
+    const server = await startServer("--upstream-key-file", join(directory, "key"), "--client-key-file", join(directory, "token"));
     try {
       const { page, send } = await openPlayground(browser, server.url, {}, "ROLE_USER");
       await page.getByLabel("Model").fill("sandbox");

@@ -159,7 +159,7 @@ func TestSpansAsACollectorReceivesThem(t *testing.T) {
 					endpoints, sink := collect(t)
 					f := observetest.Start(t, telemetry.Config{
 						Version: "v1.2.3",
-						Tracing: &telemetry.Tracing{Endpoint: endpoints[protocol], Sample: 1},
+						Tracing: &telemetry.Tracing{Endpoint: endpoints[protocol]},
 					}, observetest.Sandbox(t))
 					way.ask(t, f, outcome.stream, outcome.fault)
 					f.Settle(t)

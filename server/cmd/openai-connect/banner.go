@@ -9,9 +9,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/sandbox"
 )
 
-// greetingText is what a start prints: where the server is, and commands to
+// bannerText is what a start prints: where the server is, and commands to
 // paste that need nothing but curl and Go.
-var greetingText = template.Must(template.New("greeting").Parse(`openai-connect listens on {{.URL}}
+var bannerText = template.Must(template.New("banner").Parse(`openai-connect listens on {{.URL}}
 {{with .Site}}certificates: automatic, kept in {{.Folder}}{{with .Plain}}; http://{{.}} redirects{{end}}
 {{end}}upstream: {{.Upstream}}
 
@@ -36,10 +36,10 @@ OpenAI's SDKs: set the base URL to {{.URL}}/v1
 
 `))
 
-// greeting is the text for a server that listens on an address, with a site or
+// banner is the text for a server that listens on an address, with a site or
 // without, which is nil. The credential is what a shell replaces with what
 // clients have to send, and empty where that is nothing.
-func greeting(address, upstream, credential string, tls bool, site *site) string {
+func banner(address, upstream, credential string, tls bool, site *site) string {
 	type siteData struct{ Folder, Plain string }
 	data := struct {
 		URL, Address, Upstream, Model, Auth string
@@ -69,7 +69,7 @@ func greeting(address, upstream, credential string, tls bool, site *site) string
 		data.Auth = ` -H "authorization: Bearer ` + credential + `"`
 	}
 	var text strings.Builder
-	if err := greetingText.Execute(&text, data); err != nil {
+	if err := bannerText.Execute(&text, data); err != nil {
 		return err.Error() + "\n"
 	}
 	return text.String()

@@ -13,23 +13,23 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// keysCommand keeps the file of a server's --keys.
-type keysCommand struct {
-	Add    keysAddCommand    `cmd:"" help:"Make a token for a client, and print it, this once."`
-	List   keysListCommand   `cmd:"" help:"Tell whose tokens there are, and what they are good for."`
-	Revoke keysRevokeCommand `cmd:"" help:"Take a client's token away."`
-	Rotate keysRotateCommand `cmd:"" help:"Give a client another token, and print it, this once."`
+// clientsCommand keeps the file of a server's --clients.
+type clientsCommand struct {
+	Add    clientsAddCommand    `cmd:"" help:"Make a token for a client, and print it, this once."`
+	List   clientsListCommand   `cmd:"" help:"Tell whose tokens there are, and what they are good for."`
+	Revoke clientsRevokeCommand `cmd:"" help:"Take a client's token away."`
+	Rotate clientsRotateCommand `cmd:"" help:"Give a client another token, and print it, this once."`
 }
 
-// keysFile is where the tokens are. Of the flags beside it none has a variable, as
+// clientsFile is where the tokens are. Of the flags beside it none has a variable, as
 // those of the server's flags may be set where keys are added.
-type keysFile struct {
-	File string `help:"File of the tokens, a server's --keys." env:"OPENAI_CONNECT_KEYS" placeholder:"FILE" required:""`
+type clientsFile struct {
+	File string `help:"File of the tokens, a server's --clients." env:"OPENAI_CONNECT_CLIENTS" placeholder:"FILE" required:""`
 }
 
-// keysAddCommand is a client's fields.
-type keysAddCommand struct {
-	keysFile
+// clientsAddCommand is a client's fields.
+type clientsAddCommand struct {
+	clientsFile
 
 	Name string `arg:"" help:"What the client goes by in the file, in logs and in metrics."`
 
@@ -46,7 +46,7 @@ type keysAddCommand struct {
 }
 
 // entry returns what the flags say, and else what is wrong with them.
-func (c *keysAddCommand) entry() (clients.Entry, error) {
+func (c *clientsAddCommand) entry() (clients.Entry, error) {
 	e := clients.Entry{Name: c.Name, UpstreamKey: clients.KeySource{Env: c.UpstreamKeyEnv}}
 	if err := clients.CheckName(c.Name); err != nil {
 		return e, err
@@ -107,7 +107,7 @@ func (c *keysAddCommand) entry() (clients.Entry, error) {
 }
 
 // Run adds the client.
-func (c *keysAddCommand) Run(streams streams) error {
+func (c *clientsAddCommand) Run(streams streams) error {
 	e, err := c.entry()
 	if err != nil {
 		return err
@@ -117,25 +117,25 @@ func (c *keysAddCommand) Run(streams streams) error {
 	if err := clients.Add(c.File, e); err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
-	if err := hand(streams.out, token, c.Name); err != nil {
+	if err := printKey(streams.out, token, c.Name); err != nil {
 		return err
 	}
 	fmt.Fprintf(streams.err, `%[1]s is in %[2]s now. This was its token: it is shown once, and kept nowhere.
 Clients send it where they would send an API key, as authorization: Bearer TOKEN.
-Servers that run with --keys %[2]s take it within a second, or a minute where the file is on a network.
+Servers that run with --clients %[2]s take it within a second, or a minute where the file is on a network.
 `, c.Name, c.File)
 	return nil
 }
 
-// keysRevokeCommand takes a token away.
-type keysRevokeCommand struct {
-	keysFile
+// clientsRevokeCommand takes a token away.
+type clientsRevokeCommand struct {
+	clientsFile
 
 	Name string `arg:"" help:"The client, as it was added."`
 }
 
 // Run takes it away.
-func (c *keysRevokeCommand) Run(streams streams) error {
+func (c *clientsRevokeCommand) Run(streams streams) error {
 	if err := clients.Revoke(c.File, c.Name); err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
@@ -144,20 +144,20 @@ func (c *keysRevokeCommand) Run(streams streams) error {
 	return nil
 }
 
-// keysRotateCommand replaces a token.
-type keysRotateCommand struct {
-	keysFile
+// clientsRotateCommand replaces a token.
+type clientsRotateCommand struct {
+	clientsFile
 
 	Name string `arg:"" help:"The client, as it was added."`
 }
 
 // Run replaces it.
-func (c *keysRotateCommand) Run(streams streams) error {
+func (c *clientsRotateCommand) Run(streams streams) error {
 	token := clients.Generate()
 	if err := clients.Rotate(c.File, c.Name, clients.HashOf(token.Reveal())); err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
-	if err := hand(streams.out, token, c.Name); err != nil {
+	if err := printKey(streams.out, token, c.Name); err != nil {
 		return err
 	}
 	fmt.Fprintf(streams.err, "This is the token of %s in %s now: it is shown once, and kept nowhere.\n"+
@@ -165,8 +165,8 @@ func (c *keysRotateCommand) Run(streams streams) error {
 	return nil
 }
 
-// hand prints a token, which is lost otherwise.
-func hand(out io.Writer, token auth.Secret, name string) error {
+// printKey prints a token, which is lost otherwise.
+func printKey(out io.Writer, token auth.Secret, name string) error {
 	if _, err := fmt.Fprintln(out, token.Reveal()); err != nil {
 		return fmt.Errorf("the token of %s was made, but can't be printed: rotate it: %w", name, err)
 	}

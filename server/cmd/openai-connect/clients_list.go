@@ -12,21 +12,21 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// keysListCommand tells what is in a file, but for the hashes.
-type keysListCommand struct {
-	keysFile
+// clientsListCommand tells what is in a file, but for the hashes.
+type clientsListCommand struct {
+	clientsFile
 
 	JSON bool `help:"Write a JSON array, with the fields of the file." env:"-"`
 }
 
 // Run tells it.
-func (c *keysListCommand) Run(streams streams) error {
+func (c *clientsListCommand) Run(streams streams) error {
 	entries, err := clients.Read(c.File)
 	if err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
 	if c.JSON {
-		list := make([]listedToken, 0, len(entries))
+		list := make([]listedClient, 0, len(entries))
 		for _, e := range entries {
 			list = append(list, listed(e))
 		}
@@ -89,9 +89,9 @@ func limitsText(e clients.Entry) string {
 	return cmp.Or(strings.Join(texts, ", "), "none")
 }
 
-// listedToken is a token in JSON. A limit's models are an array, as their order
+// listedClient is a token in JSON. A limit's models are an array, as their order
 // counts.
-type listedToken struct {
+type listedClient struct {
 	Name        string            `json:"name"`
 	Expires     string            `json:"expires,omitempty"`
 	Expired     bool              `json:"expired"`
@@ -114,8 +114,8 @@ type listedModels struct {
 	Limits listedLimits    `json:"limits,omitzero"`
 }
 
-func listed(e clients.Entry) listedToken {
-	token := listedToken{
+func listed(e clients.Entry) listedClient {
+	token := listedClient{
 		Name:        e.Name,
 		Expired:     isOver(e.Expires),
 		UpstreamKey: e.UpstreamKey,

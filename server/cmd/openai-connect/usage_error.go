@@ -8,9 +8,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// misused says what to do about an error of the parser, whose own words are about
+// usageError says what to do about an error of the parser, whose own words are about
 // its tokens.
-func misused(err error) error {
+func usageError(err error) error {
 	help := "openai-connect"
 	if failed, ok := errors.AsType[*kong.ParseError](err); ok && failed.Context.Selected() != nil {
 		help = failed.Context.Selected().FullPath()
@@ -19,10 +19,10 @@ func misused(err error) error {
 	switch {
 	case strings.HasSuffix(reason, `but got "EOL" (<EOL>)`):
 		err = fmt.Errorf("%s: needs a value", flag)
-	case strings.HasPrefix(err.Error(), "unexpected argument ") && strings.HasPrefix(help, "openai-connect keys"):
-		err = fmt.Errorf("%w: the commands are keys add, list, revoke and rotate", err)
+	case strings.HasPrefix(err.Error(), "unexpected argument ") && strings.HasPrefix(help, "openai-connect clients"):
+		err = fmt.Errorf("%w: the commands are clients add, list, revoke and rotate", err)
 	case strings.HasPrefix(err.Error(), "unexpected argument "):
-		err = fmt.Errorf("%w: the commands are serve, chat and keys, and serve takes flags alone", err)
+		err = fmt.Errorf("%w: the commands are serve, chat and clients, and serve takes flags alone", err)
 	}
 	return fmt.Errorf("%w (see %s --help)", err, help)
 }

@@ -20,7 +20,7 @@ import (
 // it writes.
 func keysOf(t *testing.T, file string, arguments ...string) outcome {
 	t.Helper()
-	got := end(t, []string{"OPENAI_CONNECT_KEYS=" + file}, append([]string{"keys"}, arguments...)...)
+	got := end(t, []string{"OPENAI_CONNECT_CLIENTS=" + file}, append([]string{"clients"}, arguments...)...)
 	if got.status != 0 {
 		t.Fatalf("%q ended with %+v", arguments, got)
 	}
@@ -42,7 +42,7 @@ func printed(t *testing.T, got outcome) string {
 
 func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "keys.yaml")
+	file := filepath.Join(t.TempDir(), "clients.yaml")
 	alice := printed(t, keysOf(t, file, "add", "alice", "--expires", "2126-01-01", "--model", "gpt-5*,o3", "--model", "o4", "--path", "/v1/chat/completions",
 		"--upstream-key-env", "ALICE", "--requests-per-minute", "60", "--tokens-per-minute", "100000", "--tokens-per-day", "2000000", "--concurrent-streams", "10"))
 	bob := printed(t, keysOf(t, file, "add", "bob", "--upstream-key-file", "bob.key"))
@@ -115,7 +115,7 @@ func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 
 func TestWhatIsOverIsListedAsSuch(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "keys.yaml")
+	file := filepath.Join(t.TempDir(), "clients.yaml")
 	entry := "  - {name: old, hash: " + clients.HashOf("x").String() + ", expires: 2020-01-01, limits: {models: {o3: {requests_per_minute: 5}}}}\n"
 	if err := os.WriteFile(file, []byte("tokens:\n"+entry), 0o600); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestWhatIsOverIsListedAsSuch(t *testing.T) {
 func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	file := filepath.Join(folder, "keys.yaml")
+	file := filepath.Join(folder, "clients.yaml")
 	printed(t, keysOf(t, file, "add", "alice"))
 	broken := filepath.Join(folder, "broken.yaml")
 	if err := os.WriteFile(broken, []byte("tokens:\n  - name: a\n    key: secret\n"), 0o600); err != nil {
@@ -142,13 +142,13 @@ func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"no file", []string{"add", "bob"}, []string{"--file=FILE", "keys add --help"}},
+		{"no file", []string{"add", "bob"}, []string{"--file=FILE", "clients add --help"}},
 		{"no name", []string{"add", "--file", file}, []string{"<name>", "--help"}},
 		{"no command", nil, []string{"add", "list", "revoke", "rotate"}},
-		{"a command that there is not", []string{"remove", "alice"}, []string{"remove", "keys add, list, revoke and rotate"}},
+		{"a command that there is not", []string{"remove", "alice"}, []string{"remove", "clients add, list, revoke and rotate"}},
 		{"a name with a space", []string{"add", "a b", "--file", file}, []string{`"a b"`, "64"}},
 		{"a name that is taken", []string{"add", "alice", "--file", file}, []string{"--file: ", file + ":3: name", "rotate"}},
-		{"a name that there is not", []string{"revoke", "bob", "--file", file}, []string{"--file: ", file, `"bob"`, "keys list"}},
+		{"a name that there is not", []string{"revoke", "bob", "--file", file}, []string{"--file: ", file, `"bob"`, "clients list"}},
 		{"another token for nobody", []string{"rotate", "bob", "--file", file}, []string{"--file: ", file, `"bob"`}},
 		{"a file that is missing", []string{"list", "--file", file + ".none"}, []string{"--file: ", file + ".none"}},
 		{"a file in no folder", []string{"add", "bob", "--file", filepath.Join(folder, "none", "x")}, []string{"--file: ", "none"}},
@@ -168,7 +168,7 @@ func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 			t.Parallel()
 			// The server's variables are none of these commands'.
 			settings := []string{"OPENAI_CONNECT_UPSTREAM_KEY_FILE=/nowhere", "OPENAI_CONNECT_MODEL=*x", "OPENAI_CONNECT_EXPIRES=x"}
-			checkRefused(t, end(t, settings, append([]string{"keys"}, row.arguments...)...), row.says)
+			checkRefused(t, end(t, settings, append([]string{"clients"}, row.arguments...)...), row.says)
 		})
 	}
 	checkStillThere(t, file)
@@ -201,12 +201,12 @@ func TestKeysAreServedAloneOrNotAtAll(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"a token beside them", []string{"--keys", tokens, "--client-token-file", token}, []string{"--keys and --client-token-file", "choose"}},
-		{"everyone beside them", []string{"--keys", tokens, "--allow-anonymous"}, []string{"--keys and --allow-anonymous", "choose"}},
-		{"a file that is missing", []string{"--keys", "/nowhere"}, []string{"--keys: ", "/nowhere"}},
-		{"a file that is broken", []string{"--keys", file("broken", "tokens:\n  - name: a\n")}, []string{"--keys: ", "broken:2: hash: is missing"}},
-		{"a client without a key", []string{"--keys", tokens}, []string{"--keys: ", tokens + ":2: upstream_key: token alice", "--upstream-key-file"}},
-		{"a key alone, which says that there are keys", []string{"--upstream-key-file", token}, []string{"--client-token-file: ", "--keys"}},
+		{"a token beside them", []string{"--clients", tokens, "--client-key-file", token}, []string{"--clients and --client-key-file", "choose"}},
+		{"everyone beside them", []string{"--clients", tokens, "--allow-anonymous"}, []string{"--clients and --allow-anonymous", "choose"}},
+		{"a file that is missing", []string{"--clients", "/nowhere"}, []string{"--clients: ", "/nowhere"}},
+		{"a file that is broken", []string{"--clients", file("broken", "tokens:\n  - name: a\n")}, []string{"--clients: ", "broken:2: hash: is missing"}},
+		{"a client without a key", []string{"--clients", tokens}, []string{"--clients: ", tokens + ":2: upstream_key: token alice", "--upstream-key-file"}},
+		{"a key alone, which says that there are keys", []string{"--upstream-key-file", token}, []string{"--client-key-file: ", "--clients"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -252,13 +252,13 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, "{}"))
 	folder := t.TempDir()
-	file, ownKey := filepath.Join(folder, "keys.yaml"), filepath.Join(folder, "own.key")
+	file, ownKey := filepath.Join(folder, "clients.yaml"), filepath.Join(folder, "own.key")
 	const own = "sk-secret-of-alice-alone"
 	if err := os.WriteFile(ownKey, []byte(own), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	alice := printed(t, keysOf(t, file, "add", "alice", "--upstream-key-file", ownKey))
-	p := start(t, []string{"OPENAI_CONNECT_KEYS=" + file, "OPENAI_CONNECT_LOG_LEVEL=debug"},
+	p := start(t, []string{"OPENAI_CONNECT_CLIENTS=" + file, "OPENAI_CONNECT_LOG_LEVEL=debug"},
 		"--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--upstream-key-file", secretFile(t, heldKey))
 	for _, text := range commandsOf(p.greeting)[:grpcCommand] {
 		if !strings.Contains(text, `authorization: Bearer $OPENAI_CONNECT_API_KEY"`) {

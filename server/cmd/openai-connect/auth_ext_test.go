@@ -48,21 +48,21 @@ func TestAKeyIsHeldInSoManyWordsOrNotAtAll(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"a key by file alone", nil, []string{"--upstream-key-file", key}, []string{"--client-token-file: ", "--allow-anonymous"}},
-		{"a key by variable alone", []string{variable + "=" + heldKey}, nil, []string{"--client-token-file: ", "--allow-anonymous"}},
+		{"a key by file alone", nil, []string{"--upstream-key-file", key}, []string{"--client-key-file: ", "--allow-anonymous"}},
+		{"a key by variable alone", []string{variable + "=" + heldKey}, nil, []string{"--client-key-file: ", "--allow-anonymous"}},
 		{"a key by file and by variable", []string{variable + "=" + heldKey}, []string{"--upstream-key-file", key, "--allow-anonymous"}, []string{"--upstream-key-file", variable, "choose"}},
 		{"an empty variable", []string{variable + "="}, []string{"--allow-anonymous"}, []string{variable + ": ", "empty"}},
 		{"a variable of two lines", []string{variable + "=" + heldKey + "\nsecret"}, []string{"--allow-anonymous"}, []string{variable + ": ", "more than one line"}},
-		{"a token and everyone", nil, []string{"--upstream-key-file", key, "--client-token-file", token, "--allow-anonymous"}, []string{"--client-token-file", "--allow-anonymous", "choose"}},
-		{"a token without a key", nil, []string{"--client-token-file", token}, []string{"--client-token-file: ", "--upstream-key-file"}},
+		{"a token and everyone", nil, []string{"--upstream-key-file", key, "--client-key-file", token, "--allow-anonymous"}, []string{"--client-key-file", "--allow-anonymous", "choose"}},
+		{"a token without a key", nil, []string{"--client-key-file", token}, []string{"--client-key-file: ", "--upstream-key-file"}},
 		{"everyone without a key", nil, []string{"--allow-anonymous"}, []string{"--allow-anonymous: ", "--upstream-key-file"}},
-		{"a key as a token", nil, []string{"--upstream-key-file", key, "--client-token-file", key}, []string{"--client-token-file: ", "the upstream's key itself"}},
+		{"a key as a token", nil, []string{"--upstream-key-file", key, "--client-key-file", key}, []string{"--client-key-file: ", "the upstream's key itself"}},
 		{"an organization without a key", nil, []string{"--forward-organization"}, []string{"--forward-organization: ", "upstream key"}},
 		{"a key that is missing", nil, []string{"--upstream-key-file", "/nowhere", "--allow-anonymous"}, []string{"--upstream-key-file: ", "/nowhere"}},
 		{"a key that is a folder", nil, []string{"--upstream-key-file", directory, "--allow-anonymous"}, []string{"--upstream-key-file: ", directory}},
 		{"a key that is empty", nil, []string{"--upstream-key-file", file("empty", "\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "empty"}},
 		{"a key of two lines", nil, []string{"--upstream-key-file", file("lines", heldKey+"\n"+heldKey+"\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "more than one line"}},
-		{"a token with a control character", nil, []string{"--upstream-key-file", key, "--client-token-file", file("control", clientToken+"\x1b")}, []string{"--client-token-file: ", "control character"}},
+		{"a token with a control character", nil, []string{"--upstream-key-file", key, "--client-key-file", file("control", clientToken+"\x1b")}, []string{"--client-key-file: ", "control character"}},
 		{"a flag for the key itself", nil, []string{"--upstream-key", "sk"}, []string{"--upstream-key"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -80,8 +80,8 @@ func TestAServerHoldsTheKey(t *testing.T) {
 		settings, arguments []string
 		credential          string // in the commands that are printed
 	}{
-		"by file, for a token":         {nil, []string{"--upstream-key-file", secretFile(t, heldKey+"\n"), "--client-token-file", secretFile(t, clientToken)}, "authorization: Bearer $(cat '"},
-		"by its variable, for a token": {[]string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey}, []string{"--client-token-file", secretFile(t, clientToken+"\n")}, "authorization: Bearer $(cat '"},
+		"by file, for a token":         {nil, []string{"--upstream-key-file", secretFile(t, heldKey+"\n"), "--client-key-file", secretFile(t, clientToken)}, "authorization: Bearer $(cat '"},
+		"by its variable, for a token": {[]string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey}, []string{"--client-key-file", secretFile(t, clientToken+"\n")}, "authorization: Bearer $(cat '"},
 		"by its variable, for all":     {[]string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey, "OPENAI_CONNECT_ALLOW_ANONYMOUS=true"}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestWhatOpensTheKeyIsWarnedAbout(t *testing.T) {
 
 func TestAVariableThatIsEmptyIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"DOMAIN", "CORS_ORIGIN", "UPSTREAM", "CLIENT_TOKEN_FILE", "MAX_STREAMS"} {
+	for _, name := range []string{"DOMAIN", "CORS_ORIGIN", "UPSTREAM", "CLIENT_KEY_FILE", "MAX_CONNECTIONS"} {
 		got := end(t, []string{"OPENAI_CONNECT_" + name + "="}, "--listen", "127.0.0.1:0")
 		if got.status != 1 || !strings.HasPrefix(got.complaint, "openai-connect: OPENAI_CONNECT_"+name+": is empty") {
 			t.Errorf("%s: it ended with %d and complained %q", name, got.status, got.complaint)

@@ -11,8 +11,8 @@ import (
 // maxRootsBytes bounds a file of roots. The system's has a quarter of a megabyte.
 const maxRootsBytes = 16 << 20
 
-// wayOutFlags are about the way to the upstream.
-type wayOutFlags struct {
+// transportFlags are about the way to the upstream.
+type transportFlags struct {
 	Proxy             string `help:"Proxy on the way to the upstream, such as http://user:password@proxy.example:3128; also https, socks5 or socks5h. 'none' for a direct way. By default what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say." placeholder:"URL"`
 	UpstreamCA        string `name:"upstream-ca" help:"Roots to trust for the upstream beside the system's, a PEM file." placeholder:"FILE"`
 	UpstreamHTTP2     bool   `name:"upstream-http2" env:"OPENAI_CONNECT_UPSTREAM_HTTP2" help:"Speak HTTP/2 to an https upstream that knows it: for thousands of open streams, which share connections then."`
@@ -20,7 +20,7 @@ type wayOutFlags struct {
 }
 
 // check says what is wrong with the flags' values.
-func (f *wayOutFlags) check() error {
+func (f *transportFlags) check() error {
 	if f.Proxy != "" {
 		if _, err := upstream.ParseProxy(f.Proxy); err != nil {
 			return fmt.Errorf("--proxy: %w", err)
@@ -30,7 +30,7 @@ func (f *wayOutFlags) check() error {
 }
 
 // roots returns the roots to trust for the upstream, nil for the system's.
-func (f *wayOutFlags) roots() (*x509.CertPool, error) {
+func (f *transportFlags) roots() (*x509.CertPool, error) {
 	roots, err := rootsWith(f.UpstreamCA)
 	if err != nil {
 		return nil, fmt.Errorf("--upstream-ca: %w", err)

@@ -13,8 +13,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
-// observeFlags are about what the operator sees.
-type observeFlags struct {
+// telemetryFlags are about what the operator sees.
+type telemetryFlags struct {
 	LogFormat string `help:"How it is logged: as text or json." enum:"text,json" default:"text"`
 
 	AccessLog  bool `help:"Log each call when it has ended: who, what, how much and how fast; never contents, keys or queries."`
@@ -23,12 +23,11 @@ type observeFlags struct {
 	Admin      string `help:"Address for operators, with /metrics for Prometheus, /healthz and /readyz: HOST:PORT, or a port, which is one of 127.0.0.1. [::]:9464 for every address of the machine, 0.0.0.0:9464 for those of IPv4. By default there is none." placeholder:"ADDRESS"`
 	AdminPprof bool   `help:"Serve profiles there too, under /debug/pprof/. They show what is in memory, keys included."`
 
-	OTLPEndpoint string  `name:"otlp-endpoint" env:"OPENAI_CONNECT_OTLP_ENDPOINT" help:"OpenTelemetry collector to send traces to: grpc://HOST:4317, grpcs:// with TLS, or http(s)://HOST:4318. OTEL_EXPORTER_OTLP_HEADERS and the like count too. By default there are no traces." placeholder:"URL"`
-	TraceSample  float64 `help:"Share of the traces to keep, from 0 to 1, of those that begin here." default:"1"`
+	OTLPEndpoint string `name:"otlp-endpoint" env:"OPENAI_CONNECT_OTLP_ENDPOINT" help:"OpenTelemetry collector to send traces to: grpc://HOST:4317, grpcs:// with TLS, or http(s)://HOST:4318. OpenTelemetry's variables, such as OTEL_EXPORTER_OTLP_HEADERS and OTEL_TRACES_SAMPLER, apply too. By default there are no traces." placeholder:"URL"`
 }
 
 // check says what is wrong with the flags' values.
-func (f *observeFlags) check() error {
+func (f *telemetryFlags) check() error {
 	if f.Admin != "" {
 		if _, err := telemetry.AdminAddress(f.Admin); err != nil {
 			return fmt.Errorf("--admin: %w", err)
@@ -41,15 +40,12 @@ func (f *observeFlags) check() error {
 			return fmt.Errorf("--otlp-endpoint: %w", err)
 		}
 	}
-	if f.TraceSample < 0 || f.TraceSample > 1 || f.TraceSample != f.TraceSample { // the last is NaN
-		return fmt.Errorf("--trace-sample: %v is no share: give a number from 0 to 1", f.TraceSample)
-	}
 	return nil
 }
 
 // log returns what the server logs by. Packages that log by package log, such as
 // net/http's client, do so there too.
-func (f *observeFlags) log(to io.Writer, level slog.Level) *logging.Handler {
+func (f *telemetryFlags) log(to io.Writer, level slog.Level) *logging.Handler {
 	handler := logging.New(to, logging.Options{Level: level, JSON: f.LogFormat == "json"})
 	handler.Redact(func(text string) string { return telemetry.Redact(text, nil) })
 	log.SetFlags(0)
@@ -59,7 +55,7 @@ func (f *observeFlags) log(to io.Writer, level slog.Level) *logging.Handler {
 
 // observer returns what observes the server, nil if nothing is to be observed. It
 // must be closed in the end. Secrets are those that no log may have.
-func (f *observeFlags) observer(logger *slog.Logger, secrets func() []auth.Secret) (*telemetry.Observer, error) {
+func (f *telemetryFlags) observer(logger *slog.Logger, secrets func() []auth.Secret) (*telemetry.Observer, error) {
 	if f.Admin == "" && f.OTLPEndpoint == "" && !f.AccessLog && !f.LogContent {
 		return nil, nil //nolint:nilnil // A nil Observer observes nothing.
 	}
@@ -71,14 +67,14 @@ func (f *observeFlags) observer(logger *slog.Logger, secrets func() []auth.Secre
 		config.Contents = logger
 	}
 	if f.OTLPEndpoint != "" {
-		config.Tracing = &telemetry.Tracing{Endpoint: f.OTLPEndpoint, Sample: f.TraceSample}
+		config.Tracing = &telemetry.Tracing{Endpoint: f.OTLPEndpoint}
 	}
 	return telemetry.New(config)
 }
 
 // serveAdmin serves operators until the function that it returns is called, which
 // is when all else has ended. Without --admin there is nobody to serve.
-func (f *observeFlags) serveAdmin(ctx context.Context, observer *telemetry.Observer, ready func() error, hosts *auth.Hosts, logger *slog.Logger) (stop func() error, err error) {
+func (f *telemetryFlags) serveAdmin(ctx context.Context, observer *telemetry.Observer, ready func() error, hosts *auth.Hosts, logger *slog.Logger) (stop func() error, err error) {
 	if f.Admin == "" {
 		return func() error { return nil }, nil
 	}
