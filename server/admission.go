@@ -75,13 +75,13 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if token != nil {
-		c := request.From(r.Context())
+		c := request.FromContext(r.Context())
 		if c == nil {
-			c = &request.Call{Began: time.Now()}
+			c = &request.Record{Start: time.Now()}
 			defer c.End()
 			// Of what is stripped already: whoever copies a request has to see to its
 			// trailer.
-			admitted = admitted.WithContext(request.With(r.Context(), c))
+			admitted = admitted.WithContext(request.NewContext(r.Context(), c))
 		}
 		c.Token = token
 	}

@@ -28,9 +28,9 @@ type refusal struct {
 
 // refuse answers in the protocol of the request: as an RPC's error or as OpenAI's.
 func (m *router) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
-	c := request.From(r.Context())
+	c := request.FromContext(r.Context())
 	if c != nil {
-		c.Refused = why.reason
+		c.RejectedBy = why.reason
 	}
 	w = challenge{w}
 	if why.retryAfter > 0 {

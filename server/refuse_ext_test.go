@@ -48,7 +48,7 @@ func TestARefusalIsLoggedAsWhatItIs(t *testing.T) {
 			}
 			select {
 			case line := <-log:
-				if !strings.Contains(line, method) || !strings.Contains(line, "code=unauthenticated refused=invalid_api_key") {
+				if !strings.Contains(line, method) || !strings.Contains(line, "code=unauthenticated rejected=invalid_api_key") {
 					t.Errorf("%s: %s is logged as %s", client.name, method, line)
 				}
 			case <-within(t).Done():

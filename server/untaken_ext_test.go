@@ -139,8 +139,8 @@ func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
 					t.Errorf("stream %d has the status %s, and has ended: %v", stream, status, s.ended[stream])
 				}
 			}
-			awaitMetric(t, observer, "openai_connect_untaken_answers", "0")
-			awaitMetric(t, observer, "openai_connect_exempt_calls", "0")
+			awaitMetric(t, observer, "openai_connect_undelivered_responses", "0")
+			awaitMetric(t, observer, "openai_connect_exempt_requests", "0")
 			awaitMetric(t, observer, "openai_connect_open_connections", "1")
 		})
 	}
@@ -168,14 +168,14 @@ func TestZeroWindow_AnswersThatAreTakenStay(t *testing.T) {
 		}
 		if i == 0 {
 			client.watchUntil(t, "a header", &s, func() bool { return s.status[stream] == "200" })
-			awaitMetric(t, observer, "openai_connect_untaken_answers", "1")
+			awaitMetric(t, observer, "openai_connect_undelivered_responses", "1")
 		}
 		if err := client.WriteWindowUpdate(stream, 1<<16); err != nil {
 			t.Fatal(err)
 		}
 	}
 	client.watchUntil(t, "the answers", &s, func() bool { return len(s.ended)+len(s.reset) == streams })
-	awaitMetric(t, observer, "openai_connect_untaken_answers", "0")
+	awaitMetric(t, observer, "openai_connect_undelivered_responses", "0")
 	// One that isn't taken shows that the limit has passed.
 	const last = 2*streams + 1
 	if err := client.send(last, pseudo("GET", "/v1/x")); err != nil {
@@ -211,7 +211,7 @@ func TestExempt_IsBounded(t *testing.T) {
 		watch(first, 2*i+1)
 		first.watchUntil(t, "a header", &s1, func() bool { return s1.status[2*i+1] == "200" })
 	}
-	awaitMetric(t, observer, "openai_connect_exempt_calls", "8")
+	awaitMetric(t, observer, "openai_connect_exempt_requests", "8")
 	// One more on the connection is refused.
 	watch(first, 17)
 	first.watchUntil(t, "a refusal", &s1, func() bool { return s1.ended[17] })
@@ -231,8 +231,8 @@ func TestExempt_IsBounded(t *testing.T) {
 	if len(s2.ended)+len(s2.reset)+len(s3.ended)+len(s3.reset) > 0 {
 		t.Errorf("others lost some too: %v, %v", s2, s3)
 	}
-	awaitMetric(t, observer, "openai_connect_exempt_calls", "10")
-	if got := heldBy(observer, "openai_connect_overload_refused_total"); got != "1" {
+	awaitMetric(t, observer, "openai_connect_exempt_requests", "10")
+	if got := heldBy(observer, "openai_connect_overload_rejected_total"); got != "1" {
 		t.Errorf("%s were refused", got)
 	}
 	response, err := servertest.HTTPClient(t, false).Post(front.URL+"/grpc.health.v1.Health/Check", "application/json", strings.NewReader("{}"))
@@ -244,7 +244,7 @@ func TestExempt_IsBounded(t *testing.T) {
 		t.Errorf("the health is %q, %v", body, err)
 	}
 	first.conn.Close()
-	awaitMetric(t, observer, "openai_connect_exempt_calls", "5")
+	awaitMetric(t, observer, "openai_connect_exempt_requests", "5")
 }
 
 func secretOf(t *testing.T, text string) auth.Secret {

@@ -256,16 +256,16 @@ func TestUsage_IsShownInLogAndMetrics(t *testing.T) {
 		switch row.name {
 		case "a total alone":
 			shown["total_tokens"] = 2500.0
-			samples = []string{`openai_connect_tokens_total{estimated="false",kind="total",model="",token="alice"} 2500`}
+			samples = []string{`openai_connect_tokens_total{client="alice",estimated="false",kind="total",model=""} 2500`}
 		case "speech":
 			shown["characters"] = float64(len(prose))
-			samples = []string{fmt.Sprintf(`openai_connect_speech_characters_total{model="",token="alice"} %d`, len(prose))}
+			samples = []string{fmt.Sprintf(`openai_connect_speech_characters_total{client="alice",model=""} %d`, len(prose))}
 		case "a transcription by its duration":
 			shown["audio_seconds"] = 250.0
-			samples = []string{`openai_connect_audio_seconds_total{model="",token="alice"} 250`}
+			samples = []string{`openai_connect_audio_seconds_total{client="alice",model=""} 250`}
 		case "one that tells its duration":
 			shown["audio_seconds"] = 250.5
-			samples = []string{`openai_connect_audio_seconds_total{model="",token="alice"} 250.5`}
+			samples = []string{`openai_connect_audio_seconds_total{client="alice",model=""} 250.5`}
 		default:
 			continue
 		}
@@ -322,10 +322,10 @@ func TestCutOff_IsNotSaidOfAClientThatHasAll(t *testing.T) {
 				front := startFront(t, config)
 				call.send(t, front, http2)
 				line := next()
-				if cut := line["cut_off"] == true; cut == row.whole || line["status"] != 200.0 {
+				if cut := line["aborted"] == true; cut == row.whole || line["status"] != 200.0 {
 					t.Errorf("with HTTP/2 %t it is logged as %v", http2, line)
 				}
-				code := "cut_off"
+				code := "aborted"
 				if row.whole {
 					code = "200"
 				}
@@ -361,7 +361,7 @@ func TestCutOff_IsSaidOfAnUpstreamThatBreaksOff(t *testing.T) {
 	if _, err := io.Copy(io.Discard, response.Body); err == nil {
 		t.Error("the stream ends well")
 	}
-	if line := next(); line["cut_off"] != true {
+	if line := next(); line["aborted"] != true {
 		t.Errorf("it is logged as %v", line)
 	}
 }
@@ -426,13 +426,13 @@ func TestUsage_OfAWebSocketHasItsModels(t *testing.T) {
 				t.Error(err)
 			}
 			line := next()
-			if model := line["answered_by"]; model != row.model && line["model"] != row.model {
+			if model := line["response_model"]; model != row.model && line["model"] != row.model {
 				t.Errorf("it is logged as %v", line)
 			}
 			scraped := counts()
 			for what, tokens := range row.samples {
 				model, kind, _ := strings.Cut(what, " ")
-				sample := fmt.Sprintf(`openai_connect_tokens_total{estimated="false",kind=%q,model=%q,token="alice"} %d`, kind, model, tokens)
+				sample := fmt.Sprintf(`openai_connect_tokens_total{client="alice",estimated="false",kind=%q,model=%q} %d`, kind, model, tokens)
 				if !strings.Contains(scraped, sample+"\n") {
 					t.Errorf("the metrics lack %s", sample)
 				}

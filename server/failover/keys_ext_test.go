@@ -85,9 +85,9 @@ func TestAWebSocketsKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 	first, second := start(t, says(429)), start(t, says(200))
 	f := over(t, failover.Config{}, first, second)
-	c := &request.Call{Token: &clients.Token{Name: "a client", UpstreamKey: secret(t, "sk-client")}}
+	c := &request.Record{Token: &clients.Token{Name: "a client", UpstreamKey: secret(t, "sk-client")}}
 	for range 2 { // in the cooldown too, which is of another key
-		resp, err := f.Send(request.With(t.Context(), c), with(post(text), "Authorization", "Bearer sk-client"))
+		resp, err := f.Send(request.NewContext(t.Context(), c), with(post(text), "Authorization", "Bearer sk-client"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,9 +115,9 @@ func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 }
 
 func TestACallIsToldWhoAnswered(t *testing.T) {
-	c := new(request.Call)
+	c := new(request.Record)
 	f := over(t, failover.Config{}, start(t, says(503)), absent(t))
-	resp, err := f.Send(request.With(t.Context(), c), post(text))
+	resp, err := f.Send(request.NewContext(t.Context(), c), post(text))
 	if err != nil {
 		t.Fatal(err)
 	}

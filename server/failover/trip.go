@@ -29,10 +29,10 @@ type trip struct {
 	ctx      context.Context //nolint:containedctx // it is the trip's own: the one Send was called with
 	req      *upstream.Request
 	body     *body
-	hold     *memory.Hold  // of the body
-	call     *request.Call // may be nil
-	pinned   bool          // the key is the client's own at the first upstream, which no other may see
-	left     []*target     // those that have not been asked
+	hold     *memory.Hold    // of the body
+	call     *request.Record // may be nil
+	pinned   bool            // the key is the client's own at the first upstream, which no other may see
+	left     []*target       // those that have not been asked
 	attempts int
 
 	refusal *http.Response // the last, which is the client's if no other answers; nil without one
@@ -40,7 +40,7 @@ type trip struct {
 }
 
 func (f *Failover) begin(ctx context.Context, req *upstream.Request) *trip {
-	t := &trip{Failover: f, ctx: ctx, req: req, call: request.From(ctx)}
+	t := &trip{Failover: f, ctx: ctx, req: req, call: request.FromContext(ctx)}
 	t.hold = f.config.Memory.Hold(t.call.Client())
 	t.body = newBody(req, t.hold)
 	t.left = slices.Clone(f.targets)

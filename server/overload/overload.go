@@ -174,8 +174,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // there is nobody to answer
 	}
 	h.refused.Add(1)
-	if c := request.From(r.Context()); c != nil {
-		c.Refused = Code
+	if c := request.FromContext(r.Context()); c != nil {
+		c.RejectedBy = Code
 	}
 	const choices = int64((mostRetryAfter-leastRetryAfter)/time.Second) + 1
 	h.config.Refuse(w, r, leastRetryAfter+time.Duration(rand.N(choices))*time.Second) //nolint:gosec // nobody gains by guessing it

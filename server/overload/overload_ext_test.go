@@ -175,10 +175,10 @@ func TestARefusalTellsTheCallAndSpreadsTheReturn(t *testing.T) {
 		synctest.Wait()
 		seen := make(map[string]bool)
 		for range 200 {
-			c := new(request.Call)
-			_, header := serve(request.With(t.Context(), c), h, "/")
-			if c.Refused != overload.Code {
-				t.Fatalf("the call was refused for %q", c.Refused)
+			c := new(request.Record)
+			_, header := serve(request.NewContext(t.Context(), c), h, "/")
+			if c.RejectedBy != overload.Code {
+				t.Fatalf("the call was refused for %q", c.RejectedBy)
 			}
 			seen[header.Get("Retry-After")] = true
 		}

@@ -100,7 +100,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Interim:       down.writeInterim,
 	}
 	if down.upload != nil {
-		down.upload.call = request.From(r.Context())
+		down.upload.call = request.FromContext(r.Context())
 		out.Body = down.upload
 		out.Trailer = down.upload.trailer
 		out.Abandon = down.endUpload

@@ -15,9 +15,9 @@ import (
 type upload struct {
 	downstream      *downstream
 	expectsContinue bool
-	trailer         http.Header   // announced keys at first, with values in the end; nil for a body that can't have one
-	done            atomic.Bool   // the body was read to its end
-	call            *request.Call // that is told what the client sends; nil for none
+	trailer         http.Header     // announced keys at first, with values in the end; nil for a body that can't have one
+	done            atomic.Bool     // the body was read to its end
+	call            *request.Record // that is told what the client sends; nil for none
 }
 
 func newUpload(d *downstream) *upload {
@@ -50,7 +50,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 	n, err := u.downstream.r.Body.Read(p)
 	if u.call != nil && n > 0 {
-		u.call.Body(p[:n])
+		u.call.RecordBody(p[:n])
 	}
 	if err == io.EOF {
 		for name, values := range u.downstream.r.Trailer {

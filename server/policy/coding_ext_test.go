@@ -40,7 +40,7 @@ func TestCodings_AreOneWhereABodyIsRead(t *testing.T) {
 			req.Header["Content-Encoding"] = row.codings
 			req.Header.Set("Content-Type", row.contentType)
 			c, resp, text := send(t, policy.New(policy.Config{Next: up}), row.token, req)
-			if resp.StatusCode != row.status || row.code != "" && !strings.Contains(text, row.code) || c != nil && c.Refused != row.code {
+			if resp.StatusCode != row.status || row.code != "" && !strings.Contains(text, row.code) || c != nil && c.RejectedBy != row.code {
 				t.Errorf("the answer is %d, %s", resp.StatusCode, text)
 			}
 			accepted := resp.Header.Get("Accept-Encoding")

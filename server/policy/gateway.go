@@ -79,7 +79,7 @@ func New(config Config) *Gateway {
 
 // Send implements [upstream.Sender].
 func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	c := request.From(ctx)
+	c := request.FromContext(ctx)
 	if c == nil {
 		g.authorize(nil, req)
 		return g.config.Next.Send(ctx, req)
@@ -111,13 +111,13 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 		return nil, err
 	}
 	decision.describe(resp.Header)
-	streams := c.Streams
+	streams := c.Streaming
 	g.account(ctx, c, asked, resp, decision)
 	g.judgeMessages(ctx, c, resp)
 	if lists {
 		return g.filterModels(ctx, c, req, resp)
 	}
-	if c.Streams && !streams {
+	if c.Streaming && !streams {
 		if refusal := g.admitStream(ctx, c); refusal != nil {
 			_ = resp.Body.Close()
 			return refusal.answer(c, req), nil
@@ -128,7 +128,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 
 // authorize puts the upstream's key on a request. A TRACE gets none, as its answer
 // is the request (RFC 9110 §9.3.8).
-func (g *Gateway) authorize(c *request.Call, req *upstream.Request) {
+func (g *Gateway) authorize(c *request.Record, req *upstream.Request) {
 	key := g.config.UpstreamKey
 	if c != nil && c.Token != nil && !c.Token.UpstreamKey.IsZero() {
 		key = c.Token.UpstreamKey
@@ -144,19 +144,19 @@ func (g *Gateway) authorize(c *request.Call, req *upstream.Request) {
 
 // account has the answer's tokens counted when the call ends, and those of a
 // WebSocket before, too.
-func (g *Gateway) account(ctx context.Context, c *request.Call, asked usage.Request, resp *http.Response, decision decision) {
-	c.Answered(time.Now())
+func (g *Gateway) account(ctx context.Context, c *request.Record, asked usage.Request, resp *http.Response, decision decision) {
+	c.RecordHeaders(time.Now())
 	c.Status = resp.StatusCode
-	c.Streams = c.Streams || isStream(resp)
-	tap := usage.NewTap(resp, asked, c.Event)
-	c.OnLast(tap.Last)
+	c.Streaming = c.Streaming || isStream(resp)
+	tap := usage.NewTap(resp, asked, c.RecordEvent)
+	c.OnLastEvent(tap.Last)
 	counted := func() int64 { return 0 }
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		counted = g.follow(ctx, c, tap)
 	}
-	c.AtEnd(func() {
+	c.OnEnd(func() {
 		answer := tap.Answer()
-		c.Used(answer.Model, answer.Usage, tap.ByModel()...)
+		c.RecordUsage(answer.Model, answer.Usage, tap.ByModel()...)
 		decision.end(answer.Usage.Charge() - counted())
 	})
 }

@@ -77,11 +77,11 @@ func post(body string) *upstream.Request {
 }
 
 // send sends a request as a call of a token's, which ends.
-func send(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Call, *http.Response, string) {
+func send(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Record, *http.Response, string) {
 	t.Helper()
-	c := &request.Call{Token: token}
+	c := &request.Record{Token: token}
 	defer c.End()
-	resp, err := g.Send(request.With(t.Context(), c), req)
+	resp, err := g.Send(request.NewContext(t.Context(), c), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +224,8 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 			req.Method, req.Target = row.method, row.target
 			maps.Copy(req.Header, row.header)
 			c, resp, text := send(t, policy.New(policy.Config{Next: up}), row.token, req)
-			if resp.StatusCode != row.status || c.Refused != row.code {
-				t.Fatalf("status %d, refused as %q, want %d and %q: %s", resp.StatusCode, c.Refused, row.status, row.code, text)
+			if resp.StatusCode != row.status || c.RejectedBy != row.code {
+				t.Fatalf("status %d, refused as %q, want %d and %q: %s", resp.StatusCode, c.RejectedBy, row.status, row.code, text)
 			}
 			if row.code == "" {
 				if up.bodies[0] != row.body {
@@ -252,8 +252,8 @@ func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
 	g := policy.New(policy.Config{Next: up, MaxBodyBytes: 100})
 	token := &clients.Token{Name: "m", Models: clients.Patterns{"small"}}
 	c, resp, _ := send(t, g, token, post(`{"input": "`+strings.Repeat("x", 100)+`", "model": "small"}`))
-	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.Refused != "request_too_large" || len(up.requests) != 0 {
-		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.Refused, len(up.requests))
+	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.RejectedBy != "request_too_large" || len(up.requests) != 0 {
+		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.RejectedBy, len(up.requests))
 	}
 }
 
@@ -278,7 +278,7 @@ func TestTheMemoryForBodiesIsBounded(t *testing.T) {
 	})
 	<-inside
 	c, resp, err := sendRaw(t, g, token, post(long))
-	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || c.Refused != "server_overloaded" {
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || c.RejectedBy != "server_overloaded" {
 		t.Errorf("the second: %v, %v", resp, err)
 	}
 	close(leave)
@@ -312,11 +312,11 @@ func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	}
 }
 
-func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Call, *http.Response, error) {
+func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Record, *http.Response, error) {
 	t.Helper()
-	c := &request.Call{Token: token}
+	c := &request.Record{Token: token}
 	defer c.End()
-	resp, err := g.Send(request.With(t.Context(), c), req)
+	resp, err := g.Send(request.NewContext(t.Context(), c), req)
 	if err == nil {
 		_ = resp.Body.Close()
 	}
@@ -353,8 +353,8 @@ func TestLimits(t *testing.T) {
 	}
 	c, resp, text := send(t, g, token, post("{}"))
 	switch {
-	case resp.StatusCode != http.StatusTooManyRequests || c.Refused != "rate_limit_exceeded" || len(up.requests) != 2:
-		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.Refused, len(up.requests))
+	case resp.StatusCode != http.StatusTooManyRequests || c.RejectedBy != "rate_limit_exceeded" || len(up.requests) != 2:
+		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.RejectedBy, len(up.requests))
 	case resp.Header.Get("Retry-After") == "" || resp.Header.Get("X-Ratelimit-Remaining-Tokens") != "0" || !strings.Contains(text, "tokens per min"):
 		t.Errorf("%v %s", resp.Header, text)
 	}
@@ -393,14 +393,14 @@ func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 			t.Fatalf("%v, %v", resp, err)
 		}
 	}
-	open := &request.Call{Token: token}
+	open := &request.Record{Token: token}
 	defer open.End()
-	resp, err := g.Send(request.With(t.Context(), open), post(streams))
+	resp, err := g.Send(request.NewContext(t.Context(), open), post(streams))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if c, second, err := sendRaw(t, g, token, post(streams)); err != nil || second.StatusCode != http.StatusTooManyRequests || !c.Streams {
+	if c, second, err := sendRaw(t, g, token, post(streams)); err != nil || second.StatusCode != http.StatusTooManyRequests || !c.Streaming {
 		t.Errorf("beside an open stream: %v, %v", second, err)
 	}
 	if _, other, err := sendRaw(t, g, token, post(`{"model": "m"}`)); err != nil || other.StatusCode != http.StatusOK {
@@ -435,23 +435,23 @@ func TestAnAnswerThatStreamsCounts(t *testing.T) {
 		}
 	}})
 	token := &clients.Token{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
-	resume := func(c *request.Call) *http.Response {
-		resp, err := g.Send(request.With(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
+	resume := func(c *request.Record) *http.Response {
+		resp, err := g.Send(request.NewContext(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return resp
 	}
-	first, second, third := &request.Call{Token: token}, &request.Call{Token: token}, &request.Call{Token: token}
+	first, second, third := &request.Record{Token: token}, &request.Record{Token: token}, &request.Record{Token: token}
 	resp := resume(first)
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || !first.Streams {
-		t.Fatalf("status %d, streams %t", resp.StatusCode, first.Streams)
+	if resp.StatusCode != http.StatusOK || !first.Streaming {
+		t.Fatalf("status %d, streams %t", resp.StatusCode, first.Streaming)
 	}
 	other := resume(second)
 	defer other.Body.Close()
-	if other.StatusCode != http.StatusTooManyRequests || second.Refused != "rate_limit_exceeded" || len(refused) != 1 || refused[0] != ratelimit.ConcurrentStreams {
-		t.Errorf("beside it: status %d, refused as %q, told %q", other.StatusCode, second.Refused, refused)
+	if other.StatusCode != http.StatusTooManyRequests || second.RejectedBy != "rate_limit_exceeded" || len(refused) != 1 || refused[0] != ratelimit.ConcurrentStreams {
+		t.Errorf("beside it: status %d, refused as %q, told %q", other.StatusCode, second.RejectedBy, refused)
 	}
 	second.End()
 	first.End()

@@ -21,7 +21,7 @@ import (
 // inspect judges a request by what its client's token may ask for. It reads the
 // body only where something depends on what that says, and leaves it as it was.
 // The memory of what it keeps of it is on hold. The error is one of reading it.
-func (g *Gateway) inspect(ctx context.Context, c *request.Call, req *upstream.Request, hold *memory.Hold) (usage.Request, *refusal, error) {
+func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.Request, hold *memory.Hold) (usage.Request, *refusal, error) {
 	token := c.Token
 	path, _, _ := strings.Cut(req.Target, "?")
 	if token != nil && !token.AllowsPath(path) {
@@ -29,7 +29,7 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Call, req *upstream.Re
 	}
 	if token == nil || !depends(token) {
 		asked := glance(ctx, c, req)
-		c.Model, c.Streams = asked.Model, asked.Stream
+		c.Model, c.Streaming = asked.Model, asked.Stream
 		return asked, nil, nil
 	}
 	stop := func() {}
@@ -55,7 +55,7 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Call, req *upstream.Re
 		return asked, nil, &upstream.Error{Kind: upstream.KindRequest, Detail: "its body broke off"}
 	}
 	put(req, body)
-	c.Model, c.Streams, c.OtherModels = asked.Model, asked.Stream, asked.Others
+	c.Model, c.Streaming, c.OtherModels = asked.Model, asked.Stream, asked.Others
 	return asked, judgeModel(token, req.Method, path, asked), nil
 }
 
@@ -63,7 +63,7 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Call, req *upstream.Re
 // of a typed one, and of a raw one what is in its head. The text of JSON is counted
 // when it is sent. Of another body the length is the best guess of how much the model
 // has to read, but for a form's: most of that is a file.
-func glance(ctx context.Context, c *request.Call, req *upstream.Request) usage.Request {
+func glance(ctx context.Context, c *request.Record, req *upstream.Request) usage.Request {
 	var body io.Reader
 	if kept, ok := req.Body.(*bytes.Reader); ok {
 		body = kept
@@ -78,7 +78,7 @@ func glance(ctx context.Context, c *request.Call, req *upstream.Request) usage.R
 		}
 		if tell, end := asked.Follow(req.Header); tell != nil {
 			c.OnBody(tell)
-			c.AtEnd(end)
+			c.OnEnd(end)
 		}
 	}
 	return asked

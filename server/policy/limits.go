@@ -15,7 +15,7 @@ import (
 type decision struct{ ratelimit.Decision }
 
 // admit counts a request, unless a limit of its token's is used up.
-func (g *Gateway) admit(ctx context.Context, c *request.Call) (decision, *refusal) {
+func (g *Gateway) admit(ctx context.Context, c *request.Record) (decision, *refusal) {
 	if g.config.Limiter == nil || c.Token == nil {
 		return decision{}, nil
 	}
@@ -23,7 +23,7 @@ func (g *Gateway) admit(ctx context.Context, c *request.Call) (decision, *refusa
 	if len(scopes) == 0 {
 		return decision{}, nil
 	}
-	d := g.config.Limiter.Admit(ctx, scopes, c.Streams)
+	d := g.config.Limiter.Admit(ctx, scopes, c.Streaming)
 	refused := d.Refusal()
 	if g.config.OnDecision != nil {
 		kind := ratelimit.Kind("")
@@ -37,7 +37,7 @@ func (g *Gateway) admit(ctx context.Context, c *request.Call) (decision, *refusa
 
 // scopesOf returns what a call counts in: its token's scope and those of all models that
 // it names, each once.
-func scopesOf(c *request.Call) []ratelimit.Scope {
+func scopesOf(c *request.Record) []ratelimit.Scope {
 	scopes := c.Token.Scopes(c.Model)
 	for _, model := range c.OtherModels {
 		for _, scope := range c.Token.Scopes(model) {
@@ -51,7 +51,7 @@ func scopesOf(c *request.Call) []ratelimit.Scope {
 
 // admitStream counts an answer that turned out to be a stream, which the request
 // hadn't said in a way that was read. It is given back when the call ends.
-func (g *Gateway) admitStream(ctx context.Context, c *request.Call) *refusal {
+func (g *Gateway) admitStream(ctx context.Context, c *request.Record) *refusal {
 	if g.config.Limiter == nil || c.Token == nil {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (g *Gateway) admitStream(ctx context.Context, c *request.Call) *refusal {
 		return nil
 	}
 	d := g.config.Limiter.Admit(ctx, scopes, true)
-	c.AtEnd(func() { decision{d}.end(0) })
+	c.OnEnd(func() { decision{d}.end(0) })
 	refused := usedUp(d)
 	if refused != nil && g.config.OnDecision != nil {
 		g.config.OnDecision(c.Token.Name, d.Refusal().Kind, d.Shared())

@@ -30,7 +30,7 @@ func hasModelRules(token *clients.Token) bool {
 
 // withoutExtensions has the messages of a WebSocket sent as they are, where they are
 // judged: compression is agreed on only if a client offers it (RFC 6455 §9.1).
-func withoutExtensions(c *request.Call, req *upstream.Request) {
+func withoutExtensions(c *request.Record, req *upstream.Request) {
 	if hasModelRules(c.Token) {
 		delete(req.Header, "Sec-Websocket-Extensions")
 	}
@@ -38,7 +38,7 @@ func withoutExtensions(c *request.Call, req *upstream.Request) {
 
 // judgeMessages has the messages of a WebSocket's client judged by the models that they
 // name, where the token has rules for them.
-func (g *Gateway) judgeMessages(ctx context.Context, c *request.Call, resp *http.Response) {
+func (g *Gateway) judgeMessages(ctx context.Context, c *request.Record, resp *http.Response) {
 	body, ok := resp.Body.(connection)
 	if !ok || resp.StatusCode != http.StatusSwitchingProtocols || !hasModelRules(c.Token) {
 		return

@@ -67,7 +67,7 @@ func askForModels(req *upstream.Request) {
 // filterModels leaves in an answer the models that the token may use. What else it has
 // is unchanged; without the others its length is another, and validators and digests of
 // the whole are dropped. A list that can't be read is refused.
-func (g *Gateway) filterModels(ctx context.Context, c *request.Call, req *upstream.Request, resp *http.Response) (*http.Response, error) {
+func (g *Gateway) filterModels(ctx context.Context, c *request.Record, req *upstream.Request, resp *http.Response) (*http.Response, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusNoContent {
 		return resp, nil
 	}
@@ -77,7 +77,7 @@ func (g *Gateway) filterModels(ctx context.Context, c *request.Call, req *upstre
 		return resp, nil
 	}
 	hold := g.config.Memory.Hold(c.Client())
-	c.AtEnd(hold.Close)
+	c.OnEnd(hold.Close)
 	body, err := readModels(hold, resp.Body)
 	closed := resp.Body.Close()
 	var filtered []byte

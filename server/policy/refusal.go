@@ -27,12 +27,12 @@ type refusal struct {
 
 // answer is the response that a client gets in place of the upstream's, and the
 // end of the request.
-func (r *refusal) answer(c *request.Call, req *upstream.Request) *http.Response {
+func (r *refusal) answer(c *request.Record, req *upstream.Request) *http.Response {
 	drain(req)
 	if body, ok := req.Body.(io.Closer); ok {
 		_ = body.Close()
 	}
-	c.Refused = r.code
+	c.RejectedBy = r.code
 	text := apierror.Error{Message: r.message, Type: r.kind, Param: r.param, Code: r.code}.Body()
 	header := http.Header{
 		"Content-Type": {"application/json"},

@@ -15,7 +15,7 @@ const sessionInterval = 10 * time.Second
 
 // follow counts the tokens of a WebSocket while it is open, in the limits of its
 // token. The function that it returns ends that, and tells how many were counted.
-func (g *Gateway) follow(ctx context.Context, c *request.Call, tap *usage.Tap) (end func() int64) {
+func (g *Gateway) follow(ctx context.Context, c *request.Record, tap *usage.Tap) (end func() int64) {
 	scopes := g.tokenScopes(c)
 	if len(scopes) == 0 {
 		return func() int64 { return 0 }
@@ -57,7 +57,7 @@ func (g *Gateway) count(ctx context.Context, scopes []ratelimit.Scope, tokens in
 }
 
 // tokenScopes are those of a call, with their limits of tokens alone.
-func (g *Gateway) tokenScopes(c *request.Call) []ratelimit.Scope {
+func (g *Gateway) tokenScopes(c *request.Record) []ratelimit.Scope {
 	if g.config.Limiter == nil || c.Token == nil {
 		return nil
 	}

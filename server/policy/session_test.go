@@ -63,8 +63,8 @@ func TestAWebSocketsTokensCountWhileItIsOpen(t *testing.T) {
 			}
 			return d.States().Tokens.Remaining
 		}
-		c := &request.Call{Token: token}
-		resp, err := g.Send(request.With(t.Context(), c), &upstream.Request{
+		c := &request.Record{Token: token}
+		resp, err := g.Send(request.NewContext(t.Context(), c), &upstream.Request{
 			Method: http.MethodGet, Target: "/v1/realtime?model=m",
 			Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},
 		})

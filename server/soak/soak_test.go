@@ -169,7 +169,7 @@ func (s *soak) settle() {
 	for n, instance := range s.instances {
 		waitFor(s.t, fmt.Sprintf("instance %d to have no call in work", n), func() error {
 			families, _ := instance.metrics(s.t)
-			if calls := sum(families["openai_connect_open_calls"]); calls != 0 {
+			if calls := sum(families["openai_connect_open_requests"]); calls != 0 {
 				return fmt.Errorf("%v are open", calls)
 			}
 			return nil

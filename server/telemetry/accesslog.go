@@ -30,29 +30,29 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 	}
 	since := func(name string, at time.Time) {
 		if !at.IsZero() {
-			line = append(line, slog.Float64(name, milliseconds(at.Sub(c.Began))))
+			line = append(line, slog.Float64(name, milliseconds(at.Sub(c.Start))))
 		}
 	}
 	text("id", redact.text(c.ID))
 	text("trace_id", x.traceID)
-	text("way", string(c.Way))
+	text("protocol", string(c.Protocol))
 	text("method", x.request.Method)
 	text("route", c.Route)
 	text("path", redact.text(x.request.URL.EscapedPath()))
-	text("token", x.token())
+	text("client", x.token())
 	text("peer", peer(x.request.RemoteAddr))
 	text("model", redact.text(c.Model))
 	if progress.Model != c.Model {
-		text("answered_by", redact.text(progress.Model))
+		text("response_model", redact.text(progress.Model))
 	}
 	count("status", int64(x.status))
-	if c.Way != request.Raw {
+	if c.Protocol != request.Raw {
 		text("code", c.Code)
 	}
 	if x.aborted {
-		line = append(line, slog.Bool("cut_off", true))
+		line = append(line, slog.Bool("aborted", true))
 	}
-	text("refused", c.Refused)
+	text("rejected", c.RejectedBy)
 	text("upstream", c.Upstream)
 	count("upstream_status", int64(c.Status))
 	count("attempts", int64(c.Attempts))
@@ -76,7 +76,7 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 	if used.Estimated {
 		line = append(line, slog.Bool("estimated", true))
 	}
-	o.calls.LogAttrs(ctx, slog.LevelInfo, "call", line...)
+	o.calls.LogAttrs(ctx, slog.LevelInfo, "request", line...)
 }
 
 // peer is the address that a call came from, without the port: of a wrong token it

@@ -67,8 +67,8 @@ func TestWhatTheLogSaysOfACall(t *testing.T) {
 				drain(t, post(t, f, streamBody, observetest.TokenHeader, "ada", "X-Client-Request-Id", "call-1"))
 			},
 			map[string]any{
-				"msg": "call", "level": "INFO", "id": "call-1", "way": "raw", "method": "POST", "route": completion, "path": completion,
-				"token": "ada", "peer": "127.0.0.1", "model": "m", "answered_by": "sandbox", "status": 200.0, "upstream": "main", "upstream_status": 200.0,
+				"msg": "request", "level": "INFO", "id": "call-1", "protocol": "raw", "method": "POST", "route": completion, "path": completion,
+				"client": "ada", "peer": "127.0.0.1", "model": "m", "response_model": "sandbox", "status": 200.0, "upstream": "main", "upstream_status": 200.0,
 				"attempts": 1.0, "received_bytes": float64(len(streamBody)),
 			},
 			[]string{"time", "sent_bytes", "headers_ms", "first_token_ms", "total_ms", "events", "input_tokens", "output_tokens", "upstream_request_id"},
@@ -84,7 +84,7 @@ func TestWhatTheLogSaysOfACall(t *testing.T) {
 					t.Error("it succeeded")
 				}
 			},
-			map[string]any{"way": "grpc", "route": procedure, "code": "unavailable", "status": 200.0, "upstream_status": 503.0},
+			map[string]any{"protocol": "grpc", "route": procedure, "code": "unavailable", "status": 200.0, "upstream_status": 503.0},
 			[]string{"id"},
 		},
 		{

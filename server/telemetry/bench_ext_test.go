@@ -42,11 +42,11 @@ func BenchmarkCall(b *testing.B) {
 			defer o.Close()
 			piece := make([]byte, 300)
 			handler := o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c := request.From(r.Context())
+				c := request.FromContext(r.Context())
 				w.WriteHeader(http.StatusOK)
 				_, _ = w.Write(piece)
 				for range test.events {
-					c.Event(time.Now())
+					c.RecordEvent(time.Now())
 					_, _ = w.Write(piece)
 				}
 			}), connect.NewServer())

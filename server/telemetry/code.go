@@ -15,7 +15,7 @@ import (
 const (
 	// aborted is the code of a call whose answer was broken off, or whose client
 	// left before it began.
-	aborted = "cut_off"
+	aborted = "aborted"
 	// success is the code of an RPC that succeeded.
 	success = "ok"
 	// unknownStatus is the code of a status that HTTP doesn't register.
@@ -26,7 +26,7 @@ const (
 func noteCode(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		err := next(ctx, spec, stream)
-		if c := request.From(ctx); c != nil {
+		if c := request.FromContext(ctx); c != nil {
 			c.Code = errorCode(err)
 		}
 		return err
@@ -87,7 +87,7 @@ func (x *exchange) code() string {
 	switch {
 	case x.aborted:
 		return aborted
-	case x.call.Way != request.Raw:
+	case x.call.Protocol != request.Raw:
 		return x.call.Code
 	default:
 		return statusLabel(x.status)
@@ -119,11 +119,11 @@ func failureLabel(err error) string {
 
 var kindLabels = map[upstream.Kind]string{
 	upstream.KindRequest:        "invalid_request",
-	upstream.KindConnect:        "no_connection",
-	upstream.KindTLS:            "no_tls",
+	upstream.KindConnect:        "connection_failed",
+	upstream.KindTLS:            "tls_failed",
 	upstream.KindTimeout:        "timeout",
 	upstream.KindClosed:         "closed",
 	upstream.KindHeaderTooLarge: "header_too_large",
 	upstream.KindMalformed:      "malformed",
-	upstream.KindCut:            "cut",
+	upstream.KindCut:            "truncated",
 }

@@ -25,7 +25,7 @@ const (
 // logRequest logs the body of a request when it has been read.
 func (o *Observer) logRequest(x *exchange, req *upstream.Request) {
 	path, _, _ := strings.Cut(req.Target, "?")
-	seen := o.newCapture(x, "request content", req.Header,
+	seen := o.newCapture(x, "request body", req.Header,
 		slog.String("method", req.Method), slog.String("path", o.redact.text(path)))
 	switch content := req.Body.(type) {
 	case nil:
@@ -35,7 +35,7 @@ func (o *Observer) logRequest(x *exchange, req *upstream.Request) {
 		seen.end()
 	default:
 		req.Body = &seenRequest{Reader: content, capture: seen}
-		x.call.AtEnd(seen.end)
+		x.call.OnEnd(seen.end)
 	}
 }
 
@@ -44,9 +44,9 @@ func (o *Observer) logAnswer(x *exchange, resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return
 	}
-	seen := o.newCapture(x, "answer content", resp.Header, slog.Int("status", resp.StatusCode))
+	seen := o.newCapture(x, "response body", resp.Header, slog.Int("status", resp.StatusCode))
 	resp.Body = &seenAnswer{ReadCloser: resp.Body, capture: seen}
-	x.call.AtEnd(seen.end)
+	x.call.OnEnd(seen.end)
 }
 
 // capture keeps the beginning of a body, and logs it in the end.

@@ -28,16 +28,16 @@ func (h *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		observer: h.observer,
 		next:     h.next,
 		ways:     h.observer.metrics.of(way),
-		call: request.Call{
-			ID:    idOf(r.Header),
-			Began: time.Now(),
-			Way:   way,
-			Route: routeOf(r.URL.EscapedPath(), h.procedures),
+		call: request.Record{
+			ID:       idOf(r.Header),
+			Start:    time.Now(),
+			Protocol: way,
+			Route:    routeOf(r.URL.EscapedPath(), h.procedures),
 		},
 	}
 	x.writer = writer{ResponseWriter: w, exchange: x}
 	x.call.OnEvent(x.event)
-	ctx := context.WithValue(request.With(r.Context(), &x.call), exchangeKey{}, x)
+	ctx := context.WithValue(request.NewContext(r.Context(), &x.call), exchangeKey{}, x)
 	if r.Body != nil && r.Body != http.NoBody && r.Trailer == nil {
 		// Fields that come unannounced are put into the map that is there, and
 		// otherwise into one that r alone would have.
@@ -64,7 +64,7 @@ type exchange struct {
 	next     http.Handler
 	request  *http.Request
 	ways     *wayMetrics
-	call     request.Call
+	call     request.Record
 	writer   writer
 
 	status    int                 // of the answer, 0 before its header
@@ -90,7 +90,7 @@ func exchangeOf(ctx context.Context) *exchange {
 // event is told of each event of a stream but the first.
 func (x *exchange) event(since time.Duration) {
 	if x.between == nil {
-		x.between = x.observer.metrics.betweenTokens.WithLabelValues(string(x.call.Way), x.call.Route)
+		x.between = x.observer.metrics.betweenTokens.WithLabelValues(string(x.call.Protocol), x.call.Route)
 	}
 	x.between.Observe(since.Seconds())
 }
@@ -101,7 +101,7 @@ func (x *exchange) begins(status int) {
 		return
 	}
 	x.status = status
-	if status == http.StatusSwitchingProtocols || x.call.Streams ||
+	if status == http.StatusSwitchingProtocols || x.call.Streaming ||
 		strings.HasPrefix(x.writer.Header().Get("Content-Type"), "text/event-stream") {
 		x.streams = true
 		x.ways.openStreams.Inc()
@@ -114,7 +114,7 @@ func (x *exchange) end(ctx context.Context, aborted bool) {
 	if x.status == 0 && !aborted {
 		x.status = http.StatusOK // as net/http has it where a handler says nothing
 	}
-	if x.call.Way != request.Raw && x.call.Code == "" {
+	if x.call.Protocol != request.Raw && x.call.Code == "" {
 		x.call.Code = codeOf(x.writer.Header(), x.status)
 	}
 	x.call.End() // All is known of it then.
@@ -134,10 +134,10 @@ func (x *exchange) end(ctx context.Context, aborted bool) {
 // delivered reports whether the client left an answer that was aborted when it had all
 // of it: behind the last event of a stream it need not wait for the stream's end.
 func (x *exchange) delivered() bool {
-	if x.call.Way != request.Raw || x.request.Context().Err() == nil {
+	if x.call.Protocol != request.Raw || x.request.Context().Err() == nil {
 		return false
 	}
-	last := x.call.Last()
+	last := x.call.BytesToLastEvent()
 	return last > 0 && x.flushed.Load() >= last
 }
 

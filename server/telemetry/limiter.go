@@ -11,7 +11,7 @@ func (o *Observer) LimiterDecision(token string, refused ratelimit.Kind, shared 
 	}
 	decision, store := "admitted", "local"
 	if refused != "" {
-		decision = "refused"
+		decision = "rejected"
 	}
 	if shared {
 		store = "shared"

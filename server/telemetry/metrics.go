@@ -32,7 +32,7 @@ var (
 type metrics struct {
 	registry *prometheus.Registry
 	models   bounded
-	ways     map[request.Way]*wayMetrics
+	ways     map[request.Protocol]*wayMetrics
 
 	requests      *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
@@ -57,20 +57,20 @@ type wayMetrics struct {
 func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		ways:     make(map[request.Way]*wayMetrics),
+		ways:     make(map[request.Protocol]*wayMetrics),
 
-		requests:      counters("requests_total", "Calls that have ended, by what became of them: an HTTP status, an RPC's code, or cut_off.", "way", "route", "token", "model", "code"),
-		duration:      histograms("request_duration_seconds", "How long calls took, from their header to the end of the answer.", durationBuckets, "way", "route"),
-		headers:       histograms("time_to_headers_seconds", "How long it took until the upstream's answer began.", durationBuckets, "way", "route"),
-		firstToken:    histograms("time_to_first_token_seconds", "How long it took until the first event of a stream came.", firstBuckets, "way", "route", "model"),
-		betweenTokens: histograms("time_between_tokens_seconds", "How long after the one before it each further event of a stream came.", betweenBuckets, "way", "route"),
-		tokens:        counters("tokens_total", "Tokens that calls took, as the upstream says or, estimated, by the text. Those of cached_input are among input, those of reasoning among output. Total is all of them, and what an upstream tells of neither.", "token", "model", "kind", "estimated"),
-		audio:         counters("audio_seconds_total", "Seconds of the recordings that were transcribed, where the upstream tells them.", "token", "model"),
-		characters:    counters("speech_characters_total", "Characters of the texts that were spoken.", "token", "model"),
+		requests:      counters("requests_total", "Calls that have ended, by what became of them: an HTTP status, an RPC's code, or aborted.", "protocol", "route", "client", "model", "code"),
+		duration:      histograms("request_duration_seconds", "How long calls took, from their header to the end of the answer.", durationBuckets, "protocol", "route"),
+		headers:       histograms("time_to_headers_seconds", "How long it took until the upstream's answer began.", durationBuckets, "protocol", "route"),
+		firstToken:    histograms("time_to_first_token_seconds", "How long it took until the first event of a stream came.", firstBuckets, "protocol", "route", "model"),
+		betweenTokens: histograms("time_between_tokens_seconds", "How long after the one before it each further event of a stream came.", betweenBuckets, "protocol", "route"),
+		tokens:        counters("tokens_total", "Tokens that calls took, as the upstream says or, estimated, by the text. Those of cached_input are among input, those of reasoning among output. Total is all of them, and what an upstream tells of neither.", "client", "model", "kind", "estimated"),
+		audio:         counters("audio_seconds_total", "Seconds of the recordings that were transcribed, where the upstream tells them.", "client", "model"),
+		characters:    counters("speech_characters_total", "Characters of the texts that were spoken.", "client", "model"),
 
 		upstreamRequests: counters("upstream_requests_total", "Requests to an upstream, by the status that it answered, or why it didn't.", "upstream", "code"),
 
-		decisions: counters("limiter_decisions_total", "Requests of tokens with limits: whether they were let through, or which kind of limit was used up; by the store that servers share, or by this one alone.", "token", "decision", "kind", "store"),
+		decisions: counters("rate_limit_decisions_total", "Requests of tokens with limits: whether they were let through, or which kind of limit was used up; by the store that servers share, or by this one alone.", "client", "decision", "kind", "store"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the server's version.",
@@ -86,12 +86,12 @@ func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
 }
 
 func (m *metrics) addWays() {
-	openCalls := gauges("open_calls", "Calls that have begun and not ended.", "way")
-	openStreams := gauges("open_streams", "Event streams and WebSockets whose answer has begun and not ended.", "way")
-	received := counters("received_bytes_total", "Bytes of contents that clients sent, without headers.", "way")
-	sent := counters("sent_bytes_total", "Bytes of contents that were sent to clients, without headers.", "way")
+	openCalls := gauges("open_requests", "Calls that have begun and not ended.", "protocol")
+	openStreams := gauges("open_streams", "Event streams and WebSockets whose answer has begun and not ended.", "protocol")
+	received := counters("received_bytes_total", "Bytes of contents that clients sent, without headers.", "protocol")
+	sent := counters("sent_bytes_total", "Bytes of contents that were sent to clients, without headers.", "protocol")
 	m.registry.MustRegister(openCalls, openStreams, received, sent)
-	for _, way := range [...]request.Way{request.Raw, request.Connect, request.GRPC, request.GRPCWeb} {
+	for _, way := range [...]request.Protocol{request.Raw, request.Connect, request.GRPC, request.GRPCWeb} {
 		name := string(way)
 		m.ways[way] = &wayMetrics{
 			openCalls.WithLabelValues(name), openStreams.WithLabelValues(name),
@@ -100,20 +100,20 @@ func (m *metrics) addWays() {
 	}
 }
 
-func (m *metrics) of(way request.Way) *wayMetrics { return m.ways[way] }
+func (m *metrics) of(way request.Protocol) *wayMetrics { return m.ways[way] }
 
 // count counts a call that has ended.
 func (m *metrics) count(x *exchange) {
 	progress := x.call.Progress()
-	way, route, token := string(x.call.Way), x.call.Route, x.token()
+	way, route, token := string(x.call.Protocol), x.call.Route, x.token()
 	model := m.modelOf(x, progress.Model)
 	m.requests.WithLabelValues(way, route, token, model, x.code()).Inc()
-	m.duration.WithLabelValues(way, route).Observe(time.Since(x.call.Began).Seconds())
+	m.duration.WithLabelValues(way, route).Observe(time.Since(x.call.Start).Seconds())
 	if !progress.Headers.IsZero() {
-		m.headers.WithLabelValues(way, route).Observe(progress.Headers.Sub(x.call.Began).Seconds())
+		m.headers.WithLabelValues(way, route).Observe(progress.Headers.Sub(x.call.Start).Seconds())
 	}
 	if !progress.FirstToken.IsZero() {
-		m.firstToken.WithLabelValues(way, route, model).Observe(progress.FirstToken.Sub(x.call.Began).Seconds())
+		m.firstToken.WithLabelValues(way, route, model).Observe(progress.FirstToken.Sub(x.call.Start).Seconds())
 	}
 	if progress.ByModel == nil {
 		m.countUsage(token, model, progress.Usage)

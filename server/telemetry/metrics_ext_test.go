@@ -61,17 +61,17 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				drain(t, post(t, f, unaryBody, observetest.TokenHeader, "ada"))
 			},
 			map[string]float64{
-				`openai_connect_requests_total{code="200",model="sandbox",route="/v1/chat/completions",token="ada",way="raw"}`: 1,
-				`openai_connect_tokens_total{estimated="false",kind="input",model="sandbox",token="ada"}`:                      -1,
-				`openai_connect_tokens_total{estimated="false",kind="output",model="sandbox",token="ada"}`:                     -1,
-				`openai_connect_upstream_requests_total{code="200",upstream="main"}`:                                           1,
-				`openai_connect_request_duration_seconds_count{route="/v1/chat/completions",way="raw"}`:                        1,
-				`openai_connect_time_to_headers_seconds_count{route="/v1/chat/completions",way="raw"}`:                         1,
-				`openai_connect_received_bytes_total{way="raw"}`:                                                               float64(len(unaryBody)),
-				`openai_connect_sent_bytes_total{way="raw"}`:                                                                   -1,
-				`openai_connect_upstream_connections{state="idle",upstream="main"}`:                                            1,
-				`openai_connect_upstream_connections{state="active",upstream="main"}`:                                          0,
-				`openai_connect_open_calls{way="raw"}`:                                                                         0,
+				`openai_connect_requests_total{client="ada",code="200",model="sandbox",protocol="raw",route="/v1/chat/completions"}`: 1,
+				`openai_connect_tokens_total{client="ada",estimated="false",kind="input",model="sandbox"}`:                           -1,
+				`openai_connect_tokens_total{client="ada",estimated="false",kind="output",model="sandbox"}`:                          -1,
+				`openai_connect_upstream_requests_total{code="200",upstream="main"}`:                                                 1,
+				`openai_connect_request_duration_seconds_count{protocol="raw",route="/v1/chat/completions"}`:                         1,
+				`openai_connect_time_to_headers_seconds_count{protocol="raw",route="/v1/chat/completions"}`:                          1,
+				`openai_connect_received_bytes_total{protocol="raw"}`:                                                                float64(len(unaryBody)),
+				`openai_connect_sent_bytes_total{protocol="raw"}`:                                                                    -1,
+				`openai_connect_upstream_connections{state="idle",upstream="main"}`:                                                  1,
+				`openai_connect_upstream_connections{state="active",upstream="main"}`:                                                0,
+				`openai_connect_open_requests{protocol="raw"}`:                                                                       0,
 			},
 		},
 		{
@@ -81,10 +81,10 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				drain(t, post(t, f, streamBody))
 			},
 			map[string]float64{
-				`openai_connect_requests_total{code="200",model="sandbox",route="/v1/chat/completions",token="",way="raw"}`: 1,
-				`openai_connect_time_to_first_token_seconds_count{model="sandbox",route="/v1/chat/completions",way="raw"}`:  1,
-				`openai_connect_time_between_tokens_seconds_count{route="/v1/chat/completions",way="raw"}`:                  -1,
-				`openai_connect_open_streams{way="raw"}`: 0,
+				`openai_connect_requests_total{client="",code="200",model="sandbox",protocol="raw",route="/v1/chat/completions"}`: 1,
+				`openai_connect_time_to_first_token_seconds_count{model="sandbox",protocol="raw",route="/v1/chat/completions"}`:   1,
+				`openai_connect_time_between_tokens_seconds_count{protocol="raw",route="/v1/chat/completions"}`:                   -1,
+				`openai_connect_open_streams{protocol="raw"}`:                                                                     0,
 			},
 		},
 		{
@@ -96,8 +96,8 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				}
 			},
 			map[string]float64{
-				`openai_connect_requests_total{code="ok",model="sandbox",route="` + procedure + `",token="",way="connect"}`: 1,
-				`openai_connect_sent_bytes_total{way="connect"}`:                                                            -1,
+				`openai_connect_requests_total{client="",code="ok",model="sandbox",protocol="connect",route="` + procedure + `"}`: 1,
+				`openai_connect_sent_bytes_total{protocol="connect"}`:                                                             -1,
 			},
 		},
 		{
@@ -111,8 +111,8 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				}
 			},
 			map[string]float64{
-				`openai_connect_requests_total{code="ok",model="sandbox",route="` + procedure + `",token="",way="grpc"}`:     1,
-				`openai_connect_requests_total{code="ok",model="sandbox",route="` + procedure + `",token="",way="grpc-web"}`: 1,
+				`openai_connect_requests_total{client="",code="ok",model="sandbox",protocol="grpc",route="` + procedure + `"}`:     1,
+				`openai_connect_requests_total{client="",code="ok",model="sandbox",protocol="grpc-web",route="` + procedure + `"}`: 1,
 			},
 		},
 		{
@@ -125,10 +125,10 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				}
 			},
 			map[string]float64{
-				`openai_connect_requests_total{code="429",model="",route="/v1/chat/completions",token="",way="raw"}`:                                           1,
-				`openai_connect_requests_total{code="not_found",model="",route="/openaiconnect.chat.v1.ChatService/GetChatCompletion",token="",way="connect"}`: 1,
-				`openai_connect_upstream_requests_total{code="429",upstream="main"}`:                                                                           1,
-				`openai_connect_upstream_requests_total{code="404",upstream="main"}`:                                                                           1,
+				`openai_connect_requests_total{client="",code="429",model="",protocol="raw",route="/v1/chat/completions"}`:                                           1,
+				`openai_connect_requests_total{client="",code="not_found",model="",protocol="connect",route="/openaiconnect.chat.v1.ChatService/GetChatCompletion"}`: 1,
+				`openai_connect_upstream_requests_total{code="429",upstream="main"}`:                                                                                 1,
+				`openai_connect_upstream_requests_total{code="404",upstream="main"}`:                                                                                 1,
 			},
 		},
 		{
@@ -142,7 +142,7 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				drain(t, resp)
 			},
 			map[string]float64{
-				`openai_connect_requests_total{code="unknown",model="",route="` + procedure + `",token="",way="connect"}`: 1,
+				`openai_connect_requests_total{client="",code="unknown",model="",protocol="connect",route="` + procedure + `"}`: 1,
 			},
 		},
 		{
@@ -158,7 +158,7 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				}
 			},
 			map[string]float64{
-				`openai_connect_requests_total{code="404",model="",route="other",token="",way="raw"}`: 4,
+				`openai_connect_requests_total{client="",code="404",model="",protocol="raw",route="other"}`: 4,
 			},
 		},
 		{
@@ -171,15 +171,15 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 				f.WatchOverload(func() (int64, uint64) { return 4, 5 })
 			},
 			map[string]float64{
-				`openai_connect_limiter_decisions_total{decision="admitted",kind="",store="shared",token="ada"}`:             1,
-				`openai_connect_limiter_decisions_total{decision="refused",kind="tokens_per_day",store="local",token="ada"}`: 1,
-				`openai_connect_limiter_store_up`:              1,
-				`openai_connect_limiter_instances`:             3,
-				`openai_connect_keys_loaded_timestamp_seconds`: 1700000000,
-				`openai_connect_keys_reload_failures_total`:    2,
-				`openai_connect_overload_waiting`:              4,
-				`openai_connect_overload_refused_total`:        5,
-				`openai_connect_build_info{version="v1.2.3"}`:  1,
+				`openai_connect_rate_limit_decisions_total{client="ada",decision="admitted",kind="",store="shared"}`:              1,
+				`openai_connect_rate_limit_decisions_total{client="ada",decision="rejected",kind="tokens_per_day",store="local"}`: 1,
+				`openai_connect_rate_limit_store_up`:              1,
+				`openai_connect_rate_limit_instances`:             3,
+				`openai_connect_clients_loaded_timestamp_seconds`: 1700000000,
+				`openai_connect_clients_reload_failures_total`:    2,
+				`openai_connect_overload_queued`:                  4,
+				`openai_connect_overload_rejected_total`:          5,
+				`openai_connect_build_info{version="v1.2.3"}`:     1,
 			},
 		},
 	} {
@@ -218,7 +218,7 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 func TestPartsThatAreNotThereHaveNoMetrics(t *testing.T) {
 	f := observetest.Start(t, telemetry.Config{}, observetest.Sandbox(t))
 	samples := scrape(t, f.Observer)
-	for _, name := range []string{"openai_connect_limiter_store_up", "openai_connect_limiter_instances", "openai_connect_keys_loaded_timestamp_seconds", "openai_connect_overload_waiting"} {
+	for _, name := range []string{"openai_connect_rate_limit_store_up", "openai_connect_rate_limit_instances", "openai_connect_clients_loaded_timestamp_seconds", "openai_connect_overload_queued"} {
 		if value, ok := samples[name]; ok {
 			t.Errorf("%s is %v, of nothing", name, value)
 		}
@@ -246,7 +246,7 @@ func TestOpenCallsAndStreamsAreSeenWhileTheyRun(t *testing.T) {
 	}
 	samples := scrape(t, f.Observer)
 	for _, name := range []string{
-		`openai_connect_open_calls{way="raw"}`, `openai_connect_open_streams{way="raw"}`,
+		`openai_connect_open_requests{protocol="raw"}`, `openai_connect_open_streams{protocol="raw"}`,
 		`openai_connect_upstream_connections{state="active",upstream="main"}`,
 	} {
 		if samples[name] != 1 {
@@ -256,10 +256,10 @@ func TestOpenCallsAndStreamsAreSeenWhileTheyRun(t *testing.T) {
 	cancel()
 	observetest.Wait(t, "the end of a stream whose client left", func() bool {
 		samples = scrape(t, f.Observer)
-		return samples[`openai_connect_requests_total{code="cut_off",model="sandbox",route="/v1/chat/completions",token="",way="raw"}`] == 1
+		return samples[`openai_connect_requests_total{client="",code="aborted",model="sandbox",protocol="raw",route="/v1/chat/completions"}`] == 1
 	})
 	for _, name := range []string{
-		`openai_connect_open_calls{way="raw"}`, `openai_connect_open_streams{way="raw"}`,
+		`openai_connect_open_requests{protocol="raw"}`, `openai_connect_open_streams{protocol="raw"}`,
 		`openai_connect_upstream_connections{state="active",upstream="main"}`,
 	} {
 		if samples[name] != 0 {
@@ -273,8 +273,8 @@ func TestAnUpstreamThatIsAwayIsCountedByWhatFailed(t *testing.T) {
 	drain(t, post(t, f, unaryBody))
 	observetest.Wait(t, "the count", func() bool {
 		samples := scrape(t, f.Observer)
-		return samples[`openai_connect_upstream_requests_total{code="no_connection",upstream="main"}`] == 1 &&
-			samples[`openai_connect_requests_total{code="502",model="",route="/v1/chat/completions",token="",way="raw"}`] == 1
+		return samples[`openai_connect_upstream_requests_total{code="connection_failed",upstream="main"}`] == 1 &&
+			samples[`openai_connect_requests_total{client="",code="502",model="",protocol="raw",route="/v1/chat/completions"}`] == 1
 	})
 }
 

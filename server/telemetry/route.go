@@ -117,7 +117,7 @@ func routeOf(path string, procedures map[string]bool) string {
 
 // wayOf returns how a request came in: it is an RPC's if it says so by gRPC's
 // content types or Connect's, or goes where one is.
-func wayOf(r *http.Request, procedures map[string]bool) request.Way {
+func wayOf(r *http.Request, procedures map[string]bool) request.Protocol {
 	contentType := r.Header.Get("Content-Type")
 	switch {
 	case strings.HasPrefix(contentType, "application/grpc-web"):

@@ -47,7 +47,7 @@ func TestWays(t *testing.T) {
 		path        string
 		contentType string
 		version     string
-		want        request.Way
+		want        request.Protocol
 	}{
 		{"JSON to a REST path", "/v1/chat/completions", "application/json", "", request.Raw},
 		{"no content", "/v1/models", "", "", request.Raw},

@@ -125,7 +125,7 @@ func (o *Observer) endClientSpan(span trace.Span, x *exchange, failure string) {
 		failure = strconv.Itoa(status)
 	case x.aborted:
 		failure = aborted
-	case x.call.Way != request.Raw && x.call.Code != success:
+	case x.call.Protocol != request.Raw && x.call.Code != success:
 		failure = x.call.Code
 	}
 	if failure != "" {

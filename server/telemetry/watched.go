@@ -65,15 +65,15 @@ func (o *Observer) WatchOverload(status func() (waiting int64, refused uint64)) 
 }
 
 var (
-	keysLoadedDesc = newDesc("keys_loaded_timestamp_seconds", "When the file of keys that is in force was read, in Unix time.")
-	keysFailedDesc = newDesc("keys_reload_failures_total", "Times that a changed file of keys was not taken.")
-	storeUpDesc    = newDesc("limiter_store_up", "Whether the store that limits are shared by can be used (1) or not (0).")
-	instancesDesc  = newDesc("limiter_instances", "How many servers share the limits.")
-	waitingDesc    = newDesc("overload_waiting", "Calls that wait for others to end.")
-	refusedDesc    = newDesc("overload_refused_total", "Calls that were refused as there were too many.")
+	keysLoadedDesc = newDesc("clients_loaded_timestamp_seconds", "When the file of keys that is in force was read, in Unix time.")
+	keysFailedDesc = newDesc("clients_reload_failures_total", "Times that a changed file of keys was not taken.")
+	storeUpDesc    = newDesc("rate_limit_store_up", "Whether the store that limits are shared by can be used (1) or not (0).")
+	instancesDesc  = newDesc("rate_limit_instances", "How many servers share the limits.")
+	waitingDesc    = newDesc("overload_queued", "Calls that wait for others to end.")
+	refusedDesc    = newDesc("overload_rejected_total", "Calls that were refused as there were too many.")
 	connectedDesc  = newDesc("open_connections", "Connections of clients that are open.")
-	exemptDesc     = newDesc("exempt_calls", "Calls that everyone may make, such as health checks, that have begun and not ended.")
-	untakenDesc    = newDesc("untaken_answers", "Answers over HTTP/2 that are written, and that clients have yet to take.")
+	exemptDesc     = newDesc("exempt_requests", "Calls that everyone may make, such as health checks, that have begun and not ended.")
+	untakenDesc    = newDesc("undelivered_responses", "Answers over HTTP/2 that are written, and that clients have yet to take.")
 	bufferedDesc   = newDesc("buffered_bytes", "Memory for bodies that are held, of which --max-buffered-bytes is the limit.")
 )
 

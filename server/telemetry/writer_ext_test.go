@@ -70,10 +70,10 @@ func checkWebSocket(t *testing.T, config telemetry.Config) {
 		t.Fatalf("%q, %v", back, err)
 	}
 	samples := scrape(t, f.Observer)
-	if got := samples[`openai_connect_open_streams{way="raw"}`]; got != 1 {
+	if got := samples[`openai_connect_open_streams{protocol="raw"}`]; got != 1 {
 		t.Errorf("%v streams are open, not 1", got)
 	}
-	for _, name := range []string{`openai_connect_received_bytes_total{way="raw"}`, `openai_connect_sent_bytes_total{way="raw"}`} {
+	for _, name := range []string{`openai_connect_received_bytes_total{protocol="raw"}`, `openai_connect_sent_bytes_total{protocol="raw"}`} {
 		if got := samples[name]; got < 1000 || got > 1100 {
 			t.Errorf("%s is %v for a message of 1000 bytes", name, got)
 		}
@@ -83,8 +83,8 @@ func checkWebSocket(t *testing.T, config telemetry.Config) {
 	}
 	observetest.Wait(t, "the end of the WebSocket", func() bool {
 		samples := scrape(t, f.Observer)
-		return samples[`openai_connect_open_streams{way="raw"}`] == 0 &&
-			samples[`openai_connect_requests_total{code="101",model="",route="/v1/realtime",token="",way="raw"}`] == 1
+		return samples[`openai_connect_open_streams{protocol="raw"}`] == 0 &&
+			samples[`openai_connect_requests_total{client="",code="101",model="",protocol="raw",route="/v1/realtime"}`] == 1
 	})
 }
 
@@ -165,7 +165,7 @@ func checkBroken(t *testing.T, config telemetry.Config) {
 		t.Errorf("the client saw %v, not the break", err)
 	}
 	observetest.Wait(t, "the count", func() bool {
-		return scrape(t, o)[`openai_connect_requests_total{code="cut_off",model="",route="/v1/models",token="",way="raw"}`] == 1
+		return scrape(t, o)[`openai_connect_requests_total{client="",code="aborted",model="",protocol="raw",route="/v1/models"}`] == 1
 	})
 	http.DefaultClient.CloseIdleConnections()
 }
@@ -186,7 +186,7 @@ func TestInterimAnswersArePassedAndNotTheStatus(t *testing.T) {
 		t.Errorf("%q, %v", line, err)
 	}
 	observetest.Wait(t, "the count", func() bool {
-		return scrape(t, o)[`openai_connect_requests_total{code="418",model="",route="/v1/models",token="",way="raw"}`] == 1
+		return scrape(t, o)[`openai_connect_requests_total{client="",code="418",model="",protocol="raw",route="/v1/models"}`] == 1
 	})
 }
 
@@ -225,7 +225,7 @@ func TestNamesOfCalls(t *testing.T) {
 			r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/v1/models", nil)
 			r.Header.Set("X-Client-Request-Id", test.sent)
 			o.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				id = request.From(r.Context()).ID
+				id = request.FromContext(r.Context()).ID
 			}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), r)
 			if test.want != "" && id != test.want || test.want == "" && len(id) != 32 {
 				t.Errorf("the call is called %q, not %q", id, test.want)

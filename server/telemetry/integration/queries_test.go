@@ -119,7 +119,7 @@ func checkGrouping(t *testing.T, series []labels.Labels, query string, group *pa
 }
 
 // variables are what Grafana puts in the place of names.
-var variables = strings.NewReplacer("$instance", ".*", "$token", ".*", "$model", ".*",
+var variables = strings.NewReplacer("$instance", ".*", "$client", ".*", "$model", ".*",
 	"$price_input", "1.25", "$price_output", "10", "$__rate_interval", "1m", "$__range", "1h")
 
 func dashboardQueries(t *testing.T) []string {

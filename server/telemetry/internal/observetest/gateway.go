@@ -20,7 +20,7 @@ type gateway struct{ next upstream.Sender }
 
 // Send implements [upstream.Sender].
 func (g *gateway) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	c := request.From(ctx)
+	c := request.FromContext(ctx)
 	if req.Body != nil && strings.HasPrefix(req.Header.Get("Content-Type"), "application/json") {
 		content, err := io.ReadAll(req.Body)
 		if err != nil {
@@ -31,7 +31,7 @@ func (g *gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 			Stream bool   `json:"stream"`
 		}
 		_ = json.Unmarshal(content, &asked)
-		c.Model, c.Streams = asked.Model, asked.Stream
+		c.Model, c.Streaming = asked.Model, asked.Stream
 		req.Body, req.ContentLength = bytes.NewReader(content), int64(len(content))
 	}
 	resp, err := g.next.Send(ctx, req)
@@ -39,7 +39,7 @@ func (g *gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 		return nil, err
 	}
 	c.Status = resp.StatusCode
-	c.Answered(time.Now())
+	c.RecordHeaders(time.Now())
 	if resp.StatusCode/100 == 2 {
 		resp.Body = &tap{ReadCloser: resp.Body, call: c}
 	}
@@ -50,7 +50,7 @@ func (g *gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 type tap struct {
 	io.ReadCloser
 
-	call *request.Call
+	call *request.Record
 	all  []byte
 	rest []byte // the line that isn't whole yet
 }
@@ -66,7 +66,7 @@ func (t *tap) Read(p []byte) (int, error) {
 		}
 		t.rest = rest
 		if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok && string(data) != "[DONE]" {
-			t.call.Event(time.Now())
+			t.call.RecordEvent(time.Now())
 			t.note(data)
 		}
 	}
@@ -93,5 +93,5 @@ func (t *tap) note(text []byte) {
 	if u := answer.Usage; u != nil {
 		used = usage.Usage{Input: u.PromptTokens, Output: u.CompletionTokens, Total: u.TotalTokens}
 	}
-	t.call.Used(answer.Model, used)
+	t.call.RecordUsage(answer.Model, used)
 }

@@ -13,24 +13,24 @@ import (
 )
 
 // Way is how a call came in.
-type Way string
+type Protocol string
 
 // The ways in.
 const (
-	Raw     Way = "raw"
-	Connect Way = "connect"
-	GRPC    Way = "grpc"
-	GRPCWeb Way = "grpc-web"
+	Raw     Protocol = "raw"
+	Connect Protocol = "connect"
+	GRPC    Protocol = "grpc"
+	GRPCWeb Protocol = "grpc-web"
 )
 
 // Call is one call. The goroutine that serves it may use every field; others use
 // the methods alone, which are safe for concurrent use.
-type Call struct {
+type Record struct {
 	// ID names the call in logs, and to the client.
 	ID string
 	// Began is when its header was there.
-	Began time.Time
-	Way   Way
+	Start    time.Time
+	Protocol Protocol
 	// Route is what is called, of a bounded set: the procedure of an RPC, or the
 	// template of a REST path, "/v1/chat/completions/{id}".
 	Route string
@@ -43,7 +43,7 @@ type Call struct {
 	// or limits by model.
 	OtherModels []string
 	// Streams says that the answer was asked for as a stream, or is a WebSocket.
-	Streams bool
+	Streaming bool
 	// Upstream names the one that answered last, and Attempts counts how often
 	// one was asked.
 	Upstream string
@@ -52,14 +52,14 @@ type Call struct {
 	Status int
 	// Refused is why this server didn't let the call through: a code such as
 	// "rate_limit_exceeded"; empty if it did.
-	Refused string
+	RejectedBy string
 	// Code is an RPC's outcome: "ok", or Connect's name of the error; empty for
 	// what came raw.
 	Code string
 
 	mu       sync.Mutex
 	ended    bool                // guarded by mu
-	atEnd    []func()            // guarded by mu
+	onEnd    []func()            // guarded by mu
 	progress Progress            // guarded by mu
 	latest   time.Time           // guarded by mu: when the latest event came
 	onEvent  func(time.Duration) // guarded by mu
@@ -86,7 +86,7 @@ type Progress struct {
 
 // Client names the client of a call by its token, empty where the server asks for
 // none, or if c is nil.
-func (c *Call) Client() string {
+func (c *Record) Client() string {
 	if c == nil || c.Token == nil {
 		return ""
 	}
@@ -96,23 +96,23 @@ func (c *Call) Client() string {
 type key struct{}
 
 // With returns a context that carries a call.
-func With(ctx context.Context, c *Call) context.Context {
+func NewContext(ctx context.Context, c *Record) context.Context {
 	return context.WithValue(ctx, key{}, c)
 }
 
 // From returns the call that a context carries, nil if it carries none.
-func From(ctx context.Context) *Call {
-	c, _ := ctx.Value(key{}).(*Call)
+func FromContext(ctx context.Context) *Record {
+	c, _ := ctx.Value(key{}).(*Record)
 	return c
 }
 
 // AtEnd has f called when the call ends, behind what was said before; at once if
 // it has.
-func (c *Call) AtEnd(f func()) {
+func (c *Record) OnEnd(f func()) {
 	c.mu.Lock()
 	ended := c.ended
 	if !ended {
-		c.atEnd = append(c.atEnd, f)
+		c.onEnd = append(c.onEnd, f)
 	}
 	c.mu.Unlock()
 	if ended {
@@ -121,11 +121,11 @@ func (c *Call) AtEnd(f func()) {
 }
 
 // End ends the call: its answer has been given, or can't be.
-func (c *Call) End() {
+func (c *Record) End() {
 	c.mu.Lock()
 	c.ended = true
-	todo := c.atEnd
-	c.atEnd = nil
+	todo := c.onEnd
+	c.onEnd = nil
 	c.mu.Unlock()
 	for _, f := range todo {
 		f()
@@ -133,14 +133,14 @@ func (c *Call) End() {
 }
 
 // Answered notes that the header of an answer came.
-func (c *Call) Answered(at time.Time) {
+func (c *Record) RecordHeaders(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.progress.Headers = at
 }
 
 // Event notes that an event of a stream came.
-func (c *Call) Event(at time.Time) {
+func (c *Record) RecordEvent(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.progress.Events++
@@ -154,7 +154,7 @@ func (c *Call) Event(at time.Time) {
 
 // OnEvent has f told of each event but the first how long after the one before it
 // came. f must be quick.
-func (c *Call) OnEvent(f func(sinceLast time.Duration)) {
+func (c *Record) OnEvent(f func(sinceLast time.Duration)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.onEvent = f
@@ -163,7 +163,7 @@ func (c *Call) OnEvent(f func(sinceLast time.Duration)) {
 // OnBody has f told of the pieces of the request's body as they come. f must be quick,
 // and keep nothing of them. It is told nothing if it is nil, or if something came
 // before.
-func (c *Call) OnBody(f func(piece []byte)) {
+func (c *Record) OnBody(f func(piece []byte)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.sent {
@@ -172,7 +172,7 @@ func (c *Call) OnBody(f func(piece []byte)) {
 }
 
 // Body notes a piece of the request's body.
-func (c *Call) Body(piece []byte) {
+func (c *Record) RecordBody(piece []byte) {
 	c.mu.Lock()
 	c.sent = true
 	f := c.onBody
@@ -184,7 +184,7 @@ func (c *Call) Body(piece []byte) {
 
 // Used notes what the answer took, and which model gave it. ByModel is empty unless
 // several may have.
-func (c *Call) Used(model string, used usage.Usage, byModel ...usage.ModelUsage) {
+func (c *Record) RecordUsage(model string, used usage.Usage, byModel ...usage.ModelUsage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.progress.Model, c.progress.Usage, c.progress.ByModel = model, used, byModel
@@ -192,7 +192,7 @@ func (c *Call) Used(model string, used usage.Usage, byModel ...usage.ModelUsage)
 
 // OnLast has f asked how much of the answer's body came up to the last event of its
 // stream, in bytes; 0 if that hasn't come.
-func (c *Call) OnLast(f func() int64) {
+func (c *Record) OnLastEvent(f func() int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = f
@@ -200,7 +200,7 @@ func (c *Call) OnLast(f func() int64) {
 
 // Last returns how much of the answer's body came up to the last event of its stream,
 // in bytes; 0 if that hasn't come.
-func (c *Call) Last() int64 {
+func (c *Record) BytesToLastEvent() int64 {
 	c.mu.Lock()
 	f := c.last
 	c.mu.Unlock()
@@ -211,7 +211,7 @@ func (c *Call) Last() int64 {
 }
 
 // Progress returns how far the answer has come.
-func (c *Call) Progress() Progress {
+func (c *Record) Progress() Progress {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.progress
