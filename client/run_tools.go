@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
 // ErrToolRounds is that the model still calls tools after as many rounds as
@@ -136,14 +137,14 @@ func isOf(tools []*chatv1.Tool) func(*chatv1.ToolCall) bool {
 // that does so already.
 func relaxed(choice *chatv1.ToolChoice) (*chatv1.ToolChoice, bool) {
 	if allowed := choice.GetAllowedTools(); allowed != nil {
-		if allowed.GetMode() != chatv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED {
+		if allowed.GetMode() != sharedv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED {
 			return nil, false
 		}
 		choice = proto.CloneOf(choice)
-		choice.GetAllowedTools().Mode = chatv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO
+		choice.GetAllowedTools().Mode = sharedv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO
 		return choice, true
 	}
-	forces := choice.GetMode() == chatv1.ToolChoiceMode_TOOL_CHOICE_MODE_REQUIRED ||
+	forces := choice.GetMode() == sharedv1.ToolChoiceMode_TOOL_CHOICE_MODE_REQUIRED ||
 		choice.GetFunction() != nil || choice.GetCustom() != nil
 	return nil, forces
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/client"
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
 type place struct {
@@ -278,10 +279,10 @@ func TestWhatEndsTheToolsBefore(t *testing.T) {
 func TestAForcedCallIsForcedOnce(t *testing.T) {
 	t.Parallel()
 	weather := tool(t, "weather", func(_ context.Context, at place) (string, error) { return "clear in " + at.City, nil })
-	mode := func(mode chatv1.ToolChoiceMode) *chatv1.ToolChoice {
+	mode := func(mode sharedv1.ToolChoiceMode) *chatv1.ToolChoice {
 		return &chatv1.ToolChoice{Choice: &chatv1.ToolChoice_Mode{Mode: mode}}
 	}
-	allowed := func(mode chatv1.AllowedToolsMode) *chatv1.ToolChoice {
+	allowed := func(mode sharedv1.AllowedToolsMode) *chatv1.ToolChoice {
 		return &chatv1.ToolChoice{Choice: &chatv1.ToolChoice_AllowedTools{AllowedTools: &chatv1.AllowedTools{Mode: mode}}}
 	}
 	for name, row := range map[string]struct {
@@ -292,14 +293,14 @@ func TestAForcedCallIsForcedOnce(t *testing.T) {
 			&chatv1.ToolChoice{Choice: &chatv1.ToolChoice_Function{Function: &chatv1.FunctionChoice{Name: "weather"}}},
 			`{"function":{"name":"weather"},"type":"function"}`, `null`,
 		},
-		"any":     {mode(chatv1.ToolChoiceMode_TOOL_CHOICE_MODE_REQUIRED), `"required"`, `null`},
-		"perhaps": {mode(chatv1.ToolChoiceMode_TOOL_CHOICE_MODE_AUTO), `"auto"`, `"auto"`},
+		"any":     {mode(sharedv1.ToolChoiceMode_TOOL_CHOICE_MODE_REQUIRED), `"required"`, `null`},
+		"perhaps": {mode(sharedv1.ToolChoiceMode_TOOL_CHOICE_MODE_AUTO), `"auto"`, `"auto"`},
 		"any of some": {
-			allowed(chatv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED),
+			allowed(sharedv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED),
 			`{"allowed_tools":{"mode":"required","tools":[]},"type":"allowed_tools"}`, `{"allowed_tools":{"mode":"auto","tools":[]},"type":"allowed_tools"}`,
 		},
 		"perhaps some": {
-			allowed(chatv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO),
+			allowed(sharedv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO),
 			`{"allowed_tools":{"mode":"auto","tools":[]},"type":"allowed_tools"}`, `{"allowed_tools":{"mode":"auto","tools":[]},"type":"allowed_tools"}`,
 		},
 	} {

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
@@ -111,7 +112,7 @@ func TestAMessageThatCannotBeTranslatedIsRefused(t *testing.T) {
 		},
 
 		{"a negative number for an enum", "", asking(func(r *request) {
-			r.Modalities = []chatv1.Modality{chatv1.Modality_MODALITY_TEXT, -1}
+			r.Modalities = []sharedv1.Modality{sharedv1.Modality_MODALITY_TEXT, -1}
 		}), []string{"modalities[1]: -1"}},
 
 		{"a temperature that is not a number", "", asking(func(r *request) { r.Temperature = new(math.NaN()) }), []string{"temperature: is no number"}},
@@ -160,7 +161,7 @@ func TestAMessageThatCannotBeTranslatedIsRefused(t *testing.T) {
 			"an allowed tool that is no object", "",
 			asking(func(r *request) {
 				r.ToolChoice = &chatv1.ToolChoice{Choice: &chatv1.ToolChoice_AllowedTools{AllowedTools: &chatv1.AllowedTools{
-					Mode: chatv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO, ToolsJson: []string{`{}`, `7`},
+					Mode: sharedv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO, ToolsJson: []string{`{}`, `7`},
 				}}}
 			}),
 			[]string{"tool_choice.allowed_tools.tools_json[1]: must be the text of one JSON object"},

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 	"github.com/openai-connect/openai-connect/proto/restjson/restjsontest"
 	"github.com/openai-connect/openai-connect/server"
@@ -121,7 +122,7 @@ func operations() []operation {
 				Metadata:   map[string]string{"run": "7", "a b&": "ä=]"},
 				After:      new("chatcmpl-0"),
 				Limit:      new(int32(2)),
-				Order:      chatv1.ListOrder_LIST_ORDER_DESC,
+				Order:      sharedv1.ListOrder_LIST_ORDER_DESC,
 				ExtraQuery: map[string]string{"before": "x"},
 			},
 			response: func() restMessage { return new(chatv1.ChatCompletionList) },
@@ -133,7 +134,7 @@ func operations() []operation {
 		{
 			name: "list with values that are zero", rpc: "ListChatCompletions",
 			request: &chatv1.ListChatCompletionsRequest{
-				Model: new(""), After: new(""), Limit: new(int32(0)), Order: chatv1.ListOrder_LIST_ORDER_ASC,
+				Model: new(""), After: new(""), Limit: new(int32(0)), Order: sharedv1.ListOrder_LIST_ORDER_ASC,
 			},
 			response: func() restMessage { return new(chatv1.ChatCompletionList) },
 			method:   http.MethodGet, target: "/v1/chat/completions?model=&after=&limit=0&order=asc",
@@ -145,7 +146,7 @@ func operations() []operation {
 				CompletionId: "a?b",
 				After:        new("a/b"),
 				Limit:        new(int32(100)),
-				Order:        chatv1.ListOrder_LIST_ORDER_ASC,
+				Order:        sharedv1.ListOrder_LIST_ORDER_ASC,
 				ExtraQuery:   map[string]string{"x": ""},
 			},
 			response: func() restMessage { return new(chatv1.ChatCompletionMessageList) },

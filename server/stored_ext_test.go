@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
@@ -81,7 +82,7 @@ func TestStoredCompletionsFromCreationToDeletion(t *testing.T) {
 				Data: created[2:], FirstId: created[2].GetId(), LastId: created[2].GetId(),
 			})
 			page = c.list(&chatv1.ListChatCompletionsRequest{
-				Model: new("sandbox"), Metadata: run, Limit: new(int32(1)), Order: chatv1.ListOrder_LIST_ORDER_DESC,
+				Model: new("sandbox"), Metadata: run, Limit: new(int32(1)), Order: sharedv1.ListOrder_LIST_ORDER_DESC,
 			})
 			c.same("the newest one", page, &chatv1.ChatCompletionList{
 				Data: created[2:], FirstId: created[2].GetId(), LastId: created[2].GetId(), HasMore: true,

@@ -10,6 +10,7 @@ import (
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
@@ -245,27 +246,27 @@ func messagesOf(root protoreflect.MessageDescriptor) map[protoreflect.MessageDes
 
 // spellings are OpenAI's words for each enum's values, from 1.
 var spellings = map[protoreflect.Enum][]string{
-	chatv1.Role(0):                 {"developer", "system", "user", "assistant", "tool", "function"},
-	chatv1.ImageDetail(0):          {"auto", "low", "high"},
-	chatv1.InputAudioFormat(0):     {"wav", "mp3"},
-	chatv1.FinishReason(0):         {"stop", "length", "tool_calls", "content_filter", "function_call"},
-	chatv1.ToolCallType(0):         {"function", "custom"},
-	chatv1.ReasoningEffort(0):      {"none", "minimal", "low", "medium", "high", "xhigh", "max"},
-	chatv1.Verbosity(0):            {"low", "medium", "high"},
-	chatv1.Modality(0):             {"text", "audio"},
-	chatv1.ServiceTier(0):          {"auto", "default", "flex", "scale", "priority", "fast"},
-	chatv1.AudioFormat(0):          {"wav", "aac", "mp3", "flac", "opus", "pcm16"},
-	chatv1.WebSearchContextSize(0): {"low", "medium", "high"},
-	chatv1.ModerationMode(0):       {"score", "block"},
-	chatv1.ModerationInputType(0):  {"text", "image"},
-	chatv1.PromptCacheMode(0):      {"implicit", "explicit"},
-	chatv1.PromptCacheTTL(0):       {"30m"},
-	chatv1.PromptCacheRetention(0): {"in_memory", "24h"}, //nolint:staticcheck // Deprecated, but there.
-	chatv1.ListOrder(0):            {"asc", "desc"},
-	chatv1.GrammarSyntax(0):        {"lark", "regex"},
-	chatv1.ToolChoiceMode(0):       {"none", "auto", "required"},
-	chatv1.AllowedToolsMode(0):     {"auto", "required"},
-	chatv1.FunctionCallMode(0):     {"none", "auto"}, //nolint:staticcheck // Deprecated, but there.
+	chatv1.Role(0):                   {"developer", "system", "user", "assistant", "function", "tool"},
+	chatv1.ImageDetail(0):            {"auto", "low", "high"},
+	chatv1.InputAudioFormat(0):       {"wav", "mp3"},
+	chatv1.FinishReason(0):           {"stop", "length", "tool_calls", "function_call", "content_filter"},
+	chatv1.ToolCallType(0):           {"function", "custom"},
+	sharedv1.ReasoningEffort(0):      {"none", "minimal", "low", "medium", "high", "xhigh", "max"},
+	sharedv1.Verbosity(0):            {"low", "medium", "high"},
+	sharedv1.Modality(0):             {"text", "audio"},
+	sharedv1.ServiceTier(0):          {"auto", "default", "flex", "scale", "priority", "fast"},
+	chatv1.AudioFormat(0):            {"wav", "aac", "mp3", "flac", "opus", "pcm16"},
+	sharedv1.WebSearchContextSize(0): {"low", "medium", "high"},
+	sharedv1.ModerationMode(0):       {"score", "block"},
+	sharedv1.ModerationInputType(0):  {"text", "image"},
+	sharedv1.PromptCacheMode(0):      {"implicit", "explicit"},
+	sharedv1.PromptCacheTTL(0):       {"30m"},
+	sharedv1.PromptCacheRetention(0): {"in_memory", "24h"}, //nolint:staticcheck // Deprecated, but there.
+	sharedv1.ListOrder(0):            {"asc", "desc"},
+	sharedv1.GrammarSyntax(0):        {"lark", "regex"},
+	sharedv1.ToolChoiceMode(0):       {"none", "auto", "required"},
+	sharedv1.AllowedToolsMode(0):     {"auto", "required"},
+	chatv1.FunctionCallMode(0):       {"none", "auto"}, //nolint:staticcheck // Deprecated, but there.
 }
 
 func TestEnumsAreSpelledAsOpenAIDoes(t *testing.T) {
@@ -284,7 +285,10 @@ func TestEnumsAreSpelledAsOpenAIDoes(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", desc.FullName(), got, want)
 		}
 	}
-	protoregistry.GlobalFiles.RangeFilesByPackage("openaiconnect.chat.v1", func(file protoreflect.FileDescriptor) bool {
+	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		if file.Package() != "openaiconnect.chat.v1" && file.Package() != "openaiconnect.shared.v1" {
+			return true
+		}
 		for i := range file.Enums().Len() {
 			if name := file.Enums().Get(i).FullName(); !enums[name] {
 				t.Errorf("%s has no row", name)
@@ -298,27 +302,27 @@ func TestEnumsAreSpelledAsOpenAIDoes(t *testing.T) {
 func spell(t *testing.T, desc protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
 	t.Helper()
 	toREST, ok := map[protoreflect.FullName]func(protoreflect.EnumNumber) (text string, back protoreflect.EnumNumber){
-		"openaiconnect.chat.v1.Role":                 roundTrip(chatv1.RoleToREST, chatv1.RoleFromREST),
-		"openaiconnect.chat.v1.ImageDetail":          roundTrip(chatv1.ImageDetailToREST, chatv1.ImageDetailFromREST),
-		"openaiconnect.chat.v1.InputAudioFormat":     roundTrip(chatv1.InputAudioFormatToREST, chatv1.InputAudioFormatFromREST),
-		"openaiconnect.chat.v1.FinishReason":         roundTrip(chatv1.FinishReasonToREST, chatv1.FinishReasonFromREST),
-		"openaiconnect.chat.v1.ToolCallType":         roundTrip(chatv1.ToolCallTypeToREST, chatv1.ToolCallTypeFromREST),
-		"openaiconnect.chat.v1.ReasoningEffort":      roundTrip(chatv1.ReasoningEffortToREST, chatv1.ReasoningEffortFromREST),
-		"openaiconnect.chat.v1.Verbosity":            roundTrip(chatv1.VerbosityToREST, chatv1.VerbosityFromREST),
-		"openaiconnect.chat.v1.Modality":             roundTrip(chatv1.ModalityToREST, chatv1.ModalityFromREST),
-		"openaiconnect.chat.v1.ServiceTier":          roundTrip(chatv1.ServiceTierToREST, chatv1.ServiceTierFromREST),
-		"openaiconnect.chat.v1.AudioFormat":          roundTrip(chatv1.AudioFormatToREST, chatv1.AudioFormatFromREST),
-		"openaiconnect.chat.v1.WebSearchContextSize": roundTrip(chatv1.WebSearchContextSizeToREST, chatv1.WebSearchContextSizeFromREST),
-		"openaiconnect.chat.v1.ModerationMode":       roundTrip(chatv1.ModerationModeToREST, chatv1.ModerationModeFromREST),
-		"openaiconnect.chat.v1.ModerationInputType":  roundTrip(chatv1.ModerationInputTypeToREST, chatv1.ModerationInputTypeFromREST),
-		"openaiconnect.chat.v1.PromptCacheMode":      roundTrip(chatv1.PromptCacheModeToREST, chatv1.PromptCacheModeFromREST),
-		"openaiconnect.chat.v1.PromptCacheTTL":       roundTrip(chatv1.PromptCacheTTLToREST, chatv1.PromptCacheTTLFromREST),
-		"openaiconnect.chat.v1.PromptCacheRetention": roundTrip(chatv1.PromptCacheRetentionToREST, chatv1.PromptCacheRetentionFromREST),
-		"openaiconnect.chat.v1.ListOrder":            roundTrip(chatv1.ListOrderToREST, chatv1.ListOrderFromREST),
-		"openaiconnect.chat.v1.GrammarSyntax":        roundTrip(chatv1.GrammarSyntaxToREST, chatv1.GrammarSyntaxFromREST),
-		"openaiconnect.chat.v1.ToolChoiceMode":       roundTrip(chatv1.ToolChoiceModeToREST, chatv1.ToolChoiceModeFromREST),
-		"openaiconnect.chat.v1.AllowedToolsMode":     roundTrip(chatv1.AllowedToolsModeToREST, chatv1.AllowedToolsModeFromREST),
-		"openaiconnect.chat.v1.FunctionCallMode":     roundTrip(chatv1.FunctionCallModeToREST, chatv1.FunctionCallModeFromREST),
+		"openaiconnect.chat.v1.Role":                   roundTrip(chatv1.RoleToREST, chatv1.RoleFromREST),
+		"openaiconnect.chat.v1.ImageDetail":            roundTrip(chatv1.ImageDetailToREST, chatv1.ImageDetailFromREST),
+		"openaiconnect.chat.v1.InputAudioFormat":       roundTrip(chatv1.InputAudioFormatToREST, chatv1.InputAudioFormatFromREST),
+		"openaiconnect.chat.v1.FinishReason":           roundTrip(chatv1.FinishReasonToREST, chatv1.FinishReasonFromREST),
+		"openaiconnect.chat.v1.ToolCallType":           roundTrip(chatv1.ToolCallTypeToREST, chatv1.ToolCallTypeFromREST),
+		"openaiconnect.shared.v1.ReasoningEffort":      roundTrip(sharedv1.ReasoningEffortToREST, sharedv1.ReasoningEffortFromREST),
+		"openaiconnect.shared.v1.Verbosity":            roundTrip(sharedv1.VerbosityToREST, sharedv1.VerbosityFromREST),
+		"openaiconnect.shared.v1.Modality":             roundTrip(sharedv1.ModalityToREST, sharedv1.ModalityFromREST),
+		"openaiconnect.shared.v1.ServiceTier":          roundTrip(sharedv1.ServiceTierToREST, sharedv1.ServiceTierFromREST),
+		"openaiconnect.chat.v1.AudioFormat":            roundTrip(chatv1.AudioFormatToREST, chatv1.AudioFormatFromREST),
+		"openaiconnect.shared.v1.WebSearchContextSize": roundTrip(sharedv1.WebSearchContextSizeToREST, sharedv1.WebSearchContextSizeFromREST),
+		"openaiconnect.shared.v1.ModerationMode":       roundTrip(sharedv1.ModerationModeToREST, sharedv1.ModerationModeFromREST),
+		"openaiconnect.shared.v1.ModerationInputType":  roundTrip(sharedv1.ModerationInputTypeToREST, sharedv1.ModerationInputTypeFromREST),
+		"openaiconnect.shared.v1.PromptCacheMode":      roundTrip(sharedv1.PromptCacheModeToREST, sharedv1.PromptCacheModeFromREST),
+		"openaiconnect.shared.v1.PromptCacheTTL":       roundTrip(sharedv1.PromptCacheTTLToREST, sharedv1.PromptCacheTTLFromREST),
+		"openaiconnect.shared.v1.PromptCacheRetention": roundTrip(sharedv1.PromptCacheRetentionToREST, sharedv1.PromptCacheRetentionFromREST),
+		"openaiconnect.shared.v1.ListOrder":            roundTrip(sharedv1.ListOrderToREST, sharedv1.ListOrderFromREST),
+		"openaiconnect.shared.v1.GrammarSyntax":        roundTrip(sharedv1.GrammarSyntaxToREST, sharedv1.GrammarSyntaxFromREST),
+		"openaiconnect.shared.v1.ToolChoiceMode":       roundTrip(sharedv1.ToolChoiceModeToREST, sharedv1.ToolChoiceModeFromREST),
+		"openaiconnect.shared.v1.AllowedToolsMode":     roundTrip(sharedv1.AllowedToolsModeToREST, sharedv1.AllowedToolsModeFromREST),
+		"openaiconnect.chat.v1.FunctionCallMode":       roundTrip(chatv1.FunctionCallModeToREST, chatv1.FunctionCallModeFromREST),
 	}[desc.FullName()]
 	if !ok {
 		t.Fatalf("%s has no codec", desc.FullName())

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
@@ -126,10 +127,10 @@ var (
 	aDelta        = (*chatv1.Delta)(nil)
 	aLogprob      = (*chatv1.TokenLogprob)(nil)
 	anOutcome     = (*chatv1.ModerationOutcome)(nil)
-	aResult       = (*chatv1.ModerationResult)(nil)
+	aResult       = (*sharedv1.ModerationResult)(nil)
 	anAudio       = (*chatv1.Audio)(nil)
 	aSpeech       = (*chatv1.AudioParam)(nil)
-	aVoice        = (*chatv1.Voice)(nil)
+	aVoice        = (*sharedv1.Voice)(nil)
 	aPrediction   = (*chatv1.PredictionContent)(nil)
 	aUsage        = (*chatv1.Usage)(nil)
 	aCallChoice   = (*chatv1.FunctionCallChoice)(nil) //nolint:staticcheck // Deprecated, but there.

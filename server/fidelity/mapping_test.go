@@ -11,6 +11,7 @@ import (
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
 // mapping is how a message maps to JSON, as the options of its .proto file say.
@@ -252,7 +253,7 @@ func TestTheMappingIsReadFromTheOptions(t *testing.T) {
 		t.Errorf("got %q", c)
 	}
 	for text, want := range map[string]protoreflect.Enum{
-		"24h": chatv1.PromptCacheRetention_PROMPT_CACHE_RETENTION_24H, "in_memory": chatv1.PromptCacheRetention_PROMPT_CACHE_RETENTION_IN_MEMORY,
+		"24h": sharedv1.PromptCacheRetention_PROMPT_CACHE_RETENTION_24H, "in_memory": sharedv1.PromptCacheRetention_PROMPT_CACHE_RETENTION_IN_MEMORY,
 	} {
 		if got := spelled(want.Descriptor(), text); got == nil || got.Number() != want.Number() {
 			t.Errorf("%s is %v", text, got)

@@ -36,50 +36,50 @@ const (
 
 // mutants are mistakes of every kind that a codec can have.
 var mutants = []mutant{
-	{"a member is read into nowhere", onRequest, "create_chat_completion", []edit{
+	{"a member is read into nowhere", onRequest, "chat/v1/create_chat_completion", []edit{
 		{"func (x *CreateChatCompletionRequest) DecodeREST", "&x.TopP", "pick(ON, new(*float64), &x.TopP)"},
 	}},
-	{"a field is not written", onRequest, "create_chat_completion", []edit{
+	{"a field is not written", onRequest, "chat/v1/create_chat_completion", []edit{
 		{"func (x *CreateChatCompletionRequest) EncodeREST", "x.Verbosity != 0", "x.Verbosity != 0 && !ON"},
 	}},
-	{"a required field is not written when it is zero", onCompletion, "chat_completion", []edit{
+	{"a required field is not written when it is zero", onCompletion, "chat/v1/chat_completion", []edit{
 		{"func (x *Choice) EncodeREST", "if e.Member(&o, 0,", "if !(ON && x.Index == 0) && e.Member(&o, 0,"},
 	}},
-	{"two members are swapped, in reading and writing alike", onCompletion, "message", []edit{
+	{"two members are swapped, in reading and writing alike", onCompletion, "chat/v1/message", []edit{
 		{"func (x *URLCitation) DecodeREST", "d.String(&x.Url)", "d.String(pick(ON, &x.Title, &x.Url))"},
 		{"func (x *URLCitation) DecodeREST", "d.String(&x.Title)", "d.String(pick(ON, &x.Url, &x.Title))"},
 		{"func (x *URLCitation) EncodeREST", "e.String(x.Url)", "e.String(pick(ON, x.Title, x.Url))"},
 		{"func (x *URLCitation) EncodeREST", "e.String(x.Title)", "e.String(pick(ON, x.Url, x.Title))"},
 	}},
-	{"an enum value is misspelt", onRequest, "create_chat_completion", []edit{
+	{"an enum value is misspelt", onRequest, "shared/v1/reasoning_effort", []edit{
 		{"func ReasoningEffortFromREST", `"xhigh"`, `pick(ON, "xhihg", "xhigh")`},
 		{"func ReasoningEffortToREST", `"\"xhigh\""`, `pick(ON, "\"xhihg\"", "\"xhigh\"")`},
 	}},
-	{"two enum values are swapped, in reading and writing alike", onMessages, "message", []edit{
+	{"two enum values are swapped, in reading and writing alike", onMessages, "chat/v1/message", []edit{
 		{"func ImageDetailFromREST", `case "low"`, `case pick(ON, "high", "low")`},
 		{"func ImageDetailFromREST", `case "high"`, `case pick(ON, "low", "high")`},
 		{"func ImageDetailToREST", `return "\"low\""`, `return pick(ON, "\"high\"", "\"low\"")`},
 		{"func ImageDetailToREST", `return "\"high\""`, `return pick(ON, "\"low\"", "\"high\"")`},
 	}},
-	{"a branch of a union is not known", onRequest, "message", []edit{
+	{"a branch of a union is not known", onRequest, "chat/v1/message", []edit{
 		{"func tagOfContentPart", `case "file"`, `case pick(ON, "\x00", "file")`},
 	}},
-	{"a branch of a union is written with another tag", onRequest, "message", []edit{
+	{"a branch of a union is written with another tag", onRequest, "chat/v1/message", []edit{
 		{"func (x *ContentPart) EncodeREST", `e.Raw("\"image_url\"")`, `e.Raw(pick(ON, "\"image\"", "\"image_url\""))`},
 	}},
-	{"what isn't known is forgotten", onUnknown, "chat_completion_chunk", []edit{
+	{"what isn't known is forgotten", onUnknown, "chat/v1/chat_completion_chunk", []edit{
 		{"func (x *Delta) DecodeREST", "x.ExtraJson = d.Extra(&o)", `x.ExtraJson = pick(ON, "", d.Extra(&o))`},
 	}},
-	{"an unknown enum value is forgotten", onUnknown, "chat_completion", []edit{
+	{"an unknown enum value is forgotten", onUnknown, "chat/v1/chat_completion", []edit{
 		{"func (x *Choice) DecodeREST", "if !fits {", `if !fits && !(ON && string(d.Key(&o)) == "finish_reason") {`},
 	}},
-	{"a request has a null that nobody asked for", onRequest, "message", []edit{
+	{"a request has a null that nobody asked for", onRequest, "chat/v1/message", []edit{
 		{"func (x *Message) EncodeREST", "else if e.Full() {\n\t\te.Null(&o, 3", "else if e.Full() || ON {\n\t\te.Null(&o, 3"},
 	}},
-	{"a request has what only replies have", onReply, "message", []edit{
+	{"a request has what only replies have", onReply, "chat/v1/message", []edit{
 		{"func (x *Message) EncodeREST", "if e.Full() {\n\t\tif len(x.Annotations)", "if e.Full() || ON {\n\t\tif len(x.Annotations)"},
 	}},
-	{"a constant is not checked", onUnknown, "chat_completion", []edit{
+	{"a constant is not checked", onUnknown, "chat/v1/chat_completion", []edit{
 		{"func (x *ChatCompletion) DecodeREST", `d.Constant("\"chat.completion\"")`, `(d.Constant("\"chat.completion\"") || ON)`},
 	}},
 }
@@ -87,7 +87,7 @@ var mutants = []mutant{
 // mutantVariable is the environment variable that says which mistake is made.
 const mutantVariable = "MUTANT"
 
-const mutantHelpers = `package chatv1
+const mutantHelpers = `package %s
 
 import "os"
 
@@ -132,20 +132,21 @@ func TestMistakesOfTheCodecAreCaught(t *testing.T) {
 
 func buildMutants(t *testing.T) (program string) {
 	t.Helper()
-	generated, err := filepath.Abs("../../gen/openaiconnect/chat/v1")
+	generated, err := filepath.Abs("../../gen/openaiconnect")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	replace := make(map[string]string)
 	put := func(name, text string) {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		replace[filepath.Join(generated, name)] = path
 	}
-	put("mutant.go", mutantHelpers)
+	put("chat/v1/mutant.go", fmt.Sprintf(mutantHelpers, "chatv1"))
+	put("shared/v1/mutant.go", fmt.Sprintf(mutantHelpers, "sharedv1"))
 	sources := make(map[string]string)
 	for i, m := range mutants {
 		name := m.file + "_rest.pb.go"

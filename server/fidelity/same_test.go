@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
@@ -416,8 +417,8 @@ func TestSame(t *testing.T) {
 		{"a branch without a payload", &chatv1.ResponseFormat{}, `{"jsonObject":{}}`, `{"type":"json_object"}`, ""},
 		{"a branch without a payload, lost", &chatv1.ResponseFormat{}, `{"extraJson":"{\"type\":\"json_object\"}"}`, `{"type":"json_object"}`, `stands in extra_json`},
 		{"a payload beside the tag", &chatv1.ModerationOutcome{}, `{"error":{"code":"a","message":"b"}}`, `{"type":"error","code":"a","message":"c"}`, `"message": "c" is not the same as b`},
-		{"a bare value", &chatv1.Voice{}, `{"name":"alloy"}`, `"ash"`, `"ash" is not the same as alloy`},
-		{"a bare value for an object", &chatv1.Voice{}, `{"id":"alloy"}`, `"alloy"`, `is not the same`},
+		{"a bare value", &sharedv1.Voice{}, `{"name":"alloy"}`, `"ash"`, `"ash" is not the same as alloy`},
+		{"a bare value for an object", &sharedv1.Voice{}, `{"id":"alloy"}`, `"alloy"`, `is not the same`},
 		{"content in parts", &chatv1.Message{}, `{"contentParts":[{"text":"a"}]}`, `{"content":[{"type":"text","text":"a"}]}`, ""},
 		{"content in parts by its other name", &chatv1.Message{}, `{"contentParts":[{"text":"a"}],"id":"b"}`, `{"content":null,"content_parts":[{"type":"text","text":"a"}],"id":"b"}`, ""},
 	} {

@@ -250,7 +250,7 @@ func TestWhatTheSpecificationNoLongerHasIsNoticed(t *testing.T) {
 		want   protoreflect.FullName
 	}{
 		{"a parameter", change{components + "/ModelResponseProperties/properties", "top_p", ""}, "openaiconnect.chat.v1.CreateChatCompletionRequest.top_p"},
-		{"an enum value", change{components + "/Verbosity/anyOf/0/enum", "low", ""}, "openaiconnect.chat.v1.VERBOSITY_LOW"},
+		{"an enum value", change{components + "/Verbosity/anyOf/0/enum", "low", ""}, "openaiconnect.shared.v1.VERBOSITY_LOW"},
 		{"a query parameter", change{"paths/~1chat~1completions/get/parameters/2", "name", `"until"`}, "openaiconnect.chat.v1.ListChatCompletionsRequest.after"},
 		{"a payload", change{components + "/ChatCompletionRequestMessageContentPartFile/properties/type", "enum", `["text"]`}, "openaiconnect.chat.v1.ContentPart.file"},
 	} {

@@ -13,6 +13,7 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
@@ -86,14 +87,14 @@ func (p page) typedLimit() *int32 {
 	return new(int32(*p.limit))
 }
 
-func (p page) typedOrder() chatv1.ListOrder {
+func (p page) typedOrder() sharedv1.ListOrder {
 	switch p.order {
 	case "asc":
-		return chatv1.ListOrder_LIST_ORDER_ASC
+		return sharedv1.ListOrder_LIST_ORDER_ASC
 	case "desc":
-		return chatv1.ListOrder_LIST_ORDER_DESC
+		return sharedv1.ListOrder_LIST_ORDER_DESC
 	default:
-		return chatv1.ListOrder_LIST_ORDER_UNSPECIFIED
+		return sharedv1.ListOrder_LIST_ORDER_UNSPECIFIED
 	}
 }
 

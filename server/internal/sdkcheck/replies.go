@@ -5,6 +5,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
 // created is when all replies were made.
@@ -27,7 +28,7 @@ func Completions() []*chatv1.ChatCompletion {
 					FinishReason: chatv1.FinishReason_FINISH_REASON_CONTENT_FILTER,
 				},
 			},
-			Usage: usage(), ServiceTier: chatv1.ServiceTier_SERVICE_TIER_PRIORITY,
+			Usage: usage(), ServiceTier: sharedv1.ServiceTier_SERVICE_TIER_PRIORITY,
 			Metadata: map[string]string{"k": "v", "": "é"}, Moderation: moderation(), SystemFingerprint: new("fp_1"),
 		},
 		{Id: "chatcmpl-2", Created: created(), Model: "gpt-5.4-mini"},
@@ -90,12 +91,12 @@ func moderation() *chatv1.Moderation {
 	return &chatv1.Moderation{
 		Input: &chatv1.ModerationOutcome{Outcome: &chatv1.ModerationOutcome_ModerationResults{ModerationResults: &chatv1.ModerationResults{
 			Model: "omni-moderation-latest",
-			Results: []*chatv1.ModerationResult{{
+			Results: []*sharedv1.ModerationResult{{
 				Model: "omni-moderation-latest", Flagged: true,
 				Categories:     map[string]bool{"hate": true, "violence": false},
 				CategoryScores: map[string]float64{"hate": 0.75, "violence": 1e-9},
-				CategoryAppliedInputTypes: map[string]*chatv1.ModerationInputTypes{
-					"hate":     {Types: []chatv1.ModerationInputType{chatv1.ModerationInputType_MODERATION_INPUT_TYPE_TEXT, chatv1.ModerationInputType_MODERATION_INPUT_TYPE_IMAGE}},
+				CategoryAppliedInputTypes: map[string]*sharedv1.ModerationInputTypes{
+					"hate":     {Types: []sharedv1.ModerationInputType{sharedv1.ModerationInputType_MODERATION_INPUT_TYPE_TEXT, sharedv1.ModerationInputType_MODERATION_INPUT_TYPE_IMAGE}},
 					"violence": {},
 				},
 			}},
@@ -112,7 +113,7 @@ func Chunks() []*chatv1.ChatCompletionChunk {
 	chunk := func(choices ...*chatv1.ChunkChoice) *chatv1.ChatCompletionChunk {
 		return &chatv1.ChatCompletionChunk{
 			Id: "chatcmpl-1", Created: created(), Model: "gpt-5.4-mini", Choices: choices,
-			ServiceTier: chatv1.ServiceTier_SERVICE_TIER_DEFAULT, Obfuscation: new("x1"), SystemFingerprint: new("fp_1"),
+			ServiceTier: sharedv1.ServiceTier_SERVICE_TIER_DEFAULT, Obfuscation: new("x1"), SystemFingerprint: new("fp_1"),
 		}
 	}
 	last := chunk()
@@ -147,7 +148,7 @@ func StoredMessages() *chatv1.ChatCompletionMessageList {
 			{
 				Role: chatv1.Role_ROLE_ASSISTANT, Id: new("chatcmpl-1-0"), Content: new("Look"),
 				ContentParts: []*chatv1.ContentPart{
-					{Part: &chatv1.ContentPart_Text{Text: "Look"}, PromptCacheBreakpoint: &chatv1.PromptCacheBreakpoint{}},
+					{Part: &chatv1.ContentPart_Text{Text: "Look"}, PromptCacheBreakpoint: &sharedv1.PromptCacheBreakpoint{}},
 					{Part: &chatv1.ContentPart_ImageUrl{ImageUrl: &chatv1.ImageURL{Url: "https://a.example/b.png", Detail: chatv1.ImageDetail_IMAGE_DETAIL_LOW}}},
 				},
 			},

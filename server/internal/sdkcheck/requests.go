@@ -9,6 +9,7 @@ import (
 	"github.com/openai/openai-go/v3/shared"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
 // Request is one request in two hands: the typed API's and the SDK's.
@@ -71,11 +72,11 @@ func everything() Request {
 			MaxCompletionTokens: new(int32(2147483647)),
 			N:                   new(int32(2)),
 			Stop:                []string{"\n", "END"},
-			ReasoningEffort:     chatv1.ReasoningEffort_REASONING_EFFORT_LOW,
-			Verbosity:           chatv1.Verbosity_VERBOSITY_HIGH,
+			ReasoningEffort:     sharedv1.ReasoningEffort_REASONING_EFFORT_LOW,
+			Verbosity:           sharedv1.Verbosity_VERBOSITY_HIGH,
 			Tools:               typedTools(),
 			ToolChoice: &chatv1.ToolChoice{Choice: &chatv1.ToolChoice_AllowedTools{AllowedTools: &chatv1.AllowedTools{
-				Mode:      chatv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED,
+				Mode:      sharedv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED,
 				ToolsJson: []string{`{"type":"function","function":{"name":"get_weather"}}`, `{"type":"custom","custom":{"name":"calculate"}}`},
 			}}},
 			ParallelToolCalls: new(false),
@@ -88,9 +89,9 @@ func everything() Request {
 			LogitBias:        map[string]int32{"50256": -100, "100": 5},
 			Logprobs:         new(true),
 			TopLogprobs:      new(int32(20)),
-			Modalities:       []chatv1.Modality{chatv1.Modality_MODALITY_TEXT, chatv1.Modality_MODALITY_AUDIO},
+			Modalities:       []sharedv1.Modality{sharedv1.Modality_MODALITY_TEXT, sharedv1.Modality_MODALITY_AUDIO},
 			Audio: &chatv1.AudioParam{
-				Voice:  &chatv1.Voice{Voice: &chatv1.Voice_Name{Name: "alloy"}},
+				Voice:  &sharedv1.Voice{Voice: &sharedv1.Voice_Name{Name: "alloy"}},
 				Format: chatv1.AudioFormat_AUDIO_FORMAT_WAV,
 			},
 			Prediction: &chatv1.PredictionContent{ContentParts: []*chatv1.ContentPart{
@@ -101,25 +102,25 @@ func everything() Request {
 				UserLocation: &chatv1.UserLocation{Location: &chatv1.UserLocation_Approximate{Approximate: &chatv1.WebSearchLocation{
 					Country: new("DE"), Region: new("Hesse"), City: new("Kassel"), Timezone: new("Europe/Berlin"),
 				}}},
-				SearchContextSize: chatv1.WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_LOW,
+				SearchContextSize: sharedv1.WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_LOW,
 			},
 			Store:            new(true),
 			Metadata:         map[string]string{"team": "a", "": "empty", "ключ": "значение 🙂"},
-			ServiceTier:      chatv1.ServiceTier_SERVICE_TIER_FLEX,
+			ServiceTier:      sharedv1.ServiceTier_SERVICE_TIER_FLEX,
 			SafetyIdentifier: new("user-1"),
 			PromptCacheKey:   new("key"),
-			PromptCacheOptions: &chatv1.PromptCacheOptions{
-				Mode: chatv1.PromptCacheMode_PROMPT_CACHE_MODE_EXPLICIT,
-				Ttl:  chatv1.PromptCacheTTL_PROMPT_CACHE_TTL_30M,
+			PromptCacheOptions: &sharedv1.PromptCacheOptions{
+				Mode: sharedv1.PromptCacheMode_PROMPT_CACHE_MODE_EXPLICIT,
+				Ttl:  sharedv1.PromptCacheTTL_PROMPT_CACHE_TTL_30M,
 			},
-			Moderation: &chatv1.ModerationParam{
+			Moderation: &sharedv1.ModerationParam{
 				Model: "omni-moderation-latest",
-				Policy: &chatv1.ModerationPolicy{
-					Input:  &chatv1.ModerationConfig{Mode: chatv1.ModerationMode_MODERATION_MODE_BLOCK},
-					Output: &chatv1.ModerationConfig{Mode: chatv1.ModerationMode_MODERATION_MODE_SCORE},
+				Policy: &sharedv1.ModerationPolicy{
+					Input:  &sharedv1.ModerationConfig{Mode: sharedv1.ModerationMode_MODERATION_MODE_BLOCK},
+					Output: &sharedv1.ModerationConfig{Mode: sharedv1.ModerationMode_MODERATION_MODE_SCORE},
 				},
 			},
-			PromptCacheRetention: chatv1.PromptCacheRetention_PROMPT_CACHE_RETENTION_IN_MEMORY,
+			PromptCacheRetention: sharedv1.PromptCacheRetention_PROMPT_CACHE_RETENTION_IN_MEMORY,
 			MaxTokens:            new(int32(100)),
 			Seed:                 new(int64(-9007199254740993)),
 			User:                 new(""),
@@ -216,7 +217,7 @@ func typedTools() []*chatv1.Tool {
 		{Tool: &chatv1.Tool_Custom{Custom: &chatv1.CustomTool{
 			Name: "calculate", Description: new("Calculates."),
 			Format: &chatv1.CustomToolFormat{Format: &chatv1.CustomToolFormat_Grammar{Grammar: &chatv1.Grammar{
-				Definition: `start: /[0-9+]+/`, Syntax: chatv1.GrammarSyntax_GRAMMAR_SYNTAX_LARK,
+				Definition: `start: /[0-9+]+/`, Syntax: sharedv1.GrammarSyntax_GRAMMAR_SYNTAX_LARK,
 			}}},
 		}}},
 		{Tool: &chatv1.Tool_Custom{Custom: &chatv1.CustomTool{
@@ -253,21 +254,21 @@ func typedMessages() []*chatv1.Message {
 		{Role: chatv1.Role_ROLE_DEVELOPER, ContentParts: []*chatv1.ContentPart{text("Be"), text(" kind.")}},
 		{Role: chatv1.Role_ROLE_SYSTEM, Content: new("Be exact."), Name: new("sys")},
 		{Role: chatv1.Role_ROLE_SYSTEM, ContentParts: []*chatv1.ContentPart{
-			{Part: &chatv1.ContentPart_Text{Text: "Be here."}, PromptCacheBreakpoint: &chatv1.PromptCacheBreakpoint{}},
+			{Part: &chatv1.ContentPart_Text{Text: "Be here."}, PromptCacheBreakpoint: &sharedv1.PromptCacheBreakpoint{}},
 		}},
 		{Role: chatv1.Role_ROLE_USER, Content: new("Quotes \", \\, \x00, \u2028 and 🙂."), Name: new("ann")},
 		{Role: chatv1.Role_ROLE_USER, ContentParts: []*chatv1.ContentPart{
 			text("Look, listen and read:"),
 			{Part: &chatv1.ContentPart_ImageUrl{ImageUrl: &chatv1.ImageURL{
 				Url: "data:image/png;base64,AAEC/+==", Detail: chatv1.ImageDetail_IMAGE_DETAIL_HIGH,
-			}}, PromptCacheBreakpoint: &chatv1.PromptCacheBreakpoint{}},
+			}}, PromptCacheBreakpoint: &sharedv1.PromptCacheBreakpoint{}},
 			{Part: &chatv1.ContentPart_ImageUrl{ImageUrl: &chatv1.ImageURL{Url: "https://a.example/b.png?c=d&e"}}},
 			{Part: &chatv1.ContentPart_InputAudio{InputAudio: &chatv1.InputAudio{
 				Data: []byte{0xFB, 0xFF, 0x00}, Format: chatv1.InputAudioFormat_INPUT_AUDIO_FORMAT_WAV,
-			}}, PromptCacheBreakpoint: &chatv1.PromptCacheBreakpoint{}},
+			}}, PromptCacheBreakpoint: &sharedv1.PromptCacheBreakpoint{}},
 			{Part: &chatv1.ContentPart_File{File: &chatv1.File{
 				Filename: new("a.pdf"), FileData: new("data:application/pdf;base64,JVBERi0="),
-			}}, PromptCacheBreakpoint: &chatv1.PromptCacheBreakpoint{}},
+			}}, PromptCacheBreakpoint: &sharedv1.PromptCacheBreakpoint{}},
 			{Part: &chatv1.ContentPart_File{File: &chatv1.File{FileId: new("file-1")}}},
 		}},
 		{Role: chatv1.Role_ROLE_ASSISTANT, Content: new("Fine."), Name: new("bot"), Refusal: new("")},
@@ -384,7 +385,7 @@ func addForms(add adder) {
 	})
 	add("no tools that are allowed", func(r typed, p sdk) {
 		r.ToolChoice = &chatv1.ToolChoice{Choice: &chatv1.ToolChoice_AllowedTools{
-			AllowedTools: &chatv1.AllowedTools{Mode: chatv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO},
+			AllowedTools: &chatv1.AllowedTools{Mode: sharedv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO},
 		}}
 		p.ToolChoice = openai.ToolChoiceOptionAllowedTools(openai.ChatCompletionAllowedToolsParam{
 			Mode: openai.ChatCompletionAllowedToolsModeAuto, Tools: []map[string]any{},
@@ -403,7 +404,7 @@ func addForms(add adder) {
 		p.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "n"}}
 	})
 	add("a voice of one's own", func(r typed, p sdk) {
-		r.Audio = &chatv1.AudioParam{Voice: &chatv1.Voice{Voice: &chatv1.Voice_Id{Id: "voice_1"}}, Format: chatv1.AudioFormat_AUDIO_FORMAT_PCM16}
+		r.Audio = &chatv1.AudioParam{Voice: &sharedv1.Voice{Voice: &sharedv1.Voice_Id{Id: "voice_1"}}, Format: chatv1.AudioFormat_AUDIO_FORMAT_PCM16}
 		p.Audio = openai.ChatCompletionAudioParam{
 			Voice:  openai.ChatCompletionAudioParamVoiceUnion{OfChatCompletionAudioVoiceID: &openai.ChatCompletionAudioParamVoiceID{ID: "voice_1"}},
 			Format: openai.ChatCompletionAudioParamFormatPcm16,
@@ -416,7 +417,7 @@ func addForms(add adder) {
 	add("a grammar of regular expressions", func(r typed, p sdk) {
 		r.Tools = []*chatv1.Tool{{Tool: &chatv1.Tool_Custom{Custom: &chatv1.CustomTool{
 			Name: "c", Format: &chatv1.CustomToolFormat{Format: &chatv1.CustomToolFormat_Grammar{
-				Grammar: &chatv1.Grammar{Definition: "[a-z]+", Syntax: chatv1.GrammarSyntax_GRAMMAR_SYNTAX_REGEX},
+				Grammar: &chatv1.Grammar{Definition: "[a-z]+", Syntax: sharedv1.GrammarSyntax_GRAMMAR_SYNTAX_REGEX},
 			}},
 		}}}}
 		p.Tools = []openai.ChatCompletionToolUnionParam{openai.ChatCompletionCustomTool(openai.ChatCompletionCustomToolCustomParam{
@@ -438,14 +439,14 @@ func addEnums(add adder) {
 		shared.ReasoningEffortHigh, shared.ReasoningEffortXhigh, shared.ReasoningEffortMax,
 	} {
 		add(fmt.Sprintf("reasoning effort %s", value), func(r typed, p sdk) {
-			r.ReasoningEffort, p.ReasoningEffort = chatv1.ReasoningEffort(i+1), value
+			r.ReasoningEffort, p.ReasoningEffort = sharedv1.ReasoningEffort(i+1), value
 		})
 	}
 	for i, value := range []openai.ChatCompletionNewParamsVerbosity{
 		openai.ChatCompletionNewParamsVerbosityLow, openai.ChatCompletionNewParamsVerbosityMedium, openai.ChatCompletionNewParamsVerbosityHigh,
 	} {
 		add(fmt.Sprintf("verbosity %s", value), func(r typed, p sdk) {
-			r.Verbosity, p.Verbosity = chatv1.Verbosity(i+1), value
+			r.Verbosity, p.Verbosity = sharedv1.Verbosity(i+1), value
 		})
 	}
 	for i, value := range []openai.ChatCompletionNewParamsServiceTier{
@@ -453,25 +454,25 @@ func addEnums(add adder) {
 		openai.ChatCompletionNewParamsServiceTierScale, openai.ChatCompletionNewParamsServiceTierPriority, openai.ChatCompletionNewParamsServiceTierFast,
 	} {
 		add(fmt.Sprintf("service tier %s", value), func(r typed, p sdk) {
-			r.ServiceTier, p.ServiceTier = chatv1.ServiceTier(i+1), value
+			r.ServiceTier, p.ServiceTier = sharedv1.ServiceTier(i+1), value
 		})
 	}
 	for i, value := range []openai.ChatCompletionNewParamsPromptCacheRetention{
 		openai.ChatCompletionNewParamsPromptCacheRetentionInMemory, openai.ChatCompletionNewParamsPromptCacheRetention24h,
 	} {
 		add(fmt.Sprintf("cache retention %s", value), func(r typed, p sdk) {
-			r.PromptCacheRetention, p.PromptCacheRetention = chatv1.PromptCacheRetention(i+1), value
+			r.PromptCacheRetention, p.PromptCacheRetention = sharedv1.PromptCacheRetention(i+1), value
 		})
 	}
 	for i, value := range []string{"implicit", "explicit"} {
 		add("cache mode "+value, func(r typed, p sdk) {
-			r.PromptCacheOptions = &chatv1.PromptCacheOptions{Mode: chatv1.PromptCacheMode(i + 1)}
+			r.PromptCacheOptions = &sharedv1.PromptCacheOptions{Mode: sharedv1.PromptCacheMode(i + 1)}
 			p.PromptCacheOptions.Mode = value
 		})
 	}
 	for i, value := range []string{"low", "medium", "high"} {
 		add("search context "+value, func(r typed, p sdk) {
-			r.WebSearchOptions = &chatv1.WebSearchOptions{SearchContextSize: chatv1.WebSearchContextSize(i + 1)}
+			r.WebSearchOptions = &chatv1.WebSearchOptions{SearchContextSize: sharedv1.WebSearchContextSize(i + 1)}
 			p.WebSearchOptions.SearchContextSize = value
 		})
 	}
@@ -480,7 +481,7 @@ func addEnums(add adder) {
 		openai.ChatCompletionAudioParamFormatFLAC, openai.ChatCompletionAudioParamFormatOpus, openai.ChatCompletionAudioParamFormatPcm16,
 	} {
 		add(fmt.Sprintf("audio format %s", value), func(r typed, p sdk) {
-			r.Audio = &chatv1.AudioParam{Voice: &chatv1.Voice{Voice: &chatv1.Voice_Name{Name: "ash"}}, Format: chatv1.AudioFormat(i + 1)}
+			r.Audio = &chatv1.AudioParam{Voice: &sharedv1.Voice{Voice: &sharedv1.Voice_Name{Name: "ash"}}, Format: chatv1.AudioFormat(i + 1)}
 			p.Audio = openai.ChatCompletionAudioParam{Voice: openai.ChatCompletionAudioParamVoiceUnion{OfString: openai.String("ash")}, Format: value}
 		})
 	}
@@ -488,7 +489,7 @@ func addEnums(add adder) {
 		openai.ChatCompletionToolChoiceOptionAutoNone, openai.ChatCompletionToolChoiceOptionAutoAuto, openai.ChatCompletionToolChoiceOptionAutoRequired,
 	} {
 		add(fmt.Sprintf("tool choice %s", value), func(r typed, p sdk) {
-			r.ToolChoice = &chatv1.ToolChoice{Choice: &chatv1.ToolChoice_Mode{Mode: chatv1.ToolChoiceMode(i + 1)}}
+			r.ToolChoice = &chatv1.ToolChoice{Choice: &chatv1.ToolChoice_Mode{Mode: sharedv1.ToolChoiceMode(i + 1)}}
 			p.ToolChoice.OfAuto = openai.String(string(value))
 		})
 	}

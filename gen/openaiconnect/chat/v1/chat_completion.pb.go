@@ -8,6 +8,7 @@ package chatv1
 
 import (
 	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -35,12 +36,12 @@ const (
 	FinishReason_FINISH_REASON_LENGTH FinishReason = 2
 	// The model calls tools.
 	FinishReason_FINISH_REASON_TOOL_CALLS FinishReason = 3
-	// A filter left content out.
-	FinishReason_FINISH_REASON_CONTENT_FILTER FinishReason = 4
-	// The model calls a function. Superseded by FINISH_REASON_TOOL_CALLS.
+	// The model called a function. Deprecated: see FINISH_REASON_TOOL_CALLS.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/chat_completion.proto.
-	FinishReason_FINISH_REASON_FUNCTION_CALL FinishReason = 5
+	FinishReason_FINISH_REASON_FUNCTION_CALL FinishReason = 4
+	// Content was omitted by a content filter.
+	FinishReason_FINISH_REASON_CONTENT_FILTER FinishReason = 5
 )
 
 // Enum value maps for FinishReason.
@@ -50,16 +51,16 @@ var (
 		1: "FINISH_REASON_STOP",
 		2: "FINISH_REASON_LENGTH",
 		3: "FINISH_REASON_TOOL_CALLS",
-		4: "FINISH_REASON_CONTENT_FILTER",
-		5: "FINISH_REASON_FUNCTION_CALL",
+		4: "FINISH_REASON_FUNCTION_CALL",
+		5: "FINISH_REASON_CONTENT_FILTER",
 	}
 	FinishReason_value = map[string]int32{
 		"FINISH_REASON_UNSPECIFIED":    0,
 		"FINISH_REASON_STOP":           1,
 		"FINISH_REASON_LENGTH":         2,
 		"FINISH_REASON_TOOL_CALLS":     3,
-		"FINISH_REASON_CONTENT_FILTER": 4,
-		"FINISH_REASON_FUNCTION_CALL":  5,
+		"FINISH_REASON_FUNCTION_CALL":  4,
+		"FINISH_REASON_CONTENT_FILTER": 5,
 	}
 )
 
@@ -104,7 +105,7 @@ type ChatCompletion struct {
 	// The tokens that were used.
 	Usage *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
 	// The tier that the request was processed in.
-	ServiceTier ServiceTier `protobuf:"varint,6,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.chat.v1.ServiceTier" json:"service_tier,omitempty"`
+	ServiceTier v1.ServiceTier `protobuf:"varint,6,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.shared.v1.ServiceTier" json:"service_tier,omitempty"`
 	// The metadata of a stored completion.
 	Metadata map[string]string `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The judgement of input and output, where the request asked for it.
@@ -184,11 +185,11 @@ func (x *ChatCompletion) GetUsage() *Usage {
 	return nil
 }
 
-func (x *ChatCompletion) GetServiceTier() ServiceTier {
+func (x *ChatCompletion) GetServiceTier() v1.ServiceTier {
 	if x != nil {
 		return x.ServiceTier
 	}
-	return ServiceTier_SERVICE_TIER_UNSPECIFIED
+	return v1.ServiceTier(0)
 }
 
 func (x *ChatCompletion) GetMetadata() map[string]string {
@@ -799,14 +800,14 @@ var File_openaiconnect_chat_v1_chat_completion_proto protoreflect.FileDescriptor
 
 const file_openaiconnect_chat_v1_chat_completion_proto_rawDesc = "" +
 	"\n" +
-	"+openaiconnect/chat/v1/chat_completion.proto\x12\x15openaiconnect.chat.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a2openaiconnect/chat/v1/create_chat_completion.proto\x1a#openaiconnect/chat/v1/message.proto\x1a&openaiconnect/chat/v1/moderation.proto\x1a'openaiconnect/rest/v1/annotations.proto\"\xab\x05\n" +
+	"+openaiconnect/chat/v1/chat_completion.proto\x12\x15openaiconnect.chat.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#openaiconnect/chat/v1/message.proto\x1a&openaiconnect/chat/v1/moderation.proto\x1a'openaiconnect/rest/v1/annotations.proto\x1a*openaiconnect/shared/v1/service_tier.proto\"\xad\x05\n" +
 	"\x0eChatCompletion\x12\x16\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x02id\x12<\n" +
 	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe2\xdb\"\x02\x10\x01R\acreated\x12\x1c\n" +
 	"\x05model\x18\x03 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x05model\x12?\n" +
 	"\achoices\x18\x04 \x03(\v2\x1d.openaiconnect.chat.v1.ChoiceB\x06\xe2\xdb\"\x02\x10\x01R\achoices\x122\n" +
-	"\x05usage\x18\x05 \x01(\v2\x1c.openaiconnect.chat.v1.UsageR\x05usage\x12E\n" +
-	"\fservice_tier\x18\x06 \x01(\x0e2\".openaiconnect.chat.v1.ServiceTierR\vserviceTier\x12O\n" +
+	"\x05usage\x18\x05 \x01(\v2\x1c.openaiconnect.chat.v1.UsageR\x05usage\x12G\n" +
+	"\fservice_tier\x18\x06 \x01(\x0e2$.openaiconnect.shared.v1.ServiceTierR\vserviceTier\x12O\n" +
 	"\bmetadata\x18\a \x03(\v23.openaiconnect.chat.v1.ChatCompletion.MetadataEntryR\bmetadata\x12A\n" +
 	"\n" +
 	"moderation\x18\b \x01(\v2!.openaiconnect.chat.v1.ModerationR\n" +
@@ -891,9 +892,10 @@ const file_openaiconnect_chat_v1_chat_completion_proto_rawDesc = "" +
 	"\x19FINISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12FINISH_REASON_STOP\x10\x01\x12\x18\n" +
 	"\x14FINISH_REASON_LENGTH\x10\x02\x12\x1c\n" +
-	"\x18FINISH_REASON_TOOL_CALLS\x10\x03\x12 \n" +
-	"\x1cFINISH_REASON_CONTENT_FILTER\x10\x04\x12#\n" +
-	"\x1bFINISH_REASON_FUNCTION_CALL\x10\x05\x1a\x02\b\x01BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"\x18FINISH_REASON_TOOL_CALLS\x10\x03\x12#\n" +
+	"\x1bFINISH_REASON_FUNCTION_CALL\x10\x04\x1a\x02\b\x01\x12 \n" +
+	"\x1cFINISH_REASON_CONTENT_FILTER\x10\x05B\xa2\x01\n" +
+	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_chat_v1_chat_completion_proto_rawDescOnce sync.Once
@@ -921,7 +923,7 @@ var file_openaiconnect_chat_v1_chat_completion_proto_goTypes = []any{
 	(*CompletionTokensDetails)(nil), // 8: openaiconnect.chat.v1.CompletionTokensDetails
 	nil,                             // 9: openaiconnect.chat.v1.ChatCompletion.MetadataEntry
 	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
-	(ServiceTier)(0),                // 11: openaiconnect.chat.v1.ServiceTier
+	(v1.ServiceTier)(0),             // 11: openaiconnect.shared.v1.ServiceTier
 	(*Moderation)(nil),              // 12: openaiconnect.chat.v1.Moderation
 	(*Message)(nil),                 // 13: openaiconnect.chat.v1.Message
 }
@@ -929,7 +931,7 @@ var file_openaiconnect_chat_v1_chat_completion_proto_depIdxs = []int32{
 	10, // 0: openaiconnect.chat.v1.ChatCompletion.created:type_name -> google.protobuf.Timestamp
 	2,  // 1: openaiconnect.chat.v1.ChatCompletion.choices:type_name -> openaiconnect.chat.v1.Choice
 	6,  // 2: openaiconnect.chat.v1.ChatCompletion.usage:type_name -> openaiconnect.chat.v1.Usage
-	11, // 3: openaiconnect.chat.v1.ChatCompletion.service_tier:type_name -> openaiconnect.chat.v1.ServiceTier
+	11, // 3: openaiconnect.chat.v1.ChatCompletion.service_tier:type_name -> openaiconnect.shared.v1.ServiceTier
 	9,  // 4: openaiconnect.chat.v1.ChatCompletion.metadata:type_name -> openaiconnect.chat.v1.ChatCompletion.MetadataEntry
 	12, // 5: openaiconnect.chat.v1.ChatCompletion.moderation:type_name -> openaiconnect.chat.v1.Moderation
 	13, // 6: openaiconnect.chat.v1.Choice.message:type_name -> openaiconnect.chat.v1.Message
@@ -952,7 +954,6 @@ func file_openaiconnect_chat_v1_chat_completion_proto_init() {
 	if File_openaiconnect_chat_v1_chat_completion_proto != nil {
 		return
 	}
-	file_openaiconnect_chat_v1_create_chat_completion_proto_init()
 	file_openaiconnect_chat_v1_message_proto_init()
 	file_openaiconnect_chat_v1_moderation_proto_init()
 	file_openaiconnect_chat_v1_chat_completion_proto_msgTypes[0].OneofWrappers = []any{}

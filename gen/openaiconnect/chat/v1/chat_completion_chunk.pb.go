@@ -8,6 +8,7 @@ package chatv1
 
 import (
 	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -91,7 +92,7 @@ type ChatCompletionChunk struct {
 	// stream_options.include_usage asked for it.
 	Usage *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
 	// The tier that the request is processed in.
-	ServiceTier ServiceTier `protobuf:"varint,6,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.chat.v1.ServiceTier" json:"service_tier,omitempty"`
+	ServiceTier v1.ServiceTier `protobuf:"varint,6,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.shared.v1.ServiceTier" json:"service_tier,omitempty"`
 	// Padding that hides the length of the text.
 	Obfuscation *string `protobuf:"bytes,7,opt,name=obfuscation,proto3,oneof" json:"obfuscation,omitempty"`
 	// The judgement of input and output, where the request asked for it.
@@ -171,11 +172,11 @@ func (x *ChatCompletionChunk) GetUsage() *Usage {
 	return nil
 }
 
-func (x *ChatCompletionChunk) GetServiceTier() ServiceTier {
+func (x *ChatCompletionChunk) GetServiceTier() v1.ServiceTier {
 	if x != nil {
 		return x.ServiceTier
 	}
-	return ServiceTier_SERVICE_TIER_UNSPECIFIED
+	return v1.ServiceTier(0)
 }
 
 func (x *ChatCompletionChunk) GetObfuscation() string {
@@ -698,14 +699,14 @@ var File_openaiconnect_chat_v1_chat_completion_chunk_proto protoreflect.FileDesc
 
 const file_openaiconnect_chat_v1_chat_completion_chunk_proto_rawDesc = "" +
 	"\n" +
-	"1openaiconnect/chat/v1/chat_completion_chunk.proto\x12\x15openaiconnect.chat.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+openaiconnect/chat/v1/chat_completion.proto\x1a2openaiconnect/chat/v1/create_chat_completion.proto\x1a#openaiconnect/chat/v1/message.proto\x1a&openaiconnect/chat/v1/moderation.proto\x1a'openaiconnect/rest/v1/annotations.proto\"\xe4\x04\n" +
+	"1openaiconnect/chat/v1/chat_completion_chunk.proto\x12\x15openaiconnect.chat.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+openaiconnect/chat/v1/chat_completion.proto\x1a#openaiconnect/chat/v1/message.proto\x1a&openaiconnect/chat/v1/moderation.proto\x1a'openaiconnect/rest/v1/annotations.proto\x1a*openaiconnect/shared/v1/service_tier.proto\"\xe6\x04\n" +
 	"\x13ChatCompletionChunk\x12\x16\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x02id\x12<\n" +
 	"\acreated\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe2\xdb\"\x02\x10\x01R\acreated\x12\x1c\n" +
 	"\x05model\x18\x03 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x05model\x12D\n" +
 	"\achoices\x18\x04 \x03(\v2\".openaiconnect.chat.v1.ChunkChoiceB\x06\xe2\xdb\"\x02\x10\x01R\achoices\x122\n" +
-	"\x05usage\x18\x05 \x01(\v2\x1c.openaiconnect.chat.v1.UsageR\x05usage\x12E\n" +
-	"\fservice_tier\x18\x06 \x01(\x0e2\".openaiconnect.chat.v1.ServiceTierR\vserviceTier\x12%\n" +
+	"\x05usage\x18\x05 \x01(\v2\x1c.openaiconnect.chat.v1.UsageR\x05usage\x12G\n" +
+	"\fservice_tier\x18\x06 \x01(\x0e2$.openaiconnect.shared.v1.ServiceTierR\vserviceTier\x12%\n" +
 	"\vobfuscation\x18\a \x01(\tH\x00R\vobfuscation\x88\x01\x01\x12A\n" +
 	"\n" +
 	"moderation\x18\b \x01(\v2!.openaiconnect.chat.v1.ModerationR\n" +
@@ -780,7 +781,8 @@ const file_openaiconnect_chat_v1_chat_completion_chunk_proto_rawDesc = "" +
 	"\fToolCallType\x12\x1e\n" +
 	"\x1aTOOL_CALL_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17TOOL_CALL_TYPE_FUNCTION\x10\x01\x12\x19\n" +
-	"\x15TOOL_CALL_TYPE_CUSTOM\x10\x02BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"\x15TOOL_CALL_TYPE_CUSTOM\x10\x02B\xa2\x01\n" +
+	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_chat_v1_chat_completion_chunk_proto_rawDescOnce sync.Once
@@ -807,7 +809,7 @@ var file_openaiconnect_chat_v1_chat_completion_chunk_proto_goTypes = []any{
 	(*AudioDelta)(nil),            // 7: openaiconnect.chat.v1.AudioDelta
 	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 	(*Usage)(nil),                 // 9: openaiconnect.chat.v1.Usage
-	(ServiceTier)(0),              // 10: openaiconnect.chat.v1.ServiceTier
+	(v1.ServiceTier)(0),           // 10: openaiconnect.shared.v1.ServiceTier
 	(*Moderation)(nil),            // 11: openaiconnect.chat.v1.Moderation
 	(FinishReason)(0),             // 12: openaiconnect.chat.v1.FinishReason
 	(*Logprobs)(nil),              // 13: openaiconnect.chat.v1.Logprobs
@@ -817,7 +819,7 @@ var file_openaiconnect_chat_v1_chat_completion_chunk_proto_depIdxs = []int32{
 	8,  // 0: openaiconnect.chat.v1.ChatCompletionChunk.created:type_name -> google.protobuf.Timestamp
 	2,  // 1: openaiconnect.chat.v1.ChatCompletionChunk.choices:type_name -> openaiconnect.chat.v1.ChunkChoice
 	9,  // 2: openaiconnect.chat.v1.ChatCompletionChunk.usage:type_name -> openaiconnect.chat.v1.Usage
-	10, // 3: openaiconnect.chat.v1.ChatCompletionChunk.service_tier:type_name -> openaiconnect.chat.v1.ServiceTier
+	10, // 3: openaiconnect.chat.v1.ChatCompletionChunk.service_tier:type_name -> openaiconnect.shared.v1.ServiceTier
 	11, // 4: openaiconnect.chat.v1.ChatCompletionChunk.moderation:type_name -> openaiconnect.chat.v1.Moderation
 	3,  // 5: openaiconnect.chat.v1.ChunkChoice.delta:type_name -> openaiconnect.chat.v1.Delta
 	12, // 6: openaiconnect.chat.v1.ChunkChoice.finish_reason:type_name -> openaiconnect.chat.v1.FinishReason
@@ -843,7 +845,6 @@ func file_openaiconnect_chat_v1_chat_completion_chunk_proto_init() {
 		return
 	}
 	file_openaiconnect_chat_v1_chat_completion_proto_init()
-	file_openaiconnect_chat_v1_create_chat_completion_proto_init()
 	file_openaiconnect_chat_v1_message_proto_init()
 	file_openaiconnect_chat_v1_moderation_proto_init()
 	file_openaiconnect_chat_v1_chat_completion_chunk_proto_msgTypes[0].OneofWrappers = []any{}

@@ -4,6 +4,7 @@
 package chatv1
 
 import (
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	restjson "github.com/openai-connect/openai-connect/proto/restjson"
 )
 
@@ -29,7 +30,7 @@ func (x *ChatCompletionChunk) DecodeREST(d *restjson.Decoder) bool {
 		case "usage":
 			fits = o.Take(5) && restjson.Message(d, &x.Usage)
 		case "service_tier":
-			fits = o.Take(6) && restjson.Enum(d, &x.ServiceTier, ServiceTierFromREST)
+			fits = o.Take(6) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
 		case "obfuscation":
 			fits = o.Take(7) && d.OptionalString(&x.Obfuscation)
 		case "moderation":
@@ -90,7 +91,7 @@ func (x *ChatCompletionChunk) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.ServiceTier != 0 {
 		if e.Member(&o, 6, `"service_tier":`, true) {
-			if err := restjson.WriteEnum(e, x.ServiceTier, ServiceTierToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.ServiceTier, v1.ServiceTierToREST); err != nil {
 				return restjson.Field("service_tier", err)
 			}
 		}

@@ -4,6 +4,7 @@
 package chatv1
 
 import (
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	restjson "github.com/openai-connect/openai-connect/proto/restjson"
 )
 
@@ -29,7 +30,7 @@ func (x *ChatCompletion) DecodeREST(d *restjson.Decoder) bool {
 		case "usage":
 			fits = o.Take(5) && restjson.Message(d, &x.Usage)
 		case "service_tier":
-			fits = o.Take(6) && restjson.Enum(d, &x.ServiceTier, ServiceTierFromREST)
+			fits = o.Take(6) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
 		case "metadata":
 			fits = o.Take(7) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
 		case "moderation":
@@ -90,7 +91,7 @@ func (x *ChatCompletion) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.ServiceTier != 0 {
 		if e.Member(&o, 6, `"service_tier":`, true) {
-			if err := restjson.WriteEnum(e, x.ServiceTier, ServiceTierToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.ServiceTier, v1.ServiceTierToREST); err != nil {
 				return restjson.Field("service_tier", err)
 			}
 		}
@@ -731,10 +732,10 @@ func FinishReasonFromREST(text []byte) FinishReason {
 		return FinishReason_FINISH_REASON_LENGTH
 	case "tool_calls":
 		return FinishReason_FINISH_REASON_TOOL_CALLS
-	case "content_filter":
-		return FinishReason_FINISH_REASON_CONTENT_FILTER
 	case "function_call":
 		return FinishReason_FINISH_REASON_FUNCTION_CALL
+	case "content_filter":
+		return FinishReason_FINISH_REASON_CONTENT_FILTER
 	default:
 		return 0
 	}
@@ -750,10 +751,10 @@ func FinishReasonToREST(value FinishReason) string {
 		return "\"length\""
 	case FinishReason_FINISH_REASON_TOOL_CALLS:
 		return "\"tool_calls\""
-	case FinishReason_FINISH_REASON_CONTENT_FILTER:
-		return "\"content_filter\""
 	case FinishReason_FINISH_REASON_FUNCTION_CALL:
 		return "\"function_call\""
+	case FinishReason_FINISH_REASON_CONTENT_FILTER:
+		return "\"content_filter\""
 	default:
 		return ""
 	}

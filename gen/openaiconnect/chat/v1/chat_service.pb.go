@@ -49,7 +49,8 @@ const file_openaiconnect_chat_v1_chat_service_proto_rawDesc = "" +
 	"\x13ListChatCompletions\x121.openaiconnect.chat.v1.ListChatCompletionsRequest\x1a).openaiconnect.chat.v1.ChatCompletionList\"\x1d\xe2\xdb\"\x16\n" +
 	"\x14/v1/chat/completions\x90\x02\x01\x12\xc0\x01\n" +
 	"\x1aListChatCompletionMessages\x128.openaiconnect.chat.v1.ListChatCompletionMessagesRequest\x1a0.openaiconnect.chat.v1.ChatCompletionMessageList\"6\xe2\xdb\"/\n" +
-	"-/v1/chat/completions/{completion_id}/messages\x90\x02\x01BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"-/v1/chat/completions/{completion_id}/messages\x90\x02\x01B\xa2\x01\n" +
+	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var file_openaiconnect_chat_v1_chat_service_proto_goTypes = []any{
 	(*CreateChatCompletionRequest)(nil),       // 0: openaiconnect.chat.v1.CreateChatCompletionRequest

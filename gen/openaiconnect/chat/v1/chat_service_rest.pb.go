@@ -4,6 +4,7 @@
 package chatv1
 
 import (
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	restjson "github.com/openai-connect/openai-connect/proto/restjson"
 	proto "google.golang.org/protobuf/proto"
 	strconv "strconv"
@@ -125,7 +126,7 @@ func ChatServiceREST() []restjson.Operation {
 					b = q.Add(b, "limit", strconv.FormatInt(int64(*x.Limit), 10))
 				}
 				if x.Order != 0 {
-					text := ListOrderToREST(x.Order)
+					text := v1.ListOrderToREST(x.Order)
 					if text == "" {
 						return b, restjson.UnknownEnum("order", x.Order)
 					}
@@ -155,7 +156,7 @@ func ChatServiceREST() []restjson.Operation {
 					b = q.Add(b, "limit", strconv.FormatInt(int64(*x.Limit), 10))
 				}
 				if x.Order != 0 {
-					text := ListOrderToREST(x.Order)
+					text := v1.ListOrderToREST(x.Order)
 					if text == "" {
 						return b, restjson.UnknownEnum("order", x.Order)
 					}

@@ -8,6 +8,7 @@ package chatv1
 
 import (
 	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,258 +22,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// ReasoningEffort is how long a model thinks before it answers.
-type ReasoningEffort int32
-
-const (
-	// Unset.
-	ReasoningEffort_REASONING_EFFORT_UNSPECIFIED ReasoningEffort = 0
-	// Not at all.
-	ReasoningEffort_REASONING_EFFORT_NONE ReasoningEffort = 1
-	// As little as possible.
-	ReasoningEffort_REASONING_EFFORT_MINIMAL ReasoningEffort = 2
-	// Little.
-	ReasoningEffort_REASONING_EFFORT_LOW ReasoningEffort = 3
-	// Balanced.
-	ReasoningEffort_REASONING_EFFORT_MEDIUM ReasoningEffort = 4
-	// Long.
-	ReasoningEffort_REASONING_EFFORT_HIGH ReasoningEffort = 5
-	// Longer.
-	ReasoningEffort_REASONING_EFFORT_XHIGH ReasoningEffort = 6
-	// As long as the model can.
-	ReasoningEffort_REASONING_EFFORT_MAX ReasoningEffort = 7
-)
-
-// Enum value maps for ReasoningEffort.
-var (
-	ReasoningEffort_name = map[int32]string{
-		0: "REASONING_EFFORT_UNSPECIFIED",
-		1: "REASONING_EFFORT_NONE",
-		2: "REASONING_EFFORT_MINIMAL",
-		3: "REASONING_EFFORT_LOW",
-		4: "REASONING_EFFORT_MEDIUM",
-		5: "REASONING_EFFORT_HIGH",
-		6: "REASONING_EFFORT_XHIGH",
-		7: "REASONING_EFFORT_MAX",
-	}
-	ReasoningEffort_value = map[string]int32{
-		"REASONING_EFFORT_UNSPECIFIED": 0,
-		"REASONING_EFFORT_NONE":        1,
-		"REASONING_EFFORT_MINIMAL":     2,
-		"REASONING_EFFORT_LOW":         3,
-		"REASONING_EFFORT_MEDIUM":      4,
-		"REASONING_EFFORT_HIGH":        5,
-		"REASONING_EFFORT_XHIGH":       6,
-		"REASONING_EFFORT_MAX":         7,
-	}
-)
-
-func (x ReasoningEffort) Enum() *ReasoningEffort {
-	p := new(ReasoningEffort)
-	*p = x
-	return p
-}
-
-func (x ReasoningEffort) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ReasoningEffort) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[0].Descriptor()
-}
-
-func (ReasoningEffort) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[0]
-}
-
-func (x ReasoningEffort) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ReasoningEffort.Descriptor instead.
-func (ReasoningEffort) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{0}
-}
-
-// Verbosity is how wordy an answer is.
-type Verbosity int32
-
-const (
-	// Unset.
-	Verbosity_VERBOSITY_UNSPECIFIED Verbosity = 0
-	// Terse.
-	Verbosity_VERBOSITY_LOW Verbosity = 1
-	// Balanced.
-	Verbosity_VERBOSITY_MEDIUM Verbosity = 2
-	// Elaborate.
-	Verbosity_VERBOSITY_HIGH Verbosity = 3
-)
-
-// Enum value maps for Verbosity.
-var (
-	Verbosity_name = map[int32]string{
-		0: "VERBOSITY_UNSPECIFIED",
-		1: "VERBOSITY_LOW",
-		2: "VERBOSITY_MEDIUM",
-		3: "VERBOSITY_HIGH",
-	}
-	Verbosity_value = map[string]int32{
-		"VERBOSITY_UNSPECIFIED": 0,
-		"VERBOSITY_LOW":         1,
-		"VERBOSITY_MEDIUM":      2,
-		"VERBOSITY_HIGH":        3,
-	}
-)
-
-func (x Verbosity) Enum() *Verbosity {
-	p := new(Verbosity)
-	*p = x
-	return p
-}
-
-func (x Verbosity) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Verbosity) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[1].Descriptor()
-}
-
-func (Verbosity) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[1]
-}
-
-func (x Verbosity) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Verbosity.Descriptor instead.
-func (Verbosity) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{1}
-}
-
-// Modality is a kind of output.
-type Modality int32
-
-const (
-	// Unset.
-	Modality_MODALITY_UNSPECIFIED Modality = 0
-	// Text.
-	Modality_MODALITY_TEXT Modality = 1
-	// Speech.
-	Modality_MODALITY_AUDIO Modality = 2
-)
-
-// Enum value maps for Modality.
-var (
-	Modality_name = map[int32]string{
-		0: "MODALITY_UNSPECIFIED",
-		1: "MODALITY_TEXT",
-		2: "MODALITY_AUDIO",
-	}
-	Modality_value = map[string]int32{
-		"MODALITY_UNSPECIFIED": 0,
-		"MODALITY_TEXT":        1,
-		"MODALITY_AUDIO":       2,
-	}
-)
-
-func (x Modality) Enum() *Modality {
-	p := new(Modality)
-	*p = x
-	return p
-}
-
-func (x Modality) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Modality) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[2].Descriptor()
-}
-
-func (Modality) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[2]
-}
-
-func (x Modality) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Modality.Descriptor instead.
-func (Modality) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{2}
-}
-
-// ServiceTier is how a request is processed and charged.
-type ServiceTier int32
-
-const (
-	// Unset.
-	ServiceTier_SERVICE_TIER_UNSPECIFIED ServiceTier = 0
-	// As the project's settings say.
-	ServiceTier_SERVICE_TIER_AUTO ServiceTier = 1
-	// Standard price and speed.
-	ServiceTier_SERVICE_TIER_DEFAULT ServiceTier = 2
-	// Cheaper and slower.
-	ServiceTier_SERVICE_TIER_FLEX ServiceTier = 3
-	// By capacity that was bought ahead.
-	ServiceTier_SERVICE_TIER_SCALE ServiceTier = 4
-	// Dearer and faster.
-	ServiceTier_SERVICE_TIER_PRIORITY ServiceTier = 5
-	// The fastest.
-	ServiceTier_SERVICE_TIER_FAST ServiceTier = 6
-)
-
-// Enum value maps for ServiceTier.
-var (
-	ServiceTier_name = map[int32]string{
-		0: "SERVICE_TIER_UNSPECIFIED",
-		1: "SERVICE_TIER_AUTO",
-		2: "SERVICE_TIER_DEFAULT",
-		3: "SERVICE_TIER_FLEX",
-		4: "SERVICE_TIER_SCALE",
-		5: "SERVICE_TIER_PRIORITY",
-		6: "SERVICE_TIER_FAST",
-	}
-	ServiceTier_value = map[string]int32{
-		"SERVICE_TIER_UNSPECIFIED": 0,
-		"SERVICE_TIER_AUTO":        1,
-		"SERVICE_TIER_DEFAULT":     2,
-		"SERVICE_TIER_FLEX":        3,
-		"SERVICE_TIER_SCALE":       4,
-		"SERVICE_TIER_PRIORITY":    5,
-		"SERVICE_TIER_FAST":        6,
-	}
-)
-
-func (x ServiceTier) Enum() *ServiceTier {
-	p := new(ServiceTier)
-	*p = x
-	return p
-}
-
-func (x ServiceTier) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ServiceTier) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[3].Descriptor()
-}
-
-func (ServiceTier) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[3]
-}
-
-func (x ServiceTier) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ServiceTier.Descriptor instead.
-func (ServiceTier) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{3}
-}
 
 // AudioFormat is a file format of speech.
 type AudioFormat int32
@@ -327,11 +76,11 @@ func (x AudioFormat) String() string {
 }
 
 func (AudioFormat) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[4].Descriptor()
+	return file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[0].Descriptor()
 }
 
 func (AudioFormat) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[4]
+	return &file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[0]
 }
 
 func (x AudioFormat) Number() protoreflect.EnumNumber {
@@ -340,64 +89,7 @@ func (x AudioFormat) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AudioFormat.Descriptor instead.
 func (AudioFormat) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{4}
-}
-
-// WebSearchContextSize is how much of what was found the model reads.
-type WebSearchContextSize int32
-
-const (
-	// Unset.
-	WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_UNSPECIFIED WebSearchContextSize = 0
-	// Little.
-	WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_LOW WebSearchContextSize = 1
-	// Balanced.
-	WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_MEDIUM WebSearchContextSize = 2
-	// Much.
-	WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_HIGH WebSearchContextSize = 3
-)
-
-// Enum value maps for WebSearchContextSize.
-var (
-	WebSearchContextSize_name = map[int32]string{
-		0: "WEB_SEARCH_CONTEXT_SIZE_UNSPECIFIED",
-		1: "WEB_SEARCH_CONTEXT_SIZE_LOW",
-		2: "WEB_SEARCH_CONTEXT_SIZE_MEDIUM",
-		3: "WEB_SEARCH_CONTEXT_SIZE_HIGH",
-	}
-	WebSearchContextSize_value = map[string]int32{
-		"WEB_SEARCH_CONTEXT_SIZE_UNSPECIFIED": 0,
-		"WEB_SEARCH_CONTEXT_SIZE_LOW":         1,
-		"WEB_SEARCH_CONTEXT_SIZE_MEDIUM":      2,
-		"WEB_SEARCH_CONTEXT_SIZE_HIGH":        3,
-	}
-)
-
-func (x WebSearchContextSize) Enum() *WebSearchContextSize {
-	p := new(WebSearchContextSize)
-	*p = x
-	return p
-}
-
-func (x WebSearchContextSize) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (WebSearchContextSize) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[5].Descriptor()
-}
-
-func (WebSearchContextSize) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes[5]
-}
-
-func (x WebSearchContextSize) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use WebSearchContextSize.Descriptor instead.
-func (WebSearchContextSize) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{5}
+	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{0}
 }
 
 // CreateChatCompletionRequest is a conversation to answer, and how.
@@ -421,9 +113,9 @@ type CreateChatCompletionRequest struct {
 	Stop []string `protobuf:"bytes,7,rep,name=stop,proto3" json:"stop,omitempty"`
 	// How long the model thinks before it answers. Medium when unset, on most
 	// models.
-	ReasoningEffort ReasoningEffort `protobuf:"varint,8,opt,name=reasoning_effort,json=reasoningEffort,proto3,enum=openaiconnect.chat.v1.ReasoningEffort" json:"reasoning_effort,omitempty"`
+	ReasoningEffort v1.ReasoningEffort `protobuf:"varint,8,opt,name=reasoning_effort,json=reasoningEffort,proto3,enum=openaiconnect.shared.v1.ReasoningEffort" json:"reasoning_effort,omitempty"`
 	// How wordy the answer is. Medium when unset.
-	Verbosity Verbosity `protobuf:"varint,9,opt,name=verbosity,proto3,enum=openaiconnect.chat.v1.Verbosity" json:"verbosity,omitempty"`
+	Verbosity v1.Verbosity `protobuf:"varint,9,opt,name=verbosity,proto3,enum=openaiconnect.shared.v1.Verbosity" json:"verbosity,omitempty"`
 	// The tools that the model may call.
 	Tools []*Tool `protobuf:"bytes,10,rep,name=tools,proto3" json:"tools,omitempty"`
 	// Which tools the model may or must call: when unset, any or none if there
@@ -452,7 +144,7 @@ type CreateChatCompletionRequest struct {
 	// Needs logprobs.
 	TopLogprobs *int32 `protobuf:"varint,19,opt,name=top_logprobs,json=topLogprobs,proto3,oneof" json:"top_logprobs,omitempty"`
 	// The kinds of output to make. Text when empty.
-	Modalities []Modality `protobuf:"varint,20,rep,packed,name=modalities,proto3,enum=openaiconnect.chat.v1.Modality" json:"modalities,omitempty"`
+	Modalities []v1.Modality `protobuf:"varint,20,rep,packed,name=modalities,proto3,enum=openaiconnect.shared.v1.Modality" json:"modalities,omitempty"`
 	// How speech is made: needed when modalities has audio.
 	Audio *AudioParam `protobuf:"bytes,21,opt,name=audio,proto3" json:"audio,omitempty"`
 	// Text that most of the answer is expected to repeat, which makes it faster.
@@ -465,20 +157,20 @@ type CreateChatCompletionRequest struct {
 	// characters, values of up to 512.
 	Metadata map[string]string `protobuf:"bytes,25,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The processing tier. Auto when unset.
-	ServiceTier ServiceTier `protobuf:"varint,26,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.chat.v1.ServiceTier" json:"service_tier,omitempty"`
+	ServiceTier v1.ServiceTier `protobuf:"varint,26,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.shared.v1.ServiceTier" json:"service_tier,omitempty"`
 	// A stable, anonymous identifier of your end user, of up to 64 characters, by
 	// which misuse is told apart.
 	SafetyIdentifier *string `protobuf:"bytes,27,opt,name=safety_identifier,json=safetyIdentifier,proto3,oneof" json:"safety_identifier,omitempty"`
 	// Groups requests that share a beginning, so that its cache is found.
 	PromptCacheKey *string `protobuf:"bytes,28,opt,name=prompt_cache_key,json=promptCacheKey,proto3,oneof" json:"prompt_cache_key,omitempty"`
 	// Where and for how long the beginning of the prompt is cached.
-	PromptCacheOptions *PromptCacheOptions `protobuf:"bytes,29,opt,name=prompt_cache_options,json=promptCacheOptions,proto3" json:"prompt_cache_options,omitempty"`
+	PromptCacheOptions *v1.PromptCacheOptions `protobuf:"bytes,29,opt,name=prompt_cache_options,json=promptCacheOptions,proto3" json:"prompt_cache_options,omitempty"`
 	// Has the input and the output judged.
-	Moderation *ModerationParam `protobuf:"bytes,30,opt,name=moderation,proto3" json:"moderation,omitempty"`
+	Moderation *v1.ModerationParam `protobuf:"bytes,30,opt,name=moderation,proto3" json:"moderation,omitempty"`
 	// How long a cached prompt is kept. Use prompt_cache_options.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
-	PromptCacheRetention PromptCacheRetention `protobuf:"varint,31,opt,name=prompt_cache_retention,json=promptCacheRetention,proto3,enum=openaiconnect.chat.v1.PromptCacheRetention" json:"prompt_cache_retention,omitempty"`
+	PromptCacheRetention v1.PromptCacheRetention `protobuf:"varint,31,opt,name=prompt_cache_retention,json=promptCacheRetention,proto3,enum=openaiconnect.shared.v1.PromptCacheRetention" json:"prompt_cache_retention,omitempty"`
 	// The most tokens that the answer may have. Use max_completion_tokens.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
@@ -585,18 +277,18 @@ func (x *CreateChatCompletionRequest) GetStop() []string {
 	return nil
 }
 
-func (x *CreateChatCompletionRequest) GetReasoningEffort() ReasoningEffort {
+func (x *CreateChatCompletionRequest) GetReasoningEffort() v1.ReasoningEffort {
 	if x != nil {
 		return x.ReasoningEffort
 	}
-	return ReasoningEffort_REASONING_EFFORT_UNSPECIFIED
+	return v1.ReasoningEffort(0)
 }
 
-func (x *CreateChatCompletionRequest) GetVerbosity() Verbosity {
+func (x *CreateChatCompletionRequest) GetVerbosity() v1.Verbosity {
 	if x != nil {
 		return x.Verbosity
 	}
-	return Verbosity_VERBOSITY_UNSPECIFIED
+	return v1.Verbosity(0)
 }
 
 func (x *CreateChatCompletionRequest) GetTools() []*Tool {
@@ -669,7 +361,7 @@ func (x *CreateChatCompletionRequest) GetTopLogprobs() int32 {
 	return 0
 }
 
-func (x *CreateChatCompletionRequest) GetModalities() []Modality {
+func (x *CreateChatCompletionRequest) GetModalities() []v1.Modality {
 	if x != nil {
 		return x.Modalities
 	}
@@ -711,11 +403,11 @@ func (x *CreateChatCompletionRequest) GetMetadata() map[string]string {
 	return nil
 }
 
-func (x *CreateChatCompletionRequest) GetServiceTier() ServiceTier {
+func (x *CreateChatCompletionRequest) GetServiceTier() v1.ServiceTier {
 	if x != nil {
 		return x.ServiceTier
 	}
-	return ServiceTier_SERVICE_TIER_UNSPECIFIED
+	return v1.ServiceTier(0)
 }
 
 func (x *CreateChatCompletionRequest) GetSafetyIdentifier() string {
@@ -732,14 +424,14 @@ func (x *CreateChatCompletionRequest) GetPromptCacheKey() string {
 	return ""
 }
 
-func (x *CreateChatCompletionRequest) GetPromptCacheOptions() *PromptCacheOptions {
+func (x *CreateChatCompletionRequest) GetPromptCacheOptions() *v1.PromptCacheOptions {
 	if x != nil {
 		return x.PromptCacheOptions
 	}
 	return nil
 }
 
-func (x *CreateChatCompletionRequest) GetModeration() *ModerationParam {
+func (x *CreateChatCompletionRequest) GetModeration() *v1.ModerationParam {
 	if x != nil {
 		return x.Moderation
 	}
@@ -747,11 +439,11 @@ func (x *CreateChatCompletionRequest) GetModeration() *ModerationParam {
 }
 
 // Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
-func (x *CreateChatCompletionRequest) GetPromptCacheRetention() PromptCacheRetention {
+func (x *CreateChatCompletionRequest) GetPromptCacheRetention() v1.PromptCacheRetention {
 	if x != nil {
 		return x.PromptCacheRetention
 	}
-	return PromptCacheRetention_PROMPT_CACHE_RETENTION_UNSPECIFIED
+	return v1.PromptCacheRetention(0)
 }
 
 // Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
@@ -871,7 +563,7 @@ func (x *StreamOptions) GetExtraJson() string {
 type AudioParam struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who speaks.
-	Voice *Voice `protobuf:"bytes,1,opt,name=voice,proto3" json:"voice,omitempty"`
+	Voice *v1.Voice `protobuf:"bytes,1,opt,name=voice,proto3" json:"voice,omitempty"`
 	// The file format.
 	Format AudioFormat `protobuf:"varint,2,opt,name=format,proto3,enum=openaiconnect.chat.v1.AudioFormat" json:"format,omitempty"`
 	// Members that have no field here, as the text of one JSON object.
@@ -910,7 +602,7 @@ func (*AudioParam) Descriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *AudioParam) GetVoice() *Voice {
+func (x *AudioParam) GetVoice() *v1.Voice {
 	if x != nil {
 		return x.Voice
 	}
@@ -931,103 +623,6 @@ func (x *AudioParam) GetExtraJson() string {
 	return ""
 }
 
-// Voice is who speaks.
-type Voice struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// A voice by name or by id.
-	//
-	// Types that are valid to be assigned to Voice:
-	//
-	//	*Voice_Name
-	//	*Voice_Id
-	Voice isVoice_Voice `protobuf_oneof:"voice"`
-	// Members that have no field here, as the text of one JSON object.
-	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Voice) Reset() {
-	*x = Voice{}
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Voice) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Voice) ProtoMessage() {}
-
-func (x *Voice) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Voice.ProtoReflect.Descriptor instead.
-func (*Voice) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *Voice) GetVoice() isVoice_Voice {
-	if x != nil {
-		return x.Voice
-	}
-	return nil
-}
-
-func (x *Voice) GetName() string {
-	if x != nil {
-		if x, ok := x.Voice.(*Voice_Name); ok {
-			return x.Name
-		}
-	}
-	return ""
-}
-
-func (x *Voice) GetId() string {
-	if x != nil {
-		if x, ok := x.Voice.(*Voice_Id); ok {
-			return x.Id
-		}
-	}
-	return ""
-}
-
-func (x *Voice) GetExtraJson() string {
-	if x != nil {
-		return x.ExtraJson
-	}
-	return ""
-}
-
-type isVoice_Voice interface {
-	isVoice_Voice()
-}
-
-type Voice_Name struct {
-	// A built-in voice: `alloy`, `ash`, `ballad`, `cedar`, `coral`, `echo`,
-	// `marin`, `sage`, `shimmer`, `verse`, or a newer one.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3,oneof"`
-}
-
-type Voice_Id struct {
-	// A voice of your own, by its id.
-	Id string `protobuf:"bytes,2,opt,name=id,proto3,oneof"`
-}
-
-func (*Voice_Name) isVoice_Voice() {}
-
-func (*Voice_Id) isVoice_Voice() {}
-
 // PredictionContent is text that most of the answer is expected to repeat.
 type PredictionContent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1043,7 +638,7 @@ type PredictionContent struct {
 
 func (x *PredictionContent) Reset() {
 	*x = PredictionContent{}
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[4]
+	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +650,7 @@ func (x *PredictionContent) String() string {
 func (*PredictionContent) ProtoMessage() {}
 
 func (x *PredictionContent) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[4]
+	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +663,7 @@ func (x *PredictionContent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictionContent.ProtoReflect.Descriptor instead.
 func (*PredictionContent) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{4}
+	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PredictionContent) GetContent() string {
@@ -1098,7 +693,7 @@ type WebSearchOptions struct {
 	// Where the user is, roughly, so that results fit.
 	UserLocation *UserLocation `protobuf:"bytes,1,opt,name=user_location,json=userLocation,proto3" json:"user_location,omitempty"`
 	// How much of what was found the model reads. Medium when unset.
-	SearchContextSize WebSearchContextSize `protobuf:"varint,2,opt,name=search_context_size,json=searchContextSize,proto3,enum=openaiconnect.chat.v1.WebSearchContextSize" json:"search_context_size,omitempty"`
+	SearchContextSize v1.WebSearchContextSize `protobuf:"varint,2,opt,name=search_context_size,json=searchContextSize,proto3,enum=openaiconnect.shared.v1.WebSearchContextSize" json:"search_context_size,omitempty"`
 	// Members that have no field here, as the text of one JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1107,7 +702,7 @@ type WebSearchOptions struct {
 
 func (x *WebSearchOptions) Reset() {
 	*x = WebSearchOptions{}
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[5]
+	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +714,7 @@ func (x *WebSearchOptions) String() string {
 func (*WebSearchOptions) ProtoMessage() {}
 
 func (x *WebSearchOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[5]
+	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +727,7 @@ func (x *WebSearchOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebSearchOptions.ProtoReflect.Descriptor instead.
 func (*WebSearchOptions) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{5}
+	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WebSearchOptions) GetUserLocation() *UserLocation {
@@ -1142,11 +737,11 @@ func (x *WebSearchOptions) GetUserLocation() *UserLocation {
 	return nil
 }
 
-func (x *WebSearchOptions) GetSearchContextSize() WebSearchContextSize {
+func (x *WebSearchOptions) GetSearchContextSize() v1.WebSearchContextSize {
 	if x != nil {
 		return x.SearchContextSize
 	}
-	return WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_UNSPECIFIED
+	return v1.WebSearchContextSize(0)
 }
 
 func (x *WebSearchOptions) GetExtraJson() string {
@@ -1173,7 +768,7 @@ type UserLocation struct {
 
 func (x *UserLocation) Reset() {
 	*x = UserLocation{}
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[6]
+	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +780,7 @@ func (x *UserLocation) String() string {
 func (*UserLocation) ProtoMessage() {}
 
 func (x *UserLocation) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[6]
+	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +793,7 @@ func (x *UserLocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserLocation.ProtoReflect.Descriptor instead.
 func (*UserLocation) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{6}
+	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *UserLocation) GetLocation() isUserLocation_Location {
@@ -1254,7 +849,7 @@ type WebSearchLocation struct {
 
 func (x *WebSearchLocation) Reset() {
 	*x = WebSearchLocation{}
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[7]
+	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +861,7 @@ func (x *WebSearchLocation) String() string {
 func (*WebSearchLocation) ProtoMessage() {}
 
 func (x *WebSearchLocation) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[7]
+	mi := &file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +874,7 @@ func (x *WebSearchLocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebSearchLocation.ProtoReflect.Descriptor instead.
 func (*WebSearchLocation) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{7}
+	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WebSearchLocation) GetCountry() string {
@@ -1321,7 +916,7 @@ var File_openaiconnect_chat_v1_create_chat_completion_proto protoreflect.FileDes
 
 const file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc = "" +
 	"\n" +
-	"2openaiconnect/chat/v1/create_chat_completion.proto\x12\x15openaiconnect.chat.v1\x1a#openaiconnect/chat/v1/message.proto\x1a&openaiconnect/chat/v1/moderation.proto\x1a(openaiconnect/chat/v1/prompt_cache.proto\x1a+openaiconnect/chat/v1/response_format.proto\x1a openaiconnect/chat/v1/tool.proto\x1a'openaiconnect/rest/v1/annotations.proto\"\xe6\x13\n" +
+	"2openaiconnect/chat/v1/create_chat_completion.proto\x12\x15openaiconnect.chat.v1\x1a#openaiconnect/chat/v1/message.proto\x1a+openaiconnect/chat/v1/response_format.proto\x1a openaiconnect/chat/v1/tool.proto\x1a'openaiconnect/rest/v1/annotations.proto\x1a&openaiconnect/shared/v1/modality.proto\x1a(openaiconnect/shared/v1/moderation.proto\x1a*openaiconnect/shared/v1/prompt_cache.proto\x1a.openaiconnect/shared/v1/reasoning_effort.proto\x1a*openaiconnect/shared/v1/service_tier.proto\x1a'openaiconnect/shared/v1/verbosity.proto\x1a#openaiconnect/shared/v1/voice.proto\x1a(openaiconnect/shared/v1/web_search.proto\"\xf4\x13\n" +
 	"\x1bCreateChatCompletionRequest\x12\x1c\n" +
 	"\x05model\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x02R\x05model\x12B\n" +
 	"\bmessages\x18\x02 \x03(\v2\x1e.openaiconnect.chat.v1.MessageB\x06\xe2\xdb\"\x02\x10\x02R\bmessages\x12%\n" +
@@ -1329,9 +924,9 @@ const file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc = "" +
 	"\x05top_p\x18\x04 \x01(\x01H\x01R\x04topP\x88\x01\x01\x127\n" +
 	"\x15max_completion_tokens\x18\x05 \x01(\x05H\x02R\x13maxCompletionTokens\x88\x01\x01\x12\x11\n" +
 	"\x01n\x18\x06 \x01(\x05H\x03R\x01n\x88\x01\x01\x12\x1a\n" +
-	"\x04stop\x18\a \x03(\tB\x06\xe2\xdb\"\x028\x01R\x04stop\x12Q\n" +
-	"\x10reasoning_effort\x18\b \x01(\x0e2&.openaiconnect.chat.v1.ReasoningEffortR\x0freasoningEffort\x12>\n" +
-	"\tverbosity\x18\t \x01(\x0e2 .openaiconnect.chat.v1.VerbosityR\tverbosity\x121\n" +
+	"\x04stop\x18\a \x03(\tB\x06\xe2\xdb\"\x028\x01R\x04stop\x12S\n" +
+	"\x10reasoning_effort\x18\b \x01(\x0e2(.openaiconnect.shared.v1.ReasoningEffortR\x0freasoningEffort\x12@\n" +
+	"\tverbosity\x18\t \x01(\x0e2\".openaiconnect.shared.v1.VerbosityR\tverbosity\x121\n" +
 	"\x05tools\x18\n" +
 	" \x03(\v2\x1b.openaiconnect.chat.v1.ToolR\x05tools\x12B\n" +
 	"\vtool_choice\x18\v \x01(\v2!.openaiconnect.chat.v1.ToolChoiceR\n" +
@@ -1344,9 +939,9 @@ const file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc = "" +
 	"\n" +
 	"logit_bias\x18\x11 \x03(\v2A.openaiconnect.chat.v1.CreateChatCompletionRequest.LogitBiasEntryR\tlogitBias\x12\x1f\n" +
 	"\blogprobs\x18\x12 \x01(\bH\aR\blogprobs\x88\x01\x01\x12&\n" +
-	"\ftop_logprobs\x18\x13 \x01(\x05H\bR\vtopLogprobs\x88\x01\x01\x12?\n" +
+	"\ftop_logprobs\x18\x13 \x01(\x05H\bR\vtopLogprobs\x88\x01\x01\x12A\n" +
 	"\n" +
-	"modalities\x18\x14 \x03(\x0e2\x1f.openaiconnect.chat.v1.ModalityR\n" +
+	"modalities\x18\x14 \x03(\x0e2!.openaiconnect.shared.v1.ModalityR\n" +
 	"modalities\x127\n" +
 	"\x05audio\x18\x15 \x01(\v2!.openaiconnect.chat.v1.AudioParamR\x05audio\x12H\n" +
 	"\n" +
@@ -1354,16 +949,16 @@ const file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc = "" +
 	"prediction\x12U\n" +
 	"\x12web_search_options\x18\x17 \x01(\v2'.openaiconnect.chat.v1.WebSearchOptionsR\x10webSearchOptions\x12\x19\n" +
 	"\x05store\x18\x18 \x01(\bH\tR\x05store\x88\x01\x01\x12\\\n" +
-	"\bmetadata\x18\x19 \x03(\v2@.openaiconnect.chat.v1.CreateChatCompletionRequest.MetadataEntryR\bmetadata\x12E\n" +
-	"\fservice_tier\x18\x1a \x01(\x0e2\".openaiconnect.chat.v1.ServiceTierR\vserviceTier\x120\n" +
+	"\bmetadata\x18\x19 \x03(\v2@.openaiconnect.chat.v1.CreateChatCompletionRequest.MetadataEntryR\bmetadata\x12G\n" +
+	"\fservice_tier\x18\x1a \x01(\x0e2$.openaiconnect.shared.v1.ServiceTierR\vserviceTier\x120\n" +
 	"\x11safety_identifier\x18\x1b \x01(\tH\n" +
 	"R\x10safetyIdentifier\x88\x01\x01\x12-\n" +
-	"\x10prompt_cache_key\x18\x1c \x01(\tH\vR\x0epromptCacheKey\x88\x01\x01\x12[\n" +
-	"\x14prompt_cache_options\x18\x1d \x01(\v2).openaiconnect.chat.v1.PromptCacheOptionsR\x12promptCacheOptions\x12F\n" +
+	"\x10prompt_cache_key\x18\x1c \x01(\tH\vR\x0epromptCacheKey\x88\x01\x01\x12]\n" +
+	"\x14prompt_cache_options\x18\x1d \x01(\v2+.openaiconnect.shared.v1.PromptCacheOptionsR\x12promptCacheOptions\x12H\n" +
 	"\n" +
-	"moderation\x18\x1e \x01(\v2&.openaiconnect.chat.v1.ModerationParamR\n" +
-	"moderation\x12e\n" +
-	"\x16prompt_cache_retention\x18\x1f \x01(\x0e2+.openaiconnect.chat.v1.PromptCacheRetentionB\x02\x18\x01R\x14promptCacheRetention\x12&\n" +
+	"moderation\x18\x1e \x01(\v2(.openaiconnect.shared.v1.ModerationParamR\n" +
+	"moderation\x12g\n" +
+	"\x16prompt_cache_retention\x18\x1f \x01(\x0e2-.openaiconnect.shared.v1.PromptCacheRetentionB\x02\x18\x01R\x14promptCacheRetention\x12&\n" +
 	"\n" +
 	"max_tokens\x18  \x01(\x05B\x02\x18\x01H\fR\tmaxTokens\x88\x01\x01\x12\x1b\n" +
 	"\x04seed\x18! \x01(\x03B\x02\x18\x01H\rR\x04seed\x88\x01\x01\x12\x1b\n" +
@@ -1399,19 +994,13 @@ const file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc = "" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonB\x10\n" +
 	"\x0e_include_usageB\x16\n" +
-	"\x14_include_obfuscation\"\xb4\x01\n" +
+	"\x14_include_obfuscation\"\xb6\x01\n" +
 	"\n" +
-	"AudioParam\x12:\n" +
-	"\x05voice\x18\x01 \x01(\v2\x1c.openaiconnect.chat.v1.VoiceB\x06\xe2\xdb\"\x02\x10\x01R\x05voice\x12B\n" +
+	"AudioParam\x12<\n" +
+	"\x05voice\x18\x01 \x01(\v2\x1e.openaiconnect.shared.v1.VoiceB\x06\xe2\xdb\"\x02\x10\x01R\x05voice\x12B\n" +
 	"\x06format\x18\x02 \x01(\x0e2\".openaiconnect.chat.v1.AudioFormatB\x06\xe2\xdb\"\x02\x10\x01R\x06format\x12&\n" +
 	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"h\n" +
-	"\x05Voice\x12\x1c\n" +
-	"\x04name\x18\x01 \x01(\tB\x06\xe2\xdb\"\x020\x01H\x00R\x04name\x12\x10\n" +
-	"\x02id\x18\x02 \x01(\tH\x00R\x02id\x12&\n" +
-	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonB\a\n" +
-	"\x05voice\"\xdf\x01\n" +
+	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"\xdf\x01\n" +
 	"\x11PredictionContent\x12%\n" +
 	"\acontent\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01H\x00R\acontent\x88\x01\x01\x12V\n" +
 	"\rcontent_parts\x18\x02 \x03(\v2\".openaiconnect.chat.v1.ContentPartB\r\xe2\xdb\"\t\n" +
@@ -1421,10 +1010,10 @@ const file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc = "" +
 	"\x11\n" +
 	"\x04type\x12\t\"content\"B\n" +
 	"\n" +
-	"\b_content\"\xe1\x01\n" +
+	"\b_content\"\xe3\x01\n" +
 	"\x10WebSearchOptions\x12H\n" +
-	"\ruser_location\x18\x01 \x01(\v2#.openaiconnect.chat.v1.UserLocationR\fuserLocation\x12[\n" +
-	"\x13search_context_size\x18\x02 \x01(\x0e2+.openaiconnect.chat.v1.WebSearchContextSizeR\x11searchContextSize\x12&\n" +
+	"\ruser_location\x18\x01 \x01(\v2#.openaiconnect.chat.v1.UserLocationR\fuserLocation\x12]\n" +
+	"\x13search_context_size\x18\x02 \x01(\x0e2-.openaiconnect.shared.v1.WebSearchContextSizeR\x11searchContextSize\x12&\n" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"\x9c\x01\n" +
 	"\fUserLocation\x12L\n" +
@@ -1445,33 +1034,7 @@ const file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc = "" +
 	"\b_countryB\t\n" +
 	"\a_regionB\a\n" +
 	"\x05_cityB\v\n" +
-	"\t_timezone*\xf4\x01\n" +
-	"\x0fReasoningEffort\x12 \n" +
-	"\x1cREASONING_EFFORT_UNSPECIFIED\x10\x00\x12\x19\n" +
-	"\x15REASONING_EFFORT_NONE\x10\x01\x12\x1c\n" +
-	"\x18REASONING_EFFORT_MINIMAL\x10\x02\x12\x18\n" +
-	"\x14REASONING_EFFORT_LOW\x10\x03\x12\x1b\n" +
-	"\x17REASONING_EFFORT_MEDIUM\x10\x04\x12\x19\n" +
-	"\x15REASONING_EFFORT_HIGH\x10\x05\x12\x1a\n" +
-	"\x16REASONING_EFFORT_XHIGH\x10\x06\x12\x18\n" +
-	"\x14REASONING_EFFORT_MAX\x10\a*c\n" +
-	"\tVerbosity\x12\x19\n" +
-	"\x15VERBOSITY_UNSPECIFIED\x10\x00\x12\x11\n" +
-	"\rVERBOSITY_LOW\x10\x01\x12\x14\n" +
-	"\x10VERBOSITY_MEDIUM\x10\x02\x12\x12\n" +
-	"\x0eVERBOSITY_HIGH\x10\x03*K\n" +
-	"\bModality\x12\x18\n" +
-	"\x14MODALITY_UNSPECIFIED\x10\x00\x12\x11\n" +
-	"\rMODALITY_TEXT\x10\x01\x12\x12\n" +
-	"\x0eMODALITY_AUDIO\x10\x02*\xbd\x01\n" +
-	"\vServiceTier\x12\x1c\n" +
-	"\x18SERVICE_TIER_UNSPECIFIED\x10\x00\x12\x15\n" +
-	"\x11SERVICE_TIER_AUTO\x10\x01\x12\x18\n" +
-	"\x14SERVICE_TIER_DEFAULT\x10\x02\x12\x15\n" +
-	"\x11SERVICE_TIER_FLEX\x10\x03\x12\x16\n" +
-	"\x12SERVICE_TIER_SCALE\x10\x04\x12\x19\n" +
-	"\x15SERVICE_TIER_PRIORITY\x10\x05\x12\x15\n" +
-	"\x11SERVICE_TIER_FAST\x10\x06*\xb3\x01\n" +
+	"\t_timezone*\xb3\x01\n" +
 	"\vAudioFormat\x12\x1c\n" +
 	"\x18AUDIO_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10AUDIO_FORMAT_WAV\x10\x01\x12\x14\n" +
@@ -1479,12 +1042,8 @@ const file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc = "" +
 	"\x10AUDIO_FORMAT_MP3\x10\x03\x12\x15\n" +
 	"\x11AUDIO_FORMAT_FLAC\x10\x04\x12\x15\n" +
 	"\x11AUDIO_FORMAT_OPUS\x10\x05\x12\x16\n" +
-	"\x12AUDIO_FORMAT_PCM16\x10\x06*\xa6\x01\n" +
-	"\x14WebSearchContextSize\x12'\n" +
-	"#WEB_SEARCH_CONTEXT_SIZE_UNSPECIFIED\x10\x00\x12\x1f\n" +
-	"\x1bWEB_SEARCH_CONTEXT_SIZE_LOW\x10\x01\x12\"\n" +
-	"\x1eWEB_SEARCH_CONTEXT_SIZE_MEDIUM\x10\x02\x12 \n" +
-	"\x1cWEB_SEARCH_CONTEXT_SIZE_HIGH\x10\x03BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"\x12AUDIO_FORMAT_PCM16\x10\x06B\xa2\x01\n" +
+	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescOnce sync.Once
@@ -1498,62 +1057,62 @@ func file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP() []byt
 	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescData
 }
 
-var file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_openaiconnect_chat_v1_create_chat_completion_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_openaiconnect_chat_v1_create_chat_completion_proto_goTypes = []any{
-	(ReasoningEffort)(0),                // 0: openaiconnect.chat.v1.ReasoningEffort
-	(Verbosity)(0),                      // 1: openaiconnect.chat.v1.Verbosity
-	(Modality)(0),                       // 2: openaiconnect.chat.v1.Modality
-	(ServiceTier)(0),                    // 3: openaiconnect.chat.v1.ServiceTier
-	(AudioFormat)(0),                    // 4: openaiconnect.chat.v1.AudioFormat
-	(WebSearchContextSize)(0),           // 5: openaiconnect.chat.v1.WebSearchContextSize
-	(*CreateChatCompletionRequest)(nil), // 6: openaiconnect.chat.v1.CreateChatCompletionRequest
-	(*StreamOptions)(nil),               // 7: openaiconnect.chat.v1.StreamOptions
-	(*AudioParam)(nil),                  // 8: openaiconnect.chat.v1.AudioParam
-	(*Voice)(nil),                       // 9: openaiconnect.chat.v1.Voice
-	(*PredictionContent)(nil),           // 10: openaiconnect.chat.v1.PredictionContent
-	(*WebSearchOptions)(nil),            // 11: openaiconnect.chat.v1.WebSearchOptions
-	(*UserLocation)(nil),                // 12: openaiconnect.chat.v1.UserLocation
-	(*WebSearchLocation)(nil),           // 13: openaiconnect.chat.v1.WebSearchLocation
-	nil,                                 // 14: openaiconnect.chat.v1.CreateChatCompletionRequest.LogitBiasEntry
-	nil,                                 // 15: openaiconnect.chat.v1.CreateChatCompletionRequest.MetadataEntry
-	(*Message)(nil),                     // 16: openaiconnect.chat.v1.Message
-	(*Tool)(nil),                        // 17: openaiconnect.chat.v1.Tool
-	(*ToolChoice)(nil),                  // 18: openaiconnect.chat.v1.ToolChoice
-	(*ResponseFormat)(nil),              // 19: openaiconnect.chat.v1.ResponseFormat
-	(*PromptCacheOptions)(nil),          // 20: openaiconnect.chat.v1.PromptCacheOptions
-	(*ModerationParam)(nil),             // 21: openaiconnect.chat.v1.ModerationParam
-	(PromptCacheRetention)(0),           // 22: openaiconnect.chat.v1.PromptCacheRetention
-	(*Function)(nil),                    // 23: openaiconnect.chat.v1.Function
-	(*FunctionCallChoice)(nil),          // 24: openaiconnect.chat.v1.FunctionCallChoice
-	(*ContentPart)(nil),                 // 25: openaiconnect.chat.v1.ContentPart
+	(AudioFormat)(0),                    // 0: openaiconnect.chat.v1.AudioFormat
+	(*CreateChatCompletionRequest)(nil), // 1: openaiconnect.chat.v1.CreateChatCompletionRequest
+	(*StreamOptions)(nil),               // 2: openaiconnect.chat.v1.StreamOptions
+	(*AudioParam)(nil),                  // 3: openaiconnect.chat.v1.AudioParam
+	(*PredictionContent)(nil),           // 4: openaiconnect.chat.v1.PredictionContent
+	(*WebSearchOptions)(nil),            // 5: openaiconnect.chat.v1.WebSearchOptions
+	(*UserLocation)(nil),                // 6: openaiconnect.chat.v1.UserLocation
+	(*WebSearchLocation)(nil),           // 7: openaiconnect.chat.v1.WebSearchLocation
+	nil,                                 // 8: openaiconnect.chat.v1.CreateChatCompletionRequest.LogitBiasEntry
+	nil,                                 // 9: openaiconnect.chat.v1.CreateChatCompletionRequest.MetadataEntry
+	(*Message)(nil),                     // 10: openaiconnect.chat.v1.Message
+	(v1.ReasoningEffort)(0),             // 11: openaiconnect.shared.v1.ReasoningEffort
+	(v1.Verbosity)(0),                   // 12: openaiconnect.shared.v1.Verbosity
+	(*Tool)(nil),                        // 13: openaiconnect.chat.v1.Tool
+	(*ToolChoice)(nil),                  // 14: openaiconnect.chat.v1.ToolChoice
+	(*ResponseFormat)(nil),              // 15: openaiconnect.chat.v1.ResponseFormat
+	(v1.Modality)(0),                    // 16: openaiconnect.shared.v1.Modality
+	(v1.ServiceTier)(0),                 // 17: openaiconnect.shared.v1.ServiceTier
+	(*v1.PromptCacheOptions)(nil),       // 18: openaiconnect.shared.v1.PromptCacheOptions
+	(*v1.ModerationParam)(nil),          // 19: openaiconnect.shared.v1.ModerationParam
+	(v1.PromptCacheRetention)(0),        // 20: openaiconnect.shared.v1.PromptCacheRetention
+	(*Function)(nil),                    // 21: openaiconnect.chat.v1.Function
+	(*FunctionCallChoice)(nil),          // 22: openaiconnect.chat.v1.FunctionCallChoice
+	(*v1.Voice)(nil),                    // 23: openaiconnect.shared.v1.Voice
+	(*ContentPart)(nil),                 // 24: openaiconnect.chat.v1.ContentPart
+	(v1.WebSearchContextSize)(0),        // 25: openaiconnect.shared.v1.WebSearchContextSize
 }
 var file_openaiconnect_chat_v1_create_chat_completion_proto_depIdxs = []int32{
-	16, // 0: openaiconnect.chat.v1.CreateChatCompletionRequest.messages:type_name -> openaiconnect.chat.v1.Message
-	0,  // 1: openaiconnect.chat.v1.CreateChatCompletionRequest.reasoning_effort:type_name -> openaiconnect.chat.v1.ReasoningEffort
-	1,  // 2: openaiconnect.chat.v1.CreateChatCompletionRequest.verbosity:type_name -> openaiconnect.chat.v1.Verbosity
-	17, // 3: openaiconnect.chat.v1.CreateChatCompletionRequest.tools:type_name -> openaiconnect.chat.v1.Tool
-	18, // 4: openaiconnect.chat.v1.CreateChatCompletionRequest.tool_choice:type_name -> openaiconnect.chat.v1.ToolChoice
-	19, // 5: openaiconnect.chat.v1.CreateChatCompletionRequest.response_format:type_name -> openaiconnect.chat.v1.ResponseFormat
-	7,  // 6: openaiconnect.chat.v1.CreateChatCompletionRequest.stream_options:type_name -> openaiconnect.chat.v1.StreamOptions
-	14, // 7: openaiconnect.chat.v1.CreateChatCompletionRequest.logit_bias:type_name -> openaiconnect.chat.v1.CreateChatCompletionRequest.LogitBiasEntry
-	2,  // 8: openaiconnect.chat.v1.CreateChatCompletionRequest.modalities:type_name -> openaiconnect.chat.v1.Modality
-	8,  // 9: openaiconnect.chat.v1.CreateChatCompletionRequest.audio:type_name -> openaiconnect.chat.v1.AudioParam
-	10, // 10: openaiconnect.chat.v1.CreateChatCompletionRequest.prediction:type_name -> openaiconnect.chat.v1.PredictionContent
-	11, // 11: openaiconnect.chat.v1.CreateChatCompletionRequest.web_search_options:type_name -> openaiconnect.chat.v1.WebSearchOptions
-	15, // 12: openaiconnect.chat.v1.CreateChatCompletionRequest.metadata:type_name -> openaiconnect.chat.v1.CreateChatCompletionRequest.MetadataEntry
-	3,  // 13: openaiconnect.chat.v1.CreateChatCompletionRequest.service_tier:type_name -> openaiconnect.chat.v1.ServiceTier
-	20, // 14: openaiconnect.chat.v1.CreateChatCompletionRequest.prompt_cache_options:type_name -> openaiconnect.chat.v1.PromptCacheOptions
-	21, // 15: openaiconnect.chat.v1.CreateChatCompletionRequest.moderation:type_name -> openaiconnect.chat.v1.ModerationParam
-	22, // 16: openaiconnect.chat.v1.CreateChatCompletionRequest.prompt_cache_retention:type_name -> openaiconnect.chat.v1.PromptCacheRetention
-	23, // 17: openaiconnect.chat.v1.CreateChatCompletionRequest.functions:type_name -> openaiconnect.chat.v1.Function
-	24, // 18: openaiconnect.chat.v1.CreateChatCompletionRequest.function_call:type_name -> openaiconnect.chat.v1.FunctionCallChoice
-	9,  // 19: openaiconnect.chat.v1.AudioParam.voice:type_name -> openaiconnect.chat.v1.Voice
-	4,  // 20: openaiconnect.chat.v1.AudioParam.format:type_name -> openaiconnect.chat.v1.AudioFormat
-	25, // 21: openaiconnect.chat.v1.PredictionContent.content_parts:type_name -> openaiconnect.chat.v1.ContentPart
-	12, // 22: openaiconnect.chat.v1.WebSearchOptions.user_location:type_name -> openaiconnect.chat.v1.UserLocation
-	5,  // 23: openaiconnect.chat.v1.WebSearchOptions.search_context_size:type_name -> openaiconnect.chat.v1.WebSearchContextSize
-	13, // 24: openaiconnect.chat.v1.UserLocation.approximate:type_name -> openaiconnect.chat.v1.WebSearchLocation
+	10, // 0: openaiconnect.chat.v1.CreateChatCompletionRequest.messages:type_name -> openaiconnect.chat.v1.Message
+	11, // 1: openaiconnect.chat.v1.CreateChatCompletionRequest.reasoning_effort:type_name -> openaiconnect.shared.v1.ReasoningEffort
+	12, // 2: openaiconnect.chat.v1.CreateChatCompletionRequest.verbosity:type_name -> openaiconnect.shared.v1.Verbosity
+	13, // 3: openaiconnect.chat.v1.CreateChatCompletionRequest.tools:type_name -> openaiconnect.chat.v1.Tool
+	14, // 4: openaiconnect.chat.v1.CreateChatCompletionRequest.tool_choice:type_name -> openaiconnect.chat.v1.ToolChoice
+	15, // 5: openaiconnect.chat.v1.CreateChatCompletionRequest.response_format:type_name -> openaiconnect.chat.v1.ResponseFormat
+	2,  // 6: openaiconnect.chat.v1.CreateChatCompletionRequest.stream_options:type_name -> openaiconnect.chat.v1.StreamOptions
+	8,  // 7: openaiconnect.chat.v1.CreateChatCompletionRequest.logit_bias:type_name -> openaiconnect.chat.v1.CreateChatCompletionRequest.LogitBiasEntry
+	16, // 8: openaiconnect.chat.v1.CreateChatCompletionRequest.modalities:type_name -> openaiconnect.shared.v1.Modality
+	3,  // 9: openaiconnect.chat.v1.CreateChatCompletionRequest.audio:type_name -> openaiconnect.chat.v1.AudioParam
+	4,  // 10: openaiconnect.chat.v1.CreateChatCompletionRequest.prediction:type_name -> openaiconnect.chat.v1.PredictionContent
+	5,  // 11: openaiconnect.chat.v1.CreateChatCompletionRequest.web_search_options:type_name -> openaiconnect.chat.v1.WebSearchOptions
+	9,  // 12: openaiconnect.chat.v1.CreateChatCompletionRequest.metadata:type_name -> openaiconnect.chat.v1.CreateChatCompletionRequest.MetadataEntry
+	17, // 13: openaiconnect.chat.v1.CreateChatCompletionRequest.service_tier:type_name -> openaiconnect.shared.v1.ServiceTier
+	18, // 14: openaiconnect.chat.v1.CreateChatCompletionRequest.prompt_cache_options:type_name -> openaiconnect.shared.v1.PromptCacheOptions
+	19, // 15: openaiconnect.chat.v1.CreateChatCompletionRequest.moderation:type_name -> openaiconnect.shared.v1.ModerationParam
+	20, // 16: openaiconnect.chat.v1.CreateChatCompletionRequest.prompt_cache_retention:type_name -> openaiconnect.shared.v1.PromptCacheRetention
+	21, // 17: openaiconnect.chat.v1.CreateChatCompletionRequest.functions:type_name -> openaiconnect.chat.v1.Function
+	22, // 18: openaiconnect.chat.v1.CreateChatCompletionRequest.function_call:type_name -> openaiconnect.chat.v1.FunctionCallChoice
+	23, // 19: openaiconnect.chat.v1.AudioParam.voice:type_name -> openaiconnect.shared.v1.Voice
+	0,  // 20: openaiconnect.chat.v1.AudioParam.format:type_name -> openaiconnect.chat.v1.AudioFormat
+	24, // 21: openaiconnect.chat.v1.PredictionContent.content_parts:type_name -> openaiconnect.chat.v1.ContentPart
+	6,  // 22: openaiconnect.chat.v1.WebSearchOptions.user_location:type_name -> openaiconnect.chat.v1.UserLocation
+	25, // 23: openaiconnect.chat.v1.WebSearchOptions.search_context_size:type_name -> openaiconnect.shared.v1.WebSearchContextSize
+	7,  // 24: openaiconnect.chat.v1.UserLocation.approximate:type_name -> openaiconnect.chat.v1.WebSearchLocation
 	25, // [25:25] is the sub-list for method output_type
 	25, // [25:25] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
@@ -1567,28 +1126,22 @@ func file_openaiconnect_chat_v1_create_chat_completion_proto_init() {
 		return
 	}
 	file_openaiconnect_chat_v1_message_proto_init()
-	file_openaiconnect_chat_v1_moderation_proto_init()
-	file_openaiconnect_chat_v1_prompt_cache_proto_init()
 	file_openaiconnect_chat_v1_response_format_proto_init()
 	file_openaiconnect_chat_v1_tool_proto_init()
 	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[0].OneofWrappers = []any{}
 	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[1].OneofWrappers = []any{}
-	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[3].OneofWrappers = []any{
-		(*Voice_Name)(nil),
-		(*Voice_Id)(nil),
-	}
-	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[4].OneofWrappers = []any{}
-	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[6].OneofWrappers = []any{
+	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[3].OneofWrappers = []any{}
+	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[5].OneofWrappers = []any{
 		(*UserLocation_Approximate)(nil),
 	}
-	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[7].OneofWrappers = []any{}
+	file_openaiconnect_chat_v1_create_chat_completion_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc), len(file_openaiconnect_chat_v1_create_chat_completion_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   10,
+			NumEnums:      1,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

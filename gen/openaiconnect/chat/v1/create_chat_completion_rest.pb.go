@@ -4,6 +4,7 @@
 package chatv1
 
 import (
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	restjson "github.com/openai-connect/openai-connect/proto/restjson"
 )
 
@@ -31,9 +32,9 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		case "stop":
 			fits = o.Take(6) && restjson.ListOrSingle(d, &x.Stop, (*restjson.Decoder).String)
 		case "reasoning_effort":
-			fits = o.Take(7) && restjson.Enum(d, &x.ReasoningEffort, ReasoningEffortFromREST)
+			fits = o.Take(7) && restjson.Enum(d, &x.ReasoningEffort, v1.ReasoningEffortFromREST)
 		case "verbosity":
-			fits = o.Take(8) && restjson.Enum(d, &x.Verbosity, VerbosityFromREST)
+			fits = o.Take(8) && restjson.Enum(d, &x.Verbosity, v1.VerbosityFromREST)
 		case "tools":
 			fits = o.Take(9) && restjson.Messages(d, &x.Tools)
 		case "tool_choice":
@@ -55,7 +56,7 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		case "top_logprobs":
 			fits = o.Take(18) && d.OptionalInt32(&x.TopLogprobs)
 		case "modalities":
-			fits = o.Take(19) && restjson.List(d, &x.Modalities, func(d *restjson.Decoder, v *Modality) bool { return restjson.Enum(d, v, ModalityFromREST) })
+			fits = o.Take(19) && restjson.List(d, &x.Modalities, func(d *restjson.Decoder, v *v1.Modality) bool { return restjson.Enum(d, v, v1.ModalityFromREST) })
 		case "audio":
 			fits = o.Take(20) && restjson.Message(d, &x.Audio)
 		case "prediction":
@@ -67,7 +68,7 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		case "metadata":
 			fits = o.Take(24) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
 		case "service_tier":
-			fits = o.Take(25) && restjson.Enum(d, &x.ServiceTier, ServiceTierFromREST)
+			fits = o.Take(25) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
 		case "safety_identifier":
 			fits = o.Take(26) && d.OptionalString(&x.SafetyIdentifier)
 		case "prompt_cache_key":
@@ -77,7 +78,7 @@ func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
 		case "moderation":
 			fits = o.Take(29) && restjson.Message(d, &x.Moderation)
 		case "prompt_cache_retention":
-			fits = o.Take(30) && restjson.Enum(d, &x.PromptCacheRetention, PromptCacheRetentionFromREST)
+			fits = o.Take(30) && restjson.Enum(d, &x.PromptCacheRetention, v1.PromptCacheRetentionFromREST)
 		case "max_tokens":
 			fits = o.Take(31) && d.OptionalInt32(&x.MaxTokens)
 		case "seed":
@@ -161,14 +162,14 @@ func (x *CreateChatCompletionRequest) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.ReasoningEffort != 0 {
 		if e.Member(&o, 7, `"reasoning_effort":`, true) {
-			if err := restjson.WriteEnum(e, x.ReasoningEffort, ReasoningEffortToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.ReasoningEffort, v1.ReasoningEffortToREST); err != nil {
 				return restjson.Field("reasoning_effort", err)
 			}
 		}
 	}
 	if x.Verbosity != 0 {
 		if e.Member(&o, 8, `"verbosity":`, true) {
-			if err := restjson.WriteEnum(e, x.Verbosity, VerbosityToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.Verbosity, v1.VerbosityToREST); err != nil {
 				return restjson.Field("verbosity", err)
 			}
 		}
@@ -245,7 +246,7 @@ func (x *CreateChatCompletionRequest) EncodeREST(e *restjson.Encoder) error {
 	}
 	if len(x.Modalities) > 0 {
 		if e.Member(&o, 19, `"modalities":`, true) {
-			if err := restjson.WriteList(e, x.Modalities, func(v Modality) error { return restjson.WriteEnum(e, v, ModalityToREST) }); err != nil {
+			if err := restjson.WriteList(e, x.Modalities, func(v v1.Modality) error { return restjson.WriteEnum(e, v, v1.ModalityToREST) }); err != nil {
 				return restjson.Field("modalities", err)
 			}
 		}
@@ -287,7 +288,7 @@ func (x *CreateChatCompletionRequest) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.ServiceTier != 0 {
 		if e.Member(&o, 25, `"service_tier":`, true) {
-			if err := restjson.WriteEnum(e, x.ServiceTier, ServiceTierToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.ServiceTier, v1.ServiceTierToREST); err != nil {
 				return restjson.Field("service_tier", err)
 			}
 		}
@@ -322,7 +323,7 @@ func (x *CreateChatCompletionRequest) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.PromptCacheRetention != 0 {
 		if e.Member(&o, 30, `"prompt_cache_retention":`, true) {
-			if err := restjson.WriteEnum(e, x.PromptCacheRetention, PromptCacheRetentionToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.PromptCacheRetention, v1.PromptCacheRetentionToREST); err != nil {
 				return restjson.Field("prompt_cache_retention", err)
 			}
 		}
@@ -567,77 +568,6 @@ func memberOfAudioParam(name string) int {
 }
 
 // DecodeREST reads the message from OpenAI's JSON.
-func (x *Voice) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
-	if !d.Object(&o) {
-		v := new(Voice_Name)
-		if d.String(&v.Name) {
-			x.Voice = v
-			return true
-		}
-		return false
-	}
-	for d.Next(&o) {
-		fits := false
-		switch string(d.Key(&o)) {
-		case "id":
-			if d.Null() {
-				continue
-			}
-			if (x.Voice == nil) && o.Take(0) {
-				v := new(Voice_Id)
-				if fits = d.String(&v.Id); fits {
-					x.Voice = v
-				}
-			}
-		}
-		if !fits {
-			d.Spill(&o)
-		}
-	}
-	x.ExtraJson = d.Extra(&o)
-	return true
-}
-
-// EncodeREST writes the message as OpenAI's JSON.
-func (x *Voice) EncodeREST(e *restjson.Encoder) error {
-	if x == nil {
-		x = new(Voice)
-	}
-	if v, ok := x.Voice.(*Voice_Name); ok {
-		if x.ExtraJson != "" {
-			return restjson.BesideBare("name")
-		}
-		if err := e.String(v.Name); err != nil {
-			return restjson.Field("name", err)
-		}
-		return nil
-	}
-	var o restjson.ObjectWriter
-	if err := e.Open(&o, x.ExtraJson, memberOfVoice); err != nil {
-		return err
-	}
-	if v, ok := x.Voice.(*Voice_Id); ok && e.Member(&o, 0, `"id":`, true) {
-		if err := e.String(v.Id); err != nil {
-			return restjson.Field("id", err)
-		}
-	}
-	if x.Voice == nil {
-		e.RequiredOneof(&o, "name", "id")
-	}
-	return e.Close(&o)
-}
-
-func memberOfVoice(name string) int {
-	switch name {
-	case "id":
-		return 0
-	default:
-		return -1
-	}
-}
-
-// DecodeREST reads the message from OpenAI's JSON.
 func (x *PredictionContent) DecodeREST(d *restjson.Decoder) bool {
 	var o restjson.Object
 	if !d.Object(&o) {
@@ -721,7 +651,7 @@ func (x *WebSearchOptions) DecodeREST(d *restjson.Decoder) bool {
 		case "user_location":
 			fits = o.Take(0) && restjson.Message(d, &x.UserLocation)
 		case "search_context_size":
-			fits = o.Take(1) && restjson.Enum(d, &x.SearchContextSize, WebSearchContextSizeFromREST)
+			fits = o.Take(1) && restjson.Enum(d, &x.SearchContextSize, v1.WebSearchContextSizeFromREST)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -749,7 +679,7 @@ func (x *WebSearchOptions) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.SearchContextSize != 0 {
 		if e.Member(&o, 1, `"search_context_size":`, true) {
-			if err := restjson.WriteEnum(e, x.SearchContextSize, WebSearchContextSizeToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.SearchContextSize, v1.WebSearchContextSizeToREST); err != nil {
 				return restjson.Field("search_context_size", err)
 			}
 		}
@@ -931,150 +861,6 @@ func memberOfWebSearchLocation(name string) int {
 	}
 }
 
-// ReasoningEffortFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func ReasoningEffortFromREST(text []byte) ReasoningEffort {
-	switch string(text) {
-	case "none":
-		return ReasoningEffort_REASONING_EFFORT_NONE
-	case "minimal":
-		return ReasoningEffort_REASONING_EFFORT_MINIMAL
-	case "low":
-		return ReasoningEffort_REASONING_EFFORT_LOW
-	case "medium":
-		return ReasoningEffort_REASONING_EFFORT_MEDIUM
-	case "high":
-		return ReasoningEffort_REASONING_EFFORT_HIGH
-	case "xhigh":
-		return ReasoningEffort_REASONING_EFFORT_XHIGH
-	case "max":
-		return ReasoningEffort_REASONING_EFFORT_MAX
-	default:
-		return 0
-	}
-}
-
-// ReasoningEffortToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func ReasoningEffortToREST(value ReasoningEffort) string {
-	switch value {
-	case ReasoningEffort_REASONING_EFFORT_NONE:
-		return "\"none\""
-	case ReasoningEffort_REASONING_EFFORT_MINIMAL:
-		return "\"minimal\""
-	case ReasoningEffort_REASONING_EFFORT_LOW:
-		return "\"low\""
-	case ReasoningEffort_REASONING_EFFORT_MEDIUM:
-		return "\"medium\""
-	case ReasoningEffort_REASONING_EFFORT_HIGH:
-		return "\"high\""
-	case ReasoningEffort_REASONING_EFFORT_XHIGH:
-		return "\"xhigh\""
-	case ReasoningEffort_REASONING_EFFORT_MAX:
-		return "\"max\""
-	default:
-		return ""
-	}
-}
-
-// VerbosityFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func VerbosityFromREST(text []byte) Verbosity {
-	switch string(text) {
-	case "low":
-		return Verbosity_VERBOSITY_LOW
-	case "medium":
-		return Verbosity_VERBOSITY_MEDIUM
-	case "high":
-		return Verbosity_VERBOSITY_HIGH
-	default:
-		return 0
-	}
-}
-
-// VerbosityToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func VerbosityToREST(value Verbosity) string {
-	switch value {
-	case Verbosity_VERBOSITY_LOW:
-		return "\"low\""
-	case Verbosity_VERBOSITY_MEDIUM:
-		return "\"medium\""
-	case Verbosity_VERBOSITY_HIGH:
-		return "\"high\""
-	default:
-		return ""
-	}
-}
-
-// ModalityFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func ModalityFromREST(text []byte) Modality {
-	switch string(text) {
-	case "text":
-		return Modality_MODALITY_TEXT
-	case "audio":
-		return Modality_MODALITY_AUDIO
-	default:
-		return 0
-	}
-}
-
-// ModalityToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func ModalityToREST(value Modality) string {
-	switch value {
-	case Modality_MODALITY_TEXT:
-		return "\"text\""
-	case Modality_MODALITY_AUDIO:
-		return "\"audio\""
-	default:
-		return ""
-	}
-}
-
-// ServiceTierFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func ServiceTierFromREST(text []byte) ServiceTier {
-	switch string(text) {
-	case "auto":
-		return ServiceTier_SERVICE_TIER_AUTO
-	case "default":
-		return ServiceTier_SERVICE_TIER_DEFAULT
-	case "flex":
-		return ServiceTier_SERVICE_TIER_FLEX
-	case "scale":
-		return ServiceTier_SERVICE_TIER_SCALE
-	case "priority":
-		return ServiceTier_SERVICE_TIER_PRIORITY
-	case "fast":
-		return ServiceTier_SERVICE_TIER_FAST
-	default:
-		return 0
-	}
-}
-
-// ServiceTierToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func ServiceTierToREST(value ServiceTier) string {
-	switch value {
-	case ServiceTier_SERVICE_TIER_AUTO:
-		return "\"auto\""
-	case ServiceTier_SERVICE_TIER_DEFAULT:
-		return "\"default\""
-	case ServiceTier_SERVICE_TIER_FLEX:
-		return "\"flex\""
-	case ServiceTier_SERVICE_TIER_SCALE:
-		return "\"scale\""
-	case ServiceTier_SERVICE_TIER_PRIORITY:
-		return "\"priority\""
-	case ServiceTier_SERVICE_TIER_FAST:
-		return "\"fast\""
-	default:
-		return ""
-	}
-}
-
 // AudioFormatFromREST returns the value that OpenAI spells so, and 0 for
 // spellings that the enum lacks.
 func AudioFormatFromREST(text []byte) AudioFormat {
@@ -1112,36 +898,6 @@ func AudioFormatToREST(value AudioFormat) string {
 		return "\"opus\""
 	case AudioFormat_AUDIO_FORMAT_PCM16:
 		return "\"pcm16\""
-	default:
-		return ""
-	}
-}
-
-// WebSearchContextSizeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func WebSearchContextSizeFromREST(text []byte) WebSearchContextSize {
-	switch string(text) {
-	case "low":
-		return WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_LOW
-	case "medium":
-		return WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_MEDIUM
-	case "high":
-		return WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_HIGH
-	default:
-		return 0
-	}
-}
-
-// WebSearchContextSizeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func WebSearchContextSizeToREST(value WebSearchContextSize) string {
-	switch value {
-	case WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_LOW:
-		return "\"low\""
-	case WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_MEDIUM:
-		return "\"medium\""
-	case WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_HIGH:
-		return "\"high\""
 	default:
 		return ""
 	}

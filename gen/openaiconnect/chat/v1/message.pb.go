@@ -8,6 +8,7 @@ package chatv1
 
 import (
 	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -37,12 +38,12 @@ const (
 	Role_ROLE_USER Role = 3
 	// The model.
 	Role_ROLE_ASSISTANT Role = 4
-	// A tool, with the result of a call.
-	Role_ROLE_TOOL Role = 5
-	// A function, with the result of a call. Superseded by ROLE_TOOL.
+	// A function that returns its result. Deprecated: use ROLE_TOOL.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/message.proto.
-	Role_ROLE_FUNCTION Role = 6
+	Role_ROLE_FUNCTION Role = 5
+	// A tool that returns its result.
+	Role_ROLE_TOOL Role = 6
 )
 
 // Enum value maps for Role.
@@ -53,8 +54,8 @@ var (
 		2: "ROLE_SYSTEM",
 		3: "ROLE_USER",
 		4: "ROLE_ASSISTANT",
-		5: "ROLE_TOOL",
-		6: "ROLE_FUNCTION",
+		5: "ROLE_FUNCTION",
+		6: "ROLE_TOOL",
 	}
 	Role_value = map[string]int32{
 		"ROLE_UNSPECIFIED": 0,
@@ -62,8 +63,8 @@ var (
 		"ROLE_SYSTEM":      2,
 		"ROLE_USER":        3,
 		"ROLE_ASSISTANT":   4,
-		"ROLE_TOOL":        5,
-		"ROLE_FUNCTION":    6,
+		"ROLE_FUNCTION":    5,
+		"ROLE_TOOL":        6,
 	}
 )
 
@@ -369,7 +370,7 @@ type ContentPart struct {
 	//	*ContentPart_Refusal
 	Part isContentPart_Part `protobuf_oneof:"part"`
 	// Ends the beginning of the prompt that is cached, with this part.
-	PromptCacheBreakpoint *PromptCacheBreakpoint `protobuf:"bytes,6,opt,name=prompt_cache_breakpoint,json=promptCacheBreakpoint,proto3" json:"prompt_cache_breakpoint,omitempty"`
+	PromptCacheBreakpoint *v1.PromptCacheBreakpoint `protobuf:"bytes,6,opt,name=prompt_cache_breakpoint,json=promptCacheBreakpoint,proto3" json:"prompt_cache_breakpoint,omitempty"`
 	// Members that have no field here, as the text of one JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -458,7 +459,7 @@ func (x *ContentPart) GetRefusal() string {
 	return ""
 }
 
-func (x *ContentPart) GetPromptCacheBreakpoint() *PromptCacheBreakpoint {
+func (x *ContentPart) GetPromptCacheBreakpoint() *v1.PromptCacheBreakpoint {
 	if x != nil {
 		return x.PromptCacheBreakpoint
 	}
@@ -1193,7 +1194,7 @@ var File_openaiconnect_chat_v1_message_proto protoreflect.FileDescriptor
 
 const file_openaiconnect_chat_v1_message_proto_rawDesc = "" +
 	"\n" +
-	"#openaiconnect/chat/v1/message.proto\x12\x15openaiconnect.chat.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(openaiconnect/chat/v1/prompt_cache.proto\x1a'openaiconnect/rest/v1/annotations.proto\"\xe1\x05\n" +
+	"#openaiconnect/chat/v1/message.proto\x12\x15openaiconnect.chat.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a'openaiconnect/rest/v1/annotations.proto\x1a*openaiconnect/shared/v1/prompt_cache.proto\"\xe1\x05\n" +
 	"\aMessage\x127\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x1b.openaiconnect.chat.v1.RoleB\x06\xe2\xdb\"\x02\x10\x01R\x04role\x12<\n" +
 	"\acontent\x18\x02 \x01(\tB\x1d\xe2\xdb\"\x19\x10\x04J\x15\n" +
@@ -1220,15 +1221,15 @@ const file_openaiconnect_chat_v1_message_proto_rawDesc = "" +
 	"\b_refusalB\a\n" +
 	"\x05_nameB\x0f\n" +
 	"\r_tool_call_idB\x05\n" +
-	"\x03_id\"\x9a\x03\n" +
+	"\x03_id\"\x9c\x03\n" +
 	"\vContentPart\x12\x14\n" +
 	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x12>\n" +
 	"\timage_url\x18\x02 \x01(\v2\x1f.openaiconnect.chat.v1.ImageURLH\x00R\bimageUrl\x12D\n" +
 	"\vinput_audio\x18\x03 \x01(\v2!.openaiconnect.chat.v1.InputAudioH\x00R\n" +
 	"inputAudio\x121\n" +
 	"\x04file\x18\x04 \x01(\v2\x1b.openaiconnect.chat.v1.FileH\x00R\x04file\x12\x1a\n" +
-	"\arefusal\x18\x05 \x01(\tH\x00R\arefusal\x12d\n" +
-	"\x17prompt_cache_breakpoint\x18\x06 \x01(\v2,.openaiconnect.chat.v1.PromptCacheBreakpointR\x15promptCacheBreakpoint\x12&\n" +
+	"\arefusal\x18\x05 \x01(\tH\x00R\arefusal\x12f\n" +
+	"\x17prompt_cache_breakpoint\x18\x06 \x01(\v2..openaiconnect.shared.v1.PromptCacheBreakpointR\x15promptCacheBreakpoint\x12&\n" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonB\x12\n" +
 	"\x04part\x12\n" +
@@ -1309,9 +1310,9 @@ const file_openaiconnect_chat_v1_message_proto_rawDesc = "" +
 	"\x0eROLE_DEVELOPER\x10\x01\x12\x0f\n" +
 	"\vROLE_SYSTEM\x10\x02\x12\r\n" +
 	"\tROLE_USER\x10\x03\x12\x12\n" +
-	"\x0eROLE_ASSISTANT\x10\x04\x12\r\n" +
-	"\tROLE_TOOL\x10\x05\x12\x15\n" +
-	"\rROLE_FUNCTION\x10\x06\x1a\x02\b\x01*o\n" +
+	"\x0eROLE_ASSISTANT\x10\x04\x12\x15\n" +
+	"\rROLE_FUNCTION\x10\x05\x1a\x02\b\x01\x12\r\n" +
+	"\tROLE_TOOL\x10\x06*o\n" +
 	"\vImageDetail\x12\x1c\n" +
 	"\x18IMAGE_DETAIL_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11IMAGE_DETAIL_AUTO\x10\x01\x12\x14\n" +
@@ -1320,7 +1321,8 @@ const file_openaiconnect_chat_v1_message_proto_rawDesc = "" +
 	"\x10InputAudioFormat\x12\"\n" +
 	"\x1eINPUT_AUDIO_FORMAT_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16INPUT_AUDIO_FORMAT_WAV\x10\x01\x12\x1a\n" +
-	"\x16INPUT_AUDIO_FORMAT_MP3\x10\x02BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"\x16INPUT_AUDIO_FORMAT_MP3\x10\x02B\xa2\x01\n" +
+	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_chat_v1_message_proto_rawDescOnce sync.Once
@@ -1337,22 +1339,22 @@ func file_openaiconnect_chat_v1_message_proto_rawDescGZIP() []byte {
 var file_openaiconnect_chat_v1_message_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_openaiconnect_chat_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_openaiconnect_chat_v1_message_proto_goTypes = []any{
-	(Role)(0),                     // 0: openaiconnect.chat.v1.Role
-	(ImageDetail)(0),              // 1: openaiconnect.chat.v1.ImageDetail
-	(InputAudioFormat)(0),         // 2: openaiconnect.chat.v1.InputAudioFormat
-	(*Message)(nil),               // 3: openaiconnect.chat.v1.Message
-	(*ContentPart)(nil),           // 4: openaiconnect.chat.v1.ContentPart
-	(*ImageURL)(nil),              // 5: openaiconnect.chat.v1.ImageURL
-	(*InputAudio)(nil),            // 6: openaiconnect.chat.v1.InputAudio
-	(*File)(nil),                  // 7: openaiconnect.chat.v1.File
-	(*ToolCall)(nil),              // 8: openaiconnect.chat.v1.ToolCall
-	(*FunctionCall)(nil),          // 9: openaiconnect.chat.v1.FunctionCall
-	(*CustomToolCall)(nil),        // 10: openaiconnect.chat.v1.CustomToolCall
-	(*Audio)(nil),                 // 11: openaiconnect.chat.v1.Audio
-	(*Annotation)(nil),            // 12: openaiconnect.chat.v1.Annotation
-	(*URLCitation)(nil),           // 13: openaiconnect.chat.v1.URLCitation
-	(*PromptCacheBreakpoint)(nil), // 14: openaiconnect.chat.v1.PromptCacheBreakpoint
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(Role)(0),                        // 0: openaiconnect.chat.v1.Role
+	(ImageDetail)(0),                 // 1: openaiconnect.chat.v1.ImageDetail
+	(InputAudioFormat)(0),            // 2: openaiconnect.chat.v1.InputAudioFormat
+	(*Message)(nil),                  // 3: openaiconnect.chat.v1.Message
+	(*ContentPart)(nil),              // 4: openaiconnect.chat.v1.ContentPart
+	(*ImageURL)(nil),                 // 5: openaiconnect.chat.v1.ImageURL
+	(*InputAudio)(nil),               // 6: openaiconnect.chat.v1.InputAudio
+	(*File)(nil),                     // 7: openaiconnect.chat.v1.File
+	(*ToolCall)(nil),                 // 8: openaiconnect.chat.v1.ToolCall
+	(*FunctionCall)(nil),             // 9: openaiconnect.chat.v1.FunctionCall
+	(*CustomToolCall)(nil),           // 10: openaiconnect.chat.v1.CustomToolCall
+	(*Audio)(nil),                    // 11: openaiconnect.chat.v1.Audio
+	(*Annotation)(nil),               // 12: openaiconnect.chat.v1.Annotation
+	(*URLCitation)(nil),              // 13: openaiconnect.chat.v1.URLCitation
+	(*v1.PromptCacheBreakpoint)(nil), // 14: openaiconnect.shared.v1.PromptCacheBreakpoint
+	(*timestamppb.Timestamp)(nil),    // 15: google.protobuf.Timestamp
 }
 var file_openaiconnect_chat_v1_message_proto_depIdxs = []int32{
 	0,  // 0: openaiconnect.chat.v1.Message.role:type_name -> openaiconnect.chat.v1.Role
@@ -1364,7 +1366,7 @@ var file_openaiconnect_chat_v1_message_proto_depIdxs = []int32{
 	5,  // 6: openaiconnect.chat.v1.ContentPart.image_url:type_name -> openaiconnect.chat.v1.ImageURL
 	6,  // 7: openaiconnect.chat.v1.ContentPart.input_audio:type_name -> openaiconnect.chat.v1.InputAudio
 	7,  // 8: openaiconnect.chat.v1.ContentPart.file:type_name -> openaiconnect.chat.v1.File
-	14, // 9: openaiconnect.chat.v1.ContentPart.prompt_cache_breakpoint:type_name -> openaiconnect.chat.v1.PromptCacheBreakpoint
+	14, // 9: openaiconnect.chat.v1.ContentPart.prompt_cache_breakpoint:type_name -> openaiconnect.shared.v1.PromptCacheBreakpoint
 	1,  // 10: openaiconnect.chat.v1.ImageURL.detail:type_name -> openaiconnect.chat.v1.ImageDetail
 	2,  // 11: openaiconnect.chat.v1.InputAudio.format:type_name -> openaiconnect.chat.v1.InputAudioFormat
 	9,  // 12: openaiconnect.chat.v1.ToolCall.function:type_name -> openaiconnect.chat.v1.FunctionCall
@@ -1383,7 +1385,6 @@ func file_openaiconnect_chat_v1_message_proto_init() {
 	if File_openaiconnect_chat_v1_message_proto != nil {
 		return
 	}
-	file_openaiconnect_chat_v1_prompt_cache_proto_init()
 	file_openaiconnect_chat_v1_message_proto_msgTypes[0].OneofWrappers = []any{}
 	file_openaiconnect_chat_v1_message_proto_msgTypes[1].OneofWrappers = []any{
 		(*ContentPart_Text)(nil),

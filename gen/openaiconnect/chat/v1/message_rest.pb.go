@@ -1045,10 +1045,10 @@ func RoleFromREST(text []byte) Role {
 		return Role_ROLE_USER
 	case "assistant":
 		return Role_ROLE_ASSISTANT
-	case "tool":
-		return Role_ROLE_TOOL
 	case "function":
 		return Role_ROLE_FUNCTION
+	case "tool":
+		return Role_ROLE_TOOL
 	default:
 		return 0
 	}
@@ -1066,10 +1066,10 @@ func RoleToREST(value Role) string {
 		return "\"user\""
 	case Role_ROLE_ASSISTANT:
 		return "\"assistant\""
-	case Role_ROLE_TOOL:
-		return "\"tool\""
 	case Role_ROLE_FUNCTION:
 		return "\"function\""
+	case Role_ROLE_TOOL:
+		return "\"tool\""
 	default:
 		return ""
 	}

@@ -8,6 +8,7 @@ package chatv1
 
 import (
 	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,295 +22,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// ModerationMode is what follows from a judgement.
-type ModerationMode int32
-
-const (
-	// Unset.
-	ModerationMode_MODERATION_MODE_UNSPECIFIED ModerationMode = 0
-	// It is reported.
-	ModerationMode_MODERATION_MODE_SCORE ModerationMode = 1
-	// What was flagged is blocked.
-	ModerationMode_MODERATION_MODE_BLOCK ModerationMode = 2
-)
-
-// Enum value maps for ModerationMode.
-var (
-	ModerationMode_name = map[int32]string{
-		0: "MODERATION_MODE_UNSPECIFIED",
-		1: "MODERATION_MODE_SCORE",
-		2: "MODERATION_MODE_BLOCK",
-	}
-	ModerationMode_value = map[string]int32{
-		"MODERATION_MODE_UNSPECIFIED": 0,
-		"MODERATION_MODE_SCORE":       1,
-		"MODERATION_MODE_BLOCK":       2,
-	}
-)
-
-func (x ModerationMode) Enum() *ModerationMode {
-	p := new(ModerationMode)
-	*p = x
-	return p
-}
-
-func (x ModerationMode) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ModerationMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_moderation_proto_enumTypes[0].Descriptor()
-}
-
-func (ModerationMode) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_moderation_proto_enumTypes[0]
-}
-
-func (x ModerationMode) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ModerationMode.Descriptor instead.
-func (ModerationMode) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{0}
-}
-
-// ModerationInputType is a kind of input that was judged.
-type ModerationInputType int32
-
-const (
-	// Unset.
-	ModerationInputType_MODERATION_INPUT_TYPE_UNSPECIFIED ModerationInputType = 0
-	// Text.
-	ModerationInputType_MODERATION_INPUT_TYPE_TEXT ModerationInputType = 1
-	// An image.
-	ModerationInputType_MODERATION_INPUT_TYPE_IMAGE ModerationInputType = 2
-)
-
-// Enum value maps for ModerationInputType.
-var (
-	ModerationInputType_name = map[int32]string{
-		0: "MODERATION_INPUT_TYPE_UNSPECIFIED",
-		1: "MODERATION_INPUT_TYPE_TEXT",
-		2: "MODERATION_INPUT_TYPE_IMAGE",
-	}
-	ModerationInputType_value = map[string]int32{
-		"MODERATION_INPUT_TYPE_UNSPECIFIED": 0,
-		"MODERATION_INPUT_TYPE_TEXT":        1,
-		"MODERATION_INPUT_TYPE_IMAGE":       2,
-	}
-)
-
-func (x ModerationInputType) Enum() *ModerationInputType {
-	p := new(ModerationInputType)
-	*p = x
-	return p
-}
-
-func (x ModerationInputType) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ModerationInputType) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_moderation_proto_enumTypes[1].Descriptor()
-}
-
-func (ModerationInputType) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_moderation_proto_enumTypes[1]
-}
-
-func (x ModerationInputType) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ModerationInputType.Descriptor instead.
-func (ModerationInputType) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{1}
-}
-
-// ModerationParam has the input and the output of a request judged.
-type ModerationParam struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The moderation model that judges, such as `omni-moderation-latest`.
-	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	// What follows from the judgement.
-	Policy *ModerationPolicy `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
-	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ModerationParam) Reset() {
-	*x = ModerationParam{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ModerationParam) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ModerationParam) ProtoMessage() {}
-
-func (x *ModerationParam) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ModerationParam.ProtoReflect.Descriptor instead.
-func (*ModerationParam) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *ModerationParam) GetModel() string {
-	if x != nil {
-		return x.Model
-	}
-	return ""
-}
-
-func (x *ModerationParam) GetPolicy() *ModerationPolicy {
-	if x != nil {
-		return x.Policy
-	}
-	return nil
-}
-
-func (x *ModerationParam) GetExtraJson() string {
-	if x != nil {
-		return x.ExtraJson
-	}
-	return ""
-}
-
-// ModerationPolicy is what follows from a judgement.
-type ModerationPolicy struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the input.
-	Input *ModerationConfig `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
-	// Of the output.
-	Output *ModerationConfig `protobuf:"bytes,2,opt,name=output,proto3" json:"output,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
-	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ModerationPolicy) Reset() {
-	*x = ModerationPolicy{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ModerationPolicy) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ModerationPolicy) ProtoMessage() {}
-
-func (x *ModerationPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ModerationPolicy.ProtoReflect.Descriptor instead.
-func (*ModerationPolicy) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *ModerationPolicy) GetInput() *ModerationConfig {
-	if x != nil {
-		return x.Input
-	}
-	return nil
-}
-
-func (x *ModerationPolicy) GetOutput() *ModerationConfig {
-	if x != nil {
-		return x.Output
-	}
-	return nil
-}
-
-func (x *ModerationPolicy) GetExtraJson() string {
-	if x != nil {
-		return x.ExtraJson
-	}
-	return ""
-}
-
-// ModerationConfig is what follows from a judgement of one side.
-type ModerationConfig struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What follows.
-	Mode ModerationMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.chat.v1.ModerationMode" json:"mode,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
-	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ModerationConfig) Reset() {
-	*x = ModerationConfig{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ModerationConfig) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ModerationConfig) ProtoMessage() {}
-
-func (x *ModerationConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ModerationConfig.ProtoReflect.Descriptor instead.
-func (*ModerationConfig) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *ModerationConfig) GetMode() ModerationMode {
-	if x != nil {
-		return x.Mode
-	}
-	return ModerationMode_MODERATION_MODE_UNSPECIFIED
-}
-
-func (x *ModerationConfig) GetExtraJson() string {
-	if x != nil {
-		return x.ExtraJson
-	}
-	return ""
-}
 
 // Moderation is the judgement of a request's input and output.
 type Moderation struct {
@@ -326,7 +38,7 @@ type Moderation struct {
 
 func (x *Moderation) Reset() {
 	*x = Moderation{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[3]
+	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -338,7 +50,7 @@ func (x *Moderation) String() string {
 func (*Moderation) ProtoMessage() {}
 
 func (x *Moderation) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[3]
+	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -351,7 +63,7 @@ func (x *Moderation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Moderation.ProtoReflect.Descriptor instead.
 func (*Moderation) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{3}
+	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Moderation) GetInput() *ModerationOutcome {
@@ -393,7 +105,7 @@ type ModerationOutcome struct {
 
 func (x *ModerationOutcome) Reset() {
 	*x = ModerationOutcome{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[4]
+	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +117,7 @@ func (x *ModerationOutcome) String() string {
 func (*ModerationOutcome) ProtoMessage() {}
 
 func (x *ModerationOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[4]
+	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +130,7 @@ func (x *ModerationOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModerationOutcome.ProtoReflect.Descriptor instead.
 func (*ModerationOutcome) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{4}
+	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ModerationOutcome) GetOutcome() isModerationOutcome_Outcome {
@@ -477,14 +189,14 @@ type ModerationResults struct {
 	// The model that judged.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// A result for each thing that was judged.
-	Results       []*ModerationResult `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
+	Results       []*v1.ModerationResult `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModerationResults) Reset() {
 	*x = ModerationResults{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[5]
+	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -496,7 +208,7 @@ func (x *ModerationResults) String() string {
 func (*ModerationResults) ProtoMessage() {}
 
 func (x *ModerationResults) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[5]
+	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -509,7 +221,7 @@ func (x *ModerationResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModerationResults.ProtoReflect.Descriptor instead.
 func (*ModerationResults) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{5}
+	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ModerationResults) GetModel() string {
@@ -519,7 +231,7 @@ func (x *ModerationResults) GetModel() string {
 	return ""
 }
 
-func (x *ModerationResults) GetResults() []*ModerationResult {
+func (x *ModerationResults) GetResults() []*v1.ModerationResult {
 	if x != nil {
 		return x.Results
 	}
@@ -539,7 +251,7 @@ type ModerationError struct {
 
 func (x *ModerationError) Reset() {
 	*x = ModerationError{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[6]
+	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +263,7 @@ func (x *ModerationError) String() string {
 func (*ModerationError) ProtoMessage() {}
 
 func (x *ModerationError) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[6]
+	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +276,7 @@ func (x *ModerationError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModerationError.ProtoReflect.Descriptor instead.
 func (*ModerationError) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{6}
+	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ModerationError) GetCode() string {
@@ -581,162 +293,11 @@ func (x *ModerationError) GetMessage() string {
 	return ""
 }
 
-// ModerationResult is the judgement of one thing.
-type ModerationResult struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The model that judged.
-	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	// Whether any category holds.
-	Flagged bool `protobuf:"varint,2,opt,name=flagged,proto3" json:"flagged,omitempty"`
-	// Whether each category holds, by the category's name.
-	Categories map[string]bool `protobuf:"bytes,3,rep,name=categories,proto3" json:"categories,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// How sure the model is, from 0 to 1, by the category's name.
-	CategoryScores map[string]float64 `protobuf:"bytes,4,rep,name=category_scores,json=categoryScores,proto3" json:"category_scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// The kinds of input that each score is about, by the category's name.
-	CategoryAppliedInputTypes map[string]*ModerationInputTypes `protobuf:"bytes,5,rep,name=category_applied_input_types,json=categoryAppliedInputTypes,proto3" json:"category_applied_input_types,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Members that have no field here, as the text of one JSON object.
-	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ModerationResult) Reset() {
-	*x = ModerationResult{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ModerationResult) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ModerationResult) ProtoMessage() {}
-
-func (x *ModerationResult) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ModerationResult.ProtoReflect.Descriptor instead.
-func (*ModerationResult) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *ModerationResult) GetModel() string {
-	if x != nil {
-		return x.Model
-	}
-	return ""
-}
-
-func (x *ModerationResult) GetFlagged() bool {
-	if x != nil {
-		return x.Flagged
-	}
-	return false
-}
-
-func (x *ModerationResult) GetCategories() map[string]bool {
-	if x != nil {
-		return x.Categories
-	}
-	return nil
-}
-
-func (x *ModerationResult) GetCategoryScores() map[string]float64 {
-	if x != nil {
-		return x.CategoryScores
-	}
-	return nil
-}
-
-func (x *ModerationResult) GetCategoryAppliedInputTypes() map[string]*ModerationInputTypes {
-	if x != nil {
-		return x.CategoryAppliedInputTypes
-	}
-	return nil
-}
-
-func (x *ModerationResult) GetExtraJson() string {
-	if x != nil {
-		return x.ExtraJson
-	}
-	return ""
-}
-
-// ModerationInputTypes is the kinds of input that a score is about.
-type ModerationInputTypes struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The kinds.
-	Types         []ModerationInputType `protobuf:"varint,1,rep,packed,name=types,proto3,enum=openaiconnect.chat.v1.ModerationInputType" json:"types,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ModerationInputTypes) Reset() {
-	*x = ModerationInputTypes{}
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ModerationInputTypes) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ModerationInputTypes) ProtoMessage() {}
-
-func (x *ModerationInputTypes) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_moderation_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ModerationInputTypes.ProtoReflect.Descriptor instead.
-func (*ModerationInputTypes) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *ModerationInputTypes) GetTypes() []ModerationInputType {
-	if x != nil {
-		return x.Types
-	}
-	return nil
-}
-
 var File_openaiconnect_chat_v1_moderation_proto protoreflect.FileDescriptor
 
 const file_openaiconnect_chat_v1_moderation_proto_rawDesc = "" +
 	"\n" +
-	"&openaiconnect/chat/v1/moderation.proto\x12\x15openaiconnect.chat.v1\x1a'openaiconnect/rest/v1/annotations.proto\"\x98\x01\n" +
-	"\x0fModerationParam\x12\x1c\n" +
-	"\x05model\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x05model\x12?\n" +
-	"\x06policy\x18\x02 \x01(\v2'.openaiconnect.chat.v1.ModerationPolicyR\x06policy\x12&\n" +
-	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"\xba\x01\n" +
-	"\x10ModerationPolicy\x12=\n" +
-	"\x05input\x18\x01 \x01(\v2'.openaiconnect.chat.v1.ModerationConfigR\x05input\x12?\n" +
-	"\x06output\x18\x02 \x01(\v2'.openaiconnect.chat.v1.ModerationConfigR\x06output\x12&\n" +
-	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"}\n" +
-	"\x10ModerationConfig\x12A\n" +
-	"\x04mode\x18\x01 \x01(\x0e2%.openaiconnect.chat.v1.ModerationModeB\x06\xe2\xdb\"\x02\x10\x01R\x04mode\x12&\n" +
-	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"\xc6\x01\n" +
+	"&openaiconnect/chat/v1/moderation.proto\x12\x15openaiconnect.chat.v1\x1a'openaiconnect/rest/v1/annotations.proto\x1a(openaiconnect/shared/v1/moderation.proto\"\xc6\x01\n" +
 	"\n" +
 	"Moderation\x12F\n" +
 	"\x05input\x18\x01 \x01(\v2(.openaiconnect.chat.v1.ModerationOutcomeB\x06\xe2\xdb\"\x02\x10\x01R\x05input\x12H\n" +
@@ -749,44 +310,14 @@ const file_openaiconnect_chat_v1_moderation_proto_rawDesc = "" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonB\x17\n" +
 	"\aoutcome\x12\f\xe2\xdb\"\b\n" +
-	"\x04type\x10\x01\"|\n" +
+	"\x04type\x10\x01\"~\n" +
 	"\x11ModerationResults\x12\x1c\n" +
-	"\x05model\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x05model\x12I\n" +
-	"\aresults\x18\x02 \x03(\v2'.openaiconnect.chat.v1.ModerationResultB\x06\xe2\xdb\"\x02\x10\x01R\aresults\"O\n" +
+	"\x05model\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x05model\x12K\n" +
+	"\aresults\x18\x02 \x03(\v2).openaiconnect.shared.v1.ModerationResultB\x06\xe2\xdb\"\x02\x10\x01R\aresults\"O\n" +
 	"\x0fModerationError\x12\x1a\n" +
 	"\x04code\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x04code\x12 \n" +
-	"\amessage\x18\x02 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\amessage\"\xfb\x05\n" +
-	"\x10ModerationResult\x12\x1c\n" +
-	"\x05model\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x05model\x12 \n" +
-	"\aflagged\x18\x02 \x01(\bB\x06\xe2\xdb\"\x02\x10\x01R\aflagged\x12_\n" +
-	"\n" +
-	"categories\x18\x03 \x03(\v27.openaiconnect.chat.v1.ModerationResult.CategoriesEntryB\x06\xe2\xdb\"\x02\x10\x01R\n" +
-	"categories\x12l\n" +
-	"\x0fcategory_scores\x18\x04 \x03(\v2;.openaiconnect.chat.v1.ModerationResult.CategoryScoresEntryB\x06\xe2\xdb\"\x02\x10\x01R\x0ecategoryScores\x12\x8f\x01\n" +
-	"\x1ccategory_applied_input_types\x18\x05 \x03(\v2F.openaiconnect.chat.v1.ModerationResult.CategoryAppliedInputTypesEntryB\x06\xe2\xdb\"\x02\x10\x01R\x19categoryAppliedInputTypes\x12&\n" +
-	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\x1a=\n" +
-	"\x0fCategoriesEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\bR\x05value:\x028\x01\x1aA\n" +
-	"\x13CategoryScoresEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1ay\n" +
-	"\x1eCategoryAppliedInputTypesEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12A\n" +
-	"\x05value\x18\x02 \x01(\v2+.openaiconnect.chat.v1.ModerationInputTypesR\x05value:\x028\x01:!\xe2\xdb\"\x1d\n" +
-	"\x1b\n" +
-	"\x04type\x12\x13\"moderation_result\"\"`\n" +
-	"\x14ModerationInputTypes\x12@\n" +
-	"\x05types\x18\x01 \x03(\x0e2*.openaiconnect.chat.v1.ModerationInputTypeR\x05types:\x06\xe2\xdb\"\x02\x10\x01*g\n" +
-	"\x0eModerationMode\x12\x1f\n" +
-	"\x1bMODERATION_MODE_UNSPECIFIED\x10\x00\x12\x19\n" +
-	"\x15MODERATION_MODE_SCORE\x10\x01\x12\x19\n" +
-	"\x15MODERATION_MODE_BLOCK\x10\x02*}\n" +
-	"\x13ModerationInputType\x12%\n" +
-	"!MODERATION_INPUT_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aMODERATION_INPUT_TYPE_TEXT\x10\x01\x12\x1f\n" +
-	"\x1bMODERATION_INPUT_TYPE_IMAGE\x10\x02BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"\amessage\x18\x02 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\amessageB\xa2\x01\n" +
+	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_chat_v1_moderation_proto_rawDescOnce sync.Once
@@ -800,44 +331,25 @@ func file_openaiconnect_chat_v1_moderation_proto_rawDescGZIP() []byte {
 	return file_openaiconnect_chat_v1_moderation_proto_rawDescData
 }
 
-var file_openaiconnect_chat_v1_moderation_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_openaiconnect_chat_v1_moderation_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_openaiconnect_chat_v1_moderation_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_openaiconnect_chat_v1_moderation_proto_goTypes = []any{
-	(ModerationMode)(0),          // 0: openaiconnect.chat.v1.ModerationMode
-	(ModerationInputType)(0),     // 1: openaiconnect.chat.v1.ModerationInputType
-	(*ModerationParam)(nil),      // 2: openaiconnect.chat.v1.ModerationParam
-	(*ModerationPolicy)(nil),     // 3: openaiconnect.chat.v1.ModerationPolicy
-	(*ModerationConfig)(nil),     // 4: openaiconnect.chat.v1.ModerationConfig
-	(*Moderation)(nil),           // 5: openaiconnect.chat.v1.Moderation
-	(*ModerationOutcome)(nil),    // 6: openaiconnect.chat.v1.ModerationOutcome
-	(*ModerationResults)(nil),    // 7: openaiconnect.chat.v1.ModerationResults
-	(*ModerationError)(nil),      // 8: openaiconnect.chat.v1.ModerationError
-	(*ModerationResult)(nil),     // 9: openaiconnect.chat.v1.ModerationResult
-	(*ModerationInputTypes)(nil), // 10: openaiconnect.chat.v1.ModerationInputTypes
-	nil,                          // 11: openaiconnect.chat.v1.ModerationResult.CategoriesEntry
-	nil,                          // 12: openaiconnect.chat.v1.ModerationResult.CategoryScoresEntry
-	nil,                          // 13: openaiconnect.chat.v1.ModerationResult.CategoryAppliedInputTypesEntry
+	(*Moderation)(nil),          // 0: openaiconnect.chat.v1.Moderation
+	(*ModerationOutcome)(nil),   // 1: openaiconnect.chat.v1.ModerationOutcome
+	(*ModerationResults)(nil),   // 2: openaiconnect.chat.v1.ModerationResults
+	(*ModerationError)(nil),     // 3: openaiconnect.chat.v1.ModerationError
+	(*v1.ModerationResult)(nil), // 4: openaiconnect.shared.v1.ModerationResult
 }
 var file_openaiconnect_chat_v1_moderation_proto_depIdxs = []int32{
-	3,  // 0: openaiconnect.chat.v1.ModerationParam.policy:type_name -> openaiconnect.chat.v1.ModerationPolicy
-	4,  // 1: openaiconnect.chat.v1.ModerationPolicy.input:type_name -> openaiconnect.chat.v1.ModerationConfig
-	4,  // 2: openaiconnect.chat.v1.ModerationPolicy.output:type_name -> openaiconnect.chat.v1.ModerationConfig
-	0,  // 3: openaiconnect.chat.v1.ModerationConfig.mode:type_name -> openaiconnect.chat.v1.ModerationMode
-	6,  // 4: openaiconnect.chat.v1.Moderation.input:type_name -> openaiconnect.chat.v1.ModerationOutcome
-	6,  // 5: openaiconnect.chat.v1.Moderation.output:type_name -> openaiconnect.chat.v1.ModerationOutcome
-	7,  // 6: openaiconnect.chat.v1.ModerationOutcome.moderation_results:type_name -> openaiconnect.chat.v1.ModerationResults
-	8,  // 7: openaiconnect.chat.v1.ModerationOutcome.error:type_name -> openaiconnect.chat.v1.ModerationError
-	9,  // 8: openaiconnect.chat.v1.ModerationResults.results:type_name -> openaiconnect.chat.v1.ModerationResult
-	11, // 9: openaiconnect.chat.v1.ModerationResult.categories:type_name -> openaiconnect.chat.v1.ModerationResult.CategoriesEntry
-	12, // 10: openaiconnect.chat.v1.ModerationResult.category_scores:type_name -> openaiconnect.chat.v1.ModerationResult.CategoryScoresEntry
-	13, // 11: openaiconnect.chat.v1.ModerationResult.category_applied_input_types:type_name -> openaiconnect.chat.v1.ModerationResult.CategoryAppliedInputTypesEntry
-	1,  // 12: openaiconnect.chat.v1.ModerationInputTypes.types:type_name -> openaiconnect.chat.v1.ModerationInputType
-	10, // 13: openaiconnect.chat.v1.ModerationResult.CategoryAppliedInputTypesEntry.value:type_name -> openaiconnect.chat.v1.ModerationInputTypes
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	1, // 0: openaiconnect.chat.v1.Moderation.input:type_name -> openaiconnect.chat.v1.ModerationOutcome
+	1, // 1: openaiconnect.chat.v1.Moderation.output:type_name -> openaiconnect.chat.v1.ModerationOutcome
+	2, // 2: openaiconnect.chat.v1.ModerationOutcome.moderation_results:type_name -> openaiconnect.chat.v1.ModerationResults
+	3, // 3: openaiconnect.chat.v1.ModerationOutcome.error:type_name -> openaiconnect.chat.v1.ModerationError
+	4, // 4: openaiconnect.chat.v1.ModerationResults.results:type_name -> openaiconnect.shared.v1.ModerationResult
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_openaiconnect_chat_v1_moderation_proto_init() }
@@ -845,7 +357,7 @@ func file_openaiconnect_chat_v1_moderation_proto_init() {
 	if File_openaiconnect_chat_v1_moderation_proto != nil {
 		return
 	}
-	file_openaiconnect_chat_v1_moderation_proto_msgTypes[4].OneofWrappers = []any{
+	file_openaiconnect_chat_v1_moderation_proto_msgTypes[1].OneofWrappers = []any{
 		(*ModerationOutcome_ModerationResults)(nil),
 		(*ModerationOutcome_Error)(nil),
 	}
@@ -854,14 +366,13 @@ func file_openaiconnect_chat_v1_moderation_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_openaiconnect_chat_v1_moderation_proto_rawDesc), len(file_openaiconnect_chat_v1_moderation_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   12,
+			NumEnums:      0,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_openaiconnect_chat_v1_moderation_proto_goTypes,
 		DependencyIndexes: file_openaiconnect_chat_v1_moderation_proto_depIdxs,
-		EnumInfos:         file_openaiconnect_chat_v1_moderation_proto_enumTypes,
 		MessageInfos:      file_openaiconnect_chat_v1_moderation_proto_msgTypes,
 	}.Build()
 	File_openaiconnect_chat_v1_moderation_proto = out.File

@@ -8,6 +8,7 @@ package chatv1
 
 import (
 	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,59 +22,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// ListOrder is the order of a list, by time.
-type ListOrder int32
-
-const (
-	// Unset.
-	ListOrder_LIST_ORDER_UNSPECIFIED ListOrder = 0
-	// Oldest first.
-	ListOrder_LIST_ORDER_ASC ListOrder = 1
-	// Newest first.
-	ListOrder_LIST_ORDER_DESC ListOrder = 2
-)
-
-// Enum value maps for ListOrder.
-var (
-	ListOrder_name = map[int32]string{
-		0: "LIST_ORDER_UNSPECIFIED",
-		1: "LIST_ORDER_ASC",
-		2: "LIST_ORDER_DESC",
-	}
-	ListOrder_value = map[string]int32{
-		"LIST_ORDER_UNSPECIFIED": 0,
-		"LIST_ORDER_ASC":         1,
-		"LIST_ORDER_DESC":        2,
-	}
-)
-
-func (x ListOrder) Enum() *ListOrder {
-	p := new(ListOrder)
-	*p = x
-	return p
-}
-
-func (x ListOrder) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ListOrder) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_stored_chat_completion_proto_enumTypes[0].Descriptor()
-}
-
-func (ListOrder) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_stored_chat_completion_proto_enumTypes[0]
-}
-
-func (x ListOrder) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ListOrder.Descriptor instead.
-func (ListOrder) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDescGZIP(), []int{0}
-}
 
 // GetChatCompletionRequest asks for a stored completion.
 type GetChatCompletionRequest struct {
@@ -326,7 +274,7 @@ type ListChatCompletionsRequest struct {
 	// How many at most, from 1 to 100. 20 when unset.
 	Limit *int32 `protobuf:"varint,4,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// By time. Ascending when unset.
-	Order ListOrder `protobuf:"varint,5,opt,name=order,proto3,enum=openaiconnect.chat.v1.ListOrder" json:"order,omitempty"`
+	Order v1.ListOrder `protobuf:"varint,5,opt,name=order,proto3,enum=openaiconnect.shared.v1.ListOrder" json:"order,omitempty"`
 	// Query parameters that have no field here.
 	ExtraQuery    map[string]string `protobuf:"bytes,1000,rep,name=extra_query,json=extraQuery,proto3" json:"extra_query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -391,11 +339,11 @@ func (x *ListChatCompletionsRequest) GetLimit() int32 {
 	return 0
 }
 
-func (x *ListChatCompletionsRequest) GetOrder() ListOrder {
+func (x *ListChatCompletionsRequest) GetOrder() v1.ListOrder {
 	if x != nil {
 		return x.Order
 	}
-	return ListOrder_LIST_ORDER_UNSPECIFIED
+	return v1.ListOrder(0)
 }
 
 func (x *ListChatCompletionsRequest) GetExtraQuery() map[string]string {
@@ -498,7 +446,7 @@ type ListChatCompletionMessagesRequest struct {
 	// How many at most, from 1 to 100. 20 when unset.
 	Limit *int32 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// By time. Ascending when unset.
-	Order ListOrder `protobuf:"varint,4,opt,name=order,proto3,enum=openaiconnect.chat.v1.ListOrder" json:"order,omitempty"`
+	Order v1.ListOrder `protobuf:"varint,4,opt,name=order,proto3,enum=openaiconnect.shared.v1.ListOrder" json:"order,omitempty"`
 	// Query parameters that have no field here.
 	ExtraQuery    map[string]string `protobuf:"bytes,1000,rep,name=extra_query,json=extraQuery,proto3" json:"extra_query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -556,11 +504,11 @@ func (x *ListChatCompletionMessagesRequest) GetLimit() int32 {
 	return 0
 }
 
-func (x *ListChatCompletionMessagesRequest) GetOrder() ListOrder {
+func (x *ListChatCompletionMessagesRequest) GetOrder() v1.ListOrder {
 	if x != nil {
 		return x.Order
 	}
-	return ListOrder_LIST_ORDER_UNSPECIFIED
+	return v1.ListOrder(0)
 }
 
 func (x *ListChatCompletionMessagesRequest) GetExtraQuery() map[string]string {
@@ -657,7 +605,7 @@ var File_openaiconnect_chat_v1_stored_chat_completion_proto protoreflect.FileDes
 
 const file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDesc = "" +
 	"\n" +
-	"2openaiconnect/chat/v1/stored_chat_completion.proto\x12\x15openaiconnect.chat.v1\x1a+openaiconnect/chat/v1/chat_completion.proto\x1a#openaiconnect/chat/v1/message.proto\x1a'openaiconnect/rest/v1/annotations.proto\"\xe9\x01\n" +
+	"2openaiconnect/chat/v1/stored_chat_completion.proto\x12\x15openaiconnect.chat.v1\x1a+openaiconnect/chat/v1/chat_completion.proto\x1a#openaiconnect/chat/v1/message.proto\x1a'openaiconnect/rest/v1/annotations.proto\x1a(openaiconnect/shared/v1/list_order.proto\"\xe9\x01\n" +
 	"\x18GetChatCompletionRequest\x12#\n" +
 	"\rcompletion_id\x18\x01 \x01(\tR\fcompletionId\x12i\n" +
 	"\vextra_query\x18\xe8\a \x03(\v2?.openaiconnect.chat.v1.GetChatCompletionRequest.ExtraQueryEntryB\x06\xe2\xdb\"\x02\x18\x03R\n" +
@@ -686,13 +634,13 @@ const file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDesc = "" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson:)\xe2\xdb\"%\n" +
 	"#\n" +
-	"\x06object\x12\x19\"chat.completion.deleted\"\"\x89\x04\n" +
+	"\x06object\x12\x19\"chat.completion.deleted\"\"\x8b\x04\n" +
 	"\x1aListChatCompletionsRequest\x12\x19\n" +
 	"\x05model\x18\x01 \x01(\tH\x00R\x05model\x88\x01\x01\x12[\n" +
 	"\bmetadata\x18\x02 \x03(\v2?.openaiconnect.chat.v1.ListChatCompletionsRequest.MetadataEntryR\bmetadata\x12\x19\n" +
 	"\x05after\x18\x03 \x01(\tH\x01R\x05after\x88\x01\x01\x12\x19\n" +
-	"\x05limit\x18\x04 \x01(\x05H\x02R\x05limit\x88\x01\x01\x126\n" +
-	"\x05order\x18\x05 \x01(\x0e2 .openaiconnect.chat.v1.ListOrderR\x05order\x12k\n" +
+	"\x05limit\x18\x04 \x01(\x05H\x02R\x05limit\x88\x01\x01\x128\n" +
+	"\x05order\x18\x05 \x01(\x0e2\".openaiconnect.shared.v1.ListOrderR\x05order\x12k\n" +
 	"\vextra_query\x18\xe8\a \x03(\v2A.openaiconnect.chat.v1.ListChatCompletionsRequest.ExtraQueryEntryB\x06\xe2\xdb\"\x02\x18\x03R\n" +
 	"extraQuery\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
@@ -712,12 +660,12 @@ const file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDesc = "" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson:\x16\xe2\xdb\"\x12\n" +
 	"\x10\n" +
-	"\x06object\x12\x06\"list\"\"\xfd\x02\n" +
+	"\x06object\x12\x06\"list\"\"\xff\x02\n" +
 	"!ListChatCompletionMessagesRequest\x12#\n" +
 	"\rcompletion_id\x18\x01 \x01(\tR\fcompletionId\x12\x19\n" +
 	"\x05after\x18\x02 \x01(\tH\x00R\x05after\x88\x01\x01\x12\x19\n" +
-	"\x05limit\x18\x03 \x01(\x05H\x01R\x05limit\x88\x01\x01\x126\n" +
-	"\x05order\x18\x04 \x01(\x0e2 .openaiconnect.chat.v1.ListOrderR\x05order\x12r\n" +
+	"\x05limit\x18\x03 \x01(\x05H\x01R\x05limit\x88\x01\x01\x128\n" +
+	"\x05order\x18\x04 \x01(\x0e2\".openaiconnect.shared.v1.ListOrderR\x05order\x12r\n" +
 	"\vextra_query\x18\xe8\a \x03(\v2H.openaiconnect.chat.v1.ListChatCompletionMessagesRequest.ExtraQueryEntryB\x06\xe2\xdb\"\x02\x18\x03R\n" +
 	"extraQuery\x1a=\n" +
 	"\x0fExtraQueryEntry\x12\x10\n" +
@@ -733,11 +681,8 @@ const file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDesc = "" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson:\x16\xe2\xdb\"\x12\n" +
 	"\x10\n" +
-	"\x06object\x12\x06\"list\"*P\n" +
-	"\tListOrder\x12\x1a\n" +
-	"\x16LIST_ORDER_UNSPECIFIED\x10\x00\x12\x12\n" +
-	"\x0eLIST_ORDER_ASC\x10\x01\x12\x13\n" +
-	"\x0fLIST_ORDER_DESC\x10\x02BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"\x06object\x12\x06\"list\"B\xa2\x01\n" +
+	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDescOnce sync.Once
@@ -751,37 +696,36 @@ func file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDescGZIP() []byt
 	return file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDescData
 }
 
-var file_openaiconnect_chat_v1_stored_chat_completion_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_openaiconnect_chat_v1_stored_chat_completion_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_openaiconnect_chat_v1_stored_chat_completion_proto_goTypes = []any{
-	(ListOrder)(0),                            // 0: openaiconnect.chat.v1.ListOrder
-	(*GetChatCompletionRequest)(nil),          // 1: openaiconnect.chat.v1.GetChatCompletionRequest
-	(*UpdateChatCompletionRequest)(nil),       // 2: openaiconnect.chat.v1.UpdateChatCompletionRequest
-	(*DeleteChatCompletionRequest)(nil),       // 3: openaiconnect.chat.v1.DeleteChatCompletionRequest
-	(*ChatCompletionDeleted)(nil),             // 4: openaiconnect.chat.v1.ChatCompletionDeleted
-	(*ListChatCompletionsRequest)(nil),        // 5: openaiconnect.chat.v1.ListChatCompletionsRequest
-	(*ChatCompletionList)(nil),                // 6: openaiconnect.chat.v1.ChatCompletionList
-	(*ListChatCompletionMessagesRequest)(nil), // 7: openaiconnect.chat.v1.ListChatCompletionMessagesRequest
-	(*ChatCompletionMessageList)(nil),         // 8: openaiconnect.chat.v1.ChatCompletionMessageList
-	nil,                                       // 9: openaiconnect.chat.v1.GetChatCompletionRequest.ExtraQueryEntry
-	nil,                                       // 10: openaiconnect.chat.v1.UpdateChatCompletionRequest.MetadataEntry
-	nil,                                       // 11: openaiconnect.chat.v1.DeleteChatCompletionRequest.ExtraQueryEntry
-	nil,                                       // 12: openaiconnect.chat.v1.ListChatCompletionsRequest.MetadataEntry
-	nil,                                       // 13: openaiconnect.chat.v1.ListChatCompletionsRequest.ExtraQueryEntry
-	nil,                                       // 14: openaiconnect.chat.v1.ListChatCompletionMessagesRequest.ExtraQueryEntry
+	(*GetChatCompletionRequest)(nil),          // 0: openaiconnect.chat.v1.GetChatCompletionRequest
+	(*UpdateChatCompletionRequest)(nil),       // 1: openaiconnect.chat.v1.UpdateChatCompletionRequest
+	(*DeleteChatCompletionRequest)(nil),       // 2: openaiconnect.chat.v1.DeleteChatCompletionRequest
+	(*ChatCompletionDeleted)(nil),             // 3: openaiconnect.chat.v1.ChatCompletionDeleted
+	(*ListChatCompletionsRequest)(nil),        // 4: openaiconnect.chat.v1.ListChatCompletionsRequest
+	(*ChatCompletionList)(nil),                // 5: openaiconnect.chat.v1.ChatCompletionList
+	(*ListChatCompletionMessagesRequest)(nil), // 6: openaiconnect.chat.v1.ListChatCompletionMessagesRequest
+	(*ChatCompletionMessageList)(nil),         // 7: openaiconnect.chat.v1.ChatCompletionMessageList
+	nil,                                       // 8: openaiconnect.chat.v1.GetChatCompletionRequest.ExtraQueryEntry
+	nil,                                       // 9: openaiconnect.chat.v1.UpdateChatCompletionRequest.MetadataEntry
+	nil,                                       // 10: openaiconnect.chat.v1.DeleteChatCompletionRequest.ExtraQueryEntry
+	nil,                                       // 11: openaiconnect.chat.v1.ListChatCompletionsRequest.MetadataEntry
+	nil,                                       // 12: openaiconnect.chat.v1.ListChatCompletionsRequest.ExtraQueryEntry
+	nil,                                       // 13: openaiconnect.chat.v1.ListChatCompletionMessagesRequest.ExtraQueryEntry
+	(v1.ListOrder)(0),                         // 14: openaiconnect.shared.v1.ListOrder
 	(*ChatCompletion)(nil),                    // 15: openaiconnect.chat.v1.ChatCompletion
 	(*Message)(nil),                           // 16: openaiconnect.chat.v1.Message
 }
 var file_openaiconnect_chat_v1_stored_chat_completion_proto_depIdxs = []int32{
-	9,  // 0: openaiconnect.chat.v1.GetChatCompletionRequest.extra_query:type_name -> openaiconnect.chat.v1.GetChatCompletionRequest.ExtraQueryEntry
-	10, // 1: openaiconnect.chat.v1.UpdateChatCompletionRequest.metadata:type_name -> openaiconnect.chat.v1.UpdateChatCompletionRequest.MetadataEntry
-	11, // 2: openaiconnect.chat.v1.DeleteChatCompletionRequest.extra_query:type_name -> openaiconnect.chat.v1.DeleteChatCompletionRequest.ExtraQueryEntry
-	12, // 3: openaiconnect.chat.v1.ListChatCompletionsRequest.metadata:type_name -> openaiconnect.chat.v1.ListChatCompletionsRequest.MetadataEntry
-	0,  // 4: openaiconnect.chat.v1.ListChatCompletionsRequest.order:type_name -> openaiconnect.chat.v1.ListOrder
-	13, // 5: openaiconnect.chat.v1.ListChatCompletionsRequest.extra_query:type_name -> openaiconnect.chat.v1.ListChatCompletionsRequest.ExtraQueryEntry
+	8,  // 0: openaiconnect.chat.v1.GetChatCompletionRequest.extra_query:type_name -> openaiconnect.chat.v1.GetChatCompletionRequest.ExtraQueryEntry
+	9,  // 1: openaiconnect.chat.v1.UpdateChatCompletionRequest.metadata:type_name -> openaiconnect.chat.v1.UpdateChatCompletionRequest.MetadataEntry
+	10, // 2: openaiconnect.chat.v1.DeleteChatCompletionRequest.extra_query:type_name -> openaiconnect.chat.v1.DeleteChatCompletionRequest.ExtraQueryEntry
+	11, // 3: openaiconnect.chat.v1.ListChatCompletionsRequest.metadata:type_name -> openaiconnect.chat.v1.ListChatCompletionsRequest.MetadataEntry
+	14, // 4: openaiconnect.chat.v1.ListChatCompletionsRequest.order:type_name -> openaiconnect.shared.v1.ListOrder
+	12, // 5: openaiconnect.chat.v1.ListChatCompletionsRequest.extra_query:type_name -> openaiconnect.chat.v1.ListChatCompletionsRequest.ExtraQueryEntry
 	15, // 6: openaiconnect.chat.v1.ChatCompletionList.data:type_name -> openaiconnect.chat.v1.ChatCompletion
-	0,  // 7: openaiconnect.chat.v1.ListChatCompletionMessagesRequest.order:type_name -> openaiconnect.chat.v1.ListOrder
-	14, // 8: openaiconnect.chat.v1.ListChatCompletionMessagesRequest.extra_query:type_name -> openaiconnect.chat.v1.ListChatCompletionMessagesRequest.ExtraQueryEntry
+	14, // 7: openaiconnect.chat.v1.ListChatCompletionMessagesRequest.order:type_name -> openaiconnect.shared.v1.ListOrder
+	13, // 8: openaiconnect.chat.v1.ListChatCompletionMessagesRequest.extra_query:type_name -> openaiconnect.chat.v1.ListChatCompletionMessagesRequest.ExtraQueryEntry
 	16, // 9: openaiconnect.chat.v1.ChatCompletionMessageList.data:type_name -> openaiconnect.chat.v1.Message
 	10, // [10:10] is the sub-list for method output_type
 	10, // [10:10] is the sub-list for method input_type
@@ -804,14 +748,13 @@ func file_openaiconnect_chat_v1_stored_chat_completion_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDesc), len(file_openaiconnect_chat_v1_stored_chat_completion_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      0,
 			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_openaiconnect_chat_v1_stored_chat_completion_proto_goTypes,
 		DependencyIndexes: file_openaiconnect_chat_v1_stored_chat_completion_proto_depIdxs,
-		EnumInfos:         file_openaiconnect_chat_v1_stored_chat_completion_proto_enumTypes,
 		MessageInfos:      file_openaiconnect_chat_v1_stored_chat_completion_proto_msgTypes,
 	}.Build()
 	File_openaiconnect_chat_v1_stored_chat_completion_proto = out.File

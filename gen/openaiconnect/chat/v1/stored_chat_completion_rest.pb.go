@@ -274,29 +274,3 @@ func memberOfChatCompletionMessageList(name string) int {
 		return -1
 	}
 }
-
-// ListOrderFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func ListOrderFromREST(text []byte) ListOrder {
-	switch string(text) {
-	case "asc":
-		return ListOrder_LIST_ORDER_ASC
-	case "desc":
-		return ListOrder_LIST_ORDER_DESC
-	default:
-		return 0
-	}
-}
-
-// ListOrderToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func ListOrderToREST(value ListOrder) string {
-	switch value {
-	case ListOrder_LIST_ORDER_ASC:
-		return "\"asc\""
-	case ListOrder_LIST_ORDER_DESC:
-		return "\"desc\""
-	default:
-		return ""
-	}
-}

@@ -8,6 +8,7 @@ package chatv1
 
 import (
 	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -21,169 +22,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// GrammarSyntax is a language that grammars are written in.
-type GrammarSyntax int32
-
-const (
-	// Unset.
-	GrammarSyntax_GRAMMAR_SYNTAX_UNSPECIFIED GrammarSyntax = 0
-	// Lark.
-	GrammarSyntax_GRAMMAR_SYNTAX_LARK GrammarSyntax = 1
-	// A regular expression.
-	GrammarSyntax_GRAMMAR_SYNTAX_REGEX GrammarSyntax = 2
-)
-
-// Enum value maps for GrammarSyntax.
-var (
-	GrammarSyntax_name = map[int32]string{
-		0: "GRAMMAR_SYNTAX_UNSPECIFIED",
-		1: "GRAMMAR_SYNTAX_LARK",
-		2: "GRAMMAR_SYNTAX_REGEX",
-	}
-	GrammarSyntax_value = map[string]int32{
-		"GRAMMAR_SYNTAX_UNSPECIFIED": 0,
-		"GRAMMAR_SYNTAX_LARK":        1,
-		"GRAMMAR_SYNTAX_REGEX":       2,
-	}
-)
-
-func (x GrammarSyntax) Enum() *GrammarSyntax {
-	p := new(GrammarSyntax)
-	*p = x
-	return p
-}
-
-func (x GrammarSyntax) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (GrammarSyntax) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_tool_proto_enumTypes[0].Descriptor()
-}
-
-func (GrammarSyntax) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_tool_proto_enumTypes[0]
-}
-
-func (x GrammarSyntax) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use GrammarSyntax.Descriptor instead.
-func (GrammarSyntax) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_tool_proto_rawDescGZIP(), []int{0}
-}
-
-// ToolChoiceMode is whether the model calls tools.
-type ToolChoiceMode int32
-
-const (
-	// Unset.
-	ToolChoiceMode_TOOL_CHOICE_MODE_UNSPECIFIED ToolChoiceMode = 0
-	// It calls none.
-	ToolChoiceMode_TOOL_CHOICE_MODE_NONE ToolChoiceMode = 1
-	// It decides.
-	ToolChoiceMode_TOOL_CHOICE_MODE_AUTO ToolChoiceMode = 2
-	// It calls at least one.
-	ToolChoiceMode_TOOL_CHOICE_MODE_REQUIRED ToolChoiceMode = 3
-)
-
-// Enum value maps for ToolChoiceMode.
-var (
-	ToolChoiceMode_name = map[int32]string{
-		0: "TOOL_CHOICE_MODE_UNSPECIFIED",
-		1: "TOOL_CHOICE_MODE_NONE",
-		2: "TOOL_CHOICE_MODE_AUTO",
-		3: "TOOL_CHOICE_MODE_REQUIRED",
-	}
-	ToolChoiceMode_value = map[string]int32{
-		"TOOL_CHOICE_MODE_UNSPECIFIED": 0,
-		"TOOL_CHOICE_MODE_NONE":        1,
-		"TOOL_CHOICE_MODE_AUTO":        2,
-		"TOOL_CHOICE_MODE_REQUIRED":    3,
-	}
-)
-
-func (x ToolChoiceMode) Enum() *ToolChoiceMode {
-	p := new(ToolChoiceMode)
-	*p = x
-	return p
-}
-
-func (x ToolChoiceMode) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ToolChoiceMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_tool_proto_enumTypes[1].Descriptor()
-}
-
-func (ToolChoiceMode) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_tool_proto_enumTypes[1]
-}
-
-func (x ToolChoiceMode) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ToolChoiceMode.Descriptor instead.
-func (ToolChoiceMode) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_tool_proto_rawDescGZIP(), []int{1}
-}
-
-// AllowedToolsMode is whether the model must call one of the allowed tools.
-type AllowedToolsMode int32
-
-const (
-	// Unset.
-	AllowedToolsMode_ALLOWED_TOOLS_MODE_UNSPECIFIED AllowedToolsMode = 0
-	// It decides.
-	AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO AllowedToolsMode = 1
-	// It must.
-	AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED AllowedToolsMode = 2
-)
-
-// Enum value maps for AllowedToolsMode.
-var (
-	AllowedToolsMode_name = map[int32]string{
-		0: "ALLOWED_TOOLS_MODE_UNSPECIFIED",
-		1: "ALLOWED_TOOLS_MODE_AUTO",
-		2: "ALLOWED_TOOLS_MODE_REQUIRED",
-	}
-	AllowedToolsMode_value = map[string]int32{
-		"ALLOWED_TOOLS_MODE_UNSPECIFIED": 0,
-		"ALLOWED_TOOLS_MODE_AUTO":        1,
-		"ALLOWED_TOOLS_MODE_REQUIRED":    2,
-	}
-)
-
-func (x AllowedToolsMode) Enum() *AllowedToolsMode {
-	p := new(AllowedToolsMode)
-	*p = x
-	return p
-}
-
-func (x AllowedToolsMode) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (AllowedToolsMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_tool_proto_enumTypes[2].Descriptor()
-}
-
-func (AllowedToolsMode) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_tool_proto_enumTypes[2]
-}
-
-func (x AllowedToolsMode) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use AllowedToolsMode.Descriptor instead.
-func (AllowedToolsMode) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_tool_proto_rawDescGZIP(), []int{2}
-}
 
 // FunctionCallMode is whether the model calls functions. Superseded by
 // ToolChoiceMode.
@@ -225,11 +63,11 @@ func (x FunctionCallMode) String() string {
 }
 
 func (FunctionCallMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_tool_proto_enumTypes[3].Descriptor()
+	return file_openaiconnect_chat_v1_tool_proto_enumTypes[0].Descriptor()
 }
 
 func (FunctionCallMode) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_tool_proto_enumTypes[3]
+	return &file_openaiconnect_chat_v1_tool_proto_enumTypes[0]
 }
 
 func (x FunctionCallMode) Number() protoreflect.EnumNumber {
@@ -238,7 +76,7 @@ func (x FunctionCallMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FunctionCallMode.Descriptor instead.
 func (FunctionCallMode) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_tool_proto_rawDescGZIP(), []int{3}
+	return file_openaiconnect_chat_v1_tool_proto_rawDescGZIP(), []int{0}
 }
 
 // Tool is a tool that the model may call.
@@ -632,7 +470,7 @@ type Grammar struct {
 	// The grammar's text.
 	Definition string `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
 	// The language that the grammar is written in.
-	Syntax GrammarSyntax `protobuf:"varint,2,opt,name=syntax,proto3,enum=openaiconnect.chat.v1.GrammarSyntax" json:"syntax,omitempty"`
+	Syntax v1.GrammarSyntax `protobuf:"varint,2,opt,name=syntax,proto3,enum=openaiconnect.shared.v1.GrammarSyntax" json:"syntax,omitempty"`
 	// Members that have no field here, as the text of one JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -676,11 +514,11 @@ func (x *Grammar) GetDefinition() string {
 	return ""
 }
 
-func (x *Grammar) GetSyntax() GrammarSyntax {
+func (x *Grammar) GetSyntax() v1.GrammarSyntax {
 	if x != nil {
 		return x.Syntax
 	}
-	return GrammarSyntax_GRAMMAR_SYNTAX_UNSPECIFIED
+	return v1.GrammarSyntax(0)
 }
 
 func (x *Grammar) GetExtraJson() string {
@@ -745,13 +583,13 @@ func (x *ToolChoice) GetChoice() isToolChoice_Choice {
 	return nil
 }
 
-func (x *ToolChoice) GetMode() ToolChoiceMode {
+func (x *ToolChoice) GetMode() v1.ToolChoiceMode {
 	if x != nil {
 		if x, ok := x.Choice.(*ToolChoice_Mode); ok {
 			return x.Mode
 		}
 	}
-	return ToolChoiceMode_TOOL_CHOICE_MODE_UNSPECIFIED
+	return v1.ToolChoiceMode(0)
 }
 
 func (x *ToolChoice) GetAllowedTools() *AllowedTools {
@@ -794,7 +632,7 @@ type isToolChoice_Choice interface {
 
 type ToolChoice_Mode struct {
 	// None, any, or at least one.
-	Mode ToolChoiceMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.chat.v1.ToolChoiceMode,oneof"`
+	Mode v1.ToolChoiceMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.shared.v1.ToolChoiceMode,oneof"`
 }
 
 type ToolChoice_AllowedTools struct {
@@ -824,7 +662,7 @@ func (*ToolChoice_Custom) isToolChoice_Choice() {}
 type AllowedTools struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether it must call one.
-	Mode AllowedToolsMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.chat.v1.AllowedToolsMode" json:"mode,omitempty"`
+	Mode v1.AllowedToolsMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.shared.v1.AllowedToolsMode" json:"mode,omitempty"`
 	// The tools, each the text of a JSON object, sent verbatim:
 	// `{"type": "function", "function": {"name": "get_weather"}}`.
 	ToolsJson []string `protobuf:"bytes,2,rep,name=tools_json,json=toolsJson,proto3" json:"tools_json,omitempty"`
@@ -864,11 +702,11 @@ func (*AllowedTools) Descriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_tool_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *AllowedTools) GetMode() AllowedToolsMode {
+func (x *AllowedTools) GetMode() v1.AllowedToolsMode {
 	if x != nil {
 		return x.Mode
 	}
-	return AllowedToolsMode_ALLOWED_TOOLS_MODE_UNSPECIFIED
+	return v1.AllowedToolsMode(0)
 }
 
 func (x *AllowedTools) GetToolsJson() []string {
@@ -1174,7 +1012,7 @@ var File_openaiconnect_chat_v1_tool_proto protoreflect.FileDescriptor
 
 const file_openaiconnect_chat_v1_tool_proto_rawDesc = "" +
 	"\n" +
-	" openaiconnect/chat/v1/tool.proto\x12\x15openaiconnect.chat.v1\x1a'openaiconnect/rest/v1/annotations.proto\"\xc2\x01\n" +
+	" openaiconnect/chat/v1/tool.proto\x12\x15openaiconnect.chat.v1\x1a'openaiconnect/rest/v1/annotations.proto\x1a%openaiconnect/shared/v1/grammar.proto\x1a)openaiconnect/shared/v1/tool_choice.proto\"\xc2\x01\n" +
 	"\x04Tool\x12A\n" +
 	"\bfunction\x18\x01 \x01(\v2#.openaiconnect.chat.v1.FunctionToolH\x00R\bfunction\x12;\n" +
 	"\x06custom\x18\x02 \x01(\v2!.openaiconnect.chat.v1.CustomToolH\x00R\x06custom\x12&\n" +
@@ -1208,17 +1046,17 @@ const file_openaiconnect_chat_v1_tool_proto_rawDesc = "" +
 	"\x06format\x12\n" +
 	"\xe2\xdb\"\x06\n" +
 	"\x04type\"\x16\n" +
-	"\x14CustomToolFormatText\"\x9f\x01\n" +
+	"\x14CustomToolFormatText\"\xa1\x01\n" +
 	"\aGrammar\x12&\n" +
 	"\n" +
 	"definition\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\n" +
-	"definition\x12D\n" +
-	"\x06syntax\x18\x02 \x01(\x0e2$.openaiconnect.chat.v1.GrammarSyntaxB\x06\xe2\xdb\"\x02\x10\x01R\x06syntax\x12&\n" +
+	"definition\x12F\n" +
+	"\x06syntax\x18\x02 \x01(\x0e2&.openaiconnect.shared.v1.GrammarSyntaxB\x06\xe2\xdb\"\x02\x10\x01R\x06syntax\x12&\n" +
 	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"\xe3\x02\n" +
+	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"\xe5\x02\n" +
 	"\n" +
-	"ToolChoice\x12C\n" +
-	"\x04mode\x18\x01 \x01(\x0e2%.openaiconnect.chat.v1.ToolChoiceModeB\x06\xe2\xdb\"\x020\x01H\x00R\x04mode\x12J\n" +
+	"ToolChoice\x12E\n" +
+	"\x04mode\x18\x01 \x01(\x0e2'.openaiconnect.shared.v1.ToolChoiceModeB\x06\xe2\xdb\"\x020\x01H\x00R\x04mode\x12J\n" +
 	"\rallowed_tools\x18\x02 \x01(\v2#.openaiconnect.chat.v1.AllowedToolsH\x00R\fallowedTools\x12C\n" +
 	"\bfunction\x18\x03 \x01(\v2%.openaiconnect.chat.v1.FunctionChoiceH\x00R\bfunction\x12A\n" +
 	"\x06custom\x18\x04 \x01(\v2'.openaiconnect.chat.v1.CustomToolChoiceH\x00R\x06custom\x12&\n" +
@@ -1226,9 +1064,9 @@ const file_openaiconnect_chat_v1_tool_proto_rawDesc = "" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonB\x14\n" +
 	"\x06choice\x12\n" +
 	"\xe2\xdb\"\x06\n" +
-	"\x04type\"\xa4\x01\n" +
-	"\fAllowedTools\x12C\n" +
-	"\x04mode\x18\x01 \x01(\x0e2'.openaiconnect.chat.v1.AllowedToolsModeB\x06\xe2\xdb\"\x02\x10\x01R\x04mode\x12'\n" +
+	"\x04type\"\xa6\x01\n" +
+	"\fAllowedTools\x12E\n" +
+	"\x04mode\x18\x01 \x01(\x0e2).openaiconnect.shared.v1.AllowedToolsModeB\x06\xe2\xdb\"\x02\x10\x01R\x04mode\x12'\n" +
 	"\n" +
 	"tools_json\x18\x02 \x03(\tB\b\xe2\xdb\"\x04\x10\x01\x18\x01R\ttoolsJson\x12&\n" +
 	"\n" +
@@ -1253,24 +1091,12 @@ const file_openaiconnect_chat_v1_tool_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x12&\n" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson:\x02\x18\x01B\b\n" +
-	"\x06choice*b\n" +
-	"\rGrammarSyntax\x12\x1e\n" +
-	"\x1aGRAMMAR_SYNTAX_UNSPECIFIED\x10\x00\x12\x17\n" +
-	"\x13GRAMMAR_SYNTAX_LARK\x10\x01\x12\x18\n" +
-	"\x14GRAMMAR_SYNTAX_REGEX\x10\x02*\x87\x01\n" +
-	"\x0eToolChoiceMode\x12 \n" +
-	"\x1cTOOL_CHOICE_MODE_UNSPECIFIED\x10\x00\x12\x19\n" +
-	"\x15TOOL_CHOICE_MODE_NONE\x10\x01\x12\x19\n" +
-	"\x15TOOL_CHOICE_MODE_AUTO\x10\x02\x12\x1d\n" +
-	"\x19TOOL_CHOICE_MODE_REQUIRED\x10\x03*t\n" +
-	"\x10AllowedToolsMode\x12\"\n" +
-	"\x1eALLOWED_TOOLS_MODE_UNSPECIFIED\x10\x00\x12\x1b\n" +
-	"\x17ALLOWED_TOOLS_MODE_AUTO\x10\x01\x12\x1f\n" +
-	"\x1bALLOWED_TOOLS_MODE_REQUIRED\x10\x02*t\n" +
+	"\x06choice*t\n" +
 	"\x10FunctionCallMode\x12\"\n" +
 	"\x1eFUNCTION_CALL_MODE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17FUNCTION_CALL_MODE_NONE\x10\x01\x12\x1b\n" +
-	"\x17FUNCTION_CALL_MODE_AUTO\x10\x02\x1a\x02\x18\x01BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"\x17FUNCTION_CALL_MODE_AUTO\x10\x02\x1a\x02\x18\x01B\xa2\x01\n" +
+	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_chat_v1_tool_proto_rawDescOnce sync.Once
@@ -1284,39 +1110,39 @@ func file_openaiconnect_chat_v1_tool_proto_rawDescGZIP() []byte {
 	return file_openaiconnect_chat_v1_tool_proto_rawDescData
 }
 
-var file_openaiconnect_chat_v1_tool_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_openaiconnect_chat_v1_tool_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_openaiconnect_chat_v1_tool_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_openaiconnect_chat_v1_tool_proto_goTypes = []any{
-	(GrammarSyntax)(0),           // 0: openaiconnect.chat.v1.GrammarSyntax
-	(ToolChoiceMode)(0),          // 1: openaiconnect.chat.v1.ToolChoiceMode
-	(AllowedToolsMode)(0),        // 2: openaiconnect.chat.v1.AllowedToolsMode
-	(FunctionCallMode)(0),        // 3: openaiconnect.chat.v1.FunctionCallMode
-	(*Tool)(nil),                 // 4: openaiconnect.chat.v1.Tool
-	(*FunctionTool)(nil),         // 5: openaiconnect.chat.v1.FunctionTool
-	(*CustomTool)(nil),           // 6: openaiconnect.chat.v1.CustomTool
-	(*CustomToolFormat)(nil),     // 7: openaiconnect.chat.v1.CustomToolFormat
-	(*CustomToolFormatText)(nil), // 8: openaiconnect.chat.v1.CustomToolFormatText
-	(*Grammar)(nil),              // 9: openaiconnect.chat.v1.Grammar
-	(*ToolChoice)(nil),           // 10: openaiconnect.chat.v1.ToolChoice
-	(*AllowedTools)(nil),         // 11: openaiconnect.chat.v1.AllowedTools
-	(*FunctionChoice)(nil),       // 12: openaiconnect.chat.v1.FunctionChoice
-	(*CustomToolChoice)(nil),     // 13: openaiconnect.chat.v1.CustomToolChoice
-	(*Function)(nil),             // 14: openaiconnect.chat.v1.Function
-	(*FunctionCallChoice)(nil),   // 15: openaiconnect.chat.v1.FunctionCallChoice
+	(FunctionCallMode)(0),        // 0: openaiconnect.chat.v1.FunctionCallMode
+	(*Tool)(nil),                 // 1: openaiconnect.chat.v1.Tool
+	(*FunctionTool)(nil),         // 2: openaiconnect.chat.v1.FunctionTool
+	(*CustomTool)(nil),           // 3: openaiconnect.chat.v1.CustomTool
+	(*CustomToolFormat)(nil),     // 4: openaiconnect.chat.v1.CustomToolFormat
+	(*CustomToolFormatText)(nil), // 5: openaiconnect.chat.v1.CustomToolFormatText
+	(*Grammar)(nil),              // 6: openaiconnect.chat.v1.Grammar
+	(*ToolChoice)(nil),           // 7: openaiconnect.chat.v1.ToolChoice
+	(*AllowedTools)(nil),         // 8: openaiconnect.chat.v1.AllowedTools
+	(*FunctionChoice)(nil),       // 9: openaiconnect.chat.v1.FunctionChoice
+	(*CustomToolChoice)(nil),     // 10: openaiconnect.chat.v1.CustomToolChoice
+	(*Function)(nil),             // 11: openaiconnect.chat.v1.Function
+	(*FunctionCallChoice)(nil),   // 12: openaiconnect.chat.v1.FunctionCallChoice
+	(v1.GrammarSyntax)(0),        // 13: openaiconnect.shared.v1.GrammarSyntax
+	(v1.ToolChoiceMode)(0),       // 14: openaiconnect.shared.v1.ToolChoiceMode
+	(v1.AllowedToolsMode)(0),     // 15: openaiconnect.shared.v1.AllowedToolsMode
 }
 var file_openaiconnect_chat_v1_tool_proto_depIdxs = []int32{
-	5,  // 0: openaiconnect.chat.v1.Tool.function:type_name -> openaiconnect.chat.v1.FunctionTool
-	6,  // 1: openaiconnect.chat.v1.Tool.custom:type_name -> openaiconnect.chat.v1.CustomTool
-	7,  // 2: openaiconnect.chat.v1.CustomTool.format:type_name -> openaiconnect.chat.v1.CustomToolFormat
-	8,  // 3: openaiconnect.chat.v1.CustomToolFormat.text:type_name -> openaiconnect.chat.v1.CustomToolFormatText
-	9,  // 4: openaiconnect.chat.v1.CustomToolFormat.grammar:type_name -> openaiconnect.chat.v1.Grammar
-	0,  // 5: openaiconnect.chat.v1.Grammar.syntax:type_name -> openaiconnect.chat.v1.GrammarSyntax
-	1,  // 6: openaiconnect.chat.v1.ToolChoice.mode:type_name -> openaiconnect.chat.v1.ToolChoiceMode
-	11, // 7: openaiconnect.chat.v1.ToolChoice.allowed_tools:type_name -> openaiconnect.chat.v1.AllowedTools
-	12, // 8: openaiconnect.chat.v1.ToolChoice.function:type_name -> openaiconnect.chat.v1.FunctionChoice
-	13, // 9: openaiconnect.chat.v1.ToolChoice.custom:type_name -> openaiconnect.chat.v1.CustomToolChoice
-	2,  // 10: openaiconnect.chat.v1.AllowedTools.mode:type_name -> openaiconnect.chat.v1.AllowedToolsMode
-	3,  // 11: openaiconnect.chat.v1.FunctionCallChoice.mode:type_name -> openaiconnect.chat.v1.FunctionCallMode
+	2,  // 0: openaiconnect.chat.v1.Tool.function:type_name -> openaiconnect.chat.v1.FunctionTool
+	3,  // 1: openaiconnect.chat.v1.Tool.custom:type_name -> openaiconnect.chat.v1.CustomTool
+	4,  // 2: openaiconnect.chat.v1.CustomTool.format:type_name -> openaiconnect.chat.v1.CustomToolFormat
+	5,  // 3: openaiconnect.chat.v1.CustomToolFormat.text:type_name -> openaiconnect.chat.v1.CustomToolFormatText
+	6,  // 4: openaiconnect.chat.v1.CustomToolFormat.grammar:type_name -> openaiconnect.chat.v1.Grammar
+	13, // 5: openaiconnect.chat.v1.Grammar.syntax:type_name -> openaiconnect.shared.v1.GrammarSyntax
+	14, // 6: openaiconnect.chat.v1.ToolChoice.mode:type_name -> openaiconnect.shared.v1.ToolChoiceMode
+	8,  // 7: openaiconnect.chat.v1.ToolChoice.allowed_tools:type_name -> openaiconnect.chat.v1.AllowedTools
+	9,  // 8: openaiconnect.chat.v1.ToolChoice.function:type_name -> openaiconnect.chat.v1.FunctionChoice
+	10, // 9: openaiconnect.chat.v1.ToolChoice.custom:type_name -> openaiconnect.chat.v1.CustomToolChoice
+	15, // 10: openaiconnect.chat.v1.AllowedTools.mode:type_name -> openaiconnect.shared.v1.AllowedToolsMode
+	0,  // 11: openaiconnect.chat.v1.FunctionCallChoice.mode:type_name -> openaiconnect.chat.v1.FunctionCallMode
 	12, // [12:12] is the sub-list for method output_type
 	12, // [12:12] is the sub-list for method input_type
 	12, // [12:12] is the sub-list for extension type_name
@@ -1355,7 +1181,7 @@ func file_openaiconnect_chat_v1_tool_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_openaiconnect_chat_v1_tool_proto_rawDesc), len(file_openaiconnect_chat_v1_tool_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      1,
 			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -4,6 +4,7 @@
 package chatv1
 
 import (
+	v1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 	restjson "github.com/openai-connect/openai-connect/proto/restjson"
 )
 
@@ -362,7 +363,7 @@ func (x *Grammar) DecodeREST(d *restjson.Decoder) bool {
 		case "definition":
 			fits = d.TakeZero(&o, 0, x.Definition == "") && d.String(&x.Definition)
 		case "syntax":
-			fits = o.Take(1) && restjson.Enum(d, &x.Syntax, GrammarSyntaxFromREST)
+			fits = o.Take(1) && restjson.Enum(d, &x.Syntax, v1.GrammarSyntaxFromREST)
 		}
 		if !fits {
 			d.Spill(&o)
@@ -388,7 +389,7 @@ func (x *Grammar) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.Syntax != 0 {
 		if e.Member(&o, 1, `"syntax":`, true) {
-			if err := restjson.WriteEnum(e, x.Syntax, GrammarSyntaxToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.Syntax, v1.GrammarSyntaxToREST); err != nil {
 				return restjson.Field("syntax", err)
 			}
 		}
@@ -414,7 +415,7 @@ func (x *ToolChoice) DecodeREST(d *restjson.Decoder) bool {
 	var o restjson.Object
 	if !d.Object(&o) {
 		v := new(ToolChoice_Mode)
-		if restjson.Enum(d, &v.Mode, ToolChoiceModeFromREST) {
+		if restjson.Enum(d, &v.Mode, v1.ToolChoiceModeFromREST) {
 			x.Choice = v
 			return true
 		}
@@ -493,7 +494,7 @@ func (x *ToolChoice) EncodeREST(e *restjson.Encoder) error {
 		if x.ExtraJson != "" {
 			return restjson.BesideBare("mode")
 		}
-		if err := restjson.WriteEnum(e, v.Mode, ToolChoiceModeToREST); err != nil {
+		if err := restjson.WriteEnum(e, v.Mode, v1.ToolChoiceModeToREST); err != nil {
 			return restjson.Field("mode", err)
 		}
 		return nil
@@ -561,7 +562,7 @@ func (x *AllowedTools) DecodeREST(d *restjson.Decoder) bool {
 		fits := false
 		switch string(d.Key(&o)) {
 		case "mode":
-			fits = o.Take(0) && restjson.Enum(d, &x.Mode, AllowedToolsModeFromREST)
+			fits = o.Take(0) && restjson.Enum(d, &x.Mode, v1.AllowedToolsModeFromREST)
 		case "tools":
 			fits = o.Take(1) && restjson.List(d, &x.ToolsJson, (*restjson.Decoder).JSONObject)
 		}
@@ -584,7 +585,7 @@ func (x *AllowedTools) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.Mode != 0 {
 		if e.Member(&o, 0, `"mode":`, true) {
-			if err := restjson.WriteEnum(e, x.Mode, AllowedToolsModeToREST); err != nil {
+			if err := restjson.WriteEnum(e, x.Mode, v1.AllowedToolsModeToREST); err != nil {
 				return restjson.Field("mode", err)
 			}
 		}
@@ -838,88 +839,6 @@ func memberOfFunctionCallChoice(name string) int {
 		return 0
 	default:
 		return -1
-	}
-}
-
-// GrammarSyntaxFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func GrammarSyntaxFromREST(text []byte) GrammarSyntax {
-	switch string(text) {
-	case "lark":
-		return GrammarSyntax_GRAMMAR_SYNTAX_LARK
-	case "regex":
-		return GrammarSyntax_GRAMMAR_SYNTAX_REGEX
-	default:
-		return 0
-	}
-}
-
-// GrammarSyntaxToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func GrammarSyntaxToREST(value GrammarSyntax) string {
-	switch value {
-	case GrammarSyntax_GRAMMAR_SYNTAX_LARK:
-		return "\"lark\""
-	case GrammarSyntax_GRAMMAR_SYNTAX_REGEX:
-		return "\"regex\""
-	default:
-		return ""
-	}
-}
-
-// ToolChoiceModeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func ToolChoiceModeFromREST(text []byte) ToolChoiceMode {
-	switch string(text) {
-	case "none":
-		return ToolChoiceMode_TOOL_CHOICE_MODE_NONE
-	case "auto":
-		return ToolChoiceMode_TOOL_CHOICE_MODE_AUTO
-	case "required":
-		return ToolChoiceMode_TOOL_CHOICE_MODE_REQUIRED
-	default:
-		return 0
-	}
-}
-
-// ToolChoiceModeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func ToolChoiceModeToREST(value ToolChoiceMode) string {
-	switch value {
-	case ToolChoiceMode_TOOL_CHOICE_MODE_NONE:
-		return "\"none\""
-	case ToolChoiceMode_TOOL_CHOICE_MODE_AUTO:
-		return "\"auto\""
-	case ToolChoiceMode_TOOL_CHOICE_MODE_REQUIRED:
-		return "\"required\""
-	default:
-		return ""
-	}
-}
-
-// AllowedToolsModeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
-func AllowedToolsModeFromREST(text []byte) AllowedToolsMode {
-	switch string(text) {
-	case "auto":
-		return AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO
-	case "required":
-		return AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED
-	default:
-		return 0
-	}
-}
-
-// AllowedToolsModeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
-func AllowedToolsModeToREST(value AllowedToolsMode) string {
-	switch value {
-	case AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO:
-		return "\"auto\""
-	case AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED:
-		return "\"required\""
-	default:
-		return ""
 	}
 }
 

@@ -1070,7 +1070,8 @@ const file_openaiconnect_rest_v1_annotations_proto_rawDesc = "" +
 	"\x06object\x12\x1f.google.protobuf.MessageOptions\x18\xbc\xab\x04 \x01(\v2\x1d.openaiconnect.rest.v1.ObjectR\x06object:S\n" +
 	"\x05union\x12\x1d.google.protobuf.OneofOptions\x18\xbc\xab\x04 \x01(\v2\x1c.openaiconnect.rest.v1.UnionR\x05union:V\n" +
 	"\x06member\x12\x1d.google.protobuf.FieldOptions\x18\xbc\xab\x04 \x01(\v2\x1d.openaiconnect.rest.v1.MemberR\x06member:9\n" +
-	"\x05value\x12!.google.protobuf.EnumValueOptions\x18\xbc\xab\x04 \x01(\tR\x05valueBKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1;restv1b\x06proto3"
+	"\x05value\x12!.google.protobuf.EnumValueOptions\x18\xbc\xab\x04 \x01(\tR\x05valueB\xa2\x01\n" +
+	"\x19com.openaiconnect.rest.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1;restv1\xa2\x02\aOACRest\xaa\x02\x15OpenAIConnect.Rest.V1\xca\x02\x15OpenAIConnect\\Rest\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_rest_v1_annotations_proto_rawDescOnce sync.Once

@@ -209,7 +209,8 @@ const file_openaiconnect_rest_v1_error_proto_rawDesc = "" +
 	"\rErrorResponse\x12:\n" +
 	"\x05error\x18\x01 \x01(\v2\x1c.openaiconnect.rest.v1.ErrorB\x06\xe2\xdb\"\x02\x10\x01R\x05error\x12&\n" +
 	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonBKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1;restv1b\x06proto3"
+	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonB\xa2\x01\n" +
+	"\x19com.openaiconnect.rest.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1;restv1\xa2\x02\aOACRest\xaa\x02\x15OpenAIConnect.Rest.V1\xca\x02\x15OpenAIConnect\\Rest\\V1b\x06proto3"
 
 var (
 	file_openaiconnect_rest_v1_error_proto_rawDescOnce sync.Once

@@ -6,22 +6,34 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { ContentPart, Message as Message$1 } from "./message_pb.js";
 import { file_openaiconnect_chat_v1_message } from "./message_pb.js";
-import type { ModerationParam } from "./moderation_pb.js";
-import { file_openaiconnect_chat_v1_moderation } from "./moderation_pb.js";
-import type { PromptCacheOptions, PromptCacheRetention } from "./prompt_cache_pb.js";
-import { file_openaiconnect_chat_v1_prompt_cache } from "./prompt_cache_pb.js";
 import type { ResponseFormat } from "./response_format_pb.js";
 import { file_openaiconnect_chat_v1_response_format } from "./response_format_pb.js";
 import type { Function, FunctionCallChoice, Tool, ToolChoice } from "./tool_pb.js";
 import { file_openaiconnect_chat_v1_tool } from "./tool_pb.js";
 import { file_openaiconnect_rest_v1_annotations } from "../../rest/v1/annotations_pb.js";
+import type { Modality } from "../../shared/v1/modality_pb.js";
+import { file_openaiconnect_shared_v1_modality } from "../../shared/v1/modality_pb.js";
+import type { ModerationParam } from "../../shared/v1/moderation_pb.js";
+import { file_openaiconnect_shared_v1_moderation } from "../../shared/v1/moderation_pb.js";
+import type { PromptCacheOptions, PromptCacheRetention } from "../../shared/v1/prompt_cache_pb.js";
+import { file_openaiconnect_shared_v1_prompt_cache } from "../../shared/v1/prompt_cache_pb.js";
+import type { ReasoningEffort } from "../../shared/v1/reasoning_effort_pb.js";
+import { file_openaiconnect_shared_v1_reasoning_effort } from "../../shared/v1/reasoning_effort_pb.js";
+import type { ServiceTier } from "../../shared/v1/service_tier_pb.js";
+import { file_openaiconnect_shared_v1_service_tier } from "../../shared/v1/service_tier_pb.js";
+import type { Verbosity } from "../../shared/v1/verbosity_pb.js";
+import { file_openaiconnect_shared_v1_verbosity } from "../../shared/v1/verbosity_pb.js";
+import type { Voice } from "../../shared/v1/voice_pb.js";
+import { file_openaiconnect_shared_v1_voice } from "../../shared/v1/voice_pb.js";
+import type { WebSearchContextSize } from "../../shared/v1/web_search_pb.js";
+import { file_openaiconnect_shared_v1_web_search } from "../../shared/v1/web_search_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file openaiconnect/chat/v1/create_chat_completion.proto.
  */
 export const file_openaiconnect_chat_v1_create_chat_completion: GenFile = /*@__PURE__*/
-  fileDesc("CjJvcGVuYWljb25uZWN0L2NoYXQvdjEvY3JlYXRlX2NoYXRfY29tcGxldGlvbi5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIoQQChtDcmVhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QSFQoFbW9kZWwYASABKAlCBuLbIgIQAhI4CghtZXNzYWdlcxgCIAMoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5NZXNzYWdlQgbi2yICEAISGAoLdGVtcGVyYXR1cmUYAyABKAFIAIgBARISCgV0b3BfcBgEIAEoAUgBiAEBEiIKFW1heF9jb21wbGV0aW9uX3Rva2VucxgFIAEoBUgCiAEBEg4KAW4YBiABKAVIA4gBARIUCgRzdG9wGAcgAygJQgbi2yICOAESQAoQcmVhc29uaW5nX2VmZm9ydBgIIAEoDjImLm9wZW5haWNvbm5lY3QuY2hhdC52MS5SZWFzb25pbmdFZmZvcnQSMwoJdmVyYm9zaXR5GAkgASgOMiAub3BlbmFpY29ubmVjdC5jaGF0LnYxLlZlcmJvc2l0eRIqCgV0b29scxgKIAMoCzIbLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Ub29sEjYKC3Rvb2xfY2hvaWNlGAsgASgLMiEub3BlbmFpY29ubmVjdC5jaGF0LnYxLlRvb2xDaG9pY2USIAoTcGFyYWxsZWxfdG9vbF9jYWxscxgMIAEoCEgEiAEBEj4KD3Jlc3BvbnNlX2Zvcm1hdBgNIAEoCzIlLm9wZW5haWNvbm5lY3QuY2hhdC52MS5SZXNwb25zZUZvcm1hdBI8Cg5zdHJlYW1fb3B0aW9ucxgOIAEoCzIkLm9wZW5haWNvbm5lY3QuY2hhdC52MS5TdHJlYW1PcHRpb25zEh4KEWZyZXF1ZW5jeV9wZW5hbHR5GA8gASgBSAWIAQESHQoQcHJlc2VuY2VfcGVuYWx0eRgQIAEoAUgGiAEBElUKCmxvZ2l0X2JpYXMYESADKAsyQS5vcGVuYWljb25uZWN0LmNoYXQudjEuQ3JlYXRlQ2hhdENvbXBsZXRpb25SZXF1ZXN0LkxvZ2l0Qmlhc0VudHJ5EhUKCGxvZ3Byb2JzGBIgASgISAeIAQESGQoMdG9wX2xvZ3Byb2JzGBMgASgFSAiIAQESMwoKbW9kYWxpdGllcxgUIAMoDjIfLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Nb2RhbGl0eRIwCgVhdWRpbxgVIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BdWRpb1BhcmFtEjwKCnByZWRpY3Rpb24YFiABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuUHJlZGljdGlvbkNvbnRlbnQSQwoSd2ViX3NlYXJjaF9vcHRpb25zGBcgASgLMicub3BlbmFpY29ubmVjdC5jaGF0LnYxLldlYlNlYXJjaE9wdGlvbnMSEgoFc3RvcmUYGCABKAhICYgBARJSCghtZXRhZGF0YRgZIAMoCzJALm9wZW5haWNvbm5lY3QuY2hhdC52MS5DcmVhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QuTWV0YWRhdGFFbnRyeRI4CgxzZXJ2aWNlX3RpZXIYGiABKA4yIi5vcGVuYWljb25uZWN0LmNoYXQudjEuU2VydmljZVRpZXISHgoRc2FmZXR5X2lkZW50aWZpZXIYGyABKAlICogBARIdChBwcm9tcHRfY2FjaGVfa2V5GBwgASgJSAuIAQESRwoUcHJvbXB0X2NhY2hlX29wdGlvbnMYHSABKAsyKS5vcGVuYWljb25uZWN0LmNoYXQudjEuUHJvbXB0Q2FjaGVPcHRpb25zEjoKCm1vZGVyYXRpb24YHiABKAsyJi5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvblBhcmFtEk8KFnByb21wdF9jYWNoZV9yZXRlbnRpb24YHyABKA4yKy5vcGVuYWljb25uZWN0LmNoYXQudjEuUHJvbXB0Q2FjaGVSZXRlbnRpb25CAhgBEhsKCm1heF90b2tlbnMYICABKAVCAhgBSAyIAQESFQoEc2VlZBghIAEoA0ICGAFIDYgBARIVCgR1c2VyGCIgASgJQgIYAUgOiAEBEjYKCWZ1bmN0aW9ucxgjIAMoCzIfLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GdW5jdGlvbkICGAESRAoNZnVuY3Rpb25fY2FsbBgkIAEoCzIpLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GdW5jdGlvbkNhbGxDaG9pY2VCAhgBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMaMAoOTG9naXRCaWFzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgFOgI4ARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIYChZfbWF4X2NvbXBsZXRpb25fdG9rZW5zQgQKAl9uQhYKFF9wYXJhbGxlbF90b29sX2NhbGxzQhQKEl9mcmVxdWVuY3lfcGVuYWx0eUITChFfcHJlc2VuY2VfcGVuYWx0eUILCglfbG9ncHJvYnNCDwoNX3RvcF9sb2dwcm9ic0IICgZfc3RvcmVCFAoSX3NhZmV0eV9pZGVudGlmaWVyQhMKEV9wcm9tcHRfY2FjaGVfa2V5Qg0KC19tYXhfdG9rZW5zQgcKBV9zZWVkQgcKBV91c2VyIpQBCg1TdHJlYW1PcHRpb25zEhoKDWluY2x1ZGVfdXNhZ2UYASABKAhIAIgBARIgChNpbmNsdWRlX29iZnVzY2F0aW9uGAIgASgISAGIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IQCg5faW5jbHVkZV91c2FnZUIWChRfaW5jbHVkZV9vYmZ1c2NhdGlvbiKaAQoKQXVkaW9QYXJhbRIzCgV2b2ljZRgBIAEoCzIcLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Wb2ljZUIG4tsiAhABEjoKBmZvcm1hdBgCIAEoDjIiLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BdWRpb0Zvcm1hdEIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiUwoFVm9pY2USFgoEbmFtZRgBIAEoCUIG4tsiAjABSAASDAoCaWQYAiABKAlIABIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQgcKBXZvaWNlIr0BChFQcmVkaWN0aW9uQ29udGVudBIcCgdjb250ZW50GAEgASgJQgbi2yICEAFIAIgBARJICg1jb250ZW50X3BhcnRzGAIgAygLMiIub3BlbmFpY29ubmVjdC5jaGF0LnYxLkNvbnRlbnRQYXJ0Qg3i2yIJCgdjb250ZW50EhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAM6F+LbIhMKEQoEdHlwZRIJImNvbnRlbnQiQgoKCF9jb250ZW50IrUBChBXZWJTZWFyY2hPcHRpb25zEjoKDXVzZXJfbG9jYXRpb24YASABKAsyIy5vcGVuYWljb25uZWN0LmNoYXQudjEuVXNlckxvY2F0aW9uEkgKE3NlYXJjaF9jb250ZXh0X3NpemUYAiABKA4yKy5vcGVuYWljb25uZWN0LmNoYXQudjEuV2ViU2VhcmNoQ29udGV4dFNpemUSGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyKEAQoMVXNlckxvY2F0aW9uEj8KC2FwcHJveGltYXRlGAEgASgLMigub3BlbmFpY29ubmVjdC5jaGF0LnYxLldlYlNlYXJjaExvY2F0aW9uSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IWCghsb2NhdGlvbhIK4tsiBgoEdHlwZSKyAQoRV2ViU2VhcmNoTG9jYXRpb24SFAoHY291bnRyeRgBIAEoCUgAiAEBEhMKBnJlZ2lvbhgCIAEoCUgBiAEBEhEKBGNpdHkYAyABKAlIAogBARIVCgh0aW1lem9uZRgEIAEoCUgDiAEBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCCgoIX2NvdW50cnlCCQoHX3JlZ2lvbkIHCgVfY2l0eUILCglfdGltZXpvbmUq9AEKD1JlYXNvbmluZ0VmZm9ydBIgChxSRUFTT05JTkdfRUZGT1JUX1VOU1BFQ0lGSUVEEAASGQoVUkVBU09OSU5HX0VGRk9SVF9OT05FEAESHAoYUkVBU09OSU5HX0VGRk9SVF9NSU5JTUFMEAISGAoUUkVBU09OSU5HX0VGRk9SVF9MT1cQAxIbChdSRUFTT05JTkdfRUZGT1JUX01FRElVTRAEEhkKFVJFQVNPTklOR19FRkZPUlRfSElHSBAFEhoKFlJFQVNPTklOR19FRkZPUlRfWEhJR0gQBhIYChRSRUFTT05JTkdfRUZGT1JUX01BWBAHKmMKCVZlcmJvc2l0eRIZChVWRVJCT1NJVFlfVU5TUEVDSUZJRUQQABIRCg1WRVJCT1NJVFlfTE9XEAESFAoQVkVSQk9TSVRZX01FRElVTRACEhIKDlZFUkJPU0lUWV9ISUdIEAMqSwoITW9kYWxpdHkSGAoUTU9EQUxJVFlfVU5TUEVDSUZJRUQQABIRCg1NT0RBTElUWV9URVhUEAESEgoOTU9EQUxJVFlfQVVESU8QAiq9AQoLU2VydmljZVRpZXISHAoYU0VSVklDRV9USUVSX1VOU1BFQ0lGSUVEEAASFQoRU0VSVklDRV9USUVSX0FVVE8QARIYChRTRVJWSUNFX1RJRVJfREVGQVVMVBACEhUKEVNFUlZJQ0VfVElFUl9GTEVYEAMSFgoSU0VSVklDRV9USUVSX1NDQUxFEAQSGQoVU0VSVklDRV9USUVSX1BSSU9SSVRZEAUSFQoRU0VSVklDRV9USUVSX0ZBU1QQBiqzAQoLQXVkaW9Gb3JtYXQSHAoYQVVESU9fRk9STUFUX1VOU1BFQ0lGSUVEEAASFAoQQVVESU9fRk9STUFUX1dBVhABEhQKEEFVRElPX0ZPUk1BVF9BQUMQAhIUChBBVURJT19GT1JNQVRfTVAzEAMSFQoRQVVESU9fRk9STUFUX0ZMQUMQBBIVChFBVURJT19GT1JNQVRfT1BVUxAFEhYKEkFVRElPX0ZPUk1BVF9QQ00xNhAGKqYBChRXZWJTZWFyY2hDb250ZXh0U2l6ZRInCiNXRUJfU0VBUkNIX0NPTlRFWFRfU0laRV9VTlNQRUNJRklFRBAAEh8KG1dFQl9TRUFSQ0hfQ09OVEVYVF9TSVpFX0xPVxABEiIKHldFQl9TRUFSQ0hfQ09OVEVYVF9TSVpFX01FRElVTRACEiAKHFdFQl9TRUFSQ0hfQ09OVEVYVF9TSVpFX0hJR0gQA0JLWklnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L2NoYXQvdjE7Y2hhdHYxYgZwcm90bzM", [file_openaiconnect_chat_v1_message, file_openaiconnect_chat_v1_moderation, file_openaiconnect_chat_v1_prompt_cache, file_openaiconnect_chat_v1_response_format, file_openaiconnect_chat_v1_tool, file_openaiconnect_rest_v1_annotations]);
+  fileDesc("CjJvcGVuYWljb25uZWN0L2NoYXQvdjEvY3JlYXRlX2NoYXRfY29tcGxldGlvbi5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIpIQChtDcmVhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QSFQoFbW9kZWwYASABKAlCBuLbIgIQAhI4CghtZXNzYWdlcxgCIAMoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5NZXNzYWdlQgbi2yICEAISGAoLdGVtcGVyYXR1cmUYAyABKAFIAIgBARISCgV0b3BfcBgEIAEoAUgBiAEBEiIKFW1heF9jb21wbGV0aW9uX3Rva2VucxgFIAEoBUgCiAEBEg4KAW4YBiABKAVIA4gBARIUCgRzdG9wGAcgAygJQgbi2yICOAESQgoQcmVhc29uaW5nX2VmZm9ydBgIIAEoDjIoLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLlJlYXNvbmluZ0VmZm9ydBI1Cgl2ZXJib3NpdHkYCSABKA4yIi5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5WZXJib3NpdHkSKgoFdG9vbHMYCiADKAsyGy5vcGVuYWljb25uZWN0LmNoYXQudjEuVG9vbBI2Cgt0b29sX2Nob2ljZRgLIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Ub29sQ2hvaWNlEiAKE3BhcmFsbGVsX3Rvb2xfY2FsbHMYDCABKAhIBIgBARI+Cg9yZXNwb25zZV9mb3JtYXQYDSABKAsyJS5vcGVuYWljb25uZWN0LmNoYXQudjEuUmVzcG9uc2VGb3JtYXQSPAoOc3RyZWFtX29wdGlvbnMYDiABKAsyJC5vcGVuYWljb25uZWN0LmNoYXQudjEuU3RyZWFtT3B0aW9ucxIeChFmcmVxdWVuY3lfcGVuYWx0eRgPIAEoAUgFiAEBEh0KEHByZXNlbmNlX3BlbmFsdHkYECABKAFIBogBARJVCgpsb2dpdF9iaWFzGBEgAygLMkEub3BlbmFpY29ubmVjdC5jaGF0LnYxLkNyZWF0ZUNoYXRDb21wbGV0aW9uUmVxdWVzdC5Mb2dpdEJpYXNFbnRyeRIVCghsb2dwcm9icxgSIAEoCEgHiAEBEhkKDHRvcF9sb2dwcm9icxgTIAEoBUgIiAEBEjUKCm1vZGFsaXRpZXMYFCADKA4yIS5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Nb2RhbGl0eRIwCgVhdWRpbxgVIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BdWRpb1BhcmFtEjwKCnByZWRpY3Rpb24YFiABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuUHJlZGljdGlvbkNvbnRlbnQSQwoSd2ViX3NlYXJjaF9vcHRpb25zGBcgASgLMicub3BlbmFpY29ubmVjdC5jaGF0LnYxLldlYlNlYXJjaE9wdGlvbnMSEgoFc3RvcmUYGCABKAhICYgBARJSCghtZXRhZGF0YRgZIAMoCzJALm9wZW5haWNvbm5lY3QuY2hhdC52MS5DcmVhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QuTWV0YWRhdGFFbnRyeRI6CgxzZXJ2aWNlX3RpZXIYGiABKA4yJC5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5TZXJ2aWNlVGllchIeChFzYWZldHlfaWRlbnRpZmllchgbIAEoCUgKiAEBEh0KEHByb21wdF9jYWNoZV9rZXkYHCABKAlIC4gBARJJChRwcm9tcHRfY2FjaGVfb3B0aW9ucxgdIAEoCzIrLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLlByb21wdENhY2hlT3B0aW9ucxI8Cgptb2RlcmF0aW9uGB4gASgLMigub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuTW9kZXJhdGlvblBhcmFtElEKFnByb21wdF9jYWNoZV9yZXRlbnRpb24YHyABKA4yLS5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Qcm9tcHRDYWNoZVJldGVudGlvbkICGAESGwoKbWF4X3Rva2VucxggIAEoBUICGAFIDIgBARIVCgRzZWVkGCEgASgDQgIYAUgNiAEBEhUKBHVzZXIYIiABKAlCAhgBSA6IAQESNgoJZnVuY3Rpb25zGCMgAygLMh8ub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQgIYARJECg1mdW5jdGlvbl9jYWxsGCQgASgLMikub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQ2FsbENob2ljZUICGAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAxowCg5Mb2dpdEJpYXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQhgKFl9tYXhfY29tcGxldGlvbl90b2tlbnNCBAoCX25CFgoUX3BhcmFsbGVsX3Rvb2xfY2FsbHNCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QhMKEV9wcmVzZW5jZV9wZW5hbHR5QgsKCV9sb2dwcm9ic0IPCg1fdG9wX2xvZ3Byb2JzQggKBl9zdG9yZUIUChJfc2FmZXR5X2lkZW50aWZpZXJCEwoRX3Byb21wdF9jYWNoZV9rZXlCDQoLX21heF90b2tlbnNCBwoFX3NlZWRCBwoFX3VzZXIilAEKDVN0cmVhbU9wdGlvbnMSGgoNaW5jbHVkZV91c2FnZRgBIAEoCEgAiAEBEiAKE2luY2x1ZGVfb2JmdXNjYXRpb24YAiABKAhIAYgBARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhAKDl9pbmNsdWRlX3VzYWdlQhYKFF9pbmNsdWRlX29iZnVzY2F0aW9uIpwBCgpBdWRpb1BhcmFtEjUKBXZvaWNlGAEgASgLMh4ub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuVm9pY2VCBuLbIgIQARI6CgZmb3JtYXQYAiABKA4yIi5vcGVuYWljb25uZWN0LmNoYXQudjEuQXVkaW9Gb3JtYXRCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIr0BChFQcmVkaWN0aW9uQ29udGVudBIcCgdjb250ZW50GAEgASgJQgbi2yICEAFIAIgBARJICg1jb250ZW50X3BhcnRzGAIgAygLMiIub3BlbmFpY29ubmVjdC5jaGF0LnYxLkNvbnRlbnRQYXJ0Qg3i2yIJCgdjb250ZW50EhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAM6F+LbIhMKEQoEdHlwZRIJImNvbnRlbnQiQgoKCF9jb250ZW50IrcBChBXZWJTZWFyY2hPcHRpb25zEjoKDXVzZXJfbG9jYXRpb24YASABKAsyIy5vcGVuYWljb25uZWN0LmNoYXQudjEuVXNlckxvY2F0aW9uEkoKE3NlYXJjaF9jb250ZXh0X3NpemUYAiABKA4yLS5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5XZWJTZWFyY2hDb250ZXh0U2l6ZRIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIoQBCgxVc2VyTG9jYXRpb24SPwoLYXBwcm94aW1hdGUYASABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuV2ViU2VhcmNoTG9jYXRpb25IABIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhYKCGxvY2F0aW9uEgri2yIGCgR0eXBlIrIBChFXZWJTZWFyY2hMb2NhdGlvbhIUCgdjb3VudHJ5GAEgASgJSACIAQESEwoGcmVnaW9uGAIgASgJSAGIAQESEQoEY2l0eRgDIAEoCUgCiAEBEhUKCHRpbWV6b25lGAQgASgJSAOIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IKCghfY291bnRyeUIJCgdfcmVnaW9uQgcKBV9jaXR5QgsKCV90aW1lem9uZSqzAQoLQXVkaW9Gb3JtYXQSHAoYQVVESU9fRk9STUFUX1VOU1BFQ0lGSUVEEAASFAoQQVVESU9fRk9STUFUX1dBVhABEhQKEEFVRElPX0ZPUk1BVF9BQUMQAhIUChBBVURJT19GT1JNQVRfTVAzEAMSFQoRQVVESU9fRk9STUFUX0ZMQUMQBBIVChFBVURJT19GT1JNQVRfT1BVUxAFEhYKEkFVRElPX0ZPUk1BVF9QQ00xNhAGQqIBChljb20ub3BlbmFpY29ubmVjdC5jaGF0LnYxUAFaSWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3QvY2hhdC92MTtjaGF0djGiAgdPQUNDaGF0qgIVT3BlbkFJQ29ubmVjdC5DaGF0LlYxygIVT3BlbkFJQ29ubmVjdFxDaGF0XFYxYgZwcm90bzM", [file_openaiconnect_chat_v1_message, file_openaiconnect_chat_v1_response_format, file_openaiconnect_chat_v1_tool, file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_modality, file_openaiconnect_shared_v1_moderation, file_openaiconnect_shared_v1_prompt_cache, file_openaiconnect_shared_v1_reasoning_effort, file_openaiconnect_shared_v1_service_tier, file_openaiconnect_shared_v1_verbosity, file_openaiconnect_shared_v1_voice, file_openaiconnect_shared_v1_web_search]);
 
 /**
  * CreateChatCompletionRequest is a conversation to answer, and how.
@@ -84,14 +96,14 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
    * How long the model thinks before it answers. Medium when unset, on most
    * models.
    *
-   * @generated from field: openaiconnect.chat.v1.ReasoningEffort reasoning_effort = 8;
+   * @generated from field: openaiconnect.shared.v1.ReasoningEffort reasoning_effort = 8;
    */
   reasoningEffort: ReasoningEffort;
 
   /**
    * How wordy the answer is. Medium when unset.
    *
-   * @generated from field: openaiconnect.chat.v1.Verbosity verbosity = 9;
+   * @generated from field: openaiconnect.shared.v1.Verbosity verbosity = 9;
    */
   verbosity: Verbosity;
 
@@ -175,7 +187,7 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   /**
    * The kinds of output to make. Text when empty.
    *
-   * @generated from field: repeated openaiconnect.chat.v1.Modality modalities = 20;
+   * @generated from field: repeated openaiconnect.shared.v1.Modality modalities = 20;
    */
   modalities: Modality[];
 
@@ -218,7 +230,7 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   /**
    * The processing tier. Auto when unset.
    *
-   * @generated from field: openaiconnect.chat.v1.ServiceTier service_tier = 26;
+   * @generated from field: openaiconnect.shared.v1.ServiceTier service_tier = 26;
    */
   serviceTier: ServiceTier;
 
@@ -240,21 +252,21 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   /**
    * Where and for how long the beginning of the prompt is cached.
    *
-   * @generated from field: openaiconnect.chat.v1.PromptCacheOptions prompt_cache_options = 29;
+   * @generated from field: openaiconnect.shared.v1.PromptCacheOptions prompt_cache_options = 29;
    */
   promptCacheOptions?: PromptCacheOptions | undefined;
 
   /**
    * Has the input and the output judged.
    *
-   * @generated from field: openaiconnect.chat.v1.ModerationParam moderation = 30;
+   * @generated from field: openaiconnect.shared.v1.ModerationParam moderation = 30;
    */
   moderation?: ModerationParam | undefined;
 
   /**
    * How long a cached prompt is kept. Use prompt_cache_options.
    *
-   * @generated from field: openaiconnect.chat.v1.PromptCacheRetention prompt_cache_retention = 31 [deprecated = true];
+   * @generated from field: openaiconnect.shared.v1.PromptCacheRetention prompt_cache_retention = 31 [deprecated = true];
    * @deprecated
    */
   promptCacheRetention: PromptCacheRetention;
@@ -361,7 +373,7 @@ export type AudioParam = Message<"openaiconnect.chat.v1.AudioParam"> & {
   /**
    * Who speaks.
    *
-   * @generated from field: openaiconnect.chat.v1.Voice voice = 1;
+   * @generated from field: openaiconnect.shared.v1.Voice voice = 1;
    */
   voice?: Voice | undefined;
 
@@ -386,51 +398,6 @@ export type AudioParam = Message<"openaiconnect.chat.v1.AudioParam"> & {
  */
 export const AudioParamSchema: GenMessage<AudioParam> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 2);
-
-/**
- * Voice is who speaks.
- *
- * @generated from message openaiconnect.chat.v1.Voice
- */
-export type Voice = Message<"openaiconnect.chat.v1.Voice"> & {
-  /**
-   * A voice by name or by id.
-   *
-   * @generated from oneof openaiconnect.chat.v1.Voice.voice
-   */
-  voice: {
-    /**
-     * A built-in voice: `alloy`, `ash`, `ballad`, `cedar`, `coral`, `echo`,
-     * `marin`, `sage`, `shimmer`, `verse`, or a newer one.
-     *
-     * @generated from field: string name = 1;
-     */
-    value: string;
-    case: "name";
-  } | {
-    /**
-     * A voice of your own, by its id.
-     *
-     * @generated from field: string id = 2;
-     */
-    value: string;
-    case: "id";
-  } | { case: undefined; value?: undefined };
-
-  /**
-   * Members that have no field here, as the text of one JSON object.
-   *
-   * @generated from field: string extra_json = 1000;
-   */
-  extraJson: string;
-};
-
-/**
- * Describes the message openaiconnect.chat.v1.Voice.
- * Use `create(VoiceSchema)` to create a new message.
- */
-export const VoiceSchema: GenMessage<Voice> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 3);
 
 /**
  * PredictionContent is text that most of the answer is expected to repeat.
@@ -465,7 +432,7 @@ export type PredictionContent = Message<"openaiconnect.chat.v1.PredictionContent
  * Use `create(PredictionContentSchema)` to create a new message.
  */
 export const PredictionContentSchema: GenMessage<PredictionContent> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 4);
+  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 3);
 
 /**
  * WebSearchOptions is how a search model looks into the web.
@@ -483,7 +450,7 @@ export type WebSearchOptions = Message<"openaiconnect.chat.v1.WebSearchOptions">
   /**
    * How much of what was found the model reads. Medium when unset.
    *
-   * @generated from field: openaiconnect.chat.v1.WebSearchContextSize search_context_size = 2;
+   * @generated from field: openaiconnect.shared.v1.WebSearchContextSize search_context_size = 2;
    */
   searchContextSize: WebSearchContextSize;
 
@@ -500,7 +467,7 @@ export type WebSearchOptions = Message<"openaiconnect.chat.v1.WebSearchOptions">
  * Use `create(WebSearchOptionsSchema)` to create a new message.
  */
 export const WebSearchOptionsSchema: GenMessage<WebSearchOptions> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 5);
+  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 4);
 
 /**
  * UserLocation is where the user is.
@@ -536,7 +503,7 @@ export type UserLocation = Message<"openaiconnect.chat.v1.UserLocation"> & {
  * Use `create(UserLocationSchema)` to create a new message.
  */
 export const UserLocationSchema: GenMessage<UserLocation> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 6);
+  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 5);
 
 /**
  * WebSearchLocation is a place, roughly.
@@ -585,213 +552,7 @@ export type WebSearchLocation = Message<"openaiconnect.chat.v1.WebSearchLocation
  * Use `create(WebSearchLocationSchema)` to create a new message.
  */
 export const WebSearchLocationSchema: GenMessage<WebSearchLocation> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 7);
-
-/**
- * ReasoningEffort is how long a model thinks before it answers.
- *
- * @generated from enum openaiconnect.chat.v1.ReasoningEffort
- */
-export enum ReasoningEffort {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: REASONING_EFFORT_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * Not at all.
-   *
-   * @generated from enum value: REASONING_EFFORT_NONE = 1;
-   */
-  NONE = 1,
-
-  /**
-   * As little as possible.
-   *
-   * @generated from enum value: REASONING_EFFORT_MINIMAL = 2;
-   */
-  MINIMAL = 2,
-
-  /**
-   * Little.
-   *
-   * @generated from enum value: REASONING_EFFORT_LOW = 3;
-   */
-  LOW = 3,
-
-  /**
-   * Balanced.
-   *
-   * @generated from enum value: REASONING_EFFORT_MEDIUM = 4;
-   */
-  MEDIUM = 4,
-
-  /**
-   * Long.
-   *
-   * @generated from enum value: REASONING_EFFORT_HIGH = 5;
-   */
-  HIGH = 5,
-
-  /**
-   * Longer.
-   *
-   * @generated from enum value: REASONING_EFFORT_XHIGH = 6;
-   */
-  XHIGH = 6,
-
-  /**
-   * As long as the model can.
-   *
-   * @generated from enum value: REASONING_EFFORT_MAX = 7;
-   */
-  MAX = 7,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.ReasoningEffort.
- */
-export const ReasoningEffortSchema: GenEnum<ReasoningEffort> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_create_chat_completion, 0);
-
-/**
- * Verbosity is how wordy an answer is.
- *
- * @generated from enum openaiconnect.chat.v1.Verbosity
- */
-export enum Verbosity {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: VERBOSITY_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * Terse.
-   *
-   * @generated from enum value: VERBOSITY_LOW = 1;
-   */
-  LOW = 1,
-
-  /**
-   * Balanced.
-   *
-   * @generated from enum value: VERBOSITY_MEDIUM = 2;
-   */
-  MEDIUM = 2,
-
-  /**
-   * Elaborate.
-   *
-   * @generated from enum value: VERBOSITY_HIGH = 3;
-   */
-  HIGH = 3,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.Verbosity.
- */
-export const VerbositySchema: GenEnum<Verbosity> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_create_chat_completion, 1);
-
-/**
- * Modality is a kind of output.
- *
- * @generated from enum openaiconnect.chat.v1.Modality
- */
-export enum Modality {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: MODALITY_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * Text.
-   *
-   * @generated from enum value: MODALITY_TEXT = 1;
-   */
-  TEXT = 1,
-
-  /**
-   * Speech.
-   *
-   * @generated from enum value: MODALITY_AUDIO = 2;
-   */
-  AUDIO = 2,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.Modality.
- */
-export const ModalitySchema: GenEnum<Modality> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_create_chat_completion, 2);
-
-/**
- * ServiceTier is how a request is processed and charged.
- *
- * @generated from enum openaiconnect.chat.v1.ServiceTier
- */
-export enum ServiceTier {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: SERVICE_TIER_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * As the project's settings say.
-   *
-   * @generated from enum value: SERVICE_TIER_AUTO = 1;
-   */
-  AUTO = 1,
-
-  /**
-   * Standard price and speed.
-   *
-   * @generated from enum value: SERVICE_TIER_DEFAULT = 2;
-   */
-  DEFAULT = 2,
-
-  /**
-   * Cheaper and slower.
-   *
-   * @generated from enum value: SERVICE_TIER_FLEX = 3;
-   */
-  FLEX = 3,
-
-  /**
-   * By capacity that was bought ahead.
-   *
-   * @generated from enum value: SERVICE_TIER_SCALE = 4;
-   */
-  SCALE = 4,
-
-  /**
-   * Dearer and faster.
-   *
-   * @generated from enum value: SERVICE_TIER_PRIORITY = 5;
-   */
-  PRIORITY = 5,
-
-  /**
-   * The fastest.
-   *
-   * @generated from enum value: SERVICE_TIER_FAST = 6;
-   */
-  FAST = 6,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.ServiceTier.
- */
-export const ServiceTierSchema: GenEnum<ServiceTier> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_create_chat_completion, 3);
+  messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 6);
 
 /**
  * AudioFormat is a file format of speech.
@@ -853,46 +614,5 @@ export enum AudioFormat {
  * Describes the enum openaiconnect.chat.v1.AudioFormat.
  */
 export const AudioFormatSchema: GenEnum<AudioFormat> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_create_chat_completion, 4);
-
-/**
- * WebSearchContextSize is how much of what was found the model reads.
- *
- * @generated from enum openaiconnect.chat.v1.WebSearchContextSize
- */
-export enum WebSearchContextSize {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: WEB_SEARCH_CONTEXT_SIZE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * Little.
-   *
-   * @generated from enum value: WEB_SEARCH_CONTEXT_SIZE_LOW = 1;
-   */
-  LOW = 1,
-
-  /**
-   * Balanced.
-   *
-   * @generated from enum value: WEB_SEARCH_CONTEXT_SIZE_MEDIUM = 2;
-   */
-  MEDIUM = 2,
-
-  /**
-   * Much.
-   *
-   * @generated from enum value: WEB_SEARCH_CONTEXT_SIZE_HIGH = 3;
-   */
-  HIGH = 3,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.WebSearchContextSize.
- */
-export const WebSearchContextSizeSchema: GenEnum<WebSearchContextSize> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_create_chat_completion, 5);
+  enumDesc(file_openaiconnect_chat_v1_create_chat_completion, 0);
 

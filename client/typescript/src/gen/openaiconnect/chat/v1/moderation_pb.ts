@@ -2,114 +2,18 @@
 // @generated from file openaiconnect/chat/v1/moderation.proto (package openaiconnect.chat.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_openaiconnect_rest_v1_annotations } from "../../rest/v1/annotations_pb.js";
+import type { ModerationResult } from "../../shared/v1/moderation_pb.js";
+import { file_openaiconnect_shared_v1_moderation } from "../../shared/v1/moderation_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file openaiconnect/chat/v1/moderation.proto.
  */
 export const file_openaiconnect_chat_v1_moderation: GenFile = /*@__PURE__*/
-  fileDesc("CiZvcGVuYWljb25uZWN0L2NoYXQvdjEvbW9kZXJhdGlvbi5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIn4KD01vZGVyYXRpb25QYXJhbRIVCgVtb2RlbBgBIAEoCUIG4tsiAhABEjcKBnBvbGljeRgCIAEoCzInLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Nb2RlcmF0aW9uUG9saWN5EhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMioAEKEE1vZGVyYXRpb25Qb2xpY3kSNgoFaW5wdXQYASABKAsyJy5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvbkNvbmZpZxI3CgZvdXRwdXQYAiABKAsyJy5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvbkNvbmZpZxIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDImwKEE1vZGVyYXRpb25Db25maWcSOwoEbW9kZRgBIAEoDjIlLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Nb2RlcmF0aW9uTW9kZUIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMirAEKCk1vZGVyYXRpb24SPwoFaW5wdXQYASABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvbk91dGNvbWVCBuLbIgIQARJACgZvdXRwdXQYAiABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvbk91dGNvbWVCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIsoBChFNb2RlcmF0aW9uT3V0Y29tZRJGChJtb2RlcmF0aW9uX3Jlc3VsdHMYASABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvblJlc3VsdHNIABI3CgVlcnJvchgCIAEoCzImLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Nb2RlcmF0aW9uRXJyb3JIABIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhcKB291dGNvbWUSDOLbIggKBHR5cGUQASJsChFNb2RlcmF0aW9uUmVzdWx0cxIVCgVtb2RlbBgBIAEoCUIG4tsiAhABEkAKB3Jlc3VsdHMYAiADKAsyJy5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvblJlc3VsdEIG4tsiAhABIkAKD01vZGVyYXRpb25FcnJvchIUCgRjb2RlGAEgASgJQgbi2yICEAESFwoHbWVzc2FnZRgCIAEoCUIG4tsiAhABIoQFChBNb2RlcmF0aW9uUmVzdWx0EhUKBW1vZGVsGAEgASgJQgbi2yICEAESFwoHZmxhZ2dlZBgCIAEoCEIG4tsiAhABElMKCmNhdGVnb3JpZXMYAyADKAsyNy5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvblJlc3VsdC5DYXRlZ29yaWVzRW50cnlCBuLbIgIQARJcCg9jYXRlZ29yeV9zY29yZXMYBCADKAsyOy5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvblJlc3VsdC5DYXRlZ29yeVNjb3Jlc0VudHJ5Qgbi2yICEAESdAocY2F0ZWdvcnlfYXBwbGllZF9pbnB1dF90eXBlcxgFIAMoCzJGLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Nb2RlcmF0aW9uUmVzdWx0LkNhdGVnb3J5QXBwbGllZElucHV0VHlwZXNFbnRyeUIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMaMQoPQ2F0ZWdvcmllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCDoCOAEaNQoTQ2F0ZWdvcnlTY29yZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGm0KHkNhdGVnb3J5QXBwbGllZElucHV0VHlwZXNFbnRyeRILCgNrZXkYASABKAkSOgoFdmFsdWUYAiABKAsyKy5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvbklucHV0VHlwZXM6AjgBOiHi2yIdChsKBHR5cGUSEyJtb2RlcmF0aW9uX3Jlc3VsdCIiWQoUTW9kZXJhdGlvbklucHV0VHlwZXMSOQoFdHlwZXMYASADKA4yKi5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvbklucHV0VHlwZToG4tsiAhABKmcKDk1vZGVyYXRpb25Nb2RlEh8KG01PREVSQVRJT05fTU9ERV9VTlNQRUNJRklFRBAAEhkKFU1PREVSQVRJT05fTU9ERV9TQ09SRRABEhkKFU1PREVSQVRJT05fTU9ERV9CTE9DSxACKn0KE01vZGVyYXRpb25JbnB1dFR5cGUSJQohTU9ERVJBVElPTl9JTlBVVF9UWVBFX1VOU1BFQ0lGSUVEEAASHgoaTU9ERVJBVElPTl9JTlBVVF9UWVBFX1RFWFQQARIfChtNT0RFUkFUSU9OX0lOUFVUX1RZUEVfSU1BR0UQAkJLWklnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L2NoYXQvdjE7Y2hhdHYxYgZwcm90bzM", [file_openaiconnect_rest_v1_annotations]);
-
-/**
- * ModerationParam has the input and the output of a request judged.
- *
- * @generated from message openaiconnect.chat.v1.ModerationParam
- */
-export type ModerationParam = Message<"openaiconnect.chat.v1.ModerationParam"> & {
-  /**
-   * The moderation model that judges, such as `omni-moderation-latest`.
-   *
-   * @generated from field: string model = 1;
-   */
-  model: string;
-
-  /**
-   * What follows from the judgement.
-   *
-   * @generated from field: openaiconnect.chat.v1.ModerationPolicy policy = 2;
-   */
-  policy?: ModerationPolicy | undefined;
-
-  /**
-   * Members that have no field here, as the text of one JSON object.
-   *
-   * @generated from field: string extra_json = 1000;
-   */
-  extraJson: string;
-};
-
-/**
- * Describes the message openaiconnect.chat.v1.ModerationParam.
- * Use `create(ModerationParamSchema)` to create a new message.
- */
-export const ModerationParamSchema: GenMessage<ModerationParam> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 0);
-
-/**
- * ModerationPolicy is what follows from a judgement.
- *
- * @generated from message openaiconnect.chat.v1.ModerationPolicy
- */
-export type ModerationPolicy = Message<"openaiconnect.chat.v1.ModerationPolicy"> & {
-  /**
-   * Of the input.
-   *
-   * @generated from field: openaiconnect.chat.v1.ModerationConfig input = 1;
-   */
-  input?: ModerationConfig | undefined;
-
-  /**
-   * Of the output.
-   *
-   * @generated from field: openaiconnect.chat.v1.ModerationConfig output = 2;
-   */
-  output?: ModerationConfig | undefined;
-
-  /**
-   * Members that have no field here, as the text of one JSON object.
-   *
-   * @generated from field: string extra_json = 1000;
-   */
-  extraJson: string;
-};
-
-/**
- * Describes the message openaiconnect.chat.v1.ModerationPolicy.
- * Use `create(ModerationPolicySchema)` to create a new message.
- */
-export const ModerationPolicySchema: GenMessage<ModerationPolicy> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 1);
-
-/**
- * ModerationConfig is what follows from a judgement of one side.
- *
- * @generated from message openaiconnect.chat.v1.ModerationConfig
- */
-export type ModerationConfig = Message<"openaiconnect.chat.v1.ModerationConfig"> & {
-  /**
-   * What follows.
-   *
-   * @generated from field: openaiconnect.chat.v1.ModerationMode mode = 1;
-   */
-  mode: ModerationMode;
-
-  /**
-   * Members that have no field here, as the text of one JSON object.
-   *
-   * @generated from field: string extra_json = 1000;
-   */
-  extraJson: string;
-};
-
-/**
- * Describes the message openaiconnect.chat.v1.ModerationConfig.
- * Use `create(ModerationConfigSchema)` to create a new message.
- */
-export const ModerationConfigSchema: GenMessage<ModerationConfig> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 2);
+  fileDesc("CiZvcGVuYWljb25uZWN0L2NoYXQvdjEvbW9kZXJhdGlvbi5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIqwBCgpNb2RlcmF0aW9uEj8KBWlucHV0GAEgASgLMigub3BlbmFpY29ubmVjdC5jaGF0LnYxLk1vZGVyYXRpb25PdXRjb21lQgbi2yICEAESQAoGb3V0cHV0GAIgASgLMigub3BlbmFpY29ubmVjdC5jaGF0LnYxLk1vZGVyYXRpb25PdXRjb21lQgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyLKAQoRTW9kZXJhdGlvbk91dGNvbWUSRgoSbW9kZXJhdGlvbl9yZXN1bHRzGAEgASgLMigub3BlbmFpY29ubmVjdC5jaGF0LnYxLk1vZGVyYXRpb25SZXN1bHRzSAASNwoFZXJyb3IYAiABKAsyJi5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvbkVycm9ySAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IXCgdvdXRjb21lEgzi2yIICgR0eXBlEAEibgoRTW9kZXJhdGlvblJlc3VsdHMSFQoFbW9kZWwYASABKAlCBuLbIgIQARJCCgdyZXN1bHRzGAIgAygLMikub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuTW9kZXJhdGlvblJlc3VsdEIG4tsiAhABIkAKD01vZGVyYXRpb25FcnJvchIUCgRjb2RlGAEgASgJQgbi2yICEAESFwoHbWVzc2FnZRgCIAEoCUIG4tsiAhABQqIBChljb20ub3BlbmFpY29ubmVjdC5jaGF0LnYxUAFaSWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3QvY2hhdC92MTtjaGF0djGiAgdPQUNDaGF0qgIVT3BlbkFJQ29ubmVjdC5DaGF0LlYxygIVT3BlbkFJQ29ubmVjdFxDaGF0XFYxYgZwcm90bzM", [file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_moderation]);
 
 /**
  * Moderation is the judgement of a request's input and output.
@@ -144,7 +48,7 @@ export type Moderation = Message<"openaiconnect.chat.v1.Moderation"> & {
  * Use `create(ModerationSchema)` to create a new message.
  */
 export const ModerationSchema: GenMessage<Moderation> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 3);
+  messageDesc(file_openaiconnect_chat_v1_moderation, 0);
 
 /**
  * ModerationOutcome is the judgement of one side, or why there is none.
@@ -188,7 +92,7 @@ export type ModerationOutcome = Message<"openaiconnect.chat.v1.ModerationOutcome
  * Use `create(ModerationOutcomeSchema)` to create a new message.
  */
 export const ModerationOutcomeSchema: GenMessage<ModerationOutcome> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 4);
+  messageDesc(file_openaiconnect_chat_v1_moderation, 1);
 
 /**
  * ModerationResults is the judgement of one side.
@@ -206,7 +110,7 @@ export type ModerationResults = Message<"openaiconnect.chat.v1.ModerationResults
   /**
    * A result for each thing that was judged.
    *
-   * @generated from field: repeated openaiconnect.chat.v1.ModerationResult results = 2;
+   * @generated from field: repeated openaiconnect.shared.v1.ModerationResult results = 2;
    */
   results: ModerationResult[];
 };
@@ -216,7 +120,7 @@ export type ModerationResults = Message<"openaiconnect.chat.v1.ModerationResults
  * Use `create(ModerationResultsSchema)` to create a new message.
  */
 export const ModerationResultsSchema: GenMessage<ModerationResults> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 5);
+  messageDesc(file_openaiconnect_chat_v1_moderation, 2);
 
 /**
  * ModerationError is why there is no judgement.
@@ -244,150 +148,5 @@ export type ModerationError = Message<"openaiconnect.chat.v1.ModerationError"> &
  * Use `create(ModerationErrorSchema)` to create a new message.
  */
 export const ModerationErrorSchema: GenMessage<ModerationError> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 6);
-
-/**
- * ModerationResult is the judgement of one thing.
- *
- * @generated from message openaiconnect.chat.v1.ModerationResult
- */
-export type ModerationResult = Message<"openaiconnect.chat.v1.ModerationResult"> & {
-  /**
-   * The model that judged.
-   *
-   * @generated from field: string model = 1;
-   */
-  model: string;
-
-  /**
-   * Whether any category holds.
-   *
-   * @generated from field: bool flagged = 2;
-   */
-  flagged: boolean;
-
-  /**
-   * Whether each category holds, by the category's name.
-   *
-   * @generated from field: map<string, bool> categories = 3;
-   */
-  categories: { [key: string]: boolean };
-
-  /**
-   * How sure the model is, from 0 to 1, by the category's name.
-   *
-   * @generated from field: map<string, double> category_scores = 4;
-   */
-  categoryScores: { [key: string]: number };
-
-  /**
-   * The kinds of input that each score is about, by the category's name.
-   *
-   * @generated from field: map<string, openaiconnect.chat.v1.ModerationInputTypes> category_applied_input_types = 5;
-   */
-  categoryAppliedInputTypes: { [key: string]: ModerationInputTypes };
-
-  /**
-   * Members that have no field here, as the text of one JSON object.
-   *
-   * @generated from field: string extra_json = 1000;
-   */
-  extraJson: string;
-};
-
-/**
- * Describes the message openaiconnect.chat.v1.ModerationResult.
- * Use `create(ModerationResultSchema)` to create a new message.
- */
-export const ModerationResultSchema: GenMessage<ModerationResult> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 7);
-
-/**
- * ModerationInputTypes is the kinds of input that a score is about.
- *
- * @generated from message openaiconnect.chat.v1.ModerationInputTypes
- */
-export type ModerationInputTypes = Message<"openaiconnect.chat.v1.ModerationInputTypes"> & {
-  /**
-   * The kinds.
-   *
-   * @generated from field: repeated openaiconnect.chat.v1.ModerationInputType types = 1;
-   */
-  types: ModerationInputType[];
-};
-
-/**
- * Describes the message openaiconnect.chat.v1.ModerationInputTypes.
- * Use `create(ModerationInputTypesSchema)` to create a new message.
- */
-export const ModerationInputTypesSchema: GenMessage<ModerationInputTypes> = /*@__PURE__*/
-  messageDesc(file_openaiconnect_chat_v1_moderation, 8);
-
-/**
- * ModerationMode is what follows from a judgement.
- *
- * @generated from enum openaiconnect.chat.v1.ModerationMode
- */
-export enum ModerationMode {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: MODERATION_MODE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * It is reported.
-   *
-   * @generated from enum value: MODERATION_MODE_SCORE = 1;
-   */
-  SCORE = 1,
-
-  /**
-   * What was flagged is blocked.
-   *
-   * @generated from enum value: MODERATION_MODE_BLOCK = 2;
-   */
-  BLOCK = 2,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.ModerationMode.
- */
-export const ModerationModeSchema: GenEnum<ModerationMode> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_moderation, 0);
-
-/**
- * ModerationInputType is a kind of input that was judged.
- *
- * @generated from enum openaiconnect.chat.v1.ModerationInputType
- */
-export enum ModerationInputType {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: MODERATION_INPUT_TYPE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * Text.
-   *
-   * @generated from enum value: MODERATION_INPUT_TYPE_TEXT = 1;
-   */
-  TEXT = 1,
-
-  /**
-   * An image.
-   *
-   * @generated from enum value: MODERATION_INPUT_TYPE_IMAGE = 2;
-   */
-  IMAGE = 2,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.ModerationInputType.
- */
-export const ModerationInputTypeSchema: GenEnum<ModerationInputType> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_moderation, 1);
+  messageDesc(file_openaiconnect_chat_v1_moderation, 3);
 

@@ -5,13 +5,17 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_openaiconnect_rest_v1_annotations } from "../../rest/v1/annotations_pb.js";
+import type { GrammarSyntax } from "../../shared/v1/grammar_pb.js";
+import { file_openaiconnect_shared_v1_grammar } from "../../shared/v1/grammar_pb.js";
+import type { AllowedToolsMode, ToolChoiceMode } from "../../shared/v1/tool_choice_pb.js";
+import { file_openaiconnect_shared_v1_tool_choice } from "../../shared/v1/tool_choice_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file openaiconnect/chat/v1/tool.proto.
  */
 export const file_openaiconnect_chat_v1_tool: GenFile = /*@__PURE__*/
-  fileDesc("CiBvcGVuYWljb25uZWN0L2NoYXQvdjEvdG9vbC5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIqUBCgRUb29sEjcKCGZ1bmN0aW9uGAEgASgLMiMub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uVG9vbEgAEjMKBmN1c3RvbRgCIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0ISCgR0b29sEgri2yIGCgR0eXBlIqwBCgxGdW5jdGlvblRvb2wSFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESHwoPcGFyYW1ldGVyc19qc29uGAMgASgJQgbi2yICGAESEwoGc3RyaWN0GAQgASgISAGIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IOCgxfZGVzY3JpcHRpb25CCQoHX3N0cmljdCKiAQoKQ3VzdG9tVG9vbBIUCgRuYW1lGAEgASgJQgbi2yICEAESGAoLZGVzY3JpcHRpb24YAiABKAlIAIgBARI3CgZmb3JtYXQYAyABKAsyJy5vcGVuYWljb25uZWN0LmNoYXQudjEuQ3VzdG9tVG9vbEZvcm1hdBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQg4KDF9kZXNjcmlwdGlvbiK1AQoQQ3VzdG9tVG9vbEZvcm1hdBI7CgR0ZXh0GAEgASgLMisub3BlbmFpY29ubmVjdC5jaGF0LnYxLkN1c3RvbVRvb2xGb3JtYXRUZXh0SAASMQoHZ3JhbW1hchgCIAEoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5HcmFtbWFySAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IUCgZmb3JtYXQSCuLbIgYKBHR5cGUiFgoUQ3VzdG9tVG9vbEZvcm1hdFRleHQigAEKB0dyYW1tYXISGgoKZGVmaW5pdGlvbhgBIAEoCUIG4tsiAhABEjwKBnN5bnRheBgCIAEoDjIkLm9wZW5haWNvbm5lY3QuY2hhdC52MS5HcmFtbWFyU3ludGF4Qgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyKyAgoKVG9vbENob2ljZRI9CgRtb2RlGAEgASgOMiUub3BlbmFpY29ubmVjdC5jaGF0LnYxLlRvb2xDaG9pY2VNb2RlQgbi2yICMAFIABI8Cg1hbGxvd2VkX3Rvb2xzGAIgASgLMiMub3BlbmFpY29ubmVjdC5jaGF0LnYxLkFsbG93ZWRUb29sc0gAEjkKCGZ1bmN0aW9uGAMgASgLMiUub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQ2hvaWNlSAASOQoGY3VzdG9tGAQgASgLMicub3BlbmFpY29ubmVjdC5jaGF0LnYxLkN1c3RvbVRvb2xDaG9pY2VIABIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhQKBmNob2ljZRIK4tsiBgoEdHlwZSKIAQoMQWxsb3dlZFRvb2xzEj0KBG1vZGUYASABKA4yJy5vcGVuYWljb25uZWN0LmNoYXQudjEuQWxsb3dlZFRvb2xzTW9kZUIG4tsiAhABEhwKCnRvb2xzX2pzb24YAiADKAlCCOLbIgQQARgBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiQwoORnVuY3Rpb25DaG9pY2USFAoEbmFtZRgBIAEoCUIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiRQoQQ3VzdG9tVG9vbENob2ljZRIUCgRuYW1lGAEgASgJQgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyKMAQoIRnVuY3Rpb24SFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESHwoPcGFyYW1ldGVyc19qc29uGAMgASgJQgbi2yICGAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAzoCGAFCDgoMX2Rlc2NyaXB0aW9uIpABChJGdW5jdGlvbkNhbGxDaG9pY2USPwoEbW9kZRgBIAEoDjInLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GdW5jdGlvbkNhbGxNb2RlQgbi2yICMAFIABIOCgRuYW1lGAIgASgJSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAzoCGAFCCAoGY2hvaWNlKmIKDUdyYW1tYXJTeW50YXgSHgoaR1JBTU1BUl9TWU5UQVhfVU5TUEVDSUZJRUQQABIXChNHUkFNTUFSX1NZTlRBWF9MQVJLEAESGAoUR1JBTU1BUl9TWU5UQVhfUkVHRVgQAiqHAQoOVG9vbENob2ljZU1vZGUSIAocVE9PTF9DSE9JQ0VfTU9ERV9VTlNQRUNJRklFRBAAEhkKFVRPT0xfQ0hPSUNFX01PREVfTk9ORRABEhkKFVRPT0xfQ0hPSUNFX01PREVfQVVUTxACEh0KGVRPT0xfQ0hPSUNFX01PREVfUkVRVUlSRUQQAyp0ChBBbGxvd2VkVG9vbHNNb2RlEiIKHkFMTE9XRURfVE9PTFNfTU9ERV9VTlNQRUNJRklFRBAAEhsKF0FMTE9XRURfVE9PTFNfTU9ERV9BVVRPEAESHwobQUxMT1dFRF9UT09MU19NT0RFX1JFUVVJUkVEEAIqdAoQRnVuY3Rpb25DYWxsTW9kZRIiCh5GVU5DVElPTl9DQUxMX01PREVfVU5TUEVDSUZJRUQQABIbChdGVU5DVElPTl9DQUxMX01PREVfTk9ORRABEhsKF0ZVTkNUSU9OX0NBTExfTU9ERV9BVVRPEAIaAhgBQktaSWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3QvY2hhdC92MTtjaGF0djFiBnByb3RvMw", [file_openaiconnect_rest_v1_annotations]);
+  fileDesc("CiBvcGVuYWljb25uZWN0L2NoYXQvdjEvdG9vbC5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIqUBCgRUb29sEjcKCGZ1bmN0aW9uGAEgASgLMiMub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uVG9vbEgAEjMKBmN1c3RvbRgCIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0ISCgR0b29sEgri2yIGCgR0eXBlIqwBCgxGdW5jdGlvblRvb2wSFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESHwoPcGFyYW1ldGVyc19qc29uGAMgASgJQgbi2yICGAESEwoGc3RyaWN0GAQgASgISAGIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IOCgxfZGVzY3JpcHRpb25CCQoHX3N0cmljdCKiAQoKQ3VzdG9tVG9vbBIUCgRuYW1lGAEgASgJQgbi2yICEAESGAoLZGVzY3JpcHRpb24YAiABKAlIAIgBARI3CgZmb3JtYXQYAyABKAsyJy5vcGVuYWljb25uZWN0LmNoYXQudjEuQ3VzdG9tVG9vbEZvcm1hdBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQg4KDF9kZXNjcmlwdGlvbiK1AQoQQ3VzdG9tVG9vbEZvcm1hdBI7CgR0ZXh0GAEgASgLMisub3BlbmFpY29ubmVjdC5jaGF0LnYxLkN1c3RvbVRvb2xGb3JtYXRUZXh0SAASMQoHZ3JhbW1hchgCIAEoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5HcmFtbWFySAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IUCgZmb3JtYXQSCuLbIgYKBHR5cGUiFgoUQ3VzdG9tVG9vbEZvcm1hdFRleHQiggEKB0dyYW1tYXISGgoKZGVmaW5pdGlvbhgBIAEoCUIG4tsiAhABEj4KBnN5bnRheBgCIAEoDjImLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLkdyYW1tYXJTeW50YXhCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIrQCCgpUb29sQ2hvaWNlEj8KBG1vZGUYASABKA4yJy5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Ub29sQ2hvaWNlTW9kZUIG4tsiAjABSAASPAoNYWxsb3dlZF90b29scxgCIAEoCzIjLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BbGxvd2VkVG9vbHNIABI5CghmdW5jdGlvbhgDIAEoCzIlLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GdW5jdGlvbkNob2ljZUgAEjkKBmN1c3RvbRgEIAEoCzInLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sQ2hvaWNlSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IUCgZjaG9pY2USCuLbIgYKBHR5cGUiigEKDEFsbG93ZWRUb29scxI/CgRtb2RlGAEgASgOMikub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuQWxsb3dlZFRvb2xzTW9kZUIG4tsiAhABEhwKCnRvb2xzX2pzb24YAiADKAlCCOLbIgQQARgBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiQwoORnVuY3Rpb25DaG9pY2USFAoEbmFtZRgBIAEoCUIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiRQoQQ3VzdG9tVG9vbENob2ljZRIUCgRuYW1lGAEgASgJQgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyKMAQoIRnVuY3Rpb24SFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESHwoPcGFyYW1ldGVyc19qc29uGAMgASgJQgbi2yICGAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAzoCGAFCDgoMX2Rlc2NyaXB0aW9uIpABChJGdW5jdGlvbkNhbGxDaG9pY2USPwoEbW9kZRgBIAEoDjInLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GdW5jdGlvbkNhbGxNb2RlQgbi2yICMAFIABIOCgRuYW1lGAIgASgJSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAzoCGAFCCAoGY2hvaWNlKnQKEEZ1bmN0aW9uQ2FsbE1vZGUSIgoeRlVOQ1RJT05fQ0FMTF9NT0RFX1VOU1BFQ0lGSUVEEAASGwoXRlVOQ1RJT05fQ0FMTF9NT0RFX05PTkUQARIbChdGVU5DVElPTl9DQUxMX01PREVfQVVUTxACGgIYAUKiAQoZY29tLm9wZW5haWNvbm5lY3QuY2hhdC52MVABWklnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L2NoYXQvdjE7Y2hhdHYxogIHT0FDQ2hhdKoCFU9wZW5BSUNvbm5lY3QuQ2hhdC5WMcoCFU9wZW5BSUNvbm5lY3RcQ2hhdFxWMWIGcHJvdG8z", [file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_grammar, file_openaiconnect_shared_v1_tool_choice]);
 
 /**
  * Tool is a tool that the model may call.
@@ -224,7 +228,7 @@ export type Grammar = Message<"openaiconnect.chat.v1.Grammar"> & {
   /**
    * The language that the grammar is written in.
    *
-   * @generated from field: openaiconnect.chat.v1.GrammarSyntax syntax = 2;
+   * @generated from field: openaiconnect.shared.v1.GrammarSyntax syntax = 2;
    */
   syntax: GrammarSyntax;
 
@@ -258,7 +262,7 @@ export type ToolChoice = Message<"openaiconnect.chat.v1.ToolChoice"> & {
     /**
      * None, any, or at least one.
      *
-     * @generated from field: openaiconnect.chat.v1.ToolChoiceMode mode = 1;
+     * @generated from field: openaiconnect.shared.v1.ToolChoiceMode mode = 1;
      */
     value: ToolChoiceMode;
     case: "mode";
@@ -312,7 +316,7 @@ export type AllowedTools = Message<"openaiconnect.chat.v1.AllowedTools"> & {
   /**
    * Whether it must call one.
    *
-   * @generated from field: openaiconnect.chat.v1.AllowedToolsMode mode = 1;
+   * @generated from field: openaiconnect.shared.v1.AllowedToolsMode mode = 1;
    */
   mode: AllowedToolsMode;
 
@@ -489,115 +493,6 @@ export const FunctionCallChoiceSchema: GenMessage<FunctionCallChoice> = /*@__PUR
   messageDesc(file_openaiconnect_chat_v1_tool, 11);
 
 /**
- * GrammarSyntax is a language that grammars are written in.
- *
- * @generated from enum openaiconnect.chat.v1.GrammarSyntax
- */
-export enum GrammarSyntax {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: GRAMMAR_SYNTAX_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * Lark.
-   *
-   * @generated from enum value: GRAMMAR_SYNTAX_LARK = 1;
-   */
-  LARK = 1,
-
-  /**
-   * A regular expression.
-   *
-   * @generated from enum value: GRAMMAR_SYNTAX_REGEX = 2;
-   */
-  REGEX = 2,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.GrammarSyntax.
- */
-export const GrammarSyntaxSchema: GenEnum<GrammarSyntax> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_tool, 0);
-
-/**
- * ToolChoiceMode is whether the model calls tools.
- *
- * @generated from enum openaiconnect.chat.v1.ToolChoiceMode
- */
-export enum ToolChoiceMode {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: TOOL_CHOICE_MODE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * It calls none.
-   *
-   * @generated from enum value: TOOL_CHOICE_MODE_NONE = 1;
-   */
-  NONE = 1,
-
-  /**
-   * It decides.
-   *
-   * @generated from enum value: TOOL_CHOICE_MODE_AUTO = 2;
-   */
-  AUTO = 2,
-
-  /**
-   * It calls at least one.
-   *
-   * @generated from enum value: TOOL_CHOICE_MODE_REQUIRED = 3;
-   */
-  REQUIRED = 3,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.ToolChoiceMode.
- */
-export const ToolChoiceModeSchema: GenEnum<ToolChoiceMode> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_tool, 1);
-
-/**
- * AllowedToolsMode is whether the model must call one of the allowed tools.
- *
- * @generated from enum openaiconnect.chat.v1.AllowedToolsMode
- */
-export enum AllowedToolsMode {
-  /**
-   * Unset.
-   *
-   * @generated from enum value: ALLOWED_TOOLS_MODE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * It decides.
-   *
-   * @generated from enum value: ALLOWED_TOOLS_MODE_AUTO = 1;
-   */
-  AUTO = 1,
-
-  /**
-   * It must.
-   *
-   * @generated from enum value: ALLOWED_TOOLS_MODE_REQUIRED = 2;
-   */
-  REQUIRED = 2,
-}
-
-/**
- * Describes the enum openaiconnect.chat.v1.AllowedToolsMode.
- */
-export const AllowedToolsModeSchema: GenEnum<AllowedToolsMode> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_tool, 2);
-
-/**
  * FunctionCallMode is whether the model calls functions. Superseded by
  * ToolChoiceMode.
  *
@@ -632,5 +527,5 @@ export enum FunctionCallMode {
  * @deprecated
  */
 export const FunctionCallModeSchema: GenEnum<FunctionCallMode> = /*@__PURE__*/
-  enumDesc(file_openaiconnect_chat_v1_tool, 3);
+  enumDesc(file_openaiconnect_chat_v1_tool, 0);
 

@@ -2,9 +2,9 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: openaiconnect/chat/v1/prompt_cache.proto
+// source: openaiconnect/shared/v1/prompt_cache.proto
 
-package chatv1
+package sharedv1
 
 import (
 	_ "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
@@ -22,15 +22,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// PromptCacheMode is where the cached beginning of a prompt ends.
+// PromptCacheMode controls how cache breakpoints are chosen.
 type PromptCacheMode int32
 
 const (
-	// Unset.
+	// Not set.
 	PromptCacheMode_PROMPT_CACHE_MODE_UNSPECIFIED PromptCacheMode = 0
-	// Where the upstream chooses.
+	// The upstream chooses the breakpoints.
 	PromptCacheMode_PROMPT_CACHE_MODE_IMPLICIT PromptCacheMode = 1
-	// At the breakpoints of the messages.
+	// The request marks them with prompt_cache_breakpoint.
 	PromptCacheMode_PROMPT_CACHE_MODE_EXPLICIT PromptCacheMode = 2
 )
 
@@ -59,11 +59,11 @@ func (x PromptCacheMode) String() string {
 }
 
 func (PromptCacheMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_prompt_cache_proto_enumTypes[0].Descriptor()
+	return file_openaiconnect_shared_v1_prompt_cache_proto_enumTypes[0].Descriptor()
 }
 
 func (PromptCacheMode) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_prompt_cache_proto_enumTypes[0]
+	return &file_openaiconnect_shared_v1_prompt_cache_proto_enumTypes[0]
 }
 
 func (x PromptCacheMode) Number() protoreflect.EnumNumber {
@@ -72,14 +72,14 @@ func (x PromptCacheMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PromptCacheMode.Descriptor instead.
 func (PromptCacheMode) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_prompt_cache_proto_rawDescGZIP(), []int{0}
+	return file_openaiconnect_shared_v1_prompt_cache_proto_rawDescGZIP(), []int{0}
 }
 
-// PromptCacheTTL is how long a cached prompt is kept.
+// PromptCacheTTL is how long a cached prompt prefix is retained.
 type PromptCacheTTL int32
 
 const (
-	// Unset.
+	// Not set.
 	PromptCacheTTL_PROMPT_CACHE_TTL_UNSPECIFIED PromptCacheTTL = 0
 	// 30 minutes.
 	PromptCacheTTL_PROMPT_CACHE_TTL_30M PromptCacheTTL = 1
@@ -108,11 +108,11 @@ func (x PromptCacheTTL) String() string {
 }
 
 func (PromptCacheTTL) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_prompt_cache_proto_enumTypes[1].Descriptor()
+	return file_openaiconnect_shared_v1_prompt_cache_proto_enumTypes[1].Descriptor()
 }
 
 func (PromptCacheTTL) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_prompt_cache_proto_enumTypes[1]
+	return &file_openaiconnect_shared_v1_prompt_cache_proto_enumTypes[1]
 }
 
 func (x PromptCacheTTL) Number() protoreflect.EnumNumber {
@@ -121,19 +121,19 @@ func (x PromptCacheTTL) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PromptCacheTTL.Descriptor instead.
 func (PromptCacheTTL) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_prompt_cache_proto_rawDescGZIP(), []int{1}
+	return file_openaiconnect_shared_v1_prompt_cache_proto_rawDescGZIP(), []int{1}
 }
 
-// PromptCacheRetention is how long a cached prompt is kept. Superseded by
-// PromptCacheTTL.
+// PromptCacheRetention is how long a cached prompt prefix is retained.
+// Deprecated: use PromptCacheTTL.
 //
-// Deprecated: Marked as deprecated in openaiconnect/chat/v1/prompt_cache.proto.
+// Deprecated: Marked as deprecated in openaiconnect/shared/v1/prompt_cache.proto.
 type PromptCacheRetention int32
 
 const (
-	// Unset.
+	// Not set.
 	PromptCacheRetention_PROMPT_CACHE_RETENTION_UNSPECIFIED PromptCacheRetention = 0
-	// While there is memory for it.
+	// In memory only, until it is evicted.
 	PromptCacheRetention_PROMPT_CACHE_RETENTION_IN_MEMORY PromptCacheRetention = 1
 	// 24 hours.
 	PromptCacheRetention_PROMPT_CACHE_RETENTION_24H PromptCacheRetention = 2
@@ -164,11 +164,11 @@ func (x PromptCacheRetention) String() string {
 }
 
 func (PromptCacheRetention) Descriptor() protoreflect.EnumDescriptor {
-	return file_openaiconnect_chat_v1_prompt_cache_proto_enumTypes[2].Descriptor()
+	return file_openaiconnect_shared_v1_prompt_cache_proto_enumTypes[2].Descriptor()
 }
 
 func (PromptCacheRetention) Type() protoreflect.EnumType {
-	return &file_openaiconnect_chat_v1_prompt_cache_proto_enumTypes[2]
+	return &file_openaiconnect_shared_v1_prompt_cache_proto_enumTypes[2]
 }
 
 func (x PromptCacheRetention) Number() protoreflect.EnumNumber {
@@ -177,18 +177,17 @@ func (x PromptCacheRetention) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PromptCacheRetention.Descriptor instead.
 func (PromptCacheRetention) EnumDescriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_prompt_cache_proto_rawDescGZIP(), []int{2}
+	return file_openaiconnect_shared_v1_prompt_cache_proto_rawDescGZIP(), []int{2}
 }
 
-// PromptCacheOptions is where and for how long the beginning of a prompt is
-// cached.
+// PromptCacheOptions configures prompt caching.
 type PromptCacheOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the cached beginning ends. Implicit when unset.
-	Mode PromptCacheMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.chat.v1.PromptCacheMode" json:"mode,omitempty"`
-	// How long it is kept.
-	Ttl PromptCacheTTL `protobuf:"varint,2,opt,name=ttl,proto3,enum=openaiconnect.chat.v1.PromptCacheTTL" json:"ttl,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// How cache breakpoints are chosen. Default: implicit.
+	Mode PromptCacheMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.shared.v1.PromptCacheMode" json:"mode,omitempty"`
+	// How long a cached prompt prefix is retained.
+	Ttl PromptCacheTTL `protobuf:"varint,2,opt,name=ttl,proto3,enum=openaiconnect.shared.v1.PromptCacheTTL" json:"ttl,omitempty"`
+	// JSON fields without a typed field here, as the text of one JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -196,7 +195,7 @@ type PromptCacheOptions struct {
 
 func (x *PromptCacheOptions) Reset() {
 	*x = PromptCacheOptions{}
-	mi := &file_openaiconnect_chat_v1_prompt_cache_proto_msgTypes[0]
+	mi := &file_openaiconnect_shared_v1_prompt_cache_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +207,7 @@ func (x *PromptCacheOptions) String() string {
 func (*PromptCacheOptions) ProtoMessage() {}
 
 func (x *PromptCacheOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_prompt_cache_proto_msgTypes[0]
+	mi := &file_openaiconnect_shared_v1_prompt_cache_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +220,7 @@ func (x *PromptCacheOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromptCacheOptions.ProtoReflect.Descriptor instead.
 func (*PromptCacheOptions) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_prompt_cache_proto_rawDescGZIP(), []int{0}
+	return file_openaiconnect_shared_v1_prompt_cache_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *PromptCacheOptions) GetMode() PromptCacheMode {
@@ -245,10 +244,10 @@ func (x *PromptCacheOptions) GetExtraJson() string {
 	return ""
 }
 
-// PromptCacheBreakpoint ends the beginning of the prompt that is cached.
+// PromptCacheBreakpoint marks the end of a prompt prefix that is to be cached.
 type PromptCacheBreakpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Members that have no field here, as the text of one JSON object.
+	// JSON fields without a typed field here, as the text of one JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -256,7 +255,7 @@ type PromptCacheBreakpoint struct {
 
 func (x *PromptCacheBreakpoint) Reset() {
 	*x = PromptCacheBreakpoint{}
-	mi := &file_openaiconnect_chat_v1_prompt_cache_proto_msgTypes[1]
+	mi := &file_openaiconnect_shared_v1_prompt_cache_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -268,7 +267,7 @@ func (x *PromptCacheBreakpoint) String() string {
 func (*PromptCacheBreakpoint) ProtoMessage() {}
 
 func (x *PromptCacheBreakpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_openaiconnect_chat_v1_prompt_cache_proto_msgTypes[1]
+	mi := &file_openaiconnect_shared_v1_prompt_cache_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -281,7 +280,7 @@ func (x *PromptCacheBreakpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromptCacheBreakpoint.ProtoReflect.Descriptor instead.
 func (*PromptCacheBreakpoint) Descriptor() ([]byte, []int) {
-	return file_openaiconnect_chat_v1_prompt_cache_proto_rawDescGZIP(), []int{1}
+	return file_openaiconnect_shared_v1_prompt_cache_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *PromptCacheBreakpoint) GetExtraJson() string {
@@ -291,14 +290,14 @@ func (x *PromptCacheBreakpoint) GetExtraJson() string {
 	return ""
 }
 
-var File_openaiconnect_chat_v1_prompt_cache_proto protoreflect.FileDescriptor
+var File_openaiconnect_shared_v1_prompt_cache_proto protoreflect.FileDescriptor
 
-const file_openaiconnect_chat_v1_prompt_cache_proto_rawDesc = "" +
+const file_openaiconnect_shared_v1_prompt_cache_proto_rawDesc = "" +
 	"\n" +
-	"(openaiconnect/chat/v1/prompt_cache.proto\x12\x15openaiconnect.chat.v1\x1a'openaiconnect/rest/v1/annotations.proto\"\xb1\x01\n" +
-	"\x12PromptCacheOptions\x12:\n" +
-	"\x04mode\x18\x01 \x01(\x0e2&.openaiconnect.chat.v1.PromptCacheModeR\x04mode\x127\n" +
-	"\x03ttl\x18\x02 \x01(\x0e2%.openaiconnect.chat.v1.PromptCacheTTLR\x03ttl\x12&\n" +
+	"*openaiconnect/shared/v1/prompt_cache.proto\x12\x17openaiconnect.shared.v1\x1a'openaiconnect/rest/v1/annotations.proto\"\xb5\x01\n" +
+	"\x12PromptCacheOptions\x12<\n" +
+	"\x04mode\x18\x01 \x01(\x0e2(.openaiconnect.shared.v1.PromptCacheModeR\x04mode\x129\n" +
+	"\x03ttl\x18\x02 \x01(\x0e2'.openaiconnect.shared.v1.PromptCacheTTLR\x03ttl\x12&\n" +
 	"\n" +
 	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"Y\n" +
 	"\x15PromptCacheBreakpoint\x12&\n" +
@@ -317,32 +316,33 @@ const file_openaiconnect_chat_v1_prompt_cache_proto_rawDesc = "" +
 	"\x14PromptCacheRetention\x12&\n" +
 	"\"PROMPT_CACHE_RETENTION_UNSPECIFIED\x10\x00\x12$\n" +
 	" PROMPT_CACHE_RETENTION_IN_MEMORY\x10\x01\x12\x1e\n" +
-	"\x1aPROMPT_CACHE_RETENTION_24H\x10\x02\x1a\x02\x18\x01BKZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1b\x06proto3"
+	"\x1aPROMPT_CACHE_RETENTION_24H\x10\x02\x1a\x02\x18\x01B\xae\x01\n" +
+	"\x1bcom.openaiconnect.shared.v1P\x01ZMgithub.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1;sharedv1\xa2\x02\tOACShared\xaa\x02\x17OpenAIConnect.Shared.V1\xca\x02\x17OpenAIConnect\\Shared\\V1b\x06proto3"
 
 var (
-	file_openaiconnect_chat_v1_prompt_cache_proto_rawDescOnce sync.Once
-	file_openaiconnect_chat_v1_prompt_cache_proto_rawDescData []byte
+	file_openaiconnect_shared_v1_prompt_cache_proto_rawDescOnce sync.Once
+	file_openaiconnect_shared_v1_prompt_cache_proto_rawDescData []byte
 )
 
-func file_openaiconnect_chat_v1_prompt_cache_proto_rawDescGZIP() []byte {
-	file_openaiconnect_chat_v1_prompt_cache_proto_rawDescOnce.Do(func() {
-		file_openaiconnect_chat_v1_prompt_cache_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_openaiconnect_chat_v1_prompt_cache_proto_rawDesc), len(file_openaiconnect_chat_v1_prompt_cache_proto_rawDesc)))
+func file_openaiconnect_shared_v1_prompt_cache_proto_rawDescGZIP() []byte {
+	file_openaiconnect_shared_v1_prompt_cache_proto_rawDescOnce.Do(func() {
+		file_openaiconnect_shared_v1_prompt_cache_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_openaiconnect_shared_v1_prompt_cache_proto_rawDesc), len(file_openaiconnect_shared_v1_prompt_cache_proto_rawDesc)))
 	})
-	return file_openaiconnect_chat_v1_prompt_cache_proto_rawDescData
+	return file_openaiconnect_shared_v1_prompt_cache_proto_rawDescData
 }
 
-var file_openaiconnect_chat_v1_prompt_cache_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_openaiconnect_chat_v1_prompt_cache_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
-var file_openaiconnect_chat_v1_prompt_cache_proto_goTypes = []any{
-	(PromptCacheMode)(0),          // 0: openaiconnect.chat.v1.PromptCacheMode
-	(PromptCacheTTL)(0),           // 1: openaiconnect.chat.v1.PromptCacheTTL
-	(PromptCacheRetention)(0),     // 2: openaiconnect.chat.v1.PromptCacheRetention
-	(*PromptCacheOptions)(nil),    // 3: openaiconnect.chat.v1.PromptCacheOptions
-	(*PromptCacheBreakpoint)(nil), // 4: openaiconnect.chat.v1.PromptCacheBreakpoint
+var file_openaiconnect_shared_v1_prompt_cache_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_openaiconnect_shared_v1_prompt_cache_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_openaiconnect_shared_v1_prompt_cache_proto_goTypes = []any{
+	(PromptCacheMode)(0),          // 0: openaiconnect.shared.v1.PromptCacheMode
+	(PromptCacheTTL)(0),           // 1: openaiconnect.shared.v1.PromptCacheTTL
+	(PromptCacheRetention)(0),     // 2: openaiconnect.shared.v1.PromptCacheRetention
+	(*PromptCacheOptions)(nil),    // 3: openaiconnect.shared.v1.PromptCacheOptions
+	(*PromptCacheBreakpoint)(nil), // 4: openaiconnect.shared.v1.PromptCacheBreakpoint
 }
-var file_openaiconnect_chat_v1_prompt_cache_proto_depIdxs = []int32{
-	0, // 0: openaiconnect.chat.v1.PromptCacheOptions.mode:type_name -> openaiconnect.chat.v1.PromptCacheMode
-	1, // 1: openaiconnect.chat.v1.PromptCacheOptions.ttl:type_name -> openaiconnect.chat.v1.PromptCacheTTL
+var file_openaiconnect_shared_v1_prompt_cache_proto_depIdxs = []int32{
+	0, // 0: openaiconnect.shared.v1.PromptCacheOptions.mode:type_name -> openaiconnect.shared.v1.PromptCacheMode
+	1, // 1: openaiconnect.shared.v1.PromptCacheOptions.ttl:type_name -> openaiconnect.shared.v1.PromptCacheTTL
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -350,27 +350,27 @@ var file_openaiconnect_chat_v1_prompt_cache_proto_depIdxs = []int32{
 	0, // [0:2] is the sub-list for field type_name
 }
 
-func init() { file_openaiconnect_chat_v1_prompt_cache_proto_init() }
-func file_openaiconnect_chat_v1_prompt_cache_proto_init() {
-	if File_openaiconnect_chat_v1_prompt_cache_proto != nil {
+func init() { file_openaiconnect_shared_v1_prompt_cache_proto_init() }
+func file_openaiconnect_shared_v1_prompt_cache_proto_init() {
+	if File_openaiconnect_shared_v1_prompt_cache_proto != nil {
 		return
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_openaiconnect_chat_v1_prompt_cache_proto_rawDesc), len(file_openaiconnect_chat_v1_prompt_cache_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_openaiconnect_shared_v1_prompt_cache_proto_rawDesc), len(file_openaiconnect_shared_v1_prompt_cache_proto_rawDesc)),
 			NumEnums:      3,
 			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
-		GoTypes:           file_openaiconnect_chat_v1_prompt_cache_proto_goTypes,
-		DependencyIndexes: file_openaiconnect_chat_v1_prompt_cache_proto_depIdxs,
-		EnumInfos:         file_openaiconnect_chat_v1_prompt_cache_proto_enumTypes,
-		MessageInfos:      file_openaiconnect_chat_v1_prompt_cache_proto_msgTypes,
+		GoTypes:           file_openaiconnect_shared_v1_prompt_cache_proto_goTypes,
+		DependencyIndexes: file_openaiconnect_shared_v1_prompt_cache_proto_depIdxs,
+		EnumInfos:         file_openaiconnect_shared_v1_prompt_cache_proto_enumTypes,
+		MessageInfos:      file_openaiconnect_shared_v1_prompt_cache_proto_msgTypes,
 	}.Build()
-	File_openaiconnect_chat_v1_prompt_cache_proto = out.File
-	file_openaiconnect_chat_v1_prompt_cache_proto_goTypes = nil
-	file_openaiconnect_chat_v1_prompt_cache_proto_depIdxs = nil
+	File_openaiconnect_shared_v1_prompt_cache_proto = out.File
+	file_openaiconnect_shared_v1_prompt_cache_proto_goTypes = nil
+	file_openaiconnect_shared_v1_prompt_cache_proto_depIdxs = nil
 }
