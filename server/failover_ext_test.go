@@ -19,8 +19,8 @@ func TestAnotherUpstreamIsAskedForEveryClient(t *testing.T) {
 	for _, kind := range clientKinds() {
 		well := servertest.StartUpstream(t, answerUsing)
 		config := guarded(t, "")
-		config.Failover = &failover.File{
-			Upstreams: []failover.Entry{
+		config.Failover = &failover.Config{
+			Upstreams: []failover.Upstream{
 				{Name: "away", BaseURL: "http://127.0.0.1:1"},
 				{Name: "full", BaseURL: full.URL, Key: secret(t, "sk-full")},
 				{Name: "well", BaseURL: well.URL, Key: secret(t, "sk-well")},
@@ -33,10 +33,10 @@ func TestAnotherUpstreamIsAskedForEveryClient(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", client.name, err)
 			}
-			if got := header.Get(failover.UpstreamField); got != "well" {
+			if got := header.Get(failover.UpstreamHeader); got != "well" {
 				t.Errorf("%s: answered by %q", client.name, got)
 			}
-			if got := header.Get(failover.AttemptsField); got != attempts {
+			if got := header.Get(failover.AttemptsHeader); got != attempts {
 				t.Errorf("%s: %s attempts, want %s", client.name, got, attempts)
 			}
 		}
@@ -57,7 +57,7 @@ func TestAnotherUpstreamIsAskedForEveryClient(t *testing.T) {
 // would serve everyone who reaches the server.
 func TestAnUpstreamsKeyIsNotForEveryone(t *testing.T) {
 	t.Parallel()
-	_, err := server.New(server.Config{Failover: &failover.File{Upstreams: []failover.Entry{
+	_, err := server.New(server.Config{Failover: &failover.Config{Upstreams: []failover.Upstream{
 		{Name: "one", BaseURL: "http://127.0.0.1:1"},
 		{Name: "two", BaseURL: "http://127.0.0.1:1", Key: secret(t, "sk-two")},
 	}}})

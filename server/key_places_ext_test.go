@@ -24,7 +24,7 @@ func keyHolders() map[string]func(*testing.T, string) server.Config {
 			t.Helper()
 			config := guarded(t, upstream)
 			config.Upstream = ""
-			config.Failover = &failover.File{Upstreams: []failover.Entry{
+			config.Failover = &failover.Config{Upstreams: []failover.Upstream{
 				{Name: "first", BaseURL: upstream, Key: secret(t, heldKey)},
 				{Name: "second", BaseURL: upstream, Key: secret(t, "sk-of-the-second")},
 			}}

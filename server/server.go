@@ -131,9 +131,9 @@ type Config struct {
 	Limiter ratelimit.Limiter
 
 	// Failover, unless nil, lists the upstreams that are asked in order, in place of
-	// Upstream. Of several, all but Proxy of the fields about the way to the upstream
-	// are each one's.
-	Failover *failover.File
+	// Upstream. The server sets their Senders. Of several, all but Proxy of the fields
+	// about the way to the upstream are each one's.
+	Failover *failover.Config
 
 	// Overload, unless nil, bounds the calls that are worked on at a time. Exempt,
 	// Connection and Refuse are the server's own. Nil means the defaults of package overload.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/memory"
@@ -45,21 +46,16 @@ func (s *Server) connect(config Config, guarded bool, budget *memory.Budget) (up
 		}
 		return config.Observer.Upstream(nameOf(config.Upstream), up), nil
 	}
-	several := failover.Config{
-		Retries:    config.Failover.Retries,
-		Cooldown:   config.Failover.Cooldown,
-		Memory:     budget,
-		ClientKeys: !guarded,
-		Logger:     s.logger,
-	}
-	for _, entry := range config.Failover.Upstreams {
-		up, err := s.open(config, entry.BaseURL)
+	several := *config.Failover
+	several.Memory, several.ClientKeys, several.Logger = budget, !guarded, s.logger
+	several.Upstreams = slices.Clone(several.Upstreams)
+	for i := range several.Upstreams {
+		one := &several.Upstreams[i]
+		up, err := s.open(config, one.BaseURL)
 		if err != nil {
-			return nil, fmt.Errorf("upstream %q: %w", entry.Name, err)
+			return nil, fmt.Errorf("upstream %q: %w", one.Name, err)
 		}
-		several.Upstreams = append(several.Upstreams, failover.Upstream{
-			Name: entry.Name, Sender: config.Observer.Upstream(entry.Name, up), BaseURL: up.BaseURL(), Key: entry.Key, NoKey: entry.NoKey,
-		})
+		one.BaseURL, one.Sender = up.BaseURL(), config.Observer.Upstream(one.Name, up)
 	}
 	return failover.New(several)
 }

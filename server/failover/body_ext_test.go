@@ -98,7 +98,7 @@ func TestABodyIsSentAgainByteForByte(t *testing.T) {
 			}
 			read(t, resp)
 			if got := resp.StatusCode == http.StatusOK; got != row.again {
-				t.Fatalf("the answer is %d by %s", resp.StatusCode, resp.Header.Get(failover.UpstreamField))
+				t.Fatalf("the answer is %d by %s", resp.StatusCode, resp.Header.Get(failover.UpstreamHeader))
 			}
 			asked := append(first.asked(), second.asked()...)
 			for _, one := range asked {

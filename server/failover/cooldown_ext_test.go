@@ -68,7 +68,7 @@ func outcome(t *testing.T, f *failover.Failover) string {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	return fmt.Sprintf("%s %d", resp.Header.Get(failover.UpstreamField), resp.StatusCode)
+	return fmt.Sprintf("%s %d", resp.Header.Get(failover.UpstreamHeader), resp.StatusCode)
 }
 
 func TestAnUpstreamThatFailedIsPassedOverForItsTime(t *testing.T) {

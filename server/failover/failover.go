@@ -49,21 +49,21 @@ const (
 // The fields of an answer that say who gave it, and how often one was asked until
 // then. They replace those of an upstream that is such a server too.
 const (
-	UpstreamField = "Openai-Connect-Upstream"
-	AttemptsField = "Openai-Connect-Attempts"
+	UpstreamHeader = "Openai-Connect-Upstream"
+	AttemptsHeader = "Openai-Connect-Attempts"
 )
 
-// Upstream is one to ask.
+// Upstream is one of the upstreams that requests are sent to.
 type Upstream struct {
-	// Name tells it from the others, in the header of answers, logs and metrics:
-	// up to 64 letters, digits, and the signs "-", "_" and ".".
+	// Name identifies the upstream in response headers, logs and metrics. It has up to
+	// 64 letters, digits, "-", "_" and ".".
 	Name string
 
-	// Sender sends to it.
-	Sender upstream.Sender
-
-	// BaseURL is where it sends, as [upstream.Upstream.BaseURL] has it.
+	// BaseURL is a URL that [upstream.ParseBaseURL] accepts, or [Sandbox].
 	BaseURL string
+
+	// Sender sends to the upstream. [ReadFile] leaves it nil.
+	Sender upstream.Sender
 
 	// Key is the upstream's, which is sent to it as "authorization: Bearer KEY" in
 	// place of what the request has. None leaves that as it is, which all are
@@ -74,7 +74,7 @@ type Upstream struct {
 	NoKey bool
 }
 
-// Config configures a failover.
+// Config configures a failover. [ReadFile] sets Upstreams, Retries and Cooldown.
 type Config struct {
 	// Upstreams are asked in this order.
 	Upstreams []Upstream

@@ -24,9 +24,15 @@ const (
 	maxTokens    = 20_000
 )
 
-// File is what a file of upstreams says:
+// DefaultRetries is [Config.Retries] for a file of upstreams without retries.
+const DefaultRetries = 1
+
+// Sandbox as the base URL of an upstream is the sandbox embedded in the server.
+const Sandbox = "sandbox"
+
+// ReadFile reads a YAML file of upstreams and the keys that it refers to:
 //
-//	upstreams:            # asked in this order
+//	upstreams:            # in order of preference
 //	  - name: openai
 //	    url: https://api.openai.com/v1
 //	    key: {env: OPENAI_CONNECT_KEY_1}
@@ -35,36 +41,14 @@ const (
 //	    key: {file: /run/secrets/second}
 //	  - name: local
 //	    url: http://127.0.0.1:8000/v1
-//	    key: none           # it asks for none
+//	    key: none           # the upstream requires no key
 //	retries: 1
 //	cooldown: 10s
 //
-// Without a key, what a request has as authorization is sent. The files of keys are
-// named from the folder that the file is in.
-type File struct {
-	Upstreams []Entry
-	Retries   int           // DefaultRetries if the file doesn't say
-	Cooldown  time.Duration // DefaultCooldown if the file doesn't say
-}
-
-// DefaultRetries is what [Config.Retries] is if a file of upstreams doesn't say.
-const DefaultRetries = 1
-
-// Sandbox as the url of an upstream is the one that is embedded in the server.
-const Sandbox = "sandbox"
-
-// Entry is one upstream of a [File].
-type Entry struct {
-	Name string
-	// BaseURL is one that [upstream.ParseBaseURL] takes, or [Sandbox].
-	BaseURL string
-	Key     auth.Secret
-	NoKey   bool
-}
-
-// ReadFile reads a file of upstreams, and the keys that it names. The error names
-// the file and the line, and says nothing of what is in a key.
-func ReadFile(path string) (*File, error) {
+// Paths of key files are relative to the directory of the file. Without a key, the
+// authorization of the request is sent. An error names the file and the line, and
+// never contains a key.
+func ReadFile(path string) (*Config, error) {
 	text, err := readfile.Read(path, maxFileBytes, readfile.Patience)
 	if err != nil {
 		return nil, err
@@ -79,8 +63,8 @@ func ReadFile(path string) (*File, error) {
 	return parsed, nil
 }
 
-// Parse is [ReadFile] of the text of a file in a folder.
-func Parse(text []byte, folder string) (*File, error) {
+// Parse is [ReadFile] for the text of a file in a directory.
+func Parse(text []byte, dir string) (*Config, error) {
 	if bound, ok := errors.AsType[*yamlbound.Error](yamlbound.Check(text, maxTokens)); ok {
 		return nil, &lineError{bound.Line, bound.Says}
 	}
@@ -95,33 +79,33 @@ func Parse(text []byte, folder string) (*File, error) {
 	if len(written.Upstreams) == 0 {
 		return nil, errors.New("upstreams: there is none: list one at least, with name and url")
 	}
-	file := &File{Retries: DefaultRetries, Cooldown: DefaultCooldown}
+	config := &Config{Retries: DefaultRetries, Cooldown: DefaultCooldown}
 	lines := make(map[string]int)
 	for _, one := range written.Upstreams {
 		if before, ok := lines[one.Name]; ok {
 			return nil, &lineError{one.line, fmt.Sprintf("name: %q is the name of the upstream on line %d too", one.Name, before)}
 		}
 		lines[one.Name] = one.line
-		secret, err := one.Key.read(folder)
+		secret, err := one.Key.read(dir)
 		if err != nil {
 			return nil, &lineError{one.Key.line, fmt.Sprintf("key: %v", err)}
 		}
-		file.Upstreams = append(file.Upstreams, Entry{one.Name, one.URL, secret, one.Key.none})
+		config.Upstreams = append(config.Upstreams, Upstream{Name: one.Name, BaseURL: one.URL, Key: secret, NoKey: one.Key.none})
 	}
 	if at := written.Retries; at.line > 0 {
 		if at.value < 0 || at.value > MaxRetries {
 			return nil, &lineError{at.line, fmt.Sprintf("retries: %d is out of bounds: give a number from 0 to %d", at.value, MaxRetries)}
 		}
-		file.Retries = at.value
+		config.Retries = at.value
 	}
 	if at := written.Cooldown; at.line > 0 {
 		length, err := time.ParseDuration(at.value)
 		if err != nil || length <= 0 || length > MaxCooldown {
 			return nil, &lineError{at.line, fmt.Sprintf("cooldown: %.32q is no time up to %v: write it like 10s", at.value, MaxCooldown)}
 		}
-		file.Cooldown = length
+		config.Cooldown = length
 	}
-	return file, nil
+	return config, nil
 }
 
 // document is a file as it is written.

@@ -31,7 +31,7 @@ const (
 // onward judges by the rules of the package.
 func (t try) onward() onward {
 	switch {
-	case t.sent.Turned:
+	case t.sent.BecameGET:
 		return nowhere
 	case t.err == nil:
 		return t.onwardFromAnswer()

@@ -109,7 +109,7 @@ func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	read(t, resp)
-	if got := resp.Header.Get(failover.UpstreamField); got != "second" || len(first.asked()) != 3 {
+	if got := resp.Header.Get(failover.UpstreamHeader); got != "second" || len(first.asked()) != 3 {
 		t.Errorf("of the server's own key, which was not limited before, the answer is by %s", got)
 	}
 }

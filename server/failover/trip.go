@@ -235,7 +235,7 @@ func (t *trip) finish(from *target, last try) (*http.Response, error) {
 	if t.call != nil {
 		t.call.Upstream = from.Name
 	}
-	last.resp.Header[UpstreamField] = []string{from.Name}
-	last.resp.Header[AttemptsField] = []string{strconv.Itoa(t.attempts)}
+	last.resp.Header[UpstreamHeader] = []string{from.Name}
+	last.resp.Header[AttemptsHeader] = []string{strconv.Itoa(t.attempts)}
 	return last.resp, nil
 }

@@ -93,7 +93,7 @@ func TestARequestIsAskedAgainOnlyWhereNobodyCanHaveActedOnIt(t *testing.T) {
 				if body := read(t, resp); resp.StatusCode != row.status || body != strconv.Itoa(row.status) {
 					t.Errorf("the answer is %d %q, want %d", resp.StatusCode, body, row.status)
 				}
-				by, count := resp.Header.Get(failover.UpstreamField), resp.Header.Get(failover.AttemptsField)
+				by, count := resp.Header.Get(failover.UpstreamHeader), resp.Header.Get(failover.AttemptsHeader)
 				if by != row.by || count != strconv.Itoa(row.attempts) {
 					t.Errorf("it is by %s after %s attempts, want %s after %d", by, count, row.by, row.attempts)
 				}
@@ -130,7 +130,7 @@ func TestAStreamThatBreaksOffIsNotAskedForAgain(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindCut || string(body) != "data: {}\n\n" {
+	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindTruncated || string(body) != "data: {}\n\n" {
 		t.Errorf("read %q, %v", body, err)
 	}
 	if len(first.asked()) != 1 || len(second.asked()) != 0 {
@@ -207,8 +207,8 @@ func TestAWebSocketFailsOverBeforeItBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get(failover.UpstreamField) != "second" {
-		t.Fatalf("the answer is %d by %s", resp.StatusCode, resp.Header.Get(failover.UpstreamField))
+	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get(failover.UpstreamHeader) != "second" {
+		t.Fatalf("the answer is %d by %s", resp.StatusCode, resp.Header.Get(failover.UpstreamHeader))
 	}
 	if got := second.asked()[0].Value("Sec-WebSocket-Key"); got != "dGhlIHNhbXBsZSBub25jZQ==" {
 		t.Errorf("the WebSocket's key is %q", got)

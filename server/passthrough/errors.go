@@ -42,7 +42,7 @@ func failureOf(err error) failure {
 		f.status, f.kind, f.code = http.StatusBadRequest, invalidRequestError, "invalid_request"
 	case upstream.KindTimeout:
 		f.status, f.code = http.StatusGatewayTimeout, "upstream_timeout"
-	case upstream.KindClosed, upstream.KindCut:
+	case upstream.KindClosed, upstream.KindTruncated:
 		f.code = "upstream_closed"
 	case upstream.KindMalformed, upstream.KindHeaderTooLarge:
 		f.code = "upstream_invalid_response"

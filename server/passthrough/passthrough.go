@@ -103,7 +103,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		down.upload.call = request.FromContext(r.Context())
 		out.Body = down.upload
 		out.Trailer = down.upload.trailer
-		out.Abandon = down.endUpload
+		out.CancelBody = down.endUpload
 	}
 	resp, err := h.upstream.Send(r.Context(), out)
 	down.endInterim()

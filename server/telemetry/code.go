@@ -125,5 +125,5 @@ var kindLabels = map[upstream.Kind]string{
 	upstream.KindClosed:         "closed",
 	upstream.KindHeaderTooLarge: "header_too_large",
 	upstream.KindMalformed:      "malformed",
-	upstream.KindCut:            "truncated",
+	upstream.KindTruncated:      "truncated",
 }

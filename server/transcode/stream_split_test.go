@@ -149,7 +149,7 @@ func TestALargeEventMayBeSplitAnywhere(t *testing.T) {
 func TestAStreamThatEndsAnywhereIsNotTakenForFinished(t *testing.T) {
 	t.Parallel()
 	server := newStreamServer(t)
-	broken := &upstream.Error{Kind: upstream.KindCut, Host: "api.example"}
+	broken := &upstream.Error{Kind: upstream.KindTruncated, Host: "api.example"}
 	for _, s := range streamtest.Corpus(t) {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()

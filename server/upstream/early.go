@@ -150,8 +150,8 @@ func (e *early) begin() {
 		unbind()
 		time.AfterFunc(refusalPatience, func() { cancel(context.Cause(ctx)) })
 		_ = rest.CloseWithError(errAbandoned)
-		if req.Abandon != nil {
-			req.Abandon()
+		if req.CancelBody != nil {
+			req.CancelBody()
 		}
 	}
 }

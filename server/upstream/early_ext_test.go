@@ -62,7 +62,7 @@ func TestTheRestOfASmallBodyThatNobodyTakes(t *testing.T) {
 				client.Close()
 			}()
 			if answer == "" {
-				// There is no Abandon to free who reads: the client ends by itself.
+				// There is no CancelBody to free who reads: the client ends by itself.
 				await(t, ended, "the failure")
 				return
 			}
@@ -86,7 +86,7 @@ func TestARefusalOfASmallBodyThatFallsSilent(t *testing.T) {
 	up := newUpstream(t, upstream.Config{BaseURL: url})
 	ctx, cancel := context.WithCancel(t.Context())
 	req, client := slowBody(10)
-	req.Abandon = func() { client.CloseWithError(errBody) }
+	req.CancelBody = func() { client.CloseWithError(errBody) }
 	resp, err := up.Send(ctx, req)
 	if err != nil {
 		t.Fatal(err)

@@ -34,8 +34,8 @@ const (
 	KindHeaderTooLarge
 	// KindMalformed: what the upstream sent is not valid HTTP.
 	KindMalformed
-	// KindCut: the upstream broke off in the middle of a response body.
-	KindCut
+	// KindTruncated: the upstream broke off in the middle of a response body.
+	KindTruncated
 )
 
 // String says what the kind means, as part of a sentence.
@@ -55,7 +55,7 @@ func (k Kind) String() string {
 		return "response headers are too large"
 	case KindMalformed:
 		return "sent what is not valid HTTP"
-	case KindCut:
+	case KindTruncated:
 		return "broke off in the middle of the response"
 	default:
 		return fmt.Sprintf("Kind(%d)", int(k))

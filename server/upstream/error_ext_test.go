@@ -324,9 +324,9 @@ func TestBrokenBody(t *testing.T) {
 		name, answer string
 		kind         upstream.Kind
 	}{
-		{"short of its length", "HTTP/1.1 200 OK\nContent-Length: 10\n\nabc", upstream.KindCut},
-		{"without a last chunk", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nabc\n", upstream.KindCut},
-		{"in the middle of a chunk", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n9\nabc", upstream.KindCut},
+		{"short of its length", "HTTP/1.1 200 OK\nContent-Length: 10\n\nabc", upstream.KindTruncated},
+		{"without a last chunk", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nabc\n", upstream.KindTruncated},
+		{"in the middle of a chunk", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n9\nabc", upstream.KindTruncated},
 		{"with a malformed chunk", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nabc\n" + secret + "\n", upstream.KindMalformed},
 		{"with a malformed trailer", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nabc\n0\nX " + secret + "\n\n", upstream.KindMalformed},
 	} {

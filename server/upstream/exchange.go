@@ -318,7 +318,7 @@ func (x *exchange) explainBody(err error) error {
 	case x.ctx.Err() != nil:
 		return contextError(x.ctx)
 	case isBreak(err):
-		return x.host.newError(KindCut, reason(err))
+		return x.host.newError(KindTruncated, reason(err))
 	default:
 		return x.host.newError(KindMalformed, "")
 	}

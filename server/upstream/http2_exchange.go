@@ -648,7 +648,7 @@ func (s *http2Exchange) bodyError(err error) error {
 	case s.ctx.Err() != nil:
 		return contextError(s.ctx)
 	case ok && fault.kind != KindMalformed:
-		return s.conn.host.newError(KindCut, fault.detail)
+		return s.conn.host.newError(KindTruncated, fault.detail)
 	}
 	return s.conn.host.upstreamError(err)
 }

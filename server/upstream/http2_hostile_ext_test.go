@@ -123,35 +123,35 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 		early  upstream.Kind // of the error in place of an answer, if any
 		late   upstream.Kind // of the error within the body, if any
 	}{
-		{"a reset in the middle, CANCEL", after(reset(http2.ErrCodeCancel)), whole, upstream.KindCut},
-		{"a reset in the middle, NO_ERROR", after(reset(http2.ErrCodeNo)), whole, upstream.KindCut},
-		{"a reset in the middle, REFUSED_STREAM", after(reset(http2.ErrCodeRefusedStream)), whole, upstream.KindCut},
-		{"a reset in the middle, of an unknown code", after(reset(0x7777)), whole, upstream.KindCut},
+		{"a reset in the middle, CANCEL", after(reset(http2.ErrCodeCancel)), whole, upstream.KindTruncated},
+		{"a reset in the middle, NO_ERROR", after(reset(http2.ErrCodeNo)), whole, upstream.KindTruncated},
+		{"a reset in the middle, REFUSED_STREAM", after(reset(http2.ErrCodeRefusedStream)), whole, upstream.KindTruncated},
+		{"a reset in the middle, of an unknown code", after(reset(0x7777)), whole, upstream.KindTruncated},
 		{"a reset in place of an answer, NO_ERROR", reset(http2.ErrCodeNo), upstream.KindClosed, whole},
 		{"a reset in place of an answer, HTTP_1_1_REQUIRED", reset(http2.ErrCodeHTTP11Required), upstream.KindClosed, whole},
 		{"a reset in place of an answer, REFUSED_STREAM", reset(http2.ErrCodeRefusedStream), upstream.KindClosed, whole},
-		{"GOAWAY with a lower last stream in the middle", after(frame(func(f *http2.Framer, _ uint32) error { return f.WriteGoAway(0, 0, nil) })), whole, upstream.KindCut},
+		{"GOAWAY with a lower last stream in the middle", after(frame(func(f *http2.Framer, _ uint32) error { return f.WriteGoAway(0, 0, nil) })), whole, upstream.KindTruncated},
 		{"GOAWAY with this stream, then the end", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Do(func(f *http2.Framer) error { return f.WriteGoAway(stream, http2.ErrCodeInternal, []byte(secret)) })
 			hangUp(c, stream)
-		}), whole, upstream.KindCut},
+		}), whole, upstream.KindTruncated},
 		{"GOAWAY with this stream, then the rest", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Do(func(f *http2.Framer) error { return f.WriteGoAway(stream, 0, nil) })
 			c.Data(stream, true, "")
 		}), whole, whole},
-		{"the end of the connection in the middle", after(hangUp), whole, upstream.KindCut},
-		{"the end of TLS in the middle", after(func(c *upstreamtest.HTTP2Conn, _ uint32) { c.CloseWrite() }), whole, upstream.KindCut},
+		{"the end of the connection in the middle", after(hangUp), whole, upstream.KindTruncated},
+		{"the end of TLS in the middle", after(func(c *upstreamtest.HTTP2Conn, _ uint32) { c.CloseWrite() }), whole, upstream.KindTruncated},
 		{"the end of the connection in place of an answer", hangUp, upstream.KindClosed, whole},
 
-		{"a body shorter than its length", fields(":status", "200", "content-length", "5000"), whole, upstream.KindCut},
+		{"a body shorter than its length", fields(":status", "200", "content-length", "5000"), whole, upstream.KindTruncated},
 		{"no body, though there is a length", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Fields(stream, true, ":status", "200", "content-length", "5000")
-		}, whole, upstream.KindCut},
+		}, whole, upstream.KindTruncated},
 		{"a trailer in place of the rest", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Fields(stream, false, ":status", "200", "content-length", "5000")
 			c.Data(stream, false, event)
 			c.Fields(stream, true, "x-t", "1")
-		}, whole, upstream.KindCut},
+		}, whole, upstream.KindTruncated},
 		{"a body longer than its length", fields(":status", "200", "content-length", "3"), whole, upstream.KindMalformed},
 		{"two lengths", fields(":status", "200", "content-length", "10", "content-length", "20"), upstream.KindMalformed, whole},
 		{"the same length twice", fields(":status", "200", "content-length", "10", "content-length", "10"), whole, whole},
@@ -237,7 +237,7 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 				})
 				block = block[n:]
 			}
-		}), whole, upstream.KindCut},
+		}), whole, upstream.KindTruncated},
 		{"a trailer with a pseudo-header field", after(func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, true, ":status", "500") }), whole, upstream.KindMalformed},
 		{"a trailer that ends nothing", after(func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, false, "x-t", "1") }), whole, upstream.KindMalformed},
 		{"two headers", func(c *upstreamtest.HTTP2Conn, stream uint32) {
@@ -454,7 +454,7 @@ func TestHTTP2Hostile_GivesUpOnSilence(t *testing.T) {
 		{"no answer to a PING in the middle", func(c *upstreamtest.HTTP2Conn) {
 			c.Silent = true
 			c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
-		}, after(func(*upstreamtest.HTTP2Conn, uint32) {}), func(c *upstream.Config) { c.KeepAlive = soon }, 100, upstream.KindCut},
+		}, after(func(*upstreamtest.HTTP2Conn, uint32) {}), func(c *upstream.Config) { c.KeepAlive = soon }, 100, upstream.KindTruncated},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

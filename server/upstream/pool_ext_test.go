@@ -102,7 +102,7 @@ func TestWhatIsSentOnceMore(t *testing.T) {
 		{"a byte of an answer", small, "H", 1, upstream.KindClosed},
 		{"half a header", small, "HTTP/1.1 200 OK\nContent-", 1, upstream.KindClosed},
 		{"an interim answer", small, "HTTP/1.1 103 Early Hints\n\n", 1, upstream.KindClosed},
-		{"half a body", small, "HTTP/1.1 200 OK\nContent-Length: 9\n\nhalf", 1, upstream.KindCut},
+		{"half a body", small, "HTTP/1.1 200 OK\nContent-Length: 9\n\nhalf", 1, upstream.KindTruncated},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

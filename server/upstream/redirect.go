@@ -40,7 +40,7 @@ func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp
 		if !ok {
 			return resp, nil
 		}
-		asked.Turned = asked.Turned || req.Method != asked.Method
+		asked.BecameGET = asked.BecameGET || req.Method != asked.Method
 		var answer *http.Response
 		var err error
 		switch {

@@ -44,10 +44,10 @@ type Request struct {
 	// word. A redirect that keeps the body waits for the end of one up to 16 KiB.
 	Body io.Reader
 
-	// Abandon, unless nil, makes reading Body fail at once. It is called, on
+	// CancelBody, unless nil, makes reading Body fail at once. It is called, on
 	// another goroutine, when there is an answer of 400 or above, or none to
 	// come, while Send is held up by reading a small body.
-	Abandon func()
+	CancelBody func()
 
 	// ContentLength is the length of Body in bytes, or -1 if it is unknown. It
 	// need not be set for a *bytes.Reader.
@@ -61,9 +61,9 @@ type Request struct {
 	// final, and 100, which concerns this server alone.
 	Interim func(status int, header http.Header)
 
-	// Turned is set by Send where a redirect made a GET of the request: whoever
+	// BecameGET is set by Send where a redirect made a GET of the request: whoever
 	// answered it may have acted on it, whatever became of the GET.
-	Turned bool
+	BecameGET bool
 
 	again *bytes.Reader // Body for a redirect, if it was kept; set when it was sent
 }

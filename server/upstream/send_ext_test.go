@@ -422,8 +422,8 @@ func TestDeadPeerIsFound(t *testing.T) {
 	defer resp.Body.Close()
 	close(vanished)
 	_, err = resp.Body.Read(make([]byte, 1))
-	if cause, ok := errors.AsType[*upstream.Error](err); !ok || cause.Kind != upstream.KindCut {
-		t.Errorf("got error %v, want one of KindCut", err)
+	if cause, ok := errors.AsType[*upstream.Error](err); !ok || cause.Kind != upstream.KindTruncated {
+		t.Errorf("got error %v, want KindTruncated", err)
 	}
 }
 

@@ -113,7 +113,7 @@ func TestAResetWhileWaitingIsNoEnd(t *testing.T) {
 	close(goOn)
 	resp.Body.(interface{ Wait() }).Wait()
 	_, err = resp.Body.Read(piece)
-	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindCut {
+	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindTruncated {
 		t.Errorf("the body ended by %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // deps are what a server is made of that its flags ask for.
 type deps struct {
 	config  server.Config
-	several *failover.File // nil for one upstream
+	several *failover.Config // nil for one upstream
 	closers []func() error
 }
 
@@ -124,7 +124,7 @@ func (d *deps) upstreams() []string {
 }
 
 // firstKey is the first upstream's key, where a file lists several; none otherwise.
-func firstKey(several *failover.File) auth.Secret {
+func firstKey(several *failover.Config) auth.Secret {
 	if several == nil {
 		return auth.Secret{}
 	}

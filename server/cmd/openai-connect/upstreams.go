@@ -31,7 +31,7 @@ func (f *upstreamsFlags) check(single string) error {
 }
 
 // read returns the upstreams to ask, nil if there is but one, which is asked once.
-func (f *upstreamsFlags) read(single string) (*failover.File, error) {
+func (f *upstreamsFlags) read(single string) (*failover.Config, error) {
 	if f.Upstreams != "" {
 		file, err := failover.ReadFile(f.Upstreams)
 		if err != nil {
@@ -46,8 +46,8 @@ func (f *upstreamsFlags) read(single string) (*failover.File, error) {
 	if single == server.Sandbox {
 		name = server.Sandbox
 	}
-	return &failover.File{
-		Upstreams: []failover.Entry{{Name: name, BaseURL: single}},
+	return &failover.Config{
+		Upstreams: []failover.Upstream{{Name: name, BaseURL: single}},
 		Retries:   f.UpstreamRetries,
 		Cooldown:  failover.DefaultCooldown,
 	}, nil
