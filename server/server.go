@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -180,8 +179,8 @@ type Server struct {
 	logger      *slog.Logger
 }
 
-// New returns a server, which must be closed in the end. The error says what is
-// wrong with the configuration.
+// New returns a server. It must be closed. An error about a field of the
+// configuration is a [*ConfigError].
 func New(config Config) (_ *Server, err error) {
 	s := &Server{logger: config.Logger}
 	if s.logger == nil {
@@ -206,7 +205,7 @@ func New(config Config) (_ *Server, err error) {
 	}
 	policy, err := cors.NewPolicy(origins)
 	if err != nil {
-		return nil, fmt.Errorf("CORS origins: %w", err)
+		return nil, &ConfigError{"CORSOrigins", err}
 	}
 	budget := memory.New(cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes), config.Keys != nil)
 	maxMessage := cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)
@@ -249,7 +248,7 @@ func New(config Config) (_ *Server, err error) {
 		}),
 	)
 	if s.bounded, err = bound(router, config); err != nil {
-		return nil, err
+		return nil, &ConfigError{"Overload", err}
 	}
 	s.handler = policy.Wrap(limitTarget(router, s.bounded))
 	if guarded {
@@ -262,7 +261,7 @@ func New(config Config) (_ *Server, err error) {
 	if gate.IsAnonymous() {
 		hosts, err := auth.NewHosts(config.AllowedHosts)
 		if err != nil {
-			return nil, fmt.Errorf("allowed hosts: %w", err)
+			return nil, &ConfigError{"AllowedHosts", err}
 		}
 		s.handler = router.onlyHosts(hosts, s.handler)
 	}

@@ -39,10 +39,13 @@ func (s *Server) wayUp(config Config, guarded bool, budget *memory.Budget) (upst
 
 // connect makes what sends to the upstream, or to several.
 func (s *Server) connect(config Config, guarded bool, budget *memory.Budget) (upstream.Sender, error) {
+	if _, err := upstream.ParseProxy(config.Proxy); config.Proxy != "" && err != nil {
+		return nil, &ConfigError{"Proxy", err}
+	}
 	if config.Failover == nil {
 		up, err := s.open(config, config.Upstream)
 		if err != nil {
-			return nil, err
+			return nil, &ConfigError{"Upstream", err}
 		}
 		return config.Observer.Upstream(nameOf(config.Upstream), up), nil
 	}
@@ -53,11 +56,15 @@ func (s *Server) connect(config Config, guarded bool, budget *memory.Budget) (up
 		one := &several.Upstreams[i]
 		up, err := s.open(config, one.BaseURL)
 		if err != nil {
-			return nil, fmt.Errorf("upstream %q: %w", one.Name, err)
+			return nil, &ConfigError{"Failover", fmt.Errorf("upstream %q: %w", one.Name, err)}
 		}
 		one.BaseURL, one.Sender = up.BaseURL(), config.Observer.Upstream(one.Name, up)
 	}
-	return failover.New(several)
+	send, err := failover.New(several)
+	if err != nil {
+		return nil, &ConfigError{"Failover", err}
+	}
+	return send, nil
 }
 
 // nameOf is what the only upstream is called.

@@ -192,7 +192,7 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	handler.Redact(func(text string) string { return telemetry.Redact(text, deps.secrets()) })
 	front, err := server.New(deps.config)
 	if err != nil {
-		return fmt.Errorf("--upstream: %w", err)
+		return fmt.Errorf("--upstream: %w", configCause(err))
 	}
 	defer func() { err = errors.Join(err, front.Close()) }()
 	listener, err := listenOn(ctx, c.listen())
@@ -232,4 +232,12 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 		ProxyProtocol:    c.ProxyProtocol,
 		Limits:           c.Limits.limits(),
 	}, site, logger)
+}
+
+// configCause returns the reason of a [server.ConfigError], and other errors as they are.
+func configCause(err error) error {
+	if field, ok := errors.AsType[*server.ConfigError](err); ok {
+		return field.Err
+	}
+	return err
 }
