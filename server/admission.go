@@ -83,7 +83,7 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			// trailer.
 			admitted = admitted.WithContext(request.NewContext(r.Context(), c))
 		}
-		c.Token = token
+		c.Client = token
 	}
 	a.next.ServeHTTP(w, admitted)
 }

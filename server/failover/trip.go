@@ -41,10 +41,10 @@ type trip struct {
 
 func (f *Failover) begin(ctx context.Context, req *upstream.Request) *trip {
 	t := &trip{Failover: f, ctx: ctx, req: req, call: request.FromContext(ctx)}
-	t.hold = f.config.Memory.Hold(t.call.Client())
+	t.hold = f.config.Memory.Hold(t.call.ClientName())
 	t.body = newBody(req, t.hold)
 	t.left = slices.Clone(f.targets)
-	t.pinned = t.call != nil && t.call.Token != nil && !t.call.Token.UpstreamKey.IsZero()
+	t.pinned = t.call != nil && t.call.Client != nil && !t.call.Client.UpstreamKey.IsZero()
 	if t.pinned {
 		t.left = t.left[:1]
 	}

@@ -84,7 +84,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 		g.authorize(nil, req)
 		return g.config.Next.Send(ctx, req)
 	}
-	hold := g.config.Memory.Hold(c.Client())
+	hold := g.config.Memory.Hold(c.ClientName())
 	defer hold.Close()
 	asked, refusal, err := g.inspect(ctx, c, req, hold)
 	switch {
@@ -101,7 +101,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	}
 	g.authorize(c, req)
 	withoutExtensions(c, req)
-	lists := asksForModels(c.Token, req)
+	lists := asksForModels(c.Client, req)
 	if lists {
 		askForModels(req)
 	}
@@ -130,8 +130,8 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 // is the request (RFC 9110 §9.3.8).
 func (g *Gateway) authorize(c *request.Record, req *upstream.Request) {
 	key := g.config.UpstreamKey
-	if c != nil && c.Token != nil && !c.Token.UpstreamKey.IsZero() {
-		key = c.Token.UpstreamKey
+	if c != nil && c.Client != nil && !c.Client.UpstreamKey.IsZero() {
+		key = c.Client.UpstreamKey
 	}
 	if key.IsZero() || req.Method == http.MethodTrace {
 		return

@@ -79,7 +79,7 @@ func post(body string) *upstream.Request {
 // send sends a request as a call of a token's, which ends.
 func send(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Record, *http.Response, string) {
 	t.Helper()
-	c := &request.Record{Token: token}
+	c := &request.Record{Client: token}
 	defer c.End()
 	resp, err := g.Send(request.NewContext(t.Context(), c), req)
 	if err != nil {
@@ -314,7 +314,7 @@ func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 
 func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Record, *http.Response, error) {
 	t.Helper()
-	c := &request.Record{Token: token}
+	c := &request.Record{Client: token}
 	defer c.End()
 	resp, err := g.Send(request.NewContext(t.Context(), c), req)
 	if err == nil {
@@ -393,7 +393,7 @@ func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 			t.Fatalf("%v, %v", resp, err)
 		}
 	}
-	open := &request.Record{Token: token}
+	open := &request.Record{Client: token}
 	defer open.End()
 	resp, err := g.Send(request.NewContext(t.Context(), open), post(streams))
 	if err != nil {
@@ -442,7 +442,7 @@ func TestAnAnswerThatStreamsCounts(t *testing.T) {
 		}
 		return resp
 	}
-	first, second, third := &request.Record{Token: token}, &request.Record{Token: token}, &request.Record{Token: token}
+	first, second, third := &request.Record{Client: token}, &request.Record{Client: token}, &request.Record{Client: token}
 	resp := resume(first)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK || !first.Streaming {

@@ -22,7 +22,7 @@ import (
 // body only where something depends on what that says, and leaves it as it was.
 // The memory of what it keeps of it is on hold. The error is one of reading it.
 func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.Request, hold *memory.Hold) (usage.Request, *refusal, error) {
-	token := c.Token
+	token := c.Client
 	path, _, _ := strings.Cut(req.Target, "?")
 	if token != nil && !token.AllowsPath(path) {
 		return usage.Request{}, pathNotAllowed(path), nil

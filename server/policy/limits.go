@@ -16,7 +16,7 @@ type decision struct{ ratelimit.Decision }
 
 // admit counts a request, unless a limit of its token's is used up.
 func (g *Gateway) admit(ctx context.Context, c *request.Record) (decision, *refusal) {
-	if g.config.Limiter == nil || c.Token == nil {
+	if g.config.Limiter == nil || c.Client == nil {
 		return decision{}, nil
 	}
 	scopes := scopesOf(c)
@@ -30,7 +30,7 @@ func (g *Gateway) admit(ctx context.Context, c *request.Record) (decision, *refu
 		if refused != nil {
 			kind = refused.Kind
 		}
-		g.config.OnDecision(c.Token.Name, kind, d.Shared())
+		g.config.OnDecision(c.Client.Name, kind, d.Shared())
 	}
 	return decision{d}, usedUp(d)
 }
@@ -38,9 +38,9 @@ func (g *Gateway) admit(ctx context.Context, c *request.Record) (decision, *refu
 // scopesOf returns what a call counts in: its token's scope and those of all models that
 // it names, each once.
 func scopesOf(c *request.Record) []ratelimit.Scope {
-	scopes := c.Token.Scopes(c.Model)
+	scopes := c.Client.Scopes(c.Model)
 	for _, model := range c.OtherModels {
-		for _, scope := range c.Token.Scopes(model) {
+		for _, scope := range c.Client.Scopes(model) {
 			if !slices.ContainsFunc(scopes, func(known ratelimit.Scope) bool { return known.Name == scope.Name }) {
 				scopes = append(slices.Clip(scopes), scope)
 			}
@@ -52,7 +52,7 @@ func scopesOf(c *request.Record) []ratelimit.Scope {
 // admitStream counts an answer that turned out to be a stream, which the request
 // hadn't said in a way that was read. It is given back when the call ends.
 func (g *Gateway) admitStream(ctx context.Context, c *request.Record) *refusal {
-	if g.config.Limiter == nil || c.Token == nil {
+	if g.config.Limiter == nil || c.Client == nil {
 		return nil
 	}
 	var scopes []ratelimit.Scope
@@ -68,7 +68,7 @@ func (g *Gateway) admitStream(ctx context.Context, c *request.Record) *refusal {
 	c.OnEnd(func() { decision{d}.end(0) })
 	refused := usedUp(d)
 	if refused != nil && g.config.OnDecision != nil {
-		g.config.OnDecision(c.Token.Name, d.Refusal().Kind, d.Shared())
+		g.config.OnDecision(c.Client.Name, d.Refusal().Kind, d.Shared())
 	}
 	return refused
 }

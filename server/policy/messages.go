@@ -31,7 +31,7 @@ func hasModelRules(token *clients.Token) bool {
 // withoutExtensions has the messages of a WebSocket sent as they are, where they are
 // judged: compression is agreed on only if a client offers it (RFC 6455 §9.1).
 func withoutExtensions(c *request.Record, req *upstream.Request) {
-	if hasModelRules(c.Token) {
+	if hasModelRules(c.Client) {
 		delete(req.Header, "Sec-Websocket-Extensions")
 	}
 }
@@ -40,10 +40,10 @@ func withoutExtensions(c *request.Record, req *upstream.Request) {
 // name, where the token has rules for them.
 func (g *Gateway) judgeMessages(ctx context.Context, c *request.Record, resp *http.Response) {
 	body, ok := resp.Body.(connection)
-	if !ok || resp.StatusCode != http.StatusSwitchingProtocols || !hasModelRules(c.Token) {
+	if !ok || resp.StatusCode != http.StatusSwitchingProtocols || !hasModelRules(c.Client) {
 		return
 	}
-	token, counted := c.Token, slices.Clone(scopesOf(c))
+	token, counted := c.Client, slices.Clone(scopesOf(c))
 	resp.Body = &judgedConnection{connection: body, messages: usage.NewMessages(func(model string) bool {
 		if !token.AllowsModel(model) {
 			return false

@@ -76,13 +76,13 @@ func (g *Gateway) filterModels(ctx context.Context, c *request.Record, req *upst
 		resp.ContentLength = -1
 		return resp, nil
 	}
-	hold := g.config.Memory.Hold(c.Client())
+	hold := g.config.Memory.Hold(c.ClientName())
 	c.OnEnd(hold.Close)
 	body, err := readModels(hold, resp.Body)
 	closed := resp.Body.Close()
 	var filtered []byte
 	if err == nil {
-		filtered, err = filterBody(ctx, c.Token, hold, resp.Header, body)
+		filtered, err = filterBody(ctx, c.Client, hold, resp.Header, body)
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -58,7 +58,7 @@ func (g *Gateway) count(ctx context.Context, scopes []ratelimit.Scope, tokens in
 
 // tokenScopes are those of a call, with their limits of tokens alone.
 func (g *Gateway) tokenScopes(c *request.Record) []ratelimit.Scope {
-	if g.config.Limiter == nil || c.Token == nil {
+	if g.config.Limiter == nil || c.Client == nil {
 		return nil
 	}
 	var scopes []ratelimit.Scope

@@ -63,7 +63,7 @@ func TestAWebSocketsTokensCountWhileItIsOpen(t *testing.T) {
 			}
 			return d.States().Tokens.Remaining
 		}
-		c := &request.Record{Token: token}
+		c := &request.Record{Client: token}
 		resp, err := g.Send(request.NewContext(t.Context(), c), &upstream.Request{
 			Method: http.MethodGet, Target: "/v1/realtime?model=m",
 			Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},

@@ -35,7 +35,7 @@ type Record struct {
 	// template of a REST path, "/v1/chat/completions/{id}".
 	Route string
 	// Token is the client's, nil where the server asks for none.
-	Token *clients.Token
+	Client *clients.Token
 
 	// Model is the one that was asked for, empty if that isn't known.
 	Model string
@@ -86,11 +86,11 @@ type Progress struct {
 
 // Client names the client of a call by its token, empty where the server asks for
 // none, or if c is nil.
-func (c *Record) Client() string {
-	if c == nil || c.Token == nil {
+func (c *Record) ClientName() string {
+	if c == nil || c.Client == nil {
 		return ""
 	}
-	return c.Token.Name
+	return c.Client.Name
 }
 
 type key struct{}

@@ -162,10 +162,10 @@ func (m *metrics) countUsage(token, model string, used usage.Usage) {
 
 // token is the name of the client's, empty if it has none.
 func (x *exchange) token() string {
-	if x.call.Token == nil {
+	if x.call.Client == nil {
 		return ""
 	}
-	return x.call.Token.Name
+	return x.call.Client.Name
 }
 
 func counters(name, help string, labels ...string) *prometheus.CounterVec {

@@ -36,7 +36,7 @@ func Wrap(next http.Handler) http.Handler { return Bounds{}.Wrap(next) }
 // What a call holds in memory is bounded.
 func (b Bounds) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		writer := &responseWriter{ResponseWriter: w, request: r, bounds: b, memory: b.Memory.Hold(request.FromContext(r.Context()).Client())}
+		writer := &responseWriter{ResponseWriter: w, request: r, bounds: b, memory: b.Memory.Hold(request.FromContext(r.Context()).ClientName())}
 		defer writer.memory.Close()
 		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, writer))
 		if writer.memory != nil && r.Body != nil && r.Body != http.NoBody {
