@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
@@ -24,24 +24,17 @@ type detour struct {
 	target string
 }
 
-// rpc is a call of an RPC by Connect, in the form of its target given.
-func rpc(target, message string, fields ...string) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\nContent-Type: application/json\nContent-Length: %d\n%s\n\n%s",
-		target, len(message), strings.Join(fields, "\n"), message)
-}
-
-// helloMessage is the message of hello in Connect's JSON.
-const helloMessage = `{"model":"m","messages":[{"role":"ROLE_USER","content":"Hello!"}]}`
-
 const getProcedure = "/openaiconnect.chat.v1.ChatService/GetChatCompletion"
 
 func detours() []detour {
 	const host, webSocket = "Host: x\n", "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: YQ==\n\n"
 	get := func(target string) string { return "GET " + target + " HTTP/1.1\n" + host + "\n" }
 	with := func(fields string) string { return "GET /v1/models HTTP/1.1\n" + fields + "\n" }
-	ask := func(target string, fields ...string) string { return rpc(target, helloMessage, fields...) }
+	ask := func(target string, fields ...string) string {
+		return e2etest.ConnectRequestText(target, e2etest.HelloMessage, fields...)
+	}
 	read := func(id string) string {
-		return rpc(getProcedure, `{"completion_id":"`+id+`"}`, "Host: x")
+		return e2etest.ConnectRequestText(getProcedure, `{"completion_id":"`+id+`"}`, "Host: x")
 	}
 	return []detour{
 		{"an absolute target", "GET http://ELSEWHERE/v1/models HTTP/1.1\nHost: ELSEWHERE\n\n", "/v1/models"},
@@ -99,12 +92,12 @@ func detours() []detour {
 		{"a WebSocket by CONNECT", "CONNECT ELSEWHERE HTTP/1.1\nHost: ELSEWHERE\n" + webSocket, ""},
 		{"an upgrade to TLS", with(host + "Connection: Upgrade\nUpgrade: TLS/1.3\n"), "/v1/models"},
 		{"an upgrade to HTTP/2", with(host + "Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAAP__\n"), "/v1/models"},
-		{"an RPC of an absolute target", ask("http://ELSEWHERE"+createProcedure, "Host: ELSEWHERE"), "/v1/chat/completions"},
-		{"an RPC of a foreign Host", ask(createProcedure, "Host: ELSEWHERE"), "/v1/chat/completions"},
-		{"an RPC of two slashes", ask("/"+createProcedure, "Host: ELSEWHERE"), "/" + createProcedure},
-		{"an RPC with metadata of proxies", ask(createProcedure, "Host: x", "X-Forwarded-Host: ELSEWHERE", "Forwarded: host=ELSEWHERE", "X-Real-IP: 127.0.0.1"), "/v1/chat/completions"},
-		{"an RPC with metadata that rewrites", ask(createProcedure, "Host: x", "X-Original-URL: http://ELSEWHERE/", "X-Host: ELSEWHERE", "Location: http://ELSEWHERE/"), "/v1/chat/completions"},
-		{"an RPC with HTTP/2's fields", ask(createProcedure, "Host: x", ":authority: ELSEWHERE"), ""},
+		{"an RPC of an absolute target", ask("http://ELSEWHERE"+e2etest.CreateProcedure, "Host: ELSEWHERE"), "/v1/chat/completions"},
+		{"an RPC of a foreign Host", ask(e2etest.CreateProcedure, "Host: ELSEWHERE"), "/v1/chat/completions"},
+		{"an RPC of two slashes", ask("/"+e2etest.CreateProcedure, "Host: ELSEWHERE"), "/" + e2etest.CreateProcedure},
+		{"an RPC with metadata of proxies", ask(e2etest.CreateProcedure, "Host: x", "X-Forwarded-Host: ELSEWHERE", "Forwarded: host=ELSEWHERE", "X-Real-IP: 127.0.0.1"), "/v1/chat/completions"},
+		{"an RPC with metadata that rewrites", ask(e2etest.CreateProcedure, "Host: x", "X-Original-URL: http://ELSEWHERE/", "X-Host: ELSEWHERE", "Location: http://ELSEWHERE/"), "/v1/chat/completions"},
+		{"an RPC with HTTP/2's fields", ask(e2etest.CreateProcedure, "Host: x", ":authority: ELSEWHERE"), ""},
 		{"an id that is a way up", read("../../192.0.2.1"), "/v1/chat/completions/..%2F..%2F192.0.2.1"},
 		{"an id that is a URL", read("http://192.0.2.1/"), "/v1/chat/completions/http:%2F%2F192.0.2.1%2F"},
 		{"an id that is a user and a host", read("a@192.0.2.1?x#y"), "/v1/chat/completions/a@192.0.2.1%3Fx%23y"},
@@ -118,7 +111,7 @@ func TestNoRequestLeadsElsewhere(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			out := startWatched(t)
-			client := dialRaw(t, out.front)
+			client := e2etest.DialRaw(t, out.front)
 			client.Send(out.in(d.sent))
 			head, err := client.ReadHead()
 			if err != nil {

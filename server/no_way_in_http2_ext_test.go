@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
@@ -60,11 +61,11 @@ func TestNoRequestLeadsElsewhereByHTTP2(t *testing.T) {
 		{"CONNECT with a path", []string{":method", "CONNECT", ":scheme", "http", ":authority", "ELSEWHERE", ":path", "/v1/models"}, ""},
 		{"CONNECT for a WebSocket", []string{":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "ELSEWHERE", ":path", "/v1/realtime"}, ""},
 		{"a WebSocket as HTTP/1.1 has it", request("ELSEWHERE", "/v1/realtime", "connection", "upgrade", "upgrade", "websocket"), ""},
-		{"an RPC of a foreign authority", call(createProcedure), "/v1/chat/completions"},
-		{"an RPC with metadata of proxies", call(createProcedure, "x-forwarded-host", "ELSEWHERE", "forwarded", "host=ELSEWHERE", "x-host", "ELSEWHERE"), "/v1/chat/completions"},
-		{"an RPC with another host in its metadata", call(createProcedure, "host", "ELSEWHERE"), "/v1/chat/completions"},
-		{"an RPC of an absolute path", call("http://ELSEWHERE" + createProcedure), "/v1/chat/completions"},
-		{"an RPC of two slashes", call("/" + createProcedure), ""},
+		{"an RPC of a foreign authority", call(e2etest.CreateProcedure), "/v1/chat/completions"},
+		{"an RPC with metadata of proxies", call(e2etest.CreateProcedure, "x-forwarded-host", "ELSEWHERE", "forwarded", "host=ELSEWHERE", "x-host", "ELSEWHERE"), "/v1/chat/completions"},
+		{"an RPC with another host in its metadata", call(e2etest.CreateProcedure, "host", "ELSEWHERE"), "/v1/chat/completions"},
+		{"an RPC of an absolute path", call("http://ELSEWHERE" + e2etest.CreateProcedure), "/v1/chat/completions"},
+		{"an RPC of two slashes", call("/" + e2etest.CreateProcedure), ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +84,7 @@ func TestNoRequestLeadsElsewhereByHTTP2(t *testing.T) {
 // returns when it is answered or refused.
 func sendHTTP2(t *testing.T, front *servertest.Front, fields []string) {
 	t.Helper()
-	conn := dialRaw(t, front)
+	conn := e2etest.DialRaw(t, front)
 	if _, err := conn.Write([]byte(http2.ClientPreface)); err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +102,8 @@ func sendHTTP2(t *testing.T, front *servertest.Front, fields []string) {
 		StreamID: 1, BlockFragment: block.Bytes(), EndStream: !isCall, EndHeaders: true,
 	}))
 	if isCall {
-		message, encodeErr := proto.Marshal(hello())
-		err = errors.Join(err, encodeErr, framer.WriteData(1, true, envelope(0, message)))
+		message, encodeErr := proto.Marshal(e2etest.Hello())
+		err = errors.Join(err, encodeErr, framer.WriteData(1, true, e2etest.Envelope(0, message)))
 	}
 	if err != nil {
 		t.Fatal(err)

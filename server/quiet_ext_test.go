@@ -11,6 +11,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
@@ -20,11 +21,11 @@ import (
 func TestQuietStream_ConnectionCarriesPings(t *testing.T) {
 	t.Parallel()
 	const pings = 3
-	message, err := proto.Marshal(hello())
+	message, err := proto.Marshal(e2etest.Hello())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, fields := range map[string][]field{
+	for name, fields := range map[string][]e2etest.HeaderField{
 		"gRPC":     {{Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"}},
 		"gRPC-Web": {{Name: "content-type", Value: "application/grpc-web+proto"}},
 		"Connect":  {{Name: "content-type", Value: "application/connect+proto"}},
@@ -32,17 +33,17 @@ func TestQuietStream_ConnectionCarriesPings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			think := make(chan struct{})
-			url := serveScripts(t, map[string]script{"thinks": func(conn *upstreamtest.Conn) {
-				beginStream(conn)
-				conn.SendChunk(chunk(0, "a"))
+			url := e2etest.ServeScripts(t, map[string]e2etest.Script{"thinks": func(conn *upstreamtest.Conn) {
+				e2etest.BeginStream(conn)
+				conn.SendChunk(e2etest.Chunk(0, "a"))
 				<-think
-				conn.SendChunk(finish(0, "stop") + done)
-				closeStream(conn)
+				conn.SendChunk(e2etest.Finish(0, "stop") + e2etest.DoneEvent)
+				e2etest.EndStream(conn)
 			}})
 			front := servePinging(t, url)
-			client := dialFramed(t, front)
-			request := pseudo("POST", "/"+chatv1connect.ChatServiceName+"/"+streaming, append(fields, field{Name: "x-script", Value: "thinks"})...)
-			if err := client.send(1, request, string(envelope(0, message))); err != nil {
+			client := e2etest.DialHTTP2(t, front)
+			request := e2etest.RequestFields("POST", "/"+chatv1connect.ChatServiceName+"/"+e2etest.StreamMethod, append(fields, e2etest.HeaderField{Name: "x-script", Value: "thinks"})...)
+			if err := client.Send(1, request, string(e2etest.Envelope(0, message))); err != nil {
 				t.Fatal(err)
 			}
 			var data, quiet int
@@ -97,7 +98,7 @@ func servePinging(t *testing.T, upstream string) *servertest.Front {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- s.Serve(ctx, listener, server.WithPingAfter(server.Listening{DrainTimeout: patience}, 50*time.Millisecond))
+		served <- s.Serve(ctx, listener, server.WithPingAfter(server.Listening{DrainTimeout: e2etest.Timeout}, 50*time.Millisecond))
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -1,0 +1,166 @@
+package e2etest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/openai-connect/openai-connect/server/auth"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// HTTP2Conn is a client that speaks HTTP/2 frame by frame, so that it can say what
+// no library would.
+type HTTP2Conn struct {
+	*http2.Framer
+
+	Conn    net.Conn
+	block   bytes.Buffer
+	encoder *hpack.Encoder
+}
+
+// DialHTTP2 connects to the server by HTTP/2 with prior knowledge, and tells its
+// settings.
+func DialHTTP2(tb testing.TB, front *servertest.Front, settings ...http2.Setting) *HTTP2Conn {
+	tb.Helper()
+	conn, err := net.Dial("tcp", front.Address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return NewHTTP2Conn(tb, conn, settings...)
+}
+
+// NewHTTP2Conn begins HTTP/2 on a connection, which is closed when the test ends.
+func NewHTTP2Conn(tb testing.TB, conn net.Conn, settings ...http2.Setting) *HTTP2Conn {
+	tb.Helper()
+	tb.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(Timeout)); err != nil {
+		tb.Fatal(err)
+	}
+	f := &HTTP2Conn{Framer: http2.NewFramer(conn, conn), Conn: conn}
+	f.AllowIllegalWrites = true
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	f.encoder = hpack.NewEncoder(&f.block)
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		tb.Fatal(err)
+	}
+	if err := f.WriteSettings(settings...); err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
+
+// HeaderField is a field, or a pseudo-header field, of a header section.
+type HeaderField = hpack.HeaderField
+
+// RequestFields are the pseudo-header fields of a request, and the fields behind them.
+func RequestFields(method, path string, fields ...HeaderField) []HeaderField {
+	return append([]HeaderField{
+		{Name: ":method", Value: method},
+		{Name: ":scheme", Value: "http"},
+		{Name: ":authority", Value: "x"},
+		{Name: ":path", Value: path},
+	}, fields...)
+}
+
+// Encode returns the header block of fields.
+func (f *HTTP2Conn) Encode(fields []HeaderField) []byte {
+	f.block.Reset()
+	for _, field := range fields {
+		_ = f.encoder.WriteField(field) // to a buffer
+	}
+	return f.block.Bytes()
+}
+
+// Send sends a request on a stream.
+func (f *HTTP2Conn) Send(stream uint32, fields []HeaderField, body ...string) error {
+	err := f.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: stream, BlockFragment: f.Encode(fields), EndStream: len(body) == 0, EndHeaders: true,
+	})
+	for i, piece := range body {
+		err = errors.Join(err, f.WriteData(stream, i == len(body)-1, []byte(piece)))
+	}
+	return err
+}
+
+// Outcome reads until something is known of the stream: its status, or "reset",
+// or that the connection was "closed".
+func (f *HTTP2Conn) Outcome(stream uint32) string {
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return "closed"
+		}
+		switch frame := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			if frame.StreamID == stream {
+				return frame.PseudoValue("status")
+			}
+		case *http2.RSTStreamFrame:
+			if frame.StreamID == stream {
+				return "reset"
+			}
+		case *http2.GoAwayFrame:
+			return "closed"
+		case *http2.SettingsFrame:
+			if !frame.IsAck() {
+				_ = f.WriteSettingsAck()
+			}
+		}
+	}
+}
+
+// HTTP2Streams is what a client over HTTP/2 has seen of its streams.
+type HTTP2Streams struct {
+	Status map[uint32]string
+	Ended  map[uint32]bool
+	Reset  map[uint32]bool
+}
+
+// WatchUntil reads frames until done says so, and returns what came.
+func (f *HTTP2Conn) WatchUntil(t *testing.T, what string, s *HTTP2Streams, done func() bool) {
+	t.Helper()
+	if s.Status == nil {
+		s.Status, s.Ended, s.Reset = make(map[uint32]string), make(map[uint32]bool), make(map[uint32]bool)
+	}
+	for !done() {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			t.Fatalf("waited for %s, of %d headers, %d ends and %d resets: %v", what, len(s.Status), len(s.Ended), len(s.Reset), err)
+		}
+		switch frame := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			if status := frame.PseudoValue("status"); status != "" {
+				s.Status[frame.StreamID] = status
+			}
+			if frame.StreamEnded() {
+				s.Ended[frame.StreamID] = true
+			}
+		case *http2.DataFrame:
+			if frame.StreamEnded() {
+				s.Ended[frame.StreamID] = true
+			}
+		case *http2.RSTStreamFrame:
+			s.Reset[frame.StreamID] = true
+		case *http2.SettingsFrame:
+			if !frame.IsAck() {
+				_ = f.WriteSettingsAck()
+			}
+		}
+	}
+}
+
+func SecretOf(t *testing.T, text string) auth.Secret {
+	t.Helper()
+	secret, err := auth.NewSecret(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}

@@ -1,0 +1,94 @@
+package errors_test
+
+import (
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
+
+	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
+)
+
+// An error event ends a stream, however it is marked, and wherever it stands.
+func TestAnErrorEventEndsAStream(t *testing.T) {
+	t.Parallel()
+	const body = `{"error":{"message":"The server had an error","type":"server_error","param":null,"code":null}}`
+	detail := &restv1.Error{Message: "The server had an error", Type: "server_error", HttpStatus: 200, RequestId: "req_1"}
+	fields := []string{"X-Request-Id: req_1"}
+	// What stands beside the error is told too.
+	inChunk := strings.TrimSuffix(body, "}") + `,"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"error"}]}`
+	inChunkDetail := proto.CloneOf(detail)
+	inChunkDetail.BodyExcerpt = inChunk
+	failures := []e2etest.FailureCase{
+		{
+			Name:   "as data, first of all",
+			Script: e2etest.StreamWith(fields, e2etest.Event(body)),
+			Code:   connect.CodeInternal, Detail: detail,
+		},
+		{
+			Name:   "as data, after messages",
+			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), e2etest.Chunk(0, "b"), e2etest.Event(body)),
+			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
+		},
+		{
+			Name:   "as data, together with messages",
+			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a")+e2etest.Chunk(0, "b")+e2etest.Event(body)+e2etest.DoneEvent),
+			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
+		},
+		{
+			Name:   "by its name, first of all",
+			Script: e2etest.StreamWith(fields, "event: error\n"+e2etest.Event(body)),
+			Code:   connect.CodeInternal, Detail: detail,
+		},
+		{
+			Name:   "by its name, after messages",
+			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event(body), e2etest.DoneEvent),
+			Code:   connect.CodeInternal, Detail: detail, Texts: 1,
+		},
+		{
+			Name:   "after the finish_reason",
+			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop"), e2etest.Event(body), e2etest.DoneEvent),
+			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
+		},
+		{
+			Name:   "cut off",
+			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), "event: error\ndata: "+body),
+			Code:   connect.CodeInternal, Detail: detail, Texts: 1,
+		},
+		{
+			Name:   "inside a chunk",
+			Script: e2etest.StreamWith(fields, e2etest.Event(inChunk)),
+			Code:   connect.CodeInternal, Detail: inChunkDetail,
+		},
+		{
+			Name:   "by its name, bare",
+			Script: e2etest.Stream("event: error\n" + e2etest.Event(`{"message":"slow down","type":"rate_limit_error"}`)),
+			Code:   connect.CodeResourceExhausted,
+			Detail: &restv1.Error{Message: "slow down", Type: "rate_limit_error", HttpStatus: 200},
+		},
+		{
+			Name:   "by its name, as text",
+			Script: e2etest.Stream(e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event("the GPU fell off the bus")),
+			Code:   connect.CodeUnknown,
+			Detail: &restv1.Error{
+				Message:    "the upstream's stream ended after 1 event: an error event came",
+				HttpStatus: 200, Type: "upstream_error", BodyExcerpt: "the GPU fell off the bus",
+			},
+			Texts: 1,
+		},
+		{
+			Name:   "by its name, without data",
+			Script: e2etest.Stream("event: error\ndata\n\n"),
+			Code:   connect.CodeUnknown,
+			Detail: &restv1.Error{
+				Message: "the upstream's stream ended after 0 events: an error event came", HttpStatus: 200, Type: "upstream_error",
+			},
+		},
+	}
+	for i := range failures {
+		failures[i].Methods = []string{e2etest.StreamMethod}
+	}
+	checkErrors(t, failures)
+}

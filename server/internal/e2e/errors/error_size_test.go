@@ -1,0 +1,127 @@
+package errors_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// An error fits in what any gRPC peer takes, however large the upstream's is,
+// and what is shortened is whatever is too long.
+func TestAnErrorStaysWithin4KiB(t *testing.T) {
+	t.Parallel()
+	const bound = 4096
+	error400 := func(members string) e2etest.Script {
+		return e2etest.Reply(400, `{"error":{`+members+`}}`, e2etest.JSONType)
+	}
+	long := func(text string) string { return strings.Repeat(text, 300_000/len(text)) }
+	tests := []struct {
+		name    string
+		script  e2etest.Script
+		message string // the message's beginning
+		whole   bool   // whether that is all of it
+	}{
+		{"a long message", error400(`"message":"` + long("too long. ") + `"`), "too long. too long. ", false},
+		{"a long message in Greek", error400(`"message":"` + long("μεγάλο ") + `"`), "μεγάλο ", false},
+		{"a long message of emoji", error400(`"message":"` + long("🦜") + `"`), "🦜🦜🦜", false},
+		{"a long message of control characters", error400(`"message":"` + long(`\u0000\n`) + `"`), "\x00\n", false},
+		{"a message that just doesn't fit", error400(`"message":"` + strings.Repeat("x", 1150) + `"`), "xxxxx", false},
+		{"a long type", error400(`"message":"no","type":"` + long("x") + `"`), "no", true},
+		{"a long param", error400(`"message":"no","param":"` + long("é") + `"`), "no", true},
+		{"a long code", error400(`"message":"no","code":"` + long("x") + `"`), "no", true},
+		{"a long member that nobody knows", error400(`"message":"no","inner":"` + long("x") + `"`), "no", true},
+		{"a long request id", e2etest.Reply(400, `{"error":{"message":"no"}}`, e2etest.JSONType, "X-Request-Id: "+strings.Repeat("x", 8000)), "no", true},
+		{"a long message, type, code and more", error400(`"message":"` + long("a") + `","type":"` + long("b") + `","code":"` + long("c") + `"`), "aaaa", false},
+		{"a long page", e2etest.Reply(400, "<html><title>"+long("é")+"</title>", e2etest.HTMLType), "the upstream answered 400 Bad Request, with an HTML page (“ééé", false},
+		{"a long text of another form", e2etest.Reply(400, `{"detail":"`+long("too long. ")+`"}`, e2etest.JSONType), "too long. too long. ", false},
+		{"a long path in malformed JSON", e2etest.Reply(200, `{"`+long("x")+`":{"`+long("y")+`":`, e2etest.JSONType), "the upstream answered 200 OK, with a body that can't be read: ", false},
+		{"a body longer than what is read", e2etest.Reply(400, `{"error":{"message":"`+strings.Repeat("x", 2<<20)+`"}}`, e2etest.JSONType), "the upstream answered 400 Bad Request, with JSON, cut short", true},
+	}
+	scripts := make(map[string]e2etest.Script)
+	for _, test := range tests {
+		scripts[test.name] = test.script
+	}
+	front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, scripts)})
+	narrow := e2etest.NewGRPCClient(t, front, grpc.WithMaxHeaderListSize(8<<10))
+	narrow.Name = "gRPC with small trailers"
+	clients := append(e2etest.LibraryClients(t, front), narrow)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for _, client := range clients {
+				for _, way := range e2etest.Methods {
+					if client.Name == narrow.Name && strings.Contains(test.name, "request id") {
+						continue // It is metadata too, at its full length.
+					}
+					if way == e2etest.StreamMethod && strings.Contains(test.name, "malformed") {
+						continue
+					}
+					got := e2etest.ScriptedCall{Method: way, Script: test.name}.Do(t, client).Err
+					if got == nil {
+						t.Fatalf("%s %s: the call succeeded", client.Name, way)
+					}
+					if got.Code != connect.CodeInvalidArgument && got.Code != connect.CodeInternal {
+						t.Errorf("%s %s: %v", client.Name, way, got)
+					}
+					if test.whole && got.Message != test.message || !strings.HasPrefix(got.Message, test.message) {
+						t.Errorf("%s %s: the message is %q", client.Name, way, got.Message)
+					}
+					if got.Detail.GetMessage() != got.Message || !utf8.ValidString(got.Message) {
+						t.Errorf("%s %s: the detail's message %q is not the error's %q", client.Name, way, got.Detail.GetMessage(), got.Message)
+					}
+					if extra := got.Detail.GetExtraJson(); extra != "" && !json.Valid([]byte(extra)) {
+						t.Errorf("%s %s: extra_json is no JSON: %q", client.Name, way, extra)
+					}
+				}
+			}
+			size := trailerSize(t, front, test.name)
+			if size > bound {
+				t.Errorf("grpc-message and grpc-status-details-bin have %d bytes, more than %d", size, bound)
+			}
+			if strings.HasPrefix(test.name, "a long message") && size < bound/2 {
+				t.Errorf("of %d bytes only %d are used", bound, size)
+			}
+		})
+	}
+}
+
+// trailerSize is the size of an error in a gRPC trailer, as it is on the wire.
+func trailerSize(t *testing.T, front *servertest.Front, script string) int {
+	t.Helper()
+	message, err := proto.Marshal(e2etest.Hello())
+	if err != nil {
+		t.Fatal(err)
+	}
+	procedure := front.URL + chatv1connect.ChatServiceCreateChatCompletionProcedure
+	request, err := http.NewRequestWithContext(e2etest.Context(t), http.MethodPost, procedure, bytes.NewReader(e2etest.Envelope(0, message)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/grpc")
+	request.Header.Set(e2etest.ScriptHeader, script)
+	response, err := servertest.HTTPClient(t, true).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Fatal(err)
+	}
+	status, details := response.Trailer.Get("Grpc-Message"), response.Trailer.Get("Grpc-Status-Details-Bin")
+	if status == "" || details == "" {
+		t.Fatalf("the trailer has no error: %v", response.Trailer)
+	}
+	return len(status) + len(details)
+}

@@ -1,0 +1,364 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
+	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+)
+
+// serveListening runs a server as listening says. It returns how to stop it, and where
+// the result of Serve comes.
+func serveListening(t *testing.T, upstream string, listening server.Listening) (front *servertest.Front, served <-chan error) {
+	t.Helper()
+	s, err := server.New(server.Config{Upstream: upstream})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	result, left := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(left)
+		result <- s.Serve(ctx, listener, listening)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-left
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	address := listener.Addr().String()
+	return &servertest.Front{Server: s, Address: address, URL: "http://" + address, Stop: stop}, result
+}
+
+const smallRequest = `{"model":"sandbox","messages":[{"role":"user","content":"Hi"}]}`
+
+// mover is a client of two servers. It begins its connections where the server is
+// ready, as behind a balancer of loads that learns of that at once, and goes on
+// with those that it has.
+type mover struct {
+	name string
+	ask  func(ctx context.Context) error
+}
+
+// newMover returns a client that dials by dial, over connections of its own.
+type newMover func(t *testing.T, dial func(context.Context) (net.Conn, error)) mover
+
+func httpMover(version int) newMover {
+	return func(t *testing.T, dial func(context.Context) (net.Conn, error)) mover {
+		t.Helper()
+		client := servertest.HTTPClient(t, version == 2)
+		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
+		return mover{fmt.Sprintf("HTTP/%d", version), func(ctx context.Context) error {
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://server/v1/chat/completions", strings.NewReader(smallRequest))
+			if err != nil {
+				return err
+			}
+			request.Header.Set("Content-Type", "application/json")
+			if version == 1 {
+				request.GetBody = nil // so that the client repeats nothing by itself
+			}
+			response, err := client.Do(request)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), "chat.completion") {
+				return fmt.Errorf("%s %q: %w", response.Status, body, err)
+			}
+			return nil
+		}}
+	}
+}
+
+func grpcMover(t *testing.T, dial func(context.Context) (net.Conn, error)) mover {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///server", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return mover{"gRPC", func(ctx context.Context) error {
+		response := new(chatv1.ChatCompletion)
+		err := conn.Invoke(ctx, chatv1connect.ChatServiceCreateChatCompletionProcedure, e2etest.Hello(), response)
+		if err == nil && len(response.GetChoices()) == 0 {
+			err = errors.New("the answer is empty")
+		}
+		return err
+	}}
+}
+
+// Clients hammer a server that goes down, each over a connection that it keeps: not
+// one request is lost on the way to another server.
+func TestClientsMoveOnWithoutAFailure(t *testing.T) {
+	t.Parallel()
+	const (
+		clients = 8
+		enough  = 400 // requests, before and behind
+	)
+	for name, open := range map[string]newMover{"over HTTP/1.1": httpMover(1), "over HTTP/2": httpMover(2), "by gRPC": grpcMover} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listening := server.Listening{DrainDelay: 300 * time.Millisecond, DrainTimeout: e2etest.Timeout}
+			first, served := serveListening(t, server.Sandbox, listening)
+			second, _ := serveListening(t, server.Sandbox, listening)
+			var dialed [2]atomic.Int32
+			dial := func(ctx context.Context) (net.Conn, error) {
+				if first.Server.Ready() == nil {
+					dialed[0].Add(1)
+					return new(net.Dialer).DialContext(ctx, "tcp", first.Address)
+				}
+				dialed[1].Add(1)
+				return new(net.Dialer).DialContext(ctx, "tcp", second.Address)
+			}
+			var (
+				asked, behind, failed atomic.Int32
+				gone                  atomic.Bool
+				warm                  = make(chan struct{})
+				working               sync.WaitGroup
+			)
+			for range clients {
+				m := open(t, dial)
+				working.Go(func() {
+					for behind.Load() < enough {
+						if err := m.ask(e2etest.Context(t)); err != nil && failed.Add(1) < 5 {
+							t.Errorf("request %d: %v", asked.Load(), err)
+						}
+						if asked.Add(1) == enough {
+							close(warm)
+						}
+						if gone.Load() {
+							behind.Add(1)
+						}
+						time.Sleep(rand.N(5 * time.Millisecond)) // so that connections are idle at times
+					}
+				})
+			}
+			e2etest.Receive(t, warm, "the first requests")
+			first.Stop()
+			if err := e2etest.Receive(t, served, "the server to end"); err != nil {
+				t.Errorf("it ended with %v", err)
+			}
+			gone.Store(true)
+			working.Wait()
+			t.Logf("%d requests, %d failed; %d connections to the first server, %d to the second", asked.Load(), failed.Load(), dialed[0].Load(), dialed[1].Load())
+			if failed.Load() > 0 || dialed[0].Load() != clients || dialed[1].Load() != clients {
+				t.Errorf("%d failed; there were %d and %d connections, not one for each client", failed.Load(), dialed[0].Load(), dialed[1].Load())
+			}
+		})
+	}
+}
+
+// For the delay a server that says that it isn't ready takes calls and connections
+// as ever.
+func TestAServerThatIsLeavingServesOnForAWhile(t *testing.T) {
+	t.Parallel()
+	front, served := serveListening(t, server.Sandbox, server.Listening{DrainDelay: 500 * time.Millisecond, DrainTimeout: e2etest.Timeout})
+	if err := front.Server.Ready(); err != nil {
+		t.Errorf("it isn't ready: %v", err)
+	}
+	watch := servertest.HTTPClient(t, false)
+	front.Stop()
+	asked := 0
+	for refused := false; !refused; asked++ {
+		if front.Server.Ready() == nil {
+			continue // it has not yet heard
+		}
+		response, err := watch.Post(front.URL+"/v1/chat/completions", "application/json", strings.NewReader(smallRequest))
+		if refused = err != nil; refused {
+			break
+		}
+		if response.Body.Close(); response.StatusCode != http.StatusOK || !response.Close {
+			t.Fatalf("got %s, and that the connection is closed: %t", response.Status, response.Close)
+		}
+	}
+	if asked == 0 {
+		t.Error("it served none")
+	}
+	if err := front.Server.Ready(); err == nil || err.Error() != "the server is going down" {
+		t.Errorf("it is ready: %v", err)
+	}
+	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A connection of HTTP/2 that is idle hears that it ends, before it does.
+func TestAnIdleConnectionOfHTTP2IsToldBeforeItEnds(t *testing.T) {
+	t.Parallel()
+	front, served := serveListening(t, server.Sandbox, server.Listening{DrainDelay: time.Millisecond, DrainTimeout: e2etest.Timeout})
+	conn, err := net.Dial("tcp", front.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(e2etest.Timeout)); err != nil {
+		t.Fatal(err)
+	}
+	framer := http2.NewFramer(conn, conn)
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(framer.WriteSettings(), framer.WritePing(false, [8]byte{1})); err != nil {
+		t.Fatal(err)
+	}
+	var heard []string
+	for stopped := false; ; {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				t.Errorf("the connection ends with %v", err)
+			}
+			break
+		}
+		switch frame := frame.(type) {
+		case *http2.PingFrame:
+			if !stopped {
+				stopped = true
+				front.Stop()
+			} else {
+				heard = append(heard, "PONG")
+			}
+		case *http2.GoAwayFrame:
+			heard = append(heard, "GOAWAY "+frame.ErrCode.String())
+			if err := framer.WritePing(false, [8]byte{2}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if got := strings.Join(heard, ", "); got != "GOAWAY NO_ERROR, PONG" {
+		t.Errorf("it heard %q", got)
+	}
+	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
+		t.Error(err)
+	}
+}
+
+// At a connection's age clients begin another one, and what runs on the old one
+// goes on.
+func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]int{"over HTTP/1.1": 1, "over HTTP/2": 2} {
+		for age, fresh := range map[time.Duration]int32{0: 1, time.Nanosecond: 5, time.Hour: 1} {
+			t.Run(fmt.Sprintf("%s at %v", name, age), func(t *testing.T) {
+				t.Parallel()
+				front, _ := serveListening(t, server.Sandbox, server.Listening{DrainTimeout: e2etest.Timeout, MaxConnectionAge: age})
+				var dialed atomic.Int32
+				m := httpMover(version)(t, func(ctx context.Context) (net.Conn, error) {
+					dialed.Add(1)
+					return new(net.Dialer).DialContext(ctx, "tcp", front.Address)
+				})
+				for range 5 {
+					if err := m.ask(e2etest.Context(t)); err != nil {
+						t.Error(err)
+					}
+				}
+				if got := dialed.Load(); got != fresh {
+					t.Errorf("5 calls took %d connections, want %d", got, fresh)
+				}
+			})
+		}
+	}
+	t.Run("with a stream of HTTP/2 on it", func(t *testing.T) {
+		t.Parallel()
+		finish := make(chan struct{})
+		upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, e2etest.Chunk(0, "a"))
+			_ = http.NewResponseController(w).Flush()
+			<-finish
+			_, _ = io.WriteString(w, e2etest.Chunk(0, "b")+e2etest.DoneEvent)
+		})
+		front, _ := serveListening(t, upstream.URL, server.Listening{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
+		client := servertest.HTTPClient(t, true)
+		response, err := client.Post(front.URL+"/v1/chat/completions", "application/json", strings.NewReader(smallRequest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		for range 3 {
+			if _, err := client.Get(front.URL + "/playground/"); err != nil {
+				t.Error(err)
+			}
+		}
+		close(finish)
+		if body, err := io.ReadAll(response.Body); err != nil || !strings.HasSuffix(string(body), e2etest.DoneEvent) {
+			t.Errorf("the stream ends with %q and %v", body, err)
+		}
+	})
+	t.Run("with a WebSocket that begins", func(t *testing.T) {
+		t.Parallel()
+		front, _ := serveListening(t, e2etest.ServeWebSocketEcho(t, func(error) {}), server.Listening{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
+		conn, _, err := websocket.Dial(e2etest.Context(t), "ws://"+front.Address+"/v1/realtime", &websocket.DialOptions{HTTPClient: servertest.HTTPClient(t, false)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.CloseNow()
+		if err := conn.Write(e2etest.Context(t), websocket.MessageText, []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		if _, message, err := conn.Read(e2etest.Context(t)); err != nil || string(message) != "hello" {
+			t.Errorf("it hears %q, %v", message, err)
+		}
+	})
+}
+
+// Calls that cross the word that their connection takes no more are repeated by
+// clients on another one, as RFC 9113 §6.8 lets them. Clients of gRPC do so once a
+// call, so connections must not be old as soon as they have begun.
+func TestCallsThatCrossGOAWAYAreNotLost(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]newMover{"over HTTP/2": httpMover(2), "by gRPC": grpcMover} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const callers, calls = 8, 150
+			front, _ := serveListening(t, server.Sandbox, server.Listening{DrainTimeout: e2etest.Timeout, MaxConnectionAge: 200 * time.Millisecond})
+			var dialed, failed atomic.Int32
+			m := open(t, func(ctx context.Context) (net.Conn, error) {
+				dialed.Add(1)
+				return new(net.Dialer).DialContext(ctx, "tcp", front.Address)
+			})
+			var working sync.WaitGroup
+			for range callers {
+				working.Go(func() {
+					for range calls {
+						if err := m.ask(e2etest.Context(t)); err != nil && failed.Add(1) < 5 {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			working.Wait()
+			t.Logf("%d calls over %d connections, %d failed", callers*calls, dialed.Load(), failed.Load())
+			if dialed.Load() < 2 {
+				t.Error("there was one connection for all")
+			}
+		})
+	}
+}

@@ -1,0 +1,41 @@
+package lifecycle_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
+)
+
+// TestReady_TellsThatNoConnectionToTheUpstreamWorks has an upstream whose settings
+// violate HTTP/2.
+func TestReady_TellsThatNoConnectionToTheUpstreamWorks(t *testing.T) {
+	url, roots := upstreamtest.ServeHTTP2(t, func(c *upstreamtest.HTTP2Conn) {
+		c.Do(func(f *http2.Framer) error {
+			return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
+		})
+		c.Each(nil, nil)
+	})
+	front := servertest.Start(t, server.Config{Upstream: url, UpstreamRoots: roots, UpstreamHTTP2: true})
+	if err := front.Server.Ready(); err != nil {
+		t.Errorf("at the beginning: %v", err)
+	}
+	for range 3 {
+		resp, err := servertest.HTTPClient(t, false).Get(front.URL + "/v1/models")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusBadGateway {
+			t.Errorf("got %d", resp.StatusCode)
+		}
+	}
+	if err := front.Server.Ready(); err == nil || !strings.Contains(err.Error(), "3 connections over HTTP/2 failed") {
+		t.Errorf("after three calls: %v", err)
+	}
+}

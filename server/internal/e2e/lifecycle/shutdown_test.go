@@ -1,0 +1,145 @@
+package lifecycle_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
+	"github.com/openai-connect/openai-connect/server/internal/servertest"
+	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
+)
+
+// serveFor runs a server with a drain timeout of its own. It returns how to stop
+// it, and where the result of Serve comes.
+func serveFor(t *testing.T, drain time.Duration, upstream string) (front *servertest.Front, stop context.CancelFunc, result <-chan error) {
+	t.Helper()
+	s, err := server.New(server.Config{Upstream: upstream})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served, left := make(chan error, 1), make(chan struct{})
+	go func() {
+		served <- s.Serve(ctx, listener, server.Listening{DrainTimeout: drain})
+		close(left)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-left
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	address := listener.Addr().String()
+	return &servertest.Front{Server: s, Address: address, URL: "http://" + address}, stop, served
+}
+
+// A server that is stopped takes no new connections, and lets those calls end
+// well that are under way.
+func TestShutdownLetsStreamsFinish(t *testing.T) {
+	t.Parallel()
+	goOn := make(chan struct{})
+	url := e2etest.ServeScripts(t, map[string]e2etest.Script{"held": func(conn *upstreamtest.Conn) {
+		e2etest.BeginStream(conn)
+		conn.SendChunk(e2etest.Chunk(0, "before"))
+		e2etest.Receive(t, goOn, "the shutdown")
+		conn.SendChunk(e2etest.Chunk(0, "behind"))
+		conn.SendChunk(e2etest.DoneEvent)
+		e2etest.EndStream(conn)
+	}})
+	front, stop, served := serveFor(t, e2etest.Timeout, url)
+	ways := e2etest.Callers(t, front)
+	began, results := make(chan struct{}), make(chan error)
+	for _, way := range ways {
+		go func() {
+			first := true
+			results <- way.Stream(t.Context(), t, "held", func() {
+				if first {
+					first = false
+					began <- struct{}{}
+				}
+			})
+		}()
+	}
+	for range ways {
+		e2etest.Receive(t, began, "the streams to begin")
+	}
+	stop()
+	for refused := false; !refused; {
+		conn, err := net.Dial("tcp", front.Address)
+		if refused = err != nil; !refused {
+			conn.Close()
+		}
+	}
+	select {
+	case err := <-served:
+		t.Fatalf("the server was gone before its streams: %v", err)
+	default:
+	}
+	close(goOn)
+	for range ways {
+		if err := e2etest.Receive(t, results, "the streams to end"); err != nil {
+			t.Errorf("a stream that had begun failed: %v", err)
+		}
+	}
+	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+}
+
+// Streams that go on beyond the drain timeout are cut off. Their callers see
+// that, and the upstream too.
+func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	url := e2etest.ServeScripts(t, map[string]e2etest.Script{"held": func(conn *upstreamtest.Conn) {
+		e2etest.BeginStream(conn)
+		conn.SendChunk(e2etest.Chunk(0, "a") + e2etest.Finish(0, "stop"))
+		conn.WaitEnd()
+		ended <- struct{}{}
+	}})
+	front, stop, served := serveFor(t, 50*time.Millisecond, url)
+	ways := e2etest.Callers(t, front)
+	type result struct {
+		name string
+		err  error
+	}
+	began, results := make(chan struct{}), make(chan result)
+	for _, way := range ways {
+		go func() {
+			first := true
+			err := way.Stream(t.Context(), t, "held", func() {
+				if first {
+					first = false
+					began <- struct{}{}
+				}
+			})
+			results <- result{way.Name, err}
+		}()
+	}
+	for range ways {
+		e2etest.Receive(t, began, "the streams to begin")
+	}
+	stop()
+	for range ways {
+		if r := e2etest.Receive(t, results, "the streams to end"); r.err == nil {
+			t.Errorf("%s: a stream that was cut off looks finished", r.name)
+		} else {
+			t.Logf("%s: %v", r.name, r.err)
+		}
+	}
+	for range ways {
+		e2etest.Receive(t, ended, "the upstream to see the end")
+	}
+	if err := e2etest.Receive(t, served, "the server to end"); err == nil || !strings.Contains(err.Error(), "calls were cut off after 50ms") {
+		t.Errorf("the server ended with %v", err)
+	}
+}
