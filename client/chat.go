@@ -10,46 +10,46 @@ import (
 	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 )
 
-// ChatService makes the calls of openaiconnect.chat.v1.ChatService. Every error that a
-// method returns is, or wraps, an [*Error] where the call itself failed.
+// ChatService calls openaiconnect.chat.v1.ChatService. If a call fails, the error of
+// its method is or wraps an [*Error].
 //
-// A context of [connect.NewClientContext] gives a call headers of its own, such
-// as another key, and tells those of the answer, such as the rate limits.
+// Use [connect.NewClientContext] to set the request headers of one call, such as
+// another API key, and to read its response headers, such as the rate limits.
 type ChatService struct {
 	stub       chatv1connect.ChatServiceClient
 	maxRetries int
 	maxRounds  int
 }
 
-// Stub is the generated stub, with the client's headers but without retries: its
-// errors are *connect.Error.
+// Stub returns the generated stub. It sends the client's headers, does not retry,
+// and returns *connect.Error.
 func (s *ChatService) Stub() chatv1connect.ChatServiceClient { return s.stub }
 
-// Create answers a conversation with the model's next message.
+// Create returns the model's response to a conversation.
 func (s *ChatService) Create(ctx context.Context, request *chatv1.CreateChatCompletionRequest) (*chatv1.ChatCompletion, error) {
 	return retry(ctx, s.maxRetries, withKey, func(ctx context.Context) (*chatv1.ChatCompletion, error) {
 		return s.stub.CreateChatCompletion(ctx, request)
 	})
 }
 
-// Stream answers a conversation piece by piece, as the model writes it. The call
-// begins with the loop over it and ends with it, however that is left; each loop
-// is a call of its own. After an error there is nothing more, and without one
-// the answer is complete. An [Accumulator] puts the pieces together.
+// Stream returns the model's response as a sequence of chunks, each yielded as
+// soon as it arrives. Every loop over the sequence is a new call, which ends when
+// the loop does. An error is the last element; a sequence that ends without one is
+// complete. An [Accumulator] assembles the chunks.
 func (s *ChatService) Stream(ctx context.Context, request *chatv1.CreateChatCompletionRequest) iter.Seq2[*chatv1.ChatCompletionChunk, error] {
 	return func(yield func(*chatv1.ChatCompletionChunk, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		defer cancel() // Which ends the stream, at once.
-		begun, err := retry(ctx, s.maxRetries, withKey, func(ctx context.Context) (*begunStream, error) {
-			return s.begin(ctx, request)
+		defer cancel() // Ends the stream if the loop is left early.
+		first, err := retry(ctx, s.maxRetries, withKey, func(ctx context.Context) (*startedStream, error) {
+			return s.start(ctx, request)
 		})
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		chunk, err := begun.chunk, begun.err
+		chunk, err := first.chunk, first.err
 		for err == nil && yield(chunk, nil) {
-			chunk, err = begun.stream.Receive()
+			chunk, err = first.stream.Receive()
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			yield(nil, newError(ctx, err))
@@ -57,16 +57,16 @@ func (s *ChatService) Stream(ctx context.Context, request *chatv1.CreateChatComp
 	}
 }
 
-// A begunStream is a stream of which the first message was received. The error
-// is io.EOF where there is none.
-type begunStream struct {
+// startedStream is a stream and its first message. The error is io.EOF for an empty
+// stream.
+type startedStream struct {
 	stream chatv1connect.ChatServiceStreamChatCompletionClientStream
 	chunk  *chatv1.ChatCompletionChunk
 	err    error
 }
 
-// begin waits for the first message: until then the call can be made again.
-func (s *ChatService) begin(ctx context.Context, request *chatv1.CreateChatCompletionRequest) (*begunStream, error) {
+// start waits for the first message: the call can be retried until it arrives.
+func (s *ChatService) start(ctx context.Context, request *chatv1.CreateChatCompletionRequest) (*startedStream, error) {
 	stream, err := s.stub.StreamChatCompletion(ctx, request)
 	if err != nil {
 		return nil, err
@@ -75,10 +75,10 @@ func (s *ChatService) begin(ctx context.Context, request *chatv1.CreateChatCompl
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	return &begunStream{stream, chunk, err}, nil
+	return &startedStream{stream, chunk, err}, nil
 }
 
-// Get returns a completion that was stored (`Store: new(true)`).
+// Get returns a stored completion, created with `Store: new(true)`.
 func (s *ChatService) Get(ctx context.Context, id string) (*chatv1.ChatCompletion, error) {
 	return retry(ctx, s.maxRetries, withoutKey, func(ctx context.Context) (*chatv1.ChatCompletion, error) {
 		return s.stub.GetChatCompletion(ctx, &chatv1.GetChatCompletionRequest{CompletionId: id})

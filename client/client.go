@@ -1,12 +1,12 @@
-// Package client makes calls of the server short to write in Go.
+// Package client is the Go client of an openai-connect server.
 //
-// [New] returns a client whose methods retry, fail with an [*Error], and give
-// streams and lists as iterators. What they take and return are the generated
-// messages of package chatv1; [User], [Image] and their like make those that a
-// conversation needs, [NewTool] makes a tool of a Go function, and [CreateAs]
-// reads an answer into a Go type.
+// [New] returns a client. Its methods retry transient failures, return an
+// [*Error] on failure, and return streams and lists as iterators. Requests and
+// responses are the generated messages of package chatv1. [User], [Image] and
+// similar functions build the messages of a conversation, [NewTool] turns a Go
+// function into a tool, and [CreateAs] decodes a response into a Go type.
 //
-// An optional field is set by new: `Temperature: new(0.2)`.
+// Set optional fields with the builtin new: `Temperature: new(0.2)`.
 package client
 
 import (
@@ -21,30 +21,30 @@ import (
 	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 )
 
-// maxMessageBytes bounds a message that is received. It is the server's own
-// limit, where Connect's is 4 MiB: less than a reply with audio may have.
+// maxMessageBytes is the maximum size of a received message, and the server's
+// default limit. Connect's default of 4 MiB is too small for audio.
 const maxMessageBytes = 64 << 20
 
-// Client is a client of one server. It is safe for concurrent use.
+// Client calls one server. It is safe for concurrent use.
 type Client struct {
-	// Chat makes the calls of openaiconnect.chat.v1.ChatService.
+	// Chat calls openaiconnect.chat.v1.ChatService.
 	Chat *ChatService
 }
 
 // Protocol is an RPC protocol.
 type Protocol int
 
-// The protocols that the server speaks.
+// The protocols of the server.
 const (
 	// Connect works everywhere, over HTTP/1.1 and HTTP/2.
 	Connect Protocol = iota
-	// GRPC needs HTTP/2 all the way to the server.
+	// GRPC requires HTTP/2 on every hop to the server.
 	GRPC
 	// GRPCWeb is gRPC over HTTP/1.1 and HTTP/2.
 	GRPCWeb
 )
 
-// Option changes what [New] makes.
+// Option configures a [Client].
 type Option func(*options)
 
 type options struct {
@@ -55,9 +55,9 @@ type options struct {
 	maxRounds  int
 }
 
-// WithAPIKey sends a key with every call, as `authorization: Bearer …`, unless
-// the call has an authorization of its own. It is not read from the
-// environment.
+// WithAPIKey sends an API key with every call, as `Authorization: Bearer KEY`.
+// A call's own Authorization header takes precedence. The key is never read from
+// the environment.
 func WithAPIKey(key string) Option {
 	return func(o *options) {
 		o.headers.Del("Authorization")
@@ -67,54 +67,53 @@ func WithAPIKey(key string) Option {
 	}
 }
 
-// WithHeader sends a header with every call, such as OpenAI-Organization, unless
-// the call has one of that name itself: [connect.NewClientContext] gives a call
-// headers of its own. Given again, the name has several values.
+// WithHeader sends a header field with every call, such as OpenAI-Organization.
+// Repeating the option with one name adds values. A field that the call sets
+// itself, with [connect.NewClientContext], takes precedence.
 func WithHeader(name, value string) Option {
 	return func(o *options) { o.headers.Add(name, value) }
 }
 
-// WithProtocol chooses the protocol. The default is [Connect].
+// WithProtocol selects the protocol. The default is [Connect].
 func WithProtocol(protocol Protocol) Option { return func(o *options) { o.protocol = protocol } }
 
-// WithHTTPClient sends requests by an HTTP client of your own. With [GRPC], it
-// has to speak HTTP/2. The default has a connection pool of its own and no
-// time-out: a call's context bounds it.
+// WithHTTPClient sends requests with the given HTTP client, which must support
+// HTTP/2 for [GRPC]. The default client has a separate connection pool and no
+// timeout: use the context of a call to bound it.
 //
-// Redirects are followed within the server's origin only, which is its scheme,
-// host and port, whatever the client does. A redirect to another origin is an
-// error. The client itself is not modified.
+// Redirects are followed only within the server's origin (scheme, host and
+// port), regardless of the client's CheckRedirect. A redirect to another origin
+// is an error. The given client is not modified.
 func WithHTTPClient(client *http.Client) Option { return func(o *options) { o.httpClient = client } }
 
-// WithMaxRetries sets how often a call that failed is made again, where that can
-// help; 0 is never. The default is 2, as in OpenAI's own clients.
+// WithMaxRetries sets the maximum number of retries of a failed call. The default
+// is 2, as in OpenAI's SDKs; 0 disables retries.
 //
-// A call is made again when the server or its upstream could not be reached, and
-// after the HTTP statuses 408, 409, 429 and 5xx, unless the upstream's
-// x-should-retry says otherwise. It waits as long as the upstream's retry-after
-// asks for, if that is at most 2 minutes, or else half a second, then twice as
-// long each time up to 8 seconds, less up to a quarter at random. It is never
-// made again once a stream has begun, or when the wait would outlast the
-// context. The upstream sees one idempotency-key for all tries of a call that it
-// gets as POST.
+// A call is retried if the server or its upstream could not be reached, and after
+// the HTTP statuses 408, 409, 429 and 5xx, unless the upstream's X-Should-Retry
+// header decides otherwise. The delay is the upstream's Retry-After, up to 2
+// minutes. Without one it starts at half a second and doubles up to 8 seconds,
+// minus a random part of up to a quarter. A stream is not retried after its first
+// message, and no call is retried if the delay would exceed its deadline. All
+// attempts of a POST carry the same Idempotency-Key.
 func WithMaxRetries(retries int) Option {
 	return func(o *options) { o.maxRetries = max(retries, 0) }
 }
 
-// WithMaxToolRounds bounds how often [ChatService.RunTools] asks the model. The
-// default is 10.
+// WithMaxToolRounds sets the maximum number of requests that
+// [ChatService.RunTools] sends to the model. The default is 10.
 func WithMaxToolRounds(rounds int) Option {
 	return func(o *options) { o.maxRounds = max(rounds, 1) }
 }
 
-// The defaults of [New].
+// Defaults of [New].
 const (
 	defaultMaxRetries    = 2
 	defaultMaxToolRounds = 10
 )
 
-// New returns a client of the server at baseURL, such as
-// http://127.0.0.1:8080. It does not connect yet.
+// New returns a client of the server at baseURL, such as http://127.0.0.1:8080.
+// It opens no connection.
 func New(baseURL string, opts ...Option) *Client {
 	o := options{headers: make(http.Header), maxRetries: defaultMaxRetries, maxRounds: defaultMaxToolRounds}
 	for _, option := range opts {
@@ -132,8 +131,8 @@ func New(baseURL string, opts ...Option) *Client {
 	}}
 }
 
-// newHTTPClient returns a client that speaks HTTP/2 without TLS too if the
-// protocol can't do without.
+// newHTTPClient returns the default HTTP client of a protocol. gRPC uses HTTP/2
+// without TLS as well.
 func newHTTPClient(protocol Protocol) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(protocol != GRPC)
@@ -142,7 +141,7 @@ func newHTTPClient(protocol Protocol) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		Protocols:           protocols,
-		MaxIdleConnsPerHost: 64, // net/http keeps 2, and connects anew for the rest
+		MaxIdleConnsPerHost: 64, // net/http's default of 2 reconnects under parallel calls
 	}}
 }
 
@@ -157,7 +156,7 @@ func (p Protocol) options() []connecthttp.Option {
 	return nil
 }
 
-// addHeaders is an interceptor that sends the client's headers.
+// addHeaders is an interceptor that adds the client's headers to a call.
 func (o *options) addHeaders(next connect.ClientFunc) connect.ClientFunc {
 	return func(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
 		info, ok := connect.CallInfoForClientContext(ctx)

@@ -15,44 +15,39 @@ import (
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
-// Error is why a call failed. Every method of this package has it in its error:
+// Error describes a failed call. Every error of a call contains one:
 //
 //	if failed, ok := errors.AsType[*client.Error](err); ok { … }
 //
-// It wraps the *connect.Error, and the context's error where that ended the call
-// or the wait before the next try.
+// It wraps the *connect.Error, and the context's error if the context ended the
+// call or the delay before a retry.
 type Error struct {
-	// Message is what went wrong, in the upstream's own words.
+	// Message is the error message of the upstream or the server.
 	Message string
-	// Type is OpenAI's class of the error, such as invalid_request_error. Empty
-	// when the error isn't OpenAI's.
+	// Type is OpenAI's error type, such as invalid_request_error. It is empty if the
+	// error is not OpenAI's.
 	Type string
-	// Code is OpenAI's reason, such as rate_limit_exceeded. Empty without one.
+	// Code is OpenAI's error code, such as rate_limit_exceeded, if there is one.
 	Code string
-	// Param is the request's parameter that is at fault. Empty without one.
+	// Param is the request parameter at fault, if the error names one.
 	Param string
-	// Status is the HTTP status of the upstream's answer. Zero without an answer.
+	// Status is the HTTP status of the upstream's response, or zero without a
+	// response.
 	Status int
-	// RequestID is the upstream's, to quote when asking its operator. Empty
-	// without one.
+	// RequestID is the upstream's request ID, for support requests. It may be empty.
 	RequestID string
-	// RetryAfter is how long the upstream asks to wait. Zero when it asks for
-	// nothing.
+	// RetryAfter is the delay requested by the upstream, zero if it requests none.
 	RetryAfter time.Duration
-	// ConnectCode is the RPC's code.
+	// ConnectCode is the code of the RPC.
 	ConnectCode connect.Code
 
-	cause error
-	// ended is the context's error. Nil where it didn't end the call.
-	ended error
-	// mayRetry is the upstream's own word on whether another try makes sense: the
-	// header x-should-retry.
-	mayRetry string
-	// asksToWait tells a RetryAfter of zero from none.
-	asksToWait bool
+	cause         error
+	contextErr    error  // nil unless the context ended the call
+	shouldRetry   string // the upstream's X-Should-Retry header
+	hasRetryAfter bool   // distinguishes a RetryAfter of zero from none
 }
 
-// Error is the message, after what is known of the reason.
+// Error returns the HTTP status, the code, the message and the request ID.
 func (e *Error) Error() string {
 	var text strings.Builder
 	if e.Status != 0 {
@@ -69,27 +64,27 @@ func (e *Error) Error() string {
 	return text.String()
 }
 
-// Unwrap returns the error of the RPC, and the context's.
+// Unwrap returns the error of the RPC and, if the context ended the call, the
+// context's error.
 func (e *Error) Unwrap() []error {
-	if e.ended == nil {
+	if e.contextErr == nil {
 		return []error{e.cause}
 	}
-	return []error{e.cause, e.ended}
+	return []error{e.cause, e.contextErr}
 }
 
-// IsRateLimited reports whether the upstream refused a call because there were
-// too many, or because the quota is used up: Code tells which. The error's
-// RetryAfter is when to come again, if the upstream says so.
+// IsRateLimited reports whether a call was rejected because a rate limit or a
+// quota was exceeded; [Error.Code] distinguishes the two.
 func IsRateLimited(err error) bool { return hasCode(err, connect.CodeResourceExhausted) }
 
-// IsUnauthenticated reports whether the key is missing or wrong.
+// IsUnauthenticated reports whether the API key is missing or invalid.
 func IsUnauthenticated(err error) bool { return hasCode(err, connect.CodeUnauthenticated) }
 
-// IsNotFound reports whether there is no such model or stored completion.
+// IsNotFound reports whether the model or the stored completion does not exist.
 func IsNotFound(err error) bool { return hasCode(err, connect.CodeNotFound) }
 
-// IsInvalid reports whether the request can't be answered as it is. The error's
-// Param is what is wrong with it, if that is known.
+// IsInvalid reports whether the request is invalid. [Error.Param] names the
+// parameter at fault, if known.
 func IsInvalid(err error) bool { return hasCode(err, connect.CodeInvalidArgument) }
 
 func hasCode(err error, code connect.Code) bool {
@@ -97,7 +92,7 @@ func hasCode(err error, code connect.Code) bool {
 	return ok && failed.ConnectCode == code
 }
 
-// newError reads the error of a call that was made with the context.
+// newError converts the error of a call made with ctx.
 func newError(ctx context.Context, err error) *Error {
 	result := &Error{Message: err.Error(), ConnectCode: codeOf(err), cause: err}
 	remote, ok := errors.AsType[*connect.Error](err)
@@ -106,22 +101,22 @@ func newError(ctx context.Context, err error) *Error {
 	}
 	result.Message = remote.Message()
 	if info, ok := connect.CallInfoForClientContext(ctx); ok && remote.IsRemote() {
-		result.mayRetry = info.ResponseHeader().Get("X-Should-Retry")
-		// Of a middlebox: the server tells the upstream's as a detail.
+		result.shouldRetry = info.ResponseHeader().Get("X-Should-Retry")
+		// From an intermediary: the server sends the upstream's as a detail.
 		if seconds, ok := parseSeconds(info.ResponseHeader().Get("Retry-After")); ok {
-			result.wait(time.Duration(seconds) * time.Second)
+			result.setRetryAfter(time.Duration(seconds) * time.Second)
 		}
 	}
 	for _, detail := range remote.Details() {
-		result.read(detail)
+		result.addDetail(detail)
 	}
-	result.ended = result.endedBy(ctx)
+	result.contextErr = result.contextError(ctx)
 	return result
 }
 
-// endedBy is the context's error, if it is what ended the call. The server knows
-// the deadline too, and may be the first to say that it passed.
-func (e *Error) endedBy(ctx context.Context) error {
+// contextError returns the context's error if the context ended the call. The
+// server knows the deadline as well and may report it before the context ends.
+func (e *Error) contextError(ctx context.Context) error {
 	_, hasDeadline := ctx.Deadline()
 	switch {
 	case e.ConnectCode == connect.CodeDeadlineExceeded && e.Status == 0 && hasDeadline:
@@ -133,44 +128,44 @@ func (e *Error) endedBy(ctx context.Context) error {
 	}
 }
 
-// maxSeconds is more than anyone waits, and not too much for a duration.
+// maxSeconds is the largest parsed number of seconds. It fits a [time.Duration].
 const maxSeconds = 1 << 31
 
-// parseSeconds reads a number of seconds, as the header retry-after has it. One
-// that is too large is the most there is.
-func parseSeconds(text string) (int64, bool) {
-	seconds, err := strconv.ParseInt(text, 10, 64)
-	if errors.Is(err, strconv.ErrRange) && text[0] != '-' {
+// parseSeconds parses the delay-seconds of a Retry-After header. Larger values are
+// capped at maxSeconds.
+func parseSeconds(value string) (int64, bool) {
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if errors.Is(err, strconv.ErrRange) && value[0] != '-' {
 		return maxSeconds, true
 	}
 	return min(seconds, maxSeconds), err == nil && seconds >= 0
 }
 
-func (e *Error) wait(delay time.Duration) { e.RetryAfter, e.asksToWait = delay, true }
+func (e *Error) setRetryAfter(delay time.Duration) { e.RetryAfter, e.hasRetryAfter = delay, true }
 
-// read takes what a detail says. One that is unknown, or can't be read, says
-// nothing that the error itself doesn't.
-func (e *Error) read(detail *connect.ErrorDetail) {
+// addDetail sets the fields that an error detail carries. Unknown and malformed
+// details are ignored.
+func (e *Error) addDetail(detail *connect.ErrorDetail) {
 	var (
-		stated restv1.Error
-		retry  errdetails.RetryInfo
+		rest  restv1.Error
+		retry errdetails.RetryInfo
 	)
 	switch detail.Type {
-	case string(proto.MessageName(&stated)):
-		if proto.Unmarshal(detail.Value, &stated) != nil {
+	case string(proto.MessageName(&rest)):
+		if proto.Unmarshal(detail.Value, &rest) != nil {
 			return
 		}
-		e.Type, e.Code, e.Param = stated.GetType(), stated.GetCode(), stated.GetParam()
-		e.Status, e.RequestID = int(stated.GetHttpStatus()), stated.GetRequestId()
+		e.Type, e.Code, e.Param = rest.GetType(), rest.GetCode(), rest.GetParam()
+		e.Status, e.RequestID = int(rest.GetHttpStatus()), rest.GetRequestId()
 	case string(proto.MessageName(&retry)):
 		if proto.Unmarshal(detail.Value, &retry) == nil {
-			e.wait(max(retry.GetRetryDelay().AsDuration(), 0))
+			e.setRetryAfter(max(retry.GetRetryDelay().AsDuration(), 0))
 		}
 	}
 }
 
-// codeOf is the code of an error, also where Connect returns the context's as it
-// is.
+// codeOf returns the code of an error. Connect may return a context's error
+// unwrapped.
 func codeOf(err error) connect.Code {
 	_, isRPC := errors.AsType[*connect.Error](err)
 	switch {
@@ -185,16 +180,16 @@ func codeOf(err error) connect.Code {
 	}
 }
 
-// isTransient reports whether the same call may succeed when it is made again.
+// isTransient reports whether a retry may succeed.
 func (e *Error) isTransient() bool {
-	switch e.mayRetry {
+	switch e.shouldRetry {
 	case "true":
 		return true
 	case "false":
 		return false
 	}
 	switch e.Status {
-	case 0: // The server, or the upstream, could not be reached.
+	case 0: // The server or the upstream could not be reached.
 		return e.ConnectCode == connect.CodeUnavailable
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
 		return true

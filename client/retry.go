@@ -9,29 +9,28 @@ import (
 	"connectrpc.com/connect/v2"
 )
 
-// The times of a retry, as OpenAI's own clients have them.
+// Backoff parameters, the same as in OpenAI's SDKs.
 const (
-	firstBackoff = 500 * time.Millisecond
-	maxBackoff   = 8 * time.Second
-	// maxAsked is the longest wait that an upstream may ask for: with a longer
-	// one, the error goes to the caller, who may know better.
-	maxAsked = 2 * time.Minute
-	// jitterParts is by what part of itself a backoff is made shorter, at most.
-	jitterParts = 4
+	initialBackoff = 500 * time.Millisecond
+	maxBackoff     = 8 * time.Second
+	// maxRetryAfter is the longest Retry-After that is obeyed. With a longer one
+	// the error is returned.
+	maxRetryAfter = 2 * time.Minute
+	// jitterDivisor divides a backoff into its maximum random reduction.
+	jitterDivisor = 4
 )
 
-// idempotencyKey is the header by which an upstream may tell a call that is made
-// again from another one.
+// idempotencyKey is the header that lets an upstream recognize a retry.
 const idempotencyKey = "Idempotency-Key"
 
-// Whether a call has an idempotency-key: a POST has, as it isn't idempotent.
+// POST requests carry an Idempotency-Key, since they are not idempotent.
 const (
 	withKey    = true
 	withoutKey = false
 )
 
-// retry makes a call, and makes it again as [WithMaxRetries] says. Its error is
-// an *Error.
+// retry makes a call and retries it as documented at [WithMaxRetries]. Its error
+// is an *Error.
 func retry[T any](ctx context.Context, retries int, keyed bool, call func(context.Context) (T, error)) (T, error) {
 	info, ok := connect.CallInfoForClientContext(ctx)
 	if !ok {
@@ -39,7 +38,7 @@ func retry[T any](ctx context.Context, retries int, keyed bool, call func(contex
 	}
 	if keyed && !info.RequestHeader().Has(idempotencyKey) {
 		info.RequestHeader().Set(idempotencyKey, "openai-connect-"+rand.Text())
-		defer info.RequestHeader().Delete(idempotencyKey) // The context may be another call's too.
+		defer info.RequestHeader().Delete(idempotencyKey) // The caller may use the context for another call.
 	}
 	for attempt := 0; ; attempt++ {
 		result, err := call(ctx)
@@ -52,27 +51,27 @@ func retry[T any](ctx context.Context, retries int, keyed bool, call func(contex
 		}
 		delay, ok := failed.delay(attempt)
 		if !ok || !sleep(ctx, delay) {
-			failed.ended = ctx.Err()
+			failed.contextErr = ctx.Err()
 			return result, failed
 		}
 	}
 }
 
-// delay is how long to wait before the next try, after so many that there were
-// before this one. It is false where the upstream asks for too long a wait.
+// delay returns the delay before the next attempt. It reports false if the
+// upstream's Retry-After is too long. The first attempt is 0.
 func (e *Error) delay(attempt int) (time.Duration, bool) {
-	if e.asksToWait {
-		return e.RetryAfter, e.RetryAfter <= maxAsked
+	if e.hasRetryAfter {
+		return e.RetryAfter, e.RetryAfter <= maxRetryAfter
 	}
 	backoff := maxBackoff
-	if shift := min(attempt, 10); firstBackoff<<shift < maxBackoff {
-		backoff = firstBackoff << shift
+	if shift := min(attempt, 10); initialBackoff<<shift < maxBackoff {
+		backoff = initialBackoff << shift
 	}
-	return backoff - mathrand.N(backoff/jitterParts), true //nolint:gosec // spreads load, keeps no secret
+	return backoff - mathrand.N(backoff/jitterDivisor), true //nolint:gosec // jitter needs no secrecy
 }
 
-// sleep waits. It is false, at once where that is sure before, when the context
-// ends first.
+// sleep waits for delay and reports true. It reports false if the context ends
+// first, at once if its deadline is certain to pass.
 func sleep(ctx context.Context, delay time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {
 		return false
