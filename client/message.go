@@ -10,36 +10,36 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// System is a message that instructs the model; models from o1 on take it as
-// [Developer].
+// System returns a system message with instructions for the model. Models from o1
+// on treat it as a [Developer] message.
 func System(text string) *chatv1.Message { return message(chatv1.Role_ROLE_SYSTEM, text) }
 
-// Developer is a message that instructs the model.
+// Developer returns a developer message with instructions for the model.
 func Developer(text string) *chatv1.Message { return message(chatv1.Role_ROLE_DEVELOPER, text) }
 
-// User is a message of the user.
+// User returns a user message.
 func User(text string) *chatv1.Message { return message(chatv1.Role_ROLE_USER, text) }
 
-// Assistant is a message of the model. One that it gave goes on as it is, by
-// its choice's Message.
+// Assistant returns an assistant message. To continue a conversation, append the
+// Message of the model's choice instead.
 func Assistant(text string) *chatv1.Message { return message(chatv1.Role_ROLE_ASSISTANT, text) }
 
-// ToolResult is what a tool answers to the call with the id.
+// ToolResult returns a tool message with the result of the tool call callID.
 func ToolResult(callID, text string) *chatv1.Message {
 	result := message(chatv1.Role_ROLE_TOOL, text)
 	result.ToolCallId = &callID
 	return result
 }
 
-// UserParts is a message of the user with more than text: see [Text],
+// UserParts returns a user message with several content parts: see [Text],
 // [ImageURL], [Image], [Audio], [File] and [FileID].
 func UserParts(parts ...*chatv1.ContentPart) *chatv1.Message {
 	return &chatv1.Message{Role: chatv1.Role_ROLE_USER, ContentParts: parts}
 }
 
-// TextOf returns the text of a message: its content, or the text of its content
-// parts, one after the other. The halves of surrogate pairs that stand alone are
-// replaced by U+FFFD. A refusal is not part of it.
+// TextOf returns the text of a message: its content, or the concatenated text of
+// its content parts. Unpaired surrogates are replaced with U+FFFD. Refusals are not
+// included.
 func TextOf(message *chatv1.Message) string {
 	var text strings.Builder
 	text.WriteString(message.GetContent())
@@ -53,8 +53,8 @@ func TextOf(message *chatv1.Message) string {
 	return text.String()
 }
 
-// RefusalOf returns why the model would not answer, and an empty string if it
-// answered. It replaces as [TextOf] does.
+// RefusalOf returns the refusal of a message, or an empty string without one.
+// Unpaired surrogates are replaced with U+FFFD.
 func RefusalOf(message *chatv1.Message) string {
 	var text strings.Builder
 	text.WriteString(message.GetRefusal())
@@ -65,7 +65,7 @@ func RefusalOf(message *chatv1.Message) string {
 	return text.String()
 }
 
-// textMember is the text of a member that an extra_json has.
+// textMember returns the decoded string of a field in an extra_json.
 func textMember(extraJSON, name string) string {
 	for member, value := range jsonMembers([]byte(extraJSON)) {
 		if member == name {
@@ -79,18 +79,18 @@ func message(role chatv1.Role, text string) *chatv1.Message {
 	return &chatv1.Message{Role: role, Content: &text}
 }
 
-// Text is a part of text.
+// Text returns a text part.
 func Text(text string) *chatv1.ContentPart {
 	return &chatv1.ContentPart{Part: &chatv1.ContentPart_Text{Text: text}}
 }
 
-// ImageURL is an image that the upstream fetches.
+// ImageURL returns an image part whose URL the upstream fetches.
 func ImageURL(url string) *chatv1.ContentPart {
 	return &chatv1.ContentPart{Part: &chatv1.ContentPart_ImageUrl{ImageUrl: &chatv1.ImageURL{Url: url}}}
 }
 
-// Image is an image that is sent: a PNG, JPEG, WEBP or GIF. The media type, such
-// as image/png, may be empty: it is then told by the data.
+// Image returns an image part that contains the data of a PNG, JPEG, WebP or GIF
+// file. An empty media type is detected from the data.
 func Image(data []byte, mediaType string) *chatv1.ContentPart {
 	if mediaType == "" {
 		mediaType = http.DetectContentType(data)
@@ -98,15 +98,15 @@ func Image(data []byte, mediaType string) *chatv1.ContentPart {
 	return ImageURL(dataURL(data, mediaType))
 }
 
-// Audio is sound that is sent.
+// Audio returns an audio part that contains data.
 func Audio(data []byte, format chatv1.InputAudioFormat) *chatv1.ContentPart {
 	return &chatv1.ContentPart{Part: &chatv1.ContentPart_InputAudio{
 		InputAudio: &chatv1.InputAudio{Data: data, Format: format},
 	}}
 }
 
-// File is a file that is sent, such as a PDF. Its media type is told by the name,
-// or else by the data.
+// File returns a file part that contains data, such as a PDF. Its media type is
+// derived from the name's extension or else detected from the data.
 func File(name string, data []byte) *chatv1.ContentPart {
 	mediaType := mime.TypeByExtension(path.Ext(name))
 	if mediaType == "" {
@@ -115,15 +115,15 @@ func File(name string, data []byte) *chatv1.ContentPart {
 	return file(&chatv1.File{Filename: &name, FileData: new(dataURL(data, mediaType))})
 }
 
-// FileID is a file that was uploaded before.
+// FileID returns a file part that refers to an uploaded file.
 func FileID(id string) *chatv1.ContentPart { return file(&chatv1.File{FileId: &id}) }
 
 func file(file *chatv1.File) *chatv1.ContentPart {
 	return &chatv1.ContentPart{Part: &chatv1.ContentPart_File{File: file}}
 }
 
-// dataURL is a URL that has its data in itself (RFC 2397). Parameters, such as a
-// charset, are left out: OpenAI takes none.
+// dataURL returns a data URL (RFC 2397) without media type parameters, which
+// OpenAI rejects.
 func dataURL(data []byte, mediaType string) string {
 	if bare, _, err := mime.ParseMediaType(mediaType); err == nil {
 		mediaType = bare

@@ -11,9 +11,9 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// List returns all stored completions that the request asks for, over all pages:
-// its limit is the size of a page. Each page is fetched when the loop comes to
-// it. After an error there is nothing more.
+// List returns the stored completions that match the request, across all pages.
+// The request's limit is the page size. Pages are fetched on demand. An error is
+// the last element.
 func (s *ChatService) List(ctx context.Context, request *chatv1.ListChatCompletionsRequest) iter.Seq2[*chatv1.ChatCompletion, error] {
 	return pages(func(after string) (*chatv1.ChatCompletionList, error) {
 		page := proto.CloneOf(request)
@@ -26,8 +26,8 @@ func (s *ChatService) List(ctx context.Context, request *chatv1.ListChatCompleti
 	})
 }
 
-// Messages returns the messages that a stored completion answered, as
-// [ChatService.List] does.
+// Messages returns the request messages of a stored completion, across all pages,
+// like [ChatService.List].
 func (s *ChatService) Messages(ctx context.Context, request *chatv1.ListChatCompletionMessagesRequest) iter.Seq2[*chatv1.Message, error] {
 	return pages(func(after string) (*chatv1.ChatCompletionMessageList, error) {
 		page := proto.CloneOf(request)
@@ -40,24 +40,24 @@ func (s *ChatService) Messages(ctx context.Context, request *chatv1.ListChatComp
 	})
 }
 
-// list is a page of a list, of either kind.
+// list is one page of a list.
 type list[T any] interface {
 	GetData() []T
 	GetLastId() string
 	GetHasMore() bool
 }
 
-// maxEmptyPages is how many pages without items may follow each other. The loop
-// over a list can't be left while there are none.
+// maxEmptyPages is the maximum number of consecutive pages without items. The
+// caller cannot leave the loop while there are no items.
 const maxEmptyPages = 10
 
-// pages returns the items of each page, from that on which the request asks for.
-// A page that comes again is an error, since the list would have no end.
+// pages returns the items of all pages, starting at the one that the request
+// selects. A repeated cursor is an error, since the list would be endless.
 func pages[T any, L list[T]](fetch func(after string) (L, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		after := ""
-		seen := make(map[[sha256.Size]byte]bool) // Sums, as a cursor may be of any size.
+		seen := make(map[[sha256.Size]byte]bool) // Hashes, since cursors have no size limit.
 		for empty := 0; ; {
 			page, err := fetch(after)
 			if err != nil {
@@ -78,7 +78,7 @@ func pages[T any, L list[T]](fetch func(after string) (L, error)) iter.Seq2[T, e
 				empty = 0
 			}
 			if after == "" || seen[sum] || empty == maxEmptyPages {
-				yield(none, fmt.Errorf("client: the list has more, but no page follows the one that ends at %q", after))
+				yield(none, fmt.Errorf("client: the list claims to have more items, but the page after %q is missing or repeated", after))
 				return
 			}
 			seen[sum] = true
