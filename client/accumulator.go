@@ -11,41 +11,39 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// Accumulator puts the chunks of a stream together to the completion that the
-// unary call would have given, with any number of choices and tool calls. Its
-// zero value is empty. It is not safe for concurrent use. Its time is linear in
-// the size of the chunks.
+// Accumulator assembles the chunks of a stream into the completion that the unary
+// call would have returned, with any number of choices and tool calls. The zero
+// value is empty. An Accumulator is not safe for concurrent use. It takes time
+// linear in the size of the chunks.
 //
-// The message of each choice can go into the next request unchanged. It has the
-// role assistant if no chunk gives one.
+// The message of each choice can be appended to the next request unchanged. Its
+// role is assistant if no chunk contains a role.
 //
-// A stream lacks the metadata of the request, and has the usage only where
-// stream_options.include_usage asks for it; so does the completion. Padding is
-// left out.
+// A stream does not contain the metadata of the request, and contains usage only
+// with stream_options.include_usage. The same holds for the completion. Obfuscation
+// padding is dropped.
 //
-// In a delta, strings concatenate, also when they come in extra_json: as one half
-// of a surrogate pair does, whose other half is in another chunk. Content that
-// comes in parts becomes content_parts, in which text that follows text is one
-// part. Members that have no field merge: objects by member, lists by the index
-// of their items, or else one list after the other. Of other values the last one
-// stays, and null replaces nothing. Outside the deltas, where each chunk repeats
-// what it says of the whole, the last value stays that is not empty.
+// Strings of a delta are concatenated, including strings in extra_json, such as the
+// halves of a surrogate pair in two chunks. Content that arrives in parts becomes
+// content_parts; consecutive text parts are joined. Fields unknown to the schema
+// are merged: objects field by field, lists by the index of their items or else
+// appended. For other values the last one wins, and null replaces nothing. Outside
+// the deltas, which repeat in every chunk, the last non-empty value wins.
 //
-// A piece of a tool call continues the call with its id or at its index. A piece
-// that has a name and another id begins a call.
+// A tool call delta continues the call with the same id or index. A delta with a
+// name and a different id starts a new call.
 type Accumulator struct {
-	completion *chatv1.ChatCompletion // Without choices and extra_json. Nil is empty.
-	choices    map[int32]*choicePieces
+	completion *chatv1.ChatCompletion // without choices and extra_json; nil if empty
+	choices    map[int32]*choiceBuilder
 	extra      jsonObject
 	added      addedText
 }
 
-// Add adds the next chunk. It keeps parts of the chunk, which must not be changed
-// afterwards.
+// Add adds the next chunk. The chunk must not be modified afterwards.
 func (a *Accumulator) Add(chunk *chatv1.ChatCompletionChunk) {
 	if a.completion == nil {
 		a.completion = new(chatv1.ChatCompletion)
-		a.choices = make(map[int32]*choicePieces)
+		a.choices = make(map[int32]*choiceBuilder)
 	}
 	whole := a.completion
 	replace(&whole.Id, chunk.GetId())
@@ -55,13 +53,13 @@ func (a *Accumulator) Add(chunk *chatv1.ChatCompletionChunk) {
 	if chunk.GetCreated().GetSeconds() != 0 {
 		whole.Created = chunk.GetCreated()
 	}
-	if whole.GetUsage() == nil || counts(chunk.GetUsage()) {
+	if whole.GetUsage() == nil || hasTokens(chunk.GetUsage()) {
 		replace(&whole.Usage, chunk.GetUsage())
 	}
 	if chunk.GetSystemFingerprint() != "" { //nolint:staticcheck // deprecated, but sent
 		whole.SystemFingerprint = chunk.SystemFingerprint //nolint:staticcheck // deprecated, but sent
 	}
-	for name, value := range jsonMembers([]byte(chunk.GetExtraJson())) {
+	for name, value := range jsonFields([]byte(chunk.GetExtraJson())) {
 		if name == `"choices"` {
 			a.addMalformed(value)
 		} else {
@@ -74,11 +72,11 @@ func (a *Accumulator) Add(chunk *chatv1.ChatCompletionChunk) {
 	a.added.next(a.choices[0])
 }
 
-// addMalformed adds the choices of a list that is not one of choices alone.
+// addMalformed adds the choices of a list that also contains other values.
 func (a *Accumulator) addMalformed(choices []byte) {
 	for value := range jsonItems(choices) {
 		piece := new(chatv1.ChunkChoice)
-		if kindOfJSON(value) == '{' && restjson.Unmarshal(value, piece) == nil {
+		if jsonKind(value) == '{' && restjson.Unmarshal(value, piece) == nil {
 			a.addChoice(piece)
 		}
 	}
@@ -86,31 +84,30 @@ func (a *Accumulator) addMalformed(choices []byte) {
 
 func (a *Accumulator) addChoice(piece *chatv1.ChunkChoice) {
 	index := piece.GetIndex()
-	for name, value := range jsonMembers([]byte(piece.GetExtraJson())) {
+	for name, value := range jsonFields([]byte(piece.GetExtraJson())) {
 		if stated, ok := indexOf(value); ok && name == `"index"` {
 			index = stated
 		}
 	}
 	choice := at(a.choices, index)
-	choice.content.isShown = index == 0
+	choice.content.recording = index == 0
 	choice.add(piece)
 }
 
-// Added returns the text that the last chunk added to the first choice: to its
-// content, whether that comes in parts or not, and to its refusal. It is what to
-// show while the answer is written. A character whose halves are in two chunks
-// comes with the second one.
+// Added returns the text that the last chunk added to the first choice, for
+// incremental display: content, in parts or not, and refusal. A character split
+// into two chunks is part of the second one.
 func (a *Accumulator) Added() string { return a.added.text }
 
-// Completion returns what the chunks were until now, as a message of its own.
+// Completion returns the completion so far, as a new message.
 func (a *Accumulator) Completion() *chatv1.ChatCompletion {
 	result := new(chatv1.ChatCompletion)
 	if a.completion == nil {
 		return result
 	}
-	// The text is put together of valid values. In those of a chunk that was made
-	// by hand, the typed fields remain.
-	_ = restjson.Unmarshal(a.extra.appendTo(nil, typedMembers(a.completion)...), result)
+	// The JSON consists of valid values unless a caller constructed a chunk with
+	// invalid extra_json. The typed fields are kept in this case.
+	_ = restjson.Unmarshal(a.extra.appendTo(nil, typedFields(a.completion)...), result)
 	proto.Merge(result, a.completion)
 	for _, index := range slices.Sorted(maps.Keys(a.choices)) {
 		result.Choices = append(result.Choices, a.choices[index].choice(index))
@@ -118,8 +115,8 @@ func (a *Accumulator) Completion() *chatv1.ChatCompletion {
 	return result
 }
 
-// typedMembers are the members that are set as typed fields.
-func typedMembers(whole *chatv1.ChatCompletion) []string {
+// typedFields returns the quoted names of the fields that are set in whole.
+func typedFields(whole *chatv1.ChatCompletion) []string {
 	names := []string{`"choices"`}
 	for name, set := range map[string]bool{
 		`"id"`: whole.GetId() != "", `"created"`: whole.GetCreated() != nil, `"model"`: whole.GetModel() != "",
@@ -133,36 +130,36 @@ func typedMembers(whole *chatv1.ChatCompletion) []string {
 	return names
 }
 
-// counts reports whether a usage has a number that is not zero.
-func counts(usage *chatv1.Usage) bool {
+// hasTokens reports whether a usage has a non-zero count.
+func hasTokens(usage *chatv1.Usage) bool {
 	return usage.GetPromptTokens() != 0 || usage.GetCompletionTokens() != 0 || usage.GetTotalTokens() != 0
 }
 
-// choicePieces are what is known of a choice.
-type choicePieces struct {
-	members  jsonObject // Without those below.
+// choiceBuilder assembles a choice.
+type choiceBuilder struct {
+	fields   jsonObject // except the following
 	logprobs *chatv1.Logprobs
-	message  jsonObject // Without those below.
-	content  contentPieces
-	calls    callsPieces
-	audio    *audioPieces
-	function *functionPieces
+	message  jsonObject // except the following
+	content  contentBuilder
+	calls    toolCallsBuilder
+	audio    *audioBuilder
+	function *functionBuilder
 
 	logprobsExtra jsonObject
 }
 
-func (c *choicePieces) add(piece *chatv1.ChunkChoice) {
-	for name, value := range jsonMembers([]byte(piece.GetExtraJson())) {
-		c.members.replace(name, value)
+func (c *choiceBuilder) add(piece *chatv1.ChunkChoice) {
+	for name, value := range jsonFields([]byte(piece.GetExtraJson())) {
+		c.fields.replace(name, value)
 	}
 	if reason := chatv1.FinishReasonToREST(piece.GetFinishReason()); reason != "" {
-		c.members.replace(`"finish_reason"`, []byte(reason))
+		c.fields.replace(`"finish_reason"`, []byte(reason))
 	}
 	if tokens := piece.GetLogprobs(); tokens != nil {
-		logprobs := orNew(&c.logprobs)
+		logprobs := getOrNew(&c.logprobs)
 		logprobs.Content = append(logprobs.Content, tokens.GetContent()...)
 		logprobs.Refusal = append(logprobs.Refusal, tokens.GetRefusal()...)
-		for name, value := range jsonMembers([]byte(tokens.GetExtraJson())) {
+		for name, value := range jsonFields([]byte(tokens.GetExtraJson())) {
 			c.logprobsExtra.replace(name, value)
 		}
 	}
@@ -171,32 +168,32 @@ func (c *choicePieces) add(piece *chatv1.ChunkChoice) {
 	}
 }
 
-func (c *choicePieces) addDelta(delta *chatv1.Delta) {
+func (c *choiceBuilder) addDelta(delta *chatv1.Delta) {
 	if role := chatv1.RoleToREST(delta.GetRole()); role != "" {
 		c.message.add(`"role"`, []byte(role), 0)
 	}
 	c.content.addText(delta.Content)
 	c.message.addText(`"refusal"`, delta.Refusal)
 	if delta.Refusal != nil {
-		c.content.show(quote(delta.GetRefusal()))
+		c.content.record(quote(delta.GetRefusal()))
 	}
 	for _, call := range delta.GetToolCalls() {
 		c.calls.add(call)
 	}
 	if audio := delta.GetAudio(); audio != nil {
-		orNew(&c.audio).add(audio)
+		getOrNew(&c.audio).add(audio)
 	}
 	if function := delta.GetFunctionCall(); function != nil { //nolint:staticcheck // deprecated, but sent
-		orNew(&c.function).add(function.Name, function.Arguments, function.GetExtraJson())
+		getOrNew(&c.function).add(function.Name, function.Arguments, function.GetExtraJson())
 	}
-	for name, value := range jsonMembers([]byte(delta.GetExtraJson())) {
+	for name, value := range jsonFields([]byte(delta.GetExtraJson())) {
 		switch {
 		case name == `"content"`:
 			c.content.add(value)
 		case name == `"tool_calls"`:
 			c.calls.addMalformed(value)
-		case name == `"refusal"` && kindOfJSON(value) == '"':
-			c.content.show(value)
+		case name == `"refusal"` && jsonKind(value) == '"':
+			c.content.record(value)
 			c.message.add(name, value, 0)
 		default:
 			c.message.add(name, value, 0)
@@ -204,11 +201,11 @@ func (c *choicePieces) addDelta(delta *chatv1.Delta) {
 	}
 }
 
-// choice puts a choice together. Its message is read by the codec, so that what
-// has no field is where it would be in an answer of the unary call.
-func (c *choicePieces) choice(index int32) *chatv1.Choice {
+// choice returns the assembled choice. The codec decodes the message, so that
+// unknown fields are placed as in a unary response.
+func (c *choiceBuilder) choice(index int32) *chatv1.Choice {
 	result := new(chatv1.Choice)
-	_ = restjson.Unmarshal(c.members.appendTo(nil, `"index"`, `"delta"`, `"message"`, c.logprobsName()), result)
+	_ = restjson.Unmarshal(c.fields.appendTo(nil, `"index"`, `"delta"`, `"message"`, c.logprobsName()), result)
 	result.Index = index
 	if c.logprobs != nil {
 		logprobs := new(chatv1.Logprobs)
@@ -218,7 +215,7 @@ func (c *choicePieces) choice(index int32) *chatv1.Choice {
 		result.Logprobs = logprobs
 	}
 	message := c.messageJSON()
-	if whole := c.members.textOf(`"message"`); c.isSilent() && kindOfJSON(whole) == '{' {
+	if whole := c.fields.textOf(`"message"`); c.isEmpty() && jsonKind(whole) == '{' {
 		message = whole
 	}
 	read := new(chatv1.Message)
@@ -227,19 +224,19 @@ func (c *choicePieces) choice(index int32) *chatv1.Choice {
 	return result
 }
 
-// isSilent reports whether the deltas said nothing.
-func (c *choicePieces) isSilent() bool {
-	return c.content.value.isEmpty() && len(c.calls.calls) == 0 && c.audio == nil && c.function == nil && len(c.message.members) == 0
+// isEmpty reports whether all deltas were empty.
+func (c *choiceBuilder) isEmpty() bool {
+	return c.content.value.isEmpty() && len(c.calls.calls) == 0 && c.audio == nil && c.function == nil && len(c.message.fields) == 0
 }
 
-func (c *choicePieces) logprobsName() string {
+func (c *choiceBuilder) logprobsName() string {
 	if c.logprobs == nil {
 		return ""
 	}
 	return `"logprobs"`
 }
 
-func (c *choicePieces) messageJSON() []byte {
+func (c *choiceBuilder) messageJSON() []byte {
 	writer := newObjectWriter()
 	if !c.message.has(`"role"`) {
 		writer.value(`"role"`, []byte(chatv1.RoleToREST(chatv1.Role_ROLE_ASSISTANT)))
@@ -258,37 +255,37 @@ func (c *choicePieces) messageJSON() []byte {
 		writer.value(`"function_call"`, c.function.json(`"arguments"`))
 		without = append(without, `"function_call"`)
 	}
-	writer.members(&c.message, without...)
+	writer.fields(&c.message, without...)
 	return writer.end()
 }
 
-// indexOf is an index, which may be written as a string.
+// indexOf returns the value of an index, a number or a numeric string.
 func indexOf(value []byte) (int32, bool) {
 	text := string(value)
-	if kindOfJSON(value) == '"' {
-		text = unquoted(value)
+	if jsonKind(value) == '"' {
+		text = unquote(value)
 	}
 	index, err := strconv.ParseInt(text, 10, 32)
 	return int32(index), err == nil
 }
 
-// replace sets what is said anew.
+// replace sets dst to a non-zero value.
 func replace[T comparable](dst *T, value T) {
-	var unsaid T
-	if value != unsaid {
+	var zero T
+	if value != zero {
 		*dst = value
 	}
 }
 
-// orNew is what a pointer points to, from now on if nothing until now.
-func orNew[T any](pointer **T) *T {
+// getOrNew returns the target of a pointer, which it allocates if it is nil.
+func getOrNew[T any](pointer **T) *T {
 	if *pointer == nil {
 		*pointer = new(T)
 	}
 	return *pointer
 }
 
-// at is the item of an index, a new one if there is none.
+// at returns the item at an index, which it allocates if there is none.
 func at[T any](items map[int32]*T, index int32) *T {
 	item := items[index]
 	if item == nil {

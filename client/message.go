@@ -43,11 +43,11 @@ func UserParts(parts ...*chatv1.ContentPart) *chatv1.Message {
 func TextOf(message *chatv1.Message) string {
 	var text strings.Builder
 	text.WriteString(message.GetContent())
-	text.WriteString(textMember(message.GetExtraJson(), `"content"`))
+	text.WriteString(textField(message.GetExtraJson(), `"content"`))
 	for _, part := range message.GetContentParts() {
 		text.WriteString(part.GetText())
 		if quoted, ok := textOfPart([]byte(part.GetExtraJson())); ok {
-			text.WriteString(unquoted(quoted))
+			text.WriteString(unquote(quoted))
 		}
 	}
 	return text.String()
@@ -58,18 +58,18 @@ func TextOf(message *chatv1.Message) string {
 func RefusalOf(message *chatv1.Message) string {
 	var text strings.Builder
 	text.WriteString(message.GetRefusal())
-	text.WriteString(textMember(message.GetExtraJson(), `"refusal"`))
+	text.WriteString(textField(message.GetExtraJson(), `"refusal"`))
 	for _, part := range message.GetContentParts() {
 		text.WriteString(part.GetRefusal())
 	}
 	return text.String()
 }
 
-// textMember returns the decoded string of a field in an extra_json.
-func textMember(extraJSON, name string) string {
-	for member, value := range jsonMembers([]byte(extraJSON)) {
+// textField returns the decoded string of a field in an extra_json.
+func textField(extraJSON, name string) string {
+	for member, value := range jsonFields([]byte(extraJSON)) {
 		if member == name {
-			return unquoted(value)
+			return unquote(value)
 		}
 	}
 	return ""

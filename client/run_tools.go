@@ -15,23 +15,23 @@ import (
 	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
-// ErrToolRounds is that the model still calls tools after as many rounds as
-// [WithMaxToolRounds] allows.
+// ErrToolRounds is returned by [ChatService.RunTools] if the model still calls
+// tools after the maximum number of rounds: see [WithMaxToolRounds].
 var ErrToolRounds = errors.New("client: the model still calls tools after the last round")
 
-// RunTools answers a conversation, and lets the model call the tools until it is
-// done. It returns the last completion and the whole conversation: the request's
-// messages, and what was said and called since, to go on from.
+// RunTools sends a conversation to the model and runs the tools that it calls,
+// until it responds without a tool call. It returns the last completion and the
+// whole conversation: the messages of the request, the model's messages and the
+// results of the tools.
 //
-// Tools that the model calls at once run at once, each in a goroutine, up to 128
-// of them. The model
-// reads the text of an error that a tool returns, and of a call that can't be
-// made. A call of a tool that only the request offers ends the loop: it is for
-// the caller to answer. A tool_choice that forces a call does so in the first
-// round alone, and of several choices the first one goes on.
+// Parallel tool calls run in parallel, each in its own goroutine, up to 128 at a
+// time. An error of a tool, or of a call that cannot be made, is sent to the model
+// as the result. A call of a tool that is only in the request ends the loop, so
+// that the caller can run it. A tool_choice that forces a call applies to the
+// first round only. If a completion has several choices, the first one is used.
 //
-// With an error, the completion and the conversation are those until then. The
-// error is [ErrToolRounds], the context's, or that of a call.
+// On failure, RunTools returns the last completion and the conversation so far.
+// The error is [ErrToolRounds], the context's error or the error of a call.
 func (s *ChatService) RunTools(
 	ctx context.Context, request *chatv1.CreateChatCompletionRequest, tools ...Tool,
 ) (*chatv1.ChatCompletion, []*chatv1.Message, error) {
@@ -49,48 +49,48 @@ func (s *ChatService) RunTools(
 		if last = completion; len(completion.GetChoices()) == 0 {
 			return completion, request.GetMessages(), nil
 		}
-		answer := completion.GetChoices()[0].GetMessage()
-		request.Messages = append(request.Messages, answer)
-		if len(answer.GetToolCalls()) == 0 || slices.ContainsFunc(answer.GetToolCalls(), isOf(request.GetTools()[:offered])) {
+		message := completion.GetChoices()[0].GetMessage()
+		request.Messages = append(request.Messages, message)
+		if len(message.GetToolCalls()) == 0 || slices.ContainsFunc(message.GetToolCalls(), callsAny(request.GetTools()[:offered])) {
 			return completion, request.GetMessages(), nil
 		}
-		request.Messages = append(request.Messages, runAll(ctx, tools, answer.GetToolCalls())...)
+		request.Messages = append(request.Messages, runAll(ctx, tools, message.GetToolCalls())...)
 		if err := ctx.Err(); err != nil {
 			return completion, request.GetMessages(), newError(ctx, err)
 		}
-		if choice, ok := relaxed(request.GetToolChoice()); ok {
+		if choice, ok := withoutForce(request.GetToolChoice()); ok {
 			request.ToolChoice = choice
 		}
 	}
 	return last, request.GetMessages(), fmt.Errorf("%w, of %d", ErrToolRounds, s.maxRounds)
 }
 
-// maxRunning bounds how many tools run at once. A message may have millions of
-// calls.
-const maxRunning = 128
+// maxParallelTools is the maximum number of tools running at a time. A message may
+// contain millions of calls.
+const maxParallelTools = 128
 
-// runAll answers each of the calls, in their order.
+// runAll runs the calls and returns their results in the same order.
 func runAll(ctx context.Context, tools []Tool, calls []*chatv1.ToolCall) []*chatv1.Message {
-	answers := make([]*chatv1.Message, len(calls))
+	results := make([]*chatv1.Message, len(calls))
 	var running sync.WaitGroup
-	free := make(chan struct{}, maxRunning)
+	slots := make(chan struct{}, maxParallelTools)
 	for i, call := range calls {
-		free <- struct{}{}
+		slots <- struct{}{}
 		running.Go(func() {
-			defer func() { <-free }()
-			ctx, _ := connect.NewClientContext(ctx) // A tool that makes calls has headers of its own.
-			answers[i] = ToolResult(call.GetId(), answer(ctx, tools, call))
+			defer func() { <-slots }()
+			ctx, _ := connect.NewClientContext(ctx) // Calls made by a tool have separate headers.
+			results[i] = ToolResult(call.GetId(), run(ctx, tools, call))
 		})
 	}
 	running.Wait()
-	return answers
+	return results
 }
 
-// answer is what the model reads as the answer to a call.
-func answer(ctx context.Context, tools []Tool, call *chatv1.ToolCall) string {
+// run runs a call and returns the result to send to the model.
+func run(ctx context.Context, tools []Tool, call *chatv1.ToolCall) string {
 	i := slices.IndexFunc(tools, func(tool Tool) bool { return tool.name == call.GetFunction().GetName() })
 	if i < 0 {
-		return fmt.Sprintf("error: there is no function %q; there are %s", nameOf(call), names(tools))
+		return fmt.Sprintf("error: unknown function %q; available: %s", nameOf(call), names(tools))
 	}
 	text, err := tools[i].call(ctx, argumentsText(call.GetFunction()))
 	if err != nil {
@@ -99,12 +99,12 @@ func answer(ctx context.Context, tools []Tool, call *chatv1.ToolCall) string {
 	return text
 }
 
-// argumentsText is the arguments of a call. Some servers send them as an object,
-// and some cut characters in half.
+// argumentsText returns the arguments of a call. Some upstreams send them as an
+// object, and some split a character into two chunks.
 func argumentsText(function *chatv1.FunctionCall) string {
-	for name, value := range jsonMembers([]byte(function.GetExtraJson())) {
-		if name == `"arguments"` && kindOfJSON(value) == '"' {
-			return unquoted(value)
+	for name, value := range jsonFields([]byte(function.GetExtraJson())) {
+		if name == `"arguments"` && jsonKind(value) == '"' {
+			return unquote(value)
 		} else if name == `"arguments"` {
 			return string(value)
 		}
@@ -113,7 +113,7 @@ func argumentsText(function *chatv1.FunctionCall) string {
 }
 
 func nameOf(call *chatv1.ToolCall) string {
-	return call.GetFunction().GetName() + call.GetCustom().GetName() // It has one of them.
+	return call.GetFunction().GetName() + call.GetCustom().GetName() // Only one is set.
 }
 
 func names(tools []Tool) string {
@@ -124,8 +124,8 @@ func names(tools []Tool) string {
 	return strings.Join(all, ", ")
 }
 
-// isOf returns whether a call is of one of the tools.
-func isOf(tools []*chatv1.Tool) func(*chatv1.ToolCall) bool {
+// callsAny returns a function that reports whether a call names one of the tools.
+func callsAny(tools []*chatv1.Tool) func(*chatv1.ToolCall) bool {
 	return func(call *chatv1.ToolCall) bool {
 		return slices.ContainsFunc(tools, func(tool *chatv1.Tool) bool {
 			return nameOf(call) == tool.GetFunction().GetName()+tool.GetCustom().GetName()
@@ -133,9 +133,9 @@ func isOf(tools []*chatv1.Tool) func(*chatv1.ToolCall) bool {
 	}
 }
 
-// relaxed is a choice of tools that lets the model answer. It is false for one
-// that does so already.
-func relaxed(choice *chatv1.ToolChoice) (*chatv1.ToolChoice, bool) {
+// withoutForce returns a tool choice that lets the model respond without a tool
+// call. It reports false if the given choice does so already.
+func withoutForce(choice *chatv1.ToolChoice) (*chatv1.ToolChoice, bool) {
 	if allowed := choice.GetAllowedTools(); allowed != nil {
 		if allowed.GetMode() != sharedv1.AllowedToolsMode_ALLOWED_TOOLS_MODE_REQUIRED {
 			return nil, false

@@ -166,17 +166,17 @@ func TestToolsRunUntilTheModelIsDone(t *testing.T) {
 		{
 			"one with arguments that don't fit",
 			[]string{calling("weather", `{"city":`)},
-			[]string{`assistant: [call_0 weather({"city":)]`, `tool: error: the arguments of weather don't fit: unexpected end of JSON input (call_0)`},
+			[]string{`assistant: [call_0 weather({"city":)]`, `tool: error: invalid arguments of weather: unexpected end of JSON input (call_0)`},
 		},
 		{
 			"one whose result is no JSON",
 			[]string{calling("nan", `{}`)},
-			[]string{`assistant: [call_0 nan({})]`, `tool: error: the result of nan is no JSON: json: unsupported value: NaN (call_0)`},
+			[]string{`assistant: [call_0 nan({})]`, `tool: error: the result of nan cannot be encoded as JSON: json: unsupported value: NaN (call_0)`},
 		},
 		{
 			"one that isn't there",
 			[]string{calling("wheather", `{}`)},
-			[]string{`assistant: [call_0 wheather({})]`, `tool: error: there is no function "wheather"; there are weather, sum, meet, fail, nan (call_0)`},
+			[]string{`assistant: [call_0 wheather({})]`, `tool: error: unknown function "wheather"; available: weather, sum, meet, fail, nan (call_0)`},
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -12,46 +12,46 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// schemaOf is the JSON Schema of a struct type, in the form that OpenAI's strict
-// mode takes: every property is required, in the order of the fields, and there
-// are no others. It describes the JSON that encoding/json decodes into the type,
-// or is an error that names what has no such schema. What may be left out in Go,
-// by a pointer, omitempty or omitzero, may be null.
+// schemaOf returns the JSON Schema of a struct type as required by OpenAI's strict
+// mode: all properties are required, in the order of the fields, and additional
+// properties are forbidden. The schema describes the JSON that encoding/json decodes
+// into the type. Optional fields (pointers, omitempty, omitzero) are nullable. The
+// error names a field without a strict schema.
 //
-// The tags of a field are those of [NewTool].
+// [NewTool] documents the tags of a field.
 func schemaOf(of reflect.Type) (string, error) {
 	if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() {
-		return "", fmt.Errorf("client: %v can't be the root of a schema: OpenAI takes an object there, so use a struct with the fields", of)
+		return "", fmt.Errorf("client: invalid root type %v: OpenAI requires an object; use a struct", of)
 	}
 	schema, err := new(schemaWriter).of(of, of.String())
 	if err != nil {
 		return "", err
 	}
 	if schema.Type != "object" {
-		return "", fmt.Errorf("client: %v can't be the root of a schema, as it reads itself from text: OpenAI takes an object there, so use a struct that has it as a field", of)
+		return "", fmt.Errorf("client: invalid root type %v: it has UnmarshalText, so it is a string, and OpenAI requires an object; use it as a field of a struct", of)
 	}
 	text, err := json.Marshal(schema)
 	if err != nil {
-		return "", fmt.Errorf("client: there is no schema of %v: %w", of, err)
+		return "", fmt.Errorf("client: cannot encode the schema of %v: %w", of, err)
 	}
 	return string(text), nil
 }
 
-// schemaWriter knows the types around the one that it is at.
-type schemaWriter struct{ around []reflect.Type }
+// schemaWriter generates the schema of a type and the types that it contains.
+type schemaWriter struct{ enclosing []reflect.Type }
 
-// of is the schema of a type, which is found at the path.
+// of returns the schema of a type. The path locates it in errors.
 func (w *schemaWriter) of(of reflect.Type, path string) (*jsonschema.Schema, error) {
-	if slices.Contains(w.around, of) {
-		return nil, fmt.Errorf("client: %s is of type %v, which contains itself: a strict schema can't have a cycle", path, of)
+	if slices.Contains(w.enclosing, of) {
+		return nil, fmt.Errorf("client: %s has the recursive type %v, which a strict schema cannot describe", path, of)
 	}
-	w.around = append(w.around, of)
-	defer func() { w.around = w.around[:len(w.around)-1] }()
-	switch schema := ownSchema(of); {
+	w.enclosing = append(w.enclosing, of)
+	defer func() { w.enclosing = w.enclosing[:len(w.enclosing)-1] }()
+	switch schema := customSchema(of); {
 	case schema != nil:
 		return schema, nil
 	case decodesJSON(of):
-		return nil, fmt.Errorf("client: %s is of type %v, whose UnmarshalJSON may take any JSON: use a type without one", path, of)
+		return nil, fmt.Errorf("client: %s has type %v, whose UnmarshalJSON may accept any JSON: use a type without this method", path, of)
 	}
 	switch of.Kind() {
 	case reflect.Pointer:
@@ -65,17 +65,17 @@ func (w *schemaWriter) of(of reflect.Type, path string) (*jsonschema.Schema, err
 	case reflect.Slice, reflect.Array:
 		return w.list(of, path)
 	case reflect.Map:
-		return nil, fmt.Errorf("client: %s is a map, which strict schemas don't know: use a struct, or a slice of pairs", path)
+		return nil, fmt.Errorf("client: %s is a map, which a strict schema cannot describe: use a struct or a slice of pairs", path)
 	default:
 		if schema := scalar(of); schema != nil {
 			return schema, nil
 		}
-		return nil, fmt.Errorf("client: %s is of type %v, which strict schemas don't know", path, of)
+		return nil, fmt.Errorf("client: %s has type %v, which a strict schema cannot describe", path, of)
 	}
 }
 
-// ownSchema is the schema of a type that reads itself in a known way, or nil.
-func ownSchema(of reflect.Type) *jsonschema.Schema {
+// customSchema returns the schema of a type with a known decoder, or nil.
+func customSchema(of reflect.Type) *jsonschema.Schema {
 	switch {
 	case of == reflect.TypeFor[time.Time]():
 		return &jsonschema.Schema{Type: "string", Format: "date-time"}
@@ -88,22 +88,23 @@ func ownSchema(of reflect.Type) *jsonschema.Schema {
 	}
 }
 
-// decodesJSON reports whether encoding/json has a type read its JSON itself. A
-// pointer does what its element does, and an interface has nothing to read into.
-func decodesJSON(of reflect.Type) bool { return decodesBy[json.Unmarshaler](of) }
+// decodesJSON reports whether encoding/json uses the UnmarshalJSON of a type.
+func decodesJSON(of reflect.Type) bool { return decodesWith[json.Unmarshaler](of) }
 
-// decodesText is decodesJSON for a type that reads the text of a JSON string.
-func decodesText(of reflect.Type) bool { return decodesBy[encoding.TextUnmarshaler](of) }
+// decodesText reports whether encoding/json uses the UnmarshalText of a type.
+func decodesText(of reflect.Type) bool { return decodesWith[encoding.TextUnmarshaler](of) }
 
-func decodesBy[Method any](of reflect.Type) bool {
+// decodesWith excludes pointers, which decode into their element, and interfaces,
+// which have no value to decode into.
+func decodesWith[Method any](of reflect.Type) bool {
 	return of.Kind() != reflect.Pointer && of.Kind() != reflect.Interface && reflect.PointerTo(of).Implements(reflect.TypeFor[Method]())
 }
 
-// scalar is the schema of a number, a string or a truth value, or nil. Integers
-// of 64 bits have no bound that JSON numbers could express in every reader.
+// scalar returns the schema of a number, string or Boolean, or nil. 64-bit integers
+// have no bounds, since not every JSON reader represents them exactly.
 func scalar(of reflect.Type) *jsonschema.Schema {
-	integer := func(least, most *float64) *jsonschema.Schema {
-		return &jsonschema.Schema{Type: "integer", Minimum: least, Maximum: most}
+	integer := func(minimum, maximum *float64) *jsonschema.Schema {
+		return &jsonschema.Schema{Type: "integer", Minimum: minimum, Maximum: maximum}
 	}
 	switch of.Kind() {
 	case reflect.Bool:
@@ -111,8 +112,8 @@ func scalar(of reflect.Type) *jsonschema.Schema {
 	case reflect.String:
 		return &jsonschema.Schema{Type: "string"}
 	case reflect.Int8, reflect.Int16, reflect.Int32:
-		most := math.Ldexp(1, of.Bits()-1)
-		return integer(new(-most), new(most-1))
+		limit := math.Ldexp(1, of.Bits()-1)
+		return integer(new(-limit), new(limit-1))
 	case reflect.Int, reflect.Int64:
 		return integer(nil, nil)
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
@@ -128,9 +129,9 @@ func scalar(of reflect.Type) *jsonschema.Schema {
 	}
 }
 
-// list is the schema of a slice or an array. A slice is never null: it may be
-// empty. One of bytes is base64, as encoding/json has it, but an array of them is
-// a list.
+// list returns the schema of a slice or an array. A slice is not nullable, since it
+// may be empty. As in encoding/json, a byte slice is base64, but a byte array is a
+// list.
 func (w *schemaWriter) list(of reflect.Type, path string) (*jsonschema.Schema, error) {
 	item := of.Elem()
 	if of.Kind() == reflect.Slice && item.Kind() == reflect.Uint8 && !decodesJSON(item) && !decodesText(item) {
@@ -150,7 +151,7 @@ func (w *schemaWriter) list(of reflect.Type, path string) (*jsonschema.Schema, e
 func (w *schemaWriter) object(of reflect.Type, path string) (*jsonschema.Schema, error) {
 	schema := &jsonschema.Schema{
 		Type: "object", Properties: make(map[string]*jsonschema.Schema),
-		AdditionalProperties: &jsonschema.Schema{Not: new(jsonschema.Schema)}, // Which is written as false.
+		AdditionalProperties: &jsonschema.Schema{Not: new(jsonschema.Schema)}, // encoded as false
 	}
 	fields, err := fieldsOf(of, path)
 	if err != nil {
@@ -168,7 +169,7 @@ func (w *schemaWriter) object(of reflect.Type, path string) (*jsonschema.Schema,
 	return schema, nil
 }
 
-// property is the schema of a field.
+// property returns the schema of a field.
 func (w *schemaWriter) property(field schemaField, path string) (*jsonschema.Schema, error) {
 	schema, err := w.of(field.Type, path)
 	if err != nil {
@@ -179,7 +180,7 @@ func (w *schemaWriter) property(field schemaField, path string) (*jsonschema.Sch
 			return nil, err
 		}
 	}
-	if field.omitted {
+	if field.optional {
 		makeNullable(schema)
 	}
 	if schema.Description, err = descriptionOf(field, path); err != nil {
@@ -188,7 +189,7 @@ func (w *schemaWriter) property(field schemaField, path string) (*jsonschema.Sch
 	return schema, restrict(schema, field, path)
 }
 
-// makeNullable lets a schema be null too.
+// makeNullable allows null in addition to a schema's type.
 func makeNullable(schema *jsonschema.Schema) {
 	if schema.Type != "" {
 		schema.Types, schema.Type = []string{schema.Type, "null"}, ""
@@ -198,7 +199,7 @@ func makeNullable(schema *jsonschema.Schema) {
 	}
 }
 
-// kindOf is the type of a schema, beside null.
+// kindOf returns the type of a schema other than null.
 func kindOf(schema *jsonschema.Schema) string {
 	if schema.Type == "" {
 		return schema.Types[0]

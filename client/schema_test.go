@@ -118,12 +118,12 @@ func TestWhatHasNoStrictSchemaIsAnError(t *testing.T) {
 		{"a root that is text", "", "use a struct"},
 		{"a map", struct{ M map[string]int }{}, ".M is a map"},
 		{"a map in a list in a part", struct{ L []struct{ M map[string]int } }{}, ".L[].M is a map"},
-		{"anything", struct{ V any }{}, ".V is of type interface {}"},
+		{"anything", struct{ V any }{}, ".V has type interface {}"},
 		{"a function", struct{ F func() }{}, "func"},
-		{"a type in itself", schemaLoop{}, "cycle"},
+		{"a type in itself", schemaLoop{}, "recursive type"},
 		{"values of a number", struct {
 			N int `enum:"1,2"`
-		}{}, ".N has the tag enum, which is for strings"},
+		}{}, ".N has the tag enum, which requires a string"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -315,10 +315,10 @@ func TestSchema_RefusesByName(t *testing.T) {
 		{"a number with its own JSON", struct{ V big.Int }{}, []string{".V", "big.Int", "UnmarshalJSON"}},
 		{"an embedded struct with its own JSON", struct{ V schemaPromotesJSON }{}, []string{".V", "schemaPromotesJSON", "UnmarshalJSON"}},
 		{"a root with its own JSON", schemaOwn{}, []string{"schemaOwn", "UnmarshalJSON"}},
-		{"a root that is a time", time.Time{}, []string{"time.Time", "use a struct"}},
-		{"a root that reads text", netip.Addr{}, []string{"netip.Addr", "use a struct"}},
-		{"a list of itself", struct{ V schemaList }{}, []string{".V[]", "schemaList", "cycle"}},
-		{"a pointer to itself", struct{ V schemaPipe }{}, []string{".V", "schemaPipe", "cycle"}},
+		{"a root that is a time", time.Time{}, []string{"time.Time", "use it as a field of a struct"}},
+		{"a root that reads text", netip.Addr{}, []string{"netip.Addr", "use it as a field of a struct"}},
+		{"a list of itself", struct{ V schemaList }{}, []string{".V[]", "schemaList", "recursive type"}},
+		{"a pointer to itself", struct{ V schemaPipe }{}, []string{".V", "schemaPipe", "recursive type"}},
 		{"a map of integers", struct{ V map[int]string }{}, []string{".V is a map"}},
 		{"an interface", struct{ V fmt.Stringer }{}, []string{".V", "fmt.Stringer"}},
 		{"an embedded interface", struct{ fmt.Stringer }{}, []string{".Stringer", "fmt.Stringer"}},
@@ -343,9 +343,9 @@ func TestSchema_RefusesByName(t *testing.T) {
 		{"values of an embedded struct", struct {
 			schemaEmbedded `enum:"a"`
 		}{}, []string{".schemaEmbedded", "enum"}},
-		{"two descriptions", struct {
+		{"different descriptions", struct {
 			V int `jsonschema:"a" jsonschema_description:"b"`
-		}{}, []string{".V", "two descriptions"}},
+		}{}, []string{".V", "different descriptions"}},
 		{"keywords for a description", struct {
 			V int `jsonschema:"title=a"`
 		}{}, []string{".V", "title=a"}},
@@ -488,7 +488,7 @@ func checkKept(t *testing.T, answer, got any) {
 // escapes.
 func plainText(value any) string {
 	text := fmt.Sprint(value)
-	if inner := unquoted([]byte(text)); inner != "" {
+	if inner := unquote([]byte(text)); inner != "" {
 		return inner
 	}
 	return text

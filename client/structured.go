@@ -13,28 +13,30 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// Why [CreateAs] has no value to return although the call succeeded. The
-// completion that it returns has what the model said.
+// Errors of [CreateAs] for a successful call without a value. The completion is
+// returned with them.
 var (
-	// ErrRefused is that the model would not answer.
-	ErrRefused = errors.New("client: the model refuses")
-	// ErrTruncated is that the answer ends at the token limit: raise
+	// ErrRefused means that the model refused the request.
+	ErrRefused = errors.New("client: the model refused the request")
+	// ErrTruncated means that the response reached the token limit: raise
 	// max_completion_tokens.
-	ErrTruncated = errors.New("client: the answer is cut short by the token limit")
-	// ErrFiltered is that a content filter left out some or all of the answer.
-	ErrFiltered = errors.New("client: the answer is cut short by a content filter")
-	// ErrNoAnswer is that the model called tools, or gave no choice at all.
-	ErrNoAnswer = errors.New("client: the model gives no answer")
+	ErrTruncated = errors.New("client: the response was truncated at the token limit")
+	// ErrFiltered means that a content filter removed some or all of the response.
+	ErrFiltered = errors.New("client: the response was truncated by a content filter")
+	// ErrNoAnswer means that the model called tools or returned no choice.
+	ErrNoAnswer = errors.New("client: the response has no content")
 )
 
-// CreateAs answers a conversation with a value of type T, a struct: the answer
-// keeps to the JSON Schema of the type, strictly, and of several choices it is
-// the first. The type's fields are as [NewTool] says. It sets the request's
-// response_format, which has to be unset; the request stays as it is.
+// CreateAs returns the model's response to a conversation as a T, a struct. The
+// model must follow the JSON Schema of T strictly. [NewTool] describes how fields
+// map to the schema. CreateAs sets the response_format of a copy of the request;
+// it must be unset in the request. If there are several choices, the first one is
+// used.
 //
-// The completion is returned wherever there is one. The error is one of
-// [ErrRefused], [ErrTruncated], [ErrFiltered] and [ErrNoAnswer], or says what of
-// T has no schema, or what of the answer doesn't fit, or is that of the call.
+// The completion is returned whenever the call succeeded. The error is
+// [ErrRefused], [ErrTruncated], [ErrFiltered] or [ErrNoAnswer], describes a field
+// of T without a schema or a response that does not match T, or is the error of
+// the call.
 func CreateAs[T any](ctx context.Context, chat *ChatService, request *chatv1.CreateChatCompletionRequest) (T, *chatv1.ChatCompletion, error) {
 	var none T
 	of := reflect.TypeFor[T]()
@@ -53,21 +55,21 @@ func CreateAs[T any](ctx context.Context, chat *ChatService, request *chatv1.Cre
 	if err != nil {
 		return none, nil, err
 	}
-	text, err := answerOf(completion)
+	text, err := contentOf(completion)
 	if err != nil {
 		return none, completion, err
 	}
 	var value T
 	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		return none, completion, fmt.Errorf("client: the answer is no %v: %w", of, err)
+		return none, completion, fmt.Errorf("client: the response does not match %v: %w", of, err)
 	}
 	return value, completion, nil
 }
 
-// answerOf is the first choice's text, if it is whole.
-func answerOf(completion *chatv1.ChatCompletion) (string, error) {
+// contentOf returns the text of the first choice, if it is complete.
+func contentOf(completion *chatv1.ChatCompletion) (string, error) {
 	if len(completion.GetChoices()) == 0 {
-		return "", fmt.Errorf("%w: there is no choice", ErrNoAnswer)
+		return "", fmt.Errorf("%w: it has no choices", ErrNoAnswer)
 	}
 	choice := completion.GetChoices()[0]
 	if refusal := RefusalOf(choice.GetMessage()); refusal != "" {
@@ -86,10 +88,10 @@ func answerOf(completion *chatv1.ChatCompletion) (string, error) {
 	return TextOf(choice.GetMessage()), nil
 }
 
-// maxSchemaName is the most characters that OpenAI takes in a schema's name.
+// maxSchemaName is OpenAI's maximum length of a schema name, in characters.
 const maxSchemaName = 64
 
-// schemaName is a type's name, in the characters that OpenAI takes.
+// schemaName returns the name of a type with invalid characters replaced.
 func schemaName(of reflect.Type) string {
 	name := strings.Map(func(char rune) rune {
 		switch {

@@ -88,8 +88,8 @@ func TestWhyAnAnswerIsNoValue(t *testing.T) {
 		{"a filter cuts it short", `{"message":{"content":"{"},"finish_reason":"content_filter"}`, client.ErrFiltered, "content filter"},
 		{"the model calls tools", `{"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":"tool_calls"}`, client.ErrNoAnswer, "tools"},
 		{"there is no choice", ``, client.ErrNoAnswer, "no choice"},
-		{"it is no JSON", `{"message":{"content":"Boil it."},"finish_reason":"stop"}`, nil, "is no client_test.recipe"},
-		{"it doesn't fit", `{"message":{"content":"{\"title\":5}"},"finish_reason":"stop"}`, nil, "is no client_test.recipe"},
+		{"it is no JSON", `{"message":{"content":"Boil it."},"finish_reason":"stop"}`, nil, "does not match client_test.recipe"},
+		{"it doesn't fit", `{"message":{"content":"{\"title\":5}"},"finish_reason":"stop"}`, nil, "does not match client_test.recipe"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -9,26 +9,27 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// A Tool is a Go function that the model may call. [ChatService.RunTools] lets it.
+// Tool is a Go function that the model may call: see [ChatService.RunTools].
 type Tool struct {
 	name       string
 	definition *chatv1.Tool
 	call       func(ctx context.Context, arguments string) (string, error)
 }
 
-// NewTool makes a tool of a function. Its name is up to 64 letters, digits,
-// underscores and dashes; by its description the model decides when to call it.
+// NewTool returns a tool that runs a function. The name has up to 64 letters,
+// digits, underscores and dashes. The model uses the description to decide when to
+// call the tool.
 //
-// Args is a struct, whose JSON Schema the model keeps to. A field is named as
-// encoding/json names it, described by a tag `jsonschema` (or
-// `jsonschema_description`), and limited to some strings by a tag `enum`, which
-// has commas between them. What may be left out is a pointer or has omitempty or
-// omitzero. A time.Time is a date and time, and a type with UnmarshalText is a
-// string. The model reads the Result as JSON, or as it is if it is a string; and
-// the text of an error, so that it can try again.
+// Args is a struct. The model must follow its JSON Schema strictly. Fields have the
+// names that encoding/json gives them. The tag `jsonschema` (or
+// `jsonschema_description`) describes a field, and the tag `enum` lists its allowed
+// strings, separated by commas. Pointers and fields with omitempty or omitzero are
+// optional. A time.Time is a date and time; a type with UnmarshalText is a string.
+// The Result is sent to the model as JSON, or unchanged if it is a string. The
+// message of an error is sent as well, so that the model can correct its call.
 //
-// The error says what of Args has no place in a strict schema: maps, interfaces,
-// types that contain themselves, and types with UnmarshalJSON, such as
+// NewTool returns an error for types that a strict schema cannot describe: maps,
+// interfaces, recursive types and types with UnmarshalJSON, such as
 // json.RawMessage.
 func NewTool[Args, Result any](name, description string, run func(context.Context, Args) (Result, error)) (Tool, error) {
 	schema, err := schemaOf(reflect.TypeFor[Args]())
@@ -43,7 +44,7 @@ func NewTool[Args, Result any](name, description string, run func(context.Contex
 		call: func(ctx context.Context, arguments string) (string, error) {
 			var args Args
 			if err := json.Unmarshal([]byte(arguments), &args); err != nil {
-				return "", fmt.Errorf("the arguments of %s don't fit: %w", name, err)
+				return "", fmt.Errorf("invalid arguments of %s: %w", name, err)
 			}
 			result, err := run(ctx, args)
 			if err != nil {
@@ -54,17 +55,17 @@ func NewTool[Args, Result any](name, description string, run func(context.Contex
 			}
 			text, err := json.Marshal(result)
 			if err != nil {
-				return "", fmt.Errorf("the result of %s is no JSON: %w", name, err)
+				return "", fmt.Errorf("the result of %s cannot be encoded as JSON: %w", name, err)
 			}
 			return string(text), nil
 		},
 	}, nil
 }
 
-// Definition is how a request offers the tool, in its tools.
+// Definition returns the tool for the tools of a request.
 func (t Tool) Definition() *chatv1.Tool { return t.definition }
 
-// Call runs the function with arguments as the model wrote them.
+// Call runs the function with the arguments of a tool call, a JSON object.
 func (t Tool) Call(ctx context.Context, arguments string) (string, error) {
 	return t.call(ctx, arguments)
 }

@@ -10,39 +10,39 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// audioPieces are what is known of an answer's speech.
-type audioPieces struct {
-	members jsonObject // Without the data.
-	data    []byte     // The inside of a JSON string. Nil without any.
+// audioBuilder assembles the audio of a message.
+type audioBuilder struct {
+	fields jsonObject // except the data
+	data   []byte     // contents of a JSON string, nil without data
 }
 
-func (a *audioPieces) add(piece *chatv1.AudioDelta) {
-	a.members.addText(`"id"`, piece.Id)
-	a.members.addText(`"transcript"`, piece.Transcript)
+func (a *audioBuilder) add(piece *chatv1.AudioDelta) {
+	a.fields.addText(`"id"`, piece.Id)
+	a.fields.addText(`"transcript"`, piece.Transcript)
 	if at := piece.GetExpiresAt(); at != nil {
-		a.members.add(`"expires_at"`, appendSeconds(nil, at), 0)
+		a.fields.add(`"expires_at"`, appendSeconds(nil, at), 0)
 	}
 	if piece.Data != nil {
 		a.data = base64.StdEncoding.AppendEncode(orEmpty(a.data), piece.GetData())
 	}
-	for name, value := range jsonMembers([]byte(piece.GetExtraJson())) {
-		if name == `"data"` && kindOfJSON(value) == '"' { // It isn't whole, or no base64.
+	for name, value := range jsonFields([]byte(piece.GetExtraJson())) {
+		if name == `"data"` && jsonKind(value) == '"' { // It is incomplete or invalid base64.
 			text := bytes.ReplaceAll(value[1:len(value)-1], []byte(`\/`), []byte("/"))
 			a.data = append(orEmpty(a.data), text...)
 		} else {
-			a.members.add(name, value, 0)
+			a.fields.add(name, value, 0)
 		}
 	}
 }
 
-func (a *audioPieces) json() []byte {
+func (a *audioBuilder) json() []byte {
 	writer := newObjectWriter()
-	without := ""
+	dataName := ""
 	if a.data != nil {
-		without = `"data"`
-		writer.value(without, append(append([]byte{'"'}, joinBase64(a.data)...), '"'))
+		dataName = `"data"`
+		writer.value(dataName, append(append([]byte{'"'}, joinBase64(a.data)...), '"'))
 	}
-	writer.members(&a.members, without)
+	writer.fields(&a.fields, dataName)
 	return writer.end()
 }
 
@@ -50,8 +50,8 @@ func appendSeconds(b []byte, at *timestamppb.Timestamp) []byte {
 	return strconv.AppendInt(b, at.GetSeconds(), 10)
 }
 
-// joinBase64 is base64 without padding in its midst, where one piece ended and
-// another one began. Text that is not base64 is kept unchanged.
+// joinBase64 removes the padding between concatenated base64 pieces. It returns
+// invalid base64 unchanged.
 func joinBase64(text []byte) []byte {
 	if padding := bytes.IndexByte(text, '='); padding < 0 || padding >= len(text)-2 {
 		return text

@@ -9,22 +9,22 @@ import (
 	"unicode"
 )
 
-// schemaField is a field of a struct that encoding/json knows.
+// schemaField is a struct field that encoding/json decodes.
 type schemaField struct {
 	reflect.StructField
 
-	name    string // In JSON.
-	tagged  bool   // By a tag.
-	path    []int  // The indexes of the embedded fields around it, and its own.
-	omitted bool   // By omitempty or omitzero.
-	quoted  bool   // By the option string: a string has the value.
-	sealed  bool   // Within an embedded pointer that encoding/json can't set.
+	name       string // in JSON
+	tagged     bool   // the name is from a tag
+	path       []int  // indexes of the enclosing embedded fields and of the field
+	optional   bool   // omitempty or omitzero
+	quoted     bool   // option string: the value is in a JSON string
+	unsettable bool   // in an embedded pointer that encoding/json cannot set
 }
 
-// fieldsOf are the fields of a struct that encoding/json decodes, in their order.
-// Those of an embedded struct without a name of its own are the outer's. Of
-// several with the same name the least deep is decoded, then the one with a tag;
-// if there are two, none.
+// fieldsOf returns the fields of a struct that encoding/json decodes, in order.
+// Fields of an embedded struct without a JSON name belong to the outer struct. Of
+// several fields with the same name, the shallowest is decoded, then the tagged
+// one; if that is ambiguous, none is.
 func fieldsOf(of reflect.Type, path string) ([]schemaField, error) {
 	all, err := promotedFields(of, path)
 	if err != nil {
@@ -40,8 +40,8 @@ func fieldsOf(of reflect.Type, path string) ([]schemaField, error) {
 		if len(same) > 1 && compareDominance(same[0], same[1]) == 0 {
 			continue
 		}
-		if same[0].sealed {
-			return nil, fmt.Errorf("client: %s.%s is within an embedded pointer to an unexported struct, which encoding/json can't set: embed the struct", path, same[0].Name)
+		if same[0].unsettable {
+			return nil, fmt.Errorf("client: %s.%s is in an embedded pointer to an unexported struct, which encoding/json cannot set: embed the struct itself", path, same[0].Name)
 		}
 		fields = append(fields, same[0])
 	}
@@ -49,7 +49,8 @@ func fieldsOf(of reflect.Type, path string) ([]schemaField, error) {
 	return fields, nil
 }
 
-// compareDominance is negative if a field hides another one of its name.
+// compareDominance returns a negative number if a hides b, a field with the same
+// name.
 func compareDominance(a, b schemaField) int {
 	tagged := func(f schemaField) int {
 		if f.tagged {
@@ -60,12 +61,12 @@ func compareDominance(a, b schemaField) int {
 	return cmp.Or(cmp.Compare(len(a.path), len(b.path)), cmp.Compare(tagged(a), tagged(b)))
 }
 
-// promotedFields are the fields of a struct and of those that are embedded in it.
+// promotedFields returns the fields of a struct and of its embedded structs.
 func promotedFields(of reflect.Type, path string) ([]schemaField, error) {
 	type embedded struct {
-		of     reflect.Type
-		path   []int
-		sealed bool
+		of         reflect.Type
+		path       []int
+		unsettable bool
 	}
 	var fields []schemaField
 	seen := make(map[reflect.Type]bool)
@@ -74,24 +75,24 @@ func promotedFields(of reflect.Type, path string) ([]schemaField, error) {
 		var next []embedded
 		for _, outer := range level {
 			if seen[outer.of] {
-				continue // It is less deep already, and hides this one.
+				continue // It also occurs at a shallower level, which hides this one.
 			}
 			for i := range outer.of.NumField() {
 				field := outer.of.Field(i)
-				place := append(slices.Clone(outer.path), i)
-				inner, isEmbedded, isSealed := embeddedStruct(field)
-				known, isKnown := readField(field)
+				fieldPath := append(slices.Clone(outer.path), i)
+				inner, isEmbedded, unsettable := embeddedStruct(field)
+				parsed, isDecoded := parseField(field)
 				switch {
-				case !isKnown && !isEmbedded:
+				case !isDecoded && !isEmbedded:
 				case isEmbedded && field.Tag.Get("json") == "-":
-				case isEmbedded && !known.tagged:
+				case isEmbedded && !parsed.tagged:
 					if tag := anyTag(field.Tag, "enum", descriptionTag, otherDescriptionTag); tag != "" {
-						return nil, fmt.Errorf("client: %s.%s has the tag %s, but its fields are those of the outer struct: give it a name by a json tag, or leave the tag out", path, field.Name, tag)
+						return nil, fmt.Errorf("client: %s.%s has the tag %s, but its fields belong to the outer struct: name the field with a json tag, or remove the tag", path, field.Name, tag)
 					}
-					next = append(next, embedded{inner, place, outer.sealed || isSealed})
-				case isKnown:
-					known.path, known.sealed = place, outer.sealed || isSealed
-					fields = append(fields, known)
+					next = append(next, embedded{inner, fieldPath, outer.unsettable || unsettable})
+				case isDecoded:
+					parsed.path, parsed.unsettable = fieldPath, outer.unsettable || unsettable
+					fields = append(fields, parsed)
 				}
 			}
 		}
@@ -103,22 +104,22 @@ func promotedFields(of reflect.Type, path string) ([]schemaField, error) {
 	return fields, nil
 }
 
-// embeddedStruct is the struct that a field embeds, by itself or by a pointer.
-// The latter is sealed if its type is not exported.
-func embeddedStruct(field reflect.StructField) (of reflect.Type, isEmbedded, isSealed bool) {
+// embeddedStruct returns the struct that a field embeds, directly or as a pointer.
+// encoding/json cannot set a pointer to an unexported type.
+func embeddedStruct(field reflect.StructField) (of reflect.Type, isEmbedded, unsettable bool) {
 	if !field.Anonymous {
 		return nil, false, false
 	}
 	of = field.Type
 	if of.Kind() == reflect.Pointer {
-		of, isSealed = of.Elem(), !field.IsExported()
+		of, unsettable = of.Elem(), !field.IsExported()
 	}
-	return of, of.Kind() == reflect.Struct, isSealed
+	return of, of.Kind() == reflect.Struct, unsettable
 }
 
-// readField reads the json tag of a field. It is false for a field that is left
-// out.
-func readField(field reflect.StructField) (schemaField, bool) {
+// parseField parses the json tag of a field. It reports false if encoding/json
+// ignores the field.
+func parseField(field reflect.StructField) (schemaField, bool) {
 	tag := field.Tag.Get("json")
 	_, isEmbedded, _ := embeddedStruct(field)
 	if tag == "-" || !field.IsExported() && !isEmbedded {
@@ -132,7 +133,7 @@ func readField(field reflect.StructField) (schemaField, bool) {
 	for option := range strings.SplitSeq(options, ",") {
 		switch option {
 		case "omitempty", "omitzero":
-			result.omitted = true
+			result.optional = true
 		case "string":
 			result.quoted = isQuotable(field.Type)
 		}
@@ -140,15 +141,15 @@ func readField(field reflect.StructField) (schemaField, bool) {
 	return result, true
 }
 
-// isJSONName reports whether encoding/json takes a name from a tag.
+// isJSONName reports whether encoding/json accepts a name in a tag.
 func isJSONName(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", r)
 	})
 }
 
-// isQuotable reports whether encoding/json heeds the option string. It does for
-// numbers, strings and truth values, and pointers to them.
+// isQuotable reports whether encoding/json applies the option string to a type:
+// numbers, strings, Booleans and pointers to them.
 func isQuotable(of reflect.Type) bool {
 	if of.Name() == "" && of.Kind() == reflect.Pointer {
 		of = of.Elem()
@@ -156,7 +157,7 @@ func isQuotable(of reflect.Type) bool {
 	return scalar(of) != nil
 }
 
-// anyTag is the first of the tags that there is.
+// anyTag returns the first of the names that is a tag.
 func anyTag(tag reflect.StructTag, names ...string) string {
 	for _, name := range names {
 		if _, ok := tag.Lookup(name); ok {

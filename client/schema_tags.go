@@ -13,31 +13,31 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// The tags that describe a field. The second one is that of
+// Tags that describe a field. The second one is used by
 // github.com/invopop/jsonschema.
 const (
 	descriptionTag      = "jsonschema"
 	otherDescriptionTag = "jsonschema_description"
 )
 
-// keyword is how a tag of github.com/invopop/jsonschema begins, which is no
-// description.
+// keyword matches the start of a tag of github.com/invopop/jsonschema, which has a
+// different syntax.
 var keyword = regexp.MustCompile(`^[^ \t\n]*=`)
 
-// descriptionOf is the description of a field by its tags.
+// descriptionOf returns the description of a field from its tags.
 func descriptionOf(field schemaField, path string) (string, error) {
 	if _, ok := field.Tag.Lookup("jsonschema_extras"); ok {
-		return "", fmt.Errorf("client: %s has the tag jsonschema_extras, which is not understood: use json, jsonschema and enum", path)
+		return "", fmt.Errorf("client: %s has the unsupported tag jsonschema_extras: use json, jsonschema and enum", path)
 	}
 	text, ok := field.Tag.Lookup(descriptionTag)
 	other, otherOK := field.Tag.Lookup(otherDescriptionTag)
 	switch {
 	case ok && otherOK && text != other:
-		return "", fmt.Errorf("client: %s has two descriptions, by the tags %s and %s: leave one out", path, descriptionTag, otherDescriptionTag)
+		return "", fmt.Errorf("client: %s has different descriptions in the tags %s and %s: remove one", path, descriptionTag, otherDescriptionTag)
 	case ok && text == "", otherOK && other == "":
-		return "", fmt.Errorf("client: %s has an empty description: write one, or leave the tag out", path)
+		return "", fmt.Errorf("client: %s has an empty description: write one, or remove the tag", path)
 	case ok && keyword.MatchString(text):
-		return "", fmt.Errorf("client: %s has the tag jsonschema %q, which is not a description: it must not begin with WORD=", path, text)
+		return "", fmt.Errorf("client: %s has the invalid tag jsonschema %q: a description must not start with WORD=", path, text)
 	case ok:
 		return text, nil
 	default:
@@ -45,8 +45,8 @@ func descriptionOf(field schemaField, path string) (string, error) {
 	}
 }
 
-// restrict takes the values that an enum tag lists: for strings, or for the items
-// of a list. Each of them must be one that the type takes.
+// restrict applies the enum tag of a string field or of a list of strings. The
+// field's type must accept each value.
 func restrict(schema *jsonschema.Schema, field schemaField, path string) error {
 	tag, ok := field.Tag.Lookup("enum")
 	if !ok {
@@ -61,14 +61,14 @@ func restrict(schema *jsonschema.Schema, field schemaField, path string) error {
 	}
 	switch {
 	case field.quoted:
-		return fmt.Errorf("client: %s has the tag enum and the option string: leave one out", path)
+		return fmt.Errorf("client: %s has both the tag enum and the option string: remove one", path)
 	case kindOf(schema) != "string":
-		return fmt.Errorf("client: %s has the tag enum, which is for strings", path)
+		return fmt.Errorf("client: %s has the tag enum, which requires a string or a list of strings", path)
 	}
 	for value := range strings.SplitSeq(tag, ",") {
 		value = strings.TrimSpace(value)
 		if err := json.Unmarshal(quote(value), reflect.New(of).Interface()); err != nil {
-			return fmt.Errorf("client: %s has the tag enum with %q, which a %v does not take: %w", path, value, of, err)
+			return fmt.Errorf("client: %s has the invalid enum value %q for type %v: %w", path, value, of, err)
 		}
 		schema.Enum = append(schema.Enum, value)
 	}
@@ -78,19 +78,19 @@ func restrict(schema *jsonschema.Schema, field schemaField, path string) error {
 	return nil
 }
 
-// What a string has to be.
+// Patterns of string values.
 const (
 	base64Pattern = `^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$`
 	textPattern   = `^"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"$`
-	// Numbers of so many digits are within the range of their type.
+	// Numbers with at most this many digits fit the type.
 	float32Pattern = `^-?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,19})?(?:[eE][-+]?[0-9])?$`
 	float64Pattern = `^-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,99})?(?:[eE][-+]?[0-9]{1,2})?$`
 )
 
-var errQuotedText = errors.New("reads itself from text, and has the option string: leave the option out")
+var errQuotedText = errors.New("has both UnmarshalText and the option string: remove the option")
 
-// quotedSchema is the schema of a value in a string, as the option string of a
-// json tag asks for.
+// quotedSchema returns the schema of a value with the option string in its json
+// tag, which puts it in a JSON string.
 func quotedSchema(of reflect.Type, path string) (*jsonschema.Schema, error) {
 	isPointer := of.Kind() == reflect.Pointer
 	if isPointer {
@@ -111,8 +111,8 @@ func quotedSchema(of reflect.Type, path string) (*jsonschema.Schema, error) {
 	case kind == reflect.Float64:
 		schema.Pattern = float64Pattern
 	case reflect.Int <= kind && kind <= reflect.Int64:
-		most := uint64(1)<<(of.Bits()-1) - 1
-		schema.Pattern = fmt.Sprintf("^(?:%s|-(?:%s))$", upTo(most), upTo(most+1))
+		maximum := uint64(1)<<(of.Bits()-1) - 1
+		schema.Pattern = fmt.Sprintf("^(?:%s|-(?:%s))$", upTo(maximum), upTo(maximum+1))
 	default:
 		schema.Pattern = fmt.Sprintf("^(?:%s)$", upTo(math.MaxUint64>>(64-of.Bits())))
 	}
@@ -122,9 +122,9 @@ func quotedSchema(of reflect.Type, path string) (*jsonschema.Schema, error) {
 	return schema, nil
 }
 
-// upTo is a pattern of the decimal numbers from 0 to the most.
-func upTo(most uint64) string {
-	digits := strconv.FormatUint(most, 10)
+// upTo returns a pattern that matches the decimal numbers from 0 to maximum.
+func upTo(maximum uint64) string {
+	digits := strconv.FormatUint(maximum, 10)
 	var choices []string
 	if len(digits) > 1 {
 		choices = append(choices, "0")
@@ -134,13 +134,13 @@ func upTo(most uint64) string {
 	} else if len(digits) == 2 {
 		choices = append(choices, "[1-9]")
 	}
-	for i, digit := range []byte(digits) { // As many digits, and the first i are the same.
-		least := byte('0')
+	for i, digit := range []byte(digits) { // numbers of this length that share the first i digits
+		lowest := byte('0')
 		if i == 0 && len(digits) > 1 {
-			least = '1'
+			lowest = '1'
 		}
-		if digit > least {
-			choices = append(choices, fmt.Sprintf("%s[%c-%c][0-9]{%d}", digits[:i], least, digit-1, len(digits)-i-1))
+		if digit > lowest {
+			choices = append(choices, fmt.Sprintf("%s[%c-%c][0-9]{%d}", digits[:i], lowest, digit-1, len(digits)-i-1))
 		}
 	}
 	return strings.Join(append(choices, digits), "|")
