@@ -315,7 +315,7 @@ func TestSchema_RefusesByName(t *testing.T) {
 		{"a number with its own JSON", struct{ V big.Int }{}, []string{".V", "big.Int", "UnmarshalJSON"}},
 		{"an embedded struct with its own JSON", struct{ V schemaPromotesJSON }{}, []string{".V", "schemaPromotesJSON", "UnmarshalJSON"}},
 		{"a root with its own JSON", schemaOwn{}, []string{"schemaOwn", "UnmarshalJSON"}},
-		{"a root that is a time", time.Time{}, []string{"time.Time", "use it as a field of a struct"}},
+		{"a root that is a time", time.Time{}, []string{"time.Time", "use a struct"}},
 		{"a root that reads text", netip.Addr{}, []string{"netip.Addr", "use it as a field of a struct"}},
 		{"a list of itself", struct{ V schemaList }{}, []string{".V[]", "schemaList", "recursive type"}},
 		{"a pointer to itself", struct{ V schemaPipe }{}, []string{".V", "schemaPipe", "recursive type"}},
