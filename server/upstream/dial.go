@@ -17,17 +17,17 @@ import (
 )
 
 // maxProxyAnswer bounds a proxy's answer to CONNECT, in bytes.
-const maxProxyAnswer = 64 << 10
+const maxProxyResponse = 64 << 10
 
 // dialer makes connections to one host.
 type dialer struct {
-	address string        // "host:port"
-	tls     *tls.Config   // nil for plain HTTP
-	timeout time.Duration // of a TLS handshake, and of a proxy's answer
-	network func(ctx context.Context, network, address string) (net.Conn, error)
-	proxy   *url.URL       // nil for none
-	roots   *x509.CertPool // for the proxy; nil for the system's
-	host    *host
+	address     string        // "host:port"
+	tls         *tls.Config   // nil for plain HTTP
+	timeout     time.Duration // of a TLS handshake, and of a proxy's answer
+	dialNetwork func(ctx context.Context, network, address string) (net.Conn, error)
+	proxy       *url.URL       // nil for none
+	roots       *x509.CertPool // for the proxy; nil for the system's
+	client      *http1Client
 }
 
 // dial makes a connection for HTTP/1.1. The error is the context's, or an
@@ -38,16 +38,16 @@ func (d *dialer) dial(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	c := newConn(network)
-	c.leave, c.writer.timeout = d.host.enter(), d.host.stallTimeout
+	c.untrack, c.writer.timeout = d.client.trackConn(), d.client.stallTimeout
 	return c, nil
 }
 
 // connect makes a connection on which HTTP can be spoken.
 func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
-	network, err := d.reach(ctx)
+	network, err := d.dialTarget(ctx)
 	kind := KindConnect
 	if err == nil && d.tls != nil {
-		network, err = d.secure(ctx, network, d.tls)
+		network, err = d.handshake(ctx, network, d.tls)
 		kind = KindTLS
 	}
 	switch {
@@ -56,9 +56,9 @@ func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, contextError(ctx)
 	default:
-		failed := d.host.newError(kind, reason(err))
-		if errors.Is(err, errNotGlobal) {
-			failed.cause = errNotGlobal
+		failed := d.client.newError(kind, errorDetail(err))
+		if errors.Is(err, errNotPublic) {
+			failed.cause = errNotPublic
 		}
 		return nil, failed
 	}
@@ -66,21 +66,21 @@ func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
 
 // reach makes a connection on which the host itself is spoken to, or the proxy
 // that is sent requests to plain HTTP hosts.
-func (d *dialer) reach(ctx context.Context) (net.Conn, error) {
+func (d *dialer) dialTarget(ctx context.Context) (net.Conn, error) {
 	if d.proxy == nil {
-		return d.network(ctx, "tcp", d.address)
+		return d.dialNetwork(ctx, "tcp", d.address)
 	}
 	if d.proxy.Scheme == "socks5" || d.proxy.Scheme == "socks5h" {
-		return d.reachBySOCKS(ctx)
+		return d.dialViaSOCKS(ctx)
 	}
-	network, err := d.reachByHTTP(ctx)
+	network, err := d.dialViaHTTPProxy(ctx)
 	if _, refused := errors.AsType[*proxyError](err); err != nil && !refused {
 		err = &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 	}
 	return network, err
 }
 
-func (d *dialer) reachBySOCKS(ctx context.Context) (net.Conn, error) {
+func (d *dialer) dialViaSOCKS(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	var auth *proxy.Auth
@@ -88,7 +88,7 @@ func (d *dialer) reachBySOCKS(ctx context.Context) (net.Conn, error) {
 		password, _ := user.Password()
 		auth = &proxy.Auth{User: user.Username(), Password: password}
 	}
-	by, err := proxy.SOCKS5("tcp", addressOf(d.proxy), auth, forward(d.network))
+	by, err := proxy.SOCKS5("tcp", hostPort(d.proxy), auth, forwardDialer(d.dialNetwork))
 	if err != nil {
 		return nil, err
 	}
@@ -96,31 +96,31 @@ func (d *dialer) reachBySOCKS(ctx context.Context) (net.Conn, error) {
 }
 
 // forward is a dial function as package proxy takes it.
-type forward func(ctx context.Context, network, address string) (net.Conn, error)
+type forwardDialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-func (f forward) Dial(network, address string) (net.Conn, error) {
+func (f forwardDialer) Dial(network, address string) (net.Conn, error) {
 	return f(context.Background(), network, address)
 }
 
-func (f forward) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+func (f forwardDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return f(ctx, network, address)
 }
 
-func (d *dialer) reachByHTTP(ctx context.Context) (net.Conn, error) {
-	network, err := d.network(ctx, "tcp", addressOf(d.proxy))
+func (d *dialer) dialViaHTTPProxy(ctx context.Context) (net.Conn, error) {
+	network, err := d.dialNetwork(ctx, "tcp", hostPort(d.proxy))
 	if err != nil {
 		return nil, err
 	}
 	if d.proxy.Scheme == "https" {
 		config := &tls.Config{ServerName: d.proxy.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: d.roots}
-		if network, err = d.secure(ctx, network, config); err != nil {
+		if network, err = d.handshake(ctx, network, config); err != nil {
 			return nil, err
 		}
 	}
 	if d.tls == nil {
 		return network, nil // requests go to the proxy in absolute form
 	}
-	if err := d.tunnel(ctx, network); err != nil {
+	if err := d.openTunnel(ctx, network); err != nil {
 		_ = network.Close()
 		return nil, err
 	}
@@ -128,9 +128,9 @@ func (d *dialer) reachByHTTP(ctx context.Context) (net.Conn, error) {
 }
 
 // tunnel asks a proxy for a tunnel to the host (RFC 9110 §9.3.6).
-func (d *dialer) tunnel(ctx context.Context, network net.Conn) error {
+func (d *dialer) openTunnel(ctx context.Context, network net.Conn) error {
 	answer := newConn(network)
-	answer.allowance = maxProxyAnswer
+	answer.readLimit = maxProxyResponse
 	deadline := time.Now().Add(d.timeout)
 	if err := errors.Join(answer.SetReadDeadline(deadline), network.SetWriteDeadline(deadline)); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (d *dialer) tunnel(ctx context.Context, network net.Conn) error {
 	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // the tunnel is what would be its body
 	switch {
 	case err != nil:
-		return reasonless(err)
+		return sanitizeParseError(err)
 	case resp.StatusCode != http.StatusOK:
 		return &proxyError{resp.StatusCode}
 	case reader.Buffered() > 0:
@@ -165,15 +165,15 @@ func (e *proxyError) Error() string {
 
 // reasonless keeps of an error of the parser, which quotes what was received,
 // only that there is one.
-func reasonless(err error) error {
-	if isBreak(err) {
+func sanitizeParseError(err error) error {
+	if isDisconnect(err) {
 		return err
 	}
 	return errors.New("its answer is not valid HTTP")
 }
 
 // secure makes a TLS session on a connection, which it closes if it can't.
-func (d *dialer) secure(ctx context.Context, network net.Conn, config *tls.Config) (net.Conn, error) {
+func (d *dialer) handshake(ctx context.Context, network net.Conn, config *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	secured := tls.Client(network, config)
@@ -199,7 +199,7 @@ func proxyCredentials(proxy *url.URL) string {
 }
 
 // addressOf is the "host:port" of a URL.
-func addressOf(u *url.URL) string {
+func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]

@@ -74,8 +74,8 @@ type Error struct {
 	// acted on the request and won't (RFC 9113 §8.7), whatever the kind.
 	Unprocessed bool
 
-	refused bool // the upstream refused the stream of HTTP/2, and not the connection
-	closing bool // the connection of HTTP/2 was closing, as far as that can be told
+	refusedStream bool // the upstream refused the stream of HTTP/2, and not the connection
+	staleConn     bool // the connection of HTTP/2 was closing, as far as that can be told
 
 	// cause is set for KindRequest, and for an address that redirects may not
 	// lead to. Others of the network stay hidden, as a time-out could be taken for
@@ -97,12 +97,12 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-func (h *host) newError(kind Kind, detail string) *Error {
+func (h *http1Client) newError(kind Kind, detail string) *Error {
 	return &Error{Kind: kind, Host: h.authority, Detail: detail}
 }
 
-func (h *host) requestError(cause error) *Error {
-	detail := reason(cause)
+func (h *http1Client) requestError(cause error) *Error {
+	detail := errorDetail(cause)
 	if _, ok := errors.AsType[textproto.ProtocolError](cause); ok {
 		detail = "its trailer is malformed" // the error's own text quotes it
 	}
@@ -111,7 +111,7 @@ func (h *host) requestError(cause error) *Error {
 
 // reason returns what err says without the addresses that errors of package net
 // begin with: of this machine, of its resolver, of a proxy.
-func reason(err error) string {
+func errorDetail(err error) string {
 	prefix := ""
 	for {
 		network, ok := errors.AsType[*net.OpError](err)
@@ -131,7 +131,7 @@ func reason(err error) string {
 
 // isBreak reports whether err means that a connection ended, rather than that
 // something wrong was received on it.
-func isBreak(err error) bool {
+func isDisconnect(err error) bool {
 	_, network := errors.AsType[*net.OpError](err)
 	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }

@@ -367,7 +367,7 @@ func TestNewRefuses(t *testing.T) {
 		says   string
 	}{
 		{"a bad base URL", upstream.Config{BaseURL: "nonsense"}, "scheme"},
-		{"a negative limit", upstream.Config{KeepAlive: -1}, "KeepAlive is negative"},
+		{"a negative timeout", upstream.Config{ConnectTimeout: -1}, "ConnectTimeout is negative"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -7,44 +7,62 @@ import (
 	"time"
 )
 
-// AllowLoopback lets redirects to other hosts lead to loopback addresses too,
-// where tests have their hosts.
+const MaxResponseHeaderBytes = maxResponseHeaderBytes
+
+// WithStallTimeout returns the configuration with another stallTimeout.
+func (c Config) WithStallTimeout(d time.Duration) Config {
+	c.stallTimeout = d
+	return c
+}
+
+// WithMaxIdleConns returns the configuration with another maxIdleConns.
+func (c Config) WithMaxIdleConns(n int) Config {
+	c.maxIdleConns = n
+	return c
+}
+
+// WithKeepAlive returns the configuration with another keepAlive.
+func (c Config) WithKeepAlive(d time.Duration) Config {
+	c.keepAlive = d
+	return c
+}
+
+// AllowLoopback lets cross-origin redirects lead to loopback addresses too, where tests
+// have their hosts.
 func (u *Upstream) AllowLoopback() {
-	u.abroad.Control = func(network, address string, raw syscall.RawConn) error {
-		if dialled, err := netip.ParseAddrPort(address); err == nil && dialled.Addr().IsLoopback() {
+	u.crossOriginDialer.Control = func(network, address string, raw syscall.RawConn) error {
+		if dialed, err := netip.ParseAddrPort(address); err == nil && dialed.Addr().IsLoopback() {
 			return nil
 		}
-		return refuseLocal(network, address, raw)
+		return denyPrivateAddrs(network, address, raw)
 	}
 }
 
-// LookUpAbroad has the names of other hosts looked up by resolver.
-func (u *Upstream) LookUpAbroad(resolver *net.Resolver) { u.abroad.Resolver = resolver }
-
-// IdleConns is how many connections are kept.
-func (u *Upstream) IdleConns() int {
-	u.host.pool.mu.Lock()
-	defer u.host.pool.mu.Unlock()
-	return len(u.host.pool.idle)
+// SetCrossOriginResolver sets the resolver for the hosts of cross-origin redirects.
+func (u *Upstream) SetCrossOriginResolver(resolver *net.Resolver) {
+	u.crossOriginDialer.Resolver = resolver
 }
 
-// WindowGrowth is by how much the windows of all streams have grown.
-func (u *Upstream) WindowGrowth() int64 { return u.host.growth.Load() }
+// IdleConns returns the number of idle connections.
+func (u *Upstream) IdleConns() int { return u.Stats().Idle }
 
-// NewNetDialer is what TCP is dialled by.
-var NewNetDialer = newNetDialer
+// WindowGrowth returns by how many bytes the windows of all streams have grown.
+func (u *Upstream) WindowGrowth() int64 { return u.http1.windowGrowth.Load() }
 
-// Age makes the connections over HTTP/2 older.
-func (u *Upstream) Age(by time.Duration) {
+// NewNetDialer returns the TCP dialer of a configuration.
+func NewNetDialer(config Config) *net.Dialer { return newNetDialer(config.withDefaults()) }
+
+// AgeConns makes the HTTP/2 connections older.
+func (u *Upstream) AgeConns(by time.Duration) {
 	u.http2.mu.Lock()
 	defer u.http2.mu.Unlock()
 	for _, c := range u.http2.conns {
 		c.mu.Lock()
-		c.born = c.born.Add(-by)
+		c.createdAt = c.createdAt.Add(-by)
 		c.mu.Unlock()
 	}
 }
 
-// ClosingTime sets how long after a request its connection may end for that to
-// mean that it had been closing before.
-func (u *Upstream) ClosingTime(d time.Duration) { u.host.closingTime = d }
+// SetStaleWindow sets how soon after a request its connection must end to be considered
+// stale.
+func (u *Upstream) SetStaleWindow(d time.Duration) { u.http1.staleWindow = d }

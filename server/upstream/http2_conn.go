@@ -62,7 +62,7 @@ const (
 
 	// frameStrain is after how many of them the connection takes no new requests, so
 	// that those don't end with it.
-	frameStrain = 2_000
+	frameWarning = 2_000
 
 	// maxInterim is how many interim responses a stream may have received when it is
 	// given up without the connection taking no new requests: more may be on their way.
@@ -82,27 +82,29 @@ type http2Error struct {
 
 	// unprocessed says that the upstream has not acted on the request, and won't
 	// (RFC 9113 §8.7).
-	unprocessed bool
-	refused     bool // the upstream refused the stream, and not the connection
-	closing     bool // the connection, which had been used, ended without a word since the request
-	unsound     bool // the connection doesn't work
+	unprocessed   bool
+	refusedStream bool // the upstream refused the stream, and not the connection
+	staleConn     bool // the connection, which had been used, ended without a word since the request
+	connFailed    bool // the connection doesn't work
 }
 
 // Error implements error.
 func (f *http2Error) Error() string { return f.detail }
 
-func broken(detail string) *http2Error    { return &http2Error{kind: KindClosed, detail: detail} }
-func malformed(detail string) *http2Error { return &http2Error{kind: KindMalformed, detail: detail} }
+func closedError(detail string) *http2Error { return &http2Error{kind: KindClosed, detail: detail} }
+func malformedError(detail string) *http2Error {
+	return &http2Error{kind: KindMalformed, detail: detail}
+}
 
 // silent is the fault of a peer that takes or says nothing for too long.
-func silent(kind Kind, format string, d time.Duration) *http2Error {
-	return &http2Error{kind: kind, detail: fmt.Sprintf(format, d), unsound: true}
+func timeoutError(kind Kind, format string, d time.Duration) *http2Error {
+	return &http2Error{kind: kind, detail: fmt.Sprintf(format, d), connFailed: true}
 }
 
 // connFault is a violation of the protocol that ends the connection (RFC 9113
 // §5.4.1).
-func connFault(code frames.ErrCode) *http2Error {
-	return &http2Error{kind: KindMalformed, detail: "connection error: " + codeName(code), unsound: true}
+func protocolError(code frames.ErrCode) *http2Error {
+	return &http2Error{kind: KindMalformed, detail: "connection error: " + codeName(code), connFailed: true}
 }
 
 // codeName names an error code. An unknown code never yields a name that the peer chose.
@@ -113,38 +115,38 @@ func codeName(code frames.ErrCode) string { return code.String() }
 // and waits on nothing but a channel of their own: no lock is held while the network
 // is waited for, so that a call ends in time whatever the peer does.
 type http2Conn struct {
-	host      *host
-	network   net.Conn
-	keepAlive time.Duration
-	left      func(*http2Conn) // told, once, that it takes no more requests
-	crowded   func() bool      // reports whether it isn't to be kept with nothing to do
-	leave     func()           // takes it from the connections that are open
-	settled   chan struct{}    // closed when the peer's SETTINGS are there
-	done      chan struct{}    // closed when the connection is over
-	wake      chan struct{}    // has one if there is something to write
-	credit    atomic.Int64     // of frames that carry nothing, for what was sent
+	client          *http1Client
+	network         net.Conn
+	keepAlive       time.Duration
+	onClosing       func(*http2Conn) // told, once, that it takes no more requests
+	dropIfOverLimit func() bool      // reports whether it isn't to be kept with nothing to do
+	untrack         func()           // takes it from the connections that are open
+	settled         chan struct{}    // closed when the peer's SETTINGS are there
+	done            chan struct{}    // closed when the connection is over
+	writeReady      chan struct{}    // has one if there is something to write
+	frameCredit     atomic.Int64     // of frames that carry nothing, for what was sent
 
-	mu       sync.Mutex
-	born     time.Time                 // guarded by mu
-	streams  map[uint32]*http2Exchange // guarded by mu
-	reserved int                       // guarded by mu: streams that are about to begin
-	nextID   uint32                    // guarded by mu
-	fault    *http2Error               // guarded by mu: what ended the connection
-	closing  bool                      // guarded by mu: it takes no more requests
-	surplus  bool                      // guarded by mu: it is one more than may be kept
-	window   int64                     // guarded by mu: what may be sent on all streams
-	uploads  int                       // guarded by mu: streams with an upload
-	received int64                     // guarded by mu: how many frames came
-	queue    []byte                    // guarded by mu: frames to be written
-	queued   int64                     // guarded by mu: how many bytes ever were in queue
-	replies  int                       // guarded by mu: how many bytes of queue answer the peer's frames
-	taken    int64                     // guarded by mu: how many of them are written, or being written
-	encoder  *hpack.Encoder            // guarded by mu: writes to block
-	block    bytes.Buffer              // guarded by mu
-	lastRead time.Time                 // guarded by mu
-	pinged   time.Time                 // guarded by mu: when a PING was sent that nothing followed; zero for none
-	idle     time.Time                 // guarded by mu: since when there is no stream
-	timer    *time.Timer               // guarded by mu
+	mu             sync.Mutex
+	createdAt      time.Time                 // guarded by mu
+	streams        map[uint32]*http2Exchange // guarded by mu
+	reserved       int                       // guarded by mu: streams that are about to begin
+	nextID         uint32                    // guarded by mu
+	endErr         *http2Error               // guarded by mu: what ended the connection
+	closing        bool                      // guarded by mu: it takes no more requests
+	dropped        bool                      // guarded by mu: it is one more than may be kept
+	sendWindow     int64                     // guarded by mu: what may be sent on all streams
+	uploads        int                       // guarded by mu: streams with an upload
+	framesReceived int64                     // guarded by mu: how many frames came
+	writeQueue     []byte                    // guarded by mu: frames to be written
+	queuedBytes    int64                     // guarded by mu: how many bytes ever were in queue
+	replyBytes     int                       // guarded by mu: how many bytes of queue answer the peer's frames
+	takenBytes     int64                     // guarded by mu: how many of them are written, or being written
+	encoder        *hpack.Encoder            // guarded by mu: writes to block
+	block          bytes.Buffer              // guarded by mu
+	lastRead       time.Time                 // guarded by mu
+	pingSentAt     time.Time                 // guarded by mu: when a PING was sent that nothing followed; zero for none
+	idleSince      time.Time                 // guarded by mu: since when there is no stream
+	timer          *time.Timer               // guarded by mu
 
 	// What the peer wants, guarded by mu.
 	maxStreams    uint32
@@ -152,51 +154,51 @@ type http2Conn struct {
 	initialWindow int64
 
 	// What the reading goroutine alone uses.
-	framer    *frames.Framer
-	decoder   *hpack.Decoder
-	unread    int64 // bytes of DATA for which no window was given back yet
-	spare     float64
-	spareAt   time.Time
-	strained  bool   // a good part of spare was used up at once
-	header    []byte // the header block that is coming
-	headerEnd bool   // it ends the stream
-	headerN   int    // of how many frames it is
+	framer           *frames.Framer
+	decoder          *hpack.Decoder
+	unreturnedWindow int64 // bytes of DATA for which no window was given back yet
+	frameBudget      float64
+	frameBudgetAt    time.Time
+	budgetLow        bool   // a good part of spare was used up at once
+	headerBlock      []byte // the header block that is coming
+	headerEndsStream bool   // it ends the stream
+	headerFrames     int    // of how many frames it is
 }
 
 // newHTTP2Conn begins to speak HTTP/2 on a connection. When settled is closed it is
 // ready, unless it is over by then.
-func newHTTP2Conn(h *host, network net.Conn, keepAlive time.Duration, left func(*http2Conn), crowded func() bool) *http2Conn {
+func newHTTP2Conn(h *http1Client, network net.Conn, keepAlive time.Duration, left func(*http2Conn), crowded func() bool) *http2Conn {
 	now := time.Now()
 	c := &http2Conn{
-		host: h, network: network, keepAlive: keepAlive, left: left, crowded: crowded, leave: h.enter(),
-		settled: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
-		born: now, lastRead: now, idle: now,
-		streams: make(map[uint32]*http2Exchange), nextID: 1, window: 65535,
+		client: h, network: network, keepAlive: keepAlive, onClosing: left, dropIfOverLimit: crowded, untrack: h.trackConn(),
+		settled: make(chan struct{}), done: make(chan struct{}), writeReady: make(chan struct{}, 1),
+		createdAt: now, lastRead: now, idleSince: now,
+		streams: make(map[uint32]*http2Exchange), nextID: 1, sendWindow: 65535,
 		maxStreams: 100, maxFrame: 16 << 10, initialWindow: 65535,
-		spare: frameAllowance, spareAt: now,
+		frameBudget: frameAllowance, frameBudgetAt: now,
 	}
 	c.encoder = hpack.NewEncoder(&c.block)
 	c.decoder = hpack.NewDecoder(4096, nil)
-	c.decoder.SetMaxStringLength(int(c.maxBlock()))
+	c.decoder.SetMaxStringLength(int(c.maxHeaderBlock()))
 	c.framer = frames.NewFramer(nil, bufio.NewReaderSize(network, 4<<10))
 	c.framer.SetMaxReadFrameSize(readFrameSize)
 	c.framer.SetReuseFrames()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, frames.ClientPreface...)
-	c.append(frames.FrameSettings, 0, 0, settings(
+	c.writeQueue = append(c.writeQueue, frames.ClientPreface...)
+	c.queueFrame(frames.FrameSettings, 0, 0, settingsPayload(
 		frames.Setting{ID: frames.SettingEnablePush, Val: 0},
 		frames.Setting{ID: frames.SettingInitialWindowSize, Val: streamWindow},
-		frames.Setting{ID: frames.SettingMaxHeaderListSize, Val: uint32(min(h.maxHeaderBytes, 1<<31))},
+		frames.Setting{ID: frames.SettingMaxHeaderListSize, Val: uint32(min(maxResponseHeaderBytes, 1<<31))},
 	))
-	c.append(frames.FrameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, connBuffer-65535))
-	c.timer = time.AfterFunc(keepAlive, c.tick)
-	go c.write()
-	go c.read()
+	c.queueFrame(frames.FrameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, connBuffer-65535))
+	c.timer = time.AfterFunc(keepAlive, c.checkAlive)
+	go c.writeLoop()
+	go c.readLoop()
 	return c
 }
 
-func settings(all ...frames.Setting) (b []byte) {
+func settingsPayload(all ...frames.Setting) (b []byte) {
 	for _, s := range all {
 		b = binary.BigEndian.AppendUint16(b, uint16(s.ID))
 		b = binary.BigEndian.AppendUint32(b, s.Val)
@@ -206,31 +208,31 @@ func settings(all ...frames.Setting) (b []byte) {
 
 // maxBlock is how long a header block may be before the connection is given up. One
 // that is shorter, and still too long, ends its stream alone.
-func (c *http2Conn) maxBlock() int64 { return c.host.maxHeaderBytes + 64<<10 }
+func (c *http2Conn) maxHeaderBlock() int64 { return maxResponseHeaderBytes + 64<<10 }
 
 // append puts a frame into the queue. mu is held.
-func (c *http2Conn) append(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
-	before := len(c.queue)
+func (c *http2Conn) queueFrame(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
+	before := len(c.writeQueue)
 	n := len(payload)
-	c.queue = append(c.queue, byte(n>>16), byte(n>>8), byte(n), byte(kind), byte(flags))
-	c.queue = binary.BigEndian.AppendUint32(c.queue, stream)
-	c.queue = append(c.queue, payload...)
-	c.queued += int64(len(c.queue) - before)
+	c.writeQueue = append(c.writeQueue, byte(n>>16), byte(n>>8), byte(n), byte(kind), byte(flags))
+	c.writeQueue = binary.BigEndian.AppendUint32(c.writeQueue, stream)
+	c.writeQueue = append(c.writeQueue, payload...)
+	c.queuedBytes += int64(len(c.writeQueue) - before)
 	select {
-	case c.wake <- struct{}{}:
+	case c.writeReady <- struct{}{}:
 	default:
 	}
 }
 
 // reply is append of a frame that answers one of the peer's. mu is held.
-func (c *http2Conn) reply(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
-	before := len(c.queue)
-	c.append(kind, flags, stream, payload)
-	c.replies += len(c.queue) - before
+func (c *http2Conn) queueReply(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
+	before := len(c.writeQueue)
+	c.queueFrame(kind, flags, stream, payload)
+	c.replyBytes += len(c.writeQueue) - before
 }
 
-func (c *http2Conn) appendUint32(kind frames.FrameType, stream, value uint32) {
-	c.reply(kind, 0, stream, binary.BigEndian.AppendUint32(make([]byte, 0, 4), value))
+func (c *http2Conn) queueUint32(kind frames.FrameType, stream, value uint32) {
+	c.queueReply(kind, 0, stream, binary.BigEndian.AppendUint32(make([]byte, 0, 4), value))
 }
 
 // reserve takes the places of up to n streams, each for a call of open or release,
@@ -238,7 +240,7 @@ func (c *http2Conn) appendUint32(kind frames.FrameType, stream, value uint32) {
 func (c *http2Conn) reserve(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing || c.surplus || time.Since(c.born) > maxAge {
+	if c.closing || c.dropped || time.Since(c.createdAt) > maxAge {
 		return 0
 	}
 	n = int(max(0, min(int64(n), int64(c.maxStreams)-int64(len(c.streams)+c.reserved))))
@@ -251,7 +253,7 @@ func (c *http2Conn) release(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reserved -= n
-	c.rest()
+	c.retireIfUnused()
 }
 
 // streamLimit returns how many streams the peer allows at a time.
@@ -267,22 +269,22 @@ func (c *http2Conn) closeIdle() {
 	unused := len(c.streams)+c.reserved == 0
 	c.mu.Unlock()
 	if unused {
-		c.retire(errRetired, maxWindow)
+		c.retire(errUnused, maxWindow)
 	}
 }
 
 // ended returns what ended the connection, nil if nothing did.
-func (c *http2Conn) ended() *http2Error {
+func (c *http2Conn) err() *http2Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.fault
+	return c.endErr
 }
 
 // isSurplus reports whether the connection is more than may be kept.
-func (c *http2Conn) isSurplus() bool {
+func (c *http2Conn) isDropped() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.surplus
+	return c.dropped
 }
 
 // isClosing reports whether the connection takes no more requests.
@@ -304,7 +306,7 @@ func (c *http2Conn) retire(fault *http2Error, last uint32) {
 		switch {
 		case id <= last:
 			continue
-		case s.heard > 0: // it was acted on, whatever is said
+		case s.headersReceived > 0: // it was acted on, whatever is said
 			s.finish(fault)
 		default:
 			s.finish(&unprocessed)
@@ -315,7 +317,7 @@ func (c *http2Conn) retire(fault *http2Error, last uint32) {
 	end := len(c.streams)+c.reserved == 0
 	c.mu.Unlock()
 	if first {
-		c.left(c)
+		c.onClosing(c)
 	}
 	if end {
 		c.fail(fault, frames.ErrCodeNo)
@@ -323,29 +325,29 @@ func (c *http2Conn) retire(fault *http2Error, last uint32) {
 }
 
 // shun has the connection take no more requests. mu is held.
-func (c *http2Conn) shun() {
+func (c *http2Conn) stopRequests() {
 	if !c.closing {
 		c.closing = true
-		go c.left(c)
+		go c.onClosing(c)
 	}
 }
 
 // errRetired is why a connection ends that nobody uses any more.
-var errRetired = broken("the connection was no longer used")
+var errUnused = closedError("the connection was no longer used")
 
 // fail ends the connection, with all of its streams.
 func (c *http2Conn) fail(fault *http2Error, code frames.ErrCode) {
 	c.mu.Lock()
-	if c.fault != nil {
+	if c.endErr != nil {
 		c.mu.Unlock()
 		return
 	}
 	first := !c.closing
-	c.fault, c.closing = fault, true
+	c.endErr, c.closing = fault, true
 	for _, s := range c.streams {
 		of := *fault
-		of.unprocessed = s.head > c.taken // its header never left
-		of.closing = fault.kind == KindClosed && s.id > 1 && s.received == c.received
+		of.unprocessed = s.headerOffset > c.takenBytes // its header never left
+		of.staleConn = fault.kind == KindClosed && s.id > 1 && s.framesBefore == c.framesReceived
 		s.finish(&of)
 		s.stopUpload()
 	}
@@ -353,16 +355,16 @@ func (c *http2Conn) fail(fault *http2Error, code frames.ErrCode) {
 	c.timer.Stop()
 	c.mu.Unlock()
 	close(c.done)
-	c.leave()
+	c.untrack()
 	if first {
-		c.left(c)
+		c.onClosing(c)
 	}
 	// To close waits for the peer, for some time, if it takes nothing.
-	go c.hangUp(code)
+	go c.sayGoAwayAndClose(code)
 }
 
 // hangUp says goodbye, as far as that is possible at once, and closes.
-func (c *http2Conn) hangUp(code frames.ErrCode) {
+func (c *http2Conn) sayGoAwayAndClose(code frames.ErrCode) {
 	const goodbye = 100 * time.Millisecond
 	if c.network.SetWriteDeadline(time.Now().Add(goodbye)) == nil {
 		last := []byte{0, 0, 8, byte(frames.FrameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(code)}
@@ -372,24 +374,24 @@ func (c *http2Conn) hangUp(code frames.ErrCode) {
 }
 
 // write writes what is in the queue, until the connection is over.
-func (c *http2Conn) write() {
-	out := writer{conn: c.network, timeout: c.host.stallTimeout}
+func (c *http2Conn) writeLoop() {
+	out := timeoutWriter{conn: c.network, timeout: c.client.stallTimeout}
 	var spare []byte
 	for {
 		select {
-		case <-c.wake:
+		case <-c.writeReady:
 		case <-c.done:
 			return
 		}
 		c.mu.Lock()
-		batch := c.queue
-		c.queue = spare[:0]
-		c.taken, c.replies = c.queued, 0
+		batch := c.writeQueue
+		c.writeQueue = spare[:0]
+		c.takenBytes, c.replyBytes = c.queuedBytes, 0
 		c.mu.Unlock()
 		for rest := batch; len(rest) > 0; {
 			n, err := out.Write(rest[:min(len(rest), uploadBuffer)])
 			if err != nil {
-				c.fail(c.writeFault(err), frames.ErrCodeNo)
+				c.fail(c.writeError(err), frames.ErrCodeNo)
 				return
 			}
 			rest = rest[n:]
@@ -398,81 +400,81 @@ func (c *http2Conn) write() {
 		if cap(batch) <= 2*maxQueued {
 			spare = batch
 		}
-		c.wakeUploads()
+		c.notifyUploads()
 	}
 }
 
-func (c *http2Conn) writeFault(err error) *http2Error {
+func (c *http2Conn) writeError(err error) *http2Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return silent(KindTimeout, "it took nothing of the request for %v", c.host.stallTimeout)
+		return timeoutError(KindTimeout, "it took nothing of the request for %v", c.client.stallTimeout)
 	}
-	return broken(reason(err))
+	return closedError(errorDetail(err))
 }
 
 // wakeUploads has the uploads look whether they may go on.
-func (c *http2Conn) wakeUploads() {
+func (c *http2Conn) notifyUploads() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pokeUploads()
+	c.notifyUploadsLocked()
 }
 
 // pokeUploads is wakeUploads. mu is held.
-func (c *http2Conn) pokeUploads() {
+func (c *http2Conn) notifyUploadsLocked() {
 	if c.uploads == 0 {
 		return
 	}
 	for _, s := range c.streams {
-		s.wakeUpload()
+		s.notifyUpload()
 	}
 }
 
 // tick looks after the connection: it sends a PING where nothing has come for some
 // time, gives the connection up if nothing follows, and ends it if nobody uses it.
-func (c *http2Conn) tick() {
+func (c *http2Conn) checkAlive() {
 	c.mu.Lock()
-	if c.fault != nil {
+	if c.endErr != nil {
 		c.mu.Unlock()
 		return
 	}
 	now := time.Now()
 	unused := len(c.streams)+c.reserved == 0
-	if unused && (now.Sub(c.idle) >= idleTimeout || now.Sub(c.born) > maxAge) {
+	if unused && (now.Sub(c.idleSince) >= idleTimeout || now.Sub(c.createdAt) > maxAge) {
 		c.mu.Unlock()
-		c.retire(errRetired, maxWindow)
+		c.retire(errUnused, maxWindow)
 		return
 	}
-	if c.pinged.Before(c.lastRead) {
-		c.pinged = time.Time{}
+	if c.pingSentAt.Before(c.lastRead) {
+		c.pingSentAt = time.Time{}
 	}
 	var next time.Duration
 	switch quiet := now.Sub(c.lastRead); {
-	case !c.pinged.IsZero() && now.Sub(c.pinged) >= c.keepAlive:
+	case !c.pingSentAt.IsZero() && now.Sub(c.pingSentAt) >= c.keepAlive:
 		c.mu.Unlock()
-		c.fail(silent(KindClosed, "no answer to a PING for %v", c.keepAlive), frames.ErrCodeNo)
+		c.fail(timeoutError(KindClosed, "no answer to a PING for %v", c.keepAlive), frames.ErrCodeNo)
 		return
-	case !c.pinged.IsZero():
-		next = c.keepAlive - now.Sub(c.pinged)
+	case !c.pingSentAt.IsZero():
+		next = c.keepAlive - now.Sub(c.pingSentAt)
 	case quiet >= c.keepAlive:
-		c.pinged = now
-		c.append(frames.FramePing, 0, 0, make([]byte, 8))
+		c.pingSentAt = now
+		c.queueFrame(frames.FramePing, 0, 0, make([]byte, 8))
 		next = c.keepAlive
 	default:
 		next = c.keepAlive - quiet
 	}
 	if unused {
-		next = min(next, idleTimeout-now.Sub(c.idle))
+		next = min(next, idleTimeout-now.Sub(c.idleSince))
 	}
 	c.timer.Reset(max(next, time.Millisecond))
 	c.mu.Unlock()
 }
 
 // read receives frames until the connection is over.
-func (c *http2Conn) read() {
-	fault, code := c.receive()
+func (c *http2Conn) readLoop() {
+	fault, code := c.readFrames()
 	c.fail(fault, code)
 }
 
-func (c *http2Conn) receive() (*http2Error, frames.ErrCode) {
+func (c *http2Conn) readFrames() (*http2Error, frames.ErrCode) {
 	for first := true; ; first = false {
 		head, err := c.framer.ReadFrameHeader()
 		var frame frames.Frame
@@ -483,11 +485,11 @@ func (c *http2Conn) receive() (*http2Error, frames.ErrCode) {
 			err = frames.ConnectionError(frames.ErrCodeProtocol) // RFC 9113 §3.4
 		}
 		if err == nil {
-			err = c.process(frame)
+			err = c.processFrame(frame)
 		}
 		if stream, ok := errors.AsType[frames.StreamError](err); ok && head.Type != frames.FrameHeaders {
-			err = c.carriesNothing()
-			c.reset(stream.StreamID, malformed("stream error: "+codeName(stream.Code)), stream.Code)
+			err = c.chargeEmptyFrame()
+			c.reset(stream.StreamID, malformedError("stream error: "+codeName(stream.Code)), stream.Code)
 		}
 		if err == nil {
 			continue
@@ -496,55 +498,55 @@ func (c *http2Conn) receive() (*http2Error, frames.ErrCode) {
 			return fault, frames.ErrCodeEnhanceYourCalm
 		}
 		if violation, ok := errors.AsType[frames.ConnectionError](err); ok {
-			return connFault(frames.ErrCode(violation)), frames.ErrCode(violation)
+			return protocolError(frames.ErrCode(violation)), frames.ErrCode(violation)
 		}
 		switch {
 		case errors.Is(err, frames.ErrFrameTooLarge):
-			return connFault(frames.ErrCodeFrameSize), frames.ErrCodeFrameSize
-		case isBreak(err):
-			return c.breakFault(err), frames.ErrCodeNo
+			return protocolError(frames.ErrCodeFrameSize), frames.ErrCodeFrameSize
+		case isDisconnect(err):
+			return c.disconnectError(err), frames.ErrCodeNo
 		default: // a frame that can't be parsed
-			return connFault(frames.ErrCodeProtocol), frames.ErrCodeProtocol
+			return protocolError(frames.ErrCodeProtocol), frames.ErrCodeProtocol
 		}
 	}
 }
 
 // breakFault says how a connection broke off.
-func (c *http2Conn) breakFault(err error) *http2Error {
+func (c *http2Conn) disconnectError(err error) *http2Error {
 	if err == io.EOF { //nolint:errorlint // as the framer has it
 		err = io.ErrUnexpectedEOF
 	}
-	return broken(reason(err))
+	return closedError(errorDetail(err))
 }
 
-var errFlood = &http2Error{kind: KindMalformed, detail: "it floods the connection with frames that carry nothing", unsound: true}
+var errFlood = &http2Error{kind: KindMalformed, detail: "it floods the connection with frames that carry nothing", connFailed: true}
 
 // carriesNothing counts a frame that carries nothing, and reports whether there
 // were too many.
-func (c *http2Conn) carriesNothing() error {
-	const strained = frameAllowance - frameStrain
-	if c.spare < strained {
+func (c *http2Conn) chargeEmptyFrame() error {
+	const strained = frameAllowance - frameWarning
+	if c.frameBudget < strained {
 		now := time.Now()
-		c.spare += now.Sub(c.spareAt).Seconds()*frameRate + float64(c.credit.Swap(0))
-		c.spare = min(c.spare, frameAllowance)
-		c.spareAt = now
-		c.strained = c.spare < strained
+		c.frameBudget += now.Sub(c.frameBudgetAt).Seconds()*frameRate + float64(c.frameCredit.Swap(0))
+		c.frameBudget = min(c.frameBudget, frameAllowance)
+		c.frameBudgetAt = now
+		c.budgetLow = c.frameBudget < strained
 	}
-	if c.spare < 1 {
+	if c.frameBudget < 1 {
 		return errFlood
 	}
-	c.spare--
+	c.frameBudget--
 	return nil
 }
 
 // process does what a frame asks for.
-func (c *http2Conn) process(frame frames.Frame) error {
+func (c *http2Conn) processFrame(frame frames.Frame) error {
 	c.mu.Lock()
 	c.lastRead = time.Now()
-	c.received++
-	flooded := c.replies > maxReplies
-	if c.strained {
-		c.shun()
+	c.framesReceived++
+	flooded := c.replyBytes > maxReplies
+	if c.budgetLow {
+		c.stopRequests()
 	}
 	c.mu.Unlock()
 	if flooded {
@@ -554,39 +556,39 @@ func (c *http2Conn) process(frame frames.Frame) error {
 	case *frames.DataFrame:
 		return c.processData(frame)
 	case *frames.HeadersFrame:
-		c.header = append(c.header[:0], frame.HeaderBlockFragment()...)
-		c.headerEnd, c.headerN = frame.StreamEnded(), 1
+		c.headerBlock = append(c.headerBlock[:0], frame.HeaderBlockFragment()...)
+		c.headerEndsStream, c.headerFrames = frame.StreamEnded(), 1
 		return c.processBlock(frame.StreamID, frame.HeadersEnded())
 	case *frames.ContinuationFrame:
-		c.header = append(c.header, frame.HeaderBlockFragment()...)
-		c.headerN++
+		c.headerBlock = append(c.headerBlock, frame.HeaderBlockFragment()...)
+		c.headerFrames++
 		return c.processBlock(frame.StreamID, frame.HeadersEnded())
 	case *frames.RSTStreamFrame:
 		return c.processReset(frame)
 	case *frames.SettingsFrame:
-		if err := c.carriesNothing(); err != nil {
+		if err := c.chargeEmptyFrame(); err != nil {
 			return err
 		}
 		return c.processSettings(frame)
 	case *frames.PingFrame:
-		if err := c.carriesNothing(); err != nil || frame.IsAck() {
+		if err := c.chargeEmptyFrame(); err != nil || frame.IsAck() {
 			return err
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.reply(frames.FramePing, frames.FlagPingAck, 0, frame.Data[:])
+		c.queueReply(frames.FramePing, frames.FlagPingAck, 0, frame.Data[:])
 		return nil
 	case *frames.GoAwayFrame:
 		return c.processGoAway(frame)
 	case *frames.WindowUpdateFrame:
-		if err := c.carriesNothing(); err != nil {
+		if err := c.chargeEmptyFrame(); err != nil {
 			return err
 		}
 		return c.processWindow(frame)
 	case *frames.PushPromiseFrame:
 		return frames.ConnectionError(frames.ErrCodeProtocol) // they are turned off
 	default:
-		return c.carriesNothing()
+		return c.chargeEmptyFrame()
 	}
 }
 
@@ -605,10 +607,10 @@ func (c *http2Conn) processSettings(frame *frames.SettingsFrame) error {
 	default:
 		c.maxStreams = math.MaxUint32 // without a word there is no limit (RFC 9113 §6.5.2)
 	}
-	if err := frame.ForeachSetting(c.set); err != nil {
+	if err := frame.ForeachSetting(c.applySetting); err != nil {
 		return err
 	}
-	c.reply(frames.FrameSettings, frames.FlagSettingsAck, 0, nil)
+	c.queueReply(frames.FrameSettings, frames.FlagSettingsAck, 0, nil)
 	select {
 	case <-c.settled:
 	default:
@@ -618,7 +620,7 @@ func (c *http2Conn) processSettings(frame *frames.SettingsFrame) error {
 }
 
 // set takes one of the peer's settings. mu is held.
-func (c *http2Conn) set(s frames.Setting) error {
+func (c *http2Conn) applySetting(s frames.Setting) error {
 	if err := s.Valid(); err != nil {
 		return err
 	}
@@ -634,10 +636,10 @@ func (c *http2Conn) set(s frames.Setting) error {
 		more := int64(s.Val) - c.initialWindow
 		c.initialWindow = int64(s.Val)
 		for _, stream := range c.streams {
-			if stream.window += more; stream.window > maxWindow {
+			if stream.sendWindow += more; stream.sendWindow > maxWindow {
 				return frames.ConnectionError(frames.ErrCodeFlowControl) // RFC 9113 §6.9.2
 			}
-			stream.wakeUpload()
+			stream.notifyUpload()
 		}
 	default: // it concerns servers, or is unknown
 	}
@@ -647,10 +649,10 @@ func (c *http2Conn) set(s frames.Setting) error {
 // processGoAway lets the requests go that the peer won't act on (RFC 9113 §6.8).
 // The others go on.
 func (c *http2Conn) processGoAway(frame *frames.GoAwayFrame) error {
-	if err := c.carriesNothing(); err != nil {
+	if err := c.chargeEmptyFrame(); err != nil {
 		return err
 	}
-	c.retire(broken("the connection ended by GOAWAY: "+codeName(frame.ErrCode)), frame.LastStreamID)
+	c.retire(closedError("the connection ended by GOAWAY: "+codeName(frame.ErrCode)), frame.LastStreamID)
 	return nil
 }
 
@@ -658,10 +660,10 @@ func (c *http2Conn) processWindow(frame *frames.WindowUpdateFrame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if frame.StreamID == 0 {
-		if c.window += int64(frame.Increment); c.window > maxWindow {
+		if c.sendWindow += int64(frame.Increment); c.sendWindow > maxWindow {
 			return frames.ConnectionError(frames.ErrCodeFlowControl)
 		}
-		c.pokeUploads()
+		c.notifyUploadsLocked()
 		return nil
 	}
 	s := c.streams[frame.StreamID]
@@ -671,10 +673,10 @@ func (c *http2Conn) processWindow(frame *frames.WindowUpdateFrame) error {
 		}
 		return nil
 	}
-	if s.window += int64(frame.Increment); s.window > maxWindow {
+	if s.sendWindow += int64(frame.Increment); s.sendWindow > maxWindow {
 		return frames.StreamError{StreamID: s.id, Code: frames.ErrCodeFlowControl}
 	}
-	s.wakeUpload()
+	s.notifyUpload()
 	return nil
 }
 
@@ -686,13 +688,13 @@ func (c *http2Conn) processReset(frame *frames.RSTStreamFrame) error {
 		if c.isIdle(frame.StreamID) {
 			return frames.ConnectionError(frames.ErrCodeProtocol)
 		}
-		return c.carriesNothing()
+		return c.chargeEmptyFrame()
 	}
-	fault := broken("the stream was reset: " + codeName(frame.ErrCode))
-	fault.refused = frame.ErrCode == frames.ErrCodeRefusedStream && s.heard == 0
-	fault.unprocessed = fault.refused
+	fault := closedError("the stream was reset: " + codeName(frame.ErrCode))
+	fault.refusedStream = frame.ErrCode == frames.ErrCodeRefusedStream && s.headersReceived == 0
+	fault.unprocessed = fault.refusedStream
 	s.finish(fault) // unless the answer is whole: then the request alone is not wanted
-	c.remove(s)
+	c.removeStream(s)
 	return nil
 }
 
@@ -711,33 +713,33 @@ func (c *http2Conn) resetStream(s *http2Exchange, why error, code frames.ErrCode
 	if c.streams[s.id] != s {
 		return // it is over for the peer
 	}
-	c.appendUint32(frames.FrameRSTStream, s.id, uint32(code))
-	c.credit.Add(streamAllowance)
-	c.remove(s)
+	c.queueUint32(frames.FrameRSTStream, s.id, uint32(code))
+	c.frameCredit.Add(streamAllowance)
+	c.removeStream(s)
 }
 
 // remove takes a stream from the connection, which ends with the last one if it
 // takes no more. mu is held.
-func (c *http2Conn) remove(s *http2Exchange) {
+func (c *http2Conn) removeStream(s *http2Exchange) {
 	if c.streams[s.id] != s {
 		return
 	}
 	s.stopUpload()
 	delete(c.streams, s.id)
-	c.rest()
+	c.retireIfUnused()
 }
 
 // rest sees whether the connection has nothing to do any more. mu is held.
-func (c *http2Conn) rest() {
+func (c *http2Conn) retireIfUnused() {
 	if len(c.streams)+c.reserved > 0 {
 		return
 	}
-	c.idle = time.Now()
-	if !c.closing && !c.surplus && c.crowded() {
-		c.surplus = true
+	c.idleSince = time.Now()
+	if !c.closing && !c.dropped && c.dropIfOverLimit() {
+		c.dropped = true
 	}
-	if c.closing || c.surplus || c.idle.Sub(c.born) > maxAge {
-		go c.retire(errRetired, maxWindow)
+	if c.closing || c.dropped || c.idleSince.Sub(c.createdAt) > maxAge {
+		go c.retire(errUnused, maxWindow)
 	}
 }
 
@@ -746,16 +748,16 @@ func (c *http2Conn) processData(frame *frames.DataFrame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// The connection's window is given back at once: streams have their own.
-	if c.unread += int64(frame.Length); c.unread >= connBuffer/4 {
-		c.appendUint32(frames.FrameWindowUpdate, 0, uint32(c.unread))
-		c.unread = 0
+	if c.unreturnedWindow += int64(frame.Length); c.unreturnedWindow >= connBuffer/4 {
+		c.queueUint32(frames.FrameWindowUpdate, 0, uint32(c.unreturnedWindow))
+		c.unreturnedWindow = 0
 	}
 	s := c.streams[frame.StreamID]
 	switch data := frame.Data(); {
 	case s == nil && c.isIdle(frame.StreamID):
 		return frames.ConnectionError(frames.ErrCodeProtocol)
 	case s == nil, s.err != nil, len(data) == 0 && !frame.StreamEnded():
-		if err := c.carriesNothing(); err != nil || s == nil {
+		if err := c.chargeEmptyFrame(); err != nil || s == nil {
 			return err
 		}
 	}
@@ -767,7 +769,7 @@ func (c *http2Conn) processData(frame *frames.DataFrame) error {
 // when it is whole.
 func (c *http2Conn) processBlock(id uint32, whole bool) error {
 	// Small pieces without an end are no header, but a flood.
-	if int64(len(c.header)) > c.maxBlock() || c.headerN > 16+len(c.header)/256 {
+	if int64(len(c.headerBlock)) > c.maxHeaderBlock() || c.headerFrames > 16+len(c.headerBlock)/256 {
 		return frames.ConnectionError(frames.ErrCodeProtocol)
 	}
 	if !whole {
@@ -778,12 +780,12 @@ func (c *http2Conn) processBlock(id uint32, whole bool) error {
 	idle := c.isIdle(id)
 	limit := int64(0)
 	if s != nil {
-		limit = s.allowance
+		limit = s.headerBudget
 	}
 	c.mu.Unlock()
 	fields, size, err := c.decode(limit)
-	if cap(c.header) > readFrameSize {
-		c.header = nil
+	if cap(c.headerBlock) > readFrameSize {
+		c.headerBlock = nil
 	}
 	switch {
 	case err != nil:
@@ -791,14 +793,14 @@ func (c *http2Conn) processBlock(id uint32, whole bool) error {
 	case idle:
 		return frames.ConnectionError(frames.ErrCodeProtocol)
 	case s == nil:
-		return c.carriesNothing()
+		return c.chargeEmptyFrame()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.err != nil { // the response is whole, and the request isn't
-		return c.carriesNothing()
+		return c.chargeEmptyFrame()
 	}
-	s.processFields(fields, size, c.headerEnd)
+	s.processHeader(fields, size, c.headerEndsStream)
 	return nil
 }
 
@@ -813,7 +815,7 @@ func (c *http2Conn) decode(limit int64) (fields []hpack.HeaderField, size int64,
 		}
 		fields = append(fields, field)
 	})
-	if _, err = c.decoder.Write(c.header); err == nil {
+	if _, err = c.decoder.Write(c.headerBlock); err == nil {
 		err = c.decoder.Close()
 	}
 	return fields, size, err

@@ -19,7 +19,7 @@ func TestHTTP2Queue_MayBeLongWithRequests(t *testing.T) {
 	const requests, size = 64, 16 << 10
 	network, peer := net.Pipe()
 	defer peer.Close()
-	h := &host{authority: "a", maxHeaderBytes: 1 << 16, headerTimeout: time.Minute, stallTimeout: time.Minute}
+	h := &http1Client{authority: "a", headerTimeout: time.Minute, stallTimeout: time.Minute}
 	c := newHTTP2Conn(h, network, time.Minute, func(*http2Conn) {}, func() bool { return false })
 	written := make(chan error, 1)
 	framer := frames.NewFramer(peer, peer)
@@ -46,7 +46,7 @@ func TestHTTP2Queue_MayBeLongWithRequests(t *testing.T) {
 			t.Fatal("no stream is allowed")
 		}
 		req := &Request{Method: http.MethodPost, Body: bytes.NewReader(make([]byte, size))}
-		header, err := h.headerOf(req, "/")
+		header, err := h.newHTTP2Header(req, "/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,13 +61,13 @@ func TestHTTP2Queue_MayBeLongWithRequests(t *testing.T) {
 	for ended := 0; ended < requests; {
 		frame, err := framer.ReadFrame()
 		if err != nil {
-			t.Fatalf("after %d requests: %v (%v)", ended, err, c.ended())
+			t.Fatalf("after %d requests: %v (%v)", ended, err, c.err())
 		}
 		if data, ok := frame.(*frames.DataFrame); ok && data.StreamEnded() {
 			ended++
 		}
 	}
 	go func() { _, _ = io.Copy(io.Discard, peer) }()
-	c.fail(errRetired, frames.ErrCodeNo)
+	c.fail(errUnused, frames.ErrCodeNo)
 	<-c.done
 }

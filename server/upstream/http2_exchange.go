@@ -22,48 +22,48 @@ import (
 // http2Exchange is one request and its response, on a stream of a connection. It is
 // the response's body too.
 type http2Exchange struct {
-	conn *http2Conn
-	ctx  context.Context //nolint:containedctx // it is the exchange's own: the one Send was called with
-	req  *Request
-	id   uint32
-	head int64 // where the header is in what the connection writes; set under conn.mu
+	conn         *http2Conn
+	ctx          context.Context //nolint:containedctx // it is the exchange's own: the one Send was called with
+	req          *Request
+	id           uint32
+	headerOffset int64 // where the header is in what the connection writes; set under conn.mu
 
-	received int64 // how many frames the connection had received when the exchange began
+	framesBefore int64 // how many frames the connection had received when the exchange began
 
-	news    chan struct{} // has one if there is something new for who waits for the answer
-	room    chan struct{} // has one if an upload may be able to go on
-	unwatch func() bool   // ends the watch on ctx
+	progress    chan struct{} // has one if there is something new for who waits for the answer
+	uploadReady chan struct{} // has one if an upload may be able to go on
+	unwatch     func() bool   // ends the watch on ctx
 
 	// All guarded by conn.mu.
 
-	window    int64            // what may be sent
-	sent      bool             // all of the request is in the queue
-	unwanted  bool             // the rest of the request is not to be sent
-	proceed   bool             // what the expectation waits for has come
-	uploading bool             // there is an upload, which may wait for room
-	heard     int              // how many headers came
-	interim   []*http.Response // for the caller, who has not been told of them yet
-	resp      *http.Response   // nil until it is there
-	trailer   http.Header      // of the response
-	allowance int64            // how many bytes of fields may still come
-	remaining int64            // how much of the body is still to come; -1 if that isn't known
-	full      int64            // the window, when nothing waits
-	unread    int64            // what may come without more window
-	unsent    int64            // window that is not given back yet
-	read      int64            // how much was read since readSince
-	readSince time.Time
-	buffer    chunks // what came of the body, and was not read
-	err       error  // what ended the response; io.EOF if it is whole
+	sendWindow      int64            // what may be sent
+	requestSent     bool             // all of the request is in the queue
+	bodyUnwanted    bool             // the rest of the request is not to be sent
+	continued       bool             // what the expectation waits for has come
+	uploading       bool             // there is an upload, which may wait for room
+	headersReceived int              // how many headers came
+	interim         []*http.Response // for the caller, who has not been told of them yet
+	resp            *http.Response   // nil until it is there
+	trailer         http.Header      // of the response
+	headerBudget    int64            // how many bytes of fields may still come
+	remaining       int64            // how much of the body is still to come; -1 if that isn't known
+	windowSize      int64            // the window, when nothing waits
+	recvWindow      int64            // what may come without more window
+	pendingUpdate   int64            // window that is not given back yet
+	readBytes       int64            // how much was read since readSince
+	readSince       time.Time
+	buffer          byteQueue // what came of the body, and was not read
+	err             error     // what ended the response; io.EOF if it is whole
 }
 
 // wakeUpload has an upload look whether it may go on. conn.mu is held.
-func (s *http2Exchange) wakeUpload() {
+func (s *http2Exchange) notifyUpload() {
 	if s.uploading {
-		poke(s.room)
+		notify(s.uploadReady)
 	}
 }
 
-func poke(c chan struct{}) {
+func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -77,10 +77,10 @@ func (s *http2Exchange) finish(why error) {
 	}
 	s.err = why
 	if why != io.EOF { //nolint:errorlint // an end that is wrapped is none
-		s.unwanted = true
-		poke(s.room)
+		s.bodyUnwanted = true
+		notify(s.uploadReady)
 	}
-	poke(s.news)
+	notify(s.progress)
 }
 
 // setUploading says whether there is an upload. conn.mu is held.
@@ -100,8 +100,8 @@ func (s *http2Exchange) setUploading(uploading bool) {
 func (s *http2Exchange) stopUpload() {
 	if s.uploading {
 		s.setUploading(false)
-		s.unwanted = true
-		poke(s.room)
+		s.bodyUnwanted = true
+		notify(s.uploadReady)
 	}
 }
 
@@ -109,31 +109,31 @@ func (s *http2Exchange) stopUpload() {
 // header. Of a body it sends what is small and in memory, and returns the rest.
 func (c *http2Conn) open(ctx context.Context, req *Request, header *http2Header, body io.Reader) (*http2Exchange, io.Reader, error) {
 	s := &http2Exchange{
-		conn: c, ctx: ctx, req: req, news: make(chan struct{}, 1), room: make(chan struct{}, 1),
-		allowance: c.host.maxHeaderBytes, remaining: -1, full: streamWindow, unread: streamWindow,
+		conn: c, ctx: ctx, req: req, progress: make(chan struct{}, 1), uploadReady: make(chan struct{}, 1),
+		headerBudget: maxResponseHeaderBytes, remaining: -1, windowSize: streamWindow, recvWindow: streamWindow,
 	}
 	c.mu.Lock()
 	c.reserved--
 	if c.closing {
-		fault := broken("the connection is closing")
-		if c.fault != nil {
-			copied := *c.fault
+		fault := closedError("the connection is closing")
+		if c.endErr != nil {
+			copied := *c.endErr
 			fault = &copied
 		}
 		fault.unprocessed = true
-		c.rest()
+		c.retireIfUnused()
 		c.mu.Unlock()
 		return nil, nil, fault
 	}
-	s.id, s.window, s.received = c.nextID, c.initialWindow, c.received
+	s.id, s.sendWindow, s.framesBefore = c.nextID, c.initialWindow, c.framesReceived
 	c.nextID += 2
 	full := c.nextID > lastStream
 	c.streams[s.id] = s
-	body = s.begin(header, body)
+	body = s.sendHeader(header, body)
 	s.setUploading(body != nil)
 	c.mu.Unlock()
 	if full {
-		c.retire(errRetired, maxWindow)
+		c.retire(errUnused, maxWindow)
 	}
 	s.unwatch = context.AfterFunc(ctx, func() { s.abort(contextError(ctx)) })
 	return s, body, nil
@@ -141,7 +141,7 @@ func (c *http2Conn) open(ctx context.Context, req *Request, header *http2Header,
 
 // begin puts the header, and a body that may go with it, into the queue. It returns
 // a body that may not. conn.mu is held.
-func (s *http2Exchange) begin(header *http2Header, body io.Reader) io.Reader {
+func (s *http2Exchange) sendHeader(header *http2Header, body io.Reader) io.Reader {
 	c := s.conn
 	c.block.Reset()
 	for _, field := range header.fields {
@@ -149,7 +149,7 @@ func (s *http2Exchange) begin(header *http2Header, body io.Reader) io.Reader {
 	}
 	var flags frames.Flags
 	if body == nil {
-		flags, s.sent = frames.FlagHeadersEndStream, true
+		flags, s.requestSent = frames.FlagHeadersEndStream, true
 	}
 	kind := frames.FrameHeaders
 	for block := c.block.Bytes(); ; {
@@ -157,15 +157,15 @@ func (s *http2Exchange) begin(header *http2Header, body io.Reader) io.Reader {
 		if n == len(block) {
 			flags |= frames.FlagHeadersEndHeaders
 		}
-		c.append(kind, flags, s.id, block[:n])
+		c.queueFrame(kind, flags, s.id, block[:n])
 		if block = block[n:]; len(block) == 0 {
 			break
 		}
 		kind, flags = frames.FrameContinuation, 0
 	}
-	s.head = c.queued
+	s.headerOffset = c.queuedBytes
 	memory, ok := body.(*bytes.Reader)
-	if !ok || memory.Len() > min(memoryBody, c.maxFrame) || int64(memory.Len()) > min(s.window, c.window) || header.expects {
+	if !ok || memory.Len() > min(memoryBody, c.maxFrame) || int64(memory.Len()) > min(s.sendWindow, c.sendWindow) || header.expects {
 		return body
 	}
 	content := make([]byte, memory.Len())
@@ -178,12 +178,12 @@ func (s *http2Exchange) begin(header *http2Header, body io.Reader) io.Reader {
 func (s *http2Exchange) queueData(piece []byte, end bool) {
 	var flags frames.Flags
 	if end {
-		flags, s.sent = frames.FlagDataEndStream, true
+		flags, s.requestSent = frames.FlagDataEndStream, true
 	}
-	s.conn.append(frames.FrameData, flags, s.id, piece)
-	s.conn.credit.Add(dataAllowance)
-	s.window -= int64(len(piece))
-	s.conn.window -= int64(len(piece))
+	s.conn.queueFrame(frames.FrameData, flags, s.id, piece)
+	s.conn.frameCredit.Add(dataAllowance)
+	s.sendWindow -= int64(len(piece))
+	s.conn.sendWindow -= int64(len(piece))
 	if end {
 		s.requestEnded()
 	}
@@ -192,12 +192,12 @@ func (s *http2Exchange) queueData(piece []byte, end bool) {
 // requestEnded lets go of the stream if the response is whole already, and begins
 // the wait for it otherwise. conn.mu is held.
 func (s *http2Exchange) requestEnded() {
-	s.sent = true
+	s.requestSent = true
 	s.setUploading(false)
 	if s.err != nil {
-		s.conn.remove(s)
+		s.conn.removeStream(s)
 	}
-	poke(s.news)
+	notify(s.progress)
 }
 
 // abort ends the exchange from this side.
@@ -205,10 +205,10 @@ func (s *http2Exchange) abort(why error) {
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.unwanted = true
-	poke(s.room)
-	if s.resp == nil && s.heard > maxInterim && c.streams[s.id] == s {
-		c.shun()
+	s.bodyUnwanted = true
+	notify(s.uploadReady)
+	if s.resp == nil && s.headersReceived > maxInterim && c.streams[s.id] == s {
+		c.stopRequests()
 	}
 	c.resetStream(s, why, frames.ErrCodeCancel)
 }
@@ -244,7 +244,7 @@ func (s *http2Exchange) upload(body io.Reader, header *http2Header) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			s.failUpload(s.conn.host.requestError(err))
+			s.failUpload(s.conn.client.requestError(err))
 		}
 		return
 	}
@@ -253,7 +253,7 @@ func (s *http2Exchange) upload(body io.Reader, header *http2Header) {
 // failUpload ends the exchange for want of the rest of the body, if that is wanted.
 func (s *http2Exchange) failUpload(why error) {
 	s.conn.mu.Lock()
-	unwanted := s.unwanted
+	unwanted := s.bodyUnwanted
 	s.conn.mu.Unlock()
 	if !unwanted {
 		s.abort(why)
@@ -267,13 +267,13 @@ func (s *http2Exchange) awaitContinue() bool {
 	defer timer.Stop()
 	for {
 		s.conn.mu.Lock()
-		proceed, unwanted := s.proceed, s.unwanted
+		proceed, unwanted := s.continued, s.bodyUnwanted
 		s.conn.mu.Unlock()
 		if proceed || unwanted {
 			return !unwanted
 		}
 		select {
-		case <-s.room:
+		case <-s.uploadReady:
 		case <-timer.C:
 			return true
 		}
@@ -287,12 +287,12 @@ func (s *http2Exchange) send(piece []byte) bool {
 	var stalled *time.Timer // runs while the windows are closed
 	for {
 		c.mu.Lock()
-		if s.unwanted || c.fault != nil {
+		if s.bodyUnwanted || c.endErr != nil {
 			c.mu.Unlock()
 			return false
 		}
-		n := min(int64(len(piece)), int64(c.maxFrame), s.window, c.window)
-		queued := n > 0 && len(c.queue) < maxQueued
+		n := min(int64(len(piece)), int64(c.maxFrame), s.sendWindow, c.sendWindow)
+		queued := n > 0 && len(c.writeQueue) < maxQueued
 		if queued {
 			s.queueData(piece[:n], false)
 			piece = piece[n:]
@@ -309,7 +309,7 @@ func (s *http2Exchange) send(piece []byte) bool {
 				stalled = nil
 			}
 		case stalled == nil:
-			stalled = time.NewTimer(c.host.stallTimeout)
+			stalled = time.NewTimer(c.client.stallTimeout)
 			defer stalled.Stop()
 			fallthrough
 		default:
@@ -319,9 +319,9 @@ func (s *http2Exchange) send(piece []byte) bool {
 			continue
 		}
 		select {
-		case <-s.room:
+		case <-s.uploadReady:
 		case <-late:
-			s.abort(&http2Error{kind: KindTimeout, detail: fmt.Sprintf("it took nothing of the request for %v", c.host.stallTimeout)})
+			s.abort(&http2Error{kind: KindTimeout, detail: fmt.Sprintf("it took nothing of the request for %v", c.client.stallTimeout)})
 			return false
 		}
 	}
@@ -329,7 +329,7 @@ func (s *http2Exchange) send(piece []byte) bool {
 
 // endRequest ends the body, with a trailer if there is one.
 func (s *http2Exchange) endRequest(header *http2Header) error {
-	trailer, err := trailerFields(header.framing.trailer)
+	trailer, err := hpackTrailer(header.framing.trailer)
 	if err != nil {
 		return err
 	}
@@ -337,7 +337,7 @@ func (s *http2Exchange) endRequest(header *http2Header) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case s.unwanted || c.fault != nil:
+	case s.bodyUnwanted || c.endErr != nil:
 	case len(trailer) == 0:
 		s.queueData(nil, true)
 	default:
@@ -351,7 +351,7 @@ func (s *http2Exchange) endRequest(header *http2Header) error {
 			if n == len(block) {
 				flags |= frames.FlagHeadersEndHeaders
 			}
-			c.append(kind, flags, s.id, block[:n])
+			c.queueFrame(kind, flags, s.id, block[:n])
 			block = block[n:]
 			kind, flags = frames.FrameContinuation, 0
 		}
@@ -362,36 +362,36 @@ func (s *http2Exchange) endRequest(header *http2Header) error {
 
 // processFields takes a header block: an interim response, the final one, or its
 // trailer. conn.mu is held.
-func (s *http2Exchange) processFields(fields []hpack.HeaderField, size int64, end bool) {
-	s.heard++
-	if s.allowance -= size; s.allowance < 0 {
-		if s.heard > 1 { // by interim answers, of which more may be on their way
-			s.conn.shun()
+func (s *http2Exchange) processHeader(fields []hpack.HeaderField, size int64, end bool) {
+	s.headersReceived++
+	if s.headerBudget -= size; s.headerBudget < 0 {
+		if s.headersReceived > 1 { // by interim answers, of which more may be on their way
+			s.conn.stopRequests()
 		}
-		s.refuse(&http2Error{kind: KindHeaderTooLarge, detail: fmt.Sprintf("the limit is %d bytes", s.conn.host.maxHeaderBytes)})
+		s.rejectResponse(&http2Error{kind: KindHeaderTooLarge, detail: fmt.Sprintf("the limit is %d bytes", maxResponseHeaderBytes)})
 		return
 	}
 	if s.resp != nil {
 		s.processTrailer(fields, end)
 		return
 	}
-	resp, err := responseOf(fields) //nolint:bodyclose // it has none yet
+	resp, err := parseHTTP2Response(fields) //nolint:bodyclose // it has none yet
 	if err == nil {
-		err = checkAnswer(s.req, resp)
+		err = checkResponse(s.req, resp)
 	}
 	if err == nil && resp.StatusCode < 200 && end {
 		err = errInterimEnd
 	}
 	switch {
 	case err != nil:
-		s.refuse(malformed(err.Error()))
+		s.rejectResponse(malformedError(err.Error()))
 	case resp.StatusCode == http.StatusContinue:
-		s.proceed = true
-		poke(s.room)
+		s.continued = true
+		notify(s.uploadReady)
 	case resp.StatusCode < 200:
 		if s.req.Interim != nil {
 			s.interim = append(s.interim, resp) //nolint:bodyclose // it has none
-			poke(s.news)
+			notify(s.progress)
 		}
 	default:
 		s.processResponse(resp, end)
@@ -400,7 +400,9 @@ func (s *http2Exchange) processFields(fields []hpack.HeaderField, size int64, en
 
 // refuse ends an exchange in which the upstream violates the protocol. conn.mu is
 // held.
-func (s *http2Exchange) refuse(why *http2Error) { s.conn.resetStream(s, why, frames.ErrCodeProtocol) }
+func (s *http2Exchange) rejectResponse(why *http2Error) {
+	s.conn.resetStream(s, why, frames.ErrCodeProtocol)
+}
 
 func (s *http2Exchange) processResponse(resp *http.Response, end bool) {
 	s.remaining, _ = parseLength(resp.Header["Content-Length"]) // it was checked
@@ -419,11 +421,11 @@ func (s *http2Exchange) processResponse(resp *http.Response, end bool) {
 	s.resp, s.readSince = resp, time.Now()
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		// Who is refused, or is to ask elsewhere, need not be heard out.
-		s.unwanted = true
+		s.bodyUnwanted = true
 	}
-	s.proceed = true
-	poke(s.room)
-	poke(s.news)
+	s.continued = true
+	notify(s.uploadReady)
+	notify(s.progress)
 	switch {
 	case end:
 		s.responseEnded()
@@ -436,27 +438,27 @@ func (s *http2Exchange) processResponse(resp *http.Response, end bool) {
 // responseEnded sees whether the response is whole. conn.mu is held.
 func (s *http2Exchange) responseEnded() {
 	if s.remaining > 0 {
-		s.refuse(broken(io.ErrUnexpectedEOF.Error()))
+		s.rejectResponse(closedError(io.ErrUnexpectedEOF.Error()))
 		return
 	}
 	s.finish(io.EOF)
 	switch {
-	case s.sent:
-		s.conn.remove(s)
-	case s.unwanted:
+	case s.requestSent:
+		s.conn.removeStream(s)
+	case s.bodyUnwanted:
 		s.conn.resetStream(s, io.EOF, frames.ErrCodeNo) // RFC 9113 §8.1
 	}
 }
 
 func (s *http2Exchange) processTrailer(fields []hpack.HeaderField, end bool) {
 	if !end {
-		s.refuse(malformed("a header follows the header"))
+		s.rejectResponse(malformedError("a header follows the header"))
 		return
 	}
 	trailer := make(http.Header, len(fields))
 	for _, field := range fields {
-		if strings.HasPrefix(field.Name, ":") || !isFieldName(field.Name) || !httpguts.ValidHeaderFieldValue(field.Value) {
-			s.refuse(malformed("the trailer is not valid"))
+		if strings.HasPrefix(field.Name, ":") || !isHTTP2FieldName(field.Name) || !httpguts.ValidHeaderFieldValue(field.Value) {
+			s.rejectResponse(malformedError("the trailer is not valid"))
 			return
 		}
 		if name := textproto.CanonicalMIMEHeaderKey(field.Name); httpguts.ValidTrailerHeader(name) {
@@ -470,28 +472,28 @@ func (s *http2Exchange) processTrailer(fields []hpack.HeaderField, end bool) {
 // processData takes a piece of the body. conn.mu is held.
 func (s *http2Exchange) processData(frame *frames.DataFrame) {
 	data := frame.Data()
-	s.unread -= int64(frame.Length)
+	s.recvWindow -= int64(frame.Length)
 	switch {
 	case s.err != nil:
 		return
-	case s.unread < 0:
-		s.conn.resetStream(s, malformed("it sends more than there is room for"), frames.ErrCodeFlowControl)
+	case s.recvWindow < 0:
+		s.conn.resetStream(s, malformedError("it sends more than there is room for"), frames.ErrCodeFlowControl)
 		return
 	case s.resp == nil:
-		s.refuse(malformed("a body without a header"))
+		s.rejectResponse(malformedError("a body without a header"))
 		return
 	}
 	if s.remaining >= 0 {
 		if s.remaining -= int64(len(data)); s.remaining < 0 {
-			s.refuse(malformed("the body is longer than its stated length"))
+			s.rejectResponse(malformedError("the body is longer than its stated length"))
 			return
 		}
 	}
 	if len(data) > 0 {
 		s.buffer.write(data)
-		poke(s.news)
+		notify(s.progress)
 	}
-	s.giveBack(int64(frame.Length) - int64(len(data))) // padding is read at once
+	s.returnWindow(int64(frame.Length) - int64(len(data))) // padding is read at once
 	if frame.StreamEnded() {
 		s.responseEnded()
 	}
@@ -499,41 +501,41 @@ func (s *http2Exchange) processData(frame *frames.DataFrame) {
 
 // giveBack gives window back, and more of it to a reader that is fast. conn.mu is
 // held.
-func (s *http2Exchange) giveBack(n int64) {
-	s.unsent += n
-	if s.err != nil || s.unsent < s.full/4 {
+func (s *http2Exchange) returnWindow(n int64) {
+	s.pendingUpdate += n
+	if s.err != nil || s.pendingUpdate < s.windowSize/4 {
 		return
 	}
-	if s.read += s.unsent; s.read >= s.full {
+	if s.readBytes += s.pendingUpdate; s.readBytes >= s.windowSize {
 		now := time.Now()
-		if now.Sub(s.readSince) < growTime && len(s.buffer) == 0 && s.full < maxStreamWindow && s.conn.host.grow(s.full) {
-			s.unsent += s.full
-			s.full *= 2
+		if now.Sub(s.readSince) < growTime && len(s.buffer) == 0 && s.windowSize < maxStreamWindow && s.conn.client.reserveWindowGrowth(s.windowSize) {
+			s.pendingUpdate += s.windowSize
+			s.windowSize *= 2
 		}
-		s.read, s.readSince = 0, now
+		s.readBytes, s.readSince = 0, now
 	}
-	s.conn.appendUint32(frames.FrameWindowUpdate, s.id, uint32(s.unsent))
-	s.unread += s.unsent
-	s.unsent = 0
+	s.conn.queueUint32(frames.FrameWindowUpdate, s.id, uint32(s.pendingUpdate))
+	s.recvWindow += s.pendingUpdate
+	s.pendingUpdate = 0
 }
 
 // grow reports whether the windows of all streams may grow by n more.
-func (h *host) grow(n int64) bool {
-	if h.growth.Add(n) <= maxGrowth {
+func (h *http1Client) reserveWindowGrowth(n int64) bool {
+	if h.windowGrowth.Add(n) <= maxGrowth {
 		return true
 	}
-	h.growth.Add(-n)
+	h.windowGrowth.Add(-n)
 	return false
 }
 
 // await returns the response when its header is there.
-func (s *http2Exchange) await() (*http.Response, error) {
+func (s *http2Exchange) awaitResponse() (*http.Response, error) {
 	c := s.conn
 	var timer *time.Timer
 	var late <-chan time.Time
 	for {
 		c.mu.Lock()
-		interim, resp, err, sent := s.interim, s.resp, s.err, s.sent
+		interim, resp, err, sent := s.interim, s.resp, s.err, s.requestSent
 		s.interim = nil
 		c.mu.Unlock()
 		for _, one := range interim {
@@ -546,14 +548,14 @@ func (s *http2Exchange) await() (*http.Response, error) {
 			return nil, err
 		}
 		if sent && timer == nil {
-			timer = time.NewTimer(c.host.headerTimeout)
+			timer = time.NewTimer(c.client.headerTimeout)
 			defer timer.Stop()
 			late = timer.C
 		}
 		select {
-		case <-s.news:
+		case <-s.progress:
 		case <-late:
-			s.abort(&http2Error{kind: KindTimeout, detail: fmt.Sprintf("waited %v", c.host.headerTimeout)})
+			s.abort(&http2Error{kind: KindTimeout, detail: fmt.Sprintf("waited %v", c.client.headerTimeout)})
 		}
 	}
 }
@@ -566,11 +568,11 @@ func (s *http2Exchange) Read(p []byte) (int, error) {
 		c.mu.Lock()
 		if len(s.buffer) > 0 && s.ctx.Err() != nil {
 			c.mu.Unlock()
-			s.close()
+			s.release()
 			return 0, contextError(s.ctx) // what came before is no end
 		}
 		if n := s.buffer.read(p); n > 0 {
-			s.giveBack(int64(n))
+			s.returnWindow(int64(n))
 			c.mu.Unlock()
 			return n, nil
 		}
@@ -584,13 +586,13 @@ func (s *http2Exchange) Read(p []byte) (int, error) {
 		}
 		c.mu.Unlock()
 		if err != nil {
-			s.close()
-			return 0, s.bodyError(err)
+			s.release()
+			return 0, s.classifyBody(err)
 		}
 		if len(p) == 0 {
 			return 0, nil
 		}
-		<-s.news
+		<-s.progress
 	}
 }
 
@@ -604,63 +606,63 @@ func (s *http2Exchange) Wait() {
 		if ready {
 			return
 		}
-		<-s.news
+		<-s.progress
 	}
 }
 
 // Close implements [io.Closer]. A body that was not read to its end is not wanted
 // any more.
 func (s *http2Exchange) Close() error {
-	s.close()
+	s.release()
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	if len(s.buffer) > 0 {
-		s.buffer.drop()
+		s.buffer.reset()
 		s.err = http.ErrBodyReadAfterClose
 	}
 	return nil
 }
 
 // close lets go of the stream.
-func (s *http2Exchange) close() {
+func (s *http2Exchange) release() {
 	s.unwatch()
 	s.abort(http.ErrBodyReadAfterClose)
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	s.conn.host.growth.Add(streamWindow - s.full)
-	s.full = streamWindow
+	s.conn.client.windowGrowth.Add(streamWindow - s.windowSize)
+	s.windowSize = streamWindow
 }
 
 // headError turns what ended an exchange before the response into an error that
 // says what happened.
-func (s *http2Exchange) headError(err error) error {
+func (s *http2Exchange) classify(err error) error {
 	if s.ctx.Err() != nil {
 		return contextError(s.ctx)
 	}
-	return s.conn.host.upstreamError(err)
+	return s.conn.client.fromHTTP2Error(err)
 }
 
 // bodyError does the same for what ended it within the response's body.
-func (s *http2Exchange) bodyError(err error) error {
+func (s *http2Exchange) classifyBody(err error) error {
 	switch fault, ok := err.(*http2Error); { //nolint:errorlint // it is never wrapped
 	case err == io.EOF || err == http.ErrBodyReadAfterClose: //nolint:errorlint // as above
 		return err
 	case s.ctx.Err() != nil:
 		return contextError(s.ctx)
 	case ok && fault.kind != KindMalformed:
-		return s.conn.host.newError(KindTruncated, fault.detail)
+		return s.conn.client.newError(KindTruncated, fault.detail)
 	}
-	return s.conn.host.upstreamError(err)
+	return s.conn.client.fromHTTP2Error(err)
 }
 
 // upstreamError turns a fault into an [*Error].
-func (h *host) upstreamError(err error) error {
+func (h *http1Client) fromHTTP2Error(err error) error {
 	fault, ok := err.(*http2Error) //nolint:errorlint // it is never wrapped
 	if !ok {
 		return err
 	}
 	failed := h.newError(fault.kind, fault.detail)
-	failed.Unprocessed, failed.refused, failed.closing = fault.unprocessed, fault.refused, fault.closing
+	failed.Unprocessed, failed.refusedStream, failed.staleConn = fault.unprocessed, fault.refusedStream, fault.staleConn
 	return failed
 }
 
@@ -673,7 +675,7 @@ type http2Header struct {
 
 // headerOf returns the header of a request. As in HTTP/1.1, what HTTP forbids is
 // refused.
-func (h *host) headerOf(req *Request, target string) (*http2Header, error) {
+func (h *http1Client) newHTTP2Header(req *Request, target string) (*http2Header, error) {
 	method := req.Method
 	if method == "" {
 		method = http.MethodGet
@@ -701,7 +703,7 @@ func (h *host) headerOf(req *Request, target string) (*http2Header, error) {
 			continue
 		}
 		var err error
-		if fields, err = appendFields(fields, name, values); err != nil {
+		if fields, err = appendHPACKFields(fields, name, values); err != nil {
 			return nil, err
 		}
 	}
@@ -721,10 +723,10 @@ func isConnectionField(name string) bool {
 }
 
 // trailerFields returns the fields of a trailer that may stand there.
-func trailerFields(trailer http.Header) (fields []hpack.HeaderField, err error) {
+func hpackTrailer(trailer http.Header) (fields []hpack.HeaderField, err error) {
 	for name, values := range trailer {
 		if httpguts.ValidTrailerHeader(name) {
-			if fields, err = appendFields(fields, name, values); err != nil {
+			if fields, err = appendHPACKFields(fields, name, values); err != nil {
 				return nil, err
 			}
 		}
@@ -732,7 +734,7 @@ func trailerFields(trailer http.Header) (fields []hpack.HeaderField, err error) 
 	return fields, nil
 }
 
-func appendFields(fields []hpack.HeaderField, name string, values []string) ([]hpack.HeaderField, error) {
+func appendHPACKFields(fields []hpack.HeaderField, name string, values []string) ([]hpack.HeaderField, error) {
 	if err := checkField(name, values); err != nil {
 		return nil, err
 	}
@@ -750,7 +752,7 @@ var (
 )
 
 // responseOf makes a response of header fields (RFC 9113 §8.3.2).
-func responseOf(fields []hpack.HeaderField) (*http.Response, error) {
+func parseHTTP2Response(fields []hpack.HeaderField) (*http.Response, error) {
 	resp := &http.Response{Proto: "HTTP/2.0", ProtoMajor: 2, Header: make(http.Header, len(fields))}
 	values := make([]string, len(fields)) // one array for all, as most names have one value
 	for i, field := range fields {
@@ -766,12 +768,12 @@ func responseOf(fields []hpack.HeaderField) (*http.Response, error) {
 			resp.Status = field.Value + " " + http.StatusText(resp.StatusCode)
 			continue
 		}
-		if !isFieldName(field.Name) {
+		if !isHTTP2FieldName(field.Name) {
 			return nil, errField
 		}
 		switch name := textproto.CanonicalMIMEHeaderKey(field.Name); {
 		case name == "Trailer":
-			announce(resp, field.Value)
+			announceTrailer(resp, field.Value)
 		case isConnectionField(name) && name != "Host" && name != "Content-Length":
 			// It says nothing in HTTP/2, and must not seem to further on.
 		case resp.Header[name] == nil:
@@ -789,12 +791,12 @@ func responseOf(fields []hpack.HeaderField) (*http.Response, error) {
 
 // isFieldName reports whether a name is one of HTTP/2, which has no capitals (RFC
 // 9113 §8.2.1).
-func isFieldName(name string) bool {
+func isHTTP2FieldName(name string) bool {
 	return httpguts.ValidHeaderFieldName(name) && strings.ToLower(name) == name
 }
 
 // announce notes the names that a Trailer field announces.
-func announce(resp *http.Response, names string) {
+func announceTrailer(resp *http.Response, names string) {
 	for name := range strings.SplitSeq(names, ",") {
 		if name = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)); httpguts.ValidTrailerHeader(name) && httpguts.ValidHeaderFieldName(name) {
 			if resp.Trailer == nil {

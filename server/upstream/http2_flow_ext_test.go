@@ -75,7 +75,7 @@ func TestHTTP2Upload_EndsWithTheStream(t *testing.T) {
 				c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
 				c.Each(func(stream uint32) { test.answer(c, stream) }, nil)
 			})
-			up := newUpstream(t, upstream.Config{BaseURL: url, RootCAs: roots, HTTP2: true, StallTimeout: 10 * time.Minute})
+			up := newUpstream(t, upstream.Config{BaseURL: url, RootCAs: roots, HTTP2: true}.WithStallTimeout(10*time.Minute))
 			body := newEndlessBody()
 			resp, err := up.Send(t.Context(), &upstream.Request{Method: http.MethodPost, Target: "/v1/x", Body: body, ContentLength: -1})
 			if err != nil {

@@ -50,8 +50,8 @@ func FuzzHTTP2Answer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		network, peer := net.Pipe()
 		defer peer.Close()
-		h := &host{
-			authority: "a", maxHeaderBytes: 1 << 16,
+		h := &http1Client{
+			authority:     "a",
 			headerTimeout: time.Minute, stallTimeout: time.Minute,
 		}
 		go func() { _, _ = io.Copy(io.Discard, peer) }()
@@ -64,7 +64,7 @@ func FuzzHTTP2Answer(f *testing.F) {
 			t.Fatal("no stream is allowed")
 		}
 		req := &Request{Method: http.MethodGet, Interim: func(int, http.Header) {}}
-		header, err := h.headerOf(req, "/")
+		header, err := h.newHTTP2Header(req, "/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,15 +76,15 @@ func FuzzHTTP2Answer(f *testing.F) {
 			_, _ = peer.Write(answer)
 			_ = peer.Close()
 		}()
-		resp, err := s.await()
+		resp, err := s.awaitResponse()
 		if err == nil {
-			if checkAnswer(req, resp) != nil {
+			if checkResponse(req, resp) != nil {
 				t.Errorf("the answer has %v", resp)
 			}
 			_, err = io.Copy(io.Discard, s)
 			_ = s.Close()
 		} else {
-			err = s.headError(err)
+			err = s.classify(err)
 		}
 		if _, ok := errors.AsType[*Error](err); err != nil && !ok {
 			t.Errorf("got %v", err)

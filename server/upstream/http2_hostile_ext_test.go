@@ -83,8 +83,8 @@ func serveHostile(t *testing.T, opening func(c *upstreamtest.HTTP2Conn), answer 
 	})
 	return upstream.Config{
 		BaseURL: url, RootCAs: roots, HTTP2: true,
-		ResponseHeaderTimeout: 20 * time.Second, ConnectTimeout: 20 * time.Second, StallTimeout: 20 * time.Second,
-	}
+		ResponseHeaderTimeout: 20 * time.Second, ConnectTimeout: 20 * time.Second,
+	}.WithStallTimeout(20 * time.Second)
 }
 
 // getOK sends a request that the upstream answers properly.
@@ -439,22 +439,22 @@ func TestHTTP2Hostile_GivesUpOnSilence(t *testing.T) {
 			c.Do(func(f *http2.Framer) error {
 				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 			})
-		}, nil, func(c *upstream.Config) { c.StallTimeout = soon }, 100, upstream.KindTimeout},
+		}, nil, func(c *upstream.Config) { *c = c.WithStallTimeout(soon) }, 100, upstream.KindTimeout},
 		{"a window of the connection that never opens again", func(c *upstreamtest.HTTP2Conn) {
 			c.Closed = true
 			c.Do(func(f *http2.Framer) error {
 				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
 			})
-		}, nil, func(c *upstream.Config) { c.StallTimeout = soon }, 1 << 20, upstream.KindTimeout},
+		}, nil, func(c *upstream.Config) { *c = c.WithStallTimeout(soon) }, 1 << 20, upstream.KindTimeout},
 		{"no answer", nil, func(*upstreamtest.HTTP2Conn, uint32) {}, func(c *upstream.Config) { c.ResponseHeaderTimeout = soon }, 100, upstream.KindTimeout},
 		{"no answer to a PING", func(c *upstreamtest.HTTP2Conn) {
 			c.Silent = true
 			c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
-		}, func(*upstreamtest.HTTP2Conn, uint32) {}, func(c *upstream.Config) { c.KeepAlive = soon }, 100, upstream.KindClosed},
+		}, func(*upstreamtest.HTTP2Conn, uint32) {}, func(c *upstream.Config) { *c = c.WithKeepAlive(soon) }, 100, upstream.KindClosed},
 		{"no answer to a PING in the middle", func(c *upstreamtest.HTTP2Conn) {
 			c.Silent = true
 			c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
-		}, after(func(*upstreamtest.HTTP2Conn, uint32) {}), func(c *upstream.Config) { c.KeepAlive = soon }, 100, upstream.KindTruncated},
+		}, after(func(*upstreamtest.HTTP2Conn, uint32) {}), func(c *upstream.Config) { *c = c.WithKeepAlive(soon) }, 100, upstream.KindTruncated},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -491,8 +491,7 @@ func TestHTTP2Idle_IsBoundedByMaxIdleConns(t *testing.T) {
 		<-finish
 		c.Fields(stream, true, ":status", "200")
 	})
-	config.MaxIdleConns = kept
-	up := newUpstream(t, config)
+	up := newUpstream(t, config.WithMaxIdleConns(kept))
 	errs := make(chan error, calls)
 	for range calls {
 		go func() {

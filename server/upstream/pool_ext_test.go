@@ -213,7 +213,7 @@ func TestConnectionsThatAreNotUsedAgain(t *testing.T) {
 func TestResponseHeaderOfAnySizeUpToTheBound(t *testing.T) {
 	t.Parallel()
 	const status, end = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Big: ", "\r\n\r\n"
-	for _, size := range []int{8 << 10, 64 << 10, upstream.DefaultMaxResponseHeaderBytes - 1, upstream.DefaultMaxResponseHeaderBytes, upstream.DefaultMaxResponseHeaderBytes + 1} {
+	for _, size := range []int{8 << 10, 64 << 10, upstream.MaxResponseHeaderBytes - 1, upstream.MaxResponseHeaderBytes, upstream.MaxResponseHeaderBytes + 1} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			t.Parallel()
 			value := strings.Repeat("v", size-len(status)-len(end))
@@ -224,7 +224,7 @@ func TestResponseHeaderOfAnySizeUpToTheBound(t *testing.T) {
 				}
 			})
 			resp, err := newUpstream(t, upstream.Config{BaseURL: url}).Send(t.Context(), &upstream.Request{Target: "/v1/x"})
-			if size > upstream.DefaultMaxResponseHeaderBytes {
+			if size > upstream.MaxResponseHeaderBytes {
 				if err == nil || !strings.HasSuffix(err.Error(), ": response headers are too large: the limit is 1048576 bytes") {
 					t.Errorf("got %v", err)
 				}
@@ -303,7 +303,7 @@ func TestOldConnectionsOverHTTP2AreNotUsed(t *testing.T) {
 	}
 	defer stream.Body.Close()
 	discard(t, up, &upstream.Request{Target: "/v1/x"})
-	up.Age(11 * time.Minute)
+	up.AgeConns(11 * time.Minute)
 	discard(t, up, &upstream.Request{Target: "/v1/x"})
 	if first, second, third := <-addresses, <-addresses, <-addresses; first != second || second == third {
 		t.Errorf("requests came from %s, %s and %s", first, second, third)

@@ -18,11 +18,11 @@ const (
 	// What a redirect says in its body, up to this many bytes and within this
 	// time, is read for the sake of the connection, and otherwise given up with it.
 	maxRedirectBody  = 8 << 10
-	redirectPatience = 100 * time.Millisecond
+	redirectBodyWait = 100 * time.Millisecond
 )
 
 // place is where a request goes.
-type place struct {
+type redirectTarget struct {
 	origin *url.URL // scheme and host alone
 	target string   // in origin-form, or "*"
 }
@@ -30,13 +30,13 @@ type place struct {
 // follow goes where resp, the answer to req at a target of the proxied host,
 // leads. A redirect that can't or may not be followed is returned as it is.
 func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp *http.Response) (*http.Response, error) {
-	at, asked := place{&url.URL{Scheme: u.base.Scheme, Host: u.base.Host}, target}, req
+	at, asked := redirectTarget{&url.URL{Scheme: u.base.Scheme, Host: u.base.Host}, target}, req
 	for range maxRedirects {
 		to, ok := at.next(resp)
 		if !ok {
 			return resp, nil
 		}
-		req, ok = redirected(req, resp.StatusCode)
+		req, ok = redirectRequest(req, resp.StatusCode)
 		if !ok {
 			return resp, nil
 		}
@@ -48,14 +48,14 @@ func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp
 			return resp, nil
 		case isSameOrigin(to.origin, u.base):
 			if !isSameOrigin(to.origin, at.origin) {
-				dropCredentials(req.Header)
+				removeCredentials(req.Header)
 			}
-			letGo(resp)
+			drainAndClose(resp)
 			answer, err = u.send(ctx, req, to.target)
-		case u.mayLeave(to.origin):
-			dropCredentials(req.Header)
-			answer, err = u.sendAbroad(ctx, req, to, resp)
-			if errors.Is(err, errNotGlobal) {
+		case u.mayCrossOrigin(to.origin):
+			removeCredentials(req.Header)
+			answer, err = u.sendCrossOrigin(ctx, req, to, resp)
+			if errors.Is(err, errNotPublic) {
 				return resp, nil
 			}
 		default:
@@ -72,30 +72,30 @@ func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp
 
 // next returns where a redirect leads from a place, and whether it leads to one
 // (RFC 9110 §10.2.2).
-func (p place) next(resp *http.Response) (to place, ok bool) {
+func (p redirectTarget) next(resp *http.Response) (to redirectTarget, ok bool) {
 	location := resp.Header["Location"]
 	if !isRedirect(resp.StatusCode) || len(location) != 1 || location[0] == "" {
-		return place{}, false
+		return redirectTarget{}, false
 	}
 	target := p.target
 	if target == "*" {
 		target = "/"
 	}
-	from, err := url.Parse(p.origin.String() + escapeURI(target))
+	from, err := url.Parse(p.origin.String() + escapeLocation(target))
 	if err != nil {
-		return place{}, false
+		return redirectTarget{}, false
 	}
-	found, err := from.Parse(escapeURI(location[0]))
+	found, err := from.Parse(escapeLocation(location[0]))
 	if err != nil || found.Opaque != "" || found.User != nil || found.Scheme != "http" && found.Scheme != "https" {
-		return place{}, false
+		return redirectTarget{}, false
 	}
 	origin := &url.URL{Scheme: found.Scheme, Host: strings.ToLower(strings.TrimSuffix(found.Host, ":"))}
 	name := origin.Hostname()
-	if name == "" || strings.ContainsFunc(name, isNoHost) || !isValidPort(origin.Port()) ||
+	if name == "" || strings.ContainsFunc(name, isInvalidHostRune) || !isValidPort(origin.Port()) ||
 		strings.Contains(name, ":") && origin.Host[0] != '[' {
-		return place{}, false
+		return redirectTarget{}, false
 	}
-	return place{origin, found.RequestURI()}, true
+	return redirectTarget{origin, found.RequestURI()}, true
 }
 
 func isRedirect(status int) bool {
@@ -110,12 +110,12 @@ func isRedirect(status int) bool {
 
 // isNoHost reports whether r has no place in a host: it would have to be
 // encoded, or decoded first, or names a zone, which is local.
-func isNoHost(r rune) bool { return r <= ' ' || r >= 0x7f || r == '%' }
+func isInvalidHostRune(r rune) bool { return r <= ' ' || r >= 0x7f || r == '%' }
 
 // escapeURI encodes the bytes that RFC 3986 has no place for, and that are met
 // in Location all the same. Among them is the backslash, which browsers take for
 // a slash.
-func escapeURI(text string) string {
+func escapeLocation(text string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := range len(text) {
@@ -130,7 +130,7 @@ func escapeURI(text string) string {
 
 // redirected returns what req becomes by a redirect (RFC 9110 §15.4), and
 // whether that can be sent: a body that is to be sent once more must be at hand.
-func redirected(req *Request, status int) (*Request, bool) {
+func redirectRequest(req *Request, status int) (*Request, bool) {
 	next := &Request{Method: req.Method, Header: maps.Clone(req.Header), Interim: req.Interim}
 	if next.Header == nil {
 		next.Header = http.Header{}
@@ -142,20 +142,20 @@ func redirected(req *Request, status int) (*Request, bool) {
 		if req.Method != http.MethodHead {
 			next.Method = http.MethodGet
 		}
-		dropContent(next.Header)
+		removeContentHeaders(next.Header)
 		return next, true
 	case req.Body == nil:
 		return next, true
-	case req.again == nil:
+	case req.replayBody == nil:
 		return nil, false
 	default:
-		next.Body = req.again
+		next.Body = req.replayBody
 		return next, true
 	}
 }
 
 // dropContent removes what describes a body that is not sent.
-func dropContent(header http.Header) {
+func removeContentHeaders(header http.Header) {
 	for name := range header {
 		switch lower := strings.ToLower(name); {
 		case strings.HasPrefix(lower, "content-"), lower == "digest", lower == "repr-digest", lower == "trailer":
@@ -166,7 +166,7 @@ func dropContent(header http.Header) {
 
 // dropCredentials removes what is for the proxied host alone: all that
 // IsCredential says.
-func dropCredentials(header http.Header) {
+func removeCredentials(header http.Header) {
 	for name := range header {
 		if IsCredential(name) {
 			delete(header, name)
@@ -192,14 +192,14 @@ func IsCredential(name string) bool {
 }
 
 func isSameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && addressOf(a) == addressOf(b)
+	return a.Scheme == b.Scheme && hostPort(a) == hostPort(b)
 }
 
 // mayLeave reports whether a redirect may lead to an origin that isn't the
 // proxied host's. Where a proxy of the way out would connect, or a function of
 // the caller's, the address can't be checked.
-func (u *Upstream) mayLeave(to *url.URL) bool {
-	if u.abroad == nil {
+func (u *Upstream) mayCrossOrigin(to *url.URL) bool {
+	if u.crossOriginDialer == nil {
 		return false
 	}
 	proxy, err := proxyFor(to, u.config.Proxy)
@@ -210,24 +210,24 @@ func (u *Upstream) mayLeave(to *url.URL) bool {
 // connection that serves this request alone. It lets go of the redirect that led
 // there as soon as there is that connection. The error is errNotGlobal if it may
 // not be.
-func (u *Upstream) sendAbroad(ctx context.Context, req *Request, to place, redirect *http.Response) (*http.Response, error) {
+func (u *Upstream) sendCrossOrigin(ctx context.Context, req *Request, to redirectTarget, redirect *http.Response) (*http.Response, error) {
 	config := u.config
-	config.DialContext = u.abroad.DialContext
+	config.DialContext = u.crossOriginDialer.DialContext
 	d := newDialer(to.origin, config, nil)
-	d.host.pool = pool{dial: func(ctx context.Context) (*conn, error) {
+	d.client.pool = pool{dial: func(ctx context.Context) (*conn, error) {
 		c, err := d.dial(ctx)
 		if err == nil {
-			letGo(redirect)
+			drainAndClose(redirect)
 		}
 		return c, err
 	}}
-	return d.host.send(ctx, req, to.target)
+	return d.client.send(ctx, req, to.target)
 }
 
 // letGo lets go of a redirect that is followed.
-func letGo(resp *http.Response) {
+func drainAndClose(resp *http.Response) {
 	if x, ok := resp.Body.(*exchange); ok {
-		x.drain(maxRedirectBody, redirectPatience)
+		x.drain(maxRedirectBody, redirectBodyWait)
 	}
 	_ = resp.Body.Close()
 }

@@ -22,13 +22,13 @@ func FuzzLocation(f *testing.F) {
 		if err != nil {
 			return
 		}
-		from := place{&url.URL{Scheme: "https", Host: "up.example"}, at}
+		from := redirectTarget{&url.URL{Scheme: "https", Host: "up.example"}, at}
 		to, ok := from.next(&http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {location}}})
 		if !ok {
 			return
 		}
 		if to.origin.Scheme != "https" && to.origin.Scheme != "http" || to.origin.User != nil || to.origin.Hostname() == "" ||
-			strings.ContainsFunc(to.origin.Host, isNoHost) || strings.ContainsAny(to.origin.Host, "/?#@\\") {
+			strings.ContainsFunc(to.origin.Host, isInvalidHostRune) || strings.ContainsAny(to.origin.Host, "/?#@\\") {
 			t.Errorf("%q leads to the host %q", location, to.origin.Host)
 		}
 		if again, err := originForm(to.target); err != nil || again != to.target || !strings.HasPrefix(to.target, "/") {

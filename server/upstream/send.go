@@ -65,7 +65,7 @@ type Request struct {
 	// answered it may have acted on it, whatever became of the GET.
 	BecameGET bool
 
-	again *bytes.Reader // Body for a redirect, if it was kept; set when it was sent
+	replayBody *bytes.Reader // Body for a redirect, if it was kept; set when it was sent
 }
 
 // Send sends req and returns the response as soon as its header is there.
@@ -103,7 +103,7 @@ func (u *Upstream) Send(ctx context.Context, req *Request) (*http.Response, erro
 	}
 	if err != nil {
 		closeBody(req.Body)
-		return nil, u.host.requestError(err)
+		return nil, u.http1.requestError(err)
 	}
 	resp, err := u.send(ctx, req, target)
 	if err != nil || !isRedirect(resp.StatusCode) || u.config.NoRedirects || req.Header["Upgrade"] != nil {
@@ -117,5 +117,5 @@ func (u *Upstream) send(ctx context.Context, req *Request, target string) (*http
 	if u.http2 != nil && req.Header["Upgrade"] == nil { // to a WebSocket, as HTTP/1.1 has it
 		return u.http2.send(ctx, req, target)
 	}
-	return u.host.send(ctx, req, target)
+	return u.http1.send(ctx, req, target)
 }

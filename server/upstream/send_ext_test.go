@@ -406,15 +406,14 @@ func TestDeadPeerIsFound(t *testing.T) {
 	t.Cleanup(server.Close)
 	vanished := make(chan struct{})
 	up := newUpstream(t, upstream.Config{
-		BaseURL:   server.URL,
-		HTTP2:     true,
-		RootCAs:   rootsOf(server),
-		KeepAlive: 100 * time.Millisecond,
+		BaseURL: server.URL,
+		HTTP2:   true,
+		RootCAs: rootsOf(server),
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 			return &vanishingConn{Conn: conn, vanished: vanished}, err
 		},
-	})
+	}.WithKeepAlive(100*time.Millisecond))
 	resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
 	if err != nil {
 		t.Fatal(err)

@@ -2,26 +2,24 @@ package upstream
 
 import "sync"
 
-// Stats are the connections to the proxied host that are open. Those to hosts
-// that redirects lead to aren't among them.
+// Stats counts the open connections to the proxied host. Connections of cross-origin
+// redirects are not included.
 type Stats struct {
-	// Active are those that a request or a WebSocket is using, and Idle those
-	// that wait for one. Over HTTP/2, where one may have many requests and none,
-	// all count as active.
+	// Active counts connections with a request or a WebSocket, Idle those without.
+	// HTTP/2 connections, which carry any number of requests, always count as active.
 	Active, Idle int
 }
 
-// Stats returns how many connections are open now.
+// Stats returns the number of connections that are open now.
 func (u *Upstream) Stats() Stats {
-	u.host.pool.mu.Lock()
-	idle := len(u.host.pool.idle)
-	u.host.pool.mu.Unlock()
-	return Stats{Active: max(0, int(u.host.open.Load())-idle), Idle: idle}
+	u.http1.pool.mu.Lock()
+	idle := len(u.http1.pool.idle)
+	u.http1.pool.mu.Unlock()
+	return Stats{Active: max(0, int(u.http1.openConns.Load())-idle), Idle: idle}
 }
 
-// enter counts a connection among the open ones, until the function that it
-// returns is called.
-func (h *host) enter() (leave func()) {
-	h.open.Add(1)
-	return sync.OnceFunc(func() { h.open.Add(-1) })
+// trackConn counts an open connection until untrack is called.
+func (c *http1Client) trackConn() (untrack func()) {
+	c.openConns.Add(1)
+	return sync.OnceFunc(func() { c.openConns.Add(-1) })
 }

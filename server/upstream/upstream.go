@@ -1,10 +1,63 @@
-// Package upstream is the one way to the proxied host: every request that
-// leaves the server, typed or raw, is sent here, and nowhere else is a
-// connection to that host made.
+// Package upstream is the HTTP client for the proxied host. Every request that leaves
+// the server, typed or raw, is sent by this package.
 //
-// It knows HTTP and nothing above it. A request goes out as it was given: no
-// cookie is kept, no body decompressed, no field added that HTTP does not demand.
-// Redirects are followed by the rules of [Upstream.Send].
+// The client sends a request as given: it stores no cookies, decompresses no bodies and
+// adds no headers that HTTP doesn't require. [Upstream.Send] documents redirects.
+//
+// # The HTTP/1.1 exchange
+//
+// An exchange is one request and its response on one connection:
+//
+//	small body from a reader        any other request
+//	           │                            │
+//	           ▼     body complete          ▼
+//	       buffering ─────────────────▶ connecting ◀───────────────┐
+//	           │                            │                      │
+//	           │ smallBodyWait              │ connection           │ the reused connection
+//	           ▼                            ▼                      │ was stale, and the
+//	  connecting, while the  ──────────▶ sending ─────────────────▶┤ request can be sent
+//	   body is buffered                     │                      │ again: once
+//	                                        │ request sent         │
+//	                                        ▼                      │
+//	                             ┌────── waiting ─────────────────▶┘
+//	                             │          │  ▲ │
+//	              final header,  │   101    │  └─┘ 1xx
+//	              from sending   │          ▼
+//	              or waiting     │       upgraded
+//	                             ▼
+//	                          reading
+//	                             │ end of the body, error, Close or ctx
+//	                             ▼
+//	                           ended: the connection returns to the pool if
+//	                                  request and response are complete
+//
+// Send runs the exchange on the caller's goroutine. Two things need another goroutine:
+//
+//   - A body that is sent while the response may already arrive has an upload.
+//   - A small body that takes longer than smallBodyWait occupies the caller's goroutine,
+//     so that the exchange starts without it, on the timer's goroutine, with an upload of
+//     the buffer. If it ends in an error or a status of 400 or above, the rest of the body
+//     is canceled ([Request.CancelBody]) and Send returns early. Otherwise Send returns when
+//     the body is complete.
+//
+// An error, or the end of ctx, leads from every state to ended and closes the connection.
+//
+// # The HTTP/2 exchange
+//
+// An exchange is one stream. The connection's reading goroutine moves it from state to
+// state; request and response end independently:
+//
+//	request:    header queued ──▶ upload: piece by piece, as windows allow ──▶ sent
+//	                                  │ final status of 300 or above, or the stream's end
+//	                                  └──▶ unwanted: the upload stops
+//	response:   awaiting header ──▶ reading ──▶ complete
+//	               │  ▲ │ 1xx          │
+//	               │  └─┘              │ reset, GOAWAY, protocol violation, ctx or Close
+//	               └───────────────────┴──▶ failed
+//
+// The stream is closed when both sides have ended, and reset when one of them ends the
+// exchange before. A request that the upstream has certainly not processed is sent again
+// on another stream or connection.
 package upstream
 
 import (
@@ -20,115 +73,106 @@ import (
 
 // Defaults of [Config].
 const (
-	DefaultBaseURL                = "https://api.openai.com/v1"
-	DefaultConnectTimeout         = 10 * time.Second
-	DefaultResponseHeaderTimeout  = 30 * time.Minute
-	DefaultStallTimeout           = 2 * time.Minute
-	DefaultMaxResponseHeaderBytes = 1 << 20
-	DefaultMaxIdleConns           = 1024
-	DefaultKeepAlive              = 15 * time.Second
+	DefaultBaseURL               = "https://api.openai.com/v1"
+	DefaultConnectTimeout        = 10 * time.Second
+	DefaultResponseHeaderTimeout = 30 * time.Minute
 )
 
 const (
-	// expectContinueTimeout is how long a client's "Expect: 100-continue"
-	// holds back the body if the upstream says nothing (RFC 9110 §10.1.1
-	// tells clients not to wait indefinitely).
-	expectContinueTimeout = time.Second
+	// stallTimeout bounds the time in which the upstream reads nothing of a request
+	// that is ready to be sent. Time spent waiting for the request's body doesn't count.
+	// The unit is a write of up to 32 KiB, or of a header with a small body. Over HTTP/2
+	// the connection must accept a write, and the windows of the stream must open.
+	stallTimeout = 2 * time.Minute
 
-	// keepAliveProbes is how many TCP probes go unanswered before the kernel
-	// gives the connection up.
+	// maxResponseHeaderBytes bounds the size of all headers of a response.
+	maxResponseHeaderBytes = 1 << 20
+
+	// maxIdleConns bounds the number of idle connections. The number of connections in
+	// use is not bounded.
+	maxIdleConns = 1024
+
+	// keepAlive is how long a connection may be silent before it is probed: by a PING
+	// over HTTP/2, which must be acknowledged within the same time, and by TCP keep-alive
+	// probes. The probes find dead peers of silent streams.
+	keepAlive = 15 * time.Second
+
+	// keepAliveProbes is the number of unacknowledged TCP probes after which the kernel
+	// closes a connection.
 	keepAliveProbes = 4
+
+	// expectContinueTimeout is how long a client's "Expect: 100-continue" holds back the
+	// body if the upstream sends nothing (RFC 9110 §10.1.1 tells clients not to wait
+	// indefinitely).
+	expectContinueTimeout = time.Second
 )
 
-// Config says where the upstream is and how long to be patient with it. The
-// zero value is the OpenAI API with the defaults named at each field.
+// Config configures an [Upstream]. The zero value is the OpenAI API with the defaults
+// documented at each field.
 type Config struct {
-	// BaseURL is the proxied host, as [ParseBaseURL] takes it. Empty means
+	// BaseURL is the proxied host, in the form that [ParseBaseURL] accepts. Empty means
 	// [DefaultBaseURL].
 	BaseURL string
 
-	// ConnectTimeout bounds the way to a connection: looking up the name and
-	// connecting, and after that once more the TLS handshake. Zero means
-	// [DefaultConnectTimeout].
+	// ConnectTimeout bounds name resolution and connecting together, and the TLS
+	// handshake that follows. Zero means [DefaultConnectTimeout].
 	ConnectTimeout time.Duration
 
-	// ResponseHeaderTimeout bounds the wait for response headers, counted from
-	// the last byte of the request. A reasoning model may think for many
-	// minutes before it answers. Nothing bounds the body but the context that
-	// is given to Send. Zero means [DefaultResponseHeaderTimeout].
+	// ResponseHeaderTimeout bounds the wait for the response header, counted from the
+	// last byte of the request. A reasoning model may think for many minutes before it
+	// responds. The response body is only bounded by the context passed to Send. Zero
+	// means [DefaultResponseHeaderTimeout].
 	ResponseHeaderTimeout time.Duration
 
-	// StallTimeout bounds the time for which the upstream may take nothing of a
-	// request that is ready for it; the time that a body takes to come doesn't
-	// count. Less than a piece of 32 KiB, or than a body that is sent with its head,
-	// is nothing. Over HTTP/2 the connection must take something, and the windows of
-	// the request must open. Zero means [DefaultStallTimeout].
-	StallTimeout time.Duration
-
-	// MaxResponseHeaderBytes bounds the size of all fields of a response.
-	// Zero means [DefaultMaxResponseHeaderBytes].
-	MaxResponseHeaderBytes int64
-
-	// MaxIdleConns bounds the connections that are kept open with nothing to
-	// do; the number in use is not bounded. Zero means [DefaultMaxIdleConns].
-	MaxIdleConns int
-
-	// KeepAlive is how long a connection may be silent before its peer is
-	// asked whether it is still there: by a ping over HTTP/2, which must be
-	// answered within the same time, and by TCP keep-alive probes. It finds
-	// dead peers beneath streams that have nothing to say. Zero means
-	// [DefaultKeepAlive].
-	KeepAlive time.Duration
-
-	// HTTP2 has HTTP/2 spoken to an https upstream that knows it, where one
-	// connection carries many requests. It pays with many open streams, which then
-	// take about half the memory. A short request costs about the same as over
-	// HTTP/1.1, which is the default, and which is spoken to WebSockets and to other
-	// hosts that redirects lead to in any case.
+	// HTTP2 uses HTTP/2 with https upstreams that support it, where one connection
+	// carries many requests. It is worthwhile with many open streams, which then need
+	// about half the memory. A short request costs about the same as over HTTP/1.1, the
+	// default. WebSockets and cross-origin redirects always use HTTP/1.1.
 	//
-	// A call waits for no more than three connections, and each connection has to
-	// begin with its settings within ConnectTimeout.
+	// A request waits for at most three connections, each of which must send its settings
+	// within ConnectTimeout.
 	HTTP2 bool
 
-	// NoRedirects has no redirect followed: each is a response like any other.
+	// NoRedirects returns redirects to the caller instead of following them.
 	NoRedirects bool
 
-	// Proxy is the proxy on the way to the upstream, as [ParseProxy] takes it.
-	// Everything goes by it, wherever the upstream is, and names are looked up
-	// there. [NoProxy] means none. Empty means what the environment says, as
-	// [New] reads it.
+	// Proxy is the proxy for all connections, in the form that [ParseProxy] accepts. The
+	// proxy resolves host names. [NoProxy] means none. Empty means the proxy of the
+	// environment, as described at [New].
 	Proxy string
 
-	// RootCAs verify the certificates of the upstream, of hosts that it
-	// redirects to, and of a proxy. Nil means the system's. There is no way to
-	// turn verification off.
+	// RootCAs verify the certificates of the upstream, of hosts that it redirects to,
+	// and of a proxy. Nil means the system's roots. Verification can't be disabled.
 	RootCAs *x509.CertPool
 
-	// DialContext connects to a "host:port". It is there for upstreams that
-	// are not reached by TCP, such as one inside the process: name it by a
-	// loopback address, so that no proxy is put before it. It bounds its own
-	// time, and redirects to other hosts are not followed. Nil means TCP, by
-	// Happy Eyeballs (RFC 8305) where the name has several addresses.
+	// DialContext connects to a "host:port". It serves upstreams without TCP, such as
+	// an in-process upstream: give that a loopback address, so that no proxy is used.
+	// DialContext enforces its own timeout. Cross-origin redirects are not followed. Nil
+	// means TCP with Happy Eyeballs (RFC 8305).
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// For tests. Zero means the constant of that name.
+	stallTimeout time.Duration
+	maxIdleConns int
+	keepAlive    time.Duration
 }
 
 // Upstream sends requests to the proxied host. It is safe for concurrent use.
 type Upstream struct {
-	base     *url.URL
-	basePath string // base's path as it is written, without a trailing slash
-	host     *host
-	http2    *http2      // nil unless HTTP/2 is spoken
-	abroad   *net.Dialer // for redirects to other hosts; nil if they aren't followed
-	config   Config
+	base              *url.URL
+	basePath          string // the escaped path of base, without a trailing slash
+	http1             *http1Client
+	http2             *http2Client // nil if HTTP/2 is disabled
+	crossOriginDialer *net.Dialer  // nil if cross-origin redirects are not followed
+	config            Config
 }
 
-// New makes an Upstream. It connects to nothing yet. Unless there is
-// [Config.Proxy], the environment's HTTPS_PROXY, HTTP_PROXY and NO_PROXY are
-// read here (and once more for redirects to other hosts), with the meaning that
-// [http.ProxyFromEnvironment] gives them: an upstream on a loopback address is
-// never reached through a proxy.
+// New returns an Upstream. It doesn't connect yet. Without [Config.Proxy], the
+// environment's HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read here, and again for
+// cross-origin redirects, with the meaning that [http.ProxyFromEnvironment] gives them: an
+// upstream on a loopback address is never reached through a proxy.
 //
-// An error says which part of config is wrong.
+// An error names the invalid field of config.
 func New(config Config) (*Upstream, error) {
 	if config.BaseURL == "" {
 		config.BaseURL = DefaultBaseURL
@@ -137,59 +181,59 @@ func New(config Config) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, limit := range []struct {
-		name     string
-		negative bool
-	}{
-		{"ConnectTimeout", config.ConnectTimeout < 0},
-		{"ResponseHeaderTimeout", config.ResponseHeaderTimeout < 0},
-		{"StallTimeout", config.StallTimeout < 0},
-		{"MaxResponseHeaderBytes", config.MaxResponseHeaderBytes < 0},
-		{"MaxIdleConns", config.MaxIdleConns < 0},
-		{"KeepAlive", config.KeepAlive < 0},
+	for name, timeout := range map[string]time.Duration{
+		"ConnectTimeout": config.ConnectTimeout, "ResponseHeaderTimeout": config.ResponseHeaderTimeout,
 	} {
-		if limit.negative {
-			return nil, fmt.Errorf("upstream: %s is negative: give a positive value, or zero for the default", limit.name)
+		if timeout < 0 {
+			return nil, fmt.Errorf("upstream: %s is negative: want a positive duration, or zero for the default", name)
 		}
 	}
 	proxy, err := proxyFor(base, config.Proxy)
 	if err != nil {
 		return nil, err
 	}
+	config = config.withDefaults()
 	u := &Upstream{base: base, basePath: base.EscapedPath(), config: config}
 	if config.DialContext == nil {
-		u.abroad = newNetDialer(config)
-		u.abroad.Control = refuseLocal
+		u.crossOriginDialer = newNetDialer(config)
+		u.crossOriginDialer.Control = denyPrivateAddrs
 	}
 	d := newDialer(base, config, proxy)
-	u.host = d.host
+	u.http1 = d.client
 	if config.HTTP2 && base.Scheme == "https" {
-		u.http2 = newHTTP2(u.host, d, cmp.Or(config.KeepAlive, DefaultKeepAlive), !config.NoRedirects)
+		u.http2 = newHTTP2Client(u.http1, d, config.keepAlive, !config.NoRedirects)
 	}
 	return u, nil
 }
 
-// newDialer returns what makes connections to the host of a URL, through a
-// proxy unless that is nil.
+func (c Config) withDefaults() Config {
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, DefaultConnectTimeout)
+	c.ResponseHeaderTimeout = cmp.Or(c.ResponseHeaderTimeout, DefaultResponseHeaderTimeout)
+	c.stallTimeout = cmp.Or(c.stallTimeout, stallTimeout)
+	c.maxIdleConns = cmp.Or(c.maxIdleConns, maxIdleConns)
+	c.keepAlive = cmp.Or(c.keepAlive, keepAlive)
+	return c
+}
+
+// newDialer returns a dialer, and its HTTP/1.1 client, for the host of a URL. A nil proxy
+// means none.
 func newDialer(base *url.URL, config Config, proxy *url.URL) *dialer {
-	connectTimeout := cmp.Or(config.ConnectTimeout, DefaultConnectTimeout)
-	h := &host{
-		authority:      base.Host,
-		closingTime:    closingTime,
-		headerTimeout:  cmp.Or(config.ResponseHeaderTimeout, DefaultResponseHeaderTimeout),
-		stallTimeout:   cmp.Or(config.StallTimeout, DefaultStallTimeout),
-		maxHeaderBytes: cmp.Or(config.MaxResponseHeaderBytes, DefaultMaxResponseHeaderBytes),
+	c := &http1Client{
+		authority:     base.Host,
+		staleWindow:   staleWindow,
+		headerTimeout: config.ResponseHeaderTimeout,
+		stallTimeout:  config.stallTimeout,
 	}
 	d := &dialer{
-		host:    h,
-		address: addressOf(base),
-		timeout: connectTimeout,
-		network: config.DialContext,
-		proxy:   proxy,
-		roots:   config.RootCAs,
+		client:      c,
+		address:     hostPort(base),
+		timeout:     config.ConnectTimeout,
+		dialNetwork: config.DialContext,
+		proxy:       proxy,
+		roots:       config.RootCAs,
 	}
-	if d.network == nil {
-		d.network = newNetDialer(config).DialContext
+	if d.dialNetwork == nil {
+		d.dialNetwork = newNetDialer(config).DialContext
 	}
 	if base.Scheme == "https" {
 		d.tls = &tls.Config{
@@ -200,36 +244,34 @@ func newDialer(base *url.URL, config Config, proxy *url.URL) *dialer {
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 		}
 	} else if proxy != nil && (proxy.Scheme == "http" || proxy.Scheme == "https") {
-		h.prefix = "http://" + base.Host
-		h.credentials = proxyCredentials(proxy)
+		c.targetPrefix = "http://" + base.Host
+		c.proxyAuthorization = proxyCredentials(proxy)
 	}
-	h.pool = pool{dial: d.dial, maxIdle: cmp.Or(config.MaxIdleConns, DefaultMaxIdleConns)}
+	c.pool = pool{dial: d.dial, maxIdle: config.maxIdleConns}
 	return d
 }
 
-// newNetDialer dials with Happy Eyeballs, and finds peers that vanished.
+// newNetDialer returns a dialer that uses Happy Eyeballs and detects dead peers.
 func newNetDialer(config Config) *net.Dialer {
-	keepAlive := cmp.Or(config.KeepAlive, DefaultKeepAlive)
 	return &net.Dialer{
-		Timeout: cmp.Or(config.ConnectTimeout, DefaultConnectTimeout),
+		Timeout: config.ConnectTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable:   true,
-			Idle:     keepAlive,
-			Interval: keepAlive,
+			Idle:     config.keepAlive,
+			Interval: config.keepAlive,
 			Count:    keepAliveProbes,
 		},
 	}
 }
 
-// BaseURL returns the proxied host's base URL in full, "https://api.openai.com/v1".
+// BaseURL returns the complete base URL, "https://api.openai.com/v1".
 func (u *Upstream) BaseURL() string {
 	return u.base.String()
 }
 
-// Ready returns why the upstream can't be sent requests, nil if nothing is known to be
-// wrong with it. Over HTTP/2 that is so after three connections that violated the
-// protocol or fell silent, if no request got through since. It is forgotten after 30
-// seconds, so that the upstream is tried again.
+// Ready returns an error if the upstream is known to be unavailable. Over HTTP/2 it is
+// unavailable after three connections that violated the protocol or stopped responding,
+// unless a request has succeeded since. After 30 seconds it is tried again.
 func (u *Upstream) Ready() error {
 	if u.http2 == nil {
 		return nil
@@ -237,9 +279,9 @@ func (u *Upstream) Ready() error {
 	return u.http2.ready()
 }
 
-// CloseIdleConnections closes the connections that no request is using.
+// CloseIdleConnections closes the connections without requests.
 func (u *Upstream) CloseIdleConnections() {
-	u.host.pool.closeIdle()
+	u.http1.pool.closeIdle()
 	if u.http2 != nil {
 		u.http2.closeIdle()
 	}

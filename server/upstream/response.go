@@ -30,15 +30,15 @@ var (
 //   - Content-Length is one number. The same one several times is taken for one
 //     (RFC 9110 §8.6); two different ones would let two readers disagree about
 //     where the answer ends.
-func checkAnswer(req *Request, resp *http.Response) error {
+func checkResponse(req *Request, resp *http.Response) error {
 	if resp.StatusCode < 100 || resp.StatusCode > 999 {
 		return errStatus
 	}
-	if resp.StatusCode == http.StatusSwitchingProtocols && !switchedAsAsked(req, resp) {
+	if resp.StatusCode == http.StatusSwitchingProtocols && !isRequestedUpgrade(req, resp) {
 		return errSwitch
 	}
 	for name, values := range resp.Header {
-		if !areFields(name, values) {
+		if !areValidFields(name, values) {
 			return errField
 		}
 	}
@@ -52,15 +52,15 @@ func checkAnswer(req *Request, resp *http.Response) error {
 }
 
 // answerError is an error of checkAnswer, whose text may be shown.
-type answerError struct{ error }
+type responseError struct{ error }
 
-func isAnswerError(err error) bool {
-	_, ok := errors.AsType[*answerError](err)
+func isResponseError(err error) bool {
+	_, ok := errors.AsType[*responseError](err)
 	return ok
 }
 
 // areFields reports whether a name and its values are valid.
-func areFields(name string, values []string) bool {
+func areValidFields(name string, values []string) bool {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return false
 	}
@@ -88,7 +88,7 @@ func parseLength(values []string) (int64, error) {
 
 // switchedAsAsked reports whether resp, of status 101, switches to the protocol
 // that req asks for (RFC 9110 §7.8).
-func switchedAsAsked(req *Request, resp *http.Response) bool {
+func isRequestedUpgrade(req *Request, resp *http.Response) bool {
 	asked := req.Header.Get("Upgrade")
 	return asked != "" && strings.EqualFold(resp.Header.Get("Upgrade"), asked)
 }

@@ -146,7 +146,7 @@ func TestWhatMayHaveBeenDoneIsNotDoneAgain(t *testing.T) {
 			})
 			up := newUpstream(t, upstream.Config{BaseURL: url, ResponseHeaderTimeout: 300 * time.Millisecond})
 			if !test.soon {
-				up.ClosingTime(0)
+				up.SetStaleWindow(0)
 			}
 			discard(t, up, &upstream.Request{Target: "/v1/x"})
 			resp, err := up.Send(t.Context(), &upstream.Request{

@@ -60,8 +60,7 @@ func TestAnUpstreamThatTakesNothingOfARequestEndsIt(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			up, err := upstream.New(upstream.Config{
-				BaseURL:      "http://127.0.0.1",
-				StallTimeout: 50 * time.Millisecond,
+				BaseURL: "http://127.0.0.1",
 				DialContext: pipes(t, func(conn *upstreamtest.Conn) {
 					_, _ = io.CopyN(io.Discard, conn.Conn, int64(row.reads))
 					if row.answer != "" {
@@ -69,7 +68,7 @@ func TestAnUpstreamThatTakesNothingOfARequestEndsIt(t *testing.T) {
 					}
 					<-t.Context().Done()
 				}),
-			})
+			}.WithStallTimeout(50 * time.Millisecond))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +83,7 @@ func TestAnUpstreamThatTakesNothingOfARequestEndsIt(t *testing.T) {
 				return
 			}
 			failure, ok := errors.AsType[*upstream.Error](err)
-			if !ok || failure.Kind != upstream.KindTimeout || !strings.Contains(failure.Detail, "took nothing of the request for 50ms") {
+			if !ok || failure.Kind != upstream.KindTimeout || !strings.Contains(failure.Detail, "read nothing of the request for 50ms") {
 				t.Errorf("the error is %v", err)
 			}
 		})
@@ -95,15 +94,14 @@ func TestTheTimeThatABodyTakesToComeIsNotTheUpstreams(t *testing.T) {
 	const pieces, stall = 4, 50 * time.Millisecond
 	got := make(chan string, 1)
 	up, err := upstream.New(upstream.Config{
-		BaseURL:      "http://127.0.0.1",
-		StallTimeout: stall,
+		BaseURL: "http://127.0.0.1",
 		DialContext: pipes(t, func(conn *upstreamtest.Conn) {
 			request, _ := conn.ReadRequest()
 			got <- request.Body
 			conn.Send("HTTP/1.1 200 OK\nContent-Length: 0\n\n")
 			conn.WaitEnd()
 		}),
-	})
+	}.WithStallTimeout(stall))
 	if err != nil {
 		t.Fatal(err)
 	}

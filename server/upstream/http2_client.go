@@ -22,12 +22,12 @@ const (
 	// maxRefusals is how often one call is sent again because the upstream refused
 	// its stream, and maxAttempts how often it is sent in all. Each time it is
 	// certain that the upstream has not acted on it.
-	maxRefusals = 3
-	maxAttempts = 16
+	maxRefusedStreams = 3
+	maxAttempts       = 16
 
 	// refusalPause is the pause before a call is sent again for the second time that
 	// it was refused. It doubles.
-	refusalPause = 50 * time.Millisecond
+	refusedBackoff = 50 * time.Millisecond
 )
 
 // http2 speaks HTTP/2 to a host, or HTTP/1.1 where the host knows nothing else.
@@ -35,48 +35,48 @@ const (
 // It is a client of our own, on the frames of golang.org/x/net/http2, since the one
 // of net/http waits for the network while it holds locks that every call needs, dials
 // without a bound, and doesn't say whether a request was processed.
-type http2 struct {
-	host      *host
-	dialer    *dialer
-	timeout   time.Duration // of what follows the TLS handshake
-	keepAlive time.Duration
-	follows   bool // redirects are followed
+type http2Client struct {
+	http1           *http1Client
+	dialer          *dialer
+	settingsTimeout time.Duration // of what follows the TLS handshake
+	keepAlive       time.Duration
+	followRedirects bool // redirects are followed
 
-	kept atomic.Int64 // connections that are neither forgotten nor about to be
+	keptConns atomic.Int64 // connections that are neither forgotten nor about to be
 
-	mu      sync.Mutex
-	conns   []*http2Conn // guarded by mu: those that take requests, the oldest first
-	dials   []*http2Dial // guarded by mu: for those who found no connection with room
-	streams int          // guarded by mu: how many the last connection allowed at a time; 0 if there was none
-	plain   bool         // guarded by mu: the last connection was made for HTTP/1.1, which the host prefers
-	failed  int          // guarded by mu: connections that failed since one worked
-	fault   error        // guarded by mu: of the last of them
-	at      time.Time    // guarded by mu: when it failed
+	mu              sync.Mutex
+	conns           []*http2Conn // guarded by mu: those that take requests, the oldest first
+	dials           []*http2Dial // guarded by mu: for those who found no connection with room
+	lastStreamLimit int          // guarded by mu: how many the last connection allowed at a time; 0 if there was none
+	usesHTTP1       bool         // guarded by mu: the last connection was made for HTTP/1.1, which the host prefers
+	failures        int          // guarded by mu: connections that failed since one worked
+	lastFailure     error        // guarded by mu: of the last of them
+	failedAt        time.Time    // guarded by mu: when it failed
 }
 
 // http2Dial is an attempt to connect that several calls wait for, as many as the
 // connection is likely to have room for.
 type http2Dial struct {
-	done    chan struct{}
-	cancel  func()     // ends it if nobody waits
-	room    int        // how many may wait
-	waiting int        // guarded by http2.mu
-	conn    *http2Conn // guarded by http2.mu: nil if there is none, or none with room
-	places  int        // guarded by http2.mu: reservations of conn for those who wait
-	plain   bool       // set before done is closed: the host prefers HTTP/1.1
-	err     error      // set before done is closed
+	done      chan struct{}
+	cancel    func()     // ends it if nobody waits
+	capacity  int        // how many may wait
+	waiters   int        // guarded by http2.mu
+	conn      *http2Conn // guarded by http2.mu: nil if there is none, or none with room
+	reserved  int        // guarded by http2.mu: reservations of conn for those who wait
+	usesHTTP1 bool       // set before done is closed: the host prefers HTTP/1.1
+	err       error      // set before done is closed
 }
 
 // newHTTP2 returns what speaks to the host on connections that d makes.
-func newHTTP2(h *host, d *dialer, keepAlive time.Duration, follows bool) *http2 {
+func newHTTP2Client(h *http1Client, d *dialer, keepAlive time.Duration, follows bool) *http2Client {
 	secure := *d
 	secure.tls = d.tls.Clone()
 	secure.tls.NextProtos = []string{"h2", "http/1.1"}
-	return &http2{host: h, dialer: &secure, timeout: d.timeout, keepAlive: keepAlive, follows: follows}
+	return &http2Client{http1: h, dialer: &secure, settingsTimeout: d.timeout, keepAlive: keepAlive, followRedirects: follows}
 }
 
 // closeIdle closes the connections that no request is using.
-func (h *http2) closeIdle() {
+func (h *http2Client) closeIdle() {
 	h.mu.Lock()
 	conns := slices.Clone(h.conns)
 	h.mu.Unlock()
@@ -87,33 +87,33 @@ func (h *http2) closeIdle() {
 
 // send sends a request and returns its response. It sends it again if the upstream
 // has certainly not acted on it (RFC 9113 §8.7) and its body is still there.
-func (h *http2) send(ctx context.Context, req *Request, target string) (*http.Response, error) {
-	header, err := h.host.headerOf(req, target)
+func (h *http2Client) send(ctx context.Context, req *Request, target string) (*http.Response, error) {
+	header, err := h.http1.newHTTP2Header(req, target)
 	if err != nil {
 		closeBody(req.Body)
-		return nil, h.host.requestError(err)
+		return nil, h.http1.requestError(err)
 	}
-	bodies := newReplay(req.Body)
-	defer bodies.settle()
-	call := &http2Call{http2: h, ctx: ctx, req: req, header: header, bodies: bodies}
+	bodies := newBodyReplay(req.Body)
+	defer bodies.finish()
+	call := &http2Request{http2Client: h, ctx: ctx, req: req, header: header, bodies: bodies}
 	for {
-		c, err := call.connection()
+		c, err := call.acquireConn()
 		if err != nil {
 			return nil, err
 		}
 		body := bodies.next()
 		if c == nil {
-			return h.sendPlain(ctx, req, target, body)
+			return h.sendHTTP1(ctx, req, target, body)
 		}
 		resp, err := call.attempt(c, body)
 		if err == nil {
-			h.works()
-			if h.follows && isRedirect(resp.StatusCode) {
-				req.again = bodies.whole(req.ContentLength)
+			h.markHealthy()
+			if h.followRedirects && isRedirect(resp.StatusCode) {
+				req.replayBody = bodies.buffered(req.ContentLength)
 			}
 			return resp, nil
 		}
-		if !call.mayTryAgain(err) {
+		if !call.shouldRetry(err) {
 			if ctx.Err() != nil {
 				err = contextError(ctx)
 			}
@@ -123,51 +123,51 @@ func (h *http2) send(ctx context.Context, req *Request, target string) (*http.Re
 }
 
 // sendPlain sends a request over HTTP/1.1.
-func (h *http2) sendPlain(ctx context.Context, req *Request, target string, body io.Reader) (*http.Response, error) {
+func (h *http2Client) sendHTTP1(ctx context.Context, req *Request, target string, body io.Reader) (*http.Response, error) {
 	plain := *req
 	plain.Body = body
-	resp, err := h.host.send(ctx, &plain, target)
-	req.again = plain.again
+	resp, err := h.http1.send(ctx, &plain, target)
+	req.replayBody = plain.replayBody
 	if err == nil {
-		h.works()
+		h.markHealthy()
 	}
 	return resp, err
 }
 
 // http2Call is a call on its way to an answer.
-type http2Call struct {
-	*http2
+type http2Request struct {
+	*http2Client
 
 	ctx    context.Context //nolint:containedctx // it is the call's own: the one Send was called with
 	req    *Request
 	header *http2Header
-	bodies *replay
+	bodies *bodyReplay
 
-	attempts, dials, refusals int
-	repeated                  bool  // although it may have been processed
-	last                      error // of the last attempt
+	attempts, dials, refusedStreams int
+	repeated                        bool  // although it may have been processed
+	lastErr                         error // of the last attempt
 }
 
 // attempt sends the request on a connection.
-func (a *http2Call) attempt(c *http2Conn, body io.Reader) (*http.Response, error) {
+func (a *http2Request) attempt(c *http2Conn, body io.Reader) (*http.Response, error) {
 	a.attempts++
 	s, rest, err := c.open(a.ctx, a.req, a.header, body)
 	if err != nil {
 		closeBody(body)
-		a.last = a.host.upstreamError(err)
-		return nil, a.last
+		a.lastErr = a.http1.fromHTTP2Error(err)
+		return nil, a.lastErr
 	}
 	if rest != nil {
 		go s.upload(rest, a.header)
 	}
-	resp, err := s.await()
+	resp, err := s.awaitResponse()
 	if err != nil {
 		s.unwatch()
-		a.last = s.headError(err)
-		return nil, a.last
+		a.lastErr = s.classify(err)
+		return nil, a.lastErr
 	}
 	if resp.Body == http.NoBody {
-		s.close() // an upload goes no further
+		s.release() // an upload goes no further
 	} else {
 		resp.Body = s
 	}
@@ -176,24 +176,24 @@ func (a *http2Call) attempt(c *http2Conn, body io.Reader) (*http.Response, error
 
 // mayTryAgain reports whether the call may be sent again after it failed, and waits
 // until it should.
-func (a *http2Call) mayTryAgain(err error) bool {
+func (a *http2Request) shouldRetry(err error) bool {
 	failure, ok := errors.AsType[*Error](err)
-	if !ok || a.attempts >= maxAttempts || a.ctx.Err() != nil || !a.bodies.isWhole() {
+	if !ok || a.attempts >= maxAttempts || a.ctx.Err() != nil || !a.bodies.isComplete() {
 		return false
 	}
 	if !failure.Unprocessed {
 		// As over HTTP/1.1, but for POST: an upstream that closes a connection tells what
 		// it has not processed.
-		again := failure.closing && !a.repeated && a.req.isIdempotent()
+		again := failure.staleConn && !a.repeated && a.req.isIdempotent()
 		a.repeated = true
 		return again
 	}
-	if failure.refused {
-		if a.refusals++; a.refusals > maxRefusals {
+	if failure.refusedStream {
+		if a.refusedStreams++; a.refusedStreams > maxRefusedStreams {
 			return false
 		}
-		if a.refusals > 1 {
-			timer := time.NewTimer(refusalPause << (a.refusals - 2))
+		if a.refusedStreams > 1 {
+			timer := time.NewTimer(refusedBackoff << (a.refusedStreams - 2))
 			defer timer.Stop()
 			select {
 			case <-timer.C:
@@ -207,8 +207,8 @@ func (a *http2Call) mayTryAgain(err error) bool {
 
 // connection returns a connection with a reservation, or nil if HTTP/1.1 is to be
 // spoken.
-func (a *http2Call) connection() (*http2Conn, error) {
-	h := a.http2
+func (a *http2Request) acquireConn() (*http2Conn, error) {
+	h := a.http2Client
 	for {
 		if a.ctx.Err() != nil {
 			return nil, contextError(a.ctx)
@@ -220,138 +220,138 @@ func (a *http2Call) connection() (*http2Conn, error) {
 				return c, nil
 			}
 		}
-		if len(h.conns) == 0 && h.plain && h.host.pool.isKept() {
+		if len(h.conns) == 0 && h.usesHTTP1 && h.http1.pool.hasIdle() {
 			h.mu.Unlock()
 			return nil, nil //nolint:nilnil // as said
 		}
 		if a.dials >= maxDials {
 			h.mu.Unlock()
-			return nil, a.exhausted()
+			return nil, a.dialsExhausted()
 		}
 		a.dials++
 		d := h.dial(a.ctx)
 		h.mu.Unlock()
-		if c, plain, err := h.wait(a.ctx, d); c != nil || plain || err != nil {
+		if c, plain, err := h.awaitDial(a.ctx, d); c != nil || plain || err != nil {
 			return c, err
 		}
 	}
 }
 
 // exhausted is the error of a call that was given no connection that took it.
-func (a *http2Call) exhausted() error {
-	if a.last != nil {
-		return a.last
+func (a *http2Request) dialsExhausted() error {
+	if a.lastErr != nil {
+		return a.lastErr
 	}
-	failed := a.host.newError(KindClosed, fmt.Sprintf("%d connections took no request", maxDials))
+	failed := a.http1.newError(KindClosed, fmt.Sprintf("%d connections took no request", maxDials))
 	failed.Unprocessed = true
 	return failed
 }
 
 // dial begins to connect for those who found no room, or joins those who wait for
 // that. mu is held.
-func (h *http2) dial(ctx context.Context) *http2Dial {
+func (h *http2Client) dial(ctx context.Context) *http2Dial {
 	for _, d := range h.dials {
-		if d.waiting < d.room {
-			d.waiting++
+		if d.waiters < d.capacity {
+			d.waiters++
 			return d
 		}
 	}
 	shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	d := &http2Dial{done: make(chan struct{}), cancel: cancel, room: h.streams, waiting: 1}
-	if d.room == 0 {
-		d.room = math.MaxInt // the connection will tell
+	d := &http2Dial{done: make(chan struct{}), cancel: cancel, capacity: h.lastStreamLimit, waiters: 1}
+	if d.capacity == 0 {
+		d.capacity = math.MaxInt // the connection will tell
 	}
 	h.dials = append(h.dials, d)
 	go func() {
 		defer cancel()
 		defer close(d.done)
 		var c *http2Conn
-		c, d.plain, d.err = h.connect(shared)
+		c, d.usesHTTP1, d.err = h.connect(shared)
 		h.finishDial(d, c)
 	}()
 	return d
 }
 
 // finishDial gives the connection that was made, if any, to those who wait for it.
-func (h *http2) finishDial(d *http2Dial, c *http2Conn) {
+func (h *http2Client) finishDial(d *http2Dial, c *http2Conn) {
 	h.mu.Lock()
-	h.dropDial(d)
+	h.removeDial(d)
 	if c == nil {
 		h.mu.Unlock()
 		return
 	}
-	h.conns, h.plain, h.streams = append(h.conns, c), false, c.streamLimit()
-	h.kept.Add(1)
-	if d.places = c.reserve(d.waiting); d.places > 0 {
+	h.conns, h.usesHTTP1, h.lastStreamLimit = append(h.conns, c), false, c.streamLimit()
+	h.keptConns.Add(1)
+	if d.reserved = c.reserve(d.waiters); d.reserved > 0 {
 		d.conn = c
 	}
-	useless := h.streams == 0
+	useless := h.lastStreamLimit == 0
 	h.mu.Unlock()
 	switch {
 	case c.isClosing(): // it may have been forgotten before it was known
-		h.forget(c)
+		h.remove(c)
 	case useless:
-		c.retire(errRetired, maxWindow)
+		c.retire(errUnused, maxWindow)
 	}
 }
 
 // dropDial has nobody join an attempt to connect any more. mu is held.
-func (h *http2) dropDial(d *http2Dial) {
+func (h *http2Client) removeDial(d *http2Dial) {
 	h.dials = slices.DeleteFunc(h.dials, func(other *http2Dial) bool { return other == d })
 }
 
 // wait waits for a connection, which the last one who doesn't gives up. It returns
 // the connection with a reservation, or none if there was no place left, and reports
 // whether the connection speaks HTTP/1.1.
-func (h *http2) wait(ctx context.Context, d *http2Dial) (c *http2Conn, plain bool, err error) {
+func (h *http2Client) awaitDial(ctx context.Context, d *http2Dial) (c *http2Conn, plain bool, err error) {
 	select {
 	case <-d.done:
-		plain, err = d.plain, d.err
+		plain, err = d.usesHTTP1, d.err
 	case <-ctx.Done():
 		err = contextError(ctx)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err == nil && d.places > 0 {
-		d.places--
+	if err == nil && d.reserved > 0 {
+		d.reserved--
 		c = d.conn
 	}
-	if d.waiting--; d.waiting > 0 {
+	if d.waiters--; d.waiters > 0 {
 		return c, plain, err
 	}
 	d.cancel()
-	h.dropDial(d)
-	if d.places > 0 { // of those who didn't wait
-		d.conn.release(d.places)
-		d.places = 0
+	h.removeDial(d)
+	if d.reserved > 0 { // of those who didn't wait
+		d.conn.release(d.reserved)
+		d.reserved = 0
 	}
 	return c, plain, err
 }
 
 // connect makes a connection. Without an error it may return none: the host prefers
 // HTTP/1.1, in which case plain is set.
-func (h *http2) connect(ctx context.Context) (c *http2Conn, plain bool, err error) {
+func (h *http2Client) connect(ctx context.Context) (c *http2Conn, plain bool, err error) {
 	network, err := h.dialer.connect(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	if secured, ok := network.(*tls.Conn); !ok || secured.ConnectionState().NegotiatedProtocol != "h2" {
-		h.keepPlain(network)
+		h.keepHTTP1(network)
 		return nil, true, nil
 	}
-	c = newHTTP2Conn(h.host, network, h.keepAlive, h.forget, h.crowded)
-	timer := time.NewTimer(h.timeout)
+	c = newHTTP2Conn(h.http1, network, h.keepAlive, h.remove, h.dropIfOverLimit)
+	timer := time.NewTimer(h.settingsTimeout)
 	defer timer.Stop()
 	select {
 	case <-c.settled:
 	case <-c.done:
 	case <-timer.C:
-		c.fail(silent(KindConnect, "no HTTP/2 settings in %v", h.timeout), 0)
+		c.fail(timeoutError(KindConnect, "no HTTP/2 settings in %v", h.settingsTimeout), 0)
 	case <-ctx.Done():
-		c.fail(errRetired, 0)
+		c.fail(errUnused, 0)
 		return nil, false, contextError(ctx)
 	}
-	if err := h.unsettled(c); err != nil {
+	if err := h.settingsError(c); err != nil {
 		return nil, false, err
 	}
 	return c, false, nil
@@ -359,77 +359,77 @@ func (h *http2) connect(ctx context.Context) (c *http2Conn, plain bool, err erro
 
 // unsettled returns why a connection ended before there were settings, nil if there
 // are. Nothing was sent on it.
-func (h *http2) unsettled(c *http2Conn) error {
+func (h *http2Client) settingsError(c *http2Conn) error {
 	select {
 	case <-c.settled:
 		return nil
 	default:
 	}
-	fault := *c.ended()
+	fault := *c.err()
 	if fault.kind == KindClosed {
 		fault.kind = KindConnect
 	}
 	fault.unprocessed = true
-	return h.host.upstreamError(&fault)
+	return h.http1.fromHTTP2Error(&fault)
 }
 
 // keepPlain keeps a connection for HTTP/1.1, which the host prefers.
-func (h *http2) keepPlain(network net.Conn) {
+func (h *http2Client) keepHTTP1(network net.Conn) {
 	c := newConn(network)
-	c.leave, c.writer.timeout = h.host.enter(), h.host.stallTimeout
-	h.host.pool.put(c)
+	c.untrack, c.writer.timeout = h.http1.trackConn(), h.http1.stallTimeout
+	h.http1.pool.put(c)
 	h.mu.Lock()
-	h.plain = true
+	h.usesHTTP1 = true
 	h.mu.Unlock()
 }
 
 // crowded reports whether there are more connections than may be kept. The one that
 // asks is not kept then.
-func (h *http2) crowded() bool {
+func (h *http2Client) dropIfOverLimit() bool {
 	for {
-		n := h.kept.Load()
-		if n <= int64(h.host.pool.maxIdle) {
+		n := h.keptConns.Load()
+		if n <= int64(h.http1.pool.maxIdle) {
 			return false
 		}
-		if h.kept.CompareAndSwap(n, n-1) {
+		if h.keptConns.CompareAndSwap(n, n-1) {
 			return true
 		}
 	}
 }
 
 // forget has a connection get no more requests.
-func (h *http2) forget(c *http2Conn) {
+func (h *http2Client) remove(c *http2Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	known := len(h.conns)
 	h.conns = slices.DeleteFunc(h.conns, func(other *http2Conn) bool { return other == c })
-	if len(h.conns) < known && !c.isSurplus() {
-		h.kept.Add(-1)
+	if len(h.conns) < known && !c.isDropped() {
+		h.keptConns.Add(-1)
 	}
-	if fault := c.ended(); fault != nil && fault.unsound {
-		h.failed++
-		h.fault, h.at = fault, time.Now()
+	if fault := c.err(); fault != nil && fault.connFailed {
+		h.failures++
+		h.lastFailure, h.failedAt = fault, time.Now()
 	}
 }
 
 // readyTime is for how long connections that failed count against a host.
-const readyTime = 30 * time.Second
+const unhealthyTime = 30 * time.Second
 
 // ready returns why the host should be sent nothing: the connections to it keep
 // failing, by violations of the protocol or by silence, and no call gets through. It
 // is asked again after some time.
-func (h *http2) ready() error {
+func (h *http2Client) ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.failed < maxDials || time.Since(h.at) > readyTime {
+	if h.failures < maxDials || time.Since(h.failedAt) > unhealthyTime {
 		return nil
 	}
-	return fmt.Errorf("upstream %s: %d connections over HTTP/2 failed, the last one: %w", h.host.authority, h.failed, h.fault)
+	return fmt.Errorf("upstream %s: %d connections over HTTP/2 failed, the last one: %w", h.http1.authority, h.failures, h.lastFailure)
 }
 
 // works notes that a connection gave an answer.
-func (h *http2) works() {
+func (h *http2Client) markHealthy() {
 	h.mu.Lock()
-	h.failed = 0
+	h.failures = 0
 	h.mu.Unlock()
 }

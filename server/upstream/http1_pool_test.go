@@ -54,12 +54,12 @@ func TestPool(t *testing.T) {
 		{"a connection is used again", func(t *testing.T, p *pipes) {
 			t.Helper()
 			c := p.mustGet(t)
-			if c.used {
+			if c.reused {
 				t.Error("a new one counts as used")
 			}
 			p.put(c)
 			time.Sleep(idleTimeout - time.Second)
-			if again := p.mustGet(t); again != c || !again.used {
+			if again := p.mustGet(t); again != c || !again.reused {
 				t.Error("another one is used")
 			}
 		}},
@@ -77,7 +77,7 @@ func TestPool(t *testing.T) {
 			c := p.mustGet(t)
 			p.put(c)
 			fresh, err := p.get(t.Context(), true)
-			if err != nil || fresh == c || fresh.used {
+			if err != nil || fresh == c || fresh.reused {
 				t.Errorf("got %v, %v", fresh, err)
 			}
 		}},

@@ -58,16 +58,16 @@ func TestWhichAddressesRedirectsMayLeadTo(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			addr := netip.MustParseAddr(test.address)
-			if got := isGlobal(addr); got != test.may {
+			if got := isPublic(addr); got != test.may {
 				t.Errorf("%s: got %v, want %v", test.address, got, test.may)
 			}
-			err := refuseLocal("tcp", netip.AddrPortFrom(addr, 443).String(), nil)
-			if test.may != (err == nil) || !test.may && !errors.Is(err, errNotGlobal) {
+			err := denyPrivateAddrs("tcp", netip.AddrPortFrom(addr, 443).String(), nil)
+			if test.may != (err == nil) || !test.may && !errors.Is(err, errNotPublic) {
 				t.Errorf("a dialer would get %v", err)
 			}
 		})
 	}
-	if err := refuseLocal("unix", "/run/socket", nil); !errors.Is(err, errNotGlobal) {
+	if err := denyPrivateAddrs("unix", "/run/socket", nil); !errors.Is(err, errNotPublic) {
 		t.Errorf("for what is no IP address a dialer gets %v", err)
 	}
 }

@@ -8,14 +8,14 @@ import (
 )
 
 // errNotGlobal is why a redirect isn't followed to an address.
-var errNotGlobal = errors.New("its address is not a public one")
+var errNotPublic = errors.New("its address is not a public one")
 
 // notGlobal are the networks that are not globally reachable, by IANA's
 // special-purpose address registries (RFC 6890), and what leads into them. Of
 // IPv6 only those within 2000::/3 are named: nothing else is global.
 //
 //nolint:gochecknoglobals // a table
-var notGlobal = []netip.Prefix{
+var nonPublicPrefixes = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),        // this network
 	netip.MustParsePrefix("10.0.0.0/8"),       // private
 	netip.MustParsePrefix("100.64.0.0/10"),    // shared, of carrier-grade NAT
@@ -46,7 +46,7 @@ var (
 
 // isGlobal reports whether addr is a public unicast address. One that stands for
 // an IPv4 address, mapped or by NAT64, is what that is.
-func isGlobal(addr netip.Addr) bool {
+func isPublic(addr netip.Addr) bool {
 	if addr.Zone() != "" {
 		return false
 	}
@@ -58,15 +58,15 @@ func isGlobal(addr netip.Addr) bool {
 	if !addr.Is4() && !globalUnicast.Contains(addr) {
 		return false
 	}
-	return !slices.ContainsFunc(notGlobal, func(network netip.Prefix) bool { return network.Contains(addr) })
+	return !slices.ContainsFunc(nonPublicPrefixes, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
 // refuseLocal is a [net.Dialer]'s Control. It sees the address that is dialled,
 // whatever a name resolved to before.
-func refuseLocal(_, address string, _ syscall.RawConn) error {
+func denyPrivateAddrs(_, address string, _ syscall.RawConn) error {
 	dialled, err := netip.ParseAddrPort(address)
-	if err != nil || !isGlobal(dialled.Addr()) {
-		return errNotGlobal
+	if err != nil || !isPublic(dialled.Addr()) {
+		return errNotPublic
 	}
 	return nil
 }

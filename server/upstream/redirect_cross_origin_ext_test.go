@@ -165,7 +165,7 @@ func TestRedirectThatIsNotFollowed(t *testing.T) {
 			}
 			up := newUpstream(t, config)
 			if config.DialContext == nil {
-				up.LookUpAbroad(names)
+				up.SetCrossOriginResolver(names)
 			}
 			if test.loopback {
 				up.AllowLoopback()
@@ -254,7 +254,7 @@ func TestRedirectToAnotherHostByTLS(t *testing.T) {
 			t.Parallel()
 			test.config.BaseURL, _ = serveAnswers(t, map[string]string{"/v1/a": "HTTP/1.1 301 x\nSet-Cookie: a=b\nX-First: yes\nContent-Length: 0\nLocation: " + test.location + "\n\n"})
 			up := abroad(t, test.config)
-			up.LookUpAbroad(resolver(t, map[string][]string{"example.com.": {"127.0.0.1"}}))
+			up.SetCrossOriginResolver(resolver(t, map[string][]string{"example.com.": {"127.0.0.1"}}))
 			resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/a"})
 			if test.says != "" {
 				if err == nil || !strings.HasPrefix(err.Error(), test.says) {
