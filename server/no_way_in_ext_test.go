@@ -161,7 +161,7 @@ func startWatched(t *testing.T) *watched {
 		p.mu.Unlock()
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
-	p.front = servertest.Start(t, server.WithDial(server.Config{Upstream: url}, dial))
+	p.front = servertest.Start(t, server.Config{Upstream: url, DialContext: dial})
 	return p
 }
 

@@ -98,7 +98,7 @@ func servePinging(t *testing.T, upstream string) *servertest.Front {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- s.Serve(ctx, listener, server.WithPingAfter(server.Listening{DrainTimeout: e2etest.Timeout}, 50*time.Millisecond))
+		served <- s.Serve(ctx, listener, server.ServeConfig{DrainTimeout: e2etest.Timeout, SendPingTimeout: 50 * time.Millisecond})
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -11,6 +11,16 @@ import (
 	"github.com/openai-connect/openai-connect/server/transcode"
 )
 
+const (
+	// maxOpenMessageBytes bounds a request message of a service that everyone may
+	// ask: of a name.
+	maxOpenMessageBytes = 4 << 10
+
+	// compressMinBytes is the size from which messages are compressed: a chunk
+	// of a stream costs more to compress than to send.
+	compressMinBytes = 1024
+)
+
 // router tells RPCs and the playground from all else. It looks at the path as it
 // was sent: an [http.ServeMux] would clean paths, and answer with redirects.
 type router struct {
@@ -31,6 +41,22 @@ func newRouter(rest http.Handler, bounds transcode.Bounds) *router {
 		errors:   connecthttp.NewErrorWriter(connecthttp.WithRequireConnectProtocolHeader()),
 		bounds:   bounds,
 	}
+}
+
+// mount adds the RPCs of a server.
+func (m *router) mount(rpc *connect.Server) {
+	connecthttp.Mount(m, rpc,
+		connecthttp.WithCodecs(transcode.Codecs()...),
+		connecthttp.WithCompressors(transcode.Compressors()...),
+		connecthttp.WithCompressMinBytes(compressMinBytes),
+		connecthttp.WithReadMaxBytes(m.bounds.MaxMessageBytes),
+		connecthttp.WithConditionalOptions(func(spec connect.Spec) []connecthttp.Option {
+			if isOpen(serviceOf(spec.Procedure)) {
+				return []connecthttp.Option{connecthttp.WithReadMaxBytes(maxOpenMessageBytes)}
+			}
+			return nil
+		}),
+	)
 }
 
 // Handle implements [connecthttp.ServeMux]. The pattern is an RPC's path, or a

@@ -1,142 +1,123 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpserver"
 )
 
-// Listening configures [Server.Serve].
-type Listening struct {
-	// TLS, unless nil, has the certificate to serve HTTPS with.
+// Defaults of [ServeConfig].
+const (
+	DefaultDrainTimeout    = httpserver.DefaultDrainTimeout
+	DefaultHeaderTimeout   = httpserver.DefaultHeaderTimeout
+	DefaultStallTimeout    = httpserver.DefaultStallTimeout
+	DefaultIdleTimeout     = httpserver.DefaultIdleTimeout
+	DefaultSendPingTimeout = httpserver.DefaultSendPingTimeout
+	DefaultMaxHeaderBytes  = httpserver.DefaultMaxHeaderBytes
+	DefaultMaxConnections  = httpserver.DefaultMaxConnections
+	DefaultMaxStreams      = httpserver.DefaultMaxStreams
+)
+
+// ServeConfig configures [Server.Serve]. The zero value serves without TLS.
+//
+// No timeout limits the duration of a request: one whose client has sent its body and
+// reads the response may last as long as the model takes.
+type ServeConfig struct {
+	// TLS, unless nil, contains the certificate for HTTPS.
 	TLS *tls.Config
 
-	// DrainDelay is for how long new calls and connections are still taken, once
-	// the context is done, so that whoever balances the load learns of it before
-	// the server turns anyone away. Answers over HTTP/1.1 then tell clients to
-	// begin another connection.
+	// DrainDelay is the time to keep accepting requests and connections after the
+	// context is done, while [Server.Ready] reports an error, so that load balancers
+	// can react. HTTP/1.1 responses then ask clients to open another connection.
 	DrainDelay time.Duration
 
-	// DrainTimeout bounds the time that calls have to end, once DrainDelay is
-	// over. Those that still run then are cut off. Zero means that all are.
+	// DrainTimeout limits the time that requests in progress have to end after
+	// DrainDelay. Remaining ones are aborted. Zero means [DefaultDrainTimeout], and a
+	// negative value means no time at all.
 	DrainTimeout time.Duration
 
-	// MaxConnectionAge is the age at which a client is told, with the next answer,
-	// to begin another connection, where it may meet another server: by
-	// "Connection: close" or GOAWAY. What runs on the old one goes on. It is
-	// spread by a tenth. Less than a second makes clients of gRPC lose calls, as
-	// they repeat one that crosses a GOAWAY only once. Zero means never.
+	// MaxConnectionAge is the age at which a response asks its client to open another
+	// connection, where it may reach another server: with "Connection: close" or
+	// GOAWAY. Requests in progress continue. The age varies by 10%. With less than a
+	// second, gRPC clients lose requests, because they retry one that crosses a GOAWAY
+	// only once. Zero means no maximum.
 	MaxConnectionAge time.Duration
 
-	// ProxyProtocol has connections from [Config.TrustedProxies] begin with a header of
-	// the PROXY protocol, v1 or v2, which has the client's address. They need one.
+	// ProxyProtocol makes connections from [Config.TrustedProxies] begin with a PROXY
+	// protocol header, v1 or v2, which contains the client's address. Connections from
+	// there without the header are rejected.
 	ProxyProtocol bool
 
-	// Limits are for clients that are slow, or many.
-	Limits Limits
+	// HeaderTimeout limits the time to send a request's header, and the time of the TLS
+	// handshake. The connection is then closed. Zero means [DefaultHeaderTimeout].
+	HeaderTimeout time.Duration
 
-	// pingAfter, unless zero, is in place of the constant in a test.
-	pingAfter time.Duration
+	// StallTimeout limits the time for which a client may send nothing of an unfinished
+	// body, or read nothing of a response that is ready for it. A stalled request is
+	// answered with status 408. A stalled response resets the connection, or the HTTP/2
+	// stream, after up to a quarter longer. Zero means [DefaultStallTimeout].
+	StallTimeout time.Duration
+
+	// IdleTimeout limits the time between requests on a connection. Zero means
+	// [DefaultIdleTimeout].
+	IdleTimeout time.Duration
+
+	// SendPingTimeout is the time after which a silent HTTP/2 connection is probed with
+	// a PING. Zero means [DefaultSendPingTimeout].
+	SendPingTimeout time.Duration
+
+	// MaxHeaderBytes limits a request's line and header; net/http adds some slack.
+	// Larger ones are answered with status 431. Zero means [DefaultMaxHeaderBytes].
+	MaxHeaderBytes int
+
+	// MaxConnections limits the open connections. At the limit, the connection that has
+	// been idle longest is closed for a new one. If none is idle, the new one waits.
+	// Zero means [DefaultMaxConnections].
+	MaxConnections int
+
+	// MaxStreams limits the open streams of one HTTP/2 connection. Clients queue
+	// further ones. Zero means [DefaultMaxStreams].
+	MaxStreams int
 }
 
-// Serve serves HTTP/1.1 and HTTP/2 on the listener, with TLS or without, until
-// ctx is done. Then it says by the health protocol and by [Server.Ready] that it is
-// going; serves on for the drain delay; takes no new connections, says goodbye on
-// those of HTTP/2 by GOAWAY and on each WebSocket by a close frame of status 1001;
-// and lets calls end. It returns nil if all did.
-func (s *Server) Serve(ctx context.Context, listener net.Listener, listening Listening) error {
-	limits, err := listening.Limits.withDefaults()
-	if err != nil {
-		return errors.Join(fmt.Errorf("limits: %w", err), listener.Close())
-	}
-	connections := newConnections(listener, limits, s.logger)
-	connections.maxAge, connections.held = listening.MaxConnectionAge, &s.held
-	var leaving departure
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(listening.TLS == nil)
-	httpServer := &http.Server{
-		Handler:           leaving.announce(gatherFrames(limitStalls(strictFraming(resetUnended(s)), limits.StallTimeout))),
-		Protocols:         protocols,
-		TLSConfig:         listening.TLS,
-		ReadHeaderTimeout: limits.HeaderTimeout,
-		IdleTimeout:       limits.IdleTimeout,
-		MaxHeaderBytes:    limits.MaxHeaderBytes,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: limits.MaxStreams, SendPingTimeout: cmp.Or(listening.pingAfter, pingAfter)},
-		ConnState:         connections.noteState,
-		ConnContext:       withConnection,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+// Serve serves HTTP/1.1 and HTTP/2 on the listener, with or without TLS, until ctx is
+// done. It then drains the server, and returns nil if all requests ended in time:
+//
+//  1. The health service and [Server.Ready] report that the server shuts down. It
+//     continues to serve for the drain delay.
+//  2. It stops accepting connections, sends GOAWAY on HTTP/2 connections, and a close
+//     frame with status 1001 on WebSockets.
+//  3. It waits for requests in progress. After the drain timeout it aborts them.
+//
+// [Server.Close] ends the drain at once.
+func (s *Server) Serve(ctx context.Context, listener net.Listener, config ServeConfig) error {
+	return s.http.Serve(ctx, listener, httpserver.Options(config))
+}
 
-		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the upstream's to answer.
-	}
-	leaving.goAway, err = separateHTTP2(httpServer) //nolint:contextcheck // what it waits for is nothing
-	if err != nil {
-		return errors.Join(fmt.Errorf("set up HTTP/2: %w", err), listener.Close())
-	}
-	var accepting net.Listener = connections
-	if listening.ProxyProtocol {
-		accepting = withProxyProtocol(connections, s.proxies, limits.HeaderTimeout)
-	}
-	failed := make(chan error, 1)
-	go func() {
-		if listening.TLS != nil {
-			failed <- httpServer.ServeTLS(accepting, "", "")
-			return
-		}
-		failed <- httpServer.Serve(accepting)
-	}()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-	}
+// onDrain is called when a drain begins.
+func (s *Server) onDrain() {
 	s.health.Stop()
-	leaving.begun.Store(true)
-	s.logger.Info("going down", "calls", s.bounded.Stats().Running)
-	time.Sleep(listening.DrainDelay)
-	_ = connections.Close() // the kernel refuses new ones from now on
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), listening.DrainTimeout)
-	defer cancel()
-	s.passthrough.LeaveWebSockets()
-	if listening.DrainDelay > 0 {
-		leaving.leaveHTTP2(drain)
-	}
-	err = httpServer.Shutdown(drain)
-	if left := s.passthrough.WaitForWebSockets(drain); err == nil {
-		err = left
-	}
-	if err != nil {
-		err = errors.Join(fmt.Errorf("calls were cut off after %v: %w", listening.DrainTimeout, err), connections.cut(httpServer.Close))
-	}
-	connections.waitForParting()
-	<-failed //nolint:errcheck // that the listener is closed
-	if err == nil {
-		s.logger.Info("all calls have ended")
-	}
-	return err
+	s.logger.Info("draining", "requests", s.overload.Stats().Running)
 }
 
-// Ready returns nil while the server takes calls, and once [Server.Serve] has been
-// told to end why it should be sent none. So it does while no upstream can be sent
-// requests, as [upstream.Upstream.Ready] says.
+// Ready returns nil while the server accepts requests. It returns an error while the
+// server drains, and while no upstream can be sent requests, as
+// [upstream.Upstream.Ready] reports.
 func (s *Server) Ready() error {
 	if s.health.Stopped() {
-		return errors.New("the server is going down")
+		return errors.New("the server is shutting down")
 	}
-	var faults []error
+	var errs []error
 	for _, up := range s.upstreams {
 		err := up.Ready()
 		if err == nil {
 			return nil
 		}
-		faults = append(faults, err)
+		errs = append(errs, err)
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }

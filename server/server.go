@@ -15,17 +15,16 @@ import (
 	"time"
 
 	"connectrpc.com/connect/v2"
-	"connectrpc.com/connect/v2/connecthttp"
 	"connectrpc.com/grpcreflect/v2"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/clients"
-	"github.com/openai-connect/openai-connect/server/cors"
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/health"
-	"github.com/openai-connect/openai-connect/server/internal/grpcwebtext"
+	"github.com/openai-connect/openai-connect/server/internal/httpserver"
+	"github.com/openai-connect/openai-connect/server/internal/pipeline"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/passthrough"
@@ -45,14 +44,6 @@ const (
 
 	// DefaultMaxKeptBytes is the default of [Config.MaxKeptBytes].
 	DefaultMaxKeptBytes = policy.DefaultMaxKeptBytes
-
-	// maxOpenMessageBytes bounds a request message of a service that everyone may
-	// ask: of a name.
-	maxOpenMessageBytes = 4 << 10
-
-	// compressMinBytes is the size from which messages are compressed: a chunk
-	// of a stream costs more to compress than to send.
-	compressMinBytes = 1024
 )
 
 // Config configures a server. The zero value proxies the OpenAI API.
@@ -161,21 +152,20 @@ type Config struct {
 	// Logger is told of failures. Nil means silence.
 	Logger *slog.Logger
 
-	// dial, unless nil, connects to the upstream in a test.
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// DialContext, unless nil, opens the network connections to the upstream.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Server is the front door. It is an [http.Handler] for a server of your own,
 // or serves by itself with [Server.Serve].
 type Server struct {
 	handler     http.Handler
-	bounded     *overload.Handler
+	http        *httpserver.Server
+	overload    *overload.Limiter
 	passthrough *passthrough.Handler
 	health      *health.Checker
 	upstreams   []*upstream.Upstream
 	sandbox     *sandboxServer
-	held        held
-	proxies     clientaddr.Proxies
 	logger      *slog.Logger
 }
 
@@ -196,23 +186,41 @@ func New(config Config) (_ *Server, err error) {
 		return nil, err
 	}
 	guarded := gate.HoldsKey() || config.Keys != nil
-	origins := config.CORSOrigins
-	if origins == nil {
-		origins = []string{cors.Any}
-		if guarded {
-			origins = []string{cors.None}
-		}
-	}
-	policy, err := cors.NewPolicy(origins)
-	if err != nil {
-		return nil, &ConfigError{"CORSOrigins", err}
-	}
 	budget := memory.New(cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes), config.Keys != nil)
-	maxMessage := cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)
-	send, err := s.wayUp(config, guarded, budget)
+	send, err := s.newSender(config, guarded, budget)
 	if err != nil {
 		return nil, err
 	}
+	s.passthrough = passthrough.New(send, passthrough.Options{Logger: s.logger})
+	rpc, err := s.newRPCServer(config, send)
+	if err != nil {
+		return nil, err
+	}
+	router := newRouter(s.passthrough, transcode.Bounds{Memory: budget, MaxMessageBytes: cmp.Or(config.MaxMessageBytes, DefaultMaxMessageBytes)})
+	router.mount(rpc)
+	if s.overload, err = newOverload(router, config); err != nil {
+		return nil, &ConfigError{"Overload", err}
+	}
+	layers, err := s.handlerLayers(config, gate, router, rpc)
+	if err != nil {
+		return nil, err
+	}
+	s.handler = pipeline.Build[http.Handler](router, layers)
+	s.http = httpserver.New(httpserver.Config{
+		Handler:        s.handler,
+		TrustedProxies: config.TrustedProxies,
+		OnDrain:        s.onDrain,
+		WebSockets:     s.passthrough,
+		Logger:         s.logger,
+	})
+	if config.Observer != nil {
+		s.registerCollectors(config, budget)
+	}
+	return s, nil
+}
+
+// newRPCServer returns the RPC services.
+func (s *Server) newRPCServer(config Config, send upstream.Sender) (*connect.Server, error) {
 	interceptors, err := config.Observer.Interceptors()
 	if err != nil {
 		return nil, err
@@ -233,46 +241,7 @@ func New(config Config) (_ *Server, err error) {
 	}
 	s.health = health.Register(rpc)
 	grpcreflect.Register(rpc)
-	s.passthrough = passthrough.New(send, passthrough.Options{Logger: s.logger})
-	router := newRouter(s.passthrough, transcode.Bounds{Memory: budget, MaxMessageBytes: maxMessage})
-	connecthttp.Mount(router, rpc,
-		connecthttp.WithCodecs(transcode.Codecs()...),
-		connecthttp.WithCompressors(transcode.Compressors()...),
-		connecthttp.WithCompressMinBytes(compressMinBytes),
-		connecthttp.WithReadMaxBytes(maxMessage),
-		connecthttp.WithConditionalOptions(func(spec connect.Spec) []connecthttp.Option {
-			if isOpen(serviceOf(spec.Procedure)) {
-				return []connecthttp.Option{connecthttp.WithReadMaxBytes(maxOpenMessageBytes)}
-			}
-			return nil
-		}),
-	)
-	if s.bounded, err = bound(router, config); err != nil {
-		return nil, &ConfigError{"Overload", err}
-	}
-	s.handler = policy.Wrap(limitTarget(router, s.bounded))
-	if guarded {
-		admission := &admission{
-			gate: gate, keys: config.Keys, policy: policy, router: router, next: s.bounded,
-			forwardOrganization: config.ForwardOrganization,
-		}
-		s.handler = policy.Enforce(limitTarget(router, admission))
-	}
-	if gate.IsAnonymous() {
-		hosts, err := auth.NewHosts(config.AllowedHosts)
-		if err != nil {
-			return nil, &ConfigError{"AllowedHosts", err}
-		}
-		s.handler = router.onlyHosts(hosts, s.handler)
-	}
-	s.handler = grpcwebtext.Wrap(s.handler)
-	if config.Observer != nil {
-		watch(config, s.bounded, &s.held, budget)
-		s.handler = config.Observer.Wrap(s.handler, rpc)
-	}
-	s.proxies = config.TrustedProxies
-	s.handler = s.proxies.Wrap(s.handler)
-	return s, nil
+	return rpc, nil
 }
 
 // ServeHTTP implements [http.Handler].
@@ -284,8 +253,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // WebSockets end.
 func (s *Server) Close() error {
 	var errs []error
+	if s.http != nil {
+		s.http.Close()
+	}
 	if s.passthrough != nil {
-		s.passthrough.LeaveWebSockets()
+		s.passthrough.ShutdownWebSockets()
 	}
 	for _, up := range s.upstreams {
 		up.CloseIdleConnections()

@@ -67,7 +67,7 @@ func startSandbox(t *testing.T) (url string) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- front.Serve(ctx, listener, server.Listening{DrainTimeout: 10 * time.Second}) }()
+	go func() { served <- front.Serve(ctx, listener, server.ServeConfig{DrainTimeout: 10 * time.Second}) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {

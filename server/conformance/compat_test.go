@@ -47,7 +47,7 @@ func serveSuite(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, front.Close()) }()
-	listening := server.Listening{DrainTimeout: drainTimeout}
+	listening := server.ServeConfig{DrainTimeout: drainTimeout}
 	if request.get("use_tls").Bool() {
 		credentials := request.message("server_creds")
 		certificate, err := tls.X509KeyPair(credentials.get("cert").Bytes(), credentials.get("key").Bytes())

@@ -30,7 +30,7 @@ const (
 type site struct {
 	*httptest.Server
 
-	handler *overload.Handler
+	handler limited
 	client  *http.Client
 	cue     []chan int // for the streams' next events
 	got     chan int   // of what the streams' clients received; -1 for what is wrong
@@ -189,7 +189,7 @@ func TestTenTimesTheCapacityTakesNothingFromTheStreamsThatRun(t *testing.T) {
 		}
 	}
 	s.end()
-	want := overload.Stats{Served: capacity, Refused: crowd * callsEach}
+	want := overload.Stats{Refused: crowd * callsEach}
 	if got := s.handler.Stats(); got != want || refused.Load() != crowd*callsEach {
 		t.Errorf("%+v, and clients were told of %d refusals; want %+v", got, refused.Load(), want)
 	}

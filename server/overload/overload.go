@@ -39,7 +39,7 @@ const (
 	mostRetryAfter  = 5 * time.Second
 )
 
-// Config configures a [Handler].
+// Config configures a [Limiter].
 type Config struct {
 	// MaxCalls is how many calls are worked on at a time, streams and WebSockets
 	// for as long as they are open. At least one.
@@ -74,22 +74,18 @@ type Config struct {
 	Refuse func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration)
 }
 
-// Handler is an [http.Handler] that lets so many calls through to another one.
-type Handler struct {
-	next    http.Handler
+// Limiter limits the requests that are served at the same time.
+type Limiter struct {
 	config  Config
 	exempt  exempt
 	turns   *semaphore.Weighted
 	queue   chan struct{} // has an element for each that waits
 	running atomic.Int64
-	served  atomic.Uint64
 	refused atomic.Uint64
-	left    atomic.Uint64
 }
 
-// New returns a handler in front of another one. The error says which part of
-// config is wrong.
-func New(next http.Handler, config Config) (*Handler, error) {
+// New returns a limiter.
+func New(config Config) (*Limiter, error) {
 	switch {
 	case config.MaxCalls < 1:
 		return nil, fmt.Errorf("overload: MaxCalls is %d: give 1 at least", config.MaxCalls)
@@ -110,8 +106,8 @@ func New(next http.Handler, config Config) (*Handler, error) {
 	if config.Connection == nil {
 		config.Connection = func(r *http.Request) any { return r.RemoteAddr }
 	}
-	return &Handler{
-		next: next, config: config,
+	return &Limiter{
+		config: config,
 		exempt: exempt{
 			inAll:        cmp.Or(config.MaxExempt, DefaultMaxExempt),
 			onConnection: cmp.Or(config.MaxExemptOnConnection, DefaultMaxExemptOnConnection),
@@ -121,84 +117,82 @@ func New(next http.Handler, config Config) (*Handler, error) {
 	}, nil
 }
 
-// ServeHTTP implements [http.Handler].
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.config.Exempt(r) {
-		h.serveExempt(w, r)
+// Wrap returns a handler that serves next within the limits.
+func (l *Limiter) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.serve(w, r, next) })
+}
+
+func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if l.config.Exempt(r) {
+		l.serveExempt(w, r, next)
 		return
 	}
-	if !h.enter(r.Context()) {
-		h.refuse(w, r)
+	if !l.enter(r.Context()) {
+		l.refuse(w, r)
 		return
 	}
-	h.running.Add(1)
+	l.running.Add(1)
 	defer func() {
-		h.running.Add(-1)
-		h.served.Add(1)
-		h.turns.Release(1)
+		l.running.Add(-1)
+		l.turns.Release(1)
 	}()
-	h.next.ServeHTTP(w, r)
+	next.ServeHTTP(w, r)
 }
 
 // serveExempt serves a request that doesn't count as a call.
-func (h *Handler) serveExempt(w http.ResponseWriter, r *http.Request) {
-	leave, ok := h.exempt.enter(w, h.config.Connection(r))
+func (l *Limiter) serveExempt(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	leave, ok := l.exempt.enter(w, l.config.Connection(r))
 	if !ok {
-		h.refuse(w, r)
+		l.refuse(w, r)
 		return
 	}
 	defer leave()
-	h.next.ServeHTTP(w, r)
+	next.ServeHTTP(w, r)
 }
 
 // enter waits for a call's turn, and reports whether it came.
-func (h *Handler) enter(ctx context.Context) bool {
-	if h.turns.TryAcquire(1) {
+func (l *Limiter) enter(ctx context.Context) bool {
+	if l.turns.TryAcquire(1) {
 		return true
 	}
 	select {
-	case h.queue <- struct{}{}:
-		defer func() { <-h.queue }()
+	case l.queue <- struct{}{}:
+		defer func() { <-l.queue }()
 	default:
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.config.QueueTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.QueueTimeout)
 	defer cancel()
-	return h.turns.Acquire(ctx, 1) == nil
+	return l.turns.Acquire(ctx, 1) == nil
 }
 
 // refuse answers a call whose turn didn't come.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request) {
+func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request) {
 	if r.Context().Err() != nil {
-		h.left.Add(1)
 		panic(http.ErrAbortHandler) // there is nobody to answer
 	}
-	h.refused.Add(1)
+	l.refused.Add(1)
 	if c := request.FromContext(r.Context()); c != nil {
 		c.RejectedBy = Code
 	}
 	const choices = int64((mostRetryAfter-leastRetryAfter)/time.Second) + 1
-	h.config.Refuse(w, r, leastRetryAfter+time.Duration(rand.N(choices))*time.Second) //nolint:gosec // nobody gains by guessing it
+	l.config.Refuse(w, r, leastRetryAfter+time.Duration(rand.N(choices))*time.Second) //nolint:gosec // nobody gains by guessing it
 }
 
 // Stats are what a handler is doing, and what it has done.
 type Stats struct {
-	Running, Waiting int64 // calls, now
-	Exempt           int64 // requests that are exempt, now
-	// Served counts the calls that were let through and have ended, Refused those
-	// that were refused, and Left those whose client left while they waited.
-	Served, Refused, Left uint64
+	Running, Waiting int64  // calls, now
+	Exempt           int64  // requests that are exempt, now
+	Refused          uint64 // requests, so far
 }
 
 // Stats returns the numbers of this moment. Requests that are exempt are in Exempt,
 // and in Refused, and in no other.
-func (h *Handler) Stats() Stats {
+func (l *Limiter) Stats() Stats {
 	return Stats{
-		Running: h.running.Load(),
-		Waiting: int64(len(h.queue)),
-		Exempt:  int64(h.exempt.len()),
-		Served:  h.served.Load(),
-		Refused: h.refused.Load(),
-		Left:    h.left.Load(),
+		Running: l.running.Load(),
+		Waiting: int64(len(l.queue)),
+		Exempt:  int64(l.exempt.len()),
+		Refused: l.refused.Load(),
 	}
 }

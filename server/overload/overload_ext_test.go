@@ -21,15 +21,25 @@ func refuse(w http.ResponseWriter, _ *http.Request, retryAfter time.Duration) {
 	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
-func start(tb testing.TB, config overload.Config, next http.HandlerFunc) *overload.Handler {
+func start(tb testing.TB, config overload.Config, next http.HandlerFunc) limited {
 	tb.Helper()
 	config.Refuse = refuse
-	h, err := overload.New(next, config)
+	limiter, err := overload.New(config)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return h
+	return limited{limiter.Wrap(next), limiter}
 }
+
+// limited is a handler with its limiter.
+type limited struct {
+	http.Handler
+
+	limiter *overload.Limiter
+}
+
+// Stats returns the limiter's statistics.
+func (l limited) Stats() overload.Stats { return l.limiter.Stats() }
 
 // serve serves a request, and returns the status, 0 if the handler gave it up.
 func serve(ctx context.Context, h http.Handler, path string) (status int, header http.Header) {
@@ -87,7 +97,7 @@ func TestCallsBeyondTheLimitWaitForTheirTurnAndNoLonger(t *testing.T) {
 				t.Errorf("call %d: %+v, want %+v", i, outcomes[i], want)
 			}
 		}
-		if got := h.Stats(); got != (overload.Stats{Served: 4, Refused: 3}) {
+		if got := h.Stats(); got != (overload.Stats{Refused: 3}) {
 			t.Errorf("in the end: %+v", got)
 		}
 	})
@@ -137,7 +147,7 @@ func TestAClientWhoLeavesTheQueueIsCountedAsSuch(t *testing.T) {
 		if status, _ := serve(ctx, h, "/"); status != 0 {
 			t.Errorf("it was answered %d", status)
 		}
-		if got := h.Stats(); got != (overload.Stats{Running: 1, Left: 1}) {
+		if got := h.Stats(); got != (overload.Stats{Running: 1}) {
 			t.Errorf("%+v", got)
 		}
 		running.Wait()
@@ -161,7 +171,7 @@ func TestWhatIsExemptIsServedInAnyCase(t *testing.T) {
 			t.Errorf("the health check was answered %d", status)
 		}
 		running.Wait()
-		if got := h.Stats(); got != (overload.Stats{Served: 1}) {
+		if got := h.Stats(); got != (overload.Stats{}) {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -199,7 +209,7 @@ func TestACallThatPanicsGivesItsTurnBack(t *testing.T) {
 	for range 3 {
 		serve(t.Context(), h, "/")
 	}
-	if got := h.Stats(); got != (overload.Stats{Served: 3}) {
+	if got := h.Stats(); got != (overload.Stats{}) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -216,7 +226,7 @@ func TestAConfigurationThatServesNobodyIsRefused(t *testing.T) {
 		{"no way to refuse", overload.Config{MaxCalls: 1}, "Refuse"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if _, err := overload.New(http.NotFoundHandler(), row.config); err == nil || !strings.Contains(err.Error(), row.says) {
+			if _, err := overload.New(row.config); err == nil || !strings.Contains(err.Error(), row.says) {
 				t.Errorf("the error is %v, want one of %s", err, row.says)
 			}
 		})

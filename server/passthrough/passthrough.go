@@ -67,13 +67,13 @@ type Handler struct {
 	tunnels   tunnels
 }
 
-// LeaveWebSockets says goodbye on every WebSocket, and on those that begin from
+// ShutdownWebSockets says goodbye on every WebSocket, and on those that begin from
 // now on, with a close frame of status 1001 to both sides (RFC 6455 §7.4.1). An
 // [http.Server] that is shut down has nothing to do with them any more.
 //
 // A frame that is under way is not cut. Sides that don't close theirs within
 // seconds are closed.
-func (h *Handler) LeaveWebSockets() { h.tunnels.leave() }
+func (h *Handler) ShutdownWebSockets() { h.tunnels.leave() }
 
 // WaitForWebSockets returns when all WebSockets have ended. When ctx is done it
 // closes those that are left, and returns ctx's error.

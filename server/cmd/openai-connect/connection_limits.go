@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"time"
-
-	"github.com/openai-connect/openai-connect/server"
 )
 
 // connectionLimitsFlags bound what clients can hold on to.
@@ -34,12 +32,4 @@ func (f *connectionLimitsFlags) check() error {
 		return fmt.Errorf("--max-connections: %d is out of bounds: give a number from 1 to %d", f.MaxConnections, mostConnections)
 	}
 	return nil
-}
-
-func (f *connectionLimitsFlags) limits() server.Limits {
-	return server.Limits{
-		StallTimeout:   f.ClientStallTimeout,
-		IdleTimeout:    f.ClientIdleTimeout,
-		MaxConnections: f.MaxConnections,
-	}
 }

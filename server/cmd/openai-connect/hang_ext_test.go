@@ -198,7 +198,7 @@ func TestShutdown_EndsWhileClientsReadNothing(t *testing.T) {
 	}
 	p.signal(t, syscall.SIGTERM)
 	p.endsWithin(t, shutdownBound)
-	if failed, ok := errors.AsType[*exec.ExitError](p.err); !ok || failed.ExitCode() != 1 || !strings.Contains(p.complaint.String(), "cut off after 100ms") {
+	if failed, ok := errors.AsType[*exec.ExitError](p.err); !ok || failed.ExitCode() != 1 || !strings.Contains(p.complaint.String(), "aborted requests in progress after 100ms") {
 		t.Errorf("it ended with %v\n%s", p.err, &p.complaint)
 	}
 }

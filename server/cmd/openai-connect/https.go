@@ -229,18 +229,18 @@ func (s *site) serve(ctx context.Context, drain time.Duration, logger *slog.Logg
 
 // serveWith serves the front, and the site if there is one, until ctx is done or
 // one of them fails.
-func serveWith(ctx context.Context, front *server.Server, listener net.Listener, listening server.Listening, s *site, logger *slog.Logger) error {
+func serveWith(ctx context.Context, front *server.Server, listener net.Listener, config server.ServeConfig, s *site, logger *slog.Logger) error {
 	if s == nil {
-		return front.Serve(ctx, listener, listening)
+		return front.Serve(ctx, listener, config)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	served := make(chan error, 1)
 	go func() {
 		defer cancel()
-		served <- s.serve(ctx, listening.DrainTimeout, logger)
+		served <- s.serve(ctx, config.DrainTimeout, logger)
 	}()
-	err := front.Serve(ctx, listener, listening)
+	err := front.Serve(ctx, listener, config)
 	cancel()
 	return errors.Join(err, <-served)
 }

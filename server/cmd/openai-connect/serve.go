@@ -224,13 +224,15 @@ func (c *serveCommand) Run(ctx context.Context, streams streams) (err error) {
 	fmt.Fprint(streams.out, banner(address, first, c.Auth.credential(first), tlsConfig != nil, site))
 	watchdog.serving(c.DrainDelay + c.DrainTimeout)
 	defer watchdog.served()
-	return serveWith(ctx, front, listener, server.Listening{
+	return serveWith(ctx, front, listener, server.ServeConfig{
 		TLS:              tlsConfig,
 		DrainDelay:       c.DrainDelay,
-		DrainTimeout:     c.DrainTimeout,
+		DrainTimeout:     cmp.Or(c.DrainTimeout, -1), // zero means none
 		MaxConnectionAge: c.MaxConnectionAge,
 		ProxyProtocol:    c.ProxyProtocol,
-		Limits:           c.Limits.limits(),
+		StallTimeout:     c.Limits.ClientStallTimeout,
+		IdleTimeout:      c.Limits.ClientIdleTimeout,
+		MaxConnections:   c.Limits.MaxConnections,
 	}, site, logger)
 }
 

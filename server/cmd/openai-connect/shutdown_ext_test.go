@@ -177,7 +177,7 @@ func TestStreamsThatDontFinishInTimeAreCutOffAsBroken(t *testing.T) {
 	if !ok || failed.ExitCode() != 1 {
 		t.Errorf("it ended with %v", s.err)
 	}
-	if text := s.complaint.String(); !strings.Contains(text, "cut off after 50ms") {
+	if text := s.complaint.String(); !strings.Contains(text, "aborted requests in progress after 50ms") {
 		t.Errorf("it complained\n%s", text)
 	}
 }

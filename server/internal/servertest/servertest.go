@@ -13,7 +13,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
@@ -46,11 +45,11 @@ type Front struct {
 // Start runs a server, without TLS, until the test ends.
 func Start(tb testing.TB, config server.Config) *Front {
 	tb.Helper()
-	return StartWith(tb, config, server.Limits{})
+	return StartWith(tb, config, server.ServeConfig{})
 }
 
-// StartWith is [Start] with limits of the test's own.
-func StartWith(tb testing.TB, config server.Config, limits server.Limits) *Front {
+// StartWith is [Start] with settings for Serve.
+func StartWith(tb testing.TB, config server.Config, serveConfig server.ServeConfig) *Front {
 	tb.Helper()
 	s, err := server.New(config)
 	if err != nil {
@@ -63,7 +62,7 @@ func StartWith(tb testing.TB, config server.Config, limits server.Limits) *Front
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- s.Serve(ctx, listener, server.Listening{DrainTimeout: 10 * time.Second, Limits: limits})
+		served <- s.Serve(ctx, listener, serveConfig)
 	}()
 	tb.Cleanup(func() {
 		stop()

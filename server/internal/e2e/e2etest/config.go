@@ -131,7 +131,7 @@ func OpenClients(tb testing.TB, path string) *clients.Store {
 }
 
 // ShortTimeouts are limits that a test can wait for.
-var ShortTimeouts = server.Limits{HeaderTimeout: 100 * time.Millisecond, StallTimeout: 100 * time.Millisecond, IdleTimeout: 100 * time.Millisecond}
+var ShortTimeouts = server.ServeConfig{HeaderTimeout: 100 * time.Millisecond, StallTimeout: 100 * time.Millisecond, IdleTimeout: 100 * time.Millisecond}
 
 // CreatePath is where a raw client finds an RPC.
 const CreatePath = "/" + chatv1connect.ChatServiceName + "/" + UnaryMethod

@@ -37,7 +37,7 @@ func StartTLSServerWith(t *testing.T, config server.Config) (*servertest.Front, 
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- s.Serve(ctx, listener, server.Listening{
+		served <- s.Serve(ctx, listener, server.ServeConfig{
 			TLS:          &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12},
 			DrainTimeout: Timeout,
 		})

@@ -33,7 +33,7 @@ type http10Front struct {
 	ended   <-chan struct{}
 }
 
-func startHTTP10(t *testing.T, secure bool, config server.Config, drain time.Duration, limits server.Limits) *http10Front {
+func startHTTP10(t *testing.T, secure bool, config server.Config, drain time.Duration, limits server.ServeConfig) *http10Front {
 	t.Helper()
 	s, err := server.New(config)
 	if err != nil {
@@ -43,7 +43,8 @@ func startHTTP10(t *testing.T, secure bool, config server.Config, drain time.Dur
 	if err != nil {
 		t.Fatal(err)
 	}
-	listening := server.Listening{DrainTimeout: drain, Limits: limits}
+	listening := limits
+	listening.DrainTimeout = drain
 	front := &http10Front{address: listener.Addr().String()}
 	if secure {
 		certified := httptest.NewTLSServer(nil) // it is its certificate that is wanted
@@ -159,7 +160,7 @@ func TestHTTP10_BrokenAnswerEndsInReset(t *testing.T) {
 		streamBody := string(e2etest.Envelope(0, []byte(e2etest.ChatBody(t))))
 		for _, row := range []struct {
 			name, method, path, body, script, kind string
-			limits                                 server.Limits
+			limits                                 server.ServeConfig
 			// end breaks the answer off, when it has begun; nil where that happens by
 			// itself.
 			end func(t *testing.T, front *http10Front)
@@ -208,7 +209,7 @@ func TestHTTP10_BrokenAnswerEndsInReset(t *testing.T) {
 		} {
 			t.Run(row.name, func(t *testing.T) {
 				drain := 10 * time.Millisecond
-				if row.limits != (server.Limits{}) {
+				if row.limits != (server.ServeConfig{}) {
 					drain = e2etest.Timeout
 				}
 				front := startHTTP10(t, secure, server.Config{Upstream: upstream, Register: registerPanic}, drain, row.limits)
@@ -258,7 +259,7 @@ func TestHTTP10_WholeAnswerEndsCleanly(t *testing.T) {
 				e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.DoneEvent)(conn)
 			},
 		})
-		front := startHTTP10(t, secure, server.Config{Upstream: upstream}, e2etest.Timeout, server.Limits{})
+		front := startHTTP10(t, secure, server.Config{Upstream: upstream}, e2etest.Timeout, server.ServeConfig{})
 		unaryBody := e2etest.ChatBody(t)
 		streamBody := string(e2etest.Envelope(0, []byte(unaryBody)))
 		typedStream := "/" + chatv1connect.ChatServiceName + "/" + e2etest.StreamMethod

@@ -28,7 +28,7 @@ import (
 
 // serveListening runs a server as listening says. It returns how to stop it, and where
 // the result of Serve comes.
-func serveListening(t *testing.T, upstream string, listening server.Listening) (front *servertest.Front, served <-chan error) {
+func serveListening(t *testing.T, upstream string, listening server.ServeConfig) (front *servertest.Front, served <-chan error) {
 	t.Helper()
 	s, err := server.New(server.Config{Upstream: upstream})
 	if err != nil {
@@ -125,7 +125,7 @@ func TestClientsMoveOnWithoutAFailure(t *testing.T) {
 	for name, open := range map[string]newMover{"over HTTP/1.1": httpMover(1), "over HTTP/2": httpMover(2), "by gRPC": grpcMover} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			listening := server.Listening{DrainDelay: 300 * time.Millisecond, DrainTimeout: e2etest.Timeout}
+			listening := server.ServeConfig{DrainDelay: 300 * time.Millisecond, DrainTimeout: e2etest.Timeout}
 			first, served := serveListening(t, server.Sandbox, listening)
 			second, _ := serveListening(t, server.Sandbox, listening)
 			var dialed [2]atomic.Int32
@@ -179,7 +179,7 @@ func TestClientsMoveOnWithoutAFailure(t *testing.T) {
 // as ever.
 func TestAServerThatIsLeavingServesOnForAWhile(t *testing.T) {
 	t.Parallel()
-	front, served := serveListening(t, server.Sandbox, server.Listening{DrainDelay: 500 * time.Millisecond, DrainTimeout: e2etest.Timeout})
+	front, served := serveListening(t, server.Sandbox, server.ServeConfig{DrainDelay: 500 * time.Millisecond, DrainTimeout: e2etest.Timeout})
 	if err := front.Server.Ready(); err != nil {
 		t.Errorf("it isn't ready: %v", err)
 	}
@@ -201,7 +201,7 @@ func TestAServerThatIsLeavingServesOnForAWhile(t *testing.T) {
 	if asked == 0 {
 		t.Error("it served none")
 	}
-	if err := front.Server.Ready(); err == nil || err.Error() != "the server is going down" {
+	if err := front.Server.Ready(); err == nil || err.Error() != "the server is shutting down" {
 		t.Errorf("it is ready: %v", err)
 	}
 	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
@@ -212,7 +212,7 @@ func TestAServerThatIsLeavingServesOnForAWhile(t *testing.T) {
 // A connection of HTTP/2 that is idle hears that it ends, before it does.
 func TestAnIdleConnectionOfHTTP2IsToldBeforeItEnds(t *testing.T) {
 	t.Parallel()
-	front, served := serveListening(t, server.Sandbox, server.Listening{DrainDelay: time.Millisecond, DrainTimeout: e2etest.Timeout})
+	front, served := serveListening(t, server.Sandbox, server.ServeConfig{DrainDelay: time.Millisecond, DrainTimeout: e2etest.Timeout})
 	conn, err := net.Dial("tcp", front.Address)
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +268,7 @@ func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
 		for age, fresh := range map[time.Duration]int32{0: 1, time.Nanosecond: 5, time.Hour: 1} {
 			t.Run(fmt.Sprintf("%s at %v", name, age), func(t *testing.T) {
 				t.Parallel()
-				front, _ := serveListening(t, server.Sandbox, server.Listening{DrainTimeout: e2etest.Timeout, MaxConnectionAge: age})
+				front, _ := serveListening(t, server.Sandbox, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: age})
 				var dialed atomic.Int32
 				m := httpMover(version)(t, func(ctx context.Context) (net.Conn, error) {
 					dialed.Add(1)
@@ -295,7 +295,7 @@ func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
 			<-finish
 			_, _ = io.WriteString(w, e2etest.Chunk(0, "b")+e2etest.DoneEvent)
 		})
-		front, _ := serveListening(t, upstream.URL, server.Listening{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
+		front, _ := serveListening(t, upstream.URL, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
 		client := servertest.HTTPClient(t, true)
 		response, err := client.Post(front.URL+"/v1/chat/completions", "application/json", strings.NewReader(smallRequest))
 		if err != nil {
@@ -314,7 +314,7 @@ func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
 	})
 	t.Run("with a WebSocket that begins", func(t *testing.T) {
 		t.Parallel()
-		front, _ := serveListening(t, e2etest.ServeWebSocketEcho(t, func(error) {}), server.Listening{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
+		front, _ := serveListening(t, e2etest.ServeWebSocketEcho(t, func(error) {}), server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
 		conn, _, err := websocket.Dial(e2etest.Context(t), "ws://"+front.Address+"/v1/realtime", &websocket.DialOptions{HTTPClient: servertest.HTTPClient(t, false)})
 		if err != nil {
 			t.Fatal(err)
@@ -338,7 +338,7 @@ func TestCallsThatCrossGOAWAYAreNotLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const callers, calls = 8, 150
-			front, _ := serveListening(t, server.Sandbox, server.Listening{DrainTimeout: e2etest.Timeout, MaxConnectionAge: 200 * time.Millisecond})
+			front, _ := serveListening(t, server.Sandbox, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: 200 * time.Millisecond})
 			var dialed, failed atomic.Int32
 			m := open(t, func(ctx context.Context) (net.Conn, error) {
 				dialed.Add(1)

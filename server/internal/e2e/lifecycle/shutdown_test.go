@@ -28,7 +28,7 @@ func serveFor(t *testing.T, drain time.Duration, upstream string) (front *server
 	ctx, stop := context.WithCancel(t.Context())
 	served, left := make(chan error, 1), make(chan struct{})
 	go func() {
-		served <- s.Serve(ctx, listener, server.Listening{DrainTimeout: drain})
+		served <- s.Serve(ctx, listener, server.ServeConfig{DrainTimeout: drain})
 		close(left)
 	}()
 	t.Cleanup(func() {
@@ -139,7 +139,7 @@ func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
 	for range ways {
 		e2etest.Receive(t, ended, "the upstream to see the end")
 	}
-	if err := e2etest.Receive(t, served, "the server to end"); err == nil || !strings.Contains(err.Error(), "calls were cut off after 50ms") {
+	if err := e2etest.Receive(t, served, "the server to end"); err == nil || !strings.Contains(err.Error(), "aborted requests in progress after 50ms") {
 		t.Errorf("the server ended with %v", err)
 	}
 }

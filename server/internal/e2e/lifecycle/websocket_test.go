@@ -186,7 +186,7 @@ func TestShutdownCutsOffWebSocketsThatGoOn(t *testing.T) {
 	}
 	e2etest.Receive(t, ended, "the upstream to see the end")
 	err := e2etest.Receive(t, served, "the server to end")
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "cut off after 50ms") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "aborted requests in progress after 50ms") {
 		t.Errorf("the server ended with %v", err)
 	}
 }

@@ -49,7 +49,7 @@ func TestStalledBodyIsEnded(t *testing.T) {
 			return strings.Contains(answer.Line, status) && strings.Contains(answer.Body, text)
 		}
 	}
-	const why = "\"the client sent nothing of the request's body for 100ms\""
+	const why = "\"the client sent nothing of the request body for 100ms\""
 	told := map[string]func(upstreamtest.Request) bool{
 		"/v1/x application/json":                 is(" 408 ", why),
 		"/v1/x no/such":                          is(" 408 ", why),
@@ -198,7 +198,7 @@ func TestStalledReaderIsEndedAndSlowModelIsNot(t *testing.T) {
 func TestLargeHeaderIsRefused(t *testing.T) {
 	t.Parallel()
 	const limit = 16 << 10
-	front := servertest.StartWith(t, server.Config{Upstream: e2etest.StartStrictUpstream(t).URL}, server.Limits{MaxHeaderBytes: limit})
+	front := servertest.StartWith(t, server.Config{Upstream: e2etest.StartStrictUpstream(t).URL}, server.ServeConfig{MaxHeaderBytes: limit})
 	for _, row := range []struct {
 		name, head string
 		status     int
@@ -247,7 +247,7 @@ func TestTooManyConnectionsWaitForIdleOnes(t *testing.T) {
 			conn.Send("HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
 		}
 	})
-	front := servertest.StartWith(t, server.Config{Upstream: url}, server.Limits{MaxConnections: 2})
+	front := servertest.StartWith(t, server.Config{Upstream: url}, server.ServeConfig{MaxConnections: 2})
 	ask := func(client *upstreamtest.Conn, target string) {
 		client.Send("GET " + target + " HTTP/1.1\nHost: x\n\n")
 	}

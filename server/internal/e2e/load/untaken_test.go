@@ -116,7 +116,7 @@ func TestZeroWindow_AnswersThatAreTakenStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(observer.Close)
-	limits := server.Limits{StallTimeout: time.Second}
+	limits := server.ServeConfig{StallTimeout: time.Second}
 	url := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{"id":1}`)).URL
 	front := servertest.StartWith(t, server.Config{Upstream: url, Observer: observer}, limits)
 	client := e2etest.DialHTTP2(t, front, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})

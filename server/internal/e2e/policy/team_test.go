@@ -141,7 +141,7 @@ func TestAStalledBodyIsEndedWhereItsModelIsRead(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, e2etest.ServeUsage)
 	front := servertest.StartWith(t, e2etest.PolicyConfig(t, upstream.URL, "models: [m]", "limits: {requests_per_minute: 1000}"), e2etest.ShortTimeouts)
-	const why = "\"the client sent nothing of the request's body for 100ms\""
+	const why = "\"the client sent nothing of the request body for 100ms\""
 	for _, kind := range []string{"application/json", "multipart/form-data; boundary=x", "text/plain", ""} {
 		for _, framing := range []string{"Content-Length: 10\r\n\r\n{", "Content-Length: 100000\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n", "Transfer-Encoding: chunked\r\n\r\n5", "Expect: 100-continue\r\nContent-Length: 10\r\n\r\n"} {
 			head := "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + servertest.Key + "\r\nContent-Type: " + kind + "\r\n" + framing

@@ -142,7 +142,7 @@ func TestNoRequestIsSmuggled(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			upstream := e2etest.StartStrictUpstream(t)
-			front := servertest.StartWith(t, server.Config{Upstream: upstream.URL}, server.Limits{StallTimeout: 200 * time.Millisecond})
+			front := servertest.StartWith(t, server.Config{Upstream: upstream.URL}, server.ServeConfig{StallTimeout: 200 * time.Millisecond})
 			status, answers := e2etest.SendSmuggling(t, front, row.text)
 			if status != row.status {
 				t.Errorf("the status is %d, and not %d: %q", status, row.status, answers)

@@ -72,7 +72,7 @@ func startRecorded(t *testing.T, secure bool) (front *servertest.Front, writes *
 		t.Fatal(err)
 	}
 	writes = &recorder{Listener: listener}
-	listening := server.Listening{DrainTimeout: e2etest.Timeout}
+	listening := server.ServeConfig{DrainTimeout: e2etest.Timeout}
 	url := "http://" + listener.Addr().String()
 	if secure {
 		certified := httptest.NewTLSServer(nil) // it is its certificate that is wanted

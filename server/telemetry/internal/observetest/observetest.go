@@ -92,7 +92,7 @@ func Start(tb testing.TB, config telemetry.Config, upstreamURL string) *Front {
 	f.client = &http.Client{Transport: &http.Transport{Protocols: protocols(false)}}
 	tb.Cleanup(func() {
 		f.client.CloseIdleConnections()
-		raw.LeaveWebSockets()
+		raw.ShutdownWebSockets()
 		s.Close()
 		up.CloseIdleConnections()
 		f.Close()

@@ -1,4 +1,4 @@
-package server
+package httpserver
 
 import (
 	"errors"
@@ -11,15 +11,15 @@ import (
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 )
 
-// withProxyProtocol returns a listener whose connections begin with a header of the
-// PROXY protocol, v1 or v2, if they come from a trusted proxy: one without is an
-// error, as a client could send it otherwise
-// (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt, section 2). From
-// others a header is none, and so no request either. The header is read by whoever
-// first reads, or asks for an address, and not while connections are accepted.
-func withProxyProtocol(connections net.Listener, proxies clientaddr.Proxies, timeout time.Duration) net.Listener {
+// withProxyProtocol returns a listener whose connections from trusted proxies must
+// begin with a PROXY protocol header, v1 or v2. A connection without one is an error,
+// because a client could otherwise send the header itself
+// (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt, section 2). From other
+// addresses the header is not recognized, and is an invalid request. The header is read
+// on the first Read or the first use of an address, not in Accept.
+func withProxyProtocol(listener net.Listener, proxies clientaddr.Proxies, timeout time.Duration) net.Listener {
 	return &proxyListener{&proxyproto.Listener{
-		Listener:          connections,
+		Listener:          listener,
 		ReadHeaderTimeout: timeout,
 		ConnPolicy: func(peer proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
 			if address, err := netip.ParseAddrPort(peer.Upstream.String()); err == nil && proxies.Trusts(address.Addr()) {
@@ -41,13 +41,13 @@ func (l *proxyListener) Accept() (net.Conn, error) {
 	return network, err
 }
 
-// proxiedConn is a connection through a proxy.
+// proxiedConn is a connection from a proxy.
 type proxiedConn struct{ *proxyproto.Conn }
 
-// NetConn returns the connection beneath.
+// NetConn returns the underlying connection.
 func (c *proxiedConn) NetConn() net.Conn { return c.Raw() }
 
-// CloseWrite ends the server's side alone.
+// CloseWrite closes the sending direction.
 func (c *proxiedConn) CloseWrite() error {
 	half, ok := c.Raw().(interface{ CloseWrite() error })
 	if !ok {

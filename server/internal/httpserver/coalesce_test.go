@@ -1,4 +1,4 @@
-package server
+package httpserver
 
 import (
 	"bytes"
@@ -32,27 +32,27 @@ func (g *gate) write(p []byte) (int, error) {
 func TestGathering(t *testing.T) {
 	t.Parallel()
 	errGone := errors.New("gone")
-	write := func(t *testing.T, g *gathering, text string) {
+	write := func(t *testing.T, g *writeCoalescer, text string) {
 		t.Helper()
 		if n, err := g.Write([]byte(text)); err != nil || n != len(text) {
 			t.Errorf("a write of %d bytes: %d, %v", len(text), n, err)
 		}
 	}
-	refused := func(t *testing.T, g *gathering, want error) {
+	refused := func(t *testing.T, g *writeCoalescer, want error) {
 		t.Helper()
 		if n, err := g.Write([]byte("z")); n != 0 || !errors.Is(err, want) {
 			t.Errorf("a further write: %d, %v", n, err)
 		}
 	}
 	// full has a write under way, and as much as may be behind it.
-	full := func(t *testing.T, g *gathering) {
+	full := func(t *testing.T, g *writeCoalescer) {
 		t.Helper()
 		write(t, g, "a")
 		synctest.Wait()
-		write(t, g, strings.Repeat("b", maxUnsent))
+		write(t, g, strings.Repeat("b", maxPending))
 	}
 	// waiter writes where there is no room.
-	waiter := func(t *testing.T, g *gathering) (result <-chan error) {
+	waiter := func(t *testing.T, g *writeCoalescer) (result <-chan error) {
 		t.Helper()
 		ended := make(chan error, 1)
 		go func() {
@@ -69,10 +69,10 @@ func TestGathering(t *testing.T) {
 	}
 	for _, row := range []struct {
 		name  string
-		test  func(t *testing.T, g *gathering, conn *gate)
+		test  func(t *testing.T, g *writeCoalescer, conn *gate)
 		wrote string
 	}{
-		{"what is written before the sender's turn leaves in one", func(t *testing.T, g *gathering, conn *gate) {
+		{"what is written before the sender's turn leaves in one", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			g.sending = true // as if its turn had not come
 			write(t, g, "a")
@@ -80,7 +80,7 @@ func TestGathering(t *testing.T) {
 			go g.send()
 			conn.open <- nil
 		}, "ab"},
-		{"what is written during a write leaves in one", func(t *testing.T, g *gathering, conn *gate) {
+		{"what is written during a write leaves in one", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			write(t, g, "a")
 			synctest.Wait()
@@ -89,7 +89,7 @@ func TestGathering(t *testing.T) {
 			conn.open <- nil
 			conn.open <- nil
 		}, "a|bc"},
-		{"a write keeps nothing of what it was given", func(t *testing.T, g *gathering, conn *gate) {
+		{"a write keeps nothing of what it was given", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			frame := []byte("a")
 			if _, err := g.Write(frame); err != nil {
@@ -98,7 +98,7 @@ func TestGathering(t *testing.T) {
 			frame[0] = 'x'
 			conn.open <- nil
 		}, "a"},
-		{"an error is told by the next write, and what is unsent is forgotten", func(t *testing.T, g *gathering, conn *gate) {
+		{"an error is told by the next write, and what is unsent is forgotten", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			write(t, g, "a")
 			synctest.Wait()
@@ -107,7 +107,7 @@ func TestGathering(t *testing.T) {
 			synctest.Wait()
 			refused(t, g, errGone)
 		}, "a"},
-		{"who writes more than the limit waits until it is sent", func(t *testing.T, g *gathering, conn *gate) {
+		{"who writes more than the limit waits until it is sent", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			full(t, g)
 			ended := waiter(t, g)
@@ -117,13 +117,13 @@ func TestGathering(t *testing.T) {
 			}
 			conn.open <- nil
 			conn.open <- nil
-		}, "a|" + strings.Repeat("b", maxUnsent) + "|c"},
-		{"a single write may be larger than the limit", func(t *testing.T, g *gathering, conn *gate) {
+		}, "a|" + strings.Repeat("b", maxPending) + "|c"},
+		{"a single write may be larger than the limit", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
-			write(t, g, strings.Repeat("b", 3*maxUnsent))
+			write(t, g, strings.Repeat("b", 3*maxPending))
 			conn.open <- nil
-		}, strings.Repeat("b", 3*maxUnsent)},
-		{"who waits is told of a failure", func(t *testing.T, g *gathering, conn *gate) {
+		}, strings.Repeat("b", 3*maxPending)},
+		{"who waits is told of a failure", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			full(t, g)
 			ended := waiter(t, g)
@@ -133,36 +133,36 @@ func TestGathering(t *testing.T) {
 			}
 			conn.open <- nil
 		}, "a"},
-		{"who waits is told of a refusal, and what was written before is sent", func(t *testing.T, g *gathering, conn *gate) {
+		{"who waits is told of a refusal, and what was written before is sent", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			full(t, g)
 			ended := waiter(t, g)
-			g.refuse(errGone)
+			g.reject(errGone)
 			if err := <-ended; !errors.Is(err, errGone) {
 				t.Error(err)
 			}
 			refused(t, g, errGone)
 			conn.open <- nil
 			conn.open <- nil
-		}, "a|" + strings.Repeat("b", maxUnsent)},
-		{"the end comes when all is sent, and nothing is written behind it", func(t *testing.T, g *gathering, conn *gate) {
+		}, "a|" + strings.Repeat("b", maxPending)},
+		{"the end comes when all is sent, and nothing is written behind it", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			write(t, g, "a")
 			synctest.Wait()
 			write(t, g, "b")
-			g.finish(func() { conn.wrote = append(conn.wrote, "half closed") })
-			g.finish(func() { conn.wrote = append(conn.wrote, "closed") })
+			g.close(func() { conn.wrote = append(conn.wrote, "half closed") })
+			g.close(func() { conn.wrote = append(conn.wrote, "closed") })
 			refused(t, g, net.ErrClosed)
 			conn.open <- nil
 			conn.open <- nil
 		}, "a|b|half closed|closed"},
-		{"the end comes at once where nothing is unsent", func(_ *testing.T, g *gathering, conn *gate) {
-			g.finish(func() { conn.wrote = append(conn.wrote, "closed") })
+		{"the end comes at once where nothing is unsent", func(_ *testing.T, g *writeCoalescer, conn *gate) {
+			g.close(func() { conn.wrote = append(conn.wrote, "closed") })
 		}, "closed"},
-		{"the end comes behind a failure too", func(t *testing.T, g *gathering, conn *gate) {
+		{"the end comes behind a failure too", func(t *testing.T, g *writeCoalescer, conn *gate) {
 			t.Helper()
 			full(t, g)
-			g.finish(func() { conn.wrote = append(conn.wrote, "closed") })
+			g.close(func() { conn.wrote = append(conn.wrote, "closed") })
 			conn.open <- errGone
 		}, "a|closed"},
 	} {
@@ -170,7 +170,7 @@ func TestGathering(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				conn := &gate{open: make(chan error)}
-				row.test(t, newGathering(conn.write), conn)
+				row.test(t, newWriteCoalescer(conn.write), conn)
 				synctest.Wait()
 				if got := strings.Join(conn.wrote, "|"); got != row.wrote {
 					t.Errorf("got %.80s, want %.80s", got, row.wrote)
@@ -187,13 +187,13 @@ func TestGatheringAtRandom(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		failsAt, writers, most := -1, 1+random.IntN(4), 1+random.IntN(maxUnsent*5/4)
+		failsAt, writers, most := -1, 1+random.IntN(4), 1+random.IntN(maxPending*5/4)
 		if seed%3 == 0 {
 			failsAt = random.IntN(1 << 20)
 		}
 		var sent bytes.Buffer
 		var accepted, left atomic.Int64 // in bytes
-		g := newGathering(func(p []byte) (int, error) {
+		g := newWriteCoalescer(func(p []byte) (int, error) {
 			for range len(p) % 7 {
 				runtime.Gosched()
 			}
@@ -214,7 +214,7 @@ func TestGatheringAtRandom(t *testing.T) {
 					if _, told[writer] = g.Write([]byte(record)); told[writer] != nil {
 						return
 					}
-					if held := accepted.Add(int64(len(record))) - left.Load(); held > 2*int64(max(maxUnsent, most+20)) {
+					if held := accepted.Add(int64(len(record))) - left.Load(); held > 2*int64(max(maxPending, most+20)) {
 						t.Errorf("seed %d: %d bytes are held, of records of up to %d", seed, held, most)
 					}
 				}
@@ -224,7 +224,7 @@ func TestGatheringAtRandom(t *testing.T) {
 			writing.Wait()
 		}
 		ended := make(chan struct{})
-		g.finish(func() { close(ended) })
+		g.close(func() { close(ended) })
 		writing.Wait()
 		<-ended
 		next := make([]int, writers)
@@ -258,13 +258,13 @@ func (p pipes) Addr() net.Addr            { return nil }
 func TestGatheredConnectionEnds(t *testing.T) {
 	t.Parallel()
 	const stall = time.Minute
-	write := func(t *testing.T, c *connection, text string) {
+	write := func(t *testing.T, c *clientConn, text string) {
 		t.Helper()
 		if _, err := io.WriteString(c, text); err != nil {
 			t.Error(err)
 		}
 	}
-	closes := func(t *testing.T, c *connection) {
+	closes := func(t *testing.T, c *clientConn) {
 		t.Helper()
 		began := time.Now()
 		if err := c.Close(); err != nil || time.Since(began) > 0 {
@@ -278,19 +278,19 @@ func TestGatheredConnectionEnds(t *testing.T) {
 	silent := func(*testing.T, net.Conn) string { return "" }
 	for _, row := range []struct {
 		name   string
-		server func(t *testing.T, c *connection)
+		server func(t *testing.T, c *clientConn)
 		client func(t *testing.T, conn net.Conn) (got string)
 		got    string
 		least  time.Duration
 		most   time.Duration
 	}{
-		{"when all is sent", func(t *testing.T, c *connection) {
+		{"when all is sent", func(t *testing.T, c *clientConn) {
 			t.Helper()
 			write(t, c, "a")
 			write(t, c, "b")
 			closes(t, c)
 		}, reads, "ab", 0, 0},
-		{"behind a deadline that has passed, as crypto/tls sets one", func(t *testing.T, c *connection) {
+		{"behind a deadline that has passed, as crypto/tls sets one", func(t *testing.T, c *clientConn) {
 			t.Helper()
 			write(t, c, "a")
 			_ = c.SetWriteDeadline(time.Now().Add(5 * time.Second))
@@ -301,7 +301,7 @@ func TestGatheredConnectionEnds(t *testing.T) {
 			}
 			closes(t, c)
 		}, reads, "aclose_notify", 0, 0},
-		{"in the midst of a write that goes on", func(t *testing.T, c *connection) {
+		{"in the midst of a write that goes on", func(t *testing.T, c *clientConn) {
 			t.Helper()
 			write(t, c, "a")
 			synctest.Wait()
@@ -311,17 +311,17 @@ func TestGatheredConnectionEnds(t *testing.T) {
 				t.Errorf("closed again: %v", err)
 			}
 		}, reads, "ab", 0, 0},
-		{"after the time to part, when the client takes nothing", func(t *testing.T, c *connection) {
+		{"after the time to part, when the client takes nothing", func(t *testing.T, c *clientConn) {
 			t.Helper()
 			write(t, c, "a")
 			synctest.Wait()
 			closes(t, c)
-		}, silent, "", partingTime, partingTime},
-		{"when the client has stalled", func(t *testing.T, c *connection) {
+		}, silent, "", closeGrace, closeGrace},
+		{"when the client has stalled", func(t *testing.T, c *clientConn) {
 			t.Helper()
 			write(t, c, "a")
 			synctest.Wait()
-			write(t, c, strings.Repeat("b", maxUnsent))
+			write(t, c, strings.Repeat("b", maxPending))
 			if _, err := io.WriteString(c, "c"); !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, net.ErrClosed) {
 				t.Errorf("a write to a client that takes nothing: %v", err)
 			}
@@ -331,7 +331,7 @@ func TestGatheredConnectionEnds(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				network := make(pipes, 1)
-				listener := newConnections(network, Limits{StallTimeout: stall, MaxConnections: 1}, slog.New(slog.DiscardHandler))
+				listener := newLimitListener(network, Options{StallTimeout: stall, MaxConnections: 1}, new(stats), slog.New(slog.DiscardHandler))
 				near, far := net.Pipe()
 				defer far.Close()
 				network <- near
@@ -339,14 +339,14 @@ func TestGatheredConnectionEnds(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c := accepted.(*connection)
-				c.gather()
+				c := accepted.(*clientConn)
+				c.coalesce()
 				began := time.Now()
 				got := make(chan string, 1)
 				go func() { got <- row.client(t, far) }()
 				row.server(t, c)
 				listener.slots <- struct{}{} // there is room again
-				listener.waitForParting()
+				listener.waitForClosing()
 				if took := time.Since(began); took < row.least || took > row.most {
 					t.Errorf("it ended after %v", took)
 				}

@@ -1,4 +1,4 @@
-package server
+package httpserver
 
 import (
 	"regexp"
@@ -7,7 +7,7 @@ import (
 
 var lengthLine = regexp.MustCompile(`(?i)(?:^|\n)content-length:`)
 
-func FuzzLengths(f *testing.F) {
+func FuzzLengthScanner(f *testing.F) {
 	for _, text := range []string{
 		"", "Content-Length: 1\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nCONTENT-LENGTH:1\r\n\r\n",
 		"\ncontent-length :\n", "\nContent-Lengt\nContent-Length:", "xContent-Length:", "\n\nContent-\nContent-Length:", "content-content-length:",
@@ -16,7 +16,7 @@ func FuzzLengths(f *testing.F) {
 		f.Add(text, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, text string, step uint8) {
-		var l lengths
+		var l lengthScanner
 		for rest := []byte(text); len(rest) > 0; {
 			n := min(len(rest), int(step)+1)
 			l.scan(rest[:n])

@@ -7,31 +7,27 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpserver"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/overload"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
-// bound bounds the calls that are worked on at a time. Those that everyone may make,
-// such as health checks, have bounds of their own.
-func bound(router *router, config Config) (*overload.Handler, error) {
-	bounds := overload.Config{
+// newOverload returns the limiter of concurrent requests. Public requests, such as
+// health checks, have separate limits.
+func newOverload(router *router, config Config) (*overload.Limiter, error) {
+	limits := overload.Config{
 		MaxCalls:     overload.DefaultMaxCalls,
 		MaxQueue:     overload.DefaultMaxQueue,
 		QueueTimeout: overload.DefaultQueueTimeout,
 	}
 	if config.Overload != nil {
-		bounds = *config.Overload
+		limits = *config.Overload
 	}
-	bounds.Exempt = router.isOpen
-	bounds.Connection = func(r *http.Request) any {
-		if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
-			return c
-		}
-		return r.RemoteAddr
-	}
-	bounds.Refuse = func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
+	limits.Exempt = router.isOpen
+	limits.Connection = httpserver.ConnectionID
+	limits.Refuse = func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
 		router.refuse(w, r, refusal{
 			status: http.StatusServiceUnavailable, code: connect.CodeUnavailable,
 			kind: "server_error", reason: overload.Code,
@@ -39,20 +35,20 @@ func bound(router *router, config Config) (*overload.Handler, error) {
 			retryAfter: retryAfter,
 		})
 	}
-	return overload.New(router, bounds)
+	return overload.New(limits)
 }
 
-// watch has the observer ask the parts of a server how they are.
-func watch(config Config, bounded *overload.Handler, held *held, budget *memory.Budget) {
+// registerCollectors makes the observer's metrics include the state of the server.
+func (s *Server) registerCollectors(config Config, budget *memory.Budget) {
 	config.Observer.WatchOverload(func() (waiting int64, refused uint64) {
-		stats := bounded.Stats()
+		stats := s.overload.Stats()
 		return stats.Waiting, stats.Refused
 	})
 	config.Observer.WatchHeld(func() telemetry.Held {
 		return telemetry.Held{
-			Connections: held.connections.Load(),
-			Exempt:      bounded.Stats().Exempt,
-			Untaken:     held.untaken.Load(),
+			Connections: s.http.Connections(),
+			Exempt:      s.overload.Stats().Exempt,
+			Untaken:     s.http.UnreadResponses(),
 			Buffered:    budget.Taken(),
 		}
 	})

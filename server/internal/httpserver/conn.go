@@ -1,0 +1,246 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/deadline"
+)
+
+// clientConn is a connection with a client. It is reset if the client reads nothing of
+// what is written for the listener's stall timeout.
+type clientConn struct {
+	net.Conn
+
+	listener  *limitListener
+	released  atomic.Bool
+	idleSince atomic.Int64 // zero if the connection is not idle
+	expiresAt int64        // zero for never
+
+	reader       deadline.Reader
+	lengths      lengthScanner
+	readTimedOut atomic.Bool // the client did not send the rest of a body in time
+
+	// writeDeadline is the deadline that write has set, in terms of listener.now. It
+	// outlasts several writes, because most of them need none. It has no effect while
+	// userDeadline is set.
+	writeDeadline atomic.Int64
+	userDeadline  atomic.Bool // SetWriteDeadline has set a deadline
+	deadlineMu    sync.Mutex  // held while the write deadline is changed
+
+	coalescer atomic.Pointer[writeCoalescer] // nil for HTTP/1.1
+
+	unfinished atomic.Bool // a close would look like the end of the response
+}
+
+func newClientConn(network net.Conn, listener *limitListener) *clientConn {
+	c := &clientConn{Conn: network, listener: listener}
+	c.reader.Conn = network
+	if listener.maxAge > 0 {
+		c.expiresAt = listener.now() + int64(jitter(listener.maxAge))
+	}
+	return c
+}
+
+// connKey is the context key of a request's [*clientConn].
+type connKey struct{}
+
+// connContext is the [http.Server.ConnContext] hook.
+func connContext(ctx context.Context, network net.Conn) context.Context {
+	if c := clientConnOf(network); c != nil {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	return ctx
+}
+
+// requestConn returns the connection of a request, or nil if another server received it.
+func requestConn(r *http.Request) *clientConn {
+	c, _ := r.Context().Value(connKey{}).(*clientConn)
+	return c
+}
+
+// clientConnOf returns the connection below TLS and the PROXY protocol, or nil if it
+// is not a [*clientConn].
+func clientConnOf(network net.Conn) *clientConn {
+	for {
+		wrapper, ok := network.(interface{ NetConn() net.Conn })
+		if !ok {
+			c, _ := network.(*clientConn)
+			return c
+		}
+		network = wrapper.NetConn()
+	}
+}
+
+// isExpired reports whether the connection has reached its maximum age.
+func (c *clientConn) isExpired() bool { return c.expiresAt != 0 && c.listener.now() >= c.expiresAt }
+
+// coalesce makes the connection coalesce all further writes. It takes effect between
+// two writes, which HTTP/2 and TLS serialize.
+func (c *clientConn) coalesce() {
+	if c.coalescer.Load() == nil {
+		c.coalescer.CompareAndSwap(nil, newWriteCoalescer(c.write))
+	}
+}
+
+// Read implements [net.Conn].
+func (c *clientConn) Read(p []byte) (int, error) {
+	n, err := c.reader.Read(p)
+	if c.coalescer.Load() == nil {
+		c.lengths.scan(p[:max(n, 0)])
+	}
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.reader.LimitPassed() {
+		c.readTimedOut.Store(true) // before net/http sees the error, which it takes for a disconnect
+	}
+	return n, err
+}
+
+// limitRead makes reads fail from now on if the client sends nothing for the timeout.
+func (c *clientConn) limitRead(timeout time.Duration) { _ = c.reader.Limit(time.Now().Add(timeout)) }
+
+// clearReadLimit cancels limitRead.
+func (c *clientConn) clearReadLimit() { _ = c.reader.Limit(time.Time{}) }
+
+// SetReadDeadline implements [net.Conn].
+func (c *clientConn) SetReadDeadline(t time.Time) error { return c.reader.Set(t) }
+
+// Write implements [net.Conn].
+func (c *clientConn) Write(p []byte) (int, error) {
+	if coalescer := c.coalescer.Load(); coalescer != nil {
+		return coalescer.Write(p)
+	}
+	return c.write(p)
+}
+
+// write continues for as long as the client reads something, however slowly.
+func (c *clientConn) write(p []byte) (int, error) {
+	for sent := 0; ; {
+		c.extendDeadline()
+		n, err := c.Conn.Write(p[sent:])
+		sent += n
+		if err == nil || c.userDeadline.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return sent, err
+		}
+		if n == 0 {
+			c.reset()
+			return sent, err
+		}
+	}
+}
+
+// extendDeadline ensures that a write that begins now may last for the stall timeout.
+func (c *clientConn) extendDeadline() {
+	timeout := int64(c.listener.stallTimeout)
+	if now := c.listener.now(); c.writeDeadline.Load()-now < timeout && !c.userDeadline.Load() {
+		c.deadlineMu.Lock()
+		defer c.deadlineMu.Unlock()
+		if c.userDeadline.Load() {
+			return
+		}
+		lasts := timeout + timeout/4
+		c.writeDeadline.Store(now + lasts)
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Duration(lasts)))
+	}
+}
+
+// SetWriteDeadline implements [net.Conn], except that coalesced data is still sent
+// after the deadline: crypto/tls sets a passed deadline after its last record.
+func (c *clientConn) SetWriteDeadline(t time.Time) error {
+	if coalescer := c.coalescer.Load(); coalescer != nil && !t.IsZero() && !t.After(time.Now()) {
+		coalescer.reject(os.ErrDeadlineExceeded)
+		return nil
+	}
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	if t.IsZero() && !c.userDeadline.Load() {
+		return nil // keep the deadline of write
+	}
+	c.userDeadline.Store(!t.IsZero())
+	c.writeDeadline.Store(0)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline implements [net.Conn].
+func (c *clientConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// reset closes the connection and makes the kernel discard unsent data.
+func (c *clientConn) reset() {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// resetNetwork resets the network connection, without waiting for a concurrent Close.
+func (c *clientConn) resetNetwork() {
+	_ = c.SetLinger(0)
+	_ = c.Conn.Close()
+}
+
+// SetLinger sets what happens to unsent data when the connection is closed, as
+// [net.TCPConn.SetLinger] does. After SetLinger(0), closing resets the connection.
+func (c *clientConn) SetLinger(seconds int) error {
+	if tcp, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
+		return tcp.SetLinger(seconds)
+	}
+	return errors.ErrUnsupported
+}
+
+// CloseWrite closes the sending direction after what was written before.
+func (c *clientConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if coalescer := c.coalescer.Load(); coalescer != nil {
+		coalescer.close(func() { _ = half.CloseWrite() })
+		return nil
+	}
+	return half.CloseWrite()
+}
+
+// Close implements [net.Conn]. Coalesced data is sent in the background for up to
+// closeGrace.
+func (c *clientConn) Close() error {
+	if !c.released.CompareAndSwap(false, true) {
+		return net.ErrClosed
+	}
+	if c.unfinished.Load() {
+		_ = c.SetLinger(0)
+	}
+	coalescer := c.coalescer.Load()
+	if coalescer == nil {
+		return c.release()
+	}
+	l := c.listener
+	l.mu.Lock()
+	l.closing++
+	l.mu.Unlock()
+	_ = c.SetWriteDeadline(time.Now().Add(closeGrace))
+	coalescer.close(func() {
+		_ = c.release()
+		l.mu.Lock()
+		l.closing--
+		l.mu.Unlock()
+		l.closingEnded.Broadcast()
+	})
+	return nil
+}
+
+// release closes the network connection and frees its slot.
+func (c *clientConn) release() error {
+	err := c.Conn.Close()
+	l := c.listener
+	l.mu.Lock()
+	delete(l.open, c)
+	l.mu.Unlock()
+	l.stats.connections.Add(-1)
+	<-l.slots
+	return err
+}

@@ -1,0 +1,102 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/openai-connect/openai-connect/server/internal/pipeline"
+)
+
+// Serve serves HTTP/1.1 and HTTP/2 on the listener until ctx is done. It then drains
+// the server and returns nil if all requests ended in time:
+//
+//  1. It calls OnDrain and continues to serve for the drain delay.
+//  2. It stops accepting connections, sends GOAWAY on HTTP/2 connections, and shuts
+//     down WebSockets.
+//  3. It waits for requests and WebSockets to end. After the drain timeout it aborts
+//     the remaining ones.
+//
+// [Server.Close] ends each of the waits at once, as does a failure of the listener
+// during the delay.
+func (s *Server) Serve(ctx context.Context, listener net.Listener, options Options) error {
+	options, err := options.withDefaults()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	limited := newLimitListener(listener, options, &s.stats, s.config.Logger)
+	drainer := new(drainer)
+	httpServer := s.newHTTPServer(pipeline.Build(s.config.Handler, layers(drainer, options.StallTimeout)), limited, options)
+	drainer.goAway, err = detachHTTP2(httpServer) //nolint:contextcheck // it does not wait
+	if err != nil {
+		return errors.Join(fmt.Errorf("set up HTTP/2: %w", err), listener.Close())
+	}
+	var accepting net.Listener = limited
+	if options.ProxyProtocol {
+		accepting = withProxyProtocol(limited, s.config.TrustedProxies, options.HeaderTimeout)
+	}
+	failed := make(chan error, 1)
+	serving, cancelServing := context.WithCancel(s.closed) // done when Serve fails or the server is closed
+	defer cancelServing()
+	go func() {
+		defer cancelServing()
+		if options.TLS != nil {
+			failed <- httpServer.ServeTLS(accepting, "", "")
+			return
+		}
+		failed <- httpServer.Serve(accepting)
+	}()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	drainer.started.Store(true)
+	s.config.OnDrain()
+	sleep(serving, options.DrainDelay)
+	_ = limited.Close() // the kernel rejects new connections from now on
+	draining, cancel := context.WithTimeout(s.closed, options.DrainTimeout)
+	defer cancel()
+	s.config.WebSockets.ShutdownWebSockets()
+	if options.DrainDelay > 0 {
+		drainer.goAwayHTTP2(draining)
+	}
+	err = httpServer.Shutdown(draining)
+	if webSocketsErr := s.config.WebSockets.WaitForWebSockets(draining); err == nil {
+		err = webSocketsErr
+	}
+	if err != nil {
+		err = errors.Join(fmt.Errorf("aborted requests in progress after %v: %w", options.DrainTimeout, err), limited.abort(httpServer.Close))
+	}
+	limited.waitForClosing()
+	<-failed //nolint:errcheck // the listener is closed
+	if err == nil {
+		s.config.Logger.Info("drained")
+	}
+	return err
+}
+
+// newHTTPServer returns the [http.Server] for a listener.
+func (s *Server) newHTTPServer(handler http.Handler, listener *limitListener, options Options) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(options.TLS == nil)
+	return &http.Server{
+		Handler:           handler,
+		Protocols:         protocols,
+		TLSConfig:         options.TLS,
+		ReadHeaderTimeout: options.HeaderTimeout,
+		IdleTimeout:       options.IdleTimeout,
+		MaxHeaderBytes:    options.MaxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: options.MaxStreams, SendPingTimeout: options.SendPingTimeout},
+		ConnState:         listener.connState,
+		ConnContext:       connContext,
+		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelWarn),
+
+		DisableGeneralOptionsHandler: true, // the upstream answers "OPTIONS *"
+	}
+}
