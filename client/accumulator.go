@@ -285,7 +285,7 @@ func getOrNew[T any](pointer **T) *T {
 	return *pointer
 }
 
-// at returns the item at an index, which it allocates if there is none.
+// at returns the item at an index, allocated on first use.
 func at[T any](items map[int32]*T, index int32) *T {
 	item := items[index]
 	if item == nil {

@@ -11,10 +11,9 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// The chunks are OpenAI's JSON, as is the completion that they are. Whether that
-// is what the unary call would have given is tested in server/fidelity/sdk, with
-// generated requests.
-func TestChunksAreACompletion(t *testing.T) {
+// The chunks and the expected completions are OpenAI's JSON. server/fidelity/sdk
+// tests with generated requests that they match the unary call.
+func TestAccumulator_AssemblesChunks(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name   string
@@ -196,7 +195,7 @@ func TestChunksAreACompletion(t *testing.T) {
 					t.Fatal(err)
 				}
 				whole.Add(chunk)
-				_ = whole.Completion() // Which doesn't change what comes of the rest.
+				_ = whole.Completion() // must not affect later chunks
 			}
 			want := new(chatv1.ChatCompletion)
 			if err := restjson.Unmarshal([]byte(row.want), want); err != nil {
@@ -209,7 +208,7 @@ func TestChunksAreACompletion(t *testing.T) {
 	}
 }
 
-func TestACompletionIsTheCallersOwn(t *testing.T) {
+func TestAccumulator_ReturnsIndependentCompletions(t *testing.T) {
 	t.Parallel()
 	var whole client.Accumulator
 	add := func(text string) {
@@ -234,8 +233,8 @@ func TestACompletionIsTheCallersOwn(t *testing.T) {
 	}
 }
 
-// Whatever the chunks are, they become a completion that can be written, and
-// messages that can go up.
+// FuzzAccumulator checks that any chunks become a completion that can be encoded,
+// and messages that can be sent.
 func FuzzAccumulator(f *testing.F) {
 	for _, seed := range []string{
 		`{"choices":[{"index":0,"delta":{"content":"a","x":"b","tool_calls":[{"id":"a","function":{"x":"y"}}]}}]}`,

@@ -17,7 +17,7 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// startEcho runs a server on an upstream that keeps the last request.
+// startEcho starts a server on an upstream that records the last request.
 func startEcho(tb testing.TB) (echo *client.Client, received func() []byte) {
 	tb.Helper()
 	bodies := make(chan []byte, 1)
@@ -37,9 +37,9 @@ func startEcho(tb testing.TB) (echo *client.Client, received func() []byte) {
 	}
 }
 
-// A message that is cut anywhere, even within a character, and mixed with what
-// says nothing, is put together as it was, and goes up as it was.
-func TestAccumulator_PutsAnyMessageTogetherAgain(t *testing.T) {
+// A message split at any position, even within a character, and mixed with empty
+// deltas, is reassembled and sent unchanged.
+func TestAccumulator_ReassemblesAnyMessage(t *testing.T) {
 	t.Parallel()
 	echo, received := startEcho(t)
 	for seed := range uint64(300) {
@@ -70,10 +70,10 @@ func TestAccumulator_PutsAnyMessageTogetherAgain(t *testing.T) {
 	}
 }
 
-// deltaGenerator makes messages, and deltas that they could have come in.
+// deltaGenerator generates messages and the deltas of a stream of each.
 type deltaGenerator struct{ *rand.Rand }
 
-// text is a text of all kinds of characters.
+// text returns a string of random characters.
 func (g *deltaGenerator) text() string {
 	var text strings.Builder
 	for range 1 + g.IntN(8) {
@@ -82,7 +82,7 @@ func (g *deltaGenerator) text() string {
 	return text.String()
 }
 
-// cut is the JSON strings of the pieces of a text. Some characters are escaped.
+// cut splits text into JSON strings. Some characters are escaped.
 func (g *deltaGenerator) cut(text string) []string {
 	units := utf16.Encode([]rune(text))
 	pieces := []string{`"`}
@@ -91,9 +91,9 @@ func (g *deltaGenerator) cut(text string) []string {
 		isPairs := utf16.IsSurrogate(rune(unit)) && unit < 0xdc00
 		next := g.IntN(3) == 0
 		switch {
-		case isPairs && !next && g.IntN(2) == 0: // Both halves at once, as they are.
+		case isPairs && !next && g.IntN(2) == 0: // a whole surrogate pair
 			*last += string(utf16.DecodeRune(rune(unit), rune(units[i+1])))
-			units[i+1] = 0xffff // Which no text has.
+			units[i+1] = 0xffff // a code unit that occurs nowhere else
 		case unit == 0xffff:
 		case utf16.IsSurrogate(rune(unit)) || g.IntN(4) == 0:
 			*last += fmt.Sprintf(`\u%04x`, unit)
@@ -110,7 +110,7 @@ func (g *deltaGenerator) cut(text string) []string {
 	return pieces
 }
 
-// message is a message of the model, and deltas that it could have come in.
+// message returns a message of the model and deltas that it may arrive in.
 func (g *deltaGenerator) message() (message string, deltas []string) {
 	members := []string{`"role":"assistant"`}
 	if g.IntN(2) == 0 {
@@ -133,7 +133,7 @@ func (g *deltaGenerator) message() (message string, deltas []string) {
 	return "{" + strings.Join(members, ",") + "}", append(deltas, "{}")
 }
 
-// add adds a text under one of the names.
+// add adds a random text with one of the names.
 func (g *deltaGenerator) add(members, deltas []string, names ...string) ([]string, []string) {
 	name, text := g.one(names...), g.text()
 	quoted := jsonOf(text)
@@ -143,7 +143,7 @@ func (g *deltaGenerator) add(members, deltas []string, names ...string) ([]strin
 	return append(members, fmt.Sprintf("%q:%s", name, quoted)), deltas
 }
 
-// parts is content in parts, in which no part of text follows another one.
+// parts returns content in parts without consecutive text parts.
 func (g *deltaGenerator) parts() (parts string, deltas []string) {
 	var all []string
 	kinds := []string{"text", "thinking"}
@@ -162,7 +162,7 @@ func (g *deltaGenerator) parts() (parts string, deltas []string) {
 	return "[" + strings.Join(all, ",") + "]", deltas
 }
 
-// calls is parallel tool calls, which come as one of several servers sends them.
+// calls returns parallel tool calls in the style of one of several upstreams.
 func (g *deltaGenerator) calls() (calls string, deltas []string) {
 	var all []string
 	var byCall [][]string
@@ -176,7 +176,7 @@ func (g *deltaGenerator) calls() (calls string, deltas []string) {
 		var pieces []string
 		for j, piece := range g.cut(text) {
 			head := fmt.Sprintf(`"index":%d,`, []int{i, i, 0, 0, i}[manner])
-			if manner == 2 { // The ids tell, and there is no index.
+			if manner == 2 { // ids instead of indexes
 				head = ""
 			}
 			switch {
@@ -209,7 +209,7 @@ func (g *deltaGenerator) calls() (calls string, deltas []string) {
 	return "[" + strings.Join(all, ",") + "]", deltas
 }
 
-// jsonOf is the JSON of a value that has one.
+// jsonOf returns the JSON of a message.
 func jsonOf(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -226,7 +226,7 @@ func (g *deltaGenerator) refusal(message string) string {
 	return parsed.Refusal
 }
 
-// hostileStreams are streams of many small pieces, of any number.
+// hostileStreams returns the i-th small piece of a stream without end, by kind.
 var hostileStreams = map[string]func(i int) string{
 	"text":   func(int) string { return `{"content":"x"}` },
 	"halves": func(i int) string { return []string{`{"content":"\ud83d"}`, `{"content":"\ude00"}`}[i%2] },
@@ -251,7 +251,7 @@ var hostileStreams = map[string]func(i int) string{
 	"speech":              func(int) string { return `{"audio":{"data":"AA==","transcript":"x"}}` },
 }
 
-// hostileChunks is a stream of n pieces.
+// hostileChunks returns a stream of n pieces.
 func hostileChunks(tb testing.TB, delta func(int) string, n int) []*chatv1.ChatCompletionChunk {
 	tb.Helper()
 	chunks := make([]*chatv1.ChatCompletionChunk, n)
@@ -261,8 +261,8 @@ func hostileChunks(tb testing.TB, delta func(int) string, n int) []*chatv1.ChatC
 	return chunks
 }
 
-// The time is linear in the number of pieces, of any kind. Quadratic time would
-// be 256 times as long for 16 times as many.
+// The time is linear in the number of pieces of any kind. Quadratic time would grow
+// 256-fold for 16 times as many.
 func TestAccumulator_TakesLinearTime(t *testing.T) {
 	const few, many, allowed = 500, 16 * 500, 80
 	for name, delta := range hostileStreams {

@@ -19,13 +19,13 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/accumulate.connect.jsonl")
 
-// The table of streams that the accumulators of all languages share.
+// The table of streams shared by the accumulators of all languages.
 //
 // accumulate.json is the source, in OpenAI's JSON. A row has the deltas of one
-// choice and the message that they are, or the chunks and the completion.
-// accumulate.connect.jsonl has the same rows as a client of the Connect protocol
-// sees them, one a line, for clients without the codec. Compare an extra_json as
-// JSON, not as text.
+// choice and the resulting message, or the chunks and the resulting completion.
+// accumulate.connect.jsonl has the same rows as seen by a client of the Connect
+// protocol, one per line, for clients without the codec. Compare an extra_json as
+// JSON, not as a string.
 const (
 	tableFile   = "testdata/accumulate.json"
 	connectFile = "testdata/accumulate.connect.jsonl"
@@ -69,7 +69,7 @@ func accumulateTable(tb testing.TB) []accumulateRow {
 	return table
 }
 
-// decoded is the message that OpenAI's JSON stands for.
+// decoded decodes OpenAI's JSON into a message.
 func decoded[M restjson.Decodable](tb testing.TB, text string, message M) M {
 	tb.Helper()
 	if err := restjson.Unmarshal([]byte(text), message); err != nil {
@@ -78,7 +78,7 @@ func decoded[M restjson.Decodable](tb testing.TB, text string, message M) M {
 	return message
 }
 
-// accumulated is the completion that the chunks are.
+// accumulated returns the completion of the chunks.
 func accumulated(chunks []*chatv1.ChatCompletionChunk) *chatv1.ChatCompletion {
 	var whole client.Accumulator
 	for _, chunk := range chunks {
@@ -87,8 +87,8 @@ func accumulated(chunks []*chatv1.ChatCompletionChunk) *chatv1.ChatCompletion {
 	return whole.Completion()
 }
 
-// asJSON is OpenAI's JSON of a reply, as values: strings are compared whatever
-// their escapes, and objects whatever their order.
+// asJSON returns OpenAI's JSON of a message, decoded, so that escapes of strings do
+// not matter.
 func asJSON(tb testing.TB, reply restjson.Encodable) any {
 	tb.Helper()
 	text, err := restjson.AppendFull(nil, reply)
@@ -98,8 +98,7 @@ func asJSON(tb testing.TB, reply restjson.Encodable) any {
 	return values(tb, text)
 }
 
-// values is a JSON text as values, in which the halves of a surrogate pair that
-// stand alone differ.
+// values decodes JSON. Unpaired surrogates stay distinguishable.
 func values(tb testing.TB, text []byte) any {
 	tb.Helper()
 	var value any
@@ -109,7 +108,7 @@ func values(tb testing.TB, text []byte) any {
 	return value
 }
 
-// markHalves writes the escape of a half as text that no other string has.
+// markHalves replaces the escape of a surrogate with a unique string.
 func markHalves(text []byte) []byte {
 	text = bytes.ReplaceAll(text, []byte(`\\`), []byte(`\u005c`))
 	for from := 0; ; {
@@ -133,7 +132,7 @@ func markHalves(text []byte) []byte {
 	}
 }
 
-func TestAccumulator_GivesWhatTheSharedTableSays(t *testing.T) {
+func TestAccumulator_MatchesSharedTable(t *testing.T) {
 	t.Parallel()
 	for _, row := range accumulateTable(t) {
 		t.Run(row.name, func(t *testing.T) {
@@ -146,7 +145,7 @@ func TestAccumulator_GivesWhatTheSharedTableSays(t *testing.T) {
 	}
 }
 
-func TestAccumulator_SharesItsTableWithClientsWithoutTheCodec(t *testing.T) {
+func TestAccumulator_SharedTableIsCurrent(t *testing.T) {
 	t.Parallel()
 	var lines bytes.Buffer
 	for _, row := range accumulateTable(t) {
@@ -176,8 +175,8 @@ func TestAccumulator_SharesItsTableWithClientsWithoutTheCodec(t *testing.T) {
 	}
 }
 
-// connectJSON is the JSON of a message in the Connect protocol, always with the
-// same spaces.
+// connectJSON returns the JSON of a message in the Connect protocol, with stable
+// white space.
 func connectJSON(tb testing.TB, message proto.Message) json.RawMessage {
 	tb.Helper()
 	text, err := protojson.Marshal(message)

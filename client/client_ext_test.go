@@ -14,7 +14,7 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 )
 
-func TestTheKeyReachesTheUpstream(t *testing.T) {
+func TestClient_SendsAPIKeyToUpstream(t *testing.T) {
 	authorization := make(chan string, 1)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authorization <- r.Header.Get("Authorization")
@@ -73,7 +73,7 @@ func serve(handler http.Handler) (url string, stop func()) {
 	return listener.URL, listener.Close
 }
 
-// counter is an HTTP transport that counts what it sends.
+// counter is an HTTP transport that counts requests.
 type counter struct{ requests int }
 
 func (c *counter) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -81,7 +81,7 @@ func (c *counter) RoundTrip(request *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-func TestRequestsGoByTheGivenHTTPClient(t *testing.T) {
+func TestClient_UsesGivenHTTPClient(t *testing.T) {
 	front, err := server.New(server.Config{Upstream: server.Sandbox})
 	if err != nil {
 		t.Fatal(err)

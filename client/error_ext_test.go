@@ -18,7 +18,7 @@ func protocols() map[string]client.Protocol {
 	return map[string]client.Protocol{"Connect": client.Connect, "gRPC": client.GRPC, "gRPC-Web": client.GRPCWeb}
 }
 
-// plain is an error without what wraps it.
+// plain returns the client's error without the errors that wrap it.
 func plain(t *testing.T, err error) client.Error {
 	t.Helper()
 	failed, ok := errors.AsType[*client.Error](err)
@@ -34,7 +34,7 @@ func plain(t *testing.T, err error) client.Error {
 	}
 }
 
-func TestAnErrorSaysWhatTheUpstreamSaid(t *testing.T) {
+func TestError_HasFieldsOfUpstreamError(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name   string
@@ -104,7 +104,7 @@ func TestAnErrorSaysWhatTheUpstreamSaid(t *testing.T) {
 	}
 }
 
-func TestAnErrorWithoutAnUpstream(t *testing.T) {
+func TestError_WithoutUpstreamResponse(t *testing.T) {
 	t.Parallel()
 	never := func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -165,7 +165,7 @@ func TestAnErrorWithoutAnUpstream(t *testing.T) {
 	})
 }
 
-func TestAnErrorIsOfAKind(t *testing.T) {
+func TestError_HasAKind(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]func(error) bool{
 		"rate limited": client.IsRateLimited, "unauthenticated": client.IsUnauthenticated,

@@ -221,7 +221,7 @@ func ExampleError() {
 
 	openai := client.New(url,
 		client.WithMaxRetries(0),
-		client.WithHeader("X-Sandbox-Status", "429")) // The sandbox fails as it is told to.
+		client.WithHeader("X-Sandbox-Status", "429")) // The sandbox returns this status.
 	_, err := openai.Chat.Create(context.Background(), &chatv1.CreateChatCompletionRequest{
 		Model:    "sandbox",
 		Messages: []*chatv1.Message{client.User("Hello!")},

@@ -16,9 +16,9 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 )
 
-// What an answer of OpenAI says beside its body is read from the call's info,
-// whether the call succeeds or not.
-func TestHeadersOfAnAnswerAreRead(t *testing.T) {
+// The call info has the headers of OpenAI's response, whether the call succeeds or
+// fails.
+func TestHeaders_OfResponseAreAvailable(t *testing.T) {
 	headers := http.Header{
 		"X-Request-Id":                   {"req_1"},
 		"X-Ratelimit-Limit-Requests":     {"10000"},

@@ -11,16 +11,15 @@ import (
 	"github.com/openai-connect/openai-connect/client"
 )
 
-// What a server sends without end is given up at the bound of a message, which is
-// also for a message that gzip made small.
-func TestHostileServer_CannotSendMoreThanAMessage(t *testing.T) {
+// An endless response is aborted at the message limit, also if it is compressed.
+func TestHostileServer_CannotExceedMessageLimit(t *testing.T) {
 	t.Parallel()
 	const megabyte = 1 << 20
 	var zipped bytes.Buffer
 	writer := gzip.NewWriter(&zipped)
 	_, _ = writer.Write(make([]byte, megabyte))
 	_ = writer.Close()
-	bomb := bytes.Repeat(zipped.Bytes(), 100) // RFC 1952: members follow one another.
+	bomb := bytes.Repeat(zipped.Bytes(), 100) // RFC 1952: members are concatenated
 	for name, row := range map[string]struct {
 		status      int
 		contentType string

@@ -14,13 +14,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startSandbox runs a server on the embedded upstream until the test ends.
+// startSandbox starts a server on the embedded upstream until the test ends.
 func startSandbox(tb testing.TB, options ...client.Option) *client.Client {
 	tb.Helper()
 	return start(tb, server.Sandbox, options...)
 }
 
-// startUpstream is startSandbox with an upstream of the test's own.
+// startUpstream starts a server on the given upstream until the test ends.
 func startUpstream(tb testing.TB, handler http.HandlerFunc, options ...client.Option) *client.Client {
 	tb.Helper()
 	upstream := httptest.NewServer(handler)

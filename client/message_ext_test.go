@@ -10,7 +10,7 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-func TestHelpersMakeMessages(t *testing.T) {
+func TestMessage_HelpersBuildMessages(t *testing.T) {
 	t.Parallel()
 	png := []byte("\x89PNG\r\n\x1a\n")
 	parts := func(parts ...*chatv1.ContentPart) *chatv1.Message { return client.UserParts(parts...) }

@@ -19,8 +19,8 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 )
 
-// waysToCall are the ways to make a call.
-func waysToCall() map[string]func(context.Context, *client.Client) error {
+// callKinds returns a function for each kind of call.
+func callKinds() map[string]func(context.Context, *client.Client) error {
 	return map[string]func(context.Context, *client.Client) error{
 		"unary": func(ctx context.Context, openai *client.Client) error {
 			_, err := openai.Chat.Create(ctx, ask(client.User("SECRET PROMPT")))
@@ -41,24 +41,24 @@ func waysToCall() map[string]func(context.Context, *client.Client) error {
 	}
 }
 
-// way is a protocol, and a way to make a call.
-type way struct {
+// protocolCall is a protocol and a kind of call.
+type protocolCall struct {
 	protocol client.Protocol
 	call     func(context.Context, *client.Client) error
 }
 
-func ways() map[string]way {
-	all := make(map[string]way)
+func protocolCalls() map[string]protocolCall {
+	all := make(map[string]protocolCall)
 	for protocolName, protocol := range protocols() {
-		for name, call := range waysToCall() {
-			all[protocolName+"/"+name] = way{protocol, call}
+		for name, call := range callKinds() {
+			all[protocolName+"/"+name] = protocolCall{protocol, call}
 		}
 	}
 	return all
 }
 
-// newHTTPClient speaks HTTP/2 without TLS if gRPC needs it, and else both. The
-// certificates of TLS servers are not looked at.
+// newHTTPClient returns a client that accepts any certificate. It uses HTTP/2
+// without TLS for gRPC.
 func newHTTPClient(t *testing.T, protocol client.Protocol) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
@@ -76,7 +76,7 @@ var redirectStatuses = []int{
 	http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
 }
 
-// redirector answers all requests with a redirect, and counts them.
+// redirector responds to all requests with a redirect and counts them.
 type redirector struct {
 	status   int
 	location string
@@ -89,9 +89,9 @@ func (s *redirector) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(s.status)
 }
 
-func TestRedirect_ToAnotherOriginIsAnErrorThatNamesIt(t *testing.T) {
+func TestRedirect_ToAnotherOriginIsAnError(t *testing.T) {
 	t.Parallel()
-	for name, way := range ways() {
+	for name, kind := range protocolCalls() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var caught atomic.Int32
@@ -119,9 +119,9 @@ func TestRedirect_ToAnotherOriginIsAnErrorThatNamesIt(t *testing.T) {
 				for _, status := range redirectStatuses {
 					from.status, from.location = status, row.location
 					from.requests.Store(0)
-					openai := client.New(front, client.WithHTTPClient(newHTTPClient(t, way.protocol)), client.WithProtocol(way.protocol),
+					openai := client.New(front, client.WithHTTPClient(newHTTPClient(t, kind.protocol)), client.WithProtocol(kind.protocol),
 						client.WithAPIKey("sk-KEY"), client.WithHeader("Api-Key", "azure-KEY"), client.WithMaxRetries(2))
-					err := way.call(t.Context(), openai)
+					err := kind.call(t.Context(), openai)
 					if err == nil || connect.CodeOf(err) != connect.CodeInternal || !strings.Contains(err.Error(), row.named) {
 						t.Errorf("%s, %d: got the error %v", name, status, err)
 					} else if text := err.Error(); strings.Contains(text, "PASSWORD") || strings.Contains(text, "KEY") || len(text) > 1000 {
@@ -141,7 +141,7 @@ func TestRedirect_ToAnotherOriginIsAnErrorThatNamesIt(t *testing.T) {
 
 func TestRedirect_FromTLSToPlaintextIsAnError(t *testing.T) {
 	t.Parallel()
-	for name, way := range ways() {
+	for name, kind := range protocolCalls() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var caught atomic.Int32
@@ -151,8 +151,8 @@ func TestRedirect_FromTLSToPlaintextIsAnError(t *testing.T) {
 			front.EnableHTTP2 = true
 			front.StartTLS()
 			defer front.Close()
-			openai := client.New(front.URL, client.WithHTTPClient(newHTTPClient(t, way.protocol)), client.WithProtocol(way.protocol), client.WithAPIKey("sk-KEY"))
-			if err := way.call(t.Context(), openai); err == nil || !strings.Contains(err.Error(), catcher) {
+			openai := client.New(front.URL, client.WithHTTPClient(newHTTPClient(t, kind.protocol)), client.WithProtocol(kind.protocol), client.WithAPIKey("sk-KEY"))
+			if err := kind.call(t.Context(), openai); err == nil || !strings.Contains(err.Error(), catcher) {
 				t.Errorf("got the error %v", err)
 			}
 			if caught.Load() != 0 {
@@ -169,7 +169,7 @@ func TestRedirect_WithinTheOriginIsFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sandbox.Close() })
-	for name, way := range ways() {
+	for name, kind := range protocolCalls() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var front string
@@ -189,14 +189,14 @@ func TestRedirect_WithinTheOriginIsFollowed(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, row := range map[string]func(path string) string{
-				"a path":                      func(path string) string { return "/moved" + path },
-				"an address":                  func(path string) string { return front + "/moved" + path },
-				"an address in capitals":      func(path string) string { return "HTTP://" + origin.Host + "/moved" + path },
-				"an address without a scheme": func(path string) string { return "//" + origin.Host + "/moved" + path },
+				"a path":                 func(path string) string { return "/moved" + path },
+				"an address":             func(path string) string { return front + "/moved" + path },
+				"an uppercase scheme":    func(path string) string { return "HTTP://" + origin.Host + "/moved" + path },
+				"a URL without a scheme": func(path string) string { return "//" + origin.Host + "/moved" + path },
 			} {
 				to = row
-				openai := client.New(front, client.WithHTTPClient(newHTTPClient(t, way.protocol)), client.WithProtocol(way.protocol))
-				if err := way.call(t.Context(), openai); err != nil {
+				openai := client.New(front, client.WithHTTPClient(newHTTPClient(t, kind.protocol)), client.WithProtocol(kind.protocol))
+				if err := kind.call(t.Context(), openai); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
@@ -204,7 +204,7 @@ func TestRedirect_WithinTheOriginIsFollowed(t *testing.T) {
 	}
 }
 
-func TestRedirect_InCirclesEnds(t *testing.T) {
+func TestRedirect_LoopEnds(t *testing.T) {
 	t.Parallel()
 	from := &redirector{status: http.StatusTemporaryRedirect, location: "/a"}
 	front, stop := serve(from)
@@ -216,7 +216,7 @@ func TestRedirect_InCirclesEnds(t *testing.T) {
 	}
 }
 
-func TestRedirect_LeavesTheGivenClientAsItIs(t *testing.T) {
+func TestRedirect_DoesNotModifyGivenClient(t *testing.T) {
 	t.Parallel()
 	var caught atomic.Int32
 	catcher, stop := serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { caught.Add(1) }))
@@ -239,7 +239,7 @@ func TestRedirect_LeavesTheGivenClientAsItIs(t *testing.T) {
 		_ = response.Body.Close()
 	}
 
-	// Its own rule runs first, and cannot lead elsewhere.
+	// The client's own CheckRedirect runs first and cannot permit another origin.
 	for name, rule := range map[string]func(*http.Request, []*http.Request) error{
 		"refuses": func(*http.Request, []*http.Request) error { return errors.New("not a step") },
 		"follows": func(*http.Request, []*http.Request) error { return nil },

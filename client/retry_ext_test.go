@@ -24,18 +24,18 @@ import (
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
-// answer is how a server answers one try of a call.
-type answer struct {
-	err    error // Nil is success.
-	chunks int   // How many come before the error, of a stream.
+// response is the server's response to one attempt of a call.
+type response struct {
+	err    error // nil for success
+	chunks int   // messages of a stream before the error
 	header map[string]string
-	// unreachable is that there is no server.
+	// unreachable simulates a connection failure.
 	unreachable bool
 }
 
-// failing is the answer that the server gives to an upstream's.
-func failing(status int, code connect.Code, header ...string) answer {
-	result := answer{err: rpcError(code, &restv1.Error{Message: "No.", HttpStatus: int32(status)}), header: map[string]string{}}
+// failing returns the response to an error of the upstream.
+func failing(status int, code connect.Code, header ...string) response {
+	result := response{err: rpcError(code, &restv1.Error{Message: "No.", HttpStatus: int32(status)}), header: map[string]string{}}
 	for pair := range slices.Chunk(header, 2) {
 		result.header[pair[0]] = pair[1]
 	}
@@ -54,28 +54,28 @@ func rpcError(code connect.Code, details ...proto.Message) error {
 	return err
 }
 
-// asking is an answer with the time after which to come again.
-func asking(wait time.Duration) answer {
-	return answer{err: rpcError(connect.CodeResourceExhausted,
+// retryAfter returns a rate limit error with a RetryInfo.
+func retryAfter(wait time.Duration) response {
+	return response{err: rpcError(connect.CodeResourceExhausted,
 		&restv1.Error{Message: "No.", HttpStatus: http.StatusTooManyRequests},
 		&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)})}
 }
 
-// script is a server without a network, that answers the tries of a call one
-// after the other, and the rest with success.
+// script is a server without a network. It returns the given responses to the attempts
+// of a call in order, and success to the rest.
 type script struct {
 	chatv1connect.UnimplementedChatServiceHandler
 
-	answers []answer
-	handler http.Handler
+	responses []response
+	handler   http.Handler
 
 	mu   sync.Mutex
-	keys []string    // The idempotency-key of each try.
-	at   []time.Time // When it came.
+	keys []string    // Idempotency-Key of each attempt
+	at   []time.Time // time of each attempt
 }
 
-func newScript(answers ...answer) *script {
-	s := &script{answers: answers}
+func newScript(responses ...response) *script {
+	s := &script{responses: responses}
 	rpc, mux := connect.NewServer(), http.NewServeMux()
 	chatv1connect.RegisterChatServiceHandler(rpc, s)
 	connecthttp.Mount(mux, rpc)
@@ -83,56 +83,56 @@ func newScript(answers ...answer) *script {
 	return s
 }
 
-// RoundTrip is the network.
+// RoundTrip implements [http.RoundTripper].
 func (s *script) RoundTrip(request *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	s.keys = append(s.keys, request.Header.Get("Idempotency-Key"))
 	s.at = append(s.at, time.Now())
-	now := s.now()
+	current := s.current()
 	s.mu.Unlock()
-	if now.unreachable {
+	if current.unreachable {
 		return nil, errors.New("connection refused")
 	}
 	recorder := httptest.NewRecorder()
-	for name, value := range now.header {
+	for name, value := range current.header {
 		recorder.Header().Set(name, value)
 	}
 	s.handler.ServeHTTP(recorder, request)
 	return recorder.Result(), nil
 }
 
-// now is the answer to the current try.
-func (s *script) now() answer {
-	if len(s.at) > len(s.answers) {
-		return answer{chunks: 2}
+// current returns the response to the current attempt.
+func (s *script) current() response {
+	if len(s.at) > len(s.responses) {
+		return response{chunks: 2}
 	}
-	return s.answers[len(s.at)-1]
+	return s.responses[len(s.at)-1]
 }
 
 func (s *script) CreateChatCompletion(context.Context, *chatv1.CreateChatCompletionRequest) (*chatv1.ChatCompletion, error) {
-	return new(chatv1.ChatCompletion), s.now().err
+	return new(chatv1.ChatCompletion), s.current().err
 }
 
 func (s *script) GetChatCompletion(context.Context, *chatv1.GetChatCompletionRequest) (*chatv1.ChatCompletion, error) {
-	return new(chatv1.ChatCompletion), s.now().err
+	return new(chatv1.ChatCompletion), s.current().err
 }
 
 func (s *script) StreamChatCompletion(
 	_ context.Context, _ *chatv1.CreateChatCompletionRequest, stream chatv1connect.ChatServiceStreamChatCompletionServerStream,
 ) error {
-	for range s.now().chunks {
+	for range s.current().chunks {
 		if err := stream.Send(new(chatv1.ChatCompletionChunk)); err != nil {
 			return err
 		}
 	}
-	return s.now().err
+	return s.current().err
 }
 
 func (s *script) client(options ...client.Option) *client.Client {
 	return client.New("http://server", append([]client.Option{client.WithHTTPClient(&http.Client{Transport: s})}, options...)...)
 }
 
-// waits are the times between the tries.
+// waits returns the durations between the attempts.
 func (s *script) waits() (waits []time.Duration) {
 	for i := 1; i < len(s.at); i++ {
 		waits = append(waits, s.at[i].Sub(s.at[i-1]))
@@ -140,80 +140,80 @@ func (s *script) waits() (waits []time.Duration) {
 	return waits
 }
 
-// A wait is between these, as up to a quarter of a backoff is left out at random.
-type wait struct{ least, most time.Duration }
+// wait is the range of a backoff, which is reduced by up to a quarter at random.
+type wait struct{ minimum, maximum time.Duration }
 
 func exactly(wanted time.Duration) wait { return wait{wanted, wanted} }
 func backoff(wanted time.Duration) wait { return wait{wanted - wanted/4, wanted} }
 
-func TestACallIsMadeAgain(t *testing.T) {
+func TestRetry_RepeatsTransientFailures(t *testing.T) {
 	t.Parallel()
 	const none = 0
 	slow := failing(http.StatusTooManyRequests, connect.CodeResourceExhausted)
 	for _, row := range []struct {
-		name    string
-		answers []answer
-		retries int
-		waits   []wait
-		fails   connect.Code
+		name      string
+		responses []response
+		retries   int
+		waits     []wait
+		fails     connect.Code
 	}{
 		{"not after success", nil, 2, nil, none},
-		{"after the server could not be reached", []answer{{unreachable: true}}, 2, []wait{backoff(500 * time.Millisecond)}, none},
-		{"after its upstream could not be reached", []answer{failing(0, connect.CodeUnavailable)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
-		{"after the status 408", []answer{failing(http.StatusRequestTimeout, connect.CodeDeadlineExceeded)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
-		{"after the status 409", []answer{failing(http.StatusConflict, connect.CodeAborted)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
-		{"after the status 429", []answer{slow}, 2, []wait{backoff(500 * time.Millisecond)}, none},
-		{"after the status 500", []answer{failing(http.StatusInternalServerError, connect.CodeInternal)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
-		{"after the status 529", []answer{failing(529, connect.CodeUnavailable)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
-		{"not after the status 400", []answer{failing(http.StatusBadRequest, connect.CodeInvalidArgument)}, 2, nil, connect.CodeInvalidArgument},
-		{"not after the status 401", []answer{failing(http.StatusUnauthorized, connect.CodeUnauthenticated)}, 2, nil, connect.CodeUnauthenticated},
-		{"not after an error in the status 200", []answer{failing(http.StatusOK, connect.CodeUnavailable)}, 2, nil, connect.CodeUnavailable},
-		{"not after the server's own refusal", []answer{{err: rpcError(connect.CodeInvalidArgument)}}, 2, nil, connect.CodeInvalidArgument},
-		{"twice, waiting longer each time", []answer{slow, slow}, 2, []wait{backoff(500 * time.Millisecond), backoff(time.Second)}, none},
-		{"no more than twice", []answer{slow, slow, slow}, 2, []wait{backoff(500 * time.Millisecond), backoff(time.Second)}, connect.CodeResourceExhausted},
+		{"after the server could not be reached", []response{{unreachable: true}}, 2, []wait{backoff(500 * time.Millisecond)}, none},
+		{"after its upstream could not be reached", []response{failing(0, connect.CodeUnavailable)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
+		{"after the status 408", []response{failing(http.StatusRequestTimeout, connect.CodeDeadlineExceeded)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
+		{"after the status 409", []response{failing(http.StatusConflict, connect.CodeAborted)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
+		{"after the status 429", []response{slow}, 2, []wait{backoff(500 * time.Millisecond)}, none},
+		{"after the status 500", []response{failing(http.StatusInternalServerError, connect.CodeInternal)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
+		{"after the status 529", []response{failing(529, connect.CodeUnavailable)}, 2, []wait{backoff(500 * time.Millisecond)}, none},
+		{"not after the status 400", []response{failing(http.StatusBadRequest, connect.CodeInvalidArgument)}, 2, nil, connect.CodeInvalidArgument},
+		{"not after the status 401", []response{failing(http.StatusUnauthorized, connect.CodeUnauthenticated)}, 2, nil, connect.CodeUnauthenticated},
+		{"not after an error in the status 200", []response{failing(http.StatusOK, connect.CodeUnavailable)}, 2, nil, connect.CodeUnavailable},
+		{"not after the server's own refusal", []response{{err: rpcError(connect.CodeInvalidArgument)}}, 2, nil, connect.CodeInvalidArgument},
+		{"twice, waiting longer each time", []response{slow, slow}, 2, []wait{backoff(500 * time.Millisecond), backoff(time.Second)}, none},
+		{"no more than twice", []response{slow, slow, slow}, 2, []wait{backoff(500 * time.Millisecond), backoff(time.Second)}, connect.CodeResourceExhausted},
 		{
-			"as often as the client says, and never waiting longer than 8 s", slices.Repeat([]answer{slow}, 6), 6,
+			"as often as the client says, and never waiting longer than 8 s", slices.Repeat([]response{slow}, 6), 6,
 			[]wait{
 				backoff(500 * time.Millisecond), backoff(time.Second), backoff(2 * time.Second), backoff(4 * time.Second),
 				backoff(8 * time.Second), backoff(8 * time.Second),
 			},
 			none,
 		},
-		{"never, if the client says so", []answer{slow}, 0, nil, connect.CodeResourceExhausted},
-		{"never, for a negative number of retries", []answer{slow}, -1, nil, connect.CodeResourceExhausted},
-		{"when the upstream asks for it", []answer{asking(20 * time.Second)}, 2, []wait{exactly(20 * time.Second)}, none},
-		{"at once, if it asks for that", []answer{asking(0)}, 2, []wait{exactly(0)}, none},
-		{"after two minutes", []answer{asking(2 * time.Minute)}, 2, []wait{exactly(2 * time.Minute)}, none},
-		{"not after longer", []answer{asking(2*time.Minute + 1)}, 2, nil, connect.CodeResourceExhausted},
+		{"never, if the client says so", []response{slow}, 0, nil, connect.CodeResourceExhausted},
+		{"never, for a negative number of retries", []response{slow}, -1, nil, connect.CodeResourceExhausted},
+		{"when the upstream asks for it", []response{retryAfter(20 * time.Second)}, 2, []wait{exactly(20 * time.Second)}, none},
+		{"at once, if it asks for that", []response{retryAfter(0)}, 2, []wait{exactly(0)}, none},
+		{"after two minutes", []response{retryAfter(2 * time.Minute)}, 2, []wait{exactly(2 * time.Minute)}, none},
+		{"not after longer", []response{retryAfter(2*time.Minute + 1)}, 2, nil, connect.CodeResourceExhausted},
 		{
-			"when something on the way asks for it",
-			[]answer{{err: rpcError(connect.CodeUnavailable), header: map[string]string{"Retry-After": "3"}}},
+			"when an intermediary requests it",
+			[]response{{err: rpcError(connect.CodeUnavailable), header: map[string]string{"Retry-After": "3"}}},
 			2,
 			[]wait{exactly(3 * time.Second)},
 			none,
 		},
 		{
 			"not when it asks for more than a number holds",
-			[]answer{{err: rpcError(connect.CodeUnavailable), header: map[string]string{"Retry-After": "99999999999999999999"}}},
+			[]response{{err: rpcError(connect.CodeUnavailable), header: map[string]string{"Retry-After": "99999999999999999999"}}},
 			2, nil, connect.CodeUnavailable,
 		},
 		{
 			"without the wait of the try before",
-			[]answer{{err: rpcError(connect.CodeUnavailable), header: map[string]string{"Retry-After": "3"}}, {unreachable: true}},
+			[]response{{err: rpcError(connect.CodeUnavailable), header: map[string]string{"Retry-After": "3"}}, {unreachable: true}},
 			2,
 			[]wait{exactly(3 * time.Second), backoff(time.Second)},
 			none,
 		},
 		{
 			"where the upstream says that it helps",
-			[]answer{failing(http.StatusBadRequest, connect.CodeInvalidArgument, "X-Should-Retry", "true")},
+			[]response{failing(http.StatusBadRequest, connect.CodeInvalidArgument, "X-Should-Retry", "true")},
 			2,
 			[]wait{backoff(500 * time.Millisecond)},
 			none,
 		},
 		{
 			"not where the upstream says that it doesn't help",
-			[]answer{failing(http.StatusTooManyRequests, connect.CodeResourceExhausted, "X-Should-Retry", "false")},
+			[]response{failing(http.StatusTooManyRequests, connect.CodeResourceExhausted, "X-Should-Retry", "false")},
 			2,
 			nil, connect.CodeResourceExhausted,
 		},
@@ -222,7 +222,7 @@ func TestACallIsMadeAgain(t *testing.T) {
 			t.Run(row.name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					server := newScript(row.answers...)
+					server := newScript(row.responses...)
 					_, err := call(t.Context(), server.client(client.WithMaxRetries(row.retries)))
 					failed, isError := errors.AsType[*client.Error](err)
 					if (err != nil) != (row.fails != none) || isError && failed.ConnectCode != row.fails {
@@ -233,8 +233,8 @@ func TestACallIsMadeAgain(t *testing.T) {
 						t.Fatalf("waited %v", waits)
 					}
 					for i, wanted := range row.waits {
-						if waits[i] < wanted.least || waits[i] > wanted.most {
-							t.Errorf("wait %d is %v, not from %v to %v", i, waits[i], wanted.least, wanted.most)
+						if waits[i] < wanted.minimum || waits[i] > wanted.maximum {
+							t.Errorf("wait %d is %v, want from %v to %v", i, waits[i], wanted.minimum, wanted.maximum)
 						}
 					}
 				})
@@ -243,7 +243,7 @@ func TestACallIsMadeAgain(t *testing.T) {
 	}
 }
 
-// calls are a call of each kind. They return how many messages came.
+// calls returns a call of each kind, which returns the number of received messages.
 func calls() map[string]func(context.Context, *client.Client) (int, error) {
 	return map[string]func(context.Context, *client.Client) (int, error){
 		"a unary call": func(ctx context.Context, openai *client.Client) (int, error) {
@@ -267,7 +267,7 @@ func calls() map[string]func(context.Context, *client.Client) (int, error) {
 	}
 }
 
-func TestAStreamThatHasBegunIsNotBegunAgain(t *testing.T) {
+func TestRetry_NotAfterFirstMessageOfStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		broken := failing(http.StatusServiceUnavailable, connect.CodeUnavailable)
@@ -283,7 +283,7 @@ func TestAStreamThatHasBegunIsNotBegunAgain(t *testing.T) {
 	})
 }
 
-func TestTheContextEndsTheWait(t *testing.T) {
+func TestRetry_ContextEndsBackoff(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name  string
@@ -310,7 +310,7 @@ func TestTheContextEndsTheWait(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					ctx, cancel := row.limit(t.Context())
 					defer cancel()
-					server, began := newScript(asking(10*time.Second)), time.Now()
+					server, began := newScript(retryAfter(10*time.Second)), time.Now()
 					_, err := call(ctx, server.client())
 					if !client.IsRateLimited(err) || errors.Is(err, context.Canceled) != (row.cause != nil) {
 						t.Errorf("got the error %v, not that of the try", err)
@@ -324,7 +324,7 @@ func TestTheContextEndsTheWait(t *testing.T) {
 	}
 }
 
-func TestNothingIsTriedAgainWhenTheContextIsDone(t *testing.T) {
+func TestRetry_NotAfterContextIsDone(t *testing.T) {
 	t.Parallel()
 	for kind, call := range calls() {
 		t.Run(kind, func(t *testing.T) {
@@ -341,13 +341,13 @@ func TestNothingIsTriedAgainWhenTheContextIsDone(t *testing.T) {
 	}
 }
 
-func TestTriesOfOneCallHaveOneIdempotencyKey(t *testing.T) {
+func TestRetry_KeepsIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		slow := asking(0)
-		server := newScript(slow, slow, answer{}, slow, answer{}, slow)
+		slow := retryAfter(0)
+		server := newScript(slow, slow, response{}, slow, response{}, slow)
 		openai := server.client()
-		ctx, info := connect.NewClientContext(t.Context()) // Shared by all calls.
+		ctx, info := connect.NewClientContext(t.Context()) // shared by all calls
 		for range 2 {
 			if _, err := openai.Chat.Create(ctx, ask(client.User("Hello!"))); err != nil {
 				t.Fatal(err)

@@ -37,9 +37,9 @@ func tool[Args, Result any](t *testing.T, name string, run func(context.Context,
 	return made
 }
 
-// model is an upstream that answers by turns, and then with the word "done".
+// model is an upstream that returns the given messages in turn, and then "done".
 type model struct {
-	turns []string // The messages, as JSON.
+	turns []string // messages as JSON
 
 	mu     sync.Mutex
 	bodies []map[string]any
@@ -61,7 +61,7 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"id":"`+strconv.Itoa(len(m.bodies))+`","choices":[{"message":`+turn+`}]}`)
 }
 
-// calling is a message that calls a function once for each of the arguments.
+// calling returns a message with a call of a function for each of the arguments.
 func calling(name string, arguments ...string) string {
 	var calls []string
 	for i, each := range arguments {
@@ -70,7 +70,7 @@ func calling(name string, arguments ...string) string {
 	return `{"role":"assistant","tool_calls":[` + strings.Join(calls, ",") + `]}`
 }
 
-// said is a conversation in a few words.
+// said summarizes a conversation.
 func said(conversation []*chatv1.Message) (lines []string) {
 	for _, message := range conversation {
 		var line strings.Builder
@@ -86,9 +86,9 @@ func said(conversation []*chatv1.Message) (lines []string) {
 	return lines
 }
 
-// The arguments are an object, as some servers send them, or have half of a
-// character.
-func TestRunTools_TakesArgumentsOfAnyForm(t *testing.T) {
+// The arguments are an object, as some upstreams send them, or contain half of a
+// surrogate pair.
+func TestRunTools_AcceptsArgumentsInAnyForm(t *testing.T) {
 	t.Parallel()
 	for arguments, want := range map[string]string{
 		`"{\"city\":\"Paris\"}"`:          "Paris",
@@ -108,7 +108,7 @@ func TestRunTools_TakesArgumentsOfAnyForm(t *testing.T) {
 	}
 }
 
-func TestRunTools_BoundsHowManyRunAtOnce(t *testing.T) {
+func TestRunTools_LimitsParallelTools(t *testing.T) {
 	t.Parallel()
 	const most, calls = 128, 1000
 	upstream := &model{turns: []string{calling("f", slices.Repeat([]string{`{"city":"a"}`}, calls)...)}}
@@ -123,7 +123,7 @@ func TestRunTools_BoundsHowManyRunAtOnce(t *testing.T) {
 			}
 		}
 		if all.Add(1) == most {
-			close(full) // As many as may run at once do.
+			close(full) // the maximum number is running
 		}
 		<-full
 		return "", nil
@@ -134,12 +134,12 @@ func TestRunTools_BoundsHowManyRunAtOnce(t *testing.T) {
 	}
 }
 
-func TestToolsRunUntilTheModelIsDone(t *testing.T) {
+func TestRunTools_RunsUntilModelIsDone(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		turns []string
-		want  []string // Between the question and "done".
+		want  []string // between the user's message and "done"
 	}{
 		{"none, if it calls none", nil, nil},
 		{
@@ -181,7 +181,7 @@ func TestToolsRunUntilTheModelIsDone(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			var meeting sync.WaitGroup // All have to come, so they run at once.
+			var meeting sync.WaitGroup // ends only if all run in parallel
 			meeting.Add(3)
 			type numbers struct{ Of []int }
 			type total struct{ Sum int }
@@ -222,7 +222,7 @@ func TestToolsRunUntilTheModelIsDone(t *testing.T) {
 	}
 }
 
-func TestWhatEndsTheToolsBefore(t *testing.T) {
+func TestRunTools_StopsEarly(t *testing.T) {
 	t.Parallel()
 	call := calling("weather", `{"city":"Paris"}`)
 	weather := tool(t, "weather", func(_ context.Context, at place) (string, error) { return "clear in " + at.City, nil })
@@ -276,7 +276,7 @@ func TestWhatEndsTheToolsBefore(t *testing.T) {
 	})
 }
 
-func TestAForcedCallIsForcedOnce(t *testing.T) {
+func TestRunTools_ForcesCallInFirstRoundOnly(t *testing.T) {
 	t.Parallel()
 	weather := tool(t, "weather", func(_ context.Context, at place) (string, error) { return "clear in " + at.City, nil })
 	mode := func(mode sharedv1.ToolChoiceMode) *chatv1.ToolChoice {
@@ -321,8 +321,8 @@ func TestAForcedCallIsForcedOnce(t *testing.T) {
 	}
 }
 
-// A tool may make calls of its own, at the same time as another.
-func TestAToolsCallsHaveHeadersOfTheirOwn(t *testing.T) {
+// Tools may make calls in parallel.
+func TestRunTools_SeparatesHeadersOfTools(t *testing.T) {
 	t.Parallel()
 	ctx, info := connect.NewClientContext(t.Context())
 	infos := make(chan *connect.CallInfo, 2)
@@ -340,7 +340,7 @@ func TestAToolsCallsHaveHeadersOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestAToolIsWhatItsFunctionTakes(t *testing.T) {
+func TestTool_IsDefinedByItsFunction(t *testing.T) {
 	t.Parallel()
 	if _, err := client.NewTool("odd", "", func(context.Context, map[string]any) (string, error) { return "", nil }); err == nil || !strings.Contains(err.Error(), "tool odd") {
 		t.Errorf("a map: got the error %v", err)

@@ -20,7 +20,7 @@ type schemaLoop struct {
 	Next *schemaLoop `json:"next"`
 }
 
-func TestASchemaIsStrict(t *testing.T) {
+func TestSchema_IsStrict(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name string
@@ -94,7 +94,7 @@ func TestASchemaIsStrict(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			for range 3 { // The order is always the same.
+			for range 3 { // the order is stable
 				got, err := schemaOf(reflect.TypeOf(row.of))
 				if err != nil {
 					t.Fatal(err)
@@ -107,7 +107,7 @@ func TestASchemaIsStrict(t *testing.T) {
 	}
 }
 
-func TestWhatHasNoStrictSchemaIsAnError(t *testing.T) {
+func TestSchema_RejectsUnsupportedTypes(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name string
@@ -135,7 +135,7 @@ func TestWhatHasNoStrictSchemaIsAnError(t *testing.T) {
 	}
 }
 
-func TestASchemaIsNamedAfterItsType(t *testing.T) {
+func TestSchema_IsNamedAfterItsType(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		of   reflect.Type

@@ -99,13 +99,13 @@ func (schemaOwn) UnmarshalJSON([]byte) error { return nil }
 
 func (m *schemaMoney) UnmarshalText(text []byte) error { m.cents = len(text); return nil }
 
-// Each type is a struct with a field of it. The answers are made from the schema.
-// The texts are for types that read themselves from text.
+// schemaTypes are the types of the field of a struct. Responses are generated from
+// the schema. The values in texts are for types with UnmarshalText.
 var schemaTypes = []struct {
 	name  string
 	of    any
 	texts []string
-	want  string // The schema of the only property, if it is told.
+	want  string // the expected schema of the only property, if given
 }{
 	{"a time", struct{ V time.Time }{}, nil, `{"type":"string","format":"date-time"}`},
 	{"a time that may be left out", struct{ V *time.Time }{}, nil, `{"type":["string","null"],"format":"date-time"}`},
@@ -213,8 +213,8 @@ var schemaTypes = []struct {
 	}{}, []string{"::1"}, ""},
 }
 
-// structOf is a struct with a field for each tag. It may have tags that tools for
-// source complain of.
+// structOf returns a struct with a field for each tag. Static analysis would complain
+// about some of the tags.
 func structOf[T any](tags ...string) reflect.Type {
 	fields := make([]reflect.StructField, len(tags))
 	for i, tag := range tags {
@@ -250,8 +250,8 @@ func TestSchema_DescribesWhatEncodingJSONDecodes(t *testing.T) {
 	}
 }
 
-// Types are made at random, of what the helper accepts.
-func TestSchema_DescribesAnyTypeThatItAccepts(t *testing.T) {
+// The types are random combinations of supported types.
+func TestSchema_DescribesEveryAcceptedType(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 2))
@@ -259,7 +259,7 @@ func TestSchema_DescribesAnyTypeThatItAccepts(t *testing.T) {
 	}
 }
 
-func TestSchema_HasTheNamesThatEncodingJSONDecodes(t *testing.T) {
+func TestSchema_HasNamesOfEncodingJSON(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		of   any
@@ -302,7 +302,7 @@ func TestSchema_HasTheNamesThatEncodingJSONDecodes(t *testing.T) {
 	}
 }
 
-func TestSchema_RefusesByName(t *testing.T) {
+func TestSchema_ErrorNamesField(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name string
@@ -371,7 +371,7 @@ func TestSchema_RefusesByName(t *testing.T) {
 	}
 }
 
-func TestSchema_TakesADescriptionByEitherTag(t *testing.T) {
+func TestSchema_AcceptsBothDescriptionTags(t *testing.T) {
 	t.Parallel()
 	got, err := schemaOf(reflect.TypeOf(struct {
 		A string `jsonschema:"of a"`
@@ -397,7 +397,7 @@ func TestSchema_BoundsNumbersInStrings(t *testing.T) {
 	}
 }
 
-// checkDecodes makes answers that are valid by the schema of a type, and decodes
+// checkDecodes generates valid responses from the schema of a type and decodes
 // them: none fails, and none loses anything. It returns the schema.
 func checkDecodes(t *testing.T, of reflect.Type, texts []string, count int) *jsonschema.Schema {
 	t.Helper()
@@ -423,7 +423,7 @@ func checkDecodes(t *testing.T, of reflect.Type, texts []string, count int) *jso
 		if err := json.Unmarshal(jsonText(t, answer), value.Interface()); err != nil {
 			t.Fatalf("%v by %s: %s does not decode: %v", of, text, jsonText(t, answer), err)
 		}
-		if texts == nil { // Those types may not write what they read.
+		if texts == nil { // Types with UnmarshalText may not encode what they decode.
 			checkKept(t, answer, roundTrip(t, value.Interface()))
 		}
 	}
@@ -447,8 +447,8 @@ func roundTrip(t *testing.T, value any) (again any) {
 	return again
 }
 
-// checkKept compares an answer with what became of it. What is zero may be left
-// out, and numbers are those of the type.
+// checkKept compares a response with the decoded and encoded value. Zero values may
+// be omitted, and numbers are converted to the type.
 func checkKept(t *testing.T, answer, got any) {
 	t.Helper()
 	switch answer := answer.(type) {
@@ -484,8 +484,8 @@ func checkKept(t *testing.T, answer, got any) {
 	}
 }
 
-// plainText is a value as text: that of a JSON string in a string without its
-// escapes.
+// plainText returns a string value, decoded again if it contains a quoted JSON
+// string.
 func plainText(value any) string {
 	text := fmt.Sprint(value)
 	if inner := unquote([]byte(text)); inner != "" {
@@ -494,7 +494,7 @@ func plainText(value any) string {
 	return text
 }
 
-// isSameNumber reports whether two texts are a number in different forms.
+// isSameNumber reports whether two strings are the same number.
 func isSameNumber(a, b string) bool {
 	x, _, err := big.ParseFloat(a, 10, 24, big.ToNearestEven)
 	y, _, err2 := big.ParseFloat(b, 10, 24, big.ToNearestEven)
@@ -524,7 +524,7 @@ func isZero(value any) bool {
 	}
 }
 
-// answerTo is an answer that is valid by a schema.
+// answerTo returns a value that is valid according to a schema.
 func answerTo(random *rand.Rand, schema *jsonschema.Schema, texts []string) any {
 	if len(schema.Types) > 0 && random.IntN(4) == 0 {
 		return nil
@@ -578,7 +578,7 @@ func stringOf(random *rand.Rand, schema *jsonschema.Schema, texts []string) stri
 	switch {
 	case schema.Format == "date-time":
 		return time.Unix(random.Int64N(1<<32), random.Int64N(1e9)).UTC().Format(time.RFC3339Nano)
-	case schema.Pattern == base64Pattern: // Of which there is one form that is written.
+	case schema.Pattern == base64Pattern: // base64 has one canonical encoding
 		text := make([]byte, random.IntN(9))
 		for i := range text {
 			text[i] = byte(random.Uint32())
@@ -615,7 +615,7 @@ func regexpOf(t *testing.T, pattern string) *regexp.Regexp {
 	return compiled
 }
 
-// matching is a text that a pattern matches.
+// matching returns a string that matches a pattern.
 func matching(random *rand.Rand, pattern *syntax.Regexp) string {
 	repeat := func(least, most int) string {
 		if most < 0 {
@@ -659,7 +659,7 @@ func matching(random *rand.Rand, pattern *syntax.Regexp) string {
 	}
 }
 
-// randomStruct is a struct of what the helper accepts.
+// randomStruct returns a struct of supported types.
 func randomStruct(random *rand.Rand, depth int) reflect.Type {
 	fields := make([]reflect.StructField, random.IntN(5))
 	for i := range fields {

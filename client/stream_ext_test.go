@@ -15,7 +15,7 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-func TestAStreamEndsWithItsLoop(t *testing.T) {
+func TestStream_EndsWithLoop(t *testing.T) {
 	t.Parallel()
 	for name, protocol := range protocols() {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestAStreamEndsWithItsLoop(t *testing.T) {
 	}
 }
 
-func TestAStreamHasNothingAfterItsError(t *testing.T) {
+func TestStream_EndsAfterError(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		fault  string
@@ -75,7 +75,7 @@ func TestAStreamHasNothingAfterItsError(t *testing.T) {
 	}
 }
 
-func TestEachLoopOverAStreamIsACall(t *testing.T) {
+func TestStream_EachLoopIsACall(t *testing.T) {
 	t.Parallel()
 	stream := startSandbox(t).Chat.Stream(t.Context(), ask(client.User("Hello!")))
 	var answers [2]client.Accumulator
@@ -93,7 +93,7 @@ func TestEachLoopOverAStreamIsACall(t *testing.T) {
 	}
 }
 
-func TestACallHasHeadersOfItsOwn(t *testing.T) {
+func TestHeaders_OfOneCall(t *testing.T) {
 	t.Parallel()
 	var got http.Header
 	openai := startUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -117,7 +117,7 @@ func TestACallHasHeadersOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAListGoesOverAllPages(t *testing.T) {
+func TestList_ReturnsAllPages(t *testing.T) {
 	t.Parallel()
 	openai := startSandbox(t)
 	request := ask(client.User("1"), client.Assistant("2"), client.User("3"), client.Assistant("4"), client.User("5"))
@@ -175,10 +175,10 @@ func TestAListGoesOverAllPages(t *testing.T) {
 	})
 }
 
-func TestAListEndsWithAnError(t *testing.T) {
+func TestList_EndsAfterError(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
-		pages []string // The bodies of the answers; of the last one again and again.
+		pages []string // bodies of the responses; the last one is repeated
 		items int
 		typed bool
 	}{
@@ -220,7 +220,7 @@ func TestAListEndsWithAnError(t *testing.T) {
 	}
 }
 
-func TestAStoredCompletionLives(t *testing.T) {
+func TestStoredCompletion_CreateGetUpdateDelete(t *testing.T) {
 	t.Parallel()
 	openai := startSandbox(t)
 	request := ask(client.User("Hello!"))

@@ -19,7 +19,7 @@ type recipe struct {
 	Salt  *float64 `json:"salt"`
 }
 
-func TestAnAnswerBecomesAValue(t *testing.T) {
+func TestCreateAs_ReturnsValue(t *testing.T) {
 	t.Parallel()
 	request := ask(client.User("How do I cook an egg?"))
 	before := proto.CloneOf(request)
@@ -38,7 +38,7 @@ func TestAnAnswerBecomesAValue(t *testing.T) {
 	}
 }
 
-func TestTheSchemaGoesUpStrictly(t *testing.T) {
+func TestCreateAs_SendsStrictSchema(t *testing.T) {
 	t.Parallel()
 	var body []byte
 	openai := startUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ func TestTheSchemaGoesUpStrictly(t *testing.T) {
 	}
 }
 
-// The answer is the text of the content, whether that is a string or parts.
+// The value is decoded from the text of the content, a string or parts.
 func TestCreateAs_ReadsContentInParts(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
@@ -74,11 +74,11 @@ func TestCreateAs_ReadsContentInParts(t *testing.T) {
 	}
 }
 
-func TestWhyAnAnswerIsNoValue(t *testing.T) {
+func TestCreateAs_Errors(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, choices string
-		is            error // Nil for another one.
+		is            error // nil for any other error
 		says          string
 	}{
 		{"the model refuses", `{"message":{"refusal":"I won't."},"finish_reason":"stop"}`, client.ErrRefused, "I won't."},
@@ -108,7 +108,7 @@ func TestWhyAnAnswerIsNoValue(t *testing.T) {
 	}
 }
 
-func TestWhatCanNotBeAskedForIsNotAsked(t *testing.T) {
+func TestCreateAs_RejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	chat := client.New("http://127.0.0.1:1", client.WithMaxRetries(0)).Chat
 	if _, _, err := client.CreateAs[[]string](t.Context(), chat, ask()); err == nil || !strings.Contains(err.Error(), "struct") {

@@ -1,4 +1,4 @@
-//nolint:perfsprint // Texts this short are put together as one would in a first try.
+//nolint:perfsprint // Short strings are concatenated as in a first draft.
 package tasks_test
 
 import (
@@ -10,8 +10,8 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// byConnect are the tasks by this repository's client.
-func byConnect() map[string]task {
+// withConnect returns the tasks written with this repository's client.
+func withConnect() map[string]task {
 	return map[string]task{
 		"Hello":                        connectHello,
 		"Streaming":                    connectStreaming,

@@ -13,8 +13,8 @@ import (
 	"github.com/openai/openai-go/v3/option"
 )
 
-// byOpenAI are the tasks by OpenAI's own client, over the same server.
-func byOpenAI() map[string]task {
+// withOpenAI returns the tasks written with OpenAI's client, for the same server.
+func withOpenAI() map[string]task {
 	return map[string]task{
 		"Hello":                        openaiHello,
 		"Streaming":                    openaiStreaming,

@@ -13,14 +13,14 @@ import (
 
 var update = flag.Bool("update", false, "write the tasks into the README")
 
-// readme is where the tasks are printed, between the two marks.
+// readme contains the tasks between two markers.
 const (
 	readme = "../README.md"
 	begin  = "<!-- The tasks begin: `go test ./client/tasks -update` writes them. -->\n"
 	end    = "<!-- The tasks end. -->\n"
 )
 
-func TestTheREADMEPrintsTheTasksThatRun(t *testing.T) {
+func TestREADME_PrintsTestedTasks(t *testing.T) {
 	printed, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestTheREADMEPrintsTheTasksThatRun(t *testing.T) {
 	}
 }
 
-func TestNoTaskTakesMoreLinesThanByOpenAIsClient(t *testing.T) {
+func TestTasks_AreNoLongerThanWithOpenAIsClient(t *testing.T) {
 	ours, theirs := bodies(t, "connect"), bodies(t, "openai")
 	for _, row := range results {
 		if a, b := lines(ours[row.name]), lines(theirs[row.name]); a == 0 || a > b {
@@ -68,7 +68,7 @@ func table(t *testing.T) string {
 	return out.String()
 }
 
-// bodies are what the functions of a file do, by task.
+// bodies returns the bodies of the functions in a file, by task.
 func bodies(t *testing.T, by string) map[string]string {
 	t.Helper()
 	name := by + "_test.go"
@@ -106,8 +106,8 @@ func bodies(t *testing.T, by string) map[string]string {
 	return result
 }
 
-// outdented takes a tab from the beginning of each line, and makes the others
-// spaces, as a table is narrow.
+// outdented removes one tab of indentation from each line and converts the rest to
+// spaces, since a table column is narrow.
 func outdented(body string) string {
 	var out strings.Builder
 	for line := range strings.Lines(strings.Trim(body, "\n") + "\n") {

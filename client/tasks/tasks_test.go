@@ -1,6 +1,6 @@
-// Package tasks_test does what applications do most, by this repository's Go
-// client and by OpenAI's own, and prints both beside each other in the client's
-// README.
+// Package tasks_test implements the commonest tasks of applications with this
+// repository's Go client and with OpenAI's, and prints both side by side in the
+// client's README.
 package tasks_test
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 )
 
-// A task asks the server at a URL, and returns what came of it.
+// A task calls the server at a URL and returns a result.
 type task func(ctx context.Context, url string) (string, error)
 
-// results are the tasks, in the order of the README, and what comes of each.
+// results are the tasks in the order of the README, and their results.
 var results = []struct{ name, result string }{
 	{"Hello", `This is the sandbox: no model, no key, no network. You said: "Hello!"`},
 	{"Streaming", `This is the sandbox: no model, no key, no network. You said: "Tell me a story."`},
@@ -33,9 +33,9 @@ var results = []struct{ name, result string }{
 	{"A parameter of tomorrow", `{"playfulness":0.5}`},
 }
 
-func TestEachTaskIsDoneByBothClients(t *testing.T) {
+func TestTasks_RunWithBothClients(t *testing.T) {
 	url := startSandbox(t)
-	for by, tasks := range map[string]map[string]task{"this client": byConnect(), "OpenAI's": byOpenAI()} {
+	for by, tasks := range map[string]map[string]task{"this client": withConnect(), "OpenAI's": withOpenAI()} {
 		if len(tasks) != len(results) {
 			t.Errorf("%s has %d tasks, not %d", by, len(tasks), len(results))
 		}
@@ -53,7 +53,7 @@ func TestEachTaskIsDoneByBothClients(t *testing.T) {
 	}
 }
 
-// startSandbox runs a server on the embedded upstream, with the completions of
+// startSandbox starts a server on the embedded upstream, with the completions of
 // three people stored, until the test ends.
 func startSandbox(t *testing.T) (url string) {
 	t.Helper()
@@ -76,7 +76,7 @@ func startSandbox(t *testing.T) (url string) {
 		if err := front.Close(); err != nil {
 			t.Error(err)
 		}
-		http.DefaultClient.CloseIdleConnections() // Of OpenAI's client.
+		http.DefaultClient.CloseIdleConnections() // of OpenAI's client
 	})
 	url = "http://" + listener.Addr().String()
 	for _, name := range []string{"Ann", "Bob", "Eve"} {
