@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"net/http"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/httpserver"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/overload"
-	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
@@ -58,10 +56,10 @@ func (s *Server) registerCollectors(config Config, budget *memory.Budget) {
 			return status.Loaded, status.Failures
 		})
 	}
-	if shared, ok := config.Limiter.(*ratelimit.Shared); ok {
+	if limiter := config.Limiter; limiter != nil && limiter.Stats().Shared {
 		config.Observer.WatchStore(func() (up bool, instances int64) {
-			stats := shared.Stats()
-			return stats.StoreUp, cmp.Or(stats.Instances, 1)
+			stats := limiter.Stats()
+			return stats.RedisUp, stats.Instances
 		})
 	}
 }

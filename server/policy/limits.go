@@ -12,7 +12,7 @@ import (
 )
 
 // decision is the limiter's on a request, or none.
-type decision struct{ ratelimit.Decision }
+type decision struct{ *ratelimit.Decision }
 
 // admit counts a request, unless a limit of its token's is used up.
 func (g *Gateway) admit(ctx context.Context, c *request.Record) (decision, *refusal) {
@@ -24,13 +24,13 @@ func (g *Gateway) admit(ctx context.Context, c *request.Record) (decision, *refu
 		return decision{}, nil
 	}
 	d := g.config.Limiter.Admit(ctx, scopes, c.Streaming)
-	refused := d.Refusal()
+	refused := d.Refusal
 	if g.config.OnDecision != nil {
 		kind := ratelimit.Kind("")
 		if refused != nil {
 			kind = refused.Kind
 		}
-		g.config.OnDecision(c.Client.Name, kind, d.Shared())
+		g.config.OnDecision(c.Client.Name, kind, d.Shared)
 	}
 	return decision{d}, usedUp(d)
 }
@@ -68,18 +68,18 @@ func (g *Gateway) admitStream(ctx context.Context, c *request.Record) *refusal {
 	c.OnEnd(func() { decision{d}.end(0) })
 	refused := usedUp(d)
 	if refused != nil && g.config.OnDecision != nil {
-		g.config.OnDecision(c.Client.Name, d.Refusal().Kind, d.Shared())
+		g.config.OnDecision(c.Client.Name, d.Refusal.Kind, d.Shared)
 	}
 	return refused
 }
 
 // usedUp is the refusal of a decision that doesn't admit, nil for one that does.
-func usedUp(d ratelimit.Decision) *refusal {
-	refused := d.Refusal()
+func usedUp(d *ratelimit.Decision) *refusal {
+	refused := d.Refusal
 	if refused == nil {
 		return nil
 	}
-	header := d.States().Header()
+	header := d.States.Header()
 	maps.Copy(header, refused.Header())
 	return &refusal{
 		status: http.StatusTooManyRequests, kind: refused.Type(), code: refused.Code(),
@@ -92,7 +92,7 @@ func usedUp(d ratelimit.Decision) *refusal {
 func (d decision) end(tokens int64) {
 	switch {
 	case d.Decision == nil:
-	case d.Shared():
+	case d.Shared:
 		go d.End(tokens)
 	default:
 		d.End(tokens)
@@ -110,5 +110,5 @@ func (d decision) describe(header http.Header) {
 			return
 		}
 	}
-	maps.Copy(header, d.States().Header())
+	maps.Copy(header, d.States.Header())
 }

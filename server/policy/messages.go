@@ -59,7 +59,7 @@ func (g *Gateway) judgeMessages(ctx context.Context, c *request.Record, resp *ht
 		}
 		counted = append(counted, more...)
 		d := g.config.Limiter.Admit(ctx, more, false)
-		if d.Refusal() != nil {
+		if d.Refusal != nil {
 			return false
 		}
 		decision{d}.end(0)

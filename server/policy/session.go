@@ -49,7 +49,7 @@ func (g *Gateway) count(ctx context.Context, scopes []ratelimit.Scope, tokens in
 		return 0
 	}
 	d := g.config.Limiter.Admit(ctx, scopes, false)
-	if d.Refusal() != nil {
+	if d.Refusal != nil {
 		return 0
 	}
 	d.End(tokens)

@@ -58,10 +58,10 @@ func TestAWebSocketsTokensCountWhileItIsOpen(t *testing.T) {
 		left := func() int64 {
 			d := limiter.Admit(t.Context(), token.Scopes(""), false)
 			defer d.End(0)
-			if d.Refusal() != nil {
+			if d.Refusal != nil {
 				return 0
 			}
-			return d.States().Tokens.Remaining
+			return d.States.Tokens.Remaining
 		}
 		c := &request.Record{Client: token}
 		resp, err := g.Send(request.NewContext(t.Context(), c), &upstream.Request{

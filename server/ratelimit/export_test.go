@@ -1,13 +1,14 @@
 package ratelimit
 
-// Die ends an instance as a crash does: the store isn't told.
+// Die ends an instance as a crash does, without telling Redis.
 func (s *Shared) Die() {
-	s.ledger.mu.Lock()
-	s.ledger.down = true
-	s.ledger.spell++
-	s.ledger.mu.Unlock()
+	s.up.Store(false)
 	_ = s.Close()
 }
 
-// Beat has the next beat come at once.
-func (s *Shared) Beat() { s.wake() }
+// Sync sends a heartbeat at once.
+func (s *Shared) Sync() {
+	if err := s.sync(); err != nil {
+		s.markDown(err)
+	}
+}

@@ -2,100 +2,171 @@ package ratelimit
 
 import (
 	"context"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Memory counts in this process, for as long as it runs. All scopes of a request
-// are judged and counted in one step.
-//
-// It remembers the windows that are open, and at most as many again that are over.
+// Memory counts in this process. It checks and counts all scopes of a request in one
+// step. The zero value is ready for use.
 type Memory struct {
 	mu      sync.Mutex
-	windows windows          // guarded by mu
-	streams map[string]int64 // guarded by mu: how many are open in a scope
-	decided uint64           // guarded by mu
+	windows map[windowID]*window           // guarded by mu: the current ones, and some that are over
+	sweepAt int                            // guarded by mu: the number of windows at which those that are over are deleted
+	streams map[string]map[uint64]struct{} // guarded by mu: the open streams of each scope
+
+	lastStream atomic.Uint64
 }
 
-// NewMemory returns a limiter that has counted nothing.
-func NewMemory() *Memory { return &Memory{streams: make(map[string]int64)} }
+type windowID struct {
+	scope string
+	kind  Kind
+}
 
-// Admit is [Limiter]'s.
-func (m *Memory) Admit(_ context.Context, scopes []Scope, streams bool) Decision {
-	all := counters(scopes, streams)
-	if len(all) == 0 {
-		return new(decision)
+type window struct {
+	end  time.Time
+	used int64
+}
+
+// NewMemory returns a limiter that counts in this process.
+func NewMemory() *Memory { return new(Memory) }
+
+// Admit implements [Limiter].
+func (m *Memory) Admit(_ context.Context, scopes []Scope, stream bool) *Decision {
+	counters := countersOf(scopes, stream)
+	if len(counters) == 0 {
+		return new(Decision)
 	}
+	id := m.lastStream.Add(1)
+	d := m.admit(counters, id, 1)
+	if d.Refusal == nil {
+		d.end = func(tokens int64) { m.end(counters, id, tokens) }
+	}
+	return d
+}
+
+// Stats implements [Limiter].
+func (m *Memory) Stats() Stats { return Stats{Instances: 1} }
+
+// Close implements [Limiter].
+func (m *Memory) Close() error { return nil }
+
+// admit checks a request against the share of one of n instances, and counts it if it is
+// admitted.
+func (m *Memory) admit(counters []counter, stream uint64, n int64) *Decision {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.decided++
 	now := time.Now()
-	if v := m.judge(all, now); v.refusal != nil {
-		return &decision{verdict: v}
+	var space [8]count
+	counts := space[:0]
+	for i := range counters {
+		c := &counters[i]
+		if c.kind == ConcurrentStreams {
+			counts = append(counts, count{used: int64(len(m.streams[c.scope]))})
+			continue
+		}
+		w := m.window(c, now)
+		counts = append(counts, count{w.used, w.end.Sub(now)})
 	}
-	for _, c := range all {
-		switch c.kind {
+	d := decide(counters, counts, n)
+	if d.Refusal == nil {
+		m.addLocked(counters, stream, now)
+	}
+	return d
+}
+
+// add counts a request that was admitted.
+func (m *Memory) add(counters []counter, stream uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addLocked(counters, stream, time.Now())
+}
+
+// addLocked is add with m.mu held.
+func (m *Memory) addLocked(counters []counter, stream uint64, now time.Time) {
+	for i := range counters {
+		switch c := &counters[i]; c.kind {
 		case RequestsPerMinute:
-			w, _ := m.windows.at(c, now)
-			w.count++
+			m.window(c, now).used++
 		case ConcurrentStreams:
-			m.streams[c.scope]++
+			if m.streams == nil {
+				m.streams = make(map[string]map[uint64]struct{})
+			}
+			if m.streams[c.scope] == nil {
+				m.streams[c.scope] = make(map[uint64]struct{})
+			}
+			m.streams[c.scope][stream] = struct{}{}
 		default: // Tokens are counted at the end.
 		}
 	}
-	return &decision{verdict: m.states(all, now), end: func(tokens int64) { m.end(all, tokens) }}
 }
 
-// judge says whether the limits have room for one more. It needs mu.
-func (m *Memory) judge(all []counter, now time.Time) (v verdict) {
-	for _, c := range all {
-		if c.kind == ConcurrentStreams {
-			v.note(c, m.streams[c.scope] < c.limit, 0, streamRetry)
-			continue
-		}
-		w, _ := m.windows.at(c, now)
-		v.note(c, w.count < c.limit, c.limit-w.count, w.end.Sub(now))
-	}
-	return v
-}
-
-// states says what is left of the limits of a request that was counted. It needs
-// mu.
-func (m *Memory) states(all []counter, now time.Time) (v verdict) {
-	for _, c := range all {
-		if c.kind != ConcurrentStreams {
-			w, _ := m.windows.at(c, now)
-			v.note(c, true, c.limit-w.count, w.end.Sub(now))
-		}
-	}
-	return v
-}
-
-// end counts what is known at the end of a request.
-func (m *Memory) end(all []counter, tokens int64) {
+// end counts the tokens of a request and closes its stream.
+func (m *Memory) end(counters []counter, stream uint64, tokens int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	for _, c := range all {
-		switch {
+	for i := range counters {
+		switch c := &counters[i]; {
 		case c.kind == ConcurrentStreams:
-			if m.streams[c.scope]--; m.streams[c.scope] == 0 {
+			delete(m.streams[c.scope], stream)
+			if len(m.streams[c.scope]) == 0 {
 				delete(m.streams, c.scope)
 			}
-		case c.kind.tokens() && tokens > 0:
-			w, _ := m.windows.at(c, now)
-			w.count = plus(w.count, tokens)
+		case c.kind.countsTokens() && tokens > 0:
+			w := m.window(c, now)
+			w.used += min(tokens, math.MaxInt64-w.used)
 		default:
 		}
 	}
 }
 
-// Stats tells what the limiter has done so far.
-func (m *Memory) Stats() Stats {
+// openStreams returns the open streams of each scope.
+func (m *Memory) openStreams() map[string][]uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Stats{Instances: 1, Locally: m.decided}
+	open := make(map[string][]uint64, len(m.streams))
+	for scope, streams := range m.streams {
+		for stream := range streams {
+			open[scope] = append(open[scope], stream)
+		}
+	}
+	return open
 }
 
-// Close is [Limiter]'s. A Memory holds nothing that has to be released.
-func (m *Memory) Close() error { return nil }
+// isOpen reports whether a stream of a scope is open.
+func (m *Memory) isOpen(scope string, stream uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, open := m.streams[scope][stream]
+	return open
+}
+
+// minSweep is the number of windows that are kept without looking for those that are
+// over.
+const minSweep = 64
+
+// window returns the current window of a counter. It creates one if the previous one is
+// over. It also deletes the windows that are over from time to time, so that there are at
+// most about twice as many as are current. The caller holds m.mu.
+func (m *Memory) window(c *counter, now time.Time) *window {
+	id := windowID{c.scope, c.kind}
+	if w := m.windows[id]; w != nil && now.Before(w.end) {
+		return w
+	}
+	if len(m.windows) >= m.sweepAt {
+		for id, w := range m.windows {
+			if !now.Before(w.end) {
+				delete(m.windows, id)
+			}
+		}
+		m.sweepAt = max(minSweep, 2*len(m.windows))
+	}
+	if m.windows == nil {
+		m.windows = make(map[windowID]*window)
+	}
+	w := &window{end: now.Add(c.kind.window())}
+	m.windows[id] = w
+	return w
+}

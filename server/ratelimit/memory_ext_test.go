@@ -13,97 +13,97 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// one is a scope by itself.
+// one returns a single scope.
 func one(name string, of ratelimit.Limits) []ratelimit.Scope {
 	return []ratelimit.Scope{{Name: name, Limits: of}}
 }
 
-// admitted admits a request that has to be.
-func admitted(tb testing.TB, l ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) ratelimit.Decision {
+// admitted sends a request that must be admitted.
+func admitted(tb testing.TB, l ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) *ratelimit.Decision {
 	tb.Helper()
 	d := l.Admit(tb.Context(), scopes, streams)
-	if r := d.Refusal(); r != nil {
-		tb.Fatalf("refused: %+v", *r)
+	if r := d.Refusal; r != nil {
+		tb.Fatalf("the request is refused: %+v", *r)
 	}
 	return d
 }
 
-// refused asks for a request that has to be refused.
+// refused sends a request that must be refused.
 func refused(tb testing.TB, l ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) ratelimit.Refusal {
 	tb.Helper()
 	d := l.Admit(tb.Context(), scopes, streams)
-	if d.Refusal() == nil {
-		tb.Fatalf("admitted, with %+v", d.States())
+	if d.Refusal == nil {
+		tb.Fatalf("the request is admitted, with %+v", d.States)
 	}
-	d.End(1000) // which counts nothing
-	return *d.Refusal()
+	d.End(1000) // It has no effect.
+	return *d.Refusal
 }
 
-func TestAWindowBeginsWithItsFirstRequestAndLastsAMinute(t *testing.T) {
+func TestMemory_WindowBeginsWithItsFirstRequestAndLastsAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := ratelimit.NewMemory()
 		scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 2})
 		time.Sleep(17 * time.Second)
 		d := admitted(t, l, scopes, false)
-		if got, want := *d.States().Requests, (ratelimit.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
-			t.Errorf("got %+v, want %+v", got, want)
+		if got, want := *d.States.Requests, (ratelimit.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
+			t.Errorf("the state is %+v, want %+v", got, want)
 		}
 		time.Sleep(20 * time.Second)
 		admitted(t, l, scopes, false)
 		time.Sleep(39 * time.Second)
 		if got, want := refused(t, l, scopes, false), (ratelimit.Refusal{Kind: ratelimit.RequestsPerMinute, Scope: "alice", Limit: 2, RetryAfter: time.Second}); got != want {
-			t.Errorf("got %+v, want %+v", got, want)
+			t.Errorf("the refusal is %+v, want %+v", got, want)
 		}
 		time.Sleep(time.Second)
 		d = admitted(t, l, scopes, false)
-		if got, want := *d.States().Requests, (ratelimit.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
-			t.Errorf("the window behind it: got %+v, want %+v", got, want)
+		if got, want := *d.States.Requests, (ratelimit.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
+			t.Errorf("the state in the next window is %+v, want %+v", got, want)
 		}
 	})
 }
 
-func TestTokensCountWhenTheRequestEnds(t *testing.T) {
+func TestMemory_CountsTokensWhenTheRequestEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := ratelimit.NewMemory()
 		scopes := one("alice", ratelimit.Limits{TokensPerMinute: 100, TokensPerDay: 250})
 		first, second := admitted(t, l, scopes, false), admitted(t, l, scopes, false)
 		first.End(99)
-		first.End(99) // which is no news
-		if got := admitted(t, l, scopes, false).States().Tokens.Remaining; got != 1 {
-			t.Errorf("%d are left, want 1", got)
+		first.End(99) // It has no effect.
+		if got := admitted(t, l, scopes, false).States.Tokens.Remaining; got != 1 {
+			t.Errorf("%d tokens remain, want 1", got)
 		}
 		second.End(50)
 		if got := refused(t, l, scopes, false); got.Kind != ratelimit.TokensPerMinute || got.RetryAfter != time.Minute {
-			t.Errorf("got %+v", got)
+			t.Errorf("the refusal is %+v", got)
 		}
 		time.Sleep(time.Minute)
 		admitted(t, l, scopes, false).End(101)
 		time.Sleep(time.Minute)
 		if got, want := refused(t, l, scopes, false), (ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 250, RetryAfter: 24*time.Hour - 2*time.Minute}); got != want {
-			t.Errorf("got %+v, want %+v", got, want)
+			t.Errorf("the refusal is %+v, want %+v", got, want)
 		}
 		time.Sleep(24*time.Hour - 2*time.Minute)
 		admitted(t, l, scopes, false)
 	})
 }
 
-func TestStreamsAreGivenBack(t *testing.T) {
+func TestMemory_ReleasesStreamsThatEnd(t *testing.T) {
 	l := ratelimit.NewMemory()
 	scopes := one("alice", ratelimit.Limits{ConcurrentStreams: 2})
 	first, second := admitted(t, l, scopes, true), admitted(t, l, scopes, true)
-	admitted(t, l, scopes, false).End(0) // which is no stream
+	admitted(t, l, scopes, false).End(0) // It is not a stream.
 	if got := refused(t, l, scopes, true); got.Kind != ratelimit.ConcurrentStreams || got.RetryAfter != time.Second {
-		t.Errorf("got %+v", got)
+		t.Errorf("the refusal is %+v", got)
 	}
 	first.End(0)
-	first.End(0) // which is no news
+	first.End(0) // It has no effect.
 	admitted(t, l, scopes, true)
 	refused(t, l, scopes, true)
 	second.End(0)
 	admitted(t, l, scopes, true)
 }
 
-func TestARefusalCountsNothing(t *testing.T) {
+func TestMemory_DoesNotCountRefusedRequests(t *testing.T) {
 	for _, of := range []ratelimit.Limits{{RequestsPerMinute: 1}, {ConcurrentStreams: 1}} {
 		t.Run(fmt.Sprintf("%+v", of), func(t *testing.T) {
 			l := ratelimit.NewMemory()
@@ -120,47 +120,46 @@ func TestARefusalCountsNothing(t *testing.T) {
 	}
 }
 
-func TestOfSeveralLimitsTheLongestWaitIsTold(t *testing.T) {
+func TestMemory_ReportsTheLimitWithTheLongestWait(t *testing.T) {
 	l := ratelimit.NewMemory()
 	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 1, TokensPerMinute: 10, TokensPerDay: 10})
 	admitted(t, l, scopes, false).End(10)
 	if got := refused(t, l, scopes, false); got.Kind != ratelimit.TokensPerDay {
-		t.Errorf("got %+v", got)
+		t.Errorf("the refusal is %+v", got)
 	}
 }
 
-func TestNoLimitIsNoLimit(t *testing.T) {
+func TestMemory_AdmitsEverythingWithoutLimits(t *testing.T) {
 	l := ratelimit.NewMemory()
 	for _, scopes := range [][]ratelimit.Scope{nil, one("alice", ratelimit.Limits{}), one("alice", ratelimit.Limits{RequestsPerMinute: -1})} {
 		for range 100 {
 			d := admitted(t, l, scopes, true)
-			if d.States() != (ratelimit.States{}) {
-				t.Fatalf("got %+v", d.States())
+			if d.States != (ratelimit.States{}) {
+				t.Fatalf("the states are %+v, want none", d.States)
 			}
 		}
 	}
 }
 
-func TestNeverOneMoreThanTheLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // so that the minute doesn't end meanwhile
+func TestMemory_NeverExceedsALimitUnderConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // so that the window does not end meanwhile
 		l := ratelimit.NewMemory()
 		scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 1000, ConcurrentStreams: 7})
 		count, most := hammer(l, scopes, 64, 500, func() { runtime.Gosched() })
-		for l.Admit(t.Context(), scopes, false).Refusal() == nil {
+		for l.Admit(t.Context(), scopes, false).Refusal == nil {
 			count++
 		}
 		if count != 1000 {
-			t.Errorf("%d requests were admitted, of 1000", count)
+			t.Errorf("%d requests were admitted, want 1000", count)
 		}
 		if most > 7 || most < 1 {
-			t.Errorf("%d streams were open, of 7", most)
+			t.Errorf("%d streams were open, want at most 7", most)
 		}
 	})
 }
 
-// hammer asks for streams from many goroutines at once, and has each do something
-// while it is open. It returns how many were admitted, and how many of them were
-// open at a time.
+// hammer opens streams from many goroutines at once and calls do while each is open. It
+// returns how many were admitted, and the largest number that was open at once.
 func hammer(l ratelimit.Limiter, scopes []ratelimit.Scope, goroutines, each int, do func()) (count, most int64) {
 	var admitted, open, peak atomic.Int64
 	var running sync.WaitGroup
@@ -168,7 +167,7 @@ func hammer(l ratelimit.Limiter, scopes []ratelimit.Scope, goroutines, each int,
 		running.Go(func() {
 			for range each {
 				d := l.Admit(context.Background(), scopes, true)
-				if d.Refusal() != nil {
+				if d.Refusal != nil {
 					continue
 				}
 				admitted.Add(1)

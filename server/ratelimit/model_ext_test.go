@@ -10,8 +10,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// model counts in the simplest way: it keeps a log of all that was used, and when
-// each window began.
+// model counts in the simplest way: it keeps a log of all uses and of the begin of each
+// window.
 type model struct {
 	began map[string][]time.Time
 	used  map[string][]entry
@@ -23,7 +23,7 @@ type entry struct {
 	n  int64
 }
 
-// count is what was used in the window that is open now, and when that ends.
+// count returns what was used in the current window, and the end of the window.
 func (m *model) count(scope string, kind ratelimit.Kind, now time.Time) (count int64, end time.Time) {
 	length := time.Minute
 	if kind == ratelimit.TokensPerDay {
@@ -48,7 +48,7 @@ func (m *model) add(scope string, kind ratelimit.Kind, n int64) {
 	m.used[key] = append(m.used[key], entry{time.Now(), n})
 }
 
-// each calls f with the limits of scopes.
+// each calls f for each limit of the scopes.
 func each(scopes []ratelimit.Scope, f func(scope string, kind ratelimit.Kind, limit int64)) {
 	for _, s := range scopes {
 		for kind, limit := range map[ratelimit.Kind]int64{
@@ -64,13 +64,13 @@ func each(scopes []ratelimit.Scope, f func(scope string, kind ratelimit.Kind, li
 	}
 }
 
-// admit judges and counts. It returns what the limiter has to say.
-func (m *model) admit(scopes []ratelimit.Scope, streams bool) string {
+// admit checks and counts a request. It returns a description of the decision.
+func (m *model) admit(scopes []ratelimit.Scope, stream bool) string {
 	now := time.Now()
 	var wait time.Duration
 	each(scopes, func(scope string, kind ratelimit.Kind, limit int64) {
 		if kind == ratelimit.ConcurrentStreams {
-			if streams && m.open[scope] >= limit {
+			if stream && m.open[scope] >= limit {
 				wait = max(wait, time.Second)
 			}
 		} else if count, end := m.count(scope, kind, now); count >= limit {
@@ -84,7 +84,7 @@ func (m *model) admit(scopes []ratelimit.Scope, streams bool) string {
 	each(scopes, func(scope string, kind ratelimit.Kind, limit int64) {
 		switch kind {
 		case ratelimit.ConcurrentStreams:
-			if streams {
+			if stream {
 				m.open[scope]++
 			}
 			return
@@ -98,7 +98,7 @@ func (m *model) admit(scopes []ratelimit.Scope, streams bool) string {
 			left[tokens] = limit - count
 		}
 	})
-	return fmt.Sprintf("admitted, %d and %d are left", left[false], left[true])
+	return fmt.Sprintf("admitted, %d and %d remain", left[false], left[true])
 }
 
 func (m *model) end(scopes []ratelimit.Scope, streams bool, tokens int64) {
@@ -114,22 +114,22 @@ func (m *model) end(scopes []ratelimit.Scope, streams bool, tokens int64) {
 	})
 }
 
-// said is what a limiter decided, in the model's words.
-func said(d ratelimit.Decision) string {
-	if r := d.Refusal(); r != nil {
+// describe returns the description of a decision, in the format of the model.
+func describe(d *ratelimit.Decision) string {
+	if r := d.Refusal; r != nil {
 		return fmt.Sprintf("refused for %v", r.RetryAfter)
 	}
 	requests, tokens := int64(-1), int64(-1)
-	if s := d.States().Requests; s != nil {
+	if s := d.States.Requests; s != nil {
 		requests = s.Remaining
 	}
-	if s := d.States().Tokens; s != nil {
+	if s := d.States.Tokens; s != nil {
 		tokens = s.Remaining
 	}
-	return fmt.Sprintf("admitted, %d and %d are left", requests, tokens)
+	return fmt.Sprintf("admitted, %d and %d remain", requests, tokens)
 }
 
-func TestMemoryCountsAsTheModelDoes(t *testing.T) {
+func TestMemory_MatchesASimpleModel(t *testing.T) {
 	const seeds, steps = 200, 400
 	for seed := range uint64(seeds) {
 		synctest.Test(t, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestMemoryCountsAsTheModelDoes(t *testing.T) {
 				}})
 			}
 			type running struct {
-				d       ratelimit.Decision
+				d       *ratelimit.Decision
 				scopes  []ratelimit.Scope
 				streams bool
 			}
@@ -165,10 +165,10 @@ func TestMemoryCountsAsTheModelDoes(t *testing.T) {
 					scopes, streams := all[from:from+1+random.IntN(len(all)-from)], random.IntN(2) == 0
 					want := m.admit(scopes, streams)
 					d := l.Admit(t.Context(), scopes, streams)
-					if got := said(d); got != want {
-						t.Fatalf("seed %d, step %d: %s, the model: %s", seed, step, got, want)
+					if got := describe(d); got != want {
+						t.Fatalf("seed %d, step %d: %s, want %s", seed, step, got, want)
 					}
-					if d.Refusal() == nil {
+					if d.Refusal == nil {
 						open = append(open, running{d, scopes, streams})
 					}
 				}

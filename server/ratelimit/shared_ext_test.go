@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,70 +11,69 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-func TestInstancesShareTheirLimitsExactly(t *testing.T) {
+func TestShared_InstancesEnforceLimitsTogetherExactly(t *testing.T) {
 	all := openMany(t, 3, redistest.Start(t).URL)
 	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 500, ConcurrentStreams: 7, TokensPerDay: 1e6})
-	var count sync.Map
+	var sum atomic.Int64
 	var running sync.WaitGroup
-	for n, i := range all {
+	for _, i := range all {
 		running.Go(func() {
 			admitted, most := hammer(i, scopes, 8, 100, func() {})
 			if most > 7 {
-				t.Errorf("%d streams were open, of 7", most)
+				t.Errorf("%d streams were open, want at most 7", most)
 			}
-			count.Store(n, admitted)
+			sum.Add(admitted)
 		})
 	}
 	running.Wait()
-	var sum, used int64
-	count.Range(func(_, n any) bool { sum += n.(int64); return true })
-	used = sum
+	used := sum.Load()
 	for _, i := range all {
 		n, _ := use(i, scopes, false)
-		sum += n
+		sum.Add(n)
 	}
-	if sum != 500 {
-		t.Errorf("%d requests were admitted, of 500", sum)
+	if sum.Load() != 500 {
+		t.Errorf("%d requests were admitted, want 500", sum.Load())
 	}
 	for _, i := range all {
 		if got := refused(t, i, scopes, false); got.Kind != ratelimit.RequestsPerMinute || got.RetryAfter > time.Minute {
-			t.Errorf("got %+v", got)
+			t.Errorf("the refusal is %+v", got)
 		}
-		if got := i.Stats(); got.Outages > 0 || got.ByStore == 0 || got.StoreCalls == 0 || got.StoreTime == 0 {
-			t.Errorf("got %+v", got)
+		if got := i.Stats(); got.Outages > 0 {
+			t.Errorf("Stats() = %+v, want no outage", got)
 		}
 		tokens := one("alice", ratelimit.Limits{TokensPerDay: 1e6})
-		if got := admitted(t, i, tokens, false).States().Tokens.Remaining; got != 1e6-used {
-			t.Errorf("%d tokens are left, want %d", got, int64(1e6)-used)
+		d := admitted(t, i, tokens, false)
+		if got := d.States.Tokens.Remaining; got != 1e6-used || !d.Shared {
+			t.Errorf("%d tokens remain, shared %v, want %d", got, d.Shared, int64(1e6)-used)
 		}
 	}
 }
 
-func TestWhatOneInstanceUsedTheOthersKnow(t *testing.T) {
+func TestShared_InstancesSeeEachOthersUse(t *testing.T) {
 	all := openMany(t, 2, redistest.Start(t).URL)
 	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 100, TokensPerMinute: 100, TokensPerDay: 1000})
 	d := admitted(t, all[0], scopes, false)
-	if got := d.States(); got.Requests.Remaining != 99 || got.Tokens.Remaining != 100 {
-		t.Errorf("%+v and %+v are left", *got.Requests, *got.Tokens)
+	if got := d.States; got.Requests.Remaining != 99 || got.Tokens.Remaining != 100 {
+		t.Errorf("the states are %+v and %+v", *got.Requests, *got.Tokens)
 	}
 	d.End(99)
 	d = admitted(t, all[1], scopes, false)
-	if got := d.States(); got.Requests.Remaining != 98 || got.Tokens.Remaining != 1 {
-		t.Errorf("%+v and %+v are left", *got.Requests, *got.Tokens)
+	if got := d.States; got.Requests.Remaining != 98 || got.Tokens.Remaining != 1 {
+		t.Errorf("the states are %+v and %+v", *got.Requests, *got.Tokens)
 	}
 	d.End(1)
 	for _, i := range all {
 		got := refused(t, i, scopes, false)
 		if got.Kind != ratelimit.TokensPerMinute || got.Limit != 100 || got.RetryAfter <= 50*time.Second || got.RetryAfter > time.Minute {
-			t.Errorf("got %+v", got)
+			t.Errorf("the refusal is %+v", got)
 		}
 	}
-	if got := admitted(t, all[0], one("alice", ratelimit.Limits{RequestsPerMinute: 100}), false).States(); got.Requests.Remaining != 97 {
-		t.Errorf("the refusals counted: %+v", *got.Requests)
+	if got := admitted(t, all[0], one("alice", ratelimit.Limits{RequestsPerMinute: 100}), false).States; got.Requests.Remaining != 97 {
+		t.Errorf("the refused requests were counted: %+v", *got.Requests)
 	}
 }
 
-func TestARefusalCountsNothingAtAnyInstance(t *testing.T) {
+func TestShared_CountsRefusedRequestsAtNoInstance(t *testing.T) {
 	wide := ratelimit.Limits{RequestsPerMinute: 100, ConcurrentStreams: 2}
 	for name, narrow := range map[string]ratelimit.Limits{
 		"requests": {RequestsPerMinute: 1}, "streams": {ConcurrentStreams: 1},
@@ -86,22 +86,22 @@ func TestARefusalCountsNothingAtAnyInstance(t *testing.T) {
 				refused(t, all[0], both, true)
 				refused(t, all[1], both, true)
 			}
-			if got := admitted(t, all[1], one("alice", wide), true).States().Requests.Remaining; got != 98 {
-				t.Errorf("%d requests are left, want 98", got)
+			if got := admitted(t, all[1], one("alice", wide), true).States.Requests.Remaining; got != 98 {
+				t.Errorf("%d requests remain, want 98", got)
 			}
 			refused(t, all[0], one("alice", wide), true)
 		})
 	}
 }
 
-func TestStreamsAreSharedAndGivenBack(t *testing.T) {
+func TestShared_ReleasesStreamsThatEnd(t *testing.T) {
 	all := openMany(t, 2, redistest.Start(t).URL)
 	scopes := one("alice", ratelimit.Limits{ConcurrentStreams: 2})
 	first := admitted(t, all[0], scopes, true)
 	admitted(t, all[1], scopes, true)
 	for _, i := range all {
 		if got := refused(t, i, scopes, true); got.Kind != ratelimit.ConcurrentStreams {
-			t.Errorf("got %+v", got)
+			t.Errorf("the refusal is %+v", got)
 		}
 	}
 	first.End(0)
@@ -114,37 +114,37 @@ func TestStreamsAreSharedAndGivenBack(t *testing.T) {
 	admitted(t, all[0], scopes, true)
 }
 
-func TestTheStreamsOfADeadInstanceEndWithTheirLease(t *testing.T) {
+func TestShared_ReleasesStreamsOfADeadInstanceWhenTheirLeaseExpires(t *testing.T) {
 	url := redistest.Start(t).URL
 	short := func(o *ratelimit.Options) { o.Lease = time.Second }
 	dead, alive := open(t, url, short), open(t, url, short)
 	scopes := one("alice", ratelimit.Limits{ConcurrentStreams: 2})
 	admitted(t, dead, scopes, true)
 	admitted(t, alive, scopes, true)
-	began := time.Now()
+	start := time.Now()
 	dead.Die()
 	refused(t, alive, scopes, true)
-	for alive.Admit(t.Context(), scopes, true).Refusal() != nil {
-		if time.Since(began) > 10*time.Second {
-			t.Fatal("they are never given back")
+	for alive.Admit(t.Context(), scopes, true).Refusal != nil {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the stream is not released after 10 s")
 		}
 	}
-	if took := time.Since(began); took < time.Second/2 {
-		t.Errorf("it was given back after %v", took)
+	if took := time.Since(start); took < time.Second/2 {
+		t.Errorf("the stream was released after %v, before its lease expired", took)
 	}
-	// What lives keeps its streams, for longer than a lease.
-	for time.Since(began) < 3*time.Second {
+	// A live instance keeps its streams for longer than a lease.
+	for time.Since(start) < 3*time.Second {
 		refused(t, alive, scopes, true)
 	}
 	for alive.Stats().Instances != 1 {
-		if time.Since(began) > 10*time.Second {
-			t.Fatalf("%+v", alive.Stats())
+		if time.Since(start) > 10*time.Second {
+			t.Fatalf("Stats() = %+v, want one instance", alive.Stats())
 		}
-		alive.Beat()
+		alive.Sync()
 	}
 }
 
-func TestEveryKeyExpires(t *testing.T) {
+func TestShared_EveryRedisKeyExpires(t *testing.T) {
 	redis := redistest.Start(t)
 	all := openMany(t, 2, redis.URL)
 	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 10, TokensPerMinute: 10, TokensPerDay: 10, ConcurrentStreams: 2})
@@ -154,13 +154,13 @@ func TestEveryKeyExpires(t *testing.T) {
 	refused(t, all[0], scopes, true)
 	client := admin(t, redis)
 	keys, err := do(t, client, "KEYS", "*").AsStrSlice()
-	if err != nil || len(keys) < 8 {
+	if err != nil || len(keys) != 6 {
 		t.Fatal(keys, err)
 	}
 	for _, key := range keys {
-		life, err := do(t, client, "PTTL", key).AsInt64()
-		if err != nil || life <= 0 || life > (48*time.Hour).Milliseconds() {
-			t.Errorf("%s lives %d ms, %v", key, life, err)
+		ttl, err := do(t, client, "PTTL", key).AsInt64()
+		if err != nil || ttl <= 0 || ttl > (24*time.Hour).Milliseconds() {
+			t.Errorf("%s expires in %d ms, %v", key, ttl, err)
 		}
 		if !strings.HasPrefix(key, "openai-connect:{") {
 			t.Errorf("%s lacks the prefix", key)
@@ -168,7 +168,24 @@ func TestEveryKeyExpires(t *testing.T) {
 	}
 }
 
-func TestAURLThatIsNoneIsRefusedWithoutShowingIt(t *testing.T) {
+func TestShared_KeepsTheKeysOfAClientInOneSlot(t *testing.T) {
+	redis := redistest.Start(t)
+	i := open(t, redis.URL)
+	wide := ratelimit.Limits{RequestsPerMinute: 10, ConcurrentStreams: 2}
+	admitted(t, i, append(one("al{ic}e", wide), one("al{ic}e/{gpt}/*", wide)...), true)
+	client := admin(t, redis)
+	keys, err := do(t, client, "KEYS", "*").AsStrSlice()
+	if err != nil || len(keys) != 5 {
+		t.Fatal(keys, err)
+	}
+	for _, key := range keys {
+		if !strings.HasPrefix(key, "openai-connect:{al%7Bic%7De}") && key != "openai-connect:{instances}" {
+			t.Errorf("the key %s has another hash tag", key)
+		}
+	}
+}
+
+func TestShared_RejectsInvalidURLsWithoutShowingThem(t *testing.T) {
 	for _, url := range []string{
 		"", "redis", "http://:hunter2@example.net", "redis://:hunter2@example.net/zero", "redis://:hunter2@example.net/0/1",
 		"redis://alice:hunter2/@example.net", "redis://:hunter2%zz@example.net", "redis://:hunter2@example.net?db=x",
@@ -177,9 +194,9 @@ func TestAURLThatIsNoneIsRefusedWithoutShowingIt(t *testing.T) {
 		l, err := ratelimit.OpenShared(t.Context(), url, ratelimit.Options{})
 		if err == nil {
 			_ = l.Close()
-			t.Errorf("%q is taken", url)
+			t.Errorf("OpenShared accepts %q", url)
 		} else if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%q: %v", url, err)
+			t.Errorf("the error for %q is %v", url, err)
 		}
 	}
 }

@@ -9,30 +9,30 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-func TestHeadersHaveOpenAIsForm(t *testing.T) {
+func TestHeaders_HaveOpenAIsFormat(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		states ratelimit.States
 		want   http.Header
 	}{
-		{"without a limit there are none", ratelimit.States{}, http.Header{}},
+		{"no limit", ratelimit.States{}, http.Header{}},
 		{
-			"requests alone",
+			"only requests",
 			ratelimit.States{Requests: &ratelimit.State{Limit: 60, Remaining: 59, Reset: time.Second}},
 			http.Header{"X-Ratelimit-Limit-Requests": {"60"}, "X-Ratelimit-Remaining-Requests": {"59"}, "X-Ratelimit-Reset-Requests": {"1s"}},
 		},
 		{
-			"tokens alone",
+			"only tokens",
 			ratelimit.States{Tokens: &ratelimit.State{Limit: 150000, Remaining: 149984, Reset: 6 * time.Minute}},
 			http.Header{"X-Ratelimit-Limit-Tokens": {"150000"}, "X-Ratelimit-Remaining-Tokens": {"149984"}, "X-Ratelimit-Reset-Tokens": {"6m0s"}},
 		},
 		{
-			"less than a second is in milliseconds, rounded up",
+			"less than a second is rounded up to milliseconds",
 			ratelimit.States{Requests: &ratelimit.State{Limit: 1, Reset: 119*time.Millisecond + 1}},
 			http.Header{"X-Ratelimit-Limit-Requests": {"1"}, "X-Ratelimit-Remaining-Requests": {"0"}, "X-Ratelimit-Reset-Requests": {"120ms"}},
 		},
 		{
-			"a day has hours, and an end in the past is now",
+			"a day is in hours, and a reset in the past is 0",
 			ratelimit.States{Requests: &ratelimit.State{Limit: 1, Reset: -time.Second}, Tokens: &ratelimit.State{Limit: 1, Reset: 24 * time.Hour}},
 			http.Header{
 				"X-Ratelimit-Limit-Requests": {"1"}, "X-Ratelimit-Remaining-Requests": {"0"}, "X-Ratelimit-Reset-Requests": {"0s"},
@@ -48,7 +48,7 @@ func TestHeadersHaveOpenAIsForm(t *testing.T) {
 	}
 }
 
-func TestRefusalsHaveOpenAIsForm(t *testing.T) {
+func TestRefusal_HasOpenAIsFormat(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		refusal ratelimit.Refusal
@@ -63,19 +63,19 @@ func TestRefusalsHaveOpenAIsForm(t *testing.T) {
 			http.Header{"Retry-After": {"13"}, "Retry-After-Ms": {"12300"}},
 		},
 		{
-			"tokens a minute",
+			"tokens per minute",
 			ratelimit.Refusal{Kind: ratelimit.TokensPerMinute, Scope: "alice", Limit: 1000, RetryAfter: 20 * time.Millisecond},
 			"tokens", "Rate limit reached for alice on tokens per min (TPM): Limit 1000. Please try again in 20ms.",
 			http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"20"}},
 		},
 		{
-			"tokens a day",
+			"tokens per day",
 			ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 90 * time.Minute},
 			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 1h30m0s.",
 			http.Header{"Retry-After": {"5400"}, "Retry-After-Ms": {"5400000"}, "X-Should-Retry": {"false"}},
 		},
 		{
-			"tokens a day that is nearly over",
+			"tokens per day with a short wait",
 			ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 2 * time.Minute},
 			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 2m0s.",
 			http.Header{"Retry-After": {"120"}, "Retry-After-Ms": {"120000"}},
@@ -89,10 +89,10 @@ func TestRefusalsHaveOpenAIsForm(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := test.refusal.Type(); got != test.kind {
-				t.Errorf("the type is %q, want %q", got, test.kind)
+				t.Errorf("Type() = %q, want %q", got, test.kind)
 			}
 			if got := test.refusal.Code(); got != "rate_limit_exceeded" {
-				t.Errorf("the code is %q", got)
+				t.Errorf("Code() = %q", got)
 			}
 			if got := test.refusal.Message(); got != test.message {
 				t.Errorf("got  %s\nwant %s", got, test.message)

@@ -11,75 +11,75 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-func TestStoreURL_IsRefusedIfAPartWouldBeIgnored(t *testing.T) {
+func TestRedisURL_RejectsPartsThatWouldBeIgnored(t *testing.T) {
 	given := func() (string, error) { return "hunter3", nil }
 	for _, test := range []struct {
 		name, url string
 		password  func() (string, error)
-		wrong     string // what the error names
+		wrong     string // part of the error
 	}{
 		{"two hosts", "redis://a,b", nil, "several hosts"},
 		{"two hosts with ports", "redis://a:1,b:2", nil, "several hosts"},
 		{"two hosts with a password", "redis://:hunter2@a:1,b:2/0", nil, "several hosts"},
 		{"no host", "redis://", nil, "host"},
-		{"a port alone", "redis://:6379", nil, "host"},
-		{"no port behind the colon", "redis://a:", nil, "port"},
+		{"only a port", "redis://:6379", nil, "host"},
+		{"no port after the colon", "redis://a:", nil, "port"},
 		{"port 0", "redis://a:0", nil, "port"},
 		{"a port out of range", "redis://a:65536", nil, "port"},
 		{"an unknown parameter", "redis://a?foo=bar", nil, `"foo"`},
-		{"one beside a known one", "redis://:hunter2@a?db=1&foo=hunter2", nil, `"foo"`},
-		{"the client's name, which is ours", "redis://a?client_name=x", nil, `"client_name"`},
-		{"retries, of which there are none", "redis://a?max_retries=3", nil, `"max_retries"`},
-		{"a cache, of which there is none", "redis://a?client_cache=1", nil, `"client_cache"`},
+		{"an unknown and a known parameter", "redis://:hunter2@a?db=1&foo=hunter2", nil, `"foo"`},
+		{"the client name, which is fixed", "redis://a?client_name=x", nil, `"client_name"`},
+		{"retries, which are off", "redis://a?max_retries=3", nil, `"max_retries"`},
+		{"a cache, which is off", "redis://a?client_cache=1", nil, `"client_cache"`},
 		{"a parameter in capitals", "redis://a?DB=1", nil, `"DB"`},
 		{"a malformed query", "redis://a?db=%zz", nil, "query"},
 		{"a semicolon", "redis://a?db=1;foo=2", nil, "query"},
 		{"a parameter twice", "redis://a?db=1&db=2", nil, "db twice"},
 		{"a timeout without a unit", "redis://a?dial_timeout=5", nil, "dial_timeout"},
-		{"a timeout of nothing", "redis://a?write_timeout=0s", nil, "write_timeout"},
-		{"a protocol that there is not", "redis://a?protocol=4", nil, "protocol"},
-		{"skipped verification without TLS", "redis://a?skip_verify=true", nil, "skip_verify"},
-		{"skipped verification, perhaps", "rediss://a?skip_verify=maybe", nil, "skip_verify"},
+		{"a timeout of zero", "redis://a?write_timeout=0s", nil, "write_timeout"},
+		{"an unknown protocol", "redis://a?protocol=4", nil, "protocol"},
+		{"skip_verify without TLS", "redis://a?skip_verify=true", nil, "skip_verify"},
+		{"skip_verify is not a bool", "rediss://a?skip_verify=maybe", nil, "skip_verify"},
 		{"two databases", "redis://a/1?db=2", nil, "database"},
-		{"a database in words", "redis://a/zero", nil, "database"},
-		{"a database below zero", "redis://a/-1", nil, "database"},
+		{"a database that is not a number", "redis://a/zero", nil, "database"},
+		{"a negative database", "redis://a/-1", nil, "database"},
 		{"an empty database", "redis://a/", nil, "database"},
-		{"more than a database", "redis://a/0/1", nil, "database"},
-		{"a database in words as a parameter", "redis://a?db=x", nil, "db"},
+		{"a path after the database", "redis://a/0/1", nil, "database"},
+		{"a db parameter that is not a number", "redis://a?db=x", nil, "db"},
 		{"a fragment", "redis://a/0#b", nil, "fragment"},
 		{"an empty fragment", "redis://a#", nil, "fragment"},
-		{"a password that has a #", "redis://:hunter2#@a", nil, "valid"},
+		{"a password with a #", "redis://:hunter2#@a", nil, "valid"},
 		{"another scheme", "unix:///tmp/redis.sock", nil, "redis://"},
 		{"no slashes", "redis:a", nil, "host"},
-		{"a password here and there", "redis://:hunter2@a", given, "password"},
-		{"an empty password here, and one there", "redis://user:@a", given, "password"},
+		{"a password in the URL and another one", "redis://:hunter2@a", given, "password"},
+		{"an empty password in the URL and another one", "redis://user:@a", given, "password"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l, err := ratelimit.OpenShared(t.Context(), test.url, ratelimit.Options{Password: test.password})
 			if err == nil {
 				_ = l.Close()
-				t.Fatal("it is taken")
+				t.Fatal("OpenShared accepts the URL")
 			}
 			if !strings.Contains(err.Error(), test.wrong) || strings.Contains(err.Error(), "hunter") {
-				t.Errorf("%v", err)
+				t.Errorf("the error is %v, want one with %q", err, test.wrong)
 			}
 		})
 	}
 }
 
-func TestStoreURL_TakesEveryPartThatHasAnEffect(t *testing.T) {
+func TestRedisURL_AcceptsSupportedParts(t *testing.T) {
 	redis := redistest.Start(t)
 	for _, url := range []string{
 		redis.URL, redis.URL + "/0", redis.URL + "/15", redis.URL + "?db=3", redis.URL + "?protocol=2", redis.URL + "?protocol=3",
 		redis.URL + "/1?dial_timeout=2s&write_timeout=2s", strings.Replace(redis.URL, "redis:", "valkey:", 1),
 	} {
-		if i := open(t, url); !i.Stats().StoreUp {
-			t.Errorf("%s: the store is not used: %+v", url, i.Stats())
+		if i := open(t, url); !i.Stats().RedisUp {
+			t.Errorf("%s: Redis is not used: %+v", url, i.Stats())
 		}
 	}
 }
 
-func FuzzStoreURL(f *testing.F) {
+func FuzzRedisURL(f *testing.F) {
 	for _, seed := range []string{"redis://a", "rediss://u:p@a:1/2", "valkey://a?db=1&addr=b:2", "redis://a,b?foo=bar#c", "valkeys://[::1]:6379/0"} {
 		f.Add(seed)
 	}
@@ -88,25 +88,25 @@ func FuzzStoreURL(f *testing.F) {
 			return
 		}
 		if _, err := valkey.ParseURL(url); err != nil {
-			t.Errorf("%q is taken, which the client doesn't parse: %v", url, err)
+			t.Errorf("CheckURL accepts %q, which the client rejects: %v", url, err)
 		}
 		if strings.ContainsAny(url, "#") {
-			t.Errorf("%q is taken", url)
+			t.Errorf("CheckURL accepts %q, which has a fragment", url)
 		}
 	})
 }
 
-// TestStorePassword_IsReadAgainAtTheNextLogin changes the password of a running
-// store and cuts its connections.
-func TestStorePassword_IsReadAgainAtTheNextLogin(t *testing.T) {
+// TestRedisPassword_IsReadAgainAtTheNextLogin changes the password of a running server
+// and closes its connections.
+func TestRedisPassword_IsReadAgainAtTheNextLogin(t *testing.T) {
 	for _, test := range []struct {
-		name, url string // the latter behind the scheme
-		change    func(do func(args ...string), password string)
+		name, user string
+		change     func(do func(args ...string), password string)
 	}{
-		{"of the default user", "", func(do func(...string), password string) {
+		{"the default user", "", func(do func(...string), password string) {
 			do("CONFIG", "SET", "requirepass", password)
 		}},
-		{"of a user", "alice@", func(do func(...string), password string) {
+		{"another user", "alice@", func(do func(...string), password string) {
 			do("ACL", "SETUSER", "alice", "resetpass", "on", ">"+password, "~*", "&*", "+@all")
 		}},
 	} {
@@ -126,23 +126,21 @@ func TestStorePassword_IsReadAgainAtTheNextLogin(t *testing.T) {
 			test.change(command, "first")
 			var password atomic.Value
 			password.Store("first")
-			i := open(t, "redis://"+test.url+redis.Address, func(o *ratelimit.Options) {
+			i := open(t, "redis://"+test.user+redis.Address, func(o *ratelimit.Options) {
 				o.Password = func() (string, error) { return password.Load().(string), nil }
 			})
-			if !i.Stats().StoreUp {
+			if !i.Stats().RedisUp {
 				t.Fatalf("%+v", i.Stats())
 			}
 			test.change(command, "second")
 			command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 			admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 100}), false)
-			i.await(t, isLost) // the file has the old one yet
+			i.await(t, unavailable) // The limiter still has the old password.
 			password.Store("second")
-			// A login with the old one that is under way may lose the store once more.
-			for counted := i.Stats().ByStore; ; i.await(t, isBack) {
-				admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 100}), false)
-				if i.Stats().ByStore > counted {
-					return
-				}
+			// A login in progress with the old password may fail once more.
+			i.await(t, available)
+			for !admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 100}), false).Shared {
+				i.await(t, available)
 			}
 		})
 	}

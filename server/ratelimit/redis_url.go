@@ -13,12 +13,11 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-// errURL doesn't quote the URL, which may hold a password.
-var errURL = errors.New("the store's URL isn't valid: it has to be redis://, rediss://, valkey:// or valkeys://, then [user:password@]host[:port][/database]")
+// errURL does not quote the URL, which may contain a password.
+var errURL = errors.New("invalid Redis URL: want redis://, rediss://, valkey:// or valkeys://, then [user:password@]host[:port][/database]")
 
-// parameters are the query parameters of a store's URL that have an effect, with
-// what each value has to be. All others, also those of package valkey that are
-// overridden here, are refused.
+// parameters are the supported query parameters. All others are rejected, including those
+// of package valkey that parseURL overrides.
 var parameters = map[string]struct {
 	want  string
 	valid func(value string) bool
@@ -32,8 +31,8 @@ var parameters = map[string]struct {
 	"skip_verify":   {"true or false", isBool},
 }
 
-// parseURL reads the URL of a store. An error names the part that is wrong, and
-// quotes no values.
+// parseURL parses the URL of a Redis server. Errors name the invalid part and do not quote
+// values.
 func parseURL(raw string, password func() (string, error), timeout time.Duration) (valkey.ClientOption, error) {
 	if err := checkURL(raw, password != nil); err != nil {
 		return valkey.ClientOption{}, err
@@ -49,11 +48,12 @@ func parseURL(raw string, password func() (string, error), timeout time.Duration
 			return valkey.AuthCredentials{Username: user, Password: current}, err
 		}
 	}
-	option.DisableCache = true // Client-side caching has no benefit here.
-	option.DisableRetry = true // A failure is for the breaker to see.
+	option.DisableCache = true    // Counters must not be cached.
+	option.DisableRetry = true    // The limiter counts locally instead.
+	option.PipelineMultiplex = -1 // One connection, so that a heartbeat shows whether it works.
 	option.ClientName = prefix
 	option.ReadBufferEachConn, option.WriteBufferEachConn = 64<<10, 64<<10
-	// By then nobody waits any more.
+	// These end calls that nobody waits for anymore.
 	if option.Dialer.Timeout == 0 {
 		option.Dialer.Timeout = 4 * timeout
 	}
@@ -63,12 +63,12 @@ func parseURL(raw string, password func() (string, error), timeout time.Duration
 	return option, nil
 }
 
-// CheckURL says what is wrong with the URL of a store, as [OpenShared] takes it. The
-// error names the part that is wrong and quotes no values.
+// CheckURL returns an error if [OpenShared] would reject the URL. The error names the
+// invalid part and does not quote values.
 func CheckURL(url string) error { return checkURL(url, false) }
 
-// checkURL refuses every part of a URL that package valkey would ignore or
-// replace by a default.
+// checkURL rejects the parts of a URL that package valkey would ignore or replace by a
+// default.
 func checkURL(raw string, hasPassword bool) error {
 	u, err := url.Parse(raw)
 	if err != nil || !slices.Contains([]string{"redis", "rediss", "valkey", "valkeys"}, u.Scheme) {
@@ -78,17 +78,17 @@ func checkURL(raw string, hasPassword bool) error {
 	_, inURL := u.User.Password()
 	switch {
 	case strings.Contains(u.Host, ","):
-		return errors.New("the store's URL names several hosts: name one, and other nodes of a cluster in the query, as ?addr=HOST:PORT")
+		return errors.New("the Redis URL has several hosts: want one, with other nodes of a cluster as ?addr=HOST:PORT")
 	case u.Hostname() == "":
 		return errURL
 	case u.Port() != "" && (portErr != nil || port == 0), strings.HasSuffix(u.Host, ":"):
-		return errors.New("the store's URL has an invalid port: want a number from 1 to 65535")
+		return errors.New("invalid port in the Redis URL: want a number from 1 to 65535")
 	case strings.Contains(raw, "#"):
-		return errors.New("the store's URL has a fragment: remove the # and what follows, or write %23 in a password")
+		return errors.New("the Redis URL has a fragment: remove it, or write # as %23 in a password")
 	case inURL && hasPassword:
-		return errors.New("the store's URL has a password, and there is another one: remove one of them")
+		return errors.New("the Redis URL has a password and another one is configured: remove one of them")
 	case u.Path != "" && !isDatabase(u.Path[1:]):
-		return errors.New("the store's URL has an invalid database: want a number, as in redis://host/0")
+		return errors.New("invalid database in the Redis URL: want a number, as in redis://host/0")
 	}
 	return checkQuery(u)
 }
@@ -96,25 +96,25 @@ func checkURL(raw string, hasPassword bool) error {
 func checkQuery(u *url.URL) error {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return errors.New("the store's URL has an invalid query: want name=value, joined by &")
+		return errors.New("invalid query in the Redis URL: want name=value pairs joined by &")
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		known, ok := parameters[name]
 		switch values := query[name]; {
 		case !ok:
-			return fmt.Errorf("the store's URL has an unknown parameter %.32q: want one of %s",
+			return fmt.Errorf("unknown parameter %.32q in the Redis URL: want one of %s",
 				name, strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
 		case len(values) > 1 && name != "addr":
-			return fmt.Errorf("the store's URL has the parameter %s twice: give it once", name)
+			return fmt.Errorf("the Redis URL has the parameter %s twice: remove one", name)
 		case slices.ContainsFunc(values, func(value string) bool { return !known.valid(value) }):
-			return fmt.Errorf("the store's URL has an invalid value of the parameter %s: want %s", name, known.want)
+			return fmt.Errorf("invalid value of the parameter %s in the Redis URL: want %s", name, known.want)
 		}
 	}
 	switch {
 	case query.Has("db") && u.Path != "":
-		return errors.New("the store's URL has a database in its path and another as the parameter db: give one")
+		return errors.New("the Redis URL has a database in its path and in the parameter db: remove one")
 	case query.Has("skip_verify") && u.Scheme != "rediss" && u.Scheme != "valkeys":
-		return errors.New("the store's URL has the parameter skip_verify without TLS: remove it, or use rediss://")
+		return errors.New("the Redis URL has the parameter skip_verify without TLS: remove it or use rediss://")
 	}
 	return nil
 }
