@@ -1,7 +1,3 @@
-// Package server is the front door to the OpenAI API as an [http.Handler]: the
-// typed ChatService over Connect, gRPC and gRPC-Web, and every other path as a
-// raw passthrough, both to the same upstream. At /playground/ it has a page to
-// try them on.
 package server
 
 import (
