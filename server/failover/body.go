@@ -11,18 +11,18 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// MaxBodyBytes is up to which stated length a request's body is kept until there
-// is an answer. It has room for long conversations, and for some images.
+// MaxBodyBytes is the largest stated length of a request body that is buffered for
+// retries. It suffices for long conversations and for some images.
 const MaxBodyBytes = 1 << 20
 
-// body gives each try of a request its content.
+// body provides each attempt of a request with its content.
 type body struct {
-	memory *bytes.Reader // all of it; nil if it isn't kept
-	stream *stream       // the one that isn't; nil if there is none
+	memory *bytes.Reader // the buffered body; nil if it is not buffered
+	stream *stream       // a body that is not buffered; nil for none
 }
 
-// newBody returns the content of a request. It reads what is to be kept, but not
-// what an expectation holds back (RFC 9110 §10.1.1), nor what there is no memory for.
+// newBody returns the content of a request. It buffers the body, unless it is too long,
+// exceeds the memory budget, or is held back by an expectation (RFC 9110 §10.1.1).
 func newBody(req *upstream.Request, hold *memory.Hold) *body {
 	switch source := req.Body.(type) {
 	case nil:
@@ -34,23 +34,23 @@ func newBody(req *upstream.Request, hold *memory.Hold) *body {
 		return &body{stream: &stream{source: req.Body}}
 	}
 	read, err := readAll(hold.BodyReader(req.Body), int(req.ContentLength))
-	if _, short := errors.AsType[*memory.LimitError](err); short {
-		err = nil // The rest goes up as it comes.
+	if _, exceeded := errors.AsType[*memory.LimitError](err); exceeded {
+		err = nil // the rest is streamed
 	}
-	if err != io.EOF || len(read) != int(req.ContentLength) { //nolint:errorlint // an end that is wrapped is none
-		// Sent as it is, it fails as it would have without having been read here.
+	if err != io.EOF || len(read) != int(req.ContentLength) { //nolint:errorlint // a wrapped io.EOF is not the end of the body
+		// It is sent as received, and fails as it would have without buffering.
 		rest := req.Body
 		if err != nil {
-			rest = failing{err}
+			rest = errorReader{err}
 		}
-		return &body{stream: &stream{source: broken{io.MultiReader(bytes.NewReader(read), rest), req.Body}}}
+		return &body{stream: &stream{source: prefixedBody{io.MultiReader(bytes.NewReader(read), rest), req.Body}}}
 	}
 	closeBody(req.Body)
 	return &body{memory: bytes.NewReader(read)}
 }
 
-// readAll reads up to the end of a body, or one byte more than it should have.
-// Memory is taken for what came, rather than for what was announced.
+// readAll reads a body to its end, or one byte more than its stated length. It allocates
+// for the received bytes, not for the stated length.
 func readAll(source io.Reader, length int) (read []byte, err error) {
 	for err == nil && len(read) <= length {
 		read = slices.Grow(read, min(length-len(read)+1, max(len(read), 4<<10)))
@@ -61,13 +61,13 @@ func readAll(source io.Reader, length int) (read []byte, err error) {
 	return read, err
 }
 
-// next returns the content for another try, and whether there is one that has all
-// of it.
+// next returns the content for another attempt. It reports false if part of the content
+// is no longer available.
 func (b *body) next() (io.Reader, bool) {
 	switch {
 	case b.memory != nil:
-		again := *b.memory
-		return &again, true
+		copied := *b.memory
+		return &copied, true
 	case b.stream != nil:
 		return b.stream.next()
 	default:
@@ -75,7 +75,7 @@ func (b *body) next() (io.Reader, bool) {
 	}
 }
 
-// length is that of what is kept, and false if it isn't.
+// length returns the length of a buffered body, and false for any other body.
 func (b *body) length() (int64, bool) {
 	if b.memory == nil {
 		return 0, false
@@ -83,26 +83,26 @@ func (b *body) length() (int64, bool) {
 	return int64(b.memory.Len()), true
 }
 
-// settle says that there will be no other try.
-func (b *body) settle() {
+// finalize declares that there will be no further attempt.
+func (b *body) finalize() {
 	if b.stream != nil {
-		b.stream.settle()
+		b.stream.finalize()
 	}
 }
 
-// stream is content that isn't kept. It goes from try to try until one reads it.
+// stream is a body that is not buffered. Attempts lease it in turn until one reads it.
 type stream struct {
 	source io.Reader
 
-	mu      sync.Mutex
-	holder  *view // guarded by mu: who may read
-	read    bool  // guarded by mu
-	settled bool  // guarded by mu: there will be no other holder
-	closed  bool  // guarded by mu: by the holder
+	mu     sync.Mutex
+	owner  *lease // guarded by mu: the lease that may read
+	read   bool   // guarded by mu
+	final  bool   // guarded by mu: there will be no other lease
+	closed bool   // guarded by mu: the owner has closed it
 }
 
-// view is the stream as one try has it.
-type view struct{ *stream }
+// lease is a stream as one attempt sees it.
+type lease struct{ *stream }
 
 func (s *stream) next() (io.Reader, bool) {
 	s.mu.Lock()
@@ -110,38 +110,38 @@ func (s *stream) next() (io.Reader, bool) {
 	if s.read {
 		return nil, false
 	}
-	s.holder, s.closed = &view{s}, false
-	return s.holder, true
+	s.owner, s.closed = &lease{s}, false
+	return s.owner, true
 }
 
-// Read implements [io.Reader]. A try that is over reads nothing.
-func (v *view) Read(p []byte) (int, error) {
-	v.mu.Lock()
-	over := v.holder != v || v.closed
-	v.read = v.read || !over
-	v.mu.Unlock()
-	if over {
+// Read implements [io.Reader]. It fails after the attempt.
+func (l *lease) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	expired := l.owner != l || l.closed
+	l.read = l.read || !expired
+	l.mu.Unlock()
+	if expired {
 		return 0, io.ErrClosedPipe
 	}
-	return v.source.Read(p)
+	return l.source.Read(p)
 }
 
 // Close implements [io.Closer].
-func (v *view) Close() error {
-	v.mu.Lock()
-	last := v.holder == v && !v.closed
-	v.closed = v.closed || last
-	last = last && v.settled
-	v.mu.Unlock()
+func (l *lease) Close() error {
+	l.mu.Lock()
+	last := l.owner == l && !l.closed
+	l.closed = l.closed || last
+	last = last && l.final
+	l.mu.Unlock()
 	if last {
-		closeBody(v.source)
+		closeBody(l.source)
 	}
 	return nil
 }
 
-func (s *stream) settle() {
+func (s *stream) finalize() {
 	s.mu.Lock()
-	s.settled = true
+	s.final = true
 	closed := s.closed
 	s.mu.Unlock()
 	if closed {
@@ -149,23 +149,23 @@ func (s *stream) settle() {
 	}
 }
 
-// broken is a body whose beginning was read.
-type broken struct {
+// prefixedBody is a body whose beginning was read.
+type prefixedBody struct {
 	io.Reader
 
 	source io.Reader
 }
 
 // Close implements [io.Closer].
-func (b broken) Close() error {
+func (b prefixedBody) Close() error {
 	closeBody(b.source)
 	return nil
 }
 
-// failing is the rest of a body that can't be read.
-type failing struct{ err error }
+// errorReader fails with an error.
+type errorReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
 func closeBody(body io.Reader) {
 	if closer, ok := body.(io.Closer); ok {

@@ -8,56 +8,56 @@ import (
 	"time"
 )
 
-// cooldown is until when an upstream is passed over.
+// cooldown is the time during which an upstream is skipped.
 type cooldown struct {
 	mu    sync.Mutex
-	until time.Time // guarded by mu; zero if it works
+	until time.Time // guarded by mu; zero if the upstream is healthy
 }
 
-// pass is what a try knows of the cooldown of the upstream that it asks.
-type pass struct {
+// permit is the state of a cooldown as one attempt has seen it.
+type permit struct {
 	until time.Time
-	first bool // it is the first behind a cooldown, and the others wait for it
+	probe bool // the attempt is the first after a cooldown, and others wait for its outcome
 }
 
-// enter reports whether the upstream may be asked. Of all that come when its
-// cooldown is over, the first may; for the others it is put off, lest all of them
-// wait for one that is still down.
-func (c *cooldown) enter(now time.Time, putOff time.Duration) (pass, bool) {
+// acquire reports whether a request may be sent to the upstream. After a cooldown the
+// first request is the probe, and the cooldown is extended for the others, so that they
+// don't wait for an upstream that is still unavailable.
+func (c *cooldown) acquire(now time.Time, extension time.Duration) (permit, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.until.IsZero():
-		return pass{}, true
+		return permit{}, true
 	case now.Before(c.until):
-		return pass{until: c.until}, false
+		return permit{until: c.until}, false
 	default:
-		c.until = now.Add(putOff)
-		return pass{until: c.until, first: true}, true
+		c.until = now.Add(extension)
+		return permit{until: c.until, probe: true}, true
 	}
 }
 
-// failed has the upstream passed over for some time at least.
-func (c *cooldown) failed(now time.Time, length time.Duration) pass {
+// markFailed starts a cooldown, or extends it.
+func (c *cooldown) markFailed(now time.Time, length time.Duration) permit {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if until := now.Add(length); until.After(c.until) {
 		c.until = until
 	}
-	return pass{until: c.until}
+	return permit{until: c.until}
 }
 
-// answered says that the upstream works, unless it has failed in the meantime.
-func (c *cooldown) answered(p pass) { c.replace(p, time.Time{}) }
+// markHealthy ends the cooldown, unless the upstream has failed since the permit.
+func (c *cooldown) markHealthy(p permit) { c.replace(p, time.Time{}) }
 
-// undecided lets another one be the first.
-func (c *cooldown) undecided(p pass, now time.Time) {
-	if p.first {
+// releaseProbe lets another request be the probe.
+func (c *cooldown) releaseProbe(p permit, now time.Time) {
+	if p.probe {
 		c.replace(p, now)
 	}
 }
 
-func (c *cooldown) replace(p pass, until time.Time) {
+func (c *cooldown) replace(p permit, until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.until.Equal(p.until) {
@@ -65,9 +65,9 @@ func (c *cooldown) replace(p pass, until time.Time) {
 	}
 }
 
-// retryAfter is how long an answer asks to wait, up to [MaxCooldown], and 0 if it
-// doesn't: in milliseconds, as OpenAI sends them, in seconds, or until a date (RFC
-// 9110 §10.2.3).
+// retryAfter returns how long a response asks to wait, up to [MaxCooldown]: in
+// milliseconds, as OpenAI sends it, in seconds, or until a date (RFC 9110 §10.2.3). It
+// returns 0 if the response doesn't.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	if wait, ok := parseWait(header.Get("Retry-After-Ms"), time.Millisecond); ok {
 		return wait
@@ -83,7 +83,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), MaxCooldown)
 }
 
-// parseWait reads a number of units.
+// parseWait parses a number of units.
 func parseWait(text string, unit time.Duration) (time.Duration, bool) {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(n) || n < 0 {

@@ -1,26 +1,26 @@
-// Package failover keeps calls going while an upstream is in trouble: it asks
-// several, or one with several keys, in order, and where that can do no harm asks
-// once more.
+// Package failover sends requests to one of several upstreams, or to one with several
+// keys, in order of preference, and retries where that is safe.
 //
-// A request is asked again only where nobody can have acted on it:
+// A request is only retried if the upstream cannot have processed it, or may process it
+// twice:
 //
-//   - There was no connection, or no TLS on it: nothing was sent.
-//   - Over HTTP/2, the upstream said that it has not acted on it, and won't (RFC 9113
+//   - The connection, or its TLS handshake, failed: nothing was sent.
+//   - Over HTTP/2, the upstream reported that it did not process the request (RFC 9113
 //     §8.7).
-//   - The upstream refused it, with 429 (too many requests), 503 or 529
-//     (overloaded). Another one is asked then; the same would say the same.
-//   - Its method is idempotent (RFC 9110 §9.2.2), and the connection ended before
-//     an answer, or 502 or 504 tells of that behind the upstream.
-//   - It has an Idempotency-Key, and the connection ended before an answer: then
-//     the upstream that knows the key is asked again, and no other.
+//   - The upstream rejected the request with 429 (too many requests), 503 or 529
+//     (overloaded). The request is sent to another upstream, as the same one would reject
+//     it again.
+//   - The method is idempotent (RFC 9110 §9.2.2), and the connection ended before a
+//     response, or the status is 502 or 504.
+//   - The request has an Idempotency-Key, and the connection ended before a response. The
+//     request is sent to the same upstream, which knows the key, and to no other.
 //
-// An answer that took long, a 500, and all that comes after the header of an
-// answer, are the client's to judge. So is what a request became by a redirect
-// that made a GET of it.
+// The client decides about everything else: slow responses, a 500, failures after the
+// response header, and requests that a redirect turned into a GET.
 //
-// Its body must be at hand, too: one of a stated length up to [MaxBodyBytes] is
-// read before anything is sent, and one in memory is there anyway. Any other is
-// sent as it comes, and the request is asked again only while none of it was read.
+// A retry also needs the request's body. A body of a stated length up to [MaxBodyBytes]
+// is buffered before anything is sent. Any other body is streamed, and the request is
+// retried only if none of it was read.
 package failover
 
 import (
@@ -39,15 +39,15 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// Defaults and bounds of [Config].
+// Defaults and limits of [Config].
 const (
 	DefaultCooldown = 10 * time.Second
 	MaxRetries      = 5
-	MaxCooldown     = 5 * time.Minute // whatever an upstream's retry-after says
+	MaxCooldown     = 5 * time.Minute // also bounds an upstream's Retry-After
 )
 
-// The fields of an answer that say who gave it, and how often one was asked until
-// then. They replace those of an upstream that is such a server too.
+// Response headers that name the upstream of the response and the number of attempts. They
+// replace those of an upstream that is such a server itself.
 const (
 	UpstreamHeader = "Openai-Connect-Upstream"
 	AttemptsHeader = "Openai-Connect-Attempts"
@@ -65,52 +65,51 @@ type Upstream struct {
 	// Sender sends to the upstream. [ReadFile] leaves it nil.
 	Sender upstream.Sender
 
-	// Key is the upstream's, which is sent to it as "authorization: Bearer KEY" in
-	// place of what the request has. None leaves that as it is, which all are
-	// refused but those of the first one's origin.
+	// Key is the upstream key. It is sent as "Authorization: Bearer KEY" and replaces the
+	// request's Authorization. Without a key the request's Authorization is sent, which is
+	// only allowed for upstreams with the origin of the first one.
 	Key auth.Secret
 
-	// NoKey sends no authorization: it asks for none. There is no Key then.
+	// NoKey sends no Authorization, for an upstream that requires none.
 	NoKey bool
 }
 
-// Config configures a failover. [ReadFile] sets Upstreams, Retries and Cooldown.
+// Config configures a [Failover]. [ReadFile] sets Upstreams, Retries and Cooldown.
 type Config struct {
-	// Upstreams are asked in this order.
+	// Upstreams are in order of preference.
 	Upstreams []Upstream
 
-	// Retries is how often more one upstream is asked if it can't be reached, or
-	// hangs up before it answers: up to [MaxRetries], each after a pause that
-	// doubles from a tenth of a second.
+	// Retries is the number of retries on one upstream that can't be reached or that
+	// closes the connection before it responds: up to [MaxRetries]. Backoff starts at a
+	// tenth of a second and doubles.
 	Retries int
 
-	// Cooldown is for how long an upstream is passed over that failed, by a broken
-	// or missing answer or by 502, 503, 504 or 529, or that refused by 429; longer,
-	// up to [MaxCooldown], if its answer has a longer retry-after. Behind that one
-	// call tries it, and others follow when it was answered. Zero means
-	// [DefaultCooldown].
+	// Cooldown is how long an upstream is skipped after a failure: no valid response, or a
+	// status of 429, 502, 503, 504 or 529. A longer Retry-After takes precedence, up to
+	// [MaxCooldown]. After a cooldown one request probes the upstream, and others follow
+	// when it has responded. Zero means [DefaultCooldown].
 	Cooldown time.Duration
 
-	// Memory is the budget of the bodies that are kept until there is an answer. One
-	// that there is no room for goes to the first upstream alone. Nil bounds nothing.
+	// Memory is the budget for buffered bodies. A request whose body exceeds it is only
+	// sent to the first upstream. Nil means no limit.
 	Memory *memory.Budget
 
-	// ClientKeys says that clients bring keys of their own, and that everyone is
-	// let in. No upstream may have a Key then, which would be everyone's.
+	// ClientKeys reports that everyone may use the server, with API keys of their own. No
+	// upstream may have a Key then, as everyone could use it.
 	ClientKeys bool
 
-	// Logger is told, at level WARN, of each try that failed, by the upstream's
-	// name and what happened. Nil means silence.
+	// Logger receives a warning for each failed attempt, with the upstream's name and the
+	// error or status. Nil discards it.
 	Logger *slog.Logger
 }
 
-// Failover is an [upstream.Sender] over several. It is safe for concurrent use.
+// Failover is an [upstream.Sender] over several upstreams. It is safe for concurrent use.
 type Failover struct {
 	config  Config
 	targets []*target
 }
 
-// target is an upstream with what is known of its state.
+// target is an upstream and its state.
 type target struct {
 	Upstream
 	cooldown
@@ -118,15 +117,15 @@ type target struct {
 	first bool
 }
 
-// New returns a failover. The error says which part of config is wrong.
+// New returns a Failover. An error names the invalid part of config.
 func New(config Config) (*Failover, error) {
 	switch {
 	case len(config.Upstreams) == 0:
-		return nil, errors.New("there is no upstream: give one at least")
+		return nil, errors.New("no upstream: want at least one")
 	case config.Retries < 0 || config.Retries > MaxRetries:
-		return nil, fmt.Errorf("retries: %d is out of bounds: give a number from 0 to %d", config.Retries, MaxRetries)
+		return nil, fmt.Errorf("retries: %d is out of range: want 0 to %d", config.Retries, MaxRetries)
 	case config.Cooldown < 0 || config.Cooldown > MaxCooldown:
-		return nil, fmt.Errorf("cooldown: %v is out of bounds: give a time up to %v", config.Cooldown, MaxCooldown)
+		return nil, fmt.Errorf("cooldown: %v is out of range: want up to %v", config.Cooldown, MaxCooldown)
 	}
 	if config.Cooldown == 0 {
 		config.Cooldown = DefaultCooldown
@@ -136,34 +135,34 @@ func New(config Config) (*Failover, error) {
 	}
 	f := &Failover{config: config}
 	seen := make(map[string]bool)
-	for i, one := range config.Upstreams {
-		if err := config.check(one); err != nil {
-			return nil, fmt.Errorf("upstream %q: %w", one.Name, err)
+	for i, u := range config.Upstreams {
+		if err := config.check(u); err != nil {
+			return nil, fmt.Errorf("upstream %q: %w", u.Name, err)
 		}
-		if seen[one.Name] {
-			return nil, fmt.Errorf("upstream %q: there are two of that name", one.Name)
+		if seen[u.Name] {
+			return nil, fmt.Errorf("upstream %q: duplicate name", u.Name)
 		}
-		seen[one.Name] = true
-		f.targets = append(f.targets, &target{Upstream: one, first: i == 0})
+		seen[u.Name] = true
+		f.targets = append(f.targets, &target{Upstream: u, first: i == 0})
 	}
 	return f, nil
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// check says what is wrong with one of the upstreams.
-func (c *Config) check(one Upstream) error {
-	switch hasKey := !one.Key.IsZero(); {
-	case !validName.MatchString(one.Name):
-		return errors.New("the name may have up to 64 letters, digits, and the signs \".\", \"_\" and \"-\", and nothing else")
-	case hasKey && one.NoKey:
-		return errors.New("it has a key, and is said to have none")
+// check returns an error for an invalid upstream.
+func (c *Config) check(u Upstream) error {
+	switch hasKey := !u.Key.IsZero(); {
+	case !validName.MatchString(u.Name):
+		return errors.New(`invalid name: want up to 64 letters, digits, ".", "_" and "-"`)
+	case hasKey && u.NoKey:
+		return errors.New("Key and NoKey are mutually exclusive")
 	case hasKey && c.ClientKeys:
-		return errors.New("it has a key, which everyone could use who reaches this server: have clients show a token, or allow anonymous use in so many words")
-	case hasKey || one.NoKey:
+		return errors.New("has a key, but the server accepts unauthenticated clients: configure client authentication or allow anonymous use explicitly")
+	case hasKey || u.NoKey:
 		return nil
 	}
-	origin, err := originOf(one.BaseURL)
+	origin, err := originOf(u.BaseURL)
 	if err != nil {
 		return err
 	}
@@ -172,18 +171,18 @@ func (c *Config) check(one Upstream) error {
 		return err
 	}
 	if origin != first {
-		return fmt.Errorf("it has no key of its own, and would be sent the one for %s: give it a key, or none in so many words", first)
+		return fmt.Errorf("has no key and would receive the key for %s: set its key, or none explicitly", first)
 	}
 	return nil
 }
 
 // originOf returns scheme, host and port of a base URL.
-func originOf(base string) (string, error) {
-	at, err := upstream.ParseBaseURL(base)
+func originOf(baseURL string) (string, error) {
+	base, err := upstream.ParseBaseURL(baseURL)
 	if err != nil {
 		return "", err
 	}
-	return (&url.URL{Scheme: at.Scheme, Host: strings.TrimSuffix(at.Host, ":"+defaultPort(at.Scheme))}).String(), nil
+	return (&url.URL{Scheme: base.Scheme, Host: strings.TrimSuffix(base.Host, ":"+defaultPort(base.Scheme))}).String(), nil
 }
 
 func defaultPort(scheme string) string {
@@ -195,26 +194,25 @@ func defaultPort(scheme string) string {
 
 // Send implements [upstream.Sender].
 //
-// The answer is the first that isn't to be had again elsewhere. Where none is, it
-// is the last upstream's, as it came; or if that one couldn't be reached, the last
-// refusal of another. No answer is invented: without one there is the last
-// error.
+// It returns the first response that must not be retried elsewhere. If there is none, it
+// returns the last upstream's response unchanged, or, if that upstream could not be reached,
+// the last rejection of another one. It makes up no responses: without any it returns the last error.
 func (f *Failover) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	t := f.begin(ctx, req)
-	defer t.hold.Close()
-	resp, err := t.run()
-	t.body.settle()
+	d := f.newDispatch(ctx, req)
+	defer d.hold.Close()
+	resp, err := d.run()
+	d.body.finalize()
 	return resp, err
 }
 
-// authorize gives a request's header what this upstream is to see.
+// authorize sets the credentials of a request to this upstream.
 func (t *target) authorize(req *upstream.Request) {
 	if t.Key.IsZero() && !t.NoKey {
 		return
 	}
 	delete(req.Header, "Authorization")
 	if !t.first {
-		// What else names an account names one of the first upstream's.
+		// Other credentials belong to an account at the first upstream.
 		for name := range req.Header {
 			if upstream.IsCredential(name) && !isHarmless(name) {
 				delete(req.Header, name)
@@ -222,14 +220,14 @@ func (t *target) authorize(req *upstream.Request) {
 		}
 		auth.StripHeader(req.Header, false)
 	}
-	// The answer to a TRACE is the request (RFC 9110 §9.3.8).
+	// The response to a TRACE repeats the request (RFC 9110 §9.3.8).
 	if !t.NoKey && req.Method != http.MethodTrace {
 		req.Header["Authorization"] = []string{"Bearer " + t.Key.Reveal()}
 	}
 }
 
-// isHarmless reports whether a field is only called like a credential: WebSockets
-// need theirs, out of which keys of clients are taken, and the other chooses
+// isHarmless reports whether a header holds no credential although its name suggests it.
+// WebSockets need theirs, from which client keys are removed separately; OpenAI-Beta selects
 // features.
 func isHarmless(name string) bool {
 	lower := strings.ToLower(name)

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// maxFileBytes bounds the file of upstreams, and maxTokens its keys and values.
+	// maxFileBytes bounds the size of a file of upstreams, maxTokens its YAML tokens.
 	maxFileBytes = 1 << 20
 	maxTokens    = 20_000
 )
@@ -55,7 +55,7 @@ func ReadFile(path string) (*Config, error) {
 	}
 	parsed, err := Parse(text, filepath.Dir(path))
 	if at, ok := errors.AsType[*lineError](err); ok {
-		return nil, fmt.Errorf("%s:%d: %s", path, at.line, at.says)
+		return nil, fmt.Errorf("%s:%d: %s", path, at.line, at.msg)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -68,66 +68,66 @@ func Parse(text []byte, dir string) (*Config, error) {
 	if bound, ok := errors.AsType[*yamlbound.Error](yamlbound.Check(text, maxTokens)); ok {
 		return nil, &lineError{bound.Line, bound.Says}
 	}
-	var written document
+	var doc document
 	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	if err := decoder.Decode(&written); err != nil && err != io.EOF { //nolint:errorlint // as the decoder has it
+	if err := decoder.Decode(&doc); err != nil && err != io.EOF { //nolint:errorlint // the decoder does not wrap it
 		return nil, lineOf(err)
 	}
 	if err := decoder.Decode(new(document)); err != io.EOF { //nolint:errorlint // as above
-		return nil, errors.New("there is something behind the document: write one")
+		return nil, errors.New("more than one YAML document: want one")
 	}
-	if len(written.Upstreams) == 0 {
-		return nil, errors.New("upstreams: there is none: list one at least, with name and url")
+	if len(doc.Upstreams) == 0 {
+		return nil, errors.New("upstreams: the list is empty: want at least one upstream with name and url")
 	}
 	config := &Config{Retries: DefaultRetries, Cooldown: DefaultCooldown}
 	lines := make(map[string]int)
-	for _, one := range written.Upstreams {
-		if before, ok := lines[one.Name]; ok {
-			return nil, &lineError{one.line, fmt.Sprintf("name: %q is the name of the upstream on line %d too", one.Name, before)}
+	for _, e := range doc.Upstreams {
+		if first, ok := lines[e.Name]; ok {
+			return nil, &lineError{e.line, fmt.Sprintf("duplicate name %q, first used on line %d", e.Name, first)}
 		}
-		lines[one.Name] = one.line
-		secret, err := one.Key.read(dir)
+		lines[e.Name] = e.line
+		secret, err := e.Key.read(dir)
 		if err != nil {
-			return nil, &lineError{one.Key.line, fmt.Sprintf("key: %v", err)}
+			return nil, &lineError{e.Key.line, fmt.Sprintf("key: %v", err)}
 		}
-		config.Upstreams = append(config.Upstreams, Upstream{Name: one.Name, BaseURL: one.URL, Key: secret, NoKey: one.Key.none})
+		config.Upstreams = append(config.Upstreams, Upstream{Name: e.Name, BaseURL: e.URL, Key: secret, NoKey: e.Key.none})
 	}
-	if at := written.Retries; at.line > 0 {
-		if at.value < 0 || at.value > MaxRetries {
-			return nil, &lineError{at.line, fmt.Sprintf("retries: %d is out of bounds: give a number from 0 to %d", at.value, MaxRetries)}
+	if retries := doc.Retries; retries.line > 0 {
+		if retries.value < 0 || retries.value > MaxRetries {
+			return nil, &lineError{retries.line, fmt.Sprintf("retries: %d is out of range: want 0 to %d", retries.value, MaxRetries)}
 		}
-		config.Retries = at.value
+		config.Retries = retries.value
 	}
-	if at := written.Cooldown; at.line > 0 {
-		length, err := time.ParseDuration(at.value)
+	if cooldown := doc.Cooldown; cooldown.line > 0 {
+		length, err := time.ParseDuration(cooldown.value)
 		if err != nil || length <= 0 || length > MaxCooldown {
-			return nil, &lineError{at.line, fmt.Sprintf("cooldown: %.32q is no time up to %v: write it like 10s", at.value, MaxCooldown)}
+			return nil, &lineError{cooldown.line, fmt.Sprintf("invalid cooldown %.32q: want a duration up to %v, such as 10s", cooldown.value, MaxCooldown)}
 		}
 		config.Cooldown = length
 	}
 	return config, nil
 }
 
-// document is a file as it is written.
+// document is the content of a file.
 type document struct {
-	Upstreams []entry        `yaml:"upstreams"`
-	Retries   placed[int]    `yaml:"retries"`
-	Cooldown  placed[string] `yaml:"cooldown"`
+	Upstreams []entry         `yaml:"upstreams"`
+	Retries   located[int]    `yaml:"retries"`
+	Cooldown  located[string] `yaml:"cooldown"`
 }
 
-// placed is a value with the line that it is on, 0 if it isn't there.
-type placed[T any] struct {
+// located is a value with its line, 0 if it is absent.
+type located[T any] struct {
 	value T
 	line  int
 }
 
 // UnmarshalYAML implements [yaml.NodeUnmarshaler].
-func (p *placed[T]) UnmarshalYAML(node ast.Node) error {
-	p.line = node.GetToken().Position.Line
-	return yaml.NodeToValue(node, &p.value, yaml.Strict())
+func (l *located[T]) UnmarshalYAML(node ast.Node) error {
+	l.line = node.GetToken().Position.Line
+	return yaml.NodeToValue(node, &l.value, yaml.Strict())
 }
 
-// entry is an upstream as it is written.
+// entry is one upstream of a document.
 type entry struct {
 	Name string `yaml:"name"`
 	URL  string `yaml:"url"`
@@ -144,7 +144,7 @@ func (e *entry) UnmarshalYAML(node ast.Node) error {
 	}
 	e.line = lineOfNode(node)
 	if !validName.MatchString(e.Name) {
-		return &lineError{e.line, fmt.Sprintf("name: %.80q is none: give up to 64 letters, digits, and the signs - _ and .", e.Name)}
+		return &lineError{e.line, fmt.Sprintf("invalid name %.80q: want up to 64 letters, digits, \".\", \"_\" and \"-\"", e.Name)}
 	}
 	if e.URL == Sandbox {
 		return nil
@@ -155,7 +155,7 @@ func (e *entry) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
-// key is where an upstream's key is; nowhere if neither is given.
+// key is the source of an upstream key. The zero value means that no key is configured.
 type key struct {
 	env, file string
 	none      bool
@@ -165,72 +165,72 @@ type key struct {
 // UnmarshalYAML implements [yaml.NodeUnmarshaler].
 func (k *key) UnmarshalYAML(node ast.Node) error {
 	k.line = lineOfNode(node)
-	var word string
-	if yaml.NodeToValue(node, &word) == nil {
-		if word != "none" {
-			return &lineError{k.line, "key: give {env: VARIABLE}, {file: PATH}, or none; the key itself has no place in this file"}
+	var text string
+	if yaml.NodeToValue(node, &text) == nil {
+		if text != "none" {
+			return &lineError{k.line, "key: want {env: VARIABLE}, {file: PATH}, or none; the file must not contain the key itself"}
 		}
 		k.none = true
 		return nil
 	}
-	var from struct {
+	var source struct {
 		Env  string `yaml:"env"`
 		File string `yaml:"file"`
 	}
-	if err := yaml.NodeToValue(node, &from, yaml.Strict()); err != nil {
+	if err := yaml.NodeToValue(node, &source, yaml.Strict()); err != nil {
 		return err
 	}
-	if (from.Env == "") == (from.File == "") {
-		return &lineError{k.line, "key: give one of env and file"}
+	if (source.Env == "") == (source.File == "") {
+		return &lineError{k.line, "key: want exactly one of env and file"}
 	}
-	k.env, k.file = from.Env, from.File
+	k.env, k.file = source.Env, source.File
 	return nil
 }
 
-// read returns the key, none if there is none. Files are named from a folder.
-func (k *key) read(folder string) (auth.Secret, error) {
+// read returns the key, or the zero Secret if none is configured. Paths are relative to dir.
+func (k *key) read(dir string) (auth.Secret, error) {
 	switch {
 	case k.file != "" && filepath.IsAbs(k.file):
 		return auth.ReadSecret(k.file)
 	case k.file != "":
-		return auth.ReadSecret(filepath.Join(folder, k.file))
+		return auth.ReadSecret(filepath.Join(dir, k.file))
 	case k.env == "":
 		return auth.Secret{}, nil
 	}
-	text, given := os.LookupEnv(k.env)
-	if !given {
-		return auth.Secret{}, fmt.Errorf("the environment has no variable %s", k.env)
+	text, ok := os.LookupEnv(k.env)
+	if !ok {
+		return auth.Secret{}, fmt.Errorf("environment variable %s is not set", k.env)
 	}
 	secret, err := auth.NewSecret(text)
 	if err != nil {
-		return auth.Secret{}, fmt.Errorf("the variable %s: %w", k.env, err)
+		return auth.Secret{}, fmt.Errorf("environment variable %s: %w", k.env, err)
 	}
 	return secret, nil
 }
 
-// lineError is an error with the line that it is on.
+// lineError is an error with its line in the file.
 type lineError struct {
 	line int
-	says string
+	msg  string
 }
 
 // Error implements error.
-func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.says) }
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.msg) }
 
-// lineOf returns an error of the decoder with its line, and without the excerpt of
-// the file that it prints.
+// lineOf returns an error of the decoder with its line, and without the decoder's excerpt of
+// the file, which may contain a key.
 func lineOf(err error) error {
-	if at, ok := errors.AsType[*lineError](err); ok {
-		return at
+	if located, ok := errors.AsType[*lineError](err); ok {
+		return located
 	}
-	at, ok := errors.AsType[yaml.Error](err)
-	if !ok || at.GetToken() == nil {
+	located, ok := errors.AsType[yaml.Error](err)
+	if !ok || located.GetToken() == nil {
 		return err
 	}
-	return &lineError{at.GetToken().Position.Line, at.GetMessage()}
+	return &lineError{located.GetToken().Position.Line, located.GetMessage()}
 }
 
-// lineOfNode returns the line on which a value begins.
+// lineOfNode returns the first line of a value.
 func lineOfNode(node ast.Node) int {
 	if mapping, ok := node.(*ast.MappingNode); ok && len(mapping.Values) > 0 {
 		node = mapping.Values[0].Key

@@ -181,7 +181,7 @@ func TestAConfigurationThatWouldShowAKeyToOthersIsRefused(t *testing.T) {
 		clientKeys bool
 		says       string // empty if it is fine
 	}{
-		{"none", nil, false, "there is no upstream"},
+		{"none", nil, false, "no upstream: want at least one"},
 		{"one", []failover.Upstream{openai}, true, ""},
 		{"the same origin", []failover.Upstream{openai, same}, true, ""},
 		{"another origin", []failover.Upstream{openai, other}, true, `"other"`},
@@ -190,10 +190,10 @@ func TestAConfigurationThatWouldShowAKeyToOthersIsRefused(t *testing.T) {
 		{"another origin that asks for none", []failover.Upstream{openai, none(other)}, false, ""},
 		{"another origin that asks for none, where clients bring keys", []failover.Upstream{openai, none(other)}, true, ""},
 		{"the same host without TLS", []failover.Upstream{openai, plain}, false, `"plain"`},
-		{"a key that everyone could use", []failover.Upstream{openai, key(other)}, true, "everyone"},
-		{"a first key that everyone could use", []failover.Upstream{key(openai)}, true, "everyone"},
-		{"a key, and none", []failover.Upstream{none(key(openai))}, false, "has a key"},
-		{"a name twice", []failover.Upstream{openai, openai}, false, "two of that name"},
+		{"a key that everyone could use", []failover.Upstream{openai, key(other)}, true, "accepts unauthenticated clients"},
+		{"a first key that everyone could use", []failover.Upstream{key(openai)}, true, "accepts unauthenticated clients"},
+		{"a key, and none", []failover.Upstream{none(key(openai))}, false, "Key and NoKey are mutually exclusive"},
+		{"a name twice", []failover.Upstream{openai, openai}, false, "duplicate name"},
 		{"no name", []failover.Upstream{{BaseURL: openai.BaseURL}}, false, "name"},
 		{"a name with a line end", []failover.Upstream{{Name: "a\nb", BaseURL: openai.BaseURL}}, false, "name"},
 	} {
