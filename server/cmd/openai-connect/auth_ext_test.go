@@ -48,8 +48,8 @@ func TestAKeyIsHeldInSoManyWordsOrNotAtAll(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"a key by file alone", nil, []string{"--upstream-key-file", key}, []string{"--client-key-file: ", "--allow-anonymous"}},
-		{"a key by variable alone", []string{variable + "=" + heldKey}, nil, []string{"--client-key-file: ", "--allow-anonymous"}},
+		{"a key by file alone", nil, []string{"--upstream-key-file", key}, []string{"--upstream-key-file: ", "--client-key-file", "--allow-anonymous"}},
+		{"a key by variable alone", []string{variable + "=" + heldKey}, nil, []string{variable + ": ", "--client-key-file", "--allow-anonymous"}},
 		{"a key by file and by variable", []string{variable + "=" + heldKey}, []string{"--upstream-key-file", key, "--allow-anonymous"}, []string{"--upstream-key-file", variable, "choose"}},
 		{"an empty variable", []string{variable + "="}, []string{"--allow-anonymous"}, []string{variable + ": ", "empty"}},
 		{"a variable of two lines", []string{variable + "=" + heldKey + "\nsecret"}, []string{"--allow-anonymous"}, []string{variable + ": ", "more than one line"}},

@@ -39,7 +39,7 @@ OpenAI's SDKs: set the base URL to {{.URL}}/v1
 // banner is the text for a server that listens on an address, with a site or
 // without, which is nil. The credential is what a shell replaces with what
 // clients have to send, and empty where that is nothing.
-func banner(address, upstream, credential string, tls bool, site *site) string {
+func banner(address, upstream, credential string, tls bool, site *acmeSite) string {
 	type siteData struct{ Folder, Plain string }
 	data := struct {
 		URL, Address, Upstream, Model, Auth string
@@ -51,7 +51,7 @@ func banner(address, upstream, credential string, tls bool, site *site) string {
 		data.URL = "https://" + strings.TrimSuffix(data.Address, ":443")
 	}
 	if site != nil {
-		data.Site = &siteData{Folder: site.folder}
+		data.Site = &siteData{Folder: site.directory}
 		if site.plain != nil {
 			data.Site.Plain = site.plain.Addr().String()
 		}

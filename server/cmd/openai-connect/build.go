@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,17 +11,18 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
-	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/clients"
+	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// deps are what a server is made of that its flags ask for.
+// deps are the server's configuration and the resources in it.
 type deps struct {
 	config  server.Config
-	several *failover.Config // nil for one upstream
+	hosts   *auth.Hosts
 	closers []func() error
 }
 
-// close closes what was opened, the last first.
+// close closes the resources, the last first.
 func (d *deps) close() error {
 	var errs []error
 	for _, closer := range slices.Backward(d.closers) {
@@ -29,57 +31,63 @@ func (d *deps) close() error {
 	return errors.Join(errs...)
 }
 
-// build opens what the flags name: files, the store of limits, what observes. What
-// is returned must be closed.
-func (c *serveCommand) build(ctx context.Context, logger *slog.Logger) (_ *deps, err error) {
+// build opens the resources that the flags name. They must be closed.
+func (f *serverFlags) build(ctx context.Context, logger *slog.Logger) (_ *deps, err error) {
 	d := new(deps)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
 		}
 	}()
-	roots, err := c.Transport.roots()
+	roots, err := readRoots(f.Upstream.UpstreamCA)
+	if err != nil {
+		return nil, fmt.Errorf("--upstream-ca: %w", err)
+	}
+	several, err := f.Upstream.failover()
 	if err != nil {
 		return nil, err
 	}
-	if d.several, err = c.Upstreams.read(c.Upstream); err != nil {
-		return nil, err
-	}
-	key, token, err := c.Auth.read(firstKey(d.several), logger)
+	key, clientKey, err := f.Auth.read(logger)
 	if err != nil {
 		return nil, err
 	}
-	proxies, err := clientaddr.Parse(c.TrustedProxies)
+	if several != nil && key.IsZero() {
+		key = several.Upstreams[0].Key
+	}
+	proxies, err := clientaddr.Parse(f.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("--trusted-proxies: %w", err)
 	}
+	if d.hosts, err = auth.NewHosts(f.hosts()); err != nil {
+		return nil, fmt.Errorf("--allowed-host: %w", err)
+	}
 	d.config = server.Config{
-		Upstream:              c.Upstream,
-		Proxy:                 c.Transport.Proxy,
+		Upstream:              cmp.Or(f.Upstream.Upstream, upstream.DefaultBaseURL),
+		Failover:              several,
+		Proxy:                 f.Upstream.Proxy,
 		UpstreamRoots:         roots,
-		UpstreamHTTP2:         c.Transport.UpstreamHTTP2,
-		NoRedirects:           c.Transport.NoFollowRedirects,
-		ResponseHeaderTimeout: c.ResponseHeaderTimeout,
-		MaxMessageBytes:       c.MaxMessageBytes,
-		MaxKeptBytes:          int64(c.MaxBufferedBytes),
-		MaxReplyBytes:         c.MaxMessageBytes,
+		UpstreamHTTP2:         f.Upstream.UpstreamHTTP2,
+		NoRedirects:           f.Upstream.NoFollowRedirects,
+		ResponseHeaderTimeout: f.Upstream.ResponseHeaderTimeout,
+		MaxMessageBytes:       f.Limits.MaxMessageBytes,
+		MaxReplyBytes:         f.Limits.MaxMessageBytes,
+		MaxKeptBytes:          f.Limits.MaxBufferedBytes,
 		UpstreamKey:           key,
-		ClientToken:           token,
-		AllowAnonymous:        c.Auth.AllowAnonymous,
-		ForwardOrganization:   c.Auth.ForwardOrganization,
-		AllowedHosts:          c.hosts(),
+		ClientToken:           clientKey,
+		AllowAnonymous:        f.Auth.AllowAnonymous,
+		ForwardOrganization:   f.Auth.ForwardOrganization,
+		AllowedHosts:          f.hosts(),
 		TrustedProxies:        proxies,
-		Failover:              d.several,
-		Overload:              c.Overload.config(),
-		CORSOrigins:           c.CORSOrigin,
+		Overload:              f.Limits.overload(),
+		CORSOrigins:           f.CORSOrigin,
 		Logger:                logger,
 	}
-	if c.Auth.Clients != "" {
-		if err := d.openClients(ctx, c, logger); err != nil {
+	if f.Auth.Clients != "" {
+		if err := d.openClients(ctx, f, logger); err != nil {
 			return nil, err
 		}
 	}
-	if d.config.Observer, err = c.Telemetry.observer(logger, d.secrets); err != nil { //nolint:contextcheck // It outlives ctx, to tell of the end.
+	if d.config.Observer, err = f.Telemetry.observer(logger, d.secrets); err != nil { //nolint:contextcheck // It outlives ctx, to report the end.
 		return nil, err
 	}
 	d.closers = append(d.closers, func() error { //nolint:contextcheck // as above
@@ -89,58 +97,88 @@ func (c *serveCommand) build(ctx context.Context, logger *slog.Logger) (_ *deps,
 	return d, nil
 }
 
-// openClients opens the tokens of many clients, and what counts their limits.
-func (d *deps) openClients(ctx context.Context, c *serveCommand, logger *slog.Logger) error {
-	keyless := d.upstreams()[0] == server.Sandbox || d.several != nil && d.several.Upstreams[0].NoKey
-	tokens, err := c.Auth.open(d.config.UpstreamKey.IsZero() && !keyless, logger)
+// openClients opens the file of clients, and the limiter of their requests.
+func (d *deps) openClients(ctx context.Context, f *serverFlags, logger *slog.Logger) error {
+	keyless := d.upstreams()[0] == server.Sandbox || d.config.Failover != nil && d.config.Failover.Upstreams[0].NoKey
+	store, err := clients.Open(f.Auth.Clients, clients.Options{ServerHoldsKey: !d.config.UpstreamKey.IsZero() || keyless, Logger: logger})
 	if err != nil {
-		return err
+		return fmt.Errorf("--clients: %w", err)
 	}
-	stop := reloadAtHangup(tokens)
+	stop := reloadAtHangup(store)
 	// The store is closed first, as a reload may wait for a file that blocks.
 	d.closers = append(d.closers, func() error {
 		stop()
 		return nil
-	}, tokens.Close)
-	limiter, err := c.Redis.limiter(ctx, logger)
+	}, store.Close)
+	limiter, err := f.Redis.limiter(ctx, logger)
 	if err != nil {
 		return err
 	}
 	d.closers = append(d.closers, limiter.Close)
-	d.config.Keys, d.config.Limiter = tokens, limiter
+	d.config.Keys, d.config.Limiter = store, limiter
 	return nil
 }
 
-// upstreams are the base URLs of those that are asked, in order.
+// upstreams returns the base URLs of the upstreams, in order of preference.
 func (d *deps) upstreams() []string {
-	if d.several == nil {
+	if d.config.Failover == nil {
 		return []string{d.config.Upstream}
 	}
-	var bases []string
-	for _, entry := range d.several.Upstreams {
-		bases = append(bases, entry.BaseURL)
+	var urls []string
+	for _, one := range d.config.Failover.Upstreams {
+		urls = append(urls, one.BaseURL)
 	}
-	return bases
+	return urls
 }
 
-// firstKey is the first upstream's key, where a file lists several; none otherwise.
-func firstKey(several *failover.Config) auth.Secret {
-	if several == nil {
-		return auth.Secret{}
-	}
-	return several.Upstreams[0].Key
-}
-
-// secrets are those that no log may have.
+// secrets returns the secrets that must not be logged.
 func (d *deps) secrets() []auth.Secret {
 	secrets := []auth.Secret{d.config.UpstreamKey, d.config.ClientToken}
-	if d.several != nil {
-		for _, entry := range d.several.Upstreams {
-			secrets = append(secrets, entry.Key)
+	if d.config.Failover != nil {
+		for _, one := range d.config.Failover.Upstreams {
+			secrets = append(secrets, one.Key)
 		}
 	}
 	if d.config.Keys != nil {
 		secrets = append(secrets, d.config.Keys.UpstreamKeys()...)
 	}
 	return secrets
+}
+
+// flagsOfFields lists, for each field of a [server.ConfigError], the flags that set
+// it.
+var flagsOfFields = map[string][]string{
+	"Upstream":       {"upstream"},
+	"Failover":       {"upstreams", "upstream"},
+	"Proxy":          {"proxy"},
+	"UpstreamKey":    {"upstream-key-file", "upstream-key", "upstreams"},
+	"ClientKey":      {"client-key-file"},
+	"Clients":        {"clients"},
+	"AllowAnonymous": {"allow-anonymous"},
+	"AllowedHosts":   {"allowed-host", "domain", "listen"},
+	"CORSOrigins":    {"cors-origin"},
+	"Overload":       {"max-calls"},
+}
+
+// newServer returns a server. Its errors name the flag that was given.
+func (d *deps) newServer(given givenFlags) (*server.Server, error) {
+	s, err := server.New(d.config)
+	invalid, ok := errors.AsType[*server.ConfigError](err)
+	if !ok && err != nil {
+		return nil, fmt.Errorf("--client-key-file: %w", err)
+	}
+	if !ok {
+		return s, nil
+	}
+	flags := flagsOfFields[invalid.Field]
+	if len(flags) == 0 {
+		return nil, err
+	}
+	name := flags[0]
+	for _, flag := range slices.Backward(flags) {
+		if given.has(flag) {
+			name = flag
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", nameOf(name), invalid.Err)
 }

@@ -26,7 +26,8 @@ type chatCommand struct {
 
 	Server     string       `help:"The server, a base URL." default:"http://127.0.0.1:8080" group:"The server:"`
 	Protocol   chatProtocol `help:"How to speak to it: connect, grpc or grpc-web." default:"connect" group:"The server:"`
-	APIKeyFile string       `help:"File with the API key, or the token that the server wants. Or give the key itself by $$OPENAI_CONNECT_API_KEY." placeholder:"FILE" group:"The server:"`
+	APIKeyFile string       `help:"File with the API key. $$OPENAI_CONNECT_API_KEY can hold the key instead." placeholder:"FILE" group:"Server:"`
+	APIKey     string       `hidden:"" secret:""`
 
 	Model       string   `help:"The model that answers." default:"${openai_model}" group:"The request:"`
 	System      string   `help:"The system prompt." placeholder:"TEXT" group:"The request:"`
@@ -93,12 +94,9 @@ func (c *chatCommand) check() error {
 
 // key returns the client's key, none if there is none.
 func (c *chatCommand) key() (auth.Secret, error) {
-	text, given := os.LookupEnv(apiKeyVariable)
 	switch {
-	case given && c.APIKeyFile != "":
-		return auth.Secret{}, errors.New("--api-key-file and " + apiKeyVariable + ": both have the key: choose one")
-	case given:
-		key, err := auth.NewSecret(text)
+	case c.APIKey != "":
+		key, err := auth.NewSecret(c.APIKey)
 		if err != nil {
 			return key, fmt.Errorf("%s: %w", apiKeyVariable, err)
 		}

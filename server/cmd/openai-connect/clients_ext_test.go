@@ -71,7 +71,7 @@ func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 	}
 	checkListed(t, file, map[string]string{"alice": "", "bob": ""}, map[string]string{"alice": alice, "bob": another})
 	revoked := keysOf(t, file, "revoke", "alice")
-	if revoked.output != "" || !strings.HasPrefix(revoked.complaint, "alice is no more in "+file) {
+	if revoked.output != "" || !strings.HasPrefix(revoked.complaint, "Removed alice from "+file) {
 		t.Errorf("it was revoked with %+v", revoked)
 	}
 	checkListed(t, file, map[string]string{"bob": ""}, map[string]string{"bob": another})
@@ -154,7 +154,7 @@ func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"a file in no folder", []string{"add", "bob", "--file", filepath.Join(folder, "none", "x")}, []string{"--file: ", "none"}},
 		{"a file that is broken", []string{"add", "bob", "--file", broken}, []string{"--file: ", broken + ":3: ", `"key" is no field`}},
 		{"an expiry in words", []string{"add", "bob", "--file", file, "--expires", "soon"}, []string{"--expires: ", `"soon"`, "2027-01-01"}},
-		{"an expiry that is over", []string{"add", "bob", "--file", file, "--expires", "2020-01-01"}, []string{"--expires: ", "over"}},
+		{"an expiry that is over", []string{"add", "bob", "--file", file, "--expires", "2020-01-01"}, []string{"--expires: ", "in the past"}},
 		{"a model with a star within", []string{"add", "bob", "--file", file, "--model", "g*t"}, []string{"--model: ", `"g*t"`}},
 		{"a model with a space", []string{"add", "bob", "--file", file, "--model", "a b"}, []string{"--model: ", `"a b"`}},
 		{"a path without a slash", []string{"add", "bob", "--file", file, "--path", "v1"}, []string{"--path: ", `"v1"`}},
@@ -206,7 +206,7 @@ func TestKeysAreServedAloneOrNotAtAll(t *testing.T) {
 		{"a file that is missing", []string{"--clients", "/nowhere"}, []string{"--clients: ", "/nowhere"}},
 		{"a file that is broken", []string{"--clients", file("broken", "tokens:\n  - name: a\n")}, []string{"--clients: ", "broken:2: hash: is missing"}},
 		{"a client without a key", []string{"--clients", tokens}, []string{"--clients: ", tokens + ":2: upstream_key: token alice", "--upstream-key-file"}},
-		{"a key alone, which says that there are keys", []string{"--upstream-key-file", token}, []string{"--client-key-file: ", "--clients"}},
+		{"a key alone, which says that there are keys", []string{"--upstream-key-file", token}, []string{"--upstream-key-file: ", "--clients"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -258,6 +258,6 @@ func TestAWrongDomainIsOneLineThatNamesTheFlag(t *testing.T) {
 	}
 	t.Run("no folder that is known", func(t *testing.T) {
 		got := end(t, []string{"HOME=", "XDG_CONFIG_HOME="}, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--domain", domain)
-		checkRefused(t, got, []string{"--certificate-dir: ", "name a folder"})
+		checkRefused(t, got, []string{"--certificate-dir: ", "name a directory"})
 	})
 }

@@ -13,21 +13,21 @@ const reservedFiles = 128
 // descriptors for what the flags allow. Each call may take a connection to the
 // upstream: without room for that, calls that were let in would fail. It warns where
 // that room would be less than half of what connections take.
-func (c *serveCommand) fitFiles(ctx context.Context, logger *slog.Logger) {
+func (c *serverFlags) fitFiles(ctx context.Context, logger *slog.Logger) {
 	files, known := maxFiles()
 	if !known {
 		return
 	}
-	connections, calls := fit(files, c.Limits.MaxConnections, c.Overload.MaxCalls)
+	connections, calls := fit(files, c.Limits.MaxConnections, c.Limits.MaxCalls)
 	level := slog.LevelDebug
 	if connections < c.Limits.MaxConnections {
 		level = slog.LevelWarn
 	}
-	if connections < c.Limits.MaxConnections || calls < c.Overload.MaxCalls {
+	if connections < c.Limits.MaxConnections || calls < c.Limits.MaxCalls {
 		logger.Log(ctx, level, "the limit of file descriptors is too low for --max-connections and --max-calls, which are lowered: raise it, as with ulimit -n or LimitNOFILE",
 			"file_descriptors", files, "max_connections", connections, "max_calls", calls)
 	}
-	c.Limits.MaxConnections, c.Overload.MaxCalls = connections, calls
+	c.Limits.MaxConnections, c.Limits.MaxCalls = connections, calls
 }
 
 // fit returns how many connections of clients, and how many calls, there is room for.

@@ -86,8 +86,8 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"a store of another scheme", redis("unix:///run/redis.sock"), []string{"--redis: ", "redis://"}},
 		{"roots that are missing", []string{"--upstream-ca", missing}, []string{"--upstream-ca: ", missing}},
 		{"roots that are none", []string{"--upstream-ca", key}, []string{"--upstream-ca: ", key, "no certificate"}},
-		{"a certificate without a key", []string{"--tls-cert", chain}, []string{"--tls-cert", "--tls-key: "}},
-		{"a key without a certificate", []string{"--tls-key", key}, []string{"--tls-cert", "--tls-key: "}},
+		{"a certificate without a key", []string{"--tls-cert", chain}, []string{"--tls-cert: ", "--tls-key"}},
+		{"a key without a certificate", []string{"--tls-key", key}, []string{"--tls-key: ", "--tls-cert"}},
 		{"a certificate that is missing", []string{"--tls-cert", missing, "--tls-key", key}, []string{"--tls-cert: ", missing}},
 		{"a key that is missing", []string{"--tls-cert", chain, "--tls-key", missing}, []string{"--tls-key: ", missing}},
 		{"a key of another certificate", []string{"--tls-cert", chain, "--tls-key", another}, []string{"--tls-cert", "--tls-key: ", "match"}},
@@ -110,7 +110,7 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"a level that there is not", []string{"--log-level", "loud"}, []string{"--log-level: ", `"loud"`, "debug, info, warn and error"}},
 		{"a flag that there is not", []string{"--nope"}, []string{"--nope"}},
 		{"a flag without a value", []string{"--listen"}, []string{"--listen: ", "needs a value", "openai-connect --help"}},
-		{"a command that there is not", []string{"nope"}, []string{"nope", "serve, chat and clients", "--help"}},
+		{"a command that there is not", []string{"nope"}, []string{"nope", "serve, check, clients and chat", "--help"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			checkRefused(t, end(t, nil, row.arguments...), row.says)
@@ -156,6 +156,7 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "version" })
 	wrong := map[string]string{
+		"config": "/nowhere",
 		"listen": "x", "upstream": "x", "tls-cert": "x", "tls-key": "x", "cors-origin": "x", "allowed-host": "*", "trusted-proxies": "x", "proxy-protocol": "x",
 		"upstream-key-file": "x", "client-key-file": "x", "allow-anonymous": "x", "forward-organization": "x", "clients": "x",
 		"domain": "192.0.2.1", "http-listen": ":80", "certificate-dir": "x",

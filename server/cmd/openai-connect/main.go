@@ -1,5 +1,5 @@
-// Command openai-connect is a front door to the OpenAI API: typed over Connect,
-// gRPC and gRPC-Web, and raw for everything else, on one port.
+// Command openai-connect is a proxy for the OpenAI API. On one port it serves typed
+// services over Connect, gRPC and gRPC-Web, and forwards all other requests.
 package main
 
 import (
@@ -13,8 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The exit status of a command that failed, and of a chat that a signal ended:
-// the shells' one for Ctrl-C.
+// Exit statuses. A chat that a signal ends has the status that shells use for Ctrl-C.
 const (
 	failed      = 1
 	interrupted = 130
@@ -32,24 +31,27 @@ func main() {
 	}
 }
 
-// commandLine is every command and flag. Each flag has an environment variable:
-// --max-calls is OPENAI_CONNECT_MAX_CALLS.
+// commandLine holds all commands and flags. Each flag has an environment variable:
+// OPENAI_CONNECT_MAX_CALLS is that of --max-calls.
 type commandLine struct {
-	Serve   serveCommand     `cmd:"" default:"withargs" help:"Serve (the default)."`
-	Chat    chatCommand      `cmd:"" help:"Chat with a model through a running server."`
+	Serve   serveCommand     `cmd:"" default:"withargs" help:"Run the server (default)."`
+	Check   checkCommand     `cmd:"" help:"Validate the flags of a server and connect to its upstreams."`
 	Clients clientsCommand   `cmd:"" help:"Manage the clients of a server."`
+	Chat    chatCommand      `cmd:"" help:"Chat with a model through a running server."`
 	Version kong.VersionFlag `help:"Print the version." env:"-"`
 }
 
-// streams are where a command reads and writes.
+// streams are the standard streams of a command.
 type streams struct{ in, out, err *os.File }
 
 func run(ctx context.Context, args []string, streams streams) error {
+	config := new(configFile)
 	parser, err := kong.New(new(commandLine),
 		kong.Name("openai-connect"),
-		kong.Description("A front door to the OpenAI API: typed over Connect, gRPC and gRPC-Web, raw for everything else."),
+		kong.Description("A proxy for the OpenAI API: typed over Connect, gRPC and gRPC-Web, raw for all other requests."),
 		kong.DefaultEnvars("OPENAI_CONNECT"),
 		kong.Help(help),
+		kong.Resolvers(config),
 		kong.Vars{"version": version(), "openai_model": openAIModel},
 		kong.Writers(streams.out, streams.err),
 	)
@@ -60,36 +62,40 @@ func run(ctx context.Context, args []string, streams streams) error {
 	if failed, ok := errors.AsType[*kong.ParseError](err); ok {
 		command = failed.Context
 	}
-	if command != nil && command.Selected() != nil {
-		// First, as an empty variable is what the parser may complain of.
-		if err := checkVariables(command.Selected()); err != nil {
-			return err
-		}
-	}
-	if err != nil {
+	if command == nil || command.Selected() == nil {
 		return usageError(err)
 	}
+	// An empty variable comes first, as the parser may reject it too.
+	if err := rejectEmptyEnv(command.Selected()); err != nil {
+		return err
+	}
+	given := make(givenFlags)
+	if command.Error == nil {
+		given = newGivenFlags(command, config)
+	}
+	if err != nil {
+		return given.explain(usageError(err))
+	}
+	if err := checkFlags(command.Selected().Flags, given); err != nil {
+		return given.explain(err)
+	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	return command.Run(streams)
+	return given.explain(command.Run(streams, given))
 }
 
-// checkVariables refuses variables of a command that are set to nothing, as they
-// would count as unset. A flag whose value may be empty has a pointer for it.
-func checkVariables(command *kong.Node) error {
-	for _, flags := range command.AllFlags(false) {
-		for _, flag := range flags {
-			for _, name := range flag.Envs {
-				value, set := os.LookupEnv(name)
-				if set && value == "" && flag.Target.Kind() != reflect.Pointer {
-					return fmt.Errorf("%s: is empty: give --%s a value, or unset the variable", name, flag.Name)
-				}
-			}
+// rejectEmptyEnv returns an error if a variable of a command is empty. If the value of
+// a flag may be empty, its type is a pointer.
+func rejectEmptyEnv(command *kong.Node) error {
+	for _, flag := range command.Flags {
+		if name, isSet := variableOf(flag); isSet && os.Getenv(name) == "" && flag.Target.Kind() != reflect.Pointer {
+			return fmt.Errorf("%s: is empty: set it to a value, or unset it", name)
 		}
 	}
 	return nil
 }
 
-// help prints, where no command is named, the flags of the default one too.
+// help prints the help of a command. Without a command it prints the flags of the
+// default one too.
 func help(options kong.HelpOptions, ctx *kong.Context) error {
 	if err := kong.DefaultHelpPrinter(options, ctx); err != nil || ctx.Selected() != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
@@ -14,44 +13,36 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// redisFlags are about where the limits of tokens are counted.
+// redisFlags configure the store of rate limits.
 type redisFlags struct {
-	Redis             string `help:"Redis or Valkey to count the limits of --clients in, for all servers that share it: redis://HOST:6379, or rediss:// with TLS. By default each server counts for itself." placeholder:"URL"`
-	RedisPasswordFile string `help:"File with the password of --redis. It is read again at each login." placeholder:"FILE"`
+	Redis             string `help:"URL of a Redis or Valkey server that counts the limits of --clients, for all servers that use it: redis://HOST:6379, or rediss:// with TLS. Default: each server counts for itself." placeholder:"URL"`
+	RedisPasswordFile string `help:"File with the password of --redis. It is read at each login." placeholder:"FILE"`
 }
 
-// redisVariable is the environment variable of --redis.
-const redisVariable = "OPENAI_CONNECT_REDIS"
-
-// check says what is wrong with the flags' values. Keys is the file of tokens.
-func (f *redisFlags) check(keys string) error {
-	switch {
-	case f.Redis == "" && f.RedisPasswordFile != "":
-		return errors.New("--redis-password-file: is of no use without --redis")
-	case f.Redis == "":
+// check returns an error if the URL is invalid, or has a password in a place where
+// other users may see it.
+func (f *redisFlags) check(given givenFlags) error {
+	if f.Redis == "" {
 		return nil
-	case keys == "":
-		return errors.New("--redis: is of no use without --clients, whose limits are counted there")
 	}
 	if err := ratelimit.CheckURL(f.Redis); err != nil {
 		return fmt.Errorf("--redis: %w", err)
 	}
 	at, err := url.Parse(f.Redis)
 	if err != nil {
-		return errors.New("--redis: is no URL such as redis://127.0.0.1:6379")
+		return errors.New("--redis: invalid URL: want one such as redis://127.0.0.1:6379")
 	}
-	if _, has := at.User.Password(); has {
-		if f.RedisPasswordFile != "" {
-			return errors.New("--redis and --redis-password-file: both have the password: choose one")
-		}
-		if os.Getenv(redisVariable) != f.Redis {
-			return errors.New("--redis: has a password, which every user of this machine sees there: give it by --redis-password-file, or the URL by " + redisVariable)
-		}
+	const variable = "OPENAI_CONNECT_REDIS"
+	switch _, hasPassword := at.User.Password(); {
+	case hasPassword && f.RedisPasswordFile != "":
+		return errors.New("--redis and --redis-password-file: both have a password: remove one of them")
+	case hasPassword && given["redis"] != variable:
+		return errors.New("--redis: the URL has a password, which others may see: use --redis-password-file, or set the URL in " + variable)
 	}
 	return nil
 }
 
-// limiter returns what counts the limits.
+// limiter returns the limiter of clients.
 func (f *redisFlags) limiter(ctx context.Context, logger *slog.Logger) (ratelimit.Limiter, error) {
 	if f.Redis == "" {
 		return ratelimit.NewMemory(), nil
@@ -77,8 +68,8 @@ type passwordFile struct {
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	last    auth.Secret       // guarded by mu: the last that could be read
-	reading chan passwordRead // guarded by mu: gets the result of a read that has begun; nil for none
+	last    auth.Secret       // guarded by mu: of the last successful read
+	reading chan passwordRead // guarded by mu: receives the result of the read in progress; nil if there is none
 	failing bool              // guarded by mu: the last read failed
 }
 
@@ -87,12 +78,11 @@ type passwordRead struct {
 	err    error
 }
 
-// passwordPatience is how long a read of the file may take. A file on a network
-// mount may hang.
+// passwordPatience bounds a read of the file, which may hang on a network mount.
 const passwordPatience = time.Second
 
-// current reads the file and returns the password. If the file can't be read it
-// returns the last password that could.
+// current reads the file and returns the password. If reading fails, it returns the
+// previous password.
 func (p *passwordFile) current() (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,7 +107,7 @@ func (p *passwordFile) current() (string, error) {
 		err = fmt.Errorf("read %s: no answer in %v", p.path, passwordPatience)
 	}
 	if err != nil && !p.failing {
-		p.logger.Warn("--redis-password-file: the password cannot be read again and stays as it was", slog.Any("error", err))
+		p.logger.Warn("failed to read --redis-password-file, keeping the previous password", slog.Any("error", err))
 	}
 	p.failing = err != nil
 	return p.last.Reveal(), nil

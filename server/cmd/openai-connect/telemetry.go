@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -13,27 +12,25 @@ import (
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
-// telemetryFlags are about what the operator sees.
+// telemetryFlags configure logs, metrics and traces.
 type telemetryFlags struct {
-	LogFormat string `help:"How it is logged: as text or json." enum:"text,json" default:"text"`
+	LogLevel   logLevel `help:"Lowest level of logged messages: debug, info, warn or error." default:"info"`
+	LogFormat  string   `help:"Format of the log: text or json." enum:"text,json" default:"text"`
+	AccessLog  bool     `help:"Log each finished request: client, method, status, tokens and duration. Contents, keys and queries are never logged."`
+	LogContent bool     `help:"For debugging only: log requests and responses, cut to lines of 8 KiB, with text that looks like a key removed."`
 
-	AccessLog  bool `help:"Log each call when it has ended: who, what, how much and how fast; never contents, keys or queries."`
-	LogContent bool `help:"For debugging alone: log what is asked and answered too, as far as a line of 8 KiB has room, without what looks like a key."`
+	Admin      string `help:"Address of the operators' endpoint with /metrics for Prometheus, /healthz and /readyz: HOST:PORT, or PORT for 127.0.0.1. [::]:9464 means all addresses of the machine, 0.0.0.0:9464 those of IPv4. Default: none." placeholder:"ADDRESS"`
+	AdminPprof bool   `help:"Serve profiles under /debug/pprof/ at --admin. They reveal the contents of memory, including keys."`
 
-	Admin      string `help:"Address for operators, with /metrics for Prometheus, /healthz and /readyz: HOST:PORT, or a port, which is one of 127.0.0.1. [::]:9464 for every address of the machine, 0.0.0.0:9464 for those of IPv4. By default there is none." placeholder:"ADDRESS"`
-	AdminPprof bool   `help:"Serve profiles there too, under /debug/pprof/. They show what is in memory, keys included."`
-
-	OTLPEndpoint string `name:"otlp-endpoint" env:"OPENAI_CONNECT_OTLP_ENDPOINT" help:"OpenTelemetry collector to send traces to: grpc://HOST:4317, grpcs:// with TLS, or http(s)://HOST:4318. OpenTelemetry's variables, such as OTEL_EXPORTER_OTLP_HEADERS and OTEL_TRACES_SAMPLER, apply too. By default there are no traces." placeholder:"URL"`
+	OTLPEndpoint string `name:"otlp-endpoint" env:"OPENAI_CONNECT_OTLP_ENDPOINT" help:"OpenTelemetry collector that receives traces: grpc://HOST:4317, grpcs:// with TLS, or http(s)://HOST:4318. OpenTelemetry's variables, such as OTEL_EXPORTER_OTLP_HEADERS and OTEL_TRACES_SAMPLER, apply too. Default: none." placeholder:"URL"`
 }
 
-// check says what is wrong with the flags' values.
+// check returns an error if an address is invalid.
 func (f *telemetryFlags) check() error {
 	if f.Admin != "" {
 		if _, err := telemetry.AdminAddress(f.Admin); err != nil {
 			return fmt.Errorf("--admin: %w", err)
 		}
-	} else if f.AdminPprof {
-		return errors.New("--admin-pprof: profiles are served at the address of --admin, which isn't given")
 	}
 	if f.OTLPEndpoint != "" {
 		if err := (telemetry.Tracing{Endpoint: f.OTLPEndpoint}).Check(); err != nil {
@@ -43,18 +40,18 @@ func (f *telemetryFlags) check() error {
 	return nil
 }
 
-// log returns what the server logs by. Packages that log by package log, such as
-// net/http's client, do so there too.
-func (f *telemetryFlags) log(to io.Writer, level slog.Level) *logging.Handler {
-	handler := logging.New(to, logging.Options{Level: level, JSON: f.LogFormat == "json"})
+// newLog returns the handler of the server's log. Package log, which net/http uses,
+// writes to it too.
+func (f *telemetryFlags) newLog(to io.Writer) *logging.Handler {
+	handler := logging.New(to, logging.Options{Level: slog.Level(f.LogLevel), JSON: f.LogFormat == "json"})
 	handler.Redact(func(text string) string { return telemetry.Redact(text, nil) })
 	log.SetFlags(0)
 	log.SetOutput(logging.NewLog(handler).Writer())
 	return handler
 }
 
-// observer returns what observes the server, nil if nothing is to be observed. It
-// must be closed in the end. Secrets are those that no log may have.
+// observer returns the server's observer, or nil if there is nothing to observe. It
+// must be closed. Secrets returns the values that must not be logged.
 func (f *telemetryFlags) observer(logger *slog.Logger, secrets func() []auth.Secret) (*telemetry.Observer, error) {
 	if f.Admin == "" && f.OTLPEndpoint == "" && !f.AccessLog && !f.LogContent {
 		return nil, nil //nolint:nilnil // A nil Observer observes nothing.
@@ -72,8 +69,8 @@ func (f *telemetryFlags) observer(logger *slog.Logger, secrets func() []auth.Sec
 	return telemetry.New(config)
 }
 
-// serveAdmin serves operators until the function that it returns is called, which
-// is when all else has ended. Without --admin there is nobody to serve.
+// serveAdmin serves --admin until stop is called, which is after all requests have
+// finished.
 func (f *telemetryFlags) serveAdmin(ctx context.Context, observer *telemetry.Observer, ready func() error, hosts *auth.Hosts, logger *slog.Logger) (stop func() error, err error) {
 	if f.Admin == "" {
 		return func() error { return nil }, nil
@@ -86,7 +83,7 @@ func (f *telemetryFlags) serveAdmin(ctx context.Context, observer *telemetry.Obs
 	if err != nil {
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
-	logger.Info("metrics and probes are served", "address", listener.Addr().String())
+	logger.Info("serving metrics and probes", "address", listener.Addr().String())
 	admin := observer.Admin(telemetry.AdminConfig{Ready: ready, PProf: f.AdminPprof, Hosts: hosts, Logger: logger})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)

@@ -1,54 +1,72 @@
 package main
 
 import (
-	"errors"
+	"cmp"
+	"crypto/x509"
 	"fmt"
+	"time"
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/internal/readfile"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// upstreamsFlags are about what is done while an upstream is in trouble.
-type upstreamsFlags struct {
-	Upstreams       string `help:"File that lists several upstreams, or keys of one, in the order in which they are asked; in place of --upstream. Each has a name, a url and possibly a key; retries and cooldown are there too." placeholder:"FILE"`
-	UpstreamRetries int    `help:"How often more the upstream is asked if no connection to it could be made, or if it hangs up on what can be repeated." default:"0"`
+// upstreamFlags name the upstreams and configure connections to them.
+type upstreamFlags struct {
+	Upstream          string `help:"The proxied API: a base URL as OpenAI's SDKs take it, or 'sandbox' for the embedded one, which needs no key. Default: https://api.openai.com/v1." placeholder:"URL"`
+	Upstreams         string `help:"YAML file with several upstreams, or several keys of one, in order of preference. Each has a name, a url and optionally a key. The file also sets retries and cooldown." placeholder:"FILE"`
+	UpstreamRetries   int    `help:"Maximum number of retries of a request after a failed connection or, if the request is idempotent, after a closed one." default:"0" min:"0" max:"5"`
+	Proxy             string `help:"Proxy for connections to the upstream, such as http://user:password@proxy.example:3128. The schemes are http, https, socks5 and socks5h. 'none' disables proxies. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY apply." placeholder:"URL"`
+	UpstreamCA        string `name:"upstream-ca" help:"PEM file of root certificates to trust for the upstream, in addition to the system's." placeholder:"FILE"`
+	UpstreamHTTP2     bool   `name:"upstream-http2" env:"OPENAI_CONNECT_UPSTREAM_HTTP2" help:"Use HTTP/2 for an https upstream that supports it. Streams then share connections, which helps with thousands of them."`
+	NoFollowRedirects bool   `help:"Return the upstream's redirects to the client. By default the server follows them where that is safe."`
+
+	ResponseHeaderTimeout time.Duration `help:"Maximum time until the upstream's response begins. A reasoning model can take many minutes." default:"30m" min:"1ns"`
 }
 
-// check says what is wrong with the flags' values, beside that of --upstream.
-func (f *upstreamsFlags) check(single string) error {
-	switch {
-	case f.UpstreamRetries < 0 || f.UpstreamRetries > failover.MaxRetries:
-		return fmt.Errorf("--upstream-retries: %d is out of bounds: give a number from 0 to %d", f.UpstreamRetries, failover.MaxRetries)
-	case f.Upstreams == "":
-		return nil
-	case single != upstream.DefaultBaseURL:
-		return errors.New("--upstreams and --upstream: contradict each other: choose one, or list the upstream in the file")
-	case f.UpstreamRetries > 0:
-		return errors.New("--upstreams and --upstream-retries: contradict each other: write retries into the file")
-	}
-	return nil
-}
-
-// read returns the upstreams to ask, nil if there is but one, which is asked once.
-func (f *upstreamsFlags) read(single string) (*failover.Config, error) {
+// failover returns the upstreams if there are several, or retries; otherwise nil.
+func (f *upstreamFlags) failover() (*failover.Config, error) {
 	if f.Upstreams != "" {
-		file, err := failover.ReadFile(f.Upstreams)
+		config, err := failover.ReadFile(f.Upstreams)
 		if err != nil {
 			return nil, fmt.Errorf("--upstreams: %w", err)
 		}
-		return file, nil
+		return config, nil
 	}
 	if f.UpstreamRetries == 0 {
-		return nil, nil //nolint:nilnil // as said
+		return nil, nil //nolint:nilnil // as documented
 	}
 	name := "upstream"
-	if single == server.Sandbox {
+	if f.Upstream == server.Sandbox {
 		name = server.Sandbox
 	}
 	return &failover.Config{
-		Upstreams: []failover.Upstream{{Name: name, BaseURL: single}},
+		Upstreams: []failover.Upstream{{Name: name, BaseURL: cmp.Or(f.Upstream, upstream.DefaultBaseURL)}},
 		Retries:   f.UpstreamRetries,
 		Cooldown:  failover.DefaultCooldown,
 	}, nil
+}
+
+// maxRootsBytes limits a file of root certificates. The system's has 256 KiB.
+const maxRootsBytes = 16 << 20
+
+// readRoots returns the system's root certificates and those of a PEM file. It
+// returns nil, which means the system's, without a file.
+func readRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // as documented
+	}
+	text, err := readfile.Read(file, maxRootsBytes, readfile.Patience)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate in PEM", file)
+	}
+	return roots, nil
 }

@@ -8,8 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// usageError says what to do about an error of the parser, whose own words are about
-// its tokens.
+// usageError rewrites an error of the parser, and adds which help to read.
 func usageError(err error) error {
 	help := "openai-connect"
 	if failed, ok := errors.AsType[*kong.ParseError](err); ok && failed.Context.Selected() != nil {
@@ -22,7 +21,7 @@ func usageError(err error) error {
 	case strings.HasPrefix(err.Error(), "unexpected argument ") && strings.HasPrefix(help, "openai-connect clients"):
 		err = fmt.Errorf("%w: the commands are clients add, list, revoke and rotate", err)
 	case strings.HasPrefix(err.Error(), "unexpected argument "):
-		err = fmt.Errorf("%w: the commands are serve, chat and clients, and serve takes flags alone", err)
+		err = fmt.Errorf("%w: the commands are serve, check, clients and chat, and serve takes only flags", err)
 	}
 	return fmt.Errorf("%w (see %s --help)", err, help)
 }
