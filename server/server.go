@@ -221,7 +221,7 @@ func (s *Server) newRPCServer(config Config, send upstream.Sender) (*connect.Ser
 	if err != nil {
 		return nil, err
 	}
-	rpc := connect.NewServer(append(interceptors, transcode.Refusals)...)
+	rpc := connect.NewServer(append(interceptors, transcode.Rejections)...)
 	err = transcode.Register(rpc, transcode.Config{
 		Upstream:      send,
 		MaxReplyBytes: config.MaxReplyBytes,

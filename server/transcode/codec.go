@@ -9,10 +9,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Codecs are the message codecs of the RPC protocols. JSON has the names of the
-// .proto files, which are OpenAI's own, where Protobuf's default is to turn
-// them into camel case (readers accept both); and names that a message lacks
-// are refused, where Connect's default is to drop them.
+// Codecs returns the message codecs of the RPC protocols. JSON uses the field names of
+// the .proto files, which are OpenAI's, instead of camel case; both are accepted.
+// Unknown fields are errors, whereas Connect's codec drops them.
 func Codecs() []connect.Codec {
 	json := connectproto.NewJSONCodec()
 	json.MarshalOptions.UseProtoNames = true
@@ -20,9 +19,8 @@ func Codecs() []connect.Codec {
 	return []connect.Codec{binaryCodec{connectproto.NewBinaryCodec()}, jsonCodec{json}}
 }
 
-// binaryCodec reads and writes messages in Protobuf's own form. It reads them
-// where they lie: Connect's makes a copy first, which an image in a request is
-// too large for.
+// binaryCodec is the codec of Protobuf's binary encoding. Unlike Connect's, it does
+// not copy a message before decoding it: requests may contain large images.
 type binaryCodec struct{ *connectproto.BinaryCodec }
 
 // UnmarshalRead implements [connect.Codec].

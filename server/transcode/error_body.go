@@ -81,7 +81,7 @@ func within(body []byte, values ...json.RawMessage) *restv1.Error {
 			value = list[0]
 		}
 		switch {
-		case len(value) == 0, value[0] == '{' && !saysError(value):
+		case len(value) == 0, value[0] == '{' && !isError(value):
 			continue
 		case value[0] != '{' && value[0] != '"':
 			continue
@@ -132,7 +132,7 @@ func isJSON(response *http.Response) bool {
 
 // coding is the content coding of a response, such as gzip. Empty where there is
 // none, as there should be: no request asks for one.
-func coding(response *http.Response) string {
+func contentEncoding(response *http.Response) string {
 	name := response.Header.Get("Content-Encoding")
 	if strings.EqualFold(name, "identity") {
 		return ""
@@ -152,8 +152,8 @@ func describe(response *http.Response, body []byte) string {
 	switch {
 	case len(body) == 0:
 		return "an empty body"
-	case coding(response) != "":
-		return "a body in the encoding " + excerpt([]byte(coding(response))) + ", which was not asked for"
+	case contentEncoding(response) != "":
+		return "a body in the encoding " + excerpt([]byte(contentEncoding(response))) + ", which was not asked for"
 	case media == "text/html" || htmlBody.Match(body):
 		if title := htmlTitle.FindSubmatch(body); title != nil && len(bytes.TrimSpace(title[1])) > 0 {
 			return "an HTML page (“" + strings.Join(strings.Fields(excerpt(title[1])), " ") + "”)"
@@ -172,5 +172,5 @@ func describe(response *http.Response, body []byte) string {
 const maxExcerpt = 512
 
 func excerpt(body []byte) string {
-	return cut(strings.ToValidUTF8(string(body[:min(len(body), maxExcerpt+4)]), "\uFFFD"), maxExcerpt)
+	return truncate(strings.ToValidUTF8(string(body[:min(len(body), maxExcerpt+4)]), "\uFFFD"), maxExcerpt)
 }

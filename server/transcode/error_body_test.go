@@ -23,7 +23,7 @@ func FuzzParseError(f *testing.F) {
 			return
 		}
 		response := &http.Response{StatusCode: http.StatusTeapot, Header: make(http.Header)}
-		err := answerError(errorCode(detail), response, detail, body)
+		err := upstreamError(errorCode(detail), response, detail, body)
 		if err.Message() == "" || !utf8.ValidString(err.Message()) || len(err.Details()) < 1 || len(err.Details()) > 2 {
 			t.Errorf("%q became %v with %d details", body, err, len(err.Details()))
 		}

@@ -29,21 +29,21 @@ func newError(code connect.Code, detail *restv1.Error, retry *time.Duration) *co
 	if retry != nil {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(*retry)})
 	}
-	fit(code, detail, details)
+	truncateDetails(code, detail, details)
 	err := connect.NewError(code, detail.GetMessage())
 	for _, d := range details {
-		packed, packErr := connectproto.NewErrorDetail(d)
+		compressedMark, packErr := connectproto.NewErrorDetail(d)
 		if packErr != nil {
 			return err.WithCause(packErr)
 		}
-		err = err.WithDetail(packed)
+		err = err.WithDetail(compressedMark)
 	}
 	return err
 }
 
 // fit shortens an error until its encoding is within bounds, always the longest
 // of its texts.
-func fit(code connect.Code, e *restv1.Error, details []proto.Message) {
+func truncateDetails(code connect.Code, e *restv1.Error, details []proto.Message) {
 	for encodedSize(code, e.GetMessage(), details) > maxError {
 		longest := &e.Message
 		for _, text := range []*string{&e.Type, e.Param, e.Code, &e.RequestId, &e.BodyExcerpt, &e.ExtraJson} { //nolint:protogetter // to change them
@@ -55,7 +55,7 @@ func fit(code connect.Code, e *restv1.Error, details []proto.Message) {
 			e.ExtraJson = "" // A part of it would be no JSON.
 			continue
 		}
-		*longest = cut(*longest, min(len(*longest)*3/4, maxError))
+		*longest = truncate(*longest, min(len(*longest)*3/4, maxError))
 	}
 }
 
@@ -64,11 +64,11 @@ func fit(code connect.Code, e *restv1.Error, details []proto.Message) {
 func encodedSize(code connect.Code, message string, details []proto.Message) int {
 	status := &spb.Status{Code: int32(code), Message: message}
 	for _, d := range details {
-		packed, err := anypb.New(d)
+		compressedMark, err := anypb.New(d)
 		if err != nil {
 			continue
 		}
-		status.Details = append(status.Details, packed)
+		status.Details = append(status.Details, compressedMark)
 	}
 	size := base64.StdEncoding.EncodedLen(proto.Size(status))
 	for i := range len(message) {
@@ -81,7 +81,7 @@ func encodedSize(code connect.Code, message string, details []proto.Message) int
 }
 
 // cut shortens a text to at most n bytes, and marks it as shortened.
-func cut(text string, n int) string {
+func truncate(text string, n int) string {
 	const mark = "…"
 	if len(text) <= n {
 		return text

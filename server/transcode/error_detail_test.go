@@ -15,7 +15,7 @@ import (
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
-func TestCut(t *testing.T) {
+func TestTruncate(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		text string
@@ -31,13 +31,13 @@ func TestCut(t *testing.T) {
 		{"🦜🦜", 6, "…"},
 		{"shortened", 3, "…"},
 	} {
-		if got := cut(test.text, test.n); got != test.want {
-			t.Errorf("cut(%q, %d) is %q, not %q", test.text, test.n, got, test.want)
+		if got := truncate(test.text, test.n); got != test.want {
+			t.Errorf("truncate(%q, %d) is %q, not %q", test.text, test.n, got, test.want)
 		}
 	}
 }
 
-func TestExcerptIsTextWithinItsBound(t *testing.T) {
+func TestExcerpt_IsTextWithinItsBound(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", "short", strings.Repeat("x", maxExcerpt), strings.Repeat("x", maxExcerpt+1),

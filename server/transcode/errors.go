@@ -51,7 +51,7 @@ func statusCode(status int) connect.Code {
 // code, which says more, or else by its type. Some upstreams have the status
 // they mean as the code.
 func errorCode(e *restv1.Error) connect.Code {
-	if status, ok := statedStatus(e); ok {
+	if status, ok := statusOf(e); ok {
 		return statusCode(status)
 	}
 	for _, word := range []string{strings.ToLower(e.GetCode()), strings.ToLower(e.GetType())} {
@@ -77,9 +77,9 @@ func errorCode(e *restv1.Error) connect.Code {
 	return connect.CodeUnknown
 }
 
-// statedStatus is the HTTP status of an error that an error's code is, as text
+// statusOf is the HTTP status of an error that an error's code is, as text
 // or as a number, or that it has by another name.
-func statedStatus(e *restv1.Error) (int, bool) {
+func statusOf(e *restv1.Error) (int, bool) {
 	texts := []string{e.GetCode()}
 	for name, value := range restjson.ExtraMembers(e.GetExtraJson()) {
 		switch name {
@@ -106,10 +106,10 @@ func sendError(response *http.Response, err error) *connect.Error {
 		return connect.NewError(connect.CodeDeadlineExceeded, "the call's deadline passed").WithCause(err)
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, "the call was canceled").WithCause(err)
-	case errors.Is(err, errGzipCut):
-		return ownError(connect.CodeUnavailable, response, nil, err.Error())
+	case errors.Is(err, errGzipTruncated):
+		return proxyError(connect.CodeUnavailable, response, nil, err.Error())
 	case errors.Is(err, errGzip):
-		return ownError(connect.CodeInternal, response, nil, err.Error())
+		return proxyError(connect.CodeInternal, response, nil, err.Error())
 	case !errors.As(err, &failure):
 		return connect.NewError(connect.CodeInternal, "reading the upstream's answer failed").WithCause(err)
 	}
@@ -121,7 +121,7 @@ func sendError(response *http.Response, err error) *connect.Error {
 		code = connect.CodeInternal
 	default:
 	}
-	return ownError(code, response, nil, failure.Error()).WithCause(err)
+	return proxyError(code, response, nil, failure.Error()).WithCause(err)
 }
 
 // statusError is the error of an answer whose status isn't 2xx.
@@ -129,7 +129,7 @@ func statusError(response *http.Response) error {
 	body, err := readErrorBody(response)
 	code := statusCode(response.StatusCode)
 	if detail := parseError(body); detail != nil {
-		return answerError(code, response, detail, body)
+		return upstreamError(code, response, detail, body)
 	}
 	what := "with " + describe(response, body)
 	switch {
@@ -140,25 +140,25 @@ func statusError(response *http.Response) error {
 	case what == "with JSON":
 		what += " that is no known form of error"
 	}
-	return foreignError(code, response, body, what)
+	return unexpectedResponse(code, response, body, what)
 }
 
-// replyError is the error of a 2xx answer that isn't the JSON that was asked
+// decodeError is the error of a 2xx answer that isn't the JSON that was asked
 // for.
-func replyError(response *http.Response, body []byte, err error) error {
+func decodeError(response *http.Response, body []byte, err error) error {
 	body = bytes.TrimSpace(body)
 	if detail := parseError(body); detail != nil { // in a list
-		return answerError(errorCode(detail), response, detail, body)
+		return upstreamError(errorCode(detail), response, detail, body)
 	}
 	what := "with " + describe(response, body)
 	switch {
-	case len(body) == 0, coding(response) != "":
+	case len(body) == 0, contentEncoding(response) != "":
 	case isJSON(response):
 		what = "with a body that can't be read: " + err.Error()
 	default:
 		what += " where JSON was expected"
 	}
-	return foreignError(connect.CodeInternal, response, body, what)
+	return unexpectedResponse(connect.CodeInternal, response, body, what)
 }
 
 // notEventStream is the error of an answer that isn't the stream that was asked
@@ -166,17 +166,17 @@ func replyError(response *http.Response, body []byte, err error) error {
 func notEventStream(response *http.Response) error {
 	body, err := readErrorBody(response)
 	if detail := parseError(body); detail != nil {
-		return answerError(errorCode(detail), response, detail, body)
+		return upstreamError(errorCode(detail), response, detail, body)
 	}
 	if len(body) == 0 && err != nil {
 		return sendError(response, err)
 	}
-	return noStream(response, body)
+	return notStream(response, body)
 }
 
-// noStream is the error of a body that isn't the stream that was asked for.
-func noStream(response *http.Response, body []byte) error {
-	return foreignError(connect.CodeInternal, response, body, "with "+describe(response, body)+" where a stream was asked for")
+// notStream is the error of a body that isn't the stream that was asked for.
+func notStream(response *http.Response, body []byte) error {
+	return unexpectedResponse(connect.CodeInternal, response, body, "with "+describe(response, body)+" where a stream was asked for")
 }
 
 // Bounds on what is read of a body that is an error, or may be one, in bytes and
@@ -194,26 +194,26 @@ func readErrorBody(response *http.Response) ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(nil, response.Body, maxErrorBytes))
 }
 
-// answerError is an error that the upstream stated in a body.
-func answerError(code connect.Code, response *http.Response, detail *restv1.Error, body []byte) *connect.Error {
+// upstreamError is an error that the upstream stated in a body.
+func upstreamError(code connect.Code, response *http.Response, detail *restv1.Error, body []byte) *connect.Error {
 	if detail.GetMessage() == "" {
 		detail.Message = "the upstream answered " + status(response)
 	}
 	return responseError(code, response, detail, body)
 }
 
-// foreignError is the error of an answer that isn't OpenAI's.
-func foreignError(code connect.Code, response *http.Response, body []byte, what string) *connect.Error {
-	return ownError(code, response, body, "the upstream answered "+status(response)+", "+what)
+// unexpectedResponse is the error of an answer that isn't OpenAI's.
+func unexpectedResponse(code connect.Code, response *http.Response, body []byte, what string) *connect.Error {
+	return proxyError(code, response, body, "the upstream answered "+status(response)+", "+what)
 }
 
-// ownError is an error in this server's words, of an answer that may be nil.
-func ownError(code connect.Code, response *http.Response, body []byte, message string) *connect.Error {
+// proxyError is an error in this server's words, of an answer that may be nil.
+func proxyError(code connect.Code, response *http.Response, body []byte, message string) *connect.Error {
 	detail := &restv1.Error{Message: message, Type: "upstream_error"}
 	if response == nil {
 		return newError(code, detail, nil)
 	}
-	if coding(response) == "" {
+	if contentEncoding(response) == "" {
 		detail.BodyExcerpt = excerpt(body)
 	}
 	return responseError(code, response, detail, nil)

@@ -10,13 +10,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// Which headers pass a typed call. A name that ends in `*` stands for all that
-// begin so. Hop-by-hop fields never pass; see [upstream.IsHopByHop].
+// Headers of typed calls that are not forwarded. A pattern that ends in `*` is a
+// prefix. Hop-by-hop fields are never forwarded: see [upstream.IsHopByHop].
 var (
-	// The request metadata that doesn't go up: what describes the RPC and not
-	// the REST request, what a browser adds for the sake of its own origin, and
-	// who the caller is to this server.
-	requestStops = headerSet(
+	// blockedRequestHeaders are not sent to the upstream. They describe the RPC rather
+	// than the REST request, concern the browser's origin, or identify the client to
+	// this server.
+	blockedRequestHeaders = headerSet(
 		"host",
 		"content-*", "accept*", "te",
 		"expect", "connect-*", "grpc-*", "x-grpc-web", "x-user-agent",
@@ -24,32 +24,32 @@ var (
 		"forwarded", "via", "x-forwarded-*", "x-real-ip",
 	)
 
-	// The response headers that don't come down: what describes the REST
-	// response, what a host says of itself to a browser, and what the protocols
-	// say here themselves.
-	responseStops = headerSet(
+	// blockedResponseHeaders are not returned to the client. They describe the REST
+	// response, configure the browser for the upstream's host, or are set by the RPC
+	// protocols.
+	blockedResponseHeaders = headerSet(
 		"content-*", "access-control-*", "set-cookie", "alt-svc",
 		"server", "date", "strict-transport-security",
 		"accept-encoding", "connect-*", "grpc-*",
 	)
 
-	// The response headers that aren't repeated in trailers: what is about
-	// caching and authentication can't stand there (RFC 9110, section 6.5.1).
-	trailerStops = headerSet(
+	// blockedTrailers are not repeated in trailers: caching and authentication fields
+	// are not allowed there (RFC 9110, section 6.5.1).
+	blockedTrailers = headerSet(
 		"age", "cache-control", "expires", "pragma", "vary", "warning", "etag", "last-modified",
 		"www-authenticate", "proxy-authenticate", "authentication-info", "if-*",
 	)
 
-	// The response headers that are repeated first, as trailers are bounded.
-	trailerFirst = headerSet("retry-after*", "x-should-retry", "x-request-id", "x-ratelimit-*", "openai-*")
+	// trailerPriority are repeated in trailers first, since trailers are limited.
+	trailerPriority = headerSet("retry-after*", "x-should-retry", "x-request-id", "x-ratelimit-*", "openai-*")
 )
 
-// maxTrailers bounds, in bytes, the response headers that are repeated in the
-// trailers of an error. With the error itself they must stay below the 8 KiB
-// that gRPC peers accept by default.
+// maxTrailers is the maximum size of the response headers repeated in the trailers of
+// an error, in bytes. Together with the error they must be smaller than 8 KiB, the
+// default limit of gRPC peers.
 const maxTrailers = 2 << 10
 
-// headers is a set of header names and of beginnings of names.
+// headers is a set of header names and name prefixes.
 type headers struct {
 	names    map[string]bool
 	prefixes []string
@@ -67,7 +67,7 @@ func headerSet(patterns ...string) headers {
 	return set
 }
 
-// has reports whether the set has a name, which must be canonical.
+// has reports whether the set contains a canonical name.
 func (s headers) has(name string) bool {
 	if s.names[name] {
 		return true
@@ -80,12 +80,12 @@ func (s headers) has(name string) bool {
 	return false
 }
 
-// requestHeader is the header of the REST request.
+// requestHeader returns the headers of the REST request.
 func requestHeader(metadata *connect.Header, op *operation) http.Header {
 	header := make(http.Header, metadata.Len()+2)
 	connection := metadata.Values("Connection")
 	for name, values := range metadata.All() {
-		if !requestStops.has(name) && !upstream.IsHopByHop(name, connection) {
+		if !blockedRequestHeaders.has(name) && !upstream.IsHopByHop(name, connection) {
 			header[name] = values
 		}
 	}
@@ -100,33 +100,33 @@ func requestHeader(metadata *connect.Header, op *operation) http.Header {
 	return header
 }
 
-// responseMetadata passes the header of a REST response on.
+// responseMetadata copies the headers of a REST response to the metadata of a call.
 func responseMetadata(metadata *connect.Header, header http.Header) {
 	connection := header["Connection"]
 	for name, values := range header {
-		if responseStops.has(name) || upstream.IsHopByHop(name, connection) {
+		if blockedResponseHeaders.has(name) || upstream.IsHopByHop(name, connection) {
 			continue
 		}
 		if strings.HasSuffix(name, "-Bin") {
-			values = binary(values)
+			values = encodeBinary(values)
 		}
 		metadata.SetValues(name, values)
 	}
 }
 
-// repeatInTrailers repeats the metadata that responseMetadata passes on in the
-// trailers of an error: many gRPC clients show only those.
+// repeatInTrailers copies the metadata of responseMetadata to the trailers of an
+// error, since many gRPC clients only show trailers.
 func repeatInTrailers(trailer *connect.Header, header http.Header) {
-	passed := new(connect.Header)
-	responseMetadata(passed, header)
+	metadata := new(connect.Header)
+	responseMetadata(metadata, header)
 	var names []string
-	for name := range passed.All() {
-		if !trailerStops.has(name) {
+	for name := range metadata.All() {
+		if !blockedTrailers.has(name) {
 			names = append(names, name)
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		if first := trailerFirst.has(a); first != trailerFirst.has(b) {
+		if first := trailerPriority.has(a); first != trailerPriority.has(b) {
 			if first {
 				return -1
 			}
@@ -134,22 +134,22 @@ func repeatInTrailers(trailer *connect.Header, header http.Header) {
 		}
 		return strings.Compare(a, b)
 	})
-	left := maxTrailers
+	remaining := maxTrailers
 	for _, name := range names {
 		size := 0
-		for _, value := range passed.Values(name) {
+		for _, value := range metadata.Values(name) {
 			size += len(name) + len(value)
 		}
-		if size <= left {
-			left -= size
-			trailer.SetValues(name, passed.Values(name))
+		if size <= remaining {
+			remaining -= size
+			trailer.SetValues(name, metadata.Values(name))
 		}
 	}
 }
 
-// binary encodes the values of a header whose name gRPC takes as a promise of
-// base64, unless they are: its clients fail a call where the promise is broken.
-func binary(values []string) []string {
+// encodeBinary returns the values of a -Bin header encoded as base64, unless they are
+// already. gRPC clients fail a call with another value.
+func encodeBinary(values []string) []string {
 	encoded := slices.Clone(values)
 	for i, value := range values {
 		if _, err := connect.DecodeBinaryHeader(value); err != nil {

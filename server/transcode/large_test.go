@@ -24,7 +24,7 @@ import (
 
 // A request of megabytes is held twice, as the message and as the REST body, and
 // neither takes more memory on its way than in the end.
-func TestLargeRequestIsNotCopied(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
+func TestMemory_LargeRequestIsNotCopied(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
 	const size = 5 << 20
 	wire, err := proto.Marshal(&chatv1.CreateChatCompletionRequest{Model: "m", Messages: []*chatv1.Message{{
 		Role: chatv1.Role_ROLE_USER,
@@ -41,7 +41,7 @@ func TestLargeRequestIsNotCopied(t *testing.T) { //nolint:paralleltest // it cou
 	if err != nil || allocated > size+size/8 {
 		t.Errorf("reading %d bytes of audio took %d bytes, %v", size, allocated, err)
 	}
-	allocated = allocatedBy(func() { _, err = newCall(&operation{Operation: op}, request, len(wire)) })
+	allocated = allocatedBy(func() { _, err = newRequest(&operation{Operation: op}, request, len(wire)) })
 	if base64 := uint64(size * 4 / 3); err != nil || allocated > base64+base64/8 {
 		t.Errorf("writing %d bytes of base64 took %d bytes, %v", base64, allocated, err)
 	}
@@ -57,7 +57,7 @@ func allocatedBy(f func()) uint64 {
 }
 
 // A stream may last for minutes, and its request have an image in it.
-func TestAStreamDoesNotHoldItsRequest(t *testing.T) {
+func TestMemory_StreamDoesNotRetainItsRequest(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {

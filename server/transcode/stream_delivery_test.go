@@ -149,7 +149,7 @@ func newStreamServer(tb testing.TB) *streamServer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := &caller{maxEvent: DefaultMaxEventBytes, maxReply: DefaultMaxReplyBytes}
+	c := &transcoder{maxEvent: DefaultMaxEventBytes, maxReply: DefaultMaxReplyBytes}
 	server := connect.NewServer()
 	server.Register(connect.Method{Spec: spec, Handler: func(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
 		request := op.NewRequest()

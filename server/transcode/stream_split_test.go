@@ -57,7 +57,7 @@ func checkMeaning(t *testing.T, got *wire, want streamtest.Stream) {
 
 // However a stream is cut into the pieces in which it arrives, it means the
 // same, and no message waits for a byte that is behind its event.
-func TestAStreamMayBeSplitAnywhere(t *testing.T) {
+func TestStream_MayBeSplitAnywhere(t *testing.T) {
 	t.Parallel()
 	server := newStreamServer(t)
 	for _, recorded := range streamtest.Corpus(t) {
@@ -122,7 +122,7 @@ func (s splitting) check(t *testing.T, pieces []string, by *delivery) {
 }
 
 // The same holds for events that take many reads and the largest buffers.
-func TestALargeEventMayBeSplitAnywhere(t *testing.T) {
+func TestStream_LargeEventMayBeSplitAnywhere(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
 	server := newStreamServer(t)
@@ -146,7 +146,7 @@ func TestALargeEventMayBeSplitAnywhere(t *testing.T) {
 // A stream that ends early has the messages that are complete, and counts as
 // finished in no case in which the connection broke, nor where the body ended
 // well unless by the marker or by the last finish_reason.
-func TestAStreamThatEndsAnywhereIsNotTakenForFinished(t *testing.T) {
+func TestStream_TruncatedAnywhereIsNotFinished(t *testing.T) {
 	t.Parallel()
 	server := newStreamServer(t)
 	broken := &upstream.Error{Kind: upstream.KindTruncated, Host: "api.example"}

@@ -13,10 +13,10 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// unary serves an operation with one answer.
-func (c *caller) unary(op *operation) connect.ServerFunc {
+// unary serves an operation with a single response.
+func (t *transcoder) unary(op *operation) connect.ServerFunc {
 	return func(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
-		writerOf(ctx).hold() // what is sent is sent at the end
+		writerOf(ctx).pauseFlush() // one write at the end
 		request := op.NewRequest()
 		if err := stream.Receive(request); err != nil {
 			return err
@@ -25,12 +25,12 @@ func (c *caller) unary(op *operation) connect.ServerFunc {
 		if op.accumulate != nil {
 			count = op.other.Stream.Count(request)
 		}
-		response, err := c.send(ctx, op, request) // The request isn't held any longer.
+		response, err := t.send(ctx, op, request)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = response.Body.Close() }()
-		message, err := c.reply(op, count, response)
+		message, err := t.reply(op, count, response)
 		if err != nil {
 			return failed(ctx, response, err)
 		}
@@ -38,35 +38,35 @@ func (c *caller) unary(op *operation) connect.ServerFunc {
 	}
 }
 
-// reply reads the answer to a unary call, which has count choices if it is a stream.
-func (c *caller) reply(op *operation, count int, response *http.Response) (proto.Message, error) {
+// reply reads the response of a unary call. If it is a stream, it has count items.
+func (t *transcoder) reply(op *operation, count int, response *http.Response) (proto.Message, error) {
 	if op.accumulate != nil {
 		found := peekForm(response)
-		if found == formEvents || found != formJSON && mediaType(response) == mediaEventStream && coding(response) == "" {
-			return c.accumulated(op, count, response)
+		if found == formEvents || found != formJSON && mediaType(response) == mediaEventStream && contentEncoding(response) == "" {
+			return t.accumulate(op, count, response)
 		}
 	}
-	body, err := readReply(response, c.maxReply)
+	body, err := readReply(response, t.maxReply)
 	if err != nil {
 		return nil, err
 	}
 	message := op.NewResponse()
 	if err := restjson.Unmarshal(body, message); err != nil {
-		return nil, replyError(response, body, err)
+		return nil, decodeError(response, body, err)
 	}
-	if err := op.errorInside(response, body, message); err != nil {
+	if err := op.embeddedError(response, body, message); err != nil {
 		return nil, err
 	}
 	return message, nil
 }
 
-// readReply reads a whole body of at most limit bytes.
+// readReply reads a whole body of up to limit bytes.
 func readReply(response *http.Response, limit int) ([]byte, error) {
 	size := response.ContentLength
 	if size > int64(limit) {
 		return nil, tooLarge(response, limit)
 	}
-	// One byte more than announced, so that the end is seen without growing.
+	// One byte more than announced, to reach the end without growing the buffer.
 	body := make([]byte, 0, max(size, 511)+1)
 	for {
 		n, err := response.Body.Read(body[len(body):cap(body)])
@@ -87,6 +87,6 @@ func readReply(response *http.Response, limit int) ([]byte, error) {
 }
 
 func tooLarge(response *http.Response, limit int) error {
-	return ownError(connect.CodeResourceExhausted, response, nil,
-		fmt.Sprintf("the upstream's reply is larger than this server's limit of %d bytes", limit))
+	return proxyError(connect.CodeResourceExhausted, response, nil,
+		fmt.Sprintf("the upstream's response is larger than this server's limit of %d bytes", limit))
 }

@@ -209,7 +209,7 @@ func TestAnUpstreamThatTalksNonsense(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeInternal,
 			Detail: &restv1.Error{
-				Message: "the upstream's stream ended after 1 event: the next event can't be read: malformed JSON at byte 0: an object was expected",
+				Message: "the upstream's stream ended after 1 event: the next event is invalid: malformed JSON at byte 0: an object was expected",
 				Type:    "upstream_error", HttpStatus: 200, RequestId: "req_1", BodyExcerpt: "Hello!",
 			},
 			Texts: 1,
@@ -220,7 +220,7 @@ func TestAnUpstreamThatTalksNonsense(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeInternal,
 			Detail: &restv1.Error{
-				Message: "the upstream's stream ended after 2 events: the next event can't be read: " +
+				Message: "the upstream's stream ended after 2 events: the next event is invalid: " +
 					"malformed JSON at byte 58, in choices[1].delta.content: a value was expected",
 				Type: "upstream_error", HttpStatus: 200, BodyExcerpt: `{"choices":[{"delta":{"content":"c"}},{"delta":{"content":tru}}]}`,
 			},
@@ -384,7 +384,7 @@ func TestAnAnswerBeyondTheLimit(t *testing.T) {
 		}
 	}
 	config := server.Config{MaxReplyBytes: limit, MaxEventBytes: limit}
-	reply10000 := "the upstream's reply is larger than this server's limit of 10000 bytes"
+	reply10000 := "the upstream's response is larger than this server's limit of 10000 bytes"
 	e2etest.CheckFailures(t, config, []e2etest.FailureCase{
 		{
 			Name: "a reply that says its length", Script: e2etest.Reply(200, exceeds(e2etest.Completion), e2etest.JSONType), Methods: []string{e2etest.UnaryMethod},

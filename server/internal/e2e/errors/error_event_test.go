@@ -73,7 +73,7 @@ func TestAnErrorEventEndsAStream(t *testing.T) {
 			Script: e2etest.Stream(e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event("the GPU fell off the bus")),
 			Code:   connect.CodeUnknown,
 			Detail: &restv1.Error{
-				Message:    "the upstream's stream ended after 1 event: an error event came",
+				Message:    "the upstream's stream ended after 1 event: an error event arrived",
 				HttpStatus: 200, Type: "upstream_error", BodyExcerpt: "the GPU fell off the bus",
 			},
 			Texts: 1,
@@ -83,7 +83,7 @@ func TestAnErrorEventEndsAStream(t *testing.T) {
 			Script: e2etest.Stream("event: error\ndata\n\n"),
 			Code:   connect.CodeUnknown,
 			Detail: &restv1.Error{
-				Message: "the upstream's stream ended after 0 events: an error event came", HttpStatus: 200, Type: "upstream_error",
+				Message: "the upstream's stream ended after 0 events: an error event arrived", HttpStatus: 200, Type: "upstream_error",
 			},
 		},
 	}

@@ -415,7 +415,7 @@ func TestNearlyOpenAI_StreamBecomesAReply(t *testing.T) {
 		},
 		{
 			Name: "malformed", Script: e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Event(`{"choices":tru}`)), Methods: []string{e2etest.UnaryMethod},
-			Code: connect.CodeInternal, Contains: []string{"the next event can't be read"},
+			Code: connect.CodeInternal, Contains: []string{"the next event is invalid"},
 		},
 		{
 			Name: "no event", Script: e2etest.Stream(), Methods: []string{e2etest.UnaryMethod},
@@ -519,13 +519,13 @@ func TestNearlyOpenAI_EventsOfOtherKinds(t *testing.T) {
 	} {
 		failures = append(failures, e2etest.FailureCase{
 			Name: name, Script: between(other), Methods: []string{e2etest.StreamMethod}, Texts: 1,
-			Code: connect.CodeInternal, Contains: []string{"the upstream's stream ended after 1 event: the next event can't be read"},
+			Code: connect.CodeInternal, Contains: []string{"the upstream's stream ended after 1 event: the next event is invalid"},
 		})
 	}
 	for _, name := range []string{"error", "Error", "error "} {
 		failures = append(failures, e2etest.FailureCase{
 			Name: "text with the name " + name, Script: between("event: " + name + "\ndata: out of memory\n\n"), Methods: []string{e2etest.StreamMethod}, Texts: 1,
-			Code: connect.CodeUnknown, Contains: []string{"an error event came"},
+			Code: connect.CodeUnknown, Contains: []string{"an error event arrived"},
 		})
 	}
 	e2etest.CheckFailures(t, server.Config{}, failures)

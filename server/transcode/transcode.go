@@ -1,8 +1,8 @@
-// Package transcode serves REST operations as RPCs: it translates a request message
-// into the request that OpenAI documents, and the answer back.
+// Package transcode serves REST operations as RPCs. It translates request messages
+// into the REST requests of OpenAI's API, and the responses into messages.
 //
-// It knows no message by name. What to send and how to read the answer is in
-// the operations and codecs that are generated from the .proto files.
+// The package does not depend on particular messages. The operations and codecs
+// generated from the .proto files define the requests and responses.
 package transcode
 
 import (
@@ -29,53 +29,51 @@ const (
 	DefaultMaxEventBytes = 16 << 20
 )
 
-// Config says where calls go, and what answers are too large.
+// Config configures [Register].
 type Config struct {
-	// Upstream is where calls go.
+	// Upstream sends the REST requests.
 	Upstream upstream.Sender
 
-	// MaxReplyBytes bounds the answer to a unary call. Zero means
-	// [DefaultMaxReplyBytes].
+	// MaxReplyBytes is the maximum size of the response to a unary call, in bytes.
+	// Zero means [DefaultMaxReplyBytes].
 	MaxReplyBytes int
 
-	// MaxEventBytes bounds one event of a stream. Zero means
+	// MaxEventBytes is the maximum size of an event of a stream, in bytes. Zero means
 	// [DefaultMaxEventBytes].
 	MaxEventBytes int
 
-	// Accumulators make what puts the messages of a stream together to one answer,
-	// by the procedure of the unary RPC that gives that. Without one, a stream in
-	// answer to a unary call is an error.
+	// Accumulators return accumulators for the messages of a stream, by the procedure
+	// of the unary RPC with the same result. Without an accumulator, a stream in
+	// response to a unary call is an error.
 	Accumulators map[string]func() Accumulator
 
-	// Logger is told, at level WARN, of each failure of the upstream: by RPC,
-	// and what happened. Nil means silence.
+	// Logger logs upstream failures at level WARN. Nil disables logging.
 	Logger *slog.Logger
 }
 
-// Accumulator puts the messages of a stream together to the answer that a unary
-// call would have given.
+// Accumulator assembles the messages of a stream into the response of the unary RPC.
 type Accumulator interface {
-	// Add adds the next message, of which it may keep parts.
+	// Add adds the next message. The accumulator may retain parts of it.
 	Add(message proto.Message)
-	// Reply returns the answer so far.
+	// Reply returns the response so far.
 	Reply() proto.Message
 }
 
-// operation is an operation that is served.
+// operation is a served operation.
 type operation struct {
 	*restjson.Operation
 
-	// other gives the same answer in the other form: in one message for a stream,
-	// and in a stream for one message. Nil where there is none.
+	// other is the operation with the same result in the other form, unary or
+	// stream, or nil.
 	other *restjson.Operation
-	// accumulate makes what turns a stream into an answer. Nil where nothing does.
+	// accumulate returns a new accumulator. It is nil if there is none.
 	accumulate func() Accumulator
-	// items are the parts of an answer that may fail by themselves. Nil where
-	// there are none.
+	// items are the parts of a response that may fail separately, or nil.
 	items *items
 }
 
-// newOperation returns one of the operations with what it shares with others.
+// newOperation returns a served operation, linked to the operation with the same
+// result in the other form.
 func newOperation(op *restjson.Operation, operations []restjson.Operation, config Config) *operation {
 	served := &operation{Operation: op}
 	for i := range operations {
@@ -91,16 +89,17 @@ func newOperation(op *restjson.Operation, operations []restjson.Operation, confi
 	return served
 }
 
-// Register serves operations on server.
+// Register registers the operations as RPCs of server. It returns an error if an
+// operation has no descriptor.
 func Register(server *connect.Server, config Config, operations []restjson.Operation) error {
-	c := &caller{
+	t := &transcoder{
 		upstream: config.Upstream,
 		maxReply: cmp.Or(config.MaxReplyBytes, DefaultMaxReplyBytes),
 		maxEvent: cmp.Or(config.MaxEventBytes, DefaultMaxEventBytes),
 		logger:   config.Logger,
 	}
-	if c.logger == nil {
-		c.logger = slog.New(slog.DiscardHandler)
+	if t.logger == nil {
+		t.logger = slog.New(slog.DiscardHandler)
 	}
 	for i := range operations {
 		op := newOperation(&operations[i], operations, config)
@@ -108,30 +107,29 @@ func Register(server *connect.Server, config Config, operations []restjson.Opera
 		if err != nil {
 			return err
 		}
-		handler := c.unary(op)
+		handler := t.unary(op)
 		if op.Stream != nil {
-			handler = c.stream(op)
+			handler = t.stream(op)
 		}
-		server.Register(connect.Method{Spec: spec, Handler: c.logged(handler)})
+		server.Register(connect.Method{Spec: spec, Handler: t.logged(handler)})
 	}
 	return nil
 }
 
-// caller makes calls to the upstream.
-type caller struct {
+// transcoder handles RPCs.
+type transcoder struct {
 	upstream upstream.Sender
 	maxReply int
 	maxEvent int
 	logger   *slog.Logger
 }
 
-// logged logs the calls in which the upstream failed: where it answered, if
-// with an error, it did not.
-func (c *caller) logged(next connect.ServerFunc) connect.ServerFunc {
+// logged logs upstream failures. An error response is not a failure.
+func (t *transcoder) logged(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		err := next(ctx, spec, stream)
 		if failure, ok := errors.AsType[*upstream.Error](err); ok {
-			c.logger.WarnContext(ctx, "upstream failed", "rpc", spec.Procedure, "error", failure)
+			t.logger.WarnContext(ctx, "upstream failed", "rpc", spec.Procedure, "error", failure)
 		}
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
-// jsonCodec reads and writes messages as Protobuf's JSON, which refuses what it
-// can't read by name and line. It adds what to write instead.
+// jsonCodec is the codec of Protobuf's JSON. Its errors name the field and the line;
+// the codec adds a hint about the expected value.
 type jsonCodec struct{ *connectproto.JSONCodec }
 
 // UnmarshalRead implements [connect.Codec].
@@ -26,15 +26,15 @@ func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, message any
 		return c.JSONCodec.UnmarshalRead(ctx, src, message)
 	}
 	err := decodeMessage(ctx, src, jsonOverhead, func(text []byte) error {
-		if len(text) == 0 { // of which Protobuf's error says little
+		if len(text) == 0 { // Protobuf's error is unclear
 			return errors.New("zero-length payload is not a valid JSON object")
 		}
-		return c.UnmarshalOptions.Unmarshal(text, m) // Connect's would copy it first
+		return c.UnmarshalOptions.Unmarshal(text, m) // unlike Connect's codec, without a copy
 	})
 	if err == nil {
 		return nil
 	}
-	if advice := adviceOn(err.Error(), m.ProtoReflect().Descriptor()); advice != "" {
+	if advice := hint(err.Error(), m.ProtoReflect().Descriptor()); advice != "" {
 		return fmt.Errorf("%w: %s", err, advice)
 	}
 	return err
@@ -42,11 +42,11 @@ func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, message any
 
 var invalidValue = regexp.MustCompile(`invalid value for (\w+) field (\w+): `)
 
-// adviceOn is what helps against an error of Protobuf's JSON in a message, and
-// empty where nothing is known to.
-func adviceOn(failure string, message protoreflect.MessageDescriptor) string {
+// hint returns advice for an error of Protobuf's JSON in a message, or an empty
+// string.
+func hint(failure string, message protoreflect.MessageDescriptor) string {
 	if strings.Contains(failure, `unknown field "`) {
-		return "fields have OpenAI's names; a parameter that this server doesn't know goes into extra_json"
+		return "fields have OpenAI's names; put a parameter unknown to this server into extra_json"
 	}
 	match := invalidValue.FindStringSubmatch(failure)
 	if match == nil {
@@ -59,7 +59,7 @@ func adviceOn(failure string, message protoreflect.MessageDescriptor) string {
 			return name + " is one of " + strings.Join(valuesOf(field.Enum()), ", ")
 		case match[1] != "string" || field.Kind() != protoreflect.StringKind:
 		case strings.HasSuffix(name, "_json"):
-			return name + " is the text of JSON: a string, in quotes"
+			return name + " is a string that contains JSON"
 		case listOf(field) != "":
 			return name + " is a string; a list is " + listOf(field)
 		}
@@ -67,8 +67,8 @@ func adviceOn(failure string, message protoreflect.MessageDescriptor) string {
 	return ""
 }
 
-// fieldsNamed are the fields of a message, and of those within, that have this
-// name in JSON.
+// fieldsNamed returns the fields of a message and of its nested messages with a JSON
+// name.
 func fieldsNamed(name string, message protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) (found []protoreflect.FieldDescriptor) {
 	if seen[message.FullName()] {
 		return nil
@@ -86,7 +86,7 @@ func fieldsNamed(name string, message protoreflect.MessageDescriptor, seen map[p
 	return found
 }
 
-// valuesOf are the names of an enum's values, but for the one that is absent.
+// valuesOf returns the names of an enum's values except the unspecified one.
 func valuesOf(enum protoreflect.EnumDescriptor) (names []string) {
 	for i := range enum.Values().Len() {
 		if value := enum.Values().Get(i); value.Number() != 0 {
@@ -96,8 +96,8 @@ func valuesOf(enum protoreflect.EnumDescriptor) (names []string) {
 	return names
 }
 
-// listOf is the name of the field that has the list which a member may be too,
-// as OpenAI's content is a text or parts. Empty if there is none.
+// listOf returns the name of the list field for the same JSON field, or an empty
+// string. For example, OpenAI's content is a string or a list of parts.
 func listOf(field protoreflect.FieldDescriptor) string {
 	fields := field.ContainingMessage().Fields()
 	for i := range fields.Len() {

@@ -20,50 +20,49 @@ import (
 	"github.com/openai-connect/openai-connect/server/memory"
 )
 
-// maxDecodeTime bounds how long it may take to decompress a message.
+// maxDecodeTime is the maximum time to decompress a message.
 const maxDecodeTime = 5 * time.Second
 
-// retryAfter is when a call may find room that found none.
+// retryAfter is the suggested delay for calls rejected for lack of memory.
 const retryAfter = 2 * time.Second
 
-// Compressors are the compressors of the RPC protocols, for servers whose codecs are
-// [Codecs]: these decompress messages. Connect would do so without knowing whose they
-// are, and what else is held of that client.
+// Compressors returns the compressors of the RPC protocols, for servers that use
+// [Codecs]. The codecs decompress messages, since only they know the client and its
+// memory budget.
 func Compressors() []connect.Compressor { return []connect.Compressor{compressor{messageGzip}} }
 
 var messageGzip = connectgzip.New()
 
-// packed is what a message begins with that is compressed still. It is secret, and no
-// client's message begins with it.
-var packed = func() []byte {
+// compressedMark is the prefix of a message that is still compressed. It is secret, so
+// clients cannot send it.
+var compressedMark = func() []byte {
 	mark := make([]byte, 16)
 	_, _ = rand.Read(mark) // never fails
 	return mark
 }()
 
-// compressor compresses messages, and leaves those that come as they are.
+// compressor compresses messages and leaves received ones compressed.
 type compressor struct{ *connectgzip.Compressor }
 
 // Decompress implements [connect.Compressor].
 func (compressor) Decompress(src io.Reader) (io.ReadCloser, error) {
-	return io.NopCloser(io.MultiReader(bytes.NewReader(packed), src)), nil
+	return io.NopCloser(io.MultiReader(bytes.NewReader(compressedMark), src)), nil
 }
 
-// message returns the bytes of a message that Connect has read, decompressed.
+// message returns the decompressed bytes of a message.
 func message(ctx context.Context, src io.Reader) ([]byte, error) {
 	buffer, inMemory := src.(*bytes.Buffer)
 	if !inMemory {
 		return io.ReadAll(src)
 	}
-	compressed, ok := bytes.CutPrefix(buffer.Bytes(), packed)
+	compressed, ok := bytes.CutPrefix(buffer.Bytes(), compressedMark)
 	if !ok {
 		return buffer.Bytes(), nil
 	}
 	return decompress(ctx, compressed)
 }
 
-// decompress returns what a message was before it was compressed. It takes the memory
-// for it before it allocates it.
+// decompress decompresses a message. It reserves memory before allocating it.
 func decompress(ctx context.Context, compressed []byte) ([]byte, error) {
 	var (
 		hold  *memory.Hold
@@ -72,7 +71,7 @@ func decompress(ctx context.Context, compressed []byte) ([]byte, error) {
 	if w := writerOf(ctx); w != nil {
 		hold, limit = w.memory, int64(w.bounds.MaxMessageBytes)
 	}
-	if err := hold.Grow(int64(len(compressed))); err != nil { // which Connect has copied
+	if err := hold.Grow(int64(len(compressed))); err != nil { // buffered by Connect
 		return nil, err
 	}
 	bounds := inflation.Bounds{Context: ctx, MaxRatio: inflation.MaxRatio, MaxTime: maxDecodeTime}
@@ -82,7 +81,7 @@ func decompress(ctx context.Context, compressed []byte) ([]byte, error) {
 	}
 	defer reader.Close()
 	var text []byte
-	for room := firstRoom(compressed); ; room = len(text) {
+	for room := initialCapacity(compressed); ; room = len(text) {
 		room = max(room, bytes.MinRead)
 		if err := hold.Grow(int64(room)); err != nil {
 			return nil, err
@@ -106,9 +105,10 @@ func decompress(ctx context.Context, compressed []byte) ([]byte, error) {
 	}
 }
 
-// firstRoom is how much room is made for a message at first: as much as gzip says at
-// the end that there is (RFC 1952 §2.3.1), if that can be. One byte more shows the end.
-func firstRoom(compressed []byte) int {
+// initialCapacity returns the initial capacity for a decompressed message: the size
+// in the gzip trailer (RFC 1952, section 2.3.1) if it is plausible, and one byte more to
+// reach the end without growing.
+func initialCapacity(compressed []byte) int {
 	if len(compressed) < 4 {
 		return 0
 	}
@@ -116,14 +116,14 @@ func firstRoom(compressed []byte) int {
 	return int(min(stated, int64(len(compressed))*inflation.MaxRatio)) + 1
 }
 
-// decodeMessage reads a message by a function, in its turn, and holds memory for it
-// alone then. While it is read, it takes as much more as overhead tells.
-func decodeMessage(ctx context.Context, src io.Reader, overhead func([]byte) int64, read func([]byte) error) error {
+// decodeMessage decodes a message with decode and reserves memory for it. Large
+// messages are decoded in turn. The overhead is added for the decoded message.
+func decodeMessage(ctx context.Context, src io.Reader, overhead func([]byte) int64, decode func([]byte) error) error {
 	var size int64
 	if buffer, ok := src.(*bytes.Buffer); ok {
 		size = int64(buffer.Len())
-		if bytes.HasPrefix(buffer.Bytes(), packed) {
-			size = int64(firstRoom(buffer.Bytes()))
+		if bytes.HasPrefix(buffer.Bytes(), compressedMark) {
+			size = int64(initialCapacity(buffer.Bytes()))
 		}
 	}
 	w := writerOf(ctx)
@@ -134,34 +134,34 @@ func decodeMessage(ctx context.Context, src io.Reader, overhead func([]byte) int
 		return err
 	}
 	if w == nil {
-		return read(text)
+		return decode(text)
 	}
 	w.received = len(text)
 	decoded := int64(len(text)) + overhead(text)
 	if err := w.memory.Grow(decoded - int64(len(text))); err != nil {
 		return err
 	}
-	if err := read(text); err != nil {
+	if err := decode(text); err != nil {
 		return err
 	}
 	return w.memory.Resize(decoded)
 }
 
-// Refusals is the innermost interceptor of a server. It gives the errors of calls that
-// there is no memory for, and of messages that are bombs, their code.
-func Refusals(next connect.ServerFunc) connect.ServerFunc {
+// Rejections is the innermost interceptor of a server. It converts errors of exceeded
+// memory budgets and of decompression bombs to RPC errors.
+func Rejections(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		err := next(ctx, spec, stream)
 		if err == nil {
 			return nil
 		}
-		return refusal(err)
+		return rejection(err)
 	}
 }
 
-// refusal returns what an error says to the client, if it is one of those of
-// [Refusals], and the error itself otherwise.
-func refusal(err error) error {
+// rejection returns the RPC error for an error handled by [Rejections], and other
+// errors unchanged.
+func rejection(err error) error {
 	detail := &restv1.Error{Type: "server_error", Code: new("server_overloaded")}
 	var retry *durationpb.Duration
 	if short, ok := errors.AsType[*memory.LimitError](err); ok {
@@ -177,19 +177,19 @@ func refusal(err error) error {
 		return tooLongMessage(err)
 	}
 	failure := connect.NewError(connect.CodeResourceExhausted, detail.GetMessage()).WithCause(err)
-	if packed, err := connectproto.NewErrorDetail(detail); err == nil {
-		failure = failure.WithDetail(packed)
+	if compressedMark, err := connectproto.NewErrorDetail(detail); err == nil {
+		failure = failure.WithDetail(compressedMark)
 	}
 	if retry != nil {
-		if packed, err := connectproto.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: retry}); err == nil {
-			failure = failure.WithDetail(packed)
+		if compressedMark, err := connectproto.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: retry}); err == nil {
+			failure = failure.WithDetail(compressedMark)
 		}
 	}
 	return failure
 }
 
-// tooLongMessage returns the error of a codec for a message that is too large as the
-// codec made it, where Connect has put it into another one.
+// tooLongMessage unwraps the codec's error for a message that is too large, which
+// Connect wraps as an invalid argument.
 func tooLongMessage(err error) error {
 	outer, ok := errors.AsType[*connect.Error](err)
 	if !ok || outer.Code() != connect.CodeInvalidArgument {

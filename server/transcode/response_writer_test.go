@@ -16,7 +16,7 @@ type flushes struct {
 
 func (f *flushes) Flush() { f.n++ }
 
-func TestFlushesAreHeld(t *testing.T) {
+func TestFlush_IsDeferredWhilePaused(t *testing.T) {
 	t.Parallel()
 	counted := &flushes{ResponseWriter: httptest.NewRecorder()}
 	w := &responseWriter{ResponseWriter: counted}
@@ -27,14 +27,14 @@ func TestFlushesAreHeld(t *testing.T) {
 	}{
 		{"a flush goes through", w.Flush, 1},
 		{"another one too", w.Flush, 2},
-		{"holding flushes nothing", w.hold, 2},
-		{"releasing nothing flushes nothing", w.release, 2},
-		{"a flush is held", w.Flush, 2},
+		{"no flush while paused", w.pauseFlush, 2},
+		{"releasing nothing flushes nothing", w.resumeFlush, 2},
+		{"a flush is deferred", w.Flush, 2},
 		{"a second one too", w.Flush, 2},
-		{"releasing makes up for both", w.release, 3},
-		{"releasing again flushes nothing", w.release, 3},
-		{"a flush is held again", w.Flush, 3},
-		{"and released", w.release, 4},
+		{"releasing makes up for both", w.resumeFlush, 3},
+		{"releasing again flushes nothing", w.resumeFlush, 3},
+		{"a flush is deferred again", w.Flush, 3},
+		{"and released", w.resumeFlush, 4},
 	} {
 		step.do()
 		if counted.n != step.want {
@@ -43,21 +43,21 @@ func TestFlushesAreHeld(t *testing.T) {
 	}
 }
 
-func TestWithoutAWriterNothingIsHeld(t *testing.T) {
+func TestFlush_WithoutAWriter(t *testing.T) {
 	t.Parallel()
 	w := writerOf(t.Context())
-	w.hold()
-	w.release()
+	w.pauseFlush()
+	w.resumeFlush()
 }
 
-func TestWrapGivesTheWriterToTheCall(t *testing.T) {
+func TestWrap_PassesWriterToTheCall(t *testing.T) {
 	t.Parallel()
 	counted := &flushes{ResponseWriter: httptest.NewRecorder()}
 	Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if writerOf(r.Context()) != w {
 			t.Error("the context has another writer")
 		}
-		writerOf(r.Context()).hold()
+		writerOf(r.Context()).pauseFlush()
 		_, _ = io.WriteString(w, "x")
 		w.(http.Flusher).Flush()
 	})).ServeHTTP(counted, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil))

@@ -67,14 +67,14 @@ func FuzzGzip(f *testing.F) {
 			if !bytes.Equal(got, want) || (err == nil) != (wantErr == nil) {
 				t.Fatalf("got %d bytes, %v, not %d bytes, %v", len(got), err, len(want), wantErr)
 			}
-			if err != nil && !errors.Is(err, errGzip) && !errors.Is(err, errGzipCut) {
+			if err != nil && !errors.Is(err, errGzip) && !errors.Is(err, errGzipTruncated) {
 				t.Fatalf("the error is %v", err)
 			}
 		}
 	})
 }
 
-func TestGzip_FailsAsItsBodyDoes(t *testing.T) {
+func TestGzip_ReturnsErrorOfItsBody(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	all := zipped("abc")
@@ -154,7 +154,7 @@ func FuzzReply(f *testing.F) {
 	op := newOperation(&operations[i], operations, Config{Accumulators: map[string]func() Accumulator{
 		operations[i].Procedure: func() Accumulator { return new(accumulatorOfNone) },
 	}})
-	c := &caller{maxReply: 1 << 20, maxEvent: 1 << 20}
+	c := &transcoder{maxReply: 1 << 20, maxEvent: 1 << 20}
 	f.Fuzz(func(t *testing.T, body []byte, media, coding string) {
 		read := func(source io.Reader) (proto.Message, error) {
 			return c.reply(op, 1, decode(answerOf(source, media, coding)))

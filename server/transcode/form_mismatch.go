@@ -15,19 +15,19 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// accumulated is the answer to a unary call that came as a stream, as some
-// upstreams send regardless of the request. It must be finished as any stream.
-func (c *caller) accumulated(op *operation, count int, response *http.Response) (proto.Message, error) {
+// accumulate returns the response of a unary call that the upstream sent as a
+// stream: some upstreams always stream. The stream must be finished.
+func (t *transcoder) accumulate(op *operation, count int, response *http.Response) (proto.Message, error) {
 	accumulator := op.accumulate()
 	stream := *op
 	stream.Operation, stream.items = op.other, &items{op.other.Stream.Whole.List, op.other.Stream.Whole.Key, op.other.Stream.Whole.Piece}
-	limited := &limitedBody{source: response.Body, left: c.maxReply}
+	limited := &limitedBody{source: response.Body, remaining: t.maxReply}
 	events := &eventStream{
-		op:       &stream,
-		count:    count,
-		response: response,
-		reader:   sse.NewReader(limited, c.maxEvent),
-		keeps:    true,
+		op:           &stream,
+		count:        count,
+		response:     response,
+		reader:       sse.NewReader(limited, t.maxEvent),
+		keepsMessage: true,
 		deliver: func(message proto.Message) error {
 			accumulator.Add(message)
 			return nil
@@ -35,8 +35,8 @@ func (c *caller) accumulated(op *operation, count int, response *http.Response) 
 	}
 	defer events.reader.Release()
 	err := events.forward()
-	if limited.left < 0 {
-		return nil, tooLarge(response, c.maxReply)
+	if limited.remaining < 0 {
+		return nil, tooLarge(response, t.maxReply)
 	}
 	if err != nil {
 		return nil, err
@@ -44,43 +44,43 @@ func (c *caller) accumulated(op *operation, count int, response *http.Response) 
 	return accumulator.Reply(), nil
 }
 
-// limitedBody is a body that breaks off beyond a limit. What is left is negative
-// then.
+// limitedBody is a body that fails beyond a limit. The number of remaining bytes is
+// negative then.
 type limitedBody struct {
-	source io.Reader
-	left   int
+	source    io.Reader
+	remaining int
 }
 
 var errTooLarge = errors.New("the body is too large")
 
 func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
-	if b.left -= n; b.left < 0 {
+	if b.remaining -= n; b.remaining < 0 {
 		return 0, errTooLarge
 	}
 	return n, err
 }
 
-// forwardWhole passes an answer on that came in one message where a stream was
-// asked for: as the messages of a stream, one for each item.
-func (c *caller) forwardWhole(ctx context.Context, op *operation, count int, response *http.Response, outgoing connect.ServerStream) error {
-	if writer := writerOf(ctx); writer != nil { // A stream isn't kept, but this is.
+// forwardJSON sends a JSON response to a streaming call as the messages of a stream,
+// one for each item: some upstreams never stream.
+func (t *transcoder) forwardJSON(ctx context.Context, op *operation, count int, response *http.Response, outgoing connect.ServerStream) error {
+	if writer := writerOf(ctx); writer != nil { // Unlike a stream, it is buffered.
 		response.Body = writer.memory.Reader(response.Body)
 	}
-	body, err := readReply(response, c.maxReply)
+	body, err := readReply(response, t.maxReply)
 	if err != nil {
 		return err
 	}
 	if op.other == nil {
-		return noStream(response, body)
+		return notStream(response, body)
 	}
-	answer := op.other.NewResponse()
-	if err := restjson.Unmarshal(body, answer); err != nil {
-		return replyError(response, body, err)
+	reply := op.other.NewResponse()
+	if err := restjson.Unmarshal(body, reply); err != nil {
+		return decodeError(response, body, err)
 	}
 	whole := op.Stream.Whole
-	inWhole := &operation{Operation: op.other, items: &items{whole.List, whole.Key, whole.Item}}
-	if err := inWhole.errorInside(response, body, answer); err != nil {
+	unary := &operation{Operation: op.other, items: &items{whole.List, whole.Key, whole.Item}}
+	if err := unary.embeddedError(response, body, reply); err != nil {
 		return err
 	}
 	text, isWhole, err := whole.AppendPiece(make([]byte, 0, len(body)), body)
@@ -89,16 +89,16 @@ func (c *caller) forwardWhole(ctx context.Context, op *operation, count int, res
 		err = restjson.Unmarshal(text, message)
 	}
 	if err != nil {
-		return replyError(response, body, err)
+		return decodeError(response, body, err)
 	}
 	if !hasFields(message) {
-		return noStream(response, body)
+		return notStream(response, body)
 	}
 	if isWhole {
 		return sendAll(outgoing, splitItems(message, whole.List))
 	}
-	// It is a message of the stream, which has to be finished.
-	if err := op.errorInside(response, body, message); err != nil {
+	// The body is a message of a stream, which must be finished.
+	if err := op.embeddedError(response, body, message); err != nil {
 		return err
 	}
 	if err := outgoing.Send(message); err != nil {
@@ -107,7 +107,7 @@ func (c *caller) forwardWhole(ctx context.Context, op *operation, count int, res
 	var progress restjson.Progress
 	op.Stream.Track(&progress, message)
 	if !progress.Complete(count) {
-		return ownError(connect.CodeUnavailable, response, nil, "the upstream's stream ended after 1 event: it was not finished")
+		return proxyError(connect.CodeUnavailable, response, nil, "the upstream's stream ended after 1 event: it was not finished")
 	}
 	return nil
 }
@@ -121,8 +121,8 @@ func sendAll(outgoing connect.ServerStream, messages []proto.Message) error {
 	return nil
 }
 
-// splitItems returns a message for each item in a message's list. What says of
-// which answer they are stands in each, and all else in the last one.
+// splitItems returns a message for each item in a message's list. Each contains the
+// scalar fields, such as the id. Other fields are in the last message.
 func splitItems(message proto.Message, list string) []proto.Message {
 	m := message.ProtoReflect()
 	field := fieldOf(m.Descriptor(), list)
@@ -134,7 +134,7 @@ func splitItems(message proto.Message, list string) []proto.Message {
 	for i := range pieces {
 		piece := m.New()
 		m.Range(func(f protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-			if f != field && (i == len(pieces)-1 || repeats(f)) {
+			if f != field && (i == len(pieces)-1 || isRepeated(f)) {
 				piece.Set(f, value)
 			}
 			return true
@@ -145,17 +145,16 @@ func splitItems(message proto.Message, list string) []proto.Message {
 	return pieces
 }
 
-// repeats reports whether each message of a stream has a field: a scalar, or the
-// time, but not what is told once, such as usage.
-func repeats(field protoreflect.FieldDescriptor) bool {
+// isRepeated reports whether every message of a stream contains a field: scalars and
+// timestamps, but not messages such as usage.
+func isRepeated(field protoreflect.FieldDescriptor) bool {
 	if field.IsList() || field.IsMap() || field.Name() == "extra_json" {
 		return false
 	}
 	return field.Message() == nil || field.Message().FullName() == "google.protobuf.Timestamp"
 }
 
-// fieldOf returns the field of a message that is the member of this name, and nil
-// without one.
+// fieldOf returns the field of a message with a JSON name, or nil.
 func fieldOf(message protoreflect.MessageDescriptor, member string) protoreflect.FieldDescriptor {
 	for i := range message.Fields().Len() {
 		field := message.Fields().Get(i)
@@ -167,7 +166,7 @@ func fieldOf(message protoreflect.MessageDescriptor, member string) protoreflect
 	return nil
 }
 
-// hasFields reports whether a message has anything but an extra_json.
+// hasFields reports whether any field of a message except extra_json is set.
 func hasFields(message proto.Message) (has bool) {
 	message.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		has = field.Name() != "extra_json"

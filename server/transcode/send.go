@@ -18,9 +18,9 @@ const (
 	mediaEventStream = "text/event-stream"
 )
 
-// send makes the call that request stands for, and passes the response's
-// headers on. An answer other than 2xx is an error.
-func (c *caller) send(ctx context.Context, op *operation, request proto.Message) (*http.Response, error) {
+// send sends the REST request for an RPC and copies the response headers to the
+// call. A response other than 2xx is an error.
+func (t *transcoder) send(ctx context.Context, op *operation, request proto.Message) (*http.Response, error) {
 	if err := checkUnknown(request.ProtoReflect()); err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err.Error())
 	}
@@ -30,29 +30,29 @@ func (c *caller) send(ctx context.Context, op *operation, request proto.Message)
 		info.ReceiveStats.Size = writer.received
 	}
 	end := writer.turn(ctx, int64(info.ReceiveStats.Size))
-	call, err := newCall(op, request, info.ReceiveStats.Size)
+	call, err := newRequest(op, request, info.ReceiveStats.Size)
 	end()
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err.Error())
 	}
 	if length := len(call.Target); length > MaxTargetBytes {
 		return nil, connect.Errorf(connect.CodeResourceExhausted,
-			"the path and the query that the request stands for have %d bytes, and this server sends up to %d: shorten the IDs and filters in it", length, MaxTargetBytes)
+			"the path and query of the REST request have %d bytes, more than the limit of %d: shorten the IDs and filters in the request", length, MaxTargetBytes)
 	}
 	if body, ok := call.Body.(*bytes.Reader); ok {
-		if err := writer.resize(body.Size()); err != nil { // The message isn't needed any more.
+		if err := writer.resize(body.Size()); err != nil { // The message is no longer referenced.
 			return nil, err
 		}
 	}
 	call.Header = requestHeader(info.RequestHeader(), op)
-	response, err := c.upstream.Send(ctx, call)
+	response, err := t.upstream.Send(ctx, call)
 	_ = writer.resize(0)
 	if err != nil {
 		return nil, sendError(nil, err)
 	}
 	responseMetadata(info.ResponseHeader(), response.Header)
 	response = decode(response)
-	if op.Stream == nil && writer != nil { // A stream isn't kept.
+	if op.Stream == nil && writer != nil { // Streams are not buffered.
 		response.Body = writer.memory.Reader(response.Body)
 	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {
@@ -62,15 +62,14 @@ func (c *caller) send(ctx context.Context, op *operation, request proto.Message)
 	return response, nil
 }
 
-// MaxTargetBytes bounds a request-target, of a client and of what a call becomes.
-// RFC 9110 §4.1 recommends to support 8,000 bytes at least; OpenAI's paths and queries
-// take some hundred.
+// MaxTargetBytes is the maximum length of a request target, of a client or of the
+// REST request for an RPC. RFC 9110, section 4.1, recommends at least 8,000 bytes;
+// OpenAI's paths and queries have some hundred.
 const MaxTargetBytes = 16 << 10
 
-// failed returns err, the error of a call that had a response. Over gRPC and
-// gRPC-Web its trailers repeat the response's metadata, since many clients show
-// only those. Clients of the Connect protocol show an error's headers, and would
-// show the values twice.
+// failed returns err, the error of a call with a response. With gRPC and gRPC-Web,
+// the trailers repeat the response headers, since many clients only show trailers of
+// errors. Connect clients show both, so they would get the values twice.
 func failed(ctx context.Context, response *http.Response, err error) error {
 	info, ok := connect.CallInfoForServerContext(ctx)
 	if ok && err != nil && info.Protocol != connect.ProtocolNameConnect {
@@ -79,9 +78,9 @@ func failed(ctx context.Context, response *http.Response, err error) error {
 	return err
 }
 
-// newCall translates a request message, which took size bytes on its way here.
-// Its errors name the field.
-func newCall(op *operation, request proto.Message, size int) (*upstream.Request, error) {
+// newRequest returns the REST request for a request message of size bytes. Errors
+// name the field.
+func newRequest(op *operation, request proto.Message, size int) (*upstream.Request, error) {
 	target, err := op.Target(nil, request)
 	if err != nil {
 		return nil, err
@@ -94,8 +93,8 @@ func newCall(op *operation, request proto.Message, size int) (*upstream.Request,
 	if !ok {
 		return nil, errors.New("the request message has no generated codec")
 	}
-	// Base64 takes a third more than bytes, and names and quotes a little more than
-	// Protobuf's: with room for both most bodies are written without growing.
+	// Base64 needs a third more than bytes, and JSON names and quotes need some more
+	// than Protobuf: most bodies fit without growing the buffer.
 	body, err := restjson.AppendRequest(make([]byte, 0, size*4/3+512), message, op.Decided)
 	if err != nil {
 		return nil, err

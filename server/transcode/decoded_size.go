@@ -7,19 +7,19 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// A message in a message takes two bytes at least, and some hundred when it is decoded:
-// this much memory, in bytes, is held for each, and for each element of a list.
+// Estimated memory of decoded values, in bytes. A nested message can be encoded in two
+// bytes, but takes some hundred when it is decoded.
 const (
 	messageOverhead = 320
 	elementOverhead = 32
 
-	// countedFrom is the size of a request, in bytes, from which they are counted.
-	countedFrom = 64 << 10
+	// minCounted is the size of a request from which values are counted, in bytes.
+	minCounted = 64 << 10
 )
 
-// jsonOverhead is how much memory JSON takes when it is decoded, beyond its own size.
+// jsonOverhead returns the estimated memory of decoded JSON in addition to its size.
 func jsonOverhead(text []byte) (n int64) {
-	if len(text) < countedFrom {
+	if len(text) < minCounted {
 		return 0
 	}
 	for i := 0; i < len(text); i++ {
@@ -35,7 +35,7 @@ func jsonOverhead(text []byte) (n int64) {
 	return n
 }
 
-// stringLength is the length of a string of JSON, up to the quote at its end.
+// stringLength returns the length of a JSON string up to its closing quote.
 func stringLength(text []byte) int {
 	for from := 0; ; {
 		n := bytes.IndexByte(text[from:], '"')
@@ -53,9 +53,9 @@ func stringLength(text []byte) int {
 	}
 }
 
-// binaryOverhead is jsonOverhead for Protobuf's own form of a message.
+// binaryOverhead is jsonOverhead for the binary encoding of a message.
 func binaryOverhead(text []byte, message protoreflect.MessageDescriptor) int64 {
-	if len(text) < countedFrom {
+	if len(text) < minCounted {
 		return 0
 	}
 	return fieldsOverhead(text, message, protowire.DefaultRecursionLimit)

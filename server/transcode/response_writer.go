@@ -12,28 +12,23 @@ import (
 	"github.com/openai-connect/openai-connect/server/request"
 )
 
-// Bounds bound what calls hold in memory. The zero value bounds nothing.
+// Bounds limits the memory of calls. The zero value has no limits.
 type Bounds struct {
-	// Memory is the budget of messages, each on the account of its client.
+	// Memory is the budget for messages, accounted by client.
 	Memory *memory.Budget
-	// MaxMessageBytes bounds a message that comes compressed, when it is decompressed.
-	// Others are for Connect to bound.
+	// MaxMessageBytes is the maximum size of a compressed message after
+	// decompression, in bytes. Connect limits uncompressed messages.
 	MaxMessageBytes int
 }
 
-// Wrap is [Bounds.Wrap] without bounds.
+// Wrap is [Bounds.Wrap] without limits.
 func Wrap(next http.Handler) http.Handler { return Bounds{}.Wrap(next) }
 
-// Wrap wraps Connect's handler of an RPC with things that it lacks.
-//
-// Messages of a stream which are ready together leave in one write. Connect
-// flushes after every message, and a flush is a system call: most of what a
-// token costs.
-//
-// A request that is none of the RPC's, by its method or its content type, is
-// told what the RPC takes.
-//
-// What a call holds in memory is bounded.
+// Wrap returns a handler that adds to Connect's RPC handler:
+//   - Stream messages that are ready together are flushed together. Connect flushes
+//     every message, and the system call is most of the cost of a token.
+//   - Responses to an unsupported method or content type list what is supported.
+//   - The memory of a call is bounded.
 func (b Bounds) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writer := &responseWriter{ResponseWriter: w, request: r, bounds: b, memory: b.Memory.Hold(request.FromContext(r.Context()).ClientName())}
@@ -48,27 +43,26 @@ func (b Bounds) Wrap(next http.Handler) http.Handler {
 
 type writerKey struct{}
 
-// writerOf returns the writer that Wrap has put under a call, and nil where
-// there is none.
+// writerOf returns the response writer of a call, or nil if Wrap is not used.
 func writerOf(ctx context.Context) *responseWriter {
 	writer, _ := ctx.Value(writerKey{}).(*responseWriter)
 	return writer
 }
 
-// responseWriter is what Connect writes a response to.
+// responseWriter is the writer of a call's response.
 type responseWriter struct {
 	http.ResponseWriter
 
-	request *http.Request
-	holding bool // flushes are left out
-	held    bool // one was
+	request  *http.Request
+	paused   bool // flushes are deferred
+	deferred bool // a flush is pending
 
 	bounds   Bounds
 	memory   *memory.Hold // of the call
-	received int          // bytes of the last message, decompressed
+	received int          // size of the last message in bytes, decompressed
 }
 
-// turn is [memory.Budget.Turn] for what the call has to decode or encode.
+// turn is [memory.Budget.Turn] for a message to decode or encode.
 func (w *responseWriter) turn(ctx context.Context, size int64) (end func()) {
 	if w == nil {
 		return func() {}
@@ -76,7 +70,7 @@ func (w *responseWriter) turn(ctx context.Context, size int64) (end func()) {
 	return w.bounds.Memory.Turn(size, ctx.Done())
 }
 
-// resize is [memory.Hold.Resize] for what the call holds.
+// resize is [memory.Hold.Resize] for the memory of the call.
 func (w *responseWriter) resize(size int64) error {
 	if w == nil {
 		return nil
@@ -84,50 +78,50 @@ func (w *responseWriter) resize(size int64) error {
 	return w.memory.Resize(size)
 }
 
-// hold leaves flushes out until release is called, or the response ends.
-func (w *responseWriter) hold() {
+// pauseFlush defers flushes until resumeFlush is called or the response ends.
+func (w *responseWriter) pauseFlush() {
 	if w != nil {
-		w.holding = true
+		w.paused = true
 	}
 }
 
-// release makes up for the flushes that were left out since the last one.
-func (w *responseWriter) release() {
-	if w != nil && w.held {
-		w.held = false
+// resumeFlush flushes if a flush was deferred.
+func (w *responseWriter) resumeFlush() {
+	if w != nil && w.deferred {
+		w.deferred = false
 		w.flush()
 	}
 }
 
 // Flush implements [http.Flusher], which Connect requires of a stream's writer.
 func (w *responseWriter) Flush() {
-	if w.holding {
-		w.held = true
+	if w.paused {
+		w.deferred = true
 		return
 	}
 	w.flush()
 }
 
 func (w *responseWriter) flush() {
-	// A client that is gone shows in the next Write, and ends the context.
+	// A disconnected client fails the next Write and ends the context.
 	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Unwrap serves [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader gives the statuses that Connect sends bare a body in the form of
-// a Connect error.
+// WriteHeader adds a body with a Connect error to statuses that Connect sends
+// without one.
 func (w *responseWriter) WriteHeader(status int) {
 	var message string
 	switch r := w.request; {
 	case status == http.StatusMethodNotAllowed:
-		message = fmt.Sprintf("%s does not take the method %q, but %s", r.URL.Path, r.Method, w.Header().Get("Allow"))
+		message = fmt.Sprintf("%s does not support the method %q, only %s", r.URL.Path, r.Method, w.Header().Get("Allow"))
 	case status == http.StatusUnsupportedMediaType && r.Method == http.MethodGet:
-		message = fmt.Sprintf("%s takes a GET with the encoding json or proto, not %q, and without a body",
+		message = fmt.Sprintf("%s supports GET with the encoding json or proto, not %q, and without a body",
 			r.URL.Path, r.URL.Query().Get("encoding"))
 	case status == http.StatusUnsupportedMediaType:
-		message = fmt.Sprintf("%s does not take the content-type %q, but %s",
+		message = fmt.Sprintf("%s does not support the content-type %q, only %s",
 			r.URL.Path, r.Header.Get("Content-Type"), withoutParameters(w.Header().Get("Accept-Post")))
 	default:
 		w.ResponseWriter.WriteHeader(status)
@@ -135,7 +129,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	body, media := []byte(message+"\n"), "text/plain; charset=utf-8"
 	if w.request.Header.Get("Connect-Protocol-Version") != "" {
-		// The code is the one that Connect clients derive from these statuses.
+		// Connect clients derive the same code from these statuses.
 		if b, err := json.Marshal(map[string]string{"code": "unknown", "message": message}); err == nil {
 			body, media = b, mediaJSON
 		}
@@ -145,7 +139,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	_, _ = w.Write(body)
 }
 
-// withoutParameters leaves out the media types of a list that have parameters.
+// withoutParameters removes the media types with parameters from a list.
 func withoutParameters(list string) string {
 	types := slices.DeleteFunc(strings.Split(list, ", "), func(media string) bool { return strings.Contains(media, ";") })
 	return strings.Join(types, ", ")

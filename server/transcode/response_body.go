@@ -12,10 +12,11 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// decode undoes the gzip of a response's body, which no request asks for and
-// some servers send all the same. Other codings stay; see [coding].
+// decode returns a response with its gzip encoding decoded. Requests do not accept
+// gzip, but some upstreams send it anyway. Other encodings stay: see
+// [contentEncoding].
 func decode(response *http.Response) *http.Response {
-	switch strings.ToLower(coding(response)) {
+	switch strings.ToLower(contentEncoding(response)) {
 	case "gzip", "x-gzip": // RFC 9110, section 8.4.1.3
 	default:
 		return response
@@ -30,26 +31,26 @@ func decode(response *http.Response) *http.Response {
 	return &decoded
 }
 
-// gzipBody decodes a body member by member (RFC 1952, section 2.2). What a member
-// holds is handed out before the next one is waited for. It ends well between
-// members only.
+// gzipBody decodes a body member by member (RFC 1952, section 2.2). It returns the
+// data of a member before it waits for the next one. An end inside a member is an
+// error.
 type gzipBody struct {
 	body   io.Closer
 	source *bufio.Reader
 	member *gzip.Reader
 	err    error
-	inside bool // a member
+	open   bool // reading a member
 }
 
 func (b *gzipBody) Read(p []byte) (int, error) {
 	for b.err == nil {
-		if !b.inside && !b.begin() {
+		if !b.open && !b.nextMember() {
 			break
 		}
 		n, err := b.member.Read(p)
 		switch {
-		case err == io.EOF: //nolint:errorlint // as package gzip has it
-			b.inside = false
+		case err == io.EOF: //nolint:errorlint // gzip returns it unwrapped
+			b.open = false
 		case err != nil:
 			b.err = gzipError(err)
 		}
@@ -60,8 +61,8 @@ func (b *gzipBody) Read(p []byte) (int, error) {
 	return 0, b.err
 }
 
-// begin begins the next member, and reports whether there is one.
-func (b *gzipBody) begin() bool {
+// nextMember starts the next member and reports whether there is one.
+func (b *gzipBody) nextMember() bool {
 	if _, err := b.source.Peek(1); err != nil && b.member != nil {
 		b.err = err
 		return false
@@ -74,40 +75,39 @@ func (b *gzipBody) begin() bool {
 		return false
 	}
 	b.member.Multistream(false)
-	b.inside = true
+	b.open = true
 	return true
 }
 
 func (b *gzipBody) Close() error { return b.body.Close() }
 
 var (
-	errGzip    = errors.New("the upstream sent what is not valid gzip")
-	errGzipCut = errors.New("the upstream's answer broke off: its gzip is cut short")
+	errGzip          = errors.New("the upstream sent invalid gzip")
+	errGzipTruncated = errors.New("the upstream's response broke off: its gzip is truncated")
 )
 
-// gzipError is the error for a member that can't be decoded. What the body itself
-// failed with is returned unchanged.
+// gzipError returns the error for an invalid member. Errors of the body itself are
+// returned unchanged.
 func gzipError(err error) error {
 	_, corrupt := errors.AsType[flate.CorruptInputError](err)
-	_, internal := errors.AsType[flate.InternalError](err) // as the library has some corrupt input
+	_, internal := errors.AsType[flate.InternalError](err) // the library returns it for some corrupt input
 	switch {
 	case corrupt, internal, errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
 		return errGzip
-	case err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // the body's own errors aren't these
-		return errGzipCut
+	case err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // errors of the body differ
+		return errGzipTruncated
 	}
 	return err
 }
 
-// isFramed reports whether a response says where its body ends, so that an end
-// is known to be the proper one: by a length, chunks, a frame of HTTP/2, or the
-// checksum of gzip. The end of a connection may be a failure (RFC 9112, section
-// 8).
+// isFramed reports whether the end of a body is explicit: a Content-Length, chunked
+// coding, HTTP/2 or a gzip checksum. A body that ends with the connection may be
+// truncated (RFC 9112, section 8).
 func isFramed(response *http.Response) bool {
 	return response.ProtoMajor >= 2 || response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || response.Uncompressed
 }
 
-// form is what a body is by its beginning.
+// form is the kind of a body according to its first bytes.
 type form int
 
 const (
@@ -118,8 +118,8 @@ const (
 
 const byteOrderMark = "\uFEFF"
 
-// formOf tells what a body is that begins so. It isn't certain yet where more
-// bytes could change it.
+// formOf returns the form of a body with the given beginning, and whether more bytes
+// cannot change it.
 func formOf(beginning []byte) (_ form, certain bool) {
 	if len(beginning) < len(byteOrderMark) && strings.HasPrefix(byteOrderMark, string(beginning)) {
 		return formOther, false
@@ -142,8 +142,8 @@ func formOf(beginning []byte) (_ form, certain bool) {
 	return formOther, true
 }
 
-// peekForm waits for the beginning of a body, and tells what it is. The body can
-// still be read from its beginning.
+// peekForm waits for the beginning of a body and returns its form, without consuming
+// it.
 func peekForm(response *http.Response) form {
 	body := &peekedBody{bufio.NewReaderSize(response.Body, maxBeginning), response.Body}
 	response.Body = body
@@ -156,29 +156,29 @@ func peekForm(response *http.Response) form {
 	}
 }
 
-// peekedBody is a body whose beginning was looked at.
+// peekedBody is a body that can be peeked.
 type peekedBody struct {
 	*bufio.Reader
 	io.Closer
 }
 
-// maxBeginning bounds the beginning of a body by which it is judged, in bytes.
+// maxBeginning is the maximum number of bytes that decide the form of a body.
 const maxBeginning = 512
 
-// eventSource is a body that says that it is an event stream. Reading fails with
-// errJSONBody, before any event, if it is JSON instead.
+// eventSource is a body declared as an event stream. Read returns errJSONBody at the
+// beginning if it is JSON.
 type eventSource struct {
 	io.Reader
 
 	beginning []byte
-	judged    bool
+	checked   bool
 }
 
 var errJSONBody = errors.New("the body is JSON, not an event stream")
 
 func (s *eventSource) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
-	if s.judged || n == 0 {
+	if s.checked || n == 0 {
 		return n, err
 	}
 	s.beginning = append(s.beginning, p[:n]...)
@@ -187,7 +187,7 @@ func (s *eventSource) Read(p []byte) (int, error) {
 		return 0, errJSONBody
 	}
 	if certain || len(s.beginning) >= maxBeginning {
-		s.judged, s.beginning = true, nil
+		s.checked, s.beginning = true, nil
 	}
 	return n, err
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// checkUnknown refuses a message that has, at any depth, a field which this
-// server doesn't know: a newer client's. To drop it would change what the
-// caller asked for. Of several, the first in the order of the schema is named.
+// checkUnknown returns an error for a message that contains an unknown field at any
+// depth, such as the field of a newer client. Dropping it would change the request.
+// The error names the first one in the order of the schema.
 func checkUnknown(m protoreflect.Message) error {
 	if unknown := m.GetUnknown(); len(unknown) > 0 {
 		number, _, _ := protowire.ConsumeTag(unknown)
 		return &restjson.FieldError{Reason: fmt.Sprintf(
-			"%s has no field number %d in this server's version: leave it out, or use a newer server", m.Descriptor().FullName(), number)}
+			"unknown field number %[2]d of %[1]s: remove it, or use a newer server", m.Descriptor().FullName(), number)}
 	}
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -31,8 +31,7 @@ func checkUnknown(m protoreflect.Message) error {
 	return nil
 }
 
-// checkUnknownIn is checkUnknown for the messages in a field, which is of their
-// kind.
+// checkUnknownIn is checkUnknown for the messages in a field.
 func checkUnknownIn(field protoreflect.FieldDescriptor, value protoreflect.Value) (err error) {
 	switch {
 	case field.IsMap():

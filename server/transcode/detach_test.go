@@ -20,13 +20,13 @@ func awaitEnd(ctx context.Context, t *testing.T, what string) {
 	}
 }
 
-func TestALeaseEndsWithItsCall(t *testing.T) {
+func TestUpstreamContext_EndsWithItsCall(t *testing.T) {
 	t.Parallel()
 	type key struct{}
 	errWhy := errors.New("a reason")
 	call, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "value"))
-	ctx, lease := newLease(call)
-	defer lease.end()
+	ctx, control := newUpstreamContext(call)
+	defer control.end()
 	if ctx.Value(key{}) != "value" {
 		t.Error("the call's values are lost")
 	}
@@ -40,23 +40,23 @@ func TestALeaseEndsWithItsCall(t *testing.T) {
 	}
 }
 
-func TestALeaseEndsWithTheDeadlineOfItsCall(t *testing.T) {
+func TestUpstreamContext_EndsWithTheDeadline(t *testing.T) {
 	t.Parallel()
 	call, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	ctx, lease := newLease(call)
-	defer lease.end()
+	ctx, control := newUpstreamContext(call)
+	defer control.end()
 	awaitEnd(ctx, t, "the deadline")
 	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
 		t.Errorf("it ended with %v, not with the deadline", cause)
 	}
 }
 
-func TestALeaseEndsWhenItIsEnded(t *testing.T) {
+func TestUpstreamContext_End(t *testing.T) {
 	t.Parallel()
-	ctx, lease := newLease(t.Context())
-	lease.end()
-	lease.end()
+	ctx, control := newUpstreamContext(t.Context())
+	control.end()
+	control.end()
 	if ctx.Err() == nil {
 		t.Error("it goes on")
 	}
@@ -76,14 +76,14 @@ func (b body) Close() error {
 	return nil
 }
 
-func TestDrainOutlivesTheCallUntilTheBodyHasEnded(t *testing.T) {
+func TestDrain_OutlivesTheCallUntilTheBodyEnds(t *testing.T) {
 	t.Parallel()
 	call, cancel := context.WithCancel(t.Context())
-	ctx, lease := newLease(call)
+	ctx, control := newUpstreamContext(call)
 	source, upstream := io.Pipe()
 	draining := newBody(source)
-	lease.drain(draining)
-	lease.end()
+	control.drain(draining)
+	control.end()
 	cancel()
 	if ctx.Err() != nil {
 		t.Error("the end of the call ended it")
@@ -96,39 +96,39 @@ func TestDrainOutlivesTheCallUntilTheBodyHasEnded(t *testing.T) {
 	awaitEnd(ctx, t, "the end of the body")
 }
 
-func TestDrainIsBoundedInTime(t *testing.T) {
+func TestDrain_IsBoundedInTime(t *testing.T) {
 	t.Parallel()
-	ctx, lease := newLease(t.Context())
+	ctx, control := newUpstreamContext(t.Context())
 	source, upstream := io.Pipe()
 	// As the transport does, the body fails when the context is done.
 	context.AfterFunc(ctx, func() { upstream.CloseWithError(context.Cause(ctx)) })
 	draining := newBody(source)
-	lease.drain(draining)
+	control.drain(draining)
 	awaitEnd(ctx, t, "the time that a drain may take")
 	<-draining.closed
 }
 
-func TestDrainIsBoundedInSize(t *testing.T) {
+func TestDrain_IsBoundedInSize(t *testing.T) {
 	t.Parallel()
-	_, lease := newLease(t.Context())
+	_, control := newUpstreamContext(t.Context())
 	rest := strings.NewReader(strings.Repeat("x", drainBytes+1))
 	draining := newBody(rest)
-	lease.drain(draining)
+	control.drain(draining)
 	<-draining.closed
 	if rest.Len() != 1 {
 		t.Errorf("%d bytes are left, not 1", rest.Len())
 	}
 }
 
-func TestDrainLeavesABodyAloneWhoseCallHasEnded(t *testing.T) {
+func TestDrain_ClosesBodyOfEndedCall(t *testing.T) {
 	t.Parallel()
 	call, cancel := context.WithCancel(t.Context())
 	cancel()
-	ctx, lease := newLease(call)
+	ctx, control := newUpstreamContext(call)
 	awaitEnd(ctx, t, "the call")
 	rest := strings.NewReader("x")
 	draining := newBody(rest)
-	lease.drain(draining)
+	control.drain(draining)
 	<-draining.closed
 	if rest.Len() != 1 {
 		t.Error("it was read")

@@ -11,7 +11,7 @@ import (
 
 func TestOverhead_OfJSON(t *testing.T) {
 	t.Parallel()
-	const filler = countedFrom
+	const filler = minCounted
 	for _, row := range []struct {
 		text string
 		want int64
@@ -35,7 +35,7 @@ func TestOverhead_OfJSON(t *testing.T) {
 
 func TestOverhead_OfBinary(t *testing.T) {
 	t.Parallel()
-	text := strings.Repeat("a", countedFrom)
+	text := strings.Repeat("a", minCounted)
 	for name, row := range map[string]struct {
 		request *chatv1.CreateChatCompletionRequest
 		want    int64
@@ -54,6 +54,6 @@ func TestOverhead_OfBinary(t *testing.T) {
 	}
 	descriptor := new(chatv1.CreateChatCompletionRequest).ProtoReflect().Descriptor()
 	for _, broken := range []string{"\x0a\xff", "\xff", "\x0b", "\x00", "\x0a\x01\x0a"} {
-		binaryOverhead([]byte(strings.Repeat(broken, countedFrom)), descriptor) // does not panic
+		binaryOverhead([]byte(strings.Repeat(broken, minCounted)), descriptor) // does not panic
 	}
 }

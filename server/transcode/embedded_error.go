@@ -15,19 +15,19 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// Servers state errors in answers of status 200, each in a form of its own. What
-// is read here are the members of an answer that the API doesn't have.
+// Some upstreams report errors in responses with status 200, each in another form.
+// This file detects them in the fields of a response that are not part of the API.
 
-// statement is what an answer of status 200 says of an error.
-type statement struct {
-	envelope bool // OpenAI's `error`, or the `object` that is an error
-	failure  bool // in another form: a code or a flag says so for certain
-	word     bool // a code or type that is a failure if there is a message
+// errorSignals are the signs of an error in a response with status 200.
+type errorSignals struct {
+	envelope bool // OpenAI's `error`, or an `object` of "error"
+	failure  bool // a code or flag that is certainly an error
+	word     bool // a code or type that is an error if there is a message
 	message  bool
-	detail   bool // FastAPI's
+	detail   bool // FastAPI's `detail`
 }
 
-// The names by which errors have their code and message.
+// Names of the fields that contain the code and the message of an error.
 var (
 	codeNames = map[string]bool{
 		"code": true, "error_code": true, "errorCode": true, "errcode": true, "err_code": true, "errno": true, "err_no": true,
@@ -39,8 +39,8 @@ var (
 	}
 )
 
-// stated reads the members of an answer that it has no field for.
-func stated(extraJSON string) (s statement) {
+// readSignals returns the signs of an error in an extra_json.
+func readSignals(extraJSON string) (s errorSignals) {
 	for name, value := range restjson.ExtraMembers(extraJSON) {
 		says := restjson.Says(value)
 		switch {
@@ -72,45 +72,45 @@ func isMessageName(name string) bool {
 	return slices.Contains(messageNames, name)
 }
 
-// error reads the member of that name, which says something.
-func (s *statement) error(value string) {
+// error reads the field `error`, which is not empty.
+func (s *errorSignals) error(value string) {
 	switch value[0] {
 	case '{':
-		s.envelope = s.envelope || saysError(json.RawMessage(value))
+		s.envelope = s.envelope || isError(json.RawMessage(value))
 	case '[':
 		var list []json.RawMessage
 		_ = json.Unmarshal([]byte(value), &list)
 		for _, each := range list {
-			s.failure = s.failure || each[0] == '{' && saysError(each) || each[0] == '"' && len(each) > 2
+			s.failure = s.failure || each[0] == '{' && isError(each) || each[0] == '"' && len(each) > 2
 		}
 	case '"':
 		s.envelope = s.envelope || !isSuccess(value)
-	default: // true, or a number
+	default: // a Boolean or a number
 		s.failure = s.failure || value == "true" || value != "false" && !isSuccess(value)
 	}
 }
 
-// saysError reports whether an error says anything, and not that all is well.
-func saysError(value json.RawMessage) bool {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(value, &members) != nil {
+// isError reports whether an error object has content and no code of success.
+func isError(value json.RawMessage) bool {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(value, &fields) != nil {
 		return true
 	}
-	says := false
-	for name, member := range members {
-		if !restjson.Says(string(member)) {
+	hasContent := false
+	for name, field := range fields {
+		if !restjson.Says(string(field)) {
 			continue
 		}
-		if codeNames[name] && isSuccess(string(member)) {
+		if codeNames[name] && isSuccess(string(field)) {
 			return false
 		}
-		says = true
+		hasContent = true
 	}
-	return says
+	return hasContent
 }
 
-// base reads MiniMax's.
-func (s *statement) base(value string) {
+// base reads the field `base_resp` of MiniMax.
+func (s *errorSignals) base(value string) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(value), &members) != nil {
 		return
@@ -122,7 +122,8 @@ func (s *statement) base(value string) {
 	}
 }
 
-func (s *statement) code(value string) {
+// code reads a code, a number or a word.
+func (s *errorSignals) code(value string) {
 	switch {
 	case isSuccess(value), value == "false":
 	case value[0] == '"' && !isNumber(value):
@@ -132,7 +133,8 @@ func (s *statement) code(value string) {
 	}
 }
 
-func (s *statement) kind(value string) {
+// kind reads a type or status.
+func (s *errorSignals) kind(value string) {
 	word := strings.ToLower(value)
 	for _, failure := range []string{"error", "fail", "exception", "invalid", "denied"} {
 		s.word = s.word || value[0] == '"' && strings.Contains(word, failure)
@@ -147,7 +149,7 @@ func isNumber(value string) bool {
 	return err == nil
 }
 
-// isSuccess reports whether the JSON of a code says that all is well.
+// isSuccess reports whether an encoded code means success.
 func isSuccess(value string) bool {
 	text := strings.ToLower(strings.Trim(value, `" `))
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
@@ -160,13 +162,12 @@ func isSuccess(value string) bool {
 	return false
 }
 
-// errorInside is the error that a 2xx answer states in its body, if it does: one
-// that OpenAI's API could send, or one in a form of a server's own that comes
-// without output.
-func (op *operation) errorInside(response *http.Response, body []byte, message restjson.Response) error {
+// embeddedError returns the error in the body of a 2xx response, or nil. It accepts
+// OpenAI's form, and other forms if the response has no output.
+func (op *operation) embeddedError(response *http.Response, body []byte, message restjson.Response) error {
 	extra := message.GetExtraJson()
 	if extra != "" {
-		s := stated(extra)
+		s := readSignals(extra)
 		isError := s.envelope
 		if !isError && (s.failure || s.word && s.message || s.word && s.detail) {
 			isError = !op.hasOutput(message)
@@ -175,7 +176,7 @@ func (op *operation) errorInside(response *http.Response, body []byte, message r
 			isError = !hasFields(message)
 		}
 		if isError {
-			return statedError(response, body, extra)
+			return bodyError(response, body, extra)
 		}
 	}
 	if op.Stream != nil || op.items == nil || !bytes.Contains(body, []byte(`"error"`)) {
@@ -184,22 +185,22 @@ func (op *operation) errorInside(response *http.Response, body []byte, message r
 	return op.itemsError(response, body, message)
 }
 
-// statedError is the error that a body states, with the members that it has
-// beside the API's.
-func statedError(response *http.Response, body []byte, extraJSON string) error {
+// bodyError returns the error in a body. The extraJSON contains the fields of the body
+// that are not part of the API.
+func bodyError(response *http.Response, body []byte, extraJSON string) error {
 	detail := parseError(body)
 	if detail == nil {
 		detail = &restv1.Error{ExtraJson: extraJSON, BodyExcerpt: excerpt(body)}
 	}
-	return answerError(errorCode(detail), response, detail, body)
+	return upstreamError(errorCode(detail), response, detail, body)
 }
 
-// items says by which members the items of an answer are found, told apart, and
-// have their output.
+// items holds the names of the list of items in a response, of the field that
+// identifies an item, and of its output.
 type items struct{ list, key, output string }
 
-// each calls do with each item of a message: its key, the error that it states,
-// as JSON, and whether it has output.
+// each calls do for each item of a message with its key, its error as JSON or an empty
+// string, and whether it has output.
 func (of *items) each(message proto.Message, do func(key int32, failure string, hasOutput bool)) {
 	m := message.ProtoReflect()
 	list := fieldOf(m.Descriptor(), of.list)
@@ -210,7 +211,7 @@ func (of *items) each(message proto.Message, do func(key int32, failure string, 
 		item := all.Get(i).Message()
 		failure := ""
 		for name, value := range restjson.ExtraMembers(item.Get(extra).String()) {
-			var s statement
+			var s errorSignals
 			if name == "error" && restjson.Says(value) {
 				if s.error(value); s.envelope || s.failure {
 					failure = value
@@ -221,8 +222,8 @@ func (of *items) each(message proto.Message, do func(key int32, failure string, 
 	}
 }
 
-// itemsError is the error of an answer whose items have all failed, without
-// output.
+// itemsError returns the error of a response whose items have all failed without
+// output, or nil.
 func (op *operation) itemsError(response *http.Response, body []byte, message restjson.Response) error {
 	first, failed := "", true
 	op.items.each(message, func(_ int32, failure string, hasOutput bool) {
@@ -237,18 +238,18 @@ func (op *operation) itemsError(response *http.Response, body []byte, message re
 	return itemError(response, body, first)
 }
 
-// itemError is the error that an item states.
+// itemError returns the error of an item.
 func itemError(response *http.Response, body []byte, failure string) error {
 	detail := parseError([]byte(`{"error":` + failure + `}`))
 	if detail == nil {
 		detail = new(restv1.Error)
 	}
 	detail.BodyExcerpt = excerpt(body)
-	return answerError(errorCode(detail), response, detail, body)
+	return upstreamError(errorCode(detail), response, detail, body)
 }
 
-// hasOutput reports whether an answer has output: in an item or, if there are
-// none, in any field.
+// hasOutput reports whether any item of a response has output or, for a response
+// without items, whether any field is set.
 func (op *operation) hasOutput(message restjson.Response) (has bool) {
 	if op.items == nil {
 		return hasFields(message)
@@ -257,14 +258,14 @@ func (op *operation) hasOutput(message restjson.Response) (has bool) {
 	return has
 }
 
-// hasContent reports whether a message has content: text, bytes, or a list of
-// something. What only says who speaks is none.
+// hasContent reports whether a message contains text, bytes or a non-empty list. Roles,
+// ids and names do not count.
 func hasContent(m protoreflect.Message) (has bool) {
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
 		case field.Name() == "role" || field.Name() == "id" || field.Name() == "name":
 		case field.Name() == "extra_json":
-			has = saysMore(value.String())
+			has = hasExtraContent(value.String())
 		case field.IsList():
 			has = value.List().Len() > 0
 		case field.IsMap():
@@ -281,8 +282,8 @@ func hasContent(m protoreflect.Message) (has bool) {
 	return has
 }
 
-// saysMore reports whether an extra_json has content.
-func saysMore(extraJSON string) bool {
+// hasExtraContent reports whether an extra_json contains content.
+func hasExtraContent(extraJSON string) bool {
 	for name, value := range restjson.ExtraMembers(extraJSON) {
 		switch name {
 		case "role", "id", "name", "type", "error":
@@ -295,8 +296,8 @@ func saysMore(extraJSON string) bool {
 	return false
 }
 
-// itemErrors notes the items of a message that failed by themselves, and is an
-// error when all have.
+// itemErrors records the items of a message that failed, and returns an error when all
+// requested items have.
 func (s *eventStream) itemErrors(data []byte, message proto.Message) (err error) {
 	if s.op.items == nil || !bytes.Contains(data, []byte(`"error"`)) {
 		return nil
@@ -306,16 +307,16 @@ func (s *eventStream) itemErrors(data []byte, message proto.Message) (err error)
 		if failure == "" || hasOutput {
 			return
 		}
-		if s.broken == nil {
-			s.broken = make(map[int32]bool)
+		if s.failedItems == nil {
+			s.failedItems = make(map[int32]bool)
 		}
-		s.broken[key] = true
-		s.progress.Note(key, true) // Nothing more comes of it.
+		s.failedItems[key] = true
+		s.progress.Note(key, true) // The item is finished.
 		if first == "" {
 			first = failure
 		}
 	})
-	if first == "" || len(s.broken) < max(s.count, s.progress.Items(), 1) {
+	if first == "" || len(s.failedItems) < max(s.count, s.progress.Items(), 1) {
 		return nil
 	}
 	return itemError(s.response, data, first)
