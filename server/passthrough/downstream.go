@@ -3,12 +3,12 @@ package passthrough
 import (
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -78,10 +78,7 @@ func (d *downstream) uploading() bool {
 // stalled returns what a body says that was cut off as its client sent none of
 // it, nil if it wasn't.
 func (d *downstream) stalled() error {
-	if body, ok := d.r.Body.(interface{ Stalled() error }); ok {
-		return body.Stalled()
-	}
-	return nil
+	return httpx.Stalled(d.r.Body)
 }
 
 // beforeHeader is called when the final response's fields are set and its
@@ -100,18 +97,7 @@ func (d *downstream) beforeHeader() {
 	}
 	d.w.Header().Set("Connection", "close")
 	excess := io.NopCloser(strings.NewReader("x"))
-	_, _ = http.MaxBytesReader(unwrap(d.w), excess, 0).Read(make([]byte, 1))
-}
-
-// unwrap returns the ResponseWriter that middleware has wrapped.
-func unwrap(w http.ResponseWriter) http.ResponseWriter {
-	for {
-		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return w
-		}
-		w = wrapper.Unwrap()
-	}
+	_, _ = http.MaxBytesReader(httpx.Unwrap(d.w), excess, 0).Read(make([]byte, 1))
 }
 
 // breakOff ends an answer that is not whole, in a way that the client can't take
@@ -127,17 +113,11 @@ func (d *downstream) breakOff() {
 
 // reset resets the client's connection, if it can be had.
 func (d *downstream) reset() {
-	client, _, err := http.NewResponseController(unwrap(d.w)).Hijack()
+	client, _, err := http.NewResponseController(httpx.Unwrap(d.w)).Hijack()
 	if err != nil {
 		return
 	}
-	if secured, ok := client.(interface{ NetConn() net.Conn }); ok {
-		client = secured.NetConn()
-	}
-	if system, ok := client.(interface{ SetLinger(sec int) error }); ok {
-		_ = system.SetLinger(0)
-	}
-	_ = client.Close()
+	httpx.Reset(client)
 }
 
 // endUpload stops reading from a client that is still sending when the exchange

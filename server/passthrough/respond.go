@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 const (
@@ -75,11 +77,8 @@ func (d *downstream) copyBody(body io.Reader, length int64) error {
 	if length > smallBuffer {
 		pool = largeBuffers
 	}
-	waiter, waits := body.(interface{ Wait() })
 	for {
-		if waits {
-			waiter.Wait() // while there is no buffer yet
-		}
+		httpx.Wait(body) // while there is no buffer yet
 		n, err := d.copyPiece(body, pool)
 		if err == io.EOF { //nolint:errorlint // an end that is wrapped is none
 			return nil

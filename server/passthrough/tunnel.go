@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // closeGrace is how long one side of a WebSocket may take to close its
@@ -15,11 +17,7 @@ import (
 const closeGrace = 5 * time.Second
 
 // stream is one side of a tunnel.
-type stream interface {
-	io.ReadWriteCloser
-	CloseWrite() error
-	SetReadDeadline(deadline time.Time) error
-}
+type stream = httpx.Duplex
 
 // tunnel is a WebSocket that is under way. It passes every byte on as it comes,
 // and sets no limit to the time in which none does.

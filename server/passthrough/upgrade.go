@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -65,13 +65,7 @@ type hijacked struct {
 func (c *hijacked) Read(p []byte) (int, error) { return c.reader.Read(p) }
 
 // CloseWrite ends this side alone.
-func (c *hijacked) CloseWrite() error {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return half.CloseWrite()
-}
+func (c *hijacked) CloseWrite() error { return httpx.CloseWrite(c.Conn) }
 
 // writeSwitch writes the 101 that resp is.
 func writeSwitch(w *bufio.Writer, resp *http.Response) error {

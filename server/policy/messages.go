@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/openai-connect/openai-connect/server/clients"
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -17,11 +17,7 @@ import (
 )
 
 // connection is the body of a response of status 101.
-type connection interface {
-	io.ReadWriteCloser
-	CloseWrite() error
-	SetReadDeadline(deadline time.Time) error
-}
+type connection = httpx.Duplex
 
 // hasModelRules reports whether a token has rights or limits by model.
 func hasModelRules(token *clients.Token) bool {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -142,11 +143,7 @@ type seenAnswer struct {
 func (b *seenAnswer) Read(p []byte) (int, error) { return b.capture.read(b.ReadCloser, p) }
 
 // Wait returns when Read has something to tell, if the body beneath knows that.
-func (b *seenAnswer) Wait() {
-	if waiter, ok := b.ReadCloser.(interface{ Wait() }); ok {
-		waiter.Wait()
-	}
-}
+func (b *seenAnswer) Wait() { httpx.Wait(b.ReadCloser) }
 
 // Close implements [io.Closer].
 func (b *seenAnswer) Close() error {

@@ -2,10 +2,11 @@ package telemetry
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // writer is what the answer of a call is written to. It counts, and is in the way
@@ -82,13 +83,7 @@ func (c *connection) Write(p []byte) (int, error) {
 }
 
 // CloseWrite ends the server's side alone.
-func (c *connection) CloseWrite() error {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return half.CloseWrite()
-}
+func (c *connection) CloseWrite() error { return httpx.CloseWrite(c.Conn) }
 
 // body is a request's content, which is counted.
 type body struct {
@@ -106,12 +101,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // Stalled returns what the body beneath says that was cut off as its client sent
 // none of it, nil if it wasn't.
-func (b *body) Stalled() error {
-	if stalls, ok := b.ReadCloser.(interface{ Stalled() error }); ok {
-		return stalls.Stalled()
-	}
-	return nil
-}
+func (b *body) Stalled() error { return httpx.Stalled(b.ReadCloser) }
 
 func (x *exchange) addReceived(n int) {
 	if n > 0 {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // http1Client sends requests to one host over HTTP/1.1.
@@ -353,9 +355,5 @@ func (u *upgradedConn) SetReadDeadline(t time.Time) error { return u.conn.SetRea
 
 // CloseWrite closes the sending direction.
 func (u *upgradedConn) CloseWrite() error {
-	half, ok := u.conn.Conn.(interface{ CloseWrite() error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return half.CloseWrite()
+	return httpx.CloseWrite(u.conn.Conn)
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // Tap reads the body of an answer while someone else does.
@@ -38,7 +40,7 @@ func NewTap(resp *http.Response, request Request, onEvent func(at time.Time)) *T
 	switch body := resp.Body.(type) {
 	case connection:
 		resp.Body = &tappedConnection{tapped{t}, body}
-	case waiter:
+	case httpx.Waiter:
 		resp.Body = &tappedWaiter{tapped{t}, body}
 	default:
 		resp.Body = &tapped{t}
@@ -114,18 +116,15 @@ func (t *Tap) close() {
 	}
 }
 
-// waiter is a body that can be waited for without a buffer.
-type waiter interface{ Wait() }
-
 type tappedWaiter struct {
 	tapped
-	waiter
+	httpx.Waiter
 }
 
 // connection is what a body of status 101 has beside its reader.
 type connection interface {
 	io.Writer
-	CloseWrite() error
+	httpx.HalfCloser
 	SetReadDeadline(deadline time.Time) error
 }
 

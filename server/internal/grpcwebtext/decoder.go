@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"connectrpc.com/connect/v2"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // group is how many characters of base64 stand for up to three bytes.
@@ -83,9 +85,4 @@ func (d *decoder) Close() error { return d.body.Close() }
 
 // Stalled returns what the body beneath says that was cut off as its client sent none
 // of it, nil if it wasn't.
-func (d *decoder) Stalled() error {
-	if body, ok := d.body.(interface{ Stalled() error }); ok {
-		return body.Stalled()
-	}
-	return nil
-}
+func (d *decoder) Stalled() error { return httpx.Stalled(d.body) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/internal/deadline"
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // clientConn is a connection with a client. It is reset if the client reads nothing of
@@ -68,14 +69,8 @@ func requestConn(r *http.Request) *clientConn {
 // clientConnOf returns the connection below TLS and the PROXY protocol, or nil if it
 // is not a [*clientConn].
 func clientConnOf(network net.Conn) *clientConn {
-	for {
-		wrapper, ok := network.(interface{ NetConn() net.Conn })
-		if !ok {
-			c, _ := network.(*clientConn)
-			return c
-		}
-		network = wrapper.NetConn()
-	}
+	c, _ := httpx.UnwrapConn(network).(*clientConn)
+	return c
 }
 
 // isExpired reports whether the connection has reached its maximum age.
@@ -185,16 +180,11 @@ func (c *clientConn) resetNetwork() {
 
 // SetLinger sets what happens to unsent data when the connection is closed, as
 // [net.TCPConn.SetLinger] does. After SetLinger(0), closing resets the connection.
-func (c *clientConn) SetLinger(seconds int) error {
-	if tcp, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
-		return tcp.SetLinger(seconds)
-	}
-	return errors.ErrUnsupported
-}
+func (c *clientConn) SetLinger(seconds int) error { return httpx.SetLinger(c.Conn, seconds) }
 
 // CloseWrite closes the sending direction after what was written before.
 func (c *clientConn) CloseWrite() error {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
+	half, ok := c.Conn.(httpx.HalfCloser)
 	if !ok {
 		return errors.ErrUnsupported
 	}

@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"github.com/openai-connect/openai-connect/server/clientaddr"
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // withProxyProtocol returns a listener whose connections from trusted proxies must
@@ -48,10 +48,4 @@ type proxiedConn struct{ *proxyproto.Conn }
 func (c *proxiedConn) NetConn() net.Conn { return c.Raw() }
 
 // CloseWrite closes the sending direction.
-func (c *proxiedConn) CloseWrite() error {
-	half, ok := c.Raw().(interface{ CloseWrite() error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return half.CloseWrite()
-}
+func (c *proxiedConn) CloseWrite() error { return httpx.CloseWrite(c.Raw()) }
