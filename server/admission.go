@@ -16,41 +16,41 @@ import (
 // admission stands before the router of a server that holds a key, or keys. What it
 // lets through has no credential of the client's, and none of the upstream's yet:
 // that is put on where the request leaves.
-type admission struct {
-	gate   *auth.Gate
-	keys   *clients.Store // in place of the gate's token, unless nil
-	policy *cors.Policy
-	router *router // of all that is served, by next
-	next   http.Handler
+type authMiddleware struct {
+	authenticator *auth.Authenticator
+	clients       *clients.Store // in place of the gate's token, unless nil
+	policy        *cors.Policy
+	router        *router // of all that is served, by next
+	next          http.Handler
 
 	forwardOrganization bool // with keys
 }
 
 // newGate returns the gate of a server, which holds no key where tokens of many are
 // asked for.
-func newGate(config Config) (*auth.Gate, error) {
-	if config.Keys == nil {
+func newAuthenticator(config Config) (*auth.Authenticator, error) {
+	if config.Clients == nil {
 		return auth.New(auth.Config{
 			UpstreamKey:    config.UpstreamKey,
-			ClientToken:    config.ClientToken,
+			ClientKey:      config.ClientKey,
 			AllowAnonymous: config.AllowAnonymous,
 
 			ForwardOrganization: config.ForwardOrganization,
 		})
 	}
 	switch {
-	case !config.ClientToken.IsZero():
+	case !config.ClientKey.IsZero():
 		return nil, errors.New("keys and a client token contradict each other: add the token to the keys")
 	case config.AllowAnonymous:
 		return nil, errors.New("keys and anonymous use contradict each other")
-	case config.Keys.ServerHoldsKey() && config.UpstreamKey.IsZero() && !needsNoKey(config):
+	case config.Clients.ServerHoldsKey() && config.UpstreamKey.IsZero() && !upstreamNeedsNoKey(config):
 		return nil, errors.New("the keys rely on an upstream key of the server's, which holds none")
 	}
-	return new(auth.Gate), nil
+	return new(auth.Authenticator), nil
 }
 
 // needsNoKey reports whether the upstream, the first of several, asks for no key.
-func needsNoKey(config Config) bool {
+func upstreamNeedsNoKey(config Config) bool {
 	if config.Failover == nil {
 		return config.Upstream == Sandbox
 	}
@@ -58,18 +58,18 @@ func needsNoKey(config Config) bool {
 	return first.NoKey || first.BaseURL == Sandbox
 }
 
-func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *authMiddleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.router.isOpen(r) {
 		a.next.ServeHTTP(w, r)
 		return
 	}
-	if a.gate.IsAnonymous() && !a.policy.Allows(r) {
+	if a.authenticator.IsAnonymous() && !a.policy.Allows(r) {
 		// Nothing else keeps a page from the key: it can send what needs no
 		// preflight, and open a WebSocket.
 		a.refuse(w, r, errForeignPage)
 		return
 	}
-	admitted, token, err := a.admit(r)
+	admitted, token, err := a.authenticate(r)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -90,24 +90,24 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit returns a request as it may go on, and the token that it is by, where there
 // are many.
-func (a *admission) admit(r *http.Request) (*http.Request, *clients.Token, error) {
-	if a.keys == nil {
-		admitted, err := a.gate.Admit(r)
+func (a *authMiddleware) authenticate(r *http.Request) (*http.Request, *clients.Client, error) {
+	if a.clients == nil {
+		admitted, err := a.authenticator.Authenticate(r)
 		return admitted, nil, err
 	}
-	token, err := a.find(auth.Shown(r))
+	token, err := a.find(auth.Credentials(r))
 	if err != nil {
 		return nil, nil, err
 	}
-	return auth.Strip(r, a.forwardOrganization), token, nil
+	return auth.StripCredentials(r, a.forwardOrganization), token, nil
 }
 
 // find returns the first token that is known among the API keys that a request shows.
 // The time that it takes does not depend on which one that is.
-func (a *admission) find(shown []string) (found *clients.Token, err error) {
-	err = auth.ErrNoToken
+func (a *authMiddleware) find(shown []string) (found *clients.Client, err error) {
+	err = auth.ErrMissingKey
 	for i, key := range shown {
-		token, failure := a.keys.Find(key)
+		token, failure := a.clients.Lookup(key)
 		switch {
 		case failure != nil && (i == 0 || errors.Is(failure, clients.ErrExpired)):
 			err = failure
@@ -139,7 +139,7 @@ func (m *router) onlyHosts(hosts *auth.Hosts, next http.Handler) http.Handler {
 var errForeignPage = errors.New("web pages of this origin may not use this server")
 
 // refuse answers a request that isn't let in.
-func (a *admission) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (a *authMiddleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	why := refusal{
 		status: http.StatusUnauthorized, code: connect.CodeUnauthenticated,
 		kind: "invalid_request_error", reason: "invalid_api_key", message: err.Error(),

@@ -50,7 +50,7 @@ func (s *Server) registerCollectors(config Config, budget *memory.Budget) {
 			Buffered:    budget.Taken(),
 		}
 	})
-	if store := config.Keys; store != nil {
+	if store := config.Clients; store != nil {
 		config.Observer.WatchKeys(func() (loaded time.Time, failures int64) {
 			status := store.Status()
 			return status.Loaded, status.Failures

@@ -17,8 +17,8 @@ import (
 
 // handlerLayers returns the chain around the router, from the outside in. The package
 // comment describes the layers.
-func (s *Server) handlerLayers(config Config, gate *auth.Gate, router *router, rpc *connect.Server) ([]pipeline.Layer[http.Handler], error) {
-	guarded := gate.HoldsKey() || config.Keys != nil
+func (s *Server) handlerLayers(config Config, gate *auth.Authenticator, router *router, rpc *connect.Server) ([]pipeline.Layer[http.Handler], error) {
+	guarded := gate.HasUpstreamKey() || config.Clients != nil
 	origins := config.CORSOrigins
 	if origins == nil {
 		origins = []string{cors.Any}
@@ -38,8 +38,8 @@ func (s *Server) handlerLayers(config Config, gate *auth.Gate, router *router, r
 	if guarded {
 		applyCORS = corsPolicy.Enforce
 		authenticate = func(next http.Handler) http.Handler {
-			return &admission{
-				gate: gate, keys: config.Keys, policy: corsPolicy, router: router, next: next,
+			return &authMiddleware{
+				authenticator: gate, clients: config.Clients, policy: corsPolicy, router: router, next: next,
 				forwardOrganization: config.ForwardOrganization,
 			}
 		}

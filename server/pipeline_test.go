@@ -14,7 +14,7 @@ import (
 // The package comment lists the layers of each chain in the order of the code.
 func TestPipeline_MatchesPackageComment(t *testing.T) {
 	t.Parallel()
-	gate, err := newGate(Config{})
+	gate, err := newAuthenticator(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

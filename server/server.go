@@ -14,7 +14,6 @@ import (
 	"connectrpc.com/grpcreflect/v2"
 
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/failover"
@@ -26,6 +25,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/passthrough"
 	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/transcode"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -68,8 +68,8 @@ type Config struct {
 	MaxMessageBytes int
 
 	// MaxKeptBytes bounds what is held of all bodies together: request messages of
-	// RPCs and replies to them, decompressed, and bodies of raw requests where a token
-	// of Keys has rights or limits by model. One of them may have up to
+	// RPCs and replies to them, decompressed, and bodies of raw requests where one of
+	// Clients has rights or limits by model. One of them may have up to
 	// MaxMessageBytes. Package memory says how clients share it. Zero means
 	// [DefaultMaxKeptBytes].
 	MaxKeptBytes int64
@@ -82,38 +82,38 @@ type Config struct {
 	// RPC. Zero means [typed.DefaultMaxEventBytes].
 	MaxEventBytes int
 
-	// UpstreamKey is the upstream's key, which then replaces what clients send
-	// as theirs. It goes to the upstream's origin alone. None means that clients
-	// bring their own, and that their authorization goes up untouched. A server
-	// with a key needs either ClientToken or AllowAnonymous.
-	UpstreamKey auth.Secret
+	// UpstreamKey replaces the credentials of clients in requests to the upstream. It
+	// is only sent to the upstream's origin. Without one, clients bring their own
+	// credentials, which reach the upstream unchanged. A server with an upstream key
+	// requires ClientKey, Clients or AllowAnonymous.
+	UpstreamKey secret.Secret
 
-	// ClientToken is what clients have to send where they would send a key. The
-	// health protocol, server reflection and the playground's page ask for none.
-	ClientToken auth.Secret
+	// ClientKey is the API key that all clients share. Health checks, server
+	// reflection and the playground's page require none.
+	ClientKey secret.Secret
 
-	// AllowAnonymous lets everyone who reaches the server use its UpstreamKey,
-	// but for web pages of origins that CORSOrigins doesn't have.
+	// Clients, unless nil, holds the API keys of many clients, in place of ClientKey
+	// and AllowAnonymous. UpstreamKey is then the key of clients without one of their
+	// own, as [clients.Options.ServerHoldsKey] has to say. The server doesn't close
+	// the store.
+	Clients *clients.Store
+
+	// AllowAnonymous serves everyone who can reach the server with its UpstreamKey,
+	// except web pages whose origin is not in CORSOrigins.
 	AllowAnonymous bool
 
-	// ForwardOrganization sends the OpenAI-Organization and OpenAI-Project of clients
-	// up also where the server replaces their API key. By default they go up only with
-	// the client's own key.
-	ForwardOrganization bool
-
-	// AllowedHosts are the host names that a server is reached by which serves
-	// everyone with its UpstreamKey, beside IP addresses and localhost, as
-	// [access.NewHosts] takes them. Requests for others are refused with 403. Other
-	// servers serve every name.
+	// AllowedHosts are the host names of a server with AllowAnonymous, in addition to
+	// IP addresses and localhost. [auth.NewHosts] describes their form. Requests for
+	// other host names are rejected with 403. Other servers accept every host name.
 	AllowedHosts []string
 
-	// Keys, unless nil, has the tokens of clients, in place of ClientToken and
-	// AllowAnonymous. UpstreamKey is then for tokens that have no key of their own,
-	// which [keys.Options.ServerHoldsKey] has to say. The server doesn't close it.
-	Keys *clients.Store
+	// ForwardOrganization sends the OpenAI-Organization and OpenAI-Project headers of
+	// clients to the upstream even if the server replaces their API keys. By default
+	// they only accompany the client's own key.
+	ForwardOrganization bool
 
-	// Limiter counts what the tokens of Keys use, where they have limits. Nil means
-	// that they are not held to them. The server doesn't close it.
+	// Limiter counts the usage of Clients that have limits. Nil enforces no limits.
+	// The server doesn't close it.
 	Limiter ratelimit.Limiter
 
 	// Failover, unless nil, lists the upstreams that are asked in order, in place of
@@ -135,13 +135,13 @@ type Config struct {
 
 	// CORSOrigins are the origins whose web pages may use the server, as
 	// [cors.NewPolicy] takes them. Nil means [cors.Any] without an UpstreamKey
-	// and Keys: a page can do with the server what it could do without; and what
+	// and Clients: a page can do with the server what it could do without; and what
 	// the upstream itself says to pages of other origins is kept. With either nil
 	// means [cors.None], and the upstream has no say.
 	CORSOrigins []string
 
 	// Register, unless nil, registers further RPC services, to be served in
-	// the same way. Where there is an UpstreamKey, or Keys, they see neither that
+	// the same way. Where there is an UpstreamKey, or Clients, they see neither that
 	// nor what clients send as theirs.
 	Register func(*connect.Server)
 
@@ -177,12 +177,12 @@ func New(config Config) (_ *Server, err error) {
 			_ = s.Close()
 		}
 	}()
-	gate, err := newGate(config)
+	gate, err := newAuthenticator(config)
 	if err != nil {
 		return nil, err
 	}
-	guarded := gate.HoldsKey() || config.Keys != nil
-	budget := memory.New(cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes), config.Keys != nil)
+	guarded := gate.HasUpstreamKey() || config.Clients != nil
+	budget := memory.New(cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes), config.Clients != nil)
 	send, err := s.newSender(config, guarded, budget)
 	if err != nil {
 		return nil, err

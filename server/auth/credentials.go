@@ -41,7 +41,7 @@ const (
 
 // Shown returns the different API keys that a request shows, at most one for each
 // place. There are none if it shows none.
-func Shown(r *http.Request) []string {
+func Credentials(r *http.Request) []string {
 	var keys []string
 	add := func(key string, ok bool) {
 		if ok && !slices.Contains(keys, key) {
@@ -111,7 +111,7 @@ func parameter(pair string) (name, value string) {
 // OpenAI-Organization and no OpenAI-Project either: they belong to the client's
 // account and not to the one of the key that replaces the client's. The request
 // itself is not changed.
-func Strip(r *http.Request, forwardOrganization bool) *http.Request {
+func StripCredentials(r *http.Request, forwardOrganization bool) *http.Request {
 	if r.Trailer == nil {
 		// Fields that come unannounced are put into the map that is there, and
 		// otherwise into one that r alone would have.
@@ -119,7 +119,7 @@ func Strip(r *http.Request, forwardOrganization bool) *http.Request {
 	}
 	stripped := r.WithContext(r.Context())
 	stripped.Header = maps.Clone(r.Header)
-	StripHeader(stripped.Header, forwardOrganization)
+	StripHeaderCredentials(stripped.Header, forwardOrganization)
 	if target := withoutKeyInQuery(r.RequestURI); target != r.RequestURI {
 		location := *r.URL
 		_, location.RawQuery, _ = strings.Cut(target, "?")
@@ -152,7 +152,7 @@ func withoutKeyInQuery(target string) string {
 
 // StripHeader does to a header what [Strip] does to the header of a request. The values may
 // be shared.
-func StripHeader(header http.Header, forwardOrganization bool) {
+func StripHeaderCredentials(header http.Header, forwardOrganization bool) {
 	delete(header, authorizationField)
 	delete(header, apiKeyField)
 	delete(header, anthropicField)

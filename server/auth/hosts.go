@@ -71,7 +71,7 @@ func (h *Hosts) serves(host string) bool {
 		return true
 	}
 	name = strings.TrimSuffix(name, ".")
-	if strings.ContainsFunc(name, func(c rune) bool { return !isNameSign(c) }) {
+	if strings.ContainsFunc(name, func(c rune) bool { return !isNameCharacter(c) }) {
 		return false
 	}
 	name = strings.ToLower(name)
@@ -81,7 +81,7 @@ func (h *Hosts) serves(host string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost") || h.names[name]
 }
 
-func isNameSign(c rune) bool {
+func isNameCharacter(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
 }
 

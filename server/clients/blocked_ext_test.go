@@ -45,23 +45,23 @@ func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	soon := time.Now().Add(time.Second).Truncate(time.Millisecond)
-	path := write(t, "tokens:\n"+entry("alice")+entry("bob", "expires: "+soon.UTC().Format(time.RFC3339Nano)))
+	path := write(t, "clients:\n"+entry("alice")+entry("bob", "expires: "+soon.UTC().Format(time.RFC3339Nano)))
 	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	end := swapPipe(t, path)
 
 	log.await(t, "level=ERROR", "those before stay in force", path, "reading takes too long")
-	if now := store.Status(); now.Failures == 0 || now.Err == nil || now.Tokens != 2 {
+	if now := store.Status(); now.Failures == 0 || now.Err == nil || now.Clients != 2 {
 		t.Errorf("its status is %+v", now)
 	}
-	if _, err := store.Find(tokenOf("alice")); err != nil {
+	if _, err := store.Lookup(tokenOf("alice")); err != nil {
 		t.Errorf("of alice it says %v", err)
 	}
-	if _, err := store.Find(tokenOf("carol")); !errors.Is(err, auth.ErrWrongToken) {
+	if _, err := store.Lookup(tokenOf("carol")); !errors.Is(err, auth.ErrUnknownKey) {
 		t.Errorf("of a stranger it says %v", err)
 	}
 	time.Sleep(time.Until(soon))
-	if _, err := store.Find(tokenOf("bob")); !errors.Is(err, clients.ErrExpired) {
+	if _, err := store.Lookup(tokenOf("bob")); !errors.Is(err, clients.ErrExpired) {
 		t.Errorf("of bob, whose token has expired, it says %v", err)
 	}
 
@@ -71,7 +71,7 @@ func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
 	go func() {
 		writer, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err == nil {
-			_, err = writer.WriteString("tokens:\n" + entry("carol"))
+			_, err = writer.WriteString("clients:\n" + entry("carol"))
 			err = errors.Join(err, writer.Close())
 		}
 		rewriteSoon <- err
@@ -80,20 +80,20 @@ func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	end()
-	log.await(t, "level=INFO", "tokens=1", "added=[carol]", `removed="[alice bob]"`)
+	log.await(t, "level=INFO", "clients=1", "added=[carol]", `removed="[alice bob]"`)
 	checkKnown(t, store, "carol")
 }
 
 func TestStore_TakesAGoodFileInPlaceOfOneThatBlocks(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
-	path := write(t, "tokens:\n"+entry("alice"))
+	path := write(t, "clients:\n"+entry("alice"))
 	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	swapPipe(t, path)
 	log.await(t, "level=ERROR", "reading takes too long")
 	began := time.Now()
-	swap(t, path, "tokens:\n"+entry("bob"))
+	swap(t, path, "clients:\n"+entry("bob"))
 	log.await(t, "level=INFO", "added=[bob]", "removed=[alice]")
 	if took := time.Since(began); took > 2500*time.Millisecond {
 		t.Errorf("it took %v, as long as the read that blocks", took)
@@ -113,7 +113,7 @@ func TestStore_TakesAGoodFileInPlaceOfOneThatBlocks(t *testing.T) {
 func TestStore_BoundsTheReadsThatBlock(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
-	path := write(t, "tokens:\n"+entry("alice"))
+	path := write(t, "clients:\n"+entry("alice"))
 	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	end := swapPipe(t, path)
@@ -125,7 +125,7 @@ func TestStore_BoundsTheReadsThatBlock(t *testing.T) {
 			t.Fatalf("%d reads block", reading)
 		}
 	}
-	swap(t, path, "tokens:\n"+entry("bob"))
+	swap(t, path, "clients:\n"+entry("bob"))
 	end()
 	log.await(t, "level=INFO", "added=[bob]")
 	checkKnown(t, store, "bob")
@@ -133,7 +133,7 @@ func TestStore_BoundsTheReadsThatBlock(t *testing.T) {
 
 func TestStore_ClosesWhileReadingBlocks(t *testing.T) {
 	t.Parallel()
-	path := write(t, "tokens:\n"+entry("alice"))
+	path := write(t, "clients:\n"+entry("alice"))
 	store, err := clients.Open(path, serverKey)
 	if err != nil {
 		t.Fatal(err)
@@ -175,11 +175,11 @@ func TestOpen_GivesUpOnAFileThatBlocks(t *testing.T) {
 func TestStore_TreatsAnUpstreamsKeyThatBlocksAsBroken(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
-	path := write(t, "tokens:\n"+entry("alice"))
+	path := write(t, "clients:\n"+entry("alice"))
 	store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	key := filepath.Join(filepath.Dir(path), "alice.key")
 	end := swapPipe(t, key)
-	swap(t, path, "tokens:\n"+entry("alice", "upstream_key: {file: alice.key}"))
+	swap(t, path, "clients:\n"+entry("alice", "upstream_key: {file: alice.key}"))
 	log.await(t, "level=ERROR", "those before stay in force", key)
 	checkKnown(t, store, "alice")
 	end()
@@ -187,7 +187,7 @@ func TestStore_TreatsAnUpstreamsKeyThatBlocksAsBroken(t *testing.T) {
 
 func TestEdit_IsNotBlockedByTheLocksOfReaders(t *testing.T) {
 	t.Parallel()
-	path := write(t, "tokens:\n"+entry("alice")+entry("bob"))
+	path := write(t, "clients:\n"+entry("alice")+entry("bob"))
 	for _, locked := range []string{path, filepath.Dir(path)} {
 		for _, kind := range []int{syscall.LOCK_SH, syscall.LOCK_EX} {
 			reader, err := os.Open(locked)
@@ -234,7 +234,7 @@ func TestEdit_WaitsForAnotherOneWithinABound(t *testing.T) {
 
 func TestEdit_SaysThatALockIsNotAFileOfItsOwn(t *testing.T) {
 	t.Parallel()
-	path := write(t, "tokens:\n"+entry("alice"))
+	path := write(t, "clients:\n"+entry("alice"))
 	lock := filepath.Join(filepath.Dir(path), ".keys.lock")
 	if err := os.Symlink("/dev/null", lock); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 )
 
 // newFile is what a file begins with.
-const newFile = "# The clients of a server, by their tokens. A server that runs reads it again when it changes.\ntokens:\n"
+const newFile = "# The clients of a server, by their tokens. A server that runs reads it again when it changes.\nclients:\n"
 
 // lockPatience is how long an edit waits for another one to end.
 const lockPatience = 10 * time.Second
@@ -118,7 +118,7 @@ func update(file string, create bool, edit func([]byte, *document) ([]byte, []En
 	case create && len(text) == 0:
 		text = []byte(newFile)
 	case create && isRemark(text):
-		text = append(text, "\ntokens:\n"...)
+		text = append(text, "\nclients:\n"...)
 	default:
 		if read, err = parse(file, text); err != nil {
 			return err
@@ -215,8 +215,8 @@ func remove(text []byte, read *document, i int) ([]byte, error) {
 		// The list itself stays. Its name is in a line above.
 		above := lineOf(read.list.Start)
 		for above--; above > 0; above-- {
-			if name, found := strings.CutPrefix(lines[above-1], "tokens:"); found {
-				lines[above-1] = "tokens: []" + name
+			if name, found := strings.CutPrefix(lines[above-1], "clients:"); found {
+				lines[above-1] = "clients: []" + name
 				break
 			}
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 func client(name string) clients.Entry {
-	return clients.Entry{Name: name, Hash: clients.HashOf(tokenOf(name))}
+	return clients.Entry{Name: name, Hash: clients.HashKey(tokenOf(name))}
 }
 
 func add(name string) func(string) error {
@@ -28,7 +28,7 @@ func revoke(name string) func(string) error {
 }
 
 func rotate(name string) func(string) error {
-	return func(path string) error { return clients.Rotate(path, name, clients.HashOf(tokenOf("new"))) }
+	return func(path string) error { return clients.Rotate(path, name, clients.HashKey(tokenOf("new"))) }
 }
 
 func TestAnEditLeavesTheRestOfAFileAsItIs(t *testing.T) {
@@ -39,64 +39,64 @@ func TestAnEditLeavesTheRestOfAFileAsItIs(t *testing.T) {
 		edit       func(string) error
 	}{
 		"one more": {
-			head + "tokens:\n" + entry("a") + "\n# The end.\n",
-			head + "tokens:\n" + entry("a") + entry("b") + "\n# The end.\n", add("b"),
+			head + "clients:\n" + entry("a") + "\n# The end.\n",
+			head + "clients:\n" + entry("a") + entry("b") + "\n# The end.\n", add("b"),
 		},
 		"one more, before another field": {
-			"tokens:\n" + entry("a", "limits:", "  models:", "    gpt*: {tokens_per_day: 5} # few") + "# All:\ndefaults: {models: [x]}\n",
-			"tokens:\n" + entry("a", "limits:", "  models:", "    gpt*: {tokens_per_day: 5} # few") + entry("b") + "# All:\ndefaults: {models: [x]}\n", add("b"),
+			"clients:\n" + entry("a", "limits:", "  models:", "    gpt*: {tokens_per_day: 5} # few") + "# All:\ndefaults: {models: [x]}\n",
+			"clients:\n" + entry("a", "limits:", "  models:", "    gpt*: {tokens_per_day: 5} # few") + entry("b") + "# All:\ndefaults: {models: [x]}\n", add("b"),
 		},
 		"the first": {
-			head + "tokens: [] # none yet\n# The end.\n",
-			head + "tokens: # none yet\n" + entry("b") + "# The end.\n", add("b"),
+			head + "clients: [] # none yet\n# The end.\n",
+			head + "clients: # none yet\n" + entry("b") + "# The end.\n", add("b"),
 		},
 		"to nothing but a comment": {
 			"# Our clients.",
-			"# Our clients.\ntokens:\n" + entry("b"), add("b"),
+			"# Our clients.\nclients:\n" + entry("b"), add("b"),
 		},
 		"without a newline at the end": {
-			"tokens:\n" + strings.TrimSuffix(entry("a"), "\n"),
-			"tokens:\n" + entry("a") + entry("b"), add("b"),
+			"clients:\n" + strings.TrimSuffix(entry("a"), "\n"),
+			"clients:\n" + entry("a") + entry("b"), add("b"),
 		},
 		"with another indentation": {
-			"tokens:\n- name: a\n  hash: " + hashOf("a") + "\n",
-			"tokens:\n- name: a\n  hash: " + hashOf("a") + "\n- name: b\n  hash: " + hashOf("b") + "\n", add("b"),
+			"clients:\n- name: a\n  hash: " + hashOf("a") + "\n",
+			"clients:\n- name: a\n  hash: " + hashOf("a") + "\n- name: b\n  hash: " + hashOf("b") + "\n", add("b"),
 		},
 		"behind entries in braces": {
-			"tokens:\n    - {name: a, hash: " + hashOf("a") + "}\n",
-			"tokens:\n    - {name: a, hash: " + hashOf("a") + "}\n    - name: b\n      hash: " + hashOf("b") + "\n", add("b"),
+			"clients:\n    - {name: a, hash: " + hashOf("a") + "}\n",
+			"clients:\n    - {name: a, hash: " + hashOf("a") + "}\n    - name: b\n      hash: " + hashOf("b") + "\n", add("b"),
 		},
 		"with the line ends of Windows": {
-			strings.ReplaceAll("tokens:\n"+entry("a"), "\n", "\r\n"),
-			strings.ReplaceAll("tokens:\n"+entry("a")+entry("b"), "\n", "\r\n"), add("b"),
+			strings.ReplaceAll("clients:\n"+entry("a"), "\n", "\r\n"),
+			strings.ReplaceAll("clients:\n"+entry("a")+entry("b"), "\n", "\r\n"), add("b"),
 		},
 		"one less": {
-			head + "tokens:\n" + entry("a") + "  # Bob,\n  # of sales.\n" + entry("b", "models:", "  - x # his") + "\n  # Carol.\n" + entry("c"),
-			head + "tokens:\n" + entry("a") + "\n  # Carol.\n" + entry("c"), revoke("b"),
+			head + "clients:\n" + entry("a") + "  # Bob,\n  # of sales.\n" + entry("b", "models:", "  - x # his") + "\n  # Carol.\n" + entry("c"),
+			head + "clients:\n" + entry("a") + "\n  # Carol.\n" + entry("c"), revoke("b"),
 		},
 		"the first less": {
-			head + "tokens:\n" + entry("a") + "  # Bob.\n" + entry("b"),
-			head + "tokens:\n" + "  # Bob.\n" + entry("b"), revoke("a"),
+			head + "clients:\n" + entry("a") + "  # Bob.\n" + entry("b"),
+			head + "clients:\n" + "  # Bob.\n" + entry("b"), revoke("a"),
 		},
 		"the last less": {
-			"tokens:\n" + entry("a") + entry("b", "paths:", "  [/x,", "   /y]") + "\n# The end.\ndefaults: {models: [x]}\n",
-			"tokens:\n" + entry("a") + "\n# The end.\ndefaults: {models: [x]}\n", revoke("b"),
+			"clients:\n" + entry("a") + entry("b", "paths:", "  [/x,", "   /y]") + "\n# The end.\ndefaults: {models: [x]}\n",
+			"clients:\n" + entry("a") + "\n# The end.\ndefaults: {models: [x]}\n", revoke("b"),
 		},
 		"the only one less": {
-			head + "tokens: # ours\n" + entry("a") + "# The end.\n",
-			head + "tokens: [] # ours\n# The end.\n", revoke("a"),
+			head + "clients: # ours\n" + entry("a") + "# The end.\n",
+			head + "clients: [] # ours\n# The end.\n", revoke("a"),
 		},
 		"another token": {
-			head + "tokens:\n" + entry("a") + "  - hash: \"" + hashOf("b") + "\" # of March\n    name: b\n" + entry("c"),
-			head + "tokens:\n" + entry("a") + "  - hash: \"" + hashOf("new") + "\" # of March\n    name: b\n" + entry("c"), rotate("b"),
+			head + "clients:\n" + entry("a") + "  - hash: \"" + hashOf("b") + "\" # of March\n    name: b\n" + entry("c"),
+			head + "clients:\n" + entry("a") + "  - hash: \"" + hashOf("new") + "\" # of March\n    name: b\n" + entry("c"), rotate("b"),
 		},
 		"another token, in braces": {
-			"tokens: [{name: a, hash: " + hashOf("a") + "}, {name: b, hash: " + hashOf("b") + "}]\n",
-			"tokens: [{name: a, hash: " + hashOf("a") + "}, {name: b, hash: " + hashOf("new") + "}]\n", rotate("b"),
+			"clients: [{name: a, hash: " + hashOf("a") + "}, {name: b, hash: " + hashOf("b") + "}]\n",
+			"clients: [{name: a, hash: " + hashOf("a") + "}, {name: b, hash: " + hashOf("new") + "}]\n", rotate("b"),
 		},
 		"another token for a hash in capitals": {
-			"tokens:\n  - name: a\n    hash: sha256:" + strings.ToUpper(strings.TrimPrefix(hashOf("a"), "sha256:")) + "\n",
-			"tokens:\n  - name: a\n    hash: " + hashOf("new") + "\n", rotate("a"),
+			"clients:\n  - name: a\n    hash: sha256:" + strings.ToUpper(strings.TrimPrefix(hashOf("a"), "sha256:")) + "\n",
+			"clients:\n  - name: a\n    hash: " + hashOf("new") + "\n", rotate("a"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestAnEditLeavesTheRestOfAFileAsItIs(t *testing.T) {
 
 func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 	t.Parallel()
-	whole := "tokens:\n" + entry("a")
+	whole := "clients:\n" + entry("a")
 	for name, row := range map[string]struct {
 		text string
 		edit func(string) error
@@ -127,13 +127,13 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 		"a token that is known":                {whole, func(path string) error { return clients.Add(path, clients.Entry{Name: "b", Hash: client("a").Hash}) }, "by hand"},
 		"a client that there is not":           {whole, revoke("b"), `there is no token "b"`},
 		"another token for one there is not":   {whole, rotate("b"), `there is no token "b"`},
-		"a list in brackets":                   {"tokens: [{name: a, hash: " + hashOf("a") + "}]\n", add("b"), "by hand"},
-		"a list in brackets, for one less":     {"tokens: [{name: a, hash: " + hashOf("a") + "}]\n", revoke("a"), "by hand"},
-		"all in braces":                        {"{tokens: []}\n", add("b"), "by hand"},
+		"a list in brackets":                   {"clients: [{name: a, hash: " + hashOf("a") + "}]\n", add("b"), "by hand"},
+		"a list in brackets, for one less":     {"clients: [{name: a, hash: " + hashOf("a") + "}]\n", revoke("a"), "by hand"},
+		"all in braces":                        {"{clients: []}\n", add("b"), "by hand"},
 		"a document with an end":               {whole + "...\n", add("b"), "by hand"},
 		"lines that end as of old":             {strings.ReplaceAll(whole, "\n", "\r"), add("b"), "by hand"},
-		"a broken file":                        {"tokens: [\n", add("b"), "clients.yaml:1: is no YAML"},
-		"a list without a line of its own":     {`"tokens":` + "\n" + entry("a"), revoke("a"), "by hand"},
+		"a broken file":                        {"clients: [\n", add("b"), "clients.yaml:1: is no YAML"},
+		"a list without a line of its own":     {`"clients":` + "\n" + entry("a"), revoke("a"), "by hand"},
 		"a file that is missing, for one less": {"", func(path string) error { return clients.Revoke(path+".none", "a") }, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestManyEditsAtATimeAreAllMade(t *testing.T) {
 	for i := range editors {
 		running.Go(func() {
 			name := fmt.Sprint("client-", i)
-			failed <- errors.Join(clients.Add(path, client(name)), clients.Rotate(path, name, clients.HashOf(fmt.Sprint("new-", i))))
+			failed <- errors.Join(clients.Add(path, client(name)), clients.Rotate(path, name, clients.HashKey(fmt.Sprint("new-", i))))
 		})
 	}
 	running.Wait()
@@ -246,7 +246,7 @@ func TestManyEditsAtATimeAreAllMade(t *testing.T) {
 		t.Fatalf("there are %d, %v", len(got), err)
 	}
 	for _, e := range got {
-		if e.Hash != clients.HashOf(strings.Replace(e.Name, "client", "new", 1)) {
+		if e.Hash != clients.HashKey(strings.Replace(e.Name, "client", "new", 1)) {
 			t.Errorf("%s has another token", e.Name)
 		}
 	}

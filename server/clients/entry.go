@@ -13,7 +13,7 @@ import (
 //	# name and hash. Of limits, each is taken by itself, and models as a whole.
 //	defaults:
 //	  limits: {requests_per_minute: 600}
-//	tokens:
+//	clients:
 //	  - name: alice                  # 1 to 64 of A-Z a-z 0-9 . _ @ -
 //	    hash: sha256:9f86d0…         # see Hash
 //	    expires: 2027-01-01          # its beginning in UTC, or an RFC 3339 time, or never

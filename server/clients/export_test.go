@@ -12,7 +12,7 @@ func Same(a, b Entry) bool {
 }
 
 // FinderOf returns what finds the tokens of a file's text.
-func FinderOf(t *testing.T, text string) func(string) (*Token, error) {
+func FinderOf(t *testing.T, text string) func(string) (*Client, error) {
 	t.Helper()
 	read, err := parse("clients.yaml", []byte(text))
 	if err != nil {
@@ -22,11 +22,11 @@ func FinderOf(t *testing.T, text string) func(string) (*Token, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(token string) (*Token, error) { return built.find(token, time.Now()) }
+	return func(token string) (*Client, error) { return built.find(token, time.Now()) }
 }
 
 // Prepared returns a token as a file's is.
-func Prepared(token Token) *Token {
+func Prepared(token Client) *Client {
 	token.prepare()
 	return &token
 }

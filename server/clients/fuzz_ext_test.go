@@ -13,12 +13,12 @@ import (
 // revoked, or is left alone if it has a form that can't be edited.
 func FuzzFile(f *testing.F) {
 	for _, seed := range []string{
-		"", "tokens: []\n", "tokens:\n", "a: [", "tokens: [] # none\n...\n", "{tokens: []}", "tokens: &a []\n", "\"tokens\": []", "? tokens\n: []\n", "{tokens:\r\r[]}", "---\ntokens: []\n",
-		"tokens:\n" + entry("a") + entry("b", "limits: {models: {gpt*: {tokens_per_day: 5}}}") + "# end",
-		"defaults: {models: [a*], expires: never}\ntokens:\n# one\n- {name: x, hash: \"" + hashOf("x") + "\"}\n",
-		"tokens: [{name: a, hash: " + hashOf("a") + "}]",
-		"tokens:\n" + entry("a", "upstream_key: {file: >-", "  x}", "paths:", "- /v1/*", "expires: 2027-01-01T00:00:00Z"),
-		"tokens:\r\n  - name: a\r\n    hash: " + hashOf("a") + "\r\n",
+		"", "clients: []\n", "clients:\n", "a: [", "clients: [] # none\n...\n", "{clients: []}", "clients: &a []\n", "\"tokens\": []", "? tokens\n: []\n", "{clients:\r\r[]}", "---\nclients: []\n",
+		"clients:\n" + entry("a") + entry("b", "limits: {models: {gpt*: {tokens_per_day: 5}}}") + "# end",
+		"defaults: {models: [a*], expires: never}\nclients:\n# one\n- {name: x, hash: \"" + hashOf("x") + "\"}\n",
+		"clients: [{name: a, hash: " + hashOf("a") + "}]",
+		"clients:\n" + entry("a", "upstream_key: {file: >-", "  x}", "paths:", "- /v1/*", "expires: 2027-01-01T00:00:00Z"),
+		"clients:\r\n  - name: a\r\n    hash: " + hashOf("a") + "\r\n",
 	} {
 		f.Add(seed)
 	}
@@ -68,7 +68,7 @@ func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"/v1/files/x", "/v1/files/../x", "/v1/files/%2e%2e/x", "/v1/files/%252e./x", "/v1/files/..;/x", "/v1/files/\\..\\x", "/v1/files/%"} {
 		f.Add(seed)
 	}
-	token := clients.Token{Paths: clients.Patterns{"/v1/files/*"}}
+	token := clients.Client{Paths: clients.Patterns{"/v1/files/*"}}
 	f.Fuzz(func(t *testing.T, path string) {
 		if !token.AllowsPath(path) {
 			return

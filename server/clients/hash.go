@@ -8,7 +8,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/openai-connect/openai-connect/server/auth"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // Hash is what the file has of a token, "sha256:" and 64 hexadecimal digits: its
@@ -23,14 +23,14 @@ const (
 )
 
 // HashOf returns the hash of a token.
-func HashOf(token string) Hash { return sha256.Sum256([]byte(token)) }
+func HashKey(token string) Hash { return sha256.Sum256([]byte(token)) }
 
 // Generate returns a new token: "oc-", and 32 random bytes in 43 characters of
 // base64url (RFC 4648 §5).
-func Generate() auth.Secret {
+func GenerateKey() secret.Secret {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // It never fails.
-	token, err := auth.NewSecret(tokenPrefix + base64.RawURLEncoding.EncodeToString(random))
+	token, err := secret.New(tokenPrefix + base64.RawURLEncoding.EncodeToString(random))
 	if err != nil {
 		panic(err) // The alphabet is fit for a header.
 	}

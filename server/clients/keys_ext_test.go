@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // tokenOf is the token of a client, and hashOf is how the file has it.
 func tokenOf(name string) string { return "oc-secret-of-" + name }
-func hashOf(name string) string  { return clients.HashOf(tokenOf(name)).String() }
+func hashOf(name string) string  { return clients.HashKey(tokenOf(name)).String() }
 
 // entry is the text of a client with a key of its own, and further fields.
 func entry(name string, fields ...string) string {

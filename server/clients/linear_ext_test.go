@@ -11,7 +11,7 @@ import (
 // TestAllowsPath_TakesLinearTime judges long paths of the kinds that take long:
 // encoded again and again, or of many segments.
 func TestAllowsPath_TakesLinearTime(t *testing.T) {
-	token := clients.Token{Paths: clients.Patterns{"/*", "/v1/files/*"}}
+	token := clients.Client{Paths: clients.Patterns{"/*", "/v1/files/*"}}
 	for name, piece := range map[string]string{
 		"encoded again and again":        "25",
 		"encoded once":                   "%2e",

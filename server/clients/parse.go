@@ -49,14 +49,14 @@ func parse(file string, text []byte) (*document, error) {
 			for _, field := range r.mapping(m.value, "defaults") {
 				r.setting(defaults, field, "defaults")
 			}
-		case "tokens":
+		case "clients":
 			list = m.value
 		default:
-			r.notef(m.key, "", "%q is no field of the file: it has defaults and tokens", m.name)
+			r.notef(m.key, "", "%q is no field of the file: it has defaults and clients", m.name)
 		}
 	}
 	if list == nil && len(r.problems) == 0 {
-		r.noteLinef(1, "tokens", "is missing: write the list of tokens, or tokens: [] for none")
+		r.noteLinef(1, "clients", "is missing: write the list of clients, or clients: [] for none")
 	}
 	if list != nil {
 		read.entries = r.entries(list, defaults)
@@ -71,7 +71,7 @@ func parse(file string, text []byte) (*document, error) {
 // entries reads the list of tokens.
 func (r *reader) entries(list ast.Node, defaults *settings) []Entry {
 	names, hashes := make(map[string]int), make(map[Hash]int)
-	values := r.list(list, "tokens")
+	values := r.list(list, "clients")
 	entries := make([]Entry, 0, len(values))
 	for i, value := range values {
 		e, ok := r.entry(value, defaults)
@@ -113,7 +113,7 @@ func (r *reader) entry(node ast.Node, defaults *settings) (Entry, bool) {
 		has       = make(map[string]bool)
 		described = len(r.problems)
 	)
-	for _, m := range r.mapping(node, "tokens") {
+	for _, m := range r.mapping(node, "clients") {
 		has[m.name] = true
 		switch m.name {
 		case "name":

@@ -74,7 +74,7 @@ func (r *reader) parse(text []byte) ast.Node {
 		}
 	}
 	if body == nil {
-		r.noteLinef(1, "", "is empty: it needs tokens, a list: `openai-connect clients add` makes one")
+		r.noteLinef(1, "", "is empty: it needs clients, a list: `openai-connect clients add` makes one")
 	}
 	return body
 }

@@ -16,7 +16,7 @@ func lock(folder string, _ time.Duration) (unlock func(), err error) {
 	path := filepath.Join(folder, ".keys.lock")
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, ownerOnly)
 	if errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("%s says that somebody edits the tokens: try again, or remove it if nobody does", path)
+		return nil, fmt.Errorf("%s says that somebody edits the clients: try again, or remove it if nobody does", path)
 	}
 	if err != nil {
 		return nil, err

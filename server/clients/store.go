@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // Store has the tokens of a file, and keeps up with it. It is safe for concurrent
@@ -152,15 +152,15 @@ func (s *Store) ServerHoldsKey() bool { return s.options.ServerHoldsKey }
 // Find returns what is known under a token. The error is [access.ErrWrongToken] if
 // nothing is, be it that it never was or that it was revoked, or [ErrExpired]. It
 // takes the same time whatever tokens there are.
-func (s *Store) Find(token string) (*Token, error) {
+func (s *Store) Lookup(token string) (*Client, error) {
 	return s.current.Load().find(token, time.Now())
 }
 
 // Status is how a [Store] is.
 type Status struct {
 	// Loaded is when what is in force was read, and Tokens how many it has.
-	Loaded time.Time
-	Tokens int
+	Loaded  time.Time
+	Clients int
 	// Failures counts how often what there was to read was broken, and Err is what
 	// is wrong with it now, nil if nothing is.
 	Failures int64
@@ -172,12 +172,12 @@ func (s *Store) Status() Status {
 	current := s.current.Load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Status{Loaded: current.loaded, Tokens: len(current.byName), Failures: s.failures, Err: s.err}
+	return Status{Loaded: current.loaded, Clients: len(current.byName), Failures: s.failures, Err: s.err}
 }
 
 // UpstreamKeys returns the keys of the upstream's that tokens have, each once, for
 // logs to leave them out. The result is not to be changed.
-func (s *Store) UpstreamKeys() []auth.Secret { return s.current.Load().keys }
+func (s *Store) UpstreamKeys() []secret.Secret { return s.current.Load().keys }
 
 // Reload reads the file now, and logs that it did. The error says why it isn't in
 // force. It does not wait for a read that blocks.
@@ -293,7 +293,7 @@ func (s *Store) settle(number uint64, asked bool, read *tokens, err error) error
 		return nil
 	}
 	s.enforce(read)
-	s.options.Logger.Info("the tokens were read", "file", s.file, "tokens", len(read.byName),
+	s.options.Logger.Info("the tokens were read", "file", s.file, "clients", len(read.byName),
 		"added", changes.added, "removed", changes.removed, "changed", changes.changed)
 	return nil
 }

@@ -61,8 +61,8 @@ func (l lines) await(t *testing.T, texts ...string) string {
 func checkKnown(t *testing.T, store *clients.Store, known ...string) {
 	t.Helper()
 	for _, name := range []string{"alice", "bob", "carol"} {
-		token, err := store.Find(tokenOf(name))
-		if is := strings.Contains(strings.Join(known, " "), name); is && (err != nil || token.Name != name) || !is && !errors.Is(err, auth.ErrWrongToken) {
+		token, err := store.Lookup(tokenOf(name))
+		if is := strings.Contains(strings.Join(known, " "), name); is && (err != nil || token.Name != name) || !is && !errors.Is(err, auth.ErrUnknownKey) {
 			t.Errorf("%s: got %v, %v", name, token, err)
 		}
 	}
@@ -89,7 +89,7 @@ func link(t *testing.T, target, path string) {
 
 func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 	t.Parallel()
-	alice, bob, carol := "tokens:\n"+entry("alice"), "tokens:\n"+entry("alice")+entry("bob"), "tokens:\n"+entry("carol")
+	alice, bob, carol := "clients:\n"+entry("alice"), "clients:\n"+entry("alice")+entry("bob"), "clients:\n"+entry("carol")
 	for name, begin := range map[string]func(t *testing.T) (path string, change func(text string)){
 		"in place": func(t *testing.T) (string, func(string)) {
 			t.Helper()
@@ -156,15 +156,15 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 			store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 			checkKnown(t, store, "alice")
 			change(bob)
-			log.await(t, "level=INFO", "tokens=2", "added=[bob]", "removed=[]", "changed=[]")
+			log.await(t, "level=INFO", "clients=2", "added=[bob]", "removed=[]", "changed=[]")
 			checkKnown(t, store, "alice", "bob")
-			change("tokens: [\n")
+			change("clients: [\n")
 			log.await(t, "level=ERROR", "those before stay in force", path+":1: is no YAML", "line=1")
 			checkKnown(t, store, "alice", "bob")
 			change(bob)
-			log.await(t, "level=INFO", "tokens=2", "added=[]", "removed=[]", "changed=[]")
+			log.await(t, "level=INFO", "clients=2", "added=[]", "removed=[]", "changed=[]")
 			change(carol)
-			log.await(t, "level=INFO", "tokens=1", "added=[carol]", `removed="[alice bob]"`)
+			log.await(t, "level=INFO", "clients=1", "added=[carol]", `removed="[alice bob]"`)
 			checkKnown(t, store, "carol")
 		})
 	}
@@ -173,20 +173,20 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 func TestABrokenFileKeepsTheOneBeforeInForce(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
-	path := write(t, "tokens:\n"+entry("alice"))
+	path := write(t, "clients:\n"+entry("alice"))
 	store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
 	began := store.Status()
-	if began.Tokens != 1 || began.Failures != 0 || began.Err != nil || time.Since(began.Loaded) > time.Minute {
+	if began.Clients != 1 || began.Failures != 0 || began.Err != nil || time.Since(began.Loaded) > time.Minute {
 		t.Errorf("it begins with %+v", began)
 	}
-	rewrite(t, path, "tokens:\n"+entry("bob", "expires: soon", "model: x"))
+	rewrite(t, path, "clients:\n"+entry("bob", "expires: soon", "model: x"))
 	if err := store.Reload(); err == nil {
 		t.Error("it is taken")
 	}
 	log.await(t, "level=ERROR", path+":4: expires", "line=4")
 	log.await(t, "level=ERROR", path+":5: ", "line=5")
 	checkKnown(t, store, "alice")
-	if now := store.Status(); now.Failures == 0 || now.Err == nil || now.Tokens != 1 || !now.Loaded.Equal(began.Loaded) {
+	if now := store.Status(); now.Failures == 0 || now.Err == nil || now.Clients != 1 || !now.Loaded.Equal(began.Loaded) {
 		t.Errorf("then it is %+v", now)
 	}
 	if err := os.Remove(path); err != nil {
@@ -197,26 +197,26 @@ func TestABrokenFileKeepsTheOneBeforeInForce(t *testing.T) {
 	}
 	log.await(t, "level=ERROR", "no such file")
 	checkKnown(t, store, "alice")
-	rewrite(t, path, "tokens:\n"+entry("bob"))
+	rewrite(t, path, "clients:\n"+entry("bob"))
 	if err := store.Reload(); err != nil {
 		t.Error(err)
 	}
 	checkKnown(t, store, "bob")
-	if now := store.Status(); now.Failures < 2 || now.Err != nil || now.Tokens != 1 || !now.Loaded.After(began.Loaded) {
+	if now := store.Status(); now.Failures < 2 || now.Err != nil || now.Clients != 1 || !now.Loaded.After(began.Loaded) {
 		t.Errorf("in the end it is %+v", now)
 	}
 }
 
 func TestAReloadReadsTheUpstreamsKeysAgain(t *testing.T) {
 	log, logger := newLog()
-	path := write(t, "tokens:\n"+entry("alice", "upstream_key: {file: alice.key}")+entry("bob", "upstream_key: {env: KEYS_TEST_BOB}"))
+	path := write(t, "clients:\n"+entry("alice", "upstream_key: {file: alice.key}")+entry("bob", "upstream_key: {env: KEYS_TEST_BOB}"))
 	key := filepath.Join(filepath.Dir(path), "alice.key")
 	rewrite(t, key, "sk-secret-1\n")
 	t.Setenv("KEYS_TEST_BOB", "sk-secret-2")
 	store := open(t, path, clients.Options{Logger: logger})
 	check := func(name, want string) {
 		t.Helper()
-		if token, err := store.Find(tokenOf(name)); err != nil || token.UpstreamKey.Reveal() != want {
+		if token, err := store.Lookup(tokenOf(name)); err != nil || token.UpstreamKey.Reveal() != want {
 			t.Errorf("%s has %q, %v", name, token.UpstreamKey.Reveal(), err)
 		}
 	}
@@ -227,7 +227,7 @@ func TestAReloadReadsTheUpstreamsKeysAgain(t *testing.T) {
 	if err := store.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "tokens=2", "added=[]", `changed="[alice bob]"`)
+	log.await(t, "clients=2", "added=[]", `changed="[alice bob]"`)
 	check("alice", "sk-secret-3")
 	check("bob", "sk-secret-4")
 	rewrite(t, key, "")
@@ -252,7 +252,7 @@ func TestNoRequestSeesHalfOfAChange(t *testing.T) {
 	t.Parallel()
 	version := func(i int) string {
 		var text strings.Builder
-		fmt.Fprintf(&text, "tokens:\n")
+		fmt.Fprintf(&text, "clients:\n")
 		for _, name := range []string{"alice", "bob"} {
 			text.WriteString(entry(name, fmt.Sprintf("models: [v%d]", i), fmt.Sprintf("paths: [/v%d]", i), fmt.Sprintf("limits: {requests_per_minute: %d}", i+1)))
 		}
@@ -266,7 +266,7 @@ func TestNoRequestSeesHalfOfAChange(t *testing.T) {
 	for range 4 {
 		running.Go(func() {
 			for last := int64(0); ; {
-				token, err := store.Find(tokenOf("alice"))
+				token, err := store.Lookup(tokenOf("alice"))
 				if err != nil {
 					t.Error(err)
 					return
@@ -294,14 +294,14 @@ func TestNoRequestSeesHalfOfAChange(t *testing.T) {
 	}
 	close(done)
 	running.Wait()
-	if token, err := store.Find(tokenOf("bob")); err != nil || token.Limits.RequestsPerMinute != versions {
+	if token, err := store.Lookup(tokenOf("bob")); err != nil || token.Limits.RequestsPerMinute != versions {
 		t.Errorf("in the end it is %+v, %v", token, err)
 	}
 }
 
 func TestWhatIsInForceStaysSoWhenTheStoreIsClosed(t *testing.T) {
 	t.Parallel()
-	path := write(t, "tokens:\n"+entry("alice"))
+	path := write(t, "clients:\n"+entry("alice"))
 	store, err := clients.Open(path, serverKey)
 	if err != nil {
 		t.Fatal(err)

@@ -6,16 +6,16 @@ package clients
 import (
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // Token is a client's, as the file has it. It doesn't change.
-type Token struct {
+type Client struct {
 	// Name is what the client goes by, in logs and metrics too.
 	Name string
 	// UpstreamKey is sent up in the token's place; none means the server's own.
-	UpstreamKey auth.Secret
+	UpstreamKey secret.Secret
 	// Expires is when the token is of no more use; zero means never.
 	Expires time.Time
 	// Models and Paths are what the client may ask for, all if empty.
@@ -40,7 +40,7 @@ type ModelLimits struct {
 
 // AllowsModel reports whether the client may ask for a model. One without a name
 // is only allowed where all are.
-func (t *Token) AllowsModel(name string) bool {
+func (t *Client) AllowsModel(name string) bool {
 	return len(t.Models) == 0 || t.Models.match(name)
 }
 
@@ -48,7 +48,7 @@ func (t *Token) AllowsModel(name string) bool {
 // the request: escaped, and without a query. Where not all are allowed, none is
 // that leads elsewhere by "." or "..", however they are written: an upstream might
 // go there.
-func (t *Token) AllowsPath(path string) bool {
+func (t *Client) AllowsPath(path string) bool {
 	return len(t.Paths) == 0 || t.Paths.match(path) && !wanders(path)
 }
 
@@ -56,7 +56,7 @@ func (t *Token) AllowsPath(path string) bool {
 // which has its name, and that of the model, "NAME/PATTERN", each where it has
 // limits. The case of the model's name doesn't matter. The model may be empty, if it
 // isn't known. The result is not to be changed.
-func (t *Token) Scopes(model string) []ratelimit.Scope {
+func (t *Client) Scopes(model string) []ratelimit.Scope {
 	for i, m := range t.ModelLimits {
 		if !m.Models.matchFold(model) {
 			continue
@@ -73,7 +73,7 @@ func (t *Token) Scopes(model string) []ratelimit.Scope {
 }
 
 // prepare makes the scopes of every request at once.
-func (t *Token) prepare() {
+func (t *Client) prepare() {
 	t.own = t.scopesOf(nil)
 	t.byModel = make([][]ratelimit.Scope, len(t.ModelLimits))
 	for i := range t.ModelLimits {
@@ -82,7 +82,7 @@ func (t *Token) prepare() {
 }
 
 // scopesOf makes the scopes of a request for models with limits, nil for others.
-func (t *Token) scopesOf(models *ModelLimits) []ratelimit.Scope {
+func (t *Client) scopesOf(models *ModelLimits) []ratelimit.Scope {
 	scopes := make([]ratelimit.Scope, 0, 2)
 	if t.Limits != (ratelimit.Limits{}) {
 		scopes = append(scopes, ratelimit.Scope{Name: t.Name, Limits: t.Limits})

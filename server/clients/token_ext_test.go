@@ -23,7 +23,7 @@ defaults:
   models: [gpt-5*]
   paths: [/v1/chat/completions]
   limits: {requests_per_minute: 600, tokens_per_day: 1_000, models: {o3: {tokens_per_day: 5}}}
-tokens:
+clients:
   - name: by-default
     hash: `+hashOf("by-default")+`
   - hash: "`+hashOf("own")+`"   # the order doesn't matter
@@ -48,7 +48,7 @@ tokens:
 		t.Fatal(err)
 	}
 	byDefault := clients.Entry{
-		Name: "by-default", Hash: clients.HashOf(tokenOf("by-default")),
+		Name: "by-default", Hash: clients.HashKey(tokenOf("by-default")),
 		Expires:     time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 		UpstreamKey: clients.KeySource{File: "shared.key"},
 		Models:      clients.Patterns{"gpt-5*"}, Paths: clients.Patterns{"/v1/chat/completions"},
@@ -56,9 +56,9 @@ tokens:
 		ModelLimits: []clients.ModelLimits{{Models: "o3", Limits: ratelimit.Limits{TokensPerDay: 5}}},
 	}
 	last := byDefault
-	last.Name, last.Hash, last.Expires = "never", clients.HashOf(tokenOf("never")), time.Time{}
+	last.Name, last.Hash, last.Expires = "never", clients.HashKey(tokenOf("never")), time.Time{}
 	want := []clients.Entry{byDefault, {
-		Name: "own", Hash: clients.HashOf(tokenOf("own")),
+		Name: "own", Hash: clients.HashKey(tokenOf("own")),
 		Expires:     time.Date(2027, 6, 1, 10, 30, 0, 0, time.UTC),
 		UpstreamKey: clients.KeySource{Env: "OWN"},
 		Models:      clients.Patterns{"*"}, Paths: clients.Patterns{"/v1/*", "/"},
@@ -82,7 +82,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-		find := clients.FinderOf(t, "tokens:\n"+entry("alice")+entry("bob", "expires: "+expires))
+		find := clients.FinderOf(t, "clients:\n"+entry("alice")+entry("bob", "expires: "+expires))
 		for range 2 {
 			for _, name := range []string{"alice", "bob"} {
 				if token, err := find(tokenOf(name)); err != nil || token.Name != name {
@@ -99,7 +99,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 			t.Error(err)
 		}
 		for _, shown := range []string{"", "x", tokenOf("carol"), tokenOf("alice") + "x", hashOf("alice"), strings.ToUpper(tokenOf("alice")), "alice"} {
-			if token, err := find(shown); !errors.Is(err, auth.ErrWrongToken) || token != nil {
+			if token, err := find(shown); !errors.Is(err, auth.ErrUnknownKey) || token != nil {
 				t.Errorf("%q: got %v, %v", shown, token, err)
 			}
 		}
@@ -108,7 +108,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 
 func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 	t.Parallel()
-	token := clients.Token{
+	token := clients.Client{
 		Models: clients.Patterns{"gpt-5*", "o3"},
 		Paths:  clients.Patterns{"/v1/chat/completions", "/v1/files/*"},
 	}
@@ -185,11 +185,11 @@ func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 			t.Errorf("the path %q: %v", path, got)
 		}
 	}
-	all := new(clients.Token)
+	all := new(clients.Client)
 	if !all.AllowsModel("") || !all.AllowsModel("x") || !all.AllowsPath("/a/../b") || !all.AllowsPath("") {
 		t.Error("a token without patterns doesn't allow all")
 	}
-	if star := (clients.Token{Models: clients.Patterns{"*"}}); !star.AllowsModel("") || !star.AllowsModel("x") {
+	if star := (clients.Client{Models: clients.Patterns{"*"}}); !star.AllowsModel("") || !star.AllowsModel("x") {
 		t.Error("a star doesn't stand for all")
 	}
 }
@@ -200,22 +200,22 @@ func TestWhatARequestCountsIn(t *testing.T) {
 	byModel := []clients.ModelLimits{{Models: "gpt-5-pro*", Limits: pro}, {Models: "o3"}, {Models: "gpt-5*", Limits: five}}
 	mine := ratelimit.Scope{Name: "a", Limits: own}
 	for name, row := range map[string]struct {
-		token clients.Token
+		token clients.Client
 		model string
 		want  []ratelimit.Scope
 	}{
-		"no limits":                        {clients.Token{Name: "a"}, "gpt-5", nil},
-		"limits of its own":                {clients.Token{Name: "a", Limits: own}, "gpt-5", []ratelimit.Scope{mine}},
-		"of the model alone":               {clients.Token{Name: "a", ModelLimits: byModel}, "gpt-5-pro-1", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of both, the first that fits":     {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5-pro", []ratelimit.Scope{mine, {Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of a model in another case":       {clients.Token{Name: "a", ModelLimits: byModel}, "GPT-5-Pro", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
-		"of both, the second":              {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5", []ratelimit.Scope{mine, {Name: "a/gpt-5*", Limits: five}}},
-		"a model that isn't limited":       {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o3", []ratelimit.Scope{mine}},
-		"a model that none fits":           {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "o4", []ratelimit.Scope{mine}},
-		"a model that isn't known":         {clients.Token{Name: "a", Limits: own, ModelLimits: byModel}, "", []ratelimit.Scope{mine}},
-		"a model that none fits, no other": {clients.Token{Name: "a", ModelLimits: byModel}, "", nil},
+		"no limits":                        {clients.Client{Name: "a"}, "gpt-5", nil},
+		"limits of its own":                {clients.Client{Name: "a", Limits: own}, "gpt-5", []ratelimit.Scope{mine}},
+		"of the model alone":               {clients.Client{Name: "a", ModelLimits: byModel}, "gpt-5-pro-1", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of both, the first that fits":     {clients.Client{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5-pro", []ratelimit.Scope{mine, {Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of a model in another case":       {clients.Client{Name: "a", ModelLimits: byModel}, "GPT-5-Pro", []ratelimit.Scope{{Name: "a/gpt-5-pro*", Limits: pro}}},
+		"of both, the second":              {clients.Client{Name: "a", Limits: own, ModelLimits: byModel}, "gpt-5", []ratelimit.Scope{mine, {Name: "a/gpt-5*", Limits: five}}},
+		"a model that isn't limited":       {clients.Client{Name: "a", Limits: own, ModelLimits: byModel}, "o3", []ratelimit.Scope{mine}},
+		"a model that none fits":           {clients.Client{Name: "a", Limits: own, ModelLimits: byModel}, "o4", []ratelimit.Scope{mine}},
+		"a model that isn't known":         {clients.Client{Name: "a", Limits: own, ModelLimits: byModel}, "", []ratelimit.Scope{mine}},
+		"a model that none fits, no other": {clients.Client{Name: "a", ModelLimits: byModel}, "", nil},
 	} {
-		for _, token := range []*clients.Token{&row.token, clients.Prepared(row.token)} {
+		for _, token := range []*clients.Client{&row.token, clients.Prepared(row.token)} {
 			got := token.Scopes(row.model)
 			if len(got) != len(row.want) || len(got) > 0 && !reflect.DeepEqual(got, row.want) {
 				t.Errorf("%s: got %v, not %v", name, got, row.want)
@@ -228,20 +228,20 @@ func TestATokenIsMadeOf256RandomBits(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for range 1000 {
-		token := clients.Generate().Reveal()
+		token := clients.GenerateKey().Reveal()
 		if len(token) != 3+43 || !strings.HasPrefix(token, "oc-") || strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" || seen[token] {
 			t.Fatalf("got %q", token)
 		}
 		seen[token] = true
 	}
-	if got := fmt.Sprint(clients.Generate()); got != "[redacted]" {
+	if got := fmt.Sprint(clients.GenerateKey()); got != "[redacted]" {
 		t.Errorf("it prints as %q", got)
 	}
 }
 
 func BenchmarkFind(b *testing.B) {
 	var file strings.Builder
-	file.WriteString("tokens:\n")
+	file.WriteString("clients:\n")
 	for i := range 1000 {
 		file.WriteString(entry(fmt.Sprint("client-", i)))
 	}
@@ -250,7 +250,7 @@ func BenchmarkFind(b *testing.B) {
 		b.Run(row.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = store.Find(row.token)
+				_, _ = store.Lookup(row.token)
 			}
 		})
 	}
@@ -258,7 +258,7 @@ func BenchmarkFind(b *testing.B) {
 
 func BenchmarkOpen(b *testing.B) {
 	var file strings.Builder
-	file.WriteString("tokens:\n")
+	file.WriteString("clients:\n")
 	for i := range 1000 {
 		file.WriteString(entry(fmt.Sprint("client-", i), "limits: {requests_per_minute: 60}"))
 	}

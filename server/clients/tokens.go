@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/auth"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // ErrExpired is what is wrong with a token that was known. It is fit to be shown to
@@ -27,14 +28,14 @@ type tokens struct {
 	secret [sha256.Size]byte // of the places
 	places map[[sha256.Size]byte]*known
 	byName map[string]*known
-	keys   []auth.Secret // of the upstream, each once
-	open   []string      // files of keys that every user of the machine can read
+	keys   []secret.Secret // of the upstream, each once
+	open   []string        // files of keys that every user of the machine can read
 }
 
 // known is a token beside its hash.
 type known struct {
 	hash  Hash
-	token *Token
+	token *Client
 }
 
 // build makes the tokens of entries, with their keys.
@@ -50,14 +51,14 @@ func build(file string, text []byte, entries []Entry, serverHoldsKey bool) (*tok
 	keys := make(map[Hash]bool)
 	for _, e := range entries {
 		key := r.key(e, serverHoldsKey)
-		if path := r.path(e.UpstreamKey); path != "" && auth.IsOpenToAll(path) && !slices.Contains(built.open, path) {
+		if path := r.path(e.UpstreamKey); path != "" && secret.IsWorldReadable(path) && !slices.Contains(built.open, path) {
 			built.open = append(built.open, path)
 		}
-		if hash := HashOf(key.Reveal()); !key.IsZero() && !keys[hash] {
+		if hash := HashKey(key.Reveal()); !key.IsZero() && !keys[hash] {
 			keys[hash] = true
 			built.keys = append(built.keys, key)
 		}
-		token := &Token{
+		token := &Client{
 			Name:        e.Name,
 			UpstreamKey: key,
 			Expires:     e.Expires,
@@ -83,21 +84,21 @@ func build(file string, text []byte, entries []Entry, serverHoldsKey bool) (*tok
 }
 
 // key returns the upstream's key of an entry, none if it has none of its own.
-func (r *reader) key(e Entry, serverHoldsKey bool) auth.Secret {
+func (r *reader) key(e Entry, serverHoldsKey bool) secret.Secret {
 	switch source := e.UpstreamKey; {
 	case source.Env != "":
 		text, given := os.LookupEnv(source.Env)
 		if !given {
 			r.noteLinef(e.place.key, "upstream_key.env", "%s of token %s is not set: set it, or name another variable", source.Env, e.Name)
-			return auth.Secret{}
+			return secret.Secret{}
 		}
-		key, err := auth.NewSecret(text)
+		key, err := secret.New(text)
 		if err != nil {
 			r.noteLinef(e.place.key, "upstream_key.env", "%s of token %s: %v: set it to the key", source.Env, e.Name, err)
 		}
 		return key
 	case source.File != "":
-		key, err := auth.ReadSecret(r.path(source))
+		key, err := secret.ReadFile(r.path(source))
 		if err != nil {
 			r.noteLinef(e.place.key, "upstream_key.file", "of token %s: %v: write the key into it, or name another file", e.Name, err)
 		}
@@ -106,7 +107,7 @@ func (r *reader) key(e Entry, serverHoldsKey bool) auth.Secret {
 		r.noteLinef(e.place.key, "upstream_key", "token %s has none, and the server holds none for all:"+
 			" write {env: VARIABLE} or {file: PATH}, or give the server one by --upstream-key-file", e.Name)
 	}
-	return auth.Secret{}
+	return secret.Secret{}
 }
 
 // path is where the file of a key is, empty for none.
@@ -120,15 +121,15 @@ func (r *reader) path(source KeySource) string {
 // find returns what is known under a token. How long that takes tells nothing of
 // the tokens that there are: the place in the map depends on a secret, and the
 // comparison of the hash takes the same time for each.
-func (t *tokens) find(token string, now time.Time) (*Token, error) {
-	hash := HashOf(token)
+func (t *tokens) find(token string, now time.Time) (*Client, error) {
+	hash := HashKey(token)
 	found, ok := t.places[t.place(hash)]
 	if !ok {
 		found = new(known)
 	}
 	switch {
 	case subtle.ConstantTimeCompare(found.hash[:], hash[:]) != 1 || !ok:
-		return nil, auth.ErrWrongToken
+		return nil, auth.ErrUnknownKey
 	case !found.token.Expires.IsZero() && !now.Before(found.token.Expires):
 		return nil, ErrExpired
 	}

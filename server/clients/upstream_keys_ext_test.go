@@ -16,15 +16,15 @@ func TestUpstreamKeysAreToldOnce(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
 	var text strings.Builder
-	text.WriteString("tokens:\n")
+	text.WriteString("clients:\n")
 	for i, key := range []string{"sk-one", "sk-two", "sk-one"} {
 		path := filepath.Join(directory, fmt.Sprintf("%d.key", i))
 		if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n    upstream_key: {file: %s}\n", i, clients.HashOf(path), path)
+		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n    upstream_key: {file: %s}\n", i, clients.HashKey(path), path)
 	}
-	fmt.Fprintf(&text, "  - name: without\n    hash: %s\n", clients.HashOf("without"))
+	fmt.Fprintf(&text, "  - name: without\n    hash: %s\n", clients.HashKey("without"))
 	file := filepath.Join(directory, "clients.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)

@@ -89,7 +89,7 @@ func (p *Policy) Enforce(next http.Handler) http.Handler {
 
 // Allows reports whether r comes from no page, from one of an origin that is
 // allowed, or from one that the server itself, as r names it, has served. The name
-// has to be one that is known to be the server's, by [access.Hosts]: anybody's can
+// has to be one that is known to be the server's, by [auth.Hosts]: anybody's can
 // lead to this server's address for a while (DNS rebinding).
 //
 // What a page requests without an Origin, an image for example, tells in

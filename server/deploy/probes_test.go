@@ -30,7 +30,7 @@ func TestTheDeploymentsProbesAreAnswered(t *testing.T) {
 		case "--upstream-key-file":
 			one.flags = append(one.flags, flag+"="+secretFile(t, "sk-0123456789abcdef"))
 		case "--clients":
-			one.flags = append(one.flags, flag+"="+secretFile(t, "tokens:\n  - name: alice\n    hash: sha256:"+strings.Repeat("0123456789abcdef", 4)+"\n"))
+			one.flags = append(one.flags, flag+"="+secretFile(t, "clients:\n  - name: alice\n    hash: sha256:"+strings.Repeat("0123456789abcdef", 4)+"\n"))
 		default:
 			one.flags = append(one.flags, argument)
 		}

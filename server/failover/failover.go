@@ -36,6 +36,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -68,7 +69,7 @@ type Upstream struct {
 	// Key is the upstream key. It is sent as "Authorization: Bearer KEY" and replaces the
 	// request's Authorization. Without a key the request's Authorization is sent, which is
 	// only allowed for upstreams with the origin of the first one.
-	Key auth.Secret
+	Key secret.Secret
 
 	// NoKey sends no Authorization, for an upstream that requires none.
 	NoKey bool
@@ -218,7 +219,7 @@ func (t *target) authorize(req *upstream.Request) {
 				delete(req.Header, name)
 			}
 		}
-		auth.StripHeader(req.Header, false)
+		auth.StripHeaderCredentials(req.Header, false)
 	}
 	// The response to a TRACE repeats the request (RFC 9110 §9.3.8).
 	if !t.NoKey && req.Method != http.MethodTrace {

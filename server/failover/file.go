@@ -12,9 +12,9 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
 	"github.com/openai-connect/openai-connect/server/internal/yamlbound"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -188,24 +188,24 @@ func (k *key) UnmarshalYAML(node ast.Node) error {
 }
 
 // read returns the key, or the zero Secret if none is configured. Paths are relative to dir.
-func (k *key) read(dir string) (auth.Secret, error) {
+func (k *key) read(dir string) (secret.Secret, error) {
 	switch {
 	case k.file != "" && filepath.IsAbs(k.file):
-		return auth.ReadSecret(k.file)
+		return secret.ReadFile(k.file)
 	case k.file != "":
-		return auth.ReadSecret(filepath.Join(dir, k.file))
+		return secret.ReadFile(filepath.Join(dir, k.file))
 	case k.env == "":
-		return auth.Secret{}, nil
+		return secret.Secret{}, nil
 	}
 	text, ok := os.LookupEnv(k.env)
 	if !ok {
-		return auth.Secret{}, fmt.Errorf("environment variable %s is not set", k.env)
+		return secret.Secret{}, fmt.Errorf("environment variable %s is not set", k.env)
 	}
-	secret, err := auth.NewSecret(text)
+	key, err := secret.New(text)
 	if err != nil {
-		return auth.Secret{}, fmt.Errorf("environment variable %s: %w", k.env, err)
+		return secret.Secret{}, fmt.Errorf("environment variable %s: %w", k.env, err)
 	}
-	return secret, nil
+	return key, nil
 }
 
 // lineError is an error with its line in the file.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/failover"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
@@ -119,9 +119,9 @@ func (p *peer) asked() []upstreamtest.Request {
 	return p.requests
 }
 
-func secret(t *testing.T, text string) auth.Secret {
+func newSecret(t *testing.T, text string) secret.Secret {
 	t.Helper()
-	s, err := auth.NewSecret(text)
+	s, err := secret.New(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func overWithin(t *testing.T, patience time.Duration, config failover.Config, pe
 		}
 		t.Cleanup(up.CloseIdleConnections)
 		config.Upstreams = append(config.Upstreams, failover.Upstream{
-			Name: names[i], Sender: told{up}, BaseURL: up.BaseURL(), Key: secret(t, "sk-"+names[i]),
+			Name: names[i], Sender: told{up}, BaseURL: up.BaseURL(), Key: newSecret(t, "sk-"+names[i]),
 		})
 	}
 	f, err := failover.New(config)

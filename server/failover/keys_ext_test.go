@@ -85,7 +85,7 @@ func TestAWebSocketsKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 	first, second := start(t, says(429)), start(t, says(200))
 	f := over(t, failover.Config{}, first, second)
-	c := &request.Record{Client: &clients.Token{Name: "a client", UpstreamKey: secret(t, "sk-client")}}
+	c := &request.Record{Client: &clients.Client{Name: "a client", UpstreamKey: newSecret(t, "sk-client")}}
 	for range 2 { // in the cooldown too, which is of another key
 		resp, err := f.Send(request.NewContext(t.Context(), c), with(post(text), "Authorization", "Bearer sk-client"))
 		if err != nil {
@@ -164,7 +164,7 @@ func TestATraceHasNoKey(t *testing.T) {
 
 func TestAConfigurationThatWouldShowAKeyToOthersIsRefused(t *testing.T) {
 	key := func(one failover.Upstream) failover.Upstream {
-		one.Key = secret(t, "sk-0123456789")
+		one.Key = newSecret(t, "sk-0123456789")
 		return one
 	}
 	none := func(one failover.Upstream) failover.Upstream {

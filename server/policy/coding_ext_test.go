@@ -17,22 +17,22 @@ func TestCodings_AreOneWhereABodyIsRead(t *testing.T) {
 	bomb := zipped(t, `{"model":"small","input":"`+strings.Repeat("a", 2<<20)+`"}`)
 	for _, row := range []struct {
 		name        string
-		token       *clients.Token
+		token       *clients.Client
 		codings     []string
 		contentType string
 		body        string
 		status      int
 		code        string
 	}{
-		{"a client without rules", &clients.Token{Name: "a"}, []string{"gzip, gzip"}, "application/json", twice, 200, ""},
-		{"a client with paths", &clients.Token{Name: "a", Paths: clients.Patterns{"/v1/*"}}, []string{"gzip, gzip"}, "application/json", twice, 200, ""},
+		{"a client without rules", &clients.Client{Name: "a"}, []string{"gzip, gzip"}, "application/json", twice, 200, ""},
+		{"a client with paths", &clients.Client{Name: "a", Paths: clients.Patterns{"/v1/*"}}, []string{"gzip, gzip"}, "application/json", twice, 200, ""},
 		{"nobody", nil, []string{"gzip", "gzip"}, "application/json", twice, 200, ""},
-		{"models", &clients.Token{Name: "a", Models: clients.Patterns{"small"}}, []string{"gzip, gzip"}, "application/json", twice, 415, "unsupported_content_encoding"},
-		{"models, two fields", &clients.Token{Name: "a", Models: clients.Patterns{"small"}}, []string{"GZIP", "x-gzip"}, "application/vnd.x+json", twice, 415, "unsupported_content_encoding"},
-		{"streams", &clients.Token{Name: "a", Limits: ratelimit.Limits{ConcurrentStreams: 1}}, []string{"br, zstd"}, "application/json", twice, 415, "unsupported_content_encoding"},
-		{"one coding", &clients.Token{Name: "a", Models: clients.Patterns{"small"}}, []string{"identity", "X-Gzip"}, "application/json", zipped(t, text), 200, ""},
-		{"a bomb of a client without rules", &clients.Token{Name: "a"}, []string{"gzip"}, "application/json", bomb, 200, ""},
-		{"a bomb", &clients.Token{Name: "a", Models: clients.Patterns{"small"}}, []string{"gzip"}, "application/json", bomb, 413, "request_too_large"},
+		{"models", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"gzip, gzip"}, "application/json", twice, 415, "unsupported_content_encoding"},
+		{"models, two fields", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"GZIP", "x-gzip"}, "application/vnd.x+json", twice, 415, "unsupported_content_encoding"},
+		{"streams", &clients.Client{Name: "a", Limits: ratelimit.Limits{ConcurrentStreams: 1}}, []string{"br, zstd"}, "application/json", twice, 415, "unsupported_content_encoding"},
+		{"one coding", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"identity", "X-Gzip"}, "application/json", zipped(t, text), 200, ""},
+		{"a bomb of a client without rules", &clients.Client{Name: "a"}, []string{"gzip"}, "application/json", bomb, 200, ""},
+		{"a bomb", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"gzip"}, "application/json", bomb, 413, "request_too_large"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			up := &recorder{answer: answer}

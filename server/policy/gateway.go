@@ -15,10 +15,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 )
@@ -37,7 +37,7 @@ type Config struct {
 	// UpstreamKey goes up with the requests of clients whose token has no key of
 	// its own, as "authorization: Bearer KEY". None means that what the client sent
 	// goes up.
-	UpstreamKey auth.Secret
+	UpstreamKey secret.Secret
 
 	// Limiter counts what tokens use. Nil means that nothing is limited.
 	Limiter ratelimit.Limiter

@@ -16,11 +16,11 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -58,9 +58,9 @@ func (r *recorder) Send(_ context.Context, req *upstream.Request) (*http.Respons
 
 const answer = `{"object": "chat.completion", "model": "gpt-5.4-mini-2026-03-01", "usage": {"prompt_tokens": 11, "completion_tokens": 22, "total_tokens": 33}}`
 
-func mustSecret(t *testing.T, text string) auth.Secret {
+func mustSecret(t *testing.T, text string) secret.Secret {
 	t.Helper()
-	secret, err := auth.NewSecret(text)
+	secret, err := secret.New(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func post(body string) *upstream.Request {
 }
 
 // send sends a request as a call of a token's, which ends.
-func send(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Record, *http.Response, string) {
+func send(t *testing.T, g *policy.Gateway, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, string) {
 	t.Helper()
 	c := &request.Record{Client: token}
 	defer c.End()
@@ -97,16 +97,16 @@ func TestTheKeyThatGoesUp(t *testing.T) {
 	own, held := mustSecret(t, "sk-own"), mustSecret(t, "sk-held")
 	for _, row := range []struct {
 		name   string
-		held   auth.Secret
-		token  *clients.Token
+		held   secret.Secret
+		token  *clients.Client
 		method string
 		want   string
 	}{
-		{"is the client's, where the server holds none", auth.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
+		{"is the client's, where the server holds none", secret.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
 		{"is the server's", held, nil, http.MethodPost, "Bearer sk-held"},
-		{"is the server's for a token without one", held, &clients.Token{Name: "a"}, http.MethodPost, "Bearer sk-held"},
-		{"is the token's", held, &clients.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
-		{"is the token's where the server holds none", auth.Secret{}, &clients.Token{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"is the server's for a token without one", held, &clients.Client{Name: "a"}, http.MethodPost, "Bearer sk-held"},
+		{"is the token's", held, &clients.Client{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"is the token's where the server holds none", secret.Secret{}, &clients.Client{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
 		{"is none with TRACE", held, nil, http.MethodTrace, "Bearer of-the-client"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -146,16 +146,16 @@ func zipped(t *testing.T, text string) string {
 }
 
 func TestWhatATokenMayAskFor(t *testing.T) {
-	models := &clients.Token{Name: "m", Models: clients.Patterns{"gpt-5*", "small"}}
-	paths := &clients.Token{Name: "p", Paths: clients.Patterns{"/v1/chat/completions", "/v1/files/*"}}
-	both := &clients.Token{Name: "b", Models: clients.Patterns{"small"}, Paths: clients.Patterns{"/v1/chat/completions", "/v1/files*", "/v1/audio/*"}}
-	byModel := &clients.Token{Name: "l", ModelLimits: []clients.ModelLimits{{Models: "large", Limits: ratelimit.Limits{RequestsPerMinute: 1}}}}
+	models := &clients.Client{Name: "m", Models: clients.Patterns{"gpt-5*", "small"}}
+	paths := &clients.Client{Name: "p", Paths: clients.Patterns{"/v1/chat/completions", "/v1/files/*"}}
+	both := &clients.Client{Name: "b", Models: clients.Patterns{"small"}, Paths: clients.Patterns{"/v1/chat/completions", "/v1/files*", "/v1/audio/*"}}
+	byModel := &clients.Client{Name: "l", ModelLimits: []clients.ModelLimits{{Models: "large", Limits: ratelimit.Limits{RequestsPerMinute: 1}}}}
 	websocket := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nsmall\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbytes\r\n--x--\r\n"
 	for _, row := range []struct {
 		name   string
-		token  *clients.Token
+		token  *clients.Client
 		method string
 		target string
 		header http.Header
@@ -250,7 +250,7 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
 	up := &recorder{answer: answer}
 	g := policy.New(policy.Config{Next: up, MaxBodyBytes: 100})
-	token := &clients.Token{Name: "m", Models: clients.Patterns{"small"}}
+	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	c, resp, _ := send(t, g, token, post(`{"input": "`+strings.Repeat("x", 100)+`", "model": "small"}`))
 	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.RejectedBy != "request_too_large" || len(up.requests) != 0 {
 		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.RejectedBy, len(up.requests))
@@ -260,7 +260,7 @@ func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
 // All bodies that are kept together have a bound, which is there again for the next.
 func TestTheMemoryForBodiesIsBounded(t *testing.T) {
 	t.Parallel()
-	token := &clients.Token{Name: "m", Models: clients.Patterns{"small"}}
+	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	long := `{"input": "` + strings.Repeat("x", 600) + `", "model": "small"}`
 	inside := make(chan struct{})
 	leave := make(chan struct{})
@@ -301,7 +301,7 @@ func (f senderFunc) Send(_ context.Context, req *upstream.Request) (*http.Respon
 // What a body says is only read where something depends on it.
 func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	up := &recorder{answer: answer}
-	token := &clients.Token{Name: "a", Paths: clients.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
+	token := &clients.Client{Name: "a", Paths: clients.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
 	req := post(`{"model": "small"}`)
 	body := req.Body
 	if _, _, err := sendRaw(t, policy.New(policy.Config{Next: up}), token, req); err != nil {
@@ -312,7 +312,7 @@ func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	}
 }
 
-func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Token, req *upstream.Request) (*request.Record, *http.Response, error) {
+func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, error) {
 	t.Helper()
 	c := &request.Record{Client: token}
 	defer c.End()
@@ -337,7 +337,7 @@ func TestLimits(t *testing.T) {
 			decisions = append(decisions, refused)
 		},
 	})
-	token := &clients.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
+	token := &clients.Client{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
 	for i := range 2 {
 		c, resp, _ := send(t, g, token, post("{}"))
 		if resp.StatusCode != http.StatusOK {
@@ -367,7 +367,7 @@ func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: answer, header: http.Header{"X-Ratelimit-Remaining-Requests": {"4999"}}}
-	token := &clients.Token{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
+	token := &clients.Client{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
 	_, resp, _ := send(t, policy.New(policy.Config{Next: up, Limiter: limiter}), token, post("{}"))
 	if got := resp.Header.Values("X-Ratelimit-Remaining-Requests"); len(got) != 1 || got[0] != "4999" || resp.Header.Get("X-Ratelimit-Limit-Requests") != "" {
 		t.Errorf("the answer has %v", resp.Header)
@@ -378,7 +378,7 @@ func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
 func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	token := &clients.Token{Name: "s", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
+	token := &clients.Client{Name: "s", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
 	const streams = `{"model": "m", "stream": true}`
 	broken := errors.New("the upstream is away")
 	up := &recorder{answer: answer}
@@ -410,7 +410,7 @@ func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 
 // A body that breaks off is the client's doing.
 func TestABodyThatBreaksOff(t *testing.T) {
-	token := &clients.Token{Name: "m", Models: clients.Patterns{"small"}}
+	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	req := post("")
 	req.Body = io.MultiReader(strings.NewReader(`{"model": "sm`), failing{})
 	_, _, err := sendRaw(t, policy.New(policy.Config{Next: &recorder{answer: answer}}), token, req)
@@ -434,7 +434,7 @@ func TestAnAnswerThatStreamsCounts(t *testing.T) {
 			refused = append(refused, kind)
 		}
 	}})
-	token := &clients.Token{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
+	token := &clients.Client{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
 	resume := func(c *request.Record) *http.Response {
 		resp, err := g.Send(request.NewContext(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
 		if err != nil {
@@ -472,7 +472,7 @@ func TestAFormIsNotGuessedByItsLength(t *testing.T) {
 	req := post(fmt.Sprintf(form, strings.Repeat("x", 1<<20)))
 	req.Target = "/v1/audio/transcriptions"
 	req.Header["Content-Type"] = []string{"multipart/form-data; boundary=x"}
-	c, _, _ := send(t, policy.New(policy.Config{Next: up}), &clients.Token{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
+	c, _, _ := send(t, policy.New(policy.Config{Next: up}), &clients.Client{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
 	if used := c.Progress().Usage; used.Total != 1 || !used.Estimated {
 		t.Errorf("counted %+v", used)
 	}
@@ -482,11 +482,11 @@ func TestAFormIsNotGuessedByItsLength(t *testing.T) {
 // do.
 func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
 	for name, row := range map[string]struct {
-		token *clients.Token
+		token *clients.Client
 		want  string
 	}{
-		"read":     {&clients.Token{Name: "m", Models: clients.Patterns{"small"}}, ""},
-		"not read": {&clients.Token{Name: "p"}, "100-continue"},
+		"read":     {&clients.Client{Name: "m", Models: clients.Patterns{"small"}}, ""},
+		"not read": {&clients.Client{Name: "p"}, "100-continue"},
 	} {
 		up := &recorder{answer: answer}
 		req := post(`{"model": "small"}`)
@@ -500,7 +500,7 @@ func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
 
 // What this server refuses has no answer of the upstream's.
 func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
-	c, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &clients.Token{Name: "p", Paths: clients.Patterns{"/v1/files"}}, post("{}"))
+	c, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &clients.Client{Name: "p", Paths: clients.Patterns{"/v1/files"}}, post("{}"))
 	if resp.StatusCode != http.StatusForbidden || c.Status != 0 {
 		t.Errorf("status %d, noted as the upstream's %d", resp.StatusCode, c.Status)
 	}
@@ -510,7 +510,7 @@ func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
 func TestLimits_CountEveryModelThatIsNamed(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	token := &clients.Token{
+	token := &clients.Client{
 		Name:   "carol",
 		Limits: ratelimit.Limits{RequestsPerMinute: 100},
 		ModelLimits: []clients.ModelLimits{

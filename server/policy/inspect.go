@@ -95,7 +95,7 @@ func isForm(header http.Header) bool {
 
 // depends reports whether something depends on the model that a client asks for, or
 // on whether it asks for a stream.
-func depends(token *clients.Token) bool {
+func depends(token *clients.Client) bool {
 	return len(token.Models) > 0 || len(token.ModelLimits) > 0 || token.Limits.ConcurrentStreams > 0
 }
 
@@ -115,7 +115,7 @@ func put(req *upstream.Request, body io.Reader) {
 // them, or limits by model: what can't be told for sure might be any. A POST that names
 // no model may make any work, by what was stored before, so that is for paths to allow,
 // which inspect has looked at.
-func judgeModel(token *clients.Token, method, path string, asked usage.Request) *refusal {
+func judgeModel(token *clients.Client, method, path string, asked usage.Request) *refusal {
 	if !hasModelRules(token) {
 		return nil
 	}

@@ -20,7 +20,7 @@ import (
 type connection = httpx.Duplex
 
 // hasModelRules reports whether a token has rights or limits by model.
-func hasModelRules(token *clients.Token) bool {
+func hasModelRules(token *clients.Client) bool {
 	return token != nil && (len(token.Models) > 0 || len(token.ModelLimits) > 0)
 }
 

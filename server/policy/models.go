@@ -26,7 +26,7 @@ const maxModelsBytes = 8 << 20
 
 // asksForModels reports whether a request of a token that may use some models only asks
 // for a list of them: in OpenAI's API, or in Azure's, Ollama's or LiteLLM's.
-func asksForModels(token *clients.Token, req *upstream.Request) bool {
+func asksForModels(token *clients.Client, req *upstream.Request) bool {
 	if token == nil || len(token.Models) == 0 || !strings.EqualFold(req.Method, http.MethodGet) && !strings.EqualFold(req.Method, http.MethodHead) {
 		return false
 	}
@@ -122,7 +122,7 @@ func readModels(hold *memory.Hold, list io.Reader) ([]byte, error) {
 }
 
 // filterBody returns what is left of a body, nil if that is all.
-func filterBody(ctx context.Context, token *clients.Token, hold *memory.Hold, header http.Header, body []byte) ([]byte, error) {
+func filterBody(ctx context.Context, token *clients.Client, hold *memory.Hold, header http.Header, body []byte) ([]byte, error) {
 	decoded, err := usage.Decode(ctx, header, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

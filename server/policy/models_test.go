@@ -18,7 +18,7 @@ func FuzzModelFilter(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		some, all := &clients.Token{Models: clients.Patterns{"a*"}}, &clients.Token{Models: clients.Patterns{"*"}}
+		some, all := &clients.Client{Models: clients.Patterns{"a*"}}, &clients.Client{Models: clients.Patterns{"*"}}
 		filtered, err := filterBody(t.Context(), some, nil, http.Header{}, text)
 		if err != nil {
 			return

@@ -54,7 +54,7 @@ func TestAWebSocketsTokensCountWhileItIsOpen(t *testing.T) {
 		says := make(chan string)
 		limiter := ratelimit.NewMemory()
 		g := New(Config{Next: session{says}, Limiter: limiter})
-		token := &clients.Token{Name: "alice", Limits: ratelimit.Limits{TokensPerMinute: 100, RequestsPerMinute: 1000}}
+		token := &clients.Client{Name: "alice", Limits: ratelimit.Limits{TokensPerMinute: 100, RequestsPerMinute: 1000}}
 		left := func() int64 {
 			d := limiter.Admit(t.Context(), token.Scopes(""), false)
 			defer d.End(0)

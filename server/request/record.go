@@ -35,7 +35,7 @@ type Record struct {
 	// template of a REST path, "/v1/chat/completions/{id}".
 	Route string
 	// Token is the client's, nil where the server asks for none.
-	Client *clients.Token
+	Client *clients.Client
 
 	// Model is the one that was asked for, empty if that isn't known.
 	Model string

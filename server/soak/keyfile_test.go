@@ -61,7 +61,7 @@ func variable(client string) string { return "SOAK_KEY_" + strings.ToUpper(clien
 func (f *keyFile) write(t *testing.T, withErin bool) {
 	t.Helper()
 	var text strings.Builder
-	text.WriteString("tokens:\n")
+	text.WriteString("clients:\n")
 	for _, client := range clients {
 		if client.name == "erin" && !withErin {
 			continue
@@ -79,7 +79,7 @@ func (f *keyFile) write(t *testing.T, withErin bool) {
 // spoil makes of the file what can't be read. The one before stays in force.
 func (f *keyFile) spoil(t *testing.T) {
 	t.Helper()
-	f.replace(t, "tokens:\n  - name: alice\n    limit: [\n")
+	f.replace(t, "clients:\n  - name: alice\n    limit: [\n")
 }
 
 func (f *keyFile) replace(t *testing.T, text string) {

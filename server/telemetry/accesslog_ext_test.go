@@ -13,7 +13,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
-	"github.com/openai-connect/openai-connect/server/auth"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/telemetry/internal/observetest"
 )
@@ -128,7 +128,7 @@ func TestWhatTheLogSaysOfACall(t *testing.T) {
 
 func TestNoKeyIsInAnyLogWhereverAClientPutsIt(t *testing.T) {
 	const key, known = "sk-proj-abcdefgh12345678", "hunter2-hunter2"
-	secret, err := auth.NewSecret(known)
+	hidden, err := secret.New(known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestNoKeyIsInAnyLogWhereverAClientPutsIt(t *testing.T) {
 	}{{"calls", false}, {"contents too", true}} {
 		t.Run(test.name, func(t *testing.T) {
 			log := new(logged)
-			config := telemetry.Config{Calls: log.logger(), Secrets: func() []auth.Secret { return []auth.Secret{secret} }}
+			config := telemetry.Config{Calls: log.logger(), Secrets: func() []secret.Secret { return []secret.Secret{hidden} }}
 			if test.contents {
 				config.Contents = log.logger()
 			}

@@ -12,7 +12,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/openai-connect/openai-connect/server/auth"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // Config says what is observed beside the metrics, which are always kept. The
@@ -30,7 +30,7 @@ type Config struct {
 
 	// Secrets returns what must not show in a log, however it got there. Nil
 	// means none beside what looks like a key.
-	Secrets func() []auth.Secret
+	Secrets func() []secret.Secret
 
 	// Tracing says where spans are sent. Nil means that there are none, and that
 	// the trace context of clients goes up as it came.

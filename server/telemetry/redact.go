@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/openai-connect/openai-connect/server/auth"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // redacted stands in for what may be a key.
@@ -26,11 +26,11 @@ var keyLike = regexp.MustCompile(
 const keySigns = "-_\"+% \t\n\f\r"
 
 // Redact returns a text without secrets, and without what looks like a key.
-func Redact(text string, secrets []auth.Secret) string { return redaction(secrets).text(text) }
+func Redact(text string, secrets []secret.Secret) string { return redaction(secrets).text(text) }
 
 // redactor takes out of texts what may be a key.
 type redactor struct {
-	secrets func() []auth.Secret // that are known; may be nil
+	secrets func() []secret.Secret // that are known; may be nil
 }
 
 // text is [redaction.text] of one text.
@@ -50,7 +50,7 @@ func (r *redactor) now() redaction {
 }
 
 // redaction has the secrets to take out of a text.
-type redaction []auth.Secret
+type redaction []secret.Secret
 
 // text returns a text without what looks like a key, the secrets that the
 // server knows, and others. In a text that is escaped as URLs are, what it stands

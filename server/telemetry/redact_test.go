@@ -4,15 +4,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai-connect/openai-connect/server/auth"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 func TestWhatIsTakenForAKey(t *testing.T) {
-	secret, err := auth.NewSecret("correct-horse")
+	hidden, err := secret.New("correct-horse")
 	if err != nil {
 		t.Fatal(err)
 	}
-	redact := &redactor{secrets: func() []auth.Secret { return []auth.Secret{{}, secret} }}
+	redact := &redactor{secrets: func() []secret.Secret { return []secret.Secret{{}, hidden} }}
 	for _, test := range []struct{ name, text, want string }{
 		{"OpenAI's keys", "a sk-proj-Ab12_-xyz b", "a [redacted] b"},
 		{"this server's tokens", `{"x":"oc-0123456789"}`, `{"x":"[redacted]"}`},
@@ -53,11 +53,11 @@ func FuzzRedact(f *testing.F) {
 	f.Add("", "Bearer\fabcdefgh")
 	f.Fuzz(func(t *testing.T, before, behind string) {
 		const key = "correct-horse-battery"
-		secret, err := auth.NewSecret(key)
+		hidden, err := secret.New(key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		redact := &redactor{secrets: func() []auth.Secret { return []auth.Secret{secret} }}
+		redact := &redactor{secrets: func() []secret.Secret { return []secret.Secret{hidden} }}
 		if got := redact.text(before + key + behind); strings.Contains(got, key) {
 			t.Errorf("%q", got)
 		}

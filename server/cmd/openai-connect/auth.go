@@ -13,8 +13,8 @@ import (
 	"syscall"
 
 	"github.com/openai-connect/openai-connect/server"
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clients"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // authFlags configure the upstream key, if the server holds one, and the clients that
@@ -31,15 +31,15 @@ type authFlags struct {
 }
 
 // read returns the upstream key and the client key, each zero if it is not given.
-func (f *authFlags) read(logger *slog.Logger) (upstreamKey, clientKey auth.Secret, err error) {
+func (f *authFlags) read(logger *slog.Logger) (upstreamKey, clientKey secret.Secret, err error) {
 	if f.UpstreamKey != "" {
-		if upstreamKey, err = auth.NewSecret(f.UpstreamKey); err != nil {
+		if upstreamKey, err = secret.New(f.UpstreamKey); err != nil {
 			return upstreamKey, clientKey, fmt.Errorf("%s: %w", nameOf("upstream-key"), err)
 		}
 	}
 	for _, file := range []struct {
 		flag, path string
-		secret     *auth.Secret
+		secret     *secret.Secret
 	}{
 		{"--upstream-key-file", f.UpstreamKeyFile, &upstreamKey},
 		{"--client-key-file", f.ClientKeyFile, &clientKey},
@@ -47,10 +47,10 @@ func (f *authFlags) read(logger *slog.Logger) (upstreamKey, clientKey auth.Secre
 		if file.path == "" {
 			continue
 		}
-		if *file.secret, err = auth.ReadSecret(file.path); err != nil {
+		if *file.secret, err = secret.ReadFile(file.path); err != nil {
 			return upstreamKey, clientKey, fmt.Errorf("%s: %w", file.flag, err)
 		}
-		if auth.IsOpenToAll(file.path) {
+		if secret.IsWorldReadable(file.path) {
 			logger.Warn(file.flag+": every user of this machine can read the file: chmod 600 it", "file", file.path)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clientaddr"
 	"github.com/openai-connect/openai-connect/server/clients"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -73,7 +74,7 @@ func (f *serverFlags) build(ctx context.Context, logger *slog.Logger) (_ *deps, 
 		MaxReplyBytes:         f.Limits.MaxMessageBytes,
 		MaxKeptBytes:          f.Limits.MaxBufferedBytes,
 		UpstreamKey:           key,
-		ClientToken:           clientKey,
+		ClientKey:             clientKey,
 		AllowAnonymous:        f.Auth.AllowAnonymous,
 		ForwardOrganization:   f.Auth.ForwardOrganization,
 		AllowedHosts:          f.hosts(),
@@ -115,7 +116,7 @@ func (d *deps) openClients(ctx context.Context, f *serverFlags, logger *slog.Log
 		return err
 	}
 	d.closers = append(d.closers, limiter.Close)
-	d.config.Keys, d.config.Limiter = store, limiter
+	d.config.Clients, d.config.Limiter = store, limiter
 	return nil
 }
 
@@ -132,15 +133,15 @@ func (d *deps) upstreams() []string {
 }
 
 // secrets returns the secrets that must not be logged.
-func (d *deps) secrets() []auth.Secret {
-	secrets := []auth.Secret{d.config.UpstreamKey, d.config.ClientToken}
+func (d *deps) secrets() []secret.Secret {
+	secrets := []secret.Secret{d.config.UpstreamKey, d.config.ClientKey}
 	if d.config.Failover != nil {
 		for _, one := range d.config.Failover.Upstreams {
 			secrets = append(secrets, one.Key)
 		}
 	}
-	if d.config.Keys != nil {
-		secrets = append(secrets, d.config.Keys.UpstreamKeys()...)
+	if d.config.Clients != nil {
+		secrets = append(secrets, d.config.Clients.UpstreamKeys()...)
 	}
 	return secrets
 }

@@ -16,8 +16,8 @@ import (
 
 	"github.com/openai-connect/openai-connect/client"
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/cmd/openai-connect/internal/chat"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // chatCommand is a client's flags.
@@ -93,22 +93,22 @@ func (c *chatCommand) check() error {
 }
 
 // key returns the client's key, none if there is none.
-func (c *chatCommand) key() (auth.Secret, error) {
+func (c *chatCommand) key() (secret.Secret, error) {
 	switch {
 	case c.APIKey != "":
-		key, err := auth.NewSecret(c.APIKey)
+		key, err := secret.New(c.APIKey)
 		if err != nil {
 			return key, fmt.Errorf("%s: %w", apiKeyVariable, err)
 		}
 		return key, nil
 	case c.APIKeyFile != "":
-		key, err := auth.ReadSecret(c.APIKeyFile)
+		key, err := secret.ReadFile(c.APIKeyFile)
 		if err != nil {
 			return key, fmt.Errorf("--api-key-file: %w", err)
 		}
 		return key, nil
 	default:
-		return auth.Secret{}, nil
+		return secret.Secret{}, nil
 	}
 }
 

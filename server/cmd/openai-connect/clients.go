@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clients"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // clientsCommand manages the file of a server's --clients.
@@ -102,8 +102,8 @@ func (c *clientsAddCommand) Run(streams streams) error {
 	if err != nil {
 		return err
 	}
-	key := clients.Generate()
-	e.Hash = clients.HashOf(key.Reveal())
+	key := clients.GenerateKey()
+	e.Hash = clients.HashKey(key.Reveal())
 	if err := clients.Add(c.File, e); err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
@@ -143,8 +143,8 @@ type clientsRotateCommand struct {
 
 // Run replaces the key.
 func (c *clientsRotateCommand) Run(streams streams) error {
-	key := clients.Generate()
-	if err := clients.Rotate(c.File, c.Name, clients.HashOf(key.Reveal())); err != nil {
+	key := clients.GenerateKey()
+	if err := clients.Rotate(c.File, c.Name, clients.HashKey(key.Reveal())); err != nil {
 		return fmt.Errorf("--file: %w", err)
 	}
 	if err := printKey(streams.out, key, c.Name); err != nil {
@@ -156,7 +156,7 @@ func (c *clientsRotateCommand) Run(streams streams) error {
 }
 
 // printKey prints an API key, which is lost otherwise.
-func printKey(out io.Writer, key auth.Secret, name string) error {
+func printKey(out io.Writer, key secret.Secret, name string) error {
 	if _, err := fmt.Fprintln(out, key.Reveal()); err != nil {
 		return fmt.Errorf("created the API key of %s, but cannot print it: rotate it: %w", name, err)
 	}

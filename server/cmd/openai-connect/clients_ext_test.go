@@ -107,7 +107,7 @@ func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.Hash != clients.HashOf(tokens[e.Name]) {
+		if e.Hash != clients.HashKey(tokens[e.Name]) {
 			t.Errorf("%s has another token", e.Name)
 		}
 	}
@@ -116,8 +116,8 @@ func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 func TestWhatIsOverIsListedAsSuch(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "clients.yaml")
-	entry := "  - {name: old, hash: " + clients.HashOf("x").String() + ", expires: 2020-01-01, limits: {models: {o3: {requests_per_minute: 5}}}}\n"
-	if err := os.WriteFile(file, []byte("tokens:\n"+entry), 0o600); err != nil {
+	entry := "  - {name: old, hash: " + clients.HashKey("x").String() + ", expires: 2020-01-01, limits: {models: {o3: {requests_per_minute: 5}}}}\n"
+	if err := os.WriteFile(file, []byte("clients:\n"+entry), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if table := keysOf(t, file, "list").output; !strings.Contains(table, "2020-01-01 (over)") || !strings.Contains(table, "o3: 5 requests/min") {
@@ -134,7 +134,7 @@ func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 	file := filepath.Join(folder, "clients.yaml")
 	printed(t, keysOf(t, file, "add", "alice"))
 	broken := filepath.Join(folder, "broken.yaml")
-	if err := os.WriteFile(broken, []byte("tokens:\n  - name: a\n    key: secret\n"), 0o600); err != nil {
+	if err := os.WriteFile(broken, []byte("clients:\n  - name: a\n    key: secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
@@ -195,7 +195,7 @@ func TestKeysAreServedAloneOrNotAtAll(t *testing.T) {
 		return path
 	}
 	token := file("token", clientToken)
-	tokens := file("keys", "tokens:\n  - {name: alice, hash: "+clients.HashOf("x").String()+"}\n")
+	tokens := file("keys", "clients:\n  - {name: alice, hash: "+clients.HashKey("x").String()+"}\n")
 	for _, row := range []struct {
 		name      string
 		arguments []string
@@ -204,7 +204,7 @@ func TestKeysAreServedAloneOrNotAtAll(t *testing.T) {
 		{"a token beside them", []string{"--clients", tokens, "--client-key-file", token}, []string{"--clients and --client-key-file", "choose"}},
 		{"everyone beside them", []string{"--clients", tokens, "--allow-anonymous"}, []string{"--clients and --allow-anonymous", "choose"}},
 		{"a file that is missing", []string{"--clients", "/nowhere"}, []string{"--clients: ", "/nowhere"}},
-		{"a file that is broken", []string{"--clients", file("broken", "tokens:\n  - name: a\n")}, []string{"--clients: ", "broken:2: hash: is missing"}},
+		{"a file that is broken", []string{"--clients", file("broken", "clients:\n  - name: a\n")}, []string{"--clients: ", "broken:2: hash: is missing"}},
 		{"a client without a key", []string{"--clients", tokens}, []string{"--clients: ", tokens + ":2: upstream_key: token alice", "--upstream-key-file"}},
 		{"a key alone, which says that there are keys", []string{"--upstream-key-file", token}, []string{"--upstream-key-file: ", "--clients"}},
 	} {
@@ -299,7 +299,7 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 			t.Fatal("the key isn't read again")
 		}
 	}
-	if err := os.WriteFile(file, []byte("tokens:\n  - token: "+bob+"\n    hash: "+another+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("clients:\n  - token: "+bob+"\n    hash: "+another+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.signal(t, syscall.SIGHUP)
@@ -309,7 +309,7 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 	p.signal(t, os.Interrupt)
 	p.endsWell(t)
 	written := p.greeting + p.more.String() + p.complaint.String()
-	for _, hidden := range []string{alice, another, bob, own, next, heldKey, clients.HashOf(another).String()[7:]} {
+	for _, hidden := range []string{alice, another, bob, own, next, heldKey, clients.HashKey(another).String()[7:]} {
 		if strings.Contains(written, hidden) {
 			t.Errorf("it wrote a secret:\n%s", written)
 		}

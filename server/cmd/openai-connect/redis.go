@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // redisFlags configure the store of rate limits.
@@ -49,7 +49,7 @@ func (f *redisFlags) limiter(ctx context.Context, logger *slog.Logger) (ratelimi
 	}
 	options := ratelimit.Options{Logger: logger}
 	if f.RedisPasswordFile != "" {
-		first, err := auth.ReadSecret(f.RedisPasswordFile)
+		first, err := secret.ReadFile(f.RedisPasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("--redis-password-file: %w", err)
 		}
@@ -68,13 +68,13 @@ type passwordFile struct {
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	last    auth.Secret       // guarded by mu: of the last successful read
+	last    secret.Secret     // guarded by mu: of the last successful read
 	reading chan passwordRead // guarded by mu: receives the result of the read in progress; nil if there is none
 	failing bool              // guarded by mu: the last read failed
 }
 
 type passwordRead struct {
-	secret auth.Secret
+	secret secret.Secret
 	err    error
 }
 
@@ -90,7 +90,7 @@ func (p *passwordFile) current() (string, error) {
 		done := make(chan passwordRead, 1)
 		p.reading = done
 		go func() {
-			secret, err := auth.ReadSecret(p.path)
+			secret, err := secret.ReadFile(p.path)
 			done <- passwordRead{secret, err}
 		}()
 	}

@@ -42,7 +42,7 @@ func TestRedisPasswordFile_IsReadAgainAtTheNextLogin(t *testing.T) {
 	password := write("password", "first\n")
 	do("CONFIG", "SET", "requirepass", "first")
 	start(t, []string{"OPENAI_CONNECT_UPSTREAM_KEY=sk-upstream"}, "--listen", "127.0.0.1:0", "--upstream", "sandbox",
-		"--clients", write("clients.yaml", "tokens: []\n"), "--redis", redis.URL, "--redis-password-file", password, "--log-level", "error")
+		"--clients", write("clients.yaml", "clients: []\n"), "--redis", redis.URL, "--redis-password-file", password, "--log-level", "error")
 	if !connected() {
 		t.Fatal("the server does not use the store")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/logging"
+	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
@@ -52,7 +53,7 @@ func (f *telemetryFlags) newLog(to io.Writer) *logging.Handler {
 
 // observer returns the server's observer, or nil if there is nothing to observe. It
 // must be closed. Secrets returns the values that must not be logged.
-func (f *telemetryFlags) observer(logger *slog.Logger, secrets func() []auth.Secret) (*telemetry.Observer, error) {
+func (f *telemetryFlags) observer(logger *slog.Logger, secrets func() []secret.Secret) (*telemetry.Observer, error) {
 	if f.Admin == "" && f.OTLPEndpoint == "" && !f.AccessLog && !f.LogContent {
 		return nil, nil //nolint:nilnil // A nil Observer observes nothing.
 	}

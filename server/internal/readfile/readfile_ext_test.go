@@ -70,7 +70,7 @@ func TestRead_GivesUpOnAPipeThatDoesNotEnd(t *testing.T) {
 		"without a writer":             func(string) {},
 		"with a writer that is silent": func(path string) { writer(t, path) },
 		"with a writer that pauses": func(path string) {
-			if _, err := writer(t, path).WriteString("tokens:\n"); err != nil {
+			if _, err := writer(t, path).WriteString("clients:\n"); err != nil {
 				t.Error(err)
 			}
 		},

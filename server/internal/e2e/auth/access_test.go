@@ -23,7 +23,7 @@ func TestAKeyIsHeldForSomeoneOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]server.Config{
 		"a key alone":          {UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey)},
-		"a token alone":        {ClientToken: e2etest.Secret(t, servertest.Key)},
+		"a token alone":        {ClientKey: e2etest.Secret(t, servertest.Key)},
 		"everyone, and no key": {AllowAnonymous: true},
 	} {
 		if s, err := server.New(config); err == nil {

@@ -33,10 +33,10 @@ func TestKeysStandAlone(t *testing.T) {
 	file := e2etest.ClientsFile(t, e2etest.ClientEntry(t, "token", "sk-of-one"))
 	withServerKey := e2etest.OpenClients(t, file)
 	for name, config := range map[string]server.Config{
-		"beside a client's token":       {Keys: withServerKey, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), ClientToken: e2etest.Secret(t, servertest.Key)},
-		"beside a token without a key":  {Keys: withServerKey, ClientToken: e2etest.Secret(t, servertest.Key)},
-		"beside everyone":               {Keys: withServerKey, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), AllowAnonymous: true},
-		"without the key they rely on ": {Keys: withServerKey},
+		"beside a client's token":       {Clients: withServerKey, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), ClientKey: e2etest.Secret(t, servertest.Key)},
+		"beside a token without a key":  {Clients: withServerKey, ClientKey: e2etest.Secret(t, servertest.Key)},
+		"beside everyone":               {Clients: withServerKey, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), AllowAnonymous: true},
+		"without the key they rely on ": {Clients: withServerKey},
 	} {
 		if s, err := server.New(config); err == nil {
 			s.Close()
@@ -50,7 +50,7 @@ func TestEachTokenGoesUpAsItsOwnKey(t *testing.T) {
 	upstream := servertest.StartUpstream(t, e2etest.ServeHello)
 	front := e2etest.StartServer(t, server.Config{
 		Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey),
-		Keys: e2etest.OpenClients(t, e2etest.ClientsFile(t, e2etest.ClientEntry(t, "one", "sk-of-one"), e2etest.ClientEntry(t, "two", "sk-of-two"), e2etest.ClientEntry(t, "three", ""))),
+		Clients: e2etest.OpenClients(t, e2etest.ClientsFile(t, e2etest.ClientEntry(t, "one", "sk-of-one"), e2etest.ClientEntry(t, "two", "sk-of-two"), e2etest.ClientEntry(t, "three", ""))),
 	})
 	for token, key := range map[string]string{"one": "sk-of-one", "two": "sk-of-two", "three": e2etest.UpstreamKey} {
 		if status, body := askAs(t, front, token); status != http.StatusOK {
@@ -84,7 +84,7 @@ func TestATokenThatWasOne(t *testing.T) {
 	upstream := servertest.StartUpstream(t, e2etest.ServeHello)
 	file := e2etest.ClientsFile(t, e2etest.ClientEntry(t, "old", "sk-of-one", "expires: 2020-01-01"), e2etest.ClientEntry(t, "gone", "sk-of-two"))
 	store := e2etest.OpenClients(t, file)
-	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), Keys: store})
+	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), Clients: store})
 	if status, body := askAs(t, front, "old"); status != http.StatusUnauthorized || !strings.Contains(body, "has expired") || !strings.Contains(body, `"invalid_api_key"`) {
 		t.Errorf("once it expired: %d %s", status, body)
 	}
@@ -121,7 +121,7 @@ func TestNoRequestFailsWhileKeysAreReloaded(t *testing.T) {
 	versions := []string{e2etest.ClientEntry(t, "token", "sk-of-one"), e2etest.ClientEntry(t, "token", "sk-of-two"), "  - broken\n"}
 	file := e2etest.ClientsFile(t, versions[0])
 	store := e2etest.OpenClients(t, file)
-	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), Keys: store})
+	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), Clients: store})
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	for range 4 {

@@ -14,19 +14,19 @@ import (
 
 	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server"
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // UpstreamKey is the upstream's key, where the server holds one.
 const UpstreamKey = "sk-held-9876543210"
 
 // Secret returns the secret that a text is.
-func Secret(tb testing.TB, text string) auth.Secret {
+func Secret(tb testing.TB, text string) secret.Secret {
 	tb.Helper()
-	s, err := auth.NewSecret(text)
+	s, err := secret.New(text)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func Secret(tb testing.TB, text string) auth.Secret {
 // send servertest.Key for a token, as they do without being told.
 func ClientKeyConfig(tb testing.TB, upstream string) server.Config {
 	tb.Helper()
-	return server.Config{Upstream: upstream, UpstreamKey: Secret(tb, UpstreamKey), ClientToken: Secret(tb, servertest.Key)}
+	return server.Config{Upstream: upstream, UpstreamKey: Secret(tb, UpstreamKey), ClientKey: Secret(tb, servertest.Key)}
 }
 
 // AnonymousConfig is the same for everyone.
@@ -74,7 +74,7 @@ func ClientsFileConfig(tb testing.TB, upstream string) server.Config {
 	tb.Helper()
 	return server.Config{
 		Upstream: upstream, UpstreamKey: Secret(tb, "sk-of-the-server"),
-		Keys: OpenClients(tb, ClientsFile(tb, ClientEntry(tb, servertest.Key, UpstreamKey), ClientEntry(tb, "another-token", "sk-of-another"))),
+		Clients: OpenClients(tb, ClientsFile(tb, ClientEntry(tb, servertest.Key, UpstreamKey), ClientEntry(tb, "another-token", "sk-of-another"))),
 	}
 }
 
@@ -82,7 +82,7 @@ func ClientsFileConfig(tb testing.TB, upstream string) server.Config {
 // fields. Without a key it has the server's.
 func ClientEntry(tb testing.TB, token, key string, fields ...string) string {
 	tb.Helper()
-	hash := clients.HashOf(token).String()
+	hash := clients.HashKey(token).String()
 	fields = append([]string{"  - name: client-" + hash[7:15], "hash: " + hash}, fields...)
 	if key != "" {
 		path := filepath.Join(tb.TempDir(), "key")
@@ -104,9 +104,9 @@ func ClientsFile(tb testing.TB, entries ...string) string {
 // WriteClientsFile replaces a file, as who has clients do should.
 func WriteClientsFile(tb testing.TB, path string, entries ...string) {
 	tb.Helper()
-	text := "tokens:\n" + strings.Join(entries, "")
+	text := "clients:\n" + strings.Join(entries, "")
 	if len(entries) == 0 {
-		text = "tokens: []\n"
+		text = "clients: []\n"
 	}
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
@@ -146,7 +146,7 @@ func PolicyConfig(tb testing.TB, upstream string, rules ...string) server.Config
 		tb.Fatal(err)
 	}
 	digest := sha256.Sum256([]byte(servertest.Key))
-	text := fmt.Sprintf("tokens:\n  - name: alice\n    hash: sha256:%s\n    upstream_key: {file: %q}\n", hex.EncodeToString(digest[:]), key)
+	text := fmt.Sprintf("clients:\n  - name: alice\n    hash: sha256:%s\n    upstream_key: {file: %q}\n", hex.EncodeToString(digest[:]), key)
 	text += "    " + strings.Join(rules, "\n    ") + "\n"
 	file := filepath.Join(directory, "clients.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -165,7 +165,7 @@ func PolicyConfig(tb testing.TB, upstream string, rules ...string) server.Config
 			tb.Error(err)
 		}
 	})
-	return server.Config{Upstream: upstream, Keys: store, Limiter: limiter}
+	return server.Config{Upstream: upstream, Clients: store, Limiter: limiter}
 }
 
 const (

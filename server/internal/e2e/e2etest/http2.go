@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // HTTP2Conn is a client that speaks HTTP/2 frame by frame, so that it can say what
@@ -156,11 +156,11 @@ func (f *HTTP2Conn) WatchUntil(t *testing.T, what string, s *HTTP2Streams, done 
 	}
 }
 
-func SecretOf(t *testing.T, text string) auth.Secret {
+func SecretOf(t *testing.T, text string) secret.Secret {
 	t.Helper()
-	secret, err := auth.NewSecret(text)
+	hidden, err := secret.New(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return secret
+	return hidden
 }

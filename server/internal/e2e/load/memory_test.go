@@ -160,7 +160,7 @@ func TestMemory_IsSharedByClients(t *testing.T) {
 	})
 	front := e2etest.StartServer(t, server.Config{
 		Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), MaxKeptBytes: 4 << 20,
-		Keys: e2etest.OpenClients(t, e2etest.ClientsFile(t, e2etest.ClientEntry(t, servertest.Key, "", "models: [m]"), e2etest.ClientEntry(t, victimToken, "", "models: [m]"))),
+		Clients: e2etest.OpenClients(t, e2etest.ClientsFile(t, e2etest.ClientEntry(t, servertest.Key, "", "models: [m]"), e2etest.ClientEntry(t, victimToken, "", "models: [m]"))),
 	})
 	client := servertest.HTTPClient(t, true)
 	ask := func(token, path, contentType, body string, wait bool) (int, string) {

@@ -80,7 +80,7 @@ func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
 			t.Cleanup(observer.Close)
 			config := server.Config{Upstream: upstreamURL, Observer: observer}
 			if row.guarded {
-				config.UpstreamKey, config.ClientToken = e2etest.SecretOf(t, e2etest.UpstreamKey), e2etest.SecretOf(t, "token-token-token-token")
+				config.UpstreamKey, config.ClientKey = e2etest.SecretOf(t, e2etest.UpstreamKey), e2etest.SecretOf(t, "token-token-token-token")
 			}
 			limits := e2etest.ShortTimeouts
 			limits.StallTimeout = 500 * time.Millisecond

@@ -141,7 +141,7 @@ func TestGRPCWebText_AnswersOfEveryKind(t *testing.T) {
 	})
 	token := "token-token-token-token"
 	open := e2etest.StartServer(t, server.Config{Upstream: scripts})
-	guarded := e2etest.StartServer(t, server.Config{Upstream: scripts, UpstreamKey: e2etest.SecretOf(t, e2etest.UpstreamKey), ClientToken: e2etest.SecretOf(t, token)})
+	guarded := e2etest.StartServer(t, server.Config{Upstream: scripts, UpstreamKey: e2etest.SecretOf(t, e2etest.UpstreamKey), ClientKey: e2etest.SecretOf(t, token)})
 	for name, client := range textClients {
 		full := e2etest.StartServer(t, server.Config{Upstream: scripts, Overload: &overload.Config{MaxCalls: 1}})
 		for _, row := range []struct {

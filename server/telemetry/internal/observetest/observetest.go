@@ -158,7 +158,7 @@ const TokenHeader = "X-Test-Token"
 func named(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name := r.Header.Get(TokenHeader); name != "" {
-			request.FromContext(r.Context()).Client = &clients.Token{Name: name}
+			request.FromContext(r.Context()).Client = &clients.Client{Name: name}
 			r.Header.Del(TokenHeader)
 		}
 		next.ServeHTTP(w, r)

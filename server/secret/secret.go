@@ -1,4 +1,5 @@
-package auth
+// Package secret holds API keys so that they cannot leak by accident.
+package secret
 
 import (
 	"errors"
@@ -12,23 +13,23 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
 )
 
-// Secret is a key or a token. The zero value is none.
+// Secret is an API key. The zero value is the absence of one.
 //
-// No way of printing, logging or encoding a Secret shows it, nor one of printing
-// what holds it.
+// Printing, logging or encoding a Secret, or a value that contains one, never
+// shows its text.
 type Secret struct {
-	// text is behind a pointer, as package fmt calls no method of a value in an
-	// unexported field: it prints an address there.
+	// text is a pointer because package fmt calls no methods on unexported
+	// fields. It prints the address of a pointer instead.
 	text *string
 }
 
-// redacted stands in for a secret.
+// redacted replaces a secret in output.
 const redacted = "[redacted]"
 
-// NewSecret returns the secret that a text is: of printable ASCII without
-// spaces, as it travels in a header. The error says what is wrong with the text,
-// without a part of it.
-func NewSecret(text string) (Secret, error) {
+// New returns a secret with the given text, which must be printable ASCII without
+// spaces, as in an HTTP header. The error describes the problem without quoting
+// the text.
+func New(text string) (Secret, error) {
 	if text == "" {
 		return Secret{}, errors.New("it is empty")
 	}
@@ -47,38 +48,37 @@ func NewSecret(text string) (Secret, error) {
 	return Secret{text: &text}, nil
 }
 
-// maxFileBytes bounds the file of a secret: what is longer fits in no header
-// that servers take.
+// maxFileBytes limits the size of a file. Longer keys do not fit into the headers
+// that servers accept.
 const maxFileBytes = 8 << 10
 
-// ReadSecret returns the secret that a file holds, with or without the end of a
-// line behind it. The error says what is wrong with the file, and nothing of what
-// is in it.
-func ReadSecret(path string) (Secret, error) {
+// ReadFile returns the secret that a file contains, with or without a line ending.
+// The error describes the problem without quoting the file.
+func ReadFile(path string) (Secret, error) {
 	text, err := readfile.Read(path, maxFileBytes, readfile.Patience)
 	if err != nil {
 		return Secret{}, err
 	}
 	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-	secret, err := NewSecret(line)
+	s, err := New(line)
 	if err != nil {
 		return Secret{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	return secret, nil
+	return s, nil
 }
 
-// IsOpenToAll reports whether every user of the machine can read a file, where a
-// file's mode tells that.
-func IsOpenToAll(path string) bool {
+// IsWorldReadable reports whether every user of the machine can read a file. It
+// returns false on systems whose file modes don't say.
+func IsWorldReadable(path string) bool {
 	const worldReadable = 0o004
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&worldReadable != 0 && runtime.GOOS != "windows"
 }
 
-// IsZero reports whether s is none.
+// IsZero reports whether there is no secret.
 func (s Secret) IsZero() bool { return s.text == nil }
 
-// Reveal returns the text, for where it is sent. It is the only way to it.
+// Reveal returns the text. No other method does.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -86,7 +86,7 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// String returns "[redacted]", or nothing for none.
+// String returns "[redacted]", or an empty string for the zero value.
 func (s Secret) String() string {
 	if s.IsZero() {
 		return ""
@@ -94,14 +94,14 @@ func (s Secret) String() string {
 	return redacted
 }
 
-// GoString is [Secret.String].
+// GoString returns the same as [Secret.String].
 func (s Secret) GoString() string { return s.String() }
 
-// Format writes [Secret.String], whatever the verb.
+// Format writes [Secret.String] for every verb.
 func (s Secret) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, s.String()) }
 
-// LogValue is [Secret.String].
+// LogValue returns [Secret.String].
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText is [Secret.String], for every encoding that knows texts.
+// MarshalText returns [Secret.String]. Encoders such as encoding/json use it.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
