@@ -122,7 +122,6 @@ func newMeter(resp *http.Response, request Request, onEvent func(time.Time)) *me
 	m.many = m.kind == kindJSON && isLines(mediaTypeOf(resp))
 	m.kind = kindUnsaid
 	m.lines.data, m.lines.end = m.eventData, m.endEvent
-	m.scanner.memory = &memory{}
 	if list := codings(resp.Header["Content-Encoding"]); len(list) > 0 && m.reads() {
 		if knowsAll(list) {
 			m.coded = newDecoder(list, m.content)

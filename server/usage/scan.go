@@ -63,8 +63,7 @@ type scanner struct {
 	spoken     bool  // the root's member "input" is to be spoken
 	characters int64 // that it has
 
-	memory *memory // of the texts before, nil for none
-	scalar bool    // a number or a literal is under way
+	scalar bool // a number or a literal is under way
 
 	inString bool
 	isName   bool
@@ -116,7 +115,7 @@ func (s *scanner) write(p []byte) {
 // next reads the next piece, up to where the text's only object or array ends, and
 // returns how much of p that is.
 func (s *scanner) next(p []byte) int {
-	i := s.recall(p)
+	i := 0
 	for i < len(p) && !s.broken {
 		if s.inString {
 			i += s.inside(p[i:])
@@ -141,14 +140,12 @@ func (s *scanner) next(p []byte) int {
 		case '}', ']':
 			s.end(c == '}')
 			if s.depth == 0 {
-				s.memory.rest()
 				return i
 			}
 		default:
 			i = s.literal(p, i)
 		}
 	}
-	s.memory.rest()
 	return i
 }
 
@@ -198,7 +195,6 @@ func (s *scanner) goesOn(c byte) bool {
 
 // number notes the number of a counter.
 func (s *scanner) number(text []byte) {
-	s.memory.rest()
 	c := counter(s.role - roleCount)
 	if s.within() >= roleUsage {
 		s.report.set(c, text)
@@ -292,7 +288,6 @@ func (s *scanner) opened(object bool) role {
 			s.report = new(report)
 		}
 		*s.report = report{}
-		s.memory.rest()
 	case s.role == roleInputDetails:
 		s.report.detailed = true
 	case s.role >= roleCount:
@@ -381,9 +376,6 @@ func (s *scanner) quote(p []byte, n int) int {
 		case n == len(p):
 			return n
 		case s.expect == expectColon && p[n] == ':':
-			if s.speaks() {
-				s.remember(p[:n])
-			}
 			s.expect = expectValue
 		case s.expect == expectNext && p[n] == ',':
 			s.comma()
