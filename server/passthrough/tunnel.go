@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
+	"github.com/openai-connect/openai-connect/server/internal/wsframe"
 )
 
 // closeGrace is how long one side of a WebSocket may take to close its
@@ -119,7 +120,7 @@ func (t *tunnel) leave() {
 // it closes, has to reach the client, who may be in the middle of a word.
 func (t *tunnel) pass(from, to stream, up bool) error {
 	var (
-		position frames
+		frames   wsframe.Reader
 		dropping bool // nothing more is passed on
 		buffer   = make([]byte, smallBuffer)
 	)
@@ -131,13 +132,14 @@ func (t *tunnel) pass(from, to stream, up bool) error {
 		rest := buffer[:n]
 		if !dropping {
 			leaving := t.leaving.Load()
-			for len(rest) > 0 && (!leaving || !position.between()) {
-				rest = rest[position.advance(rest):]
+			for len(rest) > 0 && (!leaving || !frames.AtBoundary()) {
+				read, _ := frames.Next(rest)
+				rest = rest[read:]
 			}
-			dropping = leaving && position.between()
+			dropping = leaving && frames.AtBoundary()
 			_, failed := to.Write(buffer[:n-len(rest)])
-			if dropping && failed == nil && !position.closed {
-				_, failed = to.Write(closeFrame(up))
+			if dropping && failed == nil && !frames.Closed() {
+				_, failed = to.Write(wsframe.NewClose(wsframe.GoingAway, "the server is shutting down", up))
 			}
 			switch {
 			case failed != nil && !up:
@@ -150,9 +152,10 @@ func (t *tunnel) pass(from, to stream, up bool) error {
 			}
 		}
 		for len(rest) > 0 {
-			rest = rest[position.advance(rest):]
+			read, _ := frames.Next(rest)
+			rest = rest[read:]
 		}
-		switch over := dropping && position.closed; {
+		switch over := dropping && frames.Closed(); {
 		case errors.Is(err, io.EOF), err == nil && over, err != nil && !up:
 			return nil
 		case err != nil:

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"encoding/binary"
 	"io"
 	"net/http"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
+	"github.com/openai-connect/openai-connect/server/internal/wsframe"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -40,7 +40,7 @@ func (g *Gateway) judgeMessages(ctx context.Context, c *request.Record, resp *ht
 		return
 	}
 	token, counted := c.Client, slices.Clone(scopesOf(c))
-	resp.Body = &judgedConnection{connection: body, messages: usage.NewMessages(func(model string) bool {
+	resp.Body = &judgedConnection{connection: body, messages: usage.NewMessageChecker(func(model string) bool {
 		if !token.AllowsModel(model) {
 			return false
 		}
@@ -70,7 +70,7 @@ func (g *Gateway) judgeMessages(ctx context.Context, c *request.Record, resp *ht
 type judgedConnection struct {
 	connection
 
-	messages *usage.Messages
+	messages *usage.MessageChecker
 	refused  atomic.Bool
 	told     bool // by Read: the close frame was read
 }
@@ -95,22 +95,10 @@ func (c *judgedConnection) Read(p []byte) (int, error) {
 	if n > 0 || err == nil || !c.refused.Load() {
 		return n, err
 	}
-	frame := policyViolation()
-	if c.told || len(p) < len(frame) || !c.messages.Between() {
+	frame := wsframe.NewClose(wsframe.PolicyViolation, "this API key may not use the model that the message names, or the message cannot be read", false)
+	if c.told || len(p) < len(frame) || !c.messages.AtBoundary() {
 		return 0, io.EOF
 	}
 	c.told = true
 	return copy(p, frame), nil
-}
-
-// policyViolation is a close frame to a client whose message is refused (RFC 6455
-// §7.4.1).
-func policyViolation() []byte {
-	const (
-		finalClose = 0x88
-		status     = 1008
-		reason     = "this token may not use the model that the message names, or it can't be read"
-	)
-	frame := binary.BigEndian.AppendUint16([]byte{finalClose, 2 + byte(len(reason))}, status)
-	return append(frame, reason...)
 }

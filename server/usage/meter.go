@@ -109,7 +109,7 @@ func newMeter(resp *http.Response, request Request, onEvent func(time.Time)) *me
 	switch m.kind {
 	case kindSession:
 		m.session = &session{
-			frames:      frames{begin: m.beginMessage, data: m.messageData, end: m.endMessage},
+			messages:    messageReader{begin: m.beginMessage, data: m.messageData, end: m.endMessage},
 			compression: compressionOf(resp.Header["Sec-Websocket-Extensions"]),
 		}
 		return m
@@ -144,7 +144,7 @@ func (m *meter) write(p []byte) {
 	switch {
 	case !m.reads():
 	case m.kind == kindSession:
-		m.session.frames.write(p)
+		m.session.messages.write(p)
 	case m.opaque:
 		m.bytes += int64(len(p))
 	case m.coded == nil:

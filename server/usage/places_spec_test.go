@@ -120,10 +120,10 @@ func TestPlaces_HaveEveryModelOfTheSpecification(t *testing.T) {
 		}
 	}
 	for place := range s.found {
-		m := NewMessages(func(model string) bool { return model != "probe" })
+		m := NewMessageChecker(func(model string) bool { return model != "probe" })
 		m.begin(false)
 		m.data([]byte(probe(place)))
-		if m.end(); !m.refused {
+		if m.end(); !m.rejected {
 			t.Errorf("%s is not judged in a message", place)
 		}
 	}

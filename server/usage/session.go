@@ -12,7 +12,7 @@ import (
 
 // session is what is known of a WebSocket, in which a model answers many times.
 type session struct {
-	frames frames
+	messages messageReader
 
 	compression compression
 	compressed  bool              // the message under way is

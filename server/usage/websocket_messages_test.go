@@ -12,7 +12,7 @@ func messagesOf(pieces ...string) []string {
 		messages []string
 		message  []byte
 	)
-	f := frames{
+	f := messageReader{
 		begin: func(compressed bool) {
 			message = message[:0]
 			if compressed {
@@ -73,8 +73,8 @@ func reference(b []byte) []string {
 	return messages
 }
 
-// FuzzFrames compares what is read in pieces with what is read at once.
-func FuzzFrames(f *testing.F) {
+// FuzzMessageReader compares what is read in pieces with what is read at once.
+func FuzzMessageReader(f *testing.F) {
 	for _, text := range []string{
 		"\x81\x05Hello", "\x01\x03Hel\x89\x02hi\x80\x02lo", "\xc1\x03abc\x82\x01x\x81\x00", "\x01\x7e\x00\x01a\x80\x7f\x00\x00\x00\x00\x00\x00\x00\x02bc",
 		"\x81\x85\x00\x00\x00\x00Hello", "\x91\x01a\x81\x01b", "\x80\x01a\x81\x01b", "\x88\x02\x03\xe8", "\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xffa",
