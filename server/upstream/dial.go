@@ -38,7 +38,7 @@ func (d *dialer) dial(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	c := newConn(network)
-	c.untrack, c.writer.timeout = d.client.trackConn(), d.client.stallTimeout
+	c.untrack, c.writer.Timeout = d.client.trackConn(), d.client.stallTimeout
 	return c, nil
 }
 

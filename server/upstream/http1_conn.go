@@ -21,7 +21,7 @@ type conn struct {
 
 	reader    *bufio.Reader
 	deadline  deadline.Reader
-	writer    timeoutWriter
+	writer    deadline.Writer
 	readLimit int64           // how many more bytes may be read
 	readErr   error           // the last error of reading
 	raw       syscall.RawConn // nil if the connection has none
@@ -34,7 +34,7 @@ type conn struct {
 
 func newConn(network net.Conn) *conn {
 	c := &conn{Conn: network, readLimit: math.MaxInt64, raw: rawConn(network), createdAt: time.Now()}
-	c.deadline.Conn, c.writer.conn = network, network
+	c.deadline.Conn, c.writer.Conn = network, network
 	c.reader = bufio.NewReader(c)
 	return c
 }

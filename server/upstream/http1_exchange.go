@@ -15,6 +15,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
+// earlyResponseWait bounds the wait for a response after the upstream has stopped reading
+// the request. It may have responded before.
+const earlyResponseWait = time.Second
+
 // http1Client sends requests to one host over HTTP/1.1.
 type http1Client struct {
 	authority          string // the value of the Host header
@@ -155,7 +159,7 @@ func (x *exchange) run(req *Request, out *wireRequest) (*http.Response, error) {
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.unwatch()
-		x.conn.writer.clearTimeout()
+		x.conn.writer.ClearTimeout()
 		resp.Body = &upgradedConn{x.conn}
 		return resp, nil
 	}
@@ -226,7 +230,7 @@ func (x *exchange) wait() {
 	}
 	x.state = waiting
 	timeout := x.client.headerTimeout
-	if x.conn.writer.stalled.Load() {
+	if x.conn.writer.Expired() {
 		timeout = earlyResponseWait
 	}
 	_ = x.conn.SetReadDeadline(time.Now().Add(timeout))
@@ -309,7 +313,7 @@ func (x *exchange) classify(err error) error {
 		return c.requestError(x.upload.readError())
 	case errors.Is(err, errHeaderTooLarge):
 		return c.newError(KindHeaderTooLarge, headerLimitDetail())
-	case errors.Is(err, os.ErrDeadlineExceeded) && x.conn.writer.stalled.Load():
+	case errors.Is(err, os.ErrDeadlineExceeded) && x.conn.writer.Expired():
 		return c.newError(KindTimeout, stallDetail(c.stallTimeout))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return c.newError(KindTimeout, waitDetail(c.headerTimeout))

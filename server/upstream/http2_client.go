@@ -376,7 +376,7 @@ func (h *http2Client) settingsError(c *http2Conn) error {
 // keepPlain keeps a connection for HTTP/1.1, which the host prefers.
 func (h *http2Client) keepHTTP1(network net.Conn) {
 	c := newConn(network)
-	c.untrack, c.writer.timeout = h.http1.trackConn(), h.http1.stallTimeout
+	c.untrack, c.writer.Timeout = h.http1.trackConn(), h.http1.stallTimeout
 	h.http1.pool.put(c)
 	h.mu.Lock()
 	h.usesHTTP1 = true

@@ -16,6 +16,8 @@ import (
 
 	frames "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/openai-connect/openai-connect/server/internal/deadline"
 )
 
 const (
@@ -375,7 +377,7 @@ func (c *http2Conn) sayGoAwayAndClose(code frames.ErrCode) {
 
 // write writes what is in the queue, until the connection is over.
 func (c *http2Conn) writeLoop() {
-	out := timeoutWriter{conn: c.network, timeout: c.client.stallTimeout}
+	out := deadline.Writer{Conn: c.network, Timeout: c.client.stallTimeout}
 	var spare []byte
 	for {
 		select {

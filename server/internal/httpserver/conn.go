@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,15 +24,9 @@ type clientConn struct {
 	expiresAt int64        // zero for never
 
 	reader       deadline.Reader
+	writer       deadline.Writer
 	lengths      lengthScanner
 	readTimedOut atomic.Bool // the client did not send the rest of a body in time
-
-	// writeDeadline is the deadline that write has set, in terms of listener.now. It
-	// outlasts several writes, because most of them need none. It has no effect while
-	// userDeadline is set.
-	writeDeadline atomic.Int64
-	userDeadline  atomic.Bool // SetWriteDeadline has set a deadline
-	deadlineMu    sync.Mutex  // held while the write deadline is changed
 
 	coalescer atomic.Pointer[writeCoalescer] // nil for HTTP/1.1
 
@@ -43,6 +36,7 @@ type clientConn struct {
 func newClientConn(network net.Conn, listener *limitListener) *clientConn {
 	c := &clientConn{Conn: network, listener: listener}
 	c.reader.Conn = network
+	c.writer.Conn, c.writer.Timeout = network, listener.stallTimeout
 	if listener.maxAge > 0 {
 		c.expiresAt = listener.now() + int64(jitter(listener.maxAge))
 	}
@@ -90,7 +84,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	if c.coalescer.Load() == nil {
 		c.lengths.scan(p[:max(n, 0)])
 	}
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.reader.LimitPassed() {
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.reader.LimitExpired() {
 		c.readTimedOut.Store(true) // before net/http sees the error, which it takes for a disconnect
 	}
 	return n, err
@@ -116,31 +110,15 @@ func (c *clientConn) Write(p []byte) (int, error) {
 // write continues for as long as the client reads something, however slowly.
 func (c *clientConn) write(p []byte) (int, error) {
 	for sent := 0; ; {
-		c.extendDeadline()
-		n, err := c.Conn.Write(p[sent:])
+		n, err := c.writer.Write(p[sent:])
 		sent += n
-		if err == nil || c.userDeadline.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err == nil || c.writer.IsSet() || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return sent, err
 		}
 		if n == 0 {
 			c.reset()
 			return sent, err
 		}
-	}
-}
-
-// extendDeadline ensures that a write that begins now may last for the stall timeout.
-func (c *clientConn) extendDeadline() {
-	timeout := int64(c.listener.stallTimeout)
-	if now := c.listener.now(); c.writeDeadline.Load()-now < timeout && !c.userDeadline.Load() {
-		c.deadlineMu.Lock()
-		defer c.deadlineMu.Unlock()
-		if c.userDeadline.Load() {
-			return
-		}
-		lasts := timeout + timeout/4
-		c.writeDeadline.Store(now + lasts)
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Duration(lasts)))
 	}
 }
 
@@ -151,14 +129,7 @@ func (c *clientConn) SetWriteDeadline(t time.Time) error {
 		coalescer.reject(os.ErrDeadlineExceeded)
 		return nil
 	}
-	c.deadlineMu.Lock()
-	defer c.deadlineMu.Unlock()
-	if t.IsZero() && !c.userDeadline.Load() {
-		return nil // keep the deadline of write
-	}
-	c.userDeadline.Store(!t.IsZero())
-	c.writeDeadline.Store(0)
-	return c.Conn.SetWriteDeadline(t)
+	return c.writer.Set(t)
 }
 
 // SetDeadline implements [net.Conn].
