@@ -79,13 +79,13 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 			name:   "the upstream closes without an answer",
 			config: answer(""),
 			status: http.StatusBadGateway, code: "upstream_closed",
-			message: "closed the connection before it sent response headers",
+			message: "connection closed before response headers",
 		},
 		{
 			name:   "the upstream does not speak HTTP",
 			config: answer("SSH-2.0-" + secret + "\n\n"),
 			status: http.StatusBadGateway, code: "upstream_invalid_response",
-			message: "sent what is not valid HTTP",
+			message: "invalid HTTP response",
 		},
 		{
 			name:   "the header is too large",

@@ -8,17 +8,15 @@ import (
 	"strings"
 )
 
-// defaultBasePath is where an OpenAI API is found on a host that was named
-// without a path.
+// defaultBasePath is the path of a base URL without a path.
 const defaultBasePath = "/v1"
 
-// ParseBaseURL reads a base URL as the OpenAI SDKs take it:
-// "https://api.openai.com/v1", "https://openrouter.ai/api/v1". Without a path,
-// as in "http://127.0.0.1:8080", it means /v1. Trailing slashes do not count.
+// ParseBaseURL parses a base URL in the form that the OpenAI SDKs accept:
+// "https://api.openai.com/v1", "https://openrouter.ai/api/v1". Without a path, as in
+// "http://127.0.0.1:8080", the path is /v1. Trailing slashes are ignored.
 //
-// It refuses what a base URL cannot have, userinfo, a query, a fragment,
-// another scheme than http and https, and says what to write instead. The
-// error never repeats the input, which may hold a password.
+// It rejects userinfo, a query, a fragment, and schemes other than http and https. An error
+// never contains the input, which may contain a password.
 func ParseBaseURL(raw string) (*url.URL, error) {
 	base, err := parseBaseURL(strings.TrimSpace(raw))
 	if err != nil {
@@ -29,34 +27,34 @@ func ParseBaseURL(raw string) (*url.URL, error) {
 
 func parseBaseURL(raw string) (*url.URL, error) {
 	if raw == "" {
-		return nil, errors.New("it is empty; write it like " + DefaultBaseURL)
+		return nil, errors.New("the URL is empty: want a URL such as " + DefaultBaseURL)
 	}
 	if !strings.Contains(raw, "://") {
-		return nil, errors.New("it has no scheme; put https:// or http:// in front")
+		return nil, errors.New("the URL has no scheme: add https:// or http://")
 	}
 	parsed, err := url.Parse(raw)
 	if err != nil {
-		return nil, errors.New("it is not a valid URL; write it like " + DefaultBaseURL)
+		return nil, errors.New("invalid URL: want a URL such as " + DefaultBaseURL)
 	}
 	host := strings.ToLower(strings.TrimSuffix(parsed.Host, ":"))
 	switch {
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
-		return nil, fmt.Errorf("its scheme is %q; only https and http are spoken", parsed.Scheme)
+		return nil, fmt.Errorf("unsupported scheme %q: want https or http", parsed.Scheme)
 	case parsed.User != nil:
-		return nil, errors.New("it holds a user name or password; remove what stands before the @")
+		return nil, errors.New("the URL contains a user name or password: remove everything up to the @")
 	case parsed.RawQuery != "" || parsed.ForceQuery:
-		return nil, errors.New("it holds a query; remove the ? and what follows")
+		return nil, errors.New("the URL has a query: remove everything from the ?")
 	case strings.Contains(raw, "#"):
-		return nil, errors.New("it holds a fragment; remove the # and what follows")
+		return nil, errors.New("the URL has a fragment: remove everything from the #")
 	case parsed.Hostname() == "":
-		return nil, errors.New("it names no host; write it like " + DefaultBaseURL)
+		return nil, errors.New("the URL has no host: want a URL such as " + DefaultBaseURL)
 	case strings.Contains(host, ","):
-		return nil, errors.New("it names several hosts; name one, and list several upstreams in a file")
+		return nil, errors.New("the URL has several hosts: use one, or list several upstreams in a file")
 	case strings.IndexFunc(host, func(r rune) bool { return r >= 0x80 }) >= 0:
-		return nil, errors.New("its host is not ASCII; write the name in its xn-- form")
+		return nil, errors.New("the host is not ASCII: use its xn-- form")
 	}
 	if !isValidPort(parsed.Port()) {
-		return nil, errors.New("its port is out of range; a port is a number from 1 to 65535")
+		return nil, errors.New("the port is out of range: want 1 to 65535")
 	}
 	rawPath := strings.TrimRight(parsed.EscapedPath(), "/")
 	if rawPath == "" {
@@ -64,12 +62,12 @@ func parseBaseURL(raw string) (*url.URL, error) {
 	}
 	path, err := url.PathUnescape(rawPath)
 	if err != nil {
-		return nil, errors.New("its path has a malformed % escape")
+		return nil, errors.New("the path has a malformed % escape")
 	}
 	return &url.URL{Scheme: parsed.Scheme, Host: host, Path: path, RawPath: rawPath}, nil
 }
 
-// isValidPort reports whether the port of a URL, empty for none, is one.
+// isValidPort reports whether the port of a URL is valid. Empty means no port.
 func isValidPort(port string) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return port == "" || err == nil && n > 0

@@ -16,22 +16,21 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// maxProxyAnswer bounds a proxy's answer to CONNECT, in bytes.
+// maxProxyResponse bounds the response of a proxy to CONNECT, in bytes.
 const maxProxyResponse = 64 << 10
 
 // dialer makes connections to one host.
 type dialer struct {
 	address     string        // "host:port"
 	tls         *tls.Config   // nil for plain HTTP
-	timeout     time.Duration // of a TLS handshake, and of a proxy's answer
+	timeout     time.Duration // of a TLS handshake, and of the response of a proxy
 	dialNetwork func(ctx context.Context, network, address string) (net.Conn, error)
 	proxy       *url.URL       // nil for none
 	roots       *x509.CertPool // for the proxy; nil for the system's
 	client      *http1Client
 }
 
-// dial makes a connection for HTTP/1.1. The error is the context's, or an
-// [*Error].
+// dial makes an HTTP/1.1 connection. The error is ctx's or an [*Error].
 func (d *dialer) dial(ctx context.Context) (*conn, error) {
 	network, err := d.connect(ctx)
 	if err != nil {
@@ -42,7 +41,7 @@ func (d *dialer) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// connect makes a connection on which HTTP can be spoken.
+// connect makes a connection that is ready for HTTP.
 func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
 	network, err := d.dialTarget(ctx)
 	kind := KindConnect
@@ -64,8 +63,8 @@ func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// reach makes a connection on which the host itself is spoken to, or the proxy
-// that is sent requests to plain HTTP hosts.
+// dialTarget connects to the host, or to the proxy that receives the requests for a plain
+// HTTP host.
 func (d *dialer) dialTarget(ctx context.Context) (net.Conn, error) {
 	if d.proxy == nil {
 		return d.dialNetwork(ctx, "tcp", d.address)
@@ -74,7 +73,7 @@ func (d *dialer) dialTarget(ctx context.Context) (net.Conn, error) {
 		return d.dialViaSOCKS(ctx)
 	}
 	network, err := d.dialViaHTTPProxy(ctx)
-	if _, refused := errors.AsType[*proxyError](err); err != nil && !refused {
+	if _, rejected := errors.AsType[*proxyError](err); err != nil && !rejected {
 		err = &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 	}
 	return network, err
@@ -88,14 +87,14 @@ func (d *dialer) dialViaSOCKS(ctx context.Context) (net.Conn, error) {
 		password, _ := user.Password()
 		auth = &proxy.Auth{User: user.Username(), Password: password}
 	}
-	by, err := proxy.SOCKS5("tcp", hostPort(d.proxy), auth, forwardDialer(d.dialNetwork))
+	socks, err := proxy.SOCKS5("tcp", hostPort(d.proxy), auth, forwardDialer(d.dialNetwork))
 	if err != nil {
 		return nil, err
 	}
-	return by.(proxy.ContextDialer).DialContext(ctx, "tcp", d.address) // it is one since it was made so
+	return socks.(proxy.ContextDialer).DialContext(ctx, "tcp", d.address) // SOCKS5 always returns one
 }
 
-// forward is a dial function as package proxy takes it.
+// forwardDialer adapts a dial function to package proxy.
 type forwardDialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 func (f forwardDialer) Dial(network, address string) (net.Conn, error) {
@@ -118,7 +117,7 @@ func (d *dialer) dialViaHTTPProxy(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	if d.tls == nil {
-		return network, nil // requests go to the proxy in absolute form
+		return network, nil // requests to the proxy have absolute form
 	}
 	if err := d.openTunnel(ctx, network); err != nil {
 		_ = network.Close()
@@ -127,12 +126,12 @@ func (d *dialer) dialViaHTTPProxy(ctx context.Context) (net.Conn, error) {
 	return network, nil
 }
 
-// tunnel asks a proxy for a tunnel to the host (RFC 9110 §9.3.6).
+// openTunnel requests a tunnel to the host from a proxy (RFC 9110 §9.3.6).
 func (d *dialer) openTunnel(ctx context.Context, network net.Conn) error {
-	answer := newConn(network)
-	answer.readLimit = maxProxyResponse
+	conn := newConn(network)
+	conn.readLimit = maxProxyResponse
 	deadline := time.Now().Add(d.timeout)
-	if err := errors.Join(answer.SetReadDeadline(deadline), network.SetWriteDeadline(deadline)); err != nil {
+	if err := errors.Join(conn.SetReadDeadline(deadline), network.SetWriteDeadline(deadline)); err != nil {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = network.Close() })()
@@ -143,36 +142,35 @@ func (d *dialer) openTunnel(ctx context.Context, network net.Conn) error {
 	if _, err := network.Write([]byte(request + "\r\n")); err != nil {
 		return err
 	}
-	reader := bufio.NewReader(answer)
-	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // the tunnel is what would be its body
+	reader := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // the tunnel follows instead of a body
 	switch {
 	case err != nil:
 		return sanitizeParseError(err)
 	case resp.StatusCode != http.StatusOK:
 		return &proxyError{resp.StatusCode}
 	case reader.Buffered() > 0:
-		return errors.New("it sent more than an answer")
+		return errors.New("unexpected data after the response")
 	}
 	return network.SetDeadline(time.Time{})
 }
 
-// proxyError is a proxy's refusal of a tunnel.
+// proxyError is the error of a proxy that rejected a tunnel.
 type proxyError struct{ status int }
 
 func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy on the way answered %d %s", e.status, http.StatusText(e.status))
+	return fmt.Sprintf("proxy responded with %d %s", e.status, http.StatusText(e.status))
 }
 
-// reasonless keeps of an error of the parser, which quotes what was received,
-// only that there is one.
+// sanitizeParseError replaces an error of the parser, which quotes received data.
 func sanitizeParseError(err error) error {
 	if isDisconnect(err) {
 		return err
 	}
-	return errors.New("its answer is not valid HTTP")
+	return errors.New("invalid HTTP response")
 }
 
-// secure makes a TLS session on a connection, which it closes if it can't.
+// handshake performs a TLS handshake. It closes the connection on failure.
 func (d *dialer) handshake(ctx context.Context, network net.Conn, config *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
@@ -189,7 +187,7 @@ func (d *dialer) handshake(ctx context.Context, network net.Conn, config *tls.Co
 
 var errHandshakeTimeout = errors.New("timeout")
 
-// proxyCredentials is the value of Proxy-Authorization, empty for none.
+// proxyCredentials returns the value of Proxy-Authorization, or "" for none.
 func proxyCredentials(proxy *url.URL) string {
 	if proxy == nil || proxy.User == nil {
 		return ""
@@ -198,7 +196,7 @@ func proxyCredentials(proxy *url.URL) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password))
 }
 
-// addressOf is the "host:port" of a URL.
+// hostPort returns the "host:port" of a URL.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

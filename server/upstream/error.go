@@ -9,36 +9,32 @@ import (
 	"net/textproto"
 )
 
-// Kind is what went wrong between this server and the upstream.
+// Kind is the kind of an [Error].
 type Kind int
 
 // The kinds of [Error].
 const (
-	// KindRequest: the request could not be sent, as its target or a field is
-	// not valid HTTP or its body could not be read. The upstream is not to
-	// blame.
+	// KindRequest: the request could not be sent, because its target or a header is invalid
+	// or its body could not be read. The upstream is not at fault.
 	KindRequest Kind = iota + 1
-	// KindConnect: no connection, to the upstream or to the proxy before it;
-	// the name was not found, the connection refused, or no answer came within
-	// the connect timeout.
+	// KindConnect: no connection to the upstream or its proxy, because the name was not
+	// found, the connection was refused, or it timed out.
 	KindConnect
-	// KindTLS: there was a connection, but no TLS session on it; often a
-	// certificate that is not trusted.
+	// KindTLS: the TLS handshake failed, often because the certificate is not trusted.
 	KindTLS
-	// KindTimeout: no response header came in time.
+	// KindTimeout: no response header arrived in time.
 	KindTimeout
-	// KindClosed: the upstream closed the connection or stream before it had
-	// sent a response header.
+	// KindClosed: the upstream closed the connection or stream before the response header.
 	KindClosed
 	// KindHeaderTooLarge: the response header exceeds the limit.
 	KindHeaderTooLarge
-	// KindMalformed: what the upstream sent is not valid HTTP.
+	// KindMalformed: the upstream sent invalid HTTP.
 	KindMalformed
-	// KindTruncated: the upstream broke off in the middle of a response body.
+	// KindTruncated: the response body ended early.
 	KindTruncated
 )
 
-// String says what the kind means, as part of a sentence.
+// String returns a description of the kind.
 func (k Kind) String() string {
 	switch k {
 	case KindRequest:
@@ -50,36 +46,34 @@ func (k Kind) String() string {
 	case KindTimeout:
 		return "no response headers in time"
 	case KindClosed:
-		return "closed the connection before it sent response headers"
+		return "connection closed before response headers"
 	case KindHeaderTooLarge:
 		return "response headers are too large"
 	case KindMalformed:
-		return "sent what is not valid HTTP"
+		return "invalid HTTP response"
 	case KindTruncated:
-		return "broke off in the middle of the response"
+		return "response cut short"
 	default:
 		return fmt.Sprintf("Kind(%d)", int(k))
 	}
 }
 
-// Error is a failure of an exchange with the upstream. Its text names the host
-// and what happened, and is fit to be shown to clients: it holds nothing of a
-// header or a body, and no address of this server's network.
+// Error is the failure of an exchange with the upstream. Its text may be shown to clients:
+// it contains no headers, no body, and no address of this server's network.
 type Error struct {
 	Kind   Kind
-	Host   string // the proxied host, with its port if that was given
-	Detail string // more about the cause, possibly empty
+	Host   string // the proxied host, with its port if the base URL has one
+	Detail string // details of the cause, possibly empty
 
-	// Unprocessed is set if the upstream said, or if it is certain, that it has not
-	// acted on the request and won't (RFC 9113 §8.7), whatever the kind.
+	// Unprocessed reports that the upstream certainly has not processed the request and
+	// won't (RFC 9113 §8.7), whatever the kind.
 	Unprocessed bool
 
-	refusedStream bool // the upstream refused the stream of HTTP/2, and not the connection
-	staleConn     bool // the connection of HTTP/2 was closing, as far as that can be told
+	refusedStream bool // the upstream refused the HTTP/2 stream, not the connection
+	staleConn     bool // the HTTP/2 connection was probably stale
 
-	// cause is set for KindRequest, and for an address that redirects may not
-	// lead to. Others of the network stay hidden, as a time-out could be taken for
-	// the caller's.
+	// cause is set for KindRequest, and for a redirect to a non-public address. Network
+	// errors are not exposed, because a timeout could be mistaken for the caller's.
 	cause error
 }
 
@@ -92,7 +86,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap returns what failed in reading the request's body, or nil.
+// Unwrap returns the error of reading the request's body, or nil.
 func (e *Error) Unwrap() error {
 	return e.cause
 }
@@ -104,13 +98,13 @@ func (h *http1Client) newError(kind Kind, detail string) *Error {
 func (h *http1Client) requestError(cause error) *Error {
 	detail := errorDetail(cause)
 	if _, ok := errors.AsType[textproto.ProtocolError](cause); ok {
-		detail = "its trailer is malformed" // the error's own text quotes it
+		detail = "its trailer is malformed" // the error's text quotes it
 	}
 	return &Error{Kind: KindRequest, Host: h.authority, Detail: detail, cause: cause}
 }
 
-// reason returns what err says without the addresses that errors of package net
-// begin with: of this machine, of its resolver, of a proxy.
+// errorDetail returns the text of err without the addresses in errors of package net: of
+// this machine, its resolver, or a proxy.
 func errorDetail(err error) string {
 	prefix := ""
 	for {
@@ -119,7 +113,7 @@ func errorDetail(err error) string {
 			break
 		}
 		if network.Op == "proxyconnect" || network.Op == "socks connect" {
-			prefix = "the proxy on the way: "
+			prefix = "proxy: "
 		}
 		err = network.Err
 	}
@@ -129,15 +123,15 @@ func errorDetail(err error) string {
 	return prefix + err.Error()
 }
 
-// isBreak reports whether err means that a connection ended, rather than that
-// something wrong was received on it.
+// isDisconnect reports whether err means that a connection ended, and not that invalid
+// data was received.
 func isDisconnect(err error) bool {
 	_, network := errors.AsType[*net.OpError](err)
 	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
-// contextError returns the error of a context that is done. Beside the cause,
-// if one was given, it is always the context's own.
+// contextError returns the error of a context that is done. It wraps ctx.Err() as well as the
+// cause.
 func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {

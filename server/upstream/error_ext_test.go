@@ -229,13 +229,13 @@ func TestErrorKinds(t *testing.T) {
 		{
 			name:   "a switch of protocols that was not asked for",
 			config: answer("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\n\n"),
-			kind:   upstream.KindMalformed, says: "not asked for",
+			kind:   upstream.KindMalformed, says: "not requested",
 		},
 		{
 			name:    "a switch to another protocol than was asked for",
 			config:  answer("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: h2c\n\n"),
 			request: upstream.Request{Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}},
-			kind:    upstream.KindMalformed, says: "not asked for",
+			kind:    upstream.KindMalformed, says: "not requested",
 		},
 		{
 			name:    "a field that HTTP forbids",

@@ -7,15 +7,13 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// IsHopByHop reports whether the field called name is meant for the next peer
-// alone and must not be forwarded, in a message whose Connection field has the
-// values given.
+// IsHopByHop reports whether a header is only meant for the next peer and must not be
+// forwarded. connection holds the values of the message's Connection header.
 //
-// These are, by RFC 9110 §7.6.1, Connection, what it names, and the fields that
-// are known to be hop-by-hop even where a sender forgot to name them; by §11.7
-// the pair that authenticates to a proxy; and Transfer-Encoding and Trailer,
-// which belong to the framing that each hop makes anew. Content-Length is not
-// among them.
+// Hop-by-hop headers are Connection, the headers that it names, the headers that are known
+// to be hop-by-hop (RFC 9110 §7.6.1), those of proxy authentication (§11.7), and
+// Transfer-Encoding and Trailer, which belong to the framing of each hop. Content-Length is
+// end-to-end.
 func IsHopByHop(name string, connection []string) bool {
 	switch textproto.CanonicalMIMEHeaderKey(name) {
 	case "Connection",
@@ -32,8 +30,8 @@ func IsHopByHop(name string, connection []string) bool {
 	return len(connection) > 0 && httpguts.HeaderValuesContainsToken(connection, name)
 }
 
-// CopyEndToEnd sets in dst the fields of src that may be forwarded, all but
-// the hop-by-hop ones. The values are shared, not copied.
+// CopyEndToEnd sets the headers of src in dst, except hop-by-hop headers. The values are
+// shared, not copied.
 func CopyEndToEnd(dst, src http.Header) {
 	connection := src["Connection"]
 	for name, values := range src {

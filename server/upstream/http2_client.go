@@ -16,66 +16,67 @@ import (
 )
 
 const (
-	// maxDials is how many connections one call may wait for.
+	// maxDials is the number of connections that one request may wait for.
 	maxDials = 3
 
-	// maxRefusals is how often one call is sent again because the upstream refused
-	// its stream, and maxAttempts how often it is sent in all. Each time it is
-	// certain that the upstream has not acted on it.
+	// maxRefusedStreams is the number of retries of one request whose stream the upstream
+	// refused. maxAttempts is the number of attempts in all. Before each of them the upstream has
+	// certainly not processed the request.
 	maxRefusedStreams = 3
 	maxAttempts       = 16
 
-	// refusalPause is the pause before a call is sent again for the second time that
-	// it was refused. It doubles.
+	// refusedBackoff is the backoff before the second retry of a refused stream. It
+	// doubles with each further retry.
 	refusedBackoff = 50 * time.Millisecond
 )
 
-// http2 speaks HTTP/2 to a host, or HTTP/1.1 where the host knows nothing else.
+// http2Client sends requests to one host over HTTP/2, or over HTTP/1.1 if the host doesn't
+// support HTTP/2.
 //
-// It is a client of our own, on the frames of golang.org/x/net/http2, since the one
-// of net/http waits for the network while it holds locks that every call needs, dials
-// without a bound, and doesn't say whether a request was processed.
+// It only uses the framer of golang.org/x/net/http2. The client of net/http waits for the
+// network while it holds locks that every request needs, dials without a limit, and doesn't
+// report whether a request was processed.
 type http2Client struct {
 	http1           *http1Client
 	dialer          *dialer
-	settingsTimeout time.Duration // of what follows the TLS handshake
+	settingsTimeout time.Duration // from the TLS handshake to the settings of the peer
 	keepAlive       time.Duration
-	followRedirects bool // redirects are followed
+	followRedirects bool
 
-	keptConns atomic.Int64 // connections that are neither forgotten nor about to be
+	keptConns atomic.Int64 // connections in conns that are not about to be closed
 
 	mu              sync.Mutex
-	conns           []*http2Conn // guarded by mu: those that take requests, the oldest first
-	dials           []*http2Dial // guarded by mu: for those who found no connection with room
-	lastStreamLimit int          // guarded by mu: how many the last connection allowed at a time; 0 if there was none
-	usesHTTP1       bool         // guarded by mu: the last connection was made for HTTP/1.1, which the host prefers
-	failures        int          // guarded by mu: connections that failed since one worked
-	lastFailure     error        // guarded by mu: of the last of them
-	failedAt        time.Time    // guarded by mu: when it failed
+	conns           []*http2Conn // guarded by mu: connections that accept requests, oldest first
+	dials           []*http2Dial // guarded by mu: for requests that found no connection with a free stream
+	lastStreamLimit int          // guarded by mu: concurrent streams of the last connection; 0 if there was none
+	usesHTTP1       bool         // guarded by mu: the last connection negotiated HTTP/1.1
+	failures        int          // guarded by mu: failed connections since the last success
+	lastFailure     error        // guarded by mu: the error of the last of them
+	failedAt        time.Time    // guarded by mu: the time of the last failure
 }
 
-// http2Dial is an attempt to connect that several calls wait for, as many as the
-// connection is likely to have room for.
+// http2Dial is a connection attempt that several requests wait for: as many as the
+// connection is likely to have streams for.
 type http2Dial struct {
 	done      chan struct{}
-	cancel    func()     // ends it if nobody waits
-	capacity  int        // how many may wait
+	cancel    func()     // called when no request waits any more
+	capacity  int        // how many requests may wait
 	waiters   int        // guarded by http2.mu
-	conn      *http2Conn // guarded by http2.mu: nil if there is none, or none with room
-	reserved  int        // guarded by http2.mu: reservations of conn for those who wait
-	usesHTTP1 bool       // set before done is closed: the host prefers HTTP/1.1
+	conn      *http2Conn // guarded by http2.mu: nil if it failed or has no free stream
+	reserved  int        // guarded by http2.mu: streams of conn reserved for waiters
+	usesHTTP1 bool       // set before done is closed: the connection negotiated HTTP/1.1
 	err       error      // set before done is closed
 }
 
-// newHTTP2 returns what speaks to the host on connections that d makes.
+// newHTTP2Client returns a client that uses the connections of d.
 func newHTTP2Client(h *http1Client, d *dialer, keepAlive time.Duration, follows bool) *http2Client {
-	secure := *d
-	secure.tls = d.tls.Clone()
-	secure.tls.NextProtos = []string{"h2", "http/1.1"}
-	return &http2Client{http1: h, dialer: &secure, settingsTimeout: d.timeout, keepAlive: keepAlive, followRedirects: follows}
+	both := *d
+	both.tls = d.tls.Clone()
+	both.tls.NextProtos = []string{"h2", "http/1.1"}
+	return &http2Client{http1: h, dialer: &both, settingsTimeout: d.timeout, keepAlive: keepAlive, followRedirects: follows}
 }
 
-// closeIdle closes the connections that no request is using.
+// closeIdle closes the connections without requests.
 func (h *http2Client) closeIdle() {
 	h.mu.Lock()
 	conns := slices.Clone(h.conns)
@@ -85,8 +86,8 @@ func (h *http2Client) closeIdle() {
 	}
 }
 
-// send sends a request and returns its response. It sends it again if the upstream
-// has certainly not acted on it (RFC 9113 §8.7) and its body is still there.
+// send sends a request and returns its response. It retries a request that the upstream
+// has certainly not processed (RFC 9113 §8.7) while its body is available.
 func (h *http2Client) send(ctx context.Context, req *Request, target string) (*http.Response, error) {
 	header, err := h.http1.newHTTP2Header(req, target)
 	if err != nil {
@@ -95,9 +96,9 @@ func (h *http2Client) send(ctx context.Context, req *Request, target string) (*h
 	}
 	bodies := newBodyReplay(req.Body)
 	defer bodies.finish()
-	call := &http2Request{http2Client: h, ctx: ctx, req: req, header: header, bodies: bodies}
+	r := &http2Request{http2Client: h, ctx: ctx, req: req, header: header, bodies: bodies}
 	for {
-		c, err := call.acquireConn()
+		c, err := r.acquireConn()
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +106,7 @@ func (h *http2Client) send(ctx context.Context, req *Request, target string) (*h
 		if c == nil {
 			return h.sendHTTP1(ctx, req, target, body)
 		}
-		resp, err := call.attempt(c, body)
+		resp, err := r.attempt(c, body)
 		if err == nil {
 			h.markHealthy()
 			if h.followRedirects && isRedirect(resp.StatusCode) {
@@ -113,7 +114,7 @@ func (h *http2Client) send(ctx context.Context, req *Request, target string) (*h
 			}
 			return resp, nil
 		}
-		if !call.shouldRetry(err) {
+		if !r.shouldRetry(err) {
 			if ctx.Err() != nil {
 				err = contextError(ctx)
 			}
@@ -122,82 +123,82 @@ func (h *http2Client) send(ctx context.Context, req *Request, target string) (*h
 	}
 }
 
-// sendPlain sends a request over HTTP/1.1.
+// sendHTTP1 sends a request over HTTP/1.1.
 func (h *http2Client) sendHTTP1(ctx context.Context, req *Request, target string, body io.Reader) (*http.Response, error) {
-	plain := *req
-	plain.Body = body
-	resp, err := h.http1.send(ctx, &plain, target)
-	req.replayBody = plain.replayBody
+	copied := *req
+	copied.Body = body
+	resp, err := h.http1.send(ctx, &copied, target)
+	req.replayBody = copied.replayBody
 	if err == nil {
 		h.markHealthy()
 	}
 	return resp, err
 }
 
-// http2Call is a call on its way to an answer.
+// http2Request is a request with its attempts.
 type http2Request struct {
 	*http2Client
 
-	ctx    context.Context //nolint:containedctx // it is the call's own: the one Send was called with
+	ctx    context.Context //nolint:containedctx // the context passed to Send
 	req    *Request
 	header *http2Header
 	bodies *bodyReplay
 
 	attempts, dials, refusedStreams int
-	repeated                        bool  // although it may have been processed
+	repeated                        bool  // retried although it may have been processed
 	lastErr                         error // of the last attempt
 }
 
 // attempt sends the request on a connection.
-func (a *http2Request) attempt(c *http2Conn, body io.Reader) (*http.Response, error) {
-	a.attempts++
-	s, rest, err := c.open(a.ctx, a.req, a.header, body)
+func (r *http2Request) attempt(c *http2Conn, body io.Reader) (*http.Response, error) {
+	r.attempts++
+	s, rest, err := c.open(r.ctx, r.req, r.header, body)
 	if err != nil {
 		closeBody(body)
-		a.lastErr = a.http1.fromHTTP2Error(err)
-		return nil, a.lastErr
+		r.lastErr = r.http1.fromHTTP2Error(err)
+		return nil, r.lastErr
 	}
 	if rest != nil {
-		go s.upload(rest, a.header)
+		go s.upload(rest, r.header)
 	}
 	resp, err := s.awaitResponse()
 	if err != nil {
 		s.unwatch()
-		a.lastErr = s.classify(err)
-		return nil, a.lastErr
+		r.lastErr = s.classify(err)
+		return nil, r.lastErr
 	}
 	if resp.Body == http.NoBody {
-		s.release() // an upload goes no further
+		s.release() // this stops an upload
 	} else {
 		resp.Body = s
 	}
 	return resp, nil
 }
 
-// mayTryAgain reports whether the call may be sent again after it failed, and waits
-// until it should.
-func (a *http2Request) shouldRetry(err error) bool {
+// shouldRetry reports whether the request may be retried after an error. It waits for the
+// backoff.
+func (r *http2Request) shouldRetry(err error) bool {
 	failure, ok := errors.AsType[*Error](err)
-	if !ok || a.attempts >= maxAttempts || a.ctx.Err() != nil || !a.bodies.isComplete() {
+	if !ok || r.attempts >= maxAttempts || r.ctx.Err() != nil || !r.bodies.isComplete() {
 		return false
 	}
 	if !failure.Unprocessed {
-		// As over HTTP/1.1, but for POST: an upstream that closes a connection tells what
-		// it has not processed.
-		again := failure.staleConn && !a.repeated && a.req.isIdempotent()
-		a.repeated = true
+		// As over HTTP/1.1, except for POST: an upstream that closes a connection reports
+		// which requests it has not processed.
+		again := failure.staleConn && !r.repeated && r.req.isIdempotent()
+		r.repeated = true
 		return again
 	}
 	if failure.refusedStream {
-		if a.refusedStreams++; a.refusedStreams > maxRefusedStreams {
+		if r.refusedStreams++; r.refusedStreams > maxRefusedStreams {
 			return false
 		}
-		if a.refusedStreams > 1 {
-			timer := time.NewTimer(refusedBackoff << (a.refusedStreams - 2))
+		if r.refusedStreams > 1 {
+			timer := time.NewTimer(refusedBackoff << (r.refusedStreams - 2))
 			defer timer.Stop()
 			select {
 			case <-timer.C:
-			case <-a.ctx.Done():
+			case <-r.ctx.Done():
 				return false
 			}
 		}
@@ -205,13 +206,12 @@ func (a *http2Request) shouldRetry(err error) bool {
 	return true
 }
 
-// connection returns a connection with a reservation, or nil if HTTP/1.1 is to be
-// spoken.
-func (a *http2Request) acquireConn() (*http2Conn, error) {
-	h := a.http2Client
+// acquireConn returns a connection with a reserved stream, or nil for HTTP/1.1.
+func (r *http2Request) acquireConn() (*http2Conn, error) {
+	h := r.http2Client
 	for {
-		if a.ctx.Err() != nil {
-			return nil, contextError(a.ctx)
+		if r.ctx.Err() != nil {
+			return nil, contextError(r.ctx)
 		}
 		h.mu.Lock()
 		for _, c := range h.conns {
@@ -222,33 +222,32 @@ func (a *http2Request) acquireConn() (*http2Conn, error) {
 		}
 		if len(h.conns) == 0 && h.usesHTTP1 && h.http1.pool.hasIdle() {
 			h.mu.Unlock()
-			return nil, nil //nolint:nilnil // as said
+			return nil, nil //nolint:nilnil // as documented
 		}
-		if a.dials >= maxDials {
+		if r.dials >= maxDials {
 			h.mu.Unlock()
-			return nil, a.dialsExhausted()
+			return nil, r.dialsExhausted()
 		}
-		a.dials++
-		d := h.dial(a.ctx)
+		r.dials++
+		d := h.dial(r.ctx)
 		h.mu.Unlock()
-		if c, plain, err := h.awaitDial(a.ctx, d); c != nil || plain || err != nil {
+		if c, usesHTTP1, err := h.awaitDial(r.ctx, d); c != nil || usesHTTP1 || err != nil {
 			return c, err
 		}
 	}
 }
 
-// exhausted is the error of a call that was given no connection that took it.
-func (a *http2Request) dialsExhausted() error {
-	if a.lastErr != nil {
-		return a.lastErr
+// dialsExhausted returns the error of a request that no connection has accepted.
+func (r *http2Request) dialsExhausted() error {
+	if r.lastErr != nil {
+		return r.lastErr
 	}
-	failed := a.http1.newError(KindClosed, fmt.Sprintf("%d connections took no request", maxDials))
+	failed := r.http1.newError(KindClosed, fmt.Sprintf("%d connections accepted no request", maxDials))
 	failed.Unprocessed = true
 	return failed
 }
 
-// dial begins to connect for those who found no room, or joins those who wait for
-// that. mu is held.
+// dial joins a pending connection attempt, or starts one. mu is held.
 func (h *http2Client) dial(ctx context.Context) *http2Dial {
 	for _, d := range h.dials {
 		if d.waiters < d.capacity {
@@ -259,7 +258,7 @@ func (h *http2Client) dial(ctx context.Context) *http2Dial {
 	shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	d := &http2Dial{done: make(chan struct{}), cancel: cancel, capacity: h.lastStreamLimit, waiters: 1}
 	if d.capacity == 0 {
-		d.capacity = math.MaxInt // the connection will tell
+		d.capacity = math.MaxInt // unknown until the first connection
 	}
 	h.dials = append(h.dials, d)
 	go func() {
@@ -272,7 +271,7 @@ func (h *http2Client) dial(ctx context.Context) *http2Dial {
 	return d
 }
 
-// finishDial gives the connection that was made, if any, to those who wait for it.
+// finishDial reserves streams of a new connection, if any, for the requests that wait.
 func (h *http2Client) finishDial(d *http2Dial, c *http2Conn) {
 	h.mu.Lock()
 	h.removeDial(d)
@@ -288,25 +287,25 @@ func (h *http2Client) finishDial(d *http2Dial, c *http2Conn) {
 	useless := h.lastStreamLimit == 0
 	h.mu.Unlock()
 	switch {
-	case c.isClosing(): // it may have been forgotten before it was known
+	case c.isClosing(): // it may have been removed before it was added
 		h.remove(c)
 	case useless:
 		c.retire(errUnused, maxWindow)
 	}
 }
 
-// dropDial has nobody join an attempt to connect any more. mu is held.
+// removeDial removes a connection attempt, so that no request joins it. mu is held.
 func (h *http2Client) removeDial(d *http2Dial) {
 	h.dials = slices.DeleteFunc(h.dials, func(other *http2Dial) bool { return other == d })
 }
 
-// wait waits for a connection, which the last one who doesn't gives up. It returns
-// the connection with a reservation, or none if there was no place left, and reports
-// whether the connection speaks HTTP/1.1.
-func (h *http2Client) awaitDial(ctx context.Context, d *http2Dial) (c *http2Conn, plain bool, err error) {
+// awaitDial waits for a connection. The last request that stops waiting cancels the
+// attempt. It returns the connection with a reserved stream, or nil if there was no free stream, and
+// reports whether the connection uses HTTP/1.1.
+func (h *http2Client) awaitDial(ctx context.Context, d *http2Dial) (c *http2Conn, usesHTTP1 bool, err error) {
 	select {
 	case <-d.done:
-		plain, err = d.usesHTTP1, d.err
+		usesHTTP1, err = d.usesHTTP1, d.err
 	case <-ctx.Done():
 		err = contextError(ctx)
 	}
@@ -317,20 +316,20 @@ func (h *http2Client) awaitDial(ctx context.Context, d *http2Dial) (c *http2Conn
 		c = d.conn
 	}
 	if d.waiters--; d.waiters > 0 {
-		return c, plain, err
+		return c, usesHTTP1, err
 	}
 	d.cancel()
 	h.removeDial(d)
-	if d.reserved > 0 { // of those who didn't wait
+	if d.reserved > 0 { // reserved for requests that stopped waiting
 		d.conn.release(d.reserved)
 		d.reserved = 0
 	}
-	return c, plain, err
+	return c, usesHTTP1, err
 }
 
-// connect makes a connection. Without an error it may return none: the host prefers
-// HTTP/1.1, in which case plain is set.
-func (h *http2Client) connect(ctx context.Context) (c *http2Conn, plain bool, err error) {
+// connect makes a connection. It reports whether the host negotiated HTTP/1.1, in which
+// case it returns no connection.
+func (h *http2Client) connect(ctx context.Context) (c *http2Conn, usesHTTP1 bool, err error) {
 	network, err := h.dialer.connect(ctx)
 	if err != nil {
 		return nil, false, err
@@ -346,7 +345,7 @@ func (h *http2Client) connect(ctx context.Context) (c *http2Conn, plain bool, er
 	case <-c.settled:
 	case <-c.done:
 	case <-timer.C:
-		c.fail(timeoutError(KindConnect, "no HTTP/2 settings in %v", h.settingsTimeout), 0)
+		c.fail(timeoutError(KindConnect, "no HTTP/2 settings within %v", h.settingsTimeout), 0)
 	case <-ctx.Done():
 		c.fail(errUnused, 0)
 		return nil, false, contextError(ctx)
@@ -357,23 +356,23 @@ func (h *http2Client) connect(ctx context.Context) (c *http2Conn, plain bool, er
 	return c, false, nil
 }
 
-// unsettled returns why a connection ended before there were settings, nil if there
-// are. Nothing was sent on it.
+// settingsError returns the error of a connection that ended before the settings of the
+// peer arrived, or nil. No request was sent on it.
 func (h *http2Client) settingsError(c *http2Conn) error {
 	select {
 	case <-c.settled:
 		return nil
 	default:
 	}
-	fault := *c.err()
-	if fault.kind == KindClosed {
-		fault.kind = KindConnect
+	failure := *c.err()
+	if failure.kind == KindClosed {
+		failure.kind = KindConnect
 	}
-	fault.unprocessed = true
-	return h.http1.fromHTTP2Error(&fault)
+	failure.unprocessed = true
+	return h.http1.fromHTTP2Error(&failure)
 }
 
-// keepPlain keeps a connection for HTTP/1.1, which the host prefers.
+// keepHTTP1 puts a connection that negotiated HTTP/1.1 into the pool.
 func (h *http2Client) keepHTTP1(network net.Conn) {
 	c := newConn(network)
 	c.untrack, c.writer.Timeout = h.http1.trackConn(), h.http1.stallTimeout
@@ -383,8 +382,8 @@ func (h *http2Client) keepHTTP1(network net.Conn) {
 	h.mu.Unlock()
 }
 
-// crowded reports whether there are more connections than may be kept. The one that
-// asks is not kept then.
+// dropIfOverLimit reports whether there are more connections than may be kept. If so, the
+// caller's connection no longer counts and must be closed.
 func (h *http2Client) dropIfOverLimit() bool {
 	for {
 		n := h.keptConns.Load()
@@ -397,7 +396,7 @@ func (h *http2Client) dropIfOverLimit() bool {
 	}
 }
 
-// forget has a connection get no more requests.
+// remove removes a connection that accepts no more requests.
 func (h *http2Client) remove(c *http2Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -406,28 +405,28 @@ func (h *http2Client) remove(c *http2Conn) {
 	if len(h.conns) < known && !c.isDropped() {
 		h.keptConns.Add(-1)
 	}
-	if fault := c.err(); fault != nil && fault.connFailed {
+	if err := c.err(); err != nil && err.connFailed {
 		h.failures++
-		h.lastFailure, h.failedAt = fault, time.Now()
+		h.lastFailure, h.failedAt = err, time.Now()
 	}
 }
 
-// readyTime is for how long connections that failed count against a host.
+// unhealthyTime is how long failed connections make a host unavailable.
 const unhealthyTime = 30 * time.Second
 
-// ready returns why the host should be sent nothing: the connections to it keep
-// failing, by violations of the protocol or by silence, and no call gets through. It
-// is asked again after some time.
+// ready returns an error if connections to the host keep failing, because of protocol
+// violations or timeouts, without a successful request in between. After some time the host is
+// tried again.
 func (h *http2Client) ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.failures < maxDials || time.Since(h.failedAt) > unhealthyTime {
 		return nil
 	}
-	return fmt.Errorf("upstream %s: %d connections over HTTP/2 failed, the last one: %w", h.http1.authority, h.failures, h.lastFailure)
+	return fmt.Errorf("upstream %s: %d HTTP/2 connections failed, the last one: %w", h.http1.authority, h.failures, h.lastFailure)
 }
 
-// works notes that a connection gave an answer.
+// markHealthy records a response.
 func (h *http2Client) markHealthy() {
 	h.mu.Lock()
 	h.failures = 0

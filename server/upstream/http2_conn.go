@@ -21,154 +21,153 @@ import (
 )
 
 const (
-	// streamWindow is how much of one response, in bytes, may wait here for a slow
-	// reader before the upstream has to pause.
+	// streamWindow is the number of bytes of one response that are buffered for a slow
+	// reader before the upstream must pause.
 	streamWindow = 64 << 10
 
-	// maxStreamWindow is the same for a reader that is fast: one that has read a whole
-	// window within growTime, and has nothing left to read, gets twice as much. At
-	// 50 ms to the upstream it allows 20 MB/s a stream.
+	// maxStreamWindow is the limit for a fast reader. The window doubles when it was read
+	// within growTime and the buffer is empty. With a round trip of 50 ms it allows 20 MB/s
+	// per stream.
 	maxStreamWindow = 1 << 20
 	growTime        = 500 * time.Millisecond
 
-	// maxGrowth is by how much the windows of all streams to a host may have grown.
+	// maxGrowth bounds the growth of the windows of all streams to a host.
 	maxGrowth = 64 << 20
 
-	// connBuffer is how much of all responses of a connection may be on its way. It
-	// is no bound of its own: each stream has one.
+	// connBuffer is the window of a connection. It is not a limit in practice, because
+	// each stream has one.
 	connBuffer = 1 << 30
 
-	// readFrameSize is the largest payload of a frame that is received, the default
-	// of RFC 9113 §6.5.2.
+	// readFrameSize is the largest payload of a received frame, the default of RFC 9113
+	// §6.5.2.
 	readFrameSize = 16 << 10
 
-	// maxQueued is how many bytes may wait to be written before uploads pause.
+	// maxQueued is the number of bytes in the write queue at which uploads pause.
 	maxQueued = 64 << 10
 
-	// maxReplies is how many bytes of what the upstream makes us answer may wait to
-	// be written. One that takes nothing, and still asks, is given up.
+	// maxReplies bounds the bytes in the write queue that reply to frames of the upstream.
+	// An upstream that keeps requesting replies without reading them is disconnected.
 	maxReplies = 256 << 10
 
 	// maxWindow is the largest flow-control window (RFC 9113 §6.9.1).
 	maxWindow = 1<<31 - 1
 
-	// lastStream is the ID from which on a connection takes no new requests. It
-	// leaves room below the largest ID.
+	// lastStream is the stream ID after which a connection accepts no more requests. It is
+	// well below the largest ID.
 	lastStream = 1 << 30
 
-	// frameAllowance is how many frames that carry nothing a connection may receive
-	// at once, and frameRate how many a second. Nothing useful needs as many (RFC
-	// 9113 §10.5).
+	// frameAllowance bounds the burst of received frames that carry no data, and frameRate
+	// their number per second. No legitimate peer needs as many (RFC 9113 §10.5).
 	frameAllowance = 10_000
 	frameRate      = 1_000
 
-	// frameStrain is after how many of them the connection takes no new requests, so
-	// that those don't end with it.
+	// frameWarning is the number of such frames after which the connection accepts no more
+	// requests, so that new requests don't fail with it.
 	frameWarning = 2_000
 
-	// maxInterim is how many interim responses a stream may have received when it is
-	// given up without the connection taking no new requests: more may be on their way.
+	// maxInterim is the number of interim responses after which an aborted stream makes
+	// its connection accept no more requests: more of them may be in flight.
 	maxInterim = 16
 
-	// streamAllowance is how many more of them a request that is given up may cause,
-	// by what was under way. dataAllowance is the same for a frame of an upload, each
-	// of which may be answered by updates of windows.
+	// streamAllowance is added to the frame budget for each reset stream, whose frames may
+	// be in flight. dataAllowance is added for each DATA frame of an upload, which the peer may
+	// acknowledge with window updates.
 	streamAllowance = 100
 	dataAllowance   = 4
 )
 
-// http2Error is why a stream, or a connection, came to an end.
+// http2Error is the error of a stream or of a connection.
 type http2Error struct {
-	kind   Kind   // KindClosed if it broke off, whatever it was at
-	detail string // quotes nothing of what was received
+	kind   Kind   // KindClosed if the peer closed it, in whatever state
+	detail string // never quotes received data
 
-	// unprocessed says that the upstream has not acted on the request, and won't
-	// (RFC 9113 §8.7).
+	// unprocessed reports that the upstream has not processed the request and won't (RFC
+	// 9113 §8.7).
 	unprocessed   bool
-	refusedStream bool // the upstream refused the stream, and not the connection
-	staleConn     bool // the connection, which had been used, ended without a word since the request
-	connFailed    bool // the connection doesn't work
+	refusedStream bool // the upstream refused the stream, not the connection
+	staleConn     bool // the connection had been used, and ended without a frame since the request
+	connFailed    bool // the connection does not work
 }
 
 // Error implements error.
-func (f *http2Error) Error() string { return f.detail }
+func (e *http2Error) Error() string { return e.detail }
 
 func closedError(detail string) *http2Error { return &http2Error{kind: KindClosed, detail: detail} }
 func malformedError(detail string) *http2Error {
 	return &http2Error{kind: KindMalformed, detail: detail}
 }
 
-// silent is the fault of a peer that takes or says nothing for too long.
+// timeoutError returns the error of a peer that reads or sends nothing for too long.
 func timeoutError(kind Kind, format string, d time.Duration) *http2Error {
 	return &http2Error{kind: kind, detail: fmt.Sprintf(format, d), connFailed: true}
 }
 
-// connFault is a violation of the protocol that ends the connection (RFC 9113
-// §5.4.1).
+// protocolError returns the error of a connection that ended because of a protocol
+// violation (RFC 9113 §5.4.1).
 func protocolError(code frames.ErrCode) *http2Error {
 	return &http2Error{kind: KindMalformed, detail: "connection error: " + codeName(code), connFailed: true}
 }
 
-// codeName names an error code. An unknown code never yields a name that the peer chose.
+// codeName returns the name of an error code. It never contains text of the peer.
 func codeName(code frames.ErrCode) string { return code.String() }
 
-// http2Conn is a connection that speaks HTTP/2 (RFC 9113). It has a goroutine that
-// reads and one that writes. Everybody else puts what is to be written into a queue,
-// and waits on nothing but a channel of their own: no lock is held while the network
-// is waited for, so that a call ends in time whatever the peer does.
+// http2Conn is an HTTP/2 connection (RFC 9113). It has a goroutine that reads and one that
+// writes. All other goroutines add frames to the write queue and only wait on their own
+// channels. No lock is held while waiting for the network, so that the peer can't delay the end
+// of a request.
 type http2Conn struct {
 	client          *http1Client
 	network         net.Conn
 	keepAlive       time.Duration
-	onClosing       func(*http2Conn) // told, once, that it takes no more requests
-	dropIfOverLimit func() bool      // reports whether it isn't to be kept with nothing to do
-	untrack         func()           // takes it from the connections that are open
-	settled         chan struct{}    // closed when the peer's SETTINGS are there
-	done            chan struct{}    // closed when the connection is over
-	writeReady      chan struct{}    // has one if there is something to write
-	frameCredit     atomic.Int64     // of frames that carry nothing, for what was sent
+	onClosing       func(*http2Conn) // called once, when it accepts no more requests
+	dropIfOverLimit func() bool      // reports whether it must be closed when idle
+	untrack         func()           // see http1Client.trackConn
+	settled         chan struct{}    // closed when the peer's SETTINGS have arrived
+	done            chan struct{}    // closed when the connection has ended
+	writeReady      chan struct{}    // has an element if the write queue is not empty
+	frameCredit     atomic.Int64     // added to frameBudget
 
 	mu             sync.Mutex
 	createdAt      time.Time                 // guarded by mu
 	streams        map[uint32]*http2Exchange // guarded by mu
-	reserved       int                       // guarded by mu: streams that are about to begin
+	reserved       int                       // guarded by mu: streams for requests that have not opened them yet
 	nextID         uint32                    // guarded by mu
-	endErr         *http2Error               // guarded by mu: what ended the connection
-	closing        bool                      // guarded by mu: it takes no more requests
-	dropped        bool                      // guarded by mu: it is one more than may be kept
-	sendWindow     int64                     // guarded by mu: what may be sent on all streams
+	endErr         *http2Error               // guarded by mu: why the connection ended
+	closing        bool                      // guarded by mu: it accepts no more requests
+	dropped        bool                      // guarded by mu: dropIfOverLimit has returned true
+	sendWindow     int64                     // guarded by mu: send window of the connection
 	uploads        int                       // guarded by mu: streams with an upload
-	framesReceived int64                     // guarded by mu: how many frames came
-	writeQueue     []byte                    // guarded by mu: frames to be written
-	queuedBytes    int64                     // guarded by mu: how many bytes ever were in queue
-	replyBytes     int                       // guarded by mu: how many bytes of queue answer the peer's frames
-	takenBytes     int64                     // guarded by mu: how many of them are written, or being written
+	framesReceived int64                     // guarded by mu
+	writeQueue     []byte                    // guarded by mu: frames to write
+	queuedBytes    int64                     // guarded by mu: bytes ever added to writeQueue
+	replyBytes     int                       // guarded by mu: bytes of writeQueue that reply to the peer
+	takenBytes     int64                     // guarded by mu: bytes ever removed from writeQueue
 	encoder        *hpack.Encoder            // guarded by mu: writes to block
 	block          bytes.Buffer              // guarded by mu
 	lastRead       time.Time                 // guarded by mu
-	pingSentAt     time.Time                 // guarded by mu: when a PING was sent that nothing followed; zero for none
-	idleSince      time.Time                 // guarded by mu: since when there is no stream
+	pingSentAt     time.Time                 // guarded by mu: time of a PING that no frame has followed; zero for none
+	idleSince      time.Time                 // guarded by mu
 	timer          *time.Timer               // guarded by mu
 
-	// What the peer wants, guarded by mu.
+	// Settings of the peer, guarded by mu.
 	maxStreams    uint32
 	maxFrame      int
 	initialWindow int64
 
-	// What the reading goroutine alone uses.
+	// Only used by the reading goroutine.
 	framer           *frames.Framer
 	decoder          *hpack.Decoder
-	unreturnedWindow int64 // bytes of DATA for which no window was given back yet
+	unreturnedWindow int64 // received bytes not yet returned to the window of the connection
 	frameBudget      float64
 	frameBudgetAt    time.Time
-	budgetLow        bool   // a good part of spare was used up at once
-	headerBlock      []byte // the header block that is coming
-	headerEndsStream bool   // it ends the stream
-	headerFrames     int    // of how many frames it is
+	budgetLow        bool   // frameBudget is nearly exhausted
+	headerBlock      []byte // the header block being received
+	headerEndsStream bool   // headerBlock ends its stream
+	headerFrames     int    // number of frames of headerBlock
 }
 
-// newHTTP2Conn begins to speak HTTP/2 on a connection. When settled is closed it is
-// ready, unless it is over by then.
+// newHTTP2Conn starts HTTP/2 on a connection. It is ready when settled is closed, unless done
+// is closed by then.
 func newHTTP2Conn(h *http1Client, network net.Conn, keepAlive time.Duration, left func(*http2Conn), crowded func() bool) *http2Conn {
 	now := time.Now()
 	c := &http2Conn{
@@ -208,11 +207,11 @@ func settingsPayload(all ...frames.Setting) (b []byte) {
 	return b
 }
 
-// maxBlock is how long a header block may be before the connection is given up. One
-// that is shorter, and still too long, ends its stream alone.
+// maxHeaderBlock is the length at which a header block ends the connection. A shorter one
+// that is too long only ends its stream.
 func (c *http2Conn) maxHeaderBlock() int64 { return maxResponseHeaderBytes + 64<<10 }
 
-// append puts a frame into the queue. mu is held.
+// queueFrame adds a frame to the write queue. mu is held.
 func (c *http2Conn) queueFrame(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
 	before := len(c.writeQueue)
 	n := len(payload)
@@ -226,7 +225,7 @@ func (c *http2Conn) queueFrame(kind frames.FrameType, flags frames.Flags, stream
 	}
 }
 
-// reply is append of a frame that answers one of the peer's. mu is held.
+// queueReply is queueFrame for a reply to a frame of the peer. mu is held.
 func (c *http2Conn) queueReply(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
 	before := len(c.writeQueue)
 	c.queueFrame(kind, flags, stream, payload)
@@ -237,8 +236,8 @@ func (c *http2Conn) queueUint32(kind frames.FrameType, stream, value uint32) {
 	c.queueReply(kind, 0, stream, binary.BigEndian.AppendUint32(make([]byte, 0, 4), value))
 }
 
-// reserve takes the places of up to n streams, each for a call of open or release,
-// and returns how many there were.
+// reserve reserves up to n streams and returns their number. Each must be passed to open or
+// release.
 func (c *http2Conn) reserve(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,7 +249,7 @@ func (c *http2Conn) reserve(n int) int {
 	return n
 }
 
-// release gives places back.
+// release returns reserved streams.
 func (c *http2Conn) release(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -258,14 +257,14 @@ func (c *http2Conn) release(n int) {
 	c.retireIfUnused()
 }
 
-// streamLimit returns how many streams the peer allows at a time.
+// streamLimit returns the number of concurrent streams that the peer allows.
 func (c *http2Conn) streamLimit() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return int(min(c.maxStreams, math.MaxInt32))
 }
 
-// closeIdle closes the connection if no request is using it.
+// closeIdle closes the connection if it has no requests.
 func (c *http2Conn) closeIdle() {
 	c.mu.Lock()
 	unused := len(c.streams)+c.reserved == 0
@@ -275,31 +274,31 @@ func (c *http2Conn) closeIdle() {
 	}
 }
 
-// ended returns what ended the connection, nil if nothing did.
+// err returns why the connection ended, or nil if it has not.
 func (c *http2Conn) err() *http2Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.endErr
 }
 
-// isSurplus reports whether the connection is more than may be kept.
+// isDropped reports whether dropIfOverLimit has returned true.
 func (c *http2Conn) isDropped() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.dropped
 }
 
-// isClosing reports whether the connection takes no more requests.
+// isClosing reports whether the connection accepts no more requests.
 func (c *http2Conn) isClosing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closing
 }
 
-// retire has the connection take no more requests, and ends it when it has none.
-// Requests on streams above last are not acted on.
-func (c *http2Conn) retire(fault *http2Error, last uint32) {
-	unprocessed := *fault
+// retire makes the connection accept no more requests, and ends it when it has none.
+// Requests on streams above last are not processed by the peer.
+func (c *http2Conn) retire(err *http2Error, last uint32) {
+	unprocessed := *err
 	unprocessed.unprocessed = true
 	c.mu.Lock()
 	first := !c.closing
@@ -308,8 +307,8 @@ func (c *http2Conn) retire(fault *http2Error, last uint32) {
 		switch {
 		case id <= last:
 			continue
-		case s.headersReceived > 0: // it was acted on, whatever is said
-			s.finish(fault)
+		case s.headersReceived > 0: // it was processed, whatever the peer reports
+			s.finish(err)
 		default:
 			s.finish(&unprocessed)
 		}
@@ -322,11 +321,11 @@ func (c *http2Conn) retire(fault *http2Error, last uint32) {
 		c.onClosing(c)
 	}
 	if end {
-		c.fail(fault, frames.ErrCodeNo)
+		c.fail(err, frames.ErrCodeNo)
 	}
 }
 
-// shun has the connection take no more requests. mu is held.
+// stopRequests makes the connection accept no more requests. mu is held.
 func (c *http2Conn) stopRequests() {
 	if !c.closing {
 		c.closing = true
@@ -334,22 +333,22 @@ func (c *http2Conn) stopRequests() {
 	}
 }
 
-// errRetired is why a connection ends that nobody uses any more.
-var errUnused = closedError("the connection was no longer used")
+// errUnused ends a connection without requests.
+var errUnused = closedError("the connection was no longer in use")
 
-// fail ends the connection, with all of its streams.
-func (c *http2Conn) fail(fault *http2Error, code frames.ErrCode) {
+// fail ends the connection with all of its streams.
+func (c *http2Conn) fail(err *http2Error, code frames.ErrCode) {
 	c.mu.Lock()
 	if c.endErr != nil {
 		c.mu.Unlock()
 		return
 	}
 	first := !c.closing
-	c.endErr, c.closing = fault, true
+	c.endErr, c.closing = err, true
 	for _, s := range c.streams {
-		of := *fault
-		of.unprocessed = s.headerOffset > c.takenBytes // its header never left
-		of.staleConn = fault.kind == KindClosed && s.id > 1 && s.framesBefore == c.framesReceived
+		of := *err
+		of.unprocessed = s.headerOffset > c.takenBytes // its header was never written
+		of.staleConn = err.kind == KindClosed && s.id > 1 && s.framesBefore == c.framesReceived
 		s.finish(&of)
 		s.stopUpload()
 	}
@@ -361,21 +360,21 @@ func (c *http2Conn) fail(fault *http2Error, code frames.ErrCode) {
 	if first {
 		c.onClosing(c)
 	}
-	// To close waits for the peer, for some time, if it takes nothing.
-	go c.sayGoAwayAndClose(code)
+	// Closing waits some time for a peer that reads nothing.
+	go c.closeWithGoAway(code)
 }
 
-// hangUp says goodbye, as far as that is possible at once, and closes.
-func (c *http2Conn) sayGoAwayAndClose(code frames.ErrCode) {
-	const goodbye = 100 * time.Millisecond
-	if c.network.SetWriteDeadline(time.Now().Add(goodbye)) == nil {
-		last := []byte{0, 0, 8, byte(frames.FrameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(code)}
-		_, _ = c.network.Write(last) // a peer that has left does not receive it
+// closeWithGoAway sends GOAWAY if that is possible at once, and closes the connection.
+func (c *http2Conn) closeWithGoAway(code frames.ErrCode) {
+	const goAwayTimeout = 100 * time.Millisecond
+	if c.network.SetWriteDeadline(time.Now().Add(goAwayTimeout)) == nil {
+		goAway := []byte{0, 0, 8, byte(frames.FrameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(code)}
+		_, _ = c.network.Write(goAway) // best effort
 	}
 	_ = c.network.Close()
 }
 
-// write writes what is in the queue, until the connection is over.
+// writeLoop writes the write queue until the connection ends.
 func (c *http2Conn) writeLoop() {
 	out := deadline.Writer{Conn: c.network, Timeout: c.client.stallTimeout}
 	var spare []byte
@@ -408,19 +407,19 @@ func (c *http2Conn) writeLoop() {
 
 func (c *http2Conn) writeError(err error) *http2Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return timeoutError(KindTimeout, "it took nothing of the request for %v", c.client.stallTimeout)
+		return timeoutError(KindTimeout, "it read nothing of the request for %v", c.client.stallTimeout)
 	}
 	return closedError(errorDetail(err))
 }
 
-// wakeUploads has the uploads look whether they may go on.
+// notifyUploads makes all uploads check whether they may continue.
 func (c *http2Conn) notifyUploads() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.notifyUploadsLocked()
 }
 
-// pokeUploads is wakeUploads. mu is held.
+// notifyUploadsLocked is notifyUploads. mu is held.
 func (c *http2Conn) notifyUploadsLocked() {
 	if c.uploads == 0 {
 		return
@@ -430,8 +429,8 @@ func (c *http2Conn) notifyUploadsLocked() {
 	}
 }
 
-// tick looks after the connection: it sends a PING where nothing has come for some
-// time, gives the connection up if nothing follows, and ends it if nobody uses it.
+// checkAlive sends a PING after a time without frames, ends the connection if none follow,
+// and retires an idle or old connection.
 func (c *http2Conn) checkAlive() {
 	c.mu.Lock()
 	if c.endErr != nil {
@@ -452,7 +451,7 @@ func (c *http2Conn) checkAlive() {
 	switch quiet := now.Sub(c.lastRead); {
 	case !c.pingSentAt.IsZero() && now.Sub(c.pingSentAt) >= c.keepAlive:
 		c.mu.Unlock()
-		c.fail(timeoutError(KindClosed, "no answer to a PING for %v", c.keepAlive), frames.ErrCodeNo)
+		c.fail(timeoutError(KindClosed, "no response to a PING for %v", c.keepAlive), frames.ErrCodeNo)
 		return
 	case !c.pingSentAt.IsZero():
 		next = c.keepAlive - now.Sub(c.pingSentAt)
@@ -470,10 +469,10 @@ func (c *http2Conn) checkAlive() {
 	c.mu.Unlock()
 }
 
-// read receives frames until the connection is over.
+// readLoop receives frames until the connection ends.
 func (c *http2Conn) readLoop() {
-	fault, code := c.readFrames()
-	c.fail(fault, code)
+	err, code := c.readFrames()
+	c.fail(err, code)
 }
 
 func (c *http2Conn) readFrames() (*http2Error, frames.ErrCode) {
@@ -496,8 +495,8 @@ func (c *http2Conn) readFrames() (*http2Error, frames.ErrCode) {
 		if err == nil {
 			continue
 		}
-		if fault, ok := errors.AsType[*http2Error](err); ok {
-			return fault, frames.ErrCodeEnhanceYourCalm
+		if failure, ok := errors.AsType[*http2Error](err); ok {
+			return failure, frames.ErrCodeEnhanceYourCalm
 		}
 		if violation, ok := errors.AsType[frames.ConnectionError](err); ok {
 			return protocolError(frames.ErrCode(violation)), frames.ErrCode(violation)
@@ -507,24 +506,24 @@ func (c *http2Conn) readFrames() (*http2Error, frames.ErrCode) {
 			return protocolError(frames.ErrCodeFrameSize), frames.ErrCodeFrameSize
 		case isDisconnect(err):
 			return c.disconnectError(err), frames.ErrCodeNo
-		default: // a frame that can't be parsed
+		default: // an unparsable frame
 			return protocolError(frames.ErrCodeProtocol), frames.ErrCodeProtocol
 		}
 	}
 }
 
-// breakFault says how a connection broke off.
+// disconnectError returns the error of a connection that the peer closed.
 func (c *http2Conn) disconnectError(err error) *http2Error {
-	if err == io.EOF { //nolint:errorlint // as the framer has it
+	if err == io.EOF { //nolint:errorlint // the framer does not wrap it
 		err = io.ErrUnexpectedEOF
 	}
 	return closedError(errorDetail(err))
 }
 
-var errFlood = &http2Error{kind: KindMalformed, detail: "it floods the connection with frames that carry nothing", connFailed: true}
+var errFlood = &http2Error{kind: KindMalformed, detail: "it floods the connection with frames that carry no data", connFailed: true}
 
-// carriesNothing counts a frame that carries nothing, and reports whether there
-// were too many.
+// chargeEmptyFrame subtracts a frame that carries no data from the budget. It returns an
+// error if the budget is exhausted.
 func (c *http2Conn) chargeEmptyFrame() error {
 	const strained = frameAllowance - frameWarning
 	if c.frameBudget < strained {
@@ -541,7 +540,7 @@ func (c *http2Conn) chargeEmptyFrame() error {
 	return nil
 }
 
-// process does what a frame asks for.
+// processFrame handles a received frame.
 func (c *http2Conn) processFrame(frame frames.Frame) error {
 	c.mu.Lock()
 	c.lastRead = time.Now()
@@ -588,14 +587,14 @@ func (c *http2Conn) processFrame(frame frames.Frame) error {
 		}
 		return c.processWindow(frame)
 	case *frames.PushPromiseFrame:
-		return frames.ConnectionError(frames.ErrCodeProtocol) // they are turned off
+		return frames.ConnectionError(frames.ErrCodeProtocol) // disabled by our settings
 	default:
 		return c.chargeEmptyFrame()
 	}
 }
 
-// isIdle reports whether a stream has not begun yet, so that nothing may be said
-// about it (RFC 9113 §5.1). mu is held.
+// isIdle reports whether a stream is idle, so that frames on it are an error (RFC 9113
+// §5.1). mu is held.
 func (c *http2Conn) isIdle(stream uint32) bool { return stream%2 == 0 || stream >= c.nextID }
 
 func (c *http2Conn) processSettings(frame *frames.SettingsFrame) error {
@@ -607,7 +606,7 @@ func (c *http2Conn) processSettings(frame *frames.SettingsFrame) error {
 	select {
 	case <-c.settled:
 	default:
-		c.maxStreams = math.MaxUint32 // without a word there is no limit (RFC 9113 §6.5.2)
+		c.maxStreams = math.MaxUint32 // no limit by default (RFC 9113 §6.5.2)
 	}
 	if err := frame.ForeachSetting(c.applySetting); err != nil {
 		return err
@@ -621,7 +620,7 @@ func (c *http2Conn) processSettings(frame *frames.SettingsFrame) error {
 	return nil
 }
 
-// set takes one of the peer's settings. mu is held.
+// applySetting applies a setting of the peer. mu is held.
 func (c *http2Conn) applySetting(s frames.Setting) error {
 	if err := s.Valid(); err != nil {
 		return err
@@ -643,18 +642,18 @@ func (c *http2Conn) applySetting(s frames.Setting) error {
 			}
 			stream.notifyUpload()
 		}
-	default: // it concerns servers, or is unknown
+	default: // for servers, or unknown
 	}
 	return nil
 }
 
-// processGoAway lets the requests go that the peer won't act on (RFC 9113 §6.8).
-// The others go on.
+// processGoAway ends the requests that the peer won't process (RFC 9113 §6.8). The others
+// continue.
 func (c *http2Conn) processGoAway(frame *frames.GoAwayFrame) error {
 	if err := c.chargeEmptyFrame(); err != nil {
 		return err
 	}
-	c.retire(closedError("the connection ended by GOAWAY: "+codeName(frame.ErrCode)), frame.LastStreamID)
+	c.retire(closedError("the connection ended with GOAWAY: "+codeName(frame.ErrCode)), frame.LastStreamID)
 	return nil
 }
 
@@ -692,15 +691,15 @@ func (c *http2Conn) processReset(frame *frames.RSTStreamFrame) error {
 		}
 		return c.chargeEmptyFrame()
 	}
-	fault := closedError("the stream was reset: " + codeName(frame.ErrCode))
-	fault.refusedStream = frame.ErrCode == frames.ErrCodeRefusedStream && s.headersReceived == 0
-	fault.unprocessed = fault.refusedStream
-	s.finish(fault) // unless the answer is whole: then the request alone is not wanted
+	failure := closedError("the stream was reset: " + codeName(frame.ErrCode))
+	failure.refusedStream = frame.ErrCode == frames.ErrCodeRefusedStream && s.headersReceived == 0
+	failure.unprocessed = failure.refusedStream
+	s.finish(failure) // no effect if the response is complete: then only the rest of the request is unwanted
 	c.removeStream(s)
 	return nil
 }
 
-// reset ends a stream, if there is one, and tells the peer.
+// reset ends a stream, if it exists, and sends RST_STREAM.
 func (c *http2Conn) reset(id uint32, why error, code frames.ErrCode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -709,19 +708,18 @@ func (c *http2Conn) reset(id uint32, why error, code frames.ErrCode) {
 	}
 }
 
-// resetStream is reset of a stream. mu is held.
+// resetStream is reset for a stream. mu is held.
 func (c *http2Conn) resetStream(s *http2Exchange, why error, code frames.ErrCode) {
 	s.finish(why)
 	if c.streams[s.id] != s {
-		return // it is over for the peer
+		return // it has ended for the peer
 	}
 	c.queueUint32(frames.FrameRSTStream, s.id, uint32(code))
 	c.frameCredit.Add(streamAllowance)
 	c.removeStream(s)
 }
 
-// remove takes a stream from the connection, which ends with the last one if it
-// takes no more. mu is held.
+// removeStream removes a stream from the connection. mu is held.
 func (c *http2Conn) removeStream(s *http2Exchange) {
 	if c.streams[s.id] != s {
 		return
@@ -731,7 +729,7 @@ func (c *http2Conn) removeStream(s *http2Exchange) {
 	c.retireIfUnused()
 }
 
-// rest sees whether the connection has nothing to do any more. mu is held.
+// retireIfUnused retires a connection without streams if it must not be reused. mu is held.
 func (c *http2Conn) retireIfUnused() {
 	if len(c.streams)+c.reserved > 0 {
 		return
@@ -745,11 +743,11 @@ func (c *http2Conn) retireIfUnused() {
 	}
 }
 
-// processData gives a piece of a body to its stream.
+// processData passes a part of a body to its stream.
 func (c *http2Conn) processData(frame *frames.DataFrame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// The connection's window is given back at once: streams have their own.
+	// The connection's window is returned at once, because streams have their own.
 	if c.unreturnedWindow += int64(frame.Length); c.unreturnedWindow >= connBuffer/4 {
 		c.queueUint32(frames.FrameWindowUpdate, 0, uint32(c.unreturnedWindow))
 		c.unreturnedWindow = 0
@@ -767,14 +765,14 @@ func (c *http2Conn) processData(frame *frames.DataFrame) error {
 	return nil
 }
 
-// processBlock takes a piece of a header block, and gives the block to its stream
-// when it is whole.
-func (c *http2Conn) processBlock(id uint32, whole bool) error {
-	// Small pieces without an end are no header, but a flood.
+// processBlock checks a header block that is being received, and passes it to its stream
+// when it is complete.
+func (c *http2Conn) processBlock(id uint32, complete bool) error {
+	// An endless sequence of small fragments is a flood.
 	if int64(len(c.headerBlock)) > c.maxHeaderBlock() || c.headerFrames > 16+len(c.headerBlock)/256 {
 		return frames.ConnectionError(frames.ErrCodeProtocol)
 	}
-	if !whole {
+	if !complete {
 		return nil
 	}
 	c.mu.Lock()
@@ -799,20 +797,20 @@ func (c *http2Conn) processBlock(id uint32, whole bool) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.err != nil { // the response is whole, and the request isn't
+	if s.err != nil { // the response is complete, but not the request
 		return c.chargeEmptyFrame()
 	}
 	s.processHeader(fields, size, c.headerEndsStream)
 	return nil
 }
 
-// decode returns the fields of a header block, up to a size, and the size of all as
-// RFC 9113 §6.5.2 counts it.
+// decode returns the fields of headerBlock up to a size, and the size of all fields as
+// defined by RFC 9113 §6.5.2.
 func (c *http2Conn) decode(limit int64) (fields []hpack.HeaderField, size int64, err error) {
 	c.decoder.SetEmitEnabled(limit > 0)
 	c.decoder.SetEmitFunc(func(field hpack.HeaderField) {
 		if size += int64(field.Size()); size > limit {
-			c.decoder.SetEmitEnabled(false) // the table must be kept all the same
+			c.decoder.SetEmitEnabled(false) // the dynamic table must still be updated
 			return
 		}
 		fields = append(fields, field)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -19,50 +18,50 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// http2Exchange is one request and its response, on a stream of a connection. It is
-// the response's body too.
+// http2Exchange is one request and its response on a stream, and the response's body.
 type http2Exchange struct {
 	conn         *http2Conn
-	ctx          context.Context //nolint:containedctx // it is the exchange's own: the one Send was called with
+	ctx          context.Context //nolint:containedctx // the context passed to Send
 	req          *Request
 	id           uint32
-	headerOffset int64 // where the header is in what the connection writes; set under conn.mu
+	headerOffset int64 // end of the header in all bytes that the connection writes; set under conn.mu
 
-	framesBefore int64 // how many frames the connection had received when the exchange began
+	framesBefore int64 // frames that the connection had received when the exchange started
 
-	progress    chan struct{} // has one if there is something new for who waits for the answer
-	uploadReady chan struct{} // has one if an upload may be able to go on
-	unwatch     func() bool   // ends the watch on ctx
+	progress    chan struct{} // has an element if the response has changed
+	uploadReady chan struct{} // has an element if an upload may be able to continue
+	unwatch     func() bool   // stops watching ctx
 
-	// All guarded by conn.mu.
+	// The following fields are guarded by conn.mu.
 
-	sendWindow      int64            // what may be sent
-	requestSent     bool             // all of the request is in the queue
-	bodyUnwanted    bool             // the rest of the request is not to be sent
-	continued       bool             // what the expectation waits for has come
-	uploading       bool             // there is an upload, which may wait for room
-	headersReceived int              // how many headers came
-	interim         []*http.Response // for the caller, who has not been told of them yet
-	resp            *http.Response   // nil until it is there
+	sendWindow      int64            // bytes that may be sent
+	requestSent     bool             // all of the request is in the write queue
+	bodyUnwanted    bool             // the rest of the request must not be sent
+	continued       bool             // a pending expectation is resolved
+	uploading       bool             // an upload is running
+	headersReceived int              // including interim ones
+	interim         []*http.Response // not yet passed to Request.Interim
+	resp            *http.Response   // nil until its header has arrived
 	trailer         http.Header      // of the response
-	headerBudget    int64            // how many bytes of fields may still come
-	remaining       int64            // how much of the body is still to come; -1 if that isn't known
-	windowSize      int64            // the window, when nothing waits
-	recvWindow      int64            // what may come without more window
-	pendingUpdate   int64            // window that is not given back yet
-	readBytes       int64            // how much was read since readSince
+	headerBudget    int64            // bytes of header fields that may still be received
+	remaining       int64            // bytes of the body that must still be received; -1 if unknown
+	windowSize      int64            // the receive window when the buffer is empty
+	recvWindow      int64            // bytes that may be received before a window update
+	pendingUpdate   int64            // bytes to add to the window with the next update
+	readBytes       int64            // since readSince
 	readSince       time.Time
-	buffer          byteQueue // what came of the body, and was not read
-	err             error     // what ended the response; io.EOF if it is whole
+	buffer          byteQueue // the received part of the body that was not read
+	err             error     // why the response ended; io.EOF if it is complete
 }
 
-// wakeUpload has an upload look whether it may go on. conn.mu is held.
+// notifyUpload makes an upload check whether it may continue. conn.mu is held.
 func (s *http2Exchange) notifyUpload() {
 	if s.uploading {
 		notify(s.uploadReady)
 	}
 }
 
+// notify adds an element to a channel of capacity 1, unless it has one.
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -76,14 +75,14 @@ func (s *http2Exchange) finish(why error) {
 		return
 	}
 	s.err = why
-	if why != io.EOF { //nolint:errorlint // an end that is wrapped is none
+	if why != io.EOF { //nolint:errorlint // a wrapped io.EOF is not the end of the body
 		s.bodyUnwanted = true
 		notify(s.uploadReady)
 	}
 	notify(s.progress)
 }
 
-// setUploading says whether there is an upload. conn.mu is held.
+// setUploading sets whether an upload is running. conn.mu is held.
 func (s *http2Exchange) setUploading(uploading bool) {
 	if s.uploading == uploading {
 		return
@@ -96,7 +95,7 @@ func (s *http2Exchange) setUploading(uploading bool) {
 	}
 }
 
-// stopUpload has an upload end, as the stream is over. conn.mu is held.
+// stopUpload ends an upload at the end of the stream. conn.mu is held.
 func (s *http2Exchange) stopUpload() {
 	if s.uploading {
 		s.setUploading(false)
@@ -105,8 +104,8 @@ func (s *http2Exchange) stopUpload() {
 	}
 }
 
-// open begins the exchange of a request that has a reservation, and sends its
-// header. Of a body it sends what is small and in memory, and returns the rest.
+// open starts the exchange of a request on a reserved stream, and sends its header. It
+// also sends a small body that is in memory, and returns any other body.
 func (c *http2Conn) open(ctx context.Context, req *Request, header *http2Header, body io.Reader) (*http2Exchange, io.Reader, error) {
 	s := &http2Exchange{
 		conn: c, ctx: ctx, req: req, progress: make(chan struct{}, 1), uploadReady: make(chan struct{}, 1),
@@ -115,15 +114,15 @@ func (c *http2Conn) open(ctx context.Context, req *Request, header *http2Header,
 	c.mu.Lock()
 	c.reserved--
 	if c.closing {
-		fault := closedError("the connection is closing")
+		failure := closedError("the connection is closing")
 		if c.endErr != nil {
 			copied := *c.endErr
-			fault = &copied
+			failure = &copied
 		}
-		fault.unprocessed = true
+		failure.unprocessed = true
 		c.retireIfUnused()
 		c.mu.Unlock()
-		return nil, nil, fault
+		return nil, nil, failure
 	}
 	s.id, s.sendWindow, s.framesBefore = c.nextID, c.initialWindow, c.framesReceived
 	c.nextID += 2
@@ -139,30 +138,12 @@ func (c *http2Conn) open(ctx context.Context, req *Request, header *http2Header,
 	return s, body, nil
 }
 
-// begin puts the header, and a body that may go with it, into the queue. It returns
-// a body that may not. conn.mu is held.
+// sendHeader queues the header, and a small body that is in memory. It returns any other
+// body. conn.mu is held.
 func (s *http2Exchange) sendHeader(header *http2Header, body io.Reader) io.Reader {
 	c := s.conn
-	c.block.Reset()
-	for _, field := range header.fields {
-		_ = c.encoder.WriteField(field) // to a buffer
-	}
-	var flags frames.Flags
-	if body == nil {
-		flags, s.requestSent = frames.FlagHeadersEndStream, true
-	}
-	kind := frames.FrameHeaders
-	for block := c.block.Bytes(); ; {
-		n := min(len(block), c.maxFrame)
-		if n == len(block) {
-			flags |= frames.FlagHeadersEndHeaders
-		}
-		c.queueFrame(kind, flags, s.id, block[:n])
-		if block = block[n:]; len(block) == 0 {
-			break
-		}
-		kind, flags = frames.FrameContinuation, 0
-	}
+	c.queueHeaders(s.id, header.fields, body == nil)
+	s.requestSent = body == nil
 	s.headerOffset = c.queuedBytes
 	memory, ok := body.(*bytes.Reader)
 	if !ok || memory.Len() > min(memoryBody, c.maxFrame) || int64(memory.Len()) > min(s.sendWindow, c.sendWindow) || header.expects {
@@ -174,7 +155,30 @@ func (s *http2Exchange) sendHeader(header *http2Header, body io.Reader) io.Reade
 	return nil
 }
 
-// queueData puts a piece of the body into the queue. conn.mu is held.
+// queueHeaders adds a header block to the write queue. mu is held.
+func (c *http2Conn) queueHeaders(stream uint32, fields []hpack.HeaderField, end bool) {
+	c.block.Reset()
+	for _, field := range fields {
+		_ = c.encoder.WriteField(field) // to a buffer
+	}
+	kind, flags := frames.FrameHeaders, frames.Flags(0)
+	if end {
+		flags = frames.FlagHeadersEndStream
+	}
+	for block := c.block.Bytes(); ; {
+		n := min(len(block), c.maxFrame)
+		if n == len(block) {
+			flags |= frames.FlagHeadersEndHeaders
+		}
+		c.queueFrame(kind, flags, stream, block[:n])
+		if block = block[n:]; len(block) == 0 {
+			return
+		}
+		kind, flags = frames.FrameContinuation, 0
+	}
+}
+
+// queueData adds a piece of the body to the write queue. conn.mu is held.
 func (s *http2Exchange) queueData(piece []byte, end bool) {
 	var flags frames.Flags
 	if end {
@@ -189,8 +193,8 @@ func (s *http2Exchange) queueData(piece []byte, end bool) {
 	}
 }
 
-// requestEnded lets go of the stream if the response is whole already, and begins
-// the wait for it otherwise. conn.mu is held.
+// requestEnded closes the stream if the response is complete, and starts the wait for the
+// response otherwise. conn.mu is held.
 func (s *http2Exchange) requestEnded() {
 	s.requestSent = true
 	s.setUploading(false)
@@ -200,7 +204,7 @@ func (s *http2Exchange) requestEnded() {
 	notify(s.progress)
 }
 
-// abort ends the exchange from this side.
+// abort ends the exchange and resets the stream.
 func (s *http2Exchange) abort(why error) {
 	c := s.conn
 	c.mu.Lock()
@@ -213,44 +217,23 @@ func (s *http2Exchange) abort(why error) {
 	c.resetStream(s, why, frames.ErrCodeCancel)
 }
 
-// upload sends a body. It runs beside the exchange.
+// upload sends a body. It runs on its own goroutine.
 func (s *http2Exchange) upload(body io.Reader, header *http2Header) {
 	defer closeBody(body)
 	if header.expects && !s.awaitContinue() {
 		return
 	}
-	left := header.framing.length
-	var buffer []byte
-	if !header.framing.chunked && left <= smallBody {
-		buffer = make([]byte, left+1) // of a slow client, of which there may be many
-	} else {
-		pooled := uploadBuffers.Get().(*[uploadBuffer]byte)
-		defer uploadBuffers.Put(pooled)
-		buffer = pooled[:]
+	complete, err := header.framing.copyBody(body, s.send)
+	if complete {
+		err = s.endRequest(header)
 	}
-	for {
-		n, err := body.Read(buffer)
-		if left -= int64(n); !header.framing.chunked && left < 0 {
-			err = errBodyTooLong
-		} else if n > 0 && !s.send(buffer[:n]) {
-			return
-		}
-		switch {
-		case err == nil:
-			continue
-		case err == io.EOF && (header.framing.chunked || left == 0): //nolint:errorlint // an end that is wrapped is none
-			err = s.endRequest(header)
-		case err == io.EOF: //nolint:errorlint // as above
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			s.failUpload(s.conn.client.requestError(err))
-		}
-		return
+	if err != nil {
+		s.failUpload(s.conn.client.requestError(err))
 	}
 }
 
-// failUpload ends the exchange for want of the rest of the body, if that is wanted.
+// failUpload ends the exchange after an error of reading the body, unless the rest of the
+// body is unwanted.
 func (s *http2Exchange) failUpload(why error) {
 	s.conn.mu.Lock()
 	unwanted := s.bodyUnwanted
@@ -260,8 +243,8 @@ func (s *http2Exchange) failUpload(why error) {
 	}
 }
 
-// awaitContinue waits until the upstream wants the body, or says nothing for some
-// time. It reports whether the body is to be sent.
+// awaitContinue waits until the expectation is resolved, or times out. It reports whether
+// the body must be sent.
 func (s *http2Exchange) awaitContinue() bool {
 	timer := time.NewTimer(expectContinueTimeout)
 	defer timer.Stop()
@@ -280,8 +263,8 @@ func (s *http2Exchange) awaitContinue() bool {
 	}
 }
 
-// send sends a piece of the body, as the windows allow. It reports whether the
-// piece was wanted.
+// send sends a piece of the body as the windows allow. It reports false if the body is
+// unwanted.
 func (s *http2Exchange) send(piece []byte) bool {
 	c := s.conn
 	var stalled *time.Timer // runs while the windows are closed
@@ -303,7 +286,7 @@ func (s *http2Exchange) send(piece []byte) bool {
 		}
 		var late <-chan time.Time
 		switch {
-		case n > 0: // what the connection doesn't take in time ends it
+		case n > 0: // the write timeout of the connection applies
 			if stalled != nil {
 				stalled.Stop()
 				stalled = nil
@@ -321,13 +304,13 @@ func (s *http2Exchange) send(piece []byte) bool {
 		select {
 		case <-s.uploadReady:
 		case <-late:
-			s.abort(&http2Error{kind: KindTimeout, detail: fmt.Sprintf("it took nothing of the request for %v", c.client.stallTimeout)})
+			s.abort(&http2Error{kind: KindTimeout, detail: stallDetail(c.client.stallTimeout)})
 			return false
 		}
 	}
 }
 
-// endRequest ends the body, with a trailer if there is one.
+// endRequest ends the body, with the trailer if there is one.
 func (s *http2Exchange) endRequest(header *http2Header) error {
 	trailer, err := hpackTrailer(header.framing.trailer)
 	if err != nil {
@@ -341,34 +324,21 @@ func (s *http2Exchange) endRequest(header *http2Header) error {
 	case len(trailer) == 0:
 		s.queueData(nil, true)
 	default:
-		c.block.Reset()
-		for _, field := range trailer {
-			_ = c.encoder.WriteField(field) // to a buffer
-		}
-		flags, kind := frames.FlagHeadersEndStream, frames.FrameHeaders
-		for block := c.block.Bytes(); len(block) > 0; {
-			n := min(len(block), c.maxFrame)
-			if n == len(block) {
-				flags |= frames.FlagHeadersEndHeaders
-			}
-			c.queueFrame(kind, flags, s.id, block[:n])
-			block = block[n:]
-			kind, flags = frames.FrameContinuation, 0
-		}
+		c.queueHeaders(s.id, trailer, true)
 		s.requestEnded()
 	}
 	return nil
 }
 
-// processFields takes a header block: an interim response, the final one, or its
+// processHeader handles a header block: an interim response, the final response, or its
 // trailer. conn.mu is held.
 func (s *http2Exchange) processHeader(fields []hpack.HeaderField, size int64, end bool) {
 	s.headersReceived++
 	if s.headerBudget -= size; s.headerBudget < 0 {
-		if s.headersReceived > 1 { // by interim answers, of which more may be on their way
+		if s.headersReceived > 1 { // interim responses, and more may be in flight
 			s.conn.stopRequests()
 		}
-		s.rejectResponse(&http2Error{kind: KindHeaderTooLarge, detail: fmt.Sprintf("the limit is %d bytes", maxResponseHeaderBytes)})
+		s.rejectResponse(&http2Error{kind: KindHeaderTooLarge, detail: headerLimitDetail()})
 		return
 	}
 	if s.resp != nil {
@@ -398,14 +368,13 @@ func (s *http2Exchange) processHeader(fields []hpack.HeaderField, size int64, en
 	}
 }
 
-// refuse ends an exchange in which the upstream violates the protocol. conn.mu is
-// held.
+// rejectResponse ends the exchange after a protocol violation. conn.mu is held.
 func (s *http2Exchange) rejectResponse(why *http2Error) {
 	s.conn.resetStream(s, why, frames.ErrCodeProtocol)
 }
 
 func (s *http2Exchange) processResponse(resp *http.Response, end bool) {
-	s.remaining, _ = parseLength(resp.Header["Content-Length"]) // it was checked
+	s.remaining, _ = parseLength(resp.Header["Content-Length"]) // checked by checkResponse
 	resp.ContentLength = s.remaining
 	bodiless := s.req.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
 	switch {
@@ -420,7 +389,7 @@ func (s *http2Exchange) processResponse(resp *http.Response, end bool) {
 	}
 	s.resp, s.readSince = resp, time.Now()
 	if resp.StatusCode >= http.StatusMultipleChoices {
-		// Who is refused, or is to ask elsewhere, need not be heard out.
+		// A rejection or redirect makes the rest of the request useless.
 		s.bodyUnwanted = true
 	}
 	s.continued = true
@@ -435,7 +404,7 @@ func (s *http2Exchange) processResponse(resp *http.Response, end bool) {
 	}
 }
 
-// responseEnded sees whether the response is whole. conn.mu is held.
+// responseEnded handles the end of the response. conn.mu is held.
 func (s *http2Exchange) responseEnded() {
 	if s.remaining > 0 {
 		s.rejectResponse(closedError(io.ErrUnexpectedEOF.Error()))
@@ -452,7 +421,7 @@ func (s *http2Exchange) responseEnded() {
 
 func (s *http2Exchange) processTrailer(fields []hpack.HeaderField, end bool) {
 	if !end {
-		s.rejectResponse(malformedError("a header follows the header"))
+		s.rejectResponse(malformedError("a header follows the response header"))
 		return
 	}
 	trailer := make(http.Header, len(fields))
@@ -469,7 +438,7 @@ func (s *http2Exchange) processTrailer(fields []hpack.HeaderField, end bool) {
 	s.responseEnded()
 }
 
-// processData takes a piece of the body. conn.mu is held.
+// processData handles a part of the body. conn.mu is held.
 func (s *http2Exchange) processData(frame *frames.DataFrame) {
 	data := frame.Data()
 	s.recvWindow -= int64(frame.Length)
@@ -477,10 +446,10 @@ func (s *http2Exchange) processData(frame *frames.DataFrame) {
 	case s.err != nil:
 		return
 	case s.recvWindow < 0:
-		s.conn.resetStream(s, malformedError("it sends more than there is room for"), frames.ErrCodeFlowControl)
+		s.conn.resetStream(s, malformedError("it exceeded the flow-control window"), frames.ErrCodeFlowControl)
 		return
 	case s.resp == nil:
-		s.rejectResponse(malformedError("a body without a header"))
+		s.rejectResponse(malformedError("DATA before the response header"))
 		return
 	}
 	if s.remaining >= 0 {
@@ -493,14 +462,14 @@ func (s *http2Exchange) processData(frame *frames.DataFrame) {
 		s.buffer.write(data)
 		notify(s.progress)
 	}
-	s.returnWindow(int64(frame.Length) - int64(len(data))) // padding is read at once
+	s.returnWindow(int64(frame.Length) - int64(len(data))) // padding counts as read
 	if frame.StreamEnded() {
 		s.responseEnded()
 	}
 }
 
-// giveBack gives window back, and more of it to a reader that is fast. conn.mu is
-// held.
+// returnWindow returns read bytes to the receive window, and grows the window of a fast
+// reader. conn.mu is held.
 func (s *http2Exchange) returnWindow(n int64) {
 	s.pendingUpdate += n
 	if s.err != nil || s.pendingUpdate < s.windowSize/4 {
@@ -519,7 +488,7 @@ func (s *http2Exchange) returnWindow(n int64) {
 	s.pendingUpdate = 0
 }
 
-// grow reports whether the windows of all streams may grow by n more.
+// reserveWindowGrowth reports whether a window may grow by n bytes.
 func (h *http1Client) reserveWindowGrowth(n int64) bool {
 	if h.windowGrowth.Add(n) <= maxGrowth {
 		return true
@@ -528,7 +497,7 @@ func (h *http1Client) reserveWindowGrowth(n int64) bool {
 	return false
 }
 
-// await returns the response when its header is there.
+// awaitResponse returns the response when its header has arrived.
 func (s *http2Exchange) awaitResponse() (*http.Response, error) {
 	c := s.conn
 	var timer *time.Timer
@@ -555,13 +524,12 @@ func (s *http2Exchange) awaitResponse() (*http.Response, error) {
 		select {
 		case <-s.progress:
 		case <-late:
-			s.abort(&http2Error{kind: KindTimeout, detail: fmt.Sprintf("waited %v", c.client.headerTimeout)})
+			s.abort(&http2Error{kind: KindTimeout, detail: waitDetail(c.client.headerTimeout)})
 		}
 	}
 }
 
-// Read implements [io.Reader] for the response's body. What ended it is told as
-// often as it is asked.
+// Read reads the response's body. At its end it returns the same error every time.
 func (s *http2Exchange) Read(p []byte) (int, error) {
 	c := s.conn
 	for {
@@ -569,7 +537,7 @@ func (s *http2Exchange) Read(p []byte) (int, error) {
 		if len(s.buffer) > 0 && s.ctx.Err() != nil {
 			c.mu.Unlock()
 			s.release()
-			return 0, contextError(s.ctx) // what came before is no end
+			return 0, contextError(s.ctx) // the received part must not look complete
 		}
 		if n := s.buffer.read(p); n > 0 {
 			s.returnWindow(int64(n))
@@ -577,7 +545,7 @@ func (s *http2Exchange) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		err := s.err
-		if err == io.EOF && s.trailer != nil { //nolint:errorlint // as said
+		if err == io.EOF && s.trailer != nil { //nolint:errorlint // as above
 			if s.resp.Trailer == nil {
 				s.resp.Trailer = make(http.Header, len(s.trailer))
 			}
@@ -596,8 +564,7 @@ func (s *http2Exchange) Read(p []byte) (int, error) {
 	}
 }
 
-// Wait returns when there is something to Read, or nothing more to come. Who waits
-// here, rather than in Read, needs no buffer for that.
+// Wait returns when Read would not block. Unlike a blocked Read it needs no buffer.
 func (s *http2Exchange) Wait() {
 	for {
 		s.conn.mu.Lock()
@@ -610,8 +577,7 @@ func (s *http2Exchange) Wait() {
 	}
 }
 
-// Close implements [io.Closer]. A body that was not read to its end is not wanted
-// any more.
+// Close implements [io.Closer]. It resets a stream whose body was not read to its end.
 func (s *http2Exchange) Close() error {
 	s.release()
 	s.conn.mu.Lock()
@@ -623,7 +589,7 @@ func (s *http2Exchange) Close() error {
 	return nil
 }
 
-// close lets go of the stream.
+// release releases the stream and its window.
 func (s *http2Exchange) release() {
 	s.unwatch()
 	s.abort(http.ErrBodyReadAfterClose)
@@ -633,8 +599,7 @@ func (s *http2Exchange) release() {
 	s.windowSize = streamWindow
 }
 
-// headError turns what ended an exchange before the response into an error that
-// says what happened.
+// classify returns the error of an exchange that ended before the response header.
 func (s *http2Exchange) classify(err error) error {
 	if s.ctx.Err() != nil {
 		return contextError(s.ctx)
@@ -642,27 +607,27 @@ func (s *http2Exchange) classify(err error) error {
 	return s.conn.client.fromHTTP2Error(err)
 }
 
-// bodyError does the same for what ended it within the response's body.
+// classifyBody returns the error of an exchange that ended within the response body.
 func (s *http2Exchange) classifyBody(err error) error {
-	switch fault, ok := err.(*http2Error); { //nolint:errorlint // it is never wrapped
+	switch failure, ok := err.(*http2Error); { //nolint:errorlint // it is never wrapped
 	case err == io.EOF || err == http.ErrBodyReadAfterClose: //nolint:errorlint // as above
 		return err
 	case s.ctx.Err() != nil:
 		return contextError(s.ctx)
-	case ok && fault.kind != KindMalformed:
-		return s.conn.client.newError(KindTruncated, fault.detail)
+	case ok && failure.kind != KindMalformed:
+		return s.conn.client.newError(KindTruncated, failure.detail)
 	}
 	return s.conn.client.fromHTTP2Error(err)
 }
 
-// upstreamError turns a fault into an [*Error].
+// fromHTTP2Error converts an [*http2Error] to an [*Error].
 func (h *http1Client) fromHTTP2Error(err error) error {
-	fault, ok := err.(*http2Error) //nolint:errorlint // it is never wrapped
+	failure, ok := err.(*http2Error) //nolint:errorlint // it is never wrapped
 	if !ok {
 		return err
 	}
-	failed := h.newError(fault.kind, fault.detail)
-	failed.Unprocessed, failed.refusedStream, failed.staleConn = fault.unprocessed, fault.refusedStream, fault.staleConn
+	failed := h.newError(failure.kind, failure.detail)
+	failed.Unprocessed, failed.refusedStream, failed.staleConn = failure.unprocessed, failure.refusedStream, failure.staleConn
 	return failed
 }
 
@@ -670,18 +635,15 @@ func (h *http1Client) fromHTTP2Error(err error) error {
 type http2Header struct {
 	fields  []hpack.HeaderField
 	framing framing
-	expects bool // the body is held back until the upstream wants it
+	expects bool // the body is held back by an expectation
 }
 
-// headerOf returns the header of a request. As in HTTP/1.1, what HTTP forbids is
-// refused.
+// newHTTP2Header returns the header of a request. As over HTTP/1.1, it rejects invalid
+// fields.
 func (h *http1Client) newHTTP2Header(req *Request, target string) (*http2Header, error) {
-	method := req.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	if !httpguts.ValidHeaderFieldName(method) { // both are tokens
-		return nil, fmt.Errorf("the method %.32q is not valid", method)
+	method, err := methodOf(req)
+	if err != nil {
+		return nil, err
 	}
 	header := &http2Header{framing: framingOf(req), expects: len(req.Header["Expect"]) > 0 && req.Body != nil}
 	fields := make([]hpack.HeaderField, 0, len(req.Header)+6)
@@ -702,7 +664,6 @@ func (h *http1Client) newHTTP2Header(req *Request, target string) (*http2Header,
 		if isConnectionField(name) || name == "Te" && !slices.Equal(values, []string{"trailers"}) {
 			continue
 		}
-		var err error
 		if fields, err = appendHPACKFields(fields, name, values); err != nil {
 			return nil, err
 		}
@@ -711,8 +672,8 @@ func (h *http1Client) newHTTP2Header(req *Request, target string) (*http2Header,
 	return header, nil
 }
 
-// isConnectionField reports whether a field has no place in HTTP/2 (RFC 9113
-// §8.2.2), or is made from the rest of the request.
+// isConnectionField reports whether a field is forbidden in HTTP/2 (RFC 9113 §8.2.2) or is
+// derived from the rest of the request.
 func isConnectionField(name string) bool {
 	switch name {
 	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade":
@@ -722,7 +683,7 @@ func isConnectionField(name string) bool {
 	}
 }
 
-// trailerFields returns the fields of a trailer that may stand there.
+// hpackTrailer returns the fields that are allowed in a trailer.
 func hpackTrailer(trailer http.Header) (fields []hpack.HeaderField, err error) {
 	for name, values := range trailer {
 		if httpguts.ValidTrailerHeader(name) {
@@ -740,21 +701,21 @@ func appendHPACKFields(fields []hpack.HeaderField, name string, values []string)
 	}
 	lower := strings.ToLower(name)
 	for _, value := range values {
-		// A key is nothing to be remembered by the connection (RFC 7541 §7.1.3).
+		// A credential must not be stored in the dynamic table (RFC 7541 §7.1.3).
 		fields = append(fields, hpack.HeaderField{Name: lower, Value: strings.Trim(value, " \t"), Sensitive: lower == "authorization"})
 	}
 	return fields, nil
 }
 
 var (
-	errInterimEnd = errors.New("it ended with an interim response")
-	errPseudo     = errors.New("the pseudo-header fields are not valid")
+	errInterimEnd = errors.New("the stream ended with an interim response")
+	errPseudo     = errors.New("invalid pseudo-header fields")
 )
 
-// responseOf makes a response of header fields (RFC 9113 §8.3.2).
+// parseHTTP2Response returns the response with the given header fields (RFC 9113 §8.3.2).
 func parseHTTP2Response(fields []hpack.HeaderField) (*http.Response, error) {
 	resp := &http.Response{Proto: "HTTP/2.0", ProtoMajor: 2, Header: make(http.Header, len(fields))}
-	values := make([]string, len(fields)) // one array for all, as most names have one value
+	values := make([]string, len(fields)) // one array for all, because most fields have one value
 	for i, field := range fields {
 		if strings.HasPrefix(field.Name, ":") {
 			if field.Name != ":status" || i > 0 {
@@ -775,7 +736,7 @@ func parseHTTP2Response(fields []hpack.HeaderField) (*http.Response, error) {
 		case name == "Trailer":
 			announceTrailer(resp, field.Value)
 		case isConnectionField(name) && name != "Host" && name != "Content-Length":
-			// It says nothing in HTTP/2, and must not seem to further on.
+			// It has no meaning in HTTP/2, and must not get one downstream.
 		case resp.Header[name] == nil:
 			values[i] = field.Value
 			resp.Header[name] = values[i : i+1 : i+1]
@@ -789,13 +750,13 @@ func parseHTTP2Response(fields []hpack.HeaderField) (*http.Response, error) {
 	return resp, nil
 }
 
-// isFieldName reports whether a name is one of HTTP/2, which has no capitals (RFC
-// 9113 §8.2.1).
+// isHTTP2FieldName reports whether a field name is valid in HTTP/2, which forbids upper case
+// (RFC 9113 §8.2.1).
 func isHTTP2FieldName(name string) bool {
 	return httpguts.ValidHeaderFieldName(name) && strings.ToLower(name) == name
 }
 
-// announce notes the names that a Trailer field announces.
+// announceTrailer adds the names in a Trailer field to the trailer of a response.
 func announceTrailer(resp *http.Response, names string) {
 	for name := range strings.SplitSeq(names, ",") {
 		if name = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)); httpguts.ValidTrailerHeader(name) && httpguts.ValidHeaderFieldName(name) {

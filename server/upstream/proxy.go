@@ -9,24 +9,21 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// NoProxy as [Config.Proxy] is to connect directly, whatever the environment
-// says.
+// NoProxy as [Config.Proxy] means a direct connection, whatever the environment.
 const NoProxy = "none"
 
-// ParseProxy reads the URL of a proxy as [Config.Proxy] takes it:
-// "http://user:password@proxy.example:3128", and likewise with https, socks5 and
-// socks5h. Without a scheme it means http. [NoProxy] gives nil.
+// ParseProxy parses the URL of a proxy, "http://user:password@proxy.example:3128", with the
+// scheme http, https, socks5 or socks5h. The default scheme is http. For [NoProxy] it returns nil.
 //
-// The error says what to write instead, and never repeats the input, which may
-// hold a password.
+// An error never contains the input, which may contain a password.
 func ParseProxy(raw string) (*url.URL, error) {
 	if raw == NoProxy {
-		return nil, nil //nolint:nilnil // as said
+		return nil, nil //nolint:nilnil // as documented
 	}
 	return parseProxy(raw)
 }
 
-// parseProxy is [ParseProxy] for a proxy that is there.
+// parseProxy is [ParseProxy] without [NoProxy].
 func parseProxy(raw string) (*url.URL, error) {
 	if !strings.Contains(raw, "://") {
 		raw = "http://" + raw
@@ -34,15 +31,15 @@ func parseProxy(raw string) (*url.URL, error) {
 	parsed, err := url.Parse(raw)
 	switch {
 	case err != nil || parsed.Hostname() == "" || !isValidPort(parsed.Port()):
-		return nil, errors.New("it is not a valid URL; write it like http://proxy.example:3128")
+		return nil, errors.New("invalid URL: want a URL such as http://proxy.example:3128")
 	case !isProxyScheme(parsed.Scheme):
-		return nil, errors.New("its scheme is none of http, https, socks5 and socks5h")
+		return nil, errors.New("unsupported scheme: want http, https, socks5 or socks5h")
 	case strings.Contains(parsed.Host, ","):
-		return nil, errors.New("it names several hosts; only one proxy is used")
+		return nil, errors.New("the URL has several hosts: want one proxy")
 	case strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.ForceQuery:
-		return nil, errors.New("it has a path or a query; remove what follows the host and port")
+		return nil, errors.New("the URL has a path or a query: remove everything after the host and port")
 	case strings.Contains(raw, "#"):
-		return nil, errors.New("it has a fragment; remove the # and what follows")
+		return nil, errors.New("the URL has a fragment: remove everything from the #")
 	}
 	return parsed, nil
 }
@@ -56,13 +53,12 @@ func isProxyScheme(scheme string) bool {
 	}
 }
 
-// proxyFor returns the proxy that is given or else that the environment asks for
-// on the way to base, or nil for none. Unlike net/http, which then goes without,
-// it refuses what is no proxy: whoever set one up does not want to be seen going
-// around it.
-func proxyFor(base *url.URL, given string) (*url.URL, error) {
-	if given != "" {
-		proxy, err := ParseProxy(given)
+// proxyFor returns the configured proxy, or else the environment's proxy for base, or nil for
+// none. Unlike net/http, which then connects directly, it returns an error for an invalid
+// proxy: a configured proxy must not be bypassed.
+func proxyFor(base *url.URL, configured string) (*url.URL, error) {
+	if configured != "" {
+		proxy, err := ParseProxy(configured)
 		if err != nil {
 			return nil, fmt.Errorf("upstream: Proxy: %w", err)
 		}
@@ -74,16 +70,16 @@ func proxyFor(base *url.URL, given string) (*url.URL, error) {
 		variable, address = "HTTP_PROXY", environment.HTTPProxy
 	}
 	if address == "" {
-		return nil, nil //nolint:nilnil // there is none, and that is fine
+		return nil, nil //nolint:nilnil // no proxy is valid
 	}
-	// Errors of url.Parse are not passed on: they repeat the address, and with it a
+	// Errors of url.Parse are not returned: they contain the address, possibly with a
 	// password.
 	if _, err := parseProxy(address); err != nil {
 		return nil, fmt.Errorf("upstream: %s: %w", variable, err)
 	}
 	proxy, err := environment.ProxyFunc()(base)
 	if err != nil {
-		return nil, fmt.Errorf("upstream: %s cannot be used here", variable)
+		return nil, fmt.Errorf("upstream: %s can't be used for this upstream", variable)
 	}
 	return proxy, nil
 }

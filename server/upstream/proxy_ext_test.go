@@ -118,7 +118,7 @@ func TestProxyThatRefuses(t *testing.T) {
 	if !ok || cause.Kind != upstream.KindConnect {
 		t.Fatalf("got %v, want an error of KindConnect", err)
 	}
-	if want := "upstream upstream.invalid: could not connect: the proxy on the way answered 407 Proxy Authentication Required"; err.Error() != want {
+	if want := "upstream upstream.invalid: could not connect: proxy responded with 407 Proxy Authentication Required"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
 }
@@ -132,7 +132,7 @@ func TestProxyThatIsDown(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://user:"+secret+"@"+listener.Addr().String())
 	up := newUpstream(t, upstream.Config{BaseURL: "https://upstream.invalid"})
 	_, err = up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
-	if err == nil || !strings.Contains(err.Error(), "the proxy on the way: ") {
+	if err == nil || !strings.Contains(err.Error(), "proxy: ") {
 		t.Errorf("got %v, want an error that blames the proxy", err)
 	}
 	if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), listener.Addr().String()) {

@@ -7,21 +7,21 @@ import (
 	"syscall"
 )
 
-// errNotGlobal is why a redirect isn't followed to an address.
-var errNotPublic = errors.New("its address is not a public one")
+// errNotPublic is the error for a redirect to a non-public address.
+var errNotPublic = errors.New("the address is not public")
 
-// notGlobal are the networks that are not globally reachable, by IANA's
-// special-purpose address registries (RFC 6890), and what leads into them. Of
-// IPv6 only those within 2000::/3 are named: nothing else is global.
+// nonPublicPrefixes are the networks that are not globally reachable according to IANA's
+// special-purpose address registries (RFC 6890), and networks that translate to them. Only IPv6
+// networks within 2000::/3 are listed, because nothing else is global.
 //
 //nolint:gochecknoglobals // a table
 var nonPublicPrefixes = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),        // this network
 	netip.MustParsePrefix("10.0.0.0/8"),       // private
-	netip.MustParsePrefix("100.64.0.0/10"),    // shared, of carrier-grade NAT
+	netip.MustParsePrefix("100.64.0.0/10"),    // shared, for carrier-grade NAT
 	netip.MustParsePrefix("127.0.0.0/8"),      // loopback
-	netip.MustParsePrefix("168.63.129.16/32"), // Azure's own, within its virtual machines
-	netip.MustParsePrefix("169.254.0.0/16"),   // link-local, and clouds' metadata
+	netip.MustParsePrefix("168.63.129.16/32"), // Azure's services for its virtual machines
+	netip.MustParsePrefix("169.254.0.0/16"),   // link-local, including cloud metadata services
 	netip.MustParsePrefix("172.16.0.0/12"),    // private
 	netip.MustParsePrefix("192.0.0.0/24"),     // protocol assignments
 	netip.MustParsePrefix("192.0.2.0/24"),     // documentation
@@ -34,26 +34,26 @@ var nonPublicPrefixes = []netip.Prefix{
 
 	netip.MustParsePrefix("2001::/23"),     // protocol assignments, and Teredo
 	netip.MustParsePrefix("2001:db8::/32"), // documentation
-	netip.MustParsePrefix("2002::/16"),     // 6to4: holds an IPv4 address
+	netip.MustParsePrefix("2002::/16"),     // 6to4: contains an IPv4 address
 	netip.MustParsePrefix("3fff::/20"),     // documentation
 }
 
-//nolint:gochecknoglobals // constants, if Go had such
+//nolint:gochecknoglobals // constants
 var (
 	globalUnicast = netip.MustParsePrefix("2000::/3")
 	nat64         = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
 )
 
-// isGlobal reports whether addr is a public unicast address. One that stands for
-// an IPv4 address, mapped or by NAT64, is what that is.
+// isPublic reports whether addr is a public unicast address. An IPv4-mapped or NAT64
+// address counts as its IPv4 address.
 func isPublic(addr netip.Addr) bool {
 	if addr.Zone() != "" {
 		return false
 	}
 	addr = addr.Unmap()
 	if nat64.Contains(addr) {
-		whole := addr.As16()
-		addr = netip.AddrFrom4([4]byte(whole[12:]))
+		bytes := addr.As16()
+		addr = netip.AddrFrom4([4]byte(bytes[12:]))
 	}
 	if !addr.Is4() && !globalUnicast.Contains(addr) {
 		return false
@@ -61,11 +61,11 @@ func isPublic(addr netip.Addr) bool {
 	return !slices.ContainsFunc(nonPublicPrefixes, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
-// refuseLocal is a [net.Dialer]'s Control. It sees the address that is dialled,
-// whatever a name resolved to before.
+// denyPrivateAddrs is the Control of a [net.Dialer]. It checks the address being dialed, so
+// that name resolution can't bypass the check.
 func denyPrivateAddrs(_, address string, _ syscall.RawConn) error {
-	dialled, err := netip.ParseAddrPort(address)
-	if err != nil || !isPublic(dialled.Addr()) {
+	dialed, err := netip.ParseAddrPort(address)
+	if err != nil || !isPublic(dialed.Addr()) {
 		return errNotPublic
 	}
 	return nil

@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// maxRedirects is how many redirects one request may meet on its way.
+	// maxRedirects is the number of redirects of one request that are followed.
 	maxRedirects = 10
 
-	// What a redirect says in its body, up to this many bytes and within this
-	// time, is read for the sake of the connection, and otherwise given up with it.
+	// The body of a redirect is read up to maxRedirectBody within redirectBodyWait, so that
+	// the connection can be reused. Otherwise the connection is closed.
 	maxRedirectBody  = 8 << 10
 	redirectBodyWait = 100 * time.Millisecond
 )
 
-// place is where a request goes.
+// redirectTarget is the destination of a request.
 type redirectTarget struct {
-	origin *url.URL // scheme and host alone
+	origin *url.URL // scheme and host only
 	target string   // in origin-form, or "*"
 }
 
-// follow goes where resp, the answer to req at a target of the proxied host,
-// leads. A redirect that can't or may not be followed is returned as it is.
+// follow follows redirects, starting with resp, the response to req at a target of the
+// proxied host. It returns a redirect that must not be followed.
 func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp *http.Response) (*http.Response, error) {
-	at, asked := redirectTarget{&url.URL{Scheme: u.base.Scheme, Host: u.base.Host}, target}, req
+	at, first := redirectTarget{&url.URL{Scheme: u.base.Scheme, Host: u.base.Host}, target}, req
 	for range maxRedirects {
 		to, ok := at.next(resp)
 		if !ok {
@@ -40,8 +40,8 @@ func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp
 		if !ok {
 			return resp, nil
 		}
-		asked.BecameGET = asked.BecameGET || req.Method != asked.Method
-		var answer *http.Response
+		first.BecameGET = first.BecameGET || req.Method != first.Method
+		var next *http.Response
 		var err error
 		switch {
 		case at.origin.Scheme == "https" && to.origin.Scheme == "http":
@@ -51,10 +51,10 @@ func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp
 				removeCredentials(req.Header)
 			}
 			drainAndClose(resp)
-			answer, err = u.send(ctx, req, to.target)
+			next, err = u.send(ctx, req, to.target)
 		case u.mayCrossOrigin(to.origin):
 			removeCredentials(req.Header)
-			answer, err = u.sendCrossOrigin(ctx, req, to, resp)
+			next, err = u.sendCrossOrigin(ctx, req, to, resp)
 			if errors.Is(err, errNotPublic) {
 				return resp, nil
 			}
@@ -65,13 +65,12 @@ func (u *Upstream) follow(ctx context.Context, req *Request, target string, resp
 			_ = resp.Body.Close()
 			return nil, err
 		}
-		at, resp = to, answer
+		at, resp = to, next
 	}
 	return resp, nil
 }
 
-// next returns where a redirect leads from a place, and whether it leads to one
-// (RFC 9110 §10.2.2).
+// next returns the destination of a redirect, and whether it is valid (RFC 9110 §10.2.2).
 func (p redirectTarget) next(resp *http.Response) (to redirectTarget, ok bool) {
 	location := resp.Header["Location"]
 	if !isRedirect(resp.StatusCode) || len(location) != 1 || location[0] == "" {
@@ -108,13 +107,12 @@ func isRedirect(status int) bool {
 	}
 }
 
-// isNoHost reports whether r has no place in a host: it would have to be
-// encoded, or decoded first, or names a zone, which is local.
+// isInvalidHostRune reports whether r is not allowed in a host: it would require encoding
+// or decoding, or starts a zone, which is local.
 func isInvalidHostRune(r rune) bool { return r <= ' ' || r >= 0x7f || r == '%' }
 
-// escapeURI encodes the bytes that RFC 3986 has no place for, and that are met
-// in Location all the same. Among them is the backslash, which browsers take for
-// a slash.
+// escapeLocation encodes bytes that occur in Location although RFC 3986 forbids them.
+// Among them is the backslash, which browsers treat as a slash.
 func escapeLocation(text string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
@@ -128,14 +126,14 @@ func escapeLocation(text string) string {
 	return b.String()
 }
 
-// redirected returns what req becomes by a redirect (RFC 9110 §15.4), and
-// whether that can be sent: a body that is to be sent once more must be at hand.
+// redirectRequest returns the request that follows a redirect of req (RFC 9110 §15.4), and
+// whether it can be sent: a body must be available again.
 func redirectRequest(req *Request, status int) (*Request, bool) {
 	next := &Request{Method: req.Method, Header: maps.Clone(req.Header), Interim: req.Interim}
 	if next.Header == nil {
 		next.Header = http.Header{}
 	}
-	delete(next.Header, "Expect") // the body is at hand, or there is none
+	delete(next.Header, "Expect") // the body is available, or there is none
 	switch {
 	case status == http.StatusSeeOther,
 		req.Method == http.MethodPost && (status == http.StatusMovedPermanently || status == http.StatusFound):
@@ -154,7 +152,7 @@ func redirectRequest(req *Request, status int) (*Request, bool) {
 	}
 }
 
-// dropContent removes what describes a body that is not sent.
+// removeContentHeaders removes the headers that describe a body.
 func removeContentHeaders(header http.Header) {
 	for name := range header {
 		switch lower := strings.ToLower(name); {
@@ -164,67 +162,7 @@ func removeContentHeaders(header http.Header) {
 	}
 }
 
-// dropCredentials removes what is for the proxied host alone: all that
-// IsCredential says.
-func removeCredentials(header http.Header) {
-	for name := range header {
-		if IsCredential(name) {
-			delete(header, name)
-		}
-	}
-}
-
-// IsCredential reports whether a field may hold a secret, or names an account.
-// Beside Authorization and Cookie there are the likes of Api-Key (Azure),
-// X-Goog-Api-Key and X-Auth-Token: whatever is called so counts.
-func IsCredential(name string) bool {
-	lower := strings.ToLower(name)
-	if lower == "idempotency-key" {
-		return false
-	}
-	for _, part := range [...]string{"auth", "cookie", "credential", "key", "password", "secret", "session", "signature", "token"} {
-		if strings.Contains(lower, part) {
-			return true
-		}
-	}
-	// A browser's WebSocket names its key among the subprotocols.
-	return strings.HasPrefix(lower, "openai-") || strings.HasPrefix(lower, "sec-websocket-")
-}
-
-func isSameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && hostPort(a) == hostPort(b)
-}
-
-// mayLeave reports whether a redirect may lead to an origin that isn't the
-// proxied host's. Where a proxy of the way out would connect, or a function of
-// the caller's, the address can't be checked.
-func (u *Upstream) mayCrossOrigin(to *url.URL) bool {
-	if u.crossOriginDialer == nil {
-		return false
-	}
-	proxy, err := proxyFor(to, u.config.Proxy)
-	return err == nil && proxy == nil
-}
-
-// sendAbroad sends a request to another host than the proxied one, on a
-// connection that serves this request alone. It lets go of the redirect that led
-// there as soon as there is that connection. The error is errNotGlobal if it may
-// not be.
-func (u *Upstream) sendCrossOrigin(ctx context.Context, req *Request, to redirectTarget, redirect *http.Response) (*http.Response, error) {
-	config := u.config
-	config.DialContext = u.crossOriginDialer.DialContext
-	d := newDialer(to.origin, config, nil)
-	d.client.pool = pool{dial: func(ctx context.Context) (*conn, error) {
-		c, err := d.dial(ctx)
-		if err == nil {
-			drainAndClose(redirect)
-		}
-		return c, err
-	}}
-	return d.client.send(ctx, req, to.target)
-}
-
-// letGo lets go of a redirect that is followed.
+// drainAndClose releases a redirect that is followed.
 func drainAndClose(resp *http.Response) {
 	if x, ok := resp.Body.(*exchange); ok {
 		x.drain(maxRedirectBody, redirectBodyWait)
@@ -232,12 +170,12 @@ func drainAndClose(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-// drain reads the rest of a body whose content doesn't matter.
-func (x *exchange) drain(limit int64, patience time.Duration) {
+// drain reads and discards the rest of the body.
+func (x *exchange) drain(limit int64, timeout time.Duration) {
 	if x.result() != nil {
 		return
 	}
-	_ = x.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = x.conn.SetReadDeadline(time.Now().Add(timeout))
 	_, err := io.CopyN(io.Discard, x.body, limit)
 	_ = x.conn.SetReadDeadline(time.Time{})
 	if !errors.Is(err, io.EOF) {

@@ -6,26 +6,26 @@ import (
 	"sync"
 )
 
-// replayLimit is how much of a streamed body, in bytes, is kept until there is an
-// answer to its request. As long as no more of it was read, the request can be sent
-// again. The pieces that are being read come on top, 32 KiB at most.
+// maxReplayBytes is the number of bytes of a streamed body that are buffered until the
+// response. While no more were read, the request can be sent again. The piece being read, up to
+// 32 KiB, comes on top.
 const maxReplayBytes = 64 << 10
 
-// replay gives each attempt to send a request its body from the beginning. A
-// *bytes.Reader of any size can be read again; of any other body the beginning is
-// kept, up to [replayLimit].
+// bodyReplay provides each attempt of a request with its body from the beginning. A
+// *bytes.Reader of any size can be read again. The beginning of any other body is buffered, up
+// to [maxReplayBytes].
 type bodyReplay struct {
-	source io.Reader     // nil if there is none, or it is in memory
+	source io.Reader     // nil if there is none or it is in memory
 	memory *bytes.Reader // the body, if it is in memory
 
 	reading sync.Mutex // held while source is read
 
 	mu         sync.Mutex
-	buffer     []byte       // guarded by mu: what was read of source
-	overflowed bool         // guarded by mu: it has become too long to be kept
-	err        error        // guarded by mu: what ended source
-	current    *attemptBody // guarded by mu: the attempt that may read
-	open       int          // guarded by mu: attempts that have not closed their body
+	buffer     []byte       // guarded by mu: the part of source that was read
+	overflowed bool         // guarded by mu: more than maxReplayBytes were read
+	err        error        // guarded by mu: the error that ended source
+	current    *attemptBody // guarded by mu: the body of the last attempt
+	open       int          // guarded by mu: number of attempt bodies that are not closed
 	final      bool         // guarded by mu: there will be no other attempt
 }
 
@@ -33,29 +33,29 @@ func newBodyReplay(body io.Reader) *bodyReplay {
 	memory, ok := body.(*bytes.Reader)
 	switch {
 	case ok && memory.Len() == 0:
-		return new(bodyReplay) // an empty body is none
+		return new(bodyReplay) // no body
 	case ok:
-		again := *memory
-		return &bodyReplay{memory: &again}
+		copied := *memory
+		return &bodyReplay{memory: &copied}
 	default:
 		return &bodyReplay{source: body}
 	}
 }
 
-// isWhole reports whether another attempt can have all of the body.
+// isComplete reports whether another attempt can read all of the body.
 func (r *bodyReplay) isComplete() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return !r.overflowed
 }
 
-// next returns the body for another attempt, nil if there is none. An earlier attempt
-// reads no more.
+// next returns the body for another attempt, or nil if there is none. Bodies of earlier
+// attempts fail from then on.
 func (r *bodyReplay) next() io.Reader {
 	switch {
 	case r.memory != nil:
-		again := *r.memory
-		return &again
+		copied := *r.memory
+		return &copied
 	case r.source == nil:
 		return nil
 	}
@@ -66,14 +66,14 @@ func (r *bodyReplay) next() io.Reader {
 	return r.current
 }
 
-// whole returns all of the body, if that is in memory, or of the length given, up to
-// [smallBody]. It waits for what has not come yet. It returns nil for any other body,
-// and for one that breaks off.
+// buffered returns all of the body, if it is in memory or has a length of up to
+// [smallBody]. It waits for the rest of the body. It returns nil for any other body, and for one
+// that can't be read to its end.
 func (r *bodyReplay) buffered(length int64) *bytes.Reader {
 	switch {
 	case r.memory != nil:
-		again := *r.memory
-		return &again
+		copied := *r.memory
+		return &copied
 	case r.source == nil || length <= 0 || length > smallBody:
 		return nil
 	}
@@ -86,7 +86,7 @@ func (r *bodyReplay) buffered(length int64) *bytes.Reader {
 	return bytes.NewReader(all)
 }
 
-// settle says that there will be no other attempt.
+// finish declares that there will be no other attempt.
 func (r *bodyReplay) finish() {
 	if r.source == nil {
 		return
@@ -100,10 +100,10 @@ func (r *bodyReplay) finish() {
 	}
 }
 
-// replayBody is the body as one attempt has it. Only the last attempt reads.
+// attemptBody is the body for one attempt. Only that of the last attempt can be read.
 type attemptBody struct {
 	replay *bodyReplay
-	offset int // how much was read
+	offset int // bytes read
 	closed bool
 }
 
@@ -115,7 +115,7 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 	r := b.replay
 	r.reading.Lock()
 	defer r.reading.Unlock()
-	// An earlier attempt may just have read.
+	// The body of an earlier attempt may have read meanwhile.
 	if n, err := b.readBuffered(p); n > 0 || err != nil {
 		return n, err
 	}
@@ -140,8 +140,8 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readKept reads what an earlier attempt has read already, if anything. The error
-// is what ended the body there.
+// readBuffered reads from the buffer. At its end it returns the error that ended the
+// source, if any.
 func (b *attemptBody) readBuffered(p []byte) (int, error) {
 	r := b.replay
 	r.mu.Lock()

@@ -9,27 +9,24 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Faults in the header of an answer. Their texts quote nothing of what was
-// received.
+// Errors in the header of a response. They never quote received data.
 var (
-	errStatus = errors.New("the status is not of three digits")
-	errSwitch = errors.New("it switched to a protocol that was not asked for")
-	errField  = errors.New("a field is not valid")
-	errLength = errors.New("the Content-Length is not valid")
+	errStatus = errors.New("the status code does not have three digits")
+	errSwitch = errors.New("it switched to a protocol that was not requested")
+	errField  = errors.New("invalid header field")
+	errLength = errors.New("invalid Content-Length")
 )
 
-// checkAnswer says what is wrong with the header of an answer to req, interim or
+// checkResponse returns an error for an invalid header of a response to req, interim or
 // final, over any version of HTTP:
 //
-//   - The status is of three digits (RFC 9110 §15). One above 599, which no RFC
-//     defines, is left to the caller.
-//   - 101 comes only to a request for an Upgrade, and names what was asked for
-//     (RFC 9110 §7.8). Over HTTP/2 it never does (RFC 9113 §8.6).
-//   - Names of fields are tokens and values have no control characters (RFC 9110
-//     §5.5).
-//   - Content-Length is one number. The same one several times is taken for one
-//     (RFC 9110 §8.6); two different ones would let two readers disagree about
-//     where the answer ends.
+//   - The status code has three digits (RFC 9110 §15). The caller decides about codes above
+//     599, which no RFC defines.
+//   - 101 is only allowed for a request with Upgrade, and names the requested protocol (RFC
+//     9110 §7.8). It is not allowed over HTTP/2 (RFC 9113 §8.6).
+//   - Field names are tokens, and values have no control characters (RFC 9110 §5.5).
+//   - Content-Length is one number. Repetitions of the same number count as one (RFC 9110
+//     §8.6). With different numbers two readers could disagree about the end of the response.
 func checkResponse(req *Request, resp *http.Response) error {
 	if resp.StatusCode < 100 || resp.StatusCode > 999 {
 		return errStatus
@@ -51,7 +48,7 @@ func checkResponse(req *Request, resp *http.Response) error {
 	return nil
 }
 
-// answerError is an error of checkAnswer, whose text may be shown.
+// responseError is an error of checkResponse. Its text may be shown to clients.
 type responseError struct{ error }
 
 func isResponseError(err error) bool {
@@ -59,7 +56,7 @@ func isResponseError(err error) bool {
 	return ok
 }
 
-// areFields reports whether a name and its values are valid.
+// areValidFields reports whether a field name and its values are valid.
 func areValidFields(name string, values []string) bool {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return false
@@ -72,8 +69,8 @@ func areValidFields(name string, values []string) bool {
 	return true
 }
 
-// parseLength returns the length that the values of Content-Length agree on, -1 if
-// there are none.
+// parseLength returns the length that all values of Content-Length state, or -1 without
+// values.
 func parseLength(values []string) (int64, error) {
 	length := int64(-1)
 	for _, value := range values {
@@ -86,9 +83,9 @@ func parseLength(values []string) (int64, error) {
 	return length, nil
 }
 
-// switchedAsAsked reports whether resp, of status 101, switches to the protocol
-// that req asks for (RFC 9110 §7.8).
+// isRequestedUpgrade reports whether resp, a 101, switches to the protocol that req
+// requested (RFC 9110 §7.8).
 func isRequestedUpgrade(req *Request, resp *http.Response) bool {
-	asked := req.Header.Get("Upgrade")
-	return asked != "" && strings.EqualFold(resp.Header.Get("Upgrade"), asked)
+	requested := req.Header.Get("Upgrade")
+	return requested != "" && strings.EqualFold(resp.Header.Get("Upgrade"), requested)
 }

@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// Sender sends requests the way [Upstream.Send] does, on which its contract is
-// written down. What stands between those who send and the [Upstream] is one too:
-// it may choose among upstreams, or answer in their place.
+// Sender sends requests with the contract of [Upstream.Send]. The layers between the
+// handlers and an [Upstream] are Senders too. They may choose among upstreams or respond
+// themselves.
 type Sender interface {
 	Send(ctx context.Context, req *Request) (*http.Response, error)
 }

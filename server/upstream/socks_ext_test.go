@@ -138,9 +138,9 @@ func TestSOCKS(t *testing.T) {
 		{"to an address of IPv6", "socks5", "", "http://[2001:db8::1]:81", socks{}, "[2001:db8::1]:81", ""},
 		{"to loopback, which it is asked for since it was given", "socks5", "", "http://127.0.0.1:81", socks{}, "127.0.0.1:81", ""},
 
-		{"with a wrong password", "socks5", "me:" + secret + "@", "https://example.com", socks{user: "me", password: "other"}, "", "the proxy on the way: username/password authentication failed"},
-		{"without a login that it wants", "socks5", "", "https://example.com", socks{user: "me", password: "other"}, "", "the proxy on the way: no acceptable authentication methods"},
-		{"to where it can't", "socks5", "me:" + secret + "@", "https://example.com", socks{user: "me", password: secret, onward: "-"}, "name example.com:443", "the proxy on the way: unknown error connection refused"},
+		{"with a wrong password", "socks5", "me:" + secret + "@", "https://example.com", socks{user: "me", password: "other"}, "", "proxy: username/password authentication failed"},
+		{"without a login that it wants", "socks5", "", "https://example.com", socks{user: "me", password: "other"}, "", "proxy: no acceptable authentication methods"},
+		{"to where it can't", "socks5", "me:" + secret + "@", "https://example.com", socks{user: "me", password: secret, onward: "-"}, "name example.com:443", "proxy: unknown error connection refused"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

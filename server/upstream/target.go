@@ -5,23 +5,20 @@ import (
 	"strings"
 )
 
-// apiPrefix is where clients find the API on this server, whatever path it has
-// on the proxied host.
+// apiPrefix is the path of the API on this server, whatever its path on the proxied host.
 const apiPrefix = "/v1"
 
 var (
-	errTargetForm = errors.New("the request-target is neither a path nor an http URL")
-	errTargetByte = errors.New("the request-target holds a space or a control character")
+	errTargetForm = errors.New("invalid request-target: want a path or an http URL")
+	errTargetByte = errors.New("invalid request-target: it contains a space or a control character")
 )
 
-// locate returns the request-target for the proxied host, in origin-form. What
-// arrives at /v1 or under /v1/ goes under the base path, and any other path to
-// the same origin as it is. Nothing is decoded, cleaned or resolved: %2F, "//"
-// and ".." are the upstream's to interpret.
+// locate returns the request-target for the proxied host, in origin-form. /v1 and paths
+// under /v1/ are moved under the base path. Any other path is unchanged. Nothing is decoded,
+// cleaned or resolved: the upstream interprets %2F, "//" and "..".
 //
-// The host is never taken from target: of an absolute-form target (RFC 9112
-// §3.2.2) only path and query count, and a path that begins with two slashes
-// is a path.
+// The host of target is ignored: only the path and query of an absolute-form target (RFC
+// 9112 §3.2.2) are used, and a path that begins with two slashes is a path.
 func (u *Upstream) locate(target string) (string, error) {
 	origin, err := originForm(target)
 	if err != nil {
@@ -38,8 +35,8 @@ func (u *Upstream) locate(target string) (string, error) {
 	return origin, nil
 }
 
-// originForm returns path and query of a request-target as a server receives
-// it (RFC 9112 §3.2): origin-form, absolute-form, or the asterisk of OPTIONS.
+// originForm returns the path and query of a request-target in any form that a server
+// receives (RFC 9112 §3.2): origin-form, absolute-form, or the asterisk of OPTIONS.
 func originForm(target string) (string, error) {
 	for i := range len(target) {
 		if target[i] <= ' ' || target[i] == 0x7f {

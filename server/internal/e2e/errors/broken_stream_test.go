@@ -43,7 +43,7 @@ func TestAnUpstreamThatBreaksOff(t *testing.T) {
 	closed := func(conn *upstreamtest.Conn) { conn.Close() }
 	cut := func(events string) *restv1.Error {
 		return &restv1.Error{
-			Message: "the upstream's stream ended after " + events + ": upstream " + e2etest.UpstreamHost + ": broke off in the middle of the response: unexpected EOF",
+			Message: "the upstream's stream ended after " + events + ": upstream " + e2etest.UpstreamHost + ": response cut short: unexpected EOF",
 			Type:    "upstream_error", HttpStatus: 200, RequestId: "req_1",
 		}
 	}
@@ -53,19 +53,19 @@ func TestAnUpstreamThatBreaksOff(t *testing.T) {
 			Name:     "before its headers",
 			Script:   closed,
 			Code:     connect.CodeUnavailable,
-			Contains: []string{"closed the connection before it sent response headers"},
+			Contains: []string{"connection closed before response headers"},
 		},
 		{
 			Name:     "before its headers, by a reset",
 			Script:   aborted,
 			Code:     connect.CodeUnavailable,
-			Contains: []string{"closed the connection before it sent response headers"},
+			Contains: []string{"connection closed before response headers"},
 		},
 		{
 			Name:     "in its headers",
 			Script:   e2etest.SendRaw("HTTP/1.1 200 OK\nContent-Type: text/ev"),
 			Code:     connect.CodeUnavailable,
-			Contains: []string{"closed the connection before it sent response headers"},
+			Contains: []string{"connection closed before response headers"},
 		},
 		{
 			Name:    "behind its headers, in a reply",
@@ -73,7 +73,7 @@ func TestAnUpstreamThatBreaksOff(t *testing.T) {
 			Methods: []string{e2etest.UnaryMethod},
 			Code:    connect.CodeUnavailable,
 			Detail: &restv1.Error{
-				Message: "upstream " + e2etest.UpstreamHost + ": broke off in the middle of the response: unexpected EOF",
+				Message: "upstream " + e2etest.UpstreamHost + ": response cut short: unexpected EOF",
 				Type:    "upstream_error", HttpStatus: 200, RequestId: "req_1",
 			},
 		},
@@ -82,7 +82,7 @@ func TestAnUpstreamThatBreaksOff(t *testing.T) {
 			Script:   e2etest.TruncatedReply(len(body)-1, 200, body, e2etest.JSONType),
 			Methods:  []string{e2etest.UnaryMethod},
 			Code:     connect.CodeUnavailable,
-			Contains: []string{"broke off in the middle of the response"},
+			Contains: []string{"response cut short"},
 		},
 		{
 			Name: "in a reply in chunks, with all of its JSON sent",
@@ -92,14 +92,14 @@ func TestAnUpstreamThatBreaksOff(t *testing.T) {
 			}, closed),
 			Methods:  []string{e2etest.UnaryMethod},
 			Code:     connect.CodeUnavailable,
-			Contains: []string{"broke off in the middle of the response"},
+			Contains: []string{"response cut short"},
 		},
 		{
 			Name:     "in a reply that isn't the stream that was asked for",
 			Script:   e2etest.TruncatedReply(0, 200, body, e2etest.JSONType),
 			Methods:  []string{e2etest.StreamMethod},
 			Code:     connect.CodeUnavailable,
-			Contains: []string{"broke off in the middle of the response"},
+			Contains: []string{"response cut short"},
 		},
 		{
 			Name:    "behind its headers, in a stream",
@@ -112,7 +112,7 @@ func TestAnUpstreamThatBreaksOff(t *testing.T) {
 			Name:     "behind its headers, in a stream of no stated type",
 			Script:   e2etest.TruncatedReply(0, 200, body),
 			Code:     connect.CodeUnavailable,
-			Contains: []string{"broke off in the middle of the response"},
+			Contains: []string{"response cut short"},
 		},
 		{
 			Name:    "behind an event",
@@ -167,7 +167,7 @@ func TestAnUpstreamThatBreaksOff(t *testing.T) {
 			Methods:  []string{e2etest.StreamMethod},
 			Code:     connect.CodeUnavailable,
 			Texts:    e2etest.AnyNumber,
-			Contains: []string{"broke off in the middle of the response"},
+			Contains: []string{"response cut short"},
 		},
 	})
 }
@@ -180,7 +180,7 @@ func TestAnUpstreamThatTalksNonsense(t *testing.T) {
 			Name:     "an answer that isn't HTTP",
 			Script:   e2etest.SendRaw("SSH-2.0-OpenSSH_9.9\n"),
 			Code:     connect.CodeInternal,
-			Contains: []string{"sent what is not valid HTTP"},
+			Contains: []string{"invalid HTTP response"},
 		},
 		{
 			Name: "headers larger than any limit",
@@ -200,7 +200,7 @@ func TestAnUpstreamThatTalksNonsense(t *testing.T) {
 			},
 			Methods:  []string{e2etest.StreamMethod},
 			Code:     connect.CodeInternal,
-			Contains: []string{"the upstream's stream ended after 1 event: upstream ", "sent what is not valid HTTP"},
+			Contains: []string{"the upstream's stream ended after 1 event: upstream ", "invalid HTTP response"},
 			Texts:    1,
 		},
 		{

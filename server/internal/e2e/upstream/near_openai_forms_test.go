@@ -251,7 +251,7 @@ func TestNearlyOpenAI_GzipIsBounded(t *testing.T) {
 		},
 		{
 			Name: "a broken connection", Script: e2etest.TruncatedReply(20, 200, cut, e2etest.JSONType, coding),
-			Code: connect.CodeUnavailable, Contains: []string{"broke off in the middle of the response"},
+			Code: connect.CodeUnavailable, Contains: []string{"response cut short"},
 		},
 		{
 			Name: "nothing", Script: e2etest.Reply(200, "", e2etest.JSONType, coding), Methods: []string{e2etest.UnaryMethod},
@@ -343,7 +343,7 @@ func TestNearlyOpenAI_WholeBecomesChunks(t *testing.T) {
 		},
 		{
 			Name: "a completion that is cut off", Script: e2etest.TruncatedReply(100, 200, e2etest.Completion("Hello!"), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
-			Code: connect.CodeUnavailable, Contains: []string{"broke off in the middle of the response"},
+			Code: connect.CodeUnavailable, Contains: []string{"response cut short"},
 		},
 		{
 			Name: "a completion that is malformed", Script: e2etest.Reply(200, e2etest.Completion("Hello!")+"x", e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
