@@ -1,4 +1,4 @@
-package usage
+package sse_test
 
 import (
 	"errors"
@@ -11,27 +11,27 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// eventsOf splits a stream that comes in pieces.
-func eventsOf(pieces ...string) []string {
+// pushed returns the data of the events of a stream that is pushed in pieces.
+func pushed(pieces ...string) []string {
 	var (
 		events []string
 		data   []byte
 	)
-	l := lines{
-		data: func(p []byte) { data = append(data, p...) },
-		end: func() {
+	r := sse.PushReader{
+		Data: func(p []byte) { data = append(data, p...) },
+		End: func() {
 			events = append(events, string(data))
 			data = data[:0]
 		},
 	}
 	for _, piece := range pieces {
-		l.write([]byte(piece))
+		r.Push([]byte(piece))
 	}
 	return events
 }
 
-// eventsBySSE are the same by package sse.
-func eventsBySSE(tb testing.TB, text string) []string {
+// pulled returns the data of the events that a Reader reads.
+func pulled(tb testing.TB, text string) []string {
 	tb.Helper()
 	reader := sse.NewReader(strings.NewReader(text), 1<<30)
 	defer reader.Release()
@@ -48,26 +48,26 @@ func eventsBySSE(tb testing.TB, text string) []string {
 	}
 }
 
-func TestEventsAreThoseOfPackageSSE(t *testing.T) {
+func TestPushReader_FindsTheEventsThatReaderFinds(t *testing.T) {
 	t.Parallel()
 	for _, stream := range streamtest.Corpus(t) {
 		t.Run(stream.Name, func(t *testing.T) {
 			t.Parallel()
-			want := eventsBySSE(t, stream.Text)
+			want := pulled(t, stream.Text)
 			for at := range stream.Text {
-				if got := eventsOf(stream.Text[:at], stream.Text[at:]); !slices.Equal(got, want) {
-					t.Fatalf("split at %d it has the events %q, want %q", at, got, want)
+				if got := pushed(stream.Text[:at], stream.Text[at:]); !slices.Equal(got, want) {
+					t.Fatalf("split at %d the events are %q, want %q", at, got, want)
 				}
 			}
-			if got := eventsOf(strings.Split(stream.Text, "")...); !slices.Equal(got, want) {
-				t.Errorf("byte by byte it has the events %q, want %q", got, want)
+			if got := pushed(strings.Split(stream.Text, "")...); !slices.Equal(got, want) {
+				t.Errorf("byte by byte the events are %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-// FuzzEvents compares the two readers of event streams.
-func FuzzEvents(f *testing.F) {
+// FuzzPushReader compares PushReader with Reader.
+func FuzzPushReader(f *testing.F) {
 	for _, text := range []string{
 		"data: a\n\n", "\ufeffdata:a\r\rdata\r\n\r\n", "\xef\xbbdata: a\n\n", "data: a\ndata\ndata:\ndata: b\n\n", ": c\n\nevent: x\ndata: y\nid: z\n\n",
 		"data: a\r\n\ndata: b\n\r\ndata: c\r\r\n", "dat\ndatab\n\ndata", "data:  a\n\ndata: \n\n", "\ufeff\ufeffdata: a\n\n",
@@ -75,9 +75,14 @@ func FuzzEvents(f *testing.F) {
 		f.Add(text, []byte{1, 3, 2})
 	}
 	f.Fuzz(func(t *testing.T, text string, sizes []byte) {
-		got, want := eventsOf(cut(text, sizes)...), eventsBySSE(t, text)
+		pieces, rest := []string{}, text
+		for _, size := range sizes {
+			n := min(int(size), len(rest))
+			pieces, rest = append(pieces, rest[:n]), rest[n:]
+		}
+		got, want := pushed(append(pieces, rest)...), pulled(t, text)
 		if !slices.Equal(got, want) {
-			t.Fatalf("%q has the events %q, want %q", text, got, want)
+			t.Fatalf("the events of %q are %q, want %q", text, got, want)
 		}
 	})
 }
