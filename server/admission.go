@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"connectrpc.com/connect/v2"
 
@@ -59,7 +58,8 @@ func upstreamNeedsNoKey(config Config) bool {
 }
 
 func (a *authMiddleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if a.router.isOpen(r) {
+	record := request.FromContext(r.Context())
+	if record.Kind.IsPublic() {
 		a.next.ServeHTTP(w, r)
 		return
 	}
@@ -74,17 +74,7 @@ func (a *authMiddleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, err)
 		return
 	}
-	if token != nil {
-		c := request.FromContext(r.Context())
-		if c == nil {
-			c = &request.Record{Start: time.Now()}
-			defer c.End()
-			// Of what is stripped already: whoever copies a request has to see to its
-			// trailer.
-			admitted = admitted.WithContext(request.NewContext(r.Context(), c))
-		}
-		c.Client = token
-	}
+	record.Client = token
 	a.next.ServeHTTP(w, admitted)
 }
 

@@ -15,6 +15,7 @@
 //
 // These layers handle a request, in front of the router (handlerLayers in pipeline.go):
 //
+//	request-record     creates the record of the request and decides its kind
 //	client-address     finds the client's address behind trusted proxies
 //	telemetry          observes the request: metrics, traces, access log
 //	grpc-web-text      decodes base64 gRPC-Web requests and encodes their responses

@@ -23,7 +23,6 @@ func newOverload(router *router, config Config) (*overload.Limiter, error) {
 	if config.Overload != nil {
 		limits = *config.Overload
 	}
-	limits.Exempt = router.isOpen
 	limits.Connection = httpserver.ConnectionID
 	limits.Refuse = func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
 		router.refuse(w, r, refusal{

@@ -10,8 +10,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/grpcwebtext"
 	"github.com/openai-connect/openai-connect/server/internal/pipeline"
 	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/playground"
 	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -31,9 +33,12 @@ func (s *Server) handlerLayers(config Config, gate *auth.Authenticator, router *
 		return nil, &ConfigError{"CORSOrigins", err}
 	}
 	applyCORS := corsPolicy.Wrap
+	createRecord := func(next http.Handler) http.Handler {
+		return request.NewClassifier(rpc, playground.Path).Wrap(next)
+	}
 	var observe, checkHost, authenticate func(http.Handler) http.Handler
 	if config.Observer != nil {
-		observe = func(next http.Handler) http.Handler { return config.Observer.Wrap(next, rpc) }
+		observe = config.Observer.Wrap
 	}
 	if guarded {
 		applyCORS = corsPolicy.Enforce
@@ -52,6 +57,7 @@ func (s *Server) handlerLayers(config Config, gate *auth.Authenticator, router *
 		checkHost = func(next http.Handler) http.Handler { return router.onlyHosts(hosts, next) }
 	}
 	return []pipeline.Layer[http.Handler]{
+		{Name: "request-record", Wrap: createRecord},
 		{Name: "client-address", Wrap: config.TrustedProxies.Wrap},
 		{Name: "telemetry", Wrap: observe},
 		{Name: "grpc-web-text", Wrap: grpcwebtext.Wrap},
@@ -82,6 +88,7 @@ func senderLayers(config Config, guarded bool, budget *memory.Budget) []pipeline
 				Next:        next,
 				UpstreamKey: config.UpstreamKey,
 				Limiter:     config.Limiter,
+				Meter:       config.Observer != nil,
 
 				MaxBodyBytes: int64(config.MaxMessageBytes),
 				Memory:       budget,

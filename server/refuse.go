@@ -28,21 +28,17 @@ type refusal struct {
 
 // refuse answers in the protocol of the request: as an RPC's error or as OpenAI's.
 func (m *router) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
-	c := request.FromContext(r.Context())
-	if c != nil {
-		c.RejectedBy = why.reason
-	}
+	record := request.FromContext(r.Context())
+	record.RejectedBy = why.reason
 	w = challenge{w}
 	if why.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(why.retryAfter/time.Second), 10))
 	}
-	if !m.takes(r) {
+	if !record.Kind.IsRPC() {
 		passthrough.Refuse(w, why.status, why.kind, why.reason, why.message)
 		return
 	}
-	if c != nil {
-		c.Code = why.code.String() // An answer that streams has it in its end alone.
-	}
+	record.Code = why.code.String() // a streaming response only has it at its end
 	details := []proto.Message{&restv1.Error{Message: why.message, Type: why.kind, Code: &why.reason}}
 	if why.retryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(why.retryAfter)})

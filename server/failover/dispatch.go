@@ -29,10 +29,10 @@ type dispatch struct {
 	ctx       context.Context //nolint:containedctx // the context passed to Send
 	req       *upstream.Request
 	body      *body
-	hold      *memory.Hold    // of the buffered body
-	record    *request.Record // may be nil
-	pinned    bool            // the client has its own key for the first upstream, which no other may see
-	remaining []*target       // the upstreams without an attempt
+	hold      *memory.Hold // of the buffered body
+	record    *request.Record
+	pinned    bool      // the client has its own key for the first upstream, which no other may see
+	remaining []*target // the upstreams without an attempt
 	attempts  int
 
 	lastRejection *http.Response // returned if no other upstream responds; may be nil
@@ -44,7 +44,7 @@ func (f *Failover) newDispatch(ctx context.Context, req *upstream.Request) *disp
 	d.hold = f.config.Memory.Hold(d.record.ClientName())
 	d.body = newBody(req, d.hold)
 	d.remaining = slices.Clone(f.targets)
-	d.pinned = d.record != nil && d.record.Client != nil && !d.record.Client.UpstreamKey.IsZero()
+	d.pinned = d.record.Client != nil && !d.record.Client.UpstreamKey.IsZero()
 	if d.pinned {
 		d.remaining = d.remaining[:1]
 	}
@@ -132,9 +132,7 @@ func (d *dispatch) choose(disturb bool) (*target, permit, bool) {
 // attempt sends the request once.
 func (d *dispatch) attempt(now plan) attempt {
 	d.attempts++
-	if d.record != nil {
-		d.record.Upstream, d.record.Attempts = now.to.Name, d.attempts
-	}
+	d.record.SetAttempt(now.to.Name, d.attempts)
 	sent := *d.req
 	sent.Header = maps.Clone(d.req.Header)
 	if sent.Header == nil {
@@ -231,9 +229,7 @@ func (d *dispatch) finish(from *target, last attempt) (*http.Response, error) {
 	if last.err != nil {
 		return nil, last.err
 	}
-	if d.record != nil {
-		d.record.Upstream = from.Name
-	}
+	d.record.Upstream = from.Name
 	last.resp.Header[UpstreamHeader] = []string{from.Name}
 	last.resp.Header[AttemptsHeader] = []string{strconv.Itoa(d.attempts)}
 	return last.resp, nil

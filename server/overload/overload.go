@@ -53,10 +53,6 @@ type Config struct {
 	// QueueTimeout bounds the wait. It must be given if there is a queue.
 	QueueTimeout time.Duration
 
-	// Exempt, unless nil, tells of requests that are not calls and don't count as
-	// such, as health checks: a server that is busy is not dead.
-	Exempt func(r *http.Request) bool
-
 	// MaxExempt is how many requests that are exempt are served at a time, and
 	// MaxExemptOnConnection how many of one connection. Where there are MaxExempt, the
 	// connection with the most of them loses its oldest one to a connection that has
@@ -100,9 +96,6 @@ func New(config Config) (*Limiter, error) {
 	case config.Refuse == nil:
 		return nil, errors.New("overload: there is no Refuse")
 	}
-	if config.Exempt == nil {
-		config.Exempt = func(*http.Request) bool { return false }
-	}
 	if config.Connection == nil {
 		config.Connection = func(r *http.Request) any { return r.RemoteAddr }
 	}
@@ -123,7 +116,7 @@ func (l *Limiter) Wrap(next http.Handler) http.Handler {
 }
 
 func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if l.config.Exempt(r) {
+	if request.FromContext(r.Context()).Kind.IsPublic() {
 		l.serveExempt(w, r, next)
 		return
 	}
@@ -172,9 +165,7 @@ func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // there is nobody to answer
 	}
 	l.refused.Add(1)
-	if c := request.FromContext(r.Context()); c != nil {
-		c.RejectedBy = Code
-	}
+	request.FromContext(r.Context()).RejectedBy = Code
 	const choices = int64((mostRetryAfter-leastRetryAfter)/time.Second) + 1
 	l.config.Refuse(w, r, leastRetryAfter+time.Duration(rand.N(choices))*time.Second) //nolint:gosec // nobody gains by guessing it
 }

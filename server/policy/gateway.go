@@ -13,7 +13,6 @@ import (
 	"context"
 	"mime"
 	"net/http"
-	"time"
 
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
@@ -41,6 +40,10 @@ type Config struct {
 
 	// Limiter counts what tokens use. Nil means that nothing is limited.
 	Limiter ratelimit.Limiter
+
+	// Meter has the usage of all requests recorded, and not only that of clients whose
+	// token is known.
+	Meter bool
 
 	// MaxBodyBytes bounds the JSON body of a request whose model has to be known,
 	// which is kept until it is sent. A larger one is answered with status 413.
@@ -80,8 +83,8 @@ func New(config Config) *Gateway {
 // Send implements [upstream.Sender].
 func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
 	c := request.FromContext(ctx)
-	if c == nil {
-		g.authorize(nil, req)
+	if c.Client == nil && !g.config.Meter {
+		g.authorize(c, req)
 		return g.config.Next.Send(ctx, req)
 	}
 	hold := g.config.Memory.Hold(c.ClientName())
@@ -130,7 +133,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 // is the request (RFC 9110 §9.3.8).
 func (g *Gateway) authorize(c *request.Record, req *upstream.Request) {
 	key := g.config.UpstreamKey
-	if c != nil && c.Client != nil && !c.Client.UpstreamKey.IsZero() {
+	if c.Client != nil && !c.Client.UpstreamKey.IsZero() {
 		key = c.Client.UpstreamKey
 	}
 	if key.IsZero() || req.Method == http.MethodTrace {
@@ -145,11 +148,9 @@ func (g *Gateway) authorize(c *request.Record, req *upstream.Request) {
 // account has the answer's tokens counted when the call ends, and those of a
 // WebSocket before, too.
 func (g *Gateway) account(ctx context.Context, c *request.Record, asked usage.Request, resp *http.Response, decision decision) {
-	c.RecordHeaders(time.Now())
-	c.Status = resp.StatusCode
-	c.Streaming = c.Streaming || isStream(resp)
+	c.SetResponse(resp.StatusCode, isStream(resp))
 	tap := usage.NewTap(resp, asked, c.RecordEvent)
-	c.OnLastEvent(tap.Last)
+	c.OnBytesToLastEvent(tap.Last)
 	counted := func() int64 { return 0 }
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		counted = g.follow(ctx, c, tap)

@@ -29,7 +29,7 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.
 	}
 	if token == nil || !depends(token) {
 		asked := glance(ctx, c, req)
-		c.Model, c.Streaming = asked.Model, asked.Stream
+		c.SetRequest(asked.Model, asked.Stream)
 		return asked, nil, nil
 	}
 	stop := func() {}
@@ -55,7 +55,7 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.
 		return asked, nil, &upstream.Error{Kind: upstream.KindRequest, Detail: "its body broke off"}
 	}
 	put(req, body)
-	c.Model, c.Streaming, c.OtherModels = asked.Model, asked.Stream, asked.Others
+	c.SetRequest(asked.Model, asked.Stream, asked.Others...)
 	return asked, judgeModel(token, req.Method, path, asked), nil
 }
 

@@ -1,6 +1,6 @@
-// Package request keeps what is known of a call while the server works on it: who
-// makes it, what it asks for, and what became of it. Access, limits, metrics,
-// logs and traces write it and read it, so that none needs to know of another.
+// Package request holds the record of a request: who sent it, what it asks for, and
+// what became of it. The outermost handler of the server creates the record. Each
+// layer sets its part. Metrics, logs and traces read it, so they depend on no layer.
 package request
 
 import (
@@ -12,207 +12,237 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// Way is how a call came in.
-type Protocol string
-
-// The ways in.
-const (
-	Raw     Protocol = "raw"
-	Connect Protocol = "connect"
-	GRPC    Protocol = "grpc"
-	GRPCWeb Protocol = "grpc-web"
-)
-
-// Call is one call. The goroutine that serves it may use every field; others use
-// the methods alone, which are safe for concurrent use.
+// Record is the record of one request. The goroutine that serves the request may use
+// every field. The methods are safe for concurrent use, except those named Set.
 type Record struct {
-	// ID names the call in logs, and to the client.
+	// ID identifies the request in logs: the X-Client-Request-Id of the client, or a
+	// random string.
 	ID string
-	// Began is when its header was there.
-	Start    time.Time
+	// Start is the time at which the request header had been read.
+	Start time.Time
+	// Kind and Protocol are decided when the record is created.
+	Kind     Kind
 	Protocol Protocol
-	// Route is what is called, of a bounded set: the procedure of an RPC, or the
-	// template of a REST path, "/v1/chat/completions/{id}".
-	Route string
-	// Token is the client's, nil where the server asks for none.
+	// Procedure is the path of a known RPC, empty otherwise.
+	Procedure string
+
+	// Client is the authenticated client, nil if the server doesn't tell clients apart.
 	Client *clients.Client
 
-	// Model is the one that was asked for, empty if that isn't known.
+	// Model is the requested model, empty if it is unknown.
 	Model string
-	// OtherModels are further ones that the request names, where the token has rights
-	// or limits by model.
+	// OtherModels are further models that the request names. They are only read if the
+	// client has rules or limits by model.
 	OtherModels []string
-	// Streams says that the answer was asked for as a stream, or is a WebSocket.
+	// Streaming reports whether the response is an event stream or a WebSocket.
 	Streaming bool
-	// Upstream names the one that answered last, and Attempts counts how often
-	// one was asked.
+
+	// Upstream names the upstream that got the last attempt, and Attempts counts them.
 	Upstream string
 	Attempts int
-	// Status is the HTTP status of its answer, 0 without one.
-	Status int
-	// Refused is why this server didn't let the call through: a code such as
-	// "rate_limit_exceeded"; empty if it did.
-	RejectedBy string
-	// Code is an RPC's outcome: "ok", or Connect's name of the error; empty for
-	// what came raw.
-	Code string
+	// UpstreamStatus is the HTTP status of the upstream's response, 0 without one.
+	UpstreamStatus int
+	// UpstreamRequestID is the X-Request-ID of the upstream's response.
+	UpstreamRequestID string
+	// TraceID is the ID of the trace, empty if it isn't sampled.
+	TraceID string
 
-	mu       sync.Mutex
-	ended    bool                // guarded by mu
-	onEnd    []func()            // guarded by mu
-	progress Progress            // guarded by mu
-	latest   time.Time           // guarded by mu: when the latest event came
-	onEvent  func(time.Duration) // guarded by mu
-	onBody   func([]byte)        // guarded by mu
-	last     func() int64        // guarded by mu
-	sent     bool                // guarded by mu: something of the body
+	// RejectedBy is the error code with which this server rejected the request, such as
+	// "rate_limit_exceeded". It is empty if the request was forwarded.
+	RejectedBy string
+	// Status is the HTTP status that the client got, 0 without one.
+	Status int
+	// Code is the outcome of an RPC: "ok", or Connect's name of the error. It is empty
+	// for a raw request.
+	Code string
+	// Aborted reports whether the response broke off.
+	Aborted bool
+
+	mu               sync.Mutex
+	ended            bool                // guarded by mu
+	onEnd            []func()            // guarded by mu
+	onComplete       []func()            // guarded by mu
+	progress         Progress            // guarded by mu
+	lastEvent        time.Time           // guarded by mu
+	onEvent          func(time.Duration) // guarded by mu
+	onBody           func([]byte)        // guarded by mu
+	bodyBegun        bool                // guarded by mu
+	bytesToLastEvent func() int64        // guarded by mu
 }
 
-// Progress is how far the upstream's answer has come.
+// Progress is the part of a record that changes while the response is transferred.
 type Progress struct {
-	// Headers is when its header came, and FirstToken when the first event of a
-	// stream did; zero if none has.
-	Headers    time.Time
+	// Headers is the time of the upstream's response header, zero without one.
+	Headers time.Time
+	// FirstToken is the time of the first event of a stream, zero without one.
 	FirstToken time.Time
-	// Events counts those of a stream.
+	// Events counts the events of a stream.
 	Events int
-	// Model is the one that answered, empty if the answer doesn't say.
+	// Model is the model named in the response, empty if there is none.
 	Model string
-	// Usage is what it took.
+	// Usage is the usage of the request.
 	Usage usage.Usage
-	// ByModel is the same by model, for a WebSocket, in which several may answer.
+	// ByModel is the usage by model of a WebSocket, on which several models may answer.
 	ByModel []usage.ModelUsage
 }
 
-// Client names the client of a call by its token, empty where the server asks for
-// none, or if c is nil.
-func (c *Record) ClientName() string {
-	if c == nil || c.Client == nil {
+// ClientName returns the name of the client, empty if the server doesn't tell clients
+// apart.
+func (r *Record) ClientName() string {
+	if r.Client == nil {
 		return ""
 	}
-	return c.Client.Name
+	return r.Client.Name
 }
 
-type key struct{}
+type contextKey struct{}
 
-// With returns a context that carries a call.
-func NewContext(ctx context.Context, c *Record) context.Context {
-	return context.WithValue(ctx, key{}, c)
+// NewContext returns a context that carries a record.
+func NewContext(ctx context.Context, r *Record) context.Context {
+	return context.WithValue(ctx, contextKey{}, r)
 }
 
-// From returns the call that a context carries, nil if it carries none.
+// FromContext returns the record of a context. If there is none, it returns a new one,
+// which nobody reads.
 func FromContext(ctx context.Context) *Record {
-	c, _ := ctx.Value(key{}).(*Record)
-	return c
+	if r, ok := ctx.Value(contextKey{}).(*Record); ok {
+		return r
+	}
+	return &Record{Start: time.Now(), Protocol: Raw}
 }
 
-// AtEnd has f called when the call ends, behind what was said before; at once if
-// it has.
-func (c *Record) OnEnd(f func()) {
-	c.mu.Lock()
-	ended := c.ended
+// SetRequest sets what the request asks for.
+func (r *Record) SetRequest(model string, streaming bool, otherModels ...string) {
+	r.Model, r.Streaming, r.OtherModels = model, streaming, otherModels
+}
+
+// SetAttempt sets the upstream of an attempt, and its number, from 1.
+func (r *Record) SetAttempt(upstream string, attempt int) {
+	r.Upstream, r.Attempts = upstream, attempt
+}
+
+// SetResponse sets the status of the upstream's response, whose header has just
+// arrived, and whether it is a stream.
+func (r *Record) SetResponse(status int, streaming bool) {
+	r.UpstreamStatus = status
+	r.Streaming = r.Streaming || streaming
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.progress.Headers = time.Now()
+}
+
+// SetOutcome sets the outcome, as the client has seen it.
+func (r *Record) SetOutcome(status int, code string, aborted bool) {
+	r.Status, r.Code, r.Aborted = status, code, aborted
+}
+
+// OnEnd registers a function that completes the record when the request ends. The
+// functions run in the order of their registration. If the request has ended, f runs
+// at once.
+func (r *Record) OnEnd(f func()) { r.register(&r.onEnd, f) }
+
+// OnComplete registers a function that reads the complete record. It runs after all
+// functions of [Record.OnEnd].
+func (r *Record) OnComplete(f func()) { r.register(&r.onComplete, f) }
+
+func (r *Record) register(list *[]func(), f func()) {
+	r.mu.Lock()
+	ended := r.ended
 	if !ended {
-		c.onEnd = append(c.onEnd, f)
+		*list = append(*list, f)
 	}
-	c.mu.Unlock()
+	r.mu.Unlock()
 	if ended {
 		f()
 	}
 }
 
-// End ends the call: its answer has been given, or can't be.
-func (c *Record) End() {
-	c.mu.Lock()
-	c.ended = true
-	todo := c.onEnd
-	c.onEnd = nil
-	c.mu.Unlock()
-	for _, f := range todo {
+// End ends the request. Only the first call has an effect.
+func (r *Record) End() {
+	r.mu.Lock()
+	onEnd, onComplete := r.onEnd, r.onComplete
+	r.ended, r.onEnd, r.onComplete = true, nil, nil
+	r.mu.Unlock()
+	for _, f := range onEnd {
+		f()
+	}
+	for _, f := range onComplete {
 		f()
 	}
 }
 
-// Answered notes that the header of an answer came.
-func (c *Record) RecordHeaders(at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.progress.Headers = at
-}
-
-// Event notes that an event of a stream came.
-func (c *Record) RecordEvent(at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.progress.Events++
-	if c.progress.Events == 1 {
-		c.progress.FirstToken = at
-	} else if c.onEvent != nil {
-		c.onEvent(at.Sub(c.latest))
+// RecordEvent records the arrival of an event of a stream.
+func (r *Record) RecordEvent(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.progress.Events++
+	if r.progress.Events == 1 {
+		r.progress.FirstToken = at
+	} else if r.onEvent != nil {
+		r.onEvent(at.Sub(r.lastEvent))
 	}
-	c.latest = at
+	r.lastEvent = at
 }
 
-// OnEvent has f told of each event but the first how long after the one before it
-// came. f must be quick.
-func (c *Record) OnEvent(f func(sinceLast time.Duration)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.onEvent = f
+// OnEvent sets a function that is called with the time between each event and the
+// previous one. It must not block.
+func (r *Record) OnEvent(f func(sincePrevious time.Duration)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.onEvent = f
 }
 
-// OnBody has f told of the pieces of the request's body as they come. f must be quick,
-// and keep nothing of them. It is told nothing if it is nil, or if something came
-// before.
-func (c *Record) OnBody(f func(piece []byte)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.sent {
-		c.onBody = f
+// OnBody sets a function that is called with each piece of the request body. It must
+// not block, or retain the piece. It has no effect if a piece was recorded before.
+func (r *Record) OnBody(f func(piece []byte)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.bodyBegun {
+		r.onBody = f
 	}
 }
 
-// Body notes a piece of the request's body.
-func (c *Record) RecordBody(piece []byte) {
-	c.mu.Lock()
-	c.sent = true
-	f := c.onBody
-	c.mu.Unlock()
+// RecordBody records a piece of the request body.
+func (r *Record) RecordBody(piece []byte) {
+	r.mu.Lock()
+	r.bodyBegun = true
+	f := r.onBody
+	r.mu.Unlock()
 	if f != nil {
 		f(piece)
 	}
 }
 
-// Used notes what the answer took, and which model gave it. ByModel is empty unless
-// several may have.
-func (c *Record) RecordUsage(model string, used usage.Usage, byModel ...usage.ModelUsage) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.progress.Model, c.progress.Usage, c.progress.ByModel = model, used, byModel
+// RecordUsage records the usage, and the model named in the response. ByModel is only
+// given if several models may have answered.
+func (r *Record) RecordUsage(model string, used usage.Usage, byModel ...usage.ModelUsage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.progress.Model, r.progress.Usage, r.progress.ByModel = model, used, byModel
 }
 
-// OnLast has f asked how much of the answer's body came up to the last event of its
-// stream, in bytes; 0 if that hasn't come.
-func (c *Record) OnLastEvent(f func() int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = f
+// OnBytesToLastEvent sets the function behind [Record.BytesToLastEvent].
+func (r *Record) OnBytesToLastEvent(f func() int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bytesToLastEvent = f
 }
 
-// Last returns how much of the answer's body came up to the last event of its stream,
-// in bytes; 0 if that hasn't come.
-func (c *Record) BytesToLastEvent() int64 {
-	c.mu.Lock()
-	f := c.last
-	c.mu.Unlock()
+// BytesToLastEvent returns the length of the response body up to and including the last
+// event of its stream, 0 if that event has not arrived.
+func (r *Record) BytesToLastEvent() int64 {
+	r.mu.Lock()
+	f := r.bytesToLastEvent
+	r.mu.Unlock()
 	if f == nil {
 		return 0
 	}
 	return f()
 }
 
-// Progress returns how far the answer has come.
-func (c *Record) Progress() Progress {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.progress
+// Progress returns the progress so far.
+func (r *Record) Progress() Progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.progress
 }

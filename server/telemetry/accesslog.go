@@ -9,12 +9,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/request"
 )
 
-// logCall logs a call that has ended.
-func (o *Observer) logCall(ctx context.Context, x *exchange) {
-	if !o.calls.Enabled(ctx, slog.LevelInfo) {
+// logRequest logs a call that has ended.
+func (o *Observer) logRequest(ctx context.Context, x *observation) {
+	if !o.requests.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	c := &x.call
+	c := x.record
 	progress := c.Progress()
 	redact := o.redact.now()
 	line := make([]slog.Attr, 0, 32)
@@ -34,29 +34,29 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 		}
 	}
 	text("id", redact.text(c.ID))
-	text("trace_id", x.traceID)
+	text("trace_id", c.TraceID)
 	text("protocol", string(c.Protocol))
 	text("method", x.request.Method)
-	text("route", c.Route)
+	text("route", x.route)
 	text("path", redact.text(x.request.URL.EscapedPath()))
-	text("client", x.token())
+	text("client", c.ClientName())
 	text("peer", peer(x.request.RemoteAddr))
 	text("model", redact.text(c.Model))
 	if progress.Model != c.Model {
 		text("response_model", redact.text(progress.Model))
 	}
-	count("status", int64(x.status))
+	count("status", int64(c.Status))
 	if c.Protocol != request.Raw {
 		text("code", c.Code)
 	}
-	if x.aborted {
+	if c.Aborted {
 		line = append(line, slog.Bool("aborted", true))
 	}
 	text("rejected", c.RejectedBy)
 	text("upstream", c.Upstream)
-	count("upstream_status", int64(c.Status))
+	count("upstream_status", int64(c.UpstreamStatus))
 	count("attempts", int64(c.Attempts))
-	text("upstream_request_id", redact.text(x.requestID))
+	text("upstream_request_id", redact.text(c.UpstreamRequestID))
 	count("received_bytes", x.received.Load())
 	count("sent_bytes", x.sent.Load())
 	since("headers_ms", progress.Headers)
@@ -76,7 +76,7 @@ func (o *Observer) logCall(ctx context.Context, x *exchange) {
 	if used.Estimated {
 		line = append(line, slog.Bool("estimated", true))
 	}
-	o.calls.LogAttrs(ctx, slog.LevelInfo, "request", line...)
+	o.requests.LogAttrs(ctx, slog.LevelInfo, "request", line...)
 }
 
 // peer is the address that a call came from, without the port: of a wrong token it

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"connectrpc.com/connect/v2"
-
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
@@ -41,7 +39,7 @@ func BenchmarkCall(b *testing.B) {
 			}
 			defer o.Close()
 			piece := make([]byte, 300)
-			handler := o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handler := observed(o, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				c := request.FromContext(r.Context())
 				w.WriteHeader(http.StatusOK)
 				_, _ = w.Write(piece)
@@ -49,7 +47,7 @@ func BenchmarkCall(b *testing.B) {
 					c.RecordEvent(time.Now())
 					_, _ = w.Write(piece)
 				}
-			}), connect.NewServer())
+			}))
 			request := httptest.NewRequest(http.MethodGet, "/v1/models/a", nil)
 			b.ReportAllocs()
 			for b.Loop() {

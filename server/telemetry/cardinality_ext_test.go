@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"connectrpc.com/connect/v2"
-
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/usage"
@@ -35,17 +33,16 @@ func TestHostileRequestsMakeABoundedNumberOfSeries(t *testing.T) {
 		return string(text)
 	}
 	pick := func(from ...string) string { return from[random.IntN(len(from))] }
-	handler := o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := observed(o, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := request.FromContext(r.Context())
-		c.Model, c.Streaming = word(), random.IntN(2) == 0
-		c.Status = 200
-		c.RecordHeaders(time.Now())
+		c.SetRequest(word(), random.IntN(2) == 0)
+		c.SetResponse(200, false)
 		c.RecordEvent(time.Now())
 		c.RecordEvent(time.Now())
 		c.RecordUsage(word(), usage.Usage{Input: 1, Output: 1, CachedInput: 1, Reasoning: 1, Estimated: random.IntN(2) == 0})
 		w.Header().Set("Grpc-Status", pick("0", "3", "99", "-1", word()))
 		w.WriteHeader(200 + random.IntN(800))
-	}), connect.NewServer())
+	}))
 	for range 10_000 {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Method = pick(http.MethodGet, http.MethodPost, strings.ToUpper(word()))
@@ -82,9 +79,9 @@ func TestAKeyInPlaceOfAModelIsNoLabel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	observed(o, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		request.FromContext(r.Context()).RecordUsage("oc-of-a-client-0123456789", usage.Usage{Input: 1})
-	}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
+	})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
 	for name := range scrape(t, o) {
 		if strings.Contains(name, "oc-of") {
 			t.Errorf("there is %s", name)
@@ -108,14 +105,15 @@ func FuzzRequests(f *testing.F) {
 		r.Method, r.URL.Path = method, path
 		r.Header.Set("Content-Type", contentType)
 		r.Header.Set("X-Client-Request-Id", id)
-		o.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		observed(o, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c := request.FromContext(r.Context())
-			c.Model, c.Status = model, 200
+			c.SetRequest(model, false)
+			c.SetResponse(200, false)
 			c.RecordUsage(model, usage.Usage{Input: 1})
 			if status >= 200 && status <= 999 {
 				w.WriteHeader(status)
 			}
-		}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), r)
+		})).ServeHTTP(httptest.NewRecorder(), r)
 		scrape(t, o)
 		if text := log.String(); !json.Valid([]byte(text)) {
 			t.Errorf("no JSON: %q", text)

@@ -26,9 +26,7 @@ const (
 func noteCode(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		err := next(ctx, spec, stream)
-		if c := request.FromContext(ctx); c != nil {
-			c.Code = errorCode(err)
-		}
+		request.FromContext(ctx).Code = errorCode(err)
 		return err
 	}
 }
@@ -50,10 +48,10 @@ func errorCode(err error) string {
 	}
 }
 
-// codeOf is the name of the outcome of an RPC that was answered before it reached
+// rpcCode is the name of the outcome of an RPC that was answered before it reached
 // a handler: what gRPC's field says, or what the status means to clients of
 // Connect (https://connectrpc.com/docs/protocol#http-to-error-code).
-func codeOf(header http.Header, status int) string {
+func rpcCode(header http.Header, status int) string {
 	if field := header.Get("Grpc-Status"); field != "" {
 		number, err := strconv.ParseUint(field, 10, 8)
 		switch {
@@ -83,14 +81,14 @@ func codeOf(header http.Header, status int) string {
 }
 
 // code is what became of the call, of a fixed set.
-func (x *exchange) code() string {
+func (x *observation) code() string {
 	switch {
-	case x.aborted:
+	case x.record.Aborted:
 		return aborted
-	case x.call.Protocol != request.Raw:
-		return x.call.Code
+	case x.record.Protocol != request.Raw:
+		return x.record.Code
 	default:
-		return statusLabel(x.status)
+		return statusLabel(x.record.Status)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -24,9 +25,9 @@ const (
 )
 
 // logRequest logs the body of a request when it has been read.
-func (o *Observer) logRequest(x *exchange, req *upstream.Request) {
+func (o *Observer) logRequestBody(ctx context.Context, req *upstream.Request) {
 	path, _, _ := strings.Cut(req.Target, "?")
-	seen := o.newCapture(x, "request body", req.Header,
+	seen := o.newCapture(ctx, "request body", req.Header,
 		slog.String("method", req.Method), slog.String("path", o.redact.text(path)))
 	switch content := req.Body.(type) {
 	case nil:
@@ -36,24 +37,25 @@ func (o *Observer) logRequest(x *exchange, req *upstream.Request) {
 		seen.end()
 	default:
 		req.Body = &seenRequest{Reader: content, capture: seen}
-		x.call.OnEnd(seen.end)
+		seen.record.OnEnd(seen.end)
 	}
 }
 
 // logAnswer logs the body of an answer when it has been read.
-func (o *Observer) logAnswer(x *exchange, resp *http.Response) {
+func (o *Observer) logResponseBody(ctx context.Context, resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return
 	}
-	seen := o.newCapture(x, "response body", resp.Header, slog.Int("status", resp.StatusCode))
+	seen := o.newCapture(ctx, "response body", resp.Header, slog.Int("status", resp.StatusCode))
 	resp.Body = &seenAnswer{ReadCloser: resp.Body, capture: seen}
-	x.call.OnEnd(seen.end)
+	seen.record.OnEnd(seen.end)
 }
 
 // capture keeps the beginning of a body, and logs it in the end.
 type capture struct {
 	observer *Observer
-	exchange *exchange
+	ctx      context.Context //nolint:containedctx // of the log line
+	record   *request.Record
 	message  string
 	encoding string   // the Content-Encoding
 	keys     []string // that were sent with it
@@ -65,8 +67,8 @@ type capture struct {
 	ended bool   // guarded by mu
 }
 
-func (o *Observer) newCapture(x *exchange, message string, header http.Header, line ...slog.Attr) *capture {
-	c := &capture{observer: o, exchange: x, message: message, encoding: header.Get("Content-Encoding"), line: line}
+func (o *Observer) newCapture(ctx context.Context, message string, header http.Header, line ...slog.Attr) *capture {
+	c := &capture{observer: o, ctx: context.WithoutCancel(ctx), record: request.FromContext(ctx), message: message, encoding: header.Get("Content-Encoding"), line: line}
 	for _, name := range [...]string{"Authorization", "Api-Key", "X-Api-Key"} {
 		for _, value := range header[name] {
 			c.keys = append(c.keys, value[strings.LastIndexByte(value, ' ')+1:]) // behind "Bearer"
@@ -94,14 +96,14 @@ func (c *capture) end() {
 	}
 	c.ended = true
 	o := c.observer
-	line := append([]slog.Attr{slog.String("id", o.redact.text(c.exchange.call.ID))}, c.line...)
+	line := append([]slog.Attr{slog.String("id", o.redact.text(c.record.ID))}, c.line...)
 	line = append(line, slog.Int("bytes", c.total))
 	if c.encoding != "" && c.encoding != "identity" {
 		line = append(line, slog.String("encoding", c.encoding)) // a text no more
 	} else {
 		line = append(line, slog.String("content", c.text()))
 	}
-	o.contents.LogAttrs(context.WithoutCancel(c.exchange.request.Context()), slog.LevelInfo, c.message, line...)
+	o.contents.LogAttrs(c.ctx, slog.LevelInfo, c.message, line...)
 }
 
 // text is what was kept, as it may be logged.

@@ -30,9 +30,9 @@ var (
 // codes; token, of the names in the file of keys; model, of the first
 // [maxModels] that the upstream answered as.
 type metrics struct {
-	registry *prometheus.Registry
-	models   bounded
-	ways     map[request.Protocol]*wayMetrics
+	registry   *prometheus.Registry
+	models     bounded
+	byProtocol map[request.Protocol]*protocolMetrics
 
 	requests      *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
@@ -48,16 +48,16 @@ type metrics struct {
 	decisions *prometheus.CounterVec
 }
 
-// wayMetrics are the metrics that a call changes while it runs.
-type wayMetrics struct {
-	openCalls, openStreams prometheus.Gauge
-	received, sent         prometheus.Counter
+// protocolMetrics are the metrics that a call changes while it runs.
+type protocolMetrics struct {
+	openRequests, openStreams prometheus.Gauge
+	received, sent            prometheus.Counter
 }
 
 func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		ways:     make(map[request.Protocol]*wayMetrics),
+		registry:   prometheus.NewRegistry(),
+		byProtocol: make(map[request.Protocol]*protocolMetrics),
 
 		requests:      counters("requests_total", "Calls that have ended, by what became of them: an HTTP status, an RPC's code, or aborted.", "protocol", "route", "client", "model", "code"),
 		duration:      histograms("request_duration_seconds", "How long calls took, from their header to the end of the answer.", durationBuckets, "protocol", "route"),
@@ -81,51 +81,49 @@ func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
 		m.requests, m.duration, m.headers, m.firstToken, m.betweenTokens, m.tokens, m.audio, m.characters, m.upstreamRequests,
 		m.decisions, info, ups, parts, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	m.addWays()
+	m.addProtocols()
 	return m
 }
 
-func (m *metrics) addWays() {
-	openCalls := gauges("open_requests", "Calls that have begun and not ended.", "protocol")
+func (m *metrics) addProtocols() {
+	openRequests := gauges("open_requests", "Calls that have begun and not ended.", "protocol")
 	openStreams := gauges("open_streams", "Event streams and WebSockets whose answer has begun and not ended.", "protocol")
 	received := counters("received_bytes_total", "Bytes of contents that clients sent, without headers.", "protocol")
 	sent := counters("sent_bytes_total", "Bytes of contents that were sent to clients, without headers.", "protocol")
-	m.registry.MustRegister(openCalls, openStreams, received, sent)
-	for _, way := range [...]request.Protocol{request.Raw, request.Connect, request.GRPC, request.GRPCWeb} {
-		name := string(way)
-		m.ways[way] = &wayMetrics{
-			openCalls.WithLabelValues(name), openStreams.WithLabelValues(name),
+	m.registry.MustRegister(openRequests, openStreams, received, sent)
+	for _, protocol := range [...]request.Protocol{request.Raw, request.Connect, request.GRPC, request.GRPCWeb} {
+		name := string(protocol)
+		m.byProtocol[protocol] = &protocolMetrics{
+			openRequests.WithLabelValues(name), openStreams.WithLabelValues(name),
 			received.WithLabelValues(name), sent.WithLabelValues(name),
 		}
 	}
 }
 
-func (m *metrics) of(way request.Protocol) *wayMetrics { return m.ways[way] }
-
 // count counts a call that has ended.
-func (m *metrics) count(x *exchange) {
-	progress := x.call.Progress()
-	way, route, token := string(x.call.Protocol), x.call.Route, x.token()
+func (m *metrics) count(x *observation) {
+	progress := x.record.Progress()
+	protocol, route, client := string(x.record.Protocol), x.route, x.record.ClientName()
 	model := m.modelOf(x, progress.Model)
-	m.requests.WithLabelValues(way, route, token, model, x.code()).Inc()
-	m.duration.WithLabelValues(way, route).Observe(time.Since(x.call.Start).Seconds())
+	m.requests.WithLabelValues(protocol, route, client, model, x.code()).Inc()
+	m.duration.WithLabelValues(protocol, route).Observe(time.Since(x.record.Start).Seconds())
 	if !progress.Headers.IsZero() {
-		m.headers.WithLabelValues(way, route).Observe(progress.Headers.Sub(x.call.Start).Seconds())
+		m.headers.WithLabelValues(protocol, route).Observe(progress.Headers.Sub(x.record.Start).Seconds())
 	}
 	if !progress.FirstToken.IsZero() {
-		m.firstToken.WithLabelValues(way, route, model).Observe(progress.FirstToken.Sub(x.call.Start).Seconds())
+		m.firstToken.WithLabelValues(protocol, route, model).Observe(progress.FirstToken.Sub(x.record.Start).Seconds())
 	}
 	if progress.ByModel == nil {
-		m.countUsage(token, model, progress.Usage)
+		m.countUsage(client, model, progress.Usage)
 	}
 	for _, each := range progress.ByModel {
-		m.countUsage(token, m.modelOf(x, each.Model), each.Usage)
+		m.countUsage(client, m.modelOf(x, each.Model), each.Usage)
 	}
 }
 
 // modelOf is the label for a model that answered a call, empty if it failed.
-func (m *metrics) modelOf(x *exchange, model string) string {
-	switch status := x.call.Status; {
+func (m *metrics) modelOf(x *observation, model string) string {
+	switch status := x.record.UpstreamStatus; {
 	case model == "":
 		return ""
 	case status == 0, status/100 == http.StatusOK/100, status == http.StatusSwitchingProtocols:
@@ -136,7 +134,7 @@ func (m *metrics) modelOf(x *exchange, model string) string {
 }
 
 // countUsage counts what a model took for a client.
-func (m *metrics) countUsage(token, model string, used usage.Usage) {
+func (m *metrics) countUsage(client, model string, used usage.Usage) {
 	estimated := strconv.FormatBool(used.Estimated)
 	for _, part := range [...]struct {
 		kind   string
@@ -149,23 +147,15 @@ func (m *metrics) countUsage(token, model string, used usage.Usage) {
 		{"reasoning", used.Reasoning},
 	} {
 		if part.tokens > 0 {
-			m.tokens.WithLabelValues(token, model, part.kind, estimated).Add(float64(part.tokens))
+			m.tokens.WithLabelValues(client, model, part.kind, estimated).Add(float64(part.tokens))
 		}
 	}
 	if used.Seconds > 0 {
-		m.audio.WithLabelValues(token, model).Add(used.Seconds)
+		m.audio.WithLabelValues(client, model).Add(used.Seconds)
 	}
 	if used.Characters > 0 {
-		m.characters.WithLabelValues(token, model).Add(float64(used.Characters))
+		m.characters.WithLabelValues(client, model).Add(float64(used.Characters))
 	}
-}
-
-// token is the name of the client's, empty if it has none.
-func (x *exchange) token() string {
-	if x.call.Client == nil {
-		return ""
-	}
-	return x.call.Client.Name
 }
 
 func counters(name, help string, labels ...string) *prometheus.CounterVec {

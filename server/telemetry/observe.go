@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"connectrpc.com/connect/v2"
-
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
@@ -52,7 +50,7 @@ type Observer struct {
 	watched   *watched
 	redact    *redactor
 	tracer    *tracer // nil without tracing
-	calls     *slog.Logger
+	requests  *slog.Logger
 	contents  *slog.Logger
 
 	traced http.Handler // begins a server's span; nil without tracing
@@ -69,7 +67,7 @@ func New(config Config) (*Observer, error) {
 		upstreams: new(upstreams),
 		watched:   new(watched),
 		redact:    &redactor{secrets: config.Secrets},
-		calls:     config.Calls,
+		requests:  config.Calls,
 		contents:  config.Contents,
 	}
 	o.metrics = newMetrics(config.Version, o.upstreams, o.watched)
@@ -91,18 +89,4 @@ func (o *Observer) Close() {
 	if o != nil && o.tracer != nil {
 		o.tracer.close()
 	}
-}
-
-// Wrap returns a handler that observes the calls of next, among them those of
-// the RPCs that are registered with a server by then. Each of its calls has a
-// [call.Call] in its context, which ends when next has returned, panics included.
-//
-// Unless the tokens that a call took, and when they came, are noted in it, they
-// are not observed.
-func (o *Observer) Wrap(next http.Handler, rpcs *connect.Server) http.Handler {
-	w := &wrapper{observer: o, next: next, procedures: make(map[string]bool)}
-	for spec := range rpcs.Specs() {
-		w.procedures[spec.Procedure] = true
-	}
-	return w
 }

@@ -1,11 +1,6 @@
 package telemetry
 
-import (
-	"net/http"
-	"strings"
-
-	"github.com/openai-connect/openai-connect/server/request"
-)
+import "strings"
 
 // otherRoute is the route of a path that is in no table.
 const otherRoute = "other"
@@ -103,9 +98,9 @@ func (t *routeTree) find(rest string) string {
 
 // routeOf returns the route of a path as it was sent: the procedure of an RPC, a
 // template, or "other".
-func routeOf(path string, procedures map[string]bool) string {
-	if procedures[path] {
-		return path
+func routeOf(path, procedure string) string {
+	if procedure != "" {
+		return procedure
 	}
 	if strings.HasPrefix(path, "/") {
 		if route := routes.find(path[1:]); route != "" {
@@ -113,21 +108,4 @@ func routeOf(path string, procedures map[string]bool) string {
 		}
 	}
 	return otherRoute
-}
-
-// wayOf returns how a request came in: it is an RPC's if it says so by gRPC's
-// content types or Connect's, or goes where one is.
-func wayOf(r *http.Request, procedures map[string]bool) request.Protocol {
-	contentType := r.Header.Get("Content-Type")
-	switch {
-	case strings.HasPrefix(contentType, "application/grpc-web"):
-		return request.GRPCWeb
-	case strings.HasPrefix(contentType, "application/grpc"):
-		return request.GRPC
-	case strings.HasPrefix(contentType, "application/connect+"), len(r.Header["Connect-Protocol-Version"]) > 0,
-		procedures[r.URL.EscapedPath()]:
-		return request.Connect
-	default:
-		return request.Raw
-	}
 }

@@ -8,8 +8,16 @@ import (
 	"strings"
 	"testing"
 
+	"connectrpc.com/connect/v2"
+
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
+
+// observed returns a handler that has o observe the requests of next.
+func observed(o *telemetry.Observer, next http.HandlerFunc) http.Handler {
+	return request.NewClassifier(connect.NewServer(), "").Wrap(o.Wrap(next))
+}
 
 // scrape returns the samples of a scrape, by name and labels as they are written.
 func scrape(tb testing.TB, o *telemetry.Observer) map[string]float64 {

@@ -38,27 +38,24 @@ func (o *Observer) Sender(next upstream.Sender) upstream.Sender {
 
 // Send implements [upstream.Sender].
 func (s *sender) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	x := exchangeOf(ctx)
-	if x == nil {
-		return s.next.Send(ctx, req)
-	}
+	record := request.FromContext(ctx)
 	if s.observer.contents != nil {
-		s.observer.logRequest(x, req) //nolint:contextcheck // x has the context, for when the body has been read
+		s.observer.logRequestBody(ctx, req)
 	}
 	failure := ""
 	if s.observer.tracer != nil {
 		var span trace.Span
-		ctx, span = s.observer.startClientSpan(ctx, x, req)
-		x.finish = func() { s.observer.endClientSpan(span, x, failure) }
+		ctx, span = s.observer.startClientSpan(ctx, record, req)
+		record.OnComplete(func() { s.observer.endClientSpan(span, record, failure) })
 	}
 	resp, err := s.next.Send(ctx, req)
 	if err != nil {
 		failure = failureLabel(err)
 		return nil, err
 	}
-	x.requestID = resp.Header.Get("X-Request-ID")
+	record.UpstreamRequestID = resp.Header.Get("X-Request-ID")
 	if s.observer.contents != nil {
-		s.observer.logAnswer(x, resp)
+		s.observer.logResponseBody(ctx, resp)
 	}
 	return resp, nil
 }
@@ -75,18 +72,18 @@ var operations = map[string]string{
 
 // startClientSpan begins the span of a request to the upstream, and puts its
 // context into the request.
-func (o *Observer) startClientSpan(ctx context.Context, x *exchange, req *upstream.Request) (context.Context, trace.Span) {
+func (o *Observer) startClientSpan(ctx context.Context, record *request.Record, req *upstream.Request) (context.Context, trace.Span) {
 	if server := trace.SpanContextFromContext(ctx); server.IsSampled() {
-		x.traceID = server.TraceID().String()
+		record.TraceID = server.TraceID().String()
 	}
 	path, _, _ := strings.Cut(req.Target, "?")
-	route := routeOf(path, nil)
+	route := routeOf(path, "")
 	name := spanName(req.Method, route)
 	attributes := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(knownMethod(req.Method))}
 	if operation, ok := operations[route]; ok && req.Method == http.MethodPost {
 		name = operation
 		attributes = append(attributes, semconv.GenAIOperationNameKey.String(operation), semconv.GenAIProviderNameOpenAI)
-		if model := modelName(x.call.Model); model != "" {
+		if model := modelName(record.Model); model != "" {
 			name += " " + model
 			attributes = append(attributes, semconv.GenAIRequestModel(model))
 		}
@@ -102,14 +99,14 @@ func (o *Observer) startClientSpan(ctx context.Context, x *exchange, req *upstre
 
 // endClientSpan ends the span of a request when its call has ended. The failure
 // is why there was no answer, empty if there was.
-func (o *Observer) endClientSpan(span trace.Span, x *exchange, failure string) {
+func (o *Observer) endClientSpan(span trace.Span, record *request.Record, failure string) {
 	defer span.End()
 	if !span.IsRecording() {
 		return
 	}
-	progress := x.call.Progress()
-	status := x.call.Status
-	if up := o.upstreams.find(x.call.Upstream); up != nil {
+	progress := record.Progress()
+	status := record.UpstreamStatus
+	if up := o.upstreams.find(record.Upstream); up != nil {
 		span.SetAttributes(semconv.ServerAddress(up.host), semconv.ServerPort(up.port))
 	}
 	if status != 0 {
@@ -123,10 +120,10 @@ func (o *Observer) endClientSpan(span trace.Span, x *exchange, failure string) {
 	case failure != "":
 	case status >= http.StatusBadRequest:
 		failure = strconv.Itoa(status)
-	case x.aborted:
+	case record.Aborted:
 		failure = aborted
-	case x.call.Protocol != request.Raw && x.call.Code != success:
-		failure = x.call.Code
+	case record.Protocol != request.Raw && record.Code != success:
+		failure = record.Code
 	}
 	if failure != "" {
 		span.SetAttributes(semconv.ErrorTypeKey.String(failure))
@@ -162,7 +159,7 @@ func usageAttributes(used usage.Usage) []attribute.KeyValue {
 // modelName is a model's name as it may stand in a span: without what no name has,
 // and none that looks like a key.
 func modelName(model string) string {
-	if isPlain(model, maxModelName) && !keyLike.MatchString(model) {
+	if isVisibleASCII(model, maxModelName) && !keyLike.MatchString(model) {
 		return model
 	}
 	return ""

@@ -81,15 +81,15 @@ func (t *tracer) serverSpans(next http.Handler) http.Handler {
 		otelhttp.WithPropagators(t.propagator),
 		otelhttp.WithMeterProvider(noopmetric.NewMeterProvider()),
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
-			return spanName(r.Method, exchangeOf(r.Context()).call.Route)
+			return spanName(r.Method, observationOf(r).route)
 		}),
 	)
 }
 
-// bare is a request as those who make spans may see it: without a body, a query
+// sanitizedRequest is a request as those who make spans may see it: without a body, a query
 // and most of its fields.
-func bare(r *http.Request) *http.Request {
-	x := exchangeOf(r.Context())
+func sanitizedRequest(x *observation) *http.Request {
+	r := x.request
 	seen := &http.Request{
 		Method:     r.Method,
 		URL:        &url.URL{Path: x.observer.redact.text(r.URL.Path)},
@@ -112,9 +112,9 @@ func bare(r *http.Request) *http.Request {
 
 // serveTraced serves the request that a bare one stands for.
 func serveTraced(w http.ResponseWriter, r *http.Request) {
-	x := exchangeOf(r.Context())
+	x := observationOf(r)
 	span := trace.SpanFromContext(r.Context())
-	span.SetAttributes(semconv.HTTPRoute(x.call.Route))
+	span.SetAttributes(semconv.HTTPRoute(x.route))
 	returned := false
 	defer func() {
 		if !returned && !x.delivered() {
@@ -124,6 +124,10 @@ func serveTraced(w http.ResponseWriter, r *http.Request) {
 	}()
 	x.next.ServeHTTP(w, x.request.WithContext(r.Context()))
 	returned = true
+}
+
+func observationOf(r *http.Request) *observation {
+	return r.Context().Value(observationKey{}).(*observation) //nolint:forcetypeassert // set by serve
 }
 
 // spanName is a span's name, of a bounded set.

@@ -53,8 +53,8 @@ func (o *Observer) Upstream(name string, u *upstream.Upstream) upstream.Sender {
 
 // Send implements [upstream.Sender].
 func (n *namedUpstream) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	if c := request.FromContext(ctx); c != nil && c.Attempts == 0 { // nobody chose among several
-		c.Upstream, c.Attempts = n.name, 1
+	if record := request.FromContext(ctx); record.Attempts == 0 { // there is no failover
+		record.SetAttempt(n.name, 1)
 	}
 	resp, err := n.Upstream.Send(ctx, req)
 	if err != nil {

@@ -14,22 +14,22 @@ import (
 type writer struct {
 	http.ResponseWriter
 
-	exchange *exchange
+	observation *observation
 }
 
 // WriteHeader implements [http.ResponseWriter].
 func (w *writer) WriteHeader(status int) {
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols { // the others may come from any goroutine
-		w.exchange.begins(status)
+		w.observation.begin(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements [http.ResponseWriter].
 func (w *writer) Write(p []byte) (int, error) {
-	w.exchange.begins(http.StatusOK)
+	w.observation.begin(http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
-	w.exchange.addSent(n)
+	w.observation.addSent(n)
 	return n, err
 }
 
@@ -38,11 +38,11 @@ func (w *writer) Flush() { _ = w.FlushError() }
 
 // FlushError serves [http.ResponseController].
 func (w *writer) FlushError() error {
-	w.exchange.begins(http.StatusOK)
-	sent := w.exchange.sent.Load()
+	w.observation.begin(http.StatusOK)
+	sent := w.observation.sent.Load()
 	err := http.NewResponseController(w.ResponseWriter).Flush()
 	if err == nil {
-		w.exchange.flushed.Store(sent)
+		w.observation.flushed.Store(sent)
 	}
 	return err
 }
@@ -54,8 +54,8 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w.exchange.begins(http.StatusSwitchingProtocols)
-	return &connection{Conn: network, exchange: w.exchange}, buffered, nil
+	w.observation.begin(http.StatusSwitchingProtocols)
+	return &connection{Conn: network, observation: w.observation}, buffered, nil
 }
 
 // Unwrap serves [http.ResponseController].
@@ -65,20 +65,20 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 type connection struct {
 	net.Conn
 
-	exchange *exchange
+	observation *observation
 }
 
 // Read implements [net.Conn].
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.exchange.addReceived(n)
+	c.observation.addReceived(n)
 	return n, err
 }
 
 // Write implements [net.Conn].
 func (c *connection) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.exchange.addSent(n)
+	c.observation.addSent(n)
 	return n, err
 }
 
@@ -89,13 +89,13 @@ func (c *connection) CloseWrite() error { return httpx.CloseWrite(c.Conn) }
 type body struct {
 	io.ReadCloser
 
-	exchange *exchange
+	observation *observation
 }
 
 // Read implements [io.Reader].
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.exchange.addReceived(n)
+	b.observation.addReceived(n)
 	return n, err
 }
 
@@ -103,16 +103,16 @@ func (b *body) Read(p []byte) (int, error) {
 // none of it, nil if it wasn't.
 func (b *body) Stalled() error { return httpx.Stalled(b.ReadCloser) }
 
-func (x *exchange) addReceived(n int) {
+func (x *observation) addReceived(n int) {
 	if n > 0 {
 		x.received.Add(int64(n))
-		x.ways.received.Add(float64(n))
+		x.protocol.received.Add(float64(n))
 	}
 }
 
-func (x *exchange) addSent(n int) {
+func (x *observation) addSent(n int) {
 	if n > 0 {
 		x.sent.Add(int64(n))
-		x.ways.sent.Add(float64(n))
+		x.protocol.sent.Add(float64(n))
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"connectrpc.com/connect/v2"
 	"github.com/coder/websocket"
 
 	"github.com/openai-connect/openai-connect/server/request"
@@ -28,7 +27,7 @@ func serve(tb testing.TB, config telemetry.Config, handler http.HandlerFunc) (*t
 		tb.Fatal(err)
 	}
 	tb.Cleanup(o.Close)
-	s := httptest.NewServer(o.Wrap(handler, connect.NewServer()))
+	s := httptest.NewServer(observed(o, handler))
 	tb.Cleanup(s.Close)
 	return o, s.URL
 }
@@ -224,9 +223,9 @@ func TestNamesOfCalls(t *testing.T) {
 			var id string
 			r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/v1/models", nil)
 			r.Header.Set("X-Client-Request-Id", test.sent)
-			o.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			observed(o, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				id = request.FromContext(r.Context()).ID
-			}), connect.NewServer()).ServeHTTP(httptest.NewRecorder(), r)
+			})).ServeHTTP(httptest.NewRecorder(), r)
 			if test.want != "" && id != test.want || test.want == "" && len(id) != 32 {
 				t.Errorf("the call is called %q, not %q", id, test.want)
 			}

@@ -330,7 +330,7 @@ func TestCutOff_IsNotSaidOfAClientThatHasAll(t *testing.T) {
 				if row.whole {
 					code = "200"
 				}
-				if !strings.Contains(counts(), `openai_connect_requests_total{code="`+code+`",`) {
+				if !strings.Contains(counts(), `openai_connect_requests_total{client="alice",code="`+code+`",`) {
 					t.Errorf("with HTTP/2 %t it isn't counted as %s", http2, code)
 				}
 			}

@@ -31,15 +31,14 @@ func (g *gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 			Stream bool   `json:"stream"`
 		}
 		_ = json.Unmarshal(content, &asked)
-		c.Model, c.Streaming = asked.Model, asked.Stream
+		c.SetRequest(asked.Model, asked.Stream)
 		req.Body, req.ContentLength = bytes.NewReader(content), int64(len(content))
 	}
 	resp, err := g.next.Send(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	c.Status = resp.StatusCode
-	c.RecordHeaders(time.Now())
+	c.SetResponse(resp.StatusCode, false)
 	if resp.StatusCode/100 == 2 {
 		resp.Body = &tap{ReadCloser: resp.Body, call: c}
 	}

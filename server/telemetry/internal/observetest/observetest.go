@@ -77,7 +77,7 @@ func Start(tb testing.TB, config telemetry.Config, upstreamURL string) *Front {
 	raw := passthrough.New(sender, passthrough.Options{})
 	r := &router{rpcs: make(map[string]http.Handler), rest: raw}
 	connecthttp.Mount(r, rpc, connecthttp.WithCodecs(transcode.Codecs()...))
-	observed := f.Wrap(named(r), rpc)
+	observed := request.NewClassifier(rpc, "").Wrap(f.Wrap(named(r)))
 	f.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.running.Add(1)
 		defer f.running.Add(-1)
