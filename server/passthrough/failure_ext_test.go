@@ -97,7 +97,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 			name:   "the upstream switches protocols unasked",
 			config: answer("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\n\n"),
 			status: http.StatusBadGateway, code: "upstream_invalid_response",
-			message: "switched to a protocol that was not asked for",
+			message: "switched to a protocol that was not requested",
 		},
 	} {
 		for _, client := range clients {
