@@ -41,11 +41,7 @@ func (f *httpsFlags) newACMESite(ctx context.Context, https net.Addr, logger *sl
 		return nil, fmt.Errorf("--certificate-dir: %w", err)
 	}
 	s = &acmeSite{domain: domains[0], directory: config.Storage}
-	address := ":80"
-	if f.HTTPListen != nil {
-		address = *f.HTTPListen
-	}
-	if address != "" {
+	if address := f.plainAddress(); address != "" {
 		if s.plain, err = listenOn(ctx, address); err != nil {
 			return nil, fmt.Errorf("--http-listen: %w", err)
 		}
@@ -58,6 +54,14 @@ func (f *httpsFlags) newACMESite(ctx context.Context, https net.Addr, logger *sl
 		return nil, fmt.Errorf("--certificate-dir: %w", err)
 	}
 	return s, nil
+}
+
+// plainAddress returns the address of the plain HTTP listener, empty for none.
+func (f *httpsFlags) plainAddress() string {
+	if f.HTTPListen != nil {
+		return *f.HTTPListen
+	}
+	return ":80"
 }
 
 // storage returns the directory of certificates.

@@ -16,9 +16,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// keysOf runs a command on a file of tokens, which has to succeed, and returns what
+// clientsOf runs a command on a file of tokens, which has to succeed, and returns what
 // it writes.
-func keysOf(t *testing.T, file string, arguments ...string) outcome {
+func clientsOf(t *testing.T, file string, arguments ...string) outcome {
 	t.Helper()
 	got := end(t, []string{"OPENAI_CONNECT_CLIENTS=" + file}, append([]string{"clients"}, arguments...)...)
 	if got.status != 0 {
@@ -43,9 +43,9 @@ func printed(t *testing.T, got outcome) string {
 func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "clients.yaml")
-	alice := printed(t, keysOf(t, file, "add", "alice", "--expires", "2126-01-01", "--model", "gpt-5*,o3", "--model", "o4", "--path", "/v1/chat/completions",
+	alice := printed(t, clientsOf(t, file, "add", "alice", "--expires", "2126-01-01", "--model", "gpt-5*,o3", "--model", "o4", "--path", "/v1/chat/completions",
 		"--upstream-key-env", "ALICE", "--requests-per-minute", "60", "--tokens-per-minute", "100000", "--tokens-per-day", "2000000", "--concurrent-streams", "10"))
-	bob := printed(t, keysOf(t, file, "add", "bob", "--upstream-key-file", "bob.key"))
+	bob := printed(t, clientsOf(t, file, "add", "bob", "--upstream-key-file", "bob.key"))
 	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
 		t.Errorf("the file is %v, %v", info, err)
 	}
@@ -54,7 +54,7 @@ func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 			`"limits":{"requests_per_minute":60,"tokens_per_minute":100000,"tokens_per_day":2000000,"concurrent_streams":10}}`,
 		"bob": "",
 	}, map[string]string{"alice": alice, "bob": bob})
-	table := keysOf(t, file, "list").output
+	table := clientsOf(t, file, "list").output
 	for _, cells := range []string{
 		`NAME +EXPIRES +UPSTREAM KEY +MODELS +PATHS +LIMITS`,
 		`alice +2126-01-01 +env ALICE +gpt-5\* o3 o4 +/v1/chat/completions +60 requests/min, 100000 tokens/min, 2000000 tokens/day, 10 streams`,
@@ -64,13 +64,13 @@ func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 			t.Errorf("no line is like %s:\n%s", cells, table)
 		}
 	}
-	rotated := keysOf(t, file, "rotate", "bob")
+	rotated := clientsOf(t, file, "rotate", "bob")
 	another := printed(t, rotated)
 	if another == bob || !regexp.MustCompile(`within a second of 2\d{3}-`).MatchString(rotated.complaint) {
 		t.Errorf("it was rotated with %+v", rotated)
 	}
 	checkListed(t, file, map[string]string{"alice": "", "bob": ""}, map[string]string{"alice": alice, "bob": another})
-	revoked := keysOf(t, file, "revoke", "alice")
+	revoked := clientsOf(t, file, "revoke", "alice")
 	if revoked.output != "" || !strings.HasPrefix(revoked.complaint, "Removed alice from "+file) {
 		t.Errorf("it was revoked with %+v", revoked)
 	}
@@ -88,7 +88,7 @@ func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 	t.Helper()
 	var list []json.RawMessage
-	output := keysOf(t, file, "list", "--json").output
+	output := clientsOf(t, file, "list", "--json").output
 	if err := json.Unmarshal([]byte(output), &list); err != nil || len(list) != len(want) || strings.Contains(output, "sha256") {
 		t.Errorf("it lists %s, %v", output, err)
 	}
@@ -120,10 +120,10 @@ func TestWhatIsOverIsListedAsSuch(t *testing.T) {
 	if err := os.WriteFile(file, []byte("clients:\n"+entry), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if table := keysOf(t, file, "list").output; !strings.Contains(table, "2020-01-01 (over)") || !strings.Contains(table, "o3: 5 requests/min") {
+	if table := clientsOf(t, file, "list").output; !strings.Contains(table, "2020-01-01 (over)") || !strings.Contains(table, "o3: 5 requests/min") {
 		t.Errorf("it is listed as\n%s", table)
 	}
-	if list := keysOf(t, file, "list", "--json").output; !strings.Contains(list, `"expired": true`) || !strings.Contains(list, `"models": "o3"`) {
+	if list := clientsOf(t, file, "list", "--json").output; !strings.Contains(list, `"expired": true`) || !strings.Contains(list, `"models": "o3"`) {
 		t.Errorf("it is listed as\n%s", list)
 	}
 }
@@ -132,7 +132,7 @@ func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	file := filepath.Join(folder, "clients.yaml")
-	printed(t, keysOf(t, file, "add", "alice"))
+	printed(t, clientsOf(t, file, "add", "alice"))
 	broken := filepath.Join(folder, "broken.yaml")
 	if err := os.WriteFile(broken, []byte("clients:\n  - name: a\n    key: secret\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 	if err := os.WriteFile(ownKey, []byte(own), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	alice := printed(t, keysOf(t, file, "add", "alice", "--upstream-key-file", ownKey))
+	alice := printed(t, clientsOf(t, file, "add", "alice", "--upstream-key-file", ownKey))
 	p := start(t, []string{"OPENAI_CONNECT_CLIENTS=" + file, "OPENAI_CONNECT_LOG_LEVEL=debug"},
 		"--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--upstream-key-file", secretFile(t, heldKey))
 	for _, text := range commandsOf(p.greeting)[:grpcCommand] {
@@ -270,15 +270,15 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 	}
 	checkKey(t, upstream, []string{"Bearer " + own})
 
-	bob := printed(t, keysOf(t, file, "add", "bob"))
+	bob := printed(t, clientsOf(t, file, "add", "bob"))
 	becomes(t, p, bob, http.StatusOK)
 	checkKey(t, upstream, []string{"Bearer " + heldKey})
-	another := printed(t, keysOf(t, file, "rotate", "alice"))
+	another := printed(t, clientsOf(t, file, "rotate", "alice"))
 	becomes(t, p, another, http.StatusOK)
 	if got := statusOf(t, p, alice); got != http.StatusUnauthorized {
 		t.Errorf("by the token before, alice gets %d", got)
 	}
-	keysOf(t, file, "revoke", "bob")
+	clientsOf(t, file, "revoke", "bob")
 	becomes(t, p, bob, http.StatusUnauthorized)
 
 	// The key changes, which shows in no file that is watched.

@@ -30,6 +30,7 @@ type configPath string
 type configFile struct {
 	path     string
 	settings map[string]configSetting // by flag
+	err      error                    // of reading the file
 }
 
 // configSetting is a value of a flag.
@@ -54,34 +55,32 @@ func (c *configFile) Resolve(command *kong.Context, _ *kong.Path, flag *kong.Fla
 	if flag.Target.Type() == reflect.TypeFor[configPath]() {
 		return nil, nil
 	}
-	if err := c.load(command); err != nil {
-		return nil, err
-	}
+	c.load(command)
 	if _, isSet := variableOf(flag); isSet {
 		return nil, nil
 	}
 	return c.settings[flag.Name].value, nil
 }
 
-// load reads the file, once.
-func (c *configFile) load(command *kong.Context) error {
+// load reads the file, once. An error is kept, as kong would add the name of another
+// flag to it.
+func (c *configFile) load(command *kong.Context) {
 	if c.settings != nil {
-		return nil
+		return
 	}
 	c.settings = make(map[string]configSetting)
 	flags := command.Selected().Flags
 	at := slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Target.Type() == reflect.TypeFor[configPath]() })
 	if at < 0 {
-		return nil
+		return
 	}
 	path, _ := command.FlagValue(flags[at]).(configPath)
 	if c.path = string(path); path == "" {
-		return nil
+		return
 	}
 	if err := c.read(slices.Delete(slices.Clone(flags), at, at+1)); err != nil {
-		return fmt.Errorf("--config: %w", err)
+		c.err = fmt.Errorf("--config: %w", err)
 	}
-	return nil
 }
 
 func (c *configFile) read(flags []*kong.Flag) error {
@@ -118,7 +117,7 @@ func (c *configFile) read(flags []*kong.Flag) error {
 		key, line := entry.Key.String(), entry.Key.GetToken().Position.Line
 		at := slices.IndexFunc(flags, func(f *kong.Flag) bool { return keyOf(f) == key })
 		if at < 0 {
-			return fmt.Errorf("%s:%d: unknown key %q: did you mean %s?", c.path, line, key, nearestKey(key, flags))
+			return fmt.Errorf("%s:%d: unknown key %q: %s", c.path, line, key, suggestKey(key, flags))
 		}
 		value, want := valueOf(flags[at], entry.Value)
 		if value == nil {
@@ -180,18 +179,19 @@ func valueOf(flag *kong.Flag, node ast.Node) (value any, want string) {
 	}
 }
 
-// nearestKey returns the key of a flag that is the most similar to another key.
-func nearestKey(key string, flags []*kong.Flag) string {
-	best, least := "", -1
+// suggestKey returns what to write instead of an unknown key: the nearest one, if there
+// is one near.
+func suggestKey(key string, flags []*kong.Flag) string {
+	best, least := "", max(2, len(key)/3)
 	for _, flag := range flags {
-		if flag.Hidden {
-			continue
-		}
-		if d := editDistance(key, keyOf(flag)); least < 0 || d < least {
+		if d := editDistance(key, keyOf(flag)); d <= least && !flag.Hidden {
 			best, least = keyOf(flag), d
 		}
 	}
-	return best
+	if best == "" {
+		return "want the name of a flag in snake_case"
+	}
+	return "did you mean " + best + "?"
 }
 
 // editDistance returns the Levenshtein distance of two strings.

@@ -103,8 +103,8 @@ func (p *process) awaits(t *testing.T, token string, want int) {
 func TestShutdown_EndsWhileTheKeysBlock(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "clients.yaml")
-	alice := printed(t, keysOf(t, file, "add", "alice"))
-	bob := printed(t, keysOf(t, file, "add", "bob"))
+	alice := printed(t, clientsOf(t, file, "add", "alice"))
+	bob := printed(t, clientsOf(t, file, "add", "bob"))
 	good, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestShutdown_EndsWhileTheKeysBlock(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file+".new", good, 0o600), os.Rename(file+".new", file)); err != nil {
 		t.Fatal(err)
 	}
-	keysOf(t, file, "revoke", "alice")
+	clientsOf(t, file, "revoke", "alice")
 	p.awaits(t, alice, http.StatusUnauthorized)
 	p.awaits(t, bob, http.StatusOK)
 
@@ -161,7 +161,7 @@ func TestStart_GivesUpOnAFileThatBlocks(t *testing.T) {
 func TestShutdown_EndsWhileAStoreAndACollectorHang(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "clients.yaml")
-	alice := printed(t, keysOf(t, file, "add", "alice", "--requests-per-minute", "100"))
+	alice := printed(t, clientsOf(t, file, "add", "alice", "--requests-per-minute", "100"))
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--clients", file,
 		"--redis", "redis://"+silentServer(t), "--otlp-endpoint", "http://"+silentServer(t), "--admin", "127.0.0.1:0")
 	if got := p.status(t, alice); got != http.StatusOK {

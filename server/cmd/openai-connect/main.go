@@ -73,6 +73,9 @@ func run(ctx context.Context, args []string, streams streams) error {
 	if command.Error == nil {
 		given = newGivenFlags(command, config)
 	}
+	if config.err != nil {
+		return given.explain(config.err)
+	}
 	if err != nil {
 		return given.explain(usageError(err))
 	}

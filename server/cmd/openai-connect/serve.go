@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/openai-connect/openai-connect/server"
-	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
 // serveCommand runs the server.
@@ -57,7 +56,7 @@ func (c *serveCommand) Run(ctx context.Context, given givenFlags, streams stream
 		return err
 	}
 	defer func() { err = errors.Join(err, deps.close()) }()
-	handler.Redact(func(text string) string { return telemetry.Redact(text, deps.secrets()) })
+	redact(handler, deps)
 	front, err := deps.newServer(given)
 	if err != nil {
 		return err

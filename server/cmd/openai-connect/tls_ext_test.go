@@ -29,6 +29,16 @@ import (
 // returns the paths of its chain and its key.
 func certificate(t *testing.T) (chain, key string) {
 	t.Helper()
+	return certificateUntil(t, time.Now().Add(time.Hour))
+}
+
+func expiredCertificate(t *testing.T) (chain, key string) {
+	t.Helper()
+	return certificateUntil(t, time.Now().Add(-time.Minute))
+}
+
+func certificateUntil(t *testing.T, notAfter time.Time) (chain, key string) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +46,7 @@ func certificate(t *testing.T) (chain, key string) {
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
+		NotAfter:              notAfter,
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:                  true,
 		BasicConstraintsValid: true,

@@ -1,6 +1,6 @@
 package e2etest
 
-// LogRecords is a log writer that sends each line to the channel.
+// LogRecords takes a log, a line at a time.
 type LogRecords chan string
 
 func (l LogRecords) Write(line []byte) (int, error) {
