@@ -1,28 +1,28 @@
 import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 
-import { Extra, items, List, members } from "./extra.js";
+import { Extra, fields, items, List } from "./extra.js";
 import { type ChatCompletion, ChatCompletionSchema, type Choice, ChoiceSchema, LogprobsSchema, type Usage } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
 import { type AudioDelta, type ChatCompletionChunk, type ChunkChoice, type Delta, CustomToolCallDeltaSchema, FunctionCallDeltaSchema, type ToolCallDelta, ToolCallDeltaSchema, ToolCallType } from "./gen/openaiconnect/chat/v1/chat_completion_chunk_pb.js";
 import { type Annotation, AnnotationSchema, type Audio, AudioSchema, type ContentPart, ContentPartSchema, CustomToolCallSchema, FunctionCallSchema, type Message, MessageSchema, Role, type ToolCall, ToolCallSchema } from "./gen/openaiconnect/chat/v1/message_pb.js";
 
 /**
- * Folds the chunks of a stream into the completion that the unary call would
- * have given. Its messages can be sent back as history. Texts are joined, also
- * where an upstream splits a surrogate pair over two chunks, sends content as a
- * list of parts, or sends a text that has no field. Lists without a field are
- * appended. Two things no stream has: the request's metadata, and usage unless
- * `streamOptions: { includeUsage: true }` asks for it.
+ * Assembles the chunks of a stream into the completion that the unary call would
+ * have returned. Its messages can be sent back as history. Text is concatenated,
+ * including surrogate pairs split over two chunks, content in parts, and strings
+ * without a field. Lists without a field are appended. A stream does not contain the
+ * metadata of the request, and contains usage only with
+ * `streamOptions: { includeUsage: true }`.
  */
 export class Accumulator {
   readonly #completion = create(ChatCompletionSchema);
-  readonly #choices = new Map<number, ChoiceState>();
+  readonly #choices = new Map<number, ChoiceBuilder>();
   readonly #extra = new Extra(false);
 
   /** Adds the next chunk. */
   add(chunk: ChatCompletionChunk): void {
     const completion = this.#completion;
-    // Some upstreams leave these empty in the first chunk or in the last.
+    // Some upstreams leave these fields empty in the first or the last chunk.
     completion.id = chunk.id || completion.id;
     completion.model = chunk.model || completion.model;
     if (chunk.created?.seconds) {
@@ -39,32 +39,32 @@ export class Accumulator {
     }
   }
 
-  /** The completion so far: the whole one after the last chunk. Chunks that are added later change it. */
+  /** The completion so far. Chunks added later modify it. */
   get completion(): ChatCompletion {
-    this.#completion.extraJson = this.#extra.toString(...typedMembers(this.#completion));
-    const states = Array.from(this.#choices.values()).sort((a, b) => a.choice.index - b.choice.index);
-    this.#completion.choices = states.map((state) => state.finish());
+    this.#completion.extraJson = this.#extra.toString(...typedFields(this.#completion));
+    const builders = Array.from(this.#choices.values()).sort((a, b) => a.choice.index - b.choice.index);
+    this.#completion.choices = builders.map((builder) => builder.finish());
     return this.#completion;
   }
 
-  #choice(index: number): ChoiceState {
+  #choice(index: number): ChoiceBuilder {
     let state = this.#choices.get(index);
     if (!state) {
-      state = new ChoiceState(index);
+      state = new ChoiceBuilder(index);
       this.#choices.set(index, state);
     }
     return state;
   }
 }
 
-/** The members that are set as fields. What another chunk had in their place is left out. */
-function typedMembers({ id, created, model, usage, serviceTier, moderation, systemFingerprint }: ChatCompletion): string[] {
+/** Returns the names of the fields that are set. Values of the same name in extra_json are dropped. */
+function typedFields({ id, created, model, usage, serviceTier, moderation, systemFingerprint }: ChatCompletion): string[] {
   const fields = { id, created, model, usage, service_tier: serviceTier, moderation, system_fingerprint: systemFingerprint };
   return Object.entries(fields).flatMap(([name, value]) => (value ? [name] : []));
 }
 
-/** One of the answers. */
-class ChoiceState {
+/** Assembles a choice. */
+class ChoiceBuilder {
   readonly choice: Choice;
   readonly #message: Message;
   readonly #content = new Content();
@@ -73,8 +73,8 @@ class ChoiceState {
   readonly #extra = new Extra(false);
   readonly #logprobsExtra = new Extra(false);
   readonly #messageExtra = new Extra(true);
-  #audio: AudioState | undefined;
-  #functionCall: FunctionState<"arguments"> | undefined;
+  #audio: AudioBuilder | undefined;
+  #functionCall: FunctionBuilder<"arguments"> | undefined;
 
   constructor(index: number) {
     this.#message = create(MessageSchema);
@@ -107,11 +107,11 @@ class ChoiceState {
       this.#calls.add(call);
     }
     if (delta.audio) {
-      (this.#audio ??= new AudioState()).add(delta.audio);
+      (this.#audio ??= new AudioBuilder()).add(delta.audio);
     }
     if (delta.functionCall) {
       const { name, arguments: text, extraJson } = delta.functionCall;
-      (this.#functionCall ??= new FunctionState("arguments")).add(name, text, extraJson);
+      (this.#functionCall ??= new FunctionBuilder("arguments")).add(name, text, extraJson);
     }
     this.#messageExtra.add(delta.extraJson, (name, value) => {
       switch (name) {
@@ -131,7 +131,7 @@ class ChoiceState {
     const message = this.#message;
     const extra = new Extra(true);
     extra.add(this.#messageExtra.toString());
-    // Some upstreams never say who speaks, and some say it in a word of their own.
+    // Some upstreams send no role, or one that is not OpenAI's.
     message.role ||= extra.get("role") === undefined ? Role.ASSISTANT : Role.UNSPECIFIED;
     assignOrDelete(message, "content", this.#content.text(extra));
     message.contentParts = this.#content.parts();
@@ -140,7 +140,7 @@ class ChoiceState {
     assignOrDelete(message, "audio", this.#audio?.finish());
     const functionCall = this.#functionCall;
     assignOrDelete(message, "functionCall", functionCall && create(FunctionCallSchema, functionCall.finish()));
-    // Annotations have a field in a message alone: the specification's deltas lack them.
+    // In the specification, messages have annotations, deltas do not.
     const annotations = asAnnotations(extra.get("annotations") ?? "[]");
     message.annotations = annotations ?? [];
     message.extraJson = extra.toString(...(annotations?.length ? ["annotations"] : []), ...(message.role ? ["role"] : []));
@@ -153,9 +153,8 @@ class ChoiceState {
 }
 
 /**
- * A text in pieces. JavaScript's strings hold halves of surrogate pairs, which
- * Protobuf's cannot: such a piece comes as JSON, and makes a whole character
- * with the next one.
+ * Text that arrives in pieces. Protobuf strings cannot contain half of a surrogate
+ * pair, so such a piece arrives as JSON, and forms a character with the next one.
  */
 class Text {
   #text: string | undefined;
@@ -165,7 +164,7 @@ class Text {
     return this.#text;
   }
 
-  /** A value in its place that is not a string. */
+  /** A value other than a string. */
   get other(): string | undefined {
     return this.#text ? undefined : this.#other;
   }
@@ -176,7 +175,7 @@ class Text {
     }
   }
 
-  /** Adds a piece that is JSON, and returns true. */
+  /** Adds a JSON value and returns true. */
   addJson(json: string): true {
     if (json.startsWith('"')) {
       this.add(JSON.parse(json) as string);
@@ -186,7 +185,7 @@ class Text {
     return true;
   }
 
-  /** The text for the field, unless only JSON can hold it: then it becomes a member of extra. */
+  /** Returns the text, or adds it to `extra` if it is not valid Unicode. */
   finish(name: string, extra: Extra): string | undefined {
     if (this.other !== undefined) {
       extra.set(name, this.other);
@@ -200,7 +199,7 @@ class Text {
   }
 }
 
-/** A message's content: a text, or a list of parts from the first list on. */
+/** Assembles the content of a message: a string, or a list of parts. */
 class Content {
   readonly #text = new Text();
   #parts: List | undefined;
@@ -213,7 +212,7 @@ class Content {
     }
   }
 
-  /** Adds a piece that is JSON, and returns true. */
+  /** Adds a JSON value and returns true. */
   addJson(json: string): true {
     if (json.startsWith("[")) {
       for (const item of items(json)) {
@@ -227,10 +226,10 @@ class Content {
     return true;
   }
 
-  /** Adds an item of a list: a part, or a text in its place. */
+  /** Adds an item of a list: a part or a string. */
   #addItem(item: string): void {
-    if (item === "null" || (item.startsWith("{") && [...members(item)].every(([, value]) => value === "null"))) {
-      return; // It says nothing.
+    if (item === "null" || (item.startsWith("{") && [...fields(item)].every(([, value]) => value === "null"))) {
+      return; // an empty item
     }
     if (!this.#parts) {
       this.#parts = new List();
@@ -246,23 +245,23 @@ class Content {
   }
 
   parts(): ContentPart[] {
-    return this.#parts?.texts().map(asContentPart) ?? [];
+    return this.#parts?.encodedItems().map(asContentPart) ?? [];
   }
 }
 
-/** A string's text, or that of another value. */
+/** Returns the text of a JSON string, or another value as JSON. */
 function asText(json: string): string {
   return json.startsWith('"') ? (JSON.parse(json) as string) : json;
 }
 
-/** A list with one part, in OpenAI's JSON. */
+/** Returns a list with one text part in OpenAI's JSON. */
 function textPart(text: string): string {
   return JSON.stringify([{ type: "text", text }]);
 }
 
-/** A part of OpenAI's JSON: in its field where that holds all of it. */
+/** Converts a part in OpenAI's JSON. A part with unknown fields is kept in extraJson. */
 function asContentPart(json: string): ContentPart {
-  const [[first, type] = [], [second, value] = [], ...rest] = members(json);
+  const [[first, type] = [], [second, value] = [], ...rest] = fields(json);
   if (first === "type" && rest.length === 0 && value !== undefined) {
     if ((type === '"text"' && second === "text") || (type === '"refusal"' && second === "refusal")) {
       const text: unknown = JSON.parse(value);
@@ -271,7 +270,7 @@ function asContentPart(json: string): ContentPart {
       }
     }
     if (type === '"image_url"' && second === "image_url") {
-      const [[name, url] = [], ...more] = members(value);
+      const [[name, url] = [], ...more] = fields(value);
       if (name === "url" && url?.startsWith('"') && more.length === 0) {
         return create(ContentPartSchema, { part: { case: "imageUrl", value: { url: JSON.parse(url) as string } } });
       }
@@ -281,35 +280,35 @@ function asContentPart(json: string): ContentPart {
 }
 
 /**
- * The tool calls of an answer. A piece with an index is of a call at that index:
- * the one with its ID, or else the last one there. A piece without an index is
- * of the call with its ID, or else of the last call of all. Some upstreams give
- * all parallel calls the same index, or none: so a piece that begins a call
- * begins one wherever it stands.
+ * Assembles the tool calls of a message. A delta with an index belongs to a call at
+ * that index: the one with the same ID, or else the latest one there. A delta without
+ * an index belongs to the call with the same ID, or else to the latest call. Some
+ * upstreams give parallel calls the same index or none, so a delta that starts a new
+ * call starts one regardless of its index.
  */
 class Calls {
-  readonly #calls: CallState[] = [];
-  /** The last call of each index, and of each index and ID; without an index at any. */
-  readonly #places = new Map<string, CallState>();
-  #last: CallState | undefined;
+  readonly #calls: CallBuilder[] = [];
+  /** The latest call by index, by index and ID, and by ID alone. */
+  readonly #byKey = new Map<string, CallBuilder>();
+  #last: CallBuilder | undefined;
   #end = 0;
 
   add(piece: ToolCallDelta): void {
     const index = piece.index ?? "";
-    let call = piece.id ? this.#places.get(`${index} ${piece.id}`) : undefined;
+    let call = piece.id ? this.#byKey.get(`${index} ${piece.id}`) : undefined;
     if (!call) {
-      const last = piece.index === undefined ? this.#last : this.#places.get(String(index));
-      call = last && !last.isFollowedBy(piece) ? last : this.#begin(piece.index ?? this.#end);
+      const last = piece.index === undefined ? this.#last : this.#byKey.get(String(index));
+      call = last && !last.isFollowedBy(piece) ? last : this.#start(piece.index ?? this.#end);
     }
     call.add(piece);
     this.#last = call;
-    this.#places.set(String(call.index), call);
+    this.#byKey.set(String(call.index), call);
     if (piece.id) {
-      this.#places.set(`${call.index} ${piece.id}`, call).set(` ${piece.id}`, call);
+      this.#byKey.set(`${call.index} ${piece.id}`, call).set(` ${piece.id}`, call);
     }
   }
 
-  /** Adds a list that is not one of calls alone, or a call in its place, and returns true. */
+  /** Adds the calls of a list with other values, or a single call, and returns true. */
   addJson(json: string): true {
     for (const item of json.startsWith("[") ? items(json) : [json]) {
       if (item.startsWith("{")) {
@@ -319,8 +318,8 @@ class Calls {
     return true;
   }
 
-  #begin(index: number): CallState {
-    const call = new CallState(index);
+  #start(index: number): CallBuilder {
+    const call = new CallBuilder(index);
     this.#calls.push(call);
     this.#end = Math.max(this.#end, index + 1);
     return call;
@@ -331,11 +330,11 @@ class Calls {
   }
 }
 
-/** A piece of a call in OpenAI's JSON. */
+/** Converts a delta of a call in OpenAI's JSON. */
 function asToolCall(json: string): ToolCallDelta {
   const call = create(ToolCallDeltaSchema);
   const extra = new Extra(false);
-  for (const [name, value] of members(json)) {
+  for (const [name, value] of fields(json)) {
     const payload = value.startsWith("{") ? value : undefined;
     if (name === "index" && /^"?\d{1,9}"?$/.test(value)) {
       call.index = Number(asText(value));
@@ -346,9 +345,9 @@ function asToolCall(json: string): ToolCallDelta {
     } else if (name === "type" && value === '"custom"') {
       call.type = ToolCallType.CUSTOM;
     } else if (name === "function" && payload) {
-      call.function = create(FunctionCallDeltaSchema, named(payload));
+      call.function = create(FunctionCallDeltaSchema, splitName(payload));
     } else if (name === "custom" && payload) {
-      call.custom = create(CustomToolCallDeltaSchema, named(payload));
+      call.custom = create(CustomToolCallDeltaSchema, splitName(payload));
     } else {
       extra.set(name, value);
     }
@@ -357,33 +356,32 @@ function asToolCall(json: string): ToolCallDelta {
   return call;
 }
 
-/** The name of a function or a custom tool, and the rest. */
-function named(json: string): { name?: string; extraJson: string } {
+/** Splits the name of a function or a custom tool from the other fields. */
+function splitName(json: string): { name?: string; extraJson: string } {
   const extra = new Extra(false);
   extra.add(json);
   const name = extra.get("name");
   return name?.startsWith('"') ? { name: asText(name), extraJson: extra.toString("name") } : { extraJson: json };
 }
 
-/** One of an answer's tool calls. */
-class CallState {
+/** Assembles a tool call. */
+class CallBuilder {
   id = "";
   readonly index: number;
   readonly #call: ToolCall = create(ToolCallSchema);
   readonly #extra = new Extra(true);
   #type = ToolCallType.UNSPECIFIED;
-  #function: FunctionState<"arguments"> | undefined;
-  #custom: FunctionState<"input"> | undefined;
+  #function: FunctionBuilder<"arguments"> | undefined;
+  #custom: FunctionBuilder<"input"> | undefined;
 
   constructor(index: number) {
     this.index = index;
   }
 
   /**
-   * Whether a piece at the place of this call begins another one: it has a name
-   * and another ID. Where one of them has no ID, the arguments tell: those of this
-   * call are whole, and the piece has the beginning of others, or none for
-   * another name.
+   * Whether a delta with the same key starts another call: it has a name and a
+   * different ID. If one of them has no ID, the arguments decide: those of this call
+   * are complete, and the delta starts new ones, or has a different name and none.
    */
   isFollowedBy(piece: ToolCallDelta): boolean {
     const name = piece.custom ? piece.custom.name : piece.function?.name;
@@ -399,17 +397,17 @@ class CallState {
     }
     const text = (piece.custom ? piece.custom.input : piece.function?.arguments) ?? "";
     const start = text.trimStart().charAt(0);
-    return call.isWhole && (start === "" ? call.name !== name : start === "{" || start === "[");
+    return call.isComplete && (start === "" ? call.name !== name : start === "{" || start === "[");
   }
 
   add(piece: ToolCallDelta): void {
     this.id = piece.id || this.id;
     this.#type ||= piece.type;
     if (piece.function) {
-      (this.#function ??= new FunctionState("arguments")).add(piece.function.name, piece.function.arguments, piece.function.extraJson);
+      (this.#function ??= new FunctionBuilder("arguments")).add(piece.function.name, piece.function.arguments, piece.function.extraJson);
     }
     if (piece.custom) {
-      (this.#custom ??= new FunctionState("input")).add(piece.custom.name, piece.custom.input, piece.custom.extraJson);
+      (this.#custom ??= new FunctionBuilder("input")).add(piece.custom.name, piece.custom.input, piece.custom.extraJson);
     }
     this.#extra.add(piece.extraJson, (name) => name === "index");
   }
@@ -420,7 +418,7 @@ class CallState {
     const extra = new Extra(true);
     extra.add(this.#extra.toString());
     if (extra.get("type") !== undefined) {
-      // A type of a vendor's: the payload goes where the type is.
+      // With a vendor's type, the payload is kept next to the type.
       call.tool = { case: undefined };
       for (const [name, payload] of [["function", this.#function], ["custom", this.#custom]] as const) {
         if (payload) {
@@ -428,17 +426,17 @@ class CallState {
         }
       }
     } else if (this.#custom || this.#type === ToolCallType.CUSTOM) {
-      call.tool = { case: "custom", value: create(CustomToolCallSchema, (this.#custom ?? new FunctionState("input")).finish()) };
+      call.tool = { case: "custom", value: create(CustomToolCallSchema, (this.#custom ?? new FunctionBuilder("input")).finish()) };
     } else {
-      call.tool = { case: "function", value: create(FunctionCallSchema, (this.#function ?? new FunctionState("arguments")).finish()) };
+      call.tool = { case: "function", value: create(FunctionCallSchema, (this.#function ?? new FunctionBuilder("arguments")).finish()) };
     }
     call.extraJson = extra.toString(...(this.id ? ["id"] : []));
     return call;
   }
 }
 
-/** A call of a function, or of a custom tool with an input for its arguments. */
-class FunctionState<Field extends "arguments" | "input"> {
+/** Assembles the call of a function, or of a custom tool, whose arguments are its input. */
+class FunctionBuilder<Field extends "arguments" | "input"> {
   name = "";
   readonly #field: Field;
   readonly #text = new Text();
@@ -450,7 +448,7 @@ class FunctionState<Field extends "arguments" | "input"> {
   }
 
   add(name: string | undefined, text: string | undefined, extraJson: string): void {
-    // Some upstreams repeat the name in each piece, or send it as far as it is known.
+    // Some upstreams repeat the name in each delta, or send a growing prefix.
     if (name) {
       this.name = name.startsWith(this.name) ? name : this.name + name;
     }
@@ -473,12 +471,12 @@ class FunctionState<Field extends "arguments" | "input"> {
     this.#progress.read(piece ?? "");
   }
 
-  /** Whether the text is a whole object or list, or a value that is not a placeholder stands in its place. */
-  get isWhole(): boolean {
-    return this.#progress.isWhole || (this.#text.other?.length ?? 0) > "{}".length;
+  /** Whether the text is a complete object or list, or another value that is not a placeholder. */
+  get isComplete(): boolean {
+    return this.#progress.isComplete || (this.#text.other?.length ?? 0) > "{}".length;
   }
 
-  /** The fields. A placeholder that is not a string, such as {}, is a text when no text came. */
+  /** Returns the fields. Without text, a value other than a string, such as {}, becomes the text. */
   finish(): { name: string; extraJson: string } & Record<Field, string> {
     const extra = new Extra(true);
     extra.add(this.#extra.toString());
@@ -486,7 +484,7 @@ class FunctionState<Field extends "arguments" | "input"> {
     return { name: this.name, [this.#field]: text, extraJson: extra.toString() } as { name: string; extraJson: string } & Record<Field, string>;
   }
 
-  /** The same as OpenAI's JSON. */
+  /** Returns the call in OpenAI's JSON. */
   json(): string {
     const text = this.#text.other ?? this.#text.value ?? "";
     const extra = new Extra(true);
@@ -497,10 +495,10 @@ class FunctionState<Field extends "arguments" | "input"> {
   }
 }
 
-/** Tells when a text that comes in pieces has a whole JSON object or list. */
+/** Detects the end of a JSON object or list that arrives in pieces. */
 class Progress {
   #depth = 0;
-  #hasBegun = false;
+  #started = false;
   #isInString = false;
   #isEscaped = false;
 
@@ -515,7 +513,7 @@ class Progress {
       } else if (c === '"') {
         this.#isInString = true;
       } else if (c === "{" || c === "[") {
-        this.#hasBegun = true;
+        this.#started = true;
         this.#depth++;
       } else if (c === "}" || c === "]") {
         this.#depth--;
@@ -523,20 +521,20 @@ class Progress {
     }
   }
 
-  get isWhole(): boolean {
-    return this.#hasBegun && this.#depth === 0 && !this.#isInString;
+  get isComplete(): boolean {
+    return this.#started && this.#depth === 0 && !this.#isInString;
   }
 }
 
-/** An answer's speech. Its bytes grow by doubling: it may be minutes long. */
-class AudioState {
+/** Assembles the audio of a message. The buffer doubles as it grows: audio may be minutes long. */
+class AudioBuilder {
   readonly #audio = create(AudioSchema);
   readonly #transcript = new Text();
   readonly #extra = new Extra(true);
   #buffer = new Uint8Array(0);
   /** The filled part of the buffer. */
   #data: Uint8Array<ArrayBuffer> | undefined;
-  /** Base64 that an upstream splits within a group of four characters. */
+  /** Base64 that ends within a group of four characters. */
   #base64 = "";
 
   add(piece: AudioDelta): void {
@@ -556,10 +554,10 @@ class AudioState {
     });
   }
 
-  /** Takes over the base64 that ends with a group. */
+  /** Decodes the base64 once it ends with a group. */
   #decode(): void {
     if (this.#base64 !== "" && this.#base64.length % 4 === 0) {
-      const bytes = decoded(this.#base64);
+      const bytes = decodeBase64(this.#base64);
       if (bytes) {
         this.#append(bytes);
         this.#base64 = "";
@@ -584,7 +582,7 @@ class AudioState {
     const extra = new Extra(true);
     extra.add(this.#extra.toString());
     assignOrDelete(this.#audio, "transcript", this.#transcript.finish("transcript", extra));
-    const rest = decoded(this.#base64); // without padding
+    const rest = decodeBase64(this.#base64); // without padding
     if (!rest) {
       extra.set("data", JSON.stringify(this.#base64));
     }
@@ -594,8 +592,8 @@ class AudioState {
   }
 }
 
-/** The bytes of a base64 text, or nothing if it is none. */
-function decoded(base64: string): Uint8Array | undefined {
+/** Decodes base64, or returns undefined if it is invalid. */
+function decodeBase64(base64: string): Uint8Array | undefined {
   try {
     return base64Decode(base64);
   } catch {
@@ -603,22 +601,22 @@ function decoded(base64: string): Uint8Array | undefined {
   }
 }
 
-/** Whether a text has no half of a surrogate pair alone. */
+/** Whether text has no unpaired surrogates. */
 function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);
 }
 
-/** Whether nothing is counted: some upstreams send such a usage in every chunk, or after the real one. */
+/** Whether all counts are zero: some upstreams send such a usage in every chunk, or after the real one. */
 function isZero({ promptTokens, completionTokens, totalTokens, extraJson }: Usage): boolean {
   return !promptTokens && !completionTokens && !totalTokens && extraJson === "";
 }
 
-/** Sets those fields that have a value. */
+/** Sets the fields that have a value. */
 function assignSet<T extends object>(target: T, values: { [Field in keyof T]?: T[Field] | undefined }): void {
   Object.assign(target, Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)));
 }
 
-/** Sets a field, or takes it away where there is no value. */
+/** Sets a field, or deletes it if there is no value. */
 function assignOrDelete<Field extends string, Value>(target: { [Name in Field]?: Value }, field: Field, value: Value | undefined): void {
   if (value === undefined) {
     delete target[field];
@@ -627,12 +625,12 @@ function assignOrDelete<Field extends string, Value>(target: { [Name in Field]?:
   }
 }
 
-/** Annotations of OpenAI's JSON, or nothing if that isn't what it is. */
+/** Converts annotations in OpenAI's JSON, or returns undefined if they are invalid. */
 function asAnnotations(json: string): Annotation[] | undefined {
   try {
     return (JSON.parse(json) as Record<string, JsonValue>[]).map(({ type, ...rest }) => {
       if (type !== "url_citation") {
-        throw new TypeError(`no type of an annotation: ${String(type)}`);
+        throw new TypeError(`unknown type of annotation: ${String(type)}`);
       }
       return fromJson(AnnotationSchema, rest);
     });

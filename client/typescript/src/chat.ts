@@ -23,39 +23,39 @@ import { schemaText } from "./schema.js";
 import { ChatStream } from "./stream.js";
 import { type RunnableTool, runTools, type ToolRun, type ToolRunOptions } from "./tools.js";
 
-/** A conversation to answer, and how. Unset fields are left to the API. */
+/** A chat completion request. The API's defaults apply to unset fields. */
 export type ChatRequest = MessageInitShape<typeof CreateChatCompletionRequestSchema>;
 
-/** What may be said of one call. */
+/** Options of one call. */
 export interface CallOptions {
-  /** Ends the call, and the waits between its tries. */
+  /** Cancels the call and the delays between its attempts. */
   signal?: AbortSignal | undefined;
   /** Headers for this call. */
   headers?: HeadersInit | undefined;
-  /** How long the call may take in milliseconds, all its tries and all of a stream included. Rounded up; at most 99,999,999 (27 hours) for one try. Without limit when unset or Infinity. */
+  /** The timeout of the call in milliseconds, including retries and the whole stream. It is rounded up, and limited to 99,999,999 (27 hours) for one attempt. Calls have no timeout by default. */
   timeoutMs?: number | undefined;
-  /** Called with the headers of the answer: of a stream when its first piece is there. */
+  /** Called with the response headers; for a stream, when its first chunk arrives. */
   onHeader?: ((headers: Headers) => void) | undefined;
-  /** How often this call is tried again, in place of the client's own number. */
+  /** The maximum number of retries of this call, instead of the client's. */
   maxRetries?: number | undefined;
 }
 
-/** The structure that an output has. */
+/** The structure of an output. */
 export interface OutputFormat {
-  /** A name for it: up to 64 letters, digits, underscores and dashes. */
+  /** The name of the format: up to 64 letters, digits, underscores and dashes. */
   name: string;
-  /** A JSON Schema. The order of its properties is the order of the output. */
+  /** The JSON Schema. Its order of properties is the order of the output. */
   schema: object;
-  /** What the output is for. */
+  /** The purpose of the output. */
   description?: string | undefined;
-  /** Whether the output is sure to fit, which not every schema allows. True when unset. */
+  /** Whether the output must follow the schema strictly, which not every schema supports. The default is true. */
   strict?: boolean | undefined;
 }
 
 /**
- * Chat completions. Every method throws an {@link APIError} when its call
- * fails, after the retries that OpenAI's SDKs make too: on connection failures,
- * and on the statuses 408, 409, 429 and from 500.
+ * Chat completions. A method throws an {@link APIError} if its call fails. Like
+ * OpenAI's SDKs, it retries after connection failures and the statuses 408, 409,
+ * 429 and 5xx.
  */
 export class Chat {
   readonly #stub: Client<typeof ChatService>;
@@ -67,12 +67,12 @@ export class Chat {
     this.#maxRetries = maxRetries;
   }
 
-  /** Answers a conversation with the model's next message. */
+  /** Returns the model's response to a conversation. */
   create(request: ChatRequest, options: CallOptions = {}): Promise<ChatCompletion> {
     return this.#call("createChatCompletion", request, withKey(options));
   }
 
-  /** Answers a conversation piece by piece, as the model writes it. */
+  /** Returns the model's response as a stream of chunks. */
   stream(request: ChatRequest, options: CallOptions = {}): ChatStream {
     const { signal, headers, timeoutMs, onHeader, maxRetries = this.#maxRetries } = withKey(options);
     return new ChatStream({
@@ -87,9 +87,9 @@ export class Chat {
   }
 
   /**
-   * Answers with JSON of a schema, parsed. Nothing checks `T` against the
-   * schema. It throws an {@link OutputError} when the model refuses, is cut
-   * short, or writes no JSON.
+   * Returns a response that follows a JSON Schema, parsed. `T` is not checked
+   * against the schema. It throws an {@link OutputError} if the model refuses, if
+   * the output is truncated, or if it is not JSON.
    */
   async createAs<T>(request: ChatRequest, format: OutputFormat, options: CallOptions = {}): Promise<{ value: T; completion: ChatCompletion }> {
     const { name, schema, description, strict = true } = format;
@@ -100,16 +100,17 @@ export class Chat {
   }
 
   /**
-   * Answers a conversation, and runs the tools that the model calls, until it
-   * calls none. Calls of one answer run at once. What a tool throws goes to the
-   * model as text. Only the first of several choices counts. A call of
-   * one of the request's own `tools` ends it: that is for you to answer.
+   * Sends a conversation to the model and runs the tools that it calls, until it
+   * responds without a tool call. Parallel calls run in parallel. An exception of
+   * a tool is sent to the model as text. If there are several choices, the first
+   * one is used. A call of one of the request's own `tools` ends the loop, so that
+   * the caller can run it.
    */
   runTools(request: ChatRequest, tools: readonly RunnableTool[], options: CallOptions & ToolRunOptions = {}): Promise<ToolRun> {
     return runTools((next) => this.create(next, options), request, tools, options);
   }
 
-  /** Returns a completion that was stored (`store: true`). */
+  /** Returns a stored completion, created with `store: true`. */
   get(completion: string | MessageInitShape<typeof GetChatCompletionRequestSchema>, options: CallOptions = {}): Promise<ChatCompletion> {
     return this.#call("getChatCompletion", byId(completion), options);
   }
@@ -124,12 +125,12 @@ export class Chat {
     return this.#call("deleteChatCompletion", byId(completion), options);
   }
 
-  /** Lists stored completions, over all pages: a page is asked for when the one before is used up. `limit` is a page's size. */
+  /** Returns the stored completions of all pages, which are fetched on demand. `limit` is the page size. */
   list(request: MessageInitShape<typeof ListChatCompletionsRequestSchema> = {}, options: CallOptions = {}): AsyncIterable<ChatCompletion> {
     return pages(request.after, (after) => this.#call("listChatCompletions", { ...request, ...after }, options));
   }
 
-  /** Lists the messages that a stored completion answered, over all pages. `limit` is a page's size. */
+  /** Returns the request messages of a stored completion, from all pages. `limit` is the page size. */
   messages(completion: string | MessageInitShape<typeof ListChatCompletionMessagesRequestSchema>, options: CallOptions = {}): AsyncIterable<Message> {
     const request = byId(completion);
     return pages(request.after, (after) => this.#call("listChatCompletionMessages", { ...request, ...after }, options));
@@ -159,10 +160,10 @@ function byId<Request extends object>(completion: string | Request): Request | (
   return typeof completion === "string" ? ({ completionId: completion } as Request & { completionId: string }) : completion;
 }
 
-/** Adds an idempotency key, by which a server recognizes the attempts of one call. */
+/** Adds an idempotency key, which lets a server recognize the attempts of one call. */
 function withKey(options: CallOptions): CallOptions {
-  // Some runtimes have no global crypto, and pages without TLS no crypto.randomUUID.
-  // The key is not a secret: where crypto is missing, Math.random is enough.
+  // Some runtimes lack a global crypto, and pages without TLS lack crypto.randomUUID.
+  // The key is not a secret, so Math.random is a sufficient replacement.
   const bytes = globalThis.crypto?.getRandomValues(new Uint8Array(16)) ?? Array.from({ length: 16 }, () => Math.floor(Math.random() * 256));
   const key = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return { ...options, headers: combine({ "idempotency-key": key }, options.headers) };

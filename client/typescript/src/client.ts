@@ -6,58 +6,57 @@ import { ChatService } from "./gen/openaiconnect/chat/v1/chat_service_pb.js";
 import { combine, withHeaders } from "./headers.js";
 import { defaultMaxMessageBytes, limitMessages } from "./limits.js";
 
-/** What every client may be given. */
+/** Options of every client. */
 interface CommonOptions {
   /**
-   * A key that is sent with every call, as `authorization: Bearer …`, unless
-   * the headers have an authorization of their own. It is not read from the
-   * environment.
+   * The API key sent with every call, as `Authorization: Bearer KEY`, unless
+   * `headers` sets the header. It is never read from the environment.
    */
   apiKey?: string | undefined;
-  /** Headers that are sent with every call. A call's own headers win. */
+  /** Headers sent with every call. Headers of a single call take precedence. */
   headers?: HeadersInit | undefined;
-  /** How often a failed call is tried again. 2 when unset. */
+  /** The maximum number of retries of a failed call. The default is 2. */
   maxRetries?: number | undefined;
 }
 
-/** A client that calls by `fetch`: in browsers, Node.js, Deno and Bun. */
+/** Options of a client that uses `fetch`, in browsers, Node.js, Deno and Bun. */
 interface FetchOptions extends CommonOptions {
-  /** The server, such as `http://127.0.0.1:8080`. In a page, a path such as `/api` is one on the page's server. */
+  /** The URL of the server, such as `http://127.0.0.1:8080`. In a page, a path such as `/api` is relative to the page. */
   baseUrl: string;
-  /** The RPC protocol. Connect when unset. */
+  /** The RPC protocol. The default is Connect. */
   protocol?: "connect" | "grpc-web" | undefined;
-  /** Used instead of the global `fetch`. */
+  /** A replacement for the global `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
   /**
-   * The largest message that is received, in bytes after decompression: an
-   * answer, or one chunk of a stream. A larger one fails the call with
-   * `resource_exhausted`. 64 MiB when unset. A transport of one's own has its own
-   * limit: `readMaxBytes` of `@connectrpc/connect-node`.
+   * The maximum size of a received message, in bytes after decompression: a
+   * response, or one chunk of a stream. A larger one fails the call with
+   * `resource_exhausted`. The default is 64 MiB. For a custom transport, set its
+   * own limit, such as `readMaxBytes` of `@connectrpc/connect-node`.
    */
   maxMessageBytes?: number | undefined;
   transport?: undefined;
 }
 
-/** A client over a transport of one's own. */
+/** Options of a client with a custom transport. */
 interface TransportOptions extends CommonOptions {
-  /** Such as `createGrpcTransport` of `@connectrpc/connect-node` makes. */
+  /** The transport, such as the result of `createGrpcTransport` of `@connectrpc/connect-node`. */
   transport: Transport;
-  /** Not used: the transport knows its server. */
+  /** Unused: the transport has the URL of the server. */
   baseUrl?: string | undefined;
   maxMessageBytes?: undefined;
 }
 
-/** How {@link OpenAIConnect} reaches its server: by a base URL, or by a transport. */
+/** Options of {@link OpenAIConnect}: a base URL or a transport. */
 export type ClientOptions = FetchOptions | TransportOptions;
 
-/** A client of one server. It connects when it is first used. */
+/** A client of one server. It connects on first use. */
 export class OpenAIConnect {
   /** Chat completions. */
   readonly chat: Chat;
 
   /**
-   * The generated client of `openaiconnect.chat.v1.ChatService`: it sends the key and
-   * the headers, but knows no retries, and its errors are Connect's own.
+   * The generated client of `openaiconnect.chat.v1.ChatService`. It sends the API key
+   * and the headers, does not retry, and throws `ConnectError`.
    */
   readonly stub: Client<typeof ChatService>;
 
@@ -78,7 +77,7 @@ function fetchTransport({ baseUrl, protocol, fetch, maxMessageBytes = defaultMax
   return protocol === "grpc-web" ? createGrpcWebTransport(options) : createConnectTransport(options);
 }
 
-/** Throws if no call could reach the URL. The error has no text of it, as that may hold a password. */
+/** Throws if the URL is invalid. The error does not quote it, since it may contain a password. */
 function checkBaseUrl(baseUrl: unknown): void {
   const want = "want the server's URL, such as http://127.0.0.1:8080";
   if (typeof baseUrl !== "string" || baseUrl === "") {
@@ -94,9 +93,9 @@ function checkBaseUrl(baseUrl: unknown): void {
     throw new TypeError(`baseUrl has the scheme ${url.protocol} ${want}`);
   }
   if (url.username || url.password) {
-    throw new TypeError("baseUrl has a user or a password: use apiKey, or headers");
+    throw new TypeError("baseUrl contains a user or a password: use apiKey or headers");
   }
   if (url.search || url.hash) {
-    throw new TypeError("baseUrl has a query or a fragment: leave it out");
+    throw new TypeError("baseUrl contains a query or a fragment: remove it");
   }
 }

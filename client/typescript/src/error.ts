@@ -3,26 +3,26 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { ChatCompletion } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
 import { ErrorSchema } from "./gen/openaiconnect/rest/v1/error_pb.js";
 
-/** Why a call failed, in the API's own words where it answered. */
+/** The error of a failed call, with the API's error if there is one. */
 export class APIError extends Error {
   override readonly name = "APIError";
-  /** The error as the RPC protocol carried it, with its details. */
+  /** The RPC error with its details. */
   declare readonly cause: ConnectError;
-  /** The RPC code: there is one without an answer of the API too. */
+  /** The RPC code, also set without a response of the API. */
   readonly rpcCode: Code;
-  /** The HTTP status of the API's answer. Undefined when there was none. */
+  /** The HTTP status of the API's response, or undefined without one. */
   readonly status: number | undefined;
-  /** The class of the error, such as `invalid_request_error`. */
+  /** OpenAI's error type, such as `invalid_request_error`. */
   readonly type: string | undefined;
-  /** The machine-readable reason, such as `rate_limit_exceeded`. */
+  /** OpenAI's error code, such as `rate_limit_exceeded`. */
   readonly code: string | undefined;
-  /** The request parameter that is at fault. */
+  /** The request parameter at fault. */
   readonly param: string | undefined;
-  /** The API's x-request-id, to quote when asking its operator. */
+  /** The API's request ID, for support requests. */
   readonly requestId: string | undefined;
-  /** After how many milliseconds the API wants to be asked again, if it said so. */
+  /** The delay before a retry requested by the API, in milliseconds. */
   readonly retryAfterMs: number | undefined;
-  /** The answer's headers. */
+  /** The response headers. */
   readonly headers: Headers;
 
   private constructor(cause: ConnectError) {
@@ -38,7 +38,7 @@ export class APIError extends Error {
     this.retryAfterMs = retryAfterMs(this.headers);
   }
 
-  /** An APIError of whatever a call threw. */
+  /** Converts an exception of a call. */
   static from(thrown: unknown): APIError {
     if (thrown instanceof APIError) {
       return thrown;
@@ -47,40 +47,40 @@ export class APIError extends Error {
     return new APIError(limit ? new ConnectError(limit, Code.DeadlineExceeded, undefined, undefined, thrown) : ConnectError.from(thrown));
   }
 
-  /** The error of a call that its signal has ended. */
+  /** The error of a call canceled by its signal. */
   static canceled(reason: unknown): APIError {
     const message = reason instanceof Error ? reason.message : "This operation was aborted";
     return new APIError(new ConnectError(message, Code.Canceled, undefined, undefined, reason));
   }
 
-  /** Whether the API asks for fewer requests, or a quota is used up (then `code` says so). */
+  /** Whether a rate limit or a quota was exceeded; `code` distinguishes the two. */
   get isRateLimited(): boolean {
     return this.status === 429;
   }
 
-  /** Whether the key is missing or wrong. */
+  /** Whether the API key is missing or invalid. */
   get isUnauthenticated(): boolean {
     return this.rpcCode === Code.Unauthenticated;
   }
 
-  /** Whether there is nothing of this id, or no such model. */
+  /** Whether the object or the model does not exist. */
   get isNotFound(): boolean {
     return this.rpcCode === Code.NotFound;
   }
 
-  /** Whether the call's own signal ended it. */
+  /** Whether the call was canceled by its signal. */
   get isCanceled(): boolean {
     return this.rpcCode === Code.Canceled;
   }
 }
 
-/** An answer came, but not the output that was asked for: see the completion for all that did. */
+/** The error of a successful call without the requested output. It contains the completion. */
 export class OutputError extends Error {
   override readonly name = "OutputError";
 
   constructor(
     message: string,
-    /** The answer. */
+    /** The completion. */
     readonly completion: ChatCompletion,
     options?: ErrorOptions,
   ) {
@@ -89,8 +89,8 @@ export class OutputError extends Error {
 }
 
 /**
- * The headers of an error without the trailers that repeat them over gRPC and
- * gRPC-Web: Connect joins both, so that `7` arrives as `7, 7`.
+ * The headers of an error without repeated values. With gRPC and gRPC-Web, trailers
+ * repeat the headers, and Connect joins both: `7` arrives as `7, 7`.
  */
 function withoutRepeats(metadata: Headers): Headers {
   const headers = new Headers();
@@ -103,8 +103,8 @@ function withoutRepeats(metadata: Headers): Headers {
 }
 
 /**
- * The wait that an answer asks for: `retry-after-ms`, which is OpenAI's own and
- * more exact, or else `retry-after` in seconds or as a date (RFC 9110, 10.2.3).
+ * The delay requested by a response: OpenAI's `Retry-After-Ms`, or else
+ * `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
  */
 function retryAfterMs(headers: Headers): number | undefined {
   const after = headers.get("retry-after") ?? "";
@@ -113,18 +113,18 @@ function retryAfterMs(headers: Headers): number | undefined {
   return wait === undefined ? undefined : Math.max(0, wait);
 }
 
-/** The limits of the fetch of Node.js, by the codes of its errors (https://undici.nodejs.org/#/docs/api/Errors). */
+/** The timeouts of fetch in Node.js, by error code (https://undici.nodejs.org/#/docs/api/Errors). */
 const fetchLimits: Readonly<Record<string, string>> = {
-  UND_ERR_HEADERS_TIMEOUT: "headersTimeout, on the wait for a response (300 s by default)",
-  UND_ERR_BODY_TIMEOUT: "bodyTimeout, on the silence within a response (300 s by default)",
+  UND_ERR_HEADERS_TIMEOUT: "headersTimeout, the time until the response headers (300 s by default)",
+  UND_ERR_BODY_TIMEOUT: "bodyTimeout, the time between two parts of the body (300 s by default)",
 };
 
-/** A message that names the limit at which the fetch of Node.js gave up, or nothing if it did not. */
+/** The message for a timeout of fetch in Node.js, or undefined for other errors. */
 function fetchLimit(thrown: unknown): string | undefined {
   for (let error = thrown; error instanceof Error; error = error.cause) {
     const limit = "code" in error && typeof error.code === "string" ? fetchLimits[error.code] : undefined;
     if (limit) {
-      return `fetch gave up at its own limit ${limit}: use a fetch with a larger one, or a transport of @connectrpc/connect-node, which has none`;
+      return `fetch exceeded its ${limit}: use a fetch with a larger timeout, or a transport of @connectrpc/connect-node, which has none`;
     }
   }
   return undefined;

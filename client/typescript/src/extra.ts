@@ -1,83 +1,83 @@
-/** How many levels of objects and lists are merged. Deeper values replace each other, which bounds the time that nesting costs. */
+/** The maximum depth at which objects and lists are merged. Deeper values replace each other, which bounds the cost of nesting. */
 const maxMergeDepth = 8;
 
-/** Members whose string is complete each time. An empty one says nothing. */
-const statements: ReadonlySet<string> = new Set(["role", "type", "id", "index", "object", "format", "name", "status", "url", "finish_reason"]);
+/** Fields whose string is complete each time. An empty string is ignored. */
+const replacedFields: ReadonlySet<string> = new Set(["role", "type", "id", "index", "object", "format", "name", "status", "url", "finish_reason"]);
 
-/** Types of list items that are one text when they follow each other. */
+/** Types of list items that are joined when they are consecutive. */
 const textTypes: ReadonlySet<string | undefined> = new Set(['"text"', '"thinking"', '"refusal"']);
 
 /**
- * The members of an `extra_json`, from the pieces of a stream. Values are
- * merged as text and not parsed, since JavaScript's numbers and objects lose
- * digits and order.
+ * The fields of an `extra_json`, merged from the chunks of a stream. Values are
+ * merged as encoded JSON, since JavaScript's numbers and objects lose digits and
+ * order.
  */
 export class Extra {
-  readonly #members = new Map<string, Value>();
+  readonly #fields = new Map<string, Value>();
   readonly #joins: boolean;
   readonly #depth: number;
-  #only: string | undefined;
+  #unchanged: string | undefined;
 
   /**
-   * With `joins`, strings are appended, objects are merged, and lists are
-   * appended as {@link List} says. Otherwise the last value wins, except null and
-   * the empty string.
+   * With `joins`, strings are concatenated, objects are merged, and lists are
+   * merged as described at {@link List}. Otherwise the last value wins, except null
+   * and the empty string.
    */
   constructor(joins: boolean, depth = 0) {
     this.#joins = joins;
     this.#depth = depth;
   }
 
-  /** Adds the text of a JSON object, or nothing if that is empty. Members for which `take` returns true are left out. */
+  /** Adds the fields of an encoded object, which may be empty. Fields for which `take` returns true are skipped. */
   add(json: string, take?: (name: string, value: string) => boolean): void {
     if (json === "") {
       return;
     }
-    let isWhole = this.#members.size === 0;
-    for (const [name, value] of members(json)) {
-      if (take?.(name, value) || (statements.has(name) && value === '""')) {
-        isWhole = false;
+    let isUnchanged = this.#fields.size === 0;
+    for (const [name, value] of fields(json)) {
+      if (take?.(name, value) || (replacedFields.has(name) && value === '""')) {
+        isUnchanged = false;
       } else {
         this.set(name, value);
       }
     }
-    this.#only = isWhole ? json : undefined;
+    this.#unchanged = isUnchanged ? json : undefined;
   }
 
-  /** Adds a piece of one member. */
+  /** Adds a piece of a field. */
   set(name: string, value: string): void {
-    this.#only = undefined;
-    const before = this.#members.get(name);
+    this.#unchanged = undefined;
+    const before = this.#fields.get(name);
     if (!before || !(this.#joins || value === "null" || value === '""')) {
-      this.#members.set(name, new Value(value, this.#depth));
+      this.#fields.set(name, new Value(value, this.#depth));
     } else if (this.#joins) {
-      before.add(value, statements.has(name));
+      before.add(value, replacedFields.has(name));
     }
   }
 
-  /** The text of a member's value. */
+  /** Returns the encoded value of a field. */
   get(name: string): string | undefined {
-    return this.#members.get(name)?.toString();
+    return this.#fields.get(name)?.toString();
   }
 
-  /** The text of one JSON object without the named members, or nothing if there are none. */
-  toString(...without: string[]): string {
-    if (this.#only !== undefined && without.length === 0) {
-      return this.#only;
+  /** Returns the encoded object without the given fields, or an empty string if no field is left. */
+  toString(...except: string[]): string {
+    if (this.#unchanged !== undefined && except.length === 0) {
+      return this.#unchanged;
     }
-    const texts: string[] = [];
-    for (const [name, value] of this.#members) {
-      if (!without.includes(name)) {
-        texts.push(`${JSON.stringify(name)}:${value.toString()}`);
+    const fields: string[] = [];
+    for (const [name, value] of this.#fields) {
+      if (!except.includes(name)) {
+        fields.push(`${JSON.stringify(name)}:${value.toString()}`);
       }
     }
-    return texts.length === 0 ? "" : `{${texts.join(",")}}`;
+    return fields.length === 0 ? "" : `{${fields.join(",")}}`;
   }
 }
 
-/** A JSON value that comes in pieces. */
+/** A JSON value that arrives in pieces. */
 class Value {
-  /** The text of a value that is not merged. A string lacks its closing quote, so that appending to it does not copy it. */
+  /** The encoded value unless it is merged. A string lacks its closing quote, so that appending does not copy it. */
   #text = "";
   #merged: Extra | List | undefined;
   readonly #depth: number;
@@ -87,12 +87,12 @@ class Value {
     this.#replace(text);
   }
 
-  add(piece: string, isStatement: boolean): void {
+  add(piece: string, replaces: boolean): void {
     const kind = piece.charAt(0);
     if (kind === "n") {
-      return; // A later piece says null where it has nothing to add.
+      return; // null adds nothing
     }
-    if (kind !== this.#text.charAt(0) || (isStatement && kind === '"')) {
+    if (kind !== this.#text.charAt(0) || (replaces && kind === '"')) {
       this.#replace(piece);
     } else if (kind === '"') {
       this.#text += piece.slice(1, -1);
@@ -126,20 +126,20 @@ class Value {
 }
 
 /**
- * A JSON list that comes in pieces. An item continues the item of the same
- * `index` and type. An item of text without an index continues the text right
- * before it. All other items are new.
+ * A JSON list that arrives in pieces. An item continues the item with the same
+ * `index` and type. A text item without an index continues a text item immediately
+ * before it. All other items are appended.
  */
 export class List {
   readonly #items: { value: Value; type: string | undefined; isText: boolean }[] = [];
-  readonly #places = new Map<string, number>();
+  readonly #positions = new Map<string, number>();
   readonly #depth: number;
 
   constructor(depth = 0) {
     this.#depth = depth;
   }
 
-  /** Adds the items of a list's text. */
+  /** Adds the items of an encoded list. */
   add(json: string): void {
     for (const item of items(json)) {
       this.#add(item);
@@ -150,7 +150,7 @@ export class List {
     let index: string | undefined;
     let type: string | undefined;
     let isText = true;
-    for (const [name, value] of members(piece)) {
+    for (const [name, value] of fields(piece)) {
       if (name === "index") {
         index = value;
       } else if (name === "type") {
@@ -158,46 +158,46 @@ export class List {
       }
       isText &&= name === "type" || name === "text" || name === "thinking" || name === "refusal";
     }
-    let place = this.#place(index, type, isText);
-    const known = this.#items[place];
-    if (known) {
-      known.value.add(piece, false);
-      known.type ??= type;
-      known.isText &&= isText;
+    let position = this.#position(index, type, isText);
+    const existing = this.#items[position];
+    if (existing) {
+      existing.value.add(piece, false);
+      existing.type ??= type;
+      existing.isText &&= isText;
     } else {
-      place = this.#items.push({ value: new Value(piece, this.#depth), type, isText }) - 1;
+      position = this.#items.push({ value: new Value(piece, this.#depth), type, isText }) - 1;
     }
     if (index !== undefined) {
-      this.#places.set(index, place).set(index + type, place);
+      this.#positions.set(index, position).set(index + type, position);
     }
   }
 
-  /** The place of the item that a piece continues, or -1. */
-  #place(index: string | undefined, type: string | undefined, isText: boolean): number {
+  /** Returns the position of the item that a piece continues, or -1. */
+  #position(index: string | undefined, type: string | undefined, isText: boolean): number {
     if (index === undefined) {
       const last = this.#items.at(-1);
       return last && last.isText && isText && last.type === type && textTypes.has(type) ? this.#items.length - 1 : -1;
     }
-    const untyped = this.#places.get(index);
+    const untyped = this.#positions.get(index);
     const isUntyped = type === undefined || (untyped !== undefined && this.#items[untyped]?.type === undefined);
-    return this.#places.get(index + type) ?? (isUntyped ? untyped : undefined) ?? -1;
+    return this.#positions.get(index + type) ?? (isUntyped ? untyped : undefined) ?? -1;
   }
 
-  /** The texts of the items. */
-  texts(): string[] {
+  /** Returns the encoded items. */
+  encodedItems(): string[] {
     return this.#items.map(({ value }) => value.toString());
   }
 
   toString(): string {
-    return `[${this.texts().join(",")}]`;
+    return `[${this.encodedItems().join(",")}]`;
   }
 }
 
-/** A string, a bracket or separator, or a number or name, of a text that is valid JSON. */
+/** A token of valid JSON: a string, a delimiter, a number or a literal. */
 const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
 
-/** The members of an object: names, and the texts of their values. Other values have none. */
-export function* members(object: string): Generator<[name: string, value: string], void, undefined> {
+/** Returns the names and encoded values of an encoded object. Other values yield nothing. */
+export function* fields(object: string): Generator<[name: string, value: string], void, undefined> {
   if (!object.trimStart().startsWith("{")) {
     return;
   }
@@ -226,7 +226,7 @@ export function* members(object: string): Generator<[name: string, value: string
   }
 }
 
-/** The texts of a list's items. */
+/** Returns the encoded items of an encoded list. */
 export function* items(list: string): Generator<string, void, undefined> {
   let depth = 0;
   let start = 0;

@@ -1,13 +1,13 @@
 import type { Transport } from "@connectrpc/connect";
 
-/** The headers of both, where those of `own` win. */
+/** Returns both sets of headers. Those of `own` take precedence. */
 export function combine(defaults: HeadersInit | undefined, own: HeadersInit | undefined): Headers {
   const combined = new Headers(defaults);
   new Headers(own).forEach((value, name) => combined.set(name, value));
   return combined;
 }
 
-/** A transport that sends these headers with every call. A call's own win. */
+/** Returns a transport that sends these headers with every call. Headers of a call take precedence. */
 export function withHeaders(transport: Transport, headers: Headers): Transport {
   return {
     unary: (method, signal, timeoutMs, own, input, contextValues) =>

@@ -1,20 +1,20 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
-/** The default bound of a received message: 64 MiB, as in the Go client. */
+/** The default maximum size of a received message: 64 MiB, as in the Go client. */
 export const defaultMaxMessageBytes = 64 * 1024 * 1024;
 
 /**
- * A fetch whose responses are bounded: a message of a stream, and any other
- * body as a whole, after decompression. A larger one fails with
- * `resource_exhausted`, and the rest is not received. A redirect fails, as what
- * is sent is for this server alone.
+ * Returns a fetch that limits the size of each message of a stream and of any
+ * other body, after decompression. A larger one fails with `resource_exhausted`,
+ * and the rest is not received. A redirect is an error: it could send the request
+ * to another server.
  */
 export function limitMessages(fetch: typeof globalThis.fetch, maxBytes: number): typeof globalThis.fetch {
   return async (input, init) => {
-    // Connect has fetch fail on a redirect, which looks like a broken connection, and would be tried again.
+    // Connect lets fetch fail on a redirect, which looks like a connection failure and would be retried.
     const response = await fetch(input, { ...init, redirect: "manual" });
     if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
-      throw new ConnectError("the server redirects the call, which is not followed: change baseUrl", Code.Internal);
+      throw new ConnectError("redirect not followed: change baseUrl to the location that the server redirects to", Code.Internal);
     }
     if (!response.body) {
       return response;
@@ -25,10 +25,10 @@ export function limitMessages(fetch: typeof globalThis.fetch, maxBytes: number):
   };
 }
 
-/** Throws if a piece of a body takes a message beyond its limit. */
+/** Throws if a chunk of a body exceeds the limit of a message. */
 type Limit = (piece: Uint8Array) => void;
 
-/** A stream of the same bytes that fails, and ends the original, when the limit throws. */
+/** Returns a stream of the same bytes that fails and cancels the original when the limit throws. */
 function limited(body: ReadableStream<Uint8Array>, check: Limit): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   return new ReadableStream({
@@ -50,7 +50,7 @@ function limited(body: ReadableStream<Uint8Array>, check: Limit): ReadableStream
   });
 }
 
-/** Reads a stream here, since `Response.arrayBuffer` does not throw a stream's own error in every browser. */
+/** Reads a stream. `Response.arrayBuffer` does not throw the stream's error in every browser. */
 async function readAll(body: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<Blob> {
   const reader = body.getReader();
   const pieces: Uint8Array<ArrayBuffer>[] = [];
@@ -71,8 +71,8 @@ function bodyLimit(maxBytes: number): Limit {
 }
 
 /**
- * The limit of each message in a stream of envelopes: a byte of flags, the
- * message's length in four bytes, and the message.
+ * Limits each message in a stream of envelopes: one byte of flags, four bytes of
+ * length, and the message.
  */
 function envelopeLimit(maxBytes: number): Limit {
   let headerBytes = 0;

@@ -3,62 +3,62 @@ import { base64Encode } from "@bufbuild/protobuf/wire";
 
 import { type ContentPart, ContentPartSchema, type ImageDetail, InputAudioFormat, type Message, MessageSchema, Role } from "./gen/openaiconnect/chat/v1/message_pb.js";
 
-/** What a message says: one text, or parts, of which a string is a text part. */
+/** The content of a message: one string, or parts, where a string is a text part. */
 type Content = (string | ContentPart)[];
 
-/** A message of the user: `user("Hello!")`, `user("What is this?", imageUrl(url))`. */
+/** Returns a user message: `user("Hello!")`, `user("What is this?", imageUrl(url))`. */
 export function user(...content: Content): Message {
   return message(Role.USER, content);
 }
 
-/** Instructions, for models before o1. */
+/** Returns a system message with instructions, for models before o1. */
 export function system(...content: Content): Message {
   return message(Role.SYSTEM, content);
 }
 
-/** Instructions of the developer, which come before those of the user. */
+/** Returns a developer message with instructions, which take precedence over user messages. */
 export function developer(...content: Content): Message {
   return message(Role.DEVELOPER, content);
 }
 
-/** What the model said. An answer's own message needs none of this: it goes back as it is. */
+/** Returns an assistant message. To continue a conversation, append the message of a choice instead. */
 export function assistant(...content: Content): Message {
   return message(Role.ASSISTANT, content);
 }
 
-/** The result of a tool call, by the call's id. */
+/** Returns a tool message with the result of a tool call. */
 export function toolResult(toolCallId: string, ...content: Content): Message {
   return Object.assign(message(Role.TOOL, content), { toolCallId });
 }
 
-/** A part of a message: text. */
+/** Returns a text part. */
 export function text(text: string): ContentPart {
   return part({ case: "text", value: text });
 }
 
-/** A part of a message: an image, by its address or a data URL. */
+/** Returns an image part with a URL or data URL. */
 export function imageUrl(url: string, detail?: ImageDetail): ContentPart {
   return create(ContentPartSchema, { part: { case: "imageUrl", value: { url, ...(detail !== undefined && { detail }) } } });
 }
 
-/** A part of a message: an image, by a file's bytes and its type, such as `image/png`. */
+/** Returns an image part with the bytes of a file and its media type, such as `image/png`. */
 export function image(bytes: Uint8Array, mediaType: string, detail?: ImageDetail): ContentPart {
   return imageUrl(dataUrl(bytes, mediaType), detail);
 }
 
-/** A part of a message: speech or other sound, by a file's bytes. */
+/** Returns an audio part with the bytes of a file. */
 export function audio(data: Uint8Array, format: "wav" | "mp3"): ContentPart {
   return create(ContentPartSchema, {
     part: { case: "inputAudio", value: { data, format: format === "wav" ? InputAudioFormat.WAV : InputAudioFormat.MP3 } },
   });
 }
 
-/** A part of a message: a file for the model to read, by its name and bytes. */
+/** Returns a file part with a name and the bytes of a file. */
 export function file(filename: string, bytes: Uint8Array, mediaType = "application/pdf"): ContentPart {
   return create(ContentPartSchema, { part: { case: "file", value: { filename, fileData: dataUrl(bytes, mediaType) } } });
 }
 
-/** A part of a message: a file that was uploaded before. */
+/** Returns a file part that refers to an uploaded file. */
 export function fileId(fileId: string): ContentPart {
   return create(ContentPartSchema, { part: { case: "file", value: { fileId } } });
 }

@@ -1,7 +1,7 @@
 import { OutputError } from "./error.js";
 import { type ChatCompletion, FinishReason } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
 
-/** The JSON that the first choice is. */
+/** Returns the parsed JSON of the first choice. */
 export function readOutput(completion: ChatCompletion): unknown {
   const choice = completion.choices[0];
   const { content, contentParts, refusal } = choice?.message ?? {};
@@ -10,14 +10,14 @@ export function readOutput(completion: ChatCompletion): unknown {
   }
   switch (choice?.finishReason) {
     case FinishReason.LENGTH:
-      throw new OutputError("the output was cut short: raise maxCompletionTokens", completion);
+      throw new OutputError("the output was truncated: raise maxCompletionTokens", completion);
     case FinishReason.CONTENT_FILTER:
-      throw new OutputError("a content filter left out some of the output", completion);
+      throw new OutputError("a content filter removed some of the output", completion);
   }
   try {
-    // Some servers send the content as parts.
+    // Some upstreams send the content as parts.
     return JSON.parse(content ?? contentParts?.map(({ part }) => (part.case === "text" ? part.value : "")).join("") ?? "");
   } catch (cause) {
-    throw new OutputError("the output is no JSON: the model may not know structured outputs", completion, { cause });
+    throw new OutputError("the output is not JSON: the model may not support structured outputs", completion, { cause });
   }
 }

@@ -5,7 +5,7 @@ interface Page<Item> {
   hasMore: boolean;
 }
 
-/** The items of all pages from `after` on. A page is got when the one before is used up. */
+/** Returns the items of all pages after the item `after`. Pages are fetched on demand. */
 export async function* pages<Item>(
   after: string | undefined,
   get: (after: { after?: string }) => Promise<Page<Item>>,
@@ -17,7 +17,7 @@ export async function* pages<Item>(
       return;
     }
     if (!page.lastId || page.lastId === after) {
-      throw new Error("the list says that it has more, but not after which item: its pages would repeat");
+      throw new Error("the list claims to have more items but has no new lastId: its pages would repeat");
     }
     after = page.lastId;
   }

@@ -2,16 +2,16 @@ import { Code, ConnectError } from "@connectrpc/connect";
 
 import { APIError } from "./error.js";
 
-/** The first wait, the longest one, and which part of it is left to chance, as in OpenAI's SDKs. */
-const backoff = { firstMs: 500, mostMs: 8000, jitter: 0.25 };
+/** The initial and the maximum backoff, and its random part, the same as in OpenAI's SDKs. */
+const backoff = { initialMs: 500, maxMs: 8000, jitter: 0.25 };
 
-/** The longest wait that an answer may ask for: with a longer one, the error goes to the caller. */
-const mostAskedMs = 120_000;
+/** The longest Retry-After that is obeyed. With a longer one the error is thrown. */
+const maxRetryAfterMs = 120_000;
 
-/** The longest time-out that is sent: gRPC's header has eight digits, and a timer of JavaScript 31 bits. */
+/** The maximum timeout sent: gRPC's header has eight digits, and a JavaScript timer 31 bits. */
 const maxTimeoutMs = 99_999_999;
 
-/** What bounds a call, all its tries together. */
+/** The limits of a call, including its retries. */
 export interface Bounds {
   maxRetries: number;
   signal: AbortSignal | undefined;
@@ -19,9 +19,8 @@ export interface Bounds {
 }
 
 /**
- * Makes a call, and again while it fails in a way that may pass, as OpenAI's
- * SDKs do. `attempt` is given what is left of the time-out. What it throws
- * comes out as an APIError.
+ * Makes a call and retries transient failures like OpenAI's SDKs. `attempt`
+ * receives the remaining timeout. Exceptions are converted to an APIError.
  */
 export async function withRetries<T>(bounds: Bounds, attempt: (timeoutMs: number | undefined) => Promise<T>): Promise<T> {
   const { maxRetries, signal, timeoutMs = Infinity } = bounds;
@@ -36,29 +35,29 @@ export async function withRetries<T>(bounds: Bounds, attempt: (timeoutMs: number
         throw APIError.canceled(signal.reason);
       }
       const error = APIError.from(thrown);
-      const wait = error.retryAfterMs ?? exponential(retries);
-      if (retries >= maxRetries || !mayPass(error) || wait > mostAskedMs || Date.now() + wait >= deadline) {
+      const delay = error.retryAfterMs ?? exponential(retries);
+      if (retries >= maxRetries || !isTransient(error) || delay > maxRetryAfterMs || Date.now() + delay >= deadline) {
         throw error;
       }
-      await sleep(wait, signal);
+      await sleep(delay, signal);
     }
   }
 }
 
-/** The time-out of one attempt in whole milliseconds, or nothing without a limit. */
-function timeoutHeader(leftMs: number): number | undefined {
-  return leftMs === Infinity ? undefined : Math.min(Math.max(1, Math.ceil(leftMs)), maxTimeoutMs);
+/** The timeout of one attempt in whole milliseconds, or undefined for no timeout. */
+function timeoutHeader(remainingMs: number): number | undefined {
+  return remainingMs === Infinity ? undefined : Math.min(Math.max(1, Math.ceil(remainingMs)), maxTimeoutMs);
 }
 
-/** Throws if an option is not a number: every comparison with NaN is false, so no limit would hold. */
+/** Throws if an option is not a number. With NaN no limit would apply. */
 function checkNumber(name: string, value: number): void {
   if (typeof value !== "number" || Number.isNaN(value)) {
     throw new TypeError(`${name} is ${String(value)}: want a number`);
   }
 }
 
-/** Whether an error may be gone on the next try. */
-function mayPass(error: APIError): boolean {
+/** Whether a retry may succeed. */
+function isTransient(error: APIError): boolean {
   switch (error.headers.get("x-should-retry")) {
     case "true":
       return true;
@@ -73,8 +72,8 @@ function mayPass(error: APIError): boolean {
 }
 
 /**
- * Whether there was no connection, or it broke: `fetch` throws a TypeError
- * then, and Node.js an error with the system's code, such as ECONNRESET.
+ * Whether the connection failed: `fetch` throws a TypeError, and Node.js an error
+ * with a system code such as ECONNRESET.
  */
 function isConnectionFailure({ code, cause }: ConnectError): boolean {
   if (code === Code.Canceled || code === Code.DeadlineExceeded) {
@@ -84,11 +83,11 @@ function isConnectionFailure({ code, cause }: ConnectError): boolean {
 }
 
 function exponential(retries: number): number {
-  const wait = Math.min(backoff.firstMs * 2 ** retries, backoff.mostMs);
-  return wait * (1 - Math.random() * backoff.jitter);
+  const delay = Math.min(backoff.initialMs * 2 ** retries, backoff.maxMs);
+  return delay * (1 - Math.random() * backoff.jitter);
 }
 
-/** Waits, unless the signal ends the wait with an error. */
+/** Waits. It throws if the signal aborts. */
 function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = () => {

@@ -9,7 +9,7 @@ import { type Bounds, withRetries } from "./retry.js";
 
 type Call = Client<typeof ChatService>["streamChatCompletion"];
 
-/** What a stream is of. */
+/** The call of a stream. */
 export interface StreamCall extends Bounds {
   call: Call;
   request: Parameters<Call>[0];
@@ -18,17 +18,17 @@ export interface StreamCall extends Bounds {
 }
 
 /**
- * An answer that comes in pieces, to be read once: by `for await`, or as a
- * whole by {@link completion}. The call begins when reading does. Leaving the
- * loop early ends it. A loop that ends without an error has seen all of the
- * answer.
+ * A streamed response, to be read once: with `for await`, or as a whole with
+ * {@link completion}. The call starts when reading starts. Leaving the loop early
+ * cancels it. A loop that ends without an exception has received the complete
+ * response.
  */
 export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
   readonly #call: StreamCall;
   readonly #result: Promise<ChatCompletion>;
   #resolve!: (completion: ChatCompletion) => void;
   #reject!: (reason: Error) => void;
-  #begun = false;
+  #started = false;
 
   constructor(call: StreamCall) {
     this.#call = call;
@@ -36,17 +36,17 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Who reads the pieces has the error from there.
+    // A reader of the chunks gets the error from its loop.
     this.#result.catch(() => {});
   }
 
   /**
-   * The whole answer, as the unary call would have given it. It reads the
-   * stream, unless a loop does or did: then it waits for the loop's end, and
-   * fails if that leaves early.
+   * Returns the completion that the unary call would have returned. It reads the
+   * stream, or waits for the end of a loop that does. It throws if the loop is left
+   * early.
    */
   async completion(): Promise<ChatCompletion> {
-    if (!this.#begun) {
+    if (!this.#started) {
       for await (const chunk of this) {
         void chunk;
       }
@@ -55,10 +55,10 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<ChatCompletionChunk, void, undefined> {
-    if (this.#begun) {
-      throw new Error("a stream can be read once: keep its chunks, or use completion()");
+    if (this.#started) {
+      throw new Error("a stream can only be read once: keep its chunks, or use completion()");
     }
-    this.#begun = true;
+    this.#started = true;
     return this.#read();
   }
 
@@ -66,27 +66,27 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
     const { call, request, headers, onHeader, ...bounds } = this.#call;
     const { signal } = bounds;
     const accumulator = new Accumulator();
-    // Connect's iterator has no way to end the call: a signal has.
-    const ended = new AbortController();
-    const end = () => ended.abort(signal?.reason);
-    signal?.addEventListener("abort", end);
+    // Connect's iterator cannot cancel the call, only a signal can.
+    const controller = new AbortController();
+    const abort = () => controller.abort(signal?.reason);
+    signal?.addEventListener("abort", abort);
     try {
       signal?.throwIfAborted();
       let received = new Headers();
-      // Once a piece is out, another try would repeat it.
-      const { pieces, first } = await withRetries(bounds, async (timeoutMs) => {
-        const pieces = call(request, {
-          signal: ended.signal,
+      // A retry after the first chunk would repeat it.
+      const { chunks, first } = await withRetries(bounds, async (timeoutMs) => {
+        const chunks = call(request, {
+          signal: controller.signal,
           headers,
           onHeader: (header) => void (received = header),
           ...(timeoutMs !== undefined && { timeoutMs }),
         })[Symbol.asyncIterator]();
-        return { pieces, first: await pieces.next() };
+        return { chunks, first: await chunks.next() };
       });
       onHeader?.(received);
-      for (let piece = first; !piece.done; piece = await pieces.next()) {
-        accumulator.add(piece.value);
-        yield piece.value;
+      for (let chunk = first; !chunk.done; chunk = await chunks.next()) {
+        accumulator.add(chunk.value);
+        yield chunk.value;
       }
       this.#resolve(accumulator.completion);
     } catch (thrown) {
@@ -94,9 +94,9 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
       this.#reject(error);
       throw error;
     } finally {
-      signal?.removeEventListener("abort", end);
-      ended.abort();
-      this.#reject(new Error("the loop over the stream ended before the stream did: there is no whole completion"));
+      signal?.removeEventListener("abort", abort);
+      controller.abort();
+      this.#reject(new Error("the loop was left before the stream ended: the completion is incomplete"));
     }
   }
 }

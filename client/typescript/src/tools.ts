@@ -8,43 +8,43 @@ import { type Tool, ToolSchema } from "./gen/openaiconnect/chat/v1/tool_pb.js";
 import { toolResult } from "./messages.js";
 import { schemaText } from "./schema.js";
 
-/** A tool that the model may call, and the function that it calls. It may also stand in a request's `tools`. */
+/** A tool that the model may call, with its function. It can also be used in a request's `tools`. */
 export type RunnableTool = Tool & {
-  /** Runs the function with the arguments as the model wrote them, and gives the text that the model gets. */
+  /** Runs the function with the model's arguments, and returns the text for the model. */
   readonly run: (argumentsJson: string, signal?: AbortSignal) => Promise<string>;
 };
 
-/** What makes a tool. */
+/** The definition of a tool. */
 interface ToolDefinition<Args> {
-  /** Its name: up to 64 letters, digits, underscores and dashes. */
+  /** The name: up to 64 letters, digits, underscores and dashes. */
   name: string;
-  /** What it does, by which the model decides when to call it. */
+  /** The description, which the model uses to decide when to call the tool. */
   description?: string | undefined;
-  /** A JSON Schema object of its arguments. None when unset. */
+  /** The JSON Schema of the arguments, an object. Omit it for a tool without arguments. */
   parameters?: object | undefined;
-  /** Whether the arguments are sure to fit the parameters, which not every schema allows. False when unset. */
+  /** Whether the arguments must follow the schema strictly, which not every schema supports. The default is false. */
   strict?: boolean | undefined;
-  /** What is called. A string goes to the model as it is, anything else as JSON. */
+  /** The function. A returned string is sent to the model unchanged, other values as JSON. */
   run: (args: Args, signal?: AbortSignal) => unknown;
 }
 
-/** How tools are run. */
+/** Options of running tools. */
 export interface ToolRunOptions {
-  /** How often the model may be asked. 10 when unset. */
+  /** The maximum number of requests to the model. The default is 10. */
   maxRounds?: number | undefined;
-  /** Given to the tools that run. */
+  /** A signal for the running tools. */
   signal?: AbortSignal | undefined;
 }
 
-/** What running tools came to. */
+/** The result of running tools. */
 export interface ToolRun {
-  /** The model's last answer, which calls none of the tools. */
+  /** The model's last completion, which calls none of the tools. */
   completion: ChatCompletion;
-  /** The conversation: the request's messages, the calls and their results, and the answer. */
+  /** The conversation: the messages of the request, the calls with their results, and the last message. */
   messages: Message[];
 }
 
-/** A tool from a function. Nothing checks `Args` against the parameters. */
+/** Returns a tool for a function. `Args` is not checked against the parameters. */
 export function tool<Args = Record<string, never>>(definition: ToolDefinition<Args>): RunnableTool {
   const { name, description, parameters, strict, run } = definition;
   const declared = create(ToolSchema, {
@@ -60,14 +60,14 @@ export function tool<Args = Record<string, never>>(definition: ToolDefinition<Ar
   });
   return Object.assign(declared, {
     async run(argumentsJson: string, signal?: AbortSignal): Promise<string> {
-      // Models write nothing for no arguments.
+      // Models send an empty string for no arguments.
       const result = await run(JSON.parse(argumentsJson || "{}") as Args, signal);
       return typeof result === "string" ? result : (JSON.stringify(result) ?? "");
     },
   });
 }
 
-/** Asks the model, and runs the tools that it calls, until it calls none. */
+/** Sends requests to the model and runs the tools that it calls, until it calls none. */
 export async function runTools(
   ask: (request: ChatRequest) => Promise<ChatCompletion>,
   request: ChatRequest,
@@ -81,23 +81,23 @@ export async function runTools(
     const completion = await ask({ ...first, messages, tools: [...first.tools, ...tools] });
     const reply = completion.choices[0]?.message;
     if (!reply) {
-      throw new Error("the answer has no choices");
+      throw new Error("the response has no choices");
     }
     messages.push(reply);
     if (reply.toolCalls.length === 0 || reply.toolCalls.some((call) => foreign.has(call.tool.value?.name))) {
       return { completion, messages };
     }
-    messages.push(...(await Promise.all(reply.toolCalls.map((call) => answer(call, tools, signal)))));
+    messages.push(...(await Promise.all(reply.toolCalls.map((call) => runCall(call, tools, signal)))));
   }
-  throw new Error(`the model still calls tools after ${maxRounds} rounds: raise maxRounds, or see why it isn't content`);
+  throw new Error(`the model still calls tools after ${maxRounds} rounds: raise maxRounds, or check the results of the tools`);
 }
 
-/** Runs what a call names. What goes wrong there is for the model to know. */
-async function answer(call: ToolCall, tools: readonly RunnableTool[], signal: AbortSignal | undefined): Promise<Message> {
+/** Runs a call. Errors are sent to the model as the result. */
+async function runCall(call: ToolCall, tools: readonly RunnableTool[], signal: AbortSignal | undefined): Promise<Message> {
   const name = call.tool.value?.name;
   const called = tools.find((each) => each.tool.value?.name === name);
   if (!called || call.tool.case !== "function") {
-    return toolResult(call.id, `Error: there is no function ${JSON.stringify(name)}`);
+    return toolResult(call.id, `Error: unknown function ${JSON.stringify(name)}`);
   }
   try {
     return toolResult(call.id, await called.run(call.tool.value.arguments, signal));

@@ -305,7 +305,7 @@ suite("the completion of a stream is that of the unary call", { skip: noServer }
         }
         seen.extra += unary.value.extraJson ? 1 : 0;
       }
-      // What the requests were made for has come up.
+      // The requests covered the intended cases.
       assert.ok(seen.choices > requests.length / 2 && seen.logprobs > 0, JSON.stringify(seen));
       assert.ok("x-sandbox-answer" in headers || (seen.calls > 1 && seen.audio > 0 && seen.annotations > 0), JSON.stringify(seen));
       assert.ok(headers["x-sandbox-answer"] !== "refusal" || seen.refusals > 0, JSON.stringify(seen));

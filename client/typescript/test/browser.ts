@@ -48,8 +48,8 @@ export async function startBrowser(): Promise<Browser> {
   const origin = `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
   const browser = await chromium.launch({
     ...(executablePath && { executablePath }),
-    // As root, which a container runs tests as, its sandbox can't be had. It
-    // loads pages of this test alone.
+    // Chromium's sandbox is unavailable to root, the user of containers. The browser
+    // only loads pages of this test.
     args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
   });
   return {

@@ -17,7 +17,7 @@ import {
 } from "../src/index.js";
 import { noServer, type Server, startServer } from "./server.js";
 
-// Node has no XMLHttpRequest, which the client needs.
+// The client needs XMLHttpRequest, which Node.js lacks.
 (globalThis as { XMLHttpRequest?: unknown }).XMLHttpRequest = (
   createRequire(import.meta.url)("xmlhttprequest") as { XMLHttpRequest: unknown }
 ).XMLHttpRequest;
@@ -92,7 +92,7 @@ suite("the official grpc-web client, in text mode", { skip: noServer, timeout: 6
     assert.equal(stream.code, 0, stream.details);
     assert.equal(stream.text, whole.choices[0]?.message?.content);
     assert.ok(stream.pieces > 3);
-    // Had they come together, no time would lie between them.
+    // Chunks delivered together would have no time between them.
     assert.ok((times.at(-1) ?? 0) - (times[0] ?? 0) > 40, `the pieces came at ${times.join(", ")}`);
   });
 

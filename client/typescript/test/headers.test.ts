@@ -59,8 +59,8 @@ suite("a large response header on Node", { skip: noServer }, () => {
       assert.equal(outcome.headers["x-large"]?.length, 8192);
     });
 
-    // Node takes 16 KB of headers over HTTP/1.1, unless --max-http-header-size
-    // says more.
+    // Node.js accepts 16 KB of headers over HTTP/1.1, unless --max-http-header-size
+    // is larger.
     test(`${name}: 60 KB`, async () => {
       const outcome = await makeCall(transport(server.url), "read", { "x-size": "60000" });
       if (http1.has(name)) {

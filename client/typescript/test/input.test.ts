@@ -26,9 +26,9 @@ suite("a baseUrl is refused at once, by name", () => {
     ["no URL", "127.0.0.1:8080", /^TypeError: baseUrl is not a URL: want/],
     ["a path outside a page", "/api", /^TypeError: baseUrl is not a URL: want/],
     ["another scheme", "localhost:8080", /^TypeError: baseUrl has the scheme localhost: want/],
-    ["a password", "http://user:hunter2@127.0.0.1", /^TypeError: baseUrl has a user or a password: use apiKey, or headers$/],
-    ["a query", "http://127.0.0.1/?a=b", /^TypeError: baseUrl has a query or a fragment/],
-    ["a fragment", "http://127.0.0.1/#a", /^TypeError: baseUrl has a query or a fragment/],
+    ["a password", "http://user:hunter2@127.0.0.1", /^TypeError: baseUrl contains a user or a password: use apiKey or headers$/],
+    ["a query", "http://127.0.0.1/?a=b", /^TypeError: baseUrl contains a query or a fragment/],
+    ["a fragment", "http://127.0.0.1/#a", /^TypeError: baseUrl contains a query or a fragment/],
   ] satisfies [string, unknown, RegExp][]) {
     test(name, () => {
       assert.throws(() => new OpenAIConnect({ baseUrl: baseUrl as string }), want);
@@ -37,7 +37,7 @@ suite("a baseUrl is refused at once, by name", () => {
 });
 
 suite("a schema is refused at once, by name", () => {
-  // What Zod and Valibot make: a class instance, and a literal with the mark of a Standard Schema.
+  // Schemas of Zod and Valibot: a class instance, and a literal with the property of a Standard Schema.
   const zod = new (class ZodObject {
     readonly "~standard" = { version: 1, vendor: "zod" };
     readonly _def = { typeName: "ZodObject" };
@@ -143,7 +143,7 @@ suite("a limit of fetch's own", () => {
   before(async () => {
     slow.listen(0, "127.0.0.1").unref();
     await once(slow, "listening");
-    // The agent of Node's own fetch, which is there after its first use, has the class to set the limits with.
+    // The agent of Node.js' fetch exists after its first use. Its class can set the timeouts.
     await fetch("data:,");
     const { constructor: Agent } = (globalThis as unknown as Record<symbol, { constructor: new (options: object) => typeof dispatcher }>)[
       Symbol.for("undici.globalDispatcher.1")
@@ -158,8 +158,8 @@ suite("a limit of fetch's own", () => {
   });
 
   for (const [kind, want] of [
-    ["headers", /^fetch gave up at its own limit headersTimeout/],
-    ["body", /^fetch gave up at its own limit bodyTimeout/],
+    ["headers", /^fetch exceeded its headersTimeout/],
+    ["body", /^fetch exceeded its bodyTimeout/],
   ] as const) {
     test(`${kind}: the call is not tried again, and the error names it`, async () => {
       answers = 0;

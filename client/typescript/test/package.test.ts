@@ -75,8 +75,8 @@ suite("the package in an empty project", () => {
     assert.ok(files.includes("dist/src/index.js") && files.includes("dist/src/index.d.ts"));
   });
 
-  // Two copies of Protobuf's runtime don't know each other's messages. Connect
-  // takes a range of its versions, and so do we: npm finds one for both.
+  // Two copies of Protobuf's runtime reject each other's messages. Connect
+  // accepts a range of versions, and so does this package: npm selects one for both.
   test("has nothing beneath it but Protobuf and Connect, each once", async () => {
     assert.deepEqual(manifest.dependencies, { "@bufbuild/protobuf": "^2.13.0", "@connectrpc/connect": "2.1.2", "@connectrpc/connect-web": "2.1.2" });
     const { stdout } = await run("npm", ["ls", "--all", "--parseable", "--omit=dev"], { cwd: project });

@@ -97,7 +97,7 @@ suite("a call is tried again after", () => {
           assert.deepEqual(log.waits, [wait]);
           assert.equal(log.keys.length, 2);
           assert.equal(log.keys[0], log.keys[1]);
-          // A read needs no key.
+          // GET requests carry no idempotency key.
           assert.equal(log.keys[0] === null, call === "get");
         } finally {
           restore();

@@ -45,9 +45,9 @@ suite("tools are run", () => {
     ["without arguments", call("1", "time", ""), "noon"],
     ["and what they throw goes to the model", call("1", "fail", "{}"), "Error: out of order"],
     ["unless the arguments are no JSON, which the model is told", call("1", "add", "{"), /^SyntaxError: /],
-    ["unless there is none of the name", call("1", "divide", "{}"), 'Error: there is no function "divide"'],
-    ["unless another kind of tool is called", { id: "1", tool: { case: "custom", value: { name: "add", input: "x" } } }, 'Error: there is no function "add"'],
-    ["unless nothing known is called", { id: "1", extraJson: '{"type":"mcp"}' }, "Error: there is no function undefined"],
+    ["unless there is none of the name", call("1", "divide", "{}"), 'Error: unknown function "divide"'],
+    ["unless another kind of tool is called", { id: "1", tool: { case: "custom", value: { name: "add", input: "x" } } }, 'Error: unknown function "add"'],
+    ["unless nothing known is called", { id: "1", extraJson: '{"type":"mcp"}' }, "Error: unknown function undefined"],
   ] satisfies [string, Call, string | RegExp][]) {
     test(name, async () => {
       const { client, requests } = calling([made]);
