@@ -118,7 +118,7 @@ func TestNoRequestLeadsElsewhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			if refused := strings.HasPrefix(head.Line, "HTTP/1.1 4"); refused != (d.target == "") {
-				t.Errorf("the answer is %q", head.Line)
+				t.Errorf("got answer %q", head.Line)
 			}
 			out.check(t, d.target)
 		})
@@ -178,19 +178,19 @@ func (p *watched) check(t *testing.T, target string) {
 	defer p.mu.Unlock()
 	if target == "" {
 		if len(p.dialled) > 0 || len(p.received) > 0 {
-			t.Errorf("it dialled %q, and the upstream received %q", p.dialled, p.received)
+			t.Errorf("it dialled %q, and upstream received %q", p.dialled, p.received)
 		}
 		return
 	}
 	if want := []string{"tcp " + p.upstream}; !slices.Equal(p.dialled, want) {
-		t.Errorf("it dialled %q, not %q", p.dialled, want)
+		t.Errorf("it dialled %q, want %q", p.dialled, want)
 	}
 	if len(p.received) != 1 {
-		t.Fatalf("the upstream received %q", p.received)
+		t.Fatalf("upstream received %q", p.received)
 	}
 	got := p.received[0]
 	if got.Target() != p.in(target) {
-		t.Errorf("the upstream received %q, not for %q", got.Line, p.in(target))
+		t.Errorf("upstream received %q, not for %q", got.Line, p.in(target))
 	}
 	if hosts := got.Values("Host"); !slices.Equal(hosts, []string{p.upstream}) {
 		t.Errorf("the upstream is called %q", hosts)

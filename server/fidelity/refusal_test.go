@@ -180,7 +180,7 @@ func justified(err error, m protoreflect.Message, e encoding) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("it was refused with %w, where the reasons are %q", err, reasons)
+	return fmt.Errorf("it was refused with %w, where got reasons %q", err, reasons)
 }
 
 func TestWhatMustBeRefused(t *testing.T) {

@@ -54,7 +54,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 	if most < 1<<20 {
-		t.Errorf("the largest instance has %d bytes; want megabytes", most)
+		t.Errorf("got %d bytes in the largest instance; want megabytes", most)
 	}
 }
 

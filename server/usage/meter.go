@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/sse"
 )
 
 // Answer is what is known of an answer.
@@ -34,18 +36,18 @@ type meter struct {
 	unread  kind   // what a body is taken for that begins like none that is read
 	head    []byte // how the body began, while that doesn't tell what it is
 	scanner scanner
-	lines   lines
+	events  sse.PushReader
 	many    bool // JSON texts are many
 	done    doneMarker
 	coded   *pump    // undoes what the body is compressed by, nil if it isn't or that is over
 	opaque  bool     // what is compressed can't be read from here on
 	session *session // of a WebSocket, nil for another body
 
-	bytes  int64     // that can't be read
-	plain  estimator // of a body that is, or may be, a text
-	since  int64     // what was written since told grew, as a cost
-	model  string
-	events int
+	bytes      int64     // that can't be read
+	plain      estimator // of a body that is, or may be, a text
+	since      int64     // what was written since told grew, as a cost
+	model      string
+	eventCount int
 }
 
 // kind is what a body is.
@@ -121,7 +123,7 @@ func newMeter(resp *http.Response, request Request, onEvent func(time.Time)) *me
 	}
 	m.many = m.kind == kindJSON && isLines(mediaTypeOf(resp))
 	m.kind = kindUnsaid
-	m.lines.data, m.lines.end = m.eventData, m.endEvent
+	m.events.Data, m.events.End = m.eventData, m.endEvent
 	if list := codings(resp.Header["Content-Encoding"]); len(list) > 0 && m.reads() {
 		if knowsAll(list) {
 			m.coded = newDecoder(list, m.content)
@@ -174,7 +176,7 @@ func (m *meter) content(p []byte) {
 	case kindJSON:
 		m.json(p)
 	case kindEvents:
-		m.lines.write(p)
+		m.events.Push(p)
 	default:
 	}
 	if m.unread == kindPlain {
@@ -221,7 +223,10 @@ func (m *meter) tell(p []byte) []byte {
 // blanks may stand before what a body says.
 const blanks = " \t\r\n"
 
-const longestField = "event:"
+const (
+	longestField  = "event:"
+	byteOrderMark = "\ufeff"
+)
 
 // fields are the names of an event stream. A comment has none.
 var fields = [...]string{"data", "event", "id", "retry", ""}
@@ -272,7 +277,7 @@ func (m *meter) json(p []byte) {
 
 // behindLine returns what is behind the end of a line, nil if it doesn't end.
 func behindLine(p []byte) []byte {
-	_, behind, found := bytes.Cut(p, newline)
+	_, behind, found := bytes.Cut(p, []byte("\n"))
 	if !found {
 		return nil
 	}
@@ -306,7 +311,7 @@ func (m *meter) finish() {
 }
 
 func (m *meter) event() {
-	m.events++
+	m.eventCount++
 	if m.onEvent == nil {
 		return
 	}
@@ -345,7 +350,7 @@ func (m *meter) modelSoFar() string {
 
 // answer returns what is known so far.
 func (m *meter) answer() Answer {
-	a := Answer{Model: m.modelSoFar(), Events: m.events}
+	a := Answer{Model: m.modelSoFar(), Events: m.eventCount}
 	switch {
 	case !m.request.spends:
 	case m.kind == kindSession:

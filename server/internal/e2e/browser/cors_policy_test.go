@@ -11,19 +11,18 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// What an upstream says to pages is kept, to the byte: with an origin, and for a
-// preflight, the head of its answer is the one that a server without a policy
-// gives.
-func TestWhatTheUpstreamSaysToPagesIsKept(t *testing.T) {
+// A CORS header of the upstream takes precedence. The header of the response,
+// also to a preflight, is the one of a server without a policy.
+func TestCORS_KeepsUpstreamHeaders(t *testing.T) {
 	t.Parallel()
 	kept := map[string]e2etest.Script{
-		"any origin, and a name exposed": e2etest.Reply(200, "{}", e2etest.JSONType, "Access-Control-Allow-Origin: *",
+		"any origin, with an exposed header": e2etest.Reply(200, "{}", e2etest.JSONType, "Access-Control-Allow-Origin: *",
 			"Access-Control-Expose-Headers: X-Request-ID", "X-Request-ID: 1", "OpenAI-Version: 2020-10-01"),
-		"another origin, and a cookie": e2etest.Reply(200, "{}", e2etest.JSONType, "Access-Control-Allow-Origin: https://platform.example.com",
+		"other origin, with a cookie": e2etest.Reply(200, "{}", e2etest.JSONType, "Access-Control-Allow-Origin: https://platform.example.com",
 			"Access-Control-Allow-Credentials: true", "Vary: Origin", "Set-Cookie: a=b"),
-		"an error": e2etest.Reply(429, e2etest.RateLimitedBody, e2etest.JSONType, "Access-Control-Allow-Origin: *", "Retry-After: 1"),
-		"a stream": e2etest.StreamWith([]string{"Access-Control-Allow-Origin: " + e2etest.Origin}, e2etest.DoneEvent),
-		"no body":  e2etest.Reply(204, "", "Access-Control-Allow-Origin: "+e2etest.Origin, "Access-Control-Allow-Headers: *", "Access-Control-Max-Age: 5"),
+		"error":   e2etest.Reply(429, e2etest.RateLimitedBody, e2etest.JSONType, "Access-Control-Allow-Origin: *", "Retry-After: 1"),
+		"stream":  e2etest.StreamWith([]string{"Access-Control-Allow-Origin: " + e2etest.Origin}, e2etest.DoneEvent),
+		"no body": e2etest.Reply(204, "", "Access-Control-Allow-Origin: "+e2etest.Origin, "Access-Control-Allow-Headers: *", "Access-Control-Max-Age: 5"),
 	}
 	upstream := e2etest.ServeScripts(t, kept)
 	front := e2etest.StartServer(t, server.Config{Upstream: upstream})
@@ -40,7 +39,7 @@ func TestWhatTheUpstreamSaysToPagesIsKept(t *testing.T) {
 				response, body := request.Do(e2etest.Context(t), t, front)
 				want, wantBody := request.Do(e2etest.Context(t), t, without)
 				if response.Status != want.Status || body != wantBody {
-					t.Errorf("got %s %q, not %s %q", response.Status, body, want.Status, wantBody)
+					t.Errorf("got status %s and body %q, want %s %q", response.Status, body, want.Status, wantBody)
 				}
 				e2etest.CheckHeader(t, response.Header, want.Header)
 			})
@@ -48,7 +47,7 @@ func TestWhatTheUpstreamSaysToPagesIsKept(t *testing.T) {
 	}
 }
 
-func TestAPolicyOfSomeOrigins(t *testing.T) {
+func TestCORS_ListedOriginsOnly(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, e2etest.HelloCompletion))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL, CORSOrigins: []string{e2etest.Origin, "http://localhost:3000"}})
@@ -59,10 +58,10 @@ func TestAPolicyOfSomeOrigins(t *testing.T) {
 			for _, origin := range []string{e2etest.Origin, "http://localhost:3000"} {
 				response, _ := request.WithOrigin(origin).Do(e2etest.Context(t), t, front)
 				if got := response.Header["Access-Control-Allow-Origin"]; !slices.Equal(got, []string{origin}) {
-					t.Errorf("from %s, the origins allowed are %q", origin, got)
+					t.Errorf("origin %s: got allowed origins %q", origin, got)
 				}
 				if !slices.Contains(response.Header["Vary"], "Origin") {
-					t.Errorf("it varies by %q", response.Header["Vary"])
+					t.Errorf("got Vary %q, want Origin", response.Header["Vary"])
 				}
 			}
 			response, _ := request.WithOrigin(e2etest.OtherOrigin).Do(e2etest.Context(t), t, front)
@@ -85,20 +84,20 @@ func TestAPolicyOfSomeOrigins(t *testing.T) {
 			response, _ = preflight(path).WithOrigin(e2etest.OtherOrigin).Do(e2etest.Context(t), t, front)
 			for _, name := range corsHeaders {
 				if values := response.Header[name]; values != nil {
-					t.Errorf("to another page, %s is %q", name, values)
+					t.Errorf("other origin: got %s %q, want none", name, values)
 				}
 			}
 		})
 	}
 }
 
-func TestNoPolicyAtAll(t *testing.T) {
+func TestCORS_Disabled(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, e2etest.HelloCompletion))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL, CORSOrigins: []string{"none"}})
 	requests := e2etest.SampleRequests(t)
-	requests["a preflight"] = preflight(e2etest.CreateProcedure)
-	requests["a raw preflight"] = preflight("/v1/chat/completions")
+	requests["preflight"] = preflight(e2etest.CreateProcedure)
+	requests["raw preflight"] = preflight("/v1/chat/completions")
 	for kind, request := range requests {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -108,11 +107,11 @@ func TestNoPolicyAtAll(t *testing.T) {
 	}
 }
 
-func TestAnInvalidPolicyIsRefused(t *testing.T) {
+func TestCORS_RejectsInvalidPolicy(t *testing.T) {
 	t.Parallel()
 	for _, origins := range [][]string{{}, {"app.example.com"}} {
 		if _, err := server.New(server.Config{CORSOrigins: origins}); err == nil || !strings.Contains(err.Error(), "CORS origins: ") {
-			t.Errorf("%q gives the error %v", origins, err)
+			t.Errorf("origins %q: got error %v", origins, err)
 		}
 	}
 }

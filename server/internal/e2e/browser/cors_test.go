@@ -19,14 +19,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// The headers that the server adds for a page: in no other case is one of them
-// in an answer of this server, but for those that come from the upstream.
+// corsHeaders are the headers that the server adds to responses to pages. Other
+// responses contain them only if the upstream sent them.
 var corsHeaders = []string{
 	"Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
 	"Access-Control-Allow-Credentials", "Access-Control-Expose-Headers", "Access-Control-Max-Age",
 }
 
-// preflight is what a browser sends before a request with a JSON body.
+// preflight returns the preflight of a request with a JSON body.
 func preflight(path string) e2etest.HTTPRequest {
 	return e2etest.HTTPRequest{Method: http.MethodOptions, Path: path, Header: http.Header{
 		"Access-Control-Request-Method":  {"POST"},
@@ -34,13 +34,13 @@ func preflight(path string) e2etest.HTTPRequest {
 	}}
 }
 
-// checkLeave checks that the answer to a preflight gives leave.
-func checkLeave(t *testing.T, response *http.Response, body string) {
+// checkPreflightResponse checks that the response to a preflight allows the request.
+func checkPreflightResponse(t *testing.T, response *http.Response, body string) {
 	t.Helper()
 	got := response.Header.Clone()
 	got.Del("Date")
 	if response.StatusCode != http.StatusNoContent || body != "" {
-		t.Errorf("the answer is %s, %q", response.Status, body)
+		t.Errorf("got status %s and body %q, want 204 without a body", response.Status, body)
 	}
 	e2etest.CheckHeader(t, got, http.Header{
 		"Access-Control-Allow-Origin":  {"*"},
@@ -50,24 +50,24 @@ func checkLeave(t *testing.T, response *http.Response, body string) {
 	})
 }
 
-// checkNoCORS checks that an answer says nothing of origins.
+// checkNoCORS checks that a response has no CORS headers and no Vary.
 func checkNoCORS(t *testing.T, header http.Header) {
 	t.Helper()
 	for _, name := range append(corsHeaders, "Vary") {
 		if values := header[name]; values != nil {
-			t.Errorf("%s is %q", name, values)
+			t.Errorf("got %s %q, want none", name, values)
 		}
 	}
 }
 
-// checkExposed checks that a page may read every header of an answer that one
-// can allow it to, and that is there at all.
+// checkExposed checks that exactly the present headers are exposed, except those
+// that are always or never readable.
 func checkExposed(t *testing.T, header http.Header) {
 	t.Helper()
 	exposed := strings.Split(strings.Join(header["Access-Control-Expose-Headers"], ", "), ", ")
 	for _, name := range exposed {
 		if name != "" && header[http.CanonicalHeaderKey(name)] == nil {
-			t.Errorf("%s is exposed and not there", name)
+			t.Errorf("%s is exposed but absent", name)
 		}
 	}
 	for name := range header {
@@ -81,12 +81,12 @@ func checkExposed(t *testing.T, header http.Header) {
 	}
 }
 
-func TestAPageReadsAnyAnswer(t *testing.T) {
+func TestCORS_PageReadsEveryResponse(t *testing.T) {
 	t.Parallel()
 	for name, handler := range map[string]http.HandlerFunc{
-		"a completion": servertest.JSON(http.StatusOK, e2etest.HelloCompletion),
-		"a stream":     servertest.Events(e2etest.HelloChunk, "[DONE]"),
-		"an error":     servertest.JSON(http.StatusTooManyRequests, e2etest.RateLimitedBody),
+		"completion": servertest.JSON(http.StatusOK, e2etest.HelloCompletion),
+		"stream":     servertest.Events(e2etest.HelloChunk, "[DONE]"),
+		"error":      servertest.JSON(http.StatusTooManyRequests, e2etest.RateLimitedBody),
 	} {
 		answer := func(w http.ResponseWriter, r *http.Request) {
 			maps.Copy(w.Header(), e2etest.ForwardedResponseHeaders)
@@ -101,10 +101,10 @@ func TestAPageReadsAnyAnswer(t *testing.T) {
 				checkNoCORS(t, e2etest.WithoutHeaders(plain.Header, "Vary"))
 				response, same := request.WithOrigin(e2etest.Origin).Do(e2etest.Context(t), t, front)
 				if response.StatusCode != plain.StatusCode || same != body {
-					t.Errorf("with an origin, the answer is %s %q, not %s %q", response.Status, same, plain.Status, body)
+					t.Errorf("got %s %q with an origin, want %s %q", response.Status, same, plain.Status, body)
 				}
 				if allowed := response.Header["Access-Control-Allow-Origin"]; !slices.Equal(allowed, []string{"*"}) {
-					t.Errorf("the origins allowed are %q", allowed)
+					t.Errorf("got allowed origins %q, want *", allowed)
 				}
 				checkExposed(t, response.Header)
 				e2etest.CheckHeader(t, e2etest.WithoutHeaders(response.Header, corsHeaders...), e2etest.WithoutHeaders(plain.Header))
@@ -113,28 +113,28 @@ func TestAPageReadsAnyAnswer(t *testing.T) {
 	}
 }
 
-func TestAPageReadsWhyTheUpstreamDidNotAnswer(t *testing.T) {
+func TestCORS_PageReadsErrorOfUnreachableUpstream(t *testing.T) {
 	t.Parallel()
-	front := servertest.Start(t, server.Config{Upstream: nobody(t)})
+	front := servertest.Start(t, server.Config{Upstream: closedAddr(t)})
 	for kind, request := range e2etest.SampleRequests(t) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			response, _ := request.WithOrigin(e2etest.Origin).Do(e2etest.Context(t), t, front)
 			if allowed := response.Header["Access-Control-Allow-Origin"]; !slices.Equal(allowed, []string{"*"}) {
-				t.Errorf("the answer is %s, and the origins allowed are %q", response.Status, allowed)
+				t.Errorf("got status %s and allowed origins %q, want *", response.Status, allowed)
 			}
 			checkExposed(t, response.Header)
 		})
 	}
-	t.Run("nor a preflight", func(t *testing.T) {
+	t.Run("preflight", func(t *testing.T) {
 		t.Parallel()
 		response, body := preflight("/v1/chat/completions").WithOrigin(e2etest.Origin).Do(e2etest.Context(t), t, front)
-		checkLeave(t, response, body)
+		checkPreflightResponse(t, response, body)
 	})
 }
 
-// nobody is the URL of a host that does not answer.
-func nobody(t *testing.T) string {
+// closedAddr returns the URL of a host that refuses connections.
+func closedAddr(t *testing.T) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -144,7 +144,7 @@ func nobody(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
-func TestAPreflightIsAnsweredWhereTheUpstreamDoesNot(t *testing.T) {
+func TestCORS_AnswersPreflightIfUpstreamDoesNot(t *testing.T) {
 	t.Parallel()
 	scripts := map[string]e2etest.Script{
 		"200":              e2etest.Reply(200, "Here you are.", "Content-Type: text/plain", "ETag: \"1\""),
@@ -155,9 +155,9 @@ func TestAPreflightIsAnsweredWhereTheUpstreamDoesNot(t *testing.T) {
 		"500":              e2etest.Reply(500, "no"),
 		"only the methods": e2etest.Reply(204, "", "Access-Control-Allow-Methods: GET", "Access-Control-Expose-Headers: X-Request-ID"),
 		"nothing":          e2etest.SendRaw(""),
-		"nonsense":         e2etest.SendRaw("220 mail.example ESMTP\n"),
-		"a broken body":    e2etest.TruncatedReply(1, 200, "Here you are."),
-		"an endless body": func(conn *upstreamtest.Conn) {
+		"not HTTP":         e2etest.SendRaw("220 mail.example ESMTP\n"),
+		"truncated body":   e2etest.TruncatedReply(1, 200, "Here you are."),
+		"endless body": func(conn *upstreamtest.Conn) {
 			e2etest.BeginStream(conn)
 			conn.SendChunk(e2etest.Event("1"))
 			conn.WaitEnd()
@@ -172,7 +172,7 @@ func TestAPreflightIsAnsweredWhereTheUpstreamDoesNot(t *testing.T) {
 				request.Header.Set(e2etest.ScriptHeader, name)
 				request.HTTP2 = http2
 				response, body := request.Do(e2etest.Context(t), t, front)
-				checkLeave(t, response, body)
+				checkPreflightResponse(t, response, body)
 			})
 		}
 	}
@@ -182,14 +182,13 @@ func TestAPreflightIsAnsweredWhereTheUpstreamDoesNot(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			response, body := preflight(path).WithOrigin(e2etest.Origin).Do(e2etest.Context(t), t, front)
-			checkLeave(t, response, body)
+			checkPreflightResponse(t, response, body)
 		})
 	}
 }
 
-// The answer that comes in pieces reaches a page in pieces, and what is said
-// before the answer, or breaks off in it, is passed as it is.
-func TestAnAnswerToAPageIsPassedAsItComes(t *testing.T) {
+// Streams, interim responses, and truncation reach a page unchanged.
+func TestCORS_StreamsResponseToPage(t *testing.T) {
 	t.Parallel()
 	seen := make(chan struct{})
 	upstream := e2etest.ServeScripts(t, map[string]e2etest.Script{
@@ -222,21 +221,20 @@ func TestAnAnswerToAPageIsPassedAsItComes(t *testing.T) {
 	defer response.Body.Close()
 	e2etest.CheckHeader(t, hints, http.Header{"Link": {"</a>"}})
 	if allowed := response.Header.Get("Access-Control-Allow-Origin"); allowed != "*" {
-		t.Errorf("the origins allowed are %q", allowed)
+		t.Errorf("got allowed origins %q, want *", allowed)
 	}
 	first := make([]byte, len(e2etest.Event("1")))
 	if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != e2etest.Event("1") {
-		t.Fatalf("got %q and %v", first, err)
+		t.Fatalf("got first event %q and error %v", first, err)
 	}
 	close(seen)
 	if rest, err := io.ReadAll(response.Body); err == nil || string(rest) != e2etest.Event("2") {
-		t.Errorf("the rest is %q and ends with %v", rest, err)
+		t.Errorf("got rest %q and error %v, want event 2 and an error", rest, err)
 	}
 }
 
-// A WebSocket is open to every origin, as far as browsers care: the server adds
-// nothing.
-func TestAPageOpensAWebSocket(t *testing.T) {
+// Browsers don't apply CORS to WebSockets. The server adds no header.
+func TestCORS_PageOpensWebSocket(t *testing.T) {
 	t.Parallel()
 	upstream := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadHead(); err != nil {
@@ -260,10 +258,10 @@ func TestAPageOpensAWebSocket(t *testing.T) {
 	slices.Sort(head.Fields)
 	want := []string{"Connection: Upgrade", "Upgrade: websocket", "Via: 1.1 openai-connect", "X-Request-Id: 1"}
 	if head.Line != "HTTP/1.1 101 Switching Protocols" || !slices.Equal(head.Fields, want) {
-		t.Errorf("the answer is %q", head)
+		t.Errorf("got response %q", head)
 	}
 	text := make([]byte, len("Hello!"))
 	if _, err := io.ReadFull(client.Reader, text); err != nil || string(text) != "Hello!" {
-		t.Errorf("got %q and %v", text, err)
+		t.Errorf("got data %q and error %v", text, err)
 	}
 }

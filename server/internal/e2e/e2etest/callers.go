@@ -10,21 +10,23 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// Caller is a way through the server, typed or raw, to one that answers by
-// scripts.
+// Caller sends scripted requests through one client, over the typed or the raw
+// API.
 type Caller struct {
 	Name string
-	// Unary and stream ask by a script, and return when the answer has come or
-	// ctx is done. For a stream, began is called when its first event has come.
+	// Unary and Stream send a request with a script and return when the response
+	// is complete or ctx is done. Stream calls began after the first event.
 	Unary  func(ctx context.Context, t *testing.T, script string) error
 	Stream func(ctx context.Context, t *testing.T, script string, began func()) error
 }
 
+// Callers returns a Caller for each of [LibraryClients] and for raw requests in
+// each version of HTTP.
 func Callers(t *testing.T, front *servertest.Front) []Caller {
 	t.Helper()
 	var all []Caller
 	for _, client := range LibraryClients(t, front) {
-		ask := func(ctx context.Context, t *testing.T, q ScriptedCall) error {
+		call := func(ctx context.Context, t *testing.T, q ScriptedCall) error {
 			t.Helper()
 			if failed := q.DoContext(ctx, t, client).Err; failed != nil {
 				return failed
@@ -35,11 +37,11 @@ func Callers(t *testing.T, front *servertest.Front) []Caller {
 			Name: client.Name,
 			Unary: func(ctx context.Context, t *testing.T, script string) error {
 				t.Helper()
-				return ask(ctx, t, ScriptedCall{Method: UnaryMethod, Script: script})
+				return call(ctx, t, ScriptedCall{Method: UnaryMethod, Script: script})
 			},
 			Stream: func(ctx context.Context, t *testing.T, script string, began func()) error {
 				t.Helper()
-				return ask(ctx, t, ScriptedCall{Method: StreamMethod, Script: script, Each: func(string) { began() }})
+				return call(ctx, t, ScriptedCall{Method: StreamMethod, Script: script, Each: func(string) { began() }})
 			},
 		})
 	}
@@ -82,10 +84,9 @@ func Callers(t *testing.T, front *servertest.Front) []Caller {
 	return all
 }
 
-// NewRawRequest is the smallest request as OpenAI's documentation has it.
+// NewRawRequest returns a raw request for a completion with [HelloBody].
 func NewRawRequest(ctx context.Context, base, script string) (*http.Request, error) {
-	const body = `{"model":"gpt-5.4-mini","messages":[{"role":"user","content":"Hello!"}]}`
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", strings.NewReader(HelloBody))
 	if err != nil {
 		return nil, err
 	}

@@ -29,11 +29,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// Timeout is how long a test waits for what must come at once.
+// Timeout bounds the wait for anything that should happen at once.
 const Timeout = 20 * time.Second
 
-// Context returns the test's context with a deadline, so that a call which hangs
-// fails.
+// Context returns the test's context with a deadline of [Timeout].
 func Context(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Timeout)
@@ -43,40 +42,41 @@ func Context(t *testing.T) context.Context {
 
 // Call is a call of one of ChatService's RPCs.
 type Call struct {
-	Method  string // GetChatCompletion
+	Method  string // such as GetChatCompletion
 	Request proto.Message
-	// Metadata is sent beside servertest.Key, which an authorization in it
-	// replaces.
+	// Metadata is sent in addition to servertest.Key. An Authorization value in
+	// it replaces the key.
 	Metadata http.Header
 }
 
+// Procedure returns the URL path of the RPC.
 func (c Call) Procedure() string { return "/" + chatv1connect.ChatServiceName + "/" + c.Method }
 
-// Client makes calls in one protocol, by one implementation of it. Both
-// functions return the response's metadata, and a *failure where the RPC failed.
+// Client makes calls in one protocol with one implementation of it. Both
+// functions return the response metadata, and an [*RPCError] if the RPC failed.
 type Client struct {
 	Name string
-	// Unary reads the answer into response.
+	// Unary decodes the response message into response.
 	Unary func(ctx context.Context, c Call, response proto.Message) (http.Header, error)
-	// Stream gives each message to receive as soon as it arrives.
+	// Stream passes each message to receive as soon as it arrives.
 	Stream func(ctx context.Context, c Call, receive func(*chatv1.ChatCompletionChunk)) (http.Header, error)
 }
 
-// ClientKind is a kind of client.
+// ClientKind opens clients of one kind.
 type ClientKind struct {
 	Name string
 	Open func(testing.TB, *servertest.Front) Client
 }
 
-// ClientKinds are Connect's client in every protocol, and two that share no code
-// with the server: gRPC's and curl.
+// ClientKinds returns Connect's client for every protocol, and two kinds that
+// share no code with the server: grpc-go and curl.
 func ClientKinds() []ClientKind {
 	kinds := []ClientKind{
-		{"gRPC by grpc-go", func(tb testing.TB, front *servertest.Front) Client {
+		{"grpc-go", func(tb testing.TB, front *servertest.Front) Client {
 			tb.Helper()
 			return NewGRPCClient(tb, front)
 		}},
-		{"Connect JSON by curl", curlClient},
+		{"Connect JSON with curl", curlClient},
 	}
 	for _, protocol := range servertest.Protocols() {
 		kinds = append(kinds, ClientKind{protocol.Name, func(tb testing.TB, front *servertest.Front) Client {
@@ -87,33 +87,34 @@ func ClientKinds() []ClientKind {
 	return kinds
 }
 
-// RPCError is an RPC's error as clients of all kinds read it.
+// RPCError is the error of an RPC, in a form common to all kinds of clients.
 type RPCError struct {
 	Code    connect.Code
 	Message string
-	Detail  *restv1.Error         // nil without one
-	Retry   *errdetails.RetryInfo // nil without one
+	Detail  *restv1.Error         // nil if absent
+	Retry   *errdetails.RetryInfo // nil if absent
 }
 
 func (f *RPCError) Error() string { return f.Code.String() + ": " + f.Message }
 
-// AsRPCError returns the failure that a client's error is.
+// AsRPCError returns err as an [*RPCError], and fails the test if it is another
+// kind of error.
 func AsRPCError(tb testing.TB, err error) *RPCError {
 	tb.Helper()
 	failed, ok := errors.AsType[*RPCError](err)
 	if !ok {
-		tb.Fatalf("got %v, where an RPC's error was expected", err)
+		tb.Fatalf("got error %v, want an RPC error", err)
 	}
 	return failed
 }
 
-// newFailure makes a failure out of an error's parts.
-func newFailure(code connect.Code, message string, details []*anypb.Any) error {
+// newRPCError returns an error with these parts.
+func newRPCError(code connect.Code, message string, details []*anypb.Any) error {
 	failed := &RPCError{Code: code, Message: message}
 	for _, packed := range details {
 		detail, err := packed.UnmarshalNew()
 		if err != nil {
-			return fmt.Errorf("a detail of %w: %w", failed, err)
+			return fmt.Errorf("unpack a detail of %w: %w", failed, err)
 		}
 		switch detail := detail.(type) {
 		case *restv1.Error:
@@ -121,13 +122,13 @@ func newFailure(code connect.Code, message string, details []*anypb.Any) error {
 		case *errdetails.RetryInfo:
 			failed.Retry = detail
 		default:
-			return fmt.Errorf("%w has a detail that is a %T", failed, detail)
+			return fmt.Errorf("%w has an unexpected detail of type %T", failed, detail)
 		}
 	}
 	return failed
 }
 
-// NewConnectClient is Connect's client.
+// NewConnectClient returns a [Client] that uses Connect's client.
 func NewConnectClient(name string, client *connect.Client) Client {
 	begin := func(ctx context.Context, c Call) (context.Context, *connect.CallInfo) {
 		ctx, info := connect.NewClientContext(ctx)
@@ -139,7 +140,7 @@ func NewConnectClient(name string, client *connect.Client) Client {
 	end := func(info *connect.CallInfo, err error) (http.Header, error) {
 		header := make(http.Header)
 		maps.Insert(header, info.ResponseHeader().All())
-		return header, connectFailure(err)
+		return header, connectError(err)
 	}
 	return Client{
 		Name: name,
@@ -167,13 +168,13 @@ func NewConnectClient(name string, client *connect.Client) Client {
 	}
 }
 
-// Spec is what Connect's client has to know of an RPC.
+// Spec returns the description of the RPC for Connect's client.
 func Spec(c Call) connect.Spec {
 	spec := connect.Spec{Procedure: c.Procedure(), StreamType: connect.StreamTypeUnary}
 	name := protoreflect.FullName(chatv1connect.ChatServiceName + "." + c.Method)
 	found, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
 	if err != nil {
-		return spec // A test may call what isn't there.
+		return spec // Tests also call unknown methods.
 	}
 	method := found.(protoreflect.MethodDescriptor)
 	spec.Schema = method
@@ -184,7 +185,7 @@ func Spec(c Call) connect.Spec {
 	return spec
 }
 
-func connectFailure(err error) error {
+func connectError(err error) error {
 	remote, ok := errors.AsType[*connect.Error](err)
 	if !ok {
 		return err
@@ -193,10 +194,10 @@ func connectFailure(err error) error {
 	for _, detail := range remote.Details() {
 		details = append(details, &anypb.Any{TypeUrl: "type.googleapis.com/" + detail.Type, Value: detail.Value})
 	}
-	return newFailure(remote.Code(), remote.Message(), details)
+	return newRPCError(remote.Code(), remote.Message(), details)
 }
 
-// NewGRPCClient is the real gRPC implementation.
+// NewGRPCClient returns a [Client] that uses grpc-go.
 func NewGRPCClient(tb testing.TB, front *servertest.Front, options ...grpc.DialOption) Client {
 	tb.Helper()
 	conn := front.GRPC(tb, options...)
@@ -220,7 +221,7 @@ func NewGRPCClient(tb testing.TB, front *servertest.Front, options ...grpc.DialO
 		return all, GRPCError(err)
 	}
 	return Client{
-		Name: "gRPC by grpc-go",
+		Name: "grpc-go",
 		Unary: func(ctx context.Context, c Call, response proto.Message) (http.Header, error) {
 			var header, trailer metadata.MD
 			err := conn.Invoke(begin(ctx, c), c.Procedure(), c.Request, response, grpc.Header(&header), grpc.Trailer(&trailer))
@@ -233,7 +234,7 @@ func NewGRPCClient(tb testing.TB, front *servertest.Front, options ...grpc.DialO
 			if err != nil {
 				return end(nil, nil, err)
 			}
-			if stream.SendMsg(c.Request) == nil { // Or receiving says why not.
+			if stream.SendMsg(c.Request) == nil { // RecvMsg returns the error otherwise.
 				_ = stream.CloseSend()
 			}
 			for {
@@ -251,10 +252,11 @@ func NewGRPCClient(tb testing.TB, front *servertest.Front, options ...grpc.DialO
 	}
 }
 
+// GRPCError converts an error of grpc-go to an [*RPCError].
 func GRPCError(err error) error {
 	remote, ok := status.FromError(err)
 	if err == nil || !ok {
 		return err
 	}
-	return newFailure(connect.Code(remote.Code()), remote.Message(), remote.Proto().GetDetails())
+	return newRPCError(connect.Code(remote.Code()), remote.Message(), remote.Proto().GetDetails())
 }

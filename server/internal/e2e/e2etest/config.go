@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
@@ -20,10 +19,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// UpstreamKey is the upstream's key, where the server holds one.
+// UpstreamKey is the upstream key of the servers in these tests.
 const UpstreamKey = "sk-held-9876543210"
 
-// Secret returns the secret that a text is.
+// Secret returns text as a secret.
 func Secret(tb testing.TB, text string) secret.Secret {
 	tb.Helper()
 	s, err := secret.New(text)
@@ -33,20 +32,21 @@ func Secret(tb testing.TB, text string) secret.Secret {
 	return s
 }
 
-// ClientKeyConfig is the configuration of a server that holds heldKey, and whose clients
-// send servertest.Key for a token, as they do without being told.
+// ClientKeyConfig returns the configuration of a server that holds [UpstreamKey]
+// and accepts servertest.Key, which clients send by default, as its client key.
 func ClientKeyConfig(tb testing.TB, upstream string) server.Config {
 	tb.Helper()
 	return server.Config{Upstream: upstream, UpstreamKey: Secret(tb, UpstreamKey), ClientKey: Secret(tb, servertest.Key)}
 }
 
-// AnonymousConfig is the same for everyone.
+// AnonymousConfig returns the configuration of a server that holds [UpstreamKey]
+// and accepts unauthenticated clients.
 func AnonymousConfig(tb testing.TB, upstream string) server.Config {
 	tb.Helper()
 	return server.Config{Upstream: upstream, UpstreamKey: Secret(tb, UpstreamKey), AllowAnonymous: true}
 }
 
-// ServeHello answers both sorts of calls.
+// ServeHello answers unary and streaming requests.
 func ServeHello(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.Header.Get("Accept"), "event-stream") {
 		servertest.Events(HelloChunk, "[DONE]")(w, r)
@@ -55,38 +55,38 @@ func ServeHello(w http.ResponseWriter, r *http.Request) {
 	servertest.JSON(http.StatusOK, HelloCompletion)(w, r)
 }
 
-// CheckUpstreamKey checks that the upstream has received one request, with the held key
-// and nothing of the client's.
+// CheckUpstreamKey checks that the upstream received one request, with
+// [UpstreamKey] and without the client's key.
 func CheckUpstreamKey(t *testing.T, upstream *servertest.Upstream) {
 	t.Helper()
 	got := TakeOne(t, upstream)
 	if values := got.Header["Authorization"]; !slices.Equal(values, []string{"Bearer " + UpstreamKey}) {
-		t.Errorf("the upstream received the authorization %q", values)
+		t.Errorf("got Authorization %q at the upstream, want the upstream key", values)
 	}
 	if text := fmt.Sprint(got); strings.Contains(text, servertest.Key) {
-		t.Errorf("the upstream received the client's token: %s", text)
+		t.Errorf("upstream received the client's key: %s", text)
 	}
 }
 
-// ClientsFileConfig is the configuration of a server of many tokens, of which servertest.Key is
-// one, and heldKey is that one's own key.
+// ClientsFileConfig returns the configuration of a server with a clients file.
+// The client with servertest.Key uses [UpstreamKey].
 func ClientsFileConfig(tb testing.TB, upstream string) server.Config {
 	tb.Helper()
 	return server.Config{
 		Upstream: upstream, UpstreamKey: Secret(tb, "sk-of-the-server"),
-		Clients: OpenClients(tb, ClientsFile(tb, ClientEntry(tb, servertest.Key, UpstreamKey), ClientEntry(tb, "another-token", "sk-of-another"))),
+		Clients: OpenClients(tb, ClientsFile(tb, ClientEntry(tb, servertest.Key, UpstreamKey), ClientEntry(tb, "another-key", "sk-of-another"))),
 	}
 }
 
-// ClientEntry is the text of a client whose token and key these are, and its further
-// fields. Without a key it has the server's.
-func ClientEntry(tb testing.TB, token, key string, fields ...string) string {
+// ClientEntry returns the entry of a clients file for a client with an API key,
+// an upstream key of its own unless upstreamKey is empty, and further fields.
+func ClientEntry(tb testing.TB, apiKey, upstreamKey string, fields ...string) string {
 	tb.Helper()
-	hash := clients.HashKey(token).String()
+	hash := clients.HashKey(apiKey).String()
 	fields = append([]string{"  - name: client-" + hash[7:15], "hash: " + hash}, fields...)
-	if key != "" {
+	if upstreamKey != "" {
 		path := filepath.Join(tb.TempDir(), "key")
-		if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(upstreamKey), 0o600); err != nil {
 			tb.Fatal(err)
 		}
 		fields = append(fields, "upstream_key: {file: "+path+"}")
@@ -94,6 +94,7 @@ func ClientEntry(tb testing.TB, token, key string, fields ...string) string {
 	return strings.Join(fields, "\n    ") + "\n"
 }
 
+// ClientsFile writes a clients file and returns its path.
 func ClientsFile(tb testing.TB, entries ...string) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "clients.yaml")
@@ -101,7 +102,7 @@ func ClientsFile(tb testing.TB, entries ...string) string {
 	return path
 }
 
-// WriteClientsFile replaces a file, as who has clients do should.
+// WriteClientsFile replaces a clients file atomically.
 func WriteClientsFile(tb testing.TB, path string, entries ...string) {
 	tb.Helper()
 	text := "clients:\n" + strings.Join(entries, "")
@@ -116,6 +117,7 @@ func WriteClientsFile(tb testing.TB, path string, entries ...string) {
 	}
 }
 
+// OpenClients opens a clients file until the test ends.
 func OpenClients(tb testing.TB, path string) *clients.Store {
 	tb.Helper()
 	store, err := clients.Open(path, clients.Options{ServerHoldsKey: true})
@@ -130,14 +132,12 @@ func OpenClients(tb testing.TB, path string) *clients.Store {
 	return store
 }
 
-// ShortTimeouts are limits that a test can wait for.
+// ShortTimeouts are timeouts short enough to wait for in a test.
 var ShortTimeouts = server.ServeConfig{HeaderTimeout: 100 * time.Millisecond, StallTimeout: 100 * time.Millisecond, IdleTimeout: 100 * time.Millisecond}
 
-// CreatePath is where a raw client finds an RPC.
-const CreatePath = "/" + chatv1connect.ChatServiceName + "/" + UnaryMethod
-
-// PolicyConfig is the configuration of a server that knows one token, servertest.Key, by
-// the name "alice", with further lines of the file of keys.
+// PolicyConfig returns the configuration of a server with one client, "alice",
+// whose API key is servertest.Key. The rules are lines of its entry in the
+// clients file.
 func PolicyConfig(tb testing.TB, upstream string, rules ...string) server.Config {
 	tb.Helper()
 	directory := tb.TempDir()
@@ -168,12 +168,13 @@ func PolicyConfig(tb testing.TB, upstream string, rules ...string) server.Config
 	return server.Config{Upstream: upstream, Clients: store, Limiter: limiter}
 }
 
+// Responses with a usage of 100 tokens.
 const (
 	UsageCompletion = `{"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [], "usage": {"prompt_tokens": 60, "completion_tokens": 40, "total_tokens": 100}}`
 	UsageChunk      = `{"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": {"prompt_tokens": 60, "completion_tokens": 40, "total_tokens": 100}}`
 )
 
-// ServeUsage answers as it is asked, with 100 tokens used.
+// ServeUsage answers unary and streaming requests, with a usage of 100 tokens.
 func ServeUsage(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Accept") == "text/event-stream" || r.Header.Get("X-Stream") != "" {
 		servertest.Events(UsageChunk, "[DONE]")(w, r)

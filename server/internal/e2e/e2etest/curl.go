@@ -28,10 +28,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// Curl runs curl with a body, unless that is nil, and gives read what comes, as
-// it comes. It returns the final response's status and header. The error is
-// read's, or curl's own, as when a transfer ended too early. Without curl the
-// test is skipped, as by [servertest.Skip].
+// Curl runs curl with a body, unless that is nil, and passes its output to read
+// while it arrives. It returns the status and the header of the final response.
+// The error is read's or curl's, such as for a truncated transfer. Without curl
+// it skips the test, like [servertest.Skip].
 func Curl(
 	ctx context.Context, tb testing.TB, body []byte, read func(io.Reader) error, arguments ...string,
 ) (int, http.Header, error) {
@@ -43,8 +43,8 @@ func Curl(
 	}
 	command := exec.CommandContext(ctx, findCurl(tb), arguments...)
 	command.Stdin = bytes.NewReader(body)
-	complaint := new(strings.Builder)
-	command.Stderr = complaint
+	stderr := new(strings.Builder)
+	command.Stderr = stderr
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return 0, nil, err
@@ -54,7 +54,7 @@ func Curl(
 	}
 	failed := read(output)
 	if err := command.Wait(); err != nil {
-		return 0, nil, errors.Join(failed, fmt.Errorf("curl: %w: %s", err, complaint))
+		return 0, nil, errors.Join(failed, fmt.Errorf("curl: %w: %s", err, stderr))
 	}
 	if failed != nil {
 		return 0, nil, failed
@@ -64,11 +64,11 @@ func Curl(
 
 func findCurl(tb testing.TB) string {
 	tb.Helper()
-	return servertest.Tool(tb, "curl", "install it, as by apt-get install curl")
+	return servertest.Tool(tb, "curl", "install it, for example with apt-get install curl")
 }
 
-// readHead reads the last of the response heads that curl has written to a
-// file. Those of interim responses come before it.
+// readHead reads a file of response heads that curl has written, and returns the
+// last one. Interim responses precede it.
 func readHead(path string) (status int, header http.Header, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -86,7 +86,7 @@ func readHead(path string) (status int, header http.Header, err error) {
 		_, rest, _ := strings.Cut(line, " ")
 		code, _, _ := strings.Cut(rest, " ")
 		if status, err = strconv.Atoi(code); err != nil {
-			return 0, nil, fmt.Errorf("%q is no status line", line)
+			return 0, nil, fmt.Errorf("invalid status line %q", line)
 		}
 		fields, err := reader.ReadMIMEHeader()
 		if err != nil {
@@ -96,7 +96,7 @@ func readHead(path string) (status int, header http.Header, err error) {
 	}
 }
 
-// curlClient is Connect JSON as a person writes it.
+// curlClient returns a [Client] that sends Connect JSON with curl.
 func curlClient(tb testing.TB, front *servertest.Front) Client {
 	tb.Helper()
 	findCurl(tb)
@@ -113,7 +113,7 @@ func curlClient(tb testing.TB, front *servertest.Front) Client {
 		return Curl(ctx, tb, body, read, arguments...)
 	}
 	return Client{
-		Name: "Connect JSON by curl",
+		Name: "Connect JSON with curl",
 		Unary: func(ctx context.Context, c Call, response proto.Message) (http.Header, error) {
 			request, err := protojson.Marshal(c.Request)
 			if err != nil {
@@ -137,20 +137,20 @@ func curlClient(tb testing.TB, front *servertest.Front) Client {
 			if err != nil {
 				return nil, err
 			}
-			var failure error
+			var rpcErr error
 			status, header, err := run(ctx, c, "application/connect+json", Envelope(0, request), func(r io.Reader) (err error) {
-				failure, err = ReadConnectJSONStream(r, receive)
+				rpcErr, err = ReadConnectJSONStream(r, receive)
 				return err
 			})
 			if err == nil && status != http.StatusOK {
-				err = fmt.Errorf("a stream came with the status %d", status)
+				err = fmt.Errorf("got status %d for a stream, want 200", status)
 			}
-			return header, errors.Join(err, failure)
+			return header, errors.Join(err, rpcErr)
 		},
 	}
 }
 
-// Envelope is a message as gRPC and the streams of Connect frame it.
+// Envelope frames a message as gRPC and Connect streams do.
 func Envelope(flags byte, message []byte) []byte {
 	frame := make([]byte, 5, 5+len(message))
 	frame[0] = flags
@@ -158,7 +158,7 @@ func Envelope(flags byte, message []byte) []byte {
 	return append(frame, message...)
 }
 
-// ReadEnvelope reads what [Envelope] has made.
+// ReadEnvelope reads a message framed by [Envelope].
 func ReadEnvelope(r io.Reader) (flags byte, message []byte, err error) {
 	var head [5]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -172,13 +172,13 @@ func ReadEnvelope(r io.Reader) (flags byte, message []byte, err error) {
 // endStream is the flag of the message that ends a Connect stream.
 const endStream = 2
 
-// ReadConnectJSONStream reads a stream in Connect JSON. It returns the error that the
-// stream ends with, beside that of reading it.
-func ReadConnectJSONStream(r io.Reader, receive func(*chatv1.ChatCompletionChunk)) (failure, err error) {
+// ReadConnectJSONStream reads a stream in Connect JSON. It returns the error at
+// the end of the stream and the error of reading it.
+func ReadConnectJSONStream(r io.Reader, receive func(*chatv1.ChatCompletionChunk)) (rpcErr, err error) {
 	for {
 		flags, text, err := ReadEnvelope(r)
 		if err != nil {
-			return nil, fmt.Errorf("the stream has no end: %w", err)
+			return nil, fmt.Errorf("stream without an end: %w", err)
 		}
 		if flags == endStream {
 			var end struct {
@@ -188,13 +188,13 @@ func ReadConnectJSONStream(r io.Reader, receive func(*chatv1.ChatCompletionChunk
 				return nil, err
 			}
 			if end.Error != nil {
-				failure = ConnectJSONError(end.Error)
+				rpcErr = ConnectJSONError(end.Error)
 			}
 			rest, err := io.ReadAll(r)
 			if err == nil && len(rest) > 0 {
-				err = fmt.Errorf("%q follows the stream's end", rest)
+				err = fmt.Errorf("unexpected data after the end of the stream: %q", rest)
 			}
-			return failure, err
+			return rpcErr, err
 		}
 		chunk := new(chatv1.ChatCompletionChunk)
 		if err := protojson.Unmarshal(text, chunk); err != nil {
@@ -204,7 +204,7 @@ func ReadConnectJSONStream(r io.Reader, receive func(*chatv1.ChatCompletionChunk
 	}
 }
 
-// ConnectJSONError is an error as Connect writes it in JSON.
+// ConnectJSONError parses an error in Connect's JSON form.
 func ConnectJSONError(text []byte) error {
 	var remote struct {
 		Code    connect.Code `json:"code"`
@@ -215,7 +215,7 @@ func ConnectJSONError(text []byte) error {
 		} `json:"details"`
 	}
 	if err := json.Unmarshal(text, &remote); err != nil {
-		return fmt.Errorf("%w in %s", err, text)
+		return fmt.Errorf("parse the error %s: %w", text, err)
 	}
 	var details []*anypb.Any
 	for _, detail := range remote.Details {
@@ -225,5 +225,5 @@ func ConnectJSONError(text []byte) error {
 		}
 		details = append(details, &anypb.Any{TypeUrl: "type.googleapis.com/" + detail.Type, Value: value})
 	}
-	return newFailure(remote.Code, remote.Message, details)
+	return newRPCError(remote.Code, remote.Message, details)
 }

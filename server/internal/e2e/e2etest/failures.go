@@ -14,63 +14,64 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 )
 
-// CheckError checks that a failure is of a code, and that its message says what
-// the caller needs to know.
-func CheckError(t *testing.T, failed *RPCError, code connect.Code, says ...string) {
+// CheckError checks an error's code, and that its message contains all of
+// substrings.
+func CheckError(t *testing.T, failed *RPCError, code connect.Code, substrings ...string) {
 	t.Helper()
 	if failed.Code != code {
-		t.Errorf("the code is %v, not %v", failed.Code, code)
+		t.Errorf("got code %v, want %v", failed.Code, code)
 	}
-	for _, text := range says {
+	for _, text := range substrings {
 		if !strings.Contains(failed.Message, text) {
-			t.Errorf("the message %q doesn't say %q", failed.Message, text)
+			t.Errorf("got message %q, want it to contain %q", failed.Message, text)
 		}
 	}
 }
 
-// FailureCase is a script that ends in an error, and the error.
+// FailureCase is a script and the error that a call with it ends in.
 type FailureCase struct {
 	Name    string
 	Script  Script
 	Methods []string // nil means both
 
 	Code connect.Code
-	// Detail is the detail in full. Its message is the error's.
+	// Detail is the complete detail. Its message is also the error's message.
 	Detail *restv1.Error
-	// Retry is when the error says to try again; nil if it doesn't.
+	// Retry is the delay in RetryInfo, or nil if the error has none.
 	Retry *Delay
-	// says, where there is no detail to compare, is what the message contains.
+	// Contains lists substrings of the message, for errors without Detail.
 	Contains []string
-	// Texts is how many chunks come before the error, or anyNumber.
+	// Texts is the number of chunks before the error, or AnyNumber.
 	Texts int
 }
 
-// Delay bounds a time to try again after, which is a date on the wire at times.
+// Delay is a range of retry delays. A date in Retry-After has no exact delay.
 type Delay struct{ Min, Max time.Duration }
 
-// After is exactly this delay.
+// After returns the range that holds only d.
 func After(d time.Duration) *Delay { return &Delay{d, d} }
 
-// check says how an error's delay isn't this one.
+// check checks the delay of an error.
 func (d *Delay) check(t *testing.T, got *errdetails.RetryInfo) {
 	t.Helper()
 	switch {
 	case d == nil && got != nil:
-		t.Errorf("the error says to try again after %v", got.GetRetryDelay().AsDuration())
+		t.Errorf("got retry delay %v, want none", got.GetRetryDelay().AsDuration())
 	case d != nil && got == nil:
-		t.Errorf("the error doesn't say to try again after %v", d.Min)
+		t.Errorf("got no retry delay, want %v", d.Min)
 	case d != nil && (got.GetRetryDelay().AsDuration() < d.Min || got.GetRetryDelay().AsDuration() > d.Max):
-		t.Errorf("the delay is %v, which is not between %v and %v", got.GetRetryDelay().AsDuration(), d.Min, d.Max)
+		t.Errorf("got retry delay %v, want %v to %v", got.GetRetryDelay().AsDuration(), d.Min, d.Max)
 	}
 }
 
 const (
 	AnyNumber = -1
-	// UpstreamHost stands for the upstream's host and port in a detail.
+	// UpstreamHost is a placeholder for the upstream's HOST:PORT in a detail.
 	UpstreamHost = "UPSTREAM"
 )
 
-// CheckFailures has every client ask for each of the failures, both ways.
+// CheckFailures makes a unary and a streaming call with every client for each of
+// the failures.
 func CheckFailures(t *testing.T, config server.Config, failures []FailureCase) {
 	t.Helper()
 	scripts := make(map[string]Script)
@@ -87,12 +88,12 @@ func CheckFailures(t *testing.T, config server.Config, failures []FailureCase) {
 		}
 		t.Run(f.Name, func(t *testing.T) {
 			for _, client := range clients {
-				for _, way := range Methods {
-					if f.Methods != nil && !slices.Contains(f.Methods, way) {
+				for _, method := range Methods {
+					if f.Methods != nil && !slices.Contains(f.Methods, method) {
 						continue
 					}
-					t.Run(client.Name+" "+way, func(t *testing.T) {
-						f.Check(t, ScriptedCall{Method: way, Script: f.Name}.Do(t, client))
+					t.Run(client.Name+" "+method, func(t *testing.T) {
+						f.Check(t, ScriptedCall{Method: method, Script: f.Name}.Do(t, client))
 					})
 				}
 			}
@@ -100,32 +101,33 @@ func CheckFailures(t *testing.T, config server.Config, failures []FailureCase) {
 	}
 }
 
+// Check checks the result of a call against the failure.
 func (f FailureCase) Check(t *testing.T, got Result) {
 	t.Helper()
 	if got.Err == nil {
-		t.Fatalf("the call succeeded: %q", got.Texts)
+		t.Fatalf("call succeeded with %q, want an error", got.Texts)
 	}
 	if got.Err.Code != f.Code {
-		t.Errorf("the code is %v, not %v", got.Err.Code, f.Code)
+		t.Errorf("got code %v, want %v", got.Err.Code, f.Code)
 	}
 	if f.Texts != AnyNumber && len(got.Texts) != f.Texts {
-		t.Errorf("%d chunks came before the error, not %d", len(got.Texts), f.Texts)
+		t.Errorf("got %d chunks before the error, want %d", len(got.Texts), f.Texts)
 	}
 	for _, text := range f.Contains {
 		if !strings.Contains(got.Err.Message, text) {
-			t.Errorf("the message %q doesn't say %q", got.Err.Message, text)
+			t.Errorf("got message %q, want it to contain %q", got.Err.Message, text)
 		}
 	}
 	if f.Detail != nil {
 		if !proto.Equal(got.Err.Detail, f.Detail) {
-			t.Errorf("the detail is\n%v, not\n%v", got.Err.Detail, f.Detail)
+			t.Errorf("got detail\n%v, want\n%v", got.Err.Detail, f.Detail)
 		}
 		if got.Err.Message != f.Detail.GetMessage() {
-			t.Errorf("the message is %q, not %q", got.Err.Message, f.Detail.GetMessage())
+			t.Errorf("got message %q, want %q", got.Err.Message, f.Detail.GetMessage())
 		}
 	}
 	f.Retry.check(t, got.Err.Retry)
 	if got.Err.Detail.GetMessage() != got.Err.Message {
-		t.Errorf("the detail's message %q is not the error's %q", got.Err.Detail.GetMessage(), got.Err.Message)
+		t.Errorf("got detail message %q, want the error's message %q", got.Err.Detail.GetMessage(), got.Err.Message)
 	}
 }

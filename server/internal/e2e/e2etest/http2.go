@@ -12,11 +12,10 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
-	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// HTTP2Conn is a client that speaks HTTP/2 frame by frame, so that it can say what
-// no library would.
+// HTTP2Conn is an HTTP/2 client connection that writes single frames, so that it
+// can send what no library would.
 type HTTP2Conn struct {
 	*http2.Framer
 
@@ -25,7 +24,7 @@ type HTTP2Conn struct {
 	encoder *hpack.Encoder
 }
 
-// DialHTTP2 connects to the server by HTTP/2 with prior knowledge, and tells its
+// DialHTTP2 connects to the server over HTTP/2 with prior knowledge and sends
 // settings.
 func DialHTTP2(tb testing.TB, front *servertest.Front, settings ...http2.Setting) *HTTP2Conn {
 	tb.Helper()
@@ -36,7 +35,8 @@ func DialHTTP2(tb testing.TB, front *servertest.Front, settings ...http2.Setting
 	return NewHTTP2Conn(tb, conn, settings...)
 }
 
-// NewHTTP2Conn begins HTTP/2 on a connection, which is closed when the test ends.
+// NewHTTP2Conn starts HTTP/2 on a connection. The connection is closed when the
+// test ends.
 func NewHTTP2Conn(tb testing.TB, conn net.Conn, settings ...http2.Setting) *HTTP2Conn {
 	tb.Helper()
 	tb.Cleanup(func() { conn.Close() })
@@ -56,10 +56,10 @@ func NewHTTP2Conn(tb testing.TB, conn net.Conn, settings ...http2.Setting) *HTTP
 	return f
 }
 
-// HeaderField is a field, or a pseudo-header field, of a header section.
+// HeaderField is a field or pseudo-header field of a header section.
 type HeaderField = hpack.HeaderField
 
-// RequestFields are the pseudo-header fields of a request, and the fields behind them.
+// RequestFields returns the pseudo-header fields of a request, followed by fields.
 func RequestFields(method, path string, fields ...HeaderField) []HeaderField {
 	return append([]HeaderField{
 		{Name: ":method", Value: method},
@@ -69,11 +69,11 @@ func RequestFields(method, path string, fields ...HeaderField) []HeaderField {
 	}, fields...)
 }
 
-// Encode returns the header block of fields.
+// Encode returns fields as a header block.
 func (f *HTTP2Conn) Encode(fields []HeaderField) []byte {
 	f.block.Reset()
 	for _, field := range fields {
-		_ = f.encoder.WriteField(field) // to a buffer
+		_ = f.encoder.WriteField(field) // writes to a buffer
 	}
 	return f.block.Bytes()
 }
@@ -89,8 +89,8 @@ func (f *HTTP2Conn) Send(stream uint32, fields []HeaderField, body ...string) er
 	return err
 }
 
-// Outcome reads until something is known of the stream: its status, or "reset",
-// or that the connection was "closed".
+// Outcome reads until the outcome of a stream is known. It returns the status,
+// "reset" for a reset stream, or "closed" for a closed connection.
 func (f *HTTP2Conn) Outcome(stream uint32) string {
 	for {
 		frame, err := f.ReadFrame()
@@ -116,15 +116,16 @@ func (f *HTTP2Conn) Outcome(stream uint32) string {
 	}
 }
 
-// HTTP2Streams is what a client over HTTP/2 has seen of its streams.
+// HTTP2Streams records the frames that a client received, by stream.
 type HTTP2Streams struct {
 	Status map[uint32]string
 	Ended  map[uint32]bool
 	Reset  map[uint32]bool
 }
 
-// WatchUntil reads frames until done says so, and returns what came.
-func (f *HTTP2Conn) WatchUntil(t *testing.T, what string, s *HTTP2Streams, done func() bool) {
+// WatchUntil reads frames and records them in s until done returns true. The
+// subject describes the awaited frames.
+func (f *HTTP2Conn) WatchUntil(t *testing.T, subject string, s *HTTP2Streams, done func() bool) {
 	t.Helper()
 	if s.Status == nil {
 		s.Status, s.Ended, s.Reset = make(map[uint32]string), make(map[uint32]bool), make(map[uint32]bool)
@@ -132,7 +133,7 @@ func (f *HTTP2Conn) WatchUntil(t *testing.T, what string, s *HTTP2Streams, done 
 	for !done() {
 		frame, err := f.ReadFrame()
 		if err != nil {
-			t.Fatalf("waited for %s, of %d headers, %d ends and %d resets: %v", what, len(s.Status), len(s.Ended), len(s.Reset), err)
+			t.Fatalf("waiting for %s after %d headers, %d ends, and %d resets: %v", subject, len(s.Status), len(s.Ended), len(s.Reset), err)
 		}
 		switch frame := frame.(type) {
 		case *http2.MetaHeadersFrame:
@@ -154,13 +155,4 @@ func (f *HTTP2Conn) WatchUntil(t *testing.T, what string, s *HTTP2Streams, done 
 			}
 		}
 	}
-}
-
-func SecretOf(t *testing.T, text string) secret.Secret {
-	t.Helper()
-	hidden, err := secret.New(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hidden
 }

@@ -1,6 +1,6 @@
 package e2etest
 
-// LogRecords takes a log, a line at a time.
+// LogRecords is a log writer that sends each line to the channel.
 type LogRecords chan string
 
 func (l LogRecords) Write(line []byte) (int, error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// ReflectedServices are all that the server has.
+// ReflectedServices are the services that the server lists.
 var ReflectedServices = []string{
 	"grpc.health.v1.Health",
 	"grpc.reflection.v1.ServerReflection",
@@ -20,7 +20,8 @@ var ReflectedServices = []string{
 	"openaiconnect.chat.v1.ChatService",
 }
 
-// OpenReflection opens a stream of the protocol, and returns what asks on it.
+// OpenReflection opens a reflection stream and returns a function that sends a
+// request on it and returns the response.
 func OpenReflection(
 	t *testing.T, front *servertest.Front, version string,
 ) func(*reflectionv1.ServerReflectionRequest) *reflectionv1.ServerReflectionResponse {
@@ -37,7 +38,7 @@ func OpenReflection(
 			t.Error(err)
 		}
 		if err := stream.RecvMsg(new(reflectionv1.ServerReflectionResponse)); !errors.Is(err, io.EOF) {
-			t.Errorf("the stream ends with %v", err)
+			t.Errorf("got end of stream %v, want EOF", err)
 		}
 	})
 	return func(request *reflectionv1.ServerReflectionRequest) *reflectionv1.ServerReflectionResponse {

@@ -17,12 +17,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Script answers one request. The connection goes on to the next one unless
-// the script closes it.
+// Script answers one request. The connection stays open for the next request
+// unless the script closes it.
 type Script func(conn *upstreamtest.Conn)
 
-// ServeScripts runs an upstream that answers a request by the script which it
-// names, and returns its URL.
+// ServeScripts runs an upstream and returns its URL. The upstream answers each
+// request with the script named in its [ScriptHeader].
 func ServeScripts(tb testing.TB, scripts map[string]Script) string {
 	tb.Helper()
 	return upstreamtest.Serve(tb, func(conn *upstreamtest.Conn) {
@@ -33,7 +33,7 @@ func ServeScripts(tb testing.TB, scripts map[string]Script) string {
 			}
 			play, ok := scripts[request.Value(ScriptHeader)]
 			if !ok {
-				tb.Errorf("the upstream got a request without a script: %q", request.Head)
+				tb.Errorf("upstream received a request for an unknown script: %q", request.Head)
 				return
 			}
 			play(conn)
@@ -41,21 +41,21 @@ func ServeScripts(tb testing.TB, scripts map[string]Script) string {
 	})
 }
 
-// StartServer runs the server. When the test ends, neither the key that clients
-// send nor the one that the server holds may stand in its logs.
+// StartServer runs a server until the test ends. It then checks that the log
+// contains no key.
 func StartServer(tb testing.TB, config server.Config) *servertest.Front {
 	tb.Helper()
 	logged := new(lockedBuffer)
 	config.Logger = slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	tb.Cleanup(func() {
 		if strings.Contains(logged.String(), servertest.Key) || strings.Contains(logged.String(), UpstreamKey) {
-			tb.Errorf("the log holds a key:\n%s", logged)
+			tb.Errorf("log contains a key:\n%s", logged)
 		}
 	})
 	return servertest.Start(tb, config)
 }
 
-// lockedBuffer is a buffer that several goroutines write to.
+// lockedBuffer is a buffer for concurrent writers.
 type lockedBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -73,14 +73,15 @@ func (b *lockedBuffer) String() string {
 	return b.buffer.String()
 }
 
+// Header lines for [Reply] and [StreamWith].
 const (
 	JSONType        = "Content-Type: application/json"
 	EventStreamType = "Content-Type: text/event-stream"
 	HTMLType        = "Content-Type: text/html; charset=utf-8"
 )
 
-// Reply answers with a whole response. The fields are given without the one
-// that says its length.
+// Reply answers with a complete response. The fields are header lines without
+// Content-Length.
 func Reply(code int, body string, fields ...string) Script {
 	return func(conn *upstreamtest.Conn) {
 		head := ResponseHead(code, append(fields, fmt.Sprint("Content-Length: ", len(body)))...)
@@ -92,7 +93,7 @@ func Reply(code int, body string, fields ...string) Script {
 	}
 }
 
-// TruncatedReply is reply with an answer that breaks off after n bytes of its body.
+// TruncatedReply is [Reply] that closes the connection after n bytes of the body.
 func TruncatedReply(n int, code int, body string, fields ...string) Script {
 	return func(conn *upstreamtest.Conn) {
 		conn.Send(ResponseHead(code, append(fields, fmt.Sprint("Content-Length: ", len(body)))...))
@@ -101,12 +102,13 @@ func TruncatedReply(n int, code int, body string, fields ...string) Script {
 	}
 }
 
-// Stream answers with an event stream, and ends it properly. Each text is a
-// chunk on the wire, whatever it holds.
+// Stream answers with a complete event stream. Each text is one chunk of the
+// transfer coding.
 func Stream(texts ...string) Script {
 	return StreamWith(nil, texts...)
 }
 
+// StreamWith is [Stream] with further header lines.
 func StreamWith(fields []string, texts ...string) Script {
 	return func(conn *upstreamtest.Conn) {
 		BeginStream(conn, fields...)
@@ -117,7 +119,8 @@ func StreamWith(fields []string, texts ...string) Script {
 	}
 }
 
-// TruncatedStream is stream without the end: the connection is closed instead.
+// TruncatedStream is [Stream] that closes the connection instead of ending the
+// stream.
 func TruncatedStream(texts ...string) Script {
 	return func(conn *upstreamtest.Conn) {
 		BeginStream(conn)
@@ -128,13 +131,15 @@ func TruncatedStream(texts ...string) Script {
 	}
 }
 
+// BeginStream sends the head of an event stream.
 func BeginStream(conn *upstreamtest.Conn, fields ...string) {
 	conn.Send(ResponseHead(http.StatusOK, append([]string{EventStreamType, "Transfer-Encoding: chunked"}, fields...)...))
 }
 
+// EndStream sends the last chunk.
 func EndStream(conn *upstreamtest.Conn) { conn.SendChunk("") }
 
-// SendRaw answers with bytes that need not be HTTP, and closes the connection.
+// SendRaw answers with arbitrary bytes and closes the connection.
 func SendRaw(text string) Script {
 	return func(conn *upstreamtest.Conn) {
 		conn.Send(text)
@@ -142,37 +147,39 @@ func SendRaw(text string) Script {
 	}
 }
 
+// ResponseHead returns a status line and header fields.
 func ResponseHead(code int, fields ...string) string {
 	return fmt.Sprintf("HTTP/1.1 %d %s\n", code, cmp.Or(http.StatusText(code), "Status")) + strings.Join(append(fields, "", ""), "\n")
 }
 
-// Event is an event that has data.
+// Event returns an event with data.
 func Event(data string) string { return "data: " + data + "\n\n" }
 
-// DoneEvent is the event that ends a stream.
+// DoneEvent ends a stream.
 var DoneEvent = Event("[DONE]")
 
-// Chunk is an event with a piece of one choice's text.
+// Chunk returns an event with a text delta of one choice.
 func Chunk(choice int, text string) string {
 	return Event(fmt.Sprintf(
 		`{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"gpt-5.4-mini",`+
 			`"choices":[{"index":%d,"delta":{"content":%q},"logprobs":null,"finish_reason":null}]}`, choice, text))
 }
 
-// Finish is the event with which a choice is complete.
+// Finish returns the event that finishes one choice.
 func Finish(choice int, reason string) string {
 	return Event(fmt.Sprintf(
 		`{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"gpt-5.4-mini",`+
 			`"choices":[{"index":%d,"delta":{},"logprobs":null,"finish_reason":%q}]}`, choice, reason))
 }
 
-// Completion is the body of a reply.
+// Completion returns the body of a unary response.
 func Completion(text string) string {
 	return fmt.Sprintf(
 		`{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"gpt-5.4-mini",`+
 			`"choices":[{"index":0,"message":{"role":"assistant","content":%q,"refusal":null},"logprobs":null,"finish_reason":"stop"}]}`, text)
 }
 
+// Gzip returns text, compressed.
 func Gzip(text string) string {
 	var b strings.Builder
 	w := gzip.NewWriter(&b)

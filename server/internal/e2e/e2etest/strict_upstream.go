@@ -16,16 +16,16 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Smuggled stands in whatever an upstream must not see as a request, or field,
-// of its own.
+// Smuggled marks all parts of a message that must not reach an upstream as a
+// request or a header field.
 const Smuggled = "smuggled"
 
-// LastTarget is what is asked for behind an attempt.
+// LastTarget is the target of the request that follows a smuggling attempt.
 const LastTarget = "/v1/last"
 
-// StrictUpstream is an upstream on a raw socket that looks at requests as the strictest
-// peer does: it fails the test if it sees one whose framing could be read in two
-// ways, or one that no client sent.
+// StrictUpstream is an upstream on a raw socket that reads requests as the
+// strictest peer does. It fails the test on ambiguous framing and on requests
+// that no client sent.
 type StrictUpstream struct {
 	URL string
 
@@ -33,7 +33,7 @@ type StrictUpstream struct {
 	requests []upstreamtest.Request
 }
 
-// StartStrictUpstream runs a witness that answers everything with "ok".
+// StartStrictUpstream runs a StrictUpstream that answers every request with "ok".
 func StartStrictUpstream(tb testing.TB) *StrictUpstream {
 	tb.Helper()
 	w := new(StrictUpstream)
@@ -44,10 +44,10 @@ func StartStrictUpstream(tb testing.TB) *StrictUpstream {
 				return
 			}
 			if problem := ambiguity(request); problem != "" {
-				tb.Errorf("the upstream got an ambiguous request: %s: %q", problem, request)
+				tb.Errorf("upstream received an ambiguous request: %s: %q", problem, request)
 				return
 			}
-			if err != nil { // it is not there as a whole, and so is none
+			if err != nil { // The request is incomplete.
 				return
 			}
 			w.mu.Lock()
@@ -59,7 +59,7 @@ func StartStrictUpstream(tb testing.TB) *StrictUpstream {
 	return w
 }
 
-// Take returns the requests that came since the last call.
+// Take returns the requests received since the last call.
 func (w *StrictUpstream) Take() []upstreamtest.Request {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,8 +68,7 @@ func (w *StrictUpstream) Take() []upstreamtest.Request {
 	return requests
 }
 
-// ambiguity says what of a head could be understood in two ways; a head that is
-// fine has none.
+// ambiguity describes the ambiguous part of a request, or returns "".
 func ambiguity(request upstreamtest.Request) string {
 	parts := strings.Split(request.Line, " ")
 	if len(parts) != 3 || parts[2] != "HTTP/1.1" {
@@ -103,10 +102,10 @@ func ambiguity(request upstreamtest.Request) string {
 	return ""
 }
 
-// SendSmuggling sends text on a connection, and behind a success a last request, to see
-// that the connection has kept its place. It returns the first answer's status
-// and all that came.
-func SendSmuggling(tb testing.TB, front *servertest.Front, text string) (status int, answers string) {
+// SendSmuggling sends text on a connection. After a success it sends another
+// request, to check that both sides agree where the first one ended. It returns
+// the first status and everything received.
+func SendSmuggling(tb testing.TB, front *servertest.Front, text string) (status int, responses string) {
 	tb.Helper()
 	client := DialRaw(tb, front)
 	if _, err := io.WriteString(client, text); err != nil {
@@ -114,20 +113,20 @@ func SendSmuggling(tb testing.TB, front *servertest.Front, text string) (status 
 	}
 	first, err := client.ReadRequest()
 	if first.Line == "" {
-		tb.Fatalf("no answer: %v", err)
+		tb.Fatalf("got no response: %v", err)
 	}
 	var minor int
 	if _, err := fmt.Sscanf(first.Line, "HTTP/1.%d %d ", &minor, &status); err != nil {
-		tb.Fatalf("the answer is %q", first.Line)
+		tb.Fatalf("got status line %q", first.Line)
 	}
 	if status == http.StatusOK && first.Value("Connection") != "close" {
 		client.Send("GET " + LastTarget + " HTTP/1.1\nHost: x\nConnection: close\n\n")
 	}
-	rest, _ := io.ReadAll(client.Reader) // a reset is an end too
+	rest, _ := io.ReadAll(client.Reader) // a reset also ends the responses
 	return status, first.Line + first.Body + string(rest)
 }
 
-// DialRaw connects to the server. What it reads has to come within [Timeout].
+// DialRaw connects to the server. Reads time out after [Timeout].
 func DialRaw(tb testing.TB, front *servertest.Front) *upstreamtest.Conn {
 	tb.Helper()
 	conn, err := net.Dial("tcp", front.Address)

@@ -13,16 +13,16 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// StartTLSServer runs the server with TLS, and returns the roots to trust.
+// StartTLSServer runs a server with TLS and returns its root certificates.
 func StartTLSServer(t *testing.T, upstream string) (*servertest.Front, *x509.CertPool) {
 	t.Helper()
 	return StartTLSServerWith(t, server.Config{Upstream: upstream})
 }
 
-// StartTLSServerWith is startSecureFront with a configuration of the test's own.
+// StartTLSServerWith is [StartTLSServer] with a configuration.
 func StartTLSServerWith(t *testing.T, config server.Config) (*servertest.Front, *x509.CertPool) {
 	t.Helper()
-	certified := httptest.NewTLSServer(nil) // it is its certificate that is wanted
+	certified := httptest.NewTLSServer(nil) // only for its certificate
 	t.Cleanup(certified.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(certified.Certificate())
@@ -45,7 +45,7 @@ func StartTLSServerWith(t *testing.T, config server.Config) (*servertest.Front, 
 	t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
-			t.Errorf("the server ended with %v", err)
+			t.Errorf("Serve returned %v", err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -55,12 +55,13 @@ func StartTLSServerWith(t *testing.T, config server.Config) (*servertest.Front, 
 	return &servertest.Front{Server: s, Address: address, URL: "https://" + address, Stop: stop}, roots
 }
 
-// NewTransportClient returns a client that speaks one version of HTTP.
-func NewTransportClient(t *testing.T, config *tls.Config, speak func(*http.Protocols, bool), once bool) *http.Client {
+// NewTransportClient returns a client for one version of HTTP, which setProtocol
+// selects.
+func NewTransportClient(t *testing.T, config *tls.Config, setProtocol func(*http.Protocols, bool), closeAfter bool) *http.Client {
 	t.Helper()
 	protocols := new(http.Protocols)
-	speak(protocols, true)
-	transport := &http.Transport{Protocols: protocols, TLSClientConfig: config, DisableCompression: true, DisableKeepAlives: once}
+	setProtocol(protocols, true)
+	transport := &http.Transport{Protocols: protocols, TLSClientConfig: config, DisableCompression: true, DisableKeepAlives: closeAfter}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }

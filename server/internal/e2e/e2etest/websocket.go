@@ -8,8 +8,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// ServeWebSocketEcho runs an upstream whose WebSockets send back what comes, and returns
-// its URL. ended is told what ends each.
+// ServeWebSocketEcho runs an upstream whose WebSockets echo messages, and returns
+// its URL. Each WebSocket passes the error that ends it to ended.
 func ServeWebSocketEcho(t *testing.T, ended func(error)) string {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

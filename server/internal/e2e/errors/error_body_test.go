@@ -11,14 +11,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
 )
 
-// The body of an error is OpenAI's, or that of an upstream which is nearly
-// OpenAI, or of something on the way that isn't.
-func TestTheBodyOfAnErrorIsRead(t *testing.T) {
+// Errors have OpenAI's form, the form of an OpenAI-compatible upstream, or the
+// form of a proxy in between.
+func TestErrorBody_IsParsed(t *testing.T) {
 	t.Parallel()
 	page := "<!DOCTYPE html>\n<html><head><title>\n  502 Bad\n  Gateway </title></head><body>" + strings.Repeat("nginx ", 200) + "</body></html>"
 	checkErrors(t, []e2etest.FailureCase{
 		{
-			Name:   "OpenAI's, with null for what doesn't apply",
+			Name:   "OpenAI with null fields",
 			Script: e2etest.Reply(401, `{"error":{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`, e2etest.JSONType),
 			Code:   connect.CodeUnauthenticated,
 			Detail: &restv1.Error{
@@ -26,13 +26,13 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "OpenAI's, with members that nobody knows",
+			Name:   "OpenAI with unknown fields",
 			Script: e2etest.Reply(400, `{"error":{"message":"no","type":"t","inner": {"b":1,"a":2},"code":17}}`, e2etest.JSONType),
 			Code:   connect.CodeInvalidArgument,
 			Detail: &restv1.Error{Message: "no", Type: "t", HttpStatus: 400, ExtraJson: `{"inner": {"b":1,"a":2},"code":17}`},
 		},
 		{
-			Name: "Azure's, of its content filter",
+			Name: "Azure content filter",
 			Script: e2etest.Reply(400, `{"error":{"message":"The response was filtered.","type":null,"param":"prompt","code":"content_filter","status":400,`+
 				`"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":true,"severity":"high"}}}}}`,
 				e2etest.JSONType, "Apim-Request-Id: 7"),
@@ -43,32 +43,32 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "Azure's, with a number as its code",
+			Name:   "Azure with a numeric code",
 			Script: e2etest.Reply(429, `{"error":{"code":429,"message":"Please retry after 2 seconds."}}`, e2etest.JSONType, "Retry-After: 2", "X-Should-Retry: true"),
 			Code:   connect.CodeResourceExhausted,
 			Retry:  e2etest.After(2 * time.Second),
 			Detail: &restv1.Error{Message: "Please retry after 2 seconds.", HttpStatus: 429, ExtraJson: `{"code":429}`},
 		},
 		{
-			Name:     "OpenAI's, with a very long message",
+			Name:     "OpenAI with a very long message",
 			Script:   e2etest.Reply(413, `{"error":{"message":"`+strings.Repeat("too long. ", 100_000)+`","type":"t"}}`, e2etest.JSONType),
 			Code:     connect.CodeInvalidArgument,
 			Contains: []string{"too long. too long. "},
 		},
 		{
-			Name:   "OpenAI's, without a message",
+			Name:   "OpenAI without a message",
 			Script: e2etest.Reply(404, `{"error":{"code":"DeploymentNotFound"}}`, e2etest.JSONType),
 			Code:   connect.CodeNotFound,
 			Detail: &restv1.Error{Message: "the upstream answered 404 Not Found", Code: new("DeploymentNotFound"), HttpStatus: 404},
 		},
 		{
-			Name:   "OpenAI's, without a content type",
+			Name:   "OpenAI without a content type",
 			Script: e2etest.Reply(403, `{"error":{"message":"no","type":"t"}}`),
 			Code:   connect.CodePermissionDenied,
 			Detail: &restv1.Error{Message: "no", Type: "t", HttpStatus: 403},
 		},
 		{
-			Name:   "OpenAI's, with more beside it",
+			Name:   "OpenAI with further top-level fields",
 			Script: e2etest.Reply(402, `{"error":{"message":"no credits","code":402},"user_id":"u_1"}`, e2etest.JSONType),
 			Code:   connect.CodeResourceExhausted,
 			Detail: &restv1.Error{
@@ -85,7 +85,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "vLLM's of old",
+			Name:   "old vLLM",
 			Script: e2etest.Reply(400, `{"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400}`, e2etest.JSONType),
 			Code:   connect.CodeInvalidArgument,
 			Detail: &restv1.Error{Message: "too long", Type: "BadRequestError", HttpStatus: 400, ExtraJson: `{"object":"error","code":400}`},
@@ -97,7 +97,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			Detail: &restv1.Error{Message: "Not Found", HttpStatus: 404, ExtraJson: `{"detail":"Not Found"}`},
 		},
 		{
-			Name:   "FastAPI's of a request that isn't valid",
+			Name:   "FastAPI validation error",
 			Script: e2etest.Reply(422, `{"detail":[{"loc":["body","messages"],"msg":"field required","type":"missing"}]}`, e2etest.JSONType),
 			Code:   connect.CodeInvalidArgument,
 			Detail: &restv1.Error{
@@ -106,13 +106,13 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "an API gateway's",
+			Name:   "API gateway",
 			Script: e2etest.Reply(401, `{"statusCode":401,"message":"Access denied due to missing subscription key."}`, e2etest.JSONType),
 			Code:   connect.CodeUnauthenticated,
 			Detail: &restv1.Error{Message: "Access denied due to missing subscription key.", HttpStatus: 401, ExtraJson: `{"statusCode":401}`},
 		},
 		{
-			Name:   "JSON that says nothing of an error",
+			Name:   "JSON without an error",
 			Script: e2etest.Reply(500, `{"status":"down"}`, e2etest.JSONType, "X-Request-Id: req_1"),
 			Code:   connect.CodeInternal,
 			Detail: &restv1.Error{
@@ -121,7 +121,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "a page of a proxy on the way",
+			Name:   "HTML page of a proxy",
 			Script: e2etest.Reply(502, page, e2etest.HTMLType, "X-Request-Id: req_2"),
 			Code:   connect.CodeUnavailable,
 			Detail: &restv1.Error{
@@ -130,7 +130,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "a page that says it is JSON",
+			Name:   "HTML page with a JSON content type",
 			Script: e2etest.Reply(403, "<html><body>Blocked</body></html>", e2etest.JSONType),
 			Code:   connect.CodePermissionDenied,
 			Detail: &restv1.Error{
@@ -148,7 +148,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "bytes that are no text",
+			Name:   "binary body",
 			Script: e2etest.Reply(500, "\xff\xfe\x00", "Content-Type: application/octet-stream"),
 			Code:   connect.CodeInternal,
 			Detail: &restv1.Error{
@@ -157,13 +157,13 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "none, and no content type",
+			Name:   "empty body without a content type",
 			Script: e2etest.Reply(429, ""),
 			Code:   connect.CodeResourceExhausted,
 			Detail: &restv1.Error{Message: "the upstream answered 429 Too Many Requests, with an empty body", Type: "upstream_error", HttpStatus: 429},
 		},
 		{
-			Name:   "one that breaks off",
+			Name:   "truncated body",
 			Script: e2etest.TruncatedReply(9, 400, `{"error":{"message":"no","type":"t"}}`, e2etest.JSONType),
 			Code:   connect.CodeInvalidArgument,
 			Detail: &restv1.Error{
@@ -172,19 +172,19 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "gzip that nobody asked for",
+			Name:   "unrequested gzip",
 			Script: e2etest.Reply(500, e2etest.Gzip(`{"error":{"message":"no"}}`), e2etest.JSONType, "Content-Encoding: gzip"),
 			Code:   connect.CodeInternal,
 			Detail: &restv1.Error{Message: "no", HttpStatus: 500},
 		},
 		{
-			Name:     "a coding that nobody asked for",
+			Name:     "unrequested content coding",
 			Script:   e2etest.Reply(500, "\x0b\x02\x80{}\x03", e2etest.JSONType, "Content-Encoding: br"),
 			Code:     connect.CodeInternal,
 			Contains: []string{"500 Internal Server Error", "a body in the encoding br", "not asked for"},
 		},
 		{
-			Name:   "a redirect that is not followed",
+			Name:   "redirect that is not followed",
 			Script: e2etest.Reply(307, "", "Location: https://192.168.0.1/v1/chat/completions"),
 			Code:   connect.CodeInternal,
 			Detail: &restv1.Error{
@@ -193,7 +193,7 @@ func TestTheBodyOfAnErrorIsRead(t *testing.T) {
 			},
 		},
 		{
-			Name:   "a redirect with a page",
+			Name:   "redirect with an HTML page",
 			Script: e2etest.Reply(301, "<html><title>Moved</title></html>", e2etest.HTMLType, "Location: https://192.168.0.1/elsewhere"),
 			Code:   connect.CodeInternal,
 			Detail: &restv1.Error{

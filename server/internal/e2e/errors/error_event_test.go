@@ -11,39 +11,39 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
 )
 
-// An error event ends a stream, however it is marked, and wherever it stands.
-func TestAnErrorEventEndsAStream(t *testing.T) {
+// An error event ends a stream, whatever its form and position.
+func TestErrorEvent_EndsStream(t *testing.T) {
 	t.Parallel()
 	const body = `{"error":{"message":"The server had an error","type":"server_error","param":null,"code":null}}`
 	detail := &restv1.Error{Message: "The server had an error", Type: "server_error", HttpStatus: 200, RequestId: "req_1"}
 	fields := []string{"X-Request-Id: req_1"}
-	// What stands beside the error is told too.
+	// Fields next to the error are reported too.
 	inChunk := strings.TrimSuffix(body, "}") + `,"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"error"}]}`
 	inChunkDetail := proto.CloneOf(detail)
 	inChunkDetail.BodyExcerpt = inChunk
 	failures := []e2etest.FailureCase{
 		{
-			Name:   "as data, first of all",
+			Name:   "data, first event",
 			Script: e2etest.StreamWith(fields, e2etest.Event(body)),
 			Code:   connect.CodeInternal, Detail: detail,
 		},
 		{
-			Name:   "as data, after messages",
+			Name:   "data, after chunks",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), e2etest.Chunk(0, "b"), e2etest.Event(body)),
 			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
 		},
 		{
-			Name:   "as data, together with messages",
+			Name:   "data, in one write with chunks",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a")+e2etest.Chunk(0, "b")+e2etest.Event(body)+e2etest.DoneEvent),
 			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
 		},
 		{
-			Name:   "by its name, first of all",
+			Name:   "event name, first event",
 			Script: e2etest.StreamWith(fields, "event: error\n"+e2etest.Event(body)),
 			Code:   connect.CodeInternal, Detail: detail,
 		},
 		{
-			Name:   "by its name, after messages",
+			Name:   "event name, after chunks",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event(body), e2etest.DoneEvent),
 			Code:   connect.CodeInternal, Detail: detail, Texts: 1,
 		},
@@ -53,23 +53,23 @@ func TestAnErrorEventEndsAStream(t *testing.T) {
 			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
 		},
 		{
-			Name:   "cut off",
+			Name:   "truncated",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), "event: error\ndata: "+body),
 			Code:   connect.CodeInternal, Detail: detail, Texts: 1,
 		},
 		{
-			Name:   "inside a chunk",
+			Name:   "next to choices",
 			Script: e2etest.StreamWith(fields, e2etest.Event(inChunk)),
 			Code:   connect.CodeInternal, Detail: inChunkDetail,
 		},
 		{
-			Name:   "by its name, bare",
+			Name:   "event name, error without an envelope",
 			Script: e2etest.Stream("event: error\n" + e2etest.Event(`{"message":"slow down","type":"rate_limit_error"}`)),
 			Code:   connect.CodeResourceExhausted,
 			Detail: &restv1.Error{Message: "slow down", Type: "rate_limit_error", HttpStatus: 200},
 		},
 		{
-			Name:   "by its name, as text",
+			Name:   "event name, plain text",
 			Script: e2etest.Stream(e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event("the GPU fell off the bus")),
 			Code:   connect.CodeUnknown,
 			Detail: &restv1.Error{
@@ -79,7 +79,7 @@ func TestAnErrorEventEndsAStream(t *testing.T) {
 			Texts: 1,
 		},
 		{
-			Name:   "by its name, without data",
+			Name:   "event name, without data",
 			Script: e2etest.Stream("event: error\ndata\n\n"),
 			Code:   connect.CodeUnknown,
 			Detail: &restv1.Error{

@@ -84,6 +84,6 @@ func expect(t *testing.T, stream grpc_health_v1.Health_WatchClient, want grpc_he
 	t.Helper()
 	response, err := stream.Recv()
 	if err != nil || response.GetStatus() != want {
-		t.Fatalf("got %v and %v, not %v", response, err, want)
+		t.Fatalf("got %v and %v, want %v", response, err, want)
 	}
 }

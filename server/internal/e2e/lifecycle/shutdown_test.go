@@ -58,10 +58,10 @@ func TestShutdownLetsStreamsFinish(t *testing.T) {
 	front, stop, served := serveFor(t, e2etest.Timeout, url)
 	ways := e2etest.Callers(t, front)
 	began, results := make(chan struct{}), make(chan error)
-	for _, way := range ways {
+	for _, method := range ways {
 		go func() {
 			first := true
-			results <- way.Stream(t.Context(), t, "held", func() {
+			results <- method.Stream(t.Context(), t, "held", func() {
 				if first {
 					first = false
 					began <- struct{}{}
@@ -113,16 +113,16 @@ func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
 		err  error
 	}
 	began, results := make(chan struct{}), make(chan result)
-	for _, way := range ways {
+	for _, method := range ways {
 		go func() {
 			first := true
-			err := way.Stream(t.Context(), t, "held", func() {
+			err := method.Stream(t.Context(), t, "held", func() {
 				if first {
 					first = false
 					began <- struct{}{}
 				}
 			})
-			results <- result{way.Name, err}
+			results <- result{method.Name, err}
 		}()
 	}
 	for range ways {

@@ -45,7 +45,7 @@ func TestTenThousandStreamsAtOnce(t *testing.T) {
 		entering = 200 // streams at a time
 		patience = 3 * time.Minute
 	)
-	for _, way := range []struct {
+	for _, method := range []struct {
 		name    string
 		http2   bool
 		sockets int // of a stream, both ends of each connection
@@ -53,19 +53,19 @@ func TestTenThousandStreamsAtOnce(t *testing.T) {
 		{"over HTTP/1.1", false, 4},
 		{"over HTTP/2", true, 2},
 	} {
-		t.Run(way.name, func(t *testing.T) {
+		t.Run(method.name, func(t *testing.T) {
 			streams := 10_000
 			if testing.Short() {
 				streams = 1000
 			}
-			wanted := uint64(streams*way.sockets + others)
+			wanted := uint64(streams*method.sockets + others)
 			if files := allowFiles(t, wanted); files < wanted {
-				streams = int(files-others) / way.sockets
+				streams = int(files-others) / method.sockets
 				t.Logf("no more than %d files may be open: %d streams", files, streams)
 			}
 			crowd := newCrowd(streams)
 			front := e2etest.StartServer(t, server.Config{Upstream: servertest.StartUpstream(t, crowd.serve(events)).URL})
-			follow := rawFollower(front, servertest.HTTPClient(t, way.http2))
+			follow := rawFollower(front, servertest.HTTPClient(t, method.http2))
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			var (

@@ -47,7 +47,7 @@ func isShort(t *testing.T, err error, limit string) {
 	t.Helper()
 	failure, ok := errors.AsType[*connect.Error](err)
 	if !ok || failure.Code() != connect.CodeResourceExhausted || !strings.Contains(failure.Message(), limit) {
-		t.Fatalf("the error is %v", err)
+		t.Fatalf("got error %v", err)
 	}
 	var retries, codes int
 	for _, detail := range failure.Details() {
@@ -61,12 +61,12 @@ func isShort(t *testing.T, err error, limit string) {
 		case *restv1.Error:
 			codes++
 			if d.GetCode() != "server_overloaded" {
-				t.Errorf("the error's code is %q", d.GetCode())
+				t.Errorf("got error's code %q", d.GetCode())
 			}
 		}
 	}
 	if retries != 1 || codes != 1 {
-		t.Errorf("the details are %v", failure.Details())
+		t.Errorf("got details %v", failure.Details())
 	}
 }
 
@@ -203,7 +203,7 @@ func TestMemory_IsSharedByClients(t *testing.T) {
 		switch status := e2etest.Receive(t, statuses, "a refusal"); status {
 		case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		default:
-			t.Errorf("the status is %d", status)
+			t.Errorf("got status %d", status)
 		}
 	}
 	small := `{"model":"m","messages":[{"role":"user","content":"Hello"}]}`
@@ -236,7 +236,7 @@ func TestMemory_BombIsRefused(t *testing.T) {
 		client := front.Client(t, protocol, connecthttp.WithSendGzip())
 		_, err := client.CreateChatCompletion(e2etest.Context(t), saying(strings.Repeat("a", 4<<20)))
 		if connect.CodeOf(err) != connect.CodeResourceExhausted || !strings.Contains(err.Error(), "100 times") {
-			t.Errorf("over %s the error is %v", protocol.Name, err)
+			t.Errorf("over %s got error %v", protocol.Name, err)
 		}
 		if _, err := client.CreateChatCompletion(e2etest.Context(t), saying(strings.Repeat("a", 1<<19))); err != nil {
 			t.Errorf("over %s half a megabyte: %v", protocol.Name, err)
@@ -246,7 +246,7 @@ func TestMemory_BombIsRefused(t *testing.T) {
 		}
 	}
 	if got := upstream.Take(); len(got) != 2*len(servertest.Protocols()) {
-		t.Errorf("the upstream received %d requests", len(got))
+		t.Errorf("upstream received %d requests", len(got))
 	}
 	t.Run("over Connect GET", func(t *testing.T) {
 		var packed bytes.Buffer
@@ -268,7 +268,7 @@ func TestMemory_BombIsRefused(t *testing.T) {
 		defer resp.Body.Close()
 		var answer struct{ Code string }
 		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Code != "resource_exhausted" {
-			t.Errorf("the answer is %d, %+v, %v", resp.StatusCode, answer, err)
+			t.Errorf("got answer %d, %+v, %v", resp.StatusCode, answer, err)
 		}
 	})
 }
@@ -290,7 +290,7 @@ func TestMemory_OfManySmallMessagesIsBounded(t *testing.T) {
 	for _, protocol := range servertest.Protocols() {
 		client := front.Client(t, protocol)
 		if _, err := client.CreateChatCompletion(e2etest.Context(t), many); connect.CodeOf(err) != connect.CodeResourceExhausted {
-			t.Errorf("over %s the error is %v", protocol.Name, err)
+			t.Errorf("over %s got error %v", protocol.Name, err)
 		}
 		if _, err := client.CreateChatCompletion(e2etest.Context(t), few); err != nil {
 			t.Errorf("over %s a long conversation: %v", protocol.Name, err)
@@ -344,7 +344,7 @@ func TestMemory_CompressedMessagesAreThoseThatWereSent(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if got := upstream.Take(); (row.code == "") != (len(got) == 1) || len(got) == 1 && got[0].Body != strings.ReplaceAll(text, "ROLE_USER", "user") {
-			t.Errorf("of %s the upstream received %v", row.name, got)
+			t.Errorf("of %s upstream received %v", row.name, got)
 		}
 	}
 }

@@ -63,6 +63,6 @@ func TestTooManyCallsAreRefusedAtOnce(t *testing.T) {
 	close(release)
 	running.Wait()
 	if got := len(upstream.Take()); got != 1 {
-		t.Errorf("the upstream got %d requests", got)
+		t.Errorf("upstream received %d requests", got)
 	}
 }

@@ -165,11 +165,11 @@ func (s spending) send(t *testing.T, front *servertest.Front, http2 bool) int {
 	}
 	got, err := io.ReadAll(io.LimitReader(response.Body, int64(len(s.answer))))
 	if err != nil || string(got) != s.answer {
-		t.Fatalf("%s: the answer is %q, with the error %v", s.name, got, err)
+		t.Fatalf("%s: got answer %q, with the error %v", s.name, got, err)
 	}
 	if !s.leaves {
 		if rest, err := io.ReadAll(response.Body); err != nil || len(rest) > 0 {
-			t.Fatalf("%s: behind the answer is %q, with the error %v", s.name, rest, err)
+			t.Fatalf("%s: behind got answer %q, with the error %v", s.name, rest, err)
 		}
 	}
 	return response.StatusCode
@@ -218,7 +218,7 @@ func TestBudget_LetsExactlyOneCallThrough(t *testing.T) {
 					}
 				}
 				if got := len(upstream.Take()); got != 1 {
-					t.Errorf("the upstream got %d requests, want 1", got)
+					t.Errorf("upstream received %d requests, want 1", got)
 				}
 			}
 		})
@@ -277,7 +277,7 @@ func TestUsage_IsShownInLogAndMetrics(t *testing.T) {
 				next, counts := watch(t, &config)
 				front := e2etest.StartServer(t, config)
 				if got := row.send(t, front, false); got != http.StatusOK {
-					t.Fatalf("the status is %d", got)
+					t.Fatalf("got status %d", got)
 				}
 				line := next()
 				for name, want := range shown {

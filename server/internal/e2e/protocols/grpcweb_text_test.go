@@ -106,7 +106,7 @@ func TestGRPCWebText_StreamsEventByEvent(t *testing.T) {
 			response := askText(t, open(t), front, e2etest.StreamMethod, "slow", servertest.Key, "Origin", "https://app.example.com")
 			if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/grpc-web-text+proto" &&
 				response.Header.Get("Content-Type") != "application/grpc-web-text" || response.Header.Get("Access-Control-Allow-Origin") != "*" {
-				t.Fatalf("the answer is %s, %v", response.Status, response.Header)
+				t.Fatalf("got answer %s, %v", response.Status, response.Header)
 			}
 			frames := &textFrames{body: response.Body}
 			for i := range 10 {
@@ -141,7 +141,7 @@ func TestGRPCWebText_AnswersOfEveryKind(t *testing.T) {
 	})
 	token := "token-token-token-token"
 	open := e2etest.StartServer(t, server.Config{Upstream: scripts})
-	guarded := e2etest.StartServer(t, server.Config{Upstream: scripts, UpstreamKey: e2etest.SecretOf(t, e2etest.UpstreamKey), ClientKey: e2etest.SecretOf(t, token)})
+	guarded := e2etest.StartServer(t, server.Config{Upstream: scripts, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), ClientKey: e2etest.Secret(t, token)})
 	for name, client := range textClients {
 		full := e2etest.StartServer(t, server.Config{Upstream: scripts, Overload: &overload.Config{MaxCalls: 1}})
 		for _, row := range []struct {
@@ -167,7 +167,7 @@ func TestGRPCWebText_AnswersOfEveryKind(t *testing.T) {
 				t.Parallel()
 				response := askText(t, client(t), row.front, row.method, row.script, row.key)
 				if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "application/grpc-web-text") {
-					t.Errorf("the answer is of the type %q", media)
+					t.Errorf("got response of the type %q", media)
 				}
 				var messages int
 				frames := &textFrames{body: response.Body}
@@ -224,7 +224,7 @@ func TestGRPCWebText_Refusals(t *testing.T) {
 	response := askText(t, client, front, e2etest.StreamMethod, "held", servertest.Key)
 	flags, content, err := (&textFrames{body: response.Body}).next()
 	if response.Header.Get("Grpc-Status") != "14" && (err != nil || flags != trailerFrame || !strings.Contains(string(content), "grpc-status: 14")) {
-		t.Errorf("the refusal is %v, %d %q, %v", response.Header, flags, content, err)
+		t.Errorf("got refusal %v, %d %q, %v", response.Header, flags, content, err)
 	}
 	if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "application/grpc-web-text") {
 		t.Errorf("the refusal is of the type %q", media)
@@ -232,7 +232,7 @@ func TestGRPCWebText_Refusals(t *testing.T) {
 	close(release)
 	e2etest.Receive(t, ended, "the end of the first call")
 
-	request, err := http.NewRequestWithContext(e2etest.Context(t), http.MethodPost, front.URL+e2etest.CreatePath, strings.NewReader("AAAAAAA*"))
+	request, err := http.NewRequestWithContext(e2etest.Context(t), http.MethodPost, front.URL+e2etest.CreateProcedure, strings.NewReader("AAAAAAA*"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -345,7 +345,7 @@ func TestOperationsAreWhatTheSDKSends(t *testing.T) {
 				t.Fatal(err)
 			}
 			if values.Encode() != wantValues.Encode() {
-				t.Errorf("the SDK sends the query %s, not %s", values.Encode(), wantValues.Encode())
+				t.Errorf("the SDK sends the query %s, want %s", values.Encode(), wantValues.Encode())
 			}
 			if o.body == "" && got.Body == "" {
 				return

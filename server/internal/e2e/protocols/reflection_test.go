@@ -38,7 +38,7 @@ func TestReflectionDescribesTheService(t *testing.T) {
 			}
 			slices.Sort(names)
 			if !slices.Equal(names, e2etest.ReflectedServices) {
-				t.Errorf("the services are %q, not %q", names, e2etest.ReflectedServices)
+				t.Errorf("got services %q, want %q", names, e2etest.ReflectedServices)
 			}
 			files := new(descriptorpb.FileDescriptorSet)
 			for _, encoded := range ask(&reflectionv1.ServerReflectionRequest{
@@ -139,7 +139,7 @@ func TestGRPCurlNeedsNothingButTheServer(t *testing.T) {
 		_, err := run(e2etest.Context(t), path, "-plaintext", "-H", "x-sandbox-status: 429",
 			"-d", hello, front.Address, service+"/CreateChatCompletion")
 		if err == nil {
-			t.Fatal("the call succeeded")
+			t.Fatal("call succeeded")
 		}
 		for _, want := range []string{
 			"Code: ResourceExhausted", `"@type": "type.googleapis.com/openaiconnect.rest.v1.Error"`, `"httpStatus": 429`,

@@ -64,18 +64,18 @@ func TestCancelReachesTheUpstream(t *testing.T) {
 		{"a stream, before its first event", "headers", true},
 		{"a stream, behind an event", "event", true},
 	}
-	for _, way := range e2etest.Callers(t, front) {
+	for _, method := range e2etest.Callers(t, front) {
 		for _, c := range cases {
-			t.Run(way.Name+", "+c.name, func(t *testing.T) {
+			t.Run(method.Name+", "+c.name, func(t *testing.T) {
 				delays := make([]time.Duration, 0, rounds)
 				for range rounds {
 					ctx, cancel := context.WithTimeout(t.Context(), e2etest.Timeout)
 					result := make(chan error, 1)
 					go func() {
 						if c.stream {
-							result <- way.Stream(ctx, t, c.script, func() { reached <- struct{}{} })
+							result <- method.Stream(ctx, t, c.script, func() { reached <- struct{}{} })
 						} else {
-							result <- way.Unary(ctx, t, c.script)
+							result <- method.Unary(ctx, t, c.script)
 						}
 					}()
 					e2etest.Receive(t, reached, "the call to come so far")
@@ -143,7 +143,7 @@ func TestADeadlineEndsTheUpstreamRequest(t *testing.T) {
 		{"gRPC-Web", "application/grpc-web", "application/grpc-web", "Grpc-Timeout", "200000u", false, true},
 	} {
 		client := servertest.HTTPClient(t, protocol.http2)
-		for _, c := range []struct{ name, way, script string }{
+		for _, c := range []struct{ name, method, script string }{
 			{"before the headers of a reply", e2etest.UnaryMethod, "silence"},
 			{"in a reply", e2etest.UnaryMethod, "reply"},
 			{"before the headers of a stream", e2etest.StreamMethod, "silence"},
@@ -151,15 +151,15 @@ func TestADeadlineEndsTheUpstreamRequest(t *testing.T) {
 		} {
 			t.Run(protocol.name+", "+c.name, func(t *testing.T) {
 				media, body := protocol.unaryType, message
-				if c.way == e2etest.StreamMethod {
+				if c.method == e2etest.StreamMethod {
 					media = protocol.streamType
 				}
-				if protocol.framed || c.way == e2etest.StreamMethod {
+				if protocol.framed || c.method == e2etest.StreamMethod {
 					body = e2etest.Envelope(0, message)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), e2etest.Timeout)
 				defer cancel()
-				procedure := front.URL + "/" + chatv1connect.ChatServiceName + "/" + c.way
+				procedure := front.URL + "/" + chatv1connect.ChatServiceName + "/" + c.method
 				request, err := http.NewRequestWithContext(ctx, http.MethodPost, procedure, strings.NewReader(string(body)))
 				if err != nil {
 					t.Fatal(err)
@@ -178,7 +178,7 @@ func TestADeadlineEndsTheUpstreamRequest(t *testing.T) {
 				}
 				e2etest.Receive(t, ended, "the upstream to see the end")
 				if code := codeOnWire(response, text); code != connect.CodeDeadlineExceeded {
-					t.Errorf("the code is %v, not deadline_exceeded:\n%v\n%q\n%v", code, response.Header, text, response.Trailer)
+					t.Errorf("got code %v, not deadline_exceeded:\n%v\n%q\n%v", code, response.Header, text, response.Trailer)
 				}
 			})
 		}
@@ -235,11 +235,11 @@ func TestADeadlineIsToldAsSuch(t *testing.T) {
 		},
 	})})
 	for _, client := range e2etest.LibraryClients(t, front) {
-		for _, way := range e2etest.Methods {
-			t.Run(client.Name+" "+way, func(t *testing.T) {
+		for _, method := range e2etest.Methods {
+			t.Run(client.Name+" "+method, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 				defer cancel()
-				failed := e2etest.ScriptedCall{Method: way, Script: "silence"}.DoContext(ctx, t, client).Err
+				failed := e2etest.ScriptedCall{Method: method, Script: "silence"}.DoContext(ctx, t, client).Err
 				if failed == nil || failed.Code != connect.CodeDeadlineExceeded {
 					t.Errorf("the call ended with %v, not deadline_exceeded", failed)
 				}
@@ -264,14 +264,14 @@ func TestCancelReachesTheUpstreamOfAReaderThatIsSlow(t *testing.T) {
 			ended <- struct{}{}
 		},
 	})})
-	for _, way := range e2etest.Callers(t, front) {
-		t.Run(way.Name, func(t *testing.T) {
+	for _, method := range e2etest.Callers(t, front) {
+		t.Run(method.Name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), e2etest.Timeout)
 			defer cancel()
 			result := make(chan error, 1)
 			began := make(chan struct{}, 1)
 			go func() {
-				result <- way.Stream(ctx, t, "flood", func() {
+				result <- method.Stream(ctx, t, "flood", func() {
 					select {
 					case began <- struct{}{}:
 					default:
@@ -283,7 +283,7 @@ func TestCancelReachesTheUpstreamOfAReaderThatIsSlow(t *testing.T) {
 			cancel()
 			e2etest.Receive(t, ended, "the upstream to see the end")
 			if err := e2etest.Receive(t, result, "the call to end"); err == nil {
-				t.Error("the call succeeded")
+				t.Error("call succeeded")
 			}
 		})
 	}

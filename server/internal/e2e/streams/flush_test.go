@@ -43,14 +43,14 @@ func TestAnEventIsNotHeldBackForALaterOne(t *testing.T) {
 					e2etest.BeginStream(conn)
 					conn.SendChunk(step.text)
 					if text := e2etest.Receive(t, got, "the message"); text != "it" {
-						t.Errorf("the first message is %q", text)
+						t.Errorf("got first message %q", text)
 					}
 					if step.rest != "" {
 						conn.SendChunk(step.rest)
 					}
 					if strings.HasSuffix(step.text+step.rest, next) {
 						if text := e2etest.Receive(t, got, "the next message"); text != "next" {
-							t.Errorf("the next message is %q", text)
+							t.Errorf("got next message %q", text)
 						}
 					}
 					conn.SendChunk(e2etest.DoneEvent)
@@ -194,8 +194,8 @@ func TestConnectionsToTheUpstreamAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
 	for _, c := range []struct {
-		name, way string
-		script    e2etest.Script
+		name, method string
+		script       e2etest.Script
 	}{
 		{"a reply", e2etest.UnaryMethod, e2etest.Reply(200, e2etest.Completion("Hello!"), e2etest.JSONType)},
 		{"an error", e2etest.UnaryMethod, e2etest.Reply(429, `{"error":{"message":"slow down"}}`, e2etest.JSONType)},
@@ -229,7 +229,7 @@ func TestConnectionsToTheUpstreamAreUsedAgain(t *testing.T) {
 			})
 			client := e2etest.NewConnectClient("Connect", e2etest.StartServer(t, server.Config{Upstream: url}).Connect(t, servertest.Protocols()[0]))
 			for range rounds {
-				e2etest.ScriptedCall{Method: c.way}.Do(t, client)
+				e2etest.ScriptedCall{Method: c.method}.Do(t, client)
 				if strings.Contains(c.name, "later") {
 					ended <- struct{}{}
 				}

@@ -66,7 +66,7 @@ func TestAServerThatIsItsOwnUpstream(t *testing.T) {
 				want, requests = `"code":"internal"`, 3 // the RPC, and its REST request twice
 			}
 			if err != nil || !strings.Contains(answer.Body, want) || !strings.Contains(answer.Body, "circles") {
-				t.Errorf("the answer is %q with %q, %v", head.Line, answer.Body, err)
+				t.Errorf("got answer %q with %q, %v", head.Line, answer.Body, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -51,7 +51,7 @@ func TestRedirectsAreFollowedForBothWaysIn(t *testing.T) {
 			}
 			requests := up.Take()
 			if last := requests[len(requests)-1]; last.Method != http.MethodPost || last.Body != `{"model":"m"}` {
-				t.Errorf("the upstream got %+v", last)
+				t.Errorf("upstream received %+v", last)
 			}
 		})
 	}
