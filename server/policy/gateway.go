@@ -150,13 +150,13 @@ func (g *Gateway) authorize(c *request.Record, req *upstream.Request) {
 func (g *Gateway) account(ctx context.Context, c *request.Record, asked usage.Request, resp *http.Response, decision decision) {
 	c.SetResponse(resp.StatusCode, isStream(resp))
 	tap := usage.NewTap(resp, asked, c.RecordEvent)
-	c.OnBytesToLastEvent(tap.Last)
+	c.OnBytesToLastEvent(tap.BytesToLastEvent)
 	counted := func() int64 { return 0 }
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		counted = g.follow(ctx, c, tap)
 	}
 	c.OnEnd(func() {
-		answer := tap.Answer()
+		answer := tap.Response()
 		c.RecordUsage(answer.Model, answer.Usage, tap.ByModel()...)
 		decision.end(answer.Usage.Charge() - counted())
 	})

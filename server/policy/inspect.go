@@ -29,7 +29,7 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.
 	}
 	if token == nil || !depends(token) {
 		asked := glance(ctx, c, req)
-		c.SetRequest(asked.Model, asked.Stream)
+		c.SetRequest(asked.Model, asked.Streaming)
 		return asked, nil, nil
 	}
 	stop := func() {}
@@ -55,7 +55,7 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.
 		return asked, nil, &upstream.Error{Kind: upstream.KindRequest, Detail: "its body broke off"}
 	}
 	put(req, body)
-	c.SetRequest(asked.Model, asked.Stream, asked.Others...)
+	c.SetRequest(asked.Model, asked.Streaming, asked.OtherModels...)
 	return asked, judgeModel(token, req.Method, path, asked), nil
 }
 
@@ -74,9 +74,9 @@ func glance(ctx context.Context, c *request.Record, req *upstream.Request) usage
 	}
 	if body == nil && req.Body != nil {
 		if req.ContentLength > 0 && !isForm(req.Header) {
-			asked.Text = (req.ContentLength + bytesPerToken - 1) / bytesPerToken
+			asked.TextTokens = (req.ContentLength + bytesPerToken - 1) / bytesPerToken
 		}
-		if tell, end := asked.Follow(req.Header); tell != nil {
+		if tell, end := asked.MeterBody(req.Header); tell != nil {
 			c.OnBody(tell)
 			c.OnEnd(end)
 		}
@@ -120,18 +120,18 @@ func judgeModel(token *clients.Client, method, path string, asked usage.Request)
 		return nil
 	}
 	listed := len(token.Models) > 0
-	if asked.ModelSeen > 1 {
+	if asked.ModelCount > 1 {
 		return modelTwice()
 	}
-	for _, model := range append([]string{asked.Model}, asked.Others...) {
+	for _, model := range append([]string{asked.Model}, asked.OtherModels...) {
 		if model != "" && !token.AllowsModel(model) {
 			return modelNotAllowed(model)
 		}
 	}
 	posts := strings.EqualFold(method, http.MethodPost) // Some servers take "post" for it.
 	switch {
-	case asked.Stream && method == http.MethodGet: // a WebSocket
-		if !asked.Known {
+	case asked.Streaming && method == http.MethodGet: // a WebSocket
+		if !asked.Complete {
 			return modelOfSession()
 		}
 		return nil
@@ -139,7 +139,7 @@ func judgeModel(token *clients.Client, method, path string, asked usage.Request)
 		return modelUnknown()
 	case !posts:
 		return nil
-	case !asked.Known && (asked.Spends || listed && len(token.Paths) == 0):
+	case !asked.Complete && (asked.ConsumesTokens || listed && len(token.Paths) == 0):
 		return modelUnknown()
 	case listed && asked.Model == "" && len(token.Paths) == 0:
 		return modelMissing(path)

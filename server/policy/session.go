@@ -32,7 +32,7 @@ func (g *Gateway) follow(ctx context.Context, c *request.Record, tap *usage.Tap)
 				counted <- sum
 				return
 			case <-ticker.C:
-				sum += g.count(ctx, scopes, tap.Answer().Usage.Charge()-sum)
+				sum += g.count(ctx, scopes, tap.Response().Usage.Charge()-sum)
 			}
 		}
 	}()

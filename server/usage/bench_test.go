@@ -18,8 +18,8 @@ const running = `data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"
 	`"created":1741569952,"model":"m","choices":[{"index":0,"delta":{"content":" together"}}],` +
 	`"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}` + "\n\n"
 
-func eventMeter() *meter {
-	return newMeter(&http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}}, Request{Spends: true}, nil)
+func eventMeter() *responseMeter {
+	return newResponseMeter(&http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}}, Request{ConsumesTokens: true}, nil)
 }
 
 func TestEventsAllocateNothing(t *testing.T) {
@@ -36,7 +36,7 @@ func TestEventsAllocateNothing(t *testing.T) {
 
 func TestAStreamThatWaitsTakesLittleMemory(t *testing.T) {
 	const streams, most = 1000, 1024
-	kept := make([]*meter, streams)
+	kept := make([]*responseMeter, streams)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -74,7 +74,7 @@ func BenchmarkRequest(b *testing.B) {
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			text := []byte(row.text)
-			s := scanner{roleOf: requestRole, finder: &modelFinder{root: requestPlaces}}
+			s := scanner{roleOf: requestRole, finder: &modelFinder{root: requestFields}}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {

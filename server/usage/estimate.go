@@ -17,13 +17,13 @@ type estimator struct {
 }
 
 // hundredth is the unit of costs, in which a token has this many.
-const hundredth = 100
+const costUnit = 100
 
 // write reads the next piece of the text.
 func (e *estimator) write(p []byte) {
 	cost, state := 0, e.state
 	for _, c := range p {
-		move := &moves[state][classOf[c]]
+		move := &transitions[state][classOf[c]]
 		cost += int(move.cost)
 		state = move.to
 	}
@@ -38,7 +38,7 @@ func (e *estimator) Write(p []byte) (int, error) {
 }
 
 // tokensOf returns the number of tokens of a cost.
-func tokensOf(cost int64) int64 { return (cost + hundredth - 1) / hundredth }
+func tokensOf(cost int64) int64 { return (cost + costUnit - 1) / costUnit }
 
 // textState is what came before the next byte of a text.
 type textState uint8
@@ -46,7 +46,7 @@ type textState uint8
 const (
 	atStart      textState = iota // nothing
 	afterSpace                    // one space
-	afterBlanks                   // several, or those that indent a line
+	afterSpaces                   // several, or those that indent a line
 	afterLine                     // the end of a line
 	afterLetter                   // a word's first letter
 	afterLetter2                  // its second, and so on
@@ -133,74 +133,74 @@ var characterCosts = map[class]uint8{
 }
 
 // move is what a byte does: it costs something, and leads to a state.
-type move struct {
+type transition struct {
 	to   textState
 	cost uint8
 }
 
 // moves has the moves from each state with each class. The costs were fitted to
 // prose in 40 languages, code in 10 and data, as o200k_base counts them.
-var moves = func() (all [textStates][classes]move) {
+var transitions = func() (all [textStates][classes]transition) {
 	for state := range textStates {
 		to := &all[state]
-		to[classRest] = move{state, 0}
+		to[classRest] = transition{state, 0}
 		for class, cost := range characterCosts {
-			to[class] = move{afterScript, cost}
+			to[class] = transition{afterScript, cost}
 		}
-		to[classSpace], to[classLine] = space(state), line(state)
-		to[classLower], to[classUpper] = lower(state), upper(state)
+		to[classSpace], to[classLine] = spaceTransition(state), lineTransition(state)
+		to[classLower], to[classUpper] = lowerTransition(state), upperTransition(state)
 		to[classAccented] = to[classLower]
 		to[classAccented].cost += 75
-		to[classDigit], to[classMark] = digit(state), mark(state)
+		to[classDigit], to[classMark] = digitTransition(state), markTransition(state)
 	}
 	return all
 }()
 
-func space(state textState) move {
+func spaceTransition(state textState) transition {
 	switch state {
 	case afterSpace:
-		return move{afterBlanks, 100}
-	case afterBlanks:
-		return move{afterBlanks, 0}
+		return transition{afterSpaces, 100}
+	case afterSpaces:
+		return transition{afterSpaces, 0}
 	case afterLine:
-		return move{afterBlanks, 60}
+		return transition{afterSpaces, 60}
 	default:
-		return move{afterSpace, 0} // a part of what follows
+		return transition{afterSpace, 0} // a part of what follows
 	}
 }
 
-func line(state textState) move {
+func lineTransition(state textState) transition {
 	switch state {
 	case afterLine, afterMark, afterMarks:
-		return move{afterLine, 0}
+		return transition{afterLine, 0}
 	default:
-		return move{afterLine, 60}
+		return transition{afterLine, 60}
 	}
 }
 
-func lower(state textState) move {
+func lowerTransition(state textState) transition {
 	switch {
 	case state >= afterLetter && state < afterLetter5:
-		return move{state + 1, 3}
+		return transition{state + 1, 3}
 	case state == afterLetter5, state == afterLetters:
-		return move{afterLetters, 13}
+		return transition{afterLetters, 13}
 	case state == afterUpper:
-		return move{afterLetter2, 3}
+		return transition{afterLetter2, 3}
 	default:
-		return move{afterLetter, wordCost(state)}
+		return transition{afterLetter, wordCost(state)}
 	}
 }
 
-func upper(state textState) move {
+func upperTransition(state textState) transition {
 	switch {
 	case state == afterUpper:
-		return move{afterUppers, 60}
+		return transition{afterUppers, 60}
 	case state == afterUppers, state == afterCapital:
-		return move{afterCapital, 5}
+		return transition{afterCapital, 5}
 	case state >= afterLetter && state <= afterLetters:
-		return move{afterUpper, 80}
+		return transition{afterUpper, 80}
 	default:
-		return move{afterUpper, wordCost(state)}
+		return transition{afterUpper, wordCost(state)}
 	}
 }
 
@@ -220,26 +220,26 @@ func wordCost(state textState) uint8 {
 	}
 }
 
-func digit(state textState) move {
+func digitTransition(state textState) transition {
 	switch state {
 	case afterDigit, afterDigit2:
-		return move{state + 1, 0}
-	case afterSpace, afterBlanks:
-		return move{afterDigit, 180} // the space is a token of its own
+		return transition{state + 1, 0}
+	case afterSpace, afterSpaces:
+		return transition{afterDigit, 180} // the space is a token of its own
 	default:
-		return move{afterDigit, 100}
+		return transition{afterDigit, 100}
 	}
 }
 
-func mark(state textState) move {
+func markTransition(state textState) transition {
 	switch state {
 	case afterMark:
-		return move{afterMarks, 33}
+		return transition{afterMarks, 33}
 	case afterMarks:
-		return move{afterMarks, 4}
+		return transition{afterMarks, 4}
 	case afterSpace:
-		return move{afterMark, 110}
+		return transition{afterMark, 110}
 	default:
-		return move{afterMark, 100}
+		return transition{afterMark, 100}
 	}
 }

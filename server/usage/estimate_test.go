@@ -97,7 +97,7 @@ func TestEstimate_IsTheSameInPiecesAndEscaped(t *testing.T) {
 					scanner.write([]byte(rest[:n]))
 					rest = rest[n:]
 				}
-				if got := scanner.cost(); got != want || !scanner.whole() {
+				if got := scanner.cost(); got != want || !scanner.isComplete() {
 					t.Errorf("%s: %s in pieces of %d bytes costs %d, want %d", s.Name, name, size, got, want)
 				}
 			}
@@ -119,7 +119,7 @@ func TestEstimate_DoesNotDependOnHowAStreamDividesIt(t *testing.T) {
 				}
 				m.write([]byte(`data: {"choices":[{"delta":{"content":` + string(piece) + "}}]}\n\n"))
 			}
-			if got := m.answer().Usage.Output; got != want {
+			if got := m.response().Usage.Output; got != want {
 				t.Errorf("%s: in deltas of %d characters it is %d tokens, want %d", s.Name, size, got, want)
 			}
 		}
@@ -138,7 +138,7 @@ func FuzzEstimate(f *testing.F) {
 		for _, piece := range cut(text, sizes) {
 			e.write([]byte(piece))
 		}
-		if e.cost != want || want > 2*hundredth*int64(len(text)) {
+		if e.cost != want || want > 2*costUnit*int64(len(text)) {
 			t.Fatalf("%q costs %d in pieces, and %d at once", text, e.cost, want)
 		}
 	})

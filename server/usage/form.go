@@ -13,8 +13,8 @@ import (
 // one whose model hasn't come yet: some clients send the file first, of at most 25 MB
 // (https://platform.openai.com/docs/guides/speech-to-text).
 const (
-	maxHead      = 1 << 20
-	maxModelHead = 26 << 20
+	maxFormHead      = 1 << 20
+	maxModelFormHead = 26 << 20
 )
 
 // ErrForm says that a form is broken, or names a further model, behind where it was
@@ -23,64 +23,64 @@ var ErrForm = errors.New("the form is broken or names a further model")
 
 // form is what is known of multipart/form-data (RFC 7578) so far.
 type form struct {
-	found    *modelFinder
-	stream   bool
-	streamed bool      // the field is there
-	text     int64     // in tokens
-	prose    estimator // of the part's value, where that is text
+	finder    *modelFinder
+	streaming bool
+	hasStream bool      // the field is there
+	text      int64     // in tokens
+	partText  estimator // of the part's value, where that is text
 
 	part    formPart
 	base    string // the name of the part, folded and without brackets
-	place   *modelPlace
-	word    []byte       // the beginning of a value that is short
+	field   *modelField
+	buf     []byte       // the beginning of a value that is short
 	size    int64        // of the value, in bytes
-	session *requestText // reads a value that is JSON
+	json    *requestText // reads a value that is JSON
 	nested  *modelFinder // what that finds
-	broken  bool         // the form can't be judged
+	invalid bool         // the form can't be judged
 }
 
 // begin is told the head of a part.
 func (f *form) begin(part formPart) {
 	base, index, _ := strings.Cut(part.name, "[")
-	f.part, f.base, f.place = part, fold([]byte(base)), nil
-	f.word, f.size, f.session, f.prose = f.word[:0], 0, nil, estimator{}
+	f.part, f.base, f.field = part, fold([]byte(base)), nil
+	f.buf, f.size, f.json, f.partText = f.buf[:0], 0, nil, estimator{}
 	if f.base == "_charset_" { // RFC 7578 §4.6: of the values that follow
-		f.broken = true
+		f.invalid = true
 	}
-	place := f.found.root.member([]byte(base))
+	place := f.finder.root.field([]byte(base))
 	listed := false
 	for name := range strings.FieldsFuncSeq(index, func(c rune) bool { return c == '[' || c == ']' }) {
 		if strings.Trim(name, "0123456789") == "" {
 			listed = true
 		} else if place != nil {
-			place = place.member([]byte(name))
+			place = place.field([]byte(name))
 		}
 	}
 	listed = listed || strings.HasSuffix(part.name, "[]")
 	switch {
 	case place == nil:
-	case place.kind == placeStructure && len(place.members) > 0 && (f.base == "session" || f.base == "extra_body"):
-		f.found.count++
+	case place.kind == fieldStructure && len(place.fields) > 0 && (f.base == "session" || f.base == "extra_body"):
+		f.finder.fieldCount++
 		f.nested = &modelFinder{root: place}
-		f.session = newRequestText(f.nested)
-	case place.kind == placeStructure:
+		f.json = newRequestText(f.nested)
+	case place.kind == fieldStructure:
 	default:
-		f.place = place
-		f.found.count++
+		f.field = place
+		f.finder.fieldCount++
 		// A list of fields, or a file, is read differently from server to server.
-		f.broken = f.broken || part.file || part.typed || part.encoded || listed && place.kind == placeMain
+		f.invalid = f.invalid || part.isFile || part.hasOtherType || part.hasEncoding || listed && place.kind == fieldMain
 	}
 }
 
 // data is told a piece of the part's value.
 func (f *form) data(p []byte) {
 	f.size += int64(len(p))
-	if f.session != nil {
-		_, _ = f.session.Write(p) // It never fails.
+	if f.json != nil {
+		_, _ = f.json.Write(p) // It never fails.
 	}
-	f.word = append(f.word, p[:min(len(p), maxWord+1-len(f.word))]...)
+	f.buf = append(f.buf, p[:min(len(p), maxName+1-len(f.buf))]...)
 	if f.isText() {
-		f.prose.write(p)
+		f.partText.write(p)
 	}
 }
 
@@ -91,43 +91,43 @@ func (f *form) isText() bool {
 
 // end is told that the part is over.
 func (f *form) end() {
-	known := f.size <= maxWord
+	known := f.size <= maxName
 	switch {
-	case f.session != nil:
-		object := bytes.HasPrefix(beginning(f.word), []byte("{"))
-		f.broken = f.broken || !object || !f.session.scanner.whole() || f.nested.unjudged
-		f.merge(&f.nested.modelNames)
-	case f.place != nil && (f.place.kind == placeFurther || f.place.kind == placePerhaps):
-		f.found.count--
-		f.list(string(f.word), known)
-	case f.place != nil:
-		f.found.count--
-		f.found.add(f.place.kind, string(f.word), known)
+	case f.json != nil:
+		object := bytes.HasPrefix(trimBOM(f.buf), []byte("{"))
+		f.invalid = f.invalid || !object || !f.json.scanner.isComplete() || f.nested.undetermined
+		f.mergeModels(&f.nested.modelNames)
+	case f.field != nil && (f.field.kind == fieldAdditional || f.field.kind == fieldPossible):
+		f.finder.fieldCount--
+		f.addList(string(f.buf), known)
+	case f.field != nil:
+		f.finder.fieldCount--
+		f.finder.add(f.field.kind, string(f.buf), known)
 	}
 	if f.base == "stream" {
-		f.streamed = true
-		f.stream = f.stream || isTrue(string(f.word))
+		f.hasStream = true
+		f.streaming = f.streaming || isTrue(string(f.buf))
 	}
-	f.text += tokensOf(f.prose.cost)
+	f.text += tokensOf(f.partText.cost)
 }
 
 // list adds models that a value lists, between commas.
-func (f *form) list(value string, known bool) {
+func (f *form) addList(value string, known bool) {
 	if strings.ContainsAny(value, "[]{}\"") { // JSON
 		known = false
 	}
 	for name := range strings.SplitSeq(value, ",") {
-		f.found.add(placeFurther, strings.TrimSpace(name), known)
+		f.finder.add(fieldAdditional, strings.TrimSpace(name), known)
 	}
 }
 
 // merge adds what a value that is JSON names.
-func (f *form) merge(nested *modelNames) {
-	if nested.mains > 0 {
-		f.found.main, f.found.mains = nested.main, f.found.mains+nested.mains
+func (f *form) mergeModels(nested *modelNames) {
+	if nested.mainCount > 0 {
+		f.finder.main, f.finder.mainCount = nested.main, f.finder.mainCount+nested.mainCount
 	}
-	for _, model := range append([]string{nested.instead}, nested.others...) {
-		f.found.addOther(model)
+	for _, model := range append([]string{nested.alternative}, nested.others...) {
+		f.finder.addOther(model)
 	}
 }
 
@@ -143,22 +143,22 @@ func isTrue(value string) bool {
 
 // readForm reads the head of a form, and returns a reader of the whole.
 func (r *Request) readForm(body io.Reader, contentType []string, boundary string, finder *modelFinder) (io.Reader, error) {
-	found := &form{found: finder}
+	found := &form{finder: finder}
 	scan := newFormReader(boundary, found)
 	head := make([]byte, 0, 16<<10)
 	ended := false
-	bound := maxHead
-	if r.Spends && r.ModelSeen == 0 {
-		bound = maxModelHead
+	bound := maxFormHead
+	if r.ConsumesTokens && r.ModelCount == 0 {
+		bound = maxModelFormHead
 	}
 	looksOn := func() bool {
 		switch {
-		case scan.whole():
-			return scan.alike() // until nothing follows
-		case !scan.more():
+		case scan.isComplete():
+			return scan.isUnambiguous() // until nothing follows
+		case !scan.expectsMore():
 			return false
 		default:
-			return finder.mains+r.ModelSeen == 0 && len(head) < bound || !found.streamed && len(head) < maxHead
+			return finder.mainCount+r.ModelCount == 0 && len(head) < bound || !found.hasStream && len(head) < maxFormHead
 		}
 	}
 	for !ended && looksOn() {
@@ -175,57 +175,57 @@ func (r *Request) readForm(body io.Reader, contentType []string, boundary string
 	if ended {
 		scan.finish()
 	}
-	r.Text = found.text
-	r.Stream = r.Stream || found.stream
-	named := finder.main != "" || r.ModelSeen > 0
-	r.Known = !found.broken && scan.alike() && isPlainForm(contentType, boundary) && (scan.whole() || named && scan.more())
+	r.TextTokens = found.text
+	r.Streaming = r.Streaming || found.streaming
+	named := finder.main != "" || r.ModelCount > 0
+	r.Complete = !found.invalid && scan.isUnambiguous() && isUnambiguousForm(contentType, boundary) && (scan.isComplete() || named && scan.expectsMore())
 	if ended {
 		if closer, ok := body.(io.Closer); ok {
 			_ = closer.Close()
 		}
 		return bytes.NewReader(head), nil
 	}
-	whole := &spliced{head: bytes.NewReader(head), rest: body}
-	if scan.more() && r.Known {
-		whole.scan, whole.found, whole.count = scan, found, finder.count
+	whole := &splicedBody{head: bytes.NewReader(head), rest: body}
+	if scan.expectsMore() && r.Complete {
+		whole.reader, whole.form, whole.fieldCount = scan, found, finder.fieldCount
 	}
 	return whole, nil
 }
 
 // spliced is a body of which the head was read before.
-type spliced struct {
+type splicedBody struct {
 	head *bytes.Reader
 	rest io.Reader
 
-	mu    sync.Mutex
-	scan  *formReader // guarded by mu: reads along in what is left of a form; nil if nothing does
-	found *form       // guarded by mu
-	count int         // guarded by mu: of the places of models that were judged
+	mu         sync.Mutex
+	reader     *formReader // guarded by mu: reads along in what is left of a form; nil if nothing does
+	form       *form       // guarded by mu
+	fieldCount int         // guarded by mu: of the places of models that were judged
 }
 
 // Read implements [io.Reader].
-func (s *spliced) Read(p []byte) (int, error) {
+func (s *splicedBody) Read(p []byte) (int, error) {
 	if s.head.Len() > 0 {
 		return s.head.Read(p)
 	}
 	n, err := s.rest.Read(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.scan == nil {
+	if s.reader == nil {
 		return n, err
 	}
-	s.scan.write(p[:n])
+	s.reader.write(p[:n])
 	if errors.Is(err, io.EOF) {
-		s.scan.finish()
+		s.reader.finish()
 	}
-	if s.found.broken || !s.scan.alike() || s.found.found.count > s.count {
+	if s.form.invalid || !s.reader.isUnambiguous() || s.form.finder.fieldCount > s.fieldCount {
 		return 0, ErrForm
 	}
 	return n, err
 }
 
 // Close implements [io.Closer].
-func (s *spliced) Close() error {
+func (s *splicedBody) Close() error {
 	if closer, ok := s.rest.(io.Closer); ok {
 		return closer.Close()
 	}

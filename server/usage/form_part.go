@@ -7,10 +7,10 @@ import (
 
 // formPart is the head of a part.
 type formPart struct {
-	name    string
-	file    bool // it has a file name
-	typed   bool // its type is not plain text
-	encoded bool // it has a Content-Transfer-Encoding
+	name         string
+	isFile       bool // it has a file name
+	hasOtherType bool // its type is not plain text
+	hasEncoding  bool // it has a Content-Transfer-Encoding
 }
 
 // parsePart reads the head of a part, without the empty line. It reports whether every
@@ -33,14 +33,14 @@ func parsePart(head string) (part formPart, alike bool) {
 		value = strings.Trim(value, " ")
 		switch name {
 		case "content-disposition":
-			if part.name, part.file, alike = parseDisposition(value); !alike {
+			if part.name, part.isFile, alike = parseDisposition(value); !alike {
 				return formPart{}, false
 			}
 		case "content-type":
-			part.typed = !isPlainText(value)
+			part.hasOtherType = !isPlainText(value)
 		case "content-length":
 		case "content-transfer-encoding":
-			part.encoded = true
+			part.hasEncoding = true
 			if !slices.Contains([]string{"7bit", "8bit", "binary"}, strings.ToLower(value)) {
 				return formPart{}, false
 			}
@@ -109,7 +109,7 @@ func cutValue(text string, allowed func(rune) bool) (value, rest string, ok bool
 //
 // with BOUNDARY in quotes or not, and perhaps a charset in which ASCII is itself, of
 // which each is there once.
-func isPlainForm(contentType []string, boundary string) bool {
+func isUnambiguousForm(contentType []string, boundary string) bool {
 	if len(contentType) != 1 || boundary == "" || len(boundary) > 70 {
 		return false
 	}

@@ -13,9 +13,9 @@ type formReader struct {
 	form      *form
 	delimiter []byte // "--" and the boundary
 	state     formState
-	kept      []byte // what came and wasn't read in earlier pieces
-	left      []byte // the rest of kept that is still to be read
-	odd       bool   // not everyone reads it alike
+	pending   []byte // what came and wasn't read in earlier pieces
+	rest      []byte // the rest of kept that is still to be read
+	ambiguous bool   // not everyone reads it alike
 }
 
 type formState uint8
@@ -41,13 +41,13 @@ func newFormReader(boundary string, found *form) *formReader {
 }
 
 // more reports whether anything can follow.
-func (r *formReader) more() bool { return r.state != formEnd && r.state != formBroken }
+func (r *formReader) expectsMore() bool { return r.state != formEnd && r.state != formBroken }
 
 // whole reports whether the form is over.
-func (r *formReader) whole() bool { return r.state == formEnd }
+func (r *formReader) isComplete() bool { return r.state == formEnd }
 
 // alike reports whether every server reads what came alike.
-func (r *formReader) alike() bool { return !r.odd && r.state != formBroken }
+func (r *formReader) isUnambiguous() bool { return !r.ambiguous && r.state != formBroken }
 
 // maxFormPiece bounds, in bytes, the pieces that are copied to be read.
 const maxFormPiece = 32 << 10
@@ -55,11 +55,11 @@ const maxFormPiece = 32 << 10
 // write reads the next piece. It keeps nothing of p.
 func (r *formReader) write(p []byte) {
 	for piece := range slices.Chunk(p, maxFormPiece) {
-		r.kept = append(r.kept, piece...)
-		r.left = r.kept
+		r.pending = append(r.pending, piece...)
+		r.rest = r.pending
 		for r.step() {
 		}
-		r.kept = append(r.kept[:0], r.left...)
+		r.pending = append(r.pending[:0], r.rest...)
 	}
 }
 
@@ -82,35 +82,35 @@ func (r *formReader) step() bool {
 	case formValue:
 		return r.readValue()
 	case formEnd:
-		r.odd = r.odd || len(r.left) > 2 || string(r.left) != "\r\n"[:len(r.left)]
-		r.drop(len(r.left) - 3) // One byte too many is enough to see.
+		r.ambiguous = r.ambiguous || len(r.rest) > 2 || string(r.rest) != "\r\n"[:len(r.rest)]
+		r.drop(len(r.rest) - 3) // One byte too many is enough to see.
 	default:
-		r.left = nil
+		r.rest = nil
 	}
 	return false
 }
 
 // start looks for the first delimiter.
 func (r *formReader) start() bool {
-	at := bytes.Index(r.left, r.delimiter)
+	at := bytes.Index(r.rest, r.delimiter)
 	if at < 0 {
-		if most := len("\r\n") + len(r.delimiter); len(r.left) > most {
-			r.odd = true
-			r.drop(len(r.left) - most)
+		if most := len("\r\n") + len(r.delimiter); len(r.rest) > most {
+			r.ambiguous = true
+			r.drop(len(r.rest) - most)
 		}
 		return false
 	}
-	r.odd = r.odd || at != 0 && (at != 2 || string(r.left[:2]) != "\r\n")
+	r.ambiguous = r.ambiguous || at != 0 && (at != 2 || string(r.rest[:2]) != "\r\n")
 	r.drop(at + len(r.delimiter))
 	r.state = formDelimiter
 	return true
 }
 
 func (r *formReader) endDelimiter() bool {
-	if len(r.left) < 2 {
+	if len(r.rest) < 2 {
 		return false
 	}
-	switch string(r.left[:2]) {
+	switch string(r.rest[:2]) {
 	case "\r\n":
 		r.state = formHead
 	case "--":
@@ -124,15 +124,15 @@ func (r *formReader) endDelimiter() bool {
 }
 
 func (r *formReader) readHead() bool {
-	at := bytes.Index(r.left, []byte("\r\n\r\n"))
-	if at < 0 && len(r.left) <= maxPartHead {
+	at := bytes.Index(r.rest, []byte("\r\n\r\n"))
+	if at < 0 && len(r.rest) <= maxPartHead {
 		return false
 	}
-	if at < 0 || at > maxPartHead || bytes.Contains(r.left[:at], r.delimiter) {
+	if at < 0 || at > maxPartHead || bytes.Contains(r.rest[:at], r.delimiter) {
 		r.state = formBroken
 		return false
 	}
-	part, alike := parsePart(string(r.left[:at]))
+	part, alike := parsePart(string(r.rest[:at]))
 	if !alike {
 		r.state = formBroken
 		return false
@@ -144,20 +144,20 @@ func (r *formReader) readHead() bool {
 }
 
 func (r *formReader) readValue() bool {
-	at := bytes.Index(r.left, r.delimiter)
+	at := bytes.Index(r.rest, r.delimiter)
 	if at < 0 {
 		// A delimiter may have begun, and its line break.
-		if n := len(r.left) - len(r.delimiter) - 1; n > 0 {
-			r.form.data(r.left[:n])
+		if n := len(r.rest) - len(r.delimiter) - 1; n > 0 {
+			r.form.data(r.rest[:n])
 			r.drop(n)
 		}
 		return false
 	}
-	if at < 2 || string(r.left[at-2:at]) != "\r\n" {
+	if at < 2 || string(r.rest[at-2:at]) != "\r\n" {
 		r.state = formBroken
 		return false
 	}
-	r.form.data(r.left[:at-2])
+	r.form.data(r.rest[:at-2])
 	r.form.end()
 	r.drop(at + len(r.delimiter))
 	r.state = formDelimiter
@@ -166,4 +166,4 @@ func (r *formReader) readValue() bool {
 
 // drop is told that the first bytes of what is left are read, of which there may be
 // none.
-func (r *formReader) drop(n int) { r.left = r.left[max(n, 0):] }
+func (r *formReader) drop(n int) { r.rest = r.rest[max(n, 0):] }

@@ -66,7 +66,7 @@ func TestTap_TakesLinearTime(t *testing.T) {
 						tap := usage.NewTap(resp, asked, nil)
 						_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{resp.Body}, make([]byte, chunk))
 						_ = resp.Body.Close()
-						tap.Answer()
+						tap.Response()
 					}
 				})
 			}
@@ -106,7 +106,7 @@ func TestDecoding_TakesLinearTime(t *testing.T) {
 					tap := usage.NewTap(resp, asked, nil)
 					_, _ = io.Copy(io.Discard, resp.Body)
 					_ = resp.Body.Close()
-					tap.Answer()
+					tap.Response()
 				}
 			})
 		}

@@ -45,7 +45,7 @@ func (c *MessageChecker) AtBoundary() bool { return c.received.atBoundary() }
 
 func (c *MessageChecker) begin(compressed bool) {
 	c.rejected = c.rejected || compressed // Compression was not negotiated.
-	c.text = newRequestText(&modelFinder{root: messagePlaces})
+	c.text = newRequestText(&modelFinder{root: messageFields})
 }
 
 func (c *MessageChecker) data(p []byte) {
@@ -55,11 +55,11 @@ func (c *MessageChecker) data(p []byte) {
 // end checks a message.
 func (c *MessageChecker) end() {
 	found := c.text.scanner.finder
-	if !c.text.scanner.whole() || found.unjudged || found.mains > 1 || found.mains == 1 && found.main == "" {
+	if !c.text.scanner.isComplete() || found.undetermined || found.mainCount > 1 || found.mainCount == 1 && found.main == "" {
 		c.rejected = true
 		return
 	}
-	for _, model := range append([]string{found.main, found.instead}, found.others...) {
+	for _, model := range append([]string{found.main, found.alternative}, found.others...) {
 		if model != "" && !c.allows(model) {
 			c.rejected = true
 			return

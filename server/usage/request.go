@@ -21,34 +21,34 @@ type Request struct {
 	// one in its place: which one counts if there are several, only the upstream
 	// knows. In JSON, members whose names differ by case count too, and those of
 	// "session".
-	Model     string
-	ModelSeen int
+	Model      string
+	ModelCount int
 	// Others are the other models that the request names, each once: in another place
 	// that a server may read in place of Model's, as the query, or to work beside it,
 	// as that of a tool.
-	Others []string
+	OtherModels []string
 	// Stream says that the answer was asked for as a stream, or is a WebSocket.
-	Stream bool
+	Streaming bool
 	// Text is an estimate of what the model is to read, in tokens.
-	Text int64
+	TextTokens int64
 	// Characters is how many the text has that is to be spoken, in a request for
 	// speech; 0 in any other.
 	Characters int64
 	// Audio says that the answer is the text of a recording, and may tell how long
 	// that is.
-	Audio bool
+	Transcription bool
 	// Known says that the whole request could be read, as far as it names a model,
 	// so that what is said of models here is all that there is.
-	Known bool
+	Complete bool
 	// Opaque says that a body is there and is not known, or that the request asks for
 	// another method than its own.
 	Opaque bool
 	// Spends says that the answer may tell of tokens that it took itself, where
 	// reads, and changes of what is stored, repeat what another one took.
-	Spends bool
+	ConsumesTokens bool
 
-	speech bool     // the answer is speech
-	sent   *sending // nil unless Follow was called
+	isSpeech  bool              // the answer is speech
+	textMeter *requestTextMeter // nil unless Follow was called
 }
 
 // TooLargeError says that a body is larger than what may be kept of it.
@@ -63,11 +63,11 @@ func (e *TooLargeError) Error() string {
 const (
 	// sniffed is how much is read at most, in bytes, of a body that doesn't say
 	// that it is JSON, to see whether it is.
-	sniffed = 512
+	sniffLen = 512
 
 	// maxHint bounds, in bytes, the memory that a body gets because it says how
 	// long it will be.
-	maxHint = 64 << 10
+	maxBufferHint = 64 << 10
 )
 
 // ReadRequest reads what there is to know of a request with the method, the
@@ -98,9 +98,9 @@ func ReadRequestContext(ctx context.Context, method, target string, header http.
 	if body == nil {
 		return r, nil, nil
 	}
-	found := &modelFinder{root: placesOf(target)}
-	known := r.Known
-	r.Known = true
+	found := &modelFinder{root: modelFieldsOf(target)}
+	known := r.Complete
+	r.Complete = true
 	replay, err := r.readBody(ctx, header, body, limit, found)
 	if err != nil {
 		if closer, ok := body.(io.Closer); ok {
@@ -109,47 +109,47 @@ func ReadRequestContext(ctx context.Context, method, target string, header http.
 		return Request{}, nil, err
 	}
 	if kept, ok := replay.(*bytes.Reader); ok && kept.Len() == 0 {
-		r.Known = known
-		r.add(&found.modelNames)
+		r.Complete = known
+		r.addModels(&found.modelNames)
 		return r, replay, nil
 	}
-	r.Opaque = r.Opaque || !r.Known || !isPlainly(header["Content-Type"]) || found.unjudged || found.mains > 0 && found.main == ""
-	r.Known = known && !r.Opaque
-	r.add(&found.modelNames)
+	r.Opaque = r.Opaque || !r.Complete || !isUnambiguous(header["Content-Type"]) || found.undetermined || found.mainCount > 0 && found.main == ""
+	r.Complete = known && !r.Opaque
+	r.addModels(&found.modelNames)
 	return r, replay, nil
 }
 
 // add adds what a body names to what was known before.
-func (r *Request) add(found *modelNames) {
+func (r *Request) addModels(found *modelNames) {
 	for _, name := range []struct {
 		model string
 		seen  int
-	}{{found.main, found.mains}, {found.instead, min(len(found.instead), 1)}} {
+	}{{found.main, found.mainCount}, {found.alternative, min(len(found.alternative), 1)}} {
 		switch {
 		case name.seen == 0:
-		case r.ModelSeen == 0:
-			r.Model, r.ModelSeen = name.model, name.seen
+		case r.ModelCount == 0:
+			r.Model, r.ModelCount = name.model, name.seen
 		default:
-			r.ModelSeen = max(r.ModelSeen, name.seen)
-			r.name(name.model)
+			r.ModelCount = max(r.ModelCount, name.seen)
+			r.addModel(name.model)
 		}
 	}
 	for _, model := range found.others {
-		r.name(model)
+		r.addModel(model)
 	}
 }
 
 // name adds a model to Others.
-func (r *Request) name(model string) {
-	if model != "" && model != r.Model && !slices.Contains(r.Others, model) {
-		r.Others = append(r.Others, model)
+func (r *Request) addModel(model string) {
+	if model != "" && model != r.Model && !slices.Contains(r.OtherModels, model) {
+		r.OtherModels = append(r.OtherModels, model)
 	}
 }
 
 // isPlainly reports whether everyone takes a Content-Type for the same: it is there
 // once at most, can be read, has no parameter in pieces or encoded (RFC 2231), and
 // no charset in which ASCII is something else, as UTF-7 and UTF-16 have it.
-func isPlainly(contentType []string) bool {
+func isUnambiguous(contentType []string) bool {
 	if len(contentType) == 0 {
 		return true
 	}
@@ -167,9 +167,9 @@ func isPlainly(contentType []string) bool {
 
 func (r *Request) readBody(ctx context.Context, header http.Header, body io.Reader, limit int64, found *modelFinder) (replay io.Reader, err error) {
 	mediaType, parameters, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	encoded := codings(header["Content-Encoding"])
+	encoded := contentCodings(header["Content-Encoding"])
 	if mediaType == "application/x-www-form-urlencoded" && len(encoded) == 0 {
-		defer func() { r.nameInForm(replay) }()
+		defer func() { r.addModelsOfForm(replay) }()
 	}
 	if kept, ok := body.(*bytes.Reader); ok && mediaType != "multipart/form-data" {
 		return kept, r.readJSON(ctx, kept, encoded, limit, found)
@@ -178,24 +178,24 @@ func (r *Request) readBody(ctx context.Context, header http.Header, body io.Read
 	case mediaType == "multipart/form-data" && len(encoded) == 0:
 		return r.readForm(body, header["Content-Type"], parameters["boundary"], found)
 	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
-		if err := checkCodings(encoded); err != nil {
+		if err := checkRequestCodings(encoded); err != nil {
 			return nil, err
 		}
 	case len(encoded) > 0:
-		r.Known = false
+		r.Complete = false
 		return body, nil
 	default:
 		head, err := sniff(body)
 		if err != nil {
 			return nil, err
 		}
-		body = &spliced{head: bytes.NewReader(head), rest: body}
-		if begins := beginning(head); len(begins) > 0 && begins[0] != '{' {
-			r.Known = false
+		body = &splicedBody{head: bytes.NewReader(head), rest: body}
+		if begins := trimBOM(head); len(begins) > 0 && begins[0] != '{' {
+			r.Complete = false
 			return body, nil
 		}
 	}
-	kept, err := keep(body, header, limit)
+	kept, err := readAllBody(body, header, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (r *Request) readBody(ctx context.Context, header http.Header, body io.Read
 
 // nameInForm adds the models that a JSON body names to a server that goes by its type,
 // which is that of a form. Some clients send JSON without saying so.
-func (r *Request) nameInForm(body io.Reader) {
+func (r *Request) addModelsOfForm(body io.Reader) {
 	kept, ok := body.(*bytes.Reader)
 	if !ok || kept == nil {
 		return
@@ -212,17 +212,17 @@ func (r *Request) nameInForm(body io.Reader) {
 	again := *kept
 	text, err := io.ReadAll(&again)
 	if err != nil {
-		r.Known = false
+		r.Complete = false
 		return
 	}
-	r.nameInQuery(string(text))
+	r.addModelsOfQuery(string(text))
 }
 
 // sniff reads as much of a body as it takes to see how it begins.
 func sniff(body io.Reader) ([]byte, error) {
-	head := make([]byte, 0, sniffed)
-	for len(head) < sniffed && len(beginning(head)) == 0 {
-		n, err := body.Read(head[len(head):sniffed])
+	head := make([]byte, 0, sniffLen)
+	for len(head) < sniffLen && len(trimBOM(head)) == 0 {
+		n, err := body.Read(head[len(head):sniffLen])
 		head = head[:len(head)+n]
 		if errors.Is(err, io.EOF) {
 			break
@@ -236,7 +236,7 @@ func sniff(body io.Reader) ([]byte, error) {
 
 // beginning is what stands behind a byte order mark, or a part of one, and white
 // space.
-func beginning(head []byte) []byte {
+func trimBOM(head []byte) []byte {
 	mark := 0
 	for mark < len(head) && mark < len(byteOrderMark) && head[mark] == byteOrderMark[mark] {
 		mark++
@@ -245,10 +245,10 @@ func beginning(head []byte) []byte {
 }
 
 // keep reads a whole body of at most limit bytes, and closes it.
-func keep(body io.Reader, header http.Header, limit int64) (*bytes.Reader, error) {
+func readAllBody(body io.Reader, header http.Header, limit int64) (*bytes.Reader, error) {
 	var buffer bytes.Buffer
 	if length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && length > 0 {
-		buffer.Grow(int(min(length, maxHint)) + bytes.MinRead) // or it would grow to see the end
+		buffer.Grow(int(min(length, maxBufferHint)) + bytes.MinRead) // or it would grow to see the end
 	}
 	if _, err := buffer.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
 		return nil, err
@@ -269,23 +269,23 @@ func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []st
 		return nil
 	}
 	text := newRequestText(found)
-	text.scanner.spoken = r.speech
+	text.scanner.isSpeech = r.isSpeech
 	err := text.readFrom(ctx, kept, encoded, limit)
 	if _, rewound := kept.Seek(-(length - int64(kept.Len())), io.SeekCurrent); rewound != nil {
 		return rewound
 	}
-	if isRefusal(ctx, err) {
+	if isRejection(ctx, err) {
 		return err
 	}
-	r.Stream = r.Stream || text.scanner.streams
-	r.Text, r.Characters = tokensOf(text.scanner.cost()), text.scanner.characters
-	r.Known = err == nil && text.scanner.whole()
+	r.Streaming = r.Streaming || text.scanner.streaming
+	r.TextTokens, r.Characters = tokensOf(text.scanner.cost()), text.scanner.characters
+	r.Complete = err == nil && text.scanner.isComplete()
 	return nil
 }
 
 // isRefusal reports whether an error of decoding a body is for the client of this
 // server. Others are for the upstream to say.
-func isRefusal(ctx context.Context, err error) bool {
+func isRejection(ctx context.Context, err error) bool {
 	_, large := errors.AsType[*TooLargeError](err)
 	_, inflated := errors.AsType[*inflation.Error](err)
 	return large || inflated || err != nil && ctx.Err() != nil
@@ -294,7 +294,7 @@ func isRefusal(ctx context.Context, err error) bool {
 // requestText reads JSON, as a writer.
 type requestText struct {
 	scanner scanner
-	began   bool
+	pastBOM bool
 }
 
 // newRequestText returns what reads a text, and tells finder of its structure.
@@ -308,7 +308,7 @@ func (t *requestText) readFrom(ctx context.Context, body *bytes.Reader, encoded 
 		_, err := body.WriteTo(t) // which copies nothing
 		return err
 	}
-	decoded, err := undo(encoded, body, inflation.Bounds{Context: ctx, MaxRatio: inflation.MaxRatio, MaxTime: maxDecodeTime})
+	decoded, err := newDecoder(encoded, body, inflation.Bounds{Context: ctx, MaxRatio: inflation.MaxRatio, MaxTime: maxDecodeTime})
 	if err != nil {
 		return err
 	}
@@ -324,8 +324,8 @@ func (t *requestText) readFrom(ctx context.Context, body *bytes.Reader, encoded 
 // as many servers do.
 func (t *requestText) Write(p []byte) (int, error) {
 	n := len(p)
-	if !t.began {
-		t.began = true
+	if !t.pastBOM {
+		t.pastBOM = true
 		p = bytes.TrimPrefix(p, []byte(byteOrderMark))
 	}
 	t.scanner.write(p)

@@ -48,8 +48,8 @@ func TestRequests(t *testing.T) {
 	type fields map[string]string
 	asJSON, asForm := fields{"Content-Type": typeJSON}, fields{"Content-Type": formOf}
 	const hello = `{"model":"m","messages":[{"role":"user","content":"Hello"}],"stream":true}`
-	helloIs := usage.Request{Model: "m", ModelSeen: 1, Stream: true, Text: 1, Known: true, Spends: true}
-	unknown := usage.Request{Spends: true}
+	helloIs := usage.Request{Model: "m", ModelCount: 1, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true}
+	unknown := usage.Request{ConsumesTokens: true}
 	for _, row := range []struct {
 		name, method, target string
 		header               fields
@@ -61,24 +61,24 @@ func TestRequests(t *testing.T) {
 		{"JSON is read whatever it is called", "POST", chat, fields{"Content-Type": "text/plain"}, " \r\n" + hello, helloIs},
 		{"JSON is read without a name", "POST", chat, nil, "\ufeff" + hello, helloIs},
 		{"JSON is read at another server's path", "POST", "/api/v3/chat/completions?x=1", asJSON, hello, helloIs},
-		{"every model is counted", "POST", chat, asJSON, `{"model":"a","Model":"b"}`, usage.Request{Model: "b", ModelSeen: 2, Known: true, Spends: true}},
-		{"a request may name no model", "POST", chat, asJSON, `{"input":"Hello"}`, usage.Request{Text: 1, Known: true, Spends: true}},
-		{"an empty body names none", "POST", "/v1/responses/x/cancel", asJSON, "", usage.Request{Known: true}},
-		{"a model that is no string isn't known", "POST", chat, asJSON, `{"model":5}`, usage.Request{ModelSeen: 1, Spends: true}},
-		{"what is no JSON isn't known", "POST", chat, asJSON, `{"model":"m",}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
-		{"two texts aren't known", "POST", chat, asJSON, `{"model":"m"}{"model":"n"}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"every model is counted", "POST", chat, asJSON, `{"model":"a","Model":"b"}`, usage.Request{Model: "b", ModelCount: 2, Complete: true, ConsumesTokens: true}},
+		{"a request may name no model", "POST", chat, asJSON, `{"input":"Hello"}`, usage.Request{TextTokens: 1, Complete: true, ConsumesTokens: true}},
+		{"an empty body names none", "POST", "/v1/responses/x/cancel", asJSON, "", usage.Request{Complete: true}},
+		{"a model that is no string isn't known", "POST", chat, asJSON, `{"model":5}`, usage.Request{ModelCount: 1, ConsumesTokens: true}},
+		{"what is no JSON isn't known", "POST", chat, asJSON, `{"model":"m",}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
+		{"two texts aren't known", "POST", chat, asJSON, `{"model":"m"}{"model":"n"}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
 		{"JSON in UTF-16 isn't known", "POST", chat, asJSON, "{\x00\"\x00m\x00\"\x00}\x00", unknown},
 		{"other bodies aren't known", "POST", chat, fields{"Content-Type": "application/octet-stream"}, "\xff\xd8\xff", unknown},
 		{"a form in a URL's manner isn't known", "POST", chat, nil, "model=m", unknown},
-		{"several models are more than one", "POST", chat, asJSON, `{"model":"a","models":["b"]}`, usage.Request{Model: "a", ModelSeen: 1, Others: []string{"b"}, Known: true, Spends: true}},
+		{"several models are more than one", "POST", chat, asJSON, `{"model":"a","models":["b"]}`, usage.Request{Model: "a", ModelCount: 1, OtherModels: []string{"b"}, Complete: true, ConsumesTokens: true}},
 		{"JSON in UTF-8 is read", "POST", chat, fields{"Content-Type": "application/json; charset=UTF-8"}, hello, helloIs},
-		{"JSON in UTF-7 isn't known", "POST", chat, fields{"Content-Type": "application/json; charset=utf-7"}, `{"model":"m","+AG0-odel":"n"}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
-		{"neither is JSON of two charsets", "POST", chat, fields{"Content-Type": "application/json; charset=utf-8; charset=utf-7"}, `{"model":"m"}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"JSON in UTF-7 isn't known", "POST", chat, fields{"Content-Type": "application/json; charset=utf-7"}, `{"model":"m","+AG0-odel":"n"}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
+		{"neither is JSON of two charsets", "POST", chat, fields{"Content-Type": "application/json; charset=utf-8; charset=utf-7"}, `{"model":"m"}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
 		// Compressed JSON.
 		{"compressed JSON is read", "POST", chat, fields{"Content-Type": typeJSON, "Content-Encoding": "gzip"}, string(encode(t, "gzip", hello)[0]), helloIs},
 		{"JSON that is cut isn't known", "POST", chat, fields{"Content-Type": typeJSON, "Content-Encoding": "br"}, string(encode(t, "br", hello, "")[0]), func() usage.Request {
 			cut := helloIs
-			cut.Known = false
+			cut.Complete = false
 			return cut
 		}()},
 		{"an unknown coding isn't known", "POST", chat, fields{"Content-Type": typeJSON, "Content-Encoding": "snappy"}, hello, unknown},
@@ -87,60 +87,60 @@ func TestRequests(t *testing.T) {
 		{
 			"a form is read", "POST", speech, asForm,
 			part("prompt", "Hello") + part("model", "m") + part("stream", "true") + file(100) + "--b--\r\n",
-			usage.Request{Model: "m", ModelSeen: 1, Stream: true, Text: 1, Known: true, Spends: true},
+			usage.Request{Model: "m", ModelCount: 1, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true},
 		},
 		{
 			"a form is read behind its file", "POST", speech, asForm,
 			part("prompt", "Hello") + file(100_000) + part("model", "m") + "--b--",
-			usage.Request{Model: "m", ModelSeen: 1, Text: 1, Known: true, Spends: true},
+			usage.Request{Model: "m", ModelCount: 1, TextTokens: 1, Complete: true, ConsumesTokens: true},
 		},
 		{
 			"a form may say that it is no stream", "POST", speech, asForm, part("stream", "False") + part("model", "m") + "--b--\r\n",
-			usage.Request{Model: "m", ModelSeen: 1, Known: true, Spends: true},
+			usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true},
 		},
-		{"a form may name no model", "POST", speech, asForm, file(100) + "--b--\r\n", usage.Request{Known: true, Spends: true}},
-		{"every model of a form counts", "POST", speech, asForm, part("model", "a") + part("Model", "b") + "--b--\r\n", usage.Request{Model: "b", ModelSeen: 2, Known: true, Spends: true}},
-		{"a form that doesn't end isn't known", "POST", speech, asForm, part("model", "m") + file(100), usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
-		{"a form with something before it isn't known", "POST", speech, asForm, "{}\r\n" + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
-		{"a form with a part that has no name isn't known", "POST", speech, asForm, part(`x"; name="model`, "n") + part("model", "m") + "--b--\r\n", usage.Request{Spends: true}},
-		{"a form whose boundary is encoded isn't known", "POST", speech, fields{"Content-Type": "multipart/form-data; boundary*=utf-8''b; boundary=c"}, part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"a form may name no model", "POST", speech, asForm, file(100) + "--b--\r\n", usage.Request{Complete: true, ConsumesTokens: true}},
+		{"every model of a form counts", "POST", speech, asForm, part("model", "a") + part("Model", "b") + "--b--\r\n", usage.Request{Model: "b", ModelCount: 2, Complete: true, ConsumesTokens: true}},
+		{"a form that doesn't end isn't known", "POST", speech, asForm, part("model", "m") + file(100), usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
+		{"a form with something before it isn't known", "POST", speech, asForm, "{}\r\n" + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
+		{"a form with a part that has no name isn't known", "POST", speech, asForm, part(`x"; name="model`, "n") + part("model", "m") + "--b--\r\n", usage.Request{ConsumesTokens: true}},
+		{"a form whose boundary is encoded isn't known", "POST", speech, fields{"Content-Type": "multipart/form-data; boundary*=utf-8''b; boundary=c"}, part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
 		{
 			"the session in a form names a model", "POST", "/v1/realtime/calls", asForm, part("sdp", "v=0") + part("session", `{"type":"realtime","model":"m"}`) + "--b--\r\n",
-			usage.Request{Model: "m", ModelSeen: 1, Known: true, Spends: true},
+			usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true},
 		},
 		{
 			"it counts beside the form's own", "POST", "/v1/realtime/calls", asForm, part("model", "a") + part("session", `{"model":"m"}`) + "--b--\r\n",
-			usage.Request{Model: "m", ModelSeen: 2, Known: true, Spends: true},
+			usage.Request{Model: "m", ModelCount: 2, Complete: true, ConsumesTokens: true},
 		},
 		{"a form without a boundary isn't known", "POST", speech, fields{"Content-Type": "multipart/form-data"}, part("model", "m") + "--b--\r\n", unknown},
 		{"what is no form isn't known", "POST", speech, asForm, hello, unknown},
 		{"a compressed form isn't known", "POST", speech, fields{"Content-Type": formOf, "Content-Encoding": "gzip"}, string(encode(t, "gzip", part("model", "m")+"--b--\r\n")[0]), unknown},
-		{"a model behind a long file is known", "POST", speech, asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Known: true, Spends: true}},
+		{"a model behind a long file is known", "POST", speech, asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true}},
 		{"a form that asks no model isn't read so far", "POST", "/v1/files", asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{}},
-		{"a long file behind the model is passed on", "POST", speech, asForm, part("model", "m") + file(3*maximum) + "--b--\r\n", usage.Request{Model: "m", ModelSeen: 1, Known: true, Spends: true}},
+		{"a long file behind the model is passed on", "POST", speech, asForm, part("model", "m") + file(3*maximum) + "--b--\r\n", usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true}},
 		// Targets.
-		{"a path names a model", "GET", "/v1/models/gpt%2D5", nil, "", usage.Request{Model: "gpt-5", ModelSeen: 1, Known: true}},
-		{"a model may have slashes", "GET", "/v1/models/a/b", nil, "", usage.Request{Model: "a/b", ModelSeen: 1, Known: true}},
-		{"an engine of old is one", "POST", "/v1/engines/e/completions", asJSON, hello, usage.Request{Model: "e", ModelSeen: 1, Others: []string{"m"}, Stream: true, Text: 1, Known: true, Spends: true}},
-		{"Azure's deployment is one", "POST", "/openai/deployments/d/chat/completions?api-version=1", asJSON, hello, usage.Request{Model: "d", ModelSeen: 1, Others: []string{"m"}, Stream: true, Text: 1, Known: true, Spends: true}},
-		{"Azure's deployment is known if the body isn't", "POST", "/openai/deployments/d/audio/transcriptions", asForm, "", usage.Request{Model: "d", ModelSeen: 1, Known: true, Spends: true}},
-		{"a host before the path is none of it", "GET", "http://x/v1/models/m", nil, "", usage.Request{Model: "m", ModelSeen: 1, Known: true}},
-		{"a path that may be another isn't known", "GET", "/v1/models/x/../m", nil, "", usage.Request{Model: "m", ModelSeen: 1}},
-		{"neither is one with two slashes", "POST", "/v1//chat/completions", asJSON, `{"model":"m"}`, usage.Request{Model: "m", ModelSeen: 1, Spends: true}},
+		{"a path names a model", "GET", "/v1/models/gpt%2D5", nil, "", usage.Request{Model: "gpt-5", ModelCount: 1, Complete: true}},
+		{"a model may have slashes", "GET", "/v1/models/a/b", nil, "", usage.Request{Model: "a/b", ModelCount: 1, Complete: true}},
+		{"an engine of old is one", "POST", "/v1/engines/e/completions", asJSON, hello, usage.Request{Model: "e", ModelCount: 1, OtherModels: []string{"m"}, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true}},
+		{"Azure's deployment is one", "POST", "/openai/deployments/d/chat/completions?api-version=1", asJSON, hello, usage.Request{Model: "d", ModelCount: 1, OtherModels: []string{"m"}, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true}},
+		{"Azure's deployment is known if the body isn't", "POST", "/openai/deployments/d/audio/transcriptions", asForm, "", usage.Request{Model: "d", ModelCount: 1, Complete: true, ConsumesTokens: true}},
+		{"a host before the path is none of it", "GET", "http://x/v1/models/m", nil, "", usage.Request{Model: "m", ModelCount: 1, Complete: true}},
+		{"a path that may be another isn't known", "GET", "/v1/models/x/../m", nil, "", usage.Request{Model: "m", ModelCount: 1}},
+		{"neither is one with two slashes", "POST", "/v1//chat/completions", asJSON, `{"model":"m"}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
 		{"neither is one that can't be decoded", "POST", "/v1/%zz", nil, "", unknown},
-		{"a query names another model", "POST", chat + "?model=a", asJSON, hello, usage.Request{Model: "m", ModelSeen: 1, Others: []string{"a"}, Stream: true, Text: 1, Known: true, Spends: true}},
-		{"a WebSocket's is", "GET", "/v1/realtime?model=m", fields{"Upgrade": "WebSocket"}, "", usage.Request{Model: "m", ModelSeen: 1, Stream: true, Known: true, Spends: true}},
-		{"Azure calls it a deployment", "GET", "/openai/realtime?deployment=m", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "m", ModelSeen: 1, Stream: true, Known: true, Spends: true}},
-		{"each of a WebSocket's counts", "GET", "/v1/realtime?model=m&model=n", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "n", ModelSeen: 2, Others: []string{"m"}, Stream: true, Known: true, Spends: true}},
-		{"a WebSocket whose messages name models isn't known", "GET", "/v1/responses?model=m", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "m", ModelSeen: 1, Stream: true, Spends: true}},
-		{"a WebSocket without one isn't known", "GET", "/v1/responses", fields{"Upgrade": "websocket"}, "", usage.Request{Stream: true, Spends: true}},
+		{"a query names another model", "POST", chat + "?model=a", asJSON, hello, usage.Request{Model: "m", ModelCount: 1, OtherModels: []string{"a"}, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true}},
+		{"a WebSocket's is", "GET", "/v1/realtime?model=m", fields{"Upgrade": "WebSocket"}, "", usage.Request{Model: "m", ModelCount: 1, Streaming: true, Complete: true, ConsumesTokens: true}},
+		{"Azure calls it a deployment", "GET", "/openai/realtime?deployment=m", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "m", ModelCount: 1, Streaming: true, Complete: true, ConsumesTokens: true}},
+		{"each of a WebSocket's counts", "GET", "/v1/realtime?model=m&model=n", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "n", ModelCount: 2, OtherModels: []string{"m"}, Streaming: true, Complete: true, ConsumesTokens: true}},
+		{"a WebSocket whose messages name models isn't known", "GET", "/v1/responses?model=m", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "m", ModelCount: 1, Streaming: true, ConsumesTokens: true}},
+		{"a WebSocket without one isn't known", "GET", "/v1/responses", fields{"Upgrade": "websocket"}, "", usage.Request{Streaming: true, ConsumesTokens: true}},
 		// What spends.
-		{"a method in small letters spends too", "post", chat, asJSON, "{}", usage.Request{Known: true, Spends: true}},
-		{"a read spends nothing", "GET", chat + "/x", nil, "", usage.Request{Known: true}},
-		{"neither does a change of what is stored", "POST", chat + "/x", asJSON, "{}", usage.Request{Known: true}},
-		{"neither does an upload", "POST", "/v1/files", nil, "", usage.Request{Known: true}},
-		{"what is new may", "POST", "/v1/tomorrow", asJSON, "{}", usage.Request{Known: true, Spends: true}},
-		{"OPTIONS of all are a request", "OPTIONS", "*", nil, "", usage.Request{Known: true}},
+		{"a method in small letters spends too", "post", chat, asJSON, "{}", usage.Request{Complete: true, ConsumesTokens: true}},
+		{"a read spends nothing", "GET", chat + "/x", nil, "", usage.Request{Complete: true}},
+		{"neither does a change of what is stored", "POST", chat + "/x", asJSON, "{}", usage.Request{Complete: true}},
+		{"neither does an upload", "POST", "/v1/files", nil, "", usage.Request{Complete: true}},
+		{"what is new may", "POST", "/v1/tomorrow", asJSON, "{}", usage.Request{Complete: true, ConsumesTokens: true}},
+		{"OPTIONS of all are a request", "OPTIONS", "*", nil, "", usage.Request{Complete: true}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -154,8 +154,8 @@ func TestRequests(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				row.want.Audio = strings.Contains(row.target, "/audio/transcriptions")
-				row.want.Opaque = !row.want.Known && row.body != "" && row.name != "neither is one with two slashes"
+				row.want.Transcription = strings.Contains(row.target, "/audio/transcriptions")
+				row.want.Opaque = !row.want.Complete && row.body != "" && row.name != "neither is one with two slashes"
 				if !reflect.DeepEqual(got, row.want) {
 					t.Errorf("%s it is %+v, want %+v", name, got, row.want)
 				}
@@ -184,7 +184,7 @@ func TestRequests(t *testing.T) {
 func TestARequestWithoutABodyHasNone(t *testing.T) {
 	t.Parallel()
 	got, replay, err := usage.ReadRequest("GET", "/v1/models", nil, nil, maximum)
-	if err != nil || replay != nil || !reflect.DeepEqual(got, usage.Request{Known: true}) {
+	if err != nil || replay != nil || !reflect.DeepEqual(got, usage.Request{Complete: true}) {
 		t.Errorf("it is %+v, with the body %v and the error %v", got, replay, err)
 	}
 }
@@ -194,7 +194,7 @@ func TestABodyThatIsKeptStaysWhatItIs(t *testing.T) {
 	kept := bytes.NewReader([]byte(`before{"model":"m"}`))
 	kept.Seek(6, io.SeekStart)
 	got, replay, err := usage.ReadRequest("POST", chat, nil, kept, 5)
-	if err != nil || replay != io.Reader(kept) || kept.Len() != 13 || got.Model != "m" || !got.Known {
+	if err != nil || replay != io.Reader(kept) || kept.Len() != 13 || got.Model != "m" || !got.Complete {
 		t.Errorf("it is %+v with %d bytes to read, and the error %v", got, kept.Len(), err)
 	}
 }
@@ -212,7 +212,7 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {row.coding}, "Content-Length": {"999999999"}}
-			if got, _, err := usage.ReadRequest("POST", chat, header, strings.NewReader(row.body), row.limit+1); err != nil || !got.Known {
+			if got, _, err := usage.ReadRequest("POST", chat, header, strings.NewReader(row.body), row.limit+1); err != nil || !got.Complete {
 				t.Errorf("at the limit it is %+v, with the error %v", got, err)
 			}
 			body := &closable{Reader: strings.NewReader(row.body)}
@@ -249,7 +249,7 @@ func TestAFormFailsWhereItNamesASecondModel(t *testing.T) {
 			t.Parallel()
 			form := part("model", "m") + file(2*maximum) + row.rest
 			got, replay, err := usage.ReadRequest("POST", speech, header, strings.NewReader(form), maximum)
-			if err != nil || !got.Known || got.Model != "m" {
+			if err != nil || !got.Complete || got.Model != "m" {
 				t.Fatalf("it is %+v, with the error %v", got, err)
 			}
 			defer replay.(io.Closer).Close()
@@ -266,7 +266,7 @@ func TestAFormThatIsReadNoFurtherIsPassedOn(t *testing.T) {
 	reader, writer := io.Pipe()
 	go io.WriteString(writer, part("model", "m")+part("stream", "true")+"--b\r\n")
 	got, replay, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, reader, maximum)
-	if err != nil || !got.Known || !got.Stream {
+	if err != nil || !got.Complete || !got.Streaming {
 		t.Fatalf("it is %+v, with the error %v", got, err)
 	}
 	replay.(io.Closer).Close()
@@ -300,7 +300,7 @@ func FuzzForm(f *testing.F) {
 		if err != nil || !bytes.Equal(again, form) {
 			t.Fatalf("%q became %q, with the error %v", form, again, err)
 		}
-		if got.Known && got.ModelSeen > 0 && got.Model == "" {
+		if got.Complete && got.ModelCount > 0 && got.Model == "" {
 			t.Fatalf("%q is %+v", form, got)
 		}
 	})

@@ -10,14 +10,14 @@ import (
 const (
 	// maxWord bounds, in bytes, what is kept of a string: the name of a member, or
 	// of a model. A longer one is not known.
-	maxWord = 256
+	maxName = 256
 
 	// maxLevels is to which depth the kinds of containers are known. Deeper, only
 	// brackets are counted.
-	maxLevels = 64
+	maxDepth = 64
 
 	// maxRoles is to which depth the members of containers are told apart.
-	maxRoles = 16
+	maxRoleDepth = 16
 )
 
 // expectation is what a JSON text goes on with.
@@ -29,8 +29,8 @@ const (
 	expectName
 	expectNameOrEnd
 	expectColon
-	expectNext // a comma, or the end of what is around
-	expectAny  // deeper than is looked
+	expectCommaOrEnd // a comma, or the end of what is around
+	expectAny        // deeper than is looked
 )
 
 // scanner reads a JSON text (RFC 8259) in pieces of any size, in constant memory,
@@ -38,7 +38,7 @@ const (
 // begin and end, and stops at what can't be JSON; what a number or a literal is
 // made of, and which escapes there are, it leaves to others.
 type scanner struct {
-	place
+	position
 
 	// roleOf tells what the member of a name is for, by what the object is.
 	roleOf func(around role, name []byte) role
@@ -47,67 +47,67 @@ type scanner struct {
 	finder *modelFinder
 
 	// What was found. Of a text that isn't over it may be read too.
-	told    Usage  // by the usage objects, of this text and those before
-	more    bool   // this text told more of what was written
-	model   []byte // the last of roleModel, empty if it isn't a string of a sane size
-	models  int    // how many there were, of any type
-	streams bool   // one of roleStream was true
-	last    bool   // roleType or roleDone says that nothing follows this text
-	echoes  bool   // roleType says that the text was told before, or isn't the model's
-	broken  bool   // it is no JSON
+	reported     Usage  // by the usage objects, of this text and those before
+	reportedMore bool   // this text told more of what was written
+	model        []byte // the last of roleModel, empty if it isn't a string of a sane size
+	modelCount   int    // how many there were, of any type
+	streaming    bool   // one of roleStream was true
+	isLast       bool   // roleType or roleDone says that nothing follows this text
+	isEcho       bool   // roleType says that the text was told before, or isn't the model's
+	invalid      bool   // it is no JSON
 
-	said   [voices]int64     // what the strings of roleText cost, and those of each of thoughts
-	states [voices]textState // where each ended
-	begun  uint8             // bit i: this text has a string that counts in said[i]
+	costs  [channels]int64     // what the strings of roleText cost, and those of each of thoughts
+	states [channels]textState // where each ended
+	begun  uint8               // bit i: this text has a string that counts in said[i]
 
-	spoken     bool  // the root's member "input" is to be spoken
+	isSpeech   bool  // the root's member "input" is to be spoken
 	characters int64 // that it has
 
-	scalar bool // a number or a literal is under way
+	inScalar bool // a number or a literal is under way
 
-	inString bool
-	isName   bool
-	escape   uint8  // of an escape that is under way, how many bytes came
-	code     rune   // what they stand for so far
-	high     rune   // the first half of a surrogate pair, 0 without one
-	size     int64  // of the string under way, in bytes
-	word     []byte // its beginning, or a number's that is under way
+	inString  bool
+	isName    bool
+	escape    uint8  // of an escape that is under way, how many bytes came
+	codeUnit  rune   // what they stand for so far
+	surrogate rune   // the first half of a surrogate pair, 0 without one
+	size      int64  // of the string under way, in bytes
+	buf       []byte // its beginning, or a number's that is under way
 
-	report *report // of the usage object under way; nil before the first
+	object *usageObject // of the usage object under way; nil before the first
 }
 
 // place is where in a text a scanner is.
-type place struct {
+type position struct {
 	expect  expectation
 	depth   int
-	objects uint64         // bit d-1: the container at depth d is an object
-	around  [maxRoles]role // at d-1: of the container at depth d
-	role    role           // of the value that is next, or under way
+	objects uint64             // bit d-1: the container at depth d is an object
+	roles   [maxRoleDepth]role // at d-1: of the container at depth d
+	role    role               // of the value that is next, or under way
 }
 
 // reset begins a new text. Memory is used again, and what was told of usage stays. The
 // text of roleText goes on where that of the text before ended.
 func (s *scanner) reset() {
 	s.model = s.model[:0]
-	s.models, s.streams, s.echoes, s.last, s.more, s.broken = 0, false, false, false, false, false
-	s.place, s.scalar = place{}, false
-	s.inString, s.escape, s.high, s.begun = false, 0, 0, 0
-	s.said = [voices]int64{}
+	s.modelCount, s.streaming, s.isEcho, s.isLast, s.reportedMore, s.invalid = 0, false, false, false, false, false
+	s.position, s.inScalar = position{}, false
+	s.inString, s.escape, s.surrogate, s.begun = false, 0, 0, 0
+	s.costs = [channels]int64{}
 }
 
 // whole reports whether the text was one JSON value, and is over.
-func (s *scanner) whole() bool {
-	return !s.broken && s.depth == 0 && s.expect == expectNext && !s.inString
+func (s *scanner) isComplete() bool {
+	return !s.invalid && s.depth == 0 && s.expect == expectCommaOrEnd && !s.inString
 }
 
 // between reports whether no value is under way: none has begun, or it is over.
-func (s *scanner) between() bool {
-	return s.whole() || !s.broken && s.depth == 0 && s.expect == expectValue
+func (s *scanner) isAtBoundary() bool {
+	return s.isComplete() || !s.invalid && s.depth == 0 && s.expect == expectValue
 }
 
 // write reads the next piece.
 func (s *scanner) write(p []byte) {
-	for len(p) > 0 && !s.broken {
+	for len(p) > 0 && !s.invalid {
 		p = p[s.next(p):]
 	}
 }
@@ -116,13 +116,13 @@ func (s *scanner) write(p []byte) {
 // returns how much of p that is.
 func (s *scanner) next(p []byte) int {
 	i := 0
-	for i < len(p) && !s.broken {
+	for i < len(p) && !s.invalid {
 		if s.inString {
-			i += s.inside(p[i:])
+			i += s.continueString(p[i:])
 			continue
 		}
 		c := p[i]
-		if s.scalar && s.goesOn(c) {
+		if s.inScalar && s.continueScalar(c) {
 			i++
 			continue
 		}
@@ -130,20 +130,20 @@ func (s *scanner) next(p []byte) int {
 		switch c {
 		case ' ', '\n', '\r', '\t':
 		case '"':
-			i = s.quote(p, i)
+			i = s.beginString(p, i)
 		case ':':
 			s.colon()
 		case ',':
 			s.comma()
 		case '{', '[':
-			s.open(c == '{')
+			s.beginContainer(c == '{')
 		case '}', ']':
-			s.end(c == '}')
+			s.endContainer(c == '}')
 			if s.depth == 0 {
 				return i
 			}
 		default:
-			i = s.literal(p, i)
+			i = s.beginScalar(p, i)
 		}
 	}
 	return i
@@ -151,111 +151,111 @@ func (s *scanner) next(p []byte) int {
 
 // literal begins a number or a literal, whose first byte is p[n-1], and returns up to
 // where it has read p.
-func (s *scanner) literal(p []byte, n int) int {
+func (s *scanner) beginScalar(p []byte, n int) int {
 	first := p[n-1]
-	s.must(isScalar[first])
-	s.value()
-	s.streams = s.streams || s.role == roleStream && first == 't'
-	s.last = s.last || s.role == roleDone && first == 't'
-	s.counted()
+	s.require(isScalarByte[first])
+	s.beginValue()
+	s.streaming = s.streaming || s.role == roleStream && first == 't'
+	s.isLast = s.isLast || s.role == roleDone && first == 't'
+	s.countModel()
 	if s.finder != nil {
-		s.finder.scalar(s.depth, first)
+		s.finder.addScalar(s.depth, first)
 	}
 	if s.role.isText() && isDigit(first) {
-		s.said[s.voice()] += hundredth // of a text that is a list of tokens
+		s.costs[s.channel()] += costUnit // of a text that is a list of tokens
 	}
 	start := n - 1
-	for n < len(p) && isScalar[p[n]] {
+	for n < len(p) && isScalarByte[p[n]] {
 		n++
 	}
-	s.scalar = n == len(p)
+	s.inScalar = n == len(p)
 	switch {
 	case s.role < roleCount:
-	case s.scalar:
-		s.word = append(s.word[:0], p[start:min(n, start+maxNumber+1)]...)
+	case s.inScalar:
+		s.buf = append(s.buf[:0], p[start:min(n, start+maxNumber+1)]...)
 	default:
-		s.number(p[start:n])
+		s.setNumber(p[start:n])
 	}
 	return n
 }
 
 // goesOn reads on in a number or a literal that came in pieces, and reports whether c
 // is a part of it.
-func (s *scanner) goesOn(c byte) bool {
-	s.scalar = isScalar[c]
+func (s *scanner) continueScalar(c byte) bool {
+	s.inScalar = isScalarByte[c]
 	switch {
 	case s.role < roleCount:
-	case !s.scalar:
-		s.number(s.word)
-	case len(s.word) <= maxNumber:
-		s.word = append(s.word, c)
+	case !s.inScalar:
+		s.setNumber(s.buf)
+	case len(s.buf) <= maxNumber:
+		s.buf = append(s.buf, c)
 	}
-	return s.scalar
+	return s.inScalar
 }
 
 // number notes the number of a counter.
-func (s *scanner) number(text []byte) {
+func (s *scanner) setNumber(text []byte) {
 	c := counter(s.role - roleCount)
-	if s.within() >= roleUsage {
-		s.report.set(c, text)
+	if s.containerRole() >= roleUsage {
+		s.object.set(c, text)
 		return
 	}
-	var alone report
+	var alone usageObject
 	alone.set(c, text)
-	s.tell(alone.usage())
+	s.report(alone.usage())
 }
 
 // tell notes what was told of usage.
-func (s *scanner) tell(u Usage) {
-	told, more := s.told.merge(u)
-	s.told, s.more = told, s.more || more
+func (s *scanner) report(u Usage) {
+	told, more := s.reported.merge(u)
+	s.reported, s.reportedMore = told, s.reportedMore || more
 }
 
 // within is the role of the container under way.
-func (s *scanner) within() role {
-	if s.depth == 0 || s.depth > maxRoles {
+func (s *scanner) containerRole() role {
+	if s.depth == 0 || s.depth > maxRoleDepth {
 		return roleNone
 	}
-	return s.around[s.depth-1]
+	return s.roles[s.depth-1]
 }
 
 // isScalar has the bytes of which numbers and literals are made.
-var isScalar = func() (set [256]bool) {
+var isScalarByte = func() (set [256]bool) {
 	for _, c := range "+-.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
 		set[c] = true
 	}
 	return set
 }()
 
-func (s *scanner) must(holds bool) { s.broken = s.broken || !holds }
+func (s *scanner) require(holds bool) { s.invalid = s.invalid || !holds }
 
 // value is told that a value begins.
-func (s *scanner) value() {
+func (s *scanner) beginValue() {
 	switch s.expect {
 	case expectAny:
 	case expectValue, expectValueOrEnd:
-		s.expect = expectNext
+		s.expect = expectCommaOrEnd
 	default:
-		s.broken = true
+		s.invalid = true
 	}
 }
 
 // counted is told that a value begins that is no string.
-func (s *scanner) counted() {
+func (s *scanner) countModel() {
 	if s.role == roleModel {
-		s.models++
+		s.modelCount++
 		s.model = s.model[:0]
 	}
 }
 
-func (s *scanner) open(object bool) {
-	s.value()
-	s.counted()
+func (s *scanner) beginContainer(object bool) {
+	s.beginValue()
+	s.countModel()
 	if s.finder != nil {
-		s.finder.open(s.depth, object)
+		s.finder.beginContainer(s.depth, object)
 	}
 	s.depth++
-	if s.depth > maxLevels {
+	if s.depth > maxDepth {
 		s.expect, s.role = expectAny, roleNone
 		return
 	}
@@ -264,57 +264,57 @@ func (s *scanner) open(object bool) {
 	if object {
 		s.objects |= bit
 	}
-	role := s.opened(object)
-	if s.depth <= maxRoles {
-		s.around[s.depth-1] = role
+	role := s.roleOfContainer(object)
+	if s.depth <= maxRoleDepth {
+		s.roles[s.depth-1] = role
 	}
 	s.expect, s.role = expectNameOrEnd, roleNone
 	if !object {
-		s.expect, s.role = expectValueOrEnd, s.within()
+		s.expect, s.role = expectValueOrEnd, s.containerRole()
 	}
 }
 
 // opened returns the role of a container that begins.
-func (s *scanner) opened(object bool) role {
+func (s *scanner) roleOfContainer(object bool) role {
 	switch {
 	case s.depth == 1 && object:
 		return roleRoot
 	case s.depth == 1:
 		return roleRoots
 	case !object:
-		return s.role.inherited()
+		return s.role.ofElements()
 	case s.role == roleUsage:
-		if s.report == nil {
-			s.report = new(report)
+		if s.object == nil {
+			s.object = new(usageObject)
 		}
-		*s.report = report{}
+		*s.object = usageObject{}
 	case s.role == roleInputDetails:
-		s.report.detailed = true
+		s.object.hasInputDetails = true
 	case s.role >= roleCount:
 		return roleNone
 	}
 	return s.role
 }
 
-func (s *scanner) end(object bool) {
+func (s *scanner) endContainer(object bool) {
 	if s.depth == 0 {
-		s.broken = true
+		s.invalid = true
 		return
 	}
-	if s.depth <= maxLevels {
+	if s.depth <= maxDepth {
 		allowed := expectValueOrEnd
 		if object {
 			allowed = expectNameOrEnd
 		}
-		s.must(object == s.inObject() && (s.expect == expectNext || s.expect == allowed))
+		s.require(object == s.inObject() && (s.expect == expectCommaOrEnd || s.expect == allowed))
 	}
-	if s.within() == roleUsage && !s.broken {
-		s.tell(s.report.usage())
+	if s.containerRole() == roleUsage && !s.invalid {
+		s.report(s.object.usage())
 	}
 	s.depth--
 	s.role = roleNone
-	if s.depth <= maxLevels {
-		s.expect = expectNext
+	if s.depth <= maxDepth {
+		s.expect = expectCommaOrEnd
 	}
 }
 
@@ -322,7 +322,7 @@ func (s *scanner) inObject() bool { return s.objects>>(s.depth-1)&1 != 0 }
 
 func (s *scanner) colon() {
 	if s.expect != expectAny {
-		s.must(s.expect == expectColon)
+		s.require(s.expect == expectColon)
 		s.expect = expectValue
 	}
 }
@@ -331,8 +331,8 @@ func (s *scanner) comma() {
 	if s.expect == expectAny {
 		return
 	}
-	s.must(s.expect == expectNext && s.depth > 0)
-	if s.broken {
+	s.require(s.expect == expectCommaOrEnd && s.depth > 0)
+	if s.invalid {
 		return
 	}
 	s.expect, s.role = expectValue, roleNone
@@ -340,36 +340,36 @@ func (s *scanner) comma() {
 	case s.inObject():
 		s.expect = expectName
 	default:
-		s.role = s.within()
+		s.role = s.containerRole()
 	}
 }
 
 // quote begins a string, whose first byte is p[n], and returns up to where it has
 // read p: to the end of the string if it is there and has no escapes, for most are
 // like that, and of the strings that follow, for many do.
-func (s *scanner) quote(p []byte, n int) int {
+func (s *scanner) beginString(p []byte, n int) int {
 	for ; ; n++ {
 		s.isName = s.expect == expectName || s.expect == expectNameOrEnd
 		if !s.isName {
-			s.value()
+			s.beginValue()
 		}
-		size := plain(p[n:])
+		size := indexSpecial(p[n:])
 		end := n + size
 		if end == len(p) || p[end] != '"' {
-			s.inString, s.size, s.word = true, 0, s.word[:0]
-			if !s.isName && s.speaks() {
-				s.begin()
+			s.inString, s.size, s.buf = true, 0, s.buf[:0]
+			if !s.isName && s.hasTokens() {
+				s.beginText()
 			}
 			return n
 		}
 		if !s.isName {
-			s.mayName(p[n:end], int64(size))
+			s.findModel(p[n:end], int64(size))
 		}
-		if !s.isName && s.speaks() {
-			s.begin()
-			s.speak(p[n:end])
+		if !s.isName && s.hasTokens() {
+			s.beginText()
+			s.addText(p[n:end])
 		} else {
-			s.stringIs(p[n:end], int64(size))
+			s.endString(p[n:end], int64(size))
 		}
 		n = end + 1
 		switch {
@@ -377,19 +377,19 @@ func (s *scanner) quote(p []byte, n int) int {
 			return n
 		case s.expect == expectColon && p[n] == ':':
 			s.expect = expectValue
-		case s.expect == expectNext && p[n] == ',':
+		case s.expect == expectCommaOrEnd && p[n] == ',':
 			s.comma()
 		default:
 			return n
 		}
-		if n++; n == len(p) || p[n] != '"' || s.broken {
+		if n++; n == len(p) || p[n] != '"' || s.invalid {
 			return n
 		}
 	}
 }
 
 // plain returns how many bytes of p come before a quote or a backslash.
-func plain(p []byte) int {
+func indexSpecial(p []byte) int {
 	const (
 		ones   = 0x0101010101010101
 		highs  = 0x8080808080808080
@@ -413,52 +413,52 @@ func plain(p []byte) int {
 
 // stringIs is told a whole string that has no tokens, or its beginning if it has a
 // larger size.
-func (s *scanner) stringIs(text []byte, size int64) {
+func (s *scanner) endString(text []byte, size int64) {
 	known := int64(len(text)) == size
 	if s.isName {
 		s.expect, s.role = expectColon, roleNone
-		if known && s.depth <= maxRoles {
-			s.role = s.roleOf(s.within(), text)
+		if known && s.depth <= maxRoleDepth {
+			s.role = s.roleOf(s.containerRole(), text)
 		}
-		if s.within() == roleSchema {
+		if s.containerRole() == roleSchema {
 			s.states[0] = atStart
-			s.hear(0, text)
-			s.said[0] += hundredth // the marks around it
+			s.addCost(0, text)
+			s.costs[0] += costUnit // the marks around it
 		}
 		if s.finder != nil {
-			s.finder.name(s.depth, text, known && size <= maxWord)
+			s.finder.beginField(s.depth, text, known && size <= maxName)
 		}
 		return
 	}
 	switch {
 	case s.role == roleModel:
-		s.models++
+		s.modelCount++
 		s.model = s.model[:0]
-		if known && size <= maxWord {
+		if known && size <= maxName {
 			s.model = append(s.model, text...)
 		}
 	case s.role == roleType:
-		s.echoes, s.last = isEcho(text), isLast(text)
+		s.isEcho, s.isLast = isEchoType(text), isLastType(text)
 	case s.role >= roleCount && known:
-		s.number(bytes.TrimSpace(text))
+		s.setNumber(bytes.TrimSpace(text))
 	}
 }
 
 // mayName is told a whole string that is a value, or its beginning if it has a larger
 // size. In a request it may be the name of a model.
-func (s *scanner) mayName(text []byte, size int64) {
+func (s *scanner) findModel(text []byte, size int64) {
 	if s.finder != nil {
-		s.finder.text(s.depth, text, int64(len(text)) == size && size <= maxWord)
+		s.finder.addString(s.depth, text, int64(len(text)) == size && size <= maxName)
 	}
 }
 
 // speaks reports whether a string of the role has tokens.
-func (s *scanner) speaks() bool {
-	return s.role.isText() || s.role == roleDelta || s.role == roleReply
+func (s *scanner) hasTokens() bool {
+	return s.role.isText() || s.role == roleDelta || s.role == roleNestedOrText
 }
 
 // voice is where the tokens of a role are counted.
-func (s *scanner) voice() int {
+func (s *scanner) channel() int {
 	if s.role.isThought() {
 		return int(s.role - roleText)
 	}
@@ -467,8 +467,8 @@ func (s *scanner) voice() int {
 
 // begin begins a string that has tokens. The first of a text goes on with what the
 // text before ended with, as the deltas of a stream do.
-func (s *scanner) begin() {
-	voice := s.voice()
+func (s *scanner) beginText() {
+	voice := s.channel()
 	if s.begun>>voice&1 != 0 {
 		s.states[voice] = atStart
 	}
@@ -476,18 +476,18 @@ func (s *scanner) begin() {
 }
 
 // speak reads a piece of a string that has tokens.
-func (s *scanner) speak(p []byte) {
-	s.hear(s.voice(), p)
-	if s.spoken && s.role == roleSpoken {
+func (s *scanner) addText(p []byte) {
+	s.addCost(s.channel(), p)
+	if s.isSpeech && s.role == roleInput {
 		s.characters += characters(p)
 	}
 }
 
 // hear counts a piece of what a voice says.
-func (s *scanner) hear(voice int, p []byte) {
-	e := estimator{s.said[voice], s.states[voice]}
+func (s *scanner) addCost(voice int, p []byte) {
+	e := estimator{s.costs[voice], s.states[voice]}
 	e.write(p)
-	s.said[voice], s.states[voice] = e.cost, e.state
+	s.costs[voice], s.states[voice] = e.cost, e.state
 }
 
 // characters counts those that begin in p.
@@ -504,8 +504,8 @@ func characters(p []byte) (n int64) {
 // several names counts once.
 func (s *scanner) cost() int64 {
 	var thought int64
-	for _, cost := range s.said[1:] {
+	for _, cost := range s.costs[1:] {
 		thought = max(thought, cost)
 	}
-	return s.said[0] + thought
+	return s.costs[0] + thought
 }

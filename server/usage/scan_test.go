@@ -23,18 +23,18 @@ func scan(t *testing.T, roleOf func(role, []byte) role, pieces ...string) (resul
 	t.Helper()
 	s := scanner{roleOf: roleOf}
 	if reflect.ValueOf(roleOf).Pointer() == reflect.ValueOf(requestRole).Pointer() {
-		s.finder = &modelFinder{root: requestPlaces}
+		s.finder = &modelFinder{root: requestFields}
 	}
 	for _, piece := range pieces {
 		s.write([]byte(piece))
 	}
 	if s.finder != nil {
-		s.model, s.models = []byte(s.finder.main), s.finder.mains
+		s.model, s.modelCount = []byte(s.finder.main), s.finder.mainCount
 	}
 	return found{
-		told: s.told, model: string(s.model), models: s.models,
-		streams: s.streams, echoes: s.echoes, cost: s.cost(),
-	}, s.whole()
+		told: s.reported, model: string(s.model), models: s.modelCount,
+		streams: s.streaming, echoes: s.isEcho, cost: s.cost(),
+	}, s.isComplete()
 }
 
 // costOf is what texts cost.
@@ -189,7 +189,7 @@ func FuzzScanner(f *testing.F) {
 		}
 		var want found
 		oracle(t, text, roleRoot, 1, &want, nil)
-		if got.told != want.told || got.models != want.models || len(want.model) <= maxWord && got.model != want.model {
+		if got.told != want.told || got.models != want.models || len(want.model) <= maxName && got.model != want.model {
 			t.Fatalf("%q gives %+v, want %+v", text, got, want)
 		}
 	})
@@ -197,23 +197,23 @@ func FuzzScanner(f *testing.F) {
 
 // oracle finds the models of an answer, and what its usage objects tell, by
 // encoding/json. What is in a usage object goes into its report.
-func oracle(t *testing.T, text []byte, around role, depth int, into *found, usage *report) {
+func oracle(t *testing.T, text []byte, around role, depth int, into *found, usage *usageObject) {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	first, err := decoder.Token()
-	if err != nil || first != json.Delim('{') && first != json.Delim('[') || depth > maxRoles {
+	if err != nil || first != json.Delim('{') && first != json.Delim('[') || depth > maxRoleDepth {
 		return
 	}
 	switch {
 	case depth == 1 && first == json.Delim('['):
 		around = roleRoots
 	case first == json.Delim('['):
-		around = around.inherited()
+		around = around.ofElements()
 	case around == roleUsage:
-		usage = &report{}
+		usage = &usageObject{}
 		defer func() { into.told, _ = into.told.merge(usage.usage()) }()
 	case around == roleInputDetails:
-		usage.detailed = true
+		usage.hasInputDetails = true
 	case around >= roleCount:
 		around = roleNone
 	}
@@ -225,7 +225,7 @@ func oracle(t *testing.T, text []byte, around role, depth int, into *found, usag
 				t.Fatal(err)
 			}
 			role = roleNone
-			if len(name.(string)) <= maxWord {
+			if len(name.(string)) <= maxName {
 				role = answerRole(around, []byte(name.(string)))
 			}
 		}
@@ -249,7 +249,7 @@ func oracle(t *testing.T, text []byte, around role, depth int, into *found, usag
 				if err := json.Unmarshal(value, &word); err != nil {
 					t.Fatal(err)
 				}
-				if len(word) > maxWord {
+				if len(word) > maxName {
 					continue
 				}
 				number = bytes.TrimSpace([]byte(word))
@@ -258,7 +258,7 @@ func oracle(t *testing.T, text []byte, around role, depth int, into *found, usag
 				usage.set(counter(role-roleCount), number)
 				continue
 			}
-			var alone report
+			var alone usageObject
 			alone.set(counter(role-roleCount), number)
 			into.told, _ = into.told.merge(alone.usage())
 		default:

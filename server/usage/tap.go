@@ -15,8 +15,8 @@ type Tap struct {
 	body io.ReadCloser
 
 	mu     sync.Mutex
-	meter  *meter // guarded by mu
-	closed bool   // guarded by mu
+	meter  *responseMeter // guarded by mu
+	closed bool           // guarded by mu
 }
 
 // NewTap puts itself in the place of resp's body, to read along in the answer to
@@ -32,28 +32,28 @@ type Tap struct {
 // than "[DONE]", and of each text message of a WebSocket, when its last byte was
 // read. It must be quick, and not ask the Tap.
 func NewTap(resp *http.Response, request Request, onEvent func(at time.Time)) *Tap {
-	t := &Tap{body: resp.Body, meter: newMeter(resp, request, onEvent)}
+	t := &Tap{body: resp.Body, meter: newResponseMeter(resp, request, onEvent)}
 	if resp.Body == nil || resp.Body == http.NoBody {
 		t.meter.close()
 		return t
 	}
 	switch body := resp.Body.(type) {
-	case connection:
-		resp.Body = &tappedConnection{tapped{t}, body}
+	case httpConn:
+		resp.Body = &tappedConn{tappedBody{t}, body}
 	case httpx.Waiter:
-		resp.Body = &tappedWaiter{tapped{t}, body}
+		resp.Body = &tappedWaiter{tappedBody{t}, body}
 	default:
-		resp.Body = &tapped{t}
+		resp.Body = &tappedBody{t}
 	}
 	return t
 }
 
 // Answer returns what is known of the answer so far; when its body was read to the
 // end, that is all. It may be called at any time, on any goroutine.
-func (t *Tap) Answer() Answer {
+func (t *Tap) Response() Response {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.meter.answer()
+	return t.meter.response()
 }
 
 // ByModel returns what is known so far of what each model took in a session, and nil
@@ -61,7 +61,7 @@ func (t *Tap) Answer() Answer {
 func (t *Tap) ByModel() []ModelUsage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.meter.kind != kindSession || !t.meter.request.spends {
+	if t.meter.kind != kindSession || !t.meter.request.consumesTokens {
 		return nil
 	}
 	return t.meter.byModel()
@@ -71,17 +71,17 @@ func (t *Tap) ByModel() []ModelUsage {
 // or 0 if that hasn't come: an event with the data "[DONE]", or one that by its type
 // ends a stream of the Responses API, Anthropic's or others. A client may leave behind
 // it and miss nothing.
-func (t *Tap) Last() int64 {
+func (t *Tap) BytesToLastEvent() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.meter.last
+	return t.meter.bytesToLastEvent
 }
 
 // tapped is a body.
-type tapped struct{ tap *Tap }
+type tappedBody struct{ tap *Tap }
 
 // Read implements [io.Reader].
-func (b *tapped) Read(p []byte) (int, error) {
+func (b *tappedBody) Read(p []byte) (int, error) {
 	n, err := b.tap.body.Read(p)
 	if n > 0 {
 		b.tap.read(p[:n])
@@ -93,7 +93,7 @@ func (b *tapped) Read(p []byte) (int, error) {
 }
 
 // Close implements [io.Closer].
-func (b *tapped) Close() error {
+func (b *tappedBody) Close() error {
 	err := b.tap.body.Close() // first, as it may end a Read
 	b.tap.close()
 	return err
@@ -117,18 +117,18 @@ func (t *Tap) close() {
 }
 
 type tappedWaiter struct {
-	tapped
+	tappedBody
 	httpx.Waiter
 }
 
 // connection is what a body of status 101 has beside its reader.
-type connection interface {
+type httpConn interface {
 	io.Writer
 	httpx.HalfCloser
 	SetReadDeadline(deadline time.Time) error
 }
 
-type tappedConnection struct {
-	tapped
-	connection
+type tappedConn struct {
+	tappedBody
+	httpConn
 }

@@ -90,7 +90,7 @@ func TestABodyKeepsItsMethods(t *testing.T) {
 		resp := respond(typeJSON, http.StatusNoContent, "")
 		resp.Body = http.NoBody
 		tap := usage.NewTap(resp, asked, nil)
-		if got := tap.Answer().Usage; resp.Body != http.NoBody || got != guess(3, 0) {
+		if got := tap.Response().Usage; resp.Body != http.NoBody || got != guess(3, 0) {
 			t.Error(resp.Body, got)
 		}
 	})
@@ -112,7 +112,7 @@ func TestABodyThatBreaksBreaksTheSame(t *testing.T) {
 	if _, err := io.ReadAll(resp.Body); err != errBroken { //nolint:errorlint // the very same
 		t.Error(err)
 	}
-	if got := tap.Answer(); got.Usage != guess(3, 1) || got.Events != 1 {
+	if got := tap.Response(); got.Usage != guess(3, 1) || got.Events != 1 {
 		t.Errorf("it is %+v", got)
 	}
 }
@@ -131,7 +131,7 @@ func TestATapMayBeAskedMeanwhile(t *testing.T) {
 		body := resp.Body
 		var others sync.WaitGroup
 		others.Go(func() {
-			for tap.Answer().Events < 10 {
+			for tap.Response().Events < 10 {
 				runtime.Gosched()
 			}
 			body.Close()
@@ -142,7 +142,7 @@ func TestATapMayBeAskedMeanwhile(t *testing.T) {
 			}
 		}
 		others.Wait()
-		if got := tap.Answer(); got.Events < 10 {
+		if got := tap.Response(); got.Events < 10 {
 			t.Errorf("by %q it is %+v", coding, got)
 		}
 	}

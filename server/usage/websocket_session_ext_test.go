@@ -75,68 +75,68 @@ func TestSessions(t *testing.T) {
 	large := strings.Repeat("x", 70_000)
 	for _, row := range []struct {
 		name, extensions, body string
-		want                   usage.Answer
+		want                   usage.Response
 	}{
 		{
 			"the answers of a session add up", "",
 			frame(final|text, created) + frame(final|text, delta) + frame(final|text, done(first)) + frame(final|text, done(second)),
-			usage.Answer{Usage: sum, Model: "m", Events: 4},
+			usage.Response{Usage: sum, Model: "m", Events: 4},
 		},
 		{
 			"a message may be in pieces, with a ping in between", "",
 			frame(text, done(first)[:half]) + frame(final|ping, `{"usage":`) + frame(0, "") + frame(final, done(first)[half:]) + frame(final|text, done(second)),
-			usage.Answer{Usage: sum, Events: 2},
+			usage.Response{Usage: sum, Events: 2},
 		},
 		{
 			"binary messages and empty ones say nothing", "",
 			frame(final|binaryMessage, done(first)) + frame(binaryMessage, "") + frame(final, done(first)) + frame(final|text, "") + frame(final|text, done(second)),
-			usage.Answer{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 2},
+			usage.Response{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 2},
 		},
 		{
 			"what was said since the last answer is guessed", "",
 			frame(final|text, done(second)) + frame(final|text, audio) + frame(final|text, delta) + frame(text, delta[:len(delta)-5]),
-			usage.Answer{Usage: usage.Usage{Input: 2, Output: 4, Total: 6, Estimated: true}, Events: 3},
+			usage.Response{Usage: usage.Usage{Input: 2, Output: 4, Total: 6, Estimated: true}, Events: 3},
 		},
 		{
 			"a transcription has a usage of its own", "",
 			frame(final|text, `{"type":"conversation.item.input_audio_transcription.completed","transcript":"Hello","usage":`+second+`}`),
-			usage.Answer{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 1},
+			usage.Response{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 1},
 		},
 		{
 			"messages may be long", "",
 			frame(final|text, `{"a":"`+large[:200]+`"}`) + frame(final|text, `{"a":"`+large+`"}`) + frame(final|text, done(second)) + frame(final|closing, "\x03\xe8bye"),
-			usage.Answer{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 3},
+			usage.Response{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 3},
 		},
 		{
 			"a session that says nothing takes nothing that is known", "", "",
-			usage.Answer{Usage: usage.Usage{Estimated: true}},
+			usage.Response{Usage: usage.Usage{Estimated: true}},
 		},
 		{
 			"messages may be compressed", "permessage-deflate; client_max_window_bits=15",
 			frame(final|compressed|text, kept.message(created)) + frame(final|compressed|text, kept.message(done(first))) +
 				frame(final|text, delta) + frame(final|compressed|text, kept.message(done(second))),
-			usage.Answer{Usage: sum, Model: "m", Events: 4},
+			usage.Response{Usage: sum, Model: "m", Events: 4},
 		},
 		{
 			"they may be compressed each for itself", "x-other, Permessage-Deflate; Server_no_context_takeover; client_no_context_takeover",
 			frame(final|compressed|text, anew.message(created)) + frame(final|compressed|text, anew.message(done(first))) +
 				frame(final|text, delta) + frame(final|compressed|text, anew.message(done(second))),
-			usage.Answer{Usage: sum, Model: "m", Events: 4},
+			usage.Response{Usage: sum, Model: "m", Events: 4},
 		},
 		{
 			"what is compressed though nobody agreed is guessed", "",
 			frame(final|compressed|text, "Hello there"),
-			usage.Answer{Usage: guess(0, 3), Events: 1},
+			usage.Response{Usage: guess(0, 3), Events: 1},
 		},
 		{
 			"what can't be decoded is guessed", "permessage-deflate",
 			frame(final|compressed|text, "\xff\xff") + frame(final|compressed|text, "Hello there"),
-			usage.Answer{Usage: guess(0, 3), Events: 2},
+			usage.Response{Usage: guess(0, 3), Events: 2},
 		},
 		{
 			"what is masked ends the reading", "",
 			frame(final|text, done(second)) + "\x81\x85\x00\x00\x00\x00Hello" + frame(final|text, done(first)),
-			usage.Answer{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 1},
+			usage.Response{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 1},
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -187,8 +187,8 @@ func TestRealSessionsAreRead(t *testing.T) {
 				}
 			}
 			conn.Read(context.Background())
-			want := usage.Answer{Usage: usage.Usage{Input: answers, Output: 2 * answers, Total: 3 * answers}, Events: answers}
-			if got := through.tap.Answer(); got != want {
+			want := usage.Response{Usage: usage.Usage{Input: answers, Output: 2 * answers, Total: 3 * answers}, Events: answers}
+			if got := through.tap.Response(); got != want {
 				t.Errorf("the session is %+v, want %+v", got, want)
 			}
 		})

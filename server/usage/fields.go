@@ -7,21 +7,21 @@ import "bytes"
 type role uint8
 
 const (
-	roleNone      role = iota
-	roleRoot           // the text itself, an object
-	roleRoots          // the text itself, an array
-	roleModel          // a string
-	roleType           // a string: what an event is
-	roleStream         // true or false
-	roleDone           // true or false: whether a stream ends here
-	roleNest           // an object, some of whose members count like those around it
-	roleReply          // the same, or a text
-	roleDelta          // an object that may tell the usage, or a text
-	roleVendor         // an object of some vendor's, which may tell the usage
-	roleInner          // an object within it, or within a choice, which may too
-	roleChoices        // an array of objects that may tell the usage
-	roleUsage          // an object: what the answer took
-	roleUsagePart      // an object within it, of the same members
+	roleNone         role = iota
+	roleRoot              // the text itself, an object
+	roleRoots             // the text itself, an array
+	roleModel             // a string
+	roleType              // a string: what an event is
+	roleStream            // true or false
+	roleDone              // true or false: whether a stream ends here
+	roleNested            // an object, some of whose members count like those around it
+	roleNestedOrText      // the same, or a text
+	roleDelta             // an object that may tell the usage, or a text
+	roleVendor            // an object of some vendor's, which may tell the usage
+	roleVendorNested      // an object within it, or within a choice, which may too
+	roleChoices           // an array of objects that may tell the usage
+	roleUsage             // an object: what the answer took
+	roleUsagePart         // an object within it, of the same members
 	roleInputDetails
 	roleOutputDetails
 
@@ -34,22 +34,22 @@ const (
 	roleThinking
 	roleDetails
 	roleSchema // an object all of whose names and strings have tokens
-	roleSpoken // a string that is to be spoken, in a request for speech
+	roleInput  // a string that is to be spoken, in a request for speech
 
 	// A number, or one as a string, of a counter: roleCount + role(counter).
 	roleCount
 )
 
-const voices = int(roleSchema - roleText) // how many roles of texts are told apart
+const channels = int(roleSchema - roleText) // how many roles of texts are told apart
 
-func (r role) isText() bool { return r >= roleText && r <= roleSpoken }
+func (r role) isText() bool { return r >= roleText && r <= roleInput }
 
 func (r role) isThought() bool { return r > roleText && r < roleSchema }
 
-func counts(c counter) role { return roleCount + role(c) }
+func countRole(c counter) role { return roleCount + role(c) }
 
 // inherited returns what the elements of an array mean.
-func (r role) inherited() role {
+func (r role) ofElements() role {
 	if r.isText() || r == roleRoots || r == roleChoices {
 		return r
 	}
@@ -63,26 +63,26 @@ func (r role) inherited() role {
 func answerRole(around role, name []byte) role {
 	switch around {
 	case roleUsage, roleUsagePart:
-		return usageRole(name)
+		return usageObjectRole(name)
 	case roleInputDetails, roleOutputDetails:
 		return detailRole(name)
 	case roleRoot, roleRoots:
 		return rootRole(name)
-	case roleNest, roleReply:
+	case roleNested, roleNestedOrText:
 		switch string(name) {
 		case "model":
 			return roleModel
 		case "meta":
 			return roleVendor
 		}
-		return tellingRole(around, name)
+		return usageOrTextRole(around, name)
 	case roleVendor, roleChoices:
-		if role := tellingRole(around, name); role != roleNone || isFree(name) {
+		if role := usageOrTextRole(around, name); role != roleNone || isFreeForm(name) {
 			return role
 		}
-		return roleInner
-	case roleDelta, roleInner:
-		return tellingRole(around, name)
+		return roleVendorNested
+	case roleDelta, roleVendorNested:
+		return usageOrTextRole(around, name)
 	default:
 		return textRole(around, name)
 	}
@@ -95,9 +95,9 @@ func rootRole(name []byte) role {
 	case "type", "event_type": // the latter is Cohere's
 		return roleType
 	case "message", "session":
-		return roleNest
+		return roleNested
 	case "response": // a text is Ollama's
-		return roleReply
+		return roleNestedOrText
 	case "delta":
 		return roleDelta
 	case "choices":
@@ -105,22 +105,22 @@ func rootRole(name []byte) role {
 	case "timings", "amazon-bedrock-invocationMetrics": // llama.cpp's, and Bedrock's
 		return roleUsage
 	case "prompt_eval_count", "tokens_evaluated": // Ollama's, and llama.cpp's
-		return counts(countPrompt)
+		return countRole(countPrompt)
 	case "eval_count", "tokens_predicted":
-		return counts(countOutput)
+		return countRole(countOutput)
 	case "duration":
-		return counts(countSeconds)
+		return countRole(countSeconds)
 	case "done": // Ollama's
 		return roleDone
 	}
-	if role := tellingRole(roleRoot, name); role != roleNone || isFree(name) {
+	if role := usageOrTextRole(roleRoot, name); role != roleNone || isFreeForm(name) {
 		return role
 	}
 	return roleVendor
 }
 
 // tellingRole is for the members of an object that may tell the usage.
-func tellingRole(around role, name []byte) role {
+func usageOrTextRole(around role, name []byte) role {
 	switch string(name) {
 	case "usage", "usageMetadata", "usage_metadata", "token_usage":
 		return roleUsage
@@ -130,7 +130,7 @@ func tellingRole(around role, name []byte) role {
 		}
 	case "generated_tokens": // Hugging Face's
 		if around == roleVendor {
-			return counts(countOutput)
+			return countRole(countOutput)
 		}
 	case "delta":
 		if around == roleChoices {
@@ -141,7 +141,7 @@ func tellingRole(around role, name []byte) role {
 }
 
 // isFree reports whether an object of a name has members that users or models choose.
-func isFree(name []byte) bool {
+func isFreeForm(name []byte) bool {
 	switch string(name) {
 	case "metadata", "variables", "parameters", "schema", "properties", "args", "arguments", "input", "logprobs":
 		return true
@@ -179,33 +179,33 @@ func textRole(around role, name []byte) role {
 // usageRole is for the members of a usage object, by any of their names: those of
 // chat completions and embeddings, those of all newer parts of OpenAI's API, and
 // those of other vendors.
-func usageRole(name []byte) role {
+func usageObjectRole(name []byte) role {
 	switch string(name) {
 	case "prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "input_token_count":
-		return counts(countPrompt)
+		return countRole(countPrompt)
 	case "input_tokens", "inputTokens", "inputTokenCount", "prompt_n":
-		return counts(countInput)
+		return countRole(countInput)
 	case "completion_tokens", "completionTokens", "output_tokens", "outputTokens", "outputTokenCount", "output_token_count",
 		"candidatesTokenCount", "candidates_token_count", "response_tokens", "predicted_n":
-		return counts(countOutput)
+		return countRole(countOutput)
 	case "thoughtsTokenCount", "thoughts_token_count":
-		return counts(countThoughts)
+		return countRole(countThoughts)
 	case "toolUsePromptTokenCount", "tool_use_prompt_token_count":
-		return counts(countToolInput)
+		return countRole(countToolInput)
 	case "total_tokens", "totalTokens", "totalTokenCount", "total_token_count":
-		return counts(countTotal)
+		return countRole(countTotal)
 	case "cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cache_n":
-		return counts(countCacheRead)
+		return countRole(countCacheRead)
 	case "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount":
-		return counts(countCacheWrite)
+		return countRole(countCacheWrite)
 	case "cached_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount", "cached_content_token_count": // Moonshot's, DeepSeek's, Google's
-		return counts(countCached)
+		return countRole(countCached)
 	case "reasoning_tokens":
-		return counts(countReasoning)
+		return countRole(countReasoning)
 	case "seconds":
-		return counts(countSeconds)
+		return countRole(countSeconds)
 	case "characters":
-		return counts(countCharacters)
+		return countRole(countCharacters)
 	case "prompt_tokens_details", "input_tokens_details", "input_token_details":
 		return roleInputDetails
 	case "completion_tokens_details", "output_tokens_details", "output_token_details":
@@ -219,9 +219,9 @@ func usageRole(name []byte) role {
 func detailRole(name []byte) role {
 	switch string(name) {
 	case "cached_tokens":
-		return counts(countCached)
+		return countRole(countCached)
 	case "reasoning_tokens":
-		return counts(countReasoning)
+		return countRole(countReasoning)
 	}
 	return roleNone
 }
@@ -230,12 +230,12 @@ func detailRole(name []byte) role {
 // modelFinder finds. The name "stream" is compared as some servers do, without regard
 // to case.
 func requestRole(around role, name []byte) role {
-	if around == roleRoot || around == roleNest {
+	if around == roleRoot || around == roleNested {
 		switch {
 		case bytes.EqualFold(name, []byte("stream")):
 			return roleStream
 		case around == roleRoot && bytes.EqualFold(name, []byte("session")): // of a secret for the Realtime API
-			return roleNest
+			return roleNested
 		}
 	}
 	switch string(name) {
@@ -244,7 +244,7 @@ func requestRole(around role, name []byte) role {
 		return roleText
 	case "input":
 		if around == roleRoot {
-			return roleSpoken
+			return roleInput
 		}
 		return roleText
 	case "message":
@@ -263,7 +263,7 @@ func requestRole(around role, name []byte) role {
 // isEcho reports whether an event of a type has text that isn't new: those of the
 // Responses and the Realtime API tell again at the end what they told in deltas,
 // and tell what was said to the model. A delta of audio is no text at all.
-func isEcho(kind []byte) bool {
+func isEchoType(kind []byte) bool {
 	return bytes.IndexByte(kind, '.') >= 0 &&
 		(!bytes.HasSuffix(kind, []byte(".delta")) || bytes.HasSuffix(kind, []byte("audio.delta")) ||
 			bytes.HasPrefix(kind, []byte("conversation.")))
@@ -271,7 +271,7 @@ func isEcho(kind []byte) bool {
 
 // isLast reports whether an event of a type is the last of its stream: of the
 // Responses API, Anthropic's, those of transcriptions and speech, and Cohere's.
-func isLast(kind []byte) bool {
+func isLastType(kind []byte) bool {
 	switch string(kind) {
 	case "response.completed", "response.failed", "response.incomplete", "message_stop",
 		"transcript.text.done", "speech.audio.done", "message-end", "stream-end":

@@ -12,7 +12,7 @@ import (
 )
 
 // Answer is what is known of an answer.
-type Answer struct {
+type Response struct {
 	// Usage is zero for an answer other than 2xx, and for one to a request that
 	// spends nothing.
 	Usage Usage
@@ -24,30 +24,30 @@ type Answer struct {
 }
 
 // meter reads the body of an answer. It is not safe for concurrent use.
-type meter struct {
-	request reading
-	status  int
-	onEvent func(time.Time)
-	now     time.Time // when the piece came that is being read
-	read    int64     // bytes of the body that came
-	last    int64     // the same, when the last event of its stream was there; 0 if it wasn't
+type responseMeter struct {
+	request          requestEstimate
+	status           int
+	onEvent          func(time.Time)
+	arrival          time.Time // when the piece came that is being read
+	bytesRead        int64     // bytes of the body that came
+	bytesToLastEvent int64     // the same, when the last event of its stream was there; 0 if it wasn't
 
-	kind    kind
-	unread  kind   // what a body is taken for that begins like none that is read
-	head    []byte // how the body began, while that doesn't tell what it is
-	scanner scanner
-	events  sse.PushReader
-	many    bool // JSON texts are many
-	done    doneMarker
-	coded   *pump    // undoes what the body is compressed by, nil if it isn't or that is over
-	opaque  bool     // what is compressed can't be read from here on
-	session *session // of a WebSocket, nil for another body
+	kind        kind
+	fallback    kind   // what a body is taken for that begins like none that is read
+	head        []byte // how the body began, while that doesn't tell what it is
+	scanner     scanner
+	events      sse.PushReader
+	multiple    bool // JSON texts are many
+	done        doneMarker
+	decoder     *pushReader // undoes what the body is compressed by, nil if it isn't or that is over
+	undecodable bool        // what is compressed can't be read from here on
+	session     *webSocket  // of a WebSocket, nil for another body
 
-	bytes      int64     // that can't be read
-	plain      estimator // of a body that is, or may be, a text
-	since      int64     // what was written since told grew, as a cost
-	model      string
-	eventCount int
+	opaqueBytes    int64     // that can't be read
+	plainText      estimator // of a body that is, or may be, a text
+	unreportedCost int64     // what was written since told grew, as a cost
+	model          string
+	eventCount     int
 }
 
 // kind is what a body is.
@@ -55,7 +55,7 @@ type kind uint8
 
 const (
 	kindBinary  kind = iota // audio, images, files: nothing to read
-	kindUnsaid              // one that its beginning will tell
+	kindUnknown             // one that its beginning will tell
 	kindPlain               // a text, whose length counts
 	kindJSON                // JSON texts, one or many
 	kindEvents              // an event stream of JSON texts
@@ -79,7 +79,7 @@ func kindOf(resp *http.Response) kind {
 	case major == "text", mediaType == "application/x-subrip":
 		return kindPlain
 	case major == "application" && mediaType != "application/zip":
-		return kindUnsaid
+		return kindUnknown
 	default:
 		return kindBinary
 	}
@@ -87,11 +87,11 @@ func kindOf(resp *http.Response) kind {
 
 // isJSON reports whether a media type is JSON's.
 func isJSON(mediaType string) bool {
-	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json") || isLines(mediaType)
+	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json") || isMultipleJSON(mediaType)
 }
 
 // isLines reports whether a media type is that of many JSON texts.
-func isLines(mediaType string) bool {
+func isMultipleJSON(mediaType string) bool {
 	switch mediaType {
 	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json-seq":
 		return true
@@ -105,70 +105,70 @@ func mediaTypeOf(resp *http.Response) string {
 	return mediaType
 }
 
-func newMeter(resp *http.Response, request Request, onEvent func(time.Time)) *meter {
-	m := &meter{request: request.reading(), status: resp.StatusCode, onEvent: onEvent, kind: kindOf(resp)}
+func newResponseMeter(resp *http.Response, request Request, onEvent func(time.Time)) *responseMeter {
+	m := &responseMeter{request: request.estimate(), status: resp.StatusCode, onEvent: onEvent, kind: kindOf(resp)}
 	m.scanner.roleOf = answerRole
 	switch m.kind {
 	case kindSession:
-		m.session = &session{
+		m.session = &webSocket{
 			messages:    messageReader{begin: m.beginMessage, data: m.messageData, end: m.endMessage},
 			compression: compressionOf(resp.Header["Sec-Websocket-Extensions"]),
 		}
 		return m
 	case kindBinary:
 		return m
-	case kindUnsaid:
+	case kindUnknown:
 	default:
-		m.unread = m.kind
+		m.fallback = m.kind
 	}
-	m.many = m.kind == kindJSON && isLines(mediaTypeOf(resp))
-	m.kind = kindUnsaid
+	m.multiple = m.kind == kindJSON && isMultipleJSON(mediaTypeOf(resp))
+	m.kind = kindUnknown
 	m.events.Data, m.events.End = m.eventData, m.endEvent
-	if list := codings(resp.Header["Content-Encoding"]); len(list) > 0 && m.reads() {
-		if knowsAll(list) {
-			m.coded = newDecoder(list, m.content)
+	if list := contentCodings(resp.Header["Content-Encoding"]); len(list) > 0 && m.reads() {
+		if canDecode(list) {
+			m.decoder = newPushDecoder(list, m.content)
 		} else {
-			m.opaque = true
+			m.undecodable = true
 		}
 	}
 	return m
 }
 
 // reads reports whether there is something to read in the body.
-func (m *meter) reads() bool {
+func (m *responseMeter) reads() bool {
 	return m.kind != kindBinary && m.status/100 == 2 || m.kind == kindSession
 }
 
 // write reads the next piece of the body.
-func (m *meter) write(p []byte) {
-	m.now = time.Time{}
-	m.read += int64(len(p))
+func (m *responseMeter) write(p []byte) {
+	m.arrival = time.Time{}
+	m.bytesRead += int64(len(p))
 	switch {
 	case !m.reads():
 	case m.kind == kindSession:
 		m.session.messages.write(p)
-	case m.opaque:
-		m.bytes += int64(len(p))
-	case m.coded == nil:
+	case m.undecodable:
+		m.opaqueBytes += int64(len(p))
+	case m.decoder == nil:
 		m.content(p)
-	case !m.coded.write(p):
+	case !m.decoder.write(p):
 		m.close()
 	}
 }
 
 // close ends what is being decoded, which may have something more to tell.
-func (m *meter) close() {
-	if m.coded != nil {
-		m.now = time.Time{}
-		m.coded.close()
-		m.coded, m.opaque = nil, true
+func (m *responseMeter) close() {
+	if m.decoder != nil {
+		m.arrival = time.Time{}
+		m.decoder.close()
+		m.decoder, m.undecodable = nil, true
 	}
 }
 
 // content reads what the body says, without its codings.
-func (m *meter) content(p []byte) {
-	if m.kind == kindUnsaid {
-		if p = m.tell(p); m.kind == kindUnsaid {
+func (m *responseMeter) content(p []byte) {
+	if m.kind == kindUnknown {
+		if p = m.detectKind(p); m.kind == kindUnknown {
 			return
 		}
 	}
@@ -179,22 +179,22 @@ func (m *meter) content(p []byte) {
 		m.events.Push(p)
 	default:
 	}
-	if m.unread == kindPlain {
-		m.plain.write(p)
+	if m.fallback == kindPlain {
+		m.plainText.write(p)
 	}
 }
 
 // tell sees what the body is by how it begins, and returns what came of it so far. It
 // may have to wait for more. White space before it is passed over: some servers send
 // that while nothing else is there.
-func (m *meter) tell(p []byte) []byte {
+func (m *responseMeter) detectKind(p []byte) []byte {
 	if len(m.head) == 0 {
-		p = bytes.TrimLeft(p, blanks)
+		p = bytes.TrimLeft(p, whitespace)
 	}
 	m.head = append(m.head, p...)
 	begins, marked := bytes.CutPrefix(m.head, []byte(byteOrderMark))
 	if marked {
-		begins = bytes.TrimLeft(begins, blanks)
+		begins = bytes.TrimLeft(begins, whitespace)
 	}
 	switch {
 	case len(begins) == 0:
@@ -205,14 +205,14 @@ func (m *meter) tell(p []byte) []byte {
 	case begins[0] == '{', begins[0] == '[':
 		m.kind, m.head = kindJSON, begins
 	default:
-		field, _, whole := strings.Cut(string(begins[:min(len(begins), len(longestField))]), ":")
+		field, _, whole := strings.Cut(string(begins[:min(len(begins), len(longestFieldName))]), ":")
 		switch {
-		case whole && isField(field):
+		case whole && isFieldName(field):
 			m.kind = kindEvents
-		case !whole && len(begins) < len(longestField) && mayBeField(field):
+		case !whole && len(begins) < len(longestFieldName) && isFieldNamePrefix(field):
 			return nil
 		default:
-			m.kind = m.unread
+			m.kind = m.fallback
 		}
 	}
 	begun := m.head
@@ -221,62 +221,62 @@ func (m *meter) tell(p []byte) []byte {
 }
 
 // blanks may stand before what a body says.
-const blanks = " \t\r\n"
+const whitespace = " \t\r\n"
 
 const (
-	longestField  = "event:"
-	byteOrderMark = "\ufeff"
+	longestFieldName = "event:"
+	byteOrderMark    = "\ufeff"
 )
 
 // fields are the names of an event stream. A comment has none.
-var fields = [...]string{"data", "event", "id", "retry", ""}
+var fieldNames = [...]string{"data", "event", "id", "retry", ""}
 
-func isField(name string) bool { return slices.Contains(fields[:], name) }
+func isFieldName(name string) bool { return slices.Contains(fieldNames[:], name) }
 
 // mayBeField reports whether a name begins like that.
-func mayBeField(begins string) bool {
-	return slices.ContainsFunc(fields[:], func(name string) bool { return strings.HasPrefix(name, begins) })
+func isFieldNamePrefix(begins string) bool {
+	return slices.ContainsFunc(fieldNames[:], func(name string) bool { return strings.HasPrefix(name, begins) })
 }
 
 // json reads JSON texts one after another. A single text is not an event. Only objects
 // and arrays are read as texts: the end of a number or a literal shows only with the next
 // byte, so the result would depend on how the body is split.
-func (m *meter) json(p []byte) {
+func (m *responseMeter) json(p []byte) {
 	for len(p) > 0 {
 		switch {
-		case m.scanner.broken:
-			if p = behindLine(p); !m.many || p == nil {
+		case m.scanner.invalid:
+			if p = afterLineEnd(p); !m.multiple || p == nil {
 				return
 			}
 			m.endText()
 			continue
-		case m.scanner.between():
+		case m.scanner.isAtBoundary():
 			if p = bytes.TrimLeft(p, separators); len(p) == 0 {
 				return
 			}
-			if m.scanner.whole() {
-				m.many = true
-				m.event()
+			if m.scanner.isComplete() {
+				m.multiple = true
+				m.recordEvent()
 				m.endText()
 			}
 			if p[0] != '{' && p[0] != '[' {
-				m.scanner.broken = true
+				m.scanner.invalid = true
 				continue
 			}
 		}
 		p = p[m.scanner.next(p):]
-		if m.scanner.last && m.scanner.whole() {
-			m.finish()
+		if m.scanner.isLast && m.scanner.isComplete() {
+			m.recordLastEvent()
 		}
-		if m.many && m.scanner.whole() {
-			m.event()
+		if m.multiple && m.scanner.isComplete() {
+			m.recordEvent()
 			m.endText()
 		}
 	}
 }
 
 // behindLine returns what is behind the end of a line, nil if it doesn't end.
-func behindLine(p []byte) []byte {
+func afterLineEnd(p []byte) []byte {
 	_, behind, found := bytes.Cut(p, []byte("\n"))
 	if !found {
 		return nil
@@ -285,63 +285,63 @@ func behindLine(p []byte) []byte {
 }
 
 // separators may stand between JSON texts: white space, and RS (RFC 7464).
-const separators = blanks + "\x1e"
+const separators = whitespace + "\x1e"
 
-func (m *meter) eventData(p []byte) {
+func (m *responseMeter) eventData(p []byte) {
 	m.done.write(p)
 	m.scanner.write(p)
 }
 
-func (m *meter) endEvent() {
+func (m *responseMeter) endEvent() {
 	if m.done.size > 0 && !m.done.is() {
-		m.event()
+		m.recordEvent()
 	}
-	if m.done.is() || m.scanner.last && m.scanner.whole() {
-		m.finish()
+	if m.done.is() || m.scanner.isLast && m.scanner.isComplete() {
+		m.recordLastEvent()
 	}
 	m.done = doneMarker{}
 	m.endText()
 }
 
 // finish notes that the last event of the stream is there.
-func (m *meter) finish() {
-	if m.last == 0 {
-		m.last = m.read
+func (m *responseMeter) recordLastEvent() {
+	if m.bytesToLastEvent == 0 {
+		m.bytesToLastEvent = m.bytesRead
 	}
 }
 
-func (m *meter) event() {
+func (m *responseMeter) recordEvent() {
 	m.eventCount++
 	if m.onEvent == nil {
 		return
 	}
-	if m.now.IsZero() {
-		m.now = time.Now()
+	if m.arrival.IsZero() {
+		m.arrival = time.Now()
 	}
-	m.onEvent(m.now)
+	m.onEvent(m.arrival)
 }
 
 // endText ends one of several JSON texts.
-func (m *meter) endText() {
-	m.since = m.written()
-	m.model = m.modelSoFar()
+func (m *responseMeter) endText() {
+	m.unreportedCost = m.outputCost()
+	m.model = m.modelName()
 	m.scanner.reset()
 }
 
 // written is what was written since an answer told more, as a cost, with the text that
 // isn't over: what a text tells is of all of it, and of what was before.
-func (m *meter) written() int64 {
+func (m *responseMeter) outputCost() int64 {
 	switch {
-	case m.scanner.more:
+	case m.scanner.reportedMore:
 		return 0
-	case m.scanner.echoes:
-		return m.since
+	case m.scanner.isEcho:
+		return m.unreportedCost
 	default:
-		return m.since + m.scanner.cost()
+		return m.unreportedCost + m.scanner.cost()
 	}
 }
 
-func (m *meter) modelSoFar() string {
+func (m *responseMeter) modelName() string {
 	if m.model != "" || len(m.scanner.model) == 0 {
 		return m.model
 	}
@@ -349,36 +349,36 @@ func (m *meter) modelSoFar() string {
 }
 
 // answer returns what is known so far.
-func (m *meter) answer() Answer {
-	a := Answer{Model: m.modelSoFar(), Events: m.eventCount}
+func (m *responseMeter) response() Response {
+	a := Response{Model: m.modelName(), Events: m.eventCount}
 	switch {
-	case !m.request.spends:
+	case !m.request.consumesTokens:
 	case m.kind == kindSession:
 		a.Usage = m.sessionUsage()
 	case m.status/100 != 2:
 	default:
-		told := m.scanner.told
-		if !m.request.audio {
+		told := m.scanner.reported
+		if !m.request.isTranscription {
 			told.Seconds = 0
 		}
 		told.Characters = max(told.Characters, m.request.characters())
-		a.Usage = estimate(told, m.request.text(), m.length())
+		a.Usage = estimate(told, m.request.text(), m.estimatedOutput())
 	}
 	return a
 }
 
 // length is the estimate for what was written since an answer told more, in tokens.
-func (m *meter) length() int64 {
-	written := m.written()
-	if m.unread == kindPlain && written == 0 && m.scanner.told.Total == 0 {
-		written = m.plain.cost // that of a text that looks like JSON, or an event stream
-		if m.kind == kindUnsaid {
-			head := m.plain
+func (m *responseMeter) estimatedOutput() int64 {
+	written := m.outputCost()
+	if m.fallback == kindPlain && written == 0 && m.scanner.reported.Total == 0 {
+		written = m.plainText.cost // that of a text that looks like JSON, or an event stream
+		if m.kind == kindUnknown {
+			head := m.plainText
 			head.write(m.head)
 			written = head.cost
 		}
 	}
-	return tokensOf(written) + (m.bytes+bytesPerToken-1)/bytesPerToken
+	return tokensOf(written) + (m.opaqueBytes+bytesPerToken-1)/bytesPerToken
 }
 
 // bytesPerToken is how much makes a token of what can't be read.

@@ -22,7 +22,7 @@ import (
 )
 
 // asked is a request of 3 tokens of text.
-var asked = usage.Request{Spends: true, Text: 3}
+var asked = usage.Request{ConsumesTokens: true, TextTokens: 3}
 
 const chatUsage = `{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,` +
 	`"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":5}}`
@@ -51,90 +51,90 @@ var answers = []struct {
 	contentType string
 	status      int // 200 if it is 0
 	body        string
-	want        usage.Answer
+	want        usage.Response
 }{
 	{
 		"a chat completion tells", typeJSON, 0,
 		`{"id":"x","model":"m","choices":[{"message":{"content":"Hello"}}],"usage":` + chatUsage + `}`,
-		usage.Answer{Usage: told, Model: "m"},
+		usage.Response{Usage: told, Model: "m"},
 	},
 	{
 		"a response tells", typeJSON, 0,
 		`{"id":"x","object":"response","model":"m","output":[{"content":[{"text":"Hello"}]}],"usage":` + responsesUsage + `}`,
-		usage.Answer{Usage: told, Model: "m"},
+		usage.Response{Usage: told, Model: "m"},
 	},
 	{
 		"embeddings tell", typeJSON, 0,
 		`{"object":"list","data":[{"embedding":[0.1,-2e-3]}],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}`,
-		usage.Answer{Usage: usage.Usage{Input: 8, Total: 8}, Model: "m"},
+		usage.Response{Usage: usage.Usage{Input: 8, Total: 8}, Model: "m"},
 	},
 	{
 		"a total alone is told", typeJSON, 0, `{"usage":{"total_tokens":8}}`,
-		usage.Answer{Usage: usage.Usage{Total: 8}},
+		usage.Response{Usage: usage.Usage{Total: 8}},
 	},
 	{
 		"a total that is missing is added up", typeJSON, 0, `{"usage":{"input_tokens":8,"output_tokens":3}}`,
-		usage.Answer{Usage: usage.Usage{Input: 8, Output: 3, Total: 11}},
+		usage.Response{Usage: usage.Usage{Input: 8, Output: 3, Total: 11}},
 	},
 	{
 		"numbers may be strings, and what is none doesn't hide the others", typeJSON, 0,
 		`{"usage":{"prompt_tokens":"8","completion_tokens":3.0,"prompt_tokens_details":5,"completion_tokens_details":{"reasoning_tokens":null}}}`,
-		usage.Answer{Usage: usage.Usage{Input: 8, Output: 3, Total: 11}},
+		usage.Response{Usage: usage.Usage{Input: 8, Output: 3, Total: 11}},
 	},
 	{
 		"a negative number is none", typeJSON, 0, `{"usage":{"prompt_tokens":-8,"completion_tokens":3}}`,
-		usage.Answer{Usage: guess(3, 3)},
+		usage.Response{Usage: guess(3, 3)},
 	},
 	{
 		"a huge number is bounded", typeJSON, 0, `{"usage":{"prompt_tokens":1e300,"completion_tokens":0}}`,
-		usage.Answer{Usage: usage.Usage{Input: 1 << 40, Total: 1 << 40}},
+		usage.Response{Usage: usage.Usage{Input: 1 << 40, Total: 1 << 40}},
 	},
 	{
 		"hits of DeepSeek's cache are told", typeJSON, 0, `{"usage":{"prompt_tokens":8,"completion_tokens":3,"prompt_cache_hit_tokens":6}}`,
-		usage.Answer{Usage: usage.Usage{Input: 8, Output: 3, Total: 11, CachedInput: 6}},
+		usage.Response{Usage: usage.Usage{Input: 8, Output: 3, Total: 11, CachedInput: 6}},
 	},
 	{
 		"a transcription that tells of seconds is guessed", typeJSON, 0, `{"text":"Hello there","usage":{"type":"duration","seconds":5}}`,
-		usage.Answer{Usage: guess(3, 2)},
+		usage.Response{Usage: guess(3, 2)},
 	},
 	{
 		"an answer that tells nothing is guessed", typeJSON, 0, `{"choices":[{"message":{"content":"Hello there","refusal":null}}]}`,
-		usage.Answer{Usage: guess(3, 2)},
+		usage.Response{Usage: guess(3, 2)},
 	},
 	{
 		"so is one that was cut", typeJSON, 0, `{"model":"m","choices":[{"message":{"content":"Hello there"`,
-		usage.Answer{Usage: guess(3, 2), Model: "m"},
+		usage.Response{Usage: guess(3, 2), Model: "m"},
 	},
 	{
 		"so is one that is no JSON", typeJSON, 0, `<html>`,
-		usage.Answer{Usage: guess(3, 0)},
+		usage.Response{Usage: guess(3, 0)},
 	},
 	{
 		"a text is guessed by its length", "text/plain; charset=utf-8", 0, "Hello there",
-		usage.Answer{Usage: guess(3, 2)},
+		usage.Response{Usage: guess(3, 2)},
 	},
 	{
 		"audio has no text", "audio/mpeg", 0, "Hello there",
-		usage.Answer{Usage: guess(3, 0)},
+		usage.Response{Usage: guess(3, 0)},
 	},
 	{
 		"an error takes nothing", typeJSON, 429, `{"error":{"message":"no"},"model":"m","usage":` + chatUsage + `}`,
-		usage.Answer{},
+		usage.Response{},
 	},
 	{
 		"a stream tells at its end", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}],"usage":null}`, `{"model":"m","choices":[],"usage":`+chatUsage+`}`, "[DONE]"),
-		usage.Answer{Usage: told, Model: "m", Events: 2},
+		usage.Response{Usage: told, Model: "m", Events: 2},
 	},
 	{
 		"a stream tells without a blank line at its end", typeEvents, 0,
 		`data: {"usage":` + chatUsage + `}`,
-		usage.Answer{Usage: told},
+		usage.Response{Usage: told},
 	},
 	{
 		"of running totals the last counts", typeEvents, 0,
 		events(`{"usage":{"prompt_tokens":9,"completion_tokens":1}}`, `{"usage":{"prompt_tokens":9,"completion_tokens":2}}`, `{"usage":null}`),
-		usage.Answer{Usage: usage.Usage{Input: 9, Output: 2, Total: 11}, Events: 3},
+		usage.Response{Usage: usage.Usage{Input: 9, Output: 2, Total: 11}, Events: 3},
 	},
 	{
 		"a stream of the Responses API tells at its end", typeEvents, 0,
@@ -143,7 +143,7 @@ var answers = []struct {
 			`{"type":"response.output_text.delta","delta":"Hello"}`,
 			`{"type":"response.completed","response":{"model":"m","usage":`+responsesUsage+`}}`,
 		),
-		usage.Answer{Usage: told, Model: "m", Events: 3},
+		usage.Response{Usage: told, Model: "m", Events: 3},
 	},
 	{
 		"one that was cut is guessed by its deltas", typeEvents, 0,
@@ -153,43 +153,43 @@ var answers = []struct {
 			`{"type":"response.output_text.delta","delta":" you"}`,
 			`{"type":"response.output_text.done","text":"Hello you"}`,
 		),
-		usage.Answer{Usage: guess(3, 2), Model: "m", Events: 4},
+		usage.Response{Usage: guess(3, 2), Model: "m", Events: 4},
 	},
 	{
 		"the text of a stream that tells nothing is guessed as a whole", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, `{"choices":[{"delta":{"content":"a"}}]}`,
 			`{"choices":[{"delta":{"content":"b"}}]}`, `{"choices":[{"delta":{}}]}`, "[DONE]"),
-		usage.Answer{Usage: guess(3, 1), Model: "m", Events: 4},
+		usage.Response{Usage: guess(3, 1), Model: "m", Events: 4},
 	},
 	{
 		"the text of tools and of thoughts counts", typeEvents, 0,
 		events(`{"choices":[{"delta":{"reasoning_content":"abcdefgh","tool_calls":[{"function":{"arguments":"{\"a\":1}"}}]}}]}`),
-		usage.Answer{Usage: guess(3, 7), Events: 1},
+		usage.Response{Usage: guess(3, 7), Events: 1},
 	},
 	{
 		"a stream that doesn't say what it is is one", "", 0,
 		events(`{"usage":` + chatUsage + `}`),
-		usage.Answer{Usage: told, Events: 1},
+		usage.Response{Usage: told, Events: 1},
 	},
 	{
 		"JSON that doesn't say what it is is JSON", "", 0, `{"usage":` + chatUsage + `}`,
-		usage.Answer{Usage: told},
+		usage.Response{Usage: told},
 	},
 	// What other vendors tell, and where.
 	{
 		"a vendor's member may tell", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}],"x_groq":{"id":"r"}}`, `{"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r","usage":`+chatUsage+`}}`, "[DONE]"),
-		usage.Answer{Usage: told, Model: "m", Events: 2},
+		usage.Response{Usage: told, Model: "m", Events: 2},
 	},
 	{
 		"a choice may tell", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":`+chatUsage+`}]}`, "[DONE]"),
-		usage.Answer{Usage: told, Model: "m", Events: 2},
+		usage.Response{Usage: told, Model: "m", Events: 2},
 	},
 	{
 		"a choice's message may tell", typeJSON, 0,
 		`{"choices":[{"message":{"content":"Hello","usage":` + chatUsage + `}}]}`,
-		usage.Answer{Usage: told},
+		usage.Response{Usage: told},
 	},
 	{
 		"a stream of Anthropic's tells at its beginning and its end, and of what was cached beside the rest", typeEvents, 0,
@@ -200,22 +200,22 @@ var answers = []struct {
 			`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}}`,
 			`{"type":"message_stop"}`,
 		), "data: ", "event: x\ndata: "),
-		usage.Answer{Usage: usage.Usage{Input: 1125, Output: 15, Total: 1140, CachedInput: 1000}, Model: "m", Events: 6},
+		usage.Response{Usage: usage.Usage{Input: 1125, Output: 15, Total: 1140, CachedInput: 1000}, Model: "m", Events: 6},
 	},
 	{
 		"so does a message", typeJSON, 0,
 		`{"type":"message","model":"m","content":[{"type":"text","text":"Hello"}],"usage":{"input_tokens":25,"cache_creation_input_tokens":0,"cache_read_input_tokens":1000,"output_tokens":15}}`,
-		usage.Answer{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}, Model: "m"},
+		usage.Response{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}, Model: "m"},
 	},
 	{
 		"what was cached is a part of prompt_tokens", typeJSON, 0,
 		`{"usage":{"prompt_tokens":1025,"completion_tokens":15,"total_tokens":1040,"cache_read_input_tokens":1000,"prompt_tokens_details":{"cached_tokens":1000}}}`,
-		usage.Answer{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}},
+		usage.Response{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}},
 	},
 	{
 		"so it is of input_tokens with details, or with a total", typeEvents, 0,
 		events(`{"usage":{"input_tokens":1025,"output_tokens":15,"cache_read_input_tokens":1000,"input_tokens_details":{"cached_tokens":1000}}}`, `{"usage":{"input_tokens":1025,"output_tokens":15,"total_tokens":1040,"cache_read_input_tokens":1000}}`),
-		usage.Answer{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}, Events: 2},
+		usage.Response{Usage: usage.Usage{Input: 1025, Output: 15, Total: 1040, CachedInput: 1000}, Events: 2},
 	},
 	{
 		"Anthropic's thoughts and tools are guessed in a stream that was cut", typeEvents, 0,
@@ -223,153 +223,153 @@ var answers = []struct {
 			`{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hello there"}}`,
 			`{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl"}}`,
 			`{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"a"}}`),
-		usage.Answer{Usage: usage.Usage{Input: 25, Output: 5, Total: 30, Estimated: true}, Events: 4},
+		usage.Response{Usage: usage.Usage{Input: 25, Output: 5, Total: 30, Estimated: true}, Events: 4},
 	},
 	{
 		"a stream of Ollama's tells at its end", "application/x-ndjson", 0,
 		`{"model":"m","message":{"role":"assistant","content":"Hello"},"done":false}` + "\n" +
 			`{"model":"m","message":{"role":"assistant","content":""},"done":true,"total_duration":4883583458,"prompt_eval_count":26,"eval_count":298}` + "\n",
-		usage.Answer{Usage: usage.Usage{Input: 26, Output: 298, Total: 324}, Model: "m", Events: 2},
+		usage.Response{Usage: usage.Usage{Input: 26, Output: 298, Total: 324}, Model: "m", Events: 2},
 	},
 	{
 		"one that was cut is guessed", "application/x-ndjson", 0,
 		`{"model":"m","response":"Hello","done":false}` + "\n" + `{"model":"m","response":" there","done":false}` + "\n" + `{"model":"m","resp`,
-		usage.Answer{Usage: guess(3, 2), Model: "m", Events: 2},
+		usage.Response{Usage: guess(3, 2), Model: "m", Events: 2},
 	},
 	{
 		"a line that is broken is passed over", "application/jsonl", 0,
 		`{"response":"Hello"}` + "\n" + `{"response":]` + "\n" + `{"eval_count":5,"prompt_eval_count":4}`,
-		usage.Answer{Usage: usage.Usage{Input: 4, Output: 5, Total: 9}, Events: 2},
+		usage.Response{Usage: usage.Usage{Input: 4, Output: 5, Total: 9}, Events: 2},
 	},
 	{
 		"a line that does not begin with an object or array is skipped, however the body is split", "application/jsonl", 0,
 		`jjjjjjj{"usage":{"total_tokens":8}}` + "\n12 \n" + `{"usage":{"total_tokens":9}}` + "\n\"a\"\n34",
-		usage.Answer{Usage: usage.Usage{Total: 9}, Events: 1},
+		usage.Response{Usage: usage.Usage{Total: 9}, Events: 1},
 	},
 	{
 		"JSON that is neither an object nor an array is not read, however it is split", typeJSON, 0, "1234 true \"a\" \"b\"",
-		usage.Answer{Usage: guess(3, 0)},
+		usage.Response{Usage: guess(3, 0)},
 	},
 	{
 		"JSON by lines may come as JSON", typeJSON, 0,
 		`{"model":"m","response":"Hello","done":false}` + "\n" + `{"model":"m","response":"","done":true,"prompt_eval_count":"26","eval_count":298}`,
-		usage.Answer{Usage: usage.Usage{Input: 26, Output: 298, Total: 324}, Model: "m", Events: 2},
+		usage.Response{Usage: usage.Usage{Input: 26, Output: 298, Total: 324}, Model: "m", Events: 2},
 	},
 	{
 		"so may an event stream", typeJSON, 0,
 		"\n: hi\n" + events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}]}`, `{"usage":`+chatUsage+`}`, "[DONE]"),
-		usage.Answer{Usage: told, Model: "m", Events: 2},
+		usage.Response{Usage: told, Model: "m", Events: 2},
 	},
 	{
 		"an event stream may come as bytes", "application/octet-stream", 0,
 		"event: x\n" + events(`{"model":"m","usage":`+chatUsage+`}`, "[DONE]"),
-		usage.Answer{Usage: told, Model: "m", Events: 1},
+		usage.Response{Usage: told, Model: "m", Events: 1},
 	},
 	{
 		"or as a text", "text/plain", 0,
 		"\ufeff" + events(`{"model":"m","usage":`+chatUsage+`}`, "[DONE]"),
-		usage.Answer{Usage: told, Model: "m", Events: 1},
+		usage.Response{Usage: told, Model: "m", Events: 1},
 	},
 	{
 		"JSON may come as bytes", "application/octet-stream", 0, " \n" + `{"model":"m","usage":` + chatUsage + `}`,
-		usage.Answer{Usage: told, Model: "m"},
+		usage.Response{Usage: told, Model: "m"},
 	},
 	{
 		"or as an event stream, with a byte order mark", typeEvents, 0, "\ufeff" + `{"model":"m","usage":` + chatUsage + `}`,
-		usage.Answer{Usage: told, Model: "m"},
+		usage.Response{Usage: told, Model: "m"},
 	},
 	{
 		"white space may come before it for long", "application/octet-stream", 0, strings.Repeat(" \n", 1000) + `{"model":"m","usage":` + chatUsage + `}`,
-		usage.Answer{Usage: told, Model: "m"},
+		usage.Response{Usage: told, Model: "m"},
 	},
 	{
 		"a text that begins like JSON is a text", "text/plain", 0, `{laughs} Hello there`,
-		usage.Answer{Usage: guess(3, 5)},
+		usage.Response{Usage: guess(3, 5)},
 	},
 	{
 		"a text that begins like an event is one", "text/plain", 0, `data: Hello there`,
-		usage.Answer{Usage: guess(3, 4)},
+		usage.Response{Usage: guess(3, 4)},
 	},
 	{
 		"bytes that are neither have no text", "application/octet-stream", 0, "data Hello there",
-		usage.Answer{Usage: guess(3, 0)},
+		usage.Response{Usage: guess(3, 0)},
 	},
 	{
 		"Google's usage is told", typeEvents, 0,
 		events(`{"modelVersion":"m","candidates":[{"content":{"parts":[{"text":"Hello"}]}}],"usageMetadata":{"promptTokenCount":8,"totalTokenCount":8}}`,
 			`{"modelVersion":"m","candidates":[{"content":{"parts":[{"text":" there"}]}}],"usageMetadata":{"promptTokenCount":8,"candidatesTokenCount":3,"thoughtsTokenCount":10,"cachedContentTokenCount":4,"totalTokenCount":21}}`),
-		usage.Answer{Usage: usage.Usage{Input: 8, Output: 13, Total: 21, CachedInput: 4, Reasoning: 10}, Model: "m", Events: 2},
+		usage.Response{Usage: usage.Usage{Input: 8, Output: 13, Total: 21, CachedInput: 4, Reasoning: 10}, Model: "m", Events: 2},
 	},
 	{
 		"Cohere's is, in a reply", typeJSON, 0,
 		`{"text":"Hello","meta":{"api_version":{"version":"1"},"billed_units":{"input_tokens":7,"output_tokens":11},"tokens":{"input_tokens":9,"output_tokens":12}}}`,
-		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}},
+		usage.Response{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}},
 	},
 	{
 		"and in a stream", typeEvents, 0,
 		events(`{"type":"content-delta","delta":{"message":{"content":{"text":"Hello"}}}}`, `{"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"billed_units":{"input_tokens":7,"output_tokens":11},"tokens":{"input_tokens":9.0,"output_tokens":12.0}}}}`),
-		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}, Events: 2},
+		usage.Response{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}, Events: 2},
 	},
 	{
 		"llama.cpp's is", typeEvents, 0,
 		events(`{"choices":[{"delta":{"content":"Hello"}}]}`, `{"choices":[{"finish_reason":"stop","delta":{}}],"timings":{"cache_n":4,"prompt_n":5,"prompt_ms":1.5,"predicted_n":12}}`),
-		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 21, CachedInput: 4}, Events: 2},
+		usage.Response{Usage: usage.Usage{Input: 9, Output: 12, Total: 21, CachedInput: 4}, Events: 2},
 	},
 	{
 		"Bedrock's is", typeJSON, 0, `{"output":{"message":{"content":[{"text":"Hello"}]}},"usage":{"inputTokens":9,"outputTokens":12,"totalTokens":21}}`,
-		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}},
+		usage.Response{Usage: usage.Usage{Input: 9, Output: 12, Total: 21}},
 	},
 	{
 		"an image's is", typeJSON, 0, `{"data":[{"b64_json":"iVBORw0KGgo="}],"usage":{"total_tokens":100,"input_tokens":50,"output_tokens":50,"input_tokens_details":{"text_tokens":10,"image_tokens":40}}}`,
-		usage.Answer{Usage: usage.Usage{Input: 50, Output: 50, Total: 100}},
+		usage.Response{Usage: usage.Usage{Input: 50, Output: 50, Total: 100}},
 	},
 	{
 		"what a total says that the rest doesn't is told", typeJSON, 0, `{"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":30}}`,
-		usage.Answer{Usage: usage.Usage{Input: 9, Output: 12, Total: 30}},
+		usage.Response{Usage: usage.Usage{Input: 9, Output: 12, Total: 30}},
 	},
 	{
 		"what a total alone leaves open is worked out", typeJSON, 0, `{"usage":{"completion_tokens":12,"total_tokens":30}}`,
-		usage.Answer{Usage: usage.Usage{Input: 18, Output: 12, Total: 30}},
+		usage.Response{Usage: usage.Usage{Input: 18, Output: 12, Total: 30}},
 	},
 	// What isn't told, or wrongly.
 	{
 		"an empty usage behind a real one takes nothing back", typeEvents, 0,
 		events(`{"choices":[{"delta":{"content":"Hello"}}]}`, `{"usage":`+chatUsage+`}`, `{"choices":[],"usage":{}}`, `{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, "[DONE]"),
-		usage.Answer{Usage: told, Events: 4},
+		usage.Response{Usage: told, Events: 4},
 	},
 	{
 		"zeros beside text are guessed", typeEvents, 0,
 		events(`{"choices":[{"delta":{"content":"Hello"}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, `{"choices":[{"delta":{"content":" there"}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`),
-		usage.Answer{Usage: guess(3, 2), Events: 2},
+		usage.Response{Usage: guess(3, 2), Events: 2},
 	},
 	{
 		"so is an output of zero", typeJSON, 0, `{"choices":[{"message":{"content":"Hello there"}}],"usage":{"prompt_tokens":9,"completion_tokens":0,"total_tokens":9}}`,
-		usage.Answer{Usage: usage.Usage{Input: 9, Output: 2, Total: 11, Estimated: true}},
+		usage.Response{Usage: usage.Usage{Input: 9, Output: 2, Total: 11, Estimated: true}},
 	},
 	{
 		"so is an input of zero", typeJSON, 0, `{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":0,"total_tokens":0}}`,
-		usage.Answer{Usage: guess(3, 0)},
+		usage.Response{Usage: guess(3, 0)},
 	},
 	{
 		"what came since the last usage is guessed", typeEvents, 0,
 		events(`{"choices":[{"delta":{"content":"Hello"}}],"usage":{"prompt_tokens":9,"completion_tokens":12}}`, `{"choices":[{"delta":{"content":"Hello"}}]}`, `{"choices":[{"delta":{"content":" there"}}],"usage":{"prompt_tokens":9,"completion_tokens":12}}`),
-		usage.Answer{Usage: usage.Usage{Input: 9, Output: 14, Total: 23, Estimated: true}, Events: 3},
+		usage.Response{Usage: usage.Usage{Input: 9, Output: 14, Total: 23, Estimated: true}, Events: 3},
 	},
 	{
 		"a thought under several names counts once", typeEvents, 0,
 		events(`{"choices":[{"delta":{"content":"","reasoning":"Hello","reasoning_content":"Hello","reasoning_details":[{"type":"reasoning.text","text":"Hello"}]}}]}`,
 			`{"choices":[{"delta":{"reasoning":" there","reasoning_content":" there","reasoning_details":[{"type":"reasoning.text","text":" there"}]}}]}`,
 			`{"choices":[{"delta":{"content":"Hello"}}]}`),
-		usage.Answer{Usage: guess(3, 3), Events: 3},
+		usage.Response{Usage: guess(3, 3), Events: 3},
 	},
 	{
 		"a usage in the words of a model is none", typeJSON, 0, `{"choices":[{"message":{"content":"{\"usage\":{\"total_tokens\":1}}"}}],"metadata":{"usage":{"total_tokens":1}},"tools":[{"usage":{"total_tokens":1}}]}`,
-		usage.Answer{Usage: guess(3, 10)},
+		usage.Response{Usage: guess(3, 10)},
 	},
 	{
 		"comments and empty data are no events", typeEvents, 0,
 		": keep-alive\n\ndata:\n\ndata: {}\r\n\r\ndata: [DONE]\r\rdata: [DONE] \n\n",
-		usage.Answer{Usage: guess(3, 0), Events: 2},
+		usage.Response{Usage: guess(3, 0), Events: 2},
 	},
 }
 
@@ -385,7 +385,7 @@ func respond(contentType string, status int, body string) *http.Response {
 }
 
 // pass reads resp's body, which must be the one given, through a tap.
-func pass(t *testing.T, resp *http.Response, request usage.Request, body string, wrap func(io.Reader) io.Reader) usage.Answer {
+func pass(t *testing.T, resp *http.Response, request usage.Request, body string, wrap func(io.Reader) io.Reader) usage.Response {
 	t.Helper()
 	var heard int
 	tap := usage.NewTap(resp, request, func(at time.Time) {
@@ -398,14 +398,14 @@ func pass(t *testing.T, resp *http.Response, request usage.Request, body string,
 	if err != nil || string(got) != body {
 		t.Errorf("the body is %q, with the error %v, want %q", got, err, body)
 	}
-	answer := tap.Answer()
+	answer := tap.Response()
 	if heard != answer.Events {
 		t.Errorf("%d events were told of, of %d", heard, answer.Events)
 	}
 	if err := resp.Body.Close(); err != nil {
 		t.Error(err)
 	}
-	if after := tap.Answer(); after != answer {
+	if after := tap.Response(); after != answer {
 		t.Errorf("when it is closed the answer is %+v, before it was %+v", after, answer)
 	}
 	return answer
@@ -438,7 +438,7 @@ func TestAnswers(t *testing.T) {
 func TestAnswersToWhatSpendsNothingTakeNothing(t *testing.T) {
 	t.Parallel()
 	body := `{"model":"m","usage":` + chatUsage + `}`
-	if got := pass(t, respond(typeJSON, 0, body), usage.Request{}, body, same); got != (usage.Answer{Model: "m"}) {
+	if got := pass(t, respond(typeJSON, 0, body), usage.Request{}, body, same); got != (usage.Response{Model: "m"}) {
 		t.Errorf("it is %+v", got)
 	}
 }
@@ -539,7 +539,7 @@ func TestCodingsMayStandOneOnAnother(t *testing.T) {
 	body := string(encode(t, "br", string(encode(t, "gzip", `{"usage":`+chatUsage+`}`)[0]))[0])
 	resp := respond(typeJSON, 0, body)
 	resp.Header["Content-Encoding"] = []string{"identity, gzip", "br"}
-	if got := pass(t, resp, asked, body, iotest.OneByteReader); got != (usage.Answer{Usage: told}) {
+	if got := pass(t, resp, asked, body, iotest.OneByteReader); got != (usage.Response{Usage: told}) {
 		t.Errorf("it is %+v", got)
 	}
 }
@@ -567,7 +567,7 @@ func TestCompressedEventsAreHeardOfAsTheyCome(t *testing.T) {
 				if _, err := io.ReadFull(resp.Body, buffer[:len(piece)]); err != nil {
 					t.Fatal(err)
 				}
-				if heard != i+1 || tap.Answer().Events != i+1 {
+				if heard != i+1 || tap.Response().Events != i+1 {
 					t.Errorf("%d events were heard of %d", heard, i+1)
 				}
 			}
@@ -616,7 +616,7 @@ func TestTheSandboxIsRead(t *testing.T) {
 		}
 		req.Header.Set("Content-Type", typeJSON)
 		request, replay, err := usage.ReadRequest(req.Method, req.URL.RequestURI(), req.Header, strings.NewReader(body), 1<<20)
-		if err != nil || !request.Known || request.Model != "sandbox" {
+		if err != nil || !request.Complete || request.Model != "sandbox" {
 			t.Fatal(request, err)
 		}
 		req.Body, req.ContentLength = io.NopCloser(replay), int64(len(body))
@@ -629,12 +629,12 @@ func TestTheSandboxIsRead(t *testing.T) {
 		}
 		return resp, request
 	}
-	read := func(t *testing.T, resp *http.Response, request usage.Request) usage.Answer {
+	read := func(t *testing.T, resp *http.Response, request usage.Request) usage.Response {
 		t.Helper()
 		tap := usage.NewTap(resp, request, nil)
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
-		return tap.Answer()
+		return tap.Response()
 	}
 	resp, request := ask(t, `{`+text+`}`)
 	whole := read(t, resp, request)
@@ -642,7 +642,7 @@ func TestTheSandboxIsRead(t *testing.T) {
 		t.Errorf("the completion is %+v", whole)
 	}
 	resp, request = ask(t, `{`+text+`,"stream":true,"stream_options":{"include_usage":true}}`)
-	if streamed := read(t, resp, request); streamed.Usage != whole.Usage || streamed.Events < 3 || !request.Stream {
+	if streamed := read(t, resp, request); streamed.Usage != whole.Usage || streamed.Events < 3 || !request.Streaming {
 		t.Errorf("the stream is %+v, the completion %+v", streamed, whole)
 	}
 	resp, request = ask(t, `{`+text+`,"stream":true}`)

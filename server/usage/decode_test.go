@@ -38,7 +38,7 @@ func TestDecoder_GoesOnOnABusyMachine(t *testing.T) {
 	first, second := []byte(rand.Text()), []byte(rand.Text())
 	body := gzipped(t, first, second)
 	var got []byte
-	d := newDecoder([]string{"gzip"}, func(p []byte) {
+	d := newPushDecoder([]string{"gzip"}, func(p []byte) {
 		time.Sleep(1500 * time.Millisecond) // The machine does something else.
 		got = append(got, p...)
 	})
@@ -56,7 +56,7 @@ func TestDecoder_GoesOnOnABusyMachine(t *testing.T) {
 // TestDecoder_BoundsWhatIsBetweenCodings decodes a body with two codings.
 func TestDecoder_BoundsWhatIsBetweenCodings(t *testing.T) {
 	t.Parallel()
-	noise := make([]byte, maxBetween)
+	noise := make([]byte, maxIntermediate)
 	if _, err := io.ReadFull(rand.Reader, noise); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestDecoder_BoundsWhatIsBetweenCodings(t *testing.T) {
 		whole bool
 	}{{len(text) / 2, true}, {len(text), false}} {
 		var got int
-		d := newDecoder([]string{"gzip", "gzip"}, func(p []byte) { got += len(p) })
+		d := newPushDecoder([]string{"gzip", "gzip"}, func(p []byte) { got += len(p) })
 		d.write(gzipped(t, gzipped(t, text[:row.size])))
 		d.close()
 		if whole := got == row.size; whole != row.whole {

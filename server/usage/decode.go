@@ -43,7 +43,7 @@ const (
 	// several. Little text can decode to all of it, and it to little text again, with
 	// much work. With it the work is bounded on any machine, so that a busy one counts
 	// the same answers.
-	maxBetween = 8 << 20
+	maxIntermediate = 8 << 20
 )
 
 var decodeBuffers = sync.Pool{New: func() any { return new([decodeBuffer]byte) }}
@@ -65,7 +65,7 @@ const acceptedCodings = "gzip, deflate, br, zstd"
 
 // checkCodings returns a [*CodingError] unless a request has one coding at most.
 // Whether that one is known shows when the request is read.
-func checkCodings(list []string) error {
+func checkRequestCodings(list []string) error {
 	if len(list) > 1 {
 		return &CodingError{Codings: list, Accept: acceptedCodings}
 	}
@@ -74,7 +74,7 @@ func checkCodings(list []string) error {
 
 // codings returns the content codings of a body, in the order in which they were
 // applied (RFC 9110 §8.4), in lower case and without "identity".
-func codings(values []string) []string {
+func contentCodings(values []string) []string {
 	var list []string
 	for _, value := range values {
 		for each := range strings.SplitSeq(value, ",") {
@@ -88,15 +88,15 @@ func codings(values []string) []string {
 }
 
 // knowsAll reports whether all of the codings can be undone.
-func knowsAll(list []string) bool {
+func canDecode(list []string) bool {
 	return len(list) <= maxCodings && !slices.ContainsFunc(list, func(coding string) bool {
-		_, known := openers[coding]
+		_, known := decoders[coding]
 		return !known
 	})
 }
 
 // openers begin to undo a coding (RFC 9110 §8.4.1, RFC 7932, RFC 8878).
-var openers = map[string]func(io.Reader) (io.ReadCloser, error){
+var decoders = map[string]func(io.Reader) (io.ReadCloser, error){
 	"gzip":    openGzip,
 	"x-gzip":  openGzip,
 	"deflate": openDeflate,
@@ -130,10 +130,10 @@ func openDeflate(r io.Reader) (io.ReadCloser, error) {
 // undo returns a reader of what the codings were applied to, each of which keeps to
 // bounds of its own like those given. MaxBytes is for what is between them, and not for
 // what is read from the reader. It must be closed.
-func undo(list []string, r io.Reader, bounds inflation.Bounds) (io.ReadCloser, error) {
-	undone := &stack{Reader: r}
+func newDecoder(list []string, r io.Reader, bounds inflation.Bounds) (io.ReadCloser, error) {
+	undone := &decoderChain{Reader: r}
 	for i, coding := range slices.Backward(list) {
-		open, known := openers[coding]
+		open, known := decoders[coding]
 		if !known {
 			_ = undone.Close()
 			return nil, fmt.Errorf("%w: %q", errors.ErrUnsupported, coding)
@@ -154,13 +154,13 @@ func undo(list []string, r io.Reader, bounds inflation.Bounds) (io.ReadCloser, e
 }
 
 // stack is decoders that read from one another.
-type stack struct {
+type decoderChain struct {
 	io.Reader
 
 	decoders []io.Closer
 }
 
-func (s *stack) Close() error {
+func (s *decoderChain) Close() error {
 	for _, each := range s.decoders {
 		_ = each.Close() // nothing is lost, as nothing more is read
 	}
@@ -169,15 +169,15 @@ func (s *stack) Close() error {
 
 // newDecoder returns a pump that undoes the codings of an answer while it passes, and
 // writes to sink. It stops at what can't be decoded, or is too much.
-func newDecoder(list []string, sink func([]byte)) *pump {
-	return newPump(func(r io.Reader) {
-		decoded, err := undo(list, r, inflation.Bounds{MaxBytes: maxBetween})
+func newPushDecoder(list []string, sink func([]byte)) *pushReader {
+	return newPushReader(func(r io.Reader) {
+		decoded, err := newDecoder(list, r, inflation.Bounds{MaxBytes: maxIntermediate})
 		if err != nil {
 			return
 		}
 		defer decoded.Close()
 		left := maxDecoded
-		drain(decoded, func(p []byte) bool {
+		readAll(decoded, func(p []byte) bool {
 			if left -= len(p); left < 0 {
 				return false
 			}
@@ -188,7 +188,7 @@ func newDecoder(list []string, sink func([]byte)) *pump {
 }
 
 // drain writes to sink what is decoded, as long as that wants more.
-func drain(decoded io.Reader, sink func([]byte) bool) {
+func readAll(decoded io.Reader, sink func([]byte) bool) {
 	buffer := decodeBuffers.Get().(*[decodeBuffer]byte)
 	defer decodeBuffers.Put(buffer)
 	for {
@@ -202,9 +202,9 @@ func drain(decoded io.Reader, sink func([]byte) bool) {
 // Decode returns a reader of an answer's body without the content codings that its header
 // states. It must be closed.
 func Decode(ctx context.Context, header http.Header, body io.Reader) (io.ReadCloser, error) {
-	encoded := codings(header["Content-Encoding"])
+	encoded := contentCodings(header["Content-Encoding"])
 	if len(encoded) > maxCodings {
 		return nil, &CodingError{Codings: encoded, Accept: acceptedCodings}
 	}
-	return undo(encoded, body, inflation.Bounds{Context: ctx})
+	return newDecoder(encoded, body, inflation.Bounds{Context: ctx})
 }

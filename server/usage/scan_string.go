@@ -7,97 +7,97 @@ import (
 
 // inside reads on in a string that came in pieces, or has escapes, and returns how
 // much of p it has read.
-func (s *scanner) inside(p []byte) int {
+func (s *scanner) continueString(p []byte) int {
 	if s.escape > 0 {
-		s.escaped(p[0])
+		s.continueEscape(p[0])
 		return 1
 	}
-	n := plain(p)
+	n := indexSpecial(p)
 	if n > 0 {
-		s.flushHigh()
-		s.add(p[:n])
+		s.flushSurrogate()
+		s.addBytes(p[:n])
 	}
 	if n == len(p) {
 		return n
 	}
 	if p[n] == '\\' {
-		s.escape, s.code = 1, 0
+		s.escape, s.codeUnit = 1, 0
 		return n + 1
 	}
-	s.flushHigh()
+	s.flushSurrogate()
 	s.inString = false
 	if !s.isName {
-		s.mayName(s.word, s.size)
+		s.findModel(s.buf, s.size)
 	}
-	if s.isName || !s.speaks() {
-		s.stringIs(s.word, s.size)
+	if s.isName || !s.hasTokens() {
+		s.endString(s.buf, s.size)
 	}
 	return n + 1
 }
 
 // escaped reads the next byte of an escape (RFC 8259 §7).
-func (s *scanner) escaped(c byte) {
+func (s *scanner) continueEscape(c byte) {
 	if s.escape == 1 {
 		if c == 'u' {
 			s.escape = 2
 			return
 		}
 		s.escape = 0
-		s.flushHigh()
-		s.add([]byte{unescaped(c)})
+		s.flushSurrogate()
+		s.addBytes([]byte{unescaped(c)})
 		return
 	}
 	digit, ok := hexDigit(c)
 	if !ok {
-		s.broken = true
+		s.invalid = true
 		return
 	}
-	s.code = s.code<<4 | digit
+	s.codeUnit = s.codeUnit<<4 | digit
 	if s.escape++; s.escape == 6 {
 		s.escape = 0
-		s.unit(s.code)
+		s.addCodeUnit(s.codeUnit)
 	}
 }
 
 // unit adds a UTF-16 code unit, two of which may stand for one character.
-func (s *scanner) unit(code rune) {
-	if s.high != 0 {
-		if whole := utf16.DecodeRune(s.high, code); whole != utf8.RuneError {
-			s.high = 0
+func (s *scanner) addCodeUnit(code rune) {
+	if s.surrogate != 0 {
+		if whole := utf16.DecodeRune(s.surrogate, code); whole != utf8.RuneError {
+			s.surrogate = 0
 			s.addRune(whole)
 			return
 		}
-		s.flushHigh()
+		s.flushSurrogate()
 	}
 	if code >= 0xd800 && code < 0xdc00 {
-		s.high = code
+		s.surrogate = code
 		return
 	}
 	s.addRune(code)
 }
 
 // flushHigh adds what stands for a half of a pair whose other half doesn't come.
-func (s *scanner) flushHigh() {
-	if s.high != 0 {
-		s.high = 0
+func (s *scanner) flushSurrogate() {
+	if s.surrogate != 0 {
+		s.surrogate = 0
 		s.addRune(utf8.RuneError)
 	}
 }
 
 func (s *scanner) addRune(r rune) {
 	var encoded [utf8.UTFMax]byte
-	s.add(encoded[:utf8.EncodeRune(encoded[:], r)])
+	s.addBytes(encoded[:utf8.EncodeRune(encoded[:], r)])
 }
 
-func (s *scanner) add(p []byte) {
-	if !s.isName && s.speaks() {
-		s.speak(p)
+func (s *scanner) addBytes(p []byte) {
+	if !s.isName && s.hasTokens() {
+		s.addText(p)
 		if s.finder == nil {
 			return
 		}
 	}
 	s.size += int64(len(p))
-	s.word = append(s.word, p[:min(len(p), maxWord-len(s.word))]...)
+	s.buf = append(s.buf, p[:min(len(p), maxName-len(s.buf))]...)
 }
 
 func unescaped(c byte) byte {

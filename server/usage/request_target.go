@@ -12,42 +12,42 @@ import (
 
 // still are the parts of the API, by the first segment of their paths, in which no
 // model is at work on a request while it is answered.
-var still = []string{
+var nonInferencePaths = []string{
 	"batches", "containers", "conversations", "evals", "files", "fine_tuning",
 	"organization", "skills", "uploads", "vector_stores",
 }
 
 // counting are the names of what only counts or splits a text, by the last segment of
 // a path: Anthropic's, Google's, OpenAI's, vLLM's, llama.cpp's and LiteLLM's.
-var counting = []string{
+var tokenCountingPaths = []string{
 	"count_tokens", "count-tokens", "counttokens", "input_tokens", "token_counter", "tokenize", "detokenize", "apply-template",
 }
 
 // keeping are those of Ollama's paths at which it manages models.
-var keeping = []string{"show", "create", "copy", "pull", "push", "delete", "blobs"}
+var ollamaAdminPaths = []string{"show", "create", "copy", "pull", "push", "delete", "blobs"}
 
 // fromTarget returns what method, request-target and header tell of a request.
 func fromTarget(method, target string, header http.Header) Request {
-	r := Request{Known: true}
+	r := Request{Complete: true}
 	segments, query, plain := split(target)
-	r.Known = plain
+	r.Complete = plain
 	if name := modelOf(method, segments); name != "" {
-		r.Model, r.ModelSeen = name, 1
+		r.Model, r.ModelCount = name, 1
 	}
-	r.Spends = strings.EqualFold(method, http.MethodPost) && (spends(segments) || !plain) // some servers take "post" for it
-	r.Audio = isAudio(segments, "transcriptions") || isAudio(segments, "translations")
-	r.speech = isAudio(segments, "speech")
+	r.ConsumesTokens = strings.EqualFold(method, http.MethodPost) && (consumesTokens(segments) || !plain) // some servers take "post" for it
+	r.Transcription = isAudio(segments, "transcriptions") || isAudio(segments, "translations")
+	r.isSpeech = isAudio(segments, "speech")
 	if overrides(method, header, query) {
-		r.Known, r.Opaque, r.Spends = false, true, true
+		r.Complete, r.Opaque, r.ConsumesTokens = false, true, true
 	}
 	if method == http.MethodGet && strings.EqualFold(header.Get("Upgrade"), "websocket") {
-		r.Stream, r.Spends = true, true
+		r.Streaming, r.ConsumesTokens = true, true
 		r.readQuery(query)
 		// Of other WebSockets, such as those of /v1/responses, each message names one.
-		r.Known = r.Known && slices.Contains(segments, "realtime")
+		r.Complete = r.Complete && slices.Contains(segments, "realtime")
 	}
-	r.nameInQuery(query)
-	r.nameInHeader(header)
+	r.addModelsOfQuery(query)
+	r.addModelsOfHeader(header)
 	return r
 }
 
@@ -65,14 +65,14 @@ func split(target string) (segments []string, query string, plain bool) {
 
 // placesOf returns the places of models in the body of a request: at Ollama's own API
 // there are more.
-func placesOf(target string) *modelPlace {
+func modelFieldsOf(target string) *modelField {
 	segments, _, _ := split(target)
 	for i, segment := range segments[:len(segments)-1] {
 		if strings.EqualFold(segment, "api") && slices.Contains(ollamaVerbs, strings.ToLower(segments[i+1])) {
-			return ollamaPlaces
+			return ollamaFields
 		}
 	}
-	return requestPlaces
+	return requestFields
 }
 
 // ollamaVerbs are the resources of Ollama's API, below /api/.
@@ -125,26 +125,26 @@ func parameters(query string) iter.Seq2[string, string] {
 }
 
 // nameInQuery adds the models that a query names: LiteLLM prefers them to the body's.
-func (r *Request) nameInQuery(query string) {
+func (r *Request) addModelsOfQuery(query string) {
 	for name, value := range parameters(query) {
 		base, _, _ := strings.Cut(name, "[")
-		place := requestPlaces.member([]byte(base))
-		if place == nil || place.kind == placeStructure {
+		place := requestFields.field([]byte(base))
+		if place == nil || place.kind == fieldStructure {
 			continue
 		}
-		if place.kind == placeOpaque || len(value) > maxWord {
-			r.Known = false
+		if place.kind == fieldOpaque || len(value) > maxName {
+			r.Complete = false
 			continue
 		}
 		for model := range strings.SplitSeq(value, ",") {
-			r.name(strings.TrimSpace(model))
+			r.addModel(strings.TrimSpace(model))
 		}
 	}
 }
 
 // nameInHeader adds the models that header fields name, such as X-Litellm-Model, Azure's
 // X-Ms-Oai-Image-Generation-Deployment and Azureml-Model-Deployment.
-func (r *Request) nameInHeader(header http.Header) {
+func (r *Request) addModelsOfHeader(header http.Header) {
 	for name, values := range header {
 		lower := strings.ToLower(name)
 		if !strings.Contains(lower, "model") && !strings.Contains(lower, "deployment") {
@@ -159,7 +159,7 @@ func (r *Request) nameInHeader(header http.Header) {
 		}
 		for _, value := range values {
 			for model := range strings.SplitSeq(value, ",") {
-				r.name(strings.TrimSpace(model))
+				r.addModel(strings.TrimSpace(model))
 			}
 		}
 	}
@@ -252,12 +252,12 @@ func withoutOperation(rest []string) []string {
 }
 
 // spends reports whether a POST to a path has a model at work.
-func spends(segments []string) bool {
+func consumesTokens(segments []string) bool {
 	if onlyCounts(segments) {
 		return false
 	}
 	if segments[0] == "api" && len(segments) > 1 {
-		return !slices.Contains(keeping, segments[1])
+		return !slices.Contains(ollamaAdminPaths, segments[1])
 	}
 	if segments[0] == "v1" || segments[0] == "openai" {
 		segments = segments[1:]
@@ -268,7 +268,7 @@ func spends(segments []string) bool {
 	switch {
 	case len(segments) == 0:
 		return false
-	case slices.Contains(still, segments[0]):
+	case slices.Contains(nonInferencePaths, segments[0]):
 		return false
 	case segments[0] == "chat": // the rest are those that are stored
 		return len(segments) == 2
@@ -292,7 +292,7 @@ func onlyCounts(segments []string) bool {
 	if len(segments) > 1 && segments[len(segments)-2] == "tokenize" && last == "count" { // llama-cpp-python's
 		return true
 	}
-	return slices.Contains(counting, strings.ToLower(last[strings.LastIndexByte(last, ':')+1:]))
+	return slices.Contains(tokenCountingPaths, strings.ToLower(last[strings.LastIndexByte(last, ':')+1:]))
 }
 
 // readQuery reads the query of a WebSocket's request. One that names no model may
@@ -305,8 +305,8 @@ func (r *Request) readQuery(query string) {
 	for _, name := range []string{"model", "deployment"} { // the latter is Azure's
 		for _, value := range values[name] {
 			r.Model = value
-			r.ModelSeen++
+			r.ModelCount++
 		}
 	}
-	r.Known = r.Known && err == nil && r.Model != ""
+	r.Complete = r.Complete && err == nil && r.Model != ""
 }

@@ -10,18 +10,18 @@ import (
 // needs more than is there: it never runs beside it, and waits for nobody.
 //
 // Who makes a pump must close it. It is not safe for concurrent use.
-type pump struct {
-	next  func() (struct{}, bool)
-	stop  func()
-	input []byte
-	yield func(struct{}) bool
+type pushReader struct {
+	resume func() (struct{}, bool)
+	stop   func()
+	input  []byte
+	yield  func(struct{}) bool
 }
 
 // newPump returns a pump of what consume reads. At the end, and when it is
 // closed, that is an io.EOF.
-func newPump(consume func(io.Reader)) *pump {
-	p := &pump{}
-	p.next, p.stop = iter.Pull(func(yield func(struct{}) bool) {
+func newPushReader(consume func(io.Reader)) *pushReader {
+	p := &pushReader{}
+	p.resume, p.stop = iter.Pull(func(yield func(struct{}) bool) {
 		p.yield = yield
 		consume(p)
 	})
@@ -29,15 +29,15 @@ func newPump(consume func(io.Reader)) *pump {
 }
 
 // write feeds the function, and reports whether it wants more. It keeps nothing of b.
-func (p *pump) write(b []byte) bool {
+func (p *pushReader) write(b []byte) bool {
 	p.input = b
-	_, more := p.next()
+	_, more := p.resume()
 	p.input = nil
 	return more
 }
 
 // Read is what the function reads.
-func (p *pump) Read(b []byte) (int, error) {
+func (p *pushReader) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
@@ -52,4 +52,4 @@ func (p *pump) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (p *pump) close() { p.stop() }
+func (p *pushReader) close() { p.stop() }

@@ -60,8 +60,8 @@ func TestRequest_NamesEveryModelOfItsBody(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Model != row.model || !slices.Equal(got.Others, row.others) || !got.Known || got.Opaque {
-				t.Errorf("got %q and %q, known %t, want %q and %q", got.Model, got.Others, got.Known, row.model, row.others)
+			if got.Model != row.model || !slices.Equal(got.OtherModels, row.others) || !got.Complete || got.Opaque {
+				t.Errorf("got %q and %q, known %t, want %q and %q", got.Model, got.OtherModels, got.Complete, row.model, row.others)
 			}
 		})
 	}
@@ -90,12 +90,12 @@ func TestRequest_IsUnknownIfAModelOfItsBodyIs(t *testing.T) {
 		`{"model":{}}`,
 	} {
 		got, _, err := usage.ReadRequest("POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum)
-		if err != nil || got.Known || !got.Opaque {
+		if err != nil || got.Complete || !got.Opaque {
 			t.Errorf("%.200s is %+v, with the error %v", body, got, err)
 		}
 	}
 	for _, body := range []string{manyModels(64), `{"model":"m","models":null,"fallbacks":null,"user_config":null,"tools":[{"model":null}]}`, `{"model":"m","models":[]}`} {
-		if got, _, err := usage.ReadRequest("POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum); err != nil || !got.Known {
+		if got, _, err := usage.ReadRequest("POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum); err != nil || !got.Complete {
 			t.Errorf("%.200s is %+v, with the error %v", body, got, err)
 		}
 	}
@@ -146,9 +146,9 @@ func TestRequest_NamesEveryModelOfItsHead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			slices.Sort(got.Others)
-			if got.Model != row.model || !slices.Equal(got.Others, row.others) || !got.Known {
-				t.Errorf("got %q and %q, known %t, want %q and %q", got.Model, got.Others, got.Known, row.model, row.others)
+			slices.Sort(got.OtherModels)
+			if got.Model != row.model || !slices.Equal(got.OtherModels, row.others) || !got.Complete {
+				t.Errorf("got %q and %q, known %t, want %q and %q", got.Model, got.OtherModels, got.Complete, row.model, row.others)
 			}
 		})
 	}
@@ -172,7 +172,7 @@ func TestRequest_IsUnknownIfItsMethodIs(t *testing.T) {
 		{"GET", "/v1/files?_method=GET&method=POST", nil, true},
 	} {
 		got, _, err := usage.ReadRequest(row.method, row.target, row.header, nil, maximum)
-		if err != nil || got.Known != row.known || got.Opaque == row.known {
+		if err != nil || got.Complete != row.known || got.Opaque == row.known {
 			t.Errorf("%s %s with %v is %+v, with the error %v", row.method, row.target, row.header, got, err)
 		}
 	}
@@ -181,7 +181,7 @@ func TestRequest_IsUnknownIfItsMethodIs(t *testing.T) {
 func TestRequest_IsUnknownByAPathThatServersReadDifferently(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"/v1//chat", "/v1/./chat", "/v1/a/../chat", "/v1/chat;x/y", `/v1/chat\y`, "/v1/%252e/chat", "/v1/chat%23"} {
-		if got, _, err := usage.ReadRequest("POST", target, nil, nil, maximum); err != nil || got.Known {
+		if got, _, err := usage.ReadRequest("POST", target, nil, nil, maximum); err != nil || got.Complete {
 			t.Errorf("%s is %+v, with the error %v", target, got, err)
 		}
 	}
@@ -227,7 +227,7 @@ func TestRequest_NamesModelsOfJSONThatIsCalledAForm(t *testing.T) {
 		`{"model":"m","prompt":"a=b&c"}`:          nil,
 	} {
 		got, _, err := usage.ReadRequest("POST", "/api/generate", header, strings.NewReader(body), maximum)
-		if err != nil || !got.Known || got.Model != "m" || !slices.Equal(got.Others, others) {
+		if err != nil || !got.Complete || got.Model != "m" || !slices.Equal(got.OtherModels, others) {
 			t.Errorf("%s is %+v, with the error %v", body, got, err)
 		}
 	}

@@ -43,7 +43,7 @@ func TestBomb_WithoutOutputIsGivenUp(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
 			got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(body), 64<<20)
-			if _, inflated := errors.AsType[*inflation.Error](err); !inflated && (err != nil || got.Known) {
+			if _, inflated := errors.AsType[*inflation.Error](err); !inflated && (err != nil || got.Complete) {
 				t.Errorf("it is %+v, %v", got, err)
 			}
 		})
@@ -87,7 +87,7 @@ func TestBomb_OfRepetitionIsRefused(t *testing.T) {
 		}
 		small := encode(t, coding, `{"model":"m","input":"`+strings.Repeat("a", 1<<19)+`"}`)[0]
 		got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(small), 64<<20)
-		if err != nil || !got.Known || got.Model != "m" {
+		if err != nil || !got.Complete || got.Model != "m" {
 			t.Errorf("%s: half a megabyte is %+v, %v", coding, got, err)
 		}
 	}
@@ -129,7 +129,7 @@ func TestCodings_OfRequest(t *testing.T) {
 			body := &countedReader{Reader: strings.NewReader(row.body)}
 			got, _, err := usage.ReadRequest(http.MethodPost, chat, header, body, 1<<20)
 			if row.taken {
-				if err != nil || !got.Known || got.Model != "m" || !got.Stream {
+				if err != nil || !got.Complete || got.Model != "m" || !got.Streaming {
 					t.Errorf("it is %+v, %v", got, err)
 				}
 				return
@@ -170,7 +170,7 @@ func TestZstd_OfLargeWindowIsNotDecoded(t *testing.T) {
 	} {
 		header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"zstd"}}
 		got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(frame), 64<<20)
-		if err != nil || got.Known {
+		if err != nil || got.Complete {
 			t.Errorf("%s: it is %+v, %v", name, got, err)
 		}
 	}

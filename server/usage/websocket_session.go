@@ -11,25 +11,25 @@ import (
 )
 
 // session is what is known of a WebSocket, in which a model answers many times.
-type session struct {
+type webSocket struct {
 	messages messageReader
 
-	compression compression
-	compressed  bool              // the message under way is
-	left        int               // how much may be decoded of it
-	bounds      *inflation.Bounds // of what is decoded; nil if nothing is
+	compression  compression
+	compressed   bool              // the message under way is
+	decodeBudget int               // how much may be decoded of it
+	bounds       *inflation.Bounds // of what is decoded; nil if nothing is
 
-	model string       // that was named last
-	sums  []ModelUsage // of the answers that told, by model
+	model   string       // that was named last
+	byModel []ModelUsage // of the answers that told, by model
 }
 
 // compression is what the sides agreed on for messages (RFC 7692 §7).
 type compression uint8
 
 const (
-	compressionNone compression = iota
-	compressionKept             // a message may refer to those before it
-	compressionAnew             // each begins anew
+	compressionNone      compression = iota
+	compressionContext               // a message may refer to those before it
+	compressionNoContext             // each begins anew
 )
 
 // compressionOf tells by the Sec-WebSocket-Extensions of a response.
@@ -42,10 +42,10 @@ func compressionOf(values []string) compression {
 			}
 			for each := range strings.SplitSeq(parameters, ";") {
 				if strings.EqualFold(strings.TrimSpace(each), "server_no_context_takeover") {
-					return compressionAnew
+					return compressionNoContext
 				}
 			}
-			return compressionKept
+			return compressionContext
 		}
 	}
 	return compressionNone
@@ -53,35 +53,35 @@ func compressionOf(values []string) compression {
 
 // messageEnd is what a sender leaves out at the end of each message (RFC 7692
 // §7.2.1).
-var messageEnd = []byte{0x00, 0x00, 0xff, 0xff}
+var flushMarker = []byte{0x00, 0x00, 0xff, 0xff}
 
-func (m *meter) beginMessage(compressed bool) {
+func (m *responseMeter) beginMessage(compressed bool) {
 	s := m.session
-	s.compressed, s.left = compressed, maxDecoded
+	s.compressed, s.decodeBudget = compressed, maxDecoded
 	if s.bounds != nil {
 		s.bounds.Reset()
 	}
 	switch {
-	case !compressed || m.coded != nil || m.opaque:
+	case !compressed || m.decoder != nil || m.undecodable:
 	case s.compression == compressionNone:
-		m.opaque = true
+		m.undecodable = true
 	default:
-		m.coded = newInflater(s, m.scanner.write)
+		m.decoder = newMessageDecoder(s, m.scanner.write)
 	}
 }
 
 // newInflater returns a pump that decodes messages, and writes to sink.
-func newInflater(s *session, sink func([]byte)) *pump {
+func newMessageDecoder(s *webSocket, sink func([]byte)) *pushReader {
 	bounds := new(inflation.Bounds)
 	s.bounds = bounds
-	return newPump(func(r io.Reader) {
+	return newPushReader(func(r io.Reader) {
 		inflater, err := bounds.Reader(r, func(r io.Reader) (io.ReadCloser, error) { return flate.NewReader(r), nil })
 		if err != nil {
 			return
 		}
 		defer inflater.Close()
-		drain(inflater, func(p []byte) bool {
-			if s.left -= len(p); s.left < 0 {
+		readAll(inflater, func(p []byte) bool {
+			if s.decodeBudget -= len(p); s.decodeBudget < 0 {
 				return false
 			}
 			sink(p)
@@ -90,32 +90,32 @@ func newInflater(s *session, sink func([]byte)) *pump {
 	})
 }
 
-func (m *meter) messageData(p []byte) {
+func (m *responseMeter) messageData(p []byte) {
 	switch {
 	case !m.session.compressed:
 		m.scanner.write(p)
-	case m.opaque:
-		m.bytes += int64(len(p))
-	case !m.coded.write(p):
+	case m.undecodable:
+		m.opaqueBytes += int64(len(p))
+	case !m.decoder.write(p):
 		m.close()
 	}
 }
 
-func (m *meter) endMessage() {
-	if m.session.compressed && m.coded != nil {
-		alive := m.coded.write(messageEnd)
-		if anew := m.session.compression == compressionAnew; anew || !alive {
+func (m *responseMeter) endMessage() {
+	if m.session.compressed && m.decoder != nil {
+		alive := m.decoder.write(flushMarker)
+		if anew := m.session.compression == compressionNoContext; anew || !alive {
 			m.close()
-			m.opaque = !anew
+			m.undecodable = !anew
 		}
 	}
-	m.event()
-	m.endAnswer()
+	m.recordEvent()
+	m.endResponse()
 }
 
 // maxModels bounds how many models of a session are told apart. What is beyond counts
 // for the last of them.
-const maxModels = 16
+const maxSessionModels = 16
 
 // ModelUsage is what a model took in a session.
 type ModelUsage struct {
@@ -125,30 +125,30 @@ type ModelUsage struct {
 
 // endAnswer adds up what the message told. What was said up to there needs no estimate
 // any more.
-func (m *meter) endAnswer() {
-	s, told := m.session, m.scanner.told
+func (m *responseMeter) endResponse() {
+	s, told := m.session, m.scanner.reported
 	if named := m.scanner.model; len(named) > 0 && string(named) != s.model {
 		s.model = strings.ToValidUTF8(string(named), "\ufffd")
 	}
-	if m.scanner.more {
-		m.bytes = 0
+	if m.scanner.reportedMore {
+		m.opaqueBytes = 0
 	}
 	m.endText()
 	if told == (Usage{}) {
 		return
 	}
-	m.scanner.told = Usage{}
+	m.scanner.reported = Usage{}
 	if told.Total == 0 {
 		told = estimate(told, 0, 0)
 	}
-	s.sums = add(s.sums, s.model, told)
+	s.byModel = addUsage(s.byModel, s.model, told)
 }
 
 // add adds to the usage of a model.
-func add(sums []ModelUsage, model string, used Usage) []ModelUsage {
+func addUsage(sums []ModelUsage, model string, used Usage) []ModelUsage {
 	for i := range sums {
-		if sums[i].Model == model || i == maxModels-1 {
-			sums[i].Usage = sums[i].Usage.plus(used)
+		if sums[i].Model == model || i == maxSessionModels-1 {
+			sums[i].Usage = sums[i].Usage.add(used)
 			return sums
 		}
 	}
@@ -156,19 +156,19 @@ func add(sums []ModelUsage, model string, used Usage) []ModelUsage {
 }
 
 // byModel returns what was told, and an estimate for what was said since.
-func (m *meter) byModel() []ModelUsage {
-	sums := slices.Clone(m.session.sums)
-	if since := m.length(); since > 0 || len(sums) == 0 {
-		sums = add(sums, m.session.model, Usage{Output: since, Total: since, Estimated: true})
+func (m *responseMeter) byModel() []ModelUsage {
+	sums := slices.Clone(m.session.byModel)
+	if since := m.estimatedOutput(); since > 0 || len(sums) == 0 {
+		sums = addUsage(sums, m.session.model, Usage{Output: since, Total: since, Estimated: true})
 	}
 	return sums
 }
 
 // sessionUsage is the sum for all models.
-func (m *meter) sessionUsage() Usage {
+func (m *responseMeter) sessionUsage() Usage {
 	var sum Usage
 	for _, each := range m.byModel() {
-		sum = sum.plus(each.Usage)
+		sum = sum.add(each.Usage)
 	}
 	return sum
 }

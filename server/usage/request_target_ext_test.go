@@ -52,8 +52,8 @@ func TestSpends_NothingWhereTokensAreOnlyCounted(t *testing.T) {
 		{"http://example.com/v1/messages/count_tokens?x=/v1/chat", false},
 	} {
 		got, _, err := usage.ReadRequest(http.MethodPost, row.target, nil, nil, 1)
-		if err != nil || got.Spends != row.want {
-			t.Errorf("POST %s spends: %v, want %v; the error is %v", row.target, got.Spends, row.want, err)
+		if err != nil || got.ConsumesTokens != row.want {
+			t.Errorf("POST %s spends: %v, want %v; the error is %v", row.target, got.ConsumesTokens, row.want, err)
 		}
 	}
 }
@@ -81,8 +81,8 @@ func TestText_OfARequestIsCounted(t *testing.T) {
 			t.Parallel()
 			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader} {
 				read, _, err := usage.ReadRequest(http.MethodPost, row.target, header, wrap(strings.NewReader(row.body)), 1<<20)
-				if err != nil || read.Text != row.text || read.Characters != row.characters {
-					t.Errorf("%s it has %d tokens and %d characters, want %d and %d; the error is %v", name, read.Text, read.Characters, row.text, row.characters, err)
+				if err != nil || read.TextTokens != row.text || read.Characters != row.characters {
+					t.Errorf("%s it has %d tokens and %d characters, want %d and %d; the error is %v", name, read.TextTokens, read.Characters, row.text, row.characters, err)
 				}
 				for _, coding := range []string{"", "identity", "gzip", "deflate"} {
 					followed, _, err := usage.ReadRequest(http.MethodPost, row.target, header, nil, 0)
@@ -93,7 +93,7 @@ func TestText_OfARequestIsCounted(t *testing.T) {
 					if coders[coding] != nil {
 						body = string(encode(t, coding, body)[0])
 					}
-					tell, end := followed.Follow(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}})
+					tell, end := followed.MeterBody(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}})
 					if _, err := io.Copy(pieces(tell), onlyReader{wrap(strings.NewReader(body))}); err != nil {
 						t.Fatal(err)
 					}
@@ -135,8 +135,8 @@ func TestText_OfWhatIsNoJSONIsWhatWasSaid(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			request := usage.Request{Spends: true, Text: 7, Characters: 5}
-			tell, end := request.Follow(http.Header{"Content-Type": {row.contentType}, "Content-Encoding": {row.coding}})
+			request := usage.Request{ConsumesTokens: true, TextTokens: 7, Characters: 5}
+			tell, end := request.MeterBody(http.Header{"Content-Type": {row.contentType}, "Content-Encoding": {row.coding}})
 			if follows := tell != nil; follows != row.follows {
 				t.Errorf("it is followed: %v", follows)
 			}
@@ -158,8 +158,8 @@ func TestText_OfWhatIsNoJSONIsWhatWasSaid(t *testing.T) {
 // A compressed request is read only so far.
 func TestText_OfABombIsBounded(t *testing.T) {
 	t.Parallel()
-	request := usage.Request{Spends: true, Text: 7}
-	tell, end := request.Follow(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}})
+	request := usage.Request{ConsumesTokens: true, TextTokens: 7}
+	tell, end := request.MeterBody(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}})
 	defer end()
 	tell(encode(t, "gzip", `{"input":"`+strings.Repeat("Hello ", 8<<20/6)+`"}`)[0])
 	if got := pass(t, respond("audio/mpeg", 0, ""), request, "", same).Usage; got.Input < 1<<20/6*9/10 || got.Input > 1<<20/6*11/10 {
@@ -173,7 +173,7 @@ func TestSeconds_OfATranscription(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Text = 3
+	request.TextTokens = 3
 	seconds := func(seconds float64, output int64) usage.Usage {
 		return usage.Usage{Input: 3, Output: output, Total: 3 + output, Seconds: seconds, Estimated: true}
 	}
@@ -245,7 +245,7 @@ func TestLast_IsWhereAStreamEnds(t *testing.T) {
 					t.Fatal(err)
 				}
 				resp.Body.Close()
-				if got := tap.Last(); got != want {
+				if got := tap.BytesToLastEvent(); got != want {
 					t.Errorf("with %q behind it, it ends at %d, want %d", rest, got, want)
 				}
 			}

@@ -32,23 +32,23 @@ const (
 	countReasoning                 // of what it wrote, what it thought
 	countCharacters                // of a text that was spoken
 	countSeconds                   // of a recording that was transcribed, in milliseconds
-	counters
+	counterCount
 )
 
 // report is what a usage object says.
-type report struct {
-	known    uint16 // bit c: counter c was there
-	detailed bool   // there are details of the input, as only those have who count it whole
-	counts   [counters]int64
+type usageObject struct {
+	seen            uint16 // bit c: counter c was there
+	hasInputDetails bool   // there are details of the input, as only those have who count it whole
+	counts          [counterCount]int64
 }
 
-func (r *report) has(c counter) bool { return r.known>>c&1 != 0 }
+func (r *usageObject) has(c counter) bool { return r.seen>>c&1 != 0 }
 
 // set notes a number. Of several for the same counter the largest counts.
-func (r *report) set(c counter, number []byte) {
+func (r *usageObject) set(c counter, number []byte) {
 	value, ok := parseNumber(number, c == countSeconds)
 	if ok {
-		r.known |= 1 << c
+		r.seen |= 1 << c
 		r.counts[c] = max(r.counts[c], value)
 	}
 }
@@ -86,7 +86,7 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // usage returns what the report says in the terms of OpenAI's: cached tokens are a
 // part of the input, and thoughts a part of the output. A zero Usage says nothing.
-func (r *report) usage() Usage {
+func (r *usageObject) usage() Usage {
 	n := &r.counts
 	u := Usage{
 		Input:       max(n[countPrompt], n[countInput]) + n[countToolInput],
@@ -97,7 +97,7 @@ func (r *report) usage() Usage {
 		Seconds:     float64(n[countSeconds]) / 1000,
 	}
 	total := n[countTotal]
-	if r.beside(u.Input + u.Output) {
+	if r.excludesCached(u.Input + u.Output) {
 		u.Input += n[countCacheRead] + n[countCacheWrite]
 	}
 	hasInput, hasOutput := r.has(countPrompt) || r.has(countInput), r.has(countOutput)
@@ -115,8 +115,8 @@ func (r *report) usage() Usage {
 // as at Anthropic (https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching),
 // which calls the input input_tokens, and tells neither its details nor a total. Whole
 // is the sum without them.
-func (r *report) beside(whole int64) bool {
-	return r.has(countInput) && r.counts[countPrompt] == 0 && !r.detailed &&
+func (r *usageObject) excludesCached(whole int64) bool {
+	return r.has(countInput) && r.counts[countPrompt] == 0 && !r.hasInputDetails &&
 		(!r.has(countTotal) || r.counts[countTotal] != whole)
 }
 
@@ -139,7 +139,7 @@ func (u Usage) merge(v Usage) (merged Usage, more bool) {
 }
 
 // plus adds up.
-func (u Usage) plus(v Usage) Usage {
+func (u Usage) add(v Usage) Usage {
 	return Usage{
 		Input:       u.Input + v.Input,
 		Output:      u.Output + v.Output,
