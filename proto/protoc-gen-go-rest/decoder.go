@@ -11,7 +11,7 @@ import (
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
-// decoder writes the method that reads a message.
+// decoder writes the DecodeREST method of a message.
 func (g generator) decoder(m *message) {
 	g.P()
 	g.P("// DecodeREST reads the message from OpenAI's JSON.")
@@ -21,7 +21,7 @@ func (g generator) decoder(m *message) {
 		g.P("}")
 		return
 	}
-	g.P("var o ", g.restjson("Object"))
+	g.P("var o ", g.restjson("ObjectReader"))
 	g.P("if !d.Object(&o) {")
 	if m.bare != nil {
 		g.bareDecoder(m.bare)
@@ -30,16 +30,16 @@ func (g generator) decoder(m *message) {
 	g.P("}")
 	if m.union != nil {
 		g.P("tag := d.Tag(&o, ", strconv.Quote(m.union.tag), ", ", tagFunc(m), ")")
-		if m.union.beside {
-			g.P("x.", besideFunc, "(tag)")
+		if m.union.inline {
+			g.P("x.", initUnionFunc, "(tag)")
 		}
 	}
 	g.P("for d.Next(&o) {")
-	g.P("fits := false")
+	g.P("ok := false")
 	g.P("switch string(d.Key(&o)) {")
 	for _, c := range m.constants {
 		g.P("case ", strconv.Quote(c.name), ":")
-		g.P("fits = o.Take(", c.index, ") && d.Constant(", strconv.Quote(c.json), ")")
+		g.P("ok = o.Take(", c.index, ") && d.Constant(", strconv.Quote(c.json), ")")
 	}
 	if m.union != nil {
 		g.unionCases(m)
@@ -48,7 +48,7 @@ func (g generator) decoder(m *message) {
 		g.memberCase(member)
 	}
 	g.P("}")
-	g.P("if !fits {")
+	g.P("if !ok {")
 	g.P("d.Spill(&o)")
 	g.P("}")
 	g.P("}")
@@ -63,7 +63,7 @@ func (g generator) decoder(m *message) {
 	}
 }
 
-// bareDecoder reads the branch that is no object.
+// bareDecoder writes the decoding of the bare branch.
 func (g generator) bareDecoder(bare *member) {
 	g.P("v := new(", bare.GoIdent, ")")
 	g.P("if ", g.read(bare, "v."), " {")
@@ -82,19 +82,19 @@ func (g generator) memberCase(m *member) {
 		g.branchCase(m, fmt.Sprintf("x.%s == nil", m.Oneof.GoName))
 		return
 	}
-	g.P("fits = ", g.take(m, "x."), " && ", g.read(m, "x."))
+	g.P("ok = ", g.take(m, "x."), " && ", g.read(m, "x."))
 }
 
-// take is the expression that takes a member for a field of the structure.
+// take returns the expression that claims a member for a field.
 func (g generator) take(m *member, structure string) string {
 	if m.Desc.HasPresence() || m.Desc.IsList() || m.Desc.IsMap() || m.Enum != nil {
 		return fmt.Sprintf("o.Take(%d)", m.index)
 	}
-	return fmt.Sprintf("d.TakeZero(&o, %d, %s)", m.index, unset(m, structure))
+	return fmt.Sprintf("d.TakeZero(&o, %d, %s)", m.index, isZero(m, structure))
 }
 
-// formsCase reads a member that is a list or something else. The list's case
-// reads both forms.
+// formsCase writes the decoding of a member with two forms. The case of the list
+// reads both.
 func (g generator) formsCase(m *member) {
 	if !m.Desc.IsList() {
 		return
@@ -103,25 +103,25 @@ func (g generator) formsCase(m *member) {
 	if m.alias >= 0 {
 		isAlias = fmt.Sprintf("d.HasString(&o, %d, %q, x.%s != nil)", m.whenSet.index, m.whenSet.name, m.whenSet.GoName)
 		g.P("case ", strconv.Quote(m.option.GetAlias().GetName()), ":")
-		g.P("fits = o.Take(", m.alias, ") && (d.Null() || ", isAlias, " && ", g.read(m, "x."), ")")
+		g.P("ok = o.Take(", m.alias, ") && (d.Null() || ", isAlias, " && ", g.read(m, "x."), ")")
 		isAlias = "!" + isAlias + " && "
 	}
 	g.P("case ", strconv.Quote(m.name), ":")
 	g.P("if d.AtList() {")
-	g.P("fits = o.Take(", m.index, ") && ", isAlias, g.read(m, "x."))
+	g.P("ok = o.Take(", m.index, ") && ", isAlias, g.read(m, "x."))
 	g.P("} else {")
-	g.P("fits = o.Take(", m.index, ") && ", g.read(m.other, "x."))
+	g.P("ok = o.Take(", m.index, ") && ", g.read(m.other, "x."))
 	g.P("}")
 }
 
-// branchCase reads a field of a oneof, if it is still free or the tag names it.
+// branchCase writes the decoding of a field of a oneof if the expression free holds.
 func (g generator) branchCase(m *member, free string) {
 	g.P("if d.Null() {")
 	g.P("continue")
 	g.P("}")
 	g.P("if (", free, ") && o.Take(", m.index, ") {")
 	g.P("v := new(", m.GoIdent, ")")
-	g.P("if fits = ", g.read(m, "v."), "; fits {")
+	g.P("if ok = ", g.read(m, "v."), "; ok {")
 	g.P("x.", m.Oneof.GoName, " = v")
 	g.P("}")
 	g.P("}")
@@ -134,8 +134,8 @@ func (g generator) unionCases(m *message) {
 	g.P("d.KeepTag(&o)")
 	g.P("continue")
 	g.P("}")
-	if u.beside {
-		g.besideCases(m)
+	if u.inline {
+		g.inlineCases(m)
 		return
 	}
 	for _, b := range u.branches {
@@ -147,9 +147,9 @@ func (g generator) unionCases(m *message) {
 	}
 }
 
-// besideCases reads payloads that stand beside the tag. Where there is no tag,
-// the first known member decides.
-func (g generator) besideCases(m *message) {
+// inlineCases writes the decoding of inline payloads. Without a tag, the first
+// known member selects the branch.
+func (g generator) inlineCases(m *message) {
 	done := make(map[string]bool)
 	for _, b := range m.union.branches {
 		for _, p := range b.payload {
@@ -163,7 +163,7 @@ func (g generator) besideCases(m *message) {
 			g.P("}")
 			g.P("if tag == 0 {")
 			g.P("tag = ", b.number)
-			g.P("x.", besideFunc, "(tag)")
+			g.P("x.", initUnionFunc, "(tag)")
 			g.P("}")
 			g.P("switch v := x.", m.union.GoName, ".(type) {")
 			for _, other := range m.union.branches {
@@ -171,7 +171,7 @@ func (g generator) besideCases(m *message) {
 					if q.name == p.name {
 						g.P("case *", other.GoIdent, ":")
 						structure := "v." + other.GoName + "."
-						g.P("fits = ", g.take(q, structure), " && ", g.read(q, structure))
+						g.P("ok = ", g.take(q, structure), " && ", g.read(q, structure))
 					}
 				}
 			}
@@ -180,8 +180,8 @@ func (g generator) besideCases(m *message) {
 	}
 }
 
-// unionEnd sets a branch without payload, and keeps a tag whose payload didn't
-// come.
+// unionEnd writes the end of a union's decoding: it sets a branch without a
+// payload, and keeps the tag if its payload is missing.
 func (g generator) unionEnd(u *union) {
 	for _, b := range u.branches {
 		if b.tagOnly {
@@ -195,7 +195,7 @@ func (g generator) unionEnd(u *union) {
 	g.P("}")
 }
 
-const besideFunc = "beginREST"
+const initUnionFunc = "initUnionREST"
 
 func tagFunc(m *message) string { return "tagOf" + m.GoIdent.GoName }
 
@@ -212,11 +212,11 @@ func (g generator) unionFuncs(m *message) {
 	g.P("return -1")
 	g.P("}")
 	g.P("}")
-	if !m.union.beside {
+	if !m.union.inline {
 		return
 	}
 	g.P()
-	g.P("func (x *", m.GoIdent, ") ", besideFunc, "(tag int) {")
+	g.P("func (x *", m.GoIdent, ") ", initUnionFunc, "(tag int) {")
 	g.P("switch tag {")
 	for _, b := range m.union.branches {
 		g.P("case ", b.number, ":")
@@ -226,7 +226,7 @@ func (g generator) unionFuncs(m *message) {
 	g.P("}")
 }
 
-// read is the expression that reads a field of the struct.
+// read returns the expression that reads a field.
 func (g generator) read(m *member, structure string) string {
 	dst := "&" + structure + m.GoName
 	desc := m.Desc
@@ -247,7 +247,7 @@ func (g generator) read(m *member, structure string) string {
 		return fmt.Sprintf("d.Time(%s)", dst)
 	case desc.Kind() == protoreflect.MessageKind:
 		return fmt.Sprintf("%s(d, %s)", g.restjson("Message"), dst)
-	case isPointer(desc) && slices.Contains(manyOptionals, scalar(desc, m.option)):
+	case isPointer(desc) && slices.Contains(pooledOptionals, scalar(desc, m.option)):
 		return fmt.Sprintf("d.Optional%s(%s)", scalar(desc, m.option), dst)
 	case isPointer(desc):
 		return fmt.Sprintf("%s(d, %s, %s)", g.restjson("Optional"), dst, g.reader(m.Field, m.option))
@@ -256,7 +256,7 @@ func (g generator) read(m *member, structure string) string {
 	}
 }
 
-// reader is the function that reads one value of a field's kind.
+// reader returns the function that reads one value of a field's type.
 func (g generator) reader(field *protogen.Field, option *restv1.Member) string {
 	switch {
 	case field.Desc.Kind() == protoreflect.EnumKind:
@@ -271,11 +271,11 @@ func (g generator) reader(field *protogen.Field, option *restv1.Member) string {
 	}
 }
 
-// manyOptionals are the scalars that messages have many optional fields of: the
-// decoder has a method for each.
-var manyOptionals = []string{"String", "Int32"}
+// pooledOptionals are the types of optional scalars for which the decoder has a
+// method, because messages have many of them.
+var pooledOptionals = []string{"String", "Int32"}
 
-// scalar is the name of the methods that read and write a scalar.
+// scalar returns the name of the methods that read and write a scalar.
 func scalar(desc protoreflect.FieldDescriptor, option *restv1.Member) string {
 	switch desc.Kind() {
 	case protoreflect.BoolKind:
@@ -287,8 +287,8 @@ func scalar(desc protoreflect.FieldDescriptor, option *restv1.Member) string {
 	case protoreflect.DoubleKind:
 		return "Double"
 	case protoreflect.BytesKind:
-		if option.GetFormat() == restv1.Format_FORMAT_OCTETS {
-			return "Octets"
+		if option.GetFormat() == restv1.Format_FORMAT_BYTE_ARRAY {
+			return "ByteArray"
 		}
 		return "Bytes"
 	default:

@@ -12,7 +12,7 @@ import (
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
-// encoder writes the method that writes a message.
+// encoder writes the EncodeREST method of a message.
 func (g generator) encoder(m *message) {
 	g.P()
 	g.P("// EncodeREST writes the message as OpenAI's JSON.")
@@ -21,17 +21,17 @@ func (g generator) encoder(m *message) {
 	g.P("x = new(", m.GoIdent, ")")
 	g.P("}")
 	if m.array != nil {
-		g.checked(m.array, "x."+m.array.GoName)
+		g.writeChecked(m.array, "x."+m.array.GoName)
 		g.P("return nil")
 		g.P("}")
 		return
 	}
-	known := "memberOf" + m.GoIdent.GoName
+	memberNumber := "memberOf" + m.GoIdent.GoName
 	if m.bare != nil {
 		g.bareEncoder(m)
 	}
 	g.P("var o ", g.restjson("ObjectWriter"))
-	g.P("if err := e.Open(&o, x.", m.remainder.GoName, ", ", known, "); err != nil {")
+	g.P("if err := e.Open(&o, x.", m.remainder.GoName, ", ", memberNumber, "); err != nil {")
 	g.P("return err")
 	g.P("}")
 	for _, c := range m.constants {
@@ -54,7 +54,7 @@ func (g generator) encoder(m *message) {
 	g.P("}")
 
 	g.P()
-	g.P("func ", known, "(name string) int {")
+	g.P("func ", memberNumber, "(name string) int {")
 	g.P("switch name {")
 	for i, name := range m.names {
 		g.P("case ", strconv.Quote(name), ":")
@@ -66,19 +66,19 @@ func (g generator) encoder(m *message) {
 	g.P("}")
 }
 
-// bareEncoder writes the branch that is no object.
+// bareEncoder writes the encoding of the bare branch.
 func (g generator) bareEncoder(m *message) {
 	field := strconv.Quote(string(m.bare.Desc.Name()))
 	g.P("if v, ok := x.", m.bare.Oneof.GoName, ".(*", m.bare.GoIdent, "); ok {")
 	g.P("if x.", m.remainder.GoName, ` != "" {`)
-	g.P("return ", g.restjson("BesideBare"), "(", field, ")")
+	g.P("return ", g.restjson("ExtraWithBareValue"), "(", field, ")")
 	g.P("}")
-	g.checked(m.bare, "v."+m.bare.GoName)
+	g.writeChecked(m.bare, "v."+m.bare.GoName)
 	g.P("return nil")
 	g.P("}")
 }
 
-// memberName is the literal of a member's name, quoted and with its colon.
+// memberName returns the Go literal of a member's quoted name with its colon.
 func memberName(name string) string {
 	quoted := jsonString(name) + ":"
 	if strings.Contains(quoted, "`") {
@@ -87,7 +87,7 @@ func memberName(name string) string {
 	return "`" + quoted + "`"
 }
 
-// oneofNames are the arguments that name a oneof's fields.
+// oneofNames returns the names of a oneof's fields as Go arguments.
 func oneofNames(oneof *protogen.Oneof) string {
 	var names []string
 	for _, field := range oneof.Fields {
@@ -110,7 +110,7 @@ func (g generator) unionEncoder(m *message) {
 		g.P("}")
 		switch {
 		case b.tagOnly:
-		case u.beside:
+		case u.inline:
 			g.P("payload := v.", b.GoName)
 			g.P("if payload == nil {")
 			g.P("payload = new(", b.Message.GoIdent, ")")
@@ -120,7 +120,7 @@ func (g generator) unionEncoder(m *message) {
 			}
 		default:
 			g.P("if e.Member(&o, ", b.index, ", ", memberName(b.name), ", true) {")
-			g.checked(b.member, "v."+b.GoName)
+			g.writeChecked(b.member, "v."+b.GoName)
 			g.P("}")
 		}
 	}
@@ -137,7 +137,7 @@ func (g generator) memberEncoder(m *message, member *member) {
 	if inOneof(member.Field) {
 		g.P("if v, ok := x.", member.Oneof.GoName, ".(*", member.GoIdent, "); ok && e.Member(&o, ", member.index, ", ",
 			memberName(member.name), ", true) {")
-		g.checked(member, "v."+member.GoName)
+		g.writeChecked(member, "v."+member.GoName)
 		g.P("}")
 		return
 	}
@@ -146,56 +146,56 @@ func (g generator) memberEncoder(m *message, member *member) {
 		return
 	}
 	if !member.Desc.IsList() {
-		return // The list's encoder writes both forms.
+		return // the list's encoder writes both forms
 	}
 	g.formsEncoder(m, member.other, member)
 }
 
-// formsEncoder writes a member that is a list or something else. A reply may
-// have both, if the list has another name to go by.
+// formsEncoder writes the encoding of a member with two forms. A response may
+// have both if the list has an alias.
 func (g generator) formsEncoder(m *message, single, list *member) {
-	isSet := g.set(single, "x.")
+	isSet := g.isSet(single, "x.")
 	both := fmt.Sprintf("%s && len(x.%s) > 0", isSet, list.GoName)
 	g.P("switch {")
 	if list.alias >= 0 {
-		g.P("case e.Full() && ", g.set(list.whenSet, "x."), ":")
+		g.P("case e.Full() && ", g.isSet(list.whenSet, "x."), ":")
 		g.fieldEncoder(m, single, "x.")
 		g.P("if len(x.", list.GoName, ") > 0 && e.Member(&o, ", list.alias, ", ", memberName(list.option.GetAlias().GetName()), ", true) {")
-		g.checked(list, "x."+list.GoName)
+		g.writeChecked(list, "x."+list.GoName)
 		g.P("}")
 	}
 	g.P("case ", both, ":")
-	g.P("e.Both(&o, ", strconv.Quote(string(single.Desc.Name())), ", ", strconv.Quote(string(list.Desc.Name())), ")")
+	g.P("e.BothSet(&o, ", strconv.Quote(string(single.Desc.Name())), ", ", strconv.Quote(string(list.Desc.Name())), ")")
 	g.P("case len(x.", list.GoName, ") > 0:")
 	g.P("if e.Member(&o, ", list.index, ", ", memberName(list.name), ", true) {")
-	g.checked(list, "x."+list.GoName)
+	g.writeChecked(list, "x."+list.GoName)
 	g.P("}")
 	g.P("default:")
 	g.fieldEncoder(m, single, "x.")
 	g.P("}")
 }
 
-// fieldEncoder writes one field of the structure as its presence says.
+// fieldEncoder writes the encoding of one field according to its presence.
 func (g generator) fieldEncoder(m *message, f *member, structure string) {
 	value := structure + f.GoName
 	name := memberName(f.name)
 	field := strconv.Quote(string(f.Desc.Name()))
 	presence := f.option.GetPresence()
-	isSet := g.set(f, structure)
+	isSet := g.isSet(f, structure)
 	hasZero := !f.Desc.HasOptionalKeyword() && (f.Desc.IsList() || f.Desc.IsMap() || f.Enum == nil && f.Message == nil)
 	if presence == restv1.Presence_PRESENCE_REQUIRED && hasZero {
 		g.P("if e.Member(&o, ", f.index, ", ", name, ", ", isSet, ") {")
-		g.checked(f, value)
+		g.writeChecked(f, value)
 		g.P("}")
 		return
 	}
-	when, then := isSet, "true" // when it is written, and whether it is set then
+	when, then := isSet, "true" // when the member is written, and whether the field is set then
 	if presence == restv1.Presence_PRESENCE_MANDATORY && hasZero {
 		when, then = isSet+" || e.Full()", isSet
 	}
 	g.P("if ", when, " {")
 	g.P("if e.Member(&o, ", f.index, ", ", name, ", ", then, ") {")
-	g.checked(f, value)
+	g.writeChecked(f, value)
 	g.P("}")
 	switch presence {
 	case restv1.Presence_PRESENCE_UNSPECIFIED:
@@ -205,14 +205,14 @@ func (g generator) fieldEncoder(m *message, f *member, structure string) {
 	case restv1.Presence_PRESENCE_NULLABLE:
 		g.P("} else {")
 		g.P("e.Null(&o, ", f.index, ", ", name, ")")
-	case restv1.Presence_PRESENCE_NULLABLE_IN_REPLY:
+	case restv1.Presence_PRESENCE_NULLABLE_IN_RESPONSE:
 		g.P("} else if e.Full()", g.condition(m, f.option.GetNullWhen()), " {")
 		g.P("e.Null(&o, ", f.index, ", ", name, ")")
 	}
 	g.P("}")
 }
 
-// condition is the alternative under which a request writes null.
+// condition returns the expression for when a request writes null.
 func (g generator) condition(m *message, when *restv1.Condition) string {
 	if when == nil {
 		return ""
@@ -222,15 +222,15 @@ func (g generator) condition(m *message, when *restv1.Condition) string {
 	return fmt.Sprintf(" || x.%s == %s", field.GoName, g.QualifiedGoIdent(enumValue(field.Enum, when.GetValue()).GoIdent))
 }
 
-// checked writes a value, and puts the field's name before its error.
-func (g generator) checked(m *member, value string) {
+// checked writes a value, prefixing its error with the field's name.
+func (g generator) writeChecked(m *member, value string) {
 	g.P("if err := ", g.write(m, value), "; err != nil {")
 	g.P("return ", g.restjson("Field"), "(", strconv.Quote(string(m.Desc.Name())), ", err)")
 	g.P("}")
 }
 
-// set is the expression that tells whether a field is set.
-func (g generator) set(m *member, structure string) string {
+// isSet returns the expression for whether a field is set.
+func (g generator) isSet(m *member, structure string) string {
 	value := structure + m.GoName
 	desc := m.Desc
 	switch {
@@ -249,8 +249,8 @@ func (g generator) set(m *member, structure string) string {
 	}
 }
 
-// unset is the expression that tells whether a scalar without presence is zero.
-func unset(m *member, structure string) string {
+// isZero returns the expression for whether a scalar without presence is zero.
+func isZero(m *member, structure string) string {
 	value := structure + m.GoName
 	switch m.Desc.Kind() {
 	case protoreflect.BytesKind:
@@ -264,7 +264,7 @@ func unset(m *member, structure string) string {
 	}
 }
 
-// write is the expression that writes a field's value.
+// write returns the expression that writes a field's value.
 func (g generator) write(m *member, value string) string {
 	switch {
 	case m.Desc.IsMap():
@@ -283,7 +283,7 @@ func (g generator) write(m *member, value string) string {
 	return fmt.Sprintf("e.%s(%s)", scalar(m.Desc, m.option), value)
 }
 
-// writer is the function that writes one value of a field's kind.
+// writer returns the function that writes one value of a field's type.
 func (g generator) writer(field *protogen.Field, option *restv1.Member) string {
 	switch {
 	case field.Enum != nil:

@@ -14,16 +14,16 @@ func (g generator) toREST(enum *protogen.Enum) string {
 	return g.QualifiedGoIdent(enum.GoIdent.GoImportPath.Ident(enum.GoIdent.GoName + "ToREST"))
 }
 
-// enum writes the functions between an enum and its JSON strings.
+// enum writes the functions that convert an enum to and from JSON strings.
 func (g generator) enum(enum *protogen.Enum) {
 	g.P()
-	g.P("// ", enum.GoIdent.GoName, "FromREST returns the value that OpenAI spells so, and 0 for")
-	g.P("// spellings that the enum lacks.")
+	g.P("// ", enum.GoIdent.GoName, "FromREST returns the value with this JSON string, or 0 if there is")
+	g.P("// none.")
 	g.P("func ", g.fromREST(enum), "(text []byte) ", enum.GoIdent, " {")
 	g.P("switch string(text) {")
 	for _, value := range enum.Values {
 		if value.Desc.Number() != 0 {
-			g.P("case ", strconv.Quote(spelling(value)), ":")
+			g.P("case ", strconv.Quote(jsonName(value)), ":")
 			g.P("return ", value.GoIdent)
 		}
 	}
@@ -32,14 +32,14 @@ func (g generator) enum(enum *protogen.Enum) {
 	g.P("}")
 	g.P("}")
 	g.P()
-	g.P("// ", enum.GoIdent.GoName, "ToREST returns OpenAI's spelling as a JSON string, and nothing for")
-	g.P("// numbers that the enum lacks.")
+	g.P("// ", enum.GoIdent.GoName, "ToREST returns the quoted JSON string of the value, or an empty")
+	g.P("// string if the enum does not define it.")
 	g.P("func ", g.toREST(enum), "(value ", enum.GoIdent, ") string {")
 	g.P("switch value {")
 	for _, value := range enum.Values {
 		if value.Desc.Number() != 0 {
 			g.P("case ", value.GoIdent, ":")
-			g.P("return ", strconv.Quote(jsonString(spelling(value))))
+			g.P("return ", strconv.Quote(jsonString(jsonName(value))))
 		}
 	}
 	g.P("default:")

@@ -1,5 +1,5 @@
 // Command protoc-gen-go-rest is a protoc plugin. From the options of
-// openaiconnect/rest/v1 it generates a REST codec beside the messages of
+// openaiconnect/rest/v1 it generates a REST codec for the messages of
 // protoc-gen-go: a decoder and an encoder for each message, and a table of
 // operations for each service.
 package main
@@ -17,7 +17,7 @@ func main() {
 	protogen.Options{}.Run(run)
 }
 
-// run generates the codec of the files that are asked for.
+// run generates the codec of the requested files.
 func run(plugin *protogen.Plugin) error {
 	plugin.SupportedFeatures = uint64(pluginpb.CodeGeneratorResponse_FEATURE_PROTO3_OPTIONAL)
 	model, err := newModel(plugin)
@@ -66,11 +66,11 @@ func (g generator) restjson(name string) string {
 	return g.QualifiedGoIdent(runtime.Ident(name))
 }
 
-// jsonString is a text as a JSON string.
-func jsonString(text string) string {
-	quoted, err := json.Marshal(text)
+// jsonString returns s as a JSON string.
+func jsonString(s string) string {
+	quoted, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // No string has no JSON.
+		panic(err) // unreachable: every string has a JSON form
 	}
 	return string(quoted)
 }

@@ -17,33 +17,33 @@ import (
 type message struct {
 	*protogen.Message
 
-	names     []string // the members that are known, by number
+	names     []string // of the members, by number
 	constants []constant
 	members   []*member
-	union     *union // the message's tagged union, nil if it has none
+	union     *union // nil if the message has no tagged union
 	bare      *member
 	array     *member
 	remainder *protogen.Field
 }
 
-// constant is a member with one legal value.
+// constant is a member with a constant value.
 type constant struct {
 	index      int
 	name, json string
 }
 
-// member is a member of a JSON object, and the field that has it.
+// member is a member of a JSON object and its field.
 type member struct {
 	*protogen.Field
 
 	index  int
 	name   string
 	option *restv1.Member
-	// other is the field that has the member's other form.
+	// other is the field with the member's other form, or nil.
 	other *member
-	// alias is the number of the member's other name, -1 if it has none.
+	// alias is the number of the member's alias, or -1.
 	alias int
-	// whenSet is the field whose presence says that the other name is used.
+	// whenSet is the field whose presence selects the alias.
 	whenSet *member
 }
 
@@ -53,7 +53,7 @@ type union struct {
 
 	index    int
 	tag      string
-	beside   bool
+	inline   bool
 	branches []*branch
 }
 
@@ -61,9 +61,9 @@ type union struct {
 type branch struct {
 	*member
 
-	number  int       // what Decoder.Tag returns for it
-	tagOnly bool      // it has no payload
-	payload []*member // with Union.beside, the members that stand beside the tag
+	number  int       // the result of Decoder.Tag for this branch
+	tagOnly bool      // without a payload
+	payload []*member // the members of an inline payload
 }
 
 func newMessage(msg *protogen.Message, inPath map[*protogen.Field]bool) (*message, error) {
@@ -96,7 +96,7 @@ func newMessage(msg *protogen.Message, inPath map[*protogen.Field]bool) (*messag
 		}
 	}
 	if m.remainder == nil {
-		return nil, errors.New("needs a field for what it can't represent: string extra_json with FORMAT_REMAINDER")
+		return nil, errors.New("requires a field string extra_json with FORMAT_REMAINDER")
 	}
 	if len(m.names) > restjson.MaxMembers {
 		return nil, fmt.Errorf("has %d members; restjson.MaxMembers is %d", len(m.names), restjson.MaxMembers)
@@ -106,13 +106,13 @@ func newMessage(msg *protogen.Message, inPath map[*protogen.Field]bool) (*messag
 
 func (m *message) setArray() error {
 	if len(m.Fields) != 1 || !m.Fields[0].Desc.IsList() {
-		return errors.New("array: the message must have one field, a list")
+		return errors.New("array requires a message with exactly one field, a list")
 	}
 	m.array = newMember(m.Fields[0])
 	return checkKind(m.array)
 }
 
-// all are the members of the message, wherever they stand.
+// all returns the members of the message, including those of its union.
 func (m *message) all() []*member {
 	all := slices.Clone(m.members)
 	if m.array != nil {
@@ -122,7 +122,7 @@ func (m *message) all() []*member {
 		for _, b := range m.union.branches {
 			switch {
 			case b.tagOnly:
-			case m.union.beside:
+			case m.union.inline:
 				all = append(all, b.payload...)
 			default:
 				all = append(all, b.member)
@@ -135,9 +135,9 @@ func (m *message) all() []*member {
 func (m *message) addField(field *protogen.Field) error {
 	added := newMember(field)
 	if added.option.GetFormat() == restv1.Format_FORMAT_REMAINDER {
-		// Errors and ExtraHas call it by this name.
+		// Error messages and the runtime expect this name.
 		if field.Desc.Name() != "extra_json" || field.Desc.Kind() != protoreflect.StringKind || field.Desc.IsList() || field.Desc.HasPresence() {
-			return errors.New("FORMAT_REMAINDER is for string extra_json")
+			return errors.New("FORMAT_REMAINDER requires a field string extra_json")
 		}
 		m.remainder = field
 		return nil
@@ -146,20 +146,20 @@ func (m *message) addField(field *protogen.Field) error {
 		return err
 	}
 	if inOneof(field) && added.option.GetPresence() != restv1.Presence_PRESENCE_UNSPECIFIED {
-		return errors.New("a branch of a oneof is written when it is set, whatever its presence")
+		return errors.New("presence does not apply to a branch of a oneof")
 	}
 	option := unionOption(field.Oneof)
 	switch {
 	case added.option.GetBare():
 		if !inOneof(field) || m.bare != nil || field.Message != nil {
-			return errors.New("bare is for one branch of a oneof, which is no message")
+			return errors.New("bare requires a branch of a oneof that is not a message, and only one branch can be bare")
 		}
 		m.bare = added
 		return nil
 	case option.GetTag() != "":
 		return m.addBranch(added, option)
-	case option.GetBeside():
-		return errors.New("its oneof is beside a tag, but has no tag")
+	case option.GetInline():
+		return errors.New("inline requires a tag")
 	default:
 		return m.addMember(added)
 	}
@@ -171,7 +171,7 @@ func (m *message) addMember(added *member) (err error) {
 			continue
 		}
 		if other.other != nil || other.Desc.IsList() == added.Desc.IsList() || inOneof(other.Field) || inOneof(added.Field) {
-			return fmt.Errorf("%s is the member %q too: of two forms of a member, one must be a list", other.Desc.Name(), added.name)
+			return fmt.Errorf("%s also maps to the member %q: one of two forms must be a list", other.Desc.Name(), added.name)
 		}
 		added.other, other.other = other, added
 		added.index = other.index
@@ -192,18 +192,18 @@ func (m *message) addMember(added *member) (err error) {
 
 func (m *message) addBranch(added *member, option *restv1.Union) (err error) {
 	if m.union == nil {
-		m.union = &union{Oneof: added.Oneof, tag: option.GetTag(), beside: option.GetBeside()}
+		m.union = &union{Oneof: added.Oneof, tag: option.GetTag(), inline: option.GetInline()}
 		if m.union.index, err = m.number(option.GetTag()); err != nil {
 			return err
 		}
 	}
 	if m.union.Oneof != added.Oneof {
-		return fmt.Errorf("the message has another tagged union, %s", m.union.Desc.Name())
+		return fmt.Errorf("the message already has a tagged union: %s", m.union.Desc.Name())
 	}
 	b := &branch{member: added, number: len(m.union.branches) + 1}
 	m.union.branches = append(m.union.branches, b)
 	switch {
-	case m.union.beside:
+	case m.union.inline:
 		return m.addPayload(b)
 	case added.Message != nil && len(added.Message.Fields) == 0:
 		b.tagOnly = true
@@ -214,11 +214,11 @@ func (m *message) addBranch(added *member, option *restv1.Union) (err error) {
 	}
 }
 
-// addPayload adds the members that stand beside the tag. Branches may share
-// them, as only one is there.
+// addPayload adds the members of an inline payload. Branches may share members,
+// because only one branch is present.
 func (m *message) addPayload(b *branch) (err error) {
 	if b.Message == nil {
-		return errors.New("what stands beside a tag must be a message")
+		return errors.New("an inline branch must be a message")
 	}
 	for _, field := range b.Message.Fields {
 		p := newMember(field)
@@ -226,7 +226,7 @@ func (m *message) addPayload(b *branch) (err error) {
 			return fmt.Errorf("%s: %w", field.Desc.Name(), err)
 		}
 		if inOneof(field) || p.option.GetFormat() == restv1.Format_FORMAT_REMAINDER || p.option.GetOutputOnly() || p.option.GetAlias() != nil {
-			return fmt.Errorf("%s: what stands beside a tag must be a plain member; extra_json is the union's", field.Desc.Name())
+			return fmt.Errorf("%s: an inline payload must have plain members only; extra_json belongs to the message of the union", field.Desc.Name())
 		}
 		switch shared, by := m.union.payload(p.name); {
 		case shared == nil:
@@ -244,7 +244,7 @@ func (m *message) addPayload(b *branch) (err error) {
 	return nil
 }
 
-// payload finds a member that stands beside the tag, and a branch that has it.
+// payload returns the member of an inline payload with this name, and its branch.
 func (u *union) payload(name string) (*member, *branch) {
 	for _, b := range u.branches {
 		for _, p := range b.payload {
@@ -256,7 +256,7 @@ func (u *union) payload(name string) (*member, *branch) {
 	return nil, nil
 }
 
-// number numbers a member.
+// number assigns a number to a member.
 func (m *message) number(name string) (int, error) {
 	if slices.Contains(m.names, name) {
 		return 0, fmt.Errorf("the message has two members %q", name)
@@ -265,7 +265,7 @@ func (m *message) number(name string) (int, error) {
 	return len(m.names) - 1, nil
 }
 
-// aliasCondition is the member whose presence says that an alias is used.
+// aliasCondition returns the member whose presence selects the alias.
 func (m *message) aliasCondition(alias *restv1.Alias) (*member, error) {
 	field, err := fieldByName(m.Message, alias.GetWhenSet())
 	if err != nil {
@@ -278,15 +278,15 @@ func (m *message) aliasCondition(alias *restv1.Alias) (*member, error) {
 	return m.members[i], nil
 }
 
-// checkOptions refuses options that don't fit to the message's other fields.
+// checkOptions rejects options that do not match the other fields of the message.
 func (m *message) checkOptions(member *member) (err error) {
 	option := member.option
 	if option.GetSingle() && !member.Desc.IsList() {
-		return errors.New("single is for lists")
+		return errors.New("single requires a list")
 	}
 	if alias := option.GetAlias(); alias != nil {
 		if alias.GetName() == "" || member.other == nil || !member.Desc.IsList() {
-			return errors.New("alias is for the list of a member that has another form")
+			return errors.New("alias requires the list form of a member with two forms")
 		}
 		if member.whenSet, err = m.aliasCondition(alias); err != nil {
 			return fmt.Errorf("alias: %w", err)
@@ -296,8 +296,8 @@ func (m *message) checkOptions(member *member) (err error) {
 	if when == nil {
 		return nil
 	}
-	if option.GetPresence() != restv1.Presence_PRESENCE_NULLABLE_IN_REPLY {
-		return errors.New("null_when is for PRESENCE_NULLABLE_IN_REPLY")
+	if option.GetPresence() != restv1.Presence_PRESENCE_NULLABLE_IN_RESPONSE {
+		return errors.New("null_when requires PRESENCE_NULLABLE_IN_RESPONSE")
 	}
 	field, err := fieldByName(m.Message, when.GetField())
 	if err != nil {
@@ -329,8 +329,8 @@ func newMember(field *protogen.Field) *member {
 	return &member{Field: field, name: name, option: option, alias: -1}
 }
 
-// value is the message that the member has, or has a list or map of. Nil where
-// it has none.
+// value returns the message type of the member's values, of the items if it is a
+// list or map. It returns nil for other types.
 func (m *member) value() *protogen.Message {
 	if m.Desc.IsMap() {
 		return m.Message.Fields[1].Message
@@ -338,8 +338,8 @@ func (m *member) value() *protogen.Message {
 	return m.Message
 }
 
-// inOneof reports whether a field is a branch of a oneof that a .proto file
-// spells out.
+// inOneof reports whether a field is a branch of a oneof. The oneofs of optional
+// fields do not count.
 func inOneof(field *protogen.Field) bool {
 	return field.Oneof != nil && !field.Oneof.Desc.IsSynthetic()
 }
@@ -348,7 +348,7 @@ func isTime(msg *protogen.Message) bool {
 	return msg != nil && msg.Desc.FullName() == "google.protobuf.Timestamp"
 }
 
-// checkKind refuses what the codec has no rule for.
+// checkKind rejects types that the codec does not support.
 func checkKind(m *member) error {
 	value := m.Desc
 	if value.IsMap() {
@@ -361,15 +361,15 @@ func checkKind(m *member) error {
 	case protoreflect.BoolKind, protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind,
 		protoreflect.Int32Kind, protoreflect.Int64Kind, protoreflect.DoubleKind, protoreflect.MessageKind:
 	default:
-		return fmt.Errorf("the codec has no rule for %s", value.Kind())
+		return fmt.Errorf("unsupported type %s", value.Kind())
 	}
 	switch format := m.option.GetFormat(); {
 	case m.Enum != nil && m.Desc.HasOptionalKeyword():
-		return errors.New("an enum is absent when it is 0: it can't be optional")
-	case format == restv1.Format_FORMAT_OCTETS && value.Kind() != protoreflect.BytesKind:
-		return errors.New("FORMAT_OCTETS is for bytes")
+		return errors.New("an enum cannot be optional: 0 means not set")
+	case format == restv1.Format_FORMAT_BYTE_ARRAY && value.Kind() != protoreflect.BytesKind:
+		return errors.New("FORMAT_BYTE_ARRAY requires bytes")
 	case format == restv1.Format_FORMAT_JSON_OBJECT && value.Kind() != protoreflect.StringKind:
-		return errors.New("FORMAT_JSON_OBJECT is for strings")
+		return errors.New("FORMAT_JSON_OBJECT requires a string")
 	}
 	return nil
 }

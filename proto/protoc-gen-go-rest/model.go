@@ -13,18 +13,18 @@ import (
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
-// model is what the options of all files say, checked.
+// model holds the validated options of all files.
 type model struct {
 	byMessage map[*protogen.Message]*message
 	byMethod  map[*protogen.Method]*operation
-	reached   map[*protogen.Enum]bool // enums that are values of members
+	usedEnums map[*protogen.Enum]bool // enums that are types of fields
 }
 
 func newModel(plugin *protogen.Plugin) (*model, error) {
 	m := &model{
 		byMessage: make(map[*protogen.Message]*message),
 		byMethod:  make(map[*protogen.Method]*operation),
-		reached:   make(map[*protogen.Enum]bool),
+		usedEnums: make(map[*protogen.Enum]bool),
 	}
 	files := slices.DeleteFunc(slices.Clone(plugin.Files), func(f *protogen.File) bool { return !usesOptions(f) })
 	if err := m.addOperations(files); err != nil {
@@ -48,7 +48,7 @@ func newModel(plugin *protogen.Plugin) (*model, error) {
 
 const annotations = "openaiconnect/rest/v1/annotations.proto"
 
-// usesOptions reports whether a file takes part in the mapping.
+// usesOptions reports whether a file imports the options.
 func usesOptions(file *protogen.File) bool {
 	imports := file.Desc.Imports()
 	for i := range imports.Len() {
@@ -78,9 +78,9 @@ func (m *model) addOperations(files []*protogen.File) error {
 	return nil
 }
 
-// addMessages adds the messages that map to a JSON value. Those that don't are
-// the ones whose fields are query parameters, whose members belong to a union's
-// object, and which are a union's branch without payload.
+// addMessages adds the messages that map to a JSON value. That excludes messages
+// whose fields are query parameters, inline payloads of a union, and messages
+// without fields, which are branches without a payload.
 func (m *model) addMessages(files []*protogen.File) error {
 	inPath := make(map[*protogen.Field]bool)
 	isBody := make(map[*protogen.Message]bool)
@@ -95,10 +95,10 @@ func (m *model) addMessages(files []*protogen.File) error {
 			isQuery[op.Input] = true
 		}
 	}
-	beside := besidePayloads(files)
+	inline := inlinePayloads(files)
 	for _, file := range files {
 		for _, msg := range allMessages(file.Messages) {
-			if isQuery[msg] && !isBody[msg] || beside[msg] || len(msg.Fields) == 0 {
+			if isQuery[msg] && !isBody[msg] || inline[msg] || len(msg.Fields) == 0 {
 				continue
 			}
 			mapped, err := newMessage(msg, inPath)
@@ -111,13 +111,13 @@ func (m *model) addMessages(files []*protogen.File) error {
 	return nil
 }
 
-// besidePayloads are the messages whose members stand beside a tag.
-func besidePayloads(files []*protogen.File) map[*protogen.Message]bool {
+// inlinePayloads returns the messages that are inline branches of a union.
+func inlinePayloads(files []*protogen.File) map[*protogen.Message]bool {
 	payloads := make(map[*protogen.Message]bool)
 	for _, file := range files {
 		for _, msg := range allMessages(file.Messages) {
 			for _, oneof := range msg.Oneofs {
-				if !unionOption(oneof).GetBeside() {
+				if !unionOption(oneof).GetInline() {
 					continue
 				}
 				for _, field := range oneof.Fields {
@@ -129,14 +129,14 @@ func besidePayloads(files []*protogen.File) map[*protogen.Message]bool {
 	return payloads
 }
 
-// checkReferences refuses fields of messages that map to no JSON value.
+// checkReferences rejects fields whose message type maps to no JSON value.
 func (m *model) checkReferences(msg *message) error {
 	for _, member := range msg.all() {
 		value := member.value()
 		if value == nil || isTime(value) || m.byMessage[value] != nil {
 			continue
 		}
-		return fmt.Errorf("%s: %s has no codec: it must import %s, have fields, and not be a query or the payload beside a tag",
+		return fmt.Errorf("%s: %s has no codec: it must import %s, have fields, and be neither a query nor an inline payload",
 			member.Desc.FullName(), value.Desc.FullName(), annotations)
 	}
 	return nil
@@ -156,13 +156,13 @@ func (m *model) addEnums(files []*protogen.File) error {
 	for _, file := range files {
 		for _, msg := range allMessages(file.Messages) {
 			for _, field := range msg.Fields {
-				if field.Enum == nil || m.reached[field.Enum] {
+				if field.Enum == nil || m.usedEnums[field.Enum] {
 					continue
 				}
 				if err := checkEnum(field.Enum); err != nil {
 					return fmt.Errorf("%s: %w", field.Enum.Desc.FullName(), err)
 				}
-				m.reached[field.Enum] = true
+				m.usedEnums[field.Enum] = true
 			}
 		}
 	}
@@ -196,11 +196,11 @@ func (m *model) enums(file *protogen.File) []*protogen.Enum {
 	for _, msg := range allMessages(file.Messages) {
 		enums = append(enums, msg.Enums...)
 	}
-	return slices.DeleteFunc(enums, func(e *protogen.Enum) bool { return !m.reached[e] })
+	return slices.DeleteFunc(enums, func(e *protogen.Enum) bool { return !m.usedEnums[e] })
 }
 
-// allMessages are messages and those nested in them, without the entries of
-// maps.
+// allMessages returns the messages and their nested messages, without map
+// entries.
 func allMessages(messages []*protogen.Message) []*protogen.Message {
 	var all []*protogen.Message
 	for _, msg := range messages {
@@ -222,7 +222,7 @@ func fieldByName(msg *protogen.Message, name string) (*protogen.Field, error) {
 	return nil, fmt.Errorf("%s has no field %q", msg.Desc.Name(), name)
 }
 
-// extension returns an option, and its zero value where it isn't set.
+// extension returns the value of an option, or its zero value if it is not set.
 func extension[T any](desc protoreflect.Descriptor, option protoreflect.ExtensionType) T {
 	value, _ := proto.GetExtension(desc.Options(), option).(T)
 	return value
@@ -239,29 +239,29 @@ func unionOption(oneof *protogen.Oneof) *restv1.Union {
 	return extension[*restv1.Union](oneof.Desc, restv1.E_Union)
 }
 
-// checkEnum refuses values that can't be told apart.
+// checkEnum rejects enums whose values are not distinct in JSON.
 func checkEnum(enum *protogen.Enum) error {
-	spelled := make(map[string]protogen.GoIdent)
+	byName := make(map[string]protogen.GoIdent)
 	numbers := make(map[protoreflect.EnumNumber]bool)
 	for _, value := range enum.Values {
-		number, text := value.Desc.Number(), spelling(value)
+		number, text := value.Desc.Number(), jsonName(value)
 		if numbers[number] {
-			return errors.New("each value must have a number of its own")
+			return errors.New("two values have the same number")
 		}
 		numbers[number] = true
 		if number == 0 {
 			continue
 		}
-		if other, taken := spelled[text]; taken {
-			return fmt.Errorf("%s and %s are both spelled %q", other.GoName, value.GoIdent.GoName, text)
+		if other, taken := byName[text]; taken {
+			return fmt.Errorf("%s and %s both map to %q", other.GoName, value.GoIdent.GoName, text)
 		}
-		spelled[text] = value.GoIdent
+		byName[text] = value.GoIdent
 	}
 	return nil
 }
 
-// spelling is the JSON string of an enum value.
-func spelling(value *protogen.EnumValue) string {
+// jsonName returns the JSON string of an enum value.
+func jsonName(value *protogen.EnumValue) string {
 	if text := extension[string](value.Desc, restv1.E_Value); text != "" {
 		return text
 	}
@@ -269,8 +269,8 @@ func spelling(value *protogen.EnumValue) string {
 	return strings.ToLower(strings.TrimPrefix(string(value.Desc.Name()), prefix))
 }
 
-// screamingSnake is an enum's name as the prefix of its values, by the rule of
-// Buf's linter: `PromptCacheTTL` is `PROMPT_CACHE_TTL`.
+// screamingSnake converts an enum's name to the prefix of its values by the rule
+// of Buf's linter: `PromptCacheTTL` to `PROMPT_CACHE_TTL`.
 func screamingSnake(name string) string {
 	var b strings.Builder
 	for i := range len(name) {

@@ -13,7 +13,7 @@ import (
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
 )
 
-// operation is an RPC with its REST operation.
+// operation is an RPC and its REST operation.
 type operation struct {
 	*protogen.Method
 
@@ -23,18 +23,18 @@ type operation struct {
 	stream     *stream
 }
 
-// stream is the fields by which a stream's end is judged.
+// stream holds the fields that determine whether a stream is complete.
 type stream struct {
 	done                     string
 	list, key, member, count *protogen.Field
-	whole                    *whole // Nil where the answer has no other form.
+	unaryVariant             *unaryVariant // nil if there is none
 }
 
-// whole is the RPC that gives the answer of a stream in one message.
-type whole struct {
+// unaryVariant is the unary RPC that returns the response of a stream in one message.
+type unaryVariant struct {
 	method      *protogen.Method
-	item, piece *protogen.Field
-	numbered    []*protogen.Field
+	full, delta *protogen.Field
+	indexed     []*protogen.Field
 }
 
 func (op *operation) hasBody() bool { return op.option.GetBody() != "" }
@@ -50,13 +50,13 @@ func newOperation(method *protogen.Method, option *restv1.Operation) (*operation
 		op.verb, op.path = "DELETE", pattern.Delete
 	}
 	if option.GetBody() != "" && option.GetBody() != "*" {
-		return nil, errors.New(`the body must be "*" or absent`)
+		return nil, errors.New(`the body must be "*" or empty`)
 	}
 	if method.Desc.IsStreamingClient() {
-		return nil, errors.New("a REST operation takes one request, not a stream")
+		return nil, errors.New("a REST operation cannot have a request stream")
 	}
 	if streams := option.GetEventStream() != nil; streams != method.Desc.IsStreamingServer() {
-		return nil, errors.New("a method streams if and only if it has an event_stream")
+		return nil, errors.New("event_stream and a response stream require each other")
 	}
 	if err := op.parsePath(); err != nil {
 		return nil, err
@@ -66,17 +66,17 @@ func newOperation(method *protogen.Method, option *restv1.Operation) (*operation
 			return nil, err
 		}
 	}
-	for _, c := range option.GetDecides() {
+	for _, c := range option.GetFixed() {
 		if isAbsent := c.GetName() != "" && c.GetJson() == ""; !isAbsent {
 			if err := checkConstant(c); err != nil {
 				return nil, err
 			}
 		}
-		if i := slices.IndexFunc(c.GetSame(), func(value string) bool { return !json.Valid([]byte(value)) }); i >= 0 {
-			return nil, fmt.Errorf("decides %q, which can't be the same as %q: that is not JSON", c.GetName(), c.GetSame()[i])
+		if i := slices.IndexFunc(c.GetEquivalent(), func(value string) bool { return !json.Valid([]byte(value)) }); i >= 0 {
+			return nil, fmt.Errorf("fixed %q: the equivalent value %q is not JSON", c.GetName(), c.GetEquivalent()[i])
 		}
 		if !op.hasBody() {
-			return nil, fmt.Errorf("decides %q, but has no body", c.GetName())
+			return nil, fmt.Errorf("fixed %q requires a body", c.GetName())
 		}
 	}
 	if option.GetEventStream() == nil {
@@ -87,7 +87,7 @@ func newOperation(method *protogen.Method, option *restv1.Operation) (*operation
 	return op, err
 }
 
-// parsePath finds the fields that are segments of the path.
+// parsePath collects the fields that are segments of the path.
 func (op *operation) parsePath() error {
 	if !strings.HasPrefix(op.path, "/") {
 		return fmt.Errorf("the path %q must begin with a slash", op.path)
@@ -106,17 +106,17 @@ func (op *operation) parsePath() error {
 			return err
 		}
 		if field.Desc.Kind() != protoreflect.StringKind || field.Desc.Cardinality() == protoreflect.Repeated || field.Desc.HasPresence() {
-			return fmt.Errorf("%s stands in the path: it must be a plain string", name)
+			return fmt.Errorf("%s is in the path and must be a singular string without presence", name)
 		}
 		if slices.Contains(op.inPath, field) {
-			return fmt.Errorf("%s stands in the path twice", name)
+			return fmt.Errorf("%s appears twice in the path", name)
 		}
 		op.inPath = append(op.inPath, field)
 	}
 	return nil
 }
 
-// checkQuery refuses fields that the codec has no rule for as query parameters.
+// checkQuery rejects fields that unsupported type as query parameters.
 func (op *operation) checkQuery() error {
 	for _, field := range op.Input.Fields {
 		if slices.Contains(op.inPath, field) {
@@ -125,7 +125,7 @@ func (op *operation) checkQuery() error {
 		desc := field.Desc
 		if memberOption(field).GetFormat() == restv1.Format_FORMAT_REMAINDER {
 			if !isStringMap(desc) {
-				return fmt.Errorf("%s: further query parameters must be a map<string, string>", desc.Name())
+				return fmt.Errorf("%s: the remainder of a query must be a map<string, string>", desc.Name())
 			}
 			continue
 		}
@@ -137,7 +137,7 @@ func (op *operation) checkQuery() error {
 			known = isStringMap(desc)
 		}
 		if !known {
-			return fmt.Errorf("%s: the codec has no rule for it as a query parameter", desc.Name())
+			return fmt.Errorf("%s: its type is not supported as a query parameter", desc.Name())
 		}
 	}
 	return nil
@@ -176,23 +176,23 @@ func newStream(method *protogen.Method, option *restv1.EventStream) (*stream, er
 	if !isInt32(s.count) {
 		return nil, fmt.Errorf("finish: the count %s must be an int32", finish.GetCount())
 	}
-	if option.GetWhole() != nil {
-		if s.whole, err = newWhole(method, s, option); err != nil {
-			return nil, fmt.Errorf("whole: %w", err)
+	if option.GetUnaryVariant() != nil {
+		if s.unaryVariant, err = newUnaryVariant(method, s, option); err != nil {
+			return nil, fmt.Errorf("unary_variant: %w", err)
 		}
 	}
 	return s, nil
 }
 
-func newWhole(method *protogen.Method, s *stream, option *restv1.EventStream) (*whole, error) {
-	w, names := new(whole), option.GetWhole()
+func newUnaryVariant(method *protogen.Method, s *stream, option *restv1.EventStream) (*unaryVariant, error) {
+	w, names := new(unaryVariant), option.GetUnaryVariant()
 	for _, other := range method.Parent.Methods {
 		if string(other.Desc.Name()) == names.GetRpc() {
 			w.method = other
 		}
 	}
 	if w.method == nil || w.method.Desc.IsStreamingServer() || w.method.Input != method.Input {
-		return nil, fmt.Errorf("the service must have an unary RPC %q with the same request", names.GetRpc())
+		return nil, fmt.Errorf("the service must have a unary RPC %q with the same request", names.GetRpc())
 	}
 	list, err := fieldByName(w.method.Output, string(s.list.Desc.Name()))
 	if err != nil {
@@ -202,37 +202,37 @@ func newWhole(method *protogen.Method, s *stream, option *restv1.EventStream) (*
 		return nil, fmt.Errorf("%s of %s must be a list of messages", list.Desc.Name(), w.method.Output.Desc.Name())
 	}
 	var errs [2]error
-	w.item, errs[0] = fieldByName(list.Message, names.GetItem())
-	w.piece, errs[1] = fieldByName(s.list.Message, names.GetPiece())
+	w.full, errs[0] = fieldByName(list.Message, names.GetFull())
+	w.delta, errs[1] = fieldByName(s.list.Message, names.GetDelta())
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	isMessage := func(field *protogen.Field) bool {
 		return field.Message != nil && !field.Desc.IsList() && !field.Desc.IsMap()
 	}
-	if !isMessage(w.item) || !isMessage(w.piece) {
-		return nil, fmt.Errorf("the item %s and the piece %s must be messages", names.GetItem(), names.GetPiece())
+	if !isMessage(w.full) || !isMessage(w.delta) {
+		return nil, fmt.Errorf("full (%s) and delta (%s) must be messages", names.GetFull(), names.GetDelta())
 	}
-	for _, name := range names.GetNumbered() {
-		field, err := fieldByName(w.piece.Message, name)
+	for _, name := range names.GetIndexed() {
+		field, err := fieldByName(w.delta.Message, name)
 		if err != nil {
 			return nil, err
 		}
 		if !field.Desc.IsList() || field.Message == nil {
-			return nil, fmt.Errorf("numbered: %s must be a list of messages", name)
+			return nil, fmt.Errorf("indexed: %s must be a list of messages", name)
 		}
 		if _, err := fieldByName(field.Message, "index"); err != nil {
-			return nil, fmt.Errorf("numbered: %s: %w", name, err)
+			return nil, fmt.Errorf("indexed: %s: %w", name, err)
 		}
-		w.numbered = append(w.numbered, field)
+		w.indexed = append(w.indexed, field)
 	}
 	return w, nil
 }
 
-// checkConstant refuses a constant that isn't JSON.
+// checkConstant rejects a constant without a name or whose value is not JSON.
 func checkConstant(c *restv1.Constant) error {
 	if c.GetName() == "" || !json.Valid([]byte(c.GetJson())) {
-		return fmt.Errorf("the constant %q must have a name and a value in JSON, not %q", c.GetName(), c.GetJson())
+		return fmt.Errorf("the constant %q requires a name and a JSON value, not %q", c.GetName(), c.GetJson())
 	}
 	return nil
 }

@@ -44,14 +44,14 @@ func (g generator) operation(op *operation) {
 	if op.hasBody() {
 		g.P("HasBody: true,")
 	}
-	if decided := op.option.GetDecides(); len(decided) > 0 {
-		g.P("Decided: []", g.restjson("Constant"), "{")
-		for _, c := range decided {
-			same := ""
-			if len(c.GetSame()) > 0 {
-				same = fmt.Sprintf(", Same: %#v", c.GetSame())
+	if fixed := op.option.GetFixed(); len(fixed) > 0 {
+		g.P("Fixed: []", g.restjson("Constant"), "{")
+		for _, c := range fixed {
+			equivalent := ""
+			if len(c.GetEquivalent()) > 0 {
+				equivalent = fmt.Sprintf(", Equivalent: %#v", c.GetEquivalent())
 			}
-			g.P("{Name: ", strconv.Quote(c.GetName()), ", JSON: ", strconv.Quote(c.GetJson()), same, "},")
+			g.P("{Name: ", strconv.Quote(c.GetName()), ", JSON: ", strconv.Quote(c.GetJson()), equivalent, "},")
 		}
 		g.P("},")
 	}
@@ -63,7 +63,7 @@ func (g generator) operation(op *operation) {
 	g.P("},")
 }
 
-// target writes the body of the function that appends path and query.
+// target writes the body of the function that appends the path and the query.
 func (g generator) target(op *operation) {
 	inQuery := !op.hasBody() && len(op.Input.Fields) > len(op.inPath)
 	if len(op.inPath) == 0 && !inQuery {
@@ -114,7 +114,7 @@ func (g generator) query(op *operation) {
 			g.P("b = q.Add(b, ", strconv.Quote(m.name), ", text[1:len(text)-1])")
 			g.P("}")
 		default:
-			g.P("if ", g.set(m, "x."), " {")
+			g.P("if ", g.isSet(m, "x."), " {")
 			if isPointer(field.Desc) {
 				value = "*" + value
 			}
@@ -125,7 +125,7 @@ func (g generator) query(op *operation) {
 	g.P(end)
 }
 
-// text is the expression of a scalar as the text of a query parameter.
+// text returns the expression of a scalar as a query parameter.
 func (g generator) text(field *protogen.Field, value string) string {
 	strconvIdent := func(name string) string {
 		return g.QualifiedGoIdent(protogen.GoImportPath("strconv").Ident(name))
@@ -146,32 +146,32 @@ func (g generator) stream(op *operation, s *stream) {
 	g.P("Done: ", strconv.Quote(s.done), ",")
 	g.P("Track: func(p *", g.restjson("Progress"), ", message ", message, ") {")
 	g.P("for _, item := range message.(*", op.Output.GoIdent, ").", s.list.GoName, " {")
-	g.P("complete := item.", s.member.GoName, " != 0 || ", g.restjson("ExtraSays"), "(item.ExtraJson, ", strconv.Quote(newMember(s.member).name), ")")
-	g.P("p.Note(item.", s.key.GoName, ", complete)")
+	g.P("complete := item.", s.member.GoName, " != 0 || ", g.restjson("ExtraIsMeaningful"), "(item.ExtraJson, ", strconv.Quote(newMember(s.member).name), ")")
+	g.P("p.Record(item.", s.key.GoName, ", complete)")
 	g.P("}")
 	g.P("},")
 	g.P("Count: func(request ", message, ") int { return int(request.(*", op.Input.GoIdent, ").Get", s.count.GoName, "()) },")
-	if s.whole != nil {
-		g.whole(s)
+	if s.unaryVariant != nil {
+		g.unaryVariant(s)
 	}
 	g.P("},")
 }
 
-func (g generator) whole(s *stream) {
-	var numbered []string
-	for _, field := range s.whole.numbered {
-		numbered = append(numbered, newMember(field).name)
+func (g generator) unaryVariant(s *stream) {
+	var indexed []string
+	for _, field := range s.unaryVariant.indexed {
+		indexed = append(indexed, newMember(field).name)
 	}
-	g.P("Whole: &", g.restjson("Whole"), "{")
-	g.P("Procedure: ", strconv.Quote(procedure(s.whole.method)), ",")
+	g.P("UnaryVariant: &", g.restjson("UnaryVariant"), "{")
+	g.P("Procedure: ", strconv.Quote(procedure(s.unaryVariant.method)), ",")
 	g.P("List: ", strconv.Quote(newMember(s.list).name), ",")
 	g.P("Key: ", strconv.Quote(newMember(s.key).name), ",")
-	g.P("Item: ", strconv.Quote(newMember(s.whole.item).name), ",")
-	g.P("Piece: ", strconv.Quote(newMember(s.whole.piece).name), ",")
-	if len(numbered) > 0 {
-		g.P("Numbered: ", fmt.Sprintf("%#v", numbered), ",")
+	g.P("Full: ", strconv.Quote(newMember(s.unaryVariant.full).name), ",")
+	g.P("Delta: ", strconv.Quote(newMember(s.unaryVariant.delta).name), ",")
+	if len(indexed) > 0 {
+		g.P("IndexedLists: ", fmt.Sprintf("%#v", indexed), ",")
 	}
-	constants := extension[*restv1.Object](s.whole.method.Output.Desc, restv1.E_Object).GetConstants()
+	constants := extension[*restv1.Object](s.unaryVariant.method.Output.Desc, restv1.E_Object).GetConstants()
 	if len(constants) > 0 {
 		g.P("Constants: []", g.restjson("Constant"), "{")
 		for _, c := range constants {
@@ -182,7 +182,7 @@ func (g generator) whole(s *stream) {
 	g.P("},")
 }
 
-// procedure is the path of an RPC.
+// procedure returns the HTTP path of an RPC.
 func procedure(method *protogen.Method) string {
 	return fmt.Sprintf("/%s/%s", method.Parent.Desc.FullName(), method.Desc.Name())
 }

@@ -6,9 +6,9 @@ import (
 	"github.com/segmentio/asm/base64"
 )
 
-// canonical is standard base64, padded, in its one form: RFC 4648, sections 3.5
-// and 4. An image or a speech is megabytes of it, which this library reads and
-// writes several times as fast as Go's own, whose behaviour it has.
+// canonical is canonical, padded, standard base64: RFC 4648, sections 3.5 and 4.
+// Images and audio are megabytes of base64. This library is several times as fast
+// as Go's own and behaves alike.
 var canonical = base64.StdEncoding.Strict()
 
 // appendBase64 appends data as base64.
@@ -20,10 +20,10 @@ func appendBase64(b, data []byte) []byte {
 	return b
 }
 
-// decodeBase64 decodes what is canonical base64, and refuses all else.
+// decodeBase64 decodes canonical base64. It returns false for other text.
 func decodeBase64(text []byte) ([]byte, bool) {
 	data := make([]byte, canonical.DecodedLen(len(text)))
 	n, err := canonical.Decode(data, text)
-	// Line ends are skipped in between. They would not come back.
+	// Decode skips line breaks, which encoding would lose.
 	return data[:n], err == nil && canonical.EncodedLen(n) == len(text)
 }

@@ -351,9 +351,9 @@ func TestRequestsThatCannotBeTranslated(t *testing.T) {
 		{"no messages", `model: "m"`, "messages: is required"},
 		{"nothing: the first is named", ``, "model: is required"},
 		{"no role", `model: "m" messages: { content: "a" }`, "messages[0].role: is required"},
-		{"text and parts", ok + ` messages: { role: ROLE_USER content: "a" content_parts: { text: "b" } }`, "messages[1].content_parts: is set, and content too: leave one out"},
-		{"an empty text and parts", ok + ` messages: { role: ROLE_USER content: "" content_parts: { text: "b" } }`, "messages[1].content_parts: is set, and content too: leave one out"},
-		{"a prediction's text and parts", ok + ` prediction: { content: "a" content_parts: { text: "b" } }`, "prediction.content_parts: is set, and content too: leave one out"},
+		{"text and parts", ok + ` messages: { role: ROLE_USER content: "a" content_parts: { text: "b" } }`, "messages[1].content_parts: cannot be set together with content"},
+		{"an empty text and parts", ok + ` messages: { role: ROLE_USER content: "" content_parts: { text: "b" } }`, "messages[1].content_parts: cannot be set together with content"},
+		{"a prediction's text and parts", ok + ` prediction: { content: "a" content_parts: { text: "b" } }`, "prediction.content_parts: cannot be set together with content"},
 		{"a prediction of nothing", ok + ` prediction: {}`, "prediction.content: is required"},
 		{"a part that is nothing", ok + ` messages: { role: ROLE_USER content_parts: {} }`, "messages[1].content_parts[0]: one of text, image_url, input_audio, file, refusal is required"},
 		{"a tool that is nothing", ok + ` tools: {}`, "tools[0]: one of function, custom is required"},
@@ -365,25 +365,25 @@ func TestRequestsThatCannotBeTranslated(t *testing.T) {
 		{"speech without a voice", ok + ` audio: { format: AUDIO_FORMAT_WAV }`, "audio.voice: is required"},
 		{"speech without a format", ok + ` audio: { voice: { name: "alloy" } }`, "audio.format: is required"},
 		{"a place that is none", ok + ` web_search_options: { user_location: {} }`, "web_search_options.user_location.approximate: is required"},
-		{"a number that an enum lacks", ok + ` reasoning_effort: 99`, "reasoning_effort: 99 is no value that this server knows"},
-		{"a negative number that an enum lacks", `model: "m" messages: { role: -1 }`, "messages[0].role: -1 is no value that this server knows"},
-		{"a number that an enum lacks, in a list", ok + ` modalities: MODALITY_TEXT modalities: 9`, "modalities[1]: 9 is no value that this server knows"},
-		{"an unset value in a list", ok + ` modalities: MODALITY_UNSPECIFIED`, "modalities[0]: 0 is no value that this server knows"},
-		{"an unset mode", ok + ` tool_choice: { mode: TOOL_CHOICE_MODE_UNSPECIFIED }`, "tool_choice.mode: 0 is no value that this server knows"},
-		{"NaN", ok + ` temperature: nan`, "temperature: is no number that JSON can express"},
-		{"infinity", ok + ` top_p: -inf`, "top_p: is no number that JSON can express"},
-		{"a schema that is no object", ok + ` response_format: { json_schema: { name: "n" schema_json: "true" } }`, "response_format.json_schema.schema_json: must be the text of one JSON object: malformed JSON at byte 0: an object was expected"},
-		{"parameters that are malformed", ok + ` tools: { function: { name: "a" } } tools: { function: { name: "b" parameters_json: '{"type": object}' } }`, "tools[1].function.parameters_json: must be the text of one JSON object: malformed JSON at byte 9, in type: a value was expected"},
-		{"an allowed tool that is no object", ok + ` tool_choice: { allowed_tools: { mode: ALLOWED_TOOLS_MODE_AUTO tools_json: '{}' tools_json: '"f"' } }`, "tool_choice.allowed_tools.tools_json[1]: must be the text of one JSON object: malformed JSON at byte 0: an object was expected"},
-		{"extra_json that is no object", ok + ` extra_json: '[]'`, "extra_json: must be the text of one JSON object: malformed JSON at byte 0: an object was expected"},
-		{"extra_json that is malformed, far down", ok + ` messages: { role: ROLE_USER content_parts: { text: "a" extra_json: '{"b":}' } }`, "messages[1].content_parts[0].extra_json: must be the text of one JSON object: malformed JSON at byte 5, in b: a value was expected"},
-		{"extra_json with what is set", ok + ` temperature: 1 extra_json: '{"temperature":2}'`, `extra_json: "temperature" is set as a typed field too: leave one out`},
-		{"extra_json with what is set, under its REST name", ok + ` tools: { function: { name: "f" parameters_json: '{}' extra_json: '{"parameters":{}}' } }`, `tools[0].function.extra_json: "parameters" is set as a typed field too: leave one out`},
-		{"extra_json with content beside parts", ok + ` messages: { role: ROLE_USER content_parts: { text: "a" } extra_json: '{"content":"a"}' }`, `messages[1].extra_json: "content" is set as a typed field too: leave one out`},
-		{"extra_json with another tag", ok + ` tools: { function: { name: "f" } extra_json: '{"type":"custom"}' }`, `tools[0].extra_json: "type" is set as a typed field too: leave one out`},
-		{"extra_json beside a bare mode", ok + ` tool_choice: { mode: TOOL_CHOICE_MODE_AUTO extra_json: '{"a":1}' }`, "tool_choice.extra_json: has no place beside mode: leave one out"},
-		{"extra_json beside a bare voice", ok + ` audio: { voice: { name: "alloy" extra_json: '{"a":1}' } format: AUDIO_FORMAT_WAV }`, "audio.voice.extra_json: has no place beside name: leave one out"},
-		{"extra_json with stream, which the RPC decides", ok + ` extra_json: '{"stream":true}'`, `extra_json: "stream" is decided by the RPC: leave it out`},
+		{"a number that an enum lacks", ok + ` reasoning_effort: 99`, "reasoning_effort: 99 is not a known value"},
+		{"a negative number that an enum lacks", `model: "m" messages: { role: -1 }`, "messages[0].role: -1 is not a known value"},
+		{"a number that an enum lacks, in a list", ok + ` modalities: MODALITY_TEXT modalities: 9`, "modalities[1]: 9 is not a known value"},
+		{"an unset value in a list", ok + ` modalities: MODALITY_UNSPECIFIED`, "modalities[0]: 0 is not a known value"},
+		{"an unset mode", ok + ` tool_choice: { mode: TOOL_CHOICE_MODE_UNSPECIFIED }`, "tool_choice.mode: 0 is not a known value"},
+		{"NaN", ok + ` temperature: nan`, "temperature: is a number that JSON cannot represent"},
+		{"infinity", ok + ` top_p: -inf`, "top_p: is a number that JSON cannot represent"},
+		{"a schema that is no object", ok + ` response_format: { json_schema: { name: "n" schema_json: "true" } }`, "response_format.json_schema.schema_json: must be the text of one JSON object: malformed JSON at byte 0: expected an object"},
+		{"parameters that are malformed", ok + ` tools: { function: { name: "a" } } tools: { function: { name: "b" parameters_json: '{"type": object}' } }`, "tools[1].function.parameters_json: must be the text of one JSON object: malformed JSON at byte 9, in type: expected a value"},
+		{"an allowed tool that is no object", ok + ` tool_choice: { allowed_tools: { mode: ALLOWED_TOOLS_MODE_AUTO tools_json: '{}' tools_json: '"f"' } }`, "tool_choice.allowed_tools.tools_json[1]: must be the text of one JSON object: malformed JSON at byte 0: expected an object"},
+		{"extra_json that is no object", ok + ` extra_json: '[]'`, "extra_json: must be the text of one JSON object: malformed JSON at byte 0: expected an object"},
+		{"extra_json that is malformed, far down", ok + ` messages: { role: ROLE_USER content_parts: { text: "a" extra_json: '{"b":}' } }`, "messages[1].content_parts[0].extra_json: must be the text of one JSON object: malformed JSON at byte 5, in b: expected a value"},
+		{"extra_json with what is set", ok + ` temperature: 1 extra_json: '{"temperature":2}'`, `extra_json: "temperature" is also set as a typed field: remove one`},
+		{"extra_json with what is set, under its REST name", ok + ` tools: { function: { name: "f" parameters_json: '{}' extra_json: '{"parameters":{}}' } }`, `tools[0].function.extra_json: "parameters" is also set as a typed field: remove one`},
+		{"extra_json with content beside parts", ok + ` messages: { role: ROLE_USER content_parts: { text: "a" } extra_json: '{"content":"a"}' }`, `messages[1].extra_json: "content" is also set as a typed field: remove one`},
+		{"extra_json with another tag", ok + ` tools: { function: { name: "f" } extra_json: '{"type":"custom"}' }`, `tools[0].extra_json: "type" is also set as a typed field: remove one`},
+		{"extra_json beside a bare mode", ok + ` tool_choice: { mode: TOOL_CHOICE_MODE_AUTO extra_json: '{"a":1}' }`, "tool_choice.extra_json: cannot be set together with mode"},
+		{"extra_json beside a bare voice", ok + ` audio: { voice: { name: "alloy" extra_json: '{"a":1}' } format: AUDIO_FORMAT_WAV }`, "audio.voice.extra_json: cannot be set together with name"},
+		{"extra_json with stream, which the RPC decides", ok + ` extra_json: '{"stream":true}'`, `extra_json: "stream" is set by the RPC: remove it`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -397,7 +397,7 @@ func TestStringsThatProtobufWouldNotCarryAreRefused(t *testing.T) {
 	t.Parallel()
 	message := &chatv1.Message{Role: chatv1.Role_ROLE_USER, Content: new("\xff")}
 	_, err := restjson.AppendRequest(nil, &chatv1.CreateChatCompletionRequest{Model: "m", Messages: []*chatv1.Message{message}}, nil)
-	checkFieldError(t, err, "messages[0].content: is not UTF-8")
+	checkFieldError(t, err, "messages[0].content: is not valid UTF-8")
 }
 
 func TestNilMessagesAreEmptyOnes(t *testing.T) {

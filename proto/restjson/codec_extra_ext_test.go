@@ -198,7 +198,7 @@ func TestMembersThatRepeatAreKeptAndNotSentUp(t *testing.T) {
 	message := read(t, aMessage, `{"role":"user","content":"a","content":"b"}`)
 	checkMessage(t, message, typed(t, aMessage, `role: ROLE_USER content: "a" extra_json: '{"content":"b"}'`))
 	_, err := restjson.AppendRequest(nil, message, nil)
-	checkFieldError(t, err, `extra_json: "content" is set as a typed field too: leave one out`)
+	checkFieldError(t, err, `extra_json: "content" is also set as a typed field: remove one`)
 }
 
 func TestDeepNestingStaysInExtraJSON(t *testing.T) {

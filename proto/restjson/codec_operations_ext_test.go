@@ -101,7 +101,7 @@ func TestOperations(t *testing.T) {
 				t.Fatalf("HasBody is %v", op.HasBody)
 			}
 			if op.HasBody {
-				body, err := restjson.AppendRequest(nil, request.(restjson.Encodable), op.Decided)
+				body, err := restjson.AppendRequest(nil, request.(restjson.Encodable), op.Fixed)
 				checkJSON(t, "the body", body, err, row.body)
 			}
 		})
@@ -112,14 +112,14 @@ func TestRequestsThatHaveNoTarget(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, rpc, request, want string }{
 		{"no id, which would turn Get into List", "GetChatCompletion", ``, "completion_id: is required"},
-		{"the id of this directory", "DeleteChatCompletion", `completion_id: "."`, `completion_id: "." is no id`},
-		{"the id of the directory above", "UpdateChatCompletion", `completion_id: ".."`, `completion_id: ".." is no id`},
-		{"the id of the directory above, of messages", "ListChatCompletionMessages", `completion_id: ".."`, `completion_id: ".." is no id`},
-		{"an order that is none", "ListChatCompletions", `order: 7`, "order: 7 is no value that this server knows"},
-		{"a parameter twice", "ListChatCompletions", `limit: 5 extra_query: { key: "limit" value: "6" }`, `extra_query: "limit" is set as a typed field too: leave one out`},
+		{"the id of this directory", "DeleteChatCompletion", `completion_id: "."`, `completion_id: "." is not a valid ID`},
+		{"the id of the directory above", "UpdateChatCompletion", `completion_id: ".."`, `completion_id: ".." is not a valid ID`},
+		{"the id of the directory above, of messages", "ListChatCompletionMessages", `completion_id: ".."`, `completion_id: ".." is not a valid ID`},
+		{"an order that is none", "ListChatCompletions", `order: 7`, "order: 7 is not a known value"},
+		{"a parameter twice", "ListChatCompletions", `limit: 5 extra_query: { key: "limit" value: "6" }`, `extra_query: "limit" is also set as a typed field: remove one`},
 		{
 			"an entry of the metadata twice", "ListChatCompletions", `metadata: { key: "k" value: "v" } extra_query: { key: "metadata[k]" value: "w" }`,
-			`extra_query: "metadata[k]" is set as a typed field too: leave one out`,
+			`extra_query: "metadata[k]" is also set as a typed field: remove one`,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -142,9 +142,9 @@ func TestStreamIsDecidedByTheRPC(t *testing.T) {
 			request := &chatv1.CreateChatCompletionRequest{
 				Model: "m", Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER}}, ExtraJson: `{"a":1,"stream": ` + value + ` }`,
 			}
-			got, err := restjson.AppendRequest(nil, request, operation(t, rpc).Decided)
+			got, err := restjson.AppendRequest(nil, request, operation(t, rpc).Fixed)
 			if value != agrees {
-				checkFieldError(t, err, `extra_json: "stream" is decided by the RPC: leave it out`)
+				checkFieldError(t, err, `extra_json: "stream" is set by the RPC: remove it`)
 				continue
 			}
 			if want := `{"model":"m","messages":[{"role":"user"}],"a":1,"stream": ` + value + `}`; err != nil || string(got) != want {
@@ -152,8 +152,8 @@ func TestStreamIsDecidedByTheRPC(t *testing.T) {
 			}
 		}
 		request := &chatv1.CreateChatCompletionRequest{ExtraJson: `{"stream":` + agrees + `,"stream":` + agrees + `}`}
-		_, err := restjson.AppendRequest(nil, request, operation(t, rpc).Decided)
-		checkFieldError(t, err, `extra_json: "stream" is decided by the RPC: leave it out`)
+		_, err := restjson.AppendRequest(nil, request, operation(t, rpc).Fixed)
+		checkFieldError(t, err, `extra_json: "stream" is set by the RPC: remove it`)
 	}
 }
 

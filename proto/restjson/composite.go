@@ -13,13 +13,13 @@ func Optional[T any](d *Decoder, dst **T, read func(*Decoder, *T) bool) bool {
 	return true
 }
 
-// OptionalString is [Optional] for strings, of which messages have many: they
-// are allocated some at a time.
+// OptionalString is [Optional] for strings. Messages have many of them, so it
+// allocates several at once.
 func (d *Decoder) OptionalString(dst **string) bool {
 	if d.Null() {
 		return true
 	}
-	v := d.strings.next()
+	v := d.stringFields.next()
 	if !d.String(v) {
 		return false
 	}
@@ -27,7 +27,7 @@ func (d *Decoder) OptionalString(dst **string) bool {
 	return true
 }
 
-// OptionalInt32 is [Optional] for integers, as OptionalString is for strings.
+// OptionalInt32 is [Optional] for integers. It allocates several at once.
 func (d *Decoder) OptionalInt32(dst **int32) bool {
 	v, ok := d.integer()
 	if !ok {
@@ -36,12 +36,12 @@ func (d *Decoder) OptionalInt32(dst **int32) bool {
 	if v != int64(int32(v)) {
 		return false
 	}
-	*dst = d.int32s.next()
+	*dst = d.int32Fields.next()
 	**dst = int32(v)
 	return true
 }
 
-// Message reads a value that a message stands for.
+// Message reads a message.
 func Message[T any, M interface {
 	*T
 	Decodable
@@ -71,15 +71,15 @@ func Messages[T any, M interface {
 		return false
 	}
 	var list []M
-	var a array
-	d.open(&a)
-	for d.elem(&a) {
+	var a arrayReader
+	d.openArray(&a)
+	for d.nextItem(&a) {
 		if d.peek() == 'n' {
 			return false
 		}
 		var m M
 		if list == nil {
-			// Most lists have one message: it shares the list's memory.
+			// Most lists have one message. It shares the allocation of the list.
 			one := new(struct {
 				list    [1]M
 				message T
@@ -97,7 +97,7 @@ func Messages[T any, M interface {
 	return true
 }
 
-// List reads an array of values that all fit; null doesn't.
+// List reads an array. All items must match, and null does not.
 func List[T any](d *Decoder, dst *[]T, read func(*Decoder, *T) bool) bool {
 	if d.Null() {
 		return true
@@ -106,9 +106,9 @@ func List[T any](d *Decoder, dst *[]T, read func(*Decoder, *T) bool) bool {
 		return false
 	}
 	var list []T
-	var a array
-	d.open(&a)
-	for d.elem(&a) {
+	var a arrayReader
+	d.openArray(&a)
+	for d.nextItem(&a) {
 		if d.peek() == 'n' {
 			return false
 		}
@@ -121,7 +121,7 @@ func List[T any](d *Decoder, dst *[]T, read func(*Decoder, *T) bool) bool {
 	return true
 }
 
-// ListOrSingle reads a list, or one value as a list of one.
+// ListOrSingle reads an array, or one value as a list of one item.
 func ListOrSingle[T any](d *Decoder, dst *[]T, read func(*Decoder, *T) bool) bool {
 	if d.peek() == '[' || d.peek() == 'n' {
 		return List(d, dst, read)
@@ -134,12 +134,13 @@ func ListOrSingle[T any](d *Decoder, dst *[]T, read func(*Decoder, *T) bool) boo
 	return true
 }
 
-// Map reads an object of values that all fit; null and a repeated key don't.
+// Map reads an object. All values must match; null does not, and neither does a
+// repeated key.
 func Map[T any](d *Decoder, dst *map[string]T, read func(*Decoder, *T) bool) bool {
 	if d.Null() {
 		return true
 	}
-	var o Object
+	var o ObjectReader
 	if !d.Object(&o) {
 		return false
 	}

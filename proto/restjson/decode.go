@@ -7,52 +7,52 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Decoder reads JSON in one pass. The generated code asks it for the value of
-// the kind that a field takes.
+// Decoder reads JSON in one pass. Generated code calls the method for the type of
+// a field to read the next value.
 //
-// Every such method reports whether the value is of that kind. If it is, the
-// decoder stands behind it, and null counts as an absent member: the field
-// stays as it was. If it isn't, the decoder may stand anywhere within; the
-// caller then calls [Decoder.Spill] or passes the report on. After malformed
-// JSON, which [Unmarshal] reports, the answers don't matter.
+// Each of these methods reports whether the value matches the type. If it does,
+// the decoder has consumed it; null matches every type and leaves the field as it
+// is. If it does not match, the position of the decoder is undefined, and the
+// caller must call [Decoder.Spill] or return false itself. Results after
+// malformed JSON, which [Unmarshal] reports, are undefined.
 type Decoder struct {
 	data   []byte
 	pos    int
 	depth  int
-	spans  []span // the members to keep as text, of all objects that are open
-	before *texts // of the message before in a stream, nil outside of one
-	order  *order // of the members of the message before, nil where there was none
+	spans  []span       // the spilled members of all open objects
+	repeat *interner    // nil outside of streams
+	order  *memberOrder // nil if the order is not tracked
 
-	texts   textSlab
-	strings slab[string]
-	int32s  slab[int32]
+	shortStrings stringSlab
+	stringFields slab[string]
+	int32Fields  slab[int32]
 
-	// lenient also takes the numbers that JSON has no way to write: see
-	// [Unmarshal]. nonFinite is set once there was one.
+	// lenient accepts NaN and infinities: see [Unmarshal]. nonFinite is set once
+	// one was read.
 	lenient, nonFinite bool
 
-	err   string
-	errAt int
+	err       string
+	errOffset int
 }
 
-// maxSpans bounds what a decoder keeps from one message for the next.
+// maxSpans is the maximum capacity of spans kept for the next message.
 const maxSpans = 64
 
-// unmarshal reads all of the data into the message, and forgets them.
+// unmarshal reads all of data into the message. It does not retain data.
 func (d *Decoder) unmarshal(data []byte, m Decodable) (err error) {
 	d.data, d.pos, d.depth, d.spans, d.err = data, 0, 0, d.spans[:0], ""
 	d.lenient, d.nonFinite = true, false
 	d.order.next = 0
-	d.begin()
+	d.skipPreamble()
 	if !m.DecodeREST(d) {
-		d.fail("an object was expected")
+		d.fail("expected an object")
 	}
 	d.space()
 	if d.err == "" && d.pos < len(d.data) {
-		d.fail("the value has ended, and more follows")
+		d.fail("unexpected data after the value")
 	}
 	if d.err != "" {
-		err = &SyntaxError{Offset: d.errAt, Path: pathAt(data, d.errAt), Reason: d.err}
+		err = &SyntaxError{Offset: d.errOffset, Path: pathAt(data, d.errOffset), Reason: d.err}
 	}
 	d.data = nil
 	if cap(d.spans) > maxSpans {
@@ -61,7 +61,7 @@ func (d *Decoder) unmarshal(data []byte, m Decodable) (err error) {
 	return err
 }
 
-// Null moves past a null, and reports whether there was one.
+// Null consumes a null and reports whether there was one.
 func (d *Decoder) Null() bool {
 	if d.peek() != 'n' {
 		return false
@@ -70,19 +70,20 @@ func (d *Decoder) Null() bool {
 	return true
 }
 
-// AtList reports whether the value is an array, without moving.
+// AtList reports whether the next value is an array, without consuming it.
 func (d *Decoder) AtList() bool { return d.peek() == '[' }
 
-// raw reads a string as what stands between its quotes, which is its value
-// unless it is escaped. It reports false for other values, and after an error.
-func (d *Decoder) raw() (raw []byte, escaped, ok bool) {
+// rawString reads a string and returns the bytes between its quotes, which are
+// its value unless it is escaped. It returns false for other values and after an
+// error.
+func (d *Decoder) rawString() (raw []byte, escaped, ok bool) {
 	if d.peek() != '"' {
 		return nil, false, false
 	}
 	start := d.pos + 1
-	end, plain := closing(d.data, start)
+	end, plain := closingQuote(d.data, start)
 	if end < 0 {
-		d.unclosed(^end)
+		d.failString(^end)
 		return nil, false, false
 	}
 	d.pos = end + 1
@@ -94,11 +95,11 @@ func (d *Decoder) raw() (raw []byte, escaped, ok bool) {
 	return raw, bytes.IndexByte(raw, '\\') >= 0, d.err == ""
 }
 
-// text reads a string. It reports false for other values, and for strings with
-// a lone surrogate, which Protobuf cannot hold. The result is valid until the
-// input changes.
-func (d *Decoder) text() ([]byte, bool) {
-	raw, escaped, ok := d.raw()
+// stringBytes reads a string. It returns false for other values and for strings
+// with a lone surrogate, which Protobuf cannot represent. The result may alias
+// the input.
+func (d *Decoder) stringBytes() ([]byte, bool) {
+	raw, escaped, ok := d.rawString()
 	if !ok || !escaped {
 		return raw, ok
 	}
@@ -108,10 +109,10 @@ func (d *Decoder) text() ([]byte, bool) {
 
 // String reads a string.
 func (d *Decoder) String(dst *string) bool {
-	if d.before.repeats(d, dst) {
+	if d.repeat.reuse(d, dst) {
 		return true
 	}
-	raw, escaped, ok := d.raw()
+	raw, escaped, ok := d.rawString()
 	if !ok {
 		return d.Null()
 	}
@@ -122,8 +123,8 @@ func (d *Decoder) String(dst *string) bool {
 		}
 		return ok
 	}
-	*dst = d.texts.text(raw)
-	d.before.learn(*dst)
+	*dst = d.shortStrings.string(raw)
+	d.repeat.learn(*dst)
 	return true
 }
 
@@ -166,15 +167,15 @@ func (d *Decoder) Int64(dst *int64) bool {
 	return true
 }
 
-// integer reads an integer. If there is none, it does not move.
+// integer reads an integer. It consumes nothing if there is none.
 func (d *Decoder) integer() (v int64, ok bool) {
 	start, i := d.pos, d.pos
-	c := at(d.data, i)
-	for ; '0' <= c && c <= '9'; c = at(d.data, i) {
+	c := byteAt(d.data, i)
+	for ; '0' <= c && c <= '9'; c = byteAt(d.data, i) {
 		v = v*10 + int64(c-'0')
 		i++
 	}
-	// What is more than a few digits is for the careful way.
+	// Anything but a few digits takes the slow path.
 	if n := i - start; 0 < n && n < 19 && (n == 1 || d.data[start] != '0') && (c == ',' || c == '}' || c == ']') {
 		d.pos = i
 		return v, true
@@ -182,7 +183,7 @@ func (d *Decoder) integer() (v int64, ok bool) {
 	return d.anyInteger()
 }
 
-// anyInteger reads an integer that may be negative, large, malformed, or none.
+// anyInteger is the slow path of integer, for all values.
 func (d *Decoder) anyInteger() (v int64, ok bool) {
 	if !d.atNumber() {
 		return 0, false
@@ -190,7 +191,7 @@ func (d *Decoder) anyInteger() (v int64, ok bool) {
 	start := d.pos
 	text := d.scanNumber()
 	v, err := strconv.ParseInt(string(text), 10, 64)
-	// -0 is an integer that no integer type keeps.
+	// No integer type can represent -0.
 	if err != nil || string(text) == "-0" {
 		d.pos = start
 		return 0, false
@@ -203,8 +204,8 @@ func (d *Decoder) atNumber() bool {
 	return c == '-' || '0' <= c && c <= '9'
 }
 
-// Double reads a number as the nearest double. One beyond the range of doubles
-// does not fit. NaN and the infinities may stand in quotes.
+// Double reads a number as the nearest double. A number beyond the range of
+// doubles does not match. NaN and the infinities may be quoted.
 func (d *Decoder) Double(dst *float64) bool {
 	if d.Null() {
 		return true
@@ -221,7 +222,7 @@ func (d *Decoder) Double(dst *float64) bool {
 	return true
 }
 
-// Bytes reads a string of standard base64, padded, in its one canonical form.
+// Bytes reads a string of canonical, padded, standard base64.
 func (d *Decoder) Bytes(dst *[]byte) bool {
 	if d.Null() {
 		return true
@@ -237,8 +238,8 @@ func (d *Decoder) Bytes(dst *[]byte) bool {
 	return ok
 }
 
-// base64 reads a string that may be base64, without looking at each byte twice:
-// what is none is found when it is decoded, and checked when it is kept.
+// base64 reads a string that may be base64 without validating it. Decoding
+// detects other strings, which are then validated when their text is kept.
 func (d *Decoder) base64() ([]byte, bool) {
 	if d.peek() != '"' {
 		return nil, false
@@ -246,35 +247,35 @@ func (d *Decoder) base64() ([]byte, bool) {
 	raw := d.data[d.pos+1:]
 	n := bytes.IndexByte(raw, '"')
 	if n < 0 || bytes.IndexByte(raw[:n], '\\') >= 0 {
-		return d.text()
+		return d.stringBytes()
 	}
 	d.pos += n + 2
 	return raw[:n], true
 }
 
-// Octets reads an array of integers from 0 to 255.
-func (d *Decoder) Octets(dst *[]byte) bool {
+// ByteArray reads an array of integers from 0 to 255 into bytes.
+func (d *Decoder) ByteArray(dst *[]byte) bool {
 	if d.Null() {
 		return true
 	}
 	if d.peek() != '[' {
 		return false
 	}
-	octets := make([]byte, 0, 8)
-	var a array
-	d.open(&a)
-	for d.elem(&a) {
+	bytes := make([]byte, 0, 8)
+	var a arrayReader
+	d.openArray(&a)
+	for d.nextItem(&a) {
 		v, ok := d.integer()
 		if !ok || v != int64(byte(v)) {
 			return false
 		}
-		octets = append(octets, byte(v))
+		bytes = append(bytes, byte(v))
 	}
-	*dst = octets
+	*dst = bytes
 	return true
 }
 
-// Time reads an integer of Unix seconds, within the years 1 to 9999.
+// Time reads an integer of Unix seconds in the years 1 to 9999.
 func (d *Decoder) Time(dst **timestamppb.Timestamp) bool {
 	if d.Null() {
 		return true
@@ -291,7 +292,7 @@ func (d *Decoder) Time(dst **timestamppb.Timestamp) bool {
 	return true
 }
 
-// JSONObject reads an object as its text.
+// JSONObject reads the text of an object.
 func (d *Decoder) JSONObject(dst *string) bool {
 	if d.Null() {
 		return true
@@ -302,12 +303,12 @@ func (d *Decoder) JSONObject(dst *string) bool {
 	start := d.pos
 	d.skip()
 	if d.err == "" {
-		*dst = d.kept(start, d.pos)
+		*dst = d.jsonText(start, d.pos)
 	}
 	return true
 }
 
-// Constant moves past a value that is written just so.
+// Constant reads a value and reports whether its text is equal to text.
 func (d *Decoder) Constant(text string) bool {
 	if d.Null() {
 		return true
@@ -317,12 +318,13 @@ func (d *Decoder) Constant(text string) bool {
 	return d.err == "" && string(d.data[start:d.pos]) == text
 }
 
-// Enum reads a string that parse knows; it returns 0 for others.
+// Enum reads a string that parse maps to a value. A string that it maps to 0 does
+// not match.
 func Enum[E ~int32](d *Decoder, dst *E, parse func([]byte) E) bool {
 	if d.Null() {
 		return true
 	}
-	text, ok := d.text()
+	text, ok := d.stringBytes()
 	if !ok {
 		return false
 	}

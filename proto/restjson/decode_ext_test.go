@@ -216,11 +216,11 @@ func TestNonFinite_IsForgottenWithItsMessage(t *testing.T) {
 func TestNonFinite_IsRefusedInWhatACallerWrites(t *testing.T) {
 	t.Parallel()
 	_, err := restjson.AppendRequest(nil, message(`{"c":NaN}`, false), nil)
-	checkFieldError(t, err, "extra_json: must be the text of one JSON object: malformed JSON at byte 5, in c: a value was expected")
+	checkFieldError(t, err, "extra_json: must be the text of one JSON object: malformed JSON at byte 5, in c: expected a value")
 	_, err = restjson.AppendRequest(nil, writing(func(e *restjson.Encoder) error {
 		return restjson.Field("j", e.JSONObject(`{"c":-Infinity}`))
 	}), nil)
-	checkFieldError(t, err, "j: must be the text of one JSON object: malformed JSON at byte 5, in c: a value was expected")
+	checkFieldError(t, err, "j: must be the text of one JSON object: malformed JSON at byte 5, in c: expected a value")
 }
 
 func TestNonFinite_IsAStringInAReply(t *testing.T) {
@@ -266,7 +266,7 @@ var allBase64 = func() []byte {
 
 func TestOctets(t *testing.T) {
 	t.Parallel()
-	checkValues(t, (*restjson.Decoder).Octets, []valueRow[[]byte]{
+	checkValues(t, (*restjson.Decoder).ByteArray, []valueRow[[]byte]{
 		{"none", `[]`, []byte{}, true},
 		{"the limits", `[0, 255]`, []byte{0, 255}, true},
 		{"beyond a byte", `[256]`, nil, false},
@@ -452,7 +452,7 @@ var readers = []struct {
 	{"Int64", into((*restjson.Decoder).Int64)},
 	{"Double", into((*restjson.Decoder).Double)},
 	{"Bytes", into((*restjson.Decoder).Bytes)},
-	{"Octets", into((*restjson.Decoder).Octets)},
+	{"ByteArray", into((*restjson.Decoder).ByteArray)},
 	{"Time", into((*restjson.Decoder).Time)},
 	{"JSONObject", into((*restjson.Decoder).JSONObject)},
 	{"Constant", func(d *restjson.Decoder) bool { return d.Constant(`{"a":1}`) }},

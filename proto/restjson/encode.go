@@ -11,22 +11,22 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Encoder writes JSON. A request leaves out what only replies have, and must
-// have what it can't do without; a full encoding has all that the schema
-// requires, as null where it isn't known.
+// Encoder writes JSON. In a request, output-only members are omitted, and missing
+// required members are errors. In a full encoding, a response, missing required
+// members are null.
 type Encoder struct {
-	buf     []byte
-	full    bool
-	decided []Constant // of the outermost object
+	buf   []byte
+	full  bool
+	fixed []Constant // for the outermost object
 }
 
-// Full reports whether the encoding is that of a reply.
+// Full reports whether the encoder writes a response.
 func (e *Encoder) Full() bool { return e.full }
 
-// ObjectWriter is an object that is being written.
+// ObjectWriter is the state of writing an object.
 type ObjectWriter struct {
 	extra   extra
-	decided []Constant
+	fixed   []Constant
 	err     error
 	started bool
 }
@@ -34,24 +34,24 @@ type ObjectWriter struct {
 // Has reports whether extra_json has the member number i.
 func (o *ObjectWriter) Has(i int) bool { return o.extra.known.Has(i) }
 
-// Open begins an object whose message has this extra_json. The function known
-// returns the number of a member by its name, and -1 for others.
+// Open begins an object with the message's extra_json. The function known returns
+// the number of a defined member by its name, and -1 for other names.
 func (e *Encoder) Open(o *ObjectWriter, extraJSON string, known func(string) int) (err error) {
-	o.decided, e.decided = e.decided, nil
+	o.fixed, e.fixed = e.fixed, nil
 	e.buf = append(e.buf, '{')
 	if extraJSON != "" {
-		o.extra, err = parseExtra(extraJSON, known, o.decided)
+		o.extra, err = parseExtra(extraJSON, known, o.fixed)
 	}
 	return err
 }
 
-// Member begins the member number i and reports whether its value is to be
-// written. It isn't where extra_json has the member; if the field is set too,
-// [Encoder.Close] fails. The name is quoted and has its colon: `"model":`.
+// Member begins member number i and reports whether the caller must write its
+// value. It returns false if extra_json has the member; [Encoder.Close] then fails
+// if the field is set too. The name includes quotes and colon: `"model":`.
 func (e *Encoder) Member(o *ObjectWriter, i int, name string, set bool) bool {
 	if o.Has(i) {
 		if set && o.err == nil {
-			o.err = &FieldError{extraField, bare(name) + " is set as a typed field too: leave one out"}
+			o.err = &FieldError{extraField, quotedName(name) + " is also set as a typed field: remove one"}
 		}
 		return false
 	}
@@ -67,54 +67,54 @@ func (e *Encoder) name(o *ObjectWriter, name string) {
 	e.buf = append(e.buf, name...)
 }
 
-// bare is a quoted name without its colon.
-func bare(name string) string { return strings.TrimSuffix(name, ":") }
+// quotedName returns a quoted name without its colon.
+func quotedName(name string) string { return strings.TrimSuffix(name, ":") }
 
-// Null writes the unset member i as null.
+// Null writes member number i, whose field is not set, as null.
 func (e *Encoder) Null(o *ObjectWriter, i int, name string) {
 	if e.Member(o, i, name, false) {
 		e.buf = append(e.buf, "null"...)
 	}
 }
 
-// Required is the unset member i that the schema requires: null in a reply, and
+// Required handles a required member whose field is not set: null in a response,
 // an error in a request.
 func (e *Encoder) Required(o *ObjectWriter, i int, name, field string) {
 	switch {
 	case e.full:
 		e.Null(o, i, name)
 	case !o.Has(i) && o.err == nil:
-		o.err = &FieldError{field, isRequired}
+		o.err = &FieldError{field, required}
 	}
 }
 
-// RequiredOneof is an unset oneof. A request must have one of the fields, or
-// something in extra_json that stands for it.
+// RequiredOneof handles a oneof without a value. A request must set one of the
+// fields or have an equivalent in extra_json.
 func (e *Encoder) RequiredOneof(o *ObjectWriter, fields ...string) {
 	switch {
 	case e.full || o.extra.members != "" || o.err != nil:
 	case len(fields) == 1:
-		o.err = &FieldError{fields[0], isRequired}
+		o.err = &FieldError{fields[0], required}
 	default:
 		o.err = &FieldError{"", "one of " + strings.Join(fields, ", ") + " is required"}
 	}
 }
 
-// Both is the error of two fields that are forms of one member.
-func (e *Encoder) Both(o *ObjectWriter, field, other string) {
+// BothSet fails because two fields with the forms of one member are set.
+func (e *Encoder) BothSet(o *ObjectWriter, field, other string) {
 	if o.err == nil {
-		o.err = &FieldError{other, "is set, and " + field + " too: leave one out"}
+		o.err = &FieldError{other, "cannot be set together with " + field}
 	}
 }
 
-// Close ends an object: with the members of extra_json, and with those that the
-// RPC decides.
+// Close writes the members of extra_json and the fixed members, and ends the
+// object.
 func (e *Encoder) Close(o *ObjectWriter) error {
 	if o.extra.members != "" {
 		e.name(o, o.extra.members)
 	}
-	for i, c := range o.decided {
-		if c.JSON != "" && !o.extra.decided.Has(i) {
+	for i, c := range o.fixed {
+		if c.JSON != "" && !o.extra.fixed.Has(i) {
 			e.name(o, quote(c.Name)+":"+c.JSON)
 		}
 	}
@@ -122,7 +122,7 @@ func (e *Encoder) Close(o *ObjectWriter) error {
 	return o.err
 }
 
-// Raw writes JSON text that is known to be valid.
+// Raw writes valid JSON text.
 func (e *Encoder) Raw(text string) { e.buf = append(e.buf, text...) }
 
 // Bool writes true or false.
@@ -143,9 +143,9 @@ func (e *Encoder) Int64(v int64) error {
 	return nil
 }
 
-// Double writes the shortest number that is read as v again, in the form that
-// ECMAScript gives it. NaN and the infinities, which JSON has no number for, are
-// strings in a reply, and an error in a request.
+// Double writes the shortest number that parses as v, in ECMAScript's format. NaN
+// and the infinities, which JSON cannot represent, are strings in a response and
+// errors in a request.
 func (e *Encoder) Double(v float64) error {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return e.nonFinite(v)
@@ -170,8 +170,8 @@ func (e *Encoder) Bytes(v []byte) error {
 	return nil
 }
 
-// Octets writes bytes as an array of integers.
-func (e *Encoder) Octets(v []byte) error {
+// ByteArray writes bytes as an array of integers.
+func (e *Encoder) ByteArray(v []byte) error {
 	e.buf = append(e.buf, '[')
 	for i, b := range v {
 		if i > 0 {
@@ -183,8 +183,8 @@ func (e *Encoder) Octets(v []byte) error {
 	return nil
 }
 
-// Time writes Unix seconds. A time with a fraction of a second is refused, and
-// one that no Timestamp may have.
+// Time writes Unix seconds. A fraction of a second and a time outside the range of
+// a Timestamp are errors.
 func (e *Encoder) Time(v *timestamppb.Timestamp) error {
 	if v.GetNanos() != 0 {
 		return &FieldError{"", "must be whole seconds"}
@@ -195,30 +195,30 @@ func (e *Encoder) Time(v *timestamppb.Timestamp) error {
 	return e.Int64(v.GetSeconds())
 }
 
-// JSONObject writes text that must be a JSON object, verbatim.
+// JSONObject writes text verbatim. Text that is not a JSON object is an error.
 func (e *Encoder) JSONObject(text string) error {
 	start := len(e.buf)
 	e.Raw(text)
 	d := Decoder{data: e.buf[start:]}
 	d.space()
 	if d.peek() != '{' {
-		d.fail("an object was expected")
+		d.fail("expected an object")
 	}
 	d.skip()
 	d.space()
 	if d.err == "" && d.pos < len(d.data) {
-		d.fail("the object has ended, and more follows")
+		d.fail("unexpected data after the object")
 	}
 	if d.err != "" {
-		return notJSON(&d, "", "the text of one JSON object")
+		return invalidJSON(&d, "", "the text of one JSON object")
 	}
 	return nil
 }
 
-// WriteEnum writes an enum's JSON string, which spell returns quoted, and empty for
-// numbers that the enum lacks.
-func WriteEnum[E ~int32](e *Encoder, v E, spell func(E) string) error {
-	text := spell(v)
+// WriteEnum writes the JSON string of an enum value. The function toREST returns it
+// quoted, or empty if the enum does not define the value.
+func WriteEnum[E ~int32](e *Encoder, v E, toREST func(E) string) error {
+	text := toREST(v)
 	if text == "" {
 		return UnknownEnum("", v)
 	}
@@ -262,15 +262,14 @@ func WriteMap[T any](e *Encoder, m map[string]T, write func(T) error) error {
 
 const hexDigits = "0123456789abcdef"
 
-// String writes a string. It escapes what JSON demands and nothing else. Bytes
-// that are not UTF-8, which neither Protobuf nor JSON has, are refused.
+// String writes a string with the minimal escapes. Invalid UTF-8 is an error.
 func (e *Encoder) String(s string) error {
 	b := e.buf
 	b = append(b, '"')
 	for rest := s; ; {
-		n, ascii := unescaped(rest)
+		n, ascii := plainPrefix(rest)
 		if !ascii && !utf8.ValidString(rest[:n]) {
-			return &FieldError{"", "is not UTF-8"}
+			return &FieldError{"", "is not valid UTF-8"}
 		}
 		b = append(b, rest[:n]...)
 		if n == len(rest) {
@@ -295,38 +294,39 @@ func (e *Encoder) String(s string) error {
 	return nil
 }
 
-// unescaped returns how many bytes of s, from its beginning, stand in JSON as
-// they are, and whether all are ASCII.
-func unescaped(s string) (n int, ascii bool) {
-	beyond := uint64(0) // has a high bit of each byte that is beyond ASCII
+// plainPrefix returns the length of the longest prefix of s that needs no escapes,
+// and whether it is ASCII. It reads eight bytes at once (SWAR).
+func plainPrefix(s string) (n int, ascii bool) {
+	nonASCII := uint64(0) // the high bit of each byte is set if a byte is not ASCII
 	for ; n+8 <= len(s); n += 8 {
 		w := s[n : n+8]
 		word := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
 			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
-		if stops(word) != 0 {
+		if specialBytes(word) != 0 {
 			break
 		}
-		beyond |= word
+		nonASCII |= word
 	}
 	for ; n < len(s) && s[n] >= 0x20 && s[n] != '"' && s[n] != '\\'; n++ {
-		beyond |= uint64(s[n])
+		nonASCII |= uint64(s[n])
 	}
-	return n, beyond&highBits == 0
+	return n, nonASCII&highBits == 0
 }
 
-// quote is a name as a JSON string.
+// quote returns a name as a JSON string.
 func quote(name string) string {
 	var e Encoder
 	_ = e.String(strings.ToValidUTF8(name, string(utf8.RuneError)))
 	return string(e.buf)
 }
 
-// BesideBare is the error of extra_json beside a value that is no object.
-func BesideBare(field string) error {
-	return &FieldError{extraField, "has no place beside " + field + ": leave one out"}
+// ExtraWithBareValue returns the error for an extra_json together with a field
+// whose JSON is not an object.
+func ExtraWithBareValue(field string) error {
+	return &FieldError{extraField, "cannot be set together with " + field}
 }
 
-// UnknownEnum is the error of an enum's number that the enum lacks.
+// UnknownEnum returns the error for a value that the enum does not define.
 func UnknownEnum[E ~int32](field string, v E) error {
-	return &FieldError{field, strconv.Itoa(int(v)) + " is no value that this server knows"}
+	return &FieldError{field, strconv.Itoa(int(v)) + " is not a known value"}
 }

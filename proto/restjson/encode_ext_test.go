@@ -85,7 +85,7 @@ func TestStringsThatAreNotUTF8AreRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"\xff", "a\xc3", "\xed\xa0\x80", strings.Repeat("a", 40) + "\x80"} {
 		_, err := restjson.AppendRequest(nil, writing(func(e *restjson.Encoder) error { return e.String(text) }), nil)
-		checkFieldError(t, err, "is not UTF-8")
+		checkFieldError(t, err, "is not valid UTF-8")
 	}
 }
 
@@ -160,7 +160,7 @@ func TestDoublesThatJSONCannotExpressAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		_, err := restjson.AppendRequest(nil, writing(func(e *restjson.Encoder) error { return e.Double(v) }), nil)
-		checkFieldError(t, err, "is no number that JSON can express")
+		checkFieldError(t, err, "is a number that JSON cannot represent")
 	}
 }
 
@@ -178,8 +178,8 @@ func TestScalars(t *testing.T) {
 		{"no bytes", func(e *restjson.Encoder) error { return e.Bytes(nil) }, `""`},
 		{"bytes as base64, padded", func(e *restjson.Encoder) error { return e.Bytes([]byte{0xfb, 0xff, 0}) }, `"+/8A"`},
 		{"a byte as base64", func(e *restjson.Encoder) error { return e.Bytes([]byte{0}) }, `"AA=="`},
-		{"no octets", func(e *restjson.Encoder) error { return e.Octets(nil) }, `[]`},
-		{"octets", func(e *restjson.Encoder) error { return e.Octets([]byte{0, 7, 255}) }, `[0,7,255]`},
+		{"no octets", func(e *restjson.Encoder) error { return e.ByteArray(nil) }, `[]`},
+		{"octets", func(e *restjson.Encoder) error { return e.ByteArray([]byte{0, 7, 255}) }, `[0,7,255]`},
 		{"a time", func(e *restjson.Encoder) error { return e.Time(&timestamppb.Timestamp{Seconds: 1730000000}) }, "1730000000"},
 		{"a time before the epoch", func(e *restjson.Encoder) error { return e.Time(&timestamppb.Timestamp{Seconds: -1}) }, "-1"},
 		{"an object's text, verbatim", func(e *restjson.Encoder) error { return e.JSONObject(` { "b":1.0, "a":"\u0061" } `) }, ` { "b":1.0, "a":"\u0061" } `},
@@ -211,19 +211,19 @@ func TestWhatCannotBeWrittenIsRefusedWithItsPlace(t *testing.T) {
 		w    writing
 		want string
 	}{
-		{"a number that an enum lacks", func(e *restjson.Encoder) error { return restjson.WriteEnum(e, color(7), spellColor) }, "7 is no value that this server knows"},
+		{"a number that an enum lacks", func(e *restjson.Encoder) error { return restjson.WriteEnum(e, color(7), spellColor) }, "7 is not a known value"},
 		{"an item", func(e *restjson.Encoder) error {
 			return restjson.Field("list", restjson.WriteList(e, []float64{0, math.NaN()}, e.Double))
-		}, "list[1]: is no number that JSON can express"},
+		}, "list[1]: is a number that JSON cannot represent"},
 		{"a map's value", func(e *restjson.Encoder) error {
 			return restjson.Field("map", restjson.WriteMap(e, map[string]float64{"a b": math.Inf(1)}, e.Double))
-		}, `map["a b"]: is no number that JSON can express`},
+		}, `map["a b"]: is a number that JSON cannot represent`},
 		{"a map's key", func(e *restjson.Encoder) error {
 			return restjson.Field("map", restjson.WriteMap(e, map[string]bool{"\xff": true}, e.Bool))
-		}, `map["\xff"]: is not UTF-8`},
+		}, `map["\xff"]: is not valid UTF-8`},
 		{"far down", func(e *restjson.Encoder) error {
 			return restjson.Field("a", restjson.Index(3, restjson.Field("b", e.Double(math.NaN()))))
-		}, "a[3].b: is no number that JSON can express"},
+		}, "a[3].b: is a number that JSON cannot represent"},
 		{"a fraction of a second", func(e *restjson.Encoder) error {
 			return restjson.Field("t", e.Time(&timestamppb.Timestamp{Nanos: 1}))
 		}, "t: must be whole seconds"},
@@ -235,19 +235,19 @@ func TestWhatCannotBeWrittenIsRefusedWithItsPlace(t *testing.T) {
 		}, "t: must be within the years 1 to 9999"},
 		{
 			"an array's text", func(e *restjson.Encoder) error { return restjson.Field("j", e.JSONObject(`[]`)) },
-			"j: must be the text of one JSON object: malformed JSON at byte 0: an object was expected",
+			"j: must be the text of one JSON object: malformed JSON at byte 0: expected an object",
 		},
 		{
 			"no text", func(e *restjson.Encoder) error { return restjson.Field("j", e.JSONObject(``)) },
-			"j: must be the text of one JSON object: malformed JSON at byte 0: an object was expected",
+			"j: must be the text of one JSON object: malformed JSON at byte 0: expected an object",
 		},
 		{
 			"malformed text", func(e *restjson.Encoder) error { return restjson.Field("j", e.JSONObject(`{"a":[1,x]}`)) },
-			"j: must be the text of one JSON object: malformed JSON at byte 8, in a[1]: a value was expected",
+			"j: must be the text of one JSON object: malformed JSON at byte 8, in a[1]: expected a value",
 		},
 		{
 			"two objects' text", func(e *restjson.Encoder) error { return restjson.Field("j", e.JSONObject(`{} {}`)) },
-			"j: must be the text of one JSON object: malformed JSON at byte 3: the object has ended, and more follows",
+			"j: must be the text of one JSON object: malformed JSON at byte 3: unexpected data after the object",
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

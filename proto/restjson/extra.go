@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Set is a set of an object's known members, by number.
+// Set is a set of an object's defined members, by number.
 type Set [2]uint64
 
-// MaxMembers is how many members a message may have.
+// MaxMembers is the maximum number of members of a message.
 const MaxMembers = len(Set{}) * 64
 
 // Has reports whether member i is in the set.
@@ -17,27 +17,27 @@ func (s *Set) Has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
 func (s *Set) add(i int) { s[i/64] |= 1 << (i % 64) }
 
-// extra is an extra_json field, read.
+// extra is a parsed extra_json field.
 type extra struct {
-	members string // what stands between its braces, trimmed
-	known   Set    // the members that the message knows too
-	decided Set    // the decided members, by their place, that it has as decided
+	members string // the text between the braces, trimmed
+	known   Set    // its members that the message defines
+	fixed   Set    // its fixed members, by index
 }
 
 const extraField = "extra_json"
 
-// parseExtra reads an extra_json. The function known returns the number of a
-// member that the message knows, and -1 for others. The decided members are
-// refused, unless they have a value that means what was decided.
-func parseExtra(text string, known func(string) int, decided []Constant) (x extra, err error) {
+// parseExtra parses an extra_json. The function known returns the number of a
+// defined member, and -1 for other names. A fixed member with a value that is not
+// equivalent is an error.
+func parseExtra(text string, known func(string) int, fixed []Constant) (x extra, err error) {
 	if text == "" {
 		return x, nil
 	}
 	d := Decoder{data: []byte(text)}
 	d.space()
-	var o Object
+	var o ObjectReader
 	if !d.Object(&o) {
-		d.fail("an object was expected")
+		d.fail("expected an object")
 	}
 	start := d.pos
 	for d.Next(&o) {
@@ -47,55 +47,55 @@ func parseExtra(text string, known func(string) int, decided []Constant) (x extr
 		}
 		value := d.pos
 		d.skip()
-		for i, c := range decided {
+		for i, c := range fixed {
 			if c.Name != name || d.err != "" {
 				continue
 			}
-			if x.decided.Has(i) || !c.allows(text[value:d.pos]) {
-				return x, &FieldError{extraField, quote(name) + " is decided by the RPC: leave it out"}
+			if x.fixed.Has(i) || !c.allows(text[value:d.pos]) {
+				return x, &FieldError{extraField, quote(name) + " is set by the RPC: remove it"}
 			}
-			x.decided.add(i)
+			x.fixed.add(i)
 		}
 	}
 	end := d.pos - 1
 	d.space()
 	if d.pos < len(d.data) {
-		d.fail("the object has ended, and more follows")
+		d.fail("unexpected data after the object")
 	}
 	if d.err != "" {
-		return x, notJSON(&d, extraField, "the text of one JSON object")
+		return x, invalidJSON(&d, extraField, "the text of one JSON object")
 	}
 	x.members = strings.Trim(text[start:end], " \t\r\n")
 	return x, nil
 }
 
-// allows reports whether a value means what was decided.
+// allows reports whether a value is equal or equivalent to the constant.
 func (c Constant) allows(value string) bool {
-	return value == c.JSON || slices.Contains(c.Same, value)
+	return value == c.JSON || slices.Contains(c.Equivalent, value)
 }
 
-// notJSON is the error of a field whose text isn't what it must be.
-func notJSON(d *Decoder, field, want string) error {
+// invalidJSON returns the error for a field with malformed JSON text.
+func invalidJSON(d *Decoder, field, want string) error {
 	return &FieldError{field, "must be " + want + ": " + (&SyntaxError{
-		Offset: d.errAt, Path: pathAt(d.data, d.errAt), Reason: d.err,
+		Offset: d.errOffset, Path: pathAt(d.data, d.errOffset), Reason: d.err,
 	}).Error()}
 }
 
-// ExtraHas reports whether an extra_json that a decoder wrote has a member.
+// ExtraHas reports whether an extra_json written by a decoder has a member.
 func ExtraHas(text, name string) bool {
 	return extraValue(text, name) != ""
 }
 
-// ExtraSays reports whether an extra_json that a decoder wrote has a member
-// which says something; see [Says].
-func ExtraSays(text, name string) bool {
-	return Says(extraValue(text, name))
+// ExtraIsMeaningful reports whether an extra_json written by a decoder has a member
+// with a meaningful value; see [IsMeaningful].
+func ExtraIsMeaningful(text, name string) bool {
+	return IsMeaningful(extraValue(text, name))
 }
 
-// Says reports whether the JSON text of a value says something. Null, false and an
-// empty string don't, and neither do the words for nothing that careless servers
-// send as text, such as "null" and "None".
-func Says(value string) bool {
+// IsMeaningful reports whether the JSON text of a value is not null, false or an
+// empty string, and not a string that means null, such as "null" and "None", which
+// some servers send.
+func IsMeaningful(value string) bool {
 	switch value {
 	case "", "null", "false":
 		return false
@@ -104,11 +104,11 @@ func Says(value string) bool {
 		return true
 	}
 	d := Decoder{data: []byte(value)}
-	said, ok := d.text()
+	s, ok := d.stringBytes()
 	if !ok {
 		return true
 	}
-	switch strings.ToLower(strings.TrimSpace(string(said))) {
+	switch strings.ToLower(strings.TrimSpace(string(s))) {
 	case "", "null", "none", "nil", "undefined":
 		return false
 	default:
@@ -116,15 +116,15 @@ func Says(value string) bool {
 	}
 }
 
-// ExtraMembers returns the names of an extra_json that a decoder wrote, and the
-// JSON text of their values.
+// ExtraMembers returns the names and the JSON text of the values in an extra_json
+// written by a decoder.
 func ExtraMembers(text string) iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
 		if text == "" {
 			return
 		}
 		d := Decoder{data: []byte(text)}
-		var o Object
+		var o ObjectReader
 		d.Object(&o)
 		for d.Next(&o) {
 			start := d.pos
@@ -136,7 +136,8 @@ func ExtraMembers(text string) iter.Seq2[string, string] {
 	}
 }
 
-// extraValue is the JSON text of a member's value, and empty without the member.
+// extraValue returns the JSON text of a member's value, or an empty string if there
+// is no such member.
 func extraValue(text, name string) string {
 	for member, value := range ExtraMembers(text) {
 		if member == name {

@@ -64,30 +64,30 @@ func TestExtraJSONIsMergedIn(t *testing.T) {
 
 func TestExtraJSONThatCannotBeMergedIsRefused(t *testing.T) {
 	t.Parallel()
-	decided := []restjson.Constant{{Name: "stream", JSON: "true"}, {Name: "n\n"}}
+	fixed := []restjson.Constant{{Name: "stream", JSON: "true"}, {Name: "n\n"}}
 	const conflict, notOne = "extra_json: ", "extra_json: must be the text of one JSON object: "
 	for _, row := range []struct{ name, extra, want string }{
-		{"a member that is set as a typed field", `{"a":2}`, conflict + `"a" is set as a typed field too: leave one out`},
-		{"also if it has the same value", `{"a":1}`, conflict + `"a" is set as a typed field too: leave one out`},
-		{"also if it is null", `{"a":null}`, conflict + `"a" is set as a typed field too: leave one out`},
-		{"also in another spelling", `{"\u0061":2}`, conflict + `"a" is set as a typed field too: leave one out`},
-		{"also among others", `{"c":[{"a":1}],"a":2,"d":1}`, conflict + `"a" is set as a typed field too: leave one out`},
-		{"a member that the RPC decides", `{"stream":false}`, conflict + `"stream" is decided by the RPC: leave it out`},
-		{"a member that the RPC leaves out", `{"c":1,"n\n":1}`, conflict + `"n\n" is decided by the RPC: leave it out`},
-		{"an array", `[]`, notOne + "malformed JSON at byte 0: an object was expected"},
-		{"a string", `"c"`, notOne + "malformed JSON at byte 0: an object was expected"},
-		{"space alone", ` `, notOne + "malformed JSON at byte 1: an object was expected"},
-		{"members without braces", `"c":1`, notOne + "malformed JSON at byte 0: an object was expected"},
-		{"text after it", `{"c":1}}`, notOne + "malformed JSON at byte 7: the object has ended, and more follows"},
-		{"a second object", `{"c":1}{"d":1}`, notOne + "malformed JSON at byte 7: the object has ended, and more follows"},
-		{"malformed JSON", `{"c":{"d":tru}}`, notOne + "malformed JSON at byte 10, in c.d: a value was expected"},
-		{"an object that does not end", `{"c":1`, notOne + "malformed JSON at byte 6, in c: a comma or the end of the object was expected"},
-		{"bytes that are not UTF-8", "{\"c\":\"\xff\"}", notOne + "malformed JSON at byte 6, in c: the text is not UTF-8"},
-		{"too deep", `{"c":` + strings.Repeat("[", restjson.MaxDepth), notOne + "malformed JSON at byte 10005, in c" + strings.Repeat("[0]", 66) + "[…: objects and arrays nest too deeply (the limit is 10000)"},
+		{"a member that is set as a typed field", `{"a":2}`, conflict + `"a" is also set as a typed field: remove one`},
+		{"also if it has the same value", `{"a":1}`, conflict + `"a" is also set as a typed field: remove one`},
+		{"also if it is null", `{"a":null}`, conflict + `"a" is also set as a typed field: remove one`},
+		{"also in another spelling", `{"\u0061":2}`, conflict + `"a" is also set as a typed field: remove one`},
+		{"also among others", `{"c":[{"a":1}],"a":2,"d":1}`, conflict + `"a" is also set as a typed field: remove one`},
+		{"a member that the RPC decides", `{"stream":false}`, conflict + `"stream" is set by the RPC: remove it`},
+		{"a member that the RPC leaves out", `{"c":1,"n\n":1}`, conflict + `"n\n" is set by the RPC: remove it`},
+		{"an array", `[]`, notOne + "malformed JSON at byte 0: expected an object"},
+		{"a string", `"c"`, notOne + "malformed JSON at byte 0: expected an object"},
+		{"space alone", ` `, notOne + "malformed JSON at byte 1: expected an object"},
+		{"members without braces", `"c":1`, notOne + "malformed JSON at byte 0: expected an object"},
+		{"text after it", `{"c":1}}`, notOne + "malformed JSON at byte 7: unexpected data after the object"},
+		{"a second object", `{"c":1}{"d":1}`, notOne + "malformed JSON at byte 7: unexpected data after the object"},
+		{"malformed JSON", `{"c":{"d":tru}}`, notOne + "malformed JSON at byte 10, in c.d: expected a value"},
+		{"an object that does not end", `{"c":1`, notOne + "malformed JSON at byte 6, in c: expected a comma or the end of the object"},
+		{"bytes that are not UTF-8", "{\"c\":\"\xff\"}", notOne + "malformed JSON at byte 6, in c: invalid UTF-8"},
+		{"too deep", `{"c":` + strings.Repeat("[", restjson.MaxDepth), notOne + "malformed JSON at byte 10005, in c" + strings.Repeat("[0]", 66) + "[…: too many nested objects and arrays (maximum 10000)"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := restjson.AppendRequest(nil, message(row.extra, true), decided)
+			_, err := restjson.AppendRequest(nil, message(row.extra, true), fixed)
 			checkFieldError(t, err, row.want)
 		})
 	}

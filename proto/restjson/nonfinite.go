@@ -7,13 +7,13 @@ import (
 	"strconv"
 )
 
-// nonFiniteWords are the numbers that JSON has no way to write, as Python's json
-// module and Protobuf's JSON spell them.
+// nonFiniteWords are the numbers that JSON cannot represent, as written by Python's
+// json module and by Protobuf's JSON.
 var nonFiniteWords = []string{"NaN", "Infinity", "-Infinity"}
 
-// scanNonFinite moves past the number without digits that begins at the
-// decoder's place, with a minus sign if i is beyond that place, and returns its
-// text. It returns nil if there is none, or if the text has to be JSON.
+// scanNonFinite consumes a non-finite number and returns its text. The number has a
+// minus sign if i is after the current position. It returns nil if there is none
+// or if the decoder is not lenient.
 func (d *Decoder) scanNonFinite(i int) []byte {
 	if !d.lenient {
 		return nil
@@ -29,14 +29,14 @@ func (d *Decoder) scanNonFinite(i int) []byte {
 	return nil
 }
 
-// nonFiniteDouble reads NaN or an infinity, as a token or in quotes.
+// nonFiniteDouble reads NaN or an infinity, quoted or not.
 func (d *Decoder) nonFiniteDouble(dst *float64) bool {
 	var text []byte
 	switch d.peek() {
 	case 'N', 'I':
 		text = d.scanNumber()
 	case '"':
-		text, _ = d.text()
+		text, _ = d.stringBytes()
 	}
 	if !slices.Contains(nonFiniteWords, string(text)) {
 		return false
@@ -46,27 +46,27 @@ func (d *Decoder) nonFiniteDouble(dst *float64) bool {
 	return err == nil
 }
 
-// kept returns the text of the values in data[start:end], as JSON.
-func (d *Decoder) kept(start, end int) string {
+// jsonText returns data[start:end] as valid JSON.
+func (d *Decoder) jsonText(start, end int) string {
 	if !d.nonFinite {
 		return string(d.data[start:end])
 	}
-	return string(d.appendKept(nil, start, end))
+	return string(d.appendJSONText(nil, start, end))
 }
 
-// appendKept appends the text of the values in data[start:end], as JSON: numbers
-// that JSON has no way to write are in quotes.
-func (d *Decoder) appendKept(b []byte, start, end int) []byte {
+// appendJSONText appends data[start:end] as valid JSON: it quotes non-finite
+// numbers.
+func (d *Decoder) appendJSONText(b []byte, start, end int) []byte {
 	text := d.data[start:end]
 	for d.nonFinite && len(text) > 0 {
-		// The text is valid: outside of strings, only these words have an N or an I.
+		// The text is valid. Outside of strings, only these words have an N or an I.
 		i := bytes.IndexAny(text, `"NI`)
 		if i < 0 {
 			break
 		}
 		next := i
 		if text[i] == '"' {
-			closed, _ := closing(text, i+1)
+			closed, _ := closingQuote(text, i+1)
 			next = closed + 1
 			b = append(b, text[:next]...)
 		} else {
@@ -90,7 +90,7 @@ func (d *Decoder) appendKept(b []byte, start, end int) []byte {
 // nonFinite writes NaN or an infinity.
 func (e *Encoder) nonFinite(v float64) error {
 	if !e.full {
-		return &FieldError{"", "is no number that JSON can express"}
+		return &FieldError{"", "is a number that JSON cannot represent"}
 	}
 	word := "NaN"
 	switch {

@@ -5,53 +5,53 @@ import (
 	"slices"
 )
 
-// span is a member's text: from its name to the end of its value.
+// span is the text of a member, from its name to the end of its value.
 type span struct{ start, end int }
 
-// Object is a walk over an object's members.
-type Object struct {
-	seen    Set
-	start   int // where the first member begins
-	member  int // where the member begins, 0 before the first
-	name    int // where its name ends, 0 if that is escaped
-	value   int // where its value begins
-	spans   int // how many spans belong to the objects around
-	depth   int
-	tag     span // see [Decoder.Tag]
-	doubled Set  // the members that [Decoder.TakeZero] found again
+// ObjectReader is the state of reading an object. Its offsets are in the data.
+type ObjectReader struct {
+	seen     Set
+	start    int // where the first member begins
+	member   int // where the current member begins, 0 before the first
+	name     int // where its name ends, 0 if the name is escaped
+	value    int // where its value begins
+	spans    int // number of spans of the enclosing objects
+	depth    int
+	tag      span // see [Decoder.Tag]
+	repeated Set  // the repeated members found by [Decoder.TakeZero]
 }
 
-// Object enters the object that begins here. It reports false where none does.
-func (d *Decoder) Object(o *Object) bool {
+// Object begins to read an object. It returns false if the next value is none.
+func (d *Decoder) Object(o *ObjectReader) bool {
 	if d.peek() != '{' {
 		return false
 	}
 	d.pos++
-	d.enter()
+	d.pushDepth()
 	o.start = d.pos
 	o.depth = d.depth
 	o.spans = len(d.spans)
 	return true
 }
 
-// Next stands the decoder before the value of the next member. It reports false
-// at the end, which it moves past, and after an error.
-func (d *Decoder) Next(o *Object) bool {
+// Next advances to the value of the next member. It returns false after the last
+// member, when it has consumed the object, and after an error.
+func (d *Decoder) Next(o *ObjectReader) bool {
 	if d.err != "" {
 		return false
 	}
 	data, i := d.data, spaceEnd(d.data, d.pos)
-	switch c := at(data, i); {
+	switch c := byteAt(data, i); {
 	case c == '}':
 		d.pos = i + 1
 		d.depth--
 		return false
-	case o.member == 0: // It is the first one.
+	case o.member == 0: // the first member
 	case c == ',':
 		i = spaceEnd(data, i+1)
 	default:
 		d.pos = i
-		d.fail("a comma or the end of the object was expected")
+		d.fail("expected a comma or the end of the object")
 		return false
 	}
 	o.member = i
@@ -65,18 +65,18 @@ func (d *Decoder) Next(o *Object) bool {
 	return true
 }
 
-// name moves past the name and the colon of the member that begins here. It
-// reports false if they are malformed.
-func (d *Decoder) name(o *Object) bool {
+// name consumes the name of a member and the colon. It returns false if they are
+// malformed.
+func (d *Decoder) name(o *ObjectReader) bool {
 	data, i := d.data, o.member
-	if at(data, i) != '"' {
+	if byteAt(data, i) != '"' {
 		d.pos = i
-		d.fail("a string was expected")
+		d.fail("expected a string")
 		return false
 	}
-	end, plain := closing(data, i+1)
+	end, plain := closingQuote(data, i+1)
 	if end < 0 {
-		d.unclosed(^end)
+		d.failString(^end)
 		return false
 	}
 	o.name = end
@@ -84,9 +84,9 @@ func (d *Decoder) name(o *Object) bool {
 		return false
 	}
 	colon := spaceEnd(data, end+1)
-	if at(data, colon) != ':' {
+	if byteAt(data, colon) != ':' {
 		d.pos = colon
-		d.fail("a colon was expected")
+		d.fail("expected a colon")
 		return false
 	}
 	d.pos = spaceEnd(data, colon+1)
@@ -96,9 +96,9 @@ func (d *Decoder) name(o *Object) bool {
 	return true
 }
 
-// checkName checks a member's name that isn't plain, and ends at pos. It
-// reports false if it is malformed.
-func (d *Decoder) checkName(o *Object, raw []byte, pos int) bool {
+// checkName validates the name of a member that ends at pos and is not plain
+// ASCII. It returns false if the name is malformed.
+func (d *Decoder) checkName(o *ObjectReader, raw []byte, pos int) bool {
 	d.pos = pos
 	d.checkString(raw)
 	if bytes.IndexByte(raw, '\\') >= 0 {
@@ -107,18 +107,17 @@ func (d *Decoder) checkName(o *Object, raw []byte, pos int) bool {
 	return d.err == ""
 }
 
-// Key is the name of the member whose value the decoder stands before. Nil
-// where the name has a lone surrogate.
-func (d *Decoder) Key(o *Object) []byte {
+// Key returns the name of the current member, or nil if it has a lone surrogate.
+func (d *Decoder) Key(o *ObjectReader) []byte {
 	if o.name > 0 {
 		return d.data[o.member+1 : o.name]
 	}
 	return d.escapedKey(o)
 }
 
-func (d *Decoder) escapedKey(o *Object) []byte {
+func (d *Decoder) escapedKey(o *ObjectReader) []byte {
 	start := o.member + 1
-	end, _ := closing(d.data, start)
+	end, _ := closingQuote(d.data, start)
 	key, ok := unescape(d.data[start:end])
 	if !ok {
 		return nil
@@ -126,9 +125,9 @@ func (d *Decoder) escapedKey(o *Object) []byte {
 	return []byte(key)
 }
 
-// Take reports whether the known member i comes for the first time. A second
-// one of the same name is kept as text.
-func (o *Object) Take(i int) bool {
+// Take reports whether member number i has not occurred before. The caller spills
+// a repeated member.
+func (o *ObjectReader) Take(i int) bool {
 	if o.seen.Has(i) {
 		return false
 	}
@@ -136,28 +135,28 @@ func (o *Object) Take(i int) bool {
 	return true
 }
 
-// TakeZero is Take for a member whose field can't show that it came, when it is
-// zero. If a second one comes, the first is then kept as text beside it:
-// `{"index":0,"index":1}` has both, and neither is lost when it is written.
-func (d *Decoder) TakeZero(o *Object, i int, zero bool) bool {
-	return o.Take(i) || d.again(o, i, zero)
+// TakeZero is [ObjectReader.Take] for a member whose field has no presence. If the
+// field is zero when the member repeats, the first member is spilled too. So
+// neither member of `{"index":0,"index":1}` is lost when the message is written.
+func (d *Decoder) TakeZero(o *ObjectReader, i int, zero bool) bool {
+	return o.Take(i) || d.rejectRepeated(o, i, zero)
 }
 
-// again refuses a member that comes again.
-func (d *Decoder) again(o *Object, i int, zero bool) bool {
-	if zero && !o.doubled.Has(i) {
-		o.doubled.add(i)
+// rejectRepeated returns false, after spilling the first member if it is zero.
+func (d *Decoder) rejectRepeated(o *ObjectReader, i int, zero bool) bool {
+	if zero && !o.repeated.Has(i) {
+		o.repeated.add(i)
 		d.spillFirst(o)
 	}
 	return false
 }
 
-// spillFirst keeps the text of the object's first member of the current name,
-// unless it was kept when it came.
-func (d *Decoder) spillFirst(o *Object) {
+// spillFirst spills the object's first member with the current name, unless it
+// already is spilled.
+func (d *Decoder) spillFirst(o *ObjectReader) {
 	ahead := *d
 	ahead.pos = o.start
-	walk := Object{depth: o.depth}
+	walk := ObjectReader{depth: o.depth}
 	for ahead.Next(&walk) && walk.member < o.member {
 		ahead.skip()
 		if !bytes.Equal(ahead.Key(&walk), d.Key(o)) {
@@ -171,8 +170,8 @@ func (d *Decoder) spillFirst(o *Object) {
 	}
 }
 
-// insert keeps a member's text in its place among the object's spilled members.
-func (d *Decoder) insert(o *Object, s span) {
+// insert adds a span to the object's spilled members, in order.
+func (d *Decoder) insert(o *ObjectReader, s span) {
 	if d.err != "" {
 		return
 	}
@@ -183,9 +182,9 @@ func (d *Decoder) insert(o *Object, s span) {
 	d.spans = slices.Insert(d.spans, at, s)
 }
 
-// HasString reports whether the object's member number i, wherever it stands,
-// is a string that a field can hold. If it came before, set says so.
-func (d *Decoder) HasString(o *Object, i int, name string, set bool) bool {
+// HasString reports whether member number i, which may come later, is a string
+// that a field can hold. If the member was already read, the result is set.
+func (d *Decoder) HasString(o *ObjectReader, i int, name string, set bool) bool {
 	if o.seen.Has(i) {
 		return set
 	}
@@ -193,7 +192,7 @@ func (d *Decoder) HasString(o *Object, i int, name string, set bool) bool {
 	ahead.skip()
 	for ahead.Next(&walk) {
 		if string(ahead.Key(&walk)) == name {
-			_, ok := ahead.text()
+			_, ok := ahead.stringBytes()
 			return ok
 		}
 		ahead.skip()
@@ -201,8 +200,8 @@ func (d *Decoder) HasString(o *Object, i int, name string, set bool) bool {
 	return false
 }
 
-// Spill keeps the text of the current member, for [Decoder.Extra].
-func (d *Decoder) Spill(o *Object) {
+// Spill skips the current member and keeps its text for [Decoder.Extra].
+func (d *Decoder) Spill(o *ObjectReader) {
 	if d.err != "" {
 		return
 	}
@@ -212,9 +211,9 @@ func (d *Decoder) Spill(o *Object) {
 	d.spans = append(d.spans, span{o.member, d.pos})
 }
 
-// Extra ends an object and returns the members that were spilled from it, in
-// their order, as the text of an object. Empty when there were none.
-func (d *Decoder) Extra(o *Object) string {
+// Extra returns the spilled members of an object in order, as the text of an
+// object, or an empty string if there are none.
+func (d *Decoder) Extra(o *ObjectReader) string {
 	spans := d.spans[o.spans:]
 	if len(spans) == 0 || d.err != "" {
 		return ""
@@ -226,7 +225,7 @@ func (d *Decoder) Extra(o *Object) string {
 	text := make([]byte, 0, size)
 	for i, s := range spans {
 		text = append(text, "{,"[min(i, 1)])
-		text = d.appendKept(text, s.start, s.end)
+		text = d.appendJSONText(text, s.start, s.end)
 	}
 	d.spans = d.spans[:o.spans]
 	return string(append(text, '}'))

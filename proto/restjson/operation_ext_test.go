@@ -37,7 +37,7 @@ func TestProgress(t *testing.T) {
 			t.Parallel()
 			var p restjson.Progress
 			for _, n := range row.notes {
-				p.Note(n.item, n.complete)
+				p.Record(n.item, n.complete)
 			}
 			if got := p.Complete(row.count); got != row.want {
 				t.Errorf("got %v", got)

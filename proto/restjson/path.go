@@ -5,15 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// maxPath bounds a path, whose names and depth are the sender's.
+// maxPath is the maximum length of a path, whose names and depth the sender
+// controls.
 const maxPath = 200
 
-// pathAt returns the path of the value that holds the byte at offset, such as
-// `choices[0].message`, cut where it gets long. It reads the text once more,
-// which only errors pay for.
+// pathAt returns the path of the value at offset, such as `choices[0].message`,
+// truncated if it is long. It parses the data again, which only errors need.
 func pathAt(data []byte, offset int) string {
 	d := Decoder{data: data[:min(offset, len(data))], lenient: true}
-	d.begin()
+	d.skipPreamble()
 	path := d.path(nil)
 	if len(path) <= maxPath {
 		return string(path)
@@ -25,24 +25,24 @@ func pathAt(data []byte, offset int) string {
 	return string(path[:end]) + "…"
 }
 
-// path appends the path of the value at which the text ends, if it does.
+// path appends the path of the value in which the data ends.
 func (d *Decoder) path(p []byte) []byte {
 	switch d.peek() {
 	case '{':
-		var o Object
+		var o ObjectReader
 		d.Object(&o)
 		for d.Next(&o) {
 			n := len(p)
-			p = appendName(p, d.Key(&o))
+			p = appendPathName(p, d.Key(&o))
 			if p = d.path(p); d.err != "" || d.pos >= len(d.data) {
 				return p
 			}
 			p = p[:n]
 		}
 	case '[':
-		var a array
-		d.open(&a)
-		for i := 0; d.elem(&a); i++ {
+		var a arrayReader
+		d.openArray(&a)
+		for i := 0; d.nextItem(&a); i++ {
 			n := len(p)
 			p = append(p, '[')
 			p = strconv.AppendInt(p, int64(i), 10)
@@ -58,13 +58,13 @@ func (d *Decoder) path(p []byte) []byte {
 	return p
 }
 
-// appendName appends a member's name to a path: `.name`, and `["a name"]` where
-// it is no word.
-func appendName(p, name []byte) []byte {
+// appendPathName appends the name of a member to a path: `.name`, or `["a name"]`
+// if it is not an identifier.
+func appendPathName(p, name []byte) []byte {
 	switch {
-	case name == nil: // It has a lone surrogate.
+	case name == nil: // it has a lone surrogate
 		return append(p, "[?]"...)
-	case !isWord(name):
+	case !isIdentifier(name):
 		p = append(p, '[')
 		p = strconv.AppendQuote(p, string(name))
 		return append(p, ']')
@@ -74,7 +74,7 @@ func appendName(p, name []byte) []byte {
 	return append(p, name...)
 }
 
-func isWord(name []byte) bool {
+func isIdentifier(name []byte) bool {
 	for _, c := range name {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':

@@ -16,7 +16,7 @@ type probe[T any] struct {
 }
 
 func (p *probe[T]) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}

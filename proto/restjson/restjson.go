@@ -1,11 +1,11 @@
-// Package restjson is what the generated REST codec stands on: it reads and
-// writes OpenAI's JSON, and describes REST operations.
+// Package restjson is the runtime of the generated REST codec. It reads and
+// writes OpenAI's JSON and describes REST operations.
 //
-// The layers are apart so that each can be tested alone: the grammar of JSON
+// The layers are separate so that each can be tested alone: the grammar of JSON
 // (scan.go), the values of Protobuf fields (decode.go, composite.go, encode.go,
-// base64.go), the members of objects (object.go, order.go, union.go), and those
-// that a message cannot represent (extra.go). The mapping itself is in the .proto
-// files, from which protoc-gen-go-rest generates the callers.
+// base64.go), the members of objects (object.go, member_order.go, union.go), and
+// the members that a message does not define (extra.go). The mapping itself is in
+// the .proto files, from which protoc-gen-go-rest generates the callers.
 package restjson
 
 import (
@@ -16,14 +16,14 @@ import (
 	"sync"
 )
 
-// MaxDepth bounds how deeply objects and arrays may nest, in either direction.
+// MaxDepth is the maximum nesting of objects and arrays, in requests and
+// responses.
 const MaxDepth = 10_000
 
 // Decodable is a message with a generated decoder.
 type Decodable interface {
-	// DecodeREST reads the value that the decoder stands before. It reports
-	// false where the value is valid JSON but not of the message's kind; the
-	// caller then keeps the value's text.
+	// DecodeREST reads the next value. It returns false if the value is valid
+	// JSON but does not match the message; the caller then keeps its text.
 	DecodeREST(d *Decoder) bool
 }
 
@@ -33,51 +33,51 @@ type Encodable interface {
 	EncodeREST(e *Encoder) error
 }
 
-// Unmarshal reads the JSON object data into the message m, which must be empty,
-// and keeps nothing of data. What m cannot represent goes to its extra_json. The
-// error is a [*SyntaxError]. The messages of a stream are for an [Unmarshaler].
+// Unmarshal reads the JSON object data into the message m, which must be empty.
+// It does not retain data. Members that m does not define go to its extra_json.
+// The error is a [*SyntaxError]. Use an [Unmarshaler] for the messages of a
+// stream.
 //
-// Two deviations from RFC 8259 are accepted, since servers have them. Data may
+// Two deviations from RFC 8259 are accepted because servers send them. Data may
 // begin with a byte order mark. The tokens NaN, Infinity and -Infinity, which
-// Python's json module writes, count as numbers: a double field takes them, as it
-// takes the same words in quotes, and elsewhere they become strings, so that
-// extra_json is valid JSON. [AppendFull] writes them as strings too, as
-// Protobuf's own JSON does.
+// Python's json module writes, are numbers. A double field accepts them, with and
+// without quotes. Elsewhere they become strings, so that extra_json is valid
+// JSON. [AppendFull] also writes them as strings, as Protobuf's JSON does.
 func Unmarshal(data []byte, m Decodable) error {
 	d := decoders.Get().(*Decoder)
 	err := d.unmarshal(data, m)
-	d.strings, d.texts = slab[string]{}, textSlab{} // or one message would keep another one's texts alive
+	d.stringFields, d.shortStrings = slab[string]{}, stringSlab{} // else one message would keep the strings of another alive
 	decoders.Put(d)
 	return err
 }
 
-var decoders = sync.Pool{New: func() any { return &Decoder{order: new(order)} }}
+var decoders = sync.Pool{New: func() any { return &Decoder{order: new(memberOrder)} }}
 
-// AppendRequest appends m as the JSON of a request, without output-only fields.
-// The decided members are those that m may not set itself. The error is a
+// AppendRequest appends m as the JSON of a request, without output-only fields
+// and with the fixed members, which m must not set itself. The error is a
 // [*FieldError].
-func AppendRequest(b []byte, m Encodable, decided []Constant) ([]byte, error) {
-	e := Encoder{buf: b, decided: decided}
+func AppendRequest(b []byte, m Encodable, fixed []Constant) ([]byte, error) {
+	e := Encoder{buf: b, fixed: fixed}
 	err := m.EncodeREST(&e)
 	return e.buf, err
 }
 
-// AppendFull appends m as the JSON of a reply, with all that the schema
-// requires. The error is a [*FieldError].
+// AppendFull appends m as the JSON of a response, with all members that the
+// schema requires. The error is a [*FieldError].
 func AppendFull(b []byte, m Encodable) ([]byte, error) {
 	e := Encoder{buf: b, full: true}
 	err := m.EncodeREST(&e)
 	return e.buf, err
 }
 
-// SyntaxError says where a text is not the JSON that it should be.
+// SyntaxError describes where and why JSON is malformed.
 type SyntaxError struct {
-	// Offset is the byte at which the error was seen, from 0.
+	// Offset is the offset of the byte at which the error was found.
 	Offset int
-	// Path is the value that was being read, such as `choices[0].message`.
-	// Empty at the top.
+	// Path is the path of the value being read, such as `choices[0].message`.
+	// It is empty for the outermost value.
 	Path string
-	// Reason is what is wrong.
+	// Reason describes the error.
 	Reason string
 }
 
@@ -88,16 +88,16 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("malformed JSON at byte %d, in %s: %s", e.Offset, e.Path, e.Reason)
 }
 
-// FieldError says which field of a message cannot be translated, and why.
+// FieldError describes which field of a message cannot be encoded and why.
 type FieldError struct {
-	// Path is the field, such as `messages[3].content_parts[0].text`.
+	// Path is the path of the field, such as `messages[3].content_parts[0].text`.
 	Path string
-	// Reason is what is wrong with it.
+	// Reason describes the error.
 	Reason string
 }
 
-// isRequired is the reason of a field that is missing.
-const isRequired = "is required"
+// required is the reason of a missing required field.
+const required = "is required"
 
 func (e *FieldError) Error() string {
 	if e.Path == "" {
@@ -106,7 +106,7 @@ func (e *FieldError) Error() string {
 	return e.Path + ": " + e.Reason
 }
 
-// Field puts a field's name before the path of an error from within it.
+// Field prefixes the path of an error with the name of a field.
 func Field(name string, err error) error {
 	field, ok := errors.AsType[*FieldError](err)
 	if !ok {
@@ -121,12 +121,12 @@ func Field(name string, err error) error {
 	return field
 }
 
-// Index puts a list's index before the path of an error from within it.
+// Index prefixes the path of an error with the index of a list item.
 func Index(i int, err error) error {
 	return Field("["+strconv.Itoa(i)+"]", err)
 }
 
-// Key puts a map's key before the path of an error from within it.
+// Key prefixes the path of an error with the key of a map entry.
 func Key(key string, err error) error {
 	return Field("["+strconv.Quote(key)+"]", err)
 }

@@ -8,43 +8,43 @@ import (
 	"unicode/utf8"
 )
 
-// The grammar of JSON, RFC 8259. A scan either moves past one token or value,
-// or fails; after a failure every scan does nothing.
+// The grammar of JSON, RFC 8259. A scan either consumes one token or value or
+// fails. After a failure, scans have no effect.
 
-// fail keeps the first error, with the place where it was seen.
+// fail records the first error and its offset.
 func (d *Decoder) fail(reason string) {
 	if d.err == "" {
-		d.err, d.errAt = reason, d.pos
+		d.err, d.errOffset = reason, d.pos
 	}
 }
 
-// at is the byte at i, and 0 beyond the end.
-func at(data []byte, i int) byte {
+// byteAt returns the byte at i, or 0 nonASCII the end.
+func byteAt(data []byte, i int) byte {
 	if uint(i) < uint(len(data)) {
 		return data[i]
 	}
 	return 0
 }
 
-// peek is the byte that the decoder stands before, and 0 at the end.
-func (d *Decoder) peek() byte { return at(d.data, d.pos) }
+// peek returns the next byte, or 0 at the end.
+func (d *Decoder) peek() byte { return byteAt(d.data, d.pos) }
 
-// byteOrderMark is U+FEFF in UTF-8. RFC 8259, section 8.1, lets a reader ignore
-// one at the beginning of a text.
+// byteOrderMark is U+FEFF in UTF-8. RFC 8259, section 8.1, allows a parser to
+// ignore it at the beginning.
 const byteOrderMark = "\xEF\xBB\xBF"
 
-// begin moves past a byte order mark and the white space at the beginning.
-func (d *Decoder) begin() {
-	if at(d.data, 0) == byteOrderMark[0] && bytes.HasPrefix(d.data, []byte(byteOrderMark)) {
+// skipPreamble skips a byte order mark and the white space at the beginning.
+func (d *Decoder) skipPreamble() {
+	if byteAt(d.data, 0) == byteOrderMark[0] && bytes.HasPrefix(d.data, []byte(byteOrderMark)) {
 		d.pos = len(byteOrderMark)
 	}
 	d.space()
 }
 
-// space moves past white space.
+// space skips white space.
 func (d *Decoder) space() { d.pos = spaceEnd(d.data, d.pos) }
 
-// spaceEnd returns where the white space ends that may begin at i.
+// spaceEnd returns the end of the white space at i.
 func spaceEnd(data []byte, i int) int {
 	if uint(i) < uint(len(data)) && data[i] <= ' ' {
 		return skipSpace(data, i)
@@ -59,7 +59,7 @@ func skipSpace(data []byte, i int) int {
 	return i
 }
 
-// skip moves past one value, whatever it is.
+// skip skips one value of any type.
 func (d *Decoder) skip() {
 	switch c := d.peek(); c {
 	case '{':
@@ -67,7 +67,7 @@ func (d *Decoder) skip() {
 	case '[':
 		d.skipArray()
 	case '"':
-		d.raw()
+		d.rawString()
 	case 't':
 		d.literal("true")
 	case 'f':
@@ -80,7 +80,7 @@ func (d *Decoder) skip() {
 }
 
 func (d *Decoder) skipObject() {
-	var o Object
+	var o ObjectReader
 	d.Object(&o)
 	for d.Next(&o) {
 		d.skip()
@@ -88,83 +88,83 @@ func (d *Decoder) skipObject() {
 }
 
 func (d *Decoder) skipArray() {
-	var a array
-	d.open(&a)
-	for d.elem(&a) {
+	var a arrayReader
+	d.openArray(&a)
+	for d.nextItem(&a) {
 		d.skip()
 	}
 }
 
 func (d *Decoder) literal(text string) {
 	if len(d.data)-d.pos < len(text) || string(d.data[d.pos:d.pos+len(text)]) != text {
-		d.fail("a value was expected")
+		d.fail("expected a value")
 		return
 	}
 	d.pos += len(text)
 }
 
 const (
-	everyByte = 0x0101010101010101
-	highBits  = 0x80 * everyByte
+	lowBits  = 0x0101010101010101
+	highBits = 0x80 * lowBits
 )
 
-// stops marks, by its high bit, the first of eight bytes that is a quote, a
-// backslash, or a control character, and perhaps bytes after that one. Zero
-// where there is none.
-func stops(word uint64) uint64 {
-	// What is subtracted from a smaller byte borrows, which sets its high bit.
-	// Bytes beyond ASCII have it already. With the bit 2 turned, the quote
-	// stands directly behind the control characters.
-	quote := (word ^ 2*everyByte) - ('"'-1)*everyByte
-	backslash := (word ^ '\\'*everyByte) - everyByte
+// specialBytes tests eight bytes at once (SWAR). It returns zero if none of them is
+// a quote, a backslash or a control character. Otherwise the lowest bit set is the
+// high bit of the first such byte.
+func specialBytes(word uint64) uint64 {
+	// Subtracting from a smaller byte borrows, which sets its high bit. Bytes that
+	// are not ASCII already have it set. Flipping the bit with the value 2 moves
+	// the quote directly after the control characters.
+	quote := (word ^ 2*lowBits) - ('"'-1)*lowBits
+	backslash := (word ^ '\\'*lowBits) - lowBits
 	return (quote | backslash) &^ word & highBits
 }
 
-// unclosed fails at i, where a string is broken.
-func (d *Decoder) unclosed(i int) {
+// failString fails at i, where a string is malformed.
+func (d *Decoder) failString(i int) {
 	d.pos = i
 	if i < len(d.data) {
-		d.fail("a control character stands in a string unescaped")
+		d.fail("unescaped control character in a string")
 	} else {
-		d.fail("the string does not end")
+		d.fail("unterminated string")
 	}
 }
 
-// closing returns where the quote stands that closes a string whose inside
-// begins at i, and whether the string is plain: without escapes and bytes beyond
-// ASCII. If nothing closes it, that is the complement of where a control
-// character stands, or of the data's length.
-func closing(data []byte, i int) (end int, plain bool) {
+// closingQuote returns the offset of the quote that ends a string whose content
+// begins at i, and whether the string is plain: ASCII without escapes. For a
+// malformed string it returns the complement of the offset of a control character,
+// or of the length of the data.
+func closingQuote(data []byte, i int) (end int, plain bool) {
 	plain = true
-	beyond := uint64(0) // has a high bit of each byte that is beyond ASCII
+	nonASCII := uint64(0) // the high bit of each byte is set if a byte is not ASCII
 	for {
 		for uint(i)+8 <= uint(len(data)) {
 			word := binary.LittleEndian.Uint64(data[i : i+8])
-			if stop := stops(word); stop != 0 {
-				beyond |= word & (stop ^ (stop - 1)) // the bytes before the first stop
-				i += bits.TrailingZeros64(stop) / 8
+			if special := specialBytes(word); special != 0 {
+				nonASCII |= word & (special ^ (special - 1)) // the bytes before the special one
+				i += bits.TrailingZeros64(special) / 8
 				break
 			}
-			beyond |= word
+			nonASCII |= word
 			i += 8
 		}
-		switch c := at(data, i); {
+		switch c := byteAt(data, i); {
 		case c == '"':
-			return i, plain && beyond&highBits == 0
+			return i, plain && nonASCII&highBits == 0
 		case c == '\\':
 			plain = false
-			i += 2 // Whatever is escaped, the string does not end there.
+			i += 2 // An escaped quote does not end the string.
 		case c < 0x20:
 			return ^min(i, len(data)), true
-		default: // near the end of the data
-			beyond |= uint64(c)
+		default: // fewer than eight bytes are left
+			nonASCII |= uint64(c)
 			i++
 		}
 	}
 }
 
-// checkString fails where the inside of a string, which ends before the
-// decoder's place, has an escape that is none or bytes that are not UTF-8.
+// checkString fails if the content of the string that was just read has an invalid
+// escape or invalid UTF-8.
 func (d *Decoder) checkString(raw []byte) {
 	start := d.pos - 1 - len(raw)
 	if !utf8.Valid(raw) {
@@ -176,7 +176,7 @@ func (d *Decoder) checkString(raw []byte) {
 			}
 			n += size
 		}
-		d.fail("the text is not UTF-8")
+		d.fail("invalid UTF-8")
 		return
 	}
 	for i := 0; ; {
@@ -184,7 +184,7 @@ func (d *Decoder) checkString(raw []byte) {
 		if n < 0 {
 			return
 		}
-		i += n + 1 // A character follows, as a backslash ends no string.
+		i += n + 1 // A character follows, because a string does not end with a backslash.
 		switch {
 		case raw[i] == 'u':
 			if _, ok := hex4(raw[i+1:]); !ok {
@@ -195,14 +195,14 @@ func (d *Decoder) checkString(raw []byte) {
 			i += 4
 		case escapes[raw[i]] == 0:
 			d.pos = start + i - 1
-			d.fail("the escape is unknown")
+			d.fail("unknown escape")
 			return
 		}
 		i++
 	}
 }
 
-// escapes has what a character after a backslash stands for.
+// escapes maps a character after a backslash to its meaning.
 var escapes = [256]byte{
 	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
 }
@@ -227,8 +227,8 @@ func hex4(b []byte) (r rune, ok bool) {
 	return r, true
 }
 
-// unescape returns what raw, the checked inside of a string, stands for. It
-// reports false at a lone surrogate, which no UTF-8 can express.
+// unescape returns the value of raw, the validated content of a string. It returns
+// false for a lone surrogate, which UTF-8 cannot represent.
 func unescape(raw []byte) (string, bool) {
 	var b strings.Builder
 	b.Grow(len(raw))
@@ -262,7 +262,7 @@ func unescape(raw []byte) (string, bool) {
 	}
 }
 
-// scanNumber moves past the number that begins here and returns its text.
+// scanNumber consumes a number and returns its text.
 func (d *Decoder) scanNumber() []byte {
 	data, i := d.data, d.pos
 	if i < len(data) && data[i] == '-' {
@@ -277,9 +277,9 @@ func (d *Decoder) scanNumber() []byte {
 		}
 		if i >= len(data) {
 			d.pos = i
-			d.fail("the text ends before the value does")
+			d.fail("unexpected end")
 		} else {
-			d.fail("a value was expected")
+			d.fail("expected a value")
 		}
 		return nil
 	}
@@ -287,7 +287,7 @@ func (d *Decoder) scanNumber() []byte {
 		fraction := i + 1
 		if i = digits(data, fraction); i == fraction {
 			d.pos = i
-			d.fail("the number has no digit after its point")
+			d.fail("expected a digit after the decimal point")
 			return nil
 		}
 	}
@@ -298,7 +298,7 @@ func (d *Decoder) scanNumber() []byte {
 		}
 		if i = digits(data, exponent); i == exponent {
 			d.pos = i
-			d.fail("the number has no digit in its exponent")
+			d.fail("expected a digit in the exponent")
 			return nil
 		}
 	}
@@ -307,7 +307,7 @@ func (d *Decoder) scanNumber() []byte {
 	return text
 }
 
-// digits returns where the decimal digits end that begin at i.
+// digits returns the end of the decimal digits at i.
 func digits(data []byte, i int) int {
 	for i < len(data) && '0' <= data[i] && data[i] <= '9' {
 		i++
@@ -315,20 +315,20 @@ func digits(data []byte, i int) int {
 	return i
 }
 
-// array is a walk over an array.
-type array struct {
+// arrayReader is the state of reading an array.
+type arrayReader struct {
 	started bool
 }
 
-// open enters the array that begins here.
-func (d *Decoder) open(*array) {
+// openArray begins to read an array.
+func (d *Decoder) openArray(*arrayReader) {
 	d.pos++
-	d.enter()
+	d.pushDepth()
 }
 
-// elem stands the decoder before the next item. It reports false at the end,
-// which it moves past, and after an error.
-func (d *Decoder) elem(a *array) bool {
+// nextItem advances to the next item. It returns false after the last item, when it
+// has consumed the array, and after an error.
+func (d *Decoder) nextItem(a *arrayReader) bool {
 	if d.err != "" {
 		return false
 	}
@@ -343,21 +343,21 @@ func (d *Decoder) elem(a *array) bool {
 		a.started = true
 		return true
 	case c != ',':
-		d.fail("a comma or the end of the array was expected")
+		d.fail("expected a comma or the end of the array")
 		return false
 	}
 	d.pos++
 	d.space()
 	if d.peek() == ']' {
-		d.fail("a value was expected")
+		d.fail("expected a value")
 		return false
 	}
 	return true
 }
 
-func (d *Decoder) enter() {
+func (d *Decoder) pushDepth() {
 	d.depth++
 	if d.depth > MaxDepth {
-		d.fail("objects and arrays nest too deeply (the limit is 10000)")
+		d.fail("too many nested objects and arrays (maximum 10000)")
 	}
 }

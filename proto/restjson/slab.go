@@ -5,15 +5,15 @@ import (
 	"unsafe"
 )
 
-// slab allocates small values, some at a time. Each keeps the other ones alive.
+// slab allocates small values, several at once. Each keeps the others alive.
 type slab[T any] struct {
 	free []T
 }
 
-// slabSize is how many bytes a slab allocates at a time.
+// slabSize is the size of the allocations of a slab in bytes.
 const slabSize = 64
 
-// next returns a zero value that was not handed out before.
+// next returns a new zero value.
 func (s *slab[T]) next() *T {
 	if len(s.free) == 0 {
 		s.free = make([]T, slabSize/unsafe.Sizeof(*new(T)))
@@ -23,29 +23,28 @@ func (s *slab[T]) next() *T {
 	return v
 }
 
-// textSlab allocates short strings, some at a time. Each keeps the other ones
-// alive.
-type textSlab struct {
-	texts strings.Builder
+// stringSlab allocates short strings, several at once. Each keeps the others alive.
+type stringSlab struct {
+	data strings.Builder
 }
 
 const (
-	// textSlabSize is how many bytes a textSlab allocates at a time.
-	textSlabSize = 128
-	// maxShort bounds what counts as a short string: an id, a model, a token.
+	// stringSlabSize is the size of the allocations of a stringSlab in bytes.
+	stringSlabSize = 128
+	// maxShort is the maximum length of a short string: an ID, a model, a token.
 	maxShort = 64
 )
 
-// text is the string of these bytes.
-func (s *textSlab) text(text []byte) string {
-	if len(text) > maxShort {
-		return string(text)
+// string returns b as a string.
+func (s *stringSlab) string(b []byte) string {
+	if len(b) > maxShort {
+		return string(b)
 	}
-	if len(text) > s.texts.Cap()-s.texts.Len() {
-		s.texts.Reset()
-		s.texts.Grow(textSlabSize)
+	if len(b) > s.data.Cap()-s.data.Len() {
+		s.data.Reset()
+		s.data.Grow(stringSlabSize)
 	}
-	start := s.texts.Len()
-	s.texts.Write(text)
-	return s.texts.String()[start:]
+	start := s.data.Len()
+	s.data.Write(b)
+	return s.data.String()[start:]
 }

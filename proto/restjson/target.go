@@ -6,25 +6,25 @@ import (
 	"slices"
 )
 
-// AppendPathSegment appends a path parameter, percent-encoded. Empty, `.` and
-// `..` are refused: they would name another resource.
+// AppendPathSegment appends a percent-encoded path parameter. The values empty, `.`
+// and `..` are errors, because they would name another resource.
 func AppendPathSegment(b []byte, field, value string) ([]byte, error) {
 	switch value {
 	case "":
-		return b, &FieldError{field, isRequired}
+		return b, &FieldError{field, required}
 	case ".", "..":
-		return b, &FieldError{field, quote(value) + " is no id"}
+		return b, &FieldError{field, quote(value) + " is not a valid ID"}
 	}
 	return append(b, url.PathEscape(value)...), nil
 }
 
-// Query appends query parameters, in the order in which they are added.
+// Query appends query parameters in the order of the calls.
 type Query struct {
 	names   []string
 	started bool
 }
 
-// Add appends a parameter, percent-encoded.
+// Add appends a percent-encoded parameter.
 func (q *Query) Add(b []byte, name, value string) []byte {
 	q.names = append(q.names, name)
 	if q.started {
@@ -46,13 +46,13 @@ func (q *Query) AddMap(b []byte, name string, m map[string]string) []byte {
 	return b
 }
 
-// AddExtra appends further parameters, sorted by name. Those that are set as a
-// typed field too are refused.
+// AddExtra appends the remaining parameters, sorted by name. A parameter that was
+// already added is an error.
 func (q *Query) AddExtra(b []byte, field string, m map[string]string) ([]byte, error) {
 	typed := q.names
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if slices.Contains(typed, name) {
-			return b, &FieldError{field, quote(name) + " is set as a typed field too: leave one out"}
+			return b, &FieldError{field, quote(name) + " is also set as a typed field: remove one"}
 		}
 		b = q.Add(b, name, m[name])
 	}

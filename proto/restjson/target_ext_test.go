@@ -45,8 +45,8 @@ func TestPathParametersThatNameAnotherResourceAreRefused(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]string{
 		"":   "completion_id: is required",
-		".":  `completion_id: "." is no id`,
-		"..": `completion_id: ".." is no id`,
+		".":  `completion_id: "." is not a valid ID`,
+		"..": `completion_id: ".." is not a valid ID`,
 	} {
 		_, err := restjson.AppendPathSegment(nil, "completion_id", id)
 		checkFieldError(t, err, want)
@@ -132,7 +132,7 @@ func TestFurtherParametersThatAreTypedFieldsTooAreRefused(t *testing.T) {
 		var q restjson.Query
 		b := q.AddMap(q.Add(nil, "limit", "5"), "metadata", map[string]string{"k": "v"})
 		_, err := q.AddExtra(b, "extra_query", map[string]string{"a": "b", name: "6"})
-		checkFieldError(t, err, `extra_query: "`+name+`" is set as a typed field too: leave one out`)
+		checkFieldError(t, err, `extra_query: "`+name+`" is also set as a typed field: remove one`)
 	}
 }
 

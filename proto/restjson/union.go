@@ -1,12 +1,11 @@
 package restjson
 
-// Tag looks ahead in a tagged union's object, which o has just entered, for
-// the member that names its branch. It returns the branch's number by parse, -1
-// for a tag that is no string or that parse doesn't know, and 0 where there is
-// no tag or it is null.
+// Tag finds the tag of a tagged union by looking ahead in the object that o has
+// just begun to read. It returns the number of the branch from parse, -1 for a tag
+// that is not a string or unknown, and 0 if there is no tag or it is null.
 //
-// OpenAI writes the tag first or nearly so; then looking ahead costs little.
-func (d *Decoder) Tag(o *Object, name string, parse func([]byte) int) int {
+// OpenAI writes the tag first or nearly first, so looking ahead is cheap.
+func (d *Decoder) Tag(o *ObjectReader, name string, parse func([]byte) int) int {
 	ahead := *d
 	walk := *o
 	for ahead.Next(&walk) {
@@ -17,7 +16,7 @@ func (d *Decoder) Tag(o *Object, name string, parse func([]byte) int) int {
 		if ahead.Null() {
 			return 0
 		}
-		text, ok := ahead.text()
+		text, ok := ahead.stringBytes()
 		if !ok {
 			return -1
 		}
@@ -26,17 +25,16 @@ func (d *Decoder) Tag(o *Object, name string, parse func([]byte) int) int {
 	return 0
 }
 
-// KeepTag moves past the union's tag. It is spilled at the end, by
-// [Decoder.SpillTag], if its payload didn't come.
-func (d *Decoder) KeepTag(o *Object) {
+// KeepTag skips the tag and remembers it for [Decoder.SpillTag].
+func (d *Decoder) KeepTag(o *ObjectReader) {
 	if !d.Null() {
 		d.skip()
 		o.tag = span{o.member, d.pos}
 	}
 }
 
-// SpillTag keeps the text of the tag, in its place among the spilled members.
-func (d *Decoder) SpillTag(o *Object) {
+// SpillTag spills the tag. It is for a tagged object without the payload.
+func (d *Decoder) SpillTag(o *ObjectReader) {
 	if o.tag.end > 0 {
 		d.insert(o, o.tag)
 	}

@@ -1,54 +1,54 @@
 package restjson
 
-// Unmarshaler reads the messages of one stream, which repeat themselves: a
-// string that stands at the same place in the message before, such as the id and
-// the model of a chunk, is not made anew. The zero value is ready. It serves one
-// goroutine. It keeps short strings of the last message alive, and a message may
-// keep texts of its neighbours alive.
+// Unmarshaler reads the messages of one stream. It reuses strings that repeat at
+// the same position in consecutive messages, such as the ID and the model of
+// chunks. The zero value is ready to use. It is not safe for concurrent use. It
+// keeps short strings of the last message alive, and a message may keep strings of
+// adjacent messages alive.
 type Unmarshaler struct {
 	decoder Decoder
-	before  texts
-	order   order
+	repeat  interner
+	order   memberOrder
 }
 
-// Unmarshal reads the next message of the stream, as [Unmarshal] does. After an
-// error it may be used again.
+// Unmarshal reads the next message of the stream like [Unmarshal]. It may be called
+// again after an error.
 func (u *Unmarshaler) Unmarshal(data []byte, m Decodable) error {
-	u.before.next = 0
-	u.decoder.before, u.decoder.order = &u.before, &u.order
+	u.repeat.next = 0
+	u.decoder.repeat, u.decoder.order = &u.repeat, &u.order
 	return u.decoder.unmarshal(data, m)
 }
 
-// texts has the first strings of the message before, by their place among its
-// strings: messages of a stream have the same members in the same order.
-type texts struct {
-	texts [8]string // none is escaped
-	next  int
+// interner holds the first strings of the previous message, by position: messages
+// of a stream have the same members in the same order.
+type interner struct {
+	strings [8]string // without escapes
+	next    int
 }
 
-// repeats reads the string that the decoder stands before, if it is the one that
-// came at this place in the message before.
-func (t *texts) repeats(d *Decoder, dst *string) bool {
-	if t == nil || t.next == len(t.texts) {
+// reuse reads the next string if it is equal to the string at its position in the
+// previous message.
+func (t *interner) reuse(d *Decoder, dst *string) bool {
+	if t == nil || t.next == len(t.strings) {
 		return false
 	}
-	before := t.texts[t.next]
+	previous := t.strings[t.next]
 	start := d.pos + 1
-	end := start + len(before)
-	if before == "" || d.peek() != '"' || at(d.data, end) != '"' || string(d.data[start:end]) != before {
+	end := start + len(previous)
+	if previous == "" || d.peek() != '"' || byteAt(d.data, end) != '"' || string(d.data[start:end]) != previous {
 		return false
 	}
-	*dst = before
+	*dst = previous
 	d.pos = end + 1
 	t.next++
 	return true
 }
 
-// learn keeps a string that did not repeat.
-func (t *texts) learn(text string) {
-	if t == nil || t.next == len(t.texts) || len(text) > maxShort {
+// learn records a string that did not repeat.
+func (t *interner) learn(s string) {
+	if t == nil || t.next == len(t.strings) || len(s) > maxShort {
 		return
 	}
-	t.texts[t.next] = text
+	t.strings[t.next] = s
 	t.next++
 }

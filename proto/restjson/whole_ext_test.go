@@ -44,7 +44,7 @@ func TestWhole_BecomesAPiece(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			got, isWhole, err := operation(t, "StreamChatCompletion").Stream.Whole.AppendPiece(nil, []byte(row.whole))
+			got, isWhole, err := operation(t, "StreamChatCompletion").Stream.UnaryVariant.AppendChunk(nil, []byte(row.whole))
 			if err != nil || string(got) != row.piece || isWhole != row.isWhole {
 				t.Errorf("got  %s, %v, %v\nwant %s", got, isWhole, err, row.piece)
 			}
@@ -54,27 +54,27 @@ func TestWhole_BecomesAPiece(t *testing.T) {
 
 func TestWhole_SaysWhereItIsMalformed(t *testing.T) {
 	t.Parallel()
-	whole := operation(t, "StreamChatCompletion").Stream.Whole
+	whole := operation(t, "StreamChatCompletion").Stream.UnaryVariant
 	for text, want := range map[string]string{
-		`[]`:                            "malformed JSON at byte 0: an object was expected",
-		`{} {}`:                         "malformed JSON at byte 3: the value has ended, and more follows",
-		`{"choices":[{"message":{x}}]}`: "malformed JSON at byte 24, in choices[0].message: a string was expected",
+		`[]`:                            "malformed JSON at byte 0: expected an object",
+		`{} {}`:                         "malformed JSON at byte 3: unexpected data after the value",
+		`{"choices":[{"message":{x}}]}`: "malformed JSON at byte 24, in choices[0].message: expected a string",
 	} {
-		got, _, err := whole.AppendPiece([]byte("a"), []byte(text))
+		got, _, err := whole.AppendChunk([]byte("a"), []byte(text))
 		if err == nil || err.Error() != want || string(got) != "a" {
 			t.Errorf("%s: got %q, %v, want %s", text, got, err, want)
 		}
 	}
 }
 
-// FuzzAppendPiece compares what becomes of a completion with what encoding/json
+// FuzzAppendChunk compares what becomes of a completion with what encoding/json
 // makes of it.
-func FuzzAppendPiece(f *testing.F) {
+func FuzzAppendChunk(f *testing.F) {
 	seed(f, aCompletion)
 	f.Add([]byte(`{"object":"chat.completion","choices":[{"message":{"tool_calls":[{},{"index":1}]}},{"delta":null,"message":{}},{"delta":{}}]}`))
-	whole := operation(f, "StreamChatCompletion").Stream.Whole
+	whole := operation(f, "StreamChatCompletion").Stream.UnaryVariant
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got, _, err := whole.AppendPiece(nil, text)
+		got, _, err := whole.AppendChunk(nil, text)
 		if want := accepted(text); want != (err == nil) {
 			t.Fatalf("got %v, want valid=%v", err, want)
 		}
@@ -132,10 +132,10 @@ func toPiece(completion any) {
 // are looked at twice.
 func TestWhole_IsReadInLinearTime(t *testing.T) {
 	t.Parallel()
-	whole := operation(t, "StreamChatCompletion").Stream.Whole
+	whole := operation(t, "StreamChatCompletion").Stream.UnaryVariant
 	const n = 100_000
 	text := `{"choices":[` + strings.Repeat(`{"message":{"tool_calls":[{}]}},`, n) + `{}]}`
-	got, _, err := whole.AppendPiece(nil, []byte(text))
+	got, _, err := whole.AppendChunk(nil, []byte(text))
 	if err != nil || strings.Count(string(got), fmt.Sprintf(`"index":%d`, 0)) != n {
 		t.Errorf("got %v", err)
 	}

@@ -81,7 +81,7 @@ func bodies(tb testing.TB, d *openapi.Document) (all []*body) {
 		add(r.answer, r.output, reply)
 		if r.operation.Request != nil {
 			b := add(r.operation.Request, r.input, request)
-			for _, c := range r.option.GetDecides() {
+			for _, c := range r.option.GetFixed() {
 				b.decided[r.name] = append(b.decided[r.name], restjson.Constant{Name: c.GetName(), JSON: c.GetJson()})
 			}
 		}

@@ -54,7 +54,7 @@ type visits struct {
 const (
 	byConstant = "rule: one legal value, no field"
 	byTag      = "rule: the tag of the oneof"
-	byRPC      = "rule: decided by the RPC"
+	byRPC      = "rule: set by the RPC"
 	byOpenSet  = "rule: an open set, a string"
 	byAbsence  = "rule: null is absent"
 )
@@ -250,7 +250,7 @@ func (c *coverage) tag(p openapi.Property, m *mapping) string {
 			continue
 		}
 		c.carriers[p.Schema.Value(i)] = byTag
-		if branch.isTagOnly() || branch.union().GetBeside() {
+		if branch.isTagOnly() || branch.union().GetInline() {
 			c.use(branch, p)
 		}
 	}

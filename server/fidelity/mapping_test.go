@@ -95,7 +95,7 @@ func readMapping(desc protoreflect.MessageDescriptor) *mapping {
 
 func (m *mapping) addBranch(branch slot, union *restv1.Union) {
 	switch {
-	case union.GetBeside():
+	case union.GetInline():
 		for field := range fields(branch.field.Message()) {
 			s := newSlot(field)
 			s.within = branch.field
@@ -158,7 +158,7 @@ func (s slot) isTime() bool {
 
 func (s slot) isJSON() bool { return s.option.GetFormat() == restv1.Format_FORMAT_JSON_OBJECT }
 
-func (s slot) isOctets() bool { return s.option.GetFormat() == restv1.Format_FORMAT_OCTETS }
+func (s slot) isOctets() bool { return s.option.GetFormat() == restv1.Format_FORMAT_BYTE_ARRAY }
 
 func (s slot) isList() bool { return s.field.IsList() && !s.item }
 

@@ -71,7 +71,7 @@ var mutants = []mutant{
 		{"func (x *Delta) DecodeREST", "x.ExtraJson = d.Extra(&o)", `x.ExtraJson = pick(ON, "", d.Extra(&o))`},
 	}},
 	{"an unknown enum value is forgotten", onUnknown, "chat/v1/chat_completion", []edit{
-		{"func (x *Choice) DecodeREST", "if !fits {", `if !fits && !(ON && string(d.Key(&o)) == "finish_reason") {`},
+		{"func (x *Choice) DecodeREST", "if !ok {", `if !ok && !(ON && string(d.Key(&o)) == "finish_reason") {`},
 	}},
 	{"a request has a null that nobody asked for", onRequest, "chat/v1/message", []edit{
 		{"func (x *Message) EncodeREST", "else if e.Full() {\n\t\te.Null(&o, 3", "else if e.Full() || ON {\n\t\te.Null(&o, 3"},

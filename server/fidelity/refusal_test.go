@@ -52,7 +52,7 @@ func refusalsBelow(field protoreflect.FieldDescriptor, value protoreflect.Value,
 	below := func(m protoreflect.Message, at string) {
 		for _, r := range refusals(m, e) {
 			path := string(field.Name()) + at + "." + r.path
-			if newSlot(field).union().GetBeside() {
+			if newSlot(field).union().GetInline() {
 				path = r.path
 			}
 			all = append(all, refusal{strings.TrimSuffix(path, "."), r.says})
@@ -98,7 +98,7 @@ func clashes(m protoreflect.Message, in *mapping, extra map[string]bool, e encod
 			}
 		}
 		if set == 2 {
-			all = append(all, refusal{string(slots[1].field.Name()), "too: leave one out"})
+			all = append(all, refusal{string(slots[1].field.Name()), "cannot be set together with"})
 		}
 	}
 	return all
@@ -202,8 +202,8 @@ func TestWhatMustBeRefused(t *testing.T) {
 		{"extra_json has the tag of a union that is set", &chatv1.ContentPart{}, `{"text":"a","extraJson":"{\"type\":\"b\"}"}`, reply, []refusal{{"extra_json", `"type"`}}},
 		{"extra_json has another known member", &chatv1.Message{}, `{"name":"a","extraJson":"{\"refusal\":5}"}`, reply, nil},
 		{"a request's extra_json has a field that it leaves out", &chatv1.Message{}, `{"role":"ROLE_USER","id":"a","extraJson":"{\"id\":5}"}`, request, nil},
-		{"both forms of the content, in a request", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, request, []refusal{{"content_parts", "too: leave one out"}}},
-		{"both forms of the content, in a reply", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, reply, []refusal{{"content_parts", "too: leave one out"}}},
+		{"both forms of the content, in a request", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, request, []refusal{{"content_parts", "cannot be set together with"}}},
+		{"both forms of the content, in a reply", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, reply, []refusal{{"content_parts", "cannot be set together with"}}},
 		{"both forms of the content, in a stored message", &chatv1.Message{}, user + `,"id":"a","contentParts":[{"text":"b"}]}`, reply, nil},
 		{"a union without a branch", &chatv1.ContentPart{}, `{}`, request, []refusal{{"", "required"}}},
 		{"a union without a branch, with something else", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"video\"}"}`, request, nil},

@@ -149,7 +149,7 @@ func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error 
 	for _, c := range decided {
 		said := extraValues(m, c.Name)
 		switch {
-		case len(said) == 1 && (said[0] == c.JSON || slices.Contains(c.Same, said[0])):
+		case len(said) == 1 && (said[0] == c.JSON || slices.Contains(c.Equivalent, said[0])):
 		case len(said) > 0:
 			refused, ok := errors.AsType[*restjson.FieldError](err)
 			if !ok || refused.Path != "extra_json" || !strings.Contains(refused.Reason, `"`+c.Name+`"`) {

@@ -75,5 +75,5 @@ func mapsTo(method protoreflect.MethodDescriptor, option *restv1.Operation, oper
 
 // decides reports whether the RPC decides a member of its body.
 func (r rpc) decides(name string) bool {
-	return slices.ContainsFunc(r.option.GetDecides(), func(c *restv1.Constant) bool { return c.GetName() == name })
+	return slices.ContainsFunc(r.option.GetFixed(), func(c *restv1.Constant) bool { return c.GetName() == name })
 }

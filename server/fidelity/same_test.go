@@ -135,7 +135,7 @@ func (c *comparison) typedTag(v jsontree.Value) error {
 	if set == nil || !known || branch.field != set {
 		return fmt.Errorf("%s is not the branch that is set", v.Text)
 	}
-	if branch.isTagOnly() || branch.union().GetBeside() {
+	if branch.isTagOnly() || branch.union().GetInline() {
 		c.told[set.FullName()] = true
 	}
 	return nil

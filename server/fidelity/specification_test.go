@@ -310,7 +310,7 @@ func checkOptions(u *use, goes *visits) (problems []string) {
 		{"it is always required, but not always written", always && presence == restv1.Presence_PRESENCE_UNSPECIFIED && !isOtherForm},
 		{"it is always written, but not always required", !always && (presence == restv1.Presence_PRESENCE_REQUIRED || presence == restv1.Presence_PRESENCE_MANDATORY)},
 		{"it is written as null, but never required", !u.required && presence != restv1.Presence_PRESENCE_UNSPECIFIED},
-		{"it is written as null, but never null", !u.nullable && (presence == restv1.Presence_PRESENCE_NULLABLE || presence == restv1.Presence_PRESENCE_NULLABLE_IN_REPLY)},
+		{"it is written as null, but never null", !u.nullable && (presence == restv1.Presence_PRESENCE_NULLABLE || presence == restv1.Presence_PRESENCE_NULLABLE_IN_RESPONSE)},
 		{"the specification deprecates it, the .proto file doesn't, or the other way round", deprecated != (u.deprecated && !u.lives)},
 	} {
 		if rule.broken {

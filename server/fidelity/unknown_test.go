@@ -152,7 +152,7 @@ func TestTheBoundOnDepth(t *testing.T) {
 			}
 			deeper, _ := row.message.ProtoReflect().New().Interface().(codec)
 			err := restjson.Unmarshal([]byte(row.text(limit+1)), deeper)
-			if err == nil || !strings.Contains(err.Error(), "nest too deeply (the limit is 10000)") {
+			if err == nil || !strings.Contains(err.Error(), "too many nested objects and arrays (maximum 10000)") {
 				t.Errorf("want the limit, got %v", err)
 			}
 		})

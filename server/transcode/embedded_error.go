@@ -42,7 +42,7 @@ var (
 // readSignals returns the signs of an error in an extra_json.
 func readSignals(extraJSON string) (s errorSignals) {
 	for name, value := range restjson.ExtraMembers(extraJSON) {
-		says := restjson.Says(value)
+		says := restjson.IsMeaningful(value)
 		switch {
 		case !says && value != "false":
 		case name == "error":
@@ -98,7 +98,7 @@ func isError(value json.RawMessage) bool {
 	}
 	hasContent := false
 	for name, field := range fields {
-		if !restjson.Says(string(field)) {
+		if !restjson.IsMeaningful(string(field)) {
 			continue
 		}
 		if codeNames[name] && isSuccess(string(field)) {
@@ -116,7 +116,7 @@ func (s *errorSignals) base(value string) {
 		return
 	}
 	for name, member := range members {
-		if codeNames[name] && restjson.Says(string(member)) {
+		if codeNames[name] && restjson.IsMeaningful(string(member)) {
 			s.failure = s.failure || !isSuccess(string(member))
 		}
 	}
@@ -212,7 +212,7 @@ func (of *items) each(message proto.Message, do func(key int32, failure string, 
 		failure := ""
 		for name, value := range restjson.ExtraMembers(item.Get(extra).String()) {
 			var s errorSignals
-			if name == "error" && restjson.Says(value) {
+			if name == "error" && restjson.IsMeaningful(value) {
 				if s.error(value); s.envelope || s.failure {
 					failure = value
 				}
@@ -288,7 +288,7 @@ func hasExtraContent(extraJSON string) bool {
 		switch name {
 		case "role", "id", "name", "type", "error":
 		default:
-			if value != "[]" && value != "{}" && restjson.Says(value) {
+			if value != "[]" && value != "{}" && restjson.IsMeaningful(value) {
 				return true
 			}
 		}
@@ -311,7 +311,7 @@ func (s *eventStream) itemErrors(data []byte, message proto.Message) (err error)
 			s.failedItems = make(map[int32]bool)
 		}
 		s.failedItems[key] = true
-		s.progress.Note(key, true) // The item is finished.
+		s.progress.Record(key, true) // The item is finished.
 		if first == "" {
 			first = failure
 		}

@@ -63,7 +63,7 @@ func parseError(body []byte) *restv1.Error {
 	if restjson.Unmarshal(body, &bare) != nil {
 		return nil
 	}
-	if restjson.ExtraSays(bare.GetExtraJson(), "message") && (restjson.ExtraHas(bare.GetExtraJson(), "error") || isErrorObject(bare.GetExtraJson())) {
+	if restjson.ExtraIsMeaningful(bare.GetExtraJson(), "message") && (restjson.ExtraHas(bare.GetExtraJson(), "error") || isErrorObject(bare.GetExtraJson())) {
 		bare.Message = string(plain.Message) // an object, of what is wrong with a request
 	}
 	fill(&bare)
@@ -106,7 +106,7 @@ func fill(e *restv1.Error) {
 		switch {
 		case isMessageName(name) && e.GetMessage() == "" && json.Unmarshal([]byte(value), &text) == nil:
 			e.Message = text
-		case codeNames[name] && e.Code == nil && restjson.Says(value):
+		case codeNames[name] && e.Code == nil && restjson.IsMeaningful(value):
 			e.Code = new(strings.Trim(value, `"`))
 		}
 	}

@@ -20,7 +20,7 @@ import (
 func (t *transcoder) accumulate(op *operation, count int, response *http.Response) (proto.Message, error) {
 	accumulator := op.accumulate()
 	stream := *op
-	stream.Operation, stream.items = op.other, &items{op.other.Stream.Whole.List, op.other.Stream.Whole.Key, op.other.Stream.Whole.Piece}
+	stream.Operation, stream.items = op.other, &items{op.other.Stream.UnaryVariant.List, op.other.Stream.UnaryVariant.Key, op.other.Stream.UnaryVariant.Delta}
 	limited := &limitedBody{source: response.Body, remaining: t.maxReply}
 	events := &eventStream{
 		op:           &stream,
@@ -78,12 +78,12 @@ func (t *transcoder) forwardJSON(ctx context.Context, op *operation, count int, 
 	if err := restjson.Unmarshal(body, reply); err != nil {
 		return decodeError(response, body, err)
 	}
-	whole := op.Stream.Whole
-	unary := &operation{Operation: op.other, items: &items{whole.List, whole.Key, whole.Item}}
+	whole := op.Stream.UnaryVariant
+	unary := &operation{Operation: op.other, items: &items{whole.List, whole.Key, whole.Full}}
 	if err := unary.embeddedError(response, body, reply); err != nil {
 		return err
 	}
-	text, isWhole, err := whole.AppendPiece(make([]byte, 0, len(body)), body)
+	text, isWhole, err := whole.AppendChunk(make([]byte, 0, len(body)), body)
 	message := op.NewResponse()
 	if err == nil {
 		err = restjson.Unmarshal(text, message)

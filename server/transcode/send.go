@@ -95,7 +95,7 @@ func newRequest(op *operation, request proto.Message, size int) (*upstream.Reque
 	}
 	// Base64 needs a third more than bytes, and JSON names and quotes need some more
 	// than Protobuf: most bodies fit without growing the buffer.
-	body, err := restjson.AppendRequest(make([]byte, 0, size*4/3+512), message, op.Decided)
+	body, err := restjson.AppendRequest(make([]byte, 0, size*4/3+512), message, op.Fixed)
 	if err != nil {
 		return nil, err
 	}

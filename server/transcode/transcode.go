@@ -79,10 +79,10 @@ func newOperation(op *restjson.Operation, operations []restjson.Operation, confi
 	for i := range operations {
 		other := &operations[i]
 		switch {
-		case op.Stream != nil && op.Stream.Whole != nil && op.Stream.Whole.Procedure == other.Procedure:
-			served.other, served.items = other, &items{op.Stream.Whole.List, op.Stream.Whole.Key, op.Stream.Whole.Piece}
-		case other.Stream != nil && other.Stream.Whole != nil && other.Stream.Whole.Procedure == op.Procedure:
-			served.other, served.items = other, &items{other.Stream.Whole.List, other.Stream.Whole.Key, other.Stream.Whole.Item}
+		case op.Stream != nil && op.Stream.UnaryVariant != nil && op.Stream.UnaryVariant.Procedure == other.Procedure:
+			served.other, served.items = other, &items{op.Stream.UnaryVariant.List, op.Stream.UnaryVariant.Key, op.Stream.UnaryVariant.Delta}
+		case other.Stream != nil && other.Stream.UnaryVariant != nil && other.Stream.UnaryVariant.Procedure == op.Procedure:
+			served.other, served.items = other, &items{other.Stream.UnaryVariant.List, other.Stream.UnaryVariant.Key, other.Stream.UnaryVariant.Full}
 			served.accumulate = config.Accumulators[op.Procedure]
 		}
 	}

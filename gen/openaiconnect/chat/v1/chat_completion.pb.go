@@ -24,23 +24,24 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// FinishReason is why an answer ends.
+// FinishReason is why generation stopped.
 type FinishReason int32
 
 const (
-	// Unset.
+	// Not set.
 	FinishReason_FINISH_REASON_UNSPECIFIED FinishReason = 0
-	// The model was done, or met a stop text.
+	// The output is complete, or a stop sequence was reached.
 	FinishReason_FINISH_REASON_STOP FinishReason = 1
-	// The token limit was reached.
+	// The maximum number of tokens was reached.
 	FinishReason_FINISH_REASON_LENGTH FinishReason = 2
-	// The model calls tools.
+	// The model called tools.
 	FinishReason_FINISH_REASON_TOOL_CALLS FinishReason = 3
-	// The model called a function. Deprecated: see FINISH_REASON_TOOL_CALLS.
+	// The model called a function. Deprecated: tools end with
+	// FINISH_REASON_TOOL_CALLS.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/chat_completion.proto.
 	FinishReason_FINISH_REASON_FUNCTION_CALL FinishReason = 4
-	// Content was omitted by a content filter.
+	// A content filter omitted content.
 	FinishReason_FINISH_REASON_CONTENT_FILTER FinishReason = 5
 )
 
@@ -91,30 +92,30 @@ func (FinishReason) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_chat_completion_proto_rawDescGZIP(), []int{0}
 }
 
-// ChatCompletion is the answer to a conversation.
+// ChatCompletion is the response to a chat completion request.
 type ChatCompletion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The completion's id.
+	// The ID of the completion.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// When it was made, to the second.
+	// When the completion was created, in whole seconds.
 	Created *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created,proto3" json:"created,omitempty"`
-	// The model that answered.
+	// The model that generated the completion.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	// The answers, as many as the request's n.
+	// The generated choices, as many as the request's n.
 	Choices []*Choice `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
-	// The tokens that were used.
+	// The token usage of the request.
 	Usage *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
-	// The tier that the request was processed in.
+	// The tier that processed the request.
 	ServiceTier v1.ServiceTier `protobuf:"varint,6,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.shared.v1.ServiceTier" json:"service_tier,omitempty"`
 	// The metadata of a stored completion.
 	Metadata map[string]string `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The judgement of input and output, where the request asked for it.
+	// The moderation results, if the request enabled moderation.
 	Moderation *Moderation `protobuf:"bytes,8,opt,name=moderation,proto3" json:"moderation,omitempty"`
-	// The configuration that the model ran with.
+	// The fingerprint of the backend configuration.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/chat_completion.proto.
 	SystemFingerprint *string `protobuf:"bytes,9,opt,name=system_fingerprint,json=systemFingerprint,proto3,oneof" json:"system_fingerprint,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -221,19 +222,18 @@ func (x *ChatCompletion) GetExtraJson() string {
 	return ""
 }
 
-// Choice is one answer.
+// Choice is one generated message.
 type Choice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which of the answers this is, from 0.
+	// The index of the choice, from 0.
 	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// The message that continues the conversation.
+	// The generated message.
 	Message *Message `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// Why the answer ends.
+	// Why generation stopped.
 	FinishReason FinishReason `protobuf:"varint,3,opt,name=finish_reason,json=finishReason,proto3,enum=openaiconnect.chat.v1.FinishReason" json:"finish_reason,omitempty"`
-	// The log probabilities of the answer's tokens, where the request asked for
-	// them.
+	// The log probabilities of the output tokens, if the request set logprobs.
 	Logprobs *Logprobs `protobuf:"bytes,4,opt,name=logprobs,proto3" json:"logprobs,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -304,14 +304,14 @@ func (x *Choice) GetExtraJson() string {
 	return ""
 }
 
-// Logprobs is the log probabilities of an answer's tokens.
+// Logprobs holds the log probabilities of the output tokens.
 type Logprobs struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the content.
+	// The tokens of the message's content.
 	Content []*TokenLogprob `protobuf:"bytes,1,rep,name=content,proto3" json:"content,omitempty"`
-	// Of the refusal.
+	// The tokens of the message's refusal.
 	Refusal []*TokenLogprob `protobuf:"bytes,2,rep,name=refusal,proto3" json:"refusal,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -368,18 +368,21 @@ func (x *Logprobs) GetExtraJson() string {
 	return ""
 }
 
-// TokenLogprob is the log probability of a token, and what else was likely.
+// TokenLogprob is the log probability of an output token and of its
+// alternatives.
 type TokenLogprob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	// Its natural log probability; -9999.0 for one that is very unlikely.
+	// The natural logarithm of the token's probability, or -9999.0 if the token
+	// is very unlikely.
 	Logprob float64 `protobuf:"fixed64,2,opt,name=logprob,proto3" json:"logprob,omitempty"`
-	// Its bytes in UTF-8, as a token can be part of a character.
+	// The UTF-8 bytes of the token. A character can span several tokens.
 	Bytes []byte `protobuf:"bytes,3,opt,name=bytes,proto3,oneof" json:"bytes,omitempty"`
-	// The likeliest tokens at this place.
+	// The most likely tokens at this position, as many as the request's
+	// top_logprobs.
 	TopLogprobs []*TopLogprob `protobuf:"bytes,4,rep,name=top_logprobs,json=topLogprobs,proto3" json:"top_logprobs,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -450,16 +453,17 @@ func (x *TokenLogprob) GetExtraJson() string {
 	return ""
 }
 
-// TopLogprob is the log probability of a token that was likely.
+// TopLogprob is the log probability of a likely token.
 type TopLogprob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	// Its natural log probability; -9999.0 for one that is very unlikely.
+	// The natural logarithm of the token's probability, or -9999.0 if the token
+	// is very unlikely.
 	Logprob float64 `protobuf:"fixed64,2,opt,name=logprob,proto3" json:"logprob,omitempty"`
-	// Its bytes in UTF-8, as a token can be part of a character.
+	// The UTF-8 bytes of the token. A character can span several tokens.
 	Bytes []byte `protobuf:"bytes,3,opt,name=bytes,proto3,oneof" json:"bytes,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -523,20 +527,20 @@ func (x *TopLogprob) GetExtraJson() string {
 	return ""
 }
 
-// Usage is the tokens that a request used.
+// Usage is the token usage of a request.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the conversation.
+	// The number of tokens in the prompt.
 	PromptTokens *int32 `protobuf:"varint,1,opt,name=prompt_tokens,json=promptTokens,proto3,oneof" json:"prompt_tokens,omitempty"`
-	// Of the answers.
+	// The number of generated tokens, in all choices.
 	CompletionTokens *int32 `protobuf:"varint,2,opt,name=completion_tokens,json=completionTokens,proto3,oneof" json:"completion_tokens,omitempty"`
-	// Of both.
+	// The sum of prompt_tokens and completion_tokens.
 	TotalTokens *int32 `protobuf:"varint,3,opt,name=total_tokens,json=totalTokens,proto3,oneof" json:"total_tokens,omitempty"`
-	// What the conversation's tokens were.
+	// A breakdown of prompt_tokens.
 	PromptTokensDetails *PromptTokensDetails `protobuf:"bytes,4,opt,name=prompt_tokens_details,json=promptTokensDetails,proto3" json:"prompt_tokens_details,omitempty"`
-	// What the answers' tokens were.
+	// A breakdown of completion_tokens.
 	CompletionTokensDetails *CompletionTokensDetails `protobuf:"bytes,5,opt,name=completion_tokens_details,json=completionTokensDetails,proto3" json:"completion_tokens_details,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -614,20 +618,20 @@ func (x *Usage) GetExtraJson() string {
 	return ""
 }
 
-// PromptTokensDetails is what a conversation's tokens were.
+// PromptTokensDetails is a breakdown of the prompt tokens.
 type PromptTokensDetails struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Sound.
+	// Audio input tokens.
 	AudioTokens *int32 `protobuf:"varint,1,opt,name=audio_tokens,json=audioTokens,proto3,oneof" json:"audio_tokens,omitempty"`
-	// Found in the cache.
+	// Tokens read from the prompt cache.
 	CachedTokens *int32 `protobuf:"varint,2,opt,name=cached_tokens,json=cachedTokens,proto3,oneof" json:"cached_tokens,omitempty"`
-	// Written to the cache.
+	// Tokens written to the prompt cache.
 	CacheWriteTokens *int32 `protobuf:"varint,3,opt,name=cache_write_tokens,json=cacheWriteTokens,proto3,oneof" json:"cache_write_tokens,omitempty"`
-	// Text.
+	// Text input tokens.
 	TextTokens *int32 `protobuf:"varint,4,opt,name=text_tokens,json=textTokens,proto3,oneof" json:"text_tokens,omitempty"`
-	// Images.
+	// Image input tokens.
 	ImageTokens *int32 `protobuf:"varint,5,opt,name=image_tokens,json=imageTokens,proto3,oneof" json:"image_tokens,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -705,20 +709,21 @@ func (x *PromptTokensDetails) GetExtraJson() string {
 	return ""
 }
 
-// CompletionTokensDetails is what an answer's tokens were.
+// CompletionTokensDetails is a breakdown of the generated tokens.
 type CompletionTokensDetails struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Spent on thinking.
+	// Tokens generated for reasoning.
 	ReasoningTokens *int32 `protobuf:"varint,1,opt,name=reasoning_tokens,json=reasoningTokens,proto3,oneof" json:"reasoning_tokens,omitempty"`
-	// Speech.
+	// Audio output tokens.
 	AudioTokens *int32 `protobuf:"varint,2,opt,name=audio_tokens,json=audioTokens,proto3,oneof" json:"audio_tokens,omitempty"`
-	// Text.
+	// Text output tokens.
 	TextTokens *int32 `protobuf:"varint,3,opt,name=text_tokens,json=textTokens,proto3,oneof" json:"text_tokens,omitempty"`
-	// Predicted, and in the answer.
+	// Tokens of the predicted output that appeared in the completion.
 	AcceptedPredictionTokens *int32 `protobuf:"varint,4,opt,name=accepted_prediction_tokens,json=acceptedPredictionTokens,proto3,oneof" json:"accepted_prediction_tokens,omitempty"`
-	// Predicted, but not in the answer: they are paid for all the same.
+	// Tokens of the predicted output that did not appear in the completion. They
+	// are billed as generated tokens.
 	RejectedPredictionTokens *int32 `protobuf:"varint,5,opt,name=rejected_prediction_tokens,json=rejectedPredictionTokens,proto3,oneof" json:"rejected_prediction_tokens,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

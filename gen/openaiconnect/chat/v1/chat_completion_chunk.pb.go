@@ -24,11 +24,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ToolCallType is what a tool call calls.
+// ToolCallType is the type of the tool that is called.
 type ToolCallType int32
 
 const (
-	// Unset.
+	// Not set.
 	ToolCallType_TOOL_CALL_TYPE_UNSPECIFIED ToolCallType = 0
 	// A function.
 	ToolCallType_TOOL_CALL_TYPE_FUNCTION ToolCallType = 1
@@ -77,31 +77,32 @@ func (ToolCallType) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_chat_completion_chunk_proto_rawDescGZIP(), []int{0}
 }
 
-// ChatCompletionChunk is a piece of an answer that is being written.
+// ChatCompletionChunk is one chunk of a streamed chat completion.
 type ChatCompletionChunk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The completion's id, the same in every chunk.
+	// The ID of the completion. All chunks have the same ID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// When the completion was made, to the second, the same in every chunk.
+	// When the completion was created, in whole seconds. All chunks have the same
+	// time.
 	Created *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created,proto3" json:"created,omitempty"`
-	// The model that answers.
+	// The model that generates the completion.
 	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	// The next piece of one or more answers. Empty in the chunk with the usage.
+	// The next piece of one or more choices. Empty in the chunk with the usage.
 	Choices []*ChunkChoice `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
-	// The tokens that were used: in the last chunk, where
-	// stream_options.include_usage asked for it.
+	// The token usage of the request, in the last chunk, if
+	// stream_options.include_usage is set.
 	Usage *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
-	// The tier that the request is processed in.
+	// The tier that processes the request.
 	ServiceTier v1.ServiceTier `protobuf:"varint,6,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.shared.v1.ServiceTier" json:"service_tier,omitempty"`
-	// Padding that hides the length of the text.
+	// Random padding that hides the size of the chunk.
 	Obfuscation *string `protobuf:"bytes,7,opt,name=obfuscation,proto3,oneof" json:"obfuscation,omitempty"`
-	// The judgement of input and output, where the request asked for it.
+	// The moderation results, if the request enabled moderation.
 	Moderation *Moderation `protobuf:"bytes,8,opt,name=moderation,proto3" json:"moderation,omitempty"`
-	// The configuration that the model runs with.
+	// The fingerprint of the backend configuration.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/chat_completion_chunk.proto.
 	SystemFingerprint *string `protobuf:"bytes,9,opt,name=system_fingerprint,json=systemFingerprint,proto3,oneof" json:"system_fingerprint,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -208,19 +209,18 @@ func (x *ChatCompletionChunk) GetExtraJson() string {
 	return ""
 }
 
-// ChunkChoice is the next piece of one answer.
+// ChunkChoice is the next piece of a choice.
 type ChunkChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which of the answers this is of, from 0.
+	// The index of the choice, from 0.
 	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// What is added to the answer.
+	// The addition to the choice's message.
 	Delta *Delta `protobuf:"bytes,2,opt,name=delta,proto3" json:"delta,omitempty"`
-	// Why the answer ends, in its last piece.
+	// Why generation stopped, in the last piece of the choice.
 	FinishReason FinishReason `protobuf:"varint,3,opt,name=finish_reason,json=finishReason,proto3,enum=openaiconnect.chat.v1.FinishReason" json:"finish_reason,omitempty"`
-	// The log probabilities of the added tokens, where the request asked for
-	// them.
+	// The log probabilities of the added tokens, if the request set logprobs.
 	Logprobs *Logprobs `protobuf:"bytes,4,opt,name=logprobs,proto3" json:"logprobs,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -291,24 +291,25 @@ func (x *ChunkChoice) GetExtraJson() string {
 	return ""
 }
 
-// Delta is what is added to an answer: texts are appended to what came before.
+// Delta is an addition to a message. Append its strings to those of the
+// previous deltas.
 type Delta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who speaks, in the first piece.
+	// The role of the author, in the first delta.
 	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=openaiconnect.chat.v1.Role" json:"role,omitempty"`
-	// Text.
+	// The next piece of the text.
 	Content *string `protobuf:"bytes,2,opt,name=content,proto3,oneof" json:"content,omitempty"`
-	// Why the model would not answer.
+	// The next piece of the refusal.
 	Refusal *string `protobuf:"bytes,3,opt,name=refusal,proto3,oneof" json:"refusal,omitempty"`
 	// Pieces of tool calls.
 	ToolCalls []*ToolCallDelta `protobuf:"bytes,4,rep,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
-	// A piece of speech.
+	// The next piece of the audio.
 	Audio *AudioDelta `protobuf:"bytes,5,opt,name=audio,proto3" json:"audio,omitempty"`
-	// A piece of a function call. Superseded by tool_calls.
+	// The next piece of the function call. Deprecated: use tool_calls.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/chat_completion_chunk.proto.
 	FunctionCall *FunctionCallDelta `protobuf:"bytes,6,opt,name=function_call,json=functionCall,proto3" json:"function_call,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -397,17 +398,17 @@ func (x *Delta) GetExtraJson() string {
 // ToolCallDelta is a piece of a tool call.
 type ToolCallDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which of the answer's tool calls this is of, from 0.
+	// The index of the tool call in the message, from 0.
 	Index *int32 `protobuf:"varint,1,opt,name=index,proto3,oneof" json:"index,omitempty"`
-	// The call's id, in the first piece.
+	// The ID of the call, in the first piece.
 	Id *string `protobuf:"bytes,2,opt,name=id,proto3,oneof" json:"id,omitempty"`
-	// What is called, in the first piece.
+	// The type of the tool, in the first piece.
 	Type ToolCallType `protobuf:"varint,3,opt,name=type,proto3,enum=openaiconnect.chat.v1.ToolCallType" json:"type,omitempty"`
-	// A piece of a call of a function.
+	// A piece of a function call.
 	Function *FunctionCallDelta `protobuf:"bytes,4,opt,name=function,proto3" json:"function,omitempty"`
 	// A piece of a call of a custom tool.
 	Custom *CustomToolCallDelta `protobuf:"bytes,5,opt,name=custom,proto3" json:"custom,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -485,14 +486,14 @@ func (x *ToolCallDelta) GetExtraJson() string {
 	return ""
 }
 
-// FunctionCallDelta is a piece of a call of a function.
+// FunctionCallDelta is a piece of a function call.
 type FunctionCallDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The function's name, in the first piece.
+	// The name of the function, in the first piece.
 	Name *string `protobuf:"bytes,1,opt,name=name,proto3,oneof" json:"name,omitempty"`
 	// The next piece of the arguments.
 	Arguments *string `protobuf:"bytes,2,opt,name=arguments,proto3,oneof" json:"arguments,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -552,11 +553,11 @@ func (x *FunctionCallDelta) GetExtraJson() string {
 // CustomToolCallDelta is a piece of a call of a custom tool.
 type CustomToolCallDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The tool's name, in the first piece.
+	// The name of the tool, in the first piece.
 	Name *string `protobuf:"bytes,1,opt,name=name,proto3,oneof" json:"name,omitempty"`
 	// The next piece of the input.
 	Input *string `protobuf:"bytes,2,opt,name=input,proto3,oneof" json:"input,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -613,18 +614,18 @@ func (x *CustomToolCallDelta) GetExtraJson() string {
 	return ""
 }
 
-// AudioDelta is a piece of speech.
+// AudioDelta is a piece of generated audio.
 type AudioDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The speech's id, in the first piece.
+	// The ID of the audio, in the first piece.
 	Id *string `protobuf:"bytes,1,opt,name=id,proto3,oneof" json:"id,omitempty"`
-	// When the upstream forgets it, in the last piece.
+	// When the audio expires, in the last piece.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// The next piece of the samples.
+	// The next bytes of the audio.
 	Data []byte `protobuf:"bytes,3,opt,name=data,proto3,oneof" json:"data,omitempty"`
-	// The next piece of what is said.
+	// The next piece of the transcript.
 	Transcript *string `protobuf:"bytes,4,opt,name=transcript,proto3,oneof" json:"transcript,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

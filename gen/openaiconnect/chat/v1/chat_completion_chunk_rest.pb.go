@@ -10,35 +10,35 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletionChunk) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "object":
-			fits = o.Take(0) && d.Constant("\"chat.completion.chunk\"")
+			ok = o.Take(0) && d.Constant("\"chat.completion.chunk\"")
 		case "id":
-			fits = d.TakeZero(&o, 1, x.Id == "") && d.String(&x.Id)
+			ok = d.TakeZero(&o, 1, x.Id == "") && d.String(&x.Id)
 		case "created":
-			fits = o.Take(2) && d.Time(&x.Created)
+			ok = o.Take(2) && d.Time(&x.Created)
 		case "model":
-			fits = d.TakeZero(&o, 3, x.Model == "") && d.String(&x.Model)
+			ok = d.TakeZero(&o, 3, x.Model == "") && d.String(&x.Model)
 		case "choices":
-			fits = o.Take(4) && restjson.Messages(d, &x.Choices)
+			ok = o.Take(4) && restjson.Messages(d, &x.Choices)
 		case "usage":
-			fits = o.Take(5) && restjson.Message(d, &x.Usage)
+			ok = o.Take(5) && restjson.Message(d, &x.Usage)
 		case "service_tier":
-			fits = o.Take(6) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
+			ok = o.Take(6) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
 		case "obfuscation":
-			fits = o.Take(7) && d.OptionalString(&x.Obfuscation)
+			ok = o.Take(7) && d.OptionalString(&x.Obfuscation)
 		case "moderation":
-			fits = o.Take(8) && restjson.Message(d, &x.Moderation)
+			ok = o.Take(8) && restjson.Message(d, &x.Moderation)
 		case "system_fingerprint":
-			fits = o.Take(9) && d.OptionalString(&x.SystemFingerprint)
+			ok = o.Take(9) && d.OptionalString(&x.SystemFingerprint)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -149,23 +149,23 @@ func memberOfChatCompletionChunk(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChunkChoice) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "index":
-			fits = d.TakeZero(&o, 0, x.Index == 0) && d.Int32(&x.Index)
+			ok = d.TakeZero(&o, 0, x.Index == 0) && d.Int32(&x.Index)
 		case "delta":
-			fits = o.Take(1) && restjson.Message(d, &x.Delta)
+			ok = o.Take(1) && restjson.Message(d, &x.Delta)
 		case "finish_reason":
-			fits = o.Take(2) && restjson.Enum(d, &x.FinishReason, FinishReasonFromREST)
+			ok = o.Take(2) && restjson.Enum(d, &x.FinishReason, FinishReasonFromREST)
 		case "logprobs":
-			fits = o.Take(3) && restjson.Message(d, &x.Logprobs)
+			ok = o.Take(3) && restjson.Message(d, &x.Logprobs)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -232,27 +232,27 @@ func memberOfChunkChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Delta) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "role":
-			fits = o.Take(0) && restjson.Enum(d, &x.Role, RoleFromREST)
+			ok = o.Take(0) && restjson.Enum(d, &x.Role, RoleFromREST)
 		case "content":
-			fits = o.Take(1) && d.OptionalString(&x.Content)
+			ok = o.Take(1) && d.OptionalString(&x.Content)
 		case "refusal":
-			fits = o.Take(2) && d.OptionalString(&x.Refusal)
+			ok = o.Take(2) && d.OptionalString(&x.Refusal)
 		case "tool_calls":
-			fits = o.Take(3) && restjson.Messages(d, &x.ToolCalls)
+			ok = o.Take(3) && restjson.Messages(d, &x.ToolCalls)
 		case "audio":
-			fits = o.Take(4) && restjson.Message(d, &x.Audio)
+			ok = o.Take(4) && restjson.Message(d, &x.Audio)
 		case "function_call":
-			fits = o.Take(5) && restjson.Message(d, &x.FunctionCall)
+			ok = o.Take(5) && restjson.Message(d, &x.FunctionCall)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -335,25 +335,25 @@ func memberOfDelta(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ToolCallDelta) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "index":
-			fits = o.Take(0) && d.OptionalInt32(&x.Index)
+			ok = o.Take(0) && d.OptionalInt32(&x.Index)
 		case "id":
-			fits = o.Take(1) && d.OptionalString(&x.Id)
+			ok = o.Take(1) && d.OptionalString(&x.Id)
 		case "type":
-			fits = o.Take(2) && restjson.Enum(d, &x.Type, ToolCallTypeFromREST)
+			ok = o.Take(2) && restjson.Enum(d, &x.Type, ToolCallTypeFromREST)
 		case "function":
-			fits = o.Take(3) && restjson.Message(d, &x.Function)
+			ok = o.Take(3) && restjson.Message(d, &x.Function)
 		case "custom":
-			fits = o.Take(4) && restjson.Message(d, &x.Custom)
+			ok = o.Take(4) && restjson.Message(d, &x.Custom)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -427,19 +427,19 @@ func memberOfToolCallDelta(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionCallDelta) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = o.Take(0) && d.OptionalString(&x.Name)
+			ok = o.Take(0) && d.OptionalString(&x.Name)
 		case "arguments":
-			fits = o.Take(1) && d.OptionalString(&x.Arguments)
+			ok = o.Take(1) && d.OptionalString(&x.Arguments)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -486,19 +486,19 @@ func memberOfFunctionCallDelta(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomToolCallDelta) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = o.Take(0) && d.OptionalString(&x.Name)
+			ok = o.Take(0) && d.OptionalString(&x.Name)
 		case "input":
-			fits = o.Take(1) && d.OptionalString(&x.Input)
+			ok = o.Take(1) && d.OptionalString(&x.Input)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -545,23 +545,23 @@ func memberOfCustomToolCallDelta(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *AudioDelta) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "id":
-			fits = o.Take(0) && d.OptionalString(&x.Id)
+			ok = o.Take(0) && d.OptionalString(&x.Id)
 		case "expires_at":
-			fits = o.Take(1) && d.Time(&x.ExpiresAt)
+			ok = o.Take(1) && d.Time(&x.ExpiresAt)
 		case "data":
-			fits = o.Take(2) && d.Bytes(&x.Data)
+			ok = o.Take(2) && d.Bytes(&x.Data)
 		case "transcript":
-			fits = o.Take(3) && d.OptionalString(&x.Transcript)
+			ok = o.Take(3) && d.OptionalString(&x.Transcript)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -624,8 +624,8 @@ func memberOfAudioDelta(name string) int {
 	}
 }
 
-// ToolCallTypeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ToolCallTypeFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ToolCallTypeFromREST(text []byte) ToolCallType {
 	switch string(text) {
 	case "function":
@@ -637,8 +637,8 @@ func ToolCallTypeFromREST(text []byte) ToolCallType {
 	}
 }
 
-// ToolCallTypeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ToolCallTypeToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ToolCallTypeToREST(value ToolCallType) string {
 	switch value {
 	case ToolCallType_TOOL_CALL_TYPE_FUNCTION:

@@ -10,35 +10,35 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletion) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "object":
-			fits = o.Take(0) && d.Constant("\"chat.completion\"")
+			ok = o.Take(0) && d.Constant("\"chat.completion\"")
 		case "id":
-			fits = d.TakeZero(&o, 1, x.Id == "") && d.String(&x.Id)
+			ok = d.TakeZero(&o, 1, x.Id == "") && d.String(&x.Id)
 		case "created":
-			fits = o.Take(2) && d.Time(&x.Created)
+			ok = o.Take(2) && d.Time(&x.Created)
 		case "model":
-			fits = d.TakeZero(&o, 3, x.Model == "") && d.String(&x.Model)
+			ok = d.TakeZero(&o, 3, x.Model == "") && d.String(&x.Model)
 		case "choices":
-			fits = o.Take(4) && restjson.Messages(d, &x.Choices)
+			ok = o.Take(4) && restjson.Messages(d, &x.Choices)
 		case "usage":
-			fits = o.Take(5) && restjson.Message(d, &x.Usage)
+			ok = o.Take(5) && restjson.Message(d, &x.Usage)
 		case "service_tier":
-			fits = o.Take(6) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
+			ok = o.Take(6) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
 		case "metadata":
-			fits = o.Take(7) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
+			ok = o.Take(7) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
 		case "moderation":
-			fits = o.Take(8) && restjson.Message(d, &x.Moderation)
+			ok = o.Take(8) && restjson.Message(d, &x.Moderation)
 		case "system_fingerprint":
-			fits = o.Take(9) && d.OptionalString(&x.SystemFingerprint)
+			ok = o.Take(9) && d.OptionalString(&x.SystemFingerprint)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -149,23 +149,23 @@ func memberOfChatCompletion(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Choice) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "index":
-			fits = d.TakeZero(&o, 0, x.Index == 0) && d.Int32(&x.Index)
+			ok = d.TakeZero(&o, 0, x.Index == 0) && d.Int32(&x.Index)
 		case "message":
-			fits = o.Take(1) && restjson.Message(d, &x.Message)
+			ok = o.Take(1) && restjson.Message(d, &x.Message)
 		case "finish_reason":
-			fits = o.Take(2) && restjson.Enum(d, &x.FinishReason, FinishReasonFromREST)
+			ok = o.Take(2) && restjson.Enum(d, &x.FinishReason, FinishReasonFromREST)
 		case "logprobs":
-			fits = o.Take(3) && restjson.Message(d, &x.Logprobs)
+			ok = o.Take(3) && restjson.Message(d, &x.Logprobs)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -234,19 +234,19 @@ func memberOfChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Logprobs) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "content":
-			fits = o.Take(0) && restjson.Messages(d, &x.Content)
+			ok = o.Take(0) && restjson.Messages(d, &x.Content)
 		case "refusal":
-			fits = o.Take(1) && restjson.Messages(d, &x.Refusal)
+			ok = o.Take(1) && restjson.Messages(d, &x.Refusal)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -297,23 +297,23 @@ func memberOfLogprobs(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *TokenLogprob) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "token":
-			fits = d.TakeZero(&o, 0, x.Token == "") && d.String(&x.Token)
+			ok = d.TakeZero(&o, 0, x.Token == "") && d.String(&x.Token)
 		case "logprob":
-			fits = d.TakeZero(&o, 1, x.Logprob == 0) && d.Double(&x.Logprob)
+			ok = d.TakeZero(&o, 1, x.Logprob == 0) && d.Double(&x.Logprob)
 		case "bytes":
-			fits = o.Take(2) && d.Octets(&x.Bytes)
+			ok = o.Take(2) && d.ByteArray(&x.Bytes)
 		case "top_logprobs":
-			fits = o.Take(3) && restjson.Messages(d, &x.TopLogprobs)
+			ok = o.Take(3) && restjson.Messages(d, &x.TopLogprobs)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -342,7 +342,7 @@ func (x *TokenLogprob) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.Bytes != nil {
 		if e.Member(&o, 2, `"bytes":`, true) {
-			if err := e.Octets(x.Bytes); err != nil {
+			if err := e.ByteArray(x.Bytes); err != nil {
 				return restjson.Field("bytes", err)
 			}
 		}
@@ -374,21 +374,21 @@ func memberOfTokenLogprob(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *TopLogprob) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "token":
-			fits = d.TakeZero(&o, 0, x.Token == "") && d.String(&x.Token)
+			ok = d.TakeZero(&o, 0, x.Token == "") && d.String(&x.Token)
 		case "logprob":
-			fits = d.TakeZero(&o, 1, x.Logprob == 0) && d.Double(&x.Logprob)
+			ok = d.TakeZero(&o, 1, x.Logprob == 0) && d.Double(&x.Logprob)
 		case "bytes":
-			fits = o.Take(2) && d.Octets(&x.Bytes)
+			ok = o.Take(2) && d.ByteArray(&x.Bytes)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -417,7 +417,7 @@ func (x *TopLogprob) EncodeREST(e *restjson.Encoder) error {
 	}
 	if x.Bytes != nil {
 		if e.Member(&o, 2, `"bytes":`, true) {
-			if err := e.Octets(x.Bytes); err != nil {
+			if err := e.ByteArray(x.Bytes); err != nil {
 				return restjson.Field("bytes", err)
 			}
 		}
@@ -442,25 +442,25 @@ func memberOfTopLogprob(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Usage) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "prompt_tokens":
-			fits = o.Take(0) && d.OptionalInt32(&x.PromptTokens)
+			ok = o.Take(0) && d.OptionalInt32(&x.PromptTokens)
 		case "completion_tokens":
-			fits = o.Take(1) && d.OptionalInt32(&x.CompletionTokens)
+			ok = o.Take(1) && d.OptionalInt32(&x.CompletionTokens)
 		case "total_tokens":
-			fits = o.Take(2) && d.OptionalInt32(&x.TotalTokens)
+			ok = o.Take(2) && d.OptionalInt32(&x.TotalTokens)
 		case "prompt_tokens_details":
-			fits = o.Take(3) && restjson.Message(d, &x.PromptTokensDetails)
+			ok = o.Take(3) && restjson.Message(d, &x.PromptTokensDetails)
 		case "completion_tokens_details":
-			fits = o.Take(4) && restjson.Message(d, &x.CompletionTokensDetails)
+			ok = o.Take(4) && restjson.Message(d, &x.CompletionTokensDetails)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -540,25 +540,25 @@ func memberOfUsage(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *PromptTokensDetails) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "audio_tokens":
-			fits = o.Take(0) && d.OptionalInt32(&x.AudioTokens)
+			ok = o.Take(0) && d.OptionalInt32(&x.AudioTokens)
 		case "cached_tokens":
-			fits = o.Take(1) && d.OptionalInt32(&x.CachedTokens)
+			ok = o.Take(1) && d.OptionalInt32(&x.CachedTokens)
 		case "cache_write_tokens":
-			fits = o.Take(2) && d.OptionalInt32(&x.CacheWriteTokens)
+			ok = o.Take(2) && d.OptionalInt32(&x.CacheWriteTokens)
 		case "text_tokens":
-			fits = o.Take(3) && d.OptionalInt32(&x.TextTokens)
+			ok = o.Take(3) && d.OptionalInt32(&x.TextTokens)
 		case "image_tokens":
-			fits = o.Take(4) && d.OptionalInt32(&x.ImageTokens)
+			ok = o.Take(4) && d.OptionalInt32(&x.ImageTokens)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -632,25 +632,25 @@ func memberOfPromptTokensDetails(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CompletionTokensDetails) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "reasoning_tokens":
-			fits = o.Take(0) && d.OptionalInt32(&x.ReasoningTokens)
+			ok = o.Take(0) && d.OptionalInt32(&x.ReasoningTokens)
 		case "audio_tokens":
-			fits = o.Take(1) && d.OptionalInt32(&x.AudioTokens)
+			ok = o.Take(1) && d.OptionalInt32(&x.AudioTokens)
 		case "text_tokens":
-			fits = o.Take(2) && d.OptionalInt32(&x.TextTokens)
+			ok = o.Take(2) && d.OptionalInt32(&x.TextTokens)
 		case "accepted_prediction_tokens":
-			fits = o.Take(3) && d.OptionalInt32(&x.AcceptedPredictionTokens)
+			ok = o.Take(3) && d.OptionalInt32(&x.AcceptedPredictionTokens)
 		case "rejected_prediction_tokens":
-			fits = o.Take(4) && d.OptionalInt32(&x.RejectedPredictionTokens)
+			ok = o.Take(4) && d.OptionalInt32(&x.RejectedPredictionTokens)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -722,8 +722,8 @@ func memberOfCompletionTokensDetails(name string) int {
 	}
 }
 
-// FinishReasonFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// FinishReasonFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func FinishReasonFromREST(text []byte) FinishReason {
 	switch string(text) {
 	case "stop":
@@ -741,8 +741,8 @@ func FinishReasonFromREST(text []byte) FinishReason {
 	}
 }
 
-// FinishReasonToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// FinishReasonToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func FinishReasonToREST(value FinishReason) string {
 	switch value {
 	case FinishReason_FINISH_REASON_STOP:

@@ -4,11 +4,11 @@
 // 	protoc        (unknown)
 // source: openaiconnect/chat/v1/chat_service.proto
 
-// OpenAI's Chat Completions API, typed.
+// The Chat Completions API as a typed service.
 //
-// Names are OpenAI's own. An unset field is left out of the request, and zero
-// is sent. What these messages can't represent, in either direction, stands in
-// extra_json: the text of one JSON object, verbatim.
+// Names are those of OpenAI's API. Unset fields are omitted from the request; a
+// field set to zero is sent. extra_json carries the JSON fields that a message
+// does not define, in requests and responses, as the text of a JSON object.
 
 package chatv1
 

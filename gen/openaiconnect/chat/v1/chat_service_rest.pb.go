@@ -20,8 +20,8 @@ func ChatServiceREST() []restjson.Operation {
 				return append(b, "/v1/chat/completions"...), nil
 			},
 			HasBody: true,
-			Decided: []restjson.Constant{
-				{Name: "stream", JSON: "", Same: []string{"false"}},
+			Fixed: []restjson.Constant{
+				{Name: "stream", JSON: "", Equivalent: []string{"false"}},
 			},
 			NewRequest:  func() proto.Message { return new(CreateChatCompletionRequest) },
 			NewResponse: func() restjson.Response { return new(ChatCompletion) },
@@ -33,7 +33,7 @@ func ChatServiceREST() []restjson.Operation {
 				return append(b, "/v1/chat/completions"...), nil
 			},
 			HasBody: true,
-			Decided: []restjson.Constant{
+			Fixed: []restjson.Constant{
 				{Name: "stream", JSON: "true"},
 			},
 			NewRequest:  func() proto.Message { return new(CreateChatCompletionRequest) },
@@ -42,18 +42,18 @@ func ChatServiceREST() []restjson.Operation {
 				Done: "[DONE]",
 				Track: func(p *restjson.Progress, message proto.Message) {
 					for _, item := range message.(*ChatCompletionChunk).Choices {
-						complete := item.FinishReason != 0 || restjson.ExtraSays(item.ExtraJson, "finish_reason")
-						p.Note(item.Index, complete)
+						complete := item.FinishReason != 0 || restjson.ExtraIsMeaningful(item.ExtraJson, "finish_reason")
+						p.Record(item.Index, complete)
 					}
 				},
 				Count: func(request proto.Message) int { return int(request.(*CreateChatCompletionRequest).GetN()) },
-				Whole: &restjson.Whole{
-					Procedure: "/openaiconnect.chat.v1.ChatService/CreateChatCompletion",
-					List:      "choices",
-					Key:       "index",
-					Item:      "message",
-					Piece:     "delta",
-					Numbered:  []string{"tool_calls"},
+				UnaryVariant: &restjson.UnaryVariant{
+					Procedure:    "/openaiconnect.chat.v1.ChatService/CreateChatCompletion",
+					List:         "choices",
+					Key:          "index",
+					Full:         "message",
+					Delta:        "delta",
+					IndexedLists: []string{"tool_calls"},
 					Constants: []restjson.Constant{
 						{Name: "object", JSON: "\"chat.completion\""},
 					},

@@ -23,11 +23,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AudioFormat is a file format of speech.
+// AudioFormat is a format of generated audio.
 type AudioFormat int32
 
 const (
-	// Unset.
+	// Not set.
 	AudioFormat_AUDIO_FORMAT_UNSPECIFIED AudioFormat = 0
 	// WAV.
 	AudioFormat_AUDIO_FORMAT_WAV AudioFormat = 1
@@ -39,7 +39,7 @@ const (
 	AudioFormat_AUDIO_FORMAT_FLAC AudioFormat = 4
 	// Opus.
 	AudioFormat_AUDIO_FORMAT_OPUS AudioFormat = 5
-	// Bare samples: 16 bits, little-endian, 24 kHz, one channel.
+	// Raw samples: 16-bit little-endian PCM, 24 kHz, mono.
 	AudioFormat_AUDIO_FORMAT_PCM16 AudioFormat = 6
 )
 
@@ -92,107 +92,116 @@ func (AudioFormat) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_create_chat_completion_proto_rawDescGZIP(), []int{0}
 }
 
-// CreateChatCompletionRequest is a conversation to answer, and how.
+// CreateChatCompletionRequest is a conversation and the parameters for
+// generating the next message.
 type CreateChatCompletionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The model that answers, such as `gpt-5.4-mini`.
+	// The model ID, such as `gpt-5.4-mini`.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	// The conversation so far, oldest first; at least one message.
+	// The conversation so far, oldest message first. At least one message.
 	Messages []*Message `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
-	// How random the answer is, from 0 (nearly the same each time) to 2.
-	// 1 when unset.
+	// The sampling temperature, from 0 to 2. Higher values make the output more
+	// random, lower values more deterministic. Default: 1. Set this or top_p, not
+	// both.
 	Temperature *float64 `protobuf:"fixed64,3,opt,name=temperature,proto3,oneof" json:"temperature,omitempty"`
-	// Nucleus sampling: only the most likely tokens that together have this
-	// probability are drawn, from 0 to 1. 1 when unset.
+	// The probability mass for nucleus sampling, from 0 to 1: with 0.1, only the
+	// most likely tokens that make up the top 10% are considered. Default: 1. Set
+	// this or temperature, not both.
 	TopP *float64 `protobuf:"fixed64,4,opt,name=top_p,json=topP,proto3,oneof" json:"top_p,omitempty"`
-	// The most tokens that the answer may have, reasoning tokens included.
+	// The maximum number of tokens to generate, including reasoning tokens.
 	MaxCompletionTokens *int32 `protobuf:"varint,5,opt,name=max_completion_tokens,json=maxCompletionTokens,proto3,oneof" json:"max_completion_tokens,omitempty"`
-	// How many answers to give, from 1 to 128. 1 when unset. Each is paid for.
+	// The number of choices to generate, from 1 to 128. Default: 1. The generated
+	// tokens of all choices are billed.
 	N *int32 `protobuf:"varint,6,opt,name=n,proto3,oneof" json:"n,omitempty"`
-	// Up to 4 texts before which the answer ends.
+	// Up to 4 stop sequences. Generation stops before the first of them, and the
+	// output does not contain it.
 	Stop []string `protobuf:"bytes,7,rep,name=stop,proto3" json:"stop,omitempty"`
-	// How long the model thinks before it answers. Medium when unset, on most
-	// models.
+	// How much a reasoning model thinks before it responds. Default: medium on
+	// most models.
 	ReasoningEffort v1.ReasoningEffort `protobuf:"varint,8,opt,name=reasoning_effort,json=reasoningEffort,proto3,enum=openaiconnect.shared.v1.ReasoningEffort" json:"reasoning_effort,omitempty"`
-	// How wordy the answer is. Medium when unset.
+	// How verbose the output is. Default: medium.
 	Verbosity v1.Verbosity `protobuf:"varint,9,opt,name=verbosity,proto3,enum=openaiconnect.shared.v1.Verbosity" json:"verbosity,omitempty"`
 	// The tools that the model may call.
 	Tools []*Tool `protobuf:"bytes,10,rep,name=tools,proto3" json:"tools,omitempty"`
-	// Which tools the model may or must call: when unset, any or none if there
-	// are tools.
+	// Which tools the model may or must call. Default: auto if there are tools,
+	// otherwise none.
 	ToolChoice *ToolChoice `protobuf:"bytes,11,opt,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
-	// Whether the model may call several tools at once. True when unset.
+	// Whether the model may call several tools in one message. Default: true.
 	ParallelToolCalls *bool `protobuf:"varint,12,opt,name=parallel_tool_calls,json=parallelToolCalls,proto3,oneof" json:"parallel_tool_calls,omitempty"`
-	// The form of the answer: text when unset.
+	// The format of the output. Default: text.
 	ResponseFormat *ResponseFormat `protobuf:"bytes,13,opt,name=response_format,json=responseFormat,proto3" json:"response_format,omitempty"`
-	// What a stream contains besides the answer. Only StreamChatCompletion takes
-	// it.
+	// Options for streaming. Only StreamChatCompletion accepts them.
 	StreamOptions *StreamOptions `protobuf:"bytes,14,opt,name=stream_options,json=streamOptions,proto3" json:"stream_options,omitempty"`
-	// Lowers the likelihood of tokens by how often they have appeared, from -2
-	// to 2. 0 when unset.
+	// The frequency penalty, from -2 to 2. Positive values lower the probability
+	// of a token by how often it has already appeared. Default: 0.
 	FrequencyPenalty *float64 `protobuf:"fixed64,15,opt,name=frequency_penalty,json=frequencyPenalty,proto3,oneof" json:"frequency_penalty,omitempty"`
-	// Lowers the likelihood of tokens that have appeared at all, from -2 to 2.
-	// 0 when unset.
+	// The presence penalty, from -2 to 2. Positive values lower the probability
+	// of every token that has already appeared. Default: 0.
 	PresencePenalty *float64 `protobuf:"fixed64,16,opt,name=presence_penalty,json=presencePenalty,proto3,oneof" json:"presence_penalty,omitempty"`
-	// Added to the likelihood of a token, by token id, from -100 (never) to 100
-	// (always).
+	// A bias per token ID, from -100 to 100, added to the model's logits before
+	// sampling. Values near -100 ban a token, values near 100 force it.
 	LogitBias map[string]int32 `protobuf:"bytes,17,rep,name=logit_bias,json=logitBias,proto3" json:"logit_bias,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// Whether to return the log probability of each token of the answer. False
-	// when unset.
+	// Whether to return the log probabilities of the output tokens. Default:
+	// false.
 	Logprobs *bool `protobuf:"varint,18,opt,name=logprobs,proto3,oneof" json:"logprobs,omitempty"`
-	// How many of the likeliest tokens to return at each place, from 0 to 20.
-	// Needs logprobs.
+	// The number of most likely tokens to return at each position, from 0 to 20.
+	// Requires logprobs.
 	TopLogprobs *int32 `protobuf:"varint,19,opt,name=top_logprobs,json=topLogprobs,proto3,oneof" json:"top_logprobs,omitempty"`
-	// The kinds of output to make. Text when empty.
+	// The output types to generate. Default: text.
 	Modalities []v1.Modality `protobuf:"varint,20,rep,packed,name=modalities,proto3,enum=openaiconnect.shared.v1.Modality" json:"modalities,omitempty"`
-	// How speech is made: needed when modalities has audio.
+	// Parameters for audio output. Required if modalities includes audio.
 	Audio *AudioParam `protobuf:"bytes,21,opt,name=audio,proto3" json:"audio,omitempty"`
-	// Text that most of the answer is expected to repeat, which makes it faster.
+	// A predicted output. Generation is faster where the output matches it.
 	Prediction *PredictionContent `protobuf:"bytes,22,opt,name=prediction,proto3" json:"prediction,omitempty"`
-	// Lets a search model look into the web.
+	// Options for models that search the web.
 	WebSearchOptions *WebSearchOptions `protobuf:"bytes,23,opt,name=web_search_options,json=webSearchOptions,proto3" json:"web_search_options,omitempty"`
-	// Whether to keep the completion for later retrieval. False when unset.
+	// Whether to store the completion for later retrieval. Default: false.
 	Store *bool `protobuf:"varint,24,opt,name=store,proto3,oneof" json:"store,omitempty"`
-	// Up to 16 pairs that are kept with a stored completion: keys of up to 64
-	// characters, values of up to 512.
+	// Up to 16 key-value pairs, saved with a stored completion. Keys have up to
+	// 64 characters, values up to 512.
 	Metadata map[string]string `protobuf:"bytes,25,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The processing tier. Auto when unset.
+	// The processing tier. Default: auto.
 	ServiceTier v1.ServiceTier `protobuf:"varint,26,opt,name=service_tier,json=serviceTier,proto3,enum=openaiconnect.shared.v1.ServiceTier" json:"service_tier,omitempty"`
-	// A stable, anonymous identifier of your end user, of up to 64 characters, by
-	// which misuse is told apart.
+	// A stable identifier of the end user, used to detect policy violations. Up
+	// to 64 characters. Hash names and email addresses.
 	SafetyIdentifier *string `protobuf:"bytes,27,opt,name=safety_identifier,json=safetyIdentifier,proto3,oneof" json:"safety_identifier,omitempty"`
-	// Groups requests that share a beginning, so that its cache is found.
+	// A key that routes requests with a common prompt prefix to the same cache,
+	// to raise the cache hit rate.
 	PromptCacheKey *string `protobuf:"bytes,28,opt,name=prompt_cache_key,json=promptCacheKey,proto3,oneof" json:"prompt_cache_key,omitempty"`
-	// Where and for how long the beginning of the prompt is cached.
+	// Options for prompt caching.
 	PromptCacheOptions *v1.PromptCacheOptions `protobuf:"bytes,29,opt,name=prompt_cache_options,json=promptCacheOptions,proto3" json:"prompt_cache_options,omitempty"`
-	// Has the input and the output judged.
+	// Enables moderation of the input and output.
 	Moderation *v1.ModerationParam `protobuf:"bytes,30,opt,name=moderation,proto3" json:"moderation,omitempty"`
-	// How long a cached prompt is kept. Use prompt_cache_options.
+	// How long cached prompt prefixes are retained. Deprecated: use
+	// prompt_cache_options.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
 	PromptCacheRetention v1.PromptCacheRetention `protobuf:"varint,31,opt,name=prompt_cache_retention,json=promptCacheRetention,proto3,enum=openaiconnect.shared.v1.PromptCacheRetention" json:"prompt_cache_retention,omitempty"`
-	// The most tokens that the answer may have. Use max_completion_tokens.
+	// The maximum number of tokens to generate. Deprecated: use
+	// max_completion_tokens.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
 	MaxTokens *int32 `protobuf:"varint,32,opt,name=max_tokens,json=maxTokens,proto3,oneof" json:"max_tokens,omitempty"`
-	// Makes sampling repeatable as far as the upstream can.
+	// A seed for sampling. Requests with the same seed and parameters return the
+	// same output where possible; this is not guaranteed.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
 	Seed *int64 `protobuf:"varint,33,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
-	// An identifier of your end user. Use safety_identifier and prompt_cache_key.
+	// An identifier of the end user. Deprecated: use safety_identifier and
+	// prompt_cache_key.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
 	User *string `protobuf:"bytes,34,opt,name=user,proto3,oneof" json:"user,omitempty"`
-	// The functions that the model may call. Use tools.
+	// The functions that the model may call. Deprecated: use tools.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
 	Functions []*Function `protobuf:"bytes,35,rep,name=functions,proto3" json:"functions,omitempty"`
-	// Which function the model may or must call. Use tool_choice.
+	// Which function the model may or must call. Deprecated: use tool_choice.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/create_chat_completion.proto.
 	FunctionCall *FunctionCallChoice `protobuf:"bytes,36,opt,name=function_call,json=functionCall,proto3" json:"function_call,omitempty"`
-	// Parameters that have no field here, as the text of one JSON object; they
-	// are sent as they are.
+	// Parameters not defined above, as the text of a JSON object. They are sent
+	// verbatim.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -493,16 +502,16 @@ func (x *CreateChatCompletionRequest) GetExtraJson() string {
 	return ""
 }
 
-// StreamOptions is what a stream contains besides the answer.
+// StreamOptions holds the options of a streaming request.
 type StreamOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether a last chunk tells the token usage of the whole request. False when
-	// unset.
+	// Whether the last chunk carries the token usage of the whole request.
+	// Default: false.
 	IncludeUsage *bool `protobuf:"varint,1,opt,name=include_usage,json=includeUsage,proto3,oneof" json:"include_usage,omitempty"`
-	// Whether chunks are padded to hide the lengths of their texts from those who
-	// watch the network.
+	// Whether chunks are padded with random characters, so that an observer of
+	// the network cannot infer the text from chunk sizes. Default: true.
 	IncludeObfuscation *bool `protobuf:"varint,2,opt,name=include_obfuscation,json=includeObfuscation,proto3,oneof" json:"include_obfuscation,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -559,14 +568,14 @@ func (x *StreamOptions) GetExtraJson() string {
 	return ""
 }
 
-// AudioParam is how speech is made.
+// AudioParam holds the parameters of audio output.
 type AudioParam struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who speaks.
+	// The voice of the generated speech.
 	Voice *v1.Voice `protobuf:"bytes,1,opt,name=voice,proto3" json:"voice,omitempty"`
-	// The file format.
+	// The audio format.
 	Format AudioFormat `protobuf:"varint,2,opt,name=format,proto3,enum=openaiconnect.chat.v1.AudioFormat" json:"format,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -623,14 +632,16 @@ func (x *AudioParam) GetExtraJson() string {
 	return ""
 }
 
-// PredictionContent is text that most of the answer is expected to repeat.
+// PredictionContent is a predicted output, such as a file of which the model
+// changes a few lines.
 type PredictionContent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The text. Set this or content_parts.
+	// The predicted text. Set either this or content_parts.
 	Content *string `protobuf:"bytes,1,opt,name=content,proto3,oneof" json:"content,omitempty"`
-	// The text in parts, sent as the `content` array. Only text parts.
+	// The predicted text as text parts, sent as the `content` array. Set either
+	// this or content.
 	ContentParts []*ContentPart `protobuf:"bytes,2,rep,name=content_parts,json=contentParts,proto3" json:"content_parts,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -687,14 +698,14 @@ func (x *PredictionContent) GetExtraJson() string {
 	return ""
 }
 
-// WebSearchOptions is how a search model looks into the web.
+// WebSearchOptions holds the options of models that search the web.
 type WebSearchOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the user is, roughly, so that results fit.
+	// The approximate location of the user, to localize search results.
 	UserLocation *UserLocation `protobuf:"bytes,1,opt,name=user_location,json=userLocation,proto3" json:"user_location,omitempty"`
-	// How much of what was found the model reads. Medium when unset.
+	// How much of the context window is used for search results. Default: medium.
 	SearchContextSize v1.WebSearchContextSize `protobuf:"varint,2,opt,name=search_context_size,json=searchContextSize,proto3,enum=openaiconnect.shared.v1.WebSearchContextSize" json:"search_context_size,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -751,16 +762,16 @@ func (x *WebSearchOptions) GetExtraJson() string {
 	return ""
 }
 
-// UserLocation is where the user is.
+// UserLocation is the location of the user.
 type UserLocation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How the place is described.
+	// The kind of location.
 	//
 	// Types that are valid to be assigned to Location:
 	//
 	//	*UserLocation_Approximate
 	Location isUserLocation_Location `protobuf_oneof:"location"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -824,24 +835,24 @@ type isUserLocation_Location interface {
 }
 
 type UserLocation_Approximate struct {
-	// Roughly.
+	// An approximate location.
 	Approximate *WebSearchLocation `protobuf:"bytes,1,opt,name=approximate,proto3,oneof"`
 }
 
 func (*UserLocation_Approximate) isUserLocation_Location() {}
 
-// WebSearchLocation is a place, roughly.
+// WebSearchLocation is an approximate location.
 type WebSearchLocation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The country, by its two-letter ISO 3166-1 code.
+	// The two-letter ISO 3166-1 code of the country, such as `US`.
 	Country *string `protobuf:"bytes,1,opt,name=country,proto3,oneof" json:"country,omitempty"`
 	// The region, such as `California`.
 	Region *string `protobuf:"bytes,2,opt,name=region,proto3,oneof" json:"region,omitempty"`
-	// The city.
+	// The city, such as `San Francisco`.
 	City *string `protobuf:"bytes,3,opt,name=city,proto3,oneof" json:"city,omitempty"`
 	// The IANA time zone, such as `America/Los_Angeles`.
 	Timezone *string `protobuf:"bytes,4,opt,name=timezone,proto3,oneof" json:"timezone,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -10,87 +10,87 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CreateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "model":
-			fits = d.TakeZero(&o, 0, x.Model == "") && d.String(&x.Model)
+			ok = d.TakeZero(&o, 0, x.Model == "") && d.String(&x.Model)
 		case "messages":
-			fits = o.Take(1) && restjson.Messages(d, &x.Messages)
+			ok = o.Take(1) && restjson.Messages(d, &x.Messages)
 		case "temperature":
-			fits = o.Take(2) && restjson.Optional(d, &x.Temperature, (*restjson.Decoder).Double)
+			ok = o.Take(2) && restjson.Optional(d, &x.Temperature, (*restjson.Decoder).Double)
 		case "top_p":
-			fits = o.Take(3) && restjson.Optional(d, &x.TopP, (*restjson.Decoder).Double)
+			ok = o.Take(3) && restjson.Optional(d, &x.TopP, (*restjson.Decoder).Double)
 		case "max_completion_tokens":
-			fits = o.Take(4) && d.OptionalInt32(&x.MaxCompletionTokens)
+			ok = o.Take(4) && d.OptionalInt32(&x.MaxCompletionTokens)
 		case "n":
-			fits = o.Take(5) && d.OptionalInt32(&x.N)
+			ok = o.Take(5) && d.OptionalInt32(&x.N)
 		case "stop":
-			fits = o.Take(6) && restjson.ListOrSingle(d, &x.Stop, (*restjson.Decoder).String)
+			ok = o.Take(6) && restjson.ListOrSingle(d, &x.Stop, (*restjson.Decoder).String)
 		case "reasoning_effort":
-			fits = o.Take(7) && restjson.Enum(d, &x.ReasoningEffort, v1.ReasoningEffortFromREST)
+			ok = o.Take(7) && restjson.Enum(d, &x.ReasoningEffort, v1.ReasoningEffortFromREST)
 		case "verbosity":
-			fits = o.Take(8) && restjson.Enum(d, &x.Verbosity, v1.VerbosityFromREST)
+			ok = o.Take(8) && restjson.Enum(d, &x.Verbosity, v1.VerbosityFromREST)
 		case "tools":
-			fits = o.Take(9) && restjson.Messages(d, &x.Tools)
+			ok = o.Take(9) && restjson.Messages(d, &x.Tools)
 		case "tool_choice":
-			fits = o.Take(10) && restjson.Message(d, &x.ToolChoice)
+			ok = o.Take(10) && restjson.Message(d, &x.ToolChoice)
 		case "parallel_tool_calls":
-			fits = o.Take(11) && restjson.Optional(d, &x.ParallelToolCalls, (*restjson.Decoder).Bool)
+			ok = o.Take(11) && restjson.Optional(d, &x.ParallelToolCalls, (*restjson.Decoder).Bool)
 		case "response_format":
-			fits = o.Take(12) && restjson.Message(d, &x.ResponseFormat)
+			ok = o.Take(12) && restjson.Message(d, &x.ResponseFormat)
 		case "stream_options":
-			fits = o.Take(13) && restjson.Message(d, &x.StreamOptions)
+			ok = o.Take(13) && restjson.Message(d, &x.StreamOptions)
 		case "frequency_penalty":
-			fits = o.Take(14) && restjson.Optional(d, &x.FrequencyPenalty, (*restjson.Decoder).Double)
+			ok = o.Take(14) && restjson.Optional(d, &x.FrequencyPenalty, (*restjson.Decoder).Double)
 		case "presence_penalty":
-			fits = o.Take(15) && restjson.Optional(d, &x.PresencePenalty, (*restjson.Decoder).Double)
+			ok = o.Take(15) && restjson.Optional(d, &x.PresencePenalty, (*restjson.Decoder).Double)
 		case "logit_bias":
-			fits = o.Take(16) && restjson.Map(d, &x.LogitBias, (*restjson.Decoder).Int32)
+			ok = o.Take(16) && restjson.Map(d, &x.LogitBias, (*restjson.Decoder).Int32)
 		case "logprobs":
-			fits = o.Take(17) && restjson.Optional(d, &x.Logprobs, (*restjson.Decoder).Bool)
+			ok = o.Take(17) && restjson.Optional(d, &x.Logprobs, (*restjson.Decoder).Bool)
 		case "top_logprobs":
-			fits = o.Take(18) && d.OptionalInt32(&x.TopLogprobs)
+			ok = o.Take(18) && d.OptionalInt32(&x.TopLogprobs)
 		case "modalities":
-			fits = o.Take(19) && restjson.List(d, &x.Modalities, func(d *restjson.Decoder, v *v1.Modality) bool { return restjson.Enum(d, v, v1.ModalityFromREST) })
+			ok = o.Take(19) && restjson.List(d, &x.Modalities, func(d *restjson.Decoder, v *v1.Modality) bool { return restjson.Enum(d, v, v1.ModalityFromREST) })
 		case "audio":
-			fits = o.Take(20) && restjson.Message(d, &x.Audio)
+			ok = o.Take(20) && restjson.Message(d, &x.Audio)
 		case "prediction":
-			fits = o.Take(21) && restjson.Message(d, &x.Prediction)
+			ok = o.Take(21) && restjson.Message(d, &x.Prediction)
 		case "web_search_options":
-			fits = o.Take(22) && restjson.Message(d, &x.WebSearchOptions)
+			ok = o.Take(22) && restjson.Message(d, &x.WebSearchOptions)
 		case "store":
-			fits = o.Take(23) && restjson.Optional(d, &x.Store, (*restjson.Decoder).Bool)
+			ok = o.Take(23) && restjson.Optional(d, &x.Store, (*restjson.Decoder).Bool)
 		case "metadata":
-			fits = o.Take(24) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
+			ok = o.Take(24) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
 		case "service_tier":
-			fits = o.Take(25) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
+			ok = o.Take(25) && restjson.Enum(d, &x.ServiceTier, v1.ServiceTierFromREST)
 		case "safety_identifier":
-			fits = o.Take(26) && d.OptionalString(&x.SafetyIdentifier)
+			ok = o.Take(26) && d.OptionalString(&x.SafetyIdentifier)
 		case "prompt_cache_key":
-			fits = o.Take(27) && d.OptionalString(&x.PromptCacheKey)
+			ok = o.Take(27) && d.OptionalString(&x.PromptCacheKey)
 		case "prompt_cache_options":
-			fits = o.Take(28) && restjson.Message(d, &x.PromptCacheOptions)
+			ok = o.Take(28) && restjson.Message(d, &x.PromptCacheOptions)
 		case "moderation":
-			fits = o.Take(29) && restjson.Message(d, &x.Moderation)
+			ok = o.Take(29) && restjson.Message(d, &x.Moderation)
 		case "prompt_cache_retention":
-			fits = o.Take(30) && restjson.Enum(d, &x.PromptCacheRetention, v1.PromptCacheRetentionFromREST)
+			ok = o.Take(30) && restjson.Enum(d, &x.PromptCacheRetention, v1.PromptCacheRetentionFromREST)
 		case "max_tokens":
-			fits = o.Take(31) && d.OptionalInt32(&x.MaxTokens)
+			ok = o.Take(31) && d.OptionalInt32(&x.MaxTokens)
 		case "seed":
-			fits = o.Take(32) && restjson.Optional(d, &x.Seed, (*restjson.Decoder).Int64)
+			ok = o.Take(32) && restjson.Optional(d, &x.Seed, (*restjson.Decoder).Int64)
 		case "user":
-			fits = o.Take(33) && d.OptionalString(&x.User)
+			ok = o.Take(33) && d.OptionalString(&x.User)
 		case "functions":
-			fits = o.Take(34) && restjson.Messages(d, &x.Functions)
+			ok = o.Take(34) && restjson.Messages(d, &x.Functions)
 		case "function_call":
-			fits = o.Take(35) && restjson.Message(d, &x.FunctionCall)
+			ok = o.Take(35) && restjson.Message(d, &x.FunctionCall)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -447,19 +447,19 @@ func memberOfCreateChatCompletionRequest(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *StreamOptions) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "include_usage":
-			fits = o.Take(0) && restjson.Optional(d, &x.IncludeUsage, (*restjson.Decoder).Bool)
+			ok = o.Take(0) && restjson.Optional(d, &x.IncludeUsage, (*restjson.Decoder).Bool)
 		case "include_obfuscation":
-			fits = o.Take(1) && restjson.Optional(d, &x.IncludeObfuscation, (*restjson.Decoder).Bool)
+			ok = o.Take(1) && restjson.Optional(d, &x.IncludeObfuscation, (*restjson.Decoder).Bool)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -506,19 +506,19 @@ func memberOfStreamOptions(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *AudioParam) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "voice":
-			fits = o.Take(0) && restjson.Message(d, &x.Voice)
+			ok = o.Take(0) && restjson.Message(d, &x.Voice)
 		case "format":
-			fits = o.Take(1) && restjson.Enum(d, &x.Format, AudioFormatFromREST)
+			ok = o.Take(1) && restjson.Enum(d, &x.Format, AudioFormatFromREST)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -569,23 +569,23 @@ func memberOfAudioParam(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *PredictionContent) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
-			fits = o.Take(0) && d.Constant("\"content\"")
+			ok = o.Take(0) && d.Constant("\"content\"")
 		case "content":
 			if d.AtList() {
-				fits = o.Take(1) && restjson.Messages(d, &x.ContentParts)
+				ok = o.Take(1) && restjson.Messages(d, &x.ContentParts)
 			} else {
-				fits = o.Take(1) && d.OptionalString(&x.Content)
+				ok = o.Take(1) && d.OptionalString(&x.Content)
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -607,7 +607,7 @@ func (x *PredictionContent) EncodeREST(e *restjson.Encoder) error {
 	}
 	switch {
 	case x.Content != nil && len(x.ContentParts) > 0:
-		e.Both(&o, "content", "content_parts")
+		e.BothSet(&o, "content", "content_parts")
 	case len(x.ContentParts) > 0:
 		if e.Member(&o, 1, `"content":`, true) {
 			if err := restjson.WriteList(e, x.ContentParts, func(v *ContentPart) error { return v.EncodeREST(e) }); err != nil {
@@ -641,19 +641,19 @@ func memberOfPredictionContent(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *WebSearchOptions) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "user_location":
-			fits = o.Take(0) && restjson.Message(d, &x.UserLocation)
+			ok = o.Take(0) && restjson.Message(d, &x.UserLocation)
 		case "search_context_size":
-			fits = o.Take(1) && restjson.Enum(d, &x.SearchContextSize, v1.WebSearchContextSizeFromREST)
+			ok = o.Take(1) && restjson.Enum(d, &x.SearchContextSize, v1.WebSearchContextSizeFromREST)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -700,13 +700,13 @@ func memberOfWebSearchOptions(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *UserLocation) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfUserLocation)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -719,12 +719,12 @@ func (x *UserLocation) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 1 || tag == 0 && x.Location == nil) && o.Take(1) {
 				v := new(UserLocation_Approximate)
-				if fits = restjson.Message(d, &v.Approximate); fits {
+				if ok = restjson.Message(d, &v.Approximate); ok {
 					x.Location = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -782,23 +782,23 @@ func memberOfUserLocation(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *WebSearchLocation) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "country":
-			fits = o.Take(0) && d.OptionalString(&x.Country)
+			ok = o.Take(0) && d.OptionalString(&x.Country)
 		case "region":
-			fits = o.Take(1) && d.OptionalString(&x.Region)
+			ok = o.Take(1) && d.OptionalString(&x.Region)
 		case "city":
-			fits = o.Take(2) && d.OptionalString(&x.City)
+			ok = o.Take(2) && d.OptionalString(&x.City)
 		case "timezone":
-			fits = o.Take(3) && d.OptionalString(&x.Timezone)
+			ok = o.Take(3) && d.OptionalString(&x.Timezone)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -861,8 +861,8 @@ func memberOfWebSearchLocation(name string) int {
 	}
 }
 
-// AudioFormatFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// AudioFormatFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func AudioFormatFromREST(text []byte) AudioFormat {
 	switch string(text) {
 	case "wav":
@@ -882,8 +882,8 @@ func AudioFormatFromREST(text []byte) AudioFormat {
 	}
 }
 
-// AudioFormatToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// AudioFormatToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func AudioFormatToREST(value AudioFormat) string {
 	switch value {
 	case AudioFormat_AUDIO_FORMAT_WAV:

@@ -24,25 +24,26 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Role is who speaks.
+// Role is the role of a message's author.
 type Role int32
 
 const (
-	// Unset.
+	// Not set.
 	Role_ROLE_UNSPECIFIED Role = 0
-	// The developer of the application, whose instructions come first.
+	// The developer of the application. Developer messages are instructions that
+	// take precedence over user messages.
 	Role_ROLE_DEVELOPER Role = 1
-	// As ROLE_DEVELOPER, for models before o1.
+	// Instructions for models before o1. Newer models use ROLE_DEVELOPER.
 	Role_ROLE_SYSTEM Role = 2
-	// The user.
+	// The end user.
 	Role_ROLE_USER Role = 3
 	// The model.
 	Role_ROLE_ASSISTANT Role = 4
-	// A function that returns its result. Deprecated: use ROLE_TOOL.
+	// A function, with its result. Deprecated: use ROLE_TOOL.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/message.proto.
 	Role_ROLE_FUNCTION Role = 5
-	// A tool that returns its result.
+	// A tool, with its result.
 	Role_ROLE_TOOL Role = 6
 )
 
@@ -95,17 +96,17 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_message_proto_rawDescGZIP(), []int{0}
 }
 
-// ImageDetail is how closely the model looks at an image.
+// ImageDetail is the resolution at which the model sees an image.
 type ImageDetail int32
 
 const (
-	// Unset.
+	// Not set.
 	ImageDetail_IMAGE_DETAIL_UNSPECIFIED ImageDetail = 0
-	// As the model chooses.
+	// The model chooses.
 	ImageDetail_IMAGE_DETAIL_AUTO ImageDetail = 1
-	// At a small version: fewer tokens.
+	// Low resolution, for fewer tokens.
 	ImageDetail_IMAGE_DETAIL_LOW ImageDetail = 2
-	// At its tiles too.
+	// High resolution.
 	ImageDetail_IMAGE_DETAIL_HIGH ImageDetail = 3
 )
 
@@ -152,11 +153,11 @@ func (ImageDetail) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_message_proto_rawDescGZIP(), []int{1}
 }
 
-// InputAudioFormat is a file format of sound for the model to listen to.
+// InputAudioFormat is a format of audio input.
 type InputAudioFormat int32
 
 const (
-	// Unset.
+	// Not set.
 	InputAudioFormat_INPUT_AUDIO_FORMAT_UNSPECIFIED InputAudioFormat = 0
 	// WAV.
 	InputAudioFormat_INPUT_AUDIO_FORMAT_WAV InputAudioFormat = 1
@@ -205,37 +206,39 @@ func (InputAudioFormat) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_message_proto_rawDescGZIP(), []int{2}
 }
 
-// Message is one message of a conversation: in a request, in a reply, and in a
-// stored completion. A reply's message goes into the next request as it is.
+// Message is one message of a conversation, in a request, a response or a
+// stored completion. To continue a conversation, append the response's message
+// to the messages of the next request.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who speaks.
+	// The role of the author.
 	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=openaiconnect.chat.v1.Role" json:"role,omitempty"`
-	// The text. In a request, set this or content_parts.
+	// The text of the message. In a request, set either this or content_parts.
 	Content *string `protobuf:"bytes,2,opt,name=content,proto3,oneof" json:"content,omitempty"`
-	// The content in parts: text, images, audio, files. A request sends them as
-	// the `content` array.
+	// The content as parts: text, images, audio, files. A request sends them as
+	// the `content` array. Set either this or content.
 	ContentParts []*ContentPart `protobuf:"bytes,3,rep,name=content_parts,json=contentParts,proto3" json:"content_parts,omitempty"`
-	// Why the model would not answer, of an assistant's message.
+	// The model's refusal. Assistant messages only.
 	Refusal *string `protobuf:"bytes,4,opt,name=refusal,proto3,oneof" json:"refusal,omitempty"`
-	// The name of the speaker, to tell speakers of one role apart.
+	// A name that distinguishes participants with the same role.
 	Name *string `protobuf:"bytes,5,opt,name=name,proto3,oneof" json:"name,omitempty"`
-	// The tools that the model calls, of an assistant's message. Each is answered
-	// by a message of ROLE_TOOL.
+	// The tool calls of an assistant message. The next request must answer each
+	// with a message of ROLE_TOOL.
 	ToolCalls []*ToolCall `protobuf:"bytes,6,rep,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
-	// The tool call that a message of ROLE_TOOL answers.
+	// The ID of the tool call that a ROLE_TOOL message answers.
 	ToolCallId *string `protobuf:"bytes,7,opt,name=tool_call_id,json=toolCallId,proto3,oneof" json:"tool_call_id,omitempty"`
-	// Speech of the model. A request refers to it by its id.
+	// The generated audio of an assistant message. In a request, only its ID is
+	// sent.
 	Audio *Audio `protobuf:"bytes,8,opt,name=audio,proto3" json:"audio,omitempty"`
-	// The function that the model calls. Superseded by tool_calls.
+	// The function call of an assistant message. Deprecated: use tool_calls.
 	//
 	// Deprecated: Marked as deprecated in openaiconnect/chat/v1/message.proto.
 	FunctionCall *FunctionCall `protobuf:"bytes,9,opt,name=function_call,json=functionCall,proto3" json:"function_call,omitempty"`
-	// The sources of a search model's answer.
+	// Citations of web search results.
 	Annotations []*Annotation `protobuf:"bytes,10,rep,name=annotations,proto3" json:"annotations,omitempty"`
-	// The message's id, of a stored completion.
+	// The ID of a message of a stored completion.
 	Id *string `protobuf:"bytes,11,opt,name=id,proto3,oneof" json:"id,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -356,10 +359,10 @@ func (x *Message) GetExtraJson() string {
 	return ""
 }
 
-// ContentPart is a part of a message's content.
+// ContentPart is one part of a message's content.
 type ContentPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the part is.
+	// The type of the part.
 	//
 	// Types that are valid to be assigned to Part:
 	//
@@ -369,9 +372,9 @@ type ContentPart struct {
 	//	*ContentPart_File
 	//	*ContentPart_Refusal
 	Part isContentPart_Part `protobuf_oneof:"part"`
-	// Ends the beginning of the prompt that is cached, with this part.
+	// Marks this part as the end of a prompt prefix to cache.
 	PromptCacheBreakpoint *v1.PromptCacheBreakpoint `protobuf:"bytes,6,opt,name=prompt_cache_breakpoint,json=promptCacheBreakpoint,proto3" json:"prompt_cache_breakpoint,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -488,7 +491,7 @@ type ContentPart_ImageUrl struct {
 }
 
 type ContentPart_InputAudio struct {
-	// Speech or other sound.
+	// Audio input.
 	InputAudio *InputAudio `protobuf:"bytes,3,opt,name=input_audio,json=inputAudio,proto3,oneof"`
 }
 
@@ -498,7 +501,7 @@ type ContentPart_File struct {
 }
 
 type ContentPart_Refusal struct {
-	// Why the model would not answer, of an assistant's message.
+	// The model's refusal. Assistant messages only.
 	Refusal string `protobuf:"bytes,5,opt,name=refusal,proto3,oneof"`
 }
 
@@ -512,14 +515,14 @@ func (*ContentPart_File) isContentPart_Part() {}
 
 func (*ContentPart_Refusal) isContentPart_Part() {}
 
-// ImageURL is an image.
+// ImageURL is an image input.
 type ImageURL struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the image is, or the image itself as a data URL with base64.
+	// The URL of the image, or a data URL with the image in base64.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// How closely the model looks. Auto when unset.
+	// The resolution at which the model sees the image. Default: auto.
 	Detail ImageDetail `protobuf:"varint,2,opt,name=detail,proto3,enum=openaiconnect.chat.v1.ImageDetail" json:"detail,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -576,14 +579,14 @@ func (x *ImageURL) GetExtraJson() string {
 	return ""
 }
 
-// InputAudio is sound for the model to listen to.
+// InputAudio is audio input.
 type InputAudio struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The file's bytes; sent as base64.
+	// The bytes of the audio file, sent as base64.
 	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
-	// The file's format.
+	// The format of the audio file.
 	Format InputAudioFormat `protobuf:"varint,2,opt,name=format,proto3,enum=openaiconnect.chat.v1.InputAudioFormat" json:"format,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -640,16 +643,16 @@ func (x *InputAudio) GetExtraJson() string {
 	return ""
 }
 
-// File is a file for the model to read: by its id, or by name and data.
+// File is a file input. Set either file_id, or filename and file_data.
 type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The file's name.
+	// The name of the file.
 	Filename *string `protobuf:"bytes,1,opt,name=filename,proto3,oneof" json:"filename,omitempty"`
-	// The file's content as a data URL with base64, sent verbatim.
+	// The content of the file as a data URL with base64, sent verbatim.
 	FileData *string `protobuf:"bytes,2,opt,name=file_data,json=fileData,proto3,oneof" json:"file_data,omitempty"`
-	// The id of a file that was uploaded before.
+	// The ID of an uploaded file.
 	FileId *string `protobuf:"bytes,3,opt,name=file_id,json=fileId,proto3,oneof" json:"file_id,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -713,19 +716,19 @@ func (x *File) GetExtraJson() string {
 	return ""
 }
 
-// ToolCall is a call that the model wants made.
+// ToolCall is a tool call by the model.
 type ToolCall struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The call's id, which the answer repeats as tool_call_id.
+	// The ID of the call. The message with the result repeats it in tool_call_id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What is called.
+	// The type of the tool.
 	//
 	// Types that are valid to be assigned to Tool:
 	//
 	//	*ToolCall_Function
 	//	*ToolCall_Custom
 	Tool isToolCall_Tool `protobuf_oneof:"tool"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -805,12 +808,12 @@ type isToolCall_Tool interface {
 }
 
 type ToolCall_Function struct {
-	// A function.
+	// A function call.
 	Function *FunctionCall `protobuf:"bytes,2,opt,name=function,proto3,oneof"`
 }
 
 type ToolCall_Custom struct {
-	// A custom tool.
+	// A call of a custom tool.
 	Custom *CustomToolCall `protobuf:"bytes,3,opt,name=custom,proto3,oneof"`
 }
 
@@ -818,15 +821,15 @@ func (*ToolCall_Function) isToolCall_Tool() {}
 
 func (*ToolCall_Custom) isToolCall_Tool() {}
 
-// FunctionCall is a call of a function.
+// FunctionCall is a function call by the model.
 type FunctionCall struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The function's name.
+	// The name of the function.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The arguments as the model wrote them: JSON text that need not be valid,
-	// nor fit the function's parameters.
+	// The arguments as generated by the model. They may be invalid JSON or may
+	// not match the schema: validate them before use.
 	Arguments string `protobuf:"bytes,2,opt,name=arguments,proto3" json:"arguments,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -883,14 +886,14 @@ func (x *FunctionCall) GetExtraJson() string {
 	return ""
 }
 
-// CustomToolCall is a call of a custom tool.
+// CustomToolCall is a call of a custom tool by the model.
 type CustomToolCall struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The tool's name.
+	// The name of the tool.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The input as the model wrote it.
+	// The input as generated by the model.
 	Input string `protobuf:"bytes,2,opt,name=input,proto3" json:"input,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -947,18 +950,18 @@ func (x *CustomToolCall) GetExtraJson() string {
 	return ""
 }
 
-// Audio is speech of the model.
+// Audio is generated audio.
 type Audio struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id, by which later requests refer to it.
+	// The ID, used to refer to the audio in later requests.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// When the upstream forgets it.
+	// When the audio expires and its ID becomes invalid in requests.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// The file's bytes, in the format that was asked for.
+	// The bytes of the audio, in the format of the request.
 	Data []byte `protobuf:"bytes,3,opt,name=data,proto3,oneof" json:"data,omitempty"`
-	// What is said.
+	// The transcript of the audio.
 	Transcript *string `protobuf:"bytes,4,opt,name=transcript,proto3,oneof" json:"transcript,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1029,16 +1032,16 @@ func (x *Audio) GetExtraJson() string {
 	return ""
 }
 
-// Annotation is a remark on a part of a text.
+// Annotation is an annotation of the text of a message.
 type Annotation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the remark is.
+	// The type of the annotation.
 	//
 	// Types that are valid to be assigned to Annotation:
 	//
 	//	*Annotation_UrlCitation
 	Annotation isAnnotation_Annotation `protobuf_oneof:"annotation"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1102,24 +1105,24 @@ type isAnnotation_Annotation interface {
 }
 
 type Annotation_UrlCitation struct {
-	// A source in the web.
+	// A citation of a web page.
 	UrlCitation *URLCitation `protobuf:"bytes,1,opt,name=url_citation,json=urlCitation,proto3,oneof"`
 }
 
 func (*Annotation_UrlCitation) isAnnotation_Annotation() {}
 
-// URLCitation is a source in the web.
+// URLCitation is a citation of a web page.
 type URLCitation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where in the text the cited part begins: the index of its first character.
+	// The index of the first character of the citation in the text.
 	StartIndex int32 `protobuf:"varint,1,opt,name=start_index,json=startIndex,proto3" json:"start_index,omitempty"`
-	// Where it ends: the index of its last character.
+	// The index of the last character of the citation in the text.
 	EndIndex int32 `protobuf:"varint,2,opt,name=end_index,json=endIndex,proto3" json:"end_index,omitempty"`
-	// The source's address.
+	// The URL of the web page.
 	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
-	// The source's title.
+	// The title of the web page.
 	Title string `protobuf:"bytes,4,opt,name=title,proto3" json:"title,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -9,41 +9,41 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Message) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "role":
-			fits = o.Take(0) && restjson.Enum(d, &x.Role, RoleFromREST)
+			ok = o.Take(0) && restjson.Enum(d, &x.Role, RoleFromREST)
 		case "content_parts":
-			fits = o.Take(2) && (d.Null() || d.HasString(&o, 10, "id", x.Id != nil) && restjson.Messages(d, &x.ContentParts))
+			ok = o.Take(2) && (d.Null() || d.HasString(&o, 10, "id", x.Id != nil) && restjson.Messages(d, &x.ContentParts))
 		case "content":
 			if d.AtList() {
-				fits = o.Take(1) && !d.HasString(&o, 10, "id", x.Id != nil) && restjson.Messages(d, &x.ContentParts)
+				ok = o.Take(1) && !d.HasString(&o, 10, "id", x.Id != nil) && restjson.Messages(d, &x.ContentParts)
 			} else {
-				fits = o.Take(1) && d.OptionalString(&x.Content)
+				ok = o.Take(1) && d.OptionalString(&x.Content)
 			}
 		case "refusal":
-			fits = o.Take(3) && d.OptionalString(&x.Refusal)
+			ok = o.Take(3) && d.OptionalString(&x.Refusal)
 		case "name":
-			fits = o.Take(4) && d.OptionalString(&x.Name)
+			ok = o.Take(4) && d.OptionalString(&x.Name)
 		case "tool_calls":
-			fits = o.Take(5) && restjson.Messages(d, &x.ToolCalls)
+			ok = o.Take(5) && restjson.Messages(d, &x.ToolCalls)
 		case "tool_call_id":
-			fits = o.Take(6) && d.OptionalString(&x.ToolCallId)
+			ok = o.Take(6) && d.OptionalString(&x.ToolCallId)
 		case "audio":
-			fits = o.Take(7) && restjson.Message(d, &x.Audio)
+			ok = o.Take(7) && restjson.Message(d, &x.Audio)
 		case "function_call":
-			fits = o.Take(8) && restjson.Message(d, &x.FunctionCall)
+			ok = o.Take(8) && restjson.Message(d, &x.FunctionCall)
 		case "annotations":
-			fits = o.Take(9) && restjson.Messages(d, &x.Annotations)
+			ok = o.Take(9) && restjson.Messages(d, &x.Annotations)
 		case "id":
-			fits = o.Take(10) && d.OptionalString(&x.Id)
+			ok = o.Take(10) && d.OptionalString(&x.Id)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -86,7 +86,7 @@ func (x *Message) EncodeREST(e *restjson.Encoder) error {
 			}
 		}
 	case x.Content != nil && len(x.ContentParts) > 0:
-		e.Both(&o, "content", "content_parts")
+		e.BothSet(&o, "content", "content_parts")
 	case len(x.ContentParts) > 0:
 		if e.Member(&o, 1, `"content":`, true) {
 			if err := restjson.WriteList(e, x.ContentParts, func(v *ContentPart) error { return v.EncodeREST(e) }); err != nil {
@@ -200,13 +200,13 @@ func memberOfMessage(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ContentPart) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfContentPart)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -219,7 +219,7 @@ func (x *ContentPart) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 1 || tag == 0 && x.Part == nil) && o.Take(1) {
 				v := new(ContentPart_Text)
-				if fits = d.String(&v.Text); fits {
+				if ok = d.String(&v.Text); ok {
 					x.Part = v
 				}
 			}
@@ -229,7 +229,7 @@ func (x *ContentPart) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 2 || tag == 0 && x.Part == nil) && o.Take(2) {
 				v := new(ContentPart_ImageUrl)
-				if fits = restjson.Message(d, &v.ImageUrl); fits {
+				if ok = restjson.Message(d, &v.ImageUrl); ok {
 					x.Part = v
 				}
 			}
@@ -239,7 +239,7 @@ func (x *ContentPart) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 3 || tag == 0 && x.Part == nil) && o.Take(3) {
 				v := new(ContentPart_InputAudio)
-				if fits = restjson.Message(d, &v.InputAudio); fits {
+				if ok = restjson.Message(d, &v.InputAudio); ok {
 					x.Part = v
 				}
 			}
@@ -249,7 +249,7 @@ func (x *ContentPart) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 4 || tag == 0 && x.Part == nil) && o.Take(4) {
 				v := new(ContentPart_File)
-				if fits = restjson.Message(d, &v.File); fits {
+				if ok = restjson.Message(d, &v.File); ok {
 					x.Part = v
 				}
 			}
@@ -259,14 +259,14 @@ func (x *ContentPart) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 5 || tag == 0 && x.Part == nil) && o.Take(5) {
 				v := new(ContentPart_Refusal)
-				if fits = d.String(&v.Refusal); fits {
+				if ok = d.String(&v.Refusal); ok {
 					x.Part = v
 				}
 			}
 		case "prompt_cache_breakpoint":
-			fits = o.Take(6) && restjson.Message(d, &x.PromptCacheBreakpoint)
+			ok = o.Take(6) && restjson.Message(d, &x.PromptCacheBreakpoint)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -385,19 +385,19 @@ func memberOfContentPart(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ImageURL) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "url":
-			fits = d.TakeZero(&o, 0, x.Url == "") && d.String(&x.Url)
+			ok = d.TakeZero(&o, 0, x.Url == "") && d.String(&x.Url)
 		case "detail":
-			fits = o.Take(1) && restjson.Enum(d, &x.Detail, ImageDetailFromREST)
+			ok = o.Take(1) && restjson.Enum(d, &x.Detail, ImageDetailFromREST)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -442,19 +442,19 @@ func memberOfImageURL(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *InputAudio) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "data":
-			fits = d.TakeZero(&o, 0, len(x.Data) == 0) && d.Bytes(&x.Data)
+			ok = d.TakeZero(&o, 0, len(x.Data) == 0) && d.Bytes(&x.Data)
 		case "format":
-			fits = o.Take(1) && restjson.Enum(d, &x.Format, InputAudioFormatFromREST)
+			ok = o.Take(1) && restjson.Enum(d, &x.Format, InputAudioFormatFromREST)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -501,21 +501,21 @@ func memberOfInputAudio(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *File) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "filename":
-			fits = o.Take(0) && d.OptionalString(&x.Filename)
+			ok = o.Take(0) && d.OptionalString(&x.Filename)
 		case "file_data":
-			fits = o.Take(1) && d.OptionalString(&x.FileData)
+			ok = o.Take(1) && d.OptionalString(&x.FileData)
 		case "file_id":
-			fits = o.Take(2) && d.OptionalString(&x.FileId)
+			ok = o.Take(2) && d.OptionalString(&x.FileId)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -571,13 +571,13 @@ func memberOfFile(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ToolCall) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfToolCall)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(1) {
@@ -590,7 +590,7 @@ func (x *ToolCall) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 1 || tag == 0 && x.Tool == nil) && o.Take(2) {
 				v := new(ToolCall_Function)
-				if fits = restjson.Message(d, &v.Function); fits {
+				if ok = restjson.Message(d, &v.Function); ok {
 					x.Tool = v
 				}
 			}
@@ -600,14 +600,14 @@ func (x *ToolCall) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 2 || tag == 0 && x.Tool == nil) && o.Take(3) {
 				v := new(ToolCall_Custom)
-				if fits = restjson.Message(d, &v.Custom); fits {
+				if ok = restjson.Message(d, &v.Custom); ok {
 					x.Tool = v
 				}
 			}
 		case "id":
-			fits = d.TakeZero(&o, 0, x.Id == "") && d.String(&x.Id)
+			ok = d.TakeZero(&o, 0, x.Id == "") && d.String(&x.Id)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -685,19 +685,19 @@ func memberOfToolCall(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionCall) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
+			ok = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "arguments":
-			fits = d.TakeZero(&o, 1, x.Arguments == "") && d.String(&x.Arguments)
+			ok = d.TakeZero(&o, 1, x.Arguments == "") && d.String(&x.Arguments)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -740,19 +740,19 @@ func memberOfFunctionCall(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomToolCall) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
+			ok = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "input":
-			fits = d.TakeZero(&o, 1, x.Input == "") && d.String(&x.Input)
+			ok = d.TakeZero(&o, 1, x.Input == "") && d.String(&x.Input)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -795,23 +795,23 @@ func memberOfCustomToolCall(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Audio) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "id":
-			fits = d.TakeZero(&o, 0, x.Id == "") && d.String(&x.Id)
+			ok = d.TakeZero(&o, 0, x.Id == "") && d.String(&x.Id)
 		case "expires_at":
-			fits = o.Take(1) && d.Time(&x.ExpiresAt)
+			ok = o.Take(1) && d.Time(&x.ExpiresAt)
 		case "data":
-			fits = o.Take(2) && d.Bytes(&x.Data)
+			ok = o.Take(2) && d.Bytes(&x.Data)
 		case "transcript":
-			fits = o.Take(3) && d.OptionalString(&x.Transcript)
+			ok = o.Take(3) && d.OptionalString(&x.Transcript)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -880,13 +880,13 @@ func memberOfAudio(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Annotation) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfAnnotation)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -899,12 +899,12 @@ func (x *Annotation) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 1 || tag == 0 && x.Annotation == nil) && o.Take(1) {
 				v := new(Annotation_UrlCitation)
-				if fits = restjson.Message(d, &v.UrlCitation); fits {
+				if ok = restjson.Message(d, &v.UrlCitation); ok {
 					x.Annotation = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -962,23 +962,23 @@ func memberOfAnnotation(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *URLCitation) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "start_index":
-			fits = d.TakeZero(&o, 0, x.StartIndex == 0) && d.Int32(&x.StartIndex)
+			ok = d.TakeZero(&o, 0, x.StartIndex == 0) && d.Int32(&x.StartIndex)
 		case "end_index":
-			fits = d.TakeZero(&o, 1, x.EndIndex == 0) && d.Int32(&x.EndIndex)
+			ok = d.TakeZero(&o, 1, x.EndIndex == 0) && d.Int32(&x.EndIndex)
 		case "url":
-			fits = d.TakeZero(&o, 2, x.Url == "") && d.String(&x.Url)
+			ok = d.TakeZero(&o, 2, x.Url == "") && d.String(&x.Url)
 		case "title":
-			fits = d.TakeZero(&o, 3, x.Title == "") && d.String(&x.Title)
+			ok = d.TakeZero(&o, 3, x.Title == "") && d.String(&x.Title)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -1033,8 +1033,8 @@ func memberOfURLCitation(name string) int {
 	}
 }
 
-// RoleFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// RoleFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func RoleFromREST(text []byte) Role {
 	switch string(text) {
 	case "developer":
@@ -1054,8 +1054,8 @@ func RoleFromREST(text []byte) Role {
 	}
 }
 
-// RoleToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// RoleToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func RoleToREST(value Role) string {
 	switch value {
 	case Role_ROLE_DEVELOPER:
@@ -1075,8 +1075,8 @@ func RoleToREST(value Role) string {
 	}
 }
 
-// ImageDetailFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ImageDetailFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ImageDetailFromREST(text []byte) ImageDetail {
 	switch string(text) {
 	case "auto":
@@ -1090,8 +1090,8 @@ func ImageDetailFromREST(text []byte) ImageDetail {
 	}
 }
 
-// ImageDetailToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ImageDetailToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ImageDetailToREST(value ImageDetail) string {
 	switch value {
 	case ImageDetail_IMAGE_DETAIL_AUTO:
@@ -1105,8 +1105,8 @@ func ImageDetailToREST(value ImageDetail) string {
 	}
 }
 
-// InputAudioFormatFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// InputAudioFormatFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func InputAudioFormatFromREST(text []byte) InputAudioFormat {
 	switch string(text) {
 	case "wav":
@@ -1118,8 +1118,8 @@ func InputAudioFormatFromREST(text []byte) InputAudioFormat {
 	}
 }
 
-// InputAudioFormatToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// InputAudioFormatToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func InputAudioFormatToREST(value InputAudioFormat) string {
 	switch value {
 	case InputAudioFormat_INPUT_AUDIO_FORMAT_WAV:

@@ -23,14 +23,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Moderation is the judgement of a request's input and output.
+// Moderation holds the moderation results of a request's input and output.
 type Moderation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the input.
+	// The outcome for the input.
 	Input *ModerationOutcome `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
-	// Of the output.
+	// The outcome for the output.
 	Output *ModerationOutcome `protobuf:"bytes,2,opt,name=output,proto3" json:"output,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -87,17 +87,17 @@ func (x *Moderation) GetExtraJson() string {
 	return ""
 }
 
-// ModerationOutcome is the judgement of one side, or why there is none.
+// ModerationOutcome is either moderation results or an error.
 type ModerationOutcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The judgement, or why there is none.
+	// The results or the error.
 	//
 	// Types that are valid to be assigned to Outcome:
 	//
 	//	*ModerationOutcome_ModerationResults
 	//	*ModerationOutcome_Error
 	Outcome isModerationOutcome_Outcome `protobuf_oneof:"outcome"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -170,12 +170,12 @@ type isModerationOutcome_Outcome interface {
 }
 
 type ModerationOutcome_ModerationResults struct {
-	// The judgement.
+	// The moderation results.
 	ModerationResults *ModerationResults `protobuf:"bytes,1,opt,name=moderation_results,json=moderationResults,proto3,oneof"`
 }
 
 type ModerationOutcome_Error struct {
-	// Why there is none.
+	// The error that prevented moderation.
 	Error *ModerationError `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
 }
 
@@ -183,12 +183,12 @@ func (*ModerationOutcome_ModerationResults) isModerationOutcome_Outcome() {}
 
 func (*ModerationOutcome_Error) isModerationOutcome_Outcome() {}
 
-// ModerationResults is the judgement of one side.
+// ModerationResults holds the moderation results of the input or the output.
 type ModerationResults struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The model that judged.
+	// The moderation model.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	// A result for each thing that was judged.
+	// One result for each moderated item.
 	Results       []*v1.ModerationResult `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -238,12 +238,12 @@ func (x *ModerationResults) GetResults() []*v1.ModerationResult {
 	return nil
 }
 
-// ModerationError is why there is no judgement.
+// ModerationError is the error that prevented moderation.
 type ModerationError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The machine-readable reason.
+	// The machine-readable error code.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// The reason in words.
+	// The error message.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

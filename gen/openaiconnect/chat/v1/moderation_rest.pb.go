@@ -10,19 +10,19 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Moderation) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "input":
-			fits = o.Take(0) && restjson.Message(d, &x.Input)
+			ok = o.Take(0) && restjson.Message(d, &x.Input)
 		case "output":
-			fits = o.Take(1) && restjson.Message(d, &x.Output)
+			ok = o.Take(1) && restjson.Message(d, &x.Output)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -73,14 +73,14 @@ func memberOfModeration(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfModerationOutcome)
-	x.beginREST(tag)
+	x.initUnionREST(tag)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -93,11 +93,11 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if tag == 0 {
 				tag = 1
-				x.beginREST(tag)
+				x.initUnionREST(tag)
 			}
 			switch v := x.Outcome.(type) {
 			case *ModerationOutcome_ModerationResults:
-				fits = d.TakeZero(&o, 1, v.ModerationResults.Model == "") && d.String(&v.ModerationResults.Model)
+				ok = d.TakeZero(&o, 1, v.ModerationResults.Model == "") && d.String(&v.ModerationResults.Model)
 			}
 		case "results":
 			if d.Null() {
@@ -105,11 +105,11 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if tag == 0 {
 				tag = 1
-				x.beginREST(tag)
+				x.initUnionREST(tag)
 			}
 			switch v := x.Outcome.(type) {
 			case *ModerationOutcome_ModerationResults:
-				fits = o.Take(2) && restjson.Messages(d, &v.ModerationResults.Results)
+				ok = o.Take(2) && restjson.Messages(d, &v.ModerationResults.Results)
 			}
 		case "code":
 			if d.Null() {
@@ -117,11 +117,11 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if tag == 0 {
 				tag = 2
-				x.beginREST(tag)
+				x.initUnionREST(tag)
 			}
 			switch v := x.Outcome.(type) {
 			case *ModerationOutcome_Error:
-				fits = d.TakeZero(&o, 3, v.Error.Code == "") && d.String(&v.Error.Code)
+				ok = d.TakeZero(&o, 3, v.Error.Code == "") && d.String(&v.Error.Code)
 			}
 		case "message":
 			if d.Null() {
@@ -129,14 +129,14 @@ func (x *ModerationOutcome) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if tag == 0 {
 				tag = 2
-				x.beginREST(tag)
+				x.initUnionREST(tag)
 			}
 			switch v := x.Outcome.(type) {
 			case *ModerationOutcome_Error:
-				fits = d.TakeZero(&o, 4, v.Error.Message == "") && d.String(&v.Error.Message)
+				ok = d.TakeZero(&o, 4, v.Error.Message == "") && d.String(&v.Error.Message)
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -158,7 +158,7 @@ func tagOfModerationOutcome(tag []byte) int {
 	}
 }
 
-func (x *ModerationOutcome) beginREST(tag int) {
+func (x *ModerationOutcome) initUnionREST(tag int) {
 	switch tag {
 	case 1:
 		x.Outcome = &ModerationOutcome_ModerationResults{ModerationResults: new(ModerationResults)}

@@ -22,10 +22,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ResponseFormat is the form of the answer.
+// ResponseFormat is the format of the output.
 type ResponseFormat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The form.
+	// The type of the format.
 	//
 	// Types that are valid to be assigned to Format:
 	//
@@ -33,7 +33,7 @@ type ResponseFormat struct {
 	//	*ResponseFormat_JsonSchema
 	//	*ResponseFormat_JsonObject
 	Format isResponseFormat_Format `protobuf_oneof:"format"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -115,17 +115,18 @@ type isResponseFormat_Format interface {
 }
 
 type ResponseFormat_Text struct {
-	// Prose.
+	// Plain text.
 	Text *ResponseFormatText `protobuf:"bytes,1,opt,name=text,proto3,oneof"`
 }
 
 type ResponseFormat_JsonSchema struct {
-	// JSON of a schema: structured output.
+	// JSON that matches a schema: structured outputs.
 	JsonSchema *JSONSchema `protobuf:"bytes,2,opt,name=json_schema,json=jsonSchema,proto3,oneof"`
 }
 
 type ResponseFormat_JsonObject struct {
-	// A JSON object of any schema. The messages have to ask for JSON too.
+	// A JSON object without a schema (JSON mode). A message must also instruct
+	// the model to produce JSON.
 	JsonObject *ResponseFormatJSONObject `protobuf:"bytes,3,opt,name=json_object,json=jsonObject,proto3,oneof"`
 }
 
@@ -135,7 +136,7 @@ func (*ResponseFormat_JsonSchema) isResponseFormat_Format() {}
 
 func (*ResponseFormat_JsonObject) isResponseFormat_Format() {}
 
-// ResponseFormatText is prose.
+// ResponseFormatText is plain text.
 type ResponseFormatText struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -172,7 +173,7 @@ func (*ResponseFormatText) Descriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_response_format_proto_rawDescGZIP(), []int{1}
 }
 
-// ResponseFormatJSONObject is a JSON object of any schema.
+// ResponseFormatJSONObject is a JSON object without a schema.
 type ResponseFormatJSONObject struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -212,16 +213,17 @@ func (*ResponseFormatJSONObject) Descriptor() ([]byte, []int) {
 // JSONSchema is the schema of a structured output.
 type JSONSchema struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The schema's name: up to 64 letters, digits, underscores and dashes.
+	// The name of the schema: up to 64 letters, digits, underscores and dashes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the output is for.
+	// What the output is for. Helps the model to produce it.
 	Description *string `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
-	// The text of a JSON Schema object, sent verbatim: the order of its
+	// The text of a JSON Schema object, sent verbatim. The order of its
 	// properties is the order of the output.
 	SchemaJson string `protobuf:"bytes,3,opt,name=schema_json,json=schemaJson,proto3" json:"schema_json,omitempty"`
-	// Whether the output is sure to fit the schema. False when unset.
+	// Whether the output is guaranteed to match the schema. Strict mode supports
+	// a subset of JSON Schema. Default: false.
 	Strict *bool `protobuf:"varint,4,opt,name=strict,proto3,oneof" json:"strict,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

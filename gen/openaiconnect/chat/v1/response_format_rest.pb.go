@@ -9,13 +9,13 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ResponseFormat) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfResponseFormat)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -28,12 +28,12 @@ func (x *ResponseFormat) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 2 || tag == 0 && x.Format == nil) && o.Take(1) {
 				v := new(ResponseFormat_JsonSchema)
-				if fits = restjson.Message(d, &v.JsonSchema); fits {
+				if ok = restjson.Message(d, &v.JsonSchema); ok {
 					x.Format = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -109,23 +109,23 @@ func memberOfResponseFormat(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *JSONSchema) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
+			ok = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
-			fits = o.Take(1) && d.OptionalString(&x.Description)
+			ok = o.Take(1) && d.OptionalString(&x.Description)
 		case "schema":
-			fits = d.TakeZero(&o, 2, x.SchemaJson == "") && d.JSONObject(&x.SchemaJson)
+			ok = d.TakeZero(&o, 2, x.SchemaJson == "") && d.JSONObject(&x.SchemaJson)
 		case "strict":
-			fits = o.Take(3) && restjson.Optional(d, &x.Strict, (*restjson.Decoder).Bool)
+			ok = o.Take(3) && restjson.Optional(d, &x.Strict, (*restjson.Decoder).Bool)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}

@@ -23,12 +23,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GetChatCompletionRequest asks for a stored completion.
+// GetChatCompletionRequest identifies a stored completion.
 type GetChatCompletionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The completion's id.
+	// The ID of the completion.
 	CompletionId string `protobuf:"bytes,1,opt,name=completion_id,json=completionId,proto3" json:"completion_id,omitempty"`
-	// Query parameters that have no field here.
+	// Query parameters not defined above.
 	ExtraQuery    map[string]string `protobuf:"bytes,1000,rep,name=extra_query,json=extraQuery,proto3" json:"extra_query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -78,15 +78,15 @@ func (x *GetChatCompletionRequest) GetExtraQuery() map[string]string {
 	return nil
 }
 
-// UpdateChatCompletionRequest replaces the metadata of a stored completion.
+// UpdateChatCompletionRequest is the new metadata of a stored completion.
 type UpdateChatCompletionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The completion's id.
+	// The ID of the completion.
 	CompletionId string `protobuf:"bytes,1,opt,name=completion_id,json=completionId,proto3" json:"completion_id,omitempty"`
-	// The new metadata: up to 16 pairs, keys of up to 64 characters, values of up
-	// to 512. Empty removes all.
+	// The new metadata: up to 16 key-value pairs. Keys have up to 64 characters,
+	// values up to 512. An empty map removes all metadata.
 	Metadata map[string]string `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -143,12 +143,12 @@ func (x *UpdateChatCompletionRequest) GetExtraJson() string {
 	return ""
 }
 
-// DeleteChatCompletionRequest deletes a stored completion.
+// DeleteChatCompletionRequest identifies the stored completion to delete.
 type DeleteChatCompletionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The completion's id.
+	// The ID of the completion.
 	CompletionId string `protobuf:"bytes,1,opt,name=completion_id,json=completionId,proto3" json:"completion_id,omitempty"`
-	// Query parameters that have no field here.
+	// Query parameters not defined above.
 	ExtraQuery    map[string]string `protobuf:"bytes,1000,rep,name=extra_query,json=extraQuery,proto3" json:"extra_query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -198,14 +198,14 @@ func (x *DeleteChatCompletionRequest) GetExtraQuery() map[string]string {
 	return nil
 }
 
-// ChatCompletionDeleted says that a stored completion was deleted.
+// ChatCompletionDeleted confirms the deletion of a stored completion.
 type ChatCompletionDeleted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The completion's id.
+	// The ID of the completion.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Whether it was deleted.
+	// Whether the completion was deleted.
 	Deleted bool `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -262,20 +262,20 @@ func (x *ChatCompletionDeleted) GetExtraJson() string {
 	return ""
 }
 
-// ListChatCompletionsRequest asks for a page of stored completions.
+// ListChatCompletionsRequest selects a page of stored completions.
 type ListChatCompletionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only those of this model.
+	// Only completions of this model.
 	Model *string `protobuf:"bytes,1,opt,name=model,proto3,oneof" json:"model,omitempty"`
-	// Only those with all of these pairs in their metadata.
+	// Only completions whose metadata has all of these pairs.
 	Metadata map[string]string `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Those after the completion of this id: the last_id of the page before.
+	// Only completions after the one with this ID: the previous page's last_id.
 	After *string `protobuf:"bytes,3,opt,name=after,proto3,oneof" json:"after,omitempty"`
-	// How many at most, from 1 to 100. 20 when unset.
+	// The maximum number of completions, from 1 to 100. Default: 20.
 	Limit *int32 `protobuf:"varint,4,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
-	// By time. Ascending when unset.
+	// The sort order by creation time. Default: ascending.
 	Order v1.ListOrder `protobuf:"varint,5,opt,name=order,proto3,enum=openaiconnect.shared.v1.ListOrder" json:"order,omitempty"`
-	// Query parameters that have no field here.
+	// Query parameters not defined above.
 	ExtraQuery    map[string]string `protobuf:"bytes,1000,rep,name=extra_query,json=extraQuery,proto3" json:"extra_query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -358,13 +358,13 @@ type ChatCompletionList struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The completions.
 	Data []*ChatCompletion `protobuf:"bytes,1,rep,name=data,proto3" json:"data,omitempty"`
-	// The id of the page's first completion.
+	// The ID of the first completion of the page.
 	FirstId string `protobuf:"bytes,2,opt,name=first_id,json=firstId,proto3" json:"first_id,omitempty"`
-	// The id of the page's last completion: `after` of the next page.
+	// The ID of the last completion of the page: `after` of the next page.
 	LastId string `protobuf:"bytes,3,opt,name=last_id,json=lastId,proto3" json:"last_id,omitempty"`
-	// Whether there is a next page.
+	// Whether there is another page.
 	HasMore bool `protobuf:"varint,4,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -435,19 +435,19 @@ func (x *ChatCompletionList) GetExtraJson() string {
 	return ""
 }
 
-// ListChatCompletionMessagesRequest asks for a page of the messages that a
-// stored completion answered.
+// ListChatCompletionMessagesRequest selects a page of the input messages of a
+// stored completion.
 type ListChatCompletionMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The completion's id.
+	// The ID of the completion.
 	CompletionId string `protobuf:"bytes,1,opt,name=completion_id,json=completionId,proto3" json:"completion_id,omitempty"`
-	// Those after the message of this id: the last_id of the page before.
+	// Only messages after the one with this ID: the previous page's last_id.
 	After *string `protobuf:"bytes,2,opt,name=after,proto3,oneof" json:"after,omitempty"`
-	// How many at most, from 1 to 100. 20 when unset.
+	// The maximum number of messages, from 1 to 100. Default: 20.
 	Limit *int32 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
-	// By time. Ascending when unset.
+	// The sort order by creation time. Default: ascending.
 	Order v1.ListOrder `protobuf:"varint,4,opt,name=order,proto3,enum=openaiconnect.shared.v1.ListOrder" json:"order,omitempty"`
-	// Query parameters that have no field here.
+	// Query parameters not defined above.
 	ExtraQuery    map[string]string `protobuf:"bytes,1000,rep,name=extra_query,json=extraQuery,proto3" json:"extra_query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -518,19 +518,19 @@ func (x *ListChatCompletionMessagesRequest) GetExtraQuery() map[string]string {
 	return nil
 }
 
-// ChatCompletionMessageList is a page of the messages that a stored completion
-// answered.
+// ChatCompletionMessageList is a page of the input messages of a stored
+// completion.
 type ChatCompletionMessageList struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The messages.
 	Data []*Message `protobuf:"bytes,1,rep,name=data,proto3" json:"data,omitempty"`
-	// The id of the page's first message.
+	// The ID of the first message of the page.
 	FirstId string `protobuf:"bytes,2,opt,name=first_id,json=firstId,proto3" json:"first_id,omitempty"`
-	// The id of the page's last message: `after` of the next page.
+	// The ID of the last message of the page: `after` of the next page.
 	LastId string `protobuf:"bytes,3,opt,name=last_id,json=lastId,proto3" json:"last_id,omitempty"`
-	// Whether there is a next page.
+	// Whether there is another page.
 	HasMore bool `protobuf:"varint,4,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

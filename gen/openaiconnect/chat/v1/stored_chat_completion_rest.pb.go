@@ -9,17 +9,17 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *UpdateChatCompletionRequest) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "metadata":
-			fits = o.Take(0) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
+			ok = o.Take(0) && restjson.Map(d, &x.Metadata, (*restjson.Decoder).String)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -55,21 +55,21 @@ func memberOfUpdateChatCompletionRequest(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletionDeleted) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "object":
-			fits = o.Take(0) && d.Constant("\"chat.completion.deleted\"")
+			ok = o.Take(0) && d.Constant("\"chat.completion.deleted\"")
 		case "id":
-			fits = d.TakeZero(&o, 1, x.Id == "") && d.String(&x.Id)
+			ok = d.TakeZero(&o, 1, x.Id == "") && d.String(&x.Id)
 		case "deleted":
-			fits = d.TakeZero(&o, 2, !x.Deleted) && d.Bool(&x.Deleted)
+			ok = d.TakeZero(&o, 2, !x.Deleted) && d.Bool(&x.Deleted)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -117,25 +117,25 @@ func memberOfChatCompletionDeleted(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletionList) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "object":
-			fits = o.Take(0) && d.Constant("\"list\"")
+			ok = o.Take(0) && d.Constant("\"list\"")
 		case "data":
-			fits = o.Take(1) && restjson.Messages(d, &x.Data)
+			ok = o.Take(1) && restjson.Messages(d, &x.Data)
 		case "first_id":
-			fits = d.TakeZero(&o, 2, x.FirstId == "") && d.String(&x.FirstId)
+			ok = d.TakeZero(&o, 2, x.FirstId == "") && d.String(&x.FirstId)
 		case "last_id":
-			fits = d.TakeZero(&o, 3, x.LastId == "") && d.String(&x.LastId)
+			ok = d.TakeZero(&o, 3, x.LastId == "") && d.String(&x.LastId)
 		case "has_more":
-			fits = d.TakeZero(&o, 4, !x.HasMore) && d.Bool(&x.HasMore)
+			ok = d.TakeZero(&o, 4, !x.HasMore) && d.Bool(&x.HasMore)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -197,25 +197,25 @@ func memberOfChatCompletionList(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ChatCompletionMessageList) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "object":
-			fits = o.Take(0) && d.Constant("\"list\"")
+			ok = o.Take(0) && d.Constant("\"list\"")
 		case "data":
-			fits = o.Take(1) && restjson.Messages(d, &x.Data)
+			ok = o.Take(1) && restjson.Messages(d, &x.Data)
 		case "first_id":
-			fits = d.TakeZero(&o, 2, x.FirstId == "") && d.String(&x.FirstId)
+			ok = d.TakeZero(&o, 2, x.FirstId == "") && d.String(&x.FirstId)
 		case "last_id":
-			fits = d.TakeZero(&o, 3, x.LastId == "") && d.String(&x.LastId)
+			ok = d.TakeZero(&o, 3, x.LastId == "") && d.String(&x.LastId)
 		case "has_more":
-			fits = d.TakeZero(&o, 4, !x.HasMore) && d.Bool(&x.HasMore)
+			ok = d.TakeZero(&o, 4, !x.HasMore) && d.Bool(&x.HasMore)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}

@@ -23,18 +23,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// FunctionCallMode is whether the model calls functions. Superseded by
-// ToolChoiceMode.
-//
-// Deprecated: Marked as deprecated in openaiconnect/chat/v1/tool.proto.
+// FunctionCallMode controls whether the model calls functions, for the
+// deprecated field function_call. Use ToolChoiceMode.
 type FunctionCallMode int32
 
 const (
-	// Unset.
+	// Not set.
 	FunctionCallMode_FUNCTION_CALL_MODE_UNSPECIFIED FunctionCallMode = 0
-	// It calls none.
+	// The model calls no function.
 	FunctionCallMode_FUNCTION_CALL_MODE_NONE FunctionCallMode = 1
-	// It decides.
+	// The model decides whether to call a function.
 	FunctionCallMode_FUNCTION_CALL_MODE_AUTO FunctionCallMode = 2
 )
 
@@ -82,14 +80,14 @@ func (FunctionCallMode) EnumDescriptor() ([]byte, []int) {
 // Tool is a tool that the model may call.
 type Tool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the tool is.
+	// The type of the tool.
 	//
 	// Types that are valid to be assigned to Tool:
 	//
 	//	*Tool_Function
 	//	*Tool_Custom
 	Tool isTool_Tool `protobuf_oneof:"tool"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -162,12 +160,12 @@ type isTool_Tool interface {
 }
 
 type Tool_Function struct {
-	// A function, with arguments in JSON.
+	// A function whose arguments are JSON.
 	Function *FunctionTool `protobuf:"bytes,1,opt,name=function,proto3,oneof"`
 }
 
 type Tool_Custom struct {
-	// A tool with one input, a text.
+	// A custom tool whose input is text.
 	Custom *CustomTool `protobuf:"bytes,2,opt,name=custom,proto3,oneof"`
 }
 
@@ -178,16 +176,18 @@ func (*Tool_Custom) isTool_Tool() {}
 // FunctionTool is a function that the model may call.
 type FunctionTool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The function's name: up to 64 letters, digits, underscores and dashes.
+	// The name of the function: up to 64 letters, digits, underscores and dashes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the function does, by which the model decides when to call it.
+	// What the function does. The model uses it to decide when and how to call
+	// the function.
 	Description *string `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
-	// The parameters as the text of a JSON Schema object, sent verbatim. None
-	// when empty.
+	// The parameters as the text of a JSON Schema object, sent verbatim. If
+	// empty, the function has no parameters.
 	ParametersJson string `protobuf:"bytes,3,opt,name=parameters_json,json=parametersJson,proto3" json:"parameters_json,omitempty"`
-	// Whether the arguments are sure to fit the parameters. False when unset.
+	// Whether the arguments are guaranteed to match the schema. Strict mode
+	// supports a subset of JSON Schema. Default: false.
 	Strict *bool `protobuf:"varint,4,opt,name=strict,proto3,oneof" json:"strict,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -258,16 +258,17 @@ func (x *FunctionTool) GetExtraJson() string {
 	return ""
 }
 
-// CustomTool is a tool with one input, a text.
+// CustomTool is a tool whose input is text.
 type CustomTool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The tool's name.
+	// The name of the tool.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the tool does, by which the model decides when to call it.
+	// What the tool does. The model uses it to decide when and how to call the
+	// tool.
 	Description *string `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
-	// The form of the input. Any text when unset.
+	// The format of the input. Default: unconstrained text.
 	Format *CustomToolFormat `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -331,17 +332,17 @@ func (x *CustomTool) GetExtraJson() string {
 	return ""
 }
 
-// CustomToolFormat is the form of a custom tool's input.
+// CustomToolFormat is the format of a custom tool's input.
 type CustomToolFormat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The form.
+	// The type of the format.
 	//
 	// Types that are valid to be assigned to Format:
 	//
 	//	*CustomToolFormat_Text
 	//	*CustomToolFormat_Grammar
 	Format isCustomToolFormat_Format `protobuf_oneof:"format"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -414,12 +415,12 @@ type isCustomToolFormat_Format interface {
 }
 
 type CustomToolFormat_Text struct {
-	// Any text.
+	// Unconstrained text.
 	Text *CustomToolFormatText `protobuf:"bytes,1,opt,name=text,proto3,oneof"`
 }
 
 type CustomToolFormat_Grammar struct {
-	// Text of a grammar.
+	// Text that matches a grammar.
 	Grammar *Grammar `protobuf:"bytes,2,opt,name=grammar,proto3,oneof"`
 }
 
@@ -427,7 +428,7 @@ func (*CustomToolFormat_Text) isCustomToolFormat_Format() {}
 
 func (*CustomToolFormat_Grammar) isCustomToolFormat_Format() {}
 
-// CustomToolFormatText is any text.
+// CustomToolFormatText is unconstrained text.
 type CustomToolFormatText struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -464,14 +465,14 @@ func (*CustomToolFormatText) Descriptor() ([]byte, []int) {
 	return file_openaiconnect_chat_v1_tool_proto_rawDescGZIP(), []int{4}
 }
 
-// Grammar is a grammar of a custom tool's input.
+// Grammar constrains the input of a custom tool.
 type Grammar struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The grammar's text.
+	// The text of the grammar.
 	Definition string `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
-	// The language that the grammar is written in.
+	// The syntax of the grammar.
 	Syntax v1.GrammarSyntax `protobuf:"varint,2,opt,name=syntax,proto3,enum=openaiconnect.shared.v1.GrammarSyntax" json:"syntax,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -528,10 +529,10 @@ func (x *Grammar) GetExtraJson() string {
 	return ""
 }
 
-// ToolChoice is which tools the model may or must call.
+// ToolChoice controls which tools the model may or must call.
 type ToolChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A mode, or a tool.
+	// A mode or specific tools.
 	//
 	// Types that are valid to be assigned to Choice:
 	//
@@ -540,7 +541,7 @@ type ToolChoice struct {
 	//	*ToolChoice_Function
 	//	*ToolChoice_Custom
 	Choice isToolChoice_Choice `protobuf_oneof:"choice"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -631,22 +632,22 @@ type isToolChoice_Choice interface {
 }
 
 type ToolChoice_Mode struct {
-	// None, any, or at least one.
+	// Whether the model calls tools.
 	Mode v1.ToolChoiceMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.shared.v1.ToolChoiceMode,oneof"`
 }
 
 type ToolChoice_AllowedTools struct {
-	// Some of the tools.
+	// Restricts the model to some of the tools.
 	AllowedTools *AllowedTools `protobuf:"bytes,2,opt,name=allowed_tools,json=allowedTools,proto3,oneof"`
 }
 
 type ToolChoice_Function struct {
-	// This function.
+	// Forces the model to call this function.
 	Function *FunctionChoice `protobuf:"bytes,3,opt,name=function,proto3,oneof"`
 }
 
 type ToolChoice_Custom struct {
-	// This custom tool.
+	// Forces the model to call this custom tool.
 	Custom *CustomToolChoice `protobuf:"bytes,4,opt,name=custom,proto3,oneof"`
 }
 
@@ -658,15 +659,15 @@ func (*ToolChoice_Function) isToolChoice_Choice() {}
 
 func (*ToolChoice_Custom) isToolChoice_Choice() {}
 
-// AllowedTools is the tools that the model may call, of all that it knows.
+// AllowedTools restricts the model to some of the request's tools.
 type AllowedTools struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether it must call one.
+	// Whether the model must call one of them.
 	Mode v1.AllowedToolsMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.shared.v1.AllowedToolsMode" json:"mode,omitempty"`
-	// The tools, each the text of a JSON object, sent verbatim:
+	// The allowed tools, each as the text of a JSON object, sent verbatim:
 	// `{"type": "function", "function": {"name": "get_weather"}}`.
 	ToolsJson []string `protobuf:"bytes,2,rep,name=tools_json,json=toolsJson,proto3" json:"tools_json,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -726,9 +727,9 @@ func (x *AllowedTools) GetExtraJson() string {
 // FunctionChoice is the function that the model must call.
 type FunctionChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The function's name.
+	// The name of the function.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -781,9 +782,9 @@ func (x *FunctionChoice) GetExtraJson() string {
 // CustomToolChoice is the custom tool that the model must call.
 type CustomToolChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The tool's name.
+	// The name of the tool.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -833,19 +834,19 @@ func (x *CustomToolChoice) GetExtraJson() string {
 	return ""
 }
 
-// Function is a function that the model may call. Superseded by FunctionTool.
-//
-// Deprecated: Marked as deprecated in openaiconnect/chat/v1/tool.proto.
+// Function is a function that the model may call, for the deprecated field
+// functions. Use FunctionTool.
 type Function struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The function's name: up to 64 letters, digits, underscores and dashes.
+	// The name of the function: up to 64 letters, digits, underscores and dashes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the function does, by which the model decides when to call it.
+	// What the function does. The model uses it to decide when and how to call
+	// the function.
 	Description *string `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
-	// The parameters as the text of a JSON Schema object, sent verbatim. None
-	// when empty.
+	// The parameters as the text of a JSON Schema object, sent verbatim. If
+	// empty, the function has no parameters.
 	ParametersJson string `protobuf:"bytes,3,opt,name=parameters_json,json=parametersJson,proto3" json:"parameters_json,omitempty"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -909,20 +910,18 @@ func (x *Function) GetExtraJson() string {
 	return ""
 }
 
-// FunctionCallChoice is which function the model may or must call. Superseded
-// by ToolChoice.
-//
-// Deprecated: Marked as deprecated in openaiconnect/chat/v1/tool.proto.
+// FunctionCallChoice controls which function the model may or must call, for
+// the deprecated field function_call. Use ToolChoice.
 type FunctionCallChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A mode, or a function.
+	// A mode or a specific function.
 	//
 	// Types that are valid to be assigned to Choice:
 	//
 	//	*FunctionCallChoice_Mode
 	//	*FunctionCallChoice_Name
 	Choice isFunctionCallChoice_Choice `protobuf_oneof:"choice"`
-	// Members that have no field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -995,12 +994,12 @@ type isFunctionCallChoice_Choice interface {
 }
 
 type FunctionCallChoice_Mode struct {
-	// None or any.
+	// Whether the model calls functions.
 	Mode FunctionCallMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.chat.v1.FunctionCallMode,oneof"`
 }
 
 type FunctionCallChoice_Name struct {
-	// The function of this name.
+	// The name of the function that the model must call.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3,oneof"`
 }
 
@@ -1078,24 +1077,24 @@ const file_openaiconnect_chat_v1_tool_proto_rawDesc = "" +
 	"\x10CustomToolChoice\x12\x1a\n" +
 	"\x04name\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x04name\x12&\n" +
 	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"\xba\x01\n" +
+	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson\"\xb6\x01\n" +
 	"\bFunction\x12\x1a\n" +
 	"\x04name\x18\x01 \x01(\tB\x06\xe2\xdb\"\x02\x10\x01R\x04name\x12%\n" +
 	"\vdescription\x18\x02 \x01(\tH\x00R\vdescription\x88\x01\x01\x12/\n" +
 	"\x0fparameters_json\x18\x03 \x01(\tB\x06\xe2\xdb\"\x02\x18\x01R\x0eparametersJson\x12&\n" +
 	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson:\x02\x18\x01B\x0e\n" +
-	"\f_description\"\xa7\x01\n" +
+	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonB\x0e\n" +
+	"\f_description\"\xa3\x01\n" +
 	"\x12FunctionCallChoice\x12E\n" +
 	"\x04mode\x18\x01 \x01(\x0e2'.openaiconnect.chat.v1.FunctionCallModeB\x06\xe2\xdb\"\x020\x01H\x00R\x04mode\x12\x14\n" +
 	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x12&\n" +
 	"\n" +
-	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJson:\x02\x18\x01B\b\n" +
-	"\x06choice*t\n" +
+	"extra_json\x18\xe8\a \x01(\tB\x06\xe2\xdb\"\x02\x18\x03R\textraJsonB\b\n" +
+	"\x06choice*p\n" +
 	"\x10FunctionCallMode\x12\"\n" +
 	"\x1eFUNCTION_CALL_MODE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17FUNCTION_CALL_MODE_NONE\x10\x01\x12\x1b\n" +
-	"\x17FUNCTION_CALL_MODE_AUTO\x10\x02\x1a\x02\x18\x01B\xa2\x01\n" +
+	"\x17FUNCTION_CALL_MODE_AUTO\x10\x02B\xa2\x01\n" +
 	"\x19com.openaiconnect.chat.v1P\x01ZIgithub.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1;chatv1\xa2\x02\aOACChat\xaa\x02\x15OpenAIConnect.Chat.V1\xca\x02\x15OpenAIConnect\\Chat\\V1b\x06proto3"
 
 var (

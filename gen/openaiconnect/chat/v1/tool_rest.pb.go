@@ -10,13 +10,13 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Tool) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfTool)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -29,7 +29,7 @@ func (x *Tool) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 1 || tag == 0 && x.Tool == nil) && o.Take(1) {
 				v := new(Tool_Function)
-				if fits = restjson.Message(d, &v.Function); fits {
+				if ok = restjson.Message(d, &v.Function); ok {
 					x.Tool = v
 				}
 			}
@@ -39,12 +39,12 @@ func (x *Tool) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 2 || tag == 0 && x.Tool == nil) && o.Take(2) {
 				v := new(Tool_Custom)
-				if fits = restjson.Message(d, &v.Custom); fits {
+				if ok = restjson.Message(d, &v.Custom); ok {
 					x.Tool = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -115,23 +115,23 @@ func memberOfTool(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionTool) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
+			ok = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
-			fits = o.Take(1) && d.OptionalString(&x.Description)
+			ok = o.Take(1) && d.OptionalString(&x.Description)
 		case "parameters":
-			fits = d.TakeZero(&o, 2, x.ParametersJson == "") && d.JSONObject(&x.ParametersJson)
+			ok = d.TakeZero(&o, 2, x.ParametersJson == "") && d.JSONObject(&x.ParametersJson)
 		case "strict":
-			fits = o.Take(3) && restjson.Optional(d, &x.Strict, (*restjson.Decoder).Bool)
+			ok = o.Take(3) && restjson.Optional(d, &x.Strict, (*restjson.Decoder).Bool)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -194,21 +194,21 @@ func memberOfFunctionTool(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomTool) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
+			ok = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
-			fits = o.Take(1) && d.OptionalString(&x.Description)
+			ok = o.Take(1) && d.OptionalString(&x.Description)
 		case "format":
-			fits = o.Take(2) && restjson.Message(d, &x.Format)
+			ok = o.Take(2) && restjson.Message(d, &x.Format)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -262,13 +262,13 @@ func memberOfCustomTool(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomToolFormat) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "type", tagOfCustomToolFormat)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -281,12 +281,12 @@ func (x *CustomToolFormat) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 2 || tag == 0 && x.Format == nil) && o.Take(1) {
 				v := new(CustomToolFormat_Grammar)
-				if fits = restjson.Message(d, &v.Grammar); fits {
+				if ok = restjson.Message(d, &v.Grammar); ok {
 					x.Format = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -353,19 +353,19 @@ func memberOfCustomToolFormat(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Grammar) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "definition":
-			fits = d.TakeZero(&o, 0, x.Definition == "") && d.String(&x.Definition)
+			ok = d.TakeZero(&o, 0, x.Definition == "") && d.String(&x.Definition)
 		case "syntax":
-			fits = o.Take(1) && restjson.Enum(d, &x.Syntax, v1.GrammarSyntaxFromREST)
+			ok = o.Take(1) && restjson.Enum(d, &x.Syntax, v1.GrammarSyntaxFromREST)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -412,7 +412,7 @@ func memberOfGrammar(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ToolChoice) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		v := new(ToolChoice_Mode)
 		if restjson.Enum(d, &v.Mode, v1.ToolChoiceModeFromREST) {
@@ -423,7 +423,7 @@ func (x *ToolChoice) DecodeREST(d *restjson.Decoder) bool {
 	}
 	tag := d.Tag(&o, "type", tagOfToolChoice)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -436,7 +436,7 @@ func (x *ToolChoice) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 1 || tag == 0 && x.Choice == nil) && o.Take(1) {
 				v := new(ToolChoice_AllowedTools)
-				if fits = restjson.Message(d, &v.AllowedTools); fits {
+				if ok = restjson.Message(d, &v.AllowedTools); ok {
 					x.Choice = v
 				}
 			}
@@ -446,7 +446,7 @@ func (x *ToolChoice) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 2 || tag == 0 && x.Choice == nil) && o.Take(2) {
 				v := new(ToolChoice_Function)
-				if fits = restjson.Message(d, &v.Function); fits {
+				if ok = restjson.Message(d, &v.Function); ok {
 					x.Choice = v
 				}
 			}
@@ -456,12 +456,12 @@ func (x *ToolChoice) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 3 || tag == 0 && x.Choice == nil) && o.Take(3) {
 				v := new(ToolChoice_Custom)
-				if fits = restjson.Message(d, &v.Custom); fits {
+				if ok = restjson.Message(d, &v.Custom); ok {
 					x.Choice = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -492,7 +492,7 @@ func (x *ToolChoice) EncodeREST(e *restjson.Encoder) error {
 	}
 	if v, ok := x.Choice.(*ToolChoice_Mode); ok {
 		if x.ExtraJson != "" {
-			return restjson.BesideBare("mode")
+			return restjson.ExtraWithBareValue("mode")
 		}
 		if err := restjson.WriteEnum(e, v.Mode, v1.ToolChoiceModeToREST); err != nil {
 			return restjson.Field("mode", err)
@@ -554,19 +554,19 @@ func memberOfToolChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *AllowedTools) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "mode":
-			fits = o.Take(0) && restjson.Enum(d, &x.Mode, v1.AllowedToolsModeFromREST)
+			ok = o.Take(0) && restjson.Enum(d, &x.Mode, v1.AllowedToolsModeFromREST)
 		case "tools":
-			fits = o.Take(1) && restjson.List(d, &x.ToolsJson, (*restjson.Decoder).JSONObject)
+			ok = o.Take(1) && restjson.List(d, &x.ToolsJson, (*restjson.Decoder).JSONObject)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -613,17 +613,17 @@ func memberOfAllowedTools(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionChoice) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
+			ok = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -659,17 +659,17 @@ func memberOfFunctionChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *CustomToolChoice) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
+			ok = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -705,21 +705,21 @@ func memberOfCustomToolChoice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Function) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
-			fits = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
+			ok = d.TakeZero(&o, 0, x.Name == "") && d.String(&x.Name)
 		case "description":
-			fits = o.Take(1) && d.OptionalString(&x.Description)
+			ok = o.Take(1) && d.OptionalString(&x.Description)
 		case "parameters":
-			fits = d.TakeZero(&o, 2, x.ParametersJson == "") && d.JSONObject(&x.ParametersJson)
+			ok = d.TakeZero(&o, 2, x.ParametersJson == "") && d.JSONObject(&x.ParametersJson)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -773,7 +773,7 @@ func memberOfFunction(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *FunctionCallChoice) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		v := new(FunctionCallChoice_Mode)
 		if restjson.Enum(d, &v.Mode, FunctionCallModeFromREST) {
@@ -783,7 +783,7 @@ func (x *FunctionCallChoice) DecodeREST(d *restjson.Decoder) bool {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "name":
 			if d.Null() {
@@ -791,12 +791,12 @@ func (x *FunctionCallChoice) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (x.Choice == nil) && o.Take(0) {
 				v := new(FunctionCallChoice_Name)
-				if fits = d.String(&v.Name); fits {
+				if ok = d.String(&v.Name); ok {
 					x.Choice = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -811,7 +811,7 @@ func (x *FunctionCallChoice) EncodeREST(e *restjson.Encoder) error {
 	}
 	if v, ok := x.Choice.(*FunctionCallChoice_Mode); ok {
 		if x.ExtraJson != "" {
-			return restjson.BesideBare("mode")
+			return restjson.ExtraWithBareValue("mode")
 		}
 		if err := restjson.WriteEnum(e, v.Mode, FunctionCallModeToREST); err != nil {
 			return restjson.Field("mode", err)
@@ -842,8 +842,8 @@ func memberOfFunctionCallChoice(name string) int {
 	}
 }
 
-// FunctionCallModeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// FunctionCallModeFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func FunctionCallModeFromREST(text []byte) FunctionCallMode {
 	switch string(text) {
 	case "none":
@@ -855,8 +855,8 @@ func FunctionCallModeFromREST(text []byte) FunctionCallMode {
 	}
 }
 
-// FunctionCallModeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// FunctionCallModeToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func FunctionCallModeToREST(value FunctionCallMode) string {
 	switch value {
 	case FunctionCallMode_FUNCTION_CALL_MODE_NONE:

@@ -4,11 +4,11 @@
 // 	protoc        (unknown)
 // source: openaiconnect/rest/v1/annotations.proto
 
-// The options that say how an RPC maps to an OpenAI REST operation, and how a
-// message maps to OpenAI's JSON. They are the only place where that mapping is
-// written down: protoc-gen-go-rest turns them into a static codec.
+// The options that map RPCs to OpenAI's REST operations and messages to
+// OpenAI's JSON. They are the only description of the mapping:
+// protoc-gen-go-rest generates a static codec from them.
 //
-// What needs no option: a field maps to the JSON member of its own name, an
+// Without options, a field maps to the JSON member with the field's name, an
 // enum value to its name in lower case without the enum's prefix, bytes to
 // standard base64, google.protobuf.Timestamp to Unix seconds, a message to an
 // object, a list to an array, and a map to an object.
@@ -31,21 +31,23 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Presence says whether a member is written when its field is unset or empty.
+// Presence controls whether a member is written if its field is not set or
+// empty.
 type Presence int32
 
 const (
-	// It is left out.
+	// The member is omitted.
 	Presence_PRESENCE_UNSPECIFIED Presence = 0
-	// It is written, as its type's zero value. Where there is none (enums,
-	// messages, optional scalars) a request is refused, and a reply has null.
+	// The member is written with the zero value of its type. For types without
+	// one (enums, messages, optional scalars) a request is rejected, and a
+	// response has null.
 	Presence_PRESENCE_REQUIRED Presence = 1
-	// As PRESENCE_REQUIRED, but a request is refused whatever the type.
+	// Like PRESENCE_REQUIRED, but a request is rejected for every type.
 	Presence_PRESENCE_MANDATORY Presence = 2
-	// It is written as null.
+	// The member is written as null.
 	Presence_PRESENCE_NULLABLE Presence = 3
-	// It is written as null in a reply, and left out of a request.
-	Presence_PRESENCE_NULLABLE_IN_REPLY Presence = 4
+	// The member is written as null in responses and omitted in requests.
+	Presence_PRESENCE_NULLABLE_IN_RESPONSE Presence = 4
 )
 
 // Enum value maps for Presence.
@@ -55,14 +57,14 @@ var (
 		1: "PRESENCE_REQUIRED",
 		2: "PRESENCE_MANDATORY",
 		3: "PRESENCE_NULLABLE",
-		4: "PRESENCE_NULLABLE_IN_REPLY",
+		4: "PRESENCE_NULLABLE_IN_RESPONSE",
 	}
 	Presence_value = map[string]int32{
-		"PRESENCE_UNSPECIFIED":       0,
-		"PRESENCE_REQUIRED":          1,
-		"PRESENCE_MANDATORY":         2,
-		"PRESENCE_NULLABLE":          3,
-		"PRESENCE_NULLABLE_IN_REPLY": 4,
+		"PRESENCE_UNSPECIFIED":          0,
+		"PRESENCE_REQUIRED":             1,
+		"PRESENCE_MANDATORY":            2,
+		"PRESENCE_NULLABLE":             3,
+		"PRESENCE_NULLABLE_IN_RESPONSE": 4,
 	}
 )
 
@@ -93,20 +95,20 @@ func (Presence) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_rest_v1_annotations_proto_rawDescGZIP(), []int{0}
 }
 
-// Format says how a value is written, where the field's type doesn't say it.
+// Format is the JSON format of a value.
 type Format int32
 
 const (
-	// By the field's type.
+	// Determined by the type of the field.
 	Format_FORMAT_UNSPECIFIED Format = 0
-	// A string, or a list of strings, that holds the text of a JSON object, sent
-	// verbatim. A suffix `_json` isn't part of the member's name.
+	// For a string or a list of strings: the text of a JSON object, sent
+	// verbatim. The suffix `_json` of the field is not part of the member's name.
 	Format_FORMAT_JSON_OBJECT Format = 1
-	// Bytes as an array of integers.
-	Format_FORMAT_OCTETS Format = 2
-	// A string that holds the text of a JSON object: the members that the message
-	// cannot represent. Of a request without a body, a map of strings: further
-	// query parameters.
+	// For bytes: an array of integers.
+	Format_FORMAT_BYTE_ARRAY Format = 2
+	// For a string: the members that the message does not define, as the text of
+	// a JSON object. For a map of strings in a request without a body: query
+	// parameters that the message does not define.
 	Format_FORMAT_REMAINDER Format = 3
 )
 
@@ -115,13 +117,13 @@ var (
 	Format_name = map[int32]string{
 		0: "FORMAT_UNSPECIFIED",
 		1: "FORMAT_JSON_OBJECT",
-		2: "FORMAT_OCTETS",
+		2: "FORMAT_BYTE_ARRAY",
 		3: "FORMAT_REMAINDER",
 	}
 	Format_value = map[string]int32{
 		"FORMAT_UNSPECIFIED": 0,
 		"FORMAT_JSON_OBJECT": 1,
-		"FORMAT_OCTETS":      2,
+		"FORMAT_BYTE_ARRAY":  2,
 		"FORMAT_REMAINDER":   3,
 	}
 )
@@ -153,12 +155,12 @@ func (Format) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_rest_v1_annotations_proto_rawDescGZIP(), []int{1}
 }
 
-// Operation is a REST operation, in the manner of google.api.HttpRule.
+// Operation is a REST operation, similar to google.api.HttpRule.
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The verb and the path below the host. A `{field}` in the path is replaced
-	// by that field of the request message, percent-encoded; an empty value, `.`
-	// and `..` are refused, as they would name another resource.
+	// The HTTP method and the path. A path segment `{field}` is replaced by the
+	// percent-encoded value of that field of the request message. The values
+	// empty, `.` and `..` are rejected, because they would name another resource.
 	//
 	// Types that are valid to be assigned to Pattern:
 	//
@@ -166,14 +168,14 @@ type Operation struct {
 	//	*Operation_Post
 	//	*Operation_Delete
 	Pattern isOperation_Pattern `protobuf_oneof:"pattern"`
-	// `*`: the fields that are not in the path are the JSON body. Empty: they are
-	// query parameters, a map `metadata` as `metadata[key]=value`.
+	// Where the fields that are not in the path go. `*`: into a JSON body. Empty:
+	// into the query, with a map `metadata` as `metadata[key]=value`.
 	Body string `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	// Members of the body that the RPC decides. A caller that sets one to another
-	// value through extra_json is refused.
-	Decides []*Constant `protobuf:"bytes,5,rep,name=decides,proto3" json:"decides,omitempty"`
-	// Set where the response is a stream of Server-Sent Events, each with the
-	// JSON of one response message.
+	// Members of the body that the RPC sets. A request that sets one to another
+	// value in extra_json is rejected.
+	Fixed []*Constant `protobuf:"bytes,5,rep,name=fixed,proto3" json:"fixed,omitempty"`
+	// Set if the response is a stream of Server-Sent Events. The data of each
+	// event is the JSON of one response message.
 	EventStream   *EventStream `protobuf:"bytes,6,opt,name=event_stream,json=eventStream,proto3" json:"event_stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -250,9 +252,9 @@ func (x *Operation) GetBody() string {
 	return ""
 }
 
-func (x *Operation) GetDecides() []*Constant {
+func (x *Operation) GetFixed() []*Constant {
 	if x != nil {
-		return x.Decides
+		return x.Fixed
 	}
 	return nil
 }
@@ -269,17 +271,17 @@ type isOperation_Pattern interface {
 }
 
 type Operation_Get struct {
-	// A GET of this path.
+	// The path of a GET request.
 	Get string `protobuf:"bytes,1,opt,name=get,proto3,oneof"`
 }
 
 type Operation_Post struct {
-	// A POST to this path.
+	// The path of a POST request.
 	Post string `protobuf:"bytes,2,opt,name=post,proto3,oneof"`
 }
 
 type Operation_Delete struct {
-	// A DELETE of this path.
+	// The path of a DELETE request.
 	Delete string `protobuf:"bytes,3,opt,name=delete,proto3,oneof"`
 }
 
@@ -289,16 +291,16 @@ func (*Operation_Post) isOperation_Pattern() {}
 
 func (*Operation_Delete) isOperation_Pattern() {}
 
-// Constant is a member whose value is fixed.
+// Constant is a member with a constant value.
 type Constant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The member's name.
+	// The name of the member.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The member's value as JSON text. Empty: the member is absent.
+	// The value as JSON text. Empty: the member is absent.
 	Json string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
-	// Other values of a decided member that mean the same to the upstream, as JSON
-	// text. A caller may set one through extra_json, and it is sent as it is.
-	Same          []string `protobuf:"bytes,3,rep,name=same,proto3" json:"same,omitempty"`
+	// Other values of a fixed member that have the same meaning, as JSON text. A
+	// request may set one of them in extra_json; it is sent verbatim.
+	Equivalent    []string `protobuf:"bytes,3,rep,name=equivalent,proto3" json:"equivalent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -347,25 +349,26 @@ func (x *Constant) GetJson() string {
 	return ""
 }
 
-func (x *Constant) GetSame() []string {
+func (x *Constant) GetEquivalent() []string {
 	if x != nil {
-		return x.Same
+		return x.Equivalent
 	}
 	return nil
 }
 
-// EventStream says when a stream of Server-Sent Events is finished. One that
-// ends otherwise was cut short.
+// EventStream defines when a stream of Server-Sent Events is complete. A stream
+// that ends in any other way is truncated.
 type EventStream struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The data of the event that ends the stream: `[DONE]`.
 	Done string `protobuf:"bytes,1,opt,name=done,proto3" json:"done,omitempty"`
-	// Some upstreams send no such event. Their stream is finished when it ends
-	// properly and this holds.
+	// Some upstreams do not send that event. Their stream is complete if its body
+	// ends properly and this condition holds.
 	Finish *Finish `protobuf:"bytes,2,opt,name=finish,proto3" json:"finish,omitempty"`
-	// The RPC that returns the same answer in one message. Some upstreams give the
-	// one form whatever is asked for, and it is turned into the other.
-	Whole         *Whole `protobuf:"bytes,3,opt,name=whole,proto3" json:"whole,omitempty"`
+	// The unary RPC that returns the same response in one message. Some upstreams
+	// send a stream where a single message was requested, or the reverse; the
+	// response is then converted.
+	UnaryVariant  *UnaryVariant `protobuf:"bytes,3,opt,name=unary_variant,json=unaryVariant,proto3" json:"unary_variant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -414,45 +417,45 @@ func (x *EventStream) GetFinish() *Finish {
 	return nil
 }
 
-func (x *EventStream) GetWhole() *Whole {
+func (x *EventStream) GetUnaryVariant() *UnaryVariant {
 	if x != nil {
-		return x.Whole
+		return x.UnaryVariant
 	}
 	return nil
 }
 
-// Whole says how the message of an unary RPC differs from those of a stream. The
-// items of the list that [EventStream.finish] names have the answer itself: whole
-// in one member, and in pieces in another one.
-type Whole struct {
+// UnaryVariant describes how the message of a unary RPC differs from the
+// messages of a stream. In both, the list named by EventStream.finish holds the
+// response: complete in one member of its items, or in pieces in another.
+type UnaryVariant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The RPC of the same service: `CreateChatCompletion`.
 	Rpc string `protobuf:"bytes,1,opt,name=rpc,proto3" json:"rpc,omitempty"`
-	// The field of an item that has the answer: `message`.
-	Item string `protobuf:"bytes,2,opt,name=item,proto3" json:"item,omitempty"`
-	// The field of a stream's item that has a piece of it: `delta`.
-	Piece string `protobuf:"bytes,3,opt,name=piece,proto3" json:"piece,omitempty"`
-	// The lists of the piece whose items have an `index`, which the whole answer
-	// leaves out: `tool_calls`.
-	Numbered      []string `protobuf:"bytes,4,rep,name=numbered,proto3" json:"numbered,omitempty"`
+	// The field of an item with the complete value: `message`.
+	Full string `protobuf:"bytes,2,opt,name=full,proto3" json:"full,omitempty"`
+	// The field of a stream's item with the next piece: `delta`.
+	Delta string `protobuf:"bytes,3,opt,name=delta,proto3" json:"delta,omitempty"`
+	// The lists in a piece whose items have an `index` that the complete value
+	// does not have: `tool_calls`.
+	Indexed       []string `protobuf:"bytes,4,rep,name=indexed,proto3" json:"indexed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Whole) Reset() {
-	*x = Whole{}
+func (x *UnaryVariant) Reset() {
+	*x = UnaryVariant{}
 	mi := &file_openaiconnect_rest_v1_annotations_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Whole) String() string {
+func (x *UnaryVariant) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Whole) ProtoMessage() {}
+func (*UnaryVariant) ProtoMessage() {}
 
-func (x *Whole) ProtoReflect() protoreflect.Message {
+func (x *UnaryVariant) ProtoReflect() protoreflect.Message {
 	mi := &file_openaiconnect_rest_v1_annotations_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -464,51 +467,52 @@ func (x *Whole) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Whole.ProtoReflect.Descriptor instead.
-func (*Whole) Descriptor() ([]byte, []int) {
+// Deprecated: Use UnaryVariant.ProtoReflect.Descriptor instead.
+func (*UnaryVariant) Descriptor() ([]byte, []int) {
 	return file_openaiconnect_rest_v1_annotations_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Whole) GetRpc() string {
+func (x *UnaryVariant) GetRpc() string {
 	if x != nil {
 		return x.Rpc
 	}
 	return ""
 }
 
-func (x *Whole) GetItem() string {
+func (x *UnaryVariant) GetFull() string {
 	if x != nil {
-		return x.Item
+		return x.Full
 	}
 	return ""
 }
 
-func (x *Whole) GetPiece() string {
+func (x *UnaryVariant) GetDelta() string {
 	if x != nil {
-		return x.Piece
+		return x.Delta
 	}
 	return ""
 }
 
-func (x *Whole) GetNumbered() []string {
+func (x *UnaryVariant) GetIndexed() []string {
 	if x != nil {
-		return x.Numbered
+		return x.Indexed
 	}
 	return nil
 }
 
-// Finish holds when every item of a list, put together over the stream's
-// messages by a key, has once had a certain member.
+// Finish is a condition on the items of a list, which are merged across the
+// messages of a stream by a key. It holds when every item has had a certain
+// member.
 type Finish struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The list field of the response message: `choices`.
 	List string `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
-	// The field of an item that tells items apart, an int32: `index`.
+	// The int32 field that identifies an item: `index`.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// The field of an item that says that it is complete: `finish_reason`.
+	// The field that marks an item as complete: `finish_reason`.
 	Member string `protobuf:"bytes,3,opt,name=member,proto3" json:"member,omitempty"`
-	// The optional int32 field of the request that says how many items there
-	// will be, one when unset: `n`.
+	// The optional int32 field of the request with the number of items: `n`. If
+	// it is not set, there is one item.
 	Count         string `protobuf:"bytes,4,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -572,13 +576,13 @@ func (x *Finish) GetCount() string {
 	return ""
 }
 
-// Object says how a message maps to JSON.
+// Object is the mapping of a message to JSON.
 type Object struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Members with one legal value, which have no field: written always, and on
-	// reading another value goes to extra_json.
+	// Members that have one legal value and no field. They are always written. A
+	// received member with another value goes to extra_json.
 	Constants []*Constant `protobuf:"bytes,1,rep,name=constants,proto3" json:"constants,omitempty"`
-	// The message stands for the array that is its only field.
+	// The message maps to an array: that of its only field.
 	Array         bool `protobuf:"varint,2,opt,name=array,proto3" json:"array,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -628,14 +632,15 @@ func (x *Object) GetArray() bool {
 	return false
 }
 
-// Union is a tagged union: a member of the object names the branch, and the
-// member of that name holds the payload.
+// Union is a tagged union. The value of one member, the tag, names the branch;
+// the member with that name holds the payload.
 type Union struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The member that names the branch: `type`.
+	// The name of the tag: `type`.
 	Tag string `protobuf:"bytes,1,opt,name=tag,proto3" json:"tag,omitempty"`
-	// The payload's members stand beside the tag, not in a member of their own.
-	Beside        bool `protobuf:"varint,2,opt,name=beside,proto3" json:"beside,omitempty"`
+	// The members of the payload are members of the tagged object itself. There
+	// is no member with the name of the branch.
+	Inline        bool `protobuf:"varint,2,opt,name=inline,proto3" json:"inline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -677,34 +682,37 @@ func (x *Union) GetTag() string {
 	return ""
 }
 
-func (x *Union) GetBeside() bool {
+func (x *Union) GetInline() bool {
 	if x != nil {
-		return x.Beside
+		return x.Inline
 	}
 	return false
 }
 
-// Member says how a field maps to a member of a JSON object.
+// Member is the mapping of a field to a member of a JSON object.
 type Member struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The member's name, where it isn't the field's. Fields that share a name are
-	// forms of one member that differ by JSON type, such as string and array.
+	// The name of the member. Default: the name of the field. Fields with the
+	// same member name are alternative forms of that member, which differ by JSON
+	// type: a string or an array.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Whether the member is written when the field is unset.
+	// Whether the member is written if the field is not set.
 	Presence Presence `protobuf:"varint,2,opt,name=presence,proto3,enum=openaiconnect.rest.v1.Presence" json:"presence,omitempty"`
-	// How the value is written, where the field's type doesn't say it.
+	// The format of the value. Default: determined by the type of the field.
 	Format Format `protobuf:"varint,3,opt,name=format,proto3,enum=openaiconnect.rest.v1.Format" json:"format,omitempty"`
-	// Only replies have it: a request leaves it out (AIP-203).
+	// The member exists in responses only. Requests omit it (AIP-203).
 	OutputOnly bool `protobuf:"varint,4,opt,name=output_only,json=outputOnly,proto3" json:"output_only,omitempty"`
-	// Only the typed API has it: it maps to nothing.
+	// The field exists in the typed API only. It has no member.
 	TypedOnly bool `protobuf:"varint,5,opt,name=typed_only,json=typedOnly,proto3" json:"typed_only,omitempty"`
-	// In a oneof: this branch is a bare value, the others are objects.
+	// For a branch of a oneof: the JSON is the value of this branch, not an
+	// object.
 	Bare bool `protobuf:"varint,6,opt,name=bare,proto3" json:"bare,omitempty"`
-	// A list of one may come as the bare item. It is sent as a list.
+	// For a list: a single item is accepted in place of an array of one. Arrays
+	// are written.
 	Single bool `protobuf:"varint,7,opt,name=single,proto3" json:"single,omitempty"`
-	// Another name that the member has in some replies.
+	// Another name of the member in some responses.
 	Alias *Alias `protobuf:"bytes,8,opt,name=alias,proto3" json:"alias,omitempty"`
-	// A request writes null for the unset field when this holds.
+	// For a field that is not set: a request writes null if the condition holds.
 	NullWhen      *Condition `protobuf:"bytes,9,opt,name=null_when,json=nullWhen,proto3" json:"null_when,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -803,14 +811,15 @@ func (x *Member) GetNullWhen() *Condition {
 	return nil
 }
 
-// Alias is another name of a member that has two forms: some replies have the
-// list by it, and the other form by the member's own.
+// Alias is another name for the list form of a member that has two forms. Some
+// responses have both: the list under the alias, the other form under the
+// member's own name.
 type Alias struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name.
+	// The alias.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The field whose presence says that a reply has the name. A list that comes
-	// by the wrong one of its names goes to the message's extra_json.
+	// The field whose presence means that the response uses the alias. A list
+	// under the wrong name goes to the message's extra_json.
 	WhenSet       string `protobuf:"bytes,2,opt,name=when_set,json=whenSet,proto3" json:"when_set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -860,7 +869,7 @@ func (x *Alias) GetWhenSet() string {
 	return ""
 }
 
-// Condition holds when an enum field has a value.
+// Condition holds if an enum field has a certain value.
 type Condition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The enum field of the same message.
@@ -960,7 +969,7 @@ var file_openaiconnect_rest_v1_annotations_proto_extTypes = []protoimpl.Extensio
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
-	// The REST operation that an RPC maps to.
+	// The REST operation of an RPC.
 	//
 	// optional openaiconnect.rest.v1.Operation operation = 71100;
 	E_Operation = &file_openaiconnect_rest_v1_annotations_proto_extTypes[0]
@@ -968,7 +977,7 @@ var (
 
 // Extension fields to descriptorpb.MessageOptions.
 var (
-	// How a message maps to JSON, where its fields don't say it all.
+	// The mapping of a message to JSON.
 	//
 	// optional openaiconnect.rest.v1.Object object = 71100;
 	E_Object = &file_openaiconnect_rest_v1_annotations_proto_extTypes[1]
@@ -976,7 +985,7 @@ var (
 
 // Extension fields to descriptorpb.OneofOptions.
 var (
-	// How a oneof maps to one of OpenAI's tagged unions. A oneof without it maps
+	// The mapping of a oneof to a tagged union. A oneof without this option maps
 	// to members of which an object has at most one.
 	//
 	// optional openaiconnect.rest.v1.Union union = 71100;
@@ -985,7 +994,7 @@ var (
 
 // Extension fields to descriptorpb.FieldOptions.
 var (
-	// How a field maps to a member of a JSON object.
+	// The mapping of a field to a member of a JSON object.
 	//
 	// optional openaiconnect.rest.v1.Member member = 71100;
 	E_Member = &file_openaiconnect_rest_v1_annotations_proto_extTypes[3]
@@ -993,8 +1002,8 @@ var (
 
 // Extension fields to descriptorpb.EnumValueOptions.
 var (
-	// The JSON string of an enum value, where it isn't the value's name in lower
-	// case without the enum's prefix: `24h`.
+	// The JSON string of an enum value. Default: the value's name in lower case
+	// without the enum's prefix.
 	//
 	// optional string value = 71100;
 	E_Value = &file_openaiconnect_rest_v1_annotations_proto_extTypes[4]
@@ -1004,28 +1013,30 @@ var File_openaiconnect_rest_v1_annotations_proto protoreflect.FileDescriptor
 
 const file_openaiconnect_rest_v1_annotations_proto_rawDesc = "" +
 	"\n" +
-	"'openaiconnect/rest/v1/annotations.proto\x12\x15openaiconnect.rest.v1\x1a google/protobuf/descriptor.proto\"\xf0\x01\n" +
+	"'openaiconnect/rest/v1/annotations.proto\x12\x15openaiconnect.rest.v1\x1a google/protobuf/descriptor.proto\"\xec\x01\n" +
 	"\tOperation\x12\x12\n" +
 	"\x03get\x18\x01 \x01(\tH\x00R\x03get\x12\x14\n" +
 	"\x04post\x18\x02 \x01(\tH\x00R\x04post\x12\x18\n" +
 	"\x06delete\x18\x03 \x01(\tH\x00R\x06delete\x12\x12\n" +
-	"\x04body\x18\x04 \x01(\tR\x04body\x129\n" +
-	"\adecides\x18\x05 \x03(\v2\x1f.openaiconnect.rest.v1.ConstantR\adecides\x12E\n" +
+	"\x04body\x18\x04 \x01(\tR\x04body\x125\n" +
+	"\x05fixed\x18\x05 \x03(\v2\x1f.openaiconnect.rest.v1.ConstantR\x05fixed\x12E\n" +
 	"\fevent_stream\x18\x06 \x01(\v2\".openaiconnect.rest.v1.EventStreamR\veventStreamB\t\n" +
-	"\apattern\"F\n" +
+	"\apattern\"R\n" +
 	"\bConstant\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\tR\x04json\x12\x12\n" +
-	"\x04same\x18\x03 \x03(\tR\x04same\"\x8c\x01\n" +
+	"\x04json\x18\x02 \x01(\tR\x04json\x12\x1e\n" +
+	"\n" +
+	"equivalent\x18\x03 \x03(\tR\n" +
+	"equivalent\"\xa2\x01\n" +
 	"\vEventStream\x12\x12\n" +
 	"\x04done\x18\x01 \x01(\tR\x04done\x125\n" +
-	"\x06finish\x18\x02 \x01(\v2\x1d.openaiconnect.rest.v1.FinishR\x06finish\x122\n" +
-	"\x05whole\x18\x03 \x01(\v2\x1c.openaiconnect.rest.v1.WholeR\x05whole\"_\n" +
-	"\x05Whole\x12\x10\n" +
+	"\x06finish\x18\x02 \x01(\v2\x1d.openaiconnect.rest.v1.FinishR\x06finish\x12H\n" +
+	"\runary_variant\x18\x03 \x01(\v2#.openaiconnect.rest.v1.UnaryVariantR\funaryVariant\"d\n" +
+	"\fUnaryVariant\x12\x10\n" +
 	"\x03rpc\x18\x01 \x01(\tR\x03rpc\x12\x12\n" +
-	"\x04item\x18\x02 \x01(\tR\x04item\x12\x14\n" +
-	"\x05piece\x18\x03 \x01(\tR\x05piece\x12\x1a\n" +
-	"\bnumbered\x18\x04 \x03(\tR\bnumbered\"\\\n" +
+	"\x04full\x18\x02 \x01(\tR\x04full\x12\x14\n" +
+	"\x05delta\x18\x03 \x01(\tR\x05delta\x12\x18\n" +
+	"\aindexed\x18\x04 \x03(\tR\aindexed\"\\\n" +
 	"\x06Finish\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
@@ -1036,7 +1047,7 @@ const file_openaiconnect_rest_v1_annotations_proto_rawDesc = "" +
 	"\x05array\x18\x02 \x01(\bR\x05array\"1\n" +
 	"\x05Union\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\tR\x03tag\x12\x16\n" +
-	"\x06beside\x18\x02 \x01(\bR\x06beside\"\xef\x02\n" +
+	"\x06inline\x18\x02 \x01(\bR\x06inline\"\xef\x02\n" +
 	"\x06Member\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12;\n" +
 	"\bpresence\x18\x02 \x01(\x0e2\x1f.openaiconnect.rest.v1.PresenceR\bpresence\x125\n" +
@@ -1054,17 +1065,17 @@ const file_openaiconnect_rest_v1_annotations_proto_rawDesc = "" +
 	"\bwhen_set\x18\x02 \x01(\tR\awhenSet\"7\n" +
 	"\tCondition\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value*\x8a\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value*\x8d\x01\n" +
 	"\bPresence\x12\x18\n" +
 	"\x14PRESENCE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11PRESENCE_REQUIRED\x10\x01\x12\x16\n" +
 	"\x12PRESENCE_MANDATORY\x10\x02\x12\x15\n" +
-	"\x11PRESENCE_NULLABLE\x10\x03\x12\x1e\n" +
-	"\x1aPRESENCE_NULLABLE_IN_REPLY\x10\x04*a\n" +
+	"\x11PRESENCE_NULLABLE\x10\x03\x12!\n" +
+	"\x1dPRESENCE_NULLABLE_IN_RESPONSE\x10\x04*e\n" +
 	"\x06Format\x12\x16\n" +
 	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\x16\n" +
-	"\x12FORMAT_JSON_OBJECT\x10\x01\x12\x11\n" +
-	"\rFORMAT_OCTETS\x10\x02\x12\x14\n" +
+	"\x12FORMAT_JSON_OBJECT\x10\x01\x12\x15\n" +
+	"\x11FORMAT_BYTE_ARRAY\x10\x02\x12\x14\n" +
 	"\x10FORMAT_REMAINDER\x10\x03:`\n" +
 	"\toperation\x12\x1e.google.protobuf.MethodOptions\x18\xbc\xab\x04 \x01(\v2 .openaiconnect.rest.v1.OperationR\toperation:X\n" +
 	"\x06object\x12\x1f.google.protobuf.MessageOptions\x18\xbc\xab\x04 \x01(\v2\x1d.openaiconnect.rest.v1.ObjectR\x06object:S\n" +
@@ -1093,7 +1104,7 @@ var file_openaiconnect_rest_v1_annotations_proto_goTypes = []any{
 	(*Operation)(nil),                     // 2: openaiconnect.rest.v1.Operation
 	(*Constant)(nil),                      // 3: openaiconnect.rest.v1.Constant
 	(*EventStream)(nil),                   // 4: openaiconnect.rest.v1.EventStream
-	(*Whole)(nil),                         // 5: openaiconnect.rest.v1.Whole
+	(*UnaryVariant)(nil),                  // 5: openaiconnect.rest.v1.UnaryVariant
 	(*Finish)(nil),                        // 6: openaiconnect.rest.v1.Finish
 	(*Object)(nil),                        // 7: openaiconnect.rest.v1.Object
 	(*Union)(nil),                         // 8: openaiconnect.rest.v1.Union
@@ -1107,10 +1118,10 @@ var file_openaiconnect_rest_v1_annotations_proto_goTypes = []any{
 	(*descriptorpb.EnumValueOptions)(nil), // 16: google.protobuf.EnumValueOptions
 }
 var file_openaiconnect_rest_v1_annotations_proto_depIdxs = []int32{
-	3,  // 0: openaiconnect.rest.v1.Operation.decides:type_name -> openaiconnect.rest.v1.Constant
+	3,  // 0: openaiconnect.rest.v1.Operation.fixed:type_name -> openaiconnect.rest.v1.Constant
 	4,  // 1: openaiconnect.rest.v1.Operation.event_stream:type_name -> openaiconnect.rest.v1.EventStream
 	6,  // 2: openaiconnect.rest.v1.EventStream.finish:type_name -> openaiconnect.rest.v1.Finish
-	5,  // 3: openaiconnect.rest.v1.EventStream.whole:type_name -> openaiconnect.rest.v1.Whole
+	5,  // 3: openaiconnect.rest.v1.EventStream.unary_variant:type_name -> openaiconnect.rest.v1.UnaryVariant
 	3,  // 4: openaiconnect.rest.v1.Object.constants:type_name -> openaiconnect.rest.v1.Constant
 	0,  // 5: openaiconnect.rest.v1.Member.presence:type_name -> openaiconnect.rest.v1.Presence
 	1,  // 6: openaiconnect.rest.v1.Member.format:type_name -> openaiconnect.rest.v1.Format

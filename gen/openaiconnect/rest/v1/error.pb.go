@@ -21,26 +21,26 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Error is why the REST API refused a call or failed at it: the detail that
-// every error of a translated call carries.
+// Error is an error of the REST API. Every error of a typed call has one as a
+// detail.
 type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What went wrong, in the upstream's own words.
+	// The upstream's error message.
 	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
-	// The class of the error, such as `invalid_request_error`.
+	// The type of the error, such as `invalid_request_error`.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// The request parameter that is at fault, where one is.
+	// The request parameter that caused the error.
 	Param *string `protobuf:"bytes,3,opt,name=param,proto3,oneof" json:"param,omitempty"`
-	// The machine-readable reason, such as `rate_limit_exceeded`.
+	// The machine-readable error code, such as `rate_limit_exceeded`.
 	Code *string `protobuf:"bytes,4,opt,name=code,proto3,oneof" json:"code,omitempty"`
-	// The HTTP status of the upstream's answer. Zero when there was no answer.
+	// The HTTP status of the upstream's response, or zero without a response.
 	HttpStatus int32 `protobuf:"varint,5,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
-	// The upstream's x-request-id, to quote when asking its operator.
+	// The upstream's x-request-id. Quote it in support requests to the upstream.
 	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The beginning of the upstream's body, where it isn't an OpenAI error, or has
-	// more than one.
+	// The beginning of the upstream's response body, if it is not one OpenAI
+	// error.
 	BodyExcerpt string `protobuf:"bytes,7,opt,name=body_excerpt,json=bodyExcerpt,proto3" json:"body_excerpt,omitempty"`
-	// Members that this version doesn't know, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -132,12 +132,12 @@ func (x *Error) GetExtraJson() string {
 	return ""
 }
 
-// ErrorResponse is the body of every OpenAI answer that is an error.
+// ErrorResponse is the body of an error response of the OpenAI API.
 type ErrorResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The error.
 	Error *Error `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
-	// Members that this version doesn't know, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

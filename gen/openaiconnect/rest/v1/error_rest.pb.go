@@ -9,23 +9,23 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Error) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "message":
-			fits = d.TakeZero(&o, 0, x.Message == "") && d.String(&x.Message)
+			ok = d.TakeZero(&o, 0, x.Message == "") && d.String(&x.Message)
 		case "type":
-			fits = d.TakeZero(&o, 1, x.Type == "") && d.String(&x.Type)
+			ok = d.TakeZero(&o, 1, x.Type == "") && d.String(&x.Type)
 		case "param":
-			fits = o.Take(2) && d.OptionalString(&x.Param)
+			ok = o.Take(2) && d.OptionalString(&x.Param)
 		case "code":
-			fits = o.Take(3) && d.OptionalString(&x.Code)
+			ok = o.Take(3) && d.OptionalString(&x.Code)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -90,17 +90,17 @@ func memberOfError(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ErrorResponse) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "error":
-			fits = o.Take(0) && restjson.Message(d, &x.Error)
+			ok = o.Take(0) && restjson.Message(d, &x.Error)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}

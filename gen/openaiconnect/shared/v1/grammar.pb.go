@@ -21,8 +21,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GrammarSyntax is the syntax of a grammar that constrains the input of a custom
-// tool.
+// GrammarSyntax is the syntax of a grammar that constrains the input of a
+// custom tool.
 type GrammarSyntax int32
 
 const (

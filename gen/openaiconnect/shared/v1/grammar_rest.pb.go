@@ -3,8 +3,8 @@
 
 package sharedv1
 
-// GrammarSyntaxFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// GrammarSyntaxFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func GrammarSyntaxFromREST(text []byte) GrammarSyntax {
 	switch string(text) {
 	case "lark":
@@ -16,8 +16,8 @@ func GrammarSyntaxFromREST(text []byte) GrammarSyntax {
 	}
 }
 
-// GrammarSyntaxToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// GrammarSyntaxToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func GrammarSyntaxToREST(value GrammarSyntax) string {
 	switch value {
 	case GrammarSyntax_GRAMMAR_SYNTAX_LARK:

@@ -3,8 +3,8 @@
 
 package sharedv1
 
-// ListOrderFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ListOrderFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ListOrderFromREST(text []byte) ListOrder {
 	switch string(text) {
 	case "asc":
@@ -16,8 +16,8 @@ func ListOrderFromREST(text []byte) ListOrder {
 	}
 }
 
-// ListOrderToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ListOrderToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ListOrderToREST(value ListOrder) string {
 	switch value {
 	case ListOrder_LIST_ORDER_ASC:

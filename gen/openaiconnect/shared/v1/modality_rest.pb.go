@@ -3,8 +3,8 @@
 
 package sharedv1
 
-// ModalityFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ModalityFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ModalityFromREST(text []byte) Modality {
 	switch string(text) {
 	case "text":
@@ -16,8 +16,8 @@ func ModalityFromREST(text []byte) Modality {
 	}
 }
 
-// ModalityToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ModalityToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ModalityToREST(value Modality) string {
 	switch value {
 	case Modality_MODALITY_TEXT:

@@ -135,7 +135,7 @@ type ModerationParam struct {
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// What happens to flagged content.
 	Policy *ModerationPolicy `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
-	// JSON fields without a typed field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -199,7 +199,7 @@ type ModerationPolicy struct {
 	Input *ModerationConfig `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
 	// The policy for the output.
 	Output *ModerationConfig `protobuf:"bytes,2,opt,name=output,proto3" json:"output,omitempty"`
-	// JSON fields without a typed field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -261,7 +261,7 @@ type ModerationConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether flagged content is blocked.
 	Mode ModerationMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.shared.v1.ModerationMode" json:"mode,omitempty"`
-	// JSON fields without a typed field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -326,7 +326,7 @@ type ModerationResult struct {
 	CategoryScores map[string]float64 `protobuf:"bytes,4,rep,name=category_scores,json=categoryScores,proto3" json:"category_scores,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// The input types that each score applies to, keyed by category name.
 	CategoryAppliedInputTypes map[string]*ModerationInputTypes `protobuf:"bytes,5,rep,name=category_applied_input_types,json=categoryAppliedInputTypes,proto3" json:"category_applied_input_types,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// JSON fields without a typed field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -9,19 +9,19 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationParam) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "model":
-			fits = d.TakeZero(&o, 0, x.Model == "") && d.String(&x.Model)
+			ok = d.TakeZero(&o, 0, x.Model == "") && d.String(&x.Model)
 		case "policy":
-			fits = o.Take(1) && restjson.Message(d, &x.Policy)
+			ok = o.Take(1) && restjson.Message(d, &x.Policy)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -66,19 +66,19 @@ func memberOfModerationParam(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationPolicy) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "input":
-			fits = o.Take(0) && restjson.Message(d, &x.Input)
+			ok = o.Take(0) && restjson.Message(d, &x.Input)
 		case "output":
-			fits = o.Take(1) && restjson.Message(d, &x.Output)
+			ok = o.Take(1) && restjson.Message(d, &x.Output)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -125,17 +125,17 @@ func memberOfModerationPolicy(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationConfig) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "mode":
-			fits = o.Take(0) && restjson.Enum(d, &x.Mode, ModerationModeFromREST)
+			ok = o.Take(0) && restjson.Enum(d, &x.Mode, ModerationModeFromREST)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -175,27 +175,27 @@ func memberOfModerationConfig(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *ModerationResult) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
-			fits = o.Take(0) && d.Constant("\"moderation_result\"")
+			ok = o.Take(0) && d.Constant("\"moderation_result\"")
 		case "model":
-			fits = d.TakeZero(&o, 1, x.Model == "") && d.String(&x.Model)
+			ok = d.TakeZero(&o, 1, x.Model == "") && d.String(&x.Model)
 		case "flagged":
-			fits = d.TakeZero(&o, 2, !x.Flagged) && d.Bool(&x.Flagged)
+			ok = d.TakeZero(&o, 2, !x.Flagged) && d.Bool(&x.Flagged)
 		case "categories":
-			fits = o.Take(3) && restjson.Map(d, &x.Categories, (*restjson.Decoder).Bool)
+			ok = o.Take(3) && restjson.Map(d, &x.Categories, (*restjson.Decoder).Bool)
 		case "category_scores":
-			fits = o.Take(4) && restjson.Map(d, &x.CategoryScores, (*restjson.Decoder).Double)
+			ok = o.Take(4) && restjson.Map(d, &x.CategoryScores, (*restjson.Decoder).Double)
 		case "category_applied_input_types":
-			fits = o.Take(5) && restjson.Map(d, &x.CategoryAppliedInputTypes, restjson.Message)
+			ok = o.Take(5) && restjson.Map(d, &x.CategoryAppliedInputTypes, restjson.Message)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -280,8 +280,8 @@ func (x *ModerationInputTypes) EncodeREST(e *restjson.Encoder) error {
 	return nil
 }
 
-// ModerationModeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ModerationModeFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ModerationModeFromREST(text []byte) ModerationMode {
 	switch string(text) {
 	case "score":
@@ -293,8 +293,8 @@ func ModerationModeFromREST(text []byte) ModerationMode {
 	}
 }
 
-// ModerationModeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ModerationModeToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ModerationModeToREST(value ModerationMode) string {
 	switch value {
 	case ModerationMode_MODERATION_MODE_SCORE:
@@ -306,8 +306,8 @@ func ModerationModeToREST(value ModerationMode) string {
 	}
 }
 
-// ModerationInputTypeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ModerationInputTypeFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ModerationInputTypeFromREST(text []byte) ModerationInputType {
 	switch string(text) {
 	case "text":
@@ -319,8 +319,8 @@ func ModerationInputTypeFromREST(text []byte) ModerationInputType {
 	}
 }
 
-// ModerationInputTypeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ModerationInputTypeToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ModerationInputTypeToREST(value ModerationInputType) string {
 	switch value {
 	case ModerationInputType_MODERATION_INPUT_TYPE_TEXT:

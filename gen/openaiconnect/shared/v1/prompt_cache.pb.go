@@ -124,10 +124,8 @@ func (PromptCacheTTL) EnumDescriptor() ([]byte, []int) {
 	return file_openaiconnect_shared_v1_prompt_cache_proto_rawDescGZIP(), []int{1}
 }
 
-// PromptCacheRetention is how long a cached prompt prefix is retained.
-// Deprecated: use PromptCacheTTL.
-//
-// Deprecated: Marked as deprecated in openaiconnect/shared/v1/prompt_cache.proto.
+// PromptCacheRetention is how long a cached prompt prefix is retained, for the
+// deprecated field prompt_cache_retention. Use PromptCacheTTL.
 type PromptCacheRetention int32
 
 const (
@@ -187,7 +185,7 @@ type PromptCacheOptions struct {
 	Mode PromptCacheMode `protobuf:"varint,1,opt,name=mode,proto3,enum=openaiconnect.shared.v1.PromptCacheMode" json:"mode,omitempty"`
 	// How long a cached prompt prefix is retained.
 	Ttl PromptCacheTTL `protobuf:"varint,2,opt,name=ttl,proto3,enum=openaiconnect.shared.v1.PromptCacheTTL" json:"ttl,omitempty"`
-	// JSON fields without a typed field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -247,7 +245,7 @@ func (x *PromptCacheOptions) GetExtraJson() string {
 // PromptCacheBreakpoint marks the end of a prompt prefix that is to be cached.
 type PromptCacheBreakpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// JSON fields without a typed field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -312,11 +310,11 @@ const file_openaiconnect_shared_v1_prompt_cache_proto_rawDesc = "" +
 	"\x1aPROMPT_CACHE_MODE_EXPLICIT\x10\x02*L\n" +
 	"\x0ePromptCacheTTL\x12 \n" +
 	"\x1cPROMPT_CACHE_TTL_UNSPECIFIED\x10\x00\x12\x18\n" +
-	"\x14PROMPT_CACHE_TTL_30M\x10\x01*\x88\x01\n" +
+	"\x14PROMPT_CACHE_TTL_30M\x10\x01*\x84\x01\n" +
 	"\x14PromptCacheRetention\x12&\n" +
 	"\"PROMPT_CACHE_RETENTION_UNSPECIFIED\x10\x00\x12$\n" +
 	" PROMPT_CACHE_RETENTION_IN_MEMORY\x10\x01\x12\x1e\n" +
-	"\x1aPROMPT_CACHE_RETENTION_24H\x10\x02\x1a\x02\x18\x01B\xae\x01\n" +
+	"\x1aPROMPT_CACHE_RETENTION_24H\x10\x02B\xae\x01\n" +
 	"\x1bcom.openaiconnect.shared.v1P\x01ZMgithub.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1;sharedv1\xa2\x02\tOACShared\xaa\x02\x17OpenAIConnect.Shared.V1\xca\x02\x17OpenAIConnect\\Shared\\V1b\x06proto3"
 
 var (

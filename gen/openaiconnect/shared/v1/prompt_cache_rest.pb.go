@@ -9,19 +9,19 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *PromptCacheOptions) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "mode":
-			fits = o.Take(0) && restjson.Enum(d, &x.Mode, PromptCacheModeFromREST)
+			ok = o.Take(0) && restjson.Enum(d, &x.Mode, PromptCacheModeFromREST)
 		case "ttl":
-			fits = o.Take(1) && restjson.Enum(d, &x.Ttl, PromptCacheTTLFromREST)
+			ok = o.Take(1) && restjson.Enum(d, &x.Ttl, PromptCacheTTLFromREST)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -68,17 +68,17 @@ func memberOfPromptCacheOptions(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *PromptCacheBreakpoint) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "mode":
-			fits = o.Take(0) && d.Constant("\"explicit\"")
+			ok = o.Take(0) && d.Constant("\"explicit\"")
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -110,8 +110,8 @@ func memberOfPromptCacheBreakpoint(name string) int {
 	}
 }
 
-// PromptCacheModeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// PromptCacheModeFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func PromptCacheModeFromREST(text []byte) PromptCacheMode {
 	switch string(text) {
 	case "implicit":
@@ -123,8 +123,8 @@ func PromptCacheModeFromREST(text []byte) PromptCacheMode {
 	}
 }
 
-// PromptCacheModeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// PromptCacheModeToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func PromptCacheModeToREST(value PromptCacheMode) string {
 	switch value {
 	case PromptCacheMode_PROMPT_CACHE_MODE_IMPLICIT:
@@ -136,8 +136,8 @@ func PromptCacheModeToREST(value PromptCacheMode) string {
 	}
 }
 
-// PromptCacheTTLFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// PromptCacheTTLFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func PromptCacheTTLFromREST(text []byte) PromptCacheTTL {
 	switch string(text) {
 	case "30m":
@@ -147,8 +147,8 @@ func PromptCacheTTLFromREST(text []byte) PromptCacheTTL {
 	}
 }
 
-// PromptCacheTTLToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// PromptCacheTTLToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func PromptCacheTTLToREST(value PromptCacheTTL) string {
 	switch value {
 	case PromptCacheTTL_PROMPT_CACHE_TTL_30M:
@@ -158,8 +158,8 @@ func PromptCacheTTLToREST(value PromptCacheTTL) string {
 	}
 }
 
-// PromptCacheRetentionFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// PromptCacheRetentionFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func PromptCacheRetentionFromREST(text []byte) PromptCacheRetention {
 	switch string(text) {
 	case "in_memory":
@@ -171,8 +171,8 @@ func PromptCacheRetentionFromREST(text []byte) PromptCacheRetention {
 	}
 }
 
-// PromptCacheRetentionToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// PromptCacheRetentionToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func PromptCacheRetentionToREST(value PromptCacheRetention) string {
 	switch value {
 	case PromptCacheRetention_PROMPT_CACHE_RETENTION_IN_MEMORY:

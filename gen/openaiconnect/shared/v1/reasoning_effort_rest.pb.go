@@ -3,8 +3,8 @@
 
 package sharedv1
 
-// ReasoningEffortFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ReasoningEffortFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ReasoningEffortFromREST(text []byte) ReasoningEffort {
 	switch string(text) {
 	case "none":
@@ -26,8 +26,8 @@ func ReasoningEffortFromREST(text []byte) ReasoningEffort {
 	}
 }
 
-// ReasoningEffortToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ReasoningEffortToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ReasoningEffortToREST(value ReasoningEffort) string {
 	switch value {
 	case ReasoningEffort_REASONING_EFFORT_NONE:

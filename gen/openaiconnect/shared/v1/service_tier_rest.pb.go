@@ -3,8 +3,8 @@
 
 package sharedv1
 
-// ServiceTierFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ServiceTierFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ServiceTierFromREST(text []byte) ServiceTier {
 	switch string(text) {
 	case "auto":
@@ -24,8 +24,8 @@ func ServiceTierFromREST(text []byte) ServiceTier {
 	}
 }
 
-// ServiceTierToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ServiceTierToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ServiceTierToREST(value ServiceTier) string {
 	switch value {
 	case ServiceTier_SERVICE_TIER_AUTO:

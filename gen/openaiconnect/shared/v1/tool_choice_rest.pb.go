@@ -3,8 +3,8 @@
 
 package sharedv1
 
-// ToolChoiceModeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// ToolChoiceModeFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func ToolChoiceModeFromREST(text []byte) ToolChoiceMode {
 	switch string(text) {
 	case "none":
@@ -18,8 +18,8 @@ func ToolChoiceModeFromREST(text []byte) ToolChoiceMode {
 	}
 }
 
-// ToolChoiceModeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// ToolChoiceModeToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func ToolChoiceModeToREST(value ToolChoiceMode) string {
 	switch value {
 	case ToolChoiceMode_TOOL_CHOICE_MODE_NONE:
@@ -33,8 +33,8 @@ func ToolChoiceModeToREST(value ToolChoiceMode) string {
 	}
 }
 
-// AllowedToolsModeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// AllowedToolsModeFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func AllowedToolsModeFromREST(text []byte) AllowedToolsMode {
 	switch string(text) {
 	case "auto":
@@ -46,8 +46,8 @@ func AllowedToolsModeFromREST(text []byte) AllowedToolsMode {
 	}
 }
 
-// AllowedToolsModeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// AllowedToolsModeToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func AllowedToolsModeToREST(value AllowedToolsMode) string {
 	switch value {
 	case AllowedToolsMode_ALLOWED_TOOLS_MODE_AUTO:

@@ -3,8 +3,8 @@
 
 package sharedv1
 
-// VerbosityFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// VerbosityFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func VerbosityFromREST(text []byte) Verbosity {
 	switch string(text) {
 	case "low":
@@ -18,8 +18,8 @@ func VerbosityFromREST(text []byte) Verbosity {
 	}
 }
 
-// VerbosityToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// VerbosityToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func VerbosityToREST(value Verbosity) string {
 	switch value {
 	case Verbosity_VERBOSITY_LOW:

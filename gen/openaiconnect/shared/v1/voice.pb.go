@@ -32,7 +32,7 @@ type Voice struct {
 	//	*Voice_Name
 	//	*Voice_Id
 	Voice isVoice_Voice `protobuf_oneof:"voice"`
-	// JSON fields without a typed field here, as the text of one JSON object.
+	// Fields not defined above, as the text of a JSON object.
 	ExtraJson     string `protobuf:"bytes,1000,opt,name=extra_json,json=extraJson,proto3" json:"extra_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -9,7 +9,7 @@ import (
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Voice) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		v := new(Voice_Name)
 		if d.String(&v.Name) {
@@ -19,7 +19,7 @@ func (x *Voice) DecodeREST(d *restjson.Decoder) bool {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "id":
 			if d.Null() {
@@ -27,12 +27,12 @@ func (x *Voice) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (x.Voice == nil) && o.Take(0) {
 				v := new(Voice_Id)
-				if fits = d.String(&v.Id); fits {
+				if ok = d.String(&v.Id); ok {
 					x.Voice = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -47,7 +47,7 @@ func (x *Voice) EncodeREST(e *restjson.Encoder) error {
 	}
 	if v, ok := x.Voice.(*Voice_Name); ok {
 		if x.ExtraJson != "" {
-			return restjson.BesideBare("name")
+			return restjson.ExtraWithBareValue("name")
 		}
 		if err := e.String(v.Name); err != nil {
 			return restjson.Field("name", err)

@@ -3,8 +3,8 @@
 
 package sharedv1
 
-// WebSearchContextSizeFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// WebSearchContextSizeFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func WebSearchContextSizeFromREST(text []byte) WebSearchContextSize {
 	switch string(text) {
 	case "low":
@@ -18,8 +18,8 @@ func WebSearchContextSizeFromREST(text []byte) WebSearchContextSize {
 	}
 }
 
-// WebSearchContextSizeToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// WebSearchContextSizeToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func WebSearchContextSizeToREST(value WebSearchContextSize) string {
 	switch value {
 	case WebSearchContextSize_WEB_SEARCH_CONTEXT_SIZE_LOW:

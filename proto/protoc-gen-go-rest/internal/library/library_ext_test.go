@@ -179,10 +179,10 @@ func TestRequestsThatAnotherAPIRefuses(t *testing.T) {
 		{"no title", `cover: {} genre: GENRE_POETRY`, "title: is required"},
 		{"no cover", `title: "T" genre: GENRE_POETRY`, "cover: is required"},
 		{"no genre", `title: "T" cover: {}`, "genre: is required"},
-		{"two forms", typ + `price: {} prices: {}`, "prices: is set, and price too: leave one out"},
-		{"two forms of numbers", typ + `grade: 1 grades: 2`, "grades: is set, and grade too: leave one out"},
-		{"an enum in a map", typ + `labels: { key: "a.b" value: 9 }`, `labels["a.b"]: 9 is no value that this server knows`},
-		{"a number in an array in an array", typ + `grid: { rows: {} rows: { cells: 1 cells: nan } }`, "grid.rows[1].cells[1]: is no number that JSON can express"},
+		{"two forms", typ + `price: {} prices: {}`, "prices: cannot be set together with price"},
+		{"two forms of numbers", typ + `grade: 1 grades: 2`, "grades: cannot be set together with grade"},
+		{"an enum in a map", typ + `labels: { key: "a.b" value: 9 }`, `labels["a.b"]: 9 is not a known value`},
+		{"a number in an array in an array", typ + `grid: { rows: {} rows: { cells: 1 cells: nan } }`, "grid.rows[1].cells[1]: is a number that JSON cannot represent"},
 		{"a payload that isn't there", typ + `state: {}`, "state: one of open, closed is required"},
 		{"a time in a list", typ + `printed: { nanos: 1 }`, "printed[0]: must be whole seconds"},
 	} {
@@ -204,12 +204,12 @@ func TestAMemberThatADecisionLeavesOut(t *testing.T) {
 	t.Parallel()
 	book := &library.Book{Title: "T", Cover: &library.Cover{}, Genre: library.Genre_GENRE_POETRY}
 	op := operation(t, "AddBook")
-	got, err := restjson.AppendRequest(nil, book, op.Decided)
+	got, err := restjson.AppendRequest(nil, book, op.Fixed)
 	if want := head + must + `"grade":0,"draft":false}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v", got, err)
 	}
 	book.ExtraJson = `{"dry_run":true}`
-	if _, err := restjson.AppendRequest(nil, book, op.Decided); err == nil {
+	if _, err := restjson.AppendRequest(nil, book, op.Fixed); err == nil {
 		t.Error("want an error")
 	}
 }

@@ -79,7 +79,7 @@ func LibraryServiceREST() []restjson.Operation {
 				return append(b, "/v1/books"...), nil
 			},
 			HasBody: true,
-			Decided: []restjson.Constant{
+			Fixed: []restjson.Constant{
 				{Name: "draft", JSON: "false"},
 				{Name: "dry_run", JSON: ""},
 			},
@@ -99,8 +99,8 @@ func LibraryServiceREST() []restjson.Operation {
 				Done: "[END]",
 				Track: func(p *restjson.Progress, message proto.Message) {
 					for _, item := range message.(*Page).Columns {
-						complete := item.Ended != 0 || restjson.ExtraSays(item.ExtraJson, "ended_by")
-						p.Note(item.Number, complete)
+						complete := item.Ended != 0 || restjson.ExtraIsMeaningful(item.ExtraJson, "ended_by")
+						p.Record(item.Number, complete)
 					}
 				},
 				Count: func(request proto.Message) int { return int(request.(*Book).GetColumnCount()) },
@@ -111,92 +111,92 @@ func LibraryServiceREST() []restjson.Operation {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Book) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "object":
-			fits = o.Take(0) && d.Constant("\"book\"")
+			ok = o.Take(0) && d.Constant("\"book\"")
 		case "version":
-			fits = o.Take(1) && d.Constant("2")
+			ok = o.Take(1) && d.Constant("2")
 		case "format":
-			fits = o.Take(2) && d.Constant("{\"paper\": true}")
+			ok = o.Take(2) && d.Constant("{\"paper\": true}")
 		case "title":
-			fits = d.TakeZero(&o, 3, x.Title == "") && d.String(&x.Title)
+			ok = d.TakeZero(&o, 3, x.Title == "") && d.String(&x.Title)
 		case "cover":
-			fits = o.Take(4) && restjson.Message(d, &x.Cover)
+			ok = o.Take(4) && restjson.Message(d, &x.Cover)
 		case "genre":
-			fits = o.Take(5) && restjson.Enum(d, &x.Genre, GenreFromREST)
+			ok = o.Take(5) && restjson.Enum(d, &x.Genre, GenreFromREST)
 		case "genres":
-			fits = o.Take(6) && restjson.List(d, &x.Genres, func(d *restjson.Decoder, v *Genre) bool { return restjson.Enum(d, v, GenreFromREST) })
+			ok = o.Take(6) && restjson.List(d, &x.Genres, func(d *restjson.Decoder, v *Genre) bool { return restjson.Enum(d, v, GenreFromREST) })
 		case "year":
-			fits = d.TakeZero(&o, 7, x.Year == 0) && d.Int64(&x.Year)
+			ok = d.TakeZero(&o, 7, x.Year == 0) && d.Int64(&x.Year)
 		case "image":
-			fits = d.TakeZero(&o, 8, len(x.Image) == 0) && d.Bytes(&x.Image)
+			ok = d.TakeZero(&o, 8, len(x.Image) == 0) && d.Bytes(&x.Image)
 		case "seal":
-			fits = o.Take(9) && d.Bytes(&x.Seal)
+			ok = o.Take(9) && d.Bytes(&x.Seal)
 		case "lent":
-			fits = o.Take(10) && restjson.Optional(d, &x.Lent, (*restjson.Decoder).Bool)
+			ok = o.Take(10) && restjson.Optional(d, &x.Lent, (*restjson.Decoder).Bool)
 		case "heavy":
-			fits = d.TakeZero(&o, 11, !x.Heavy) && d.Bool(&x.Heavy)
+			ok = d.TakeZero(&o, 11, !x.Heavy) && d.Bool(&x.Heavy)
 		case "weight":
-			fits = d.TakeZero(&o, 12, x.Weight == 0) && d.Double(&x.Weight)
+			ok = d.TakeZero(&o, 12, x.Weight == 0) && d.Double(&x.Weight)
 		case "stamp":
-			fits = d.TakeZero(&o, 13, len(x.Stamp) == 0) && d.Bytes(&x.Stamp)
+			ok = d.TakeZero(&o, 13, len(x.Stamp) == 0) && d.Bytes(&x.Stamp)
 		case "chunks":
-			fits = o.Take(14) && restjson.List(d, &x.Chunks, (*restjson.Decoder).Bytes)
+			ok = o.Take(14) && restjson.List(d, &x.Chunks, (*restjson.Decoder).Bytes)
 		case "octets":
-			fits = o.Take(15) && restjson.List(d, &x.Octets, (*restjson.Decoder).Octets)
+			ok = o.Take(15) && restjson.List(d, &x.Octets, (*restjson.Decoder).ByteArray)
 		case "printed":
-			fits = o.Take(16) && restjson.List(d, &x.Printed, (*restjson.Decoder).Time)
+			ok = o.Take(16) && restjson.List(d, &x.Printed, (*restjson.Decoder).Time)
 		case "pages":
-			fits = o.Take(17) && restjson.List(d, &x.Pages, (*restjson.Decoder).Int64)
+			ok = o.Take(17) && restjson.List(d, &x.Pages, (*restjson.Decoder).Int64)
 		case "weights":
-			fits = o.Take(18) && restjson.List(d, &x.Weights, (*restjson.Decoder).Double)
+			ok = o.Take(18) && restjson.List(d, &x.Weights, (*restjson.Decoder).Double)
 		case "flags":
-			fits = o.Take(19) && restjson.List(d, &x.Flags, (*restjson.Decoder).Bool)
+			ok = o.Take(19) && restjson.List(d, &x.Flags, (*restjson.Decoder).Bool)
 		case "covers":
-			fits = o.Take(20) && restjson.ListOrSingle(d, &x.Covers, restjson.Message)
+			ok = o.Take(20) && restjson.ListOrSingle(d, &x.Covers, restjson.Message)
 		case "labels":
-			fits = o.Take(21) && restjson.Map(d, &x.Labels, func(d *restjson.Decoder, v *Genre) bool { return restjson.Enum(d, v, GenreFromREST) })
+			ok = o.Take(21) && restjson.Map(d, &x.Labels, func(d *restjson.Decoder, v *Genre) bool { return restjson.Enum(d, v, GenreFromREST) })
 		case "blobs":
-			fits = o.Take(22) && restjson.Map(d, &x.Blobs, (*restjson.Decoder).Bytes)
+			ok = o.Take(22) && restjson.Map(d, &x.Blobs, (*restjson.Decoder).Bytes)
 		case "dates":
-			fits = o.Take(23) && restjson.Map(d, &x.Dates, (*restjson.Decoder).Time)
+			ok = o.Take(23) && restjson.Map(d, &x.Dates, (*restjson.Decoder).Time)
 		case "notes":
-			fits = o.Take(24) && restjson.Map(d, &x.Notes, restjson.Message)
+			ok = o.Take(24) && restjson.Map(d, &x.Notes, restjson.Message)
 		case "schemas":
-			fits = o.Take(25) && restjson.Map(d, &x.SchemasJson, (*restjson.Decoder).JSONObject)
+			ok = o.Take(25) && restjson.Map(d, &x.SchemasJson, (*restjson.Decoder).JSONObject)
 		case "price":
 			if d.AtList() {
-				fits = o.Take(26) && restjson.Messages(d, &x.Prices)
+				ok = o.Take(26) && restjson.Messages(d, &x.Prices)
 			} else {
-				fits = o.Take(26) && restjson.Message(d, &x.Price)
+				ok = o.Take(26) && restjson.Message(d, &x.Price)
 			}
 		case "all_grades":
-			fits = o.Take(28) && (d.Null() || d.HasString(&o, 29, "`o\"d\\d\a<", x.Odd != nil) && restjson.List(d, &x.Grades, (*restjson.Decoder).Int32))
+			ok = o.Take(28) && (d.Null() || d.HasString(&o, 29, "`o\"d\\d\a<", x.Odd != nil) && restjson.List(d, &x.Grades, (*restjson.Decoder).Int32))
 		case "grade":
 			if d.AtList() {
-				fits = o.Take(27) && !d.HasString(&o, 29, "`o\"d\\d\a<", x.Odd != nil) && restjson.List(d, &x.Grades, (*restjson.Decoder).Int32)
+				ok = o.Take(27) && !d.HasString(&o, 29, "`o\"d\\d\a<", x.Odd != nil) && restjson.List(d, &x.Grades, (*restjson.Decoder).Int32)
 			} else {
-				fits = o.Take(27) && d.Int32(&x.Grade)
+				ok = o.Take(27) && d.Int32(&x.Grade)
 			}
 		case "`o\"d\\d\a<":
-			fits = o.Take(29) && d.OptionalString(&x.Odd)
+			ok = o.Take(29) && d.OptionalString(&x.Odd)
 		case "grid":
-			fits = o.Take(30) && restjson.Message(d, &x.Grid)
+			ok = o.Take(30) && restjson.Message(d, &x.Grid)
 		case "state":
-			fits = o.Take(31) && restjson.Message(d, &x.State)
+			ok = o.Take(31) && restjson.Message(d, &x.State)
 		case "person":
 			if d.Null() {
 				continue
 			}
 			if (x.Owner == nil) && o.Take(32) {
 				v := new(Book_Person)
-				if fits = d.String(&v.Person); fits {
+				if ok = d.String(&v.Person); ok {
 					x.Owner = v
 				}
 			}
@@ -206,16 +206,16 @@ func (x *Book) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (x.Owner == nil) && o.Take(33) {
 				v := new(Book_Company)
-				if fits = restjson.Message(d, &v.Company); fits {
+				if ok = restjson.Message(d, &v.Company); ok {
 					x.Owner = v
 				}
 			}
 		case "loans":
-			fits = d.TakeZero(&o, 34, x.Loans == 0) && d.Int32(&x.Loans)
+			ok = d.TakeZero(&o, 34, x.Loans == 0) && d.Int32(&x.Loans)
 		case "column_count":
-			fits = d.TakeZero(&o, 35, x.ColumnCount == 0) && d.Int32(&x.ColumnCount)
+			ok = d.TakeZero(&o, 35, x.ColumnCount == 0) && d.Int32(&x.ColumnCount)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -331,7 +331,7 @@ func (x *Book) EncodeREST(e *restjson.Encoder) error {
 	}
 	if len(x.Octets) > 0 {
 		if e.Member(&o, 15, `"octets":`, true) {
-			if err := restjson.WriteList(e, x.Octets, e.Octets); err != nil {
+			if err := restjson.WriteList(e, x.Octets, e.ByteArray); err != nil {
 				return restjson.Field("octets", err)
 			}
 		}
@@ -408,7 +408,7 @@ func (x *Book) EncodeREST(e *restjson.Encoder) error {
 	}
 	switch {
 	case x.Price != nil && len(x.Prices) > 0:
-		e.Both(&o, "price", "prices")
+		e.BothSet(&o, "price", "prices")
 	case len(x.Prices) > 0:
 		if e.Member(&o, 26, `"price":`, true) {
 			if err := restjson.WriteList(e, x.Prices, func(v *Price) error { return v.EncodeREST(e) }); err != nil {
@@ -437,7 +437,7 @@ func (x *Book) EncodeREST(e *restjson.Encoder) error {
 			}
 		}
 	case x.Grade != 0 && len(x.Grades) > 0:
-		e.Both(&o, "grade", "grades")
+		e.BothSet(&o, "grade", "grades")
 	case len(x.Grades) > 0:
 		if e.Member(&o, 27, `"grade":`, true) {
 			if err := restjson.WriteList(e, x.Grades, e.Int32); err != nil {
@@ -580,17 +580,17 @@ func memberOfBook(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Cover) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "color":
-			fits = o.Take(0) && d.OptionalString(&x.Color)
+			ok = o.Take(0) && d.OptionalString(&x.Color)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -628,19 +628,19 @@ func memberOfCover(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Note) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "kind":
-			fits = o.Take(0) && restjson.Enum(d, &x.Kind, Note_KindFromREST)
+			ok = o.Take(0) && restjson.Enum(d, &x.Kind, Note_KindFromREST)
 		case "lines":
-			fits = o.Take(1) && restjson.Messages(d, &x.Lines)
+			ok = o.Take(1) && restjson.Messages(d, &x.Lines)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -687,17 +687,17 @@ func memberOfNote(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Note_Line) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "text":
-			fits = d.TakeZero(&o, 0, x.Text == "") && d.String(&x.Text)
+			ok = d.TakeZero(&o, 0, x.Text == "") && d.String(&x.Text)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -735,7 +735,7 @@ func memberOfNote_Line(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Price) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		v := new(Price_Word)
 		if d.String(&v.Word) {
@@ -746,7 +746,7 @@ func (x *Price) DecodeREST(d *restjson.Decoder) bool {
 	}
 	tag := d.Tag(&o, "type", tagOfPrice)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "type":
 			if tag >= 0 && o.Take(0) {
@@ -759,7 +759,7 @@ func (x *Price) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 1 || tag == 0 && x.Price == nil) && o.Take(1) {
 				v := new(Price_Points)
-				if fits = d.Int64(&v.Points); fits {
+				if ok = d.Int64(&v.Points); ok {
 					x.Price = v
 				}
 			}
@@ -769,12 +769,12 @@ func (x *Price) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if (tag == 2 || tag == 0 && x.Price == nil) && o.Take(2) {
 				v := new(Price_Exact)
-				if fits = d.Bool(&v.Exact); fits {
+				if ok = d.Bool(&v.Exact); ok {
 					x.Price = v
 				}
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -803,7 +803,7 @@ func (x *Price) EncodeREST(e *restjson.Encoder) error {
 	}
 	if v, ok := x.Price.(*Price_Word); ok {
 		if x.ExtraJson != "" {
-			return restjson.BesideBare("word")
+			return restjson.ExtraWithBareValue("word")
 		}
 		if err := e.String(v.Word); err != nil {
 			return restjson.Field("word", err)
@@ -854,13 +854,13 @@ func memberOfPrice(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *State) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "is", tagOfState)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "is":
 			if tag >= 0 && o.Take(0) {
@@ -868,7 +868,7 @@ func (x *State) DecodeREST(d *restjson.Decoder) bool {
 				continue
 			}
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -963,14 +963,14 @@ func (x *Row) EncodeREST(e *restjson.Encoder) error {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Event) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	tag := d.Tag(&o, "event", tagOfEvent)
-	x.beginREST(tag)
+	x.initUnionREST(tag)
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "event":
 			if tag >= 0 && o.Take(0) {
@@ -983,13 +983,13 @@ func (x *Event) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if tag == 0 {
 				tag = 1
-				x.beginREST(tag)
+				x.initUnionREST(tag)
 			}
 			switch v := x.Event.(type) {
 			case *Event_Added:
-				fits = d.TakeZero(&o, 1, v.Added.Title == "") && d.String(&v.Added.Title)
+				ok = d.TakeZero(&o, 1, v.Added.Title == "") && d.String(&v.Added.Title)
 			case *Event_Gone:
-				fits = d.TakeZero(&o, 1, v.Gone.Title == "") && d.String(&v.Gone.Title)
+				ok = d.TakeZero(&o, 1, v.Gone.Title == "") && d.String(&v.Gone.Title)
 			}
 		case "copies":
 			if d.Null() {
@@ -997,11 +997,11 @@ func (x *Event) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if tag == 0 {
 				tag = 1
-				x.beginREST(tag)
+				x.initUnionREST(tag)
 			}
 			switch v := x.Event.(type) {
 			case *Event_Added:
-				fits = d.TakeZero(&o, 2, v.Added.Copies == 0) && d.Int32(&v.Added.Copies)
+				ok = d.TakeZero(&o, 2, v.Added.Copies == 0) && d.Int32(&v.Added.Copies)
 			}
 		case "reason":
 			if d.Null() {
@@ -1009,16 +1009,16 @@ func (x *Event) DecodeREST(d *restjson.Decoder) bool {
 			}
 			if tag == 0 {
 				tag = 2
-				x.beginREST(tag)
+				x.initUnionREST(tag)
 			}
 			switch v := x.Event.(type) {
 			case *Event_Gone:
-				fits = d.TakeZero(&o, 3, v.Gone.Reason == "") && d.String(&v.Gone.Reason)
+				ok = d.TakeZero(&o, 3, v.Gone.Reason == "") && d.String(&v.Gone.Reason)
 			}
 		case "by":
-			fits = o.Take(4) && d.OptionalString(&x.By)
+			ok = o.Take(4) && d.OptionalString(&x.By)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -1040,7 +1040,7 @@ func tagOfEvent(tag []byte) int {
 	}
 }
 
-func (x *Event) beginREST(tag int) {
+func (x *Event) initUnionREST(tag int) {
 	switch tag {
 	case 1:
 		x.Event = &Event_Added{Added: new(Added)}
@@ -1129,17 +1129,17 @@ func memberOfEvent(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Page) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "columns":
-			fits = o.Take(0) && restjson.Messages(d, &x.Columns)
+			ok = o.Take(0) && restjson.Messages(d, &x.Columns)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -1177,19 +1177,19 @@ func memberOfPage(name string) int {
 
 // DecodeREST reads the message from OpenAI's JSON.
 func (x *Column) DecodeREST(d *restjson.Decoder) bool {
-	var o restjson.Object
+	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		switch string(d.Key(&o)) {
 		case "no":
-			fits = d.TakeZero(&o, 0, x.Number == 0) && d.Int32(&x.Number)
+			ok = d.TakeZero(&o, 0, x.Number == 0) && d.Int32(&x.Number)
 		case "ended_by":
-			fits = o.Take(1) && restjson.Enum(d, &x.Ended, GenreFromREST)
+			ok = o.Take(1) && restjson.Enum(d, &x.Ended, GenreFromREST)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -1234,8 +1234,8 @@ func memberOfColumn(name string) int {
 	}
 }
 
-// GenreFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// GenreFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func GenreFromREST(text []byte) Genre {
 	switch string(text) {
 	case "poetry":
@@ -1247,8 +1247,8 @@ func GenreFromREST(text []byte) Genre {
 	}
 }
 
-// GenreToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// GenreToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func GenreToREST(value Genre) string {
 	switch value {
 	case Genre_GENRE_POETRY:
@@ -1260,8 +1260,8 @@ func GenreToREST(value Genre) string {
 	}
 }
 
-// Note_KindFromREST returns the value that OpenAI spells so, and 0 for
-// spellings that the enum lacks.
+// Note_KindFromREST returns the value with this JSON string, or 0 if there is
+// none.
 func Note_KindFromREST(text []byte) Note_Kind {
 	switch string(text) {
 	case "long":
@@ -1271,8 +1271,8 @@ func Note_KindFromREST(text []byte) Note_Kind {
 	}
 }
 
-// Note_KindToREST returns OpenAI's spelling as a JSON string, and nothing for
-// numbers that the enum lacks.
+// Note_KindToREST returns the quoted JSON string of the value, or an empty
+// string if the enum does not define it.
 func Note_KindToREST(value Note_Kind) string {
 	switch value {
 	case Note_KIND_LONG:

@@ -80,7 +80,7 @@ func TestInvalidRequest_UntranslatableMessage(t *testing.T) {
 			helloWith(func(r *request) {
 				r.Messages[0].ContentParts = []*chatv1.ContentPart{{Part: &chatv1.ContentPart_Text{Text: "a"}}}
 			}),
-			[]string{"messages[0].content_parts", "content too"},
+			[]string{"messages[0].content_parts", "cannot be set together with content"},
 		},
 		{
 			"both forms of a prediction", "",
@@ -90,7 +90,7 @@ func TestInvalidRequest_UntranslatableMessage(t *testing.T) {
 					ContentParts: []*chatv1.ContentPart{{Part: &chatv1.ContentPart_Text{Text: "a"}}},
 				}
 			}),
-			[]string{"prediction.content_parts", "content too"},
+			[]string{"prediction.content_parts", "cannot be set together with content"},
 		},
 		{"an empty part", "", withPart(new(chatv1.ContentPart)), []string{"messages[0].content_parts[1]: one of text, "}},
 		{
@@ -102,35 +102,35 @@ func TestInvalidRequest_UntranslatableMessage(t *testing.T) {
 			r.Modalities = []sharedv1.Modality{sharedv1.Modality_MODALITY_TEXT, -1}
 		}), []string{"modalities[1]: -1"}},
 
-		{"a temperature that is not a number", "", helloWith(func(r *request) { r.Temperature = new(math.NaN()) }), []string{"temperature: is no number"}},
-		{"an infinite temperature", "", helloWith(func(r *request) { r.Temperature = new(math.Inf(-1)) }), []string{"temperature: is no number"}},
+		{"a temperature that is not a number", "", helloWith(func(r *request) { r.Temperature = new(math.NaN()) }), []string{"temperature: is a number that JSON cannot represent"}},
+		{"an infinite temperature", "", helloWith(func(r *request) { r.Temperature = new(math.Inf(-1)) }), []string{"temperature: is a number that JSON cannot represent"}},
 
 		{"extra_json that is not an object", "", helloWith(func(r *request) { r.ExtraJson = `[1]` }), []string{"extra_json: must be the text of one JSON object"}},
 		{"malformed extra_json", "", helloWith(func(r *request) { r.ExtraJson = `{"a":tru}` }), []string{"extra_json: ", "malformed JSON at byte", "in a:"}},
 		{"extra_json with two objects", "", helloWith(func(r *request) { r.ExtraJson = `{"a":1}{"b":2}` }), []string{"extra_json: must be the text of one JSON object"}},
 		{"blank extra_json", "", helloWith(func(r *request) { r.ExtraJson = ` ` }), []string{"extra_json: must be the text of one JSON object"}},
-		{"extra_json that repeats a field", "", helloWith(func(r *request) { r.ExtraJson = `{"model":"x"}` }), []string{`extra_json: "model" is set as a typed field too`}},
+		{"extra_json that repeats a field", "", helloWith(func(r *request) { r.ExtraJson = `{"model":"x"}` }), []string{`extra_json: "model" is also set as a typed field`}},
 		{
 			"extra_json that repeats a field by an escaped name", "", helloWith(func(r *request) { r.ExtraJson = `{"mod\u0065l":"x"}` }),
-			[]string{`extra_json: "model" is set as a typed field too`},
+			[]string{`extra_json: "model" is also set as a typed field`},
 		},
-		{"extra_json that sets stream to null", "", helloWith(func(r *request) { r.ExtraJson = `{"a":1,"stream":null}` }), []string{`extra_json: "stream" is decided by the RPC`}},
-		{"extra_json that sets stream in a unary call", e2etest.UnaryMethod, helloWith(func(r *request) { r.ExtraJson = `{"stream":true}` }), []string{`extra_json: "stream" is decided by the RPC`}},
-		{"extra_json that unsets stream in a streaming call", e2etest.StreamMethod, helloWith(func(r *request) { r.ExtraJson = `{"stream":false}` }), []string{`extra_json: "stream" is decided by the RPC`}},
+		{"extra_json that sets stream to null", "", helloWith(func(r *request) { r.ExtraJson = `{"a":1,"stream":null}` }), []string{`extra_json: "stream" is set by the RPC`}},
+		{"extra_json that sets stream in a unary call", e2etest.UnaryMethod, helloWith(func(r *request) { r.ExtraJson = `{"stream":true}` }), []string{`extra_json: "stream" is set by the RPC`}},
+		{"extra_json that unsets stream in a streaming call", e2etest.StreamMethod, helloWith(func(r *request) { r.ExtraJson = `{"stream":false}` }), []string{`extra_json: "stream" is set by the RPC`}},
 		{
 			"extra_json of a message that repeats its parts", "",
 			helloWith(func(r *request) { r.Messages[0].ExtraJson = `{"content":[]}` }),
-			[]string{`messages[0].extra_json: "content" is set as a typed field too`},
+			[]string{`messages[0].extra_json: "content" is also set as a typed field`},
 		},
 		{
 			"extra_json of a union that repeats its tag", "",
 			withPart(&chatv1.ContentPart{Part: &chatv1.ContentPart_Text{Text: "a"}, ExtraJson: `{"type":"text"}`}),
-			[]string{`messages[0].content_parts[1].extra_json: "type" is set as a typed field too`},
+			[]string{`messages[0].content_parts[1].extra_json: "type" is also set as a typed field`},
 		},
 		{
 			"extra_json of an update that repeats its metadata", "UpdateChatCompletion",
 			&chatv1.UpdateChatCompletionRequest{CompletionId: "a", Metadata: map[string]string{"a": "b"}, ExtraJson: `{"metadata":{}}`},
-			[]string{`extra_json: "metadata" is set as a typed field too`},
+			[]string{`extra_json: "metadata" is also set as a typed field`},
 		},
 
 		{"malformed parameters", "", withTool(&chatv1.FunctionTool{Name: "f", ParametersJson: `{`}), []string{"tools[0].function.parameters_json: must be the text of one JSON object"}},
@@ -155,9 +155,9 @@ func TestInvalidRequest_UntranslatableMessage(t *testing.T) {
 		},
 
 		{"an empty id to get", "GetChatCompletion", new(chatv1.GetChatCompletionRequest), []string{"completion_id: is required"}},
-		{"the id . to get", "GetChatCompletion", &chatv1.GetChatCompletionRequest{CompletionId: "."}, []string{`completion_id: "." is no id`}},
-		{"the id .. to get", "GetChatCompletion", &chatv1.GetChatCompletionRequest{CompletionId: ".."}, []string{`completion_id: ".." is no id`}},
-		{"the id .. to update", "UpdateChatCompletion", &chatv1.UpdateChatCompletionRequest{CompletionId: ".."}, []string{`completion_id: ".." is no id`}},
+		{"the id . to get", "GetChatCompletion", &chatv1.GetChatCompletionRequest{CompletionId: "."}, []string{`completion_id: "." is not a valid ID`}},
+		{"the id .. to get", "GetChatCompletion", &chatv1.GetChatCompletionRequest{CompletionId: ".."}, []string{`completion_id: ".." is not a valid ID`}},
+		{"the id .. to update", "UpdateChatCompletion", &chatv1.UpdateChatCompletionRequest{CompletionId: ".."}, []string{`completion_id: ".." is not a valid ID`}},
 		{"an empty id to delete", "DeleteChatCompletion", new(chatv1.DeleteChatCompletionRequest), []string{"completion_id: is required"}},
 		{
 			"an empty id to list messages", "ListChatCompletionMessages",
@@ -167,14 +167,14 @@ func TestInvalidRequest_UntranslatableMessage(t *testing.T) {
 		{
 			"extra_query that repeats a field", "ListChatCompletions",
 			&chatv1.ListChatCompletionsRequest{Limit: new(int32(1)), ExtraQuery: map[string]string{"limit": "2"}},
-			[]string{`extra_query: "limit" is set as a typed field too`},
+			[]string{`extra_query: "limit" is also set as a typed field`},
 		},
 		{
 			"extra_query that repeats a metadata pair", "ListChatCompletions",
 			&chatv1.ListChatCompletionsRequest{
 				Metadata: map[string]string{"run": "7"}, ExtraQuery: map[string]string{"metadata[run]": "8"},
 			},
-			[]string{`extra_query: "metadata[run]" is set as a typed field too`},
+			[]string{`extra_query: "metadata[run]" is also set as a typed field`},
 		},
 	}
 	front := startUnreachable(t, server.Config{})

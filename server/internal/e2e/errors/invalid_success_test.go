@@ -77,7 +77,7 @@ func TestInvalidSuccess_IsError(t *testing.T) {
 			Code:    connect.CodeInternal,
 			Detail: &restv1.Error{
 				Message: "the upstream answered 200 OK, with a body that can't be read: " +
-					"malformed JSON at byte 48, in choices[0].message: a string was expected",
+					"malformed JSON at byte 48, in choices[0].message: expected a string",
 				Type: "upstream_error", HttpStatus: 200, BodyExcerpt: `{"choices":[{"index":0,"message":{"content":"x",}}]}`,
 			},
 		},
@@ -86,21 +86,21 @@ func TestInvalidSuccess_IsError(t *testing.T) {
 			Script:   e2etest.Reply(200, `[]`, e2etest.JSONType),
 			Methods:  []string{e2etest.UnaryMethod},
 			Code:     connect.CodeInternal,
-			Contains: []string{"malformed JSON at byte 0: an object was expected"},
+			Contains: []string{"malformed JSON at byte 0: expected an object"},
 		},
 		{
 			Name:     "two JSON objects",
 			Script:   e2etest.Reply(200, e2etest.Completion("a")+e2etest.Completion("b"), e2etest.JSONType),
 			Methods:  []string{e2etest.UnaryMethod},
 			Code:     connect.CodeInternal,
-			Contains: []string{fmt.Sprintf("malformed JSON at byte %d: the value has ended, and more follows", len(e2etest.Completion("a")))},
+			Contains: []string{fmt.Sprintf("malformed JSON at byte %d: unexpected data after the value", len(e2etest.Completion("a")))},
 		},
 		{
 			Name:     "text that is not UTF-8",
 			Script:   e2etest.Reply(200, strings.Replace(e2etest.Completion("x"), `"x"`, "\"\xff\"", 1), e2etest.JSONType),
 			Methods:  []string{e2etest.UnaryMethod},
 			Code:     connect.CodeInternal,
-			Contains: []string{"in choices[0].message.content: the text is not UTF-8"},
+			Contains: []string{"in choices[0].message.content: invalid UTF-8"},
 		},
 		{
 			Name:     "unrequested content coding",

@@ -234,7 +234,7 @@ func (r *requests) rejectUnknownNumber(t *testing.T, p location, field protorefl
 }
 
 func unknownNumberError(p location, field protoreflect.FieldDescriptor) string {
-	return fmt.Sprintf("%s: %d is no value that this server knows", p.path(field), unknownNumber(field.Enum()))
+	return fmt.Sprintf("%s: %d is not a known value", p.path(field), unknownNumber(field.Enum()))
 }
 
 func (r *requests) rejectUnknownName(t *testing.T, p location) {

@@ -209,7 +209,7 @@ func TestUpstreamFailure_InvalidResponse(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeInternal,
 			Detail: &restv1.Error{
-				Message: "the upstream's stream ended after 1 event: the next event is invalid: malformed JSON at byte 0: an object was expected",
+				Message: "the upstream's stream ended after 1 event: the next event is invalid: malformed JSON at byte 0: expected an object",
 				Type:    "upstream_error", HttpStatus: 200, RequestId: "req_1", BodyExcerpt: "Hello!",
 			},
 			Texts: 1,
@@ -221,7 +221,7 @@ func TestUpstreamFailure_InvalidResponse(t *testing.T) {
 			Code:    connect.CodeInternal,
 			Detail: &restv1.Error{
 				Message: "the upstream's stream ended after 2 events: the next event is invalid: " +
-					"malformed JSON at byte 58, in choices[1].delta.content: a value was expected",
+					"malformed JSON at byte 58, in choices[1].delta.content: expected a value",
 				Type: "upstream_error", HttpStatus: 200, BodyExcerpt: `{"choices":[{"delta":{"content":"c"}},{"delta":{"content":tru}}]}`,
 			},
 			Texts: 2,

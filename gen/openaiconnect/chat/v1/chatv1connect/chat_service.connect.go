@@ -2,11 +2,11 @@
 //
 // Source: openaiconnect/chat/v1/chat_service.proto
 
-// OpenAI's Chat Completions API, typed.
+// The Chat Completions API as a typed service.
 //
-// Names are OpenAI's own. An unset field is left out of the request, and zero
-// is sent. What these messages can't represent, in either direction, stands in
-// extra_json: the text of one JSON object, verbatim.
+// Names are those of OpenAI's API. Unset fields are omitted from the request; a
+// field set to zero is sent. extra_json carries the JSON fields that a message
+// does not define, in requests and responses, as the text of a JSON object.
 package chatv1connect
 
 import (
@@ -110,21 +110,23 @@ var (
 
 // ChatServiceClient is a client for the openaiconnect.chat.v1.ChatService service.
 type ChatServiceClient interface {
-	// CreateChatCompletion answers a conversation with the model's next message.
+	// CreateChatCompletion generates the next message of a conversation.
 	CreateChatCompletion(context.Context, *v1.CreateChatCompletionRequest) (*v1.ChatCompletion, error)
-	// StreamChatCompletion answers a conversation piece by piece, as the model
-	// writes it. A stream that ends without an error is complete.
+	// StreamChatCompletion generates the next message of a conversation and
+	// streams it as it is generated. A stream that ends without an error is
+	// complete.
 	StreamChatCompletion(context.Context, *v1.CreateChatCompletionRequest) (ChatServiceStreamChatCompletionClientStream, error)
-	// GetChatCompletion returns a completion that was stored (`store: true`).
+	// GetChatCompletion returns a stored completion: one created with `store:
+	// true`.
 	GetChatCompletion(context.Context, *v1.GetChatCompletionRequest) (*v1.ChatCompletion, error)
 	// UpdateChatCompletion replaces the metadata of a stored completion.
 	UpdateChatCompletion(context.Context, *v1.UpdateChatCompletionRequest) (*v1.ChatCompletion, error)
 	// DeleteChatCompletion deletes a stored completion.
 	DeleteChatCompletion(context.Context, *v1.DeleteChatCompletionRequest) (*v1.ChatCompletionDeleted, error)
-	// ListChatCompletions lists stored completions, page by page.
+	// ListChatCompletions returns a page of stored completions.
 	ListChatCompletions(context.Context, *v1.ListChatCompletionsRequest) (*v1.ChatCompletionList, error)
-	// ListChatCompletionMessages lists the messages that a stored completion
-	// answered, page by page.
+	// ListChatCompletionMessages returns a page of the input messages of a stored
+	// completion.
 	ListChatCompletionMessages(context.Context, *v1.ListChatCompletionMessagesRequest) (*v1.ChatCompletionMessageList, error)
 }
 
@@ -157,21 +159,23 @@ func (s ChatServiceStreamChatCompletionClientStream) Close() error {
 
 // ChatServiceHandler is an implementation of the openaiconnect.chat.v1.ChatService service.
 type ChatServiceHandler interface {
-	// CreateChatCompletion answers a conversation with the model's next message.
+	// CreateChatCompletion generates the next message of a conversation.
 	CreateChatCompletion(context.Context, *v1.CreateChatCompletionRequest) (*v1.ChatCompletion, error)
-	// StreamChatCompletion answers a conversation piece by piece, as the model
-	// writes it. A stream that ends without an error is complete.
+	// StreamChatCompletion generates the next message of a conversation and
+	// streams it as it is generated. A stream that ends without an error is
+	// complete.
 	StreamChatCompletion(context.Context, *v1.CreateChatCompletionRequest, ChatServiceStreamChatCompletionServerStream) error
-	// GetChatCompletion returns a completion that was stored (`store: true`).
+	// GetChatCompletion returns a stored completion: one created with `store:
+	// true`.
 	GetChatCompletion(context.Context, *v1.GetChatCompletionRequest) (*v1.ChatCompletion, error)
 	// UpdateChatCompletion replaces the metadata of a stored completion.
 	UpdateChatCompletion(context.Context, *v1.UpdateChatCompletionRequest) (*v1.ChatCompletion, error)
 	// DeleteChatCompletion deletes a stored completion.
 	DeleteChatCompletion(context.Context, *v1.DeleteChatCompletionRequest) (*v1.ChatCompletionDeleted, error)
-	// ListChatCompletions lists stored completions, page by page.
+	// ListChatCompletions returns a page of stored completions.
 	ListChatCompletions(context.Context, *v1.ListChatCompletionsRequest) (*v1.ChatCompletionList, error)
-	// ListChatCompletionMessages lists the messages that a stored completion
-	// answered, page by page.
+	// ListChatCompletionMessages returns a page of the input messages of a stored
+	// completion.
 	ListChatCompletionMessages(context.Context, *v1.ListChatCompletionMessagesRequest) (*v1.ChatCompletionMessageList, error)
 }
 

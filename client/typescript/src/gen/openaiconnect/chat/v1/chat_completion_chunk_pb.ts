@@ -24,70 +24,71 @@ export const file_openaiconnect_chat_v1_chat_completion_chunk: GenFile = /*@__PU
   fileDesc("CjFvcGVuYWljb25uZWN0L2NoYXQvdjEvY2hhdF9jb21wbGV0aW9uX2NodW5rLnByb3RvEhVvcGVuYWljb25uZWN0LmNoYXQudjEi/gMKE0NoYXRDb21wbGV0aW9uQ2h1bmsSEgoCaWQYASABKAlCBuLbIgIQARIzCgdjcmVhdGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIG4tsiAhABEhUKBW1vZGVsGAMgASgJQgbi2yICEAESOwoHY2hvaWNlcxgEIAMoCzIiLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DaHVua0Nob2ljZUIG4tsiAhABEisKBXVzYWdlGAUgASgLMhwub3BlbmFpY29ubmVjdC5jaGF0LnYxLlVzYWdlEjoKDHNlcnZpY2VfdGllchgGIAEoDjIkLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLlNlcnZpY2VUaWVyEhgKC29iZnVzY2F0aW9uGAcgASgJSACIAQESNQoKbW9kZXJhdGlvbhgIIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Nb2RlcmF0aW9uEiMKEnN5c3RlbV9maW5nZXJwcmludBgJIAEoCUICGAFIAYgBARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDOifi2yIjCiEKBm9iamVjdBIXImNoYXQuY29tcGxldGlvbi5jaHVuayJCDgoMX29iZnVzY2F0aW9uQhUKE19zeXN0ZW1fZmluZ2VycHJpbnQi7QEKC0NodW5rQ2hvaWNlEhUKBWluZGV4GAEgASgFQgbi2yICEAESMwoFZGVsdGEYAiABKAsyHC5vcGVuYWljb25uZWN0LmNoYXQudjEuRGVsdGFCBuLbIgIQARJCCg1maW5pc2hfcmVhc29uGAMgASgOMiMub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZpbmlzaFJlYXNvbkIG4tsiAhADEjEKCGxvZ3Byb2JzGAQgASgLMh8ub3BlbmFpY29ubmVjdC5jaGF0LnYxLkxvZ3Byb2JzEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMixAIKBURlbHRhEikKBHJvbGUYASABKA4yGy5vcGVuYWljb25uZWN0LmNoYXQudjEuUm9sZRIUCgdjb250ZW50GAIgASgJSACIAQESFAoHcmVmdXNhbBgDIAEoCUgBiAEBEjgKCnRvb2xfY2FsbHMYBCADKAsyJC5vcGVuYWljb25uZWN0LmNoYXQudjEuVG9vbENhbGxEZWx0YRIwCgVhdWRpbxgFIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BdWRpb0RlbHRhEkMKDWZ1bmN0aW9uX2NhbGwYBiABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuRnVuY3Rpb25DYWxsRGVsdGFCAhgBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCCgoIX2NvbnRlbnRCCgoIX3JlZnVzYWwijQIKDVRvb2xDYWxsRGVsdGESEgoFaW5kZXgYASABKAVIAIgBARIPCgJpZBgCIAEoCUgBiAEBEjEKBHR5cGUYAyABKA4yIy5vcGVuYWljb25uZWN0LmNoYXQudjEuVG9vbENhbGxUeXBlEjoKCGZ1bmN0aW9uGAQgASgLMigub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQ2FsbERlbHRhEjoKBmN1c3RvbRgFIAEoCzIqLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sQ2FsbERlbHRhEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCCAoGX2luZGV4QgUKA19pZCJyChFGdW5jdGlvbkNhbGxEZWx0YRIRCgRuYW1lGAEgASgJSACIAQESFgoJYXJndW1lbnRzGAIgASgJSAGIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IHCgVfbmFtZUIMCgpfYXJndW1lbnRzImwKE0N1c3RvbVRvb2xDYWxsRGVsdGESEQoEbmFtZRgBIAEoCUgAiAEBEhIKBWlucHV0GAIgASgJSAGIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IHCgVfbmFtZUIICgZfaW5wdXQitQEKCkF1ZGlvRGVsdGESDwoCaWQYASABKAlIAIgBARIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgRkYXRhGAMgASgMSAGIAQESFwoKdHJhbnNjcmlwdBgEIAEoCUgCiAEBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCBQoDX2lkQgcKBV9kYXRhQg0KC190cmFuc2NyaXB0KmYKDFRvb2xDYWxsVHlwZRIeChpUT09MX0NBTExfVFlQRV9VTlNQRUNJRklFRBAAEhsKF1RPT0xfQ0FMTF9UWVBFX0ZVTkNUSU9OEAESGQoVVE9PTF9DQUxMX1RZUEVfQ1VTVE9NEAJCogEKGWNvbS5vcGVuYWljb25uZWN0LmNoYXQudjFQAVpJZ2l0aHViLmNvbS9vcGVuYWktY29ubmVjdC9vcGVuYWktY29ubmVjdC9nZW4vb3BlbmFpY29ubmVjdC9jaGF0L3YxO2NoYXR2MaICB09BQ0NoYXSqAhVPcGVuQUlDb25uZWN0LkNoYXQuVjHKAhVPcGVuQUlDb25uZWN0XENoYXRcVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_openaiconnect_chat_v1_chat_completion, file_openaiconnect_chat_v1_message, file_openaiconnect_chat_v1_moderation, file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_service_tier]);
 
 /**
- * ChatCompletionChunk is a piece of an answer that is being written.
+ * ChatCompletionChunk is one chunk of a streamed chat completion.
  *
  * @generated from message openaiconnect.chat.v1.ChatCompletionChunk
  */
 export type ChatCompletionChunk = Message<"openaiconnect.chat.v1.ChatCompletionChunk"> & {
   /**
-   * The completion's id, the same in every chunk.
+   * The ID of the completion. All chunks have the same ID.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * When the completion was made, to the second, the same in every chunk.
+   * When the completion was created, in whole seconds. All chunks have the same
+   * time.
    *
    * @generated from field: google.protobuf.Timestamp created = 2;
    */
   created?: Timestamp | undefined;
 
   /**
-   * The model that answers.
+   * The model that generates the completion.
    *
    * @generated from field: string model = 3;
    */
   model: string;
 
   /**
-   * The next piece of one or more answers. Empty in the chunk with the usage.
+   * The next piece of one or more choices. Empty in the chunk with the usage.
    *
    * @generated from field: repeated openaiconnect.chat.v1.ChunkChoice choices = 4;
    */
   choices: ChunkChoice[];
 
   /**
-   * The tokens that were used: in the last chunk, where
-   * stream_options.include_usage asked for it.
+   * The token usage of the request, in the last chunk, if
+   * stream_options.include_usage is set.
    *
    * @generated from field: openaiconnect.chat.v1.Usage usage = 5;
    */
   usage?: Usage | undefined;
 
   /**
-   * The tier that the request is processed in.
+   * The tier that processes the request.
    *
    * @generated from field: openaiconnect.shared.v1.ServiceTier service_tier = 6;
    */
   serviceTier: ServiceTier;
 
   /**
-   * Padding that hides the length of the text.
+   * Random padding that hides the size of the chunk.
    *
    * @generated from field: optional string obfuscation = 7;
    */
   obfuscation?: string | undefined;
 
   /**
-   * The judgement of input and output, where the request asked for it.
+   * The moderation results, if the request enabled moderation.
    *
    * @generated from field: openaiconnect.chat.v1.Moderation moderation = 8;
    */
   moderation?: Moderation | undefined;
 
   /**
-   * The configuration that the model runs with.
+   * The fingerprint of the backend configuration.
    *
    * @generated from field: optional string system_fingerprint = 9 [deprecated = true];
    * @deprecated
@@ -95,7 +96,7 @@ export type ChatCompletionChunk = Message<"openaiconnect.chat.v1.ChatCompletionC
   systemFingerprint?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -110,42 +111,41 @@ export const ChatCompletionChunkSchema: GenMessage<ChatCompletionChunk> = /*@__P
   messageDesc(file_openaiconnect_chat_v1_chat_completion_chunk, 0);
 
 /**
- * ChunkChoice is the next piece of one answer.
+ * ChunkChoice is the next piece of a choice.
  *
  * @generated from message openaiconnect.chat.v1.ChunkChoice
  */
 export type ChunkChoice = Message<"openaiconnect.chat.v1.ChunkChoice"> & {
   /**
-   * Which of the answers this is of, from 0.
+   * The index of the choice, from 0.
    *
    * @generated from field: int32 index = 1;
    */
   index: number;
 
   /**
-   * What is added to the answer.
+   * The addition to the choice's message.
    *
    * @generated from field: openaiconnect.chat.v1.Delta delta = 2;
    */
   delta?: Delta | undefined;
 
   /**
-   * Why the answer ends, in its last piece.
+   * Why generation stopped, in the last piece of the choice.
    *
    * @generated from field: openaiconnect.chat.v1.FinishReason finish_reason = 3;
    */
   finishReason: FinishReason;
 
   /**
-   * The log probabilities of the added tokens, where the request asked for
-   * them.
+   * The log probabilities of the added tokens, if the request set logprobs.
    *
    * @generated from field: openaiconnect.chat.v1.Logprobs logprobs = 4;
    */
   logprobs?: Logprobs | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -160,27 +160,28 @@ export const ChunkChoiceSchema: GenMessage<ChunkChoice> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion_chunk, 1);
 
 /**
- * Delta is what is added to an answer: texts are appended to what came before.
+ * Delta is an addition to a message. Append its strings to those of the
+ * previous deltas.
  *
  * @generated from message openaiconnect.chat.v1.Delta
  */
 export type Delta = Message<"openaiconnect.chat.v1.Delta"> & {
   /**
-   * Who speaks, in the first piece.
+   * The role of the author, in the first delta.
    *
    * @generated from field: openaiconnect.chat.v1.Role role = 1;
    */
   role: Role;
 
   /**
-   * Text.
+   * The next piece of the text.
    *
    * @generated from field: optional string content = 2;
    */
   content?: string | undefined;
 
   /**
-   * Why the model would not answer.
+   * The next piece of the refusal.
    *
    * @generated from field: optional string refusal = 3;
    */
@@ -194,14 +195,14 @@ export type Delta = Message<"openaiconnect.chat.v1.Delta"> & {
   toolCalls: ToolCallDelta[];
 
   /**
-   * A piece of speech.
+   * The next piece of the audio.
    *
    * @generated from field: openaiconnect.chat.v1.AudioDelta audio = 5;
    */
   audio?: AudioDelta | undefined;
 
   /**
-   * A piece of a function call. Superseded by tool_calls.
+   * The next piece of the function call. Deprecated: use tool_calls.
    *
    * @generated from field: openaiconnect.chat.v1.FunctionCallDelta function_call = 6 [deprecated = true];
    * @deprecated
@@ -209,7 +210,7 @@ export type Delta = Message<"openaiconnect.chat.v1.Delta"> & {
   functionCall?: FunctionCallDelta | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -230,28 +231,28 @@ export const DeltaSchema: GenMessage<Delta> = /*@__PURE__*/
  */
 export type ToolCallDelta = Message<"openaiconnect.chat.v1.ToolCallDelta"> & {
   /**
-   * Which of the answer's tool calls this is of, from 0.
+   * The index of the tool call in the message, from 0.
    *
    * @generated from field: optional int32 index = 1;
    */
   index?: number | undefined;
 
   /**
-   * The call's id, in the first piece.
+   * The ID of the call, in the first piece.
    *
    * @generated from field: optional string id = 2;
    */
   id?: string | undefined;
 
   /**
-   * What is called, in the first piece.
+   * The type of the tool, in the first piece.
    *
    * @generated from field: openaiconnect.chat.v1.ToolCallType type = 3;
    */
   type: ToolCallType;
 
   /**
-   * A piece of a call of a function.
+   * A piece of a function call.
    *
    * @generated from field: openaiconnect.chat.v1.FunctionCallDelta function = 4;
    */
@@ -265,7 +266,7 @@ export type ToolCallDelta = Message<"openaiconnect.chat.v1.ToolCallDelta"> & {
   custom?: CustomToolCallDelta | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -280,13 +281,13 @@ export const ToolCallDeltaSchema: GenMessage<ToolCallDelta> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion_chunk, 3);
 
 /**
- * FunctionCallDelta is a piece of a call of a function.
+ * FunctionCallDelta is a piece of a function call.
  *
  * @generated from message openaiconnect.chat.v1.FunctionCallDelta
  */
 export type FunctionCallDelta = Message<"openaiconnect.chat.v1.FunctionCallDelta"> & {
   /**
-   * The function's name, in the first piece.
+   * The name of the function, in the first piece.
    *
    * @generated from field: optional string name = 1;
    */
@@ -300,7 +301,7 @@ export type FunctionCallDelta = Message<"openaiconnect.chat.v1.FunctionCallDelta
   arguments?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -321,7 +322,7 @@ export const FunctionCallDeltaSchema: GenMessage<FunctionCallDelta> = /*@__PURE_
  */
 export type CustomToolCallDelta = Message<"openaiconnect.chat.v1.CustomToolCallDelta"> & {
   /**
-   * The tool's name, in the first piece.
+   * The name of the tool, in the first piece.
    *
    * @generated from field: optional string name = 1;
    */
@@ -335,7 +336,7 @@ export type CustomToolCallDelta = Message<"openaiconnect.chat.v1.CustomToolCallD
   input?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -350,41 +351,41 @@ export const CustomToolCallDeltaSchema: GenMessage<CustomToolCallDelta> = /*@__P
   messageDesc(file_openaiconnect_chat_v1_chat_completion_chunk, 5);
 
 /**
- * AudioDelta is a piece of speech.
+ * AudioDelta is a piece of generated audio.
  *
  * @generated from message openaiconnect.chat.v1.AudioDelta
  */
 export type AudioDelta = Message<"openaiconnect.chat.v1.AudioDelta"> & {
   /**
-   * The speech's id, in the first piece.
+   * The ID of the audio, in the first piece.
    *
    * @generated from field: optional string id = 1;
    */
   id?: string | undefined;
 
   /**
-   * When the upstream forgets it, in the last piece.
+   * When the audio expires, in the last piece.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 2;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * The next piece of the samples.
+   * The next bytes of the audio.
    *
    * @generated from field: optional bytes data = 3;
    */
   data?: Uint8Array | undefined;
 
   /**
-   * The next piece of what is said.
+   * The next piece of the transcript.
    *
    * @generated from field: optional string transcript = 4;
    */
   transcript?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -399,13 +400,13 @@ export const AudioDeltaSchema: GenMessage<AudioDelta> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion_chunk, 6);
 
 /**
- * ToolCallType is what a tool call calls.
+ * ToolCallType is the type of the tool that is called.
  *
  * @generated from enum openaiconnect.chat.v1.ToolCallType
  */
 export enum ToolCallType {
   /**
-   * Unset.
+   * Not set.
    *
    * @generated from enum value: TOOL_CALL_TYPE_UNSPECIFIED = 0;
    */

@@ -22,48 +22,48 @@ export const file_openaiconnect_chat_v1_chat_completion: GenFile = /*@__PURE__*/
   fileDesc("CitvcGVuYWljb25uZWN0L2NoYXQvdjEvY2hhdF9jb21wbGV0aW9uLnByb3RvEhVvcGVuYWljb25uZWN0LmNoYXQudjEivAQKDkNoYXRDb21wbGV0aW9uEhIKAmlkGAEgASgJQgbi2yICEAESMwoHY3JlYXRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBuLbIgIQARIVCgVtb2RlbBgDIAEoCUIG4tsiAhABEjYKB2Nob2ljZXMYBCADKAsyHS5vcGVuYWljb25uZWN0LmNoYXQudjEuQ2hvaWNlQgbi2yICEAESKwoFdXNhZ2UYBSABKAsyHC5vcGVuYWljb25uZWN0LmNoYXQudjEuVXNhZ2USOgoMc2VydmljZV90aWVyGAYgASgOMiQub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuU2VydmljZVRpZXISRQoIbWV0YWRhdGEYByADKAsyMy5vcGVuYWljb25uZWN0LmNoYXQudjEuQ2hhdENvbXBsZXRpb24uTWV0YWRhdGFFbnRyeRI1Cgptb2RlcmF0aW9uGAggASgLMiEub3BlbmFpY29ubmVjdC5jaGF0LnYxLk1vZGVyYXRpb24SIwoSc3lzdGVtX2ZpbmdlcnByaW50GAkgASgJQgIYAUgAiAEBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBOiHi2yIdChsKBm9iamVjdBIRImNoYXQuY29tcGxldGlvbiJCFQoTX3N5c3RlbV9maW5nZXJwcmludCL0AQoGQ2hvaWNlEhUKBWluZGV4GAEgASgFQgbi2yICEAESNwoHbWVzc2FnZRgCIAEoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5NZXNzYWdlQgbi2yICEAESQgoNZmluaXNoX3JlYXNvbhgDIAEoDjIjLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GaW5pc2hSZWFzb25CBuLbIgIQARI5Cghsb2dwcm9icxgEIAEoCzIfLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Mb2dwcm9ic0IG4tsiAhADEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiowEKCExvZ3Byb2JzEjwKB2NvbnRlbnQYASADKAsyIy5vcGVuYWljb25uZWN0LmNoYXQudjEuVG9rZW5Mb2dwcm9iQgbi2yICEAMSPAoHcmVmdXNhbBgCIAMoCzIjLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Ub2tlbkxvZ3Byb2JCBuLbIgIQAxIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIsQBCgxUb2tlbkxvZ3Byb2ISFQoFdG9rZW4YASABKAlCBuLbIgIQARIXCgdsb2dwcm9iGAIgASgBQgbi2yICEAESHAoFYnl0ZXMYAyABKAxCCOLbIgQQAxgCSACIAQESPwoMdG9wX2xvZ3Byb2JzGAQgAygLMiEub3BlbmFpY29ubmVjdC5jaGF0LnYxLlRvcExvZ3Byb2JCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQggKBl9ieXRlcyKBAQoKVG9wTG9ncHJvYhIVCgV0b2tlbhgBIAEoCUIG4tsiAhABEhcKB2xvZ3Byb2IYAiABKAFCBuLbIgIQARIcCgVieXRlcxgDIAEoDEII4tsiBBADGAJIAIgBARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQggKBl9ieXRlcyLqAgoFVXNhZ2USIgoNcHJvbXB0X3Rva2VucxgBIAEoBUIG4tsiAhABSACIAQESJgoRY29tcGxldGlvbl90b2tlbnMYAiABKAVCBuLbIgIQAUgBiAEBEiEKDHRvdGFsX3Rva2VucxgDIAEoBUIG4tsiAhABSAKIAQESSQoVcHJvbXB0X3Rva2Vuc19kZXRhaWxzGAQgASgLMioub3BlbmFpY29ubmVjdC5jaGF0LnYxLlByb21wdFRva2Vuc0RldGFpbHMSUQoZY29tcGxldGlvbl90b2tlbnNfZGV0YWlscxgFIAEoCzIuLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Db21wbGV0aW9uVG9rZW5zRGV0YWlscxIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhAKDl9wcm9tcHRfdG9rZW5zQhQKEl9jb21wbGV0aW9uX3Rva2Vuc0IPCg1fdG90YWxfdG9rZW5zIpoCChNQcm9tcHRUb2tlbnNEZXRhaWxzEhkKDGF1ZGlvX3Rva2VucxgBIAEoBUgAiAEBEhoKDWNhY2hlZF90b2tlbnMYAiABKAVIAYgBARIfChJjYWNoZV93cml0ZV90b2tlbnMYAyABKAVIAogBARIYCgt0ZXh0X3Rva2VucxgEIAEoBUgDiAEBEhkKDGltYWdlX3Rva2VucxgFIAEoBUgEiAEBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCDwoNX2F1ZGlvX3Rva2Vuc0IQCg5fY2FjaGVkX3Rva2Vuc0IVChNfY2FjaGVfd3JpdGVfdG9rZW5zQg4KDF90ZXh0X3Rva2Vuc0IPCg1faW1hZ2VfdG9rZW5zItACChdDb21wbGV0aW9uVG9rZW5zRGV0YWlscxIdChByZWFzb25pbmdfdG9rZW5zGAEgASgFSACIAQESGQoMYXVkaW9fdG9rZW5zGAIgASgFSAGIAQESGAoLdGV4dF90b2tlbnMYAyABKAVIAogBARInChphY2NlcHRlZF9wcmVkaWN0aW9uX3Rva2VucxgEIAEoBUgDiAEBEicKGnJlamVjdGVkX3ByZWRpY3Rpb25fdG9rZW5zGAUgASgFSASIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0ITChFfcmVhc29uaW5nX3Rva2Vuc0IPCg1fYXVkaW9fdG9rZW5zQg4KDF90ZXh0X3Rva2Vuc0IdChtfYWNjZXB0ZWRfcHJlZGljdGlvbl90b2tlbnNCHQobX3JlamVjdGVkX3ByZWRpY3Rpb25fdG9rZW5zKsQBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAMSIwobRklOSVNIX1JFQVNPTl9GVU5DVElPTl9DQUxMEAQaAggBEiAKHEZJTklTSF9SRUFTT05fQ09OVEVOVF9GSUxURVIQBUKiAQoZY29tLm9wZW5haWNvbm5lY3QuY2hhdC52MVABWklnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L2NoYXQvdjE7Y2hhdHYxogIHT0FDQ2hhdKoCFU9wZW5BSUNvbm5lY3QuQ2hhdC5WMcoCFU9wZW5BSUNvbm5lY3RcQ2hhdFxWMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_openaiconnect_chat_v1_message, file_openaiconnect_chat_v1_moderation, file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_service_tier]);
 
 /**
- * ChatCompletion is the answer to a conversation.
+ * ChatCompletion is the response to a chat completion request.
  *
  * @generated from message openaiconnect.chat.v1.ChatCompletion
  */
 export type ChatCompletion = Message<"openaiconnect.chat.v1.ChatCompletion"> & {
   /**
-   * The completion's id.
+   * The ID of the completion.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * When it was made, to the second.
+   * When the completion was created, in whole seconds.
    *
    * @generated from field: google.protobuf.Timestamp created = 2;
    */
   created?: Timestamp | undefined;
 
   /**
-   * The model that answered.
+   * The model that generated the completion.
    *
    * @generated from field: string model = 3;
    */
   model: string;
 
   /**
-   * The answers, as many as the request's n.
+   * The generated choices, as many as the request's n.
    *
    * @generated from field: repeated openaiconnect.chat.v1.Choice choices = 4;
    */
   choices: Choice[];
 
   /**
-   * The tokens that were used.
+   * The token usage of the request.
    *
    * @generated from field: openaiconnect.chat.v1.Usage usage = 5;
    */
   usage?: Usage | undefined;
 
   /**
-   * The tier that the request was processed in.
+   * The tier that processed the request.
    *
    * @generated from field: openaiconnect.shared.v1.ServiceTier service_tier = 6;
    */
@@ -77,14 +77,14 @@ export type ChatCompletion = Message<"openaiconnect.chat.v1.ChatCompletion"> & {
   metadata: { [key: string]: string };
 
   /**
-   * The judgement of input and output, where the request asked for it.
+   * The moderation results, if the request enabled moderation.
    *
    * @generated from field: openaiconnect.chat.v1.Moderation moderation = 8;
    */
   moderation?: Moderation | undefined;
 
   /**
-   * The configuration that the model ran with.
+   * The fingerprint of the backend configuration.
    *
    * @generated from field: optional string system_fingerprint = 9 [deprecated = true];
    * @deprecated
@@ -92,7 +92,7 @@ export type ChatCompletion = Message<"openaiconnect.chat.v1.ChatCompletion"> & {
   systemFingerprint?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -107,42 +107,41 @@ export const ChatCompletionSchema: GenMessage<ChatCompletion> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion, 0);
 
 /**
- * Choice is one answer.
+ * Choice is one generated message.
  *
  * @generated from message openaiconnect.chat.v1.Choice
  */
 export type Choice = Message<"openaiconnect.chat.v1.Choice"> & {
   /**
-   * Which of the answers this is, from 0.
+   * The index of the choice, from 0.
    *
    * @generated from field: int32 index = 1;
    */
   index: number;
 
   /**
-   * The message that continues the conversation.
+   * The generated message.
    *
    * @generated from field: openaiconnect.chat.v1.Message message = 2;
    */
   message?: Message$1 | undefined;
 
   /**
-   * Why the answer ends.
+   * Why generation stopped.
    *
    * @generated from field: openaiconnect.chat.v1.FinishReason finish_reason = 3;
    */
   finishReason: FinishReason;
 
   /**
-   * The log probabilities of the answer's tokens, where the request asked for
-   * them.
+   * The log probabilities of the output tokens, if the request set logprobs.
    *
    * @generated from field: openaiconnect.chat.v1.Logprobs logprobs = 4;
    */
   logprobs?: Logprobs | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -157,27 +156,27 @@ export const ChoiceSchema: GenMessage<Choice> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion, 1);
 
 /**
- * Logprobs is the log probabilities of an answer's tokens.
+ * Logprobs holds the log probabilities of the output tokens.
  *
  * @generated from message openaiconnect.chat.v1.Logprobs
  */
 export type Logprobs = Message<"openaiconnect.chat.v1.Logprobs"> & {
   /**
-   * Of the content.
+   * The tokens of the message's content.
    *
    * @generated from field: repeated openaiconnect.chat.v1.TokenLogprob content = 1;
    */
   content: TokenLogprob[];
 
   /**
-   * Of the refusal.
+   * The tokens of the message's refusal.
    *
    * @generated from field: repeated openaiconnect.chat.v1.TokenLogprob refusal = 2;
    */
   refusal: TokenLogprob[];
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -192,7 +191,8 @@ export const LogprobsSchema: GenMessage<Logprobs> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion, 2);
 
 /**
- * TokenLogprob is the log probability of a token, and what else was likely.
+ * TokenLogprob is the log probability of an output token and of its
+ * alternatives.
  *
  * @generated from message openaiconnect.chat.v1.TokenLogprob
  */
@@ -205,28 +205,30 @@ export type TokenLogprob = Message<"openaiconnect.chat.v1.TokenLogprob"> & {
   token: string;
 
   /**
-   * Its natural log probability; -9999.0 for one that is very unlikely.
+   * The natural logarithm of the token's probability, or -9999.0 if the token
+   * is very unlikely.
    *
    * @generated from field: double logprob = 2;
    */
   logprob: number;
 
   /**
-   * Its bytes in UTF-8, as a token can be part of a character.
+   * The UTF-8 bytes of the token. A character can span several tokens.
    *
    * @generated from field: optional bytes bytes = 3;
    */
   bytes?: Uint8Array | undefined;
 
   /**
-   * The likeliest tokens at this place.
+   * The most likely tokens at this position, as many as the request's
+   * top_logprobs.
    *
    * @generated from field: repeated openaiconnect.chat.v1.TopLogprob top_logprobs = 4;
    */
   topLogprobs: TopLogprob[];
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -241,7 +243,7 @@ export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion, 3);
 
 /**
- * TopLogprob is the log probability of a token that was likely.
+ * TopLogprob is the log probability of a likely token.
  *
  * @generated from message openaiconnect.chat.v1.TopLogprob
  */
@@ -254,21 +256,22 @@ export type TopLogprob = Message<"openaiconnect.chat.v1.TopLogprob"> & {
   token: string;
 
   /**
-   * Its natural log probability; -9999.0 for one that is very unlikely.
+   * The natural logarithm of the token's probability, or -9999.0 if the token
+   * is very unlikely.
    *
    * @generated from field: double logprob = 2;
    */
   logprob: number;
 
   /**
-   * Its bytes in UTF-8, as a token can be part of a character.
+   * The UTF-8 bytes of the token. A character can span several tokens.
    *
    * @generated from field: optional bytes bytes = 3;
    */
   bytes?: Uint8Array | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -283,48 +286,48 @@ export const TopLogprobSchema: GenMessage<TopLogprob> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion, 4);
 
 /**
- * Usage is the tokens that a request used.
+ * Usage is the token usage of a request.
  *
  * @generated from message openaiconnect.chat.v1.Usage
  */
 export type Usage = Message<"openaiconnect.chat.v1.Usage"> & {
   /**
-   * Of the conversation.
+   * The number of tokens in the prompt.
    *
    * @generated from field: optional int32 prompt_tokens = 1;
    */
   promptTokens?: number | undefined;
 
   /**
-   * Of the answers.
+   * The number of generated tokens, in all choices.
    *
    * @generated from field: optional int32 completion_tokens = 2;
    */
   completionTokens?: number | undefined;
 
   /**
-   * Of both.
+   * The sum of prompt_tokens and completion_tokens.
    *
    * @generated from field: optional int32 total_tokens = 3;
    */
   totalTokens?: number | undefined;
 
   /**
-   * What the conversation's tokens were.
+   * A breakdown of prompt_tokens.
    *
    * @generated from field: openaiconnect.chat.v1.PromptTokensDetails prompt_tokens_details = 4;
    */
   promptTokensDetails?: PromptTokensDetails | undefined;
 
   /**
-   * What the answers' tokens were.
+   * A breakdown of completion_tokens.
    *
    * @generated from field: openaiconnect.chat.v1.CompletionTokensDetails completion_tokens_details = 5;
    */
   completionTokensDetails?: CompletionTokensDetails | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -339,48 +342,48 @@ export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_chat_completion, 5);
 
 /**
- * PromptTokensDetails is what a conversation's tokens were.
+ * PromptTokensDetails is a breakdown of the prompt tokens.
  *
  * @generated from message openaiconnect.chat.v1.PromptTokensDetails
  */
 export type PromptTokensDetails = Message<"openaiconnect.chat.v1.PromptTokensDetails"> & {
   /**
-   * Sound.
+   * Audio input tokens.
    *
    * @generated from field: optional int32 audio_tokens = 1;
    */
   audioTokens?: number | undefined;
 
   /**
-   * Found in the cache.
+   * Tokens read from the prompt cache.
    *
    * @generated from field: optional int32 cached_tokens = 2;
    */
   cachedTokens?: number | undefined;
 
   /**
-   * Written to the cache.
+   * Tokens written to the prompt cache.
    *
    * @generated from field: optional int32 cache_write_tokens = 3;
    */
   cacheWriteTokens?: number | undefined;
 
   /**
-   * Text.
+   * Text input tokens.
    *
    * @generated from field: optional int32 text_tokens = 4;
    */
   textTokens?: number | undefined;
 
   /**
-   * Images.
+   * Image input tokens.
    *
    * @generated from field: optional int32 image_tokens = 5;
    */
   imageTokens?: number | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -395,48 +398,49 @@ export const PromptTokensDetailsSchema: GenMessage<PromptTokensDetails> = /*@__P
   messageDesc(file_openaiconnect_chat_v1_chat_completion, 6);
 
 /**
- * CompletionTokensDetails is what an answer's tokens were.
+ * CompletionTokensDetails is a breakdown of the generated tokens.
  *
  * @generated from message openaiconnect.chat.v1.CompletionTokensDetails
  */
 export type CompletionTokensDetails = Message<"openaiconnect.chat.v1.CompletionTokensDetails"> & {
   /**
-   * Spent on thinking.
+   * Tokens generated for reasoning.
    *
    * @generated from field: optional int32 reasoning_tokens = 1;
    */
   reasoningTokens?: number | undefined;
 
   /**
-   * Speech.
+   * Audio output tokens.
    *
    * @generated from field: optional int32 audio_tokens = 2;
    */
   audioTokens?: number | undefined;
 
   /**
-   * Text.
+   * Text output tokens.
    *
    * @generated from field: optional int32 text_tokens = 3;
    */
   textTokens?: number | undefined;
 
   /**
-   * Predicted, and in the answer.
+   * Tokens of the predicted output that appeared in the completion.
    *
    * @generated from field: optional int32 accepted_prediction_tokens = 4;
    */
   acceptedPredictionTokens?: number | undefined;
 
   /**
-   * Predicted, but not in the answer: they are paid for all the same.
+   * Tokens of the predicted output that did not appear in the completion. They
+   * are billed as generated tokens.
    *
    * @generated from field: optional int32 rejected_prediction_tokens = 5;
    */
   rejectedPredictionTokens?: number | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -451,41 +455,42 @@ export const CompletionTokensDetailsSchema: GenMessage<CompletionTokensDetails> 
   messageDesc(file_openaiconnect_chat_v1_chat_completion, 7);
 
 /**
- * FinishReason is why an answer ends.
+ * FinishReason is why generation stopped.
  *
  * @generated from enum openaiconnect.chat.v1.FinishReason
  */
 export enum FinishReason {
   /**
-   * Unset.
+   * Not set.
    *
    * @generated from enum value: FINISH_REASON_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The model was done, or met a stop text.
+   * The output is complete, or a stop sequence was reached.
    *
    * @generated from enum value: FINISH_REASON_STOP = 1;
    */
   STOP = 1,
 
   /**
-   * The token limit was reached.
+   * The maximum number of tokens was reached.
    *
    * @generated from enum value: FINISH_REASON_LENGTH = 2;
    */
   LENGTH = 2,
 
   /**
-   * The model calls tools.
+   * The model called tools.
    *
    * @generated from enum value: FINISH_REASON_TOOL_CALLS = 3;
    */
   TOOL_CALLS = 3,
 
   /**
-   * The model called a function. Deprecated: see FINISH_REASON_TOOL_CALLS.
+   * The model called a function. Deprecated: tools end with
+   * FINISH_REASON_TOOL_CALLS.
    *
    * @generated from enum value: FINISH_REASON_FUNCTION_CALL = 4 [deprecated = true];
    * @deprecated
@@ -493,7 +498,7 @@ export enum FinishReason {
   FUNCTION_CALL = 4,
 
   /**
-   * Content was omitted by a content filter.
+   * A content filter omitted content.
    *
    * @generated from enum value: FINISH_REASON_CONTENT_FILTER = 5;
    */

@@ -2,11 +2,11 @@
 // @generated from file openaiconnect/chat/v1/chat_service.proto (package openaiconnect.chat.v1, syntax proto3)
 /* eslint-disable */
 
-// OpenAI's Chat Completions API, typed.
+// The Chat Completions API as a typed service.
 //
-// Names are OpenAI's own. An unset field is left out of the request, and zero
-// is sent. What these messages can't represent, in either direction, stands in
-// extra_json: the text of one JSON object, verbatim.
+// Names are those of OpenAI's API. Unset fields are omitted from the request; a
+// field set to zero is sent. extra_json carries the JSON fields that a message
+// does not define, in requests and responses, as the text of a JSON object.
 
 import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -27,17 +27,17 @@ export const file_openaiconnect_chat_v1_chat_service: GenFile = /*@__PURE__*/
   fileDesc("CihvcGVuYWljb25uZWN0L2NoYXQvdjEvY2hhdF9zZXJ2aWNlLnByb3RvEhVvcGVuYWljb25uZWN0LmNoYXQudjEygQoKC0NoYXRTZXJ2aWNlEqEBChRDcmVhdGVDaGF0Q29tcGxldGlvbhIyLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DcmVhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QaJS5vcGVuYWljb25uZWN0LmNoYXQudjEuQ2hhdENvbXBsZXRpb24iLuLbIioiASoqDwoGc3RyZWFtGgVmYWxzZRIUL3YxL2NoYXQvY29tcGxldGlvbnMSiwIKFFN0cmVhbUNoYXRDb21wbGV0aW9uEjIub3BlbmFpY29ubmVjdC5jaGF0LnYxLkNyZWF0ZUNoYXRDb21wbGV0aW9uUmVxdWVzdBoqLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DaGF0Q29tcGxldGlvbkNodW5rIpAB4tsiiwEiASoqDgoGc3RyZWFtEgR0cnVlMmAKBltET05FXRIiCgdjaG9pY2VzEgVpbmRleBoNZmluaXNoX3JlYXNvbiIBbhoyChRDcmVhdGVDaGF0Q29tcGxldGlvbhIHbWVzc2FnZRoFZGVsdGEiCnRvb2xfY2FsbHMSFC92MS9jaGF0L2NvbXBsZXRpb25zMAESmgEKEUdldENoYXRDb21wbGV0aW9uEi8ub3BlbmFpY29ubmVjdC5jaGF0LnYxLkdldENoYXRDb21wbGV0aW9uUmVxdWVzdBolLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DaGF0Q29tcGxldGlvbiItkAIB4tsiJgokL3YxL2NoYXQvY29tcGxldGlvbnMve2NvbXBsZXRpb25faWR9EqABChRVcGRhdGVDaGF0Q29tcGxldGlvbhIyLm9wZW5haWNvbm5lY3QuY2hhdC52MS5VcGRhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QaJS5vcGVuYWljb25uZWN0LmNoYXQudjEuQ2hhdENvbXBsZXRpb24iLeLbIikiASoSJC92MS9jaGF0L2NvbXBsZXRpb25zL3tjb21wbGV0aW9uX2lkfRKnAQoURGVsZXRlQ2hhdENvbXBsZXRpb24SMi5vcGVuYWljb25uZWN0LmNoYXQudjEuRGVsZXRlQ2hhdENvbXBsZXRpb25SZXF1ZXN0Giwub3BlbmFpY29ubmVjdC5jaGF0LnYxLkNoYXRDb21wbGV0aW9uRGVsZXRlZCItkAIC4tsiJhokL3YxL2NoYXQvY29tcGxldGlvbnMve2NvbXBsZXRpb25faWR9EpIBChNMaXN0Q2hhdENvbXBsZXRpb25zEjEub3BlbmFpY29ubmVjdC5jaGF0LnYxLkxpc3RDaGF0Q29tcGxldGlvbnNSZXF1ZXN0Gikub3BlbmFpY29ubmVjdC5jaGF0LnYxLkNoYXRDb21wbGV0aW9uTGlzdCIdkAIB4tsiFgoUL3YxL2NoYXQvY29tcGxldGlvbnMSwAEKGkxpc3RDaGF0Q29tcGxldGlvbk1lc3NhZ2VzEjgub3BlbmFpY29ubmVjdC5jaGF0LnYxLkxpc3RDaGF0Q29tcGxldGlvbk1lc3NhZ2VzUmVxdWVzdBowLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DaGF0Q29tcGxldGlvbk1lc3NhZ2VMaXN0IjaQAgHi2yIvCi0vdjEvY2hhdC9jb21wbGV0aW9ucy97Y29tcGxldGlvbl9pZH0vbWVzc2FnZXNCogEKGWNvbS5vcGVuYWljb25uZWN0LmNoYXQudjFQAVpJZ2l0aHViLmNvbS9vcGVuYWktY29ubmVjdC9vcGVuYWktY29ubmVjdC9nZW4vb3BlbmFpY29ubmVjdC9jaGF0L3YxO2NoYXR2MaICB09BQ0NoYXSqAhVPcGVuQUlDb25uZWN0LkNoYXQuVjHKAhVPcGVuQUlDb25uZWN0XENoYXRcVjFiBnByb3RvMw", [file_openaiconnect_chat_v1_chat_completion, file_openaiconnect_chat_v1_chat_completion_chunk, file_openaiconnect_chat_v1_create_chat_completion, file_openaiconnect_chat_v1_stored_chat_completion, file_openaiconnect_rest_v1_annotations]);
 
 /**
- * ChatService is the Chat part of the OpenAI API.
+ * ChatService is the Chat Completions API.
  *
- * The API key goes into the metadata as it goes into OpenAI's headers:
- * `authorization: Bearer …`. Errors carry an openaiconnect.rest.v1.Error as a detail,
- * and a google.rpc.RetryInfo where the upstream said when to try again.
+ * Pass the API key in the metadata as in OpenAI's headers: `authorization:
+ * Bearer …`. Errors carry an openaiconnect.rest.v1.Error detail, and a
+ * google.rpc.RetryInfo detail if the upstream said when to retry.
  *
  * @generated from service openaiconnect.chat.v1.ChatService
  */
 export const ChatService: GenService<{
   /**
-   * CreateChatCompletion answers a conversation with the model's next message.
+   * CreateChatCompletion generates the next message of a conversation.
    *
    * @generated from rpc openaiconnect.chat.v1.ChatService.CreateChatCompletion
    */
@@ -47,8 +47,9 @@ export const ChatService: GenService<{
     output: typeof ChatCompletionSchema;
   },
   /**
-   * StreamChatCompletion answers a conversation piece by piece, as the model
-   * writes it. A stream that ends without an error is complete.
+   * StreamChatCompletion generates the next message of a conversation and
+   * streams it as it is generated. A stream that ends without an error is
+   * complete.
    *
    * @generated from rpc openaiconnect.chat.v1.ChatService.StreamChatCompletion
    */
@@ -58,7 +59,8 @@ export const ChatService: GenService<{
     output: typeof ChatCompletionChunkSchema;
   },
   /**
-   * GetChatCompletion returns a completion that was stored (`store: true`).
+   * GetChatCompletion returns a stored completion: one created with `store:
+   * true`.
    *
    * @generated from rpc openaiconnect.chat.v1.ChatService.GetChatCompletion
    */
@@ -88,7 +90,7 @@ export const ChatService: GenService<{
     output: typeof ChatCompletionDeletedSchema;
   },
   /**
-   * ListChatCompletions lists stored completions, page by page.
+   * ListChatCompletions returns a page of stored completions.
    *
    * @generated from rpc openaiconnect.chat.v1.ChatService.ListChatCompletions
    */
@@ -98,8 +100,8 @@ export const ChatService: GenService<{
     output: typeof ChatCompletionListSchema;
   },
   /**
-   * ListChatCompletionMessages lists the messages that a stored completion
-   * answered, page by page.
+   * ListChatCompletionMessages returns a page of the input messages of a stored
+   * completion.
    *
    * @generated from rpc openaiconnect.chat.v1.ChatService.ListChatCompletionMessages
    */

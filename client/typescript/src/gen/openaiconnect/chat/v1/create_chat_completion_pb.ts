@@ -36,72 +36,77 @@ export const file_openaiconnect_chat_v1_create_chat_completion: GenFile = /*@__P
   fileDesc("CjJvcGVuYWljb25uZWN0L2NoYXQvdjEvY3JlYXRlX2NoYXRfY29tcGxldGlvbi5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIpIQChtDcmVhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QSFQoFbW9kZWwYASABKAlCBuLbIgIQAhI4CghtZXNzYWdlcxgCIAMoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5NZXNzYWdlQgbi2yICEAISGAoLdGVtcGVyYXR1cmUYAyABKAFIAIgBARISCgV0b3BfcBgEIAEoAUgBiAEBEiIKFW1heF9jb21wbGV0aW9uX3Rva2VucxgFIAEoBUgCiAEBEg4KAW4YBiABKAVIA4gBARIUCgRzdG9wGAcgAygJQgbi2yICOAESQgoQcmVhc29uaW5nX2VmZm9ydBgIIAEoDjIoLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLlJlYXNvbmluZ0VmZm9ydBI1Cgl2ZXJib3NpdHkYCSABKA4yIi5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5WZXJib3NpdHkSKgoFdG9vbHMYCiADKAsyGy5vcGVuYWljb25uZWN0LmNoYXQudjEuVG9vbBI2Cgt0b29sX2Nob2ljZRgLIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Ub29sQ2hvaWNlEiAKE3BhcmFsbGVsX3Rvb2xfY2FsbHMYDCABKAhIBIgBARI+Cg9yZXNwb25zZV9mb3JtYXQYDSABKAsyJS5vcGVuYWljb25uZWN0LmNoYXQudjEuUmVzcG9uc2VGb3JtYXQSPAoOc3RyZWFtX29wdGlvbnMYDiABKAsyJC5vcGVuYWljb25uZWN0LmNoYXQudjEuU3RyZWFtT3B0aW9ucxIeChFmcmVxdWVuY3lfcGVuYWx0eRgPIAEoAUgFiAEBEh0KEHByZXNlbmNlX3BlbmFsdHkYECABKAFIBogBARJVCgpsb2dpdF9iaWFzGBEgAygLMkEub3BlbmFpY29ubmVjdC5jaGF0LnYxLkNyZWF0ZUNoYXRDb21wbGV0aW9uUmVxdWVzdC5Mb2dpdEJpYXNFbnRyeRIVCghsb2dwcm9icxgSIAEoCEgHiAEBEhkKDHRvcF9sb2dwcm9icxgTIAEoBUgIiAEBEjUKCm1vZGFsaXRpZXMYFCADKA4yIS5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Nb2RhbGl0eRIwCgVhdWRpbxgVIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BdWRpb1BhcmFtEjwKCnByZWRpY3Rpb24YFiABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuUHJlZGljdGlvbkNvbnRlbnQSQwoSd2ViX3NlYXJjaF9vcHRpb25zGBcgASgLMicub3BlbmFpY29ubmVjdC5jaGF0LnYxLldlYlNlYXJjaE9wdGlvbnMSEgoFc3RvcmUYGCABKAhICYgBARJSCghtZXRhZGF0YRgZIAMoCzJALm9wZW5haWNvbm5lY3QuY2hhdC52MS5DcmVhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QuTWV0YWRhdGFFbnRyeRI6CgxzZXJ2aWNlX3RpZXIYGiABKA4yJC5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5TZXJ2aWNlVGllchIeChFzYWZldHlfaWRlbnRpZmllchgbIAEoCUgKiAEBEh0KEHByb21wdF9jYWNoZV9rZXkYHCABKAlIC4gBARJJChRwcm9tcHRfY2FjaGVfb3B0aW9ucxgdIAEoCzIrLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLlByb21wdENhY2hlT3B0aW9ucxI8Cgptb2RlcmF0aW9uGB4gASgLMigub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuTW9kZXJhdGlvblBhcmFtElEKFnByb21wdF9jYWNoZV9yZXRlbnRpb24YHyABKA4yLS5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Qcm9tcHRDYWNoZVJldGVudGlvbkICGAESGwoKbWF4X3Rva2VucxggIAEoBUICGAFIDIgBARIVCgRzZWVkGCEgASgDQgIYAUgNiAEBEhUKBHVzZXIYIiABKAlCAhgBSA6IAQESNgoJZnVuY3Rpb25zGCMgAygLMh8ub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQgIYARJECg1mdW5jdGlvbl9jYWxsGCQgASgLMikub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQ2FsbENob2ljZUICGAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAxowCg5Mb2dpdEJpYXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQhgKFl9tYXhfY29tcGxldGlvbl90b2tlbnNCBAoCX25CFgoUX3BhcmFsbGVsX3Rvb2xfY2FsbHNCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QhMKEV9wcmVzZW5jZV9wZW5hbHR5QgsKCV9sb2dwcm9ic0IPCg1fdG9wX2xvZ3Byb2JzQggKBl9zdG9yZUIUChJfc2FmZXR5X2lkZW50aWZpZXJCEwoRX3Byb21wdF9jYWNoZV9rZXlCDQoLX21heF90b2tlbnNCBwoFX3NlZWRCBwoFX3VzZXIilAEKDVN0cmVhbU9wdGlvbnMSGgoNaW5jbHVkZV91c2FnZRgBIAEoCEgAiAEBEiAKE2luY2x1ZGVfb2JmdXNjYXRpb24YAiABKAhIAYgBARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhAKDl9pbmNsdWRlX3VzYWdlQhYKFF9pbmNsdWRlX29iZnVzY2F0aW9uIpwBCgpBdWRpb1BhcmFtEjUKBXZvaWNlGAEgASgLMh4ub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuVm9pY2VCBuLbIgIQARI6CgZmb3JtYXQYAiABKA4yIi5vcGVuYWljb25uZWN0LmNoYXQudjEuQXVkaW9Gb3JtYXRCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIr0BChFQcmVkaWN0aW9uQ29udGVudBIcCgdjb250ZW50GAEgASgJQgbi2yICEAFIAIgBARJICg1jb250ZW50X3BhcnRzGAIgAygLMiIub3BlbmFpY29ubmVjdC5jaGF0LnYxLkNvbnRlbnRQYXJ0Qg3i2yIJCgdjb250ZW50EhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAM6F+LbIhMKEQoEdHlwZRIJImNvbnRlbnQiQgoKCF9jb250ZW50IrcBChBXZWJTZWFyY2hPcHRpb25zEjoKDXVzZXJfbG9jYXRpb24YASABKAsyIy5vcGVuYWljb25uZWN0LmNoYXQudjEuVXNlckxvY2F0aW9uEkoKE3NlYXJjaF9jb250ZXh0X3NpemUYAiABKA4yLS5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5XZWJTZWFyY2hDb250ZXh0U2l6ZRIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIoQBCgxVc2VyTG9jYXRpb24SPwoLYXBwcm94aW1hdGUYASABKAsyKC5vcGVuYWljb25uZWN0LmNoYXQudjEuV2ViU2VhcmNoTG9jYXRpb25IABIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhYKCGxvY2F0aW9uEgri2yIGCgR0eXBlIrIBChFXZWJTZWFyY2hMb2NhdGlvbhIUCgdjb3VudHJ5GAEgASgJSACIAQESEwoGcmVnaW9uGAIgASgJSAGIAQESEQoEY2l0eRgDIAEoCUgCiAEBEhUKCHRpbWV6b25lGAQgASgJSAOIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IKCghfY291bnRyeUIJCgdfcmVnaW9uQgcKBV9jaXR5QgsKCV90aW1lem9uZSqzAQoLQXVkaW9Gb3JtYXQSHAoYQVVESU9fRk9STUFUX1VOU1BFQ0lGSUVEEAASFAoQQVVESU9fRk9STUFUX1dBVhABEhQKEEFVRElPX0ZPUk1BVF9BQUMQAhIUChBBVURJT19GT1JNQVRfTVAzEAMSFQoRQVVESU9fRk9STUFUX0ZMQUMQBBIVChFBVURJT19GT1JNQVRfT1BVUxAFEhYKEkFVRElPX0ZPUk1BVF9QQ00xNhAGQqIBChljb20ub3BlbmFpY29ubmVjdC5jaGF0LnYxUAFaSWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3QvY2hhdC92MTtjaGF0djGiAgdPQUNDaGF0qgIVT3BlbkFJQ29ubmVjdC5DaGF0LlYxygIVT3BlbkFJQ29ubmVjdFxDaGF0XFYxYgZwcm90bzM", [file_openaiconnect_chat_v1_message, file_openaiconnect_chat_v1_response_format, file_openaiconnect_chat_v1_tool, file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_modality, file_openaiconnect_shared_v1_moderation, file_openaiconnect_shared_v1_prompt_cache, file_openaiconnect_shared_v1_reasoning_effort, file_openaiconnect_shared_v1_service_tier, file_openaiconnect_shared_v1_verbosity, file_openaiconnect_shared_v1_voice, file_openaiconnect_shared_v1_web_search]);
 
 /**
- * CreateChatCompletionRequest is a conversation to answer, and how.
+ * CreateChatCompletionRequest is a conversation and the parameters for
+ * generating the next message.
  *
  * @generated from message openaiconnect.chat.v1.CreateChatCompletionRequest
  */
 export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateChatCompletionRequest"> & {
   /**
-   * The model that answers, such as `gpt-5.4-mini`.
+   * The model ID, such as `gpt-5.4-mini`.
    *
    * @generated from field: string model = 1;
    */
   model: string;
 
   /**
-   * The conversation so far, oldest first; at least one message.
+   * The conversation so far, oldest message first. At least one message.
    *
    * @generated from field: repeated openaiconnect.chat.v1.Message messages = 2;
    */
   messages: Message$1[];
 
   /**
-   * How random the answer is, from 0 (nearly the same each time) to 2.
-   * 1 when unset.
+   * The sampling temperature, from 0 to 2. Higher values make the output more
+   * random, lower values more deterministic. Default: 1. Set this or top_p, not
+   * both.
    *
    * @generated from field: optional double temperature = 3;
    */
   temperature?: number | undefined;
 
   /**
-   * Nucleus sampling: only the most likely tokens that together have this
-   * probability are drawn, from 0 to 1. 1 when unset.
+   * The probability mass for nucleus sampling, from 0 to 1: with 0.1, only the
+   * most likely tokens that make up the top 10% are considered. Default: 1. Set
+   * this or temperature, not both.
    *
    * @generated from field: optional double top_p = 4;
    */
   topP?: number | undefined;
 
   /**
-   * The most tokens that the answer may have, reasoning tokens included.
+   * The maximum number of tokens to generate, including reasoning tokens.
    *
    * @generated from field: optional int32 max_completion_tokens = 5;
    */
   maxCompletionTokens?: number | undefined;
 
   /**
-   * How many answers to give, from 1 to 128. 1 when unset. Each is paid for.
+   * The number of choices to generate, from 1 to 128. Default: 1. The generated
+   * tokens of all choices are billed.
    *
    * @generated from field: optional int32 n = 6;
    */
   n?: number | undefined;
 
   /**
-   * Up to 4 texts before which the answer ends.
+   * Up to 4 stop sequences. Generation stops before the first of them, and the
+   * output does not contain it.
    *
    * @generated from field: repeated string stop = 7;
    */
   stop: string[];
 
   /**
-   * How long the model thinks before it answers. Medium when unset, on most
-   * models.
+   * How much a reasoning model thinks before it responds. Default: medium on
+   * most models.
    *
    * @generated from field: openaiconnect.shared.v1.ReasoningEffort reasoning_effort = 8;
    */
   reasoningEffort: ReasoningEffort;
 
   /**
-   * How wordy the answer is. Medium when unset.
+   * How verbose the output is. Default: medium.
    *
    * @generated from field: openaiconnect.shared.v1.Verbosity verbosity = 9;
    */
@@ -115,156 +120,157 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   tools: Tool[];
 
   /**
-   * Which tools the model may or must call: when unset, any or none if there
-   * are tools.
+   * Which tools the model may or must call. Default: auto if there are tools,
+   * otherwise none.
    *
    * @generated from field: openaiconnect.chat.v1.ToolChoice tool_choice = 11;
    */
   toolChoice?: ToolChoice | undefined;
 
   /**
-   * Whether the model may call several tools at once. True when unset.
+   * Whether the model may call several tools in one message. Default: true.
    *
    * @generated from field: optional bool parallel_tool_calls = 12;
    */
   parallelToolCalls?: boolean | undefined;
 
   /**
-   * The form of the answer: text when unset.
+   * The format of the output. Default: text.
    *
    * @generated from field: openaiconnect.chat.v1.ResponseFormat response_format = 13;
    */
   responseFormat?: ResponseFormat | undefined;
 
   /**
-   * What a stream contains besides the answer. Only StreamChatCompletion takes
-   * it.
+   * Options for streaming. Only StreamChatCompletion accepts them.
    *
    * @generated from field: openaiconnect.chat.v1.StreamOptions stream_options = 14;
    */
   streamOptions?: StreamOptions | undefined;
 
   /**
-   * Lowers the likelihood of tokens by how often they have appeared, from -2
-   * to 2. 0 when unset.
+   * The frequency penalty, from -2 to 2. Positive values lower the probability
+   * of a token by how often it has already appeared. Default: 0.
    *
    * @generated from field: optional double frequency_penalty = 15;
    */
   frequencyPenalty?: number | undefined;
 
   /**
-   * Lowers the likelihood of tokens that have appeared at all, from -2 to 2.
-   * 0 when unset.
+   * The presence penalty, from -2 to 2. Positive values lower the probability
+   * of every token that has already appeared. Default: 0.
    *
    * @generated from field: optional double presence_penalty = 16;
    */
   presencePenalty?: number | undefined;
 
   /**
-   * Added to the likelihood of a token, by token id, from -100 (never) to 100
-   * (always).
+   * A bias per token ID, from -100 to 100, added to the model's logits before
+   * sampling. Values near -100 ban a token, values near 100 force it.
    *
    * @generated from field: map<string, int32> logit_bias = 17;
    */
   logitBias: { [key: string]: number };
 
   /**
-   * Whether to return the log probability of each token of the answer. False
-   * when unset.
+   * Whether to return the log probabilities of the output tokens. Default:
+   * false.
    *
    * @generated from field: optional bool logprobs = 18;
    */
   logprobs?: boolean | undefined;
 
   /**
-   * How many of the likeliest tokens to return at each place, from 0 to 20.
-   * Needs logprobs.
+   * The number of most likely tokens to return at each position, from 0 to 20.
+   * Requires logprobs.
    *
    * @generated from field: optional int32 top_logprobs = 19;
    */
   topLogprobs?: number | undefined;
 
   /**
-   * The kinds of output to make. Text when empty.
+   * The output types to generate. Default: text.
    *
    * @generated from field: repeated openaiconnect.shared.v1.Modality modalities = 20;
    */
   modalities: Modality[];
 
   /**
-   * How speech is made: needed when modalities has audio.
+   * Parameters for audio output. Required if modalities includes audio.
    *
    * @generated from field: openaiconnect.chat.v1.AudioParam audio = 21;
    */
   audio?: AudioParam | undefined;
 
   /**
-   * Text that most of the answer is expected to repeat, which makes it faster.
+   * A predicted output. Generation is faster where the output matches it.
    *
    * @generated from field: openaiconnect.chat.v1.PredictionContent prediction = 22;
    */
   prediction?: PredictionContent | undefined;
 
   /**
-   * Lets a search model look into the web.
+   * Options for models that search the web.
    *
    * @generated from field: openaiconnect.chat.v1.WebSearchOptions web_search_options = 23;
    */
   webSearchOptions?: WebSearchOptions | undefined;
 
   /**
-   * Whether to keep the completion for later retrieval. False when unset.
+   * Whether to store the completion for later retrieval. Default: false.
    *
    * @generated from field: optional bool store = 24;
    */
   store?: boolean | undefined;
 
   /**
-   * Up to 16 pairs that are kept with a stored completion: keys of up to 64
-   * characters, values of up to 512.
+   * Up to 16 key-value pairs, saved with a stored completion. Keys have up to
+   * 64 characters, values up to 512.
    *
    * @generated from field: map<string, string> metadata = 25;
    */
   metadata: { [key: string]: string };
 
   /**
-   * The processing tier. Auto when unset.
+   * The processing tier. Default: auto.
    *
    * @generated from field: openaiconnect.shared.v1.ServiceTier service_tier = 26;
    */
   serviceTier: ServiceTier;
 
   /**
-   * A stable, anonymous identifier of your end user, of up to 64 characters, by
-   * which misuse is told apart.
+   * A stable identifier of the end user, used to detect policy violations. Up
+   * to 64 characters. Hash names and email addresses.
    *
    * @generated from field: optional string safety_identifier = 27;
    */
   safetyIdentifier?: string | undefined;
 
   /**
-   * Groups requests that share a beginning, so that its cache is found.
+   * A key that routes requests with a common prompt prefix to the same cache,
+   * to raise the cache hit rate.
    *
    * @generated from field: optional string prompt_cache_key = 28;
    */
   promptCacheKey?: string | undefined;
 
   /**
-   * Where and for how long the beginning of the prompt is cached.
+   * Options for prompt caching.
    *
    * @generated from field: openaiconnect.shared.v1.PromptCacheOptions prompt_cache_options = 29;
    */
   promptCacheOptions?: PromptCacheOptions | undefined;
 
   /**
-   * Has the input and the output judged.
+   * Enables moderation of the input and output.
    *
    * @generated from field: openaiconnect.shared.v1.ModerationParam moderation = 30;
    */
   moderation?: ModerationParam | undefined;
 
   /**
-   * How long a cached prompt is kept. Use prompt_cache_options.
+   * How long cached prompt prefixes are retained. Deprecated: use
+   * prompt_cache_options.
    *
    * @generated from field: openaiconnect.shared.v1.PromptCacheRetention prompt_cache_retention = 31 [deprecated = true];
    * @deprecated
@@ -272,7 +278,8 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   promptCacheRetention: PromptCacheRetention;
 
   /**
-   * The most tokens that the answer may have. Use max_completion_tokens.
+   * The maximum number of tokens to generate. Deprecated: use
+   * max_completion_tokens.
    *
    * @generated from field: optional int32 max_tokens = 32 [deprecated = true];
    * @deprecated
@@ -280,7 +287,8 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   maxTokens?: number | undefined;
 
   /**
-   * Makes sampling repeatable as far as the upstream can.
+   * A seed for sampling. Requests with the same seed and parameters return the
+   * same output where possible; this is not guaranteed.
    *
    * @generated from field: optional int64 seed = 33 [deprecated = true];
    * @deprecated
@@ -288,7 +296,8 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   seed?: bigint | undefined;
 
   /**
-   * An identifier of your end user. Use safety_identifier and prompt_cache_key.
+   * An identifier of the end user. Deprecated: use safety_identifier and
+   * prompt_cache_key.
    *
    * @generated from field: optional string user = 34 [deprecated = true];
    * @deprecated
@@ -296,7 +305,7 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   user?: string | undefined;
 
   /**
-   * The functions that the model may call. Use tools.
+   * The functions that the model may call. Deprecated: use tools.
    *
    * @generated from field: repeated openaiconnect.chat.v1.Function functions = 35 [deprecated = true];
    * @deprecated
@@ -304,7 +313,7 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   functions: Function[];
 
   /**
-   * Which function the model may or must call. Use tool_choice.
+   * Which function the model may or must call. Deprecated: use tool_choice.
    *
    * @generated from field: openaiconnect.chat.v1.FunctionCallChoice function_call = 36 [deprecated = true];
    * @deprecated
@@ -312,8 +321,8 @@ export type CreateChatCompletionRequest = Message<"openaiconnect.chat.v1.CreateC
   functionCall?: FunctionCallChoice | undefined;
 
   /**
-   * Parameters that have no field here, as the text of one JSON object; they
-   * are sent as they are.
+   * Parameters not defined above, as the text of a JSON object. They are sent
+   * verbatim.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -328,29 +337,29 @@ export const CreateChatCompletionRequestSchema: GenMessage<CreateChatCompletionR
   messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 0);
 
 /**
- * StreamOptions is what a stream contains besides the answer.
+ * StreamOptions holds the options of a streaming request.
  *
  * @generated from message openaiconnect.chat.v1.StreamOptions
  */
 export type StreamOptions = Message<"openaiconnect.chat.v1.StreamOptions"> & {
   /**
-   * Whether a last chunk tells the token usage of the whole request. False when
-   * unset.
+   * Whether the last chunk carries the token usage of the whole request.
+   * Default: false.
    *
    * @generated from field: optional bool include_usage = 1;
    */
   includeUsage?: boolean | undefined;
 
   /**
-   * Whether chunks are padded to hide the lengths of their texts from those who
-   * watch the network.
+   * Whether chunks are padded with random characters, so that an observer of
+   * the network cannot infer the text from chunk sizes. Default: true.
    *
    * @generated from field: optional bool include_obfuscation = 2;
    */
   includeObfuscation?: boolean | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -365,27 +374,27 @@ export const StreamOptionsSchema: GenMessage<StreamOptions> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 1);
 
 /**
- * AudioParam is how speech is made.
+ * AudioParam holds the parameters of audio output.
  *
  * @generated from message openaiconnect.chat.v1.AudioParam
  */
 export type AudioParam = Message<"openaiconnect.chat.v1.AudioParam"> & {
   /**
-   * Who speaks.
+   * The voice of the generated speech.
    *
    * @generated from field: openaiconnect.shared.v1.Voice voice = 1;
    */
   voice?: Voice | undefined;
 
   /**
-   * The file format.
+   * The audio format.
    *
    * @generated from field: openaiconnect.chat.v1.AudioFormat format = 2;
    */
   format: AudioFormat;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -400,27 +409,29 @@ export const AudioParamSchema: GenMessage<AudioParam> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 2);
 
 /**
- * PredictionContent is text that most of the answer is expected to repeat.
+ * PredictionContent is a predicted output, such as a file of which the model
+ * changes a few lines.
  *
  * @generated from message openaiconnect.chat.v1.PredictionContent
  */
 export type PredictionContent = Message<"openaiconnect.chat.v1.PredictionContent"> & {
   /**
-   * The text. Set this or content_parts.
+   * The predicted text. Set either this or content_parts.
    *
    * @generated from field: optional string content = 1;
    */
   content?: string | undefined;
 
   /**
-   * The text in parts, sent as the `content` array. Only text parts.
+   * The predicted text as text parts, sent as the `content` array. Set either
+   * this or content.
    *
    * @generated from field: repeated openaiconnect.chat.v1.ContentPart content_parts = 2;
    */
   contentParts: ContentPart[];
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -435,27 +446,27 @@ export const PredictionContentSchema: GenMessage<PredictionContent> = /*@__PURE_
   messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 3);
 
 /**
- * WebSearchOptions is how a search model looks into the web.
+ * WebSearchOptions holds the options of models that search the web.
  *
  * @generated from message openaiconnect.chat.v1.WebSearchOptions
  */
 export type WebSearchOptions = Message<"openaiconnect.chat.v1.WebSearchOptions"> & {
   /**
-   * Where the user is, roughly, so that results fit.
+   * The approximate location of the user, to localize search results.
    *
    * @generated from field: openaiconnect.chat.v1.UserLocation user_location = 1;
    */
   userLocation?: UserLocation | undefined;
 
   /**
-   * How much of what was found the model reads. Medium when unset.
+   * How much of the context window is used for search results. Default: medium.
    *
    * @generated from field: openaiconnect.shared.v1.WebSearchContextSize search_context_size = 2;
    */
   searchContextSize: WebSearchContextSize;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -470,19 +481,19 @@ export const WebSearchOptionsSchema: GenMessage<WebSearchOptions> = /*@__PURE__*
   messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 4);
 
 /**
- * UserLocation is where the user is.
+ * UserLocation is the location of the user.
  *
  * @generated from message openaiconnect.chat.v1.UserLocation
  */
 export type UserLocation = Message<"openaiconnect.chat.v1.UserLocation"> & {
   /**
-   * How the place is described.
+   * The kind of location.
    *
    * @generated from oneof openaiconnect.chat.v1.UserLocation.location
    */
   location: {
     /**
-     * Roughly.
+     * An approximate location.
      *
      * @generated from field: openaiconnect.chat.v1.WebSearchLocation approximate = 1;
      */
@@ -491,7 +502,7 @@ export type UserLocation = Message<"openaiconnect.chat.v1.UserLocation"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -506,13 +517,13 @@ export const UserLocationSchema: GenMessage<UserLocation> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 5);
 
 /**
- * WebSearchLocation is a place, roughly.
+ * WebSearchLocation is an approximate location.
  *
  * @generated from message openaiconnect.chat.v1.WebSearchLocation
  */
 export type WebSearchLocation = Message<"openaiconnect.chat.v1.WebSearchLocation"> & {
   /**
-   * The country, by its two-letter ISO 3166-1 code.
+   * The two-letter ISO 3166-1 code of the country, such as `US`.
    *
    * @generated from field: optional string country = 1;
    */
@@ -526,7 +537,7 @@ export type WebSearchLocation = Message<"openaiconnect.chat.v1.WebSearchLocation
   region?: string | undefined;
 
   /**
-   * The city.
+   * The city, such as `San Francisco`.
    *
    * @generated from field: optional string city = 3;
    */
@@ -540,7 +551,7 @@ export type WebSearchLocation = Message<"openaiconnect.chat.v1.WebSearchLocation
   timezone?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -555,13 +566,13 @@ export const WebSearchLocationSchema: GenMessage<WebSearchLocation> = /*@__PURE_
   messageDesc(file_openaiconnect_chat_v1_create_chat_completion, 6);
 
 /**
- * AudioFormat is a file format of speech.
+ * AudioFormat is a format of generated audio.
  *
  * @generated from enum openaiconnect.chat.v1.AudioFormat
  */
 export enum AudioFormat {
   /**
-   * Unset.
+   * Not set.
    *
    * @generated from enum value: AUDIO_FORMAT_UNSPECIFIED = 0;
    */
@@ -603,7 +614,7 @@ export enum AudioFormat {
   OPUS = 5,
 
   /**
-   * Bare samples: 16 bits, little-endian, 24 kHz, one channel.
+   * Raw samples: 16-bit little-endian PCM, 24 kHz, mono.
    *
    * @generated from enum value: AUDIO_FORMAT_PCM16 = 6;
    */

@@ -18,72 +18,74 @@ export const file_openaiconnect_chat_v1_message: GenFile = /*@__PURE__*/
   fileDesc("CiNvcGVuYWljb25uZWN0L2NoYXQvdjEvbWVzc2FnZS5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIu0ECgdNZXNzYWdlEjEKBHJvbGUYASABKA4yGy5vcGVuYWljb25uZWN0LmNoYXQudjEuUm9sZUIG4tsiAhABEjMKB2NvbnRlbnQYAiABKAlCHeLbIhkQBEoVCgRyb2xlEg1ST0xFX0ZVTkNUSU9OSACIAQESXQoNY29udGVudF9wYXJ0cxgDIAMoCzIiLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Db250ZW50UGFydEIi4tsiHgoHY29udGVudEITCg1jb250ZW50X3BhcnRzEgJpZBIcCgdyZWZ1c2FsGAQgASgJQgbi2yICEARIAYgBARIRCgRuYW1lGAUgASgJSAKIAQESMwoKdG9vbF9jYWxscxgGIAMoCzIfLm9wZW5haWNvbm5lY3QuY2hhdC52MS5Ub29sQ2FsbBIZCgx0b29sX2NhbGxfaWQYByABKAlIA4gBARIrCgVhdWRpbxgIIAEoCzIcLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BdWRpbxI+Cg1mdW5jdGlvbl9jYWxsGAkgASgLMiMub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQ2FsbEICGAESPgoLYW5ub3RhdGlvbnMYCiADKAsyIS5vcGVuYWljb25uZWN0LmNoYXQudjEuQW5ub3RhdGlvbkIG4tsiAiABEhcKAmlkGAsgASgJQgbi2yICIAFIBIgBARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQgoKCF9jb250ZW50QgoKCF9yZWZ1c2FsQgcKBV9uYW1lQg8KDV90b29sX2NhbGxfaWRCBQoDX2lkIs8CCgtDb250ZW50UGFydBIOCgR0ZXh0GAEgASgJSAASNAoJaW1hZ2VfdXJsGAIgASgLMh8ub3BlbmFpY29ubmVjdC5jaGF0LnYxLkltYWdlVVJMSAASOAoLaW5wdXRfYXVkaW8YAyABKAsyIS5vcGVuYWljb25uZWN0LmNoYXQudjEuSW5wdXRBdWRpb0gAEisKBGZpbGUYBCABKAsyGy5vcGVuYWljb25uZWN0LmNoYXQudjEuRmlsZUgAEhEKB3JlZnVzYWwYBSABKAlIABJPChdwcm9tcHRfY2FjaGVfYnJlYWtwb2ludBgGIAEoCzIuLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLlByb21wdENhY2hlQnJlYWtwb2ludBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhIKBHBhcnQSCuLbIgYKBHR5cGUicAoISW1hZ2VVUkwSEwoDdXJsGAEgASgJQgbi2yICEAESMgoGZGV0YWlsGAIgASgOMiIub3BlbmFpY29ubmVjdC5jaGF0LnYxLkltYWdlRGV0YWlsEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMigAEKCklucHV0QXVkaW8SFAoEZGF0YRgBIAEoDEIG4tsiAhABEj8KBmZvcm1hdBgCIAEoDjInLm9wZW5haWNvbm5lY3QuY2hhdC52MS5JbnB1dEF1ZGlvRm9ybWF0Qgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyKPAQoERmlsZRIVCghmaWxlbmFtZRgBIAEoCUgAiAEBEhYKCWZpbGVfZGF0YRgCIAEoCUgBiAEBEhQKB2ZpbGVfaWQYAyABKAlIAogBARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQgsKCV9maWxlbmFtZUIMCgpfZmlsZV9kYXRhQgoKCF9maWxlX2lkIsEBCghUb29sQ2FsbBISCgJpZBgBIAEoCUIG4tsiAhABEjcKCGZ1bmN0aW9uGAIgASgLMiMub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQ2FsbEgAEjcKBmN1c3RvbRgDIAEoCzIlLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sQ2FsbEgAEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCEgoEdG9vbBIK4tsiBgoEdHlwZSJcCgxGdW5jdGlvbkNhbGwSFAoEbmFtZRgBIAEoCUIG4tsiAhABEhkKCWFyZ3VtZW50cxgCIAEoCUIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiWgoOQ3VzdG9tVG9vbENhbGwSFAoEbmFtZRgBIAEoCUIG4tsiAhABEhUKBWlucHV0GAIgASgJQgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyLEAQoFQXVkaW8SEgoCaWQYASABKAlCBuLbIgIQARI2CgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIG4tsiAiABEhkKBGRhdGEYAyABKAxCBuLbIgIgAUgAiAEBEh8KCnRyYW5zY3JpcHQYBCABKAlCBuLbIgIgAUgBiAEBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCBwoFX2RhdGFCDQoLX3RyYW5zY3JpcHQifwoKQW5ub3RhdGlvbhI6Cgx1cmxfY2l0YXRpb24YASABKAsyIi5vcGVuYWljb25uZWN0LmNoYXQudjEuVVJMQ2l0YXRpb25IABIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQhgKCmFubm90YXRpb24SCuLbIgYKBHR5cGUijgEKC1VSTENpdGF0aW9uEhsKC3N0YXJ0X2luZGV4GAEgASgFQgbi2yICEAESGQoJZW5kX2luZGV4GAIgASgFQgbi2yICEAESEwoDdXJsGAMgASgJQgbi2yICEAESFQoFdGl0bGUYBCABKAlCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDKooBCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABISCg5ST0xFX0RFVkVMT1BFUhABEg8KC1JPTEVfU1lTVEVNEAISDQoJUk9MRV9VU0VSEAMSEgoOUk9MRV9BU1NJU1RBTlQQBBIVCg1ST0xFX0ZVTkNUSU9OEAUaAggBEg0KCVJPTEVfVE9PTBAGKm8KC0ltYWdlRGV0YWlsEhwKGElNQUdFX0RFVEFJTF9VTlNQRUNJRklFRBAAEhUKEUlNQUdFX0RFVEFJTF9BVVRPEAESFAoQSU1BR0VfREVUQUlMX0xPVxACEhUKEUlNQUdFX0RFVEFJTF9ISUdIEAMqbgoQSW5wdXRBdWRpb0Zvcm1hdBIiCh5JTlBVVF9BVURJT19GT1JNQVRfVU5TUEVDSUZJRUQQABIaChZJTlBVVF9BVURJT19GT1JNQVRfV0FWEAESGgoWSU5QVVRfQVVESU9fRk9STUFUX01QMxACQqIBChljb20ub3BlbmFpY29ubmVjdC5jaGF0LnYxUAFaSWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3QvY2hhdC92MTtjaGF0djGiAgdPQUNDaGF0qgIVT3BlbkFJQ29ubmVjdC5DaGF0LlYxygIVT3BlbkFJQ29ubmVjdFxDaGF0XFYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_prompt_cache]);
 
 /**
- * Message is one message of a conversation: in a request, in a reply, and in a
- * stored completion. A reply's message goes into the next request as it is.
+ * Message is one message of a conversation, in a request, a response or a
+ * stored completion. To continue a conversation, append the response's message
+ * to the messages of the next request.
  *
  * @generated from message openaiconnect.chat.v1.Message
  */
 export type Message = Message$1<"openaiconnect.chat.v1.Message"> & {
   /**
-   * Who speaks.
+   * The role of the author.
    *
    * @generated from field: openaiconnect.chat.v1.Role role = 1;
    */
   role: Role;
 
   /**
-   * The text. In a request, set this or content_parts.
+   * The text of the message. In a request, set either this or content_parts.
    *
    * @generated from field: optional string content = 2;
    */
   content?: string | undefined;
 
   /**
-   * The content in parts: text, images, audio, files. A request sends them as
-   * the `content` array.
+   * The content as parts: text, images, audio, files. A request sends them as
+   * the `content` array. Set either this or content.
    *
    * @generated from field: repeated openaiconnect.chat.v1.ContentPart content_parts = 3;
    */
   contentParts: ContentPart[];
 
   /**
-   * Why the model would not answer, of an assistant's message.
+   * The model's refusal. Assistant messages only.
    *
    * @generated from field: optional string refusal = 4;
    */
   refusal?: string | undefined;
 
   /**
-   * The name of the speaker, to tell speakers of one role apart.
+   * A name that distinguishes participants with the same role.
    *
    * @generated from field: optional string name = 5;
    */
   name?: string | undefined;
 
   /**
-   * The tools that the model calls, of an assistant's message. Each is answered
-   * by a message of ROLE_TOOL.
+   * The tool calls of an assistant message. The next request must answer each
+   * with a message of ROLE_TOOL.
    *
    * @generated from field: repeated openaiconnect.chat.v1.ToolCall tool_calls = 6;
    */
   toolCalls: ToolCall[];
 
   /**
-   * The tool call that a message of ROLE_TOOL answers.
+   * The ID of the tool call that a ROLE_TOOL message answers.
    *
    * @generated from field: optional string tool_call_id = 7;
    */
   toolCallId?: string | undefined;
 
   /**
-   * Speech of the model. A request refers to it by its id.
+   * The generated audio of an assistant message. In a request, only its ID is
+   * sent.
    *
    * @generated from field: openaiconnect.chat.v1.Audio audio = 8;
    */
   audio?: Audio | undefined;
 
   /**
-   * The function that the model calls. Superseded by tool_calls.
+   * The function call of an assistant message. Deprecated: use tool_calls.
    *
    * @generated from field: openaiconnect.chat.v1.FunctionCall function_call = 9 [deprecated = true];
    * @deprecated
@@ -91,21 +93,21 @@ export type Message = Message$1<"openaiconnect.chat.v1.Message"> & {
   functionCall?: FunctionCall | undefined;
 
   /**
-   * The sources of a search model's answer.
+   * Citations of web search results.
    *
    * @generated from field: repeated openaiconnect.chat.v1.Annotation annotations = 10;
    */
   annotations: Annotation[];
 
   /**
-   * The message's id, of a stored completion.
+   * The ID of a message of a stored completion.
    *
    * @generated from field: optional string id = 11;
    */
   id?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -120,13 +122,13 @@ export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 0);
 
 /**
- * ContentPart is a part of a message's content.
+ * ContentPart is one part of a message's content.
  *
  * @generated from message openaiconnect.chat.v1.ContentPart
  */
 export type ContentPart = Message$1<"openaiconnect.chat.v1.ContentPart"> & {
   /**
-   * What the part is.
+   * The type of the part.
    *
    * @generated from oneof openaiconnect.chat.v1.ContentPart.part
    */
@@ -148,7 +150,7 @@ export type ContentPart = Message$1<"openaiconnect.chat.v1.ContentPart"> & {
     case: "imageUrl";
   } | {
     /**
-     * Speech or other sound.
+     * Audio input.
      *
      * @generated from field: openaiconnect.chat.v1.InputAudio input_audio = 3;
      */
@@ -164,7 +166,7 @@ export type ContentPart = Message$1<"openaiconnect.chat.v1.ContentPart"> & {
     case: "file";
   } | {
     /**
-     * Why the model would not answer, of an assistant's message.
+     * The model's refusal. Assistant messages only.
      *
      * @generated from field: string refusal = 5;
      */
@@ -173,14 +175,14 @@ export type ContentPart = Message$1<"openaiconnect.chat.v1.ContentPart"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Ends the beginning of the prompt that is cached, with this part.
+   * Marks this part as the end of a prompt prefix to cache.
    *
    * @generated from field: openaiconnect.shared.v1.PromptCacheBreakpoint prompt_cache_breakpoint = 6;
    */
   promptCacheBreakpoint?: PromptCacheBreakpoint | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -195,27 +197,27 @@ export const ContentPartSchema: GenMessage<ContentPart> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 1);
 
 /**
- * ImageURL is an image.
+ * ImageURL is an image input.
  *
  * @generated from message openaiconnect.chat.v1.ImageURL
  */
 export type ImageURL = Message$1<"openaiconnect.chat.v1.ImageURL"> & {
   /**
-   * Where the image is, or the image itself as a data URL with base64.
+   * The URL of the image, or a data URL with the image in base64.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * How closely the model looks. Auto when unset.
+   * The resolution at which the model sees the image. Default: auto.
    *
    * @generated from field: openaiconnect.chat.v1.ImageDetail detail = 2;
    */
   detail: ImageDetail;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -230,27 +232,27 @@ export const ImageURLSchema: GenMessage<ImageURL> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 2);
 
 /**
- * InputAudio is sound for the model to listen to.
+ * InputAudio is audio input.
  *
  * @generated from message openaiconnect.chat.v1.InputAudio
  */
 export type InputAudio = Message$1<"openaiconnect.chat.v1.InputAudio"> & {
   /**
-   * The file's bytes; sent as base64.
+   * The bytes of the audio file, sent as base64.
    *
    * @generated from field: bytes data = 1;
    */
   data: Uint8Array;
 
   /**
-   * The file's format.
+   * The format of the audio file.
    *
    * @generated from field: openaiconnect.chat.v1.InputAudioFormat format = 2;
    */
   format: InputAudioFormat;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -265,34 +267,34 @@ export const InputAudioSchema: GenMessage<InputAudio> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 3);
 
 /**
- * File is a file for the model to read: by its id, or by name and data.
+ * File is a file input. Set either file_id, or filename and file_data.
  *
  * @generated from message openaiconnect.chat.v1.File
  */
 export type File = Message$1<"openaiconnect.chat.v1.File"> & {
   /**
-   * The file's name.
+   * The name of the file.
    *
    * @generated from field: optional string filename = 1;
    */
   filename?: string | undefined;
 
   /**
-   * The file's content as a data URL with base64, sent verbatim.
+   * The content of the file as a data URL with base64, sent verbatim.
    *
    * @generated from field: optional string file_data = 2;
    */
   fileData?: string | undefined;
 
   /**
-   * The id of a file that was uploaded before.
+   * The ID of an uploaded file.
    *
    * @generated from field: optional string file_id = 3;
    */
   fileId?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -307,26 +309,26 @@ export const FileSchema: GenMessage<File> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 4);
 
 /**
- * ToolCall is a call that the model wants made.
+ * ToolCall is a tool call by the model.
  *
  * @generated from message openaiconnect.chat.v1.ToolCall
  */
 export type ToolCall = Message$1<"openaiconnect.chat.v1.ToolCall"> & {
   /**
-   * The call's id, which the answer repeats as tool_call_id.
+   * The ID of the call. The message with the result repeats it in tool_call_id.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * What is called.
+   * The type of the tool.
    *
    * @generated from oneof openaiconnect.chat.v1.ToolCall.tool
    */
   tool: {
     /**
-     * A function.
+     * A function call.
      *
      * @generated from field: openaiconnect.chat.v1.FunctionCall function = 2;
      */
@@ -334,7 +336,7 @@ export type ToolCall = Message$1<"openaiconnect.chat.v1.ToolCall"> & {
     case: "function";
   } | {
     /**
-     * A custom tool.
+     * A call of a custom tool.
      *
      * @generated from field: openaiconnect.chat.v1.CustomToolCall custom = 3;
      */
@@ -343,7 +345,7 @@ export type ToolCall = Message$1<"openaiconnect.chat.v1.ToolCall"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -358,28 +360,28 @@ export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 5);
 
 /**
- * FunctionCall is a call of a function.
+ * FunctionCall is a function call by the model.
  *
  * @generated from message openaiconnect.chat.v1.FunctionCall
  */
 export type FunctionCall = Message$1<"openaiconnect.chat.v1.FunctionCall"> & {
   /**
-   * The function's name.
+   * The name of the function.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * The arguments as the model wrote them: JSON text that need not be valid,
-   * nor fit the function's parameters.
+   * The arguments as generated by the model. They may be invalid JSON or may
+   * not match the schema: validate them before use.
    *
    * @generated from field: string arguments = 2;
    */
   arguments: string;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -394,27 +396,27 @@ export const FunctionCallSchema: GenMessage<FunctionCall> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 6);
 
 /**
- * CustomToolCall is a call of a custom tool.
+ * CustomToolCall is a call of a custom tool by the model.
  *
  * @generated from message openaiconnect.chat.v1.CustomToolCall
  */
 export type CustomToolCall = Message$1<"openaiconnect.chat.v1.CustomToolCall"> & {
   /**
-   * The tool's name.
+   * The name of the tool.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * The input as the model wrote it.
+   * The input as generated by the model.
    *
    * @generated from field: string input = 2;
    */
   input: string;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -429,41 +431,41 @@ export const CustomToolCallSchema: GenMessage<CustomToolCall> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 7);
 
 /**
- * Audio is speech of the model.
+ * Audio is generated audio.
  *
  * @generated from message openaiconnect.chat.v1.Audio
  */
 export type Audio = Message$1<"openaiconnect.chat.v1.Audio"> & {
   /**
-   * The id, by which later requests refer to it.
+   * The ID, used to refer to the audio in later requests.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * When the upstream forgets it.
+   * When the audio expires and its ID becomes invalid in requests.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 2;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * The file's bytes, in the format that was asked for.
+   * The bytes of the audio, in the format of the request.
    *
    * @generated from field: optional bytes data = 3;
    */
   data?: Uint8Array | undefined;
 
   /**
-   * What is said.
+   * The transcript of the audio.
    *
    * @generated from field: optional string transcript = 4;
    */
   transcript?: string | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -478,19 +480,19 @@ export const AudioSchema: GenMessage<Audio> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 8);
 
 /**
- * Annotation is a remark on a part of a text.
+ * Annotation is an annotation of the text of a message.
  *
  * @generated from message openaiconnect.chat.v1.Annotation
  */
 export type Annotation = Message$1<"openaiconnect.chat.v1.Annotation"> & {
   /**
-   * What the remark is.
+   * The type of the annotation.
    *
    * @generated from oneof openaiconnect.chat.v1.Annotation.annotation
    */
   annotation: {
     /**
-     * A source in the web.
+     * A citation of a web page.
      *
      * @generated from field: openaiconnect.chat.v1.URLCitation url_citation = 1;
      */
@@ -499,7 +501,7 @@ export type Annotation = Message$1<"openaiconnect.chat.v1.Annotation"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -514,41 +516,41 @@ export const AnnotationSchema: GenMessage<Annotation> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 9);
 
 /**
- * URLCitation is a source in the web.
+ * URLCitation is a citation of a web page.
  *
  * @generated from message openaiconnect.chat.v1.URLCitation
  */
 export type URLCitation = Message$1<"openaiconnect.chat.v1.URLCitation"> & {
   /**
-   * Where in the text the cited part begins: the index of its first character.
+   * The index of the first character of the citation in the text.
    *
    * @generated from field: int32 start_index = 1;
    */
   startIndex: number;
 
   /**
-   * Where it ends: the index of its last character.
+   * The index of the last character of the citation in the text.
    *
    * @generated from field: int32 end_index = 2;
    */
   endIndex: number;
 
   /**
-   * The source's address.
+   * The URL of the web page.
    *
    * @generated from field: string url = 3;
    */
   url: string;
 
   /**
-   * The source's title.
+   * The title of the web page.
    *
    * @generated from field: string title = 4;
    */
   title: string;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -563,34 +565,35 @@ export const URLCitationSchema: GenMessage<URLCitation> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_message, 10);
 
 /**
- * Role is who speaks.
+ * Role is the role of a message's author.
  *
  * @generated from enum openaiconnect.chat.v1.Role
  */
 export enum Role {
   /**
-   * Unset.
+   * Not set.
    *
    * @generated from enum value: ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The developer of the application, whose instructions come first.
+   * The developer of the application. Developer messages are instructions that
+   * take precedence over user messages.
    *
    * @generated from enum value: ROLE_DEVELOPER = 1;
    */
   DEVELOPER = 1,
 
   /**
-   * As ROLE_DEVELOPER, for models before o1.
+   * Instructions for models before o1. Newer models use ROLE_DEVELOPER.
    *
    * @generated from enum value: ROLE_SYSTEM = 2;
    */
   SYSTEM = 2,
 
   /**
-   * The user.
+   * The end user.
    *
    * @generated from enum value: ROLE_USER = 3;
    */
@@ -604,7 +607,7 @@ export enum Role {
   ASSISTANT = 4,
 
   /**
-   * A function that returns its result. Deprecated: use ROLE_TOOL.
+   * A function, with its result. Deprecated: use ROLE_TOOL.
    *
    * @generated from enum value: ROLE_FUNCTION = 5 [deprecated = true];
    * @deprecated
@@ -612,7 +615,7 @@ export enum Role {
   FUNCTION = 5,
 
   /**
-   * A tool that returns its result.
+   * A tool, with its result.
    *
    * @generated from enum value: ROLE_TOOL = 6;
    */
@@ -626,34 +629,34 @@ export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_openaiconnect_chat_v1_message, 0);
 
 /**
- * ImageDetail is how closely the model looks at an image.
+ * ImageDetail is the resolution at which the model sees an image.
  *
  * @generated from enum openaiconnect.chat.v1.ImageDetail
  */
 export enum ImageDetail {
   /**
-   * Unset.
+   * Not set.
    *
    * @generated from enum value: IMAGE_DETAIL_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * As the model chooses.
+   * The model chooses.
    *
    * @generated from enum value: IMAGE_DETAIL_AUTO = 1;
    */
   AUTO = 1,
 
   /**
-   * At a small version: fewer tokens.
+   * Low resolution, for fewer tokens.
    *
    * @generated from enum value: IMAGE_DETAIL_LOW = 2;
    */
   LOW = 2,
 
   /**
-   * At its tiles too.
+   * High resolution.
    *
    * @generated from enum value: IMAGE_DETAIL_HIGH = 3;
    */
@@ -667,13 +670,13 @@ export const ImageDetailSchema: GenEnum<ImageDetail> = /*@__PURE__*/
   enumDesc(file_openaiconnect_chat_v1_message, 1);
 
 /**
- * InputAudioFormat is a file format of sound for the model to listen to.
+ * InputAudioFormat is a format of audio input.
  *
  * @generated from enum openaiconnect.chat.v1.InputAudioFormat
  */
 export enum InputAudioFormat {
   /**
-   * Unset.
+   * Not set.
    *
    * @generated from enum value: INPUT_AUDIO_FORMAT_UNSPECIFIED = 0;
    */

@@ -16,27 +16,27 @@ export const file_openaiconnect_chat_v1_moderation: GenFile = /*@__PURE__*/
   fileDesc("CiZvcGVuYWljb25uZWN0L2NoYXQvdjEvbW9kZXJhdGlvbi5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIqwBCgpNb2RlcmF0aW9uEj8KBWlucHV0GAEgASgLMigub3BlbmFpY29ubmVjdC5jaGF0LnYxLk1vZGVyYXRpb25PdXRjb21lQgbi2yICEAESQAoGb3V0cHV0GAIgASgLMigub3BlbmFpY29ubmVjdC5jaGF0LnYxLk1vZGVyYXRpb25PdXRjb21lQgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyLKAQoRTW9kZXJhdGlvbk91dGNvbWUSRgoSbW9kZXJhdGlvbl9yZXN1bHRzGAEgASgLMigub3BlbmFpY29ubmVjdC5jaGF0LnYxLk1vZGVyYXRpb25SZXN1bHRzSAASNwoFZXJyb3IYAiABKAsyJi5vcGVuYWljb25uZWN0LmNoYXQudjEuTW9kZXJhdGlvbkVycm9ySAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IXCgdvdXRjb21lEgzi2yIICgR0eXBlEAEibgoRTW9kZXJhdGlvblJlc3VsdHMSFQoFbW9kZWwYASABKAlCBuLbIgIQARJCCgdyZXN1bHRzGAIgAygLMikub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuTW9kZXJhdGlvblJlc3VsdEIG4tsiAhABIkAKD01vZGVyYXRpb25FcnJvchIUCgRjb2RlGAEgASgJQgbi2yICEAESFwoHbWVzc2FnZRgCIAEoCUIG4tsiAhABQqIBChljb20ub3BlbmFpY29ubmVjdC5jaGF0LnYxUAFaSWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3QvY2hhdC92MTtjaGF0djGiAgdPQUNDaGF0qgIVT3BlbkFJQ29ubmVjdC5DaGF0LlYxygIVT3BlbkFJQ29ubmVjdFxDaGF0XFYxYgZwcm90bzM", [file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_moderation]);
 
 /**
- * Moderation is the judgement of a request's input and output.
+ * Moderation holds the moderation results of a request's input and output.
  *
  * @generated from message openaiconnect.chat.v1.Moderation
  */
 export type Moderation = Message<"openaiconnect.chat.v1.Moderation"> & {
   /**
-   * Of the input.
+   * The outcome for the input.
    *
    * @generated from field: openaiconnect.chat.v1.ModerationOutcome input = 1;
    */
   input?: ModerationOutcome | undefined;
 
   /**
-   * Of the output.
+   * The outcome for the output.
    *
    * @generated from field: openaiconnect.chat.v1.ModerationOutcome output = 2;
    */
   output?: ModerationOutcome | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -51,19 +51,19 @@ export const ModerationSchema: GenMessage<Moderation> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_moderation, 0);
 
 /**
- * ModerationOutcome is the judgement of one side, or why there is none.
+ * ModerationOutcome is either moderation results or an error.
  *
  * @generated from message openaiconnect.chat.v1.ModerationOutcome
  */
 export type ModerationOutcome = Message<"openaiconnect.chat.v1.ModerationOutcome"> & {
   /**
-   * The judgement, or why there is none.
+   * The results or the error.
    *
    * @generated from oneof openaiconnect.chat.v1.ModerationOutcome.outcome
    */
   outcome: {
     /**
-     * The judgement.
+     * The moderation results.
      *
      * @generated from field: openaiconnect.chat.v1.ModerationResults moderation_results = 1;
      */
@@ -71,7 +71,7 @@ export type ModerationOutcome = Message<"openaiconnect.chat.v1.ModerationOutcome
     case: "moderationResults";
   } | {
     /**
-     * Why there is none.
+     * The error that prevented moderation.
      *
      * @generated from field: openaiconnect.chat.v1.ModerationError error = 2;
      */
@@ -80,7 +80,7 @@ export type ModerationOutcome = Message<"openaiconnect.chat.v1.ModerationOutcome
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -95,20 +95,20 @@ export const ModerationOutcomeSchema: GenMessage<ModerationOutcome> = /*@__PURE_
   messageDesc(file_openaiconnect_chat_v1_moderation, 1);
 
 /**
- * ModerationResults is the judgement of one side.
+ * ModerationResults holds the moderation results of the input or the output.
  *
  * @generated from message openaiconnect.chat.v1.ModerationResults
  */
 export type ModerationResults = Message<"openaiconnect.chat.v1.ModerationResults"> & {
   /**
-   * The model that judged.
+   * The moderation model.
    *
    * @generated from field: string model = 1;
    */
   model: string;
 
   /**
-   * A result for each thing that was judged.
+   * One result for each moderated item.
    *
    * @generated from field: repeated openaiconnect.shared.v1.ModerationResult results = 2;
    */
@@ -123,20 +123,20 @@ export const ModerationResultsSchema: GenMessage<ModerationResults> = /*@__PURE_
   messageDesc(file_openaiconnect_chat_v1_moderation, 2);
 
 /**
- * ModerationError is why there is no judgement.
+ * ModerationError is the error that prevented moderation.
  *
  * @generated from message openaiconnect.chat.v1.ModerationError
  */
 export type ModerationError = Message<"openaiconnect.chat.v1.ModerationError"> & {
   /**
-   * The machine-readable reason.
+   * The machine-readable error code.
    *
    * @generated from field: string code = 1;
    */
   code: string;
 
   /**
-   * The reason in words.
+   * The error message.
    *
    * @generated from field: string message = 2;
    */

@@ -14,19 +14,19 @@ export const file_openaiconnect_chat_v1_response_format: GenFile = /*@__PURE__*/
   fileDesc("CitvcGVuYWljb25uZWN0L2NoYXQvdjEvcmVzcG9uc2VfZm9ybWF0LnByb3RvEhVvcGVuYWljb25uZWN0LmNoYXQudjEigAIKDlJlc3BvbnNlRm9ybWF0EjkKBHRleHQYASABKAsyKS5vcGVuYWljb25uZWN0LmNoYXQudjEuUmVzcG9uc2VGb3JtYXRUZXh0SAASOAoLanNvbl9zY2hlbWEYAiABKAsyIS5vcGVuYWljb25uZWN0LmNoYXQudjEuSlNPTlNjaGVtYUgAEkYKC2pzb25fb2JqZWN0GAMgASgLMi8ub3BlbmFpY29ubmVjdC5jaGF0LnYxLlJlc3BvbnNlRm9ybWF0SlNPTk9iamVjdEgAEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCFAoGZm9ybWF0Egri2yIGCgR0eXBlIhQKElJlc3BvbnNlRm9ybWF0VGV4dCIaChhSZXNwb25zZUZvcm1hdEpTT05PYmplY3QipgEKCkpTT05TY2hlbWESFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESGwoLc2NoZW1hX2pzb24YAyABKAlCBuLbIgIYARITCgZzdHJpY3QYBCABKAhIAYgBARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQg4KDF9kZXNjcmlwdGlvbkIJCgdfc3RyaWN0QqIBChljb20ub3BlbmFpY29ubmVjdC5jaGF0LnYxUAFaSWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3QvY2hhdC92MTtjaGF0djGiAgdPQUNDaGF0qgIVT3BlbkFJQ29ubmVjdC5DaGF0LlYxygIVT3BlbkFJQ29ubmVjdFxDaGF0XFYxYgZwcm90bzM", [file_openaiconnect_rest_v1_annotations]);
 
 /**
- * ResponseFormat is the form of the answer.
+ * ResponseFormat is the format of the output.
  *
  * @generated from message openaiconnect.chat.v1.ResponseFormat
  */
 export type ResponseFormat = Message<"openaiconnect.chat.v1.ResponseFormat"> & {
   /**
-   * The form.
+   * The type of the format.
    *
    * @generated from oneof openaiconnect.chat.v1.ResponseFormat.format
    */
   format: {
     /**
-     * Prose.
+     * Plain text.
      *
      * @generated from field: openaiconnect.chat.v1.ResponseFormatText text = 1;
      */
@@ -34,7 +34,7 @@ export type ResponseFormat = Message<"openaiconnect.chat.v1.ResponseFormat"> & {
     case: "text";
   } | {
     /**
-     * JSON of a schema: structured output.
+     * JSON that matches a schema: structured outputs.
      *
      * @generated from field: openaiconnect.chat.v1.JSONSchema json_schema = 2;
      */
@@ -42,7 +42,8 @@ export type ResponseFormat = Message<"openaiconnect.chat.v1.ResponseFormat"> & {
     case: "jsonSchema";
   } | {
     /**
-     * A JSON object of any schema. The messages have to ask for JSON too.
+     * A JSON object without a schema (JSON mode). A message must also instruct
+     * the model to produce JSON.
      *
      * @generated from field: openaiconnect.chat.v1.ResponseFormatJSONObject json_object = 3;
      */
@@ -51,7 +52,7 @@ export type ResponseFormat = Message<"openaiconnect.chat.v1.ResponseFormat"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -66,7 +67,7 @@ export const ResponseFormatSchema: GenMessage<ResponseFormat> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_response_format, 0);
 
 /**
- * ResponseFormatText is prose.
+ * ResponseFormatText is plain text.
  *
  * @generated from message openaiconnect.chat.v1.ResponseFormatText
  */
@@ -81,7 +82,7 @@ export const ResponseFormatTextSchema: GenMessage<ResponseFormatText> = /*@__PUR
   messageDesc(file_openaiconnect_chat_v1_response_format, 1);
 
 /**
- * ResponseFormatJSONObject is a JSON object of any schema.
+ * ResponseFormatJSONObject is a JSON object without a schema.
  *
  * @generated from message openaiconnect.chat.v1.ResponseFormatJSONObject
  */
@@ -102,21 +103,21 @@ export const ResponseFormatJSONObjectSchema: GenMessage<ResponseFormatJSONObject
  */
 export type JSONSchema = Message<"openaiconnect.chat.v1.JSONSchema"> & {
   /**
-   * The schema's name: up to 64 letters, digits, underscores and dashes.
+   * The name of the schema: up to 64 letters, digits, underscores and dashes.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * What the output is for.
+   * What the output is for. Helps the model to produce it.
    *
    * @generated from field: optional string description = 2;
    */
   description?: string | undefined;
 
   /**
-   * The text of a JSON Schema object, sent verbatim: the order of its
+   * The text of a JSON Schema object, sent verbatim. The order of its
    * properties is the order of the output.
    *
    * @generated from field: string schema_json = 3;
@@ -124,14 +125,15 @@ export type JSONSchema = Message<"openaiconnect.chat.v1.JSONSchema"> & {
   schemaJson: string;
 
   /**
-   * Whether the output is sure to fit the schema. False when unset.
+   * Whether the output is guaranteed to match the schema. Strict mode supports
+   * a subset of JSON Schema. Default: false.
    *
    * @generated from field: optional bool strict = 4;
    */
   strict?: boolean | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */

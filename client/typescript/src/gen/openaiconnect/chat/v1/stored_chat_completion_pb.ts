@@ -20,20 +20,20 @@ export const file_openaiconnect_chat_v1_stored_chat_completion: GenFile = /*@__P
   fileDesc("CjJvcGVuYWljb25uZWN0L2NoYXQvdjEvc3RvcmVkX2NoYXRfY29tcGxldGlvbi5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIsMBChhHZXRDaGF0Q29tcGxldGlvblJlcXVlc3QSFQoNY29tcGxldGlvbl9pZBgBIAEoCRJdCgtleHRyYV9xdWVyeRjoByADKAsyPy5vcGVuYWljb25uZWN0LmNoYXQudjEuR2V0Q2hhdENvbXBsZXRpb25SZXF1ZXN0LkV4dHJhUXVlcnlFbnRyeUIG4tsiAhgDGjEKD0V4dHJhUXVlcnlFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIt4BChtVcGRhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QSFQoNY29tcGxldGlvbl9pZBgBIAEoCRJaCghtZXRhZGF0YRgCIAMoCzJALm9wZW5haWNvbm5lY3QuY2hhdC52MS5VcGRhdGVDaGF0Q29tcGxldGlvblJlcXVlc3QuTWV0YWRhdGFFbnRyeUIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIskBChtEZWxldGVDaGF0Q29tcGxldGlvblJlcXVlc3QSFQoNY29tcGxldGlvbl9pZBgBIAEoCRJgCgtleHRyYV9xdWVyeRjoByADKAsyQi5vcGVuYWljb25uZWN0LmNoYXQudjEuRGVsZXRlQ2hhdENvbXBsZXRpb25SZXF1ZXN0LkV4dHJhUXVlcnlFbnRyeUIG4tsiAhgDGjEKD0V4dHJhUXVlcnlFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIowBChVDaGF0Q29tcGxldGlvbkRlbGV0ZWQSEgoCaWQYASABKAlCBuLbIgIQARIXCgdkZWxldGVkGAIgASgIQgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAzop4tsiJQojCgZvYmplY3QSGSJjaGF0LmNvbXBsZXRpb24uZGVsZXRlZCIiwQMKGkxpc3RDaGF0Q29tcGxldGlvbnNSZXF1ZXN0EhIKBW1vZGVsGAEgASgJSACIAQESUQoIbWV0YWRhdGEYAiADKAsyPy5vcGVuYWljb25uZWN0LmNoYXQudjEuTGlzdENoYXRDb21wbGV0aW9uc1JlcXVlc3QuTWV0YWRhdGFFbnRyeRISCgVhZnRlchgDIAEoCUgBiAEBEhIKBWxpbWl0GAQgASgFSAKIAQESMQoFb3JkZXIYBSABKA4yIi5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5MaXN0T3JkZXISXwoLZXh0cmFfcXVlcnkY6AcgAygLMkEub3BlbmFpY29ubmVjdC5jaGF0LnYxLkxpc3RDaGF0Q29tcGxldGlvbnNSZXF1ZXN0LkV4dHJhUXVlcnlFbnRyeUIG4tsiAhgDGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARoxCg9FeHRyYVF1ZXJ5RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIICgZfbW9kZWxCCAoGX2FmdGVyQggKBl9saW1pdCLTAQoSQ2hhdENvbXBsZXRpb25MaXN0EjsKBGRhdGEYASADKAsyJS5vcGVuYWljb25uZWN0LmNoYXQudjEuQ2hhdENvbXBsZXRpb25CBuLbIgIQARIYCghmaXJzdF9pZBgCIAEoCUIG4tsiAhABEhcKB2xhc3RfaWQYAyABKAlCBuLbIgIQARIYCghoYXNfbW9yZRgEIAEoCEIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAM6FuLbIhIKEAoGb2JqZWN0EgYibGlzdCIixAIKIUxpc3RDaGF0Q29tcGxldGlvbk1lc3NhZ2VzUmVxdWVzdBIVCg1jb21wbGV0aW9uX2lkGAEgASgJEhIKBWFmdGVyGAIgASgJSACIAQESEgoFbGltaXQYAyABKAVIAYgBARIxCgVvcmRlchgEIAEoDjIiLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLkxpc3RPcmRlchJmCgtleHRyYV9xdWVyeRjoByADKAsySC5vcGVuYWljb25uZWN0LmNoYXQudjEuTGlzdENoYXRDb21wbGV0aW9uTWVzc2FnZXNSZXF1ZXN0LkV4dHJhUXVlcnlFbnRyeUIG4tsiAhgDGjEKD0V4dHJhUXVlcnlFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQggKBl9hZnRlckIICgZfbGltaXQi0wEKGUNoYXRDb21wbGV0aW9uTWVzc2FnZUxpc3QSNAoEZGF0YRgBIAMoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5NZXNzYWdlQgbi2yICEAESGAoIZmlyc3RfaWQYAiABKAlCBuLbIgIQARIXCgdsYXN0X2lkGAMgASgJQgbi2yICEAESGAoIaGFzX21vcmUYBCABKAhCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDOhbi2yISChAKBm9iamVjdBIGImxpc3QiQqIBChljb20ub3BlbmFpY29ubmVjdC5jaGF0LnYxUAFaSWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3QvY2hhdC92MTtjaGF0djGiAgdPQUNDaGF0qgIVT3BlbkFJQ29ubmVjdC5DaGF0LlYxygIVT3BlbkFJQ29ubmVjdFxDaGF0XFYxYgZwcm90bzM", [file_openaiconnect_chat_v1_chat_completion, file_openaiconnect_chat_v1_message, file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_list_order]);
 
 /**
- * GetChatCompletionRequest asks for a stored completion.
+ * GetChatCompletionRequest identifies a stored completion.
  *
  * @generated from message openaiconnect.chat.v1.GetChatCompletionRequest
  */
 export type GetChatCompletionRequest = Message<"openaiconnect.chat.v1.GetChatCompletionRequest"> & {
   /**
-   * The completion's id.
+   * The ID of the completion.
    *
    * @generated from field: string completion_id = 1;
    */
   completionId: string;
 
   /**
-   * Query parameters that have no field here.
+   * Query parameters not defined above.
    *
    * @generated from field: map<string, string> extra_query = 1000;
    */
@@ -48,28 +48,28 @@ export const GetChatCompletionRequestSchema: GenMessage<GetChatCompletionRequest
   messageDesc(file_openaiconnect_chat_v1_stored_chat_completion, 0);
 
 /**
- * UpdateChatCompletionRequest replaces the metadata of a stored completion.
+ * UpdateChatCompletionRequest is the new metadata of a stored completion.
  *
  * @generated from message openaiconnect.chat.v1.UpdateChatCompletionRequest
  */
 export type UpdateChatCompletionRequest = Message<"openaiconnect.chat.v1.UpdateChatCompletionRequest"> & {
   /**
-   * The completion's id.
+   * The ID of the completion.
    *
    * @generated from field: string completion_id = 1;
    */
   completionId: string;
 
   /**
-   * The new metadata: up to 16 pairs, keys of up to 64 characters, values of up
-   * to 512. Empty removes all.
+   * The new metadata: up to 16 key-value pairs. Keys have up to 64 characters,
+   * values up to 512. An empty map removes all metadata.
    *
    * @generated from field: map<string, string> metadata = 2;
    */
   metadata: { [key: string]: string };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -84,20 +84,20 @@ export const UpdateChatCompletionRequestSchema: GenMessage<UpdateChatCompletionR
   messageDesc(file_openaiconnect_chat_v1_stored_chat_completion, 1);
 
 /**
- * DeleteChatCompletionRequest deletes a stored completion.
+ * DeleteChatCompletionRequest identifies the stored completion to delete.
  *
  * @generated from message openaiconnect.chat.v1.DeleteChatCompletionRequest
  */
 export type DeleteChatCompletionRequest = Message<"openaiconnect.chat.v1.DeleteChatCompletionRequest"> & {
   /**
-   * The completion's id.
+   * The ID of the completion.
    *
    * @generated from field: string completion_id = 1;
    */
   completionId: string;
 
   /**
-   * Query parameters that have no field here.
+   * Query parameters not defined above.
    *
    * @generated from field: map<string, string> extra_query = 1000;
    */
@@ -112,27 +112,27 @@ export const DeleteChatCompletionRequestSchema: GenMessage<DeleteChatCompletionR
   messageDesc(file_openaiconnect_chat_v1_stored_chat_completion, 2);
 
 /**
- * ChatCompletionDeleted says that a stored completion was deleted.
+ * ChatCompletionDeleted confirms the deletion of a stored completion.
  *
  * @generated from message openaiconnect.chat.v1.ChatCompletionDeleted
  */
 export type ChatCompletionDeleted = Message<"openaiconnect.chat.v1.ChatCompletionDeleted"> & {
   /**
-   * The completion's id.
+   * The ID of the completion.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Whether it was deleted.
+   * Whether the completion was deleted.
    *
    * @generated from field: bool deleted = 2;
    */
   deleted: boolean;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -147,48 +147,48 @@ export const ChatCompletionDeletedSchema: GenMessage<ChatCompletionDeleted> = /*
   messageDesc(file_openaiconnect_chat_v1_stored_chat_completion, 3);
 
 /**
- * ListChatCompletionsRequest asks for a page of stored completions.
+ * ListChatCompletionsRequest selects a page of stored completions.
  *
  * @generated from message openaiconnect.chat.v1.ListChatCompletionsRequest
  */
 export type ListChatCompletionsRequest = Message<"openaiconnect.chat.v1.ListChatCompletionsRequest"> & {
   /**
-   * Only those of this model.
+   * Only completions of this model.
    *
    * @generated from field: optional string model = 1;
    */
   model?: string | undefined;
 
   /**
-   * Only those with all of these pairs in their metadata.
+   * Only completions whose metadata has all of these pairs.
    *
    * @generated from field: map<string, string> metadata = 2;
    */
   metadata: { [key: string]: string };
 
   /**
-   * Those after the completion of this id: the last_id of the page before.
+   * Only completions after the one with this ID: the previous page's last_id.
    *
    * @generated from field: optional string after = 3;
    */
   after?: string | undefined;
 
   /**
-   * How many at most, from 1 to 100. 20 when unset.
+   * The maximum number of completions, from 1 to 100. Default: 20.
    *
    * @generated from field: optional int32 limit = 4;
    */
   limit?: number | undefined;
 
   /**
-   * By time. Ascending when unset.
+   * The sort order by creation time. Default: ascending.
    *
    * @generated from field: openaiconnect.shared.v1.ListOrder order = 5;
    */
   order: ListOrder;
 
   /**
-   * Query parameters that have no field here.
+   * Query parameters not defined above.
    *
    * @generated from field: map<string, string> extra_query = 1000;
    */
@@ -216,28 +216,28 @@ export type ChatCompletionList = Message<"openaiconnect.chat.v1.ChatCompletionLi
   data: ChatCompletion[];
 
   /**
-   * The id of the page's first completion.
+   * The ID of the first completion of the page.
    *
    * @generated from field: string first_id = 2;
    */
   firstId: string;
 
   /**
-   * The id of the page's last completion: `after` of the next page.
+   * The ID of the last completion of the page: `after` of the next page.
    *
    * @generated from field: string last_id = 3;
    */
   lastId: string;
 
   /**
-   * Whether there is a next page.
+   * Whether there is another page.
    *
    * @generated from field: bool has_more = 4;
    */
   hasMore: boolean;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -252,42 +252,42 @@ export const ChatCompletionListSchema: GenMessage<ChatCompletionList> = /*@__PUR
   messageDesc(file_openaiconnect_chat_v1_stored_chat_completion, 5);
 
 /**
- * ListChatCompletionMessagesRequest asks for a page of the messages that a
- * stored completion answered.
+ * ListChatCompletionMessagesRequest selects a page of the input messages of a
+ * stored completion.
  *
  * @generated from message openaiconnect.chat.v1.ListChatCompletionMessagesRequest
  */
 export type ListChatCompletionMessagesRequest = Message<"openaiconnect.chat.v1.ListChatCompletionMessagesRequest"> & {
   /**
-   * The completion's id.
+   * The ID of the completion.
    *
    * @generated from field: string completion_id = 1;
    */
   completionId: string;
 
   /**
-   * Those after the message of this id: the last_id of the page before.
+   * Only messages after the one with this ID: the previous page's last_id.
    *
    * @generated from field: optional string after = 2;
    */
   after?: string | undefined;
 
   /**
-   * How many at most, from 1 to 100. 20 when unset.
+   * The maximum number of messages, from 1 to 100. Default: 20.
    *
    * @generated from field: optional int32 limit = 3;
    */
   limit?: number | undefined;
 
   /**
-   * By time. Ascending when unset.
+   * The sort order by creation time. Default: ascending.
    *
    * @generated from field: openaiconnect.shared.v1.ListOrder order = 4;
    */
   order: ListOrder;
 
   /**
-   * Query parameters that have no field here.
+   * Query parameters not defined above.
    *
    * @generated from field: map<string, string> extra_query = 1000;
    */
@@ -302,8 +302,8 @@ export const ListChatCompletionMessagesRequestSchema: GenMessage<ListChatComplet
   messageDesc(file_openaiconnect_chat_v1_stored_chat_completion, 6);
 
 /**
- * ChatCompletionMessageList is a page of the messages that a stored completion
- * answered.
+ * ChatCompletionMessageList is a page of the input messages of a stored
+ * completion.
  *
  * @generated from message openaiconnect.chat.v1.ChatCompletionMessageList
  */
@@ -316,28 +316,28 @@ export type ChatCompletionMessageList = Message<"openaiconnect.chat.v1.ChatCompl
   data: Message$1[];
 
   /**
-   * The id of the page's first message.
+   * The ID of the first message of the page.
    *
    * @generated from field: string first_id = 2;
    */
   firstId: string;
 
   /**
-   * The id of the page's last message: `after` of the next page.
+   * The ID of the last message of the page: `after` of the next page.
    *
    * @generated from field: string last_id = 3;
    */
   lastId: string;
 
   /**
-   * Whether there is a next page.
+   * Whether there is another page.
    *
    * @generated from field: bool has_more = 4;
    */
   hasMore: boolean;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file openaiconnect/chat/v1/tool.proto.
  */
 export const file_openaiconnect_chat_v1_tool: GenFile = /*@__PURE__*/
-  fileDesc("CiBvcGVuYWljb25uZWN0L2NoYXQvdjEvdG9vbC5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIqUBCgRUb29sEjcKCGZ1bmN0aW9uGAEgASgLMiMub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uVG9vbEgAEjMKBmN1c3RvbRgCIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0ISCgR0b29sEgri2yIGCgR0eXBlIqwBCgxGdW5jdGlvblRvb2wSFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESHwoPcGFyYW1ldGVyc19qc29uGAMgASgJQgbi2yICGAESEwoGc3RyaWN0GAQgASgISAGIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IOCgxfZGVzY3JpcHRpb25CCQoHX3N0cmljdCKiAQoKQ3VzdG9tVG9vbBIUCgRuYW1lGAEgASgJQgbi2yICEAESGAoLZGVzY3JpcHRpb24YAiABKAlIAIgBARI3CgZmb3JtYXQYAyABKAsyJy5vcGVuYWljb25uZWN0LmNoYXQudjEuQ3VzdG9tVG9vbEZvcm1hdBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQg4KDF9kZXNjcmlwdGlvbiK1AQoQQ3VzdG9tVG9vbEZvcm1hdBI7CgR0ZXh0GAEgASgLMisub3BlbmFpY29ubmVjdC5jaGF0LnYxLkN1c3RvbVRvb2xGb3JtYXRUZXh0SAASMQoHZ3JhbW1hchgCIAEoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5HcmFtbWFySAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IUCgZmb3JtYXQSCuLbIgYKBHR5cGUiFgoUQ3VzdG9tVG9vbEZvcm1hdFRleHQiggEKB0dyYW1tYXISGgoKZGVmaW5pdGlvbhgBIAEoCUIG4tsiAhABEj4KBnN5bnRheBgCIAEoDjImLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLkdyYW1tYXJTeW50YXhCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIrQCCgpUb29sQ2hvaWNlEj8KBG1vZGUYASABKA4yJy5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Ub29sQ2hvaWNlTW9kZUIG4tsiAjABSAASPAoNYWxsb3dlZF90b29scxgCIAEoCzIjLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BbGxvd2VkVG9vbHNIABI5CghmdW5jdGlvbhgDIAEoCzIlLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GdW5jdGlvbkNob2ljZUgAEjkKBmN1c3RvbRgEIAEoCzInLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sQ2hvaWNlSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IUCgZjaG9pY2USCuLbIgYKBHR5cGUiigEKDEFsbG93ZWRUb29scxI/CgRtb2RlGAEgASgOMikub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuQWxsb3dlZFRvb2xzTW9kZUIG4tsiAhABEhwKCnRvb2xzX2pzb24YAiADKAlCCOLbIgQQARgBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiQwoORnVuY3Rpb25DaG9pY2USFAoEbmFtZRgBIAEoCUIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiRQoQQ3VzdG9tVG9vbENob2ljZRIUCgRuYW1lGAEgASgJQgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyKMAQoIRnVuY3Rpb24SFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESHwoPcGFyYW1ldGVyc19qc29uGAMgASgJQgbi2yICGAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAzoCGAFCDgoMX2Rlc2NyaXB0aW9uIpABChJGdW5jdGlvbkNhbGxDaG9pY2USPwoEbW9kZRgBIAEoDjInLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GdW5jdGlvbkNhbGxNb2RlQgbi2yICMAFIABIOCgRuYW1lGAIgASgJSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAzoCGAFCCAoGY2hvaWNlKnQKEEZ1bmN0aW9uQ2FsbE1vZGUSIgoeRlVOQ1RJT05fQ0FMTF9NT0RFX1VOU1BFQ0lGSUVEEAASGwoXRlVOQ1RJT05fQ0FMTF9NT0RFX05PTkUQARIbChdGVU5DVElPTl9DQUxMX01PREVfQVVUTxACGgIYAUKiAQoZY29tLm9wZW5haWNvbm5lY3QuY2hhdC52MVABWklnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L2NoYXQvdjE7Y2hhdHYxogIHT0FDQ2hhdKoCFU9wZW5BSUNvbm5lY3QuQ2hhdC5WMcoCFU9wZW5BSUNvbm5lY3RcQ2hhdFxWMWIGcHJvdG8z", [file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_grammar, file_openaiconnect_shared_v1_tool_choice]);
+  fileDesc("CiBvcGVuYWljb25uZWN0L2NoYXQvdjEvdG9vbC5wcm90bxIVb3BlbmFpY29ubmVjdC5jaGF0LnYxIqUBCgRUb29sEjcKCGZ1bmN0aW9uGAEgASgLMiMub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uVG9vbEgAEjMKBmN1c3RvbRgCIAEoCzIhLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0ISCgR0b29sEgri2yIGCgR0eXBlIqwBCgxGdW5jdGlvblRvb2wSFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESHwoPcGFyYW1ldGVyc19qc29uGAMgASgJQgbi2yICGAESEwoGc3RyaWN0GAQgASgISAGIAQESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IOCgxfZGVzY3JpcHRpb25CCQoHX3N0cmljdCKiAQoKQ3VzdG9tVG9vbBIUCgRuYW1lGAEgASgJQgbi2yICEAESGAoLZGVzY3JpcHRpb24YAiABKAlIAIgBARI3CgZmb3JtYXQYAyABKAsyJy5vcGVuYWljb25uZWN0LmNoYXQudjEuQ3VzdG9tVG9vbEZvcm1hdBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQg4KDF9kZXNjcmlwdGlvbiK1AQoQQ3VzdG9tVG9vbEZvcm1hdBI7CgR0ZXh0GAEgASgLMisub3BlbmFpY29ubmVjdC5jaGF0LnYxLkN1c3RvbVRvb2xGb3JtYXRUZXh0SAASMQoHZ3JhbW1hchgCIAEoCzIeLm9wZW5haWNvbm5lY3QuY2hhdC52MS5HcmFtbWFySAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IUCgZmb3JtYXQSCuLbIgYKBHR5cGUiFgoUQ3VzdG9tVG9vbEZvcm1hdFRleHQiggEKB0dyYW1tYXISGgoKZGVmaW5pdGlvbhgBIAEoCUIG4tsiAhABEj4KBnN5bnRheBgCIAEoDjImLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLkdyYW1tYXJTeW50YXhCBuLbIgIQARIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIrQCCgpUb29sQ2hvaWNlEj8KBG1vZGUYASABKA4yJy5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Ub29sQ2hvaWNlTW9kZUIG4tsiAjABSAASPAoNYWxsb3dlZF90b29scxgCIAEoCzIjLm9wZW5haWNvbm5lY3QuY2hhdC52MS5BbGxvd2VkVG9vbHNIABI5CghmdW5jdGlvbhgDIAEoCzIlLm9wZW5haWNvbm5lY3QuY2hhdC52MS5GdW5jdGlvbkNob2ljZUgAEjkKBmN1c3RvbRgEIAEoCzInLm9wZW5haWNvbm5lY3QuY2hhdC52MS5DdXN0b21Ub29sQ2hvaWNlSAASGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IUCgZjaG9pY2USCuLbIgYKBHR5cGUiigEKDEFsbG93ZWRUb29scxI/CgRtb2RlGAEgASgOMikub3BlbmFpY29ubmVjdC5zaGFyZWQudjEuQWxsb3dlZFRvb2xzTW9kZUIG4tsiAhABEhwKCnRvb2xzX2pzb24YAiADKAlCCOLbIgQQARgBEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiQwoORnVuY3Rpb25DaG9pY2USFAoEbmFtZRgBIAEoCUIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGAMiRQoQQ3VzdG9tVG9vbENob2ljZRIUCgRuYW1lGAEgASgJQgbi2yICEAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYAyKIAQoIRnVuY3Rpb24SFAoEbmFtZRgBIAEoCUIG4tsiAhABEhgKC2Rlc2NyaXB0aW9uGAIgASgJSACIAQESHwoPcGFyYW1ldGVyc19qc29uGAMgASgJQgbi2yICGAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IOCgxfZGVzY3JpcHRpb24ijAEKEkZ1bmN0aW9uQ2FsbENob2ljZRI/CgRtb2RlGAEgASgOMicub3BlbmFpY29ubmVjdC5jaGF0LnYxLkZ1bmN0aW9uQ2FsbE1vZGVCBuLbIgIwAUgAEg4KBG5hbWUYAiABKAlIABIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDQggKBmNob2ljZSpwChBGdW5jdGlvbkNhbGxNb2RlEiIKHkZVTkNUSU9OX0NBTExfTU9ERV9VTlNQRUNJRklFRBAAEhsKF0ZVTkNUSU9OX0NBTExfTU9ERV9OT05FEAESGwoXRlVOQ1RJT05fQ0FMTF9NT0RFX0FVVE8QAkKiAQoZY29tLm9wZW5haWNvbm5lY3QuY2hhdC52MVABWklnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L2NoYXQvdjE7Y2hhdHYxogIHT0FDQ2hhdKoCFU9wZW5BSUNvbm5lY3QuQ2hhdC5WMcoCFU9wZW5BSUNvbm5lY3RcQ2hhdFxWMWIGcHJvdG8z", [file_openaiconnect_rest_v1_annotations, file_openaiconnect_shared_v1_grammar, file_openaiconnect_shared_v1_tool_choice]);
 
 /**
  * Tool is a tool that the model may call.
@@ -24,13 +24,13 @@ export const file_openaiconnect_chat_v1_tool: GenFile = /*@__PURE__*/
  */
 export type Tool = Message<"openaiconnect.chat.v1.Tool"> & {
   /**
-   * What the tool is.
+   * The type of the tool.
    *
    * @generated from oneof openaiconnect.chat.v1.Tool.tool
    */
   tool: {
     /**
-     * A function, with arguments in JSON.
+     * A function whose arguments are JSON.
      *
      * @generated from field: openaiconnect.chat.v1.FunctionTool function = 1;
      */
@@ -38,7 +38,7 @@ export type Tool = Message<"openaiconnect.chat.v1.Tool"> & {
     case: "function";
   } | {
     /**
-     * A tool with one input, a text.
+     * A custom tool whose input is text.
      *
      * @generated from field: openaiconnect.chat.v1.CustomTool custom = 2;
      */
@@ -47,7 +47,7 @@ export type Tool = Message<"openaiconnect.chat.v1.Tool"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -68,36 +68,38 @@ export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
  */
 export type FunctionTool = Message<"openaiconnect.chat.v1.FunctionTool"> & {
   /**
-   * The function's name: up to 64 letters, digits, underscores and dashes.
+   * The name of the function: up to 64 letters, digits, underscores and dashes.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * What the function does, by which the model decides when to call it.
+   * What the function does. The model uses it to decide when and how to call
+   * the function.
    *
    * @generated from field: optional string description = 2;
    */
   description?: string | undefined;
 
   /**
-   * The parameters as the text of a JSON Schema object, sent verbatim. None
-   * when empty.
+   * The parameters as the text of a JSON Schema object, sent verbatim. If
+   * empty, the function has no parameters.
    *
    * @generated from field: string parameters_json = 3;
    */
   parametersJson: string;
 
   /**
-   * Whether the arguments are sure to fit the parameters. False when unset.
+   * Whether the arguments are guaranteed to match the schema. Strict mode
+   * supports a subset of JSON Schema. Default: false.
    *
    * @generated from field: optional bool strict = 4;
    */
   strict?: boolean | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -112,34 +114,35 @@ export const FunctionToolSchema: GenMessage<FunctionTool> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_tool, 1);
 
 /**
- * CustomTool is a tool with one input, a text.
+ * CustomTool is a tool whose input is text.
  *
  * @generated from message openaiconnect.chat.v1.CustomTool
  */
 export type CustomTool = Message<"openaiconnect.chat.v1.CustomTool"> & {
   /**
-   * The tool's name.
+   * The name of the tool.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * What the tool does, by which the model decides when to call it.
+   * What the tool does. The model uses it to decide when and how to call the
+   * tool.
    *
    * @generated from field: optional string description = 2;
    */
   description?: string | undefined;
 
   /**
-   * The form of the input. Any text when unset.
+   * The format of the input. Default: unconstrained text.
    *
    * @generated from field: openaiconnect.chat.v1.CustomToolFormat format = 3;
    */
   format?: CustomToolFormat | undefined;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -154,19 +157,19 @@ export const CustomToolSchema: GenMessage<CustomTool> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_tool, 2);
 
 /**
- * CustomToolFormat is the form of a custom tool's input.
+ * CustomToolFormat is the format of a custom tool's input.
  *
  * @generated from message openaiconnect.chat.v1.CustomToolFormat
  */
 export type CustomToolFormat = Message<"openaiconnect.chat.v1.CustomToolFormat"> & {
   /**
-   * The form.
+   * The type of the format.
    *
    * @generated from oneof openaiconnect.chat.v1.CustomToolFormat.format
    */
   format: {
     /**
-     * Any text.
+     * Unconstrained text.
      *
      * @generated from field: openaiconnect.chat.v1.CustomToolFormatText text = 1;
      */
@@ -174,7 +177,7 @@ export type CustomToolFormat = Message<"openaiconnect.chat.v1.CustomToolFormat">
     case: "text";
   } | {
     /**
-     * Text of a grammar.
+     * Text that matches a grammar.
      *
      * @generated from field: openaiconnect.chat.v1.Grammar grammar = 2;
      */
@@ -183,7 +186,7 @@ export type CustomToolFormat = Message<"openaiconnect.chat.v1.CustomToolFormat">
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -198,7 +201,7 @@ export const CustomToolFormatSchema: GenMessage<CustomToolFormat> = /*@__PURE__*
   messageDesc(file_openaiconnect_chat_v1_tool, 3);
 
 /**
- * CustomToolFormatText is any text.
+ * CustomToolFormatText is unconstrained text.
  *
  * @generated from message openaiconnect.chat.v1.CustomToolFormatText
  */
@@ -213,27 +216,27 @@ export const CustomToolFormatTextSchema: GenMessage<CustomToolFormatText> = /*@_
   messageDesc(file_openaiconnect_chat_v1_tool, 4);
 
 /**
- * Grammar is a grammar of a custom tool's input.
+ * Grammar constrains the input of a custom tool.
  *
  * @generated from message openaiconnect.chat.v1.Grammar
  */
 export type Grammar = Message<"openaiconnect.chat.v1.Grammar"> & {
   /**
-   * The grammar's text.
+   * The text of the grammar.
    *
    * @generated from field: string definition = 1;
    */
   definition: string;
 
   /**
-   * The language that the grammar is written in.
+   * The syntax of the grammar.
    *
    * @generated from field: openaiconnect.shared.v1.GrammarSyntax syntax = 2;
    */
   syntax: GrammarSyntax;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -248,19 +251,19 @@ export const GrammarSchema: GenMessage<Grammar> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_tool, 5);
 
 /**
- * ToolChoice is which tools the model may or must call.
+ * ToolChoice controls which tools the model may or must call.
  *
  * @generated from message openaiconnect.chat.v1.ToolChoice
  */
 export type ToolChoice = Message<"openaiconnect.chat.v1.ToolChoice"> & {
   /**
-   * A mode, or a tool.
+   * A mode or specific tools.
    *
    * @generated from oneof openaiconnect.chat.v1.ToolChoice.choice
    */
   choice: {
     /**
-     * None, any, or at least one.
+     * Whether the model calls tools.
      *
      * @generated from field: openaiconnect.shared.v1.ToolChoiceMode mode = 1;
      */
@@ -268,7 +271,7 @@ export type ToolChoice = Message<"openaiconnect.chat.v1.ToolChoice"> & {
     case: "mode";
   } | {
     /**
-     * Some of the tools.
+     * Restricts the model to some of the tools.
      *
      * @generated from field: openaiconnect.chat.v1.AllowedTools allowed_tools = 2;
      */
@@ -276,7 +279,7 @@ export type ToolChoice = Message<"openaiconnect.chat.v1.ToolChoice"> & {
     case: "allowedTools";
   } | {
     /**
-     * This function.
+     * Forces the model to call this function.
      *
      * @generated from field: openaiconnect.chat.v1.FunctionChoice function = 3;
      */
@@ -284,7 +287,7 @@ export type ToolChoice = Message<"openaiconnect.chat.v1.ToolChoice"> & {
     case: "function";
   } | {
     /**
-     * This custom tool.
+     * Forces the model to call this custom tool.
      *
      * @generated from field: openaiconnect.chat.v1.CustomToolChoice custom = 4;
      */
@@ -293,7 +296,7 @@ export type ToolChoice = Message<"openaiconnect.chat.v1.ToolChoice"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -308,20 +311,20 @@ export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_tool, 6);
 
 /**
- * AllowedTools is the tools that the model may call, of all that it knows.
+ * AllowedTools restricts the model to some of the request's tools.
  *
  * @generated from message openaiconnect.chat.v1.AllowedTools
  */
 export type AllowedTools = Message<"openaiconnect.chat.v1.AllowedTools"> & {
   /**
-   * Whether it must call one.
+   * Whether the model must call one of them.
    *
    * @generated from field: openaiconnect.shared.v1.AllowedToolsMode mode = 1;
    */
   mode: AllowedToolsMode;
 
   /**
-   * The tools, each the text of a JSON object, sent verbatim:
+   * The allowed tools, each as the text of a JSON object, sent verbatim:
    * `{"type": "function", "function": {"name": "get_weather"}}`.
    *
    * @generated from field: repeated string tools_json = 2;
@@ -329,7 +332,7 @@ export type AllowedTools = Message<"openaiconnect.chat.v1.AllowedTools"> & {
   toolsJson: string[];
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -350,14 +353,14 @@ export const AllowedToolsSchema: GenMessage<AllowedTools> = /*@__PURE__*/
  */
 export type FunctionChoice = Message<"openaiconnect.chat.v1.FunctionChoice"> & {
   /**
-   * The function's name.
+   * The name of the function.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -378,14 +381,14 @@ export const FunctionChoiceSchema: GenMessage<FunctionChoice> = /*@__PURE__*/
  */
 export type CustomToolChoice = Message<"openaiconnect.chat.v1.CustomToolChoice"> & {
   /**
-   * The tool's name.
+   * The name of the tool.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -400,36 +403,37 @@ export const CustomToolChoiceSchema: GenMessage<CustomToolChoice> = /*@__PURE__*
   messageDesc(file_openaiconnect_chat_v1_tool, 9);
 
 /**
- * Function is a function that the model may call. Superseded by FunctionTool.
+ * Function is a function that the model may call, for the deprecated field
+ * functions. Use FunctionTool.
  *
  * @generated from message openaiconnect.chat.v1.Function
- * @deprecated
  */
 export type Function = Message<"openaiconnect.chat.v1.Function"> & {
   /**
-   * The function's name: up to 64 letters, digits, underscores and dashes.
+   * The name of the function: up to 64 letters, digits, underscores and dashes.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * What the function does, by which the model decides when to call it.
+   * What the function does. The model uses it to decide when and how to call
+   * the function.
    *
    * @generated from field: optional string description = 2;
    */
   description?: string | undefined;
 
   /**
-   * The parameters as the text of a JSON Schema object, sent verbatim. None
-   * when empty.
+   * The parameters as the text of a JSON Schema object, sent verbatim. If
+   * empty, the function has no parameters.
    *
    * @generated from field: string parameters_json = 3;
    */
   parametersJson: string;
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -439,28 +443,25 @@ export type Function = Message<"openaiconnect.chat.v1.Function"> & {
 /**
  * Describes the message openaiconnect.chat.v1.Function.
  * Use `create(FunctionSchema)` to create a new message.
- * @deprecated
  */
 export const FunctionSchema: GenMessage<Function> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_tool, 10);
 
 /**
- * FunctionCallChoice is which function the model may or must call. Superseded
- * by ToolChoice.
+ * FunctionCallChoice controls which function the model may or must call, for
+ * the deprecated field function_call. Use ToolChoice.
  *
  * @generated from message openaiconnect.chat.v1.FunctionCallChoice
- * @deprecated
  */
 export type FunctionCallChoice = Message<"openaiconnect.chat.v1.FunctionCallChoice"> & {
   /**
-   * A mode, or a function.
+   * A mode or a specific function.
    *
    * @generated from oneof openaiconnect.chat.v1.FunctionCallChoice.choice
-   * @deprecated
    */
   choice: {
     /**
-     * None or any.
+     * Whether the model calls functions.
      *
      * @generated from field: openaiconnect.chat.v1.FunctionCallMode mode = 1;
      */
@@ -468,7 +469,7 @@ export type FunctionCallChoice = Message<"openaiconnect.chat.v1.FunctionCallChoi
     case: "mode";
   } | {
     /**
-     * The function of this name.
+     * The name of the function that the model must call.
      *
      * @generated from field: string name = 2;
      */
@@ -477,7 +478,7 @@ export type FunctionCallChoice = Message<"openaiconnect.chat.v1.FunctionCallChoi
   } | { case: undefined; value?: undefined };
 
   /**
-   * Members that have no field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -487,35 +488,33 @@ export type FunctionCallChoice = Message<"openaiconnect.chat.v1.FunctionCallChoi
 /**
  * Describes the message openaiconnect.chat.v1.FunctionCallChoice.
  * Use `create(FunctionCallChoiceSchema)` to create a new message.
- * @deprecated
  */
 export const FunctionCallChoiceSchema: GenMessage<FunctionCallChoice> = /*@__PURE__*/
   messageDesc(file_openaiconnect_chat_v1_tool, 11);
 
 /**
- * FunctionCallMode is whether the model calls functions. Superseded by
- * ToolChoiceMode.
+ * FunctionCallMode controls whether the model calls functions, for the
+ * deprecated field function_call. Use ToolChoiceMode.
  *
  * @generated from enum openaiconnect.chat.v1.FunctionCallMode
- * @deprecated
  */
 export enum FunctionCallMode {
   /**
-   * Unset.
+   * Not set.
    *
    * @generated from enum value: FUNCTION_CALL_MODE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It calls none.
+   * The model calls no function.
    *
    * @generated from enum value: FUNCTION_CALL_MODE_NONE = 1;
    */
   NONE = 1,
 
   /**
-   * It decides.
+   * The model decides whether to call a function.
    *
    * @generated from enum value: FUNCTION_CALL_MODE_AUTO = 2;
    */
@@ -524,7 +523,6 @@ export enum FunctionCallMode {
 
 /**
  * Describes the enum openaiconnect.chat.v1.FunctionCallMode.
- * @deprecated
  */
 export const FunctionCallModeSchema: GenEnum<FunctionCallMode> = /*@__PURE__*/
   enumDesc(file_openaiconnect_chat_v1_tool, 0);

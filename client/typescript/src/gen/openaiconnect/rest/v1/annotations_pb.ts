@@ -2,11 +2,11 @@
 // @generated from file openaiconnect/rest/v1/annotations.proto (package openaiconnect.rest.v1, syntax proto3)
 /* eslint-disable */
 
-// The options that say how an RPC maps to an OpenAI REST operation, and how a
-// message maps to OpenAI's JSON. They are the only place where that mapping is
-// written down: protoc-gen-go-rest turns them into a static codec.
+// The options that map RPCs to OpenAI's REST operations and messages to
+// OpenAI's JSON. They are the only description of the mapping:
+// protoc-gen-go-rest generates a static codec from them.
 //
-// What needs no option: a field maps to the JSON member of its own name, an
+// Without options, a field maps to the JSON member with the field's name, an
 // enum value to its name in lower case without the enum's prefix, bytes to
 // standard base64, google.protobuf.Timestamp to Unix seconds, a message to an
 // object, a list to an array, and a map to an object.
@@ -21,24 +21,24 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file openaiconnect/rest/v1/annotations.proto.
  */
 export const file_openaiconnect_rest_v1_annotations: GenFile = /*@__PURE__*/
-  fileDesc("CidvcGVuYWljb25uZWN0L3Jlc3QvdjEvYW5ub3RhdGlvbnMucHJvdG8SFW9wZW5haWNvbm5lY3QucmVzdC52MSLBAQoJT3BlcmF0aW9uEg0KA2dldBgBIAEoCUgAEg4KBHBvc3QYAiABKAlIABIQCgZkZWxldGUYAyABKAlIABIMCgRib2R5GAQgASgJEjAKB2RlY2lkZXMYBSADKAsyHy5vcGVuYWljb25uZWN0LnJlc3QudjEuQ29uc3RhbnQSOAoMZXZlbnRfc3RyZWFtGAYgASgLMiIub3BlbmFpY29ubmVjdC5yZXN0LnYxLkV2ZW50U3RyZWFtQgkKB3BhdHRlcm4iNAoIQ29uc3RhbnQSDAoEbmFtZRgBIAEoCRIMCgRqc29uGAIgASgJEgwKBHNhbWUYAyADKAkidwoLRXZlbnRTdHJlYW0SDAoEZG9uZRgBIAEoCRItCgZmaW5pc2gYAiABKAsyHS5vcGVuYWljb25uZWN0LnJlc3QudjEuRmluaXNoEisKBXdob2xlGAMgASgLMhwub3BlbmFpY29ubmVjdC5yZXN0LnYxLldob2xlIkMKBVdob2xlEgsKA3JwYxgBIAEoCRIMCgRpdGVtGAIgASgJEg0KBXBpZWNlGAMgASgJEhAKCG51bWJlcmVkGAQgAygJIkIKBkZpbmlzaBIMCgRsaXN0GAEgASgJEgsKA2tleRgCIAEoCRIOCgZtZW1iZXIYAyABKAkSDQoFY291bnQYBCABKAkiSwoGT2JqZWN0EjIKCWNvbnN0YW50cxgBIAMoCzIfLm9wZW5haWNvbm5lY3QucmVzdC52MS5Db25zdGFudBINCgVhcnJheRgCIAEoCCIkCgVVbmlvbhILCgN0YWcYASABKAkSDgoGYmVzaWRlGAIgASgIIqECCgZNZW1iZXISDAoEbmFtZRgBIAEoCRIxCghwcmVzZW5jZRgCIAEoDjIfLm9wZW5haWNvbm5lY3QucmVzdC52MS5QcmVzZW5jZRItCgZmb3JtYXQYAyABKA4yHS5vcGVuYWljb25uZWN0LnJlc3QudjEuRm9ybWF0EhMKC291dHB1dF9vbmx5GAQgASgIEhIKCnR5cGVkX29ubHkYBSABKAgSDAoEYmFyZRgGIAEoCBIOCgZzaW5nbGUYByABKAgSKwoFYWxpYXMYCCABKAsyHC5vcGVuYWljb25uZWN0LnJlc3QudjEuQWxpYXMSMwoJbnVsbF93aGVuGAkgASgLMiAub3BlbmFpY29ubmVjdC5yZXN0LnYxLkNvbmRpdGlvbiInCgVBbGlhcxIMCgRuYW1lGAEgASgJEhAKCHdoZW5fc2V0GAIgASgJIikKCUNvbmRpdGlvbhINCgVmaWVsZBgBIAEoCRINCgV2YWx1ZRgCIAEoCSqKAQoIUHJlc2VuY2USGAoUUFJFU0VOQ0VfVU5TUEVDSUZJRUQQABIVChFQUkVTRU5DRV9SRVFVSVJFRBABEhYKElBSRVNFTkNFX01BTkRBVE9SWRACEhUKEVBSRVNFTkNFX05VTExBQkxFEAMSHgoaUFJFU0VOQ0VfTlVMTEFCTEVfSU5fUkVQTFkQBCphCgZGb3JtYXQSFgoSRk9STUFUX1VOU1BFQ0lGSUVEEAASFgoSRk9STUFUX0pTT05fT0JKRUNUEAESEQoNRk9STUFUX09DVEVUUxACEhQKEEZPUk1BVF9SRU1BSU5ERVIQAzpgCglvcGVyYXRpb24SHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi8qwQgASgLMiAub3BlbmFpY29ubmVjdC5yZXN0LnYxLk9wZXJhdGlvblIJb3BlcmF0aW9uOlgKBm9iamVjdBIfLmdvb2dsZS5wcm90b2J1Zi5NZXNzYWdlT3B0aW9ucxi8qwQgASgLMh0ub3BlbmFpY29ubmVjdC5yZXN0LnYxLk9iamVjdFIGb2JqZWN0OlMKBXVuaW9uEh0uZ29vZ2xlLnByb3RvYnVmLk9uZW9mT3B0aW9ucxi8qwQgASgLMhwub3BlbmFpY29ubmVjdC5yZXN0LnYxLlVuaW9uUgV1bmlvbjpWCgZtZW1iZXISHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLyrBCABKAsyHS5vcGVuYWljb25uZWN0LnJlc3QudjEuTWVtYmVyUgZtZW1iZXI6OQoFdmFsdWUSIS5nb29nbGUucHJvdG9idWYuRW51bVZhbHVlT3B0aW9ucxi8qwQgASgJUgV2YWx1ZUKiAQoZY29tLm9wZW5haWNvbm5lY3QucmVzdC52MVABWklnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L3Jlc3QvdjE7cmVzdHYxogIHT0FDUmVzdKoCFU9wZW5BSUNvbm5lY3QuUmVzdC5WMcoCFU9wZW5BSUNvbm5lY3RcUmVzdFxWMWIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("CidvcGVuYWljb25uZWN0L3Jlc3QvdjEvYW5ub3RhdGlvbnMucHJvdG8SFW9wZW5haWNvbm5lY3QucmVzdC52MSK/AQoJT3BlcmF0aW9uEg0KA2dldBgBIAEoCUgAEg4KBHBvc3QYAiABKAlIABIQCgZkZWxldGUYAyABKAlIABIMCgRib2R5GAQgASgJEi4KBWZpeGVkGAUgAygLMh8ub3BlbmFpY29ubmVjdC5yZXN0LnYxLkNvbnN0YW50EjgKDGV2ZW50X3N0cmVhbRgGIAEoCzIiLm9wZW5haWNvbm5lY3QucmVzdC52MS5FdmVudFN0cmVhbUIJCgdwYXR0ZXJuIjoKCENvbnN0YW50EgwKBG5hbWUYASABKAkSDAoEanNvbhgCIAEoCRISCgplcXVpdmFsZW50GAMgAygJIoYBCgtFdmVudFN0cmVhbRIMCgRkb25lGAEgASgJEi0KBmZpbmlzaBgCIAEoCzIdLm9wZW5haWNvbm5lY3QucmVzdC52MS5GaW5pc2gSOgoNdW5hcnlfdmFyaWFudBgDIAEoCzIjLm9wZW5haWNvbm5lY3QucmVzdC52MS5VbmFyeVZhcmlhbnQiSQoMVW5hcnlWYXJpYW50EgsKA3JwYxgBIAEoCRIMCgRmdWxsGAIgASgJEg0KBWRlbHRhGAMgASgJEg8KB2luZGV4ZWQYBCADKAkiQgoGRmluaXNoEgwKBGxpc3QYASABKAkSCwoDa2V5GAIgASgJEg4KBm1lbWJlchgDIAEoCRINCgVjb3VudBgEIAEoCSJLCgZPYmplY3QSMgoJY29uc3RhbnRzGAEgAygLMh8ub3BlbmFpY29ubmVjdC5yZXN0LnYxLkNvbnN0YW50Eg0KBWFycmF5GAIgASgIIiQKBVVuaW9uEgsKA3RhZxgBIAEoCRIOCgZpbmxpbmUYAiABKAgioQIKBk1lbWJlchIMCgRuYW1lGAEgASgJEjEKCHByZXNlbmNlGAIgASgOMh8ub3BlbmFpY29ubmVjdC5yZXN0LnYxLlByZXNlbmNlEi0KBmZvcm1hdBgDIAEoDjIdLm9wZW5haWNvbm5lY3QucmVzdC52MS5Gb3JtYXQSEwoLb3V0cHV0X29ubHkYBCABKAgSEgoKdHlwZWRfb25seRgFIAEoCBIMCgRiYXJlGAYgASgIEg4KBnNpbmdsZRgHIAEoCBIrCgVhbGlhcxgIIAEoCzIcLm9wZW5haWNvbm5lY3QucmVzdC52MS5BbGlhcxIzCgludWxsX3doZW4YCSABKAsyIC5vcGVuYWljb25uZWN0LnJlc3QudjEuQ29uZGl0aW9uIicKBUFsaWFzEgwKBG5hbWUYASABKAkSEAoId2hlbl9zZXQYAiABKAkiKQoJQ29uZGl0aW9uEg0KBWZpZWxkGAEgASgJEg0KBXZhbHVlGAIgASgJKo0BCghQcmVzZW5jZRIYChRQUkVTRU5DRV9VTlNQRUNJRklFRBAAEhUKEVBSRVNFTkNFX1JFUVVJUkVEEAESFgoSUFJFU0VOQ0VfTUFOREFUT1JZEAISFQoRUFJFU0VOQ0VfTlVMTEFCTEUQAxIhCh1QUkVTRU5DRV9OVUxMQUJMRV9JTl9SRVNQT05TRRAEKmUKBkZvcm1hdBIWChJGT1JNQVRfVU5TUEVDSUZJRUQQABIWChJGT1JNQVRfSlNPTl9PQkpFQ1QQARIVChFGT1JNQVRfQllURV9BUlJBWRACEhQKEEZPUk1BVF9SRU1BSU5ERVIQAzpgCglvcGVyYXRpb24SHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi8qwQgASgLMiAub3BlbmFpY29ubmVjdC5yZXN0LnYxLk9wZXJhdGlvblIJb3BlcmF0aW9uOlgKBm9iamVjdBIfLmdvb2dsZS5wcm90b2J1Zi5NZXNzYWdlT3B0aW9ucxi8qwQgASgLMh0ub3BlbmFpY29ubmVjdC5yZXN0LnYxLk9iamVjdFIGb2JqZWN0OlMKBXVuaW9uEh0uZ29vZ2xlLnByb3RvYnVmLk9uZW9mT3B0aW9ucxi8qwQgASgLMhwub3BlbmFpY29ubmVjdC5yZXN0LnYxLlVuaW9uUgV1bmlvbjpWCgZtZW1iZXISHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLyrBCABKAsyHS5vcGVuYWljb25uZWN0LnJlc3QudjEuTWVtYmVyUgZtZW1iZXI6OQoFdmFsdWUSIS5nb29nbGUucHJvdG9idWYuRW51bVZhbHVlT3B0aW9ucxi8qwQgASgJUgV2YWx1ZUKiAQoZY29tLm9wZW5haWNvbm5lY3QucmVzdC52MVABWklnaXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L3Jlc3QvdjE7cmVzdHYxogIHT0FDUmVzdKoCFU9wZW5BSUNvbm5lY3QuUmVzdC5WMcoCFU9wZW5BSUNvbm5lY3RcUmVzdFxWMWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
- * Operation is a REST operation, in the manner of google.api.HttpRule.
+ * Operation is a REST operation, similar to google.api.HttpRule.
  *
  * @generated from message openaiconnect.rest.v1.Operation
  */
 export type Operation = Message<"openaiconnect.rest.v1.Operation"> & {
   /**
-   * The verb and the path below the host. A `{field}` in the path is replaced
-   * by that field of the request message, percent-encoded; an empty value, `.`
-   * and `..` are refused, as they would name another resource.
+   * The HTTP method and the path. A path segment `{field}` is replaced by the
+   * percent-encoded value of that field of the request message. The values
+   * empty, `.` and `..` are rejected, because they would name another resource.
    *
    * @generated from oneof openaiconnect.rest.v1.Operation.pattern
    */
   pattern: {
     /**
-     * A GET of this path.
+     * The path of a GET request.
      *
      * @generated from field: string get = 1;
      */
@@ -46,7 +46,7 @@ export type Operation = Message<"openaiconnect.rest.v1.Operation"> & {
     case: "get";
   } | {
     /**
-     * A POST to this path.
+     * The path of a POST request.
      *
      * @generated from field: string post = 2;
      */
@@ -54,7 +54,7 @@ export type Operation = Message<"openaiconnect.rest.v1.Operation"> & {
     case: "post";
   } | {
     /**
-     * A DELETE of this path.
+     * The path of a DELETE request.
      *
      * @generated from field: string delete = 3;
      */
@@ -63,24 +63,24 @@ export type Operation = Message<"openaiconnect.rest.v1.Operation"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * `*`: the fields that are not in the path are the JSON body. Empty: they are
-   * query parameters, a map `metadata` as `metadata[key]=value`.
+   * Where the fields that are not in the path go. `*`: into a JSON body. Empty:
+   * into the query, with a map `metadata` as `metadata[key]=value`.
    *
    * @generated from field: string body = 4;
    */
   body: string;
 
   /**
-   * Members of the body that the RPC decides. A caller that sets one to another
-   * value through extra_json is refused.
+   * Members of the body that the RPC sets. A request that sets one to another
+   * value in extra_json is rejected.
    *
-   * @generated from field: repeated openaiconnect.rest.v1.Constant decides = 5;
+   * @generated from field: repeated openaiconnect.rest.v1.Constant fixed = 5;
    */
-  decides: Constant[];
+  fixed: Constant[];
 
   /**
-   * Set where the response is a stream of Server-Sent Events, each with the
-   * JSON of one response message.
+   * Set if the response is a stream of Server-Sent Events. The data of each
+   * event is the JSON of one response message.
    *
    * @generated from field: openaiconnect.rest.v1.EventStream event_stream = 6;
    */
@@ -95,32 +95,32 @@ export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 0);
 
 /**
- * Constant is a member whose value is fixed.
+ * Constant is a member with a constant value.
  *
  * @generated from message openaiconnect.rest.v1.Constant
  */
 export type Constant = Message<"openaiconnect.rest.v1.Constant"> & {
   /**
-   * The member's name.
+   * The name of the member.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * The member's value as JSON text. Empty: the member is absent.
+   * The value as JSON text. Empty: the member is absent.
    *
    * @generated from field: string json = 2;
    */
   json: string;
 
   /**
-   * Other values of a decided member that mean the same to the upstream, as JSON
-   * text. A caller may set one through extra_json, and it is sent as it is.
+   * Other values of a fixed member that have the same meaning, as JSON text. A
+   * request may set one of them in extra_json; it is sent verbatim.
    *
-   * @generated from field: repeated string same = 3;
+   * @generated from field: repeated string equivalent = 3;
    */
-  same: string[];
+  equivalent: string[];
 };
 
 /**
@@ -131,8 +131,8 @@ export const ConstantSchema: GenMessage<Constant> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 1);
 
 /**
- * EventStream says when a stream of Server-Sent Events is finished. One that
- * ends otherwise was cut short.
+ * EventStream defines when a stream of Server-Sent Events is complete. A stream
+ * that ends in any other way is truncated.
  *
  * @generated from message openaiconnect.rest.v1.EventStream
  */
@@ -145,20 +145,21 @@ export type EventStream = Message<"openaiconnect.rest.v1.EventStream"> & {
   done: string;
 
   /**
-   * Some upstreams send no such event. Their stream is finished when it ends
-   * properly and this holds.
+   * Some upstreams do not send that event. Their stream is complete if its body
+   * ends properly and this condition holds.
    *
    * @generated from field: openaiconnect.rest.v1.Finish finish = 2;
    */
   finish?: Finish | undefined;
 
   /**
-   * The RPC that returns the same answer in one message. Some upstreams give the
-   * one form whatever is asked for, and it is turned into the other.
+   * The unary RPC that returns the same response in one message. Some upstreams
+   * send a stream where a single message was requested, or the reverse; the
+   * response is then converted.
    *
-   * @generated from field: openaiconnect.rest.v1.Whole whole = 3;
+   * @generated from field: openaiconnect.rest.v1.UnaryVariant unary_variant = 3;
    */
-  whole?: Whole | undefined;
+  unaryVariant?: UnaryVariant | undefined;
 };
 
 /**
@@ -169,13 +170,13 @@ export const EventStreamSchema: GenMessage<EventStream> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 2);
 
 /**
- * Whole says how the message of an unary RPC differs from those of a stream. The
- * items of the list that [EventStream.finish] names have the answer itself: whole
- * in one member, and in pieces in another one.
+ * UnaryVariant describes how the message of a unary RPC differs from the
+ * messages of a stream. In both, the list named by EventStream.finish holds the
+ * response: complete in one member of its items, or in pieces in another.
  *
- * @generated from message openaiconnect.rest.v1.Whole
+ * @generated from message openaiconnect.rest.v1.UnaryVariant
  */
-export type Whole = Message<"openaiconnect.rest.v1.Whole"> & {
+export type UnaryVariant = Message<"openaiconnect.rest.v1.UnaryVariant"> & {
   /**
    * The RPC of the same service: `CreateChatCompletion`.
    *
@@ -184,38 +185,39 @@ export type Whole = Message<"openaiconnect.rest.v1.Whole"> & {
   rpc: string;
 
   /**
-   * The field of an item that has the answer: `message`.
+   * The field of an item with the complete value: `message`.
    *
-   * @generated from field: string item = 2;
+   * @generated from field: string full = 2;
    */
-  item: string;
+  full: string;
 
   /**
-   * The field of a stream's item that has a piece of it: `delta`.
+   * The field of a stream's item with the next piece: `delta`.
    *
-   * @generated from field: string piece = 3;
+   * @generated from field: string delta = 3;
    */
-  piece: string;
+  delta: string;
 
   /**
-   * The lists of the piece whose items have an `index`, which the whole answer
-   * leaves out: `tool_calls`.
+   * The lists in a piece whose items have an `index` that the complete value
+   * does not have: `tool_calls`.
    *
-   * @generated from field: repeated string numbered = 4;
+   * @generated from field: repeated string indexed = 4;
    */
-  numbered: string[];
+  indexed: string[];
 };
 
 /**
- * Describes the message openaiconnect.rest.v1.Whole.
- * Use `create(WholeSchema)` to create a new message.
+ * Describes the message openaiconnect.rest.v1.UnaryVariant.
+ * Use `create(UnaryVariantSchema)` to create a new message.
  */
-export const WholeSchema: GenMessage<Whole> = /*@__PURE__*/
+export const UnaryVariantSchema: GenMessage<UnaryVariant> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 3);
 
 /**
- * Finish holds when every item of a list, put together over the stream's
- * messages by a key, has once had a certain member.
+ * Finish is a condition on the items of a list, which are merged across the
+ * messages of a stream by a key. It holds when every item has had a certain
+ * member.
  *
  * @generated from message openaiconnect.rest.v1.Finish
  */
@@ -228,22 +230,22 @@ export type Finish = Message<"openaiconnect.rest.v1.Finish"> & {
   list: string;
 
   /**
-   * The field of an item that tells items apart, an int32: `index`.
+   * The int32 field that identifies an item: `index`.
    *
    * @generated from field: string key = 2;
    */
   key: string;
 
   /**
-   * The field of an item that says that it is complete: `finish_reason`.
+   * The field that marks an item as complete: `finish_reason`.
    *
    * @generated from field: string member = 3;
    */
   member: string;
 
   /**
-   * The optional int32 field of the request that says how many items there
-   * will be, one when unset: `n`.
+   * The optional int32 field of the request with the number of items: `n`. If
+   * it is not set, there is one item.
    *
    * @generated from field: string count = 4;
    */
@@ -258,21 +260,21 @@ export const FinishSchema: GenMessage<Finish> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 4);
 
 /**
- * Object says how a message maps to JSON.
+ * Object is the mapping of a message to JSON.
  *
  * @generated from message openaiconnect.rest.v1.Object
  */
 export type Object$ = Message<"openaiconnect.rest.v1.Object"> & {
   /**
-   * Members with one legal value, which have no field: written always, and on
-   * reading another value goes to extra_json.
+   * Members that have one legal value and no field. They are always written. A
+   * received member with another value goes to extra_json.
    *
    * @generated from field: repeated openaiconnect.rest.v1.Constant constants = 1;
    */
   constants: Constant[];
 
   /**
-   * The message stands for the array that is its only field.
+   * The message maps to an array: that of its only field.
    *
    * @generated from field: bool array = 2;
    */
@@ -287,25 +289,26 @@ export const ObjectSchema: GenMessage<Object$> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 5);
 
 /**
- * Union is a tagged union: a member of the object names the branch, and the
- * member of that name holds the payload.
+ * Union is a tagged union. The value of one member, the tag, names the branch;
+ * the member with that name holds the payload.
  *
  * @generated from message openaiconnect.rest.v1.Union
  */
 export type Union = Message<"openaiconnect.rest.v1.Union"> & {
   /**
-   * The member that names the branch: `type`.
+   * The name of the tag: `type`.
    *
    * @generated from field: string tag = 1;
    */
   tag: string;
 
   /**
-   * The payload's members stand beside the tag, not in a member of their own.
+   * The members of the payload are members of the tagged object itself. There
+   * is no member with the name of the branch.
    *
-   * @generated from field: bool beside = 2;
+   * @generated from field: bool inline = 2;
    */
-  beside: boolean;
+  inline: boolean;
 };
 
 /**
@@ -316,70 +319,73 @@ export const UnionSchema: GenMessage<Union> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 6);
 
 /**
- * Member says how a field maps to a member of a JSON object.
+ * Member is the mapping of a field to a member of a JSON object.
  *
  * @generated from message openaiconnect.rest.v1.Member
  */
 export type Member = Message<"openaiconnect.rest.v1.Member"> & {
   /**
-   * The member's name, where it isn't the field's. Fields that share a name are
-   * forms of one member that differ by JSON type, such as string and array.
+   * The name of the member. Default: the name of the field. Fields with the
+   * same member name are alternative forms of that member, which differ by JSON
+   * type: a string or an array.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Whether the member is written when the field is unset.
+   * Whether the member is written if the field is not set.
    *
    * @generated from field: openaiconnect.rest.v1.Presence presence = 2;
    */
   presence: Presence;
 
   /**
-   * How the value is written, where the field's type doesn't say it.
+   * The format of the value. Default: determined by the type of the field.
    *
    * @generated from field: openaiconnect.rest.v1.Format format = 3;
    */
   format: Format;
 
   /**
-   * Only replies have it: a request leaves it out (AIP-203).
+   * The member exists in responses only. Requests omit it (AIP-203).
    *
    * @generated from field: bool output_only = 4;
    */
   outputOnly: boolean;
 
   /**
-   * Only the typed API has it: it maps to nothing.
+   * The field exists in the typed API only. It has no member.
    *
    * @generated from field: bool typed_only = 5;
    */
   typedOnly: boolean;
 
   /**
-   * In a oneof: this branch is a bare value, the others are objects.
+   * For a branch of a oneof: the JSON is the value of this branch, not an
+   * object.
    *
    * @generated from field: bool bare = 6;
    */
   bare: boolean;
 
   /**
-   * A list of one may come as the bare item. It is sent as a list.
+   * For a list: a single item is accepted in place of an array of one. Arrays
+   * are written.
    *
    * @generated from field: bool single = 7;
    */
   single: boolean;
 
   /**
-   * Another name that the member has in some replies.
+   * Another name of the member in some responses.
    *
    * @generated from field: openaiconnect.rest.v1.Alias alias = 8;
    */
   alias?: Alias | undefined;
 
   /**
-   * A request writes null for the unset field when this holds.
+   * For a field that is not set: a request writes null if the condition holds.
    *
    * @generated from field: openaiconnect.rest.v1.Condition null_when = 9;
    */
@@ -394,22 +400,23 @@ export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 7);
 
 /**
- * Alias is another name of a member that has two forms: some replies have the
- * list by it, and the other form by the member's own.
+ * Alias is another name for the list form of a member that has two forms. Some
+ * responses have both: the list under the alias, the other form under the
+ * member's own name.
  *
  * @generated from message openaiconnect.rest.v1.Alias
  */
 export type Alias = Message<"openaiconnect.rest.v1.Alias"> & {
   /**
-   * The name.
+   * The alias.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * The field whose presence says that a reply has the name. A list that comes
-   * by the wrong one of its names goes to the message's extra_json.
+   * The field whose presence means that the response uses the alias. A list
+   * under the wrong name goes to the message's extra_json.
    *
    * @generated from field: string when_set = 2;
    */
@@ -424,7 +431,7 @@ export const AliasSchema: GenMessage<Alias> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 8);
 
 /**
- * Condition holds when an enum field has a value.
+ * Condition holds if an enum field has a certain value.
  *
  * @generated from message openaiconnect.rest.v1.Condition
  */
@@ -452,46 +459,48 @@ export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_annotations, 9);
 
 /**
- * Presence says whether a member is written when its field is unset or empty.
+ * Presence controls whether a member is written if its field is not set or
+ * empty.
  *
  * @generated from enum openaiconnect.rest.v1.Presence
  */
 export enum Presence {
   /**
-   * It is left out.
+   * The member is omitted.
    *
    * @generated from enum value: PRESENCE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It is written, as its type's zero value. Where there is none (enums,
-   * messages, optional scalars) a request is refused, and a reply has null.
+   * The member is written with the zero value of its type. For types without
+   * one (enums, messages, optional scalars) a request is rejected, and a
+   * response has null.
    *
    * @generated from enum value: PRESENCE_REQUIRED = 1;
    */
   REQUIRED = 1,
 
   /**
-   * As PRESENCE_REQUIRED, but a request is refused whatever the type.
+   * Like PRESENCE_REQUIRED, but a request is rejected for every type.
    *
    * @generated from enum value: PRESENCE_MANDATORY = 2;
    */
   MANDATORY = 2,
 
   /**
-   * It is written as null.
+   * The member is written as null.
    *
    * @generated from enum value: PRESENCE_NULLABLE = 3;
    */
   NULLABLE = 3,
 
   /**
-   * It is written as null in a reply, and left out of a request.
+   * The member is written as null in responses and omitted in requests.
    *
-   * @generated from enum value: PRESENCE_NULLABLE_IN_REPLY = 4;
+   * @generated from enum value: PRESENCE_NULLABLE_IN_RESPONSE = 4;
    */
-  NULLABLE_IN_REPLY = 4,
+  NULLABLE_IN_RESPONSE = 4,
 }
 
 /**
@@ -501,37 +510,37 @@ export const PresenceSchema: GenEnum<Presence> = /*@__PURE__*/
   enumDesc(file_openaiconnect_rest_v1_annotations, 0);
 
 /**
- * Format says how a value is written, where the field's type doesn't say it.
+ * Format is the JSON format of a value.
  *
  * @generated from enum openaiconnect.rest.v1.Format
  */
 export enum Format {
   /**
-   * By the field's type.
+   * Determined by the type of the field.
    *
    * @generated from enum value: FORMAT_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * A string, or a list of strings, that holds the text of a JSON object, sent
-   * verbatim. A suffix `_json` isn't part of the member's name.
+   * For a string or a list of strings: the text of a JSON object, sent
+   * verbatim. The suffix `_json` of the field is not part of the member's name.
    *
    * @generated from enum value: FORMAT_JSON_OBJECT = 1;
    */
   JSON_OBJECT = 1,
 
   /**
-   * Bytes as an array of integers.
+   * For bytes: an array of integers.
    *
-   * @generated from enum value: FORMAT_OCTETS = 2;
+   * @generated from enum value: FORMAT_BYTE_ARRAY = 2;
    */
-  OCTETS = 2,
+  BYTE_ARRAY = 2,
 
   /**
-   * A string that holds the text of a JSON object: the members that the message
-   * cannot represent. Of a request without a body, a map of strings: further
-   * query parameters.
+   * For a string: the members that the message does not define, as the text of
+   * a JSON object. For a map of strings in a request without a body: query
+   * parameters that the message does not define.
    *
    * @generated from enum value: FORMAT_REMAINDER = 3;
    */
@@ -545,7 +554,7 @@ export const FormatSchema: GenEnum<Format> = /*@__PURE__*/
   enumDesc(file_openaiconnect_rest_v1_annotations, 1);
 
 /**
- * The REST operation that an RPC maps to.
+ * The REST operation of an RPC.
  *
  * @generated from extension: openaiconnect.rest.v1.Operation operation = 71100;
  */
@@ -553,7 +562,7 @@ export const operation: GenExtension<MethodOptions, Operation> = /*@__PURE__*/
   extDesc(file_openaiconnect_rest_v1_annotations, 0);
 
 /**
- * How a message maps to JSON, where its fields don't say it all.
+ * The mapping of a message to JSON.
  *
  * @generated from extension: openaiconnect.rest.v1.Object object = 71100;
  */
@@ -561,7 +570,7 @@ export const object$: GenExtension<MessageOptions, Object$> = /*@__PURE__*/
   extDesc(file_openaiconnect_rest_v1_annotations, 1);
 
 /**
- * How a oneof maps to one of OpenAI's tagged unions. A oneof without it maps
+ * The mapping of a oneof to a tagged union. A oneof without this option maps
  * to members of which an object has at most one.
  *
  * @generated from extension: openaiconnect.rest.v1.Union union = 71100;
@@ -570,7 +579,7 @@ export const union: GenExtension<OneofOptions, Union> = /*@__PURE__*/
   extDesc(file_openaiconnect_rest_v1_annotations, 2);
 
 /**
- * How a field maps to a member of a JSON object.
+ * The mapping of a field to a member of a JSON object.
  *
  * @generated from extension: openaiconnect.rest.v1.Member member = 71100;
  */
@@ -578,8 +587,8 @@ export const member: GenExtension<FieldOptions, Member> = /*@__PURE__*/
   extDesc(file_openaiconnect_rest_v1_annotations, 3);
 
 /**
- * The JSON string of an enum value, where it isn't the value's name in lower
- * case without the enum's prefix: `24h`.
+ * The JSON string of an enum value. Default: the value's name in lower case
+ * without the enum's prefix.
  *
  * @generated from extension: string value = 71100;
  */

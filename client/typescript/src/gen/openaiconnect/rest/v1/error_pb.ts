@@ -14,64 +14,64 @@ export const file_openaiconnect_rest_v1_error: GenFile = /*@__PURE__*/
   fileDesc("CiFvcGVuYWljb25uZWN0L3Jlc3QvdjEvZXJyb3IucHJvdG8SFW9wZW5haWNvbm5lY3QucmVzdC52MSL0AQoFRXJyb3ISFwoHbWVzc2FnZRgBIAEoCUIG4tsiAhABEhQKBHR5cGUYAiABKAlCBuLbIgIQARIaCgVwYXJhbRgDIAEoCUIG4tsiAhADSACIAQESGQoEY29kZRgEIAEoCUIG4tsiAhADSAGIAQESGwoLaHR0cF9zdGF0dXMYBSABKAVCBuLbIgIoARIaCgpyZXF1ZXN0X2lkGAYgASgJQgbi2yICKAESHAoMYm9keV9leGNlcnB0GAcgASgJQgbi2yICKAESGwoKZXh0cmFfanNvbhjoByABKAlCBuLbIgIYA0IICgZfcGFyYW1CBwoFX2NvZGUiYQoNRXJyb3JSZXNwb25zZRIzCgVlcnJvchgBIAEoCzIcLm9wZW5haWNvbm5lY3QucmVzdC52MS5FcnJvckIG4tsiAhABEhsKCmV4dHJhX2pzb24Y6AcgASgJQgbi2yICGANCogEKGWNvbS5vcGVuYWljb25uZWN0LnJlc3QudjFQAVpJZ2l0aHViLmNvbS9vcGVuYWktY29ubmVjdC9vcGVuYWktY29ubmVjdC9nZW4vb3BlbmFpY29ubmVjdC9yZXN0L3YxO3Jlc3R2MaICB09BQ1Jlc3SqAhVPcGVuQUlDb25uZWN0LlJlc3QuVjHKAhVPcGVuQUlDb25uZWN0XFJlc3RcVjFiBnByb3RvMw", [file_openaiconnect_rest_v1_annotations]);
 
 /**
- * Error is why the REST API refused a call or failed at it: the detail that
- * every error of a translated call carries.
+ * Error is an error of the REST API. Every error of a typed call has one as a
+ * detail.
  *
  * @generated from message openaiconnect.rest.v1.Error
  */
 export type Error = Message<"openaiconnect.rest.v1.Error"> & {
   /**
-   * What went wrong, in the upstream's own words.
+   * The upstream's error message.
    *
    * @generated from field: string message = 1;
    */
   message: string;
 
   /**
-   * The class of the error, such as `invalid_request_error`.
+   * The type of the error, such as `invalid_request_error`.
    *
    * @generated from field: string type = 2;
    */
   type: string;
 
   /**
-   * The request parameter that is at fault, where one is.
+   * The request parameter that caused the error.
    *
    * @generated from field: optional string param = 3;
    */
   param?: string | undefined;
 
   /**
-   * The machine-readable reason, such as `rate_limit_exceeded`.
+   * The machine-readable error code, such as `rate_limit_exceeded`.
    *
    * @generated from field: optional string code = 4;
    */
   code?: string | undefined;
 
   /**
-   * The HTTP status of the upstream's answer. Zero when there was no answer.
+   * The HTTP status of the upstream's response, or zero without a response.
    *
    * @generated from field: int32 http_status = 5;
    */
   httpStatus: number;
 
   /**
-   * The upstream's x-request-id, to quote when asking its operator.
+   * The upstream's x-request-id. Quote it in support requests to the upstream.
    *
    * @generated from field: string request_id = 6;
    */
   requestId: string;
 
   /**
-   * The beginning of the upstream's body, where it isn't an OpenAI error, or has
-   * more than one.
+   * The beginning of the upstream's response body, if it is not one OpenAI
+   * error.
    *
    * @generated from field: string body_excerpt = 7;
    */
   bodyExcerpt: string;
 
   /**
-   * Members that this version doesn't know, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -86,7 +86,7 @@ export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
   messageDesc(file_openaiconnect_rest_v1_error, 0);
 
 /**
- * ErrorResponse is the body of every OpenAI answer that is an error.
+ * ErrorResponse is the body of an error response of the OpenAI API.
  *
  * @generated from message openaiconnect.rest.v1.ErrorResponse
  */
@@ -99,7 +99,7 @@ export type ErrorResponse = Message<"openaiconnect.rest.v1.ErrorResponse"> & {
   error?: Error | undefined;
 
   /**
-   * Members that this version doesn't know, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */

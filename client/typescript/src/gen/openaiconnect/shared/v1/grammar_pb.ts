@@ -12,8 +12,8 @@ export const file_openaiconnect_shared_v1_grammar: GenFile = /*@__PURE__*/
   fileDesc("CiVvcGVuYWljb25uZWN0L3NoYXJlZC92MS9ncmFtbWFyLnByb3RvEhdvcGVuYWljb25uZWN0LnNoYXJlZC52MSpiCg1HcmFtbWFyU3ludGF4Eh4KGkdSQU1NQVJfU1lOVEFYX1VOU1BFQ0lGSUVEEAASFwoTR1JBTU1BUl9TWU5UQVhfTEFSSxABEhgKFEdSQU1NQVJfU1lOVEFYX1JFR0VYEAJCrgEKG2NvbS5vcGVuYWljb25uZWN0LnNoYXJlZC52MVABWk1naXRodWIuY29tL29wZW5haS1jb25uZWN0L29wZW5haS1jb25uZWN0L2dlbi9vcGVuYWljb25uZWN0L3NoYXJlZC92MTtzaGFyZWR2MaICCU9BQ1NoYXJlZKoCF09wZW5BSUNvbm5lY3QuU2hhcmVkLlYxygIXT3BlbkFJQ29ubmVjdFxTaGFyZWRcVjFiBnByb3RvMw");
 
 /**
- * GrammarSyntax is the syntax of a grammar that constrains the input of a custom
- * tool.
+ * GrammarSyntax is the syntax of a grammar that constrains the input of a
+ * custom tool.
  *
  * @generated from enum openaiconnect.shared.v1.GrammarSyntax
  */

@@ -34,7 +34,7 @@ export type ModerationParam = Message<"openaiconnect.shared.v1.ModerationParam">
   policy?: ModerationPolicy | undefined;
 
   /**
-   * JSON fields without a typed field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -69,7 +69,7 @@ export type ModerationPolicy = Message<"openaiconnect.shared.v1.ModerationPolicy
   output?: ModerationConfig | undefined;
 
   /**
-   * JSON fields without a typed field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -97,7 +97,7 @@ export type ModerationConfig = Message<"openaiconnect.shared.v1.ModerationConfig
   mode: ModerationMode;
 
   /**
-   * JSON fields without a typed field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -155,7 +155,7 @@ export type ModerationResult = Message<"openaiconnect.shared.v1.ModerationResult
   categoryAppliedInputTypes: { [key: string]: ModerationInputTypes };
 
   /**
-   * JSON fields without a typed field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file openaiconnect/shared/v1/prompt_cache.proto.
  */
 export const file_openaiconnect_shared_v1_prompt_cache: GenFile = /*@__PURE__*/
-  fileDesc("CipvcGVuYWljb25uZWN0L3NoYXJlZC92MS9wcm9tcHRfY2FjaGUucHJvdG8SF29wZW5haWNvbm5lY3Quc2hhcmVkLnYxIp8BChJQcm9tcHRDYWNoZU9wdGlvbnMSNgoEbW9kZRgBIAEoDjIoLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLlByb21wdENhY2hlTW9kZRI0CgN0dGwYAiABKA4yJy5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Qcm9tcHRDYWNoZVRUTBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIk4KFVByb21wdENhY2hlQnJlYWtwb2ludBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDOhji2yIUChIKBG1vZGUSCiJleHBsaWNpdCIqdAoPUHJvbXB0Q2FjaGVNb2RlEiEKHVBST01QVF9DQUNIRV9NT0RFX1VOU1BFQ0lGSUVEEAASHgoaUFJPTVBUX0NBQ0hFX01PREVfSU1QTElDSVQQARIeChpQUk9NUFRfQ0FDSEVfTU9ERV9FWFBMSUNJVBACKkwKDlByb21wdENhY2hlVFRMEiAKHFBST01QVF9DQUNIRV9UVExfVU5TUEVDSUZJRUQQABIYChRQUk9NUFRfQ0FDSEVfVFRMXzMwTRABKogBChRQcm9tcHRDYWNoZVJldGVudGlvbhImCiJQUk9NUFRfQ0FDSEVfUkVURU5USU9OX1VOU1BFQ0lGSUVEEAASJAogUFJPTVBUX0NBQ0hFX1JFVEVOVElPTl9JTl9NRU1PUlkQARIeChpQUk9NUFRfQ0FDSEVfUkVURU5USU9OXzI0SBACGgIYAUKuAQobY29tLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxUAFaTWdpdGh1Yi5jb20vb3BlbmFpLWNvbm5lY3Qvb3BlbmFpLWNvbm5lY3QvZ2VuL29wZW5haWNvbm5lY3Qvc2hhcmVkL3YxO3NoYXJlZHYxogIJT0FDU2hhcmVkqgIXT3BlbkFJQ29ubmVjdC5TaGFyZWQuVjHKAhdPcGVuQUlDb25uZWN0XFNoYXJlZFxWMWIGcHJvdG8z", [file_openaiconnect_rest_v1_annotations]);
+  fileDesc("CipvcGVuYWljb25uZWN0L3NoYXJlZC92MS9wcm9tcHRfY2FjaGUucHJvdG8SF29wZW5haWNvbm5lY3Quc2hhcmVkLnYxIp8BChJQcm9tcHRDYWNoZU9wdGlvbnMSNgoEbW9kZRgBIAEoDjIoLm9wZW5haWNvbm5lY3Quc2hhcmVkLnYxLlByb21wdENhY2hlTW9kZRI0CgN0dGwYAiABKA4yJy5vcGVuYWljb25uZWN0LnNoYXJlZC52MS5Qcm9tcHRDYWNoZVRUTBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDIk4KFVByb21wdENhY2hlQnJlYWtwb2ludBIbCgpleHRyYV9qc29uGOgHIAEoCUIG4tsiAhgDOhji2yIUChIKBG1vZGUSCiJleHBsaWNpdCIqdAoPUHJvbXB0Q2FjaGVNb2RlEiEKHVBST01QVF9DQUNIRV9NT0RFX1VOU1BFQ0lGSUVEEAASHgoaUFJPTVBUX0NBQ0hFX01PREVfSU1QTElDSVQQARIeChpQUk9NUFRfQ0FDSEVfTU9ERV9FWFBMSUNJVBACKkwKDlByb21wdENhY2hlVFRMEiAKHFBST01QVF9DQUNIRV9UVExfVU5TUEVDSUZJRUQQABIYChRQUk9NUFRfQ0FDSEVfVFRMXzMwTRABKoQBChRQcm9tcHRDYWNoZVJldGVudGlvbhImCiJQUk9NUFRfQ0FDSEVfUkVURU5USU9OX1VOU1BFQ0lGSUVEEAASJAogUFJPTVBUX0NBQ0hFX1JFVEVOVElPTl9JTl9NRU1PUlkQARIeChpQUk9NUFRfQ0FDSEVfUkVURU5USU9OXzI0SBACQq4BChtjb20ub3BlbmFpY29ubmVjdC5zaGFyZWQudjFQAVpNZ2l0aHViLmNvbS9vcGVuYWktY29ubmVjdC9vcGVuYWktY29ubmVjdC9nZW4vb3BlbmFpY29ubmVjdC9zaGFyZWQvdjE7c2hhcmVkdjGiAglPQUNTaGFyZWSqAhdPcGVuQUlDb25uZWN0LlNoYXJlZC5WMcoCF09wZW5BSUNvbm5lY3RcU2hhcmVkXFYxYgZwcm90bzM", [file_openaiconnect_rest_v1_annotations]);
 
 /**
  * PromptCacheOptions configures prompt caching.
@@ -34,7 +34,7 @@ export type PromptCacheOptions = Message<"openaiconnect.shared.v1.PromptCacheOpt
   ttl: PromptCacheTTL;
 
   /**
-   * JSON fields without a typed field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -55,7 +55,7 @@ export const PromptCacheOptionsSchema: GenMessage<PromptCacheOptions> = /*@__PUR
  */
 export type PromptCacheBreakpoint = Message<"openaiconnect.shared.v1.PromptCacheBreakpoint"> & {
   /**
-   * JSON fields without a typed field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
@@ -131,11 +131,10 @@ export const PromptCacheTTLSchema: GenEnum<PromptCacheTTL> = /*@__PURE__*/
   enumDesc(file_openaiconnect_shared_v1_prompt_cache, 1);
 
 /**
- * PromptCacheRetention is how long a cached prompt prefix is retained.
- * Deprecated: use PromptCacheTTL.
+ * PromptCacheRetention is how long a cached prompt prefix is retained, for the
+ * deprecated field prompt_cache_retention. Use PromptCacheTTL.
  *
  * @generated from enum openaiconnect.shared.v1.PromptCacheRetention
- * @deprecated
  */
 export enum PromptCacheRetention {
   /**
@@ -162,7 +161,6 @@ export enum PromptCacheRetention {
 
 /**
  * Describes the enum openaiconnect.shared.v1.PromptCacheRetention.
- * @deprecated
  */
 export const PromptCacheRetentionSchema: GenEnum<PromptCacheRetention> = /*@__PURE__*/
   enumDesc(file_openaiconnect_shared_v1_prompt_cache, 2);

@@ -44,7 +44,7 @@ export type Voice = Message<"openaiconnect.shared.v1.Voice"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * JSON fields without a typed field here, as the text of one JSON object.
+   * Fields not defined above, as the text of a JSON object.
    *
    * @generated from field: string extra_json = 1000;
    */
