@@ -39,7 +39,7 @@ func TestAFieldIsOneLineOfProto(t *testing.T) {
 	}
 	want := strings.Split(strings.TrimPrefix(`
 		case "sarcasm":
-			fits = o.Take(`+index+`) && d.OptionalString(&x.Sarcasm)
+			ok = o.Take(`+index+`) && d.OptionalString(&x.Sarcasm)
 	if x.Sarcasm != nil {
 		if e.Member(&o, `+index+`, `+"`\"sarcasm\":`"+`, true) {
 			if err := e.String(*x.Sarcasm); err != nil {
