@@ -36,7 +36,7 @@ func TestNamesThatAreDomains(t *testing.T) {
 func TestNamesThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, given, says string }{
-		{"nothing", "", "is no domain"},
+		{"nothing", "", "want a name"},
 		{"an IPv4 address", "192.0.2.1", "IP address"},
 		{"an IPv6 address", "2001:db8::1", "IP address"},
 		{"an IPv6 address in brackets", "[2001:db8::1]", "IP address"},
@@ -48,14 +48,14 @@ func TestNamesThatAreNone(t *testing.T) {
 		{"two dots", "api..example.com", "empty label"},
 		{"a dot in front", ".example.com", "empty label"},
 		{"a dot at the end", "api.example.com.", "empty label"},
-		{"a space", "api example.com", "is no domain"},
-		{"a space in front", " api.example.com", "is no domain"},
-		{"an underscore", "my_api.example.com", "is no domain"},
-		{"a hyphen in front", "-api.example.com", "is no domain"},
+		{"a space", "api example.com", "want a name"},
+		{"a space in front", " api.example.com", "want a name"},
+		{"an underscore", "my_api.example.com", "want a name"},
+		{"a hyphen in front", "-api.example.com", "want a name"},
 		{"a line break", "api.example.com\r\nx: y", "port"},
-		{"a label of 64 bytes", strings.Repeat("a", 64) + ".example.com", "is no domain"},
-		{"254 bytes", strings.Repeat("abcdefg.", 31) + "abcdef", "is no domain"},
-		{"what is no encoding of another script", "xn--a.example", "is no domain"},
+		{"a label of 64 bytes", strings.Repeat("a", 64) + ".example.com", "want a name"},
+		{"254 bytes", strings.Repeat("abcdefg.", 31) + "abcdef", "want a name"},
+		{"what is no encoding of another script", "xn--a.example", "want a name"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got, err := certificates.ParseDomains([]string{"api.example.com", row.given})

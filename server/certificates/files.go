@@ -12,24 +12,26 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
 )
 
-// lookInterval is how long a change of the files may go unnoticed. They are
-// small, and are read in less time than a handshake takes.
-const lookInterval = time.Second
+const (
+	// reloadInterval is the minimum time between two checks of the files. Reading them
+	// takes less time than a handshake.
+	reloadInterval = time.Second
 
-// lookPatience is how long a handshake waits for the files. When it has passed, the
-// handshake goes on with the certificate in memory.
-const lookPatience = time.Second
+	// reloadTimeout limits the time that a handshake waits for the files. It then uses
+	// the certificate in memory.
+	reloadTimeout = time.Second
 
-// maxFileBytes bounds each of the files.
-const maxFileBytes = 1 << 20
+	// maxFileBytes limits the size of each file.
+	maxFileBytes = 1 << 20
+)
 
-// Files is a certificate in files that somebody else keeps up to date. They are
-// read again as connections arrive, at most once a second, and compared by what
-// they hold: so a change is noticed however it was made, in place, by a rename,
-// or by turning a symbolic link of a directory above, as Kubernetes does.
+// Files is a certificate in files that another program keeps up to date. They are read
+// again when connections arrive, at most once per second, and compared by content. So a
+// change is noticed however it was made: in place, by a rename, or by replacing a
+// symbolic link to a parent directory, as Kubernetes does.
 //
-// A pair that is of no use, such as one of which half is written, is logged, and
-// that before it stays in force.
+// An invalid pair, such as a partly written one, is logged, and the previous certificate
+// stays active.
 type Files struct {
 	chainPath, keyPath string
 	logger             *slog.Logger
@@ -37,22 +39,22 @@ type Files struct {
 
 	current atomic.Pointer[pair]
 
-	mu        sync.Mutex // held while the files are looked at
-	looked    time.Time
-	complaint string // what was logged last, and is still so
+	mu        sync.Mutex // held during a reload
+	checkedAt time.Time  // guarded by mu
+	lastError string     // guarded by mu: the error of the last reload, if it failed
 }
 
-// pair is a certificate with the text that it was read from.
+// pair is a certificate with the file contents that it was parsed from.
 type pair struct {
 	chain, key  []byte
 	certificate tls.Certificate
 }
 
-// NewFiles reads a certificate from PEM files: the chain, that of the server
-// first, and its private key.
+// NewFiles reads a certificate from PEM files: the chain, beginning with the server's
+// certificate, and the private key.
 func NewFiles(chainPath, keyPath string, logger *slog.Logger) (*Files, error) {
 	f := &Files{chainPath: chainPath, keyPath: keyPath, logger: logger, now: time.Now}
-	f.looked = f.now()
+	f.checkedAt = f.now()
 	read, err := f.read()
 	if err != nil {
 		return nil, err
@@ -61,56 +63,56 @@ func NewFiles(chainPath, keyPath string, logger *slog.Logger) (*Files, error) {
 	return f, nil
 }
 
-// TLS returns what HTTPS is served with.
+// TLS returns the configuration for HTTPS.
 func (f *Files) TLS() *tls.Config {
-	return serve(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		f.look()
+	return newTLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		f.reloadIfChanged()
 		return &f.current.Load().certificate, nil
 	})
 }
 
-// look takes the files' certificate if it changed. Where another handshake is at
-// it, this one doesn't wait.
-func (f *Files) look() {
+// reloadIfChanged reloads the certificate if the files have changed. It does not wait for
+// a reload by another handshake.
+func (f *Files) reloadIfChanged() {
 	if !f.mu.TryLock() {
 		return
 	}
-	if f.now().Sub(f.looked) < lookInterval {
+	if f.now().Sub(f.checkedAt) < reloadInterval {
 		f.mu.Unlock()
 		return
 	}
-	looked := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(looked)
+		defer close(done)
 		defer f.mu.Unlock()
-		f.refresh()
+		f.reloadLocked()
 	}()
-	timer := time.NewTimer(lookPatience)
+	timer := time.NewTimer(reloadTimeout)
 	defer timer.Stop()
 	select {
-	case <-looked:
+	case <-done:
 	case <-timer.C:
-		f.logger.Error("the certificate can't be read in time: the one before stays in force", "file", f.chainPath)
+		f.logger.Error("failed to reload certificate in time, keeping previous", "file", f.chainPath)
 	}
 }
 
-// refresh reads the files. The caller holds mu.
-func (f *Files) refresh() {
-	f.looked = f.now()
+// reloadLocked reads the files.
+func (f *Files) reloadLocked() {
+	f.checkedAt = f.now()
 	read, err := f.read()
 	switch {
 	case err == nil:
-		f.complaint = ""
+		f.lastError = ""
 		if f.current.Swap(read) != read {
-			f.logger.Info("the certificate changed", "file", f.chainPath, "not_after", read.certificate.Leaf.NotAfter)
+			f.logger.Info("certificate reloaded", "file", f.chainPath, "not_after", read.certificate.Leaf.NotAfter)
 		}
-	case err.Error() != f.complaint:
-		f.complaint = err.Error()
-		f.logger.Error("the certificate can't be read again: the one before stays in force", "error", err)
+	case err.Error() != f.lastError:
+		f.lastError = err.Error()
+		f.logger.Error("failed to reload certificate, keeping previous", "error", err)
 	}
 }
 
-// read reads the pair, and returns the current one if that is still it.
+// read reads the pair. It returns the current one if the files have not changed.
 func (f *Files) read() (*pair, error) {
 	chain, err := readfile.Read(f.chainPath, maxFileBytes, readfile.Patience)
 	if err != nil {

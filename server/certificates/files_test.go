@@ -97,7 +97,7 @@ func (f *folder) read() *reader {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	start := files.looked
+	start := files.checkedAt
 	files.now = func() time.Time { return start.Add(time.Duration(r.clock.Load())) }
 	r.Files = files
 	return r
@@ -137,8 +137,8 @@ func (r *reader) sees(want int64, logged ...string) {
 }
 
 const (
-	changed   = "the certificate changed"
-	unusable  = "the one before stays in force"
+	changed   = "certificate reloaded"
+	unusable  = "keeping previous"
 	notByName = "no such file"
 )
 
@@ -275,14 +275,14 @@ func TestFilesAreReadOnceASecond(t *testing.T) {
 	f.pair(1)
 	r := f.read()
 	f.pair(2)
-	if serial := r.serial(lookInterval - time.Nanosecond); serial != 1 {
+	if serial := r.serial(reloadInterval - time.Nanosecond); serial != 1 {
 		t.Error("they are read too early")
 	}
 	if serial := r.serial(time.Nanosecond); serial != 2 {
 		t.Error("they are read too late")
 	}
 	f.pair(3)
-	if serial := r.serial(lookInterval - time.Nanosecond); serial != 2 {
+	if serial := r.serial(reloadInterval - time.Nanosecond); serial != 2 {
 		t.Error("they are read again too early")
 	}
 }

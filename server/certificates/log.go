@@ -10,37 +10,37 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger returns a logger for certmagic that writes to the server's. It has
-// much to tell that is of interest only when something is amiss, so nothing but
-// its warnings and errors are that here.
+// newLogger returns a logger for certmagic that writes to the server's log. Messages
+// below the level of a warning are written at the debug level.
 func newLogger(logger *slog.Logger) *zap.Logger {
-	return zap.New(&core{logger: logger})
+	return zap.New(&slogCore{logger: logger})
 }
 
-// core is a zapcore.Core on top of a slog.Logger.
-type core struct {
+// slogCore is a [zapcore.Core] on top of a [slog.Logger].
+type slogCore struct {
 	logger *slog.Logger
 	fields []zapcore.Field
 }
 
-// Enabled leaves out what is written at each handshake.
-func (c *core) Enabled(level zapcore.Level) bool { return level >= zapcore.InfoLevel }
+// Enabled implements [zapcore.Core]. It omits debug messages, which certmagic writes for
+// each handshake.
+func (c *slogCore) Enabled(level zapcore.Level) bool { return level >= zapcore.InfoLevel }
 
-// With returns a core that adds fields to each entry.
-func (c *core) With(fields []zapcore.Field) zapcore.Core {
-	return &core{c.logger, slices.Concat(c.fields, fields)}
+// With implements [zapcore.Core].
+func (c *slogCore) With(fields []zapcore.Field) zapcore.Core {
+	return &slogCore{c.logger, slices.Concat(c.fields, fields)}
 }
 
-// Check is called before each entry.
-func (c *core) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+// Check implements [zapcore.Core].
+func (c *slogCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if !c.logger.Enabled(context.Background(), level(entry)) {
 		return checked
 	}
 	return checked.AddCore(entry, c)
 }
 
-// Write writes an entry.
-func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+// Write implements [zapcore.Core].
+func (c *slogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	values := zapcore.NewMapObjectEncoder()
 	var attributes []slog.Attr
 	for _, field := range slices.Concat(c.fields, fields) {
@@ -54,11 +54,11 @@ func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	return nil
 }
 
-// Sync has nothing to do.
-func (c *core) Sync() error { return nil }
+// Sync implements [zapcore.Core].
+func (c *slogCore) Sync() error { return nil }
 
-// level is the level of an entry on the server's log. What the steps of an order
-// complain of is in the error that the order ends with, and told with that.
+// level returns the level of an entry in the server's log. Errors of the steps of an
+// order have the debug level, because the error of the order includes them.
 func level(entry zapcore.Entry) slog.Level {
 	step := strings.HasSuffix(entry.LoggerName, "obtain") || strings.HasSuffix(entry.LoggerName, "renew") || strings.HasSuffix(entry.LoggerName, "acme_client")
 	switch {

@@ -24,8 +24,8 @@ const (
 	// patience is how long a test waits for what must come.
 	patience = 30 * time.Second
 
-	inForce     = "the certificate is in force"
-	cannotBeGot = "the certificate can't be got"
+	inForce     = "certificate active"
+	cannotBeGot = "failed to obtain certificate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, acmetest.Leaks()...) }
@@ -59,7 +59,7 @@ func (p *place) reach(s *site) {
 
 // site is a server of HTTPS, and of HTTP, with automatic certificates.
 type site struct {
-	*Automatic
+	*ACME
 	*place
 
 	https, http string // addresses
@@ -87,12 +87,12 @@ func (p *place) open(t *testing.T, change func(*Config)) *site {
 		Roots:     p.authority.APIRoots(),
 		Storage:   p.storage,
 		Logger:    slog.New(slog.NewTextHandler(s.log, nil)),
-		retry:     func(int) time.Duration { return time.Millisecond },
+		backoff:     func(int) time.Duration { return time.Millisecond },
 	}
 	if change != nil {
 		change(&config)
 	}
-	s.Automatic, err = NewAutomatic(context.WithoutCancel(t.Context()), config)
+	s.ACME, err = NewACME(context.WithoutCancel(t.Context()), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func (p *place) open(t *testing.T, change func(*Config)) *site {
 		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }),
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	back := &http.Server{Handler: s.Plain()}
+	back := &http.Server{Handler: s.RedirectHandler()}
 	ended := make(chan error, 2)
 	go func() { ended <- front.ServeTLS(https, "", "") }()
 	go func() { ended <- back.Serve(plain) }()

@@ -17,7 +17,7 @@ import (
 
 // acmeSite holds the certificates of domains, and the listener for plain HTTP.
 type acmeSite struct {
-	*certificates.Automatic
+	*certificates.ACME
 
 	domain, directory string
 	plain             net.Listener // nil if --http-listen is empty
@@ -47,7 +47,7 @@ func (f *httpsFlags) newACMESite(ctx context.Context, https net.Addr, logger *sl
 		}
 		config.HTTP = s.plain.Addr()
 	}
-	if s.Automatic, err = certificates.NewAutomatic(ctx, config); err != nil {
+	if s.ACME, err = certificates.NewACME(ctx, config); err != nil {
 		if s.plain != nil {
 			err = errors.Join(err, s.plain.Close())
 		}
@@ -99,7 +99,7 @@ func (s *acmeSite) serve(ctx context.Context, drain time.Duration, logger *slog.
 		maxHeader = 16 << 10
 	)
 	plain := &http.Server{
-		Handler:           s.Plain(),
+		Handler:           s.RedirectHandler(),
 		ReadHeaderTimeout: timeout,
 		ReadTimeout:       timeout,
 		WriteTimeout:      timeout,

@@ -180,7 +180,7 @@ func TestOnADomain(t *testing.T) {
 	})
 	p.signal(t, syscall.SIGTERM)
 	p.endsWell(t)
-	if log := p.complaint.String(); !strings.Contains(log, `level=INFO msg="the certificate is in force" domain=`+domain) || strings.Contains(log, "PRIVATE") {
+	if log := p.complaint.String(); !strings.Contains(log, `level=INFO msg="certificate active" domain=`+domain) || strings.Contains(log, "PRIVATE") {
 		t.Errorf("it logged\n%s", log)
 	}
 

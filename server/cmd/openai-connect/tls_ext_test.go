@@ -184,7 +184,7 @@ func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
 	}
 	p.signal(t, syscall.SIGTERM)
 	p.endsWell(t)
-	if log := p.complaint.String(); !strings.Contains(log, "the certificate changed") {
+	if log := p.complaint.String(); !strings.Contains(log, "certificate reloaded") {
 		t.Errorf("it logged\n%s", log)
 	}
 }

@@ -15,7 +15,7 @@ const token = "/.well-known/acme-challenge/x0123456789"
 // challenge.
 func startPlain(t *testing.T) *httptest.Server {
 	t.Helper()
-	s := httptest.NewUnstartedServer(&plain{
+	s := httptest.NewUnstartedServer(&redirectHandler{
 		domains: []string{"api.example.com", "chat.example.org"},
 		challenge: func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != token {

@@ -237,7 +237,7 @@ func TestARenewalIsSeenByNewConnectionsAndKeepsOldOnes(t *testing.T) {
 	if err := s.cache.RenewManagedCertificates(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.log.await(t, "the certificate was renewed")
+	s.log.await(t, "certificate renewed")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -266,7 +266,7 @@ func TestACertificateThatIsDueAtAStartIsRenewed(t *testing.T) {
 
 	second := p.open(t, nil)
 	p.reach(second)
-	second.log.await(t, "the certificate was renewed")
+	second.log.await(t, "certificate renewed")
 	second.log.await(t, inForce)
 	if second.serial(t) == serial {
 		t.Error("it is not")
@@ -296,7 +296,7 @@ func TestAnAuthorityThatIsDownAtTheStartIsAskedAgain(t *testing.T) {
 	s := p.open(t, nil)
 	p.reach(s)
 	line := s.log.await(t, cannotBeGot)
-	for _, text := range []string{"level=ERROR", "domain=" + s.domain, "again_in=1ms", p.authority.Directory} {
+	for _, text := range []string{"level=ERROR", "domain=" + s.domain, "retry_in=1ms", p.authority.Directory} {
 		if !strings.Contains(line, text) {
 			t.Errorf("it logged %s, without %s", line, text)
 		}
@@ -335,7 +335,7 @@ func TestKeysAreNotLogged(t *testing.T) {
 	if err := s.cache.RenewManagedCertificates(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.log.await(t, "the certificate was renewed")
+	s.log.await(t, "certificate renewed")
 	if log := s.log.rest(); strings.Contains(log, "PRIVATE") {
 		t.Errorf("it logged %s", log)
 	}
@@ -347,7 +347,7 @@ func TestAFolderThatCannotBeWrittenToIsRefused(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewAutomatic(t.Context(), Config{Domains: []string{"api.example.com"}, Storage: filepath.Join(file, "folder")}); err == nil || !strings.Contains(err.Error(), file) {
+	if _, err := NewACME(t.Context(), Config{Domains: []string{"api.example.com"}, Storage: filepath.Join(file, "folder")}); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("it says %v", err)
 	}
 }
@@ -355,7 +355,7 @@ func TestAFolderThatCannotBeWrittenToIsRefused(t *testing.T) {
 func TestTheWaitGrows(t *testing.T) {
 	t.Parallel()
 	for failures, last := 0, time.Duration(0); failures < 100; failures++ {
-		next := wait(failures)
+		next := defaultBackoff(failures)
 		if next < last || next <= 0 || next > time.Hour {
 			t.Errorf("after %d failures it is %v", failures, next)
 		}
