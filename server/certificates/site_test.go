@@ -87,7 +87,7 @@ func (p *place) open(t *testing.T, change func(*Config)) *site {
 		Roots:     p.authority.APIRoots(),
 		Storage:   p.storage,
 		Logger:    slog.New(slog.NewTextHandler(s.log, nil)),
-		backoff:     func(int) time.Duration { return time.Millisecond },
+		backoff:   func(int) time.Duration { return time.Millisecond },
 	}
 	if change != nil {
 		change(&config)
