@@ -22,35 +22,33 @@ import (
 )
 
 const (
-	// maxDecoded bounds, in bytes, what is decoded of one answer: what grows to
-	// more is no answer but a bomb.
+	// maxDecoded bounds the decoded size of a response. A larger one is a decompression
+	// bomb.
 	maxDecoded = 64 << 20
 
-	// maxCodings bounds how many codings of an answer may be applied one on another.
-	// A request may have one.
+	// maxCodings is the number of codings that a response may have. A request may have
+	// one.
 	maxCodings = 2
 
-	// maxWindow bounds, in bytes, the memory of zstd: what RFC 9659 has senders
-	// keep to.
+	// maxWindow bounds the memory of a zstd decoder, as RFC 9659 requires of senders.
 	maxWindow = 8 << 20
 
 	decodeBuffer = 8 << 10
 
-	// maxDecodeTime bounds how long it may take to decode a request.
+	// maxDecodeTime bounds the time to decode a request.
 	maxDecodeTime = 5 * time.Second
 
-	// maxBetween bounds, in bytes, what is between the codings of an answer that has
-	// several. Little text can decode to all of it, and it to little text again, with
-	// much work. With it the work is bounded on any machine, so that a busy one counts
-	// the same answers.
+	// maxIntermediate bounds the data between the two codings of a response. A small body
+	// can decode to much intermediate data and that to little content, at a high cost. A
+	// bound in bytes gives the same result on a slow machine, unlike a bound in time.
 	maxIntermediate = 8 << 20
 )
 
 var decodeBuffers = sync.Pool{New: func() any { return new([decodeBuffer]byte) }}
 
-// CodingError says that a body has more codings than this server undoes. It is to be
-// answered with status 415 (RFC 9110 §15.5.16), and with Accept in the field
-// Accept-Encoding (RFC 7694 §3).
+// CodingError is the error of a request with more codings than this server decodes. The
+// response has status 415 (RFC 9110, section 15.5.16) and Accept in its Accept-Encoding
+// (RFC 7694, section 3).
 type CodingError struct {
 	Codings []string
 	Accept  string
@@ -60,11 +58,11 @@ func (e *CodingError) Error() string {
 	return fmt.Sprintf("the body has the %d content codings %.100q: use one of %s, or none", len(e.Codings), strings.Join(e.Codings, ", "), e.Accept)
 }
 
-// acceptedCodings are those that a request may have one of.
+// acceptedCodings are the supported codings of a request, of which it may have one.
 const acceptedCodings = "gzip, deflate, br, zstd"
 
-// checkCodings returns a [*CodingError] unless a request has one coding at most.
-// Whether that one is known shows when the request is read.
+// checkRequestCodings returns a [*CodingError] if a request has several codings. An
+// unknown coding is detected later.
 func checkRequestCodings(list []string) error {
 	if len(list) > 1 {
 		return &CodingError{Codings: list, Accept: acceptedCodings}
@@ -72,8 +70,8 @@ func checkRequestCodings(list []string) error {
 	return nil
 }
 
-// codings returns the content codings of a body, in the order in which they were
-// applied (RFC 9110 §8.4), in lower case and without "identity".
+// contentCodings returns the content codings of a body in the order in which they were
+// applied (RFC 9110, section 8.4), in lower case, without "identity".
 func contentCodings(values []string) []string {
 	var list []string
 	for _, value := range values {
@@ -87,7 +85,7 @@ func contentCodings(values []string) []string {
 	return list
 }
 
-// knowsAll reports whether all of the codings can be undone.
+// canDecode reports whether the codings can be decoded.
 func canDecode(list []string) bool {
 	return len(list) <= maxCodings && !slices.ContainsFunc(list, func(coding string) bool {
 		_, known := decoders[coding]
@@ -95,7 +93,7 @@ func canDecode(list []string) bool {
 	})
 }
 
-// openers begin to undo a coding (RFC 9110 §8.4.1, RFC 7932, RFC 8878).
+// decoders create the decoder of a coding (RFC 9110, section 8.4.1, RFC 7932, RFC 8878).
 var decoders = map[string]func(io.Reader) (io.ReadCloser, error){
 	"gzip":    openGzip,
 	"x-gzip":  openGzip,
@@ -114,22 +112,22 @@ var decoders = map[string]func(io.Reader) (io.ReadCloser, error){
 
 func openGzip(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }
 
-// openDeflate undoes "deflate", which is zlib's format; some send it bare.
+// openDeflate decodes "deflate", which is the zlib format. Some servers send raw deflate
+// data.
 func openDeflate(r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReader(r)
 	head, err := buffered.Peek(2)
 	if err != nil {
 		return nil, err
 	}
-	if head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 { // RFC 1950 §2.2
+	if head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 { // RFC 1950, section 2.2
 		return zlib.NewReader(buffered)
 	}
 	return flate.NewReader(buffered), nil
 }
 
-// undo returns a reader of what the codings were applied to, each of which keeps to
-// bounds of its own like those given. MaxBytes is for what is between them, and not for
-// what is read from the reader. It must be closed.
+// newDecoder returns a reader that decodes the codings. The bounds apply to each coding.
+// MaxBytes applies to intermediate data only. The reader must be closed.
 func newDecoder(list []string, r io.Reader, bounds inflation.Bounds) (io.ReadCloser, error) {
 	undone := &decoderChain{Reader: r}
 	for i, coding := range slices.Backward(list) {
@@ -153,7 +151,7 @@ func newDecoder(list []string, r io.Reader, bounds inflation.Bounds) (io.ReadClo
 	return undone, nil
 }
 
-// stack is decoders that read from one another.
+// decoderChain is a chain of decoders. Each reads from the previous one.
 type decoderChain struct {
 	io.Reader
 
@@ -162,13 +160,13 @@ type decoderChain struct {
 
 func (s *decoderChain) Close() error {
 	for _, each := range s.decoders {
-		_ = each.Close() // nothing is lost, as nothing more is read
+		_ = each.Close() // Nothing more is read.
 	}
 	return nil
 }
 
-// newDecoder returns a pump that undoes the codings of an answer while it passes, and
-// writes to sink. It stops at what can't be decoded, or is too much.
+// newPushDecoder decodes a response that is written to it, and passes the content to
+// sink. It stops at invalid data, and at maxDecoded.
 func newPushDecoder(list []string, sink func([]byte)) *pushReader {
 	return newPushReader(func(r io.Reader) {
 		decoded, err := newDecoder(list, r, inflation.Bounds{MaxBytes: maxIntermediate})
@@ -187,7 +185,7 @@ func newPushDecoder(list []string, sink func([]byte)) *pushReader {
 	})
 }
 
-// drain writes to sink what is decoded, as long as that wants more.
+// readAll passes decoded data to sink, as long as sink returns true.
 func readAll(decoded io.Reader, sink func([]byte) bool) {
 	buffer := decodeBuffers.Get().(*[decodeBuffer]byte)
 	defer decodeBuffers.Put(buffer)
@@ -199,8 +197,8 @@ func readAll(decoded io.Reader, sink func([]byte) bool) {
 	}
 }
 
-// Decode returns a reader of an answer's body without the content codings that its header
-// states. It must be closed.
+// Decode returns a reader of a response body without the content codings of its header.
+// It must be closed.
 func Decode(ctx context.Context, header http.Header, body io.Reader) (io.ReadCloser, error) {
 	encoded := contentCodings(header["Content-Encoding"])
 	if len(encoded) > maxCodings {

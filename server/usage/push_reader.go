@@ -5,11 +5,9 @@ import (
 	"iter"
 )
 
-// pump lets a function that reads from an [io.Reader], as decoders do, be fed by
-// writes instead. The function runs within write, on the writer's time, until it
-// needs more than is there: it never runs beside it, and waits for nobody.
-//
-// Who makes a pump must close it. It is not safe for concurrent use.
+// pushReader feeds a function that reads from an [io.Reader], such as a decoder, by
+// writes. The function runs within write until it needs more input, never concurrently. A
+// pushReader must be closed. It is not safe for concurrent use.
 type pushReader struct {
 	resume func() (struct{}, bool)
 	stop   func()
@@ -17,8 +15,7 @@ type pushReader struct {
 	yield  func(struct{}) bool
 }
 
-// newPump returns a pump of what consume reads. At the end, and when it is
-// closed, that is an io.EOF.
+// newPushReader returns a pushReader of consume. Its reader returns io.EOF after close.
 func newPushReader(consume func(io.Reader)) *pushReader {
 	p := &pushReader{}
 	p.resume, p.stop = iter.Pull(func(yield func(struct{}) bool) {
@@ -28,7 +25,8 @@ func newPushReader(consume func(io.Reader)) *pushReader {
 	return p
 }
 
-// write feeds the function, and reports whether it wants more. It keeps nothing of b.
+// write passes b to the function, and reports whether it needs more. It does not retain
+// b.
 func (p *pushReader) write(b []byte) bool {
 	p.input = b
 	_, more := p.resume()
@@ -36,14 +34,14 @@ func (p *pushReader) write(b []byte) bool {
 	return more
 }
 
-// Read is what the function reads.
+// Read implements [io.Reader] for the function.
 func (p *pushReader) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
 	for len(p.input) == 0 {
 		if p.yield == nil || !p.yield(struct{}{}) {
-			p.yield = nil // it must not be called again
+			p.yield = nil // It must not be called again.
 			return 0, io.EOF
 		}
 	}

@@ -9,23 +9,23 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/inflation"
 )
 
-// maxFollowed bounds, in bytes, what is decoded of a compressed request to count its
-// text. It is far more than most have, and little work.
+// maxMetered bounds the decoded data of a compressed request whose text is counted. Few
+// requests are larger.
 const maxMetered = 1 << 20
 
-// sending is a body that is read along in while it is sent.
+// requestTextMeter counts the text of a request while its body is sent.
 type requestTextMeter struct {
 	mu      sync.Mutex
 	text    requestText // guarded by mu
-	decoder *pushReader // guarded by mu: undoes what the body is compressed by, nil if it isn't or that is over
-	closed  bool        // guarded by mu: nothing more is read
+	decoder *pushReader // nil if the body is not encoded, or decoding has ended
+	closed  bool        // Nothing more is read.
 }
 
-// Follow has the text of a request counted by tell, which is to be told the pieces of
-// its body while that is sent, until end is called. Both are nil if there is nothing to
-// count: only JSON is read, plain or, up to 1 MiB, compressed by gzip or deflate, which
-// take little memory. Of any other body, and of one that nobody tells of, r.Text and
-// r.Characters stay what they are.
+// MeterBody returns functions to count the text of a request while its body is sent:
+// write receives each piece, and end is called at the end. Both are nil unless the body
+// is JSON, plain or compressed with gzip or deflate, which take little memory. Of
+// compressed JSON the first MiB is counted. If nothing is counted, r.TextTokens and
+// r.Characters are used.
 func (r *Request) MeterBody(header http.Header) (tell func(piece []byte), end func()) {
 	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	list := contentCodings(header["Content-Encoding"])
@@ -40,12 +40,12 @@ func (r *Request) MeterBody(header http.Header) (tell func(piece []byte), end fu
 	return s.write, s.end
 }
 
-// isSmall reports whether it takes little memory to undo a coding.
+// decodesInLittleMemory reports whether a decoder of the coding needs little memory.
 func decodesInLittleMemory(coding string) bool {
 	return coding == "gzip" || coding == "x-gzip" || coding == "deflate"
 }
 
-// decode reads what is compressed. It runs within write, and end.
+// decode counts a compressed body. It runs within write and end.
 func (s *requestTextMeter) decode(list []string, p io.Reader) {
 	decoded, err := newDecoder(list, p, inflation.Bounds{})
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *requestTextMeter) end() {
 	s.close()
 }
 
-// close ends the reading. The lock must be held.
+// close ends the counting. The caller holds s.mu.
 func (s *requestTextMeter) close() {
 	if s.decoder != nil {
 		s.decoder.close()
@@ -87,15 +87,15 @@ func (s *requestTextMeter) close() {
 	s.closed = true
 }
 
-// known reports whether something was sent, which is JSON so far.
+// isJSON reports whether JSON has been sent, as far as is known.
 func (s *requestTextMeter) isJSON() bool { return s.text.pastBOM && !s.text.scanner.invalid }
 
-// reading is what the meter of an answer knows of its request. There may be many
-// meters, so it is small.
+// requestEstimate is the part of a request that a meter of its response needs. It is
+// small, as there may be many.
 type requestEstimate struct {
 	consumesTokens, isTranscription bool
-	tokens                          int64 // Text of a Request
-	characterCount                  int64 // Characters of a Request
+	tokens                          int64 // Request.TextTokens
+	characterCount                  int64 // Request.Characters
 	textMeter                       *requestTextMeter
 }
 
@@ -103,7 +103,7 @@ func (r *Request) estimate() requestEstimate {
 	return requestEstimate{r.ConsumesTokens, r.Transcription, r.TextTokens, r.Characters, r.textMeter}
 }
 
-// text is the estimate of what the model is to read, in tokens.
+// text returns the estimate of the input tokens.
 func (r *requestEstimate) text() int64 {
 	if r.textMeter == nil {
 		return r.tokens
@@ -116,7 +116,7 @@ func (r *requestEstimate) text() int64 {
 	return tokensOf(r.textMeter.text.scanner.cost())
 }
 
-// characters is how many the text has that is to be spoken.
+// characters returns the length of the text that is converted to speech.
 func (r *requestEstimate) characters() int64 {
 	if r.textMeter == nil {
 		return r.characterCount

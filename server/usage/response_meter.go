@@ -11,60 +11,60 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// Answer is what is known of an answer.
+// Response is what a [Tap] has read of a response.
 type Response struct {
-	// Usage is zero for an answer other than 2xx, and for one to a request that
-	// spends nothing.
+	// Usage is zero for a status other than 2xx, and for a request that consumes no
+	// tokens.
 	Usage Usage
-	// Model is the one that answered, by its own word; empty if it didn't say.
+	// Model is the model that the response names, empty if there is none.
 	Model string
-	// Events counts those of a stream that had data other than "[DONE]", and the
-	// text messages of a WebSocket.
+	// Events counts the events of a stream whose data is not "[DONE]", and the text
+	// messages of a WebSocket.
 	Events int
 }
 
-// meter reads the body of an answer. It is not safe for concurrent use.
+// responseMeter reads the body of a response. It is not safe for concurrent use.
 type responseMeter struct {
 	request          requestEstimate
 	status           int
 	onEvent          func(time.Time)
-	arrival          time.Time // when the piece came that is being read
-	bytesRead        int64     // bytes of the body that came
-	bytesToLastEvent int64     // the same, when the last event of its stream was there; 0 if it wasn't
+	arrival          time.Time // when the current piece arrived; zero if it has not been asked
+	bytesRead        int64     // length of the body so far
+	bytesToLastEvent int64     // 0 if the last event has not been read
 
 	kind        kind
-	fallback    kind   // what a body is taken for that begins like none that is read
-	head        []byte // how the body began, while that doesn't tell what it is
+	fallback    kind   // the kind if the beginning of the body does not tell
+	head        []byte // the beginning of a body of unknown kind
 	scanner     scanner
 	events      sse.PushReader
-	multiple    bool // JSON texts are many
+	multiple    bool // The body is several JSON texts.
 	done        doneMarker
-	decoder     *pushReader // undoes what the body is compressed by, nil if it isn't or that is over
-	undecodable bool        // what is compressed can't be read from here on
-	session     *webSocket  // of a WebSocket, nil for another body
+	decoder     *pushReader // nil if the body is not encoded, or decoding has ended
+	undecodable bool        // The rest of the encoded body cannot be read.
+	session     *webSocket  // nil for other kinds
 
-	opaqueBytes    int64     // that can't be read
-	plainText      estimator // of a body that is, or may be, a text
-	unreportedCost int64     // what was written since told grew, as a cost
+	opaqueBytes    int64     // bytes that could not be decoded
+	plainText      estimator // of a body that may be plain text
+	unreportedCost int64     // cost of the output since the last report
 	model          string
 	eventCount     int
 }
 
-// kind is what a body is.
+// kind is the format of a body.
 type kind uint8
 
 const (
-	kindBinary  kind = iota // audio, images, files: nothing to read
-	kindUnknown             // one that its beginning will tell
-	kindPlain               // a text, whose length counts
-	kindJSON                // JSON texts, one or many
+	kindBinary  kind = iota // audio, images, files: not read
+	kindUnknown             // to be detected from the beginning
+	kindPlain               // plain text, estimated by its length
+	kindJSON                // one or several JSON texts
 	kindEvents              // an event stream of JSON texts
-	kindSession             // a WebSocket with JSON texts
+	kindSession             // a WebSocket of JSON texts
 )
 
-// kindOf tells by the header of an answer what its body is taken for unless its
-// beginning tells better: many servers send JSON and event streams under other types.
-// What is audio, an image or a video is nothing else.
+// kindOf returns the kind of a body by its header, which its beginning may override: many
+// servers send JSON and event streams with other content types. Audio, images and videos
+// are never anything else.
 func kindOf(resp *http.Response) kind {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return kindSession
@@ -85,12 +85,12 @@ func kindOf(resp *http.Response) kind {
 	}
 }
 
-// isJSON reports whether a media type is JSON's.
+// isJSON reports whether a media type is JSON.
 func isJSON(mediaType string) bool {
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json") || isMultipleJSON(mediaType)
 }
 
-// isLines reports whether a media type is that of many JSON texts.
+// isMultipleJSON reports whether a media type has several JSON texts.
 func isMultipleJSON(mediaType string) bool {
 	switch mediaType {
 	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json-seq":
@@ -134,7 +134,7 @@ func newResponseMeter(resp *http.Response, request Request, onEvent func(time.Ti
 	return m
 }
 
-// reads reports whether there is something to read in the body.
+// reads reports whether the body has usage to read.
 func (m *responseMeter) reads() bool {
 	return m.kind != kindBinary && m.status/100 == 2 || m.kind == kindSession
 }
@@ -156,7 +156,7 @@ func (m *responseMeter) write(p []byte) {
 	}
 }
 
-// close ends what is being decoded, which may have something more to tell.
+// close ends decoding, which may produce more output.
 func (m *responseMeter) close() {
 	if m.decoder != nil {
 		m.arrival = time.Time{}
@@ -165,7 +165,7 @@ func (m *responseMeter) close() {
 	}
 }
 
-// content reads what the body says, without its codings.
+// content reads a piece of the decoded body.
 func (m *responseMeter) content(p []byte) {
 	if m.kind == kindUnknown {
 		if p = m.detectKind(p); m.kind == kindUnknown {
@@ -184,9 +184,9 @@ func (m *responseMeter) content(p []byte) {
 	}
 }
 
-// tell sees what the body is by how it begins, and returns what came of it so far. It
-// may have to wait for more. White space before it is passed over: some servers send
-// that while nothing else is there.
+// detectKind determines the kind of the body from its beginning. It returns the body so
+// far, or nil if it needs more. Leading white space is skipped, because some servers send
+// it to keep the connection alive.
 func (m *responseMeter) detectKind(p []byte) []byte {
 	if len(m.head) == 0 {
 		p = bytes.TrimLeft(p, whitespace)
@@ -220,7 +220,7 @@ func (m *responseMeter) detectKind(p []byte) []byte {
 	return begun
 }
 
-// blanks may stand before what a body says.
+// whitespace may precede the content of a body.
 const whitespace = " \t\r\n"
 
 const (
@@ -228,19 +228,19 @@ const (
 	byteOrderMark    = "\ufeff"
 )
 
-// fields are the names of an event stream. A comment has none.
+// fieldNames are the fields of an event stream. A comment has an empty name.
 var fieldNames = [...]string{"data", "event", "id", "retry", ""}
 
 func isFieldName(name string) bool { return slices.Contains(fieldNames[:], name) }
 
-// mayBeField reports whether a name begins like that.
+// isFieldNamePrefix reports whether a field name has the prefix.
 func isFieldNamePrefix(begins string) bool {
 	return slices.ContainsFunc(fieldNames[:], func(name string) bool { return strings.HasPrefix(name, begins) })
 }
 
-// json reads JSON texts one after another. A single text is not an event. Only objects
-// and arrays are read as texts: the end of a number or a literal shows only with the next
-// byte, so the result would depend on how the body is split.
+// json reads JSON texts. A single text is not an event. Only objects and arrays are read:
+// the end of a number or a literal shows only with the next byte, so the result would
+// depend on how the body is split.
 func (m *responseMeter) json(p []byte) {
 	for len(p) > 0 {
 		switch {
@@ -275,7 +275,7 @@ func (m *responseMeter) json(p []byte) {
 	}
 }
 
-// behindLine returns what is behind the end of a line, nil if it doesn't end.
+// afterLineEnd returns the bytes after the first line end, nil if there is none.
 func afterLineEnd(p []byte) []byte {
 	_, behind, found := bytes.Cut(p, []byte("\n"))
 	if !found {
@@ -303,7 +303,7 @@ func (m *responseMeter) endEvent() {
 	m.endText()
 }
 
-// finish notes that the last event of the stream is there.
+// recordLastEvent records the position of the last event.
 func (m *responseMeter) recordLastEvent() {
 	if m.bytesToLastEvent == 0 {
 		m.bytesToLastEvent = m.bytesRead
@@ -328,8 +328,8 @@ func (m *responseMeter) endText() {
 	m.scanner.reset()
 }
 
-// written is what was written since an answer told more, as a cost, with the text that
-// isn't over: what a text tells is of all of it, and of what was before.
+// outputCost returns the cost of the output since the last report, including the current
+// text. A report covers all of its own text and everything before.
 func (m *responseMeter) outputCost() int64 {
 	switch {
 	case m.scanner.reportedMore:
@@ -348,7 +348,7 @@ func (m *responseMeter) modelName() string {
 	return strings.ToValidUTF8(string(m.scanner.model), "\ufffd")
 }
 
-// answer returns what is known so far.
+// response returns what has been read so far.
 func (m *responseMeter) response() Response {
 	a := Response{Model: m.modelName(), Events: m.eventCount}
 	switch {
@@ -367,11 +367,11 @@ func (m *responseMeter) response() Response {
 	return a
 }
 
-// length is the estimate for what was written since an answer told more, in tokens.
+// estimatedOutput returns an estimate of the output tokens since the last report.
 func (m *responseMeter) estimatedOutput() int64 {
 	written := m.outputCost()
 	if m.fallback == kindPlain && written == 0 && m.scanner.reported.Total == 0 {
-		written = m.plainText.cost // that of a text that looks like JSON, or an event stream
+		written = m.plainText.cost // The text looks like JSON or an event stream.
 		if m.kind == kindUnknown {
 			head := m.plainText
 			head.write(m.head)
@@ -381,10 +381,10 @@ func (m *responseMeter) estimatedOutput() int64 {
 	return tokensOf(written) + (m.opaqueBytes+bytesPerToken-1)/bytesPerToken
 }
 
-// bytesPerToken is how much makes a token of what can't be read.
+// bytesPerToken is the size of a token of content that cannot be read.
 const bytesPerToken = 4
 
-// doneMarker recognizes the data that ends a stream of OpenAI's.
+// doneMarker recognizes the data "[DONE]" of OpenAI's streams.
 type doneMarker struct {
 	size    int
 	differs bool

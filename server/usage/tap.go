@@ -10,7 +10,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
-// Tap reads the body of an answer while someone else does.
+// Tap reads the body of a response while it is forwarded.
 type Tap struct {
 	body io.ReadCloser
 
@@ -19,18 +19,18 @@ type Tap struct {
 	closed bool           // guarded by mu
 }
 
-// NewTap puts itself in the place of resp's body, to read along in the answer to
-// request. What is read from the body, and when, and how that ends, stays the same;
-// so do a method Wait of it and, for status 101, the methods of a connection, as
-// upstream.Upstream.Send promises them. The body must be closed, as any.
+// NewTap replaces the body of resp by one that reads along. The content, timing and
+// errors of the body stay the same, as do its optional methods: Wait and, for status 101,
+// those of a connection, as upstream.Upstream.Send documents them. The body must be
+// closed.
 //
-// What is compressed by gzip, deflate, br, zstd, or a WebSocket's
-// permessage-deflate, is decoded on the side, on the reader's goroutine. An answer
-// that can't be decoded, or is larger than 64 MiB then, is guessed by what came.
+// Content codings and a WebSocket's permessage-deflate are decoded on the reader's
+// goroutine. A response that cannot be decoded, or decodes to more than 64 MiB, is
+// estimated by its encoded size.
 //
-// Unless it is nil, onEvent is told of each event of a stream that has data other
-// than "[DONE]", and of each text message of a WebSocket, when its last byte was
-// read. It must be quick, and not ask the Tap.
+// onEvent, unless nil, is called for each event of a stream whose data is not "[DONE]",
+// and for each text message of a WebSocket, when its last byte has been read. It must not
+// block or call methods of the Tap.
 func NewTap(resp *http.Response, request Request, onEvent func(at time.Time)) *Tap {
 	t := &Tap{body: resp.Body, meter: newResponseMeter(resp, request, onEvent)}
 	if resp.Body == nil || resp.Body == http.NoBody {
@@ -48,16 +48,16 @@ func NewTap(resp *http.Response, request Request, onEvent func(at time.Time)) *T
 	return t
 }
 
-// Answer returns what is known of the answer so far; when its body was read to the
-// end, that is all. It may be called at any time, on any goroutine.
+// Response returns what has been read so far. It is final after the end of the body. It
+// is safe for concurrent use.
 func (t *Tap) Response() Response {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.meter.response()
 }
 
-// ByModel returns what is known so far of what each model took in a session, and nil
-// for an answer that is none.
+// ByModel returns the usage so far of each model of a WebSocket. It returns nil for other
+// responses. It is safe for concurrent use.
 func (t *Tap) ByModel() []ModelUsage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,17 +67,16 @@ func (t *Tap) ByModel() []ModelUsage {
 	return t.meter.byModel()
 }
 
-// Last returns how much of the body came up to the last event of its stream, in bytes,
-// or 0 if that hasn't come: an event with the data "[DONE]", or one that by its type
-// ends a stream of the Responses API, Anthropic's or others. A client may leave behind
-// it and miss nothing.
+// BytesToLastEvent returns the length of the body up to and including the last event of
+// its stream, 0 if that event has not been read. The last event has the data "[DONE]", or
+// a type that ends a stream of the Responses API, of Anthropic or others. A client that
+// closes the connection after it misses nothing.
 func (t *Tap) BytesToLastEvent() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.meter.bytesToLastEvent
 }
 
-// tapped is a body.
 type tappedBody struct{ tap *Tap }
 
 // Read implements [io.Reader].
@@ -87,14 +86,14 @@ func (b *tappedBody) Read(p []byte) (int, error) {
 		b.tap.read(p[:n])
 	}
 	if errors.Is(err, io.EOF) {
-		b.tap.close() // what is decoded may hang on the end
+		b.tap.close() // Decoders may have output left.
 	}
 	return n, err
 }
 
 // Close implements [io.Closer].
 func (b *tappedBody) Close() error {
-	err := b.tap.body.Close() // first, as it may end a Read
+	err := b.tap.body.Close() // It may end a Read in progress.
 	b.tap.close()
 	return err
 }
@@ -121,7 +120,7 @@ type tappedWaiter struct {
 	httpx.Waiter
 }
 
-// connection is what a body of status 101 has beside its reader.
+// httpConn is the body of a response of status 101.
 type httpConn interface {
 	io.Writer
 	httpx.HalfCloser

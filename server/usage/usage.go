@@ -1,37 +1,34 @@
-// Package usage reads from the answers of OpenAI's API how many tokens they took,
-// and from the requests which model is asked, while they pass, without changing or
-// holding back a byte of them.
+// Package usage determines the model that a request names, and the tokens that its
+// response consumed, while both are forwarded. It neither changes nor delays them.
 //
-// [ReadRequest] reads a request, and [NewTap] the answer to it: JSON, event streams,
-// JSON by lines and WebSockets, compressed or not, under any Content-Type. What an
-// answer tells in a "usage" member counts, by the names that OpenAI, Anthropic,
-// Google, Cohere, Ollama, llama.cpp and others have. Where it tells nothing, as
-// streams that weren't asked to, and those that were cut or cancelled, there is an
-// estimate by the text. So there is of what came since an answer told last.
+// [ReadRequest] reads a request. [NewTap] reads the response: JSON, event streams,
+// several JSON texts, and WebSockets, compressed or not, of any Content-Type. The usage
+// is read from the usage objects of OpenAI, Anthropic, Google, Cohere, Ollama, llama.cpp
+// and others. Tokens that a response does not report are estimated from its text, as are
+// those of a stream that was canceled or truncated.
 package usage
 
-// Usage is what a call took, in tokens.
+// Usage is the usage of a request.
 type Usage struct {
-	// Total is at least the sum of Input and Output. It is more where an upstream
-	// tells a total alone, or counts what is neither.
+	// Total is at least the sum of Input and Output. It is larger if the upstream reports
+	// only a total, or counts further tokens.
 	Input, Output, Total int64
 	// CachedInput and Reasoning are parts of Input and Output.
 	CachedInput, Reasoning int64
-	// Seconds is how long the recording was that was transcribed, if the answer tells.
+	// Seconds is the duration of the transcribed recording, if the response reports it.
 	Seconds float64
-	// Characters is how many the text had that was spoken.
+	// Characters is the length of the text that was converted to speech.
 	Characters int64
-	// Estimated says that the answer didn't tell all of the tokens, and that the
-	// rest is an estimate by the text.
+	// Estimated reports whether some of the tokens are an estimate.
 	Estimated bool
 }
 
-// tokensPerSecond is how many tokens a second of a recording has, as OpenAI's models
-// of transcription count them.
+// tokensPerSecond is the number of tokens that OpenAI's transcription models count for a
+// second of audio.
 const tokensPerSecond = 10
 
-// Charge returns how many tokens the call counts for where tokens are limited: the
-// total, and for a recording whose tokens weren't told ten a second.
+// Charge returns the tokens that count against limits: the total, and for a recording
+// without reported tokens ten per second.
 func (u Usage) Charge() int64 {
 	if !u.Estimated {
 		return u.Total
@@ -39,9 +36,8 @@ func (u Usage) Charge() int64 {
 	return u.Total + int64(u.Seconds*tokensPerSecond)
 }
 
-// estimate returns what an answer took, of which it told what is in told. Input is the
-// estimate of what the model had to read, and written of what it wrote since, in
-// tokens.
+// estimate returns the usage of a response that reported told. Input is the estimate of
+// the input tokens, and written that of the output tokens since the last report.
 func estimate(told Usage, input, written int64) Usage {
 	u := told
 	silent := u.Total == 0

@@ -6,45 +6,45 @@ import (
 )
 
 const (
-	// maxTokens is more than any answer takes, and so little that sums don't overflow.
+	// maxTokens is larger than any usage, and small enough that sums do not overflow.
 	maxTokens = 1 << 40
 
-	// maxSeconds is more than any recording has.
+	// maxSeconds is larger than the duration of any recording.
 	maxSeconds = 1 << 30
 
-	// maxNumber bounds, in bytes, a number that is read. A longer one is not known.
+	// maxNumber is the maximum length of a number in bytes. Longer ones are ignored.
 	maxNumber = 32
 )
 
-// counter is one of the numbers of a usage object.
+// counter identifies a number of a usage object.
 type counter uint8
 
 const (
-	countPrompt     counter = iota // what the model read, with what was cached
-	countInput                     // the same, or at Anthropic and Bedrock without what was cached
-	countOutput                    // what it wrote
-	countThoughts                  // what it thought, if that isn't a part of countOutput
-	countToolInput                 // what it read of tools, if that isn't a part of countPrompt
-	countTotal                     // all together
-	countCacheRead                 // of what it read, what came from a cache
-	countCacheWrite                // of what it read, what was put into a cache
-	countCached                    // the same as countCacheRead, always a part of what it read
-	countReasoning                 // of what it wrote, what it thought
-	countCharacters                // of a text that was spoken
-	countSeconds                   // of a recording that was transcribed, in milliseconds
+	countPrompt     counter = iota // input, including cached tokens
+	countInput                     // input, without cached tokens at Anthropic and Bedrock
+	countOutput                    // output
+	countThoughts                  // reasoning that is not part of countOutput
+	countToolInput                 // input from tools that is not part of countPrompt
+	countTotal                     // total
+	countCacheRead                 // input read from a cache
+	countCacheWrite                // input written to a cache
+	countCached                    // like countCacheRead, but always part of the input
+	countReasoning                 // reasoning that is part of the output
+	countCharacters                // text converted to speech
+	countSeconds                   // transcribed audio, in milliseconds
 	counterCount
 )
 
-// report is what a usage object says.
+// usageObject holds the numbers of a usage object.
 type usageObject struct {
-	seen            uint16 // bit c: counter c was there
-	hasInputDetails bool   // there are details of the input, as only those have who count it whole
+	seen            uint16 // bit c: counter c was seen
+	hasInputDetails bool   // It has details of the input. Then the input includes cached tokens.
 	counts          [counterCount]int64
 }
 
 func (r *usageObject) has(c counter) bool { return r.seen>>c&1 != 0 }
 
-// set notes a number. Of several for the same counter the largest counts.
+// set sets a counter. Of several numbers for it the largest counts.
 func (r *usageObject) set(c counter, number []byte) {
 	value, ok := parseNumber(number, c == countSeconds)
 	if ok {
@@ -53,14 +53,14 @@ func (r *usageObject) set(c counter, number []byte) {
 	}
 }
 
-// parseNumber reads a number of JSON, in thousandths if milli says so. What isn't
-// one, or is negative, from an upstream that is only nearly OpenAI, is unknown rather
-// than an error.
+// parseNumber parses a JSON number, in thousandths if milli is true. A value that is not
+// a number, or is negative, is ignored, because some upstreams are only nearly
+// compatible.
 func parseNumber(text []byte, milli bool) (value int64, ok bool) {
 	if len(text) == 0 || len(text) > maxNumber {
 		return 0, false
 	}
-	if len(text) <= 12 && !milli { // most are short and whole
+	if len(text) <= 12 && !milli { // the common case
 		for _, c := range text {
 			if c < '0' || c > '9' {
 				value = -1
@@ -84,8 +84,8 @@ func parseNumber(text []byte, milli bool) (value int64, ok bool) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// usage returns what the report says in the terms of OpenAI's: cached tokens are a
-// part of the input, and thoughts a part of the output. A zero Usage says nothing.
+// usage returns the usage in OpenAI's terms: cached tokens are a part of the input, and
+// reasoning is a part of the output.
 func (r *usageObject) usage() Usage {
 	n := &r.counts
 	u := Usage{
@@ -111,21 +111,21 @@ func (r *usageObject) usage() Usage {
 	return u
 }
 
-// beside reports whether the cached tokens stand beside the input rather than in it:
-// as at Anthropic (https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching),
-// which calls the input input_tokens, and tells neither its details nor a total. Whole
-// is the sum without them.
+// excludesCached reports whether the input excludes cached tokens, as at Anthropic
+// (https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching): it is named
+// input_tokens and comes without details, and without a total. sum is the sum of input
+// and output.
 func (r *usageObject) excludesCached(whole int64) bool {
 	return r.has(countInput) && r.counts[countPrompt] == 0 && !r.hasInputDetails &&
 		(!r.has(countTotal) || r.counts[countTotal] != whole)
 }
 
-// written is how much of a total the model wrote, or may have.
+// written returns the part of the total that may be output.
 func (u Usage) written() int64 { return u.Total - u.Input }
 
-// merge returns u with what an answer told later. Of running totals the largest counts,
-// for some tell zeros, or nothing, behind them. It reports whether v tells more of what
-// was written than u did.
+// merge returns u updated by a later report. Of running totals the largest counts,
+// because some servers report zeros afterwards. It reports whether v has more output than
+// u.
 func (u Usage) merge(v Usage) (merged Usage, more bool) {
 	more = v.written() > 0 && (v.Output > u.Output || v.Total > u.Total)
 	u.Input = max(u.Input, v.Input)
@@ -138,7 +138,7 @@ func (u Usage) merge(v Usage) (merged Usage, more bool) {
 	return u, more
 }
 
-// plus adds up.
+// add returns the sum of both.
 func (u Usage) add(v Usage) Usage {
 	return Usage{
 		Input:       u.Input + v.Input,

@@ -10,29 +10,29 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/inflation"
 )
 
-// session is what is known of a WebSocket, in which a model answers many times.
+// webSocket is the state of a WebSocket, on which a model may answer many times.
 type webSocket struct {
 	messages messageReader
 
 	compression  compression
-	compressed   bool              // the message under way is
-	decodeBudget int               // how much may be decoded of it
-	bounds       *inflation.Bounds // of what is decoded; nil if nothing is
+	compressed   bool              // of the current message
+	decodeBudget int               // bytes that the current message may still decode to
+	bounds       *inflation.Bounds // bounds of the decoder; nil if there is none
 
-	model   string       // that was named last
-	byModel []ModelUsage // of the answers that told, by model
+	model   string       // the last model that was named
+	byModel []ModelUsage // the reported usage
 }
 
-// compression is what the sides agreed on for messages (RFC 7692 §7).
+// compression is the negotiated compression of messages (RFC 7692, section 7).
 type compression uint8
 
 const (
 	compressionNone      compression = iota
-	compressionContext               // a message may refer to those before it
-	compressionNoContext             // each begins anew
+	compressionContext               // A message may refer to previous ones.
+	compressionNoContext             // Each message is independent.
 )
 
-// compressionOf tells by the Sec-WebSocket-Extensions of a response.
+// compressionOf returns the compression of a Sec-WebSocket-Extensions header.
 func compressionOf(values []string) compression {
 	for _, value := range values {
 		for extension := range strings.SplitSeq(value, ",") {
@@ -51,8 +51,8 @@ func compressionOf(values []string) compression {
 	return compressionNone
 }
 
-// messageEnd is what a sender leaves out at the end of each message (RFC 7692
-// §7.2.1).
+// flushMarker is removed from the end of each message by its sender (RFC 7692, section
+// 7.2.1).
 var flushMarker = []byte{0x00, 0x00, 0xff, 0xff}
 
 func (m *responseMeter) beginMessage(compressed bool) {
@@ -70,7 +70,7 @@ func (m *responseMeter) beginMessage(compressed bool) {
 	}
 }
 
-// newInflater returns a pump that decodes messages, and writes to sink.
+// newMessageDecoder returns a pushReader that decodes messages and passes them to sink.
 func newMessageDecoder(s *webSocket, sink func([]byte)) *pushReader {
 	bounds := new(inflation.Bounds)
 	s.bounds = bounds
@@ -113,18 +113,18 @@ func (m *responseMeter) endMessage() {
 	m.endResponse()
 }
 
-// maxModels bounds how many models of a session are told apart. What is beyond counts
-// for the last of them.
+// maxSessionModels is the number of models of a WebSocket that are counted separately.
+// Further ones count for the last of them.
 const maxSessionModels = 16
 
-// ModelUsage is what a model took in a session.
+// ModelUsage is the usage of a model of a WebSocket.
 type ModelUsage struct {
-	Model string // empty if it isn't known
+	Model string // empty if it is unknown
 	Usage Usage
 }
 
-// endAnswer adds up what the message told. What was said up to there needs no estimate
-// any more.
+// endResponse adds the usage that the message reported. The output before it needs no
+// estimate anymore.
 func (m *responseMeter) endResponse() {
 	s, told := m.session, m.scanner.reported
 	if named := m.scanner.model; len(named) > 0 && string(named) != s.model {
@@ -144,7 +144,7 @@ func (m *responseMeter) endResponse() {
 	s.byModel = addUsage(s.byModel, s.model, told)
 }
 
-// add adds to the usage of a model.
+// addUsage adds to the usage of a model.
 func addUsage(sums []ModelUsage, model string, used Usage) []ModelUsage {
 	for i := range sums {
 		if sums[i].Model == model || i == maxSessionModels-1 {
@@ -155,7 +155,7 @@ func addUsage(sums []ModelUsage, model string, used Usage) []ModelUsage {
 	return append(sums, ModelUsage{model, used})
 }
 
-// byModel returns what was told, and an estimate for what was said since.
+// byModel returns the reported usage, and an estimate of the output since.
 func (m *responseMeter) byModel() []ModelUsage {
 	sums := slices.Clone(m.session.byModel)
 	if since := m.estimatedOutput(); since > 0 || len(sums) == 0 {
@@ -164,7 +164,7 @@ func (m *responseMeter) byModel() []ModelUsage {
 	return sums
 }
 
-// sessionUsage is the sum for all models.
+// sessionUsage returns the sum over all models.
 func (m *responseMeter) sessionUsage() Usage {
 	var sum Usage
 	for _, each := range m.byModel() {
