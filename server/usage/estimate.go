@@ -1,22 +1,22 @@
 package usage
 
-// The estimate of how many tokens a text has is a rule without a vocabulary. It
-// splits a text as tokenizers do before they look up anything: into words with the
-// space before them, groups of up to three digits, runs of punctuation and runs of
-// white space. Each piece costs what such pieces cost on average in the encoding
-// o200k_base. A word costs more with each letter, and again where its letters change
-// from lower to upper case. Scripts other than Latin cost by the character.
+// The number of tokens of a text is estimated without a vocabulary. The text is split as
+// tokenizers split it before they use their vocabulary: into words with the preceding
+// space, groups of up to three digits, and runs of punctuation and of white space. Each
+// piece costs the average of such pieces in the encoding o200k_base. A word costs more
+// with each letter, and where lower case changes to upper case. Other scripts than Latin
+// cost by the character.
 //
-// The rule is a weighted automaton over bytes, so a text may come in pieces of any
-// size, which may divide characters. It takes constant memory.
+// The rule is a weighted automaton over bytes. It takes constant memory, and the text may
+// come in pieces of any size, even of parts of characters.
 
-// estimator counts the tokens of one text. The zero estimator has seen none of it.
+// estimator counts the tokens of a text. The zero value is at its beginning.
 type estimator struct {
 	cost  int64 // in hundredths of a token
 	state textState
 }
 
-// hundredth is the unit of costs, in which a token has this many.
+// costUnit is the cost of a token.
 const costUnit = 100
 
 // write reads the next piece of the text.
@@ -40,38 +40,38 @@ func (e *estimator) Write(p []byte) (int, error) {
 // tokensOf returns the number of tokens of a cost.
 func tokensOf(cost int64) int64 { return (cost + costUnit - 1) / costUnit }
 
-// textState is what came before the next byte of a text.
+// textState is the context before the next byte of a text.
 type textState uint8
 
 const (
-	atStart      textState = iota // nothing
-	afterSpace                    // one space
-	afterSpaces                   // several, or those that indent a line
-	afterLine                     // the end of a line
-	afterLetter                   // a word's first letter
-	afterLetter2                  // its second, and so on
+	atStart      textState = iota
+	afterSpace             // after one space
+	afterSpaces            // after several spaces, or indentation
+	afterLine              // after the end of a line
+	afterLetter            // after the first letter of a word
+	afterLetter2           // after the second letter, and so on
 	afterLetter3
 	afterLetter4
 	afterLetter5
-	afterLetters // its sixth, and all behind that
-	afterUpper   // an upper-case letter that begins a word
-	afterUppers  // two of them
-	afterCapital // three and more
-	afterDigit   // the first of a group
+	afterLetters // after six letters or more
+	afterUpper   // after an upper-case letter that begins a word
+	afterUppers  // after two of them
+	afterCapital // after three or more
+	afterDigit   // after the first digit of a group
 	afterDigit2
 	afterDigit3
-	afterMark   // punctuation
-	afterMarks  // more than one mark
-	afterScript // a letter of another script
+	afterMark   // after punctuation
+	afterMarks  // after several marks
+	afterScript // after a letter of another script
 	textStates
 )
 
-// class is a set of bytes that count alike. A byte that begins a character in UTF-8
-// tells its script, roughly.
+// class is a class of bytes with the same cost. The first byte of a character in UTF-8
+// roughly tells its script.
 type class uint8
 
 const (
-	classMark     class = iota // punctuation, and controls
+	classMark     class = iota // punctuation and control characters
 	classSpace                 // space and tab
 	classLine                  // LF and CR
 	classLower                 // a to z
@@ -83,15 +83,15 @@ const (
 	classArmenian              // U+0500 to U+057F
 	classHebrew                // U+0580 to U+05FF
 	classArabic                // U+0600 to U+07FF
-	classIndic                 // U+0800 to U+0FFF: India's and Thailand's
+	classIndic                 // scripts of India and Thailand
 	classMixed                 // U+1000 to U+1FFF: Georgian, Khmer, Vietnamese accents
 	classSymbol                // U+2000 to U+2FFF: quotation marks, arrows, boxes
 	classKana                  // U+3000 to U+3FFF
 	classHan                   // U+4000 to U+9FFF
 	classHangul                // U+A000 to U+DFFF
-	classWide                  // U+F000 to U+FFFF: punctuation of full width
+	classWide                  // fullwidth punctuation
 	classEmoji                 // U+10000 and above
-	classRest                  // not the first byte of a character: it costs nothing
+	classRest                  // continuation bytes, which cost nothing
 	classes
 )
 
@@ -126,20 +126,20 @@ var classOf = func() (of [256]class) {
 	return of
 }()
 
-// characterCosts are those of the characters of other scripts, whatever is before.
+// characterCosts are the costs of characters of other scripts, in any state.
 var characterCosts = map[class]uint8{
 	classGreek: 45, classCyrillic: 36, classArmenian: 40, classHebrew: 50, classArabic: 42, classIndic: 40,
 	classMixed: 45, classSymbol: 50, classKana: 70, classHan: 80, classHangul: 80, classWide: 15, classEmoji: 160,
 }
 
-// move is what a byte does: it costs something, and leads to a state.
+// transition is the effect of a byte.
 type transition struct {
 	to   textState
 	cost uint8
 }
 
-// moves has the moves from each state with each class. The costs were fitted to
-// prose in 40 languages, code in 10 and data, as o200k_base counts them.
+// transitions has the transitions from each state by class. The costs were fitted to
+// prose in 40 languages, code in 10 languages and data, as counted by o200k_base.
 var transitions = func() (all [textStates][classes]transition) {
 	for state := range textStates {
 		to := &all[state]
@@ -165,7 +165,7 @@ func spaceTransition(state textState) transition {
 	case afterLine:
 		return transition{afterSpaces, 60}
 	default:
-		return transition{afterSpace, 0} // a part of what follows
+		return transition{afterSpace, 0} // part of what follows
 	}
 }
 
@@ -204,7 +204,7 @@ func upperTransition(state textState) transition {
 	}
 }
 
-// wordCost is what the first letter of a word costs.
+// wordCost returns the cost of the first letter of a word.
 func wordCost(state textState) uint8 {
 	switch state {
 	case afterUppers, afterCapital:
@@ -212,7 +212,7 @@ func wordCost(state textState) uint8 {
 	case afterDigit, afterDigit2, afterDigit3:
 		return 110
 	case afterMark, afterMarks:
-		return 45 // many marks are one token with the word
+		return 45 // several marks are one token with the word
 	case afterScript:
 		return 50
 	default:
@@ -225,7 +225,7 @@ func digitTransition(state textState) transition {
 	case afterDigit, afterDigit2:
 		return transition{state + 1, 0}
 	case afterSpace, afterSpaces:
-		return transition{afterDigit, 180} // the space is a token of its own
+		return transition{afterDigit, 180} // the space is a token
 	default:
 		return transition{afterDigit, 100}
 	}

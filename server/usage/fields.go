@@ -2,45 +2,43 @@ package usage
 
 import "bytes"
 
-// role is what a member means, and what a container means to its members. The
-// elements of an array mean what the array does.
+// role is the meaning of a field or a container. The elements of an array have its role.
 type role uint8
 
 const (
 	roleNone         role = iota
-	roleRoot              // the text itself, an object
-	roleRoots             // the text itself, an array
-	roleModel             // a string
-	roleType              // a string: what an event is
-	roleStream            // true or false
-	roleDone              // true or false: whether a stream ends here
-	roleNested            // an object, some of whose members count like those around it
-	roleNestedOrText      // the same, or a text
-	roleDelta             // an object that may tell the usage, or a text
-	roleVendor            // an object of some vendor's, which may tell the usage
-	roleVendorNested      // an object within it, or within a choice, which may too
-	roleChoices           // an array of objects that may tell the usage
-	roleUsage             // an object: what the answer took
-	roleUsagePart         // an object within it, of the same members
+	roleRoot              // the text, an object
+	roleRoots             // the text, an array
+	roleModel             // string: the name of the model
+	roleType              // string: the type of the event
+	roleStream            // bool: the response is a stream
+	roleDone              // bool: the text is the last of a stream
+	roleNested            // object some of whose fields count like those of the root
+	roleNestedOrText      // the same, or a string with tokens
+	roleDelta             // object that may contain usage, or a string with tokens
+	roleVendor            // object of a vendor that may contain usage
+	roleVendorNested      // object in roleVendor or roleChoices that may contain usage
+	roleChoices           // array of objects that may contain usage
+	roleUsage             // object: the usage
+	roleUsagePart         // object in roleUsage with the same fields
 	roleInputDetails
 	roleOutputDetails
 
-	// Strings that have tokens, or arrays of them, or containers that have some.
-	// Those from roleReasoning on are a model's thoughts. Some servers tell the same
-	// thought under more than one name.
+	// Strings with tokens, and their containers. Those from roleReasoning on are
+	// reasoning, which some servers repeat under several names.
 	roleText
 	roleReasoning
 	roleReasoningContent
 	roleThinking
 	roleDetails
-	roleSchema // an object all of whose names and strings have tokens
-	roleInput  // a string that is to be spoken, in a request for speech
+	roleSchema // object all of whose names and strings have tokens
+	roleInput  // string to be converted to speech
 
-	// A number, or one as a string, of a counter: roleCount + role(counter).
+	// A number, or a string with one, of a counter: roleCount + role(counter).
 	roleCount
 )
 
-const channels = int(roleSchema - roleText) // how many roles of texts are told apart
+const channels = int(roleSchema - roleText) // the number of channels of text
 
 func (r role) isText() bool { return r >= roleText && r <= roleInput }
 
@@ -48,7 +46,7 @@ func (r role) isThought() bool { return r > roleText && r < roleSchema }
 
 func countRole(c counter) role { return roleCount + role(c) }
 
-// inherited returns what the elements of an array mean.
+// ofElements returns the role of the elements of an array.
 func (r role) ofElements() role {
 	if r.isText() || r == roleRoots || r == roleChoices {
 		return r
@@ -56,10 +54,10 @@ func (r role) ofElements() role {
 	return roleNone
 }
 
-// answerRole tells what a member of an answer, or of an event of one, is for, by what
-// is around it. The objects whose members count too are "response", of the events of
-// the Responses API (https://platform.openai.com/docs/api-reference/responses-streaming)
-// and of the Realtime API, "session", of the latter, and "message", of Anthropic's.
+// answerRole returns the role of a field of a response or of an event. Nested objects
+// count, too: "response" of the Responses API
+// (https://platform.openai.com/docs/api-reference/responses-streaming) and the Realtime
+// API, "session" of the Realtime API, and "message" of Anthropic's API.
 func answerRole(around role, name []byte) role {
 	switch around {
 	case roleUsage, roleUsagePart:
@@ -90,27 +88,27 @@ func answerRole(around role, name []byte) role {
 
 func rootRole(name []byte) role {
 	switch string(name) {
-	case "model", "modelVersion": // the latter is Google's
+	case "model", "modelVersion": // "modelVersion" is Google's
 		return roleModel
-	case "type", "event_type": // the latter is Cohere's
+	case "type", "event_type": // "event_type" is Cohere's
 		return roleType
 	case "message", "session":
 		return roleNested
-	case "response": // a text is Ollama's
+	case "response": // a string is Ollama's
 		return roleNestedOrText
 	case "delta":
 		return roleDelta
 	case "choices":
 		return roleChoices
-	case "timings", "amazon-bedrock-invocationMetrics": // llama.cpp's, and Bedrock's
+	case "timings", "amazon-bedrock-invocationMetrics": // of llama.cpp and Bedrock
 		return roleUsage
-	case "prompt_eval_count", "tokens_evaluated": // Ollama's, and llama.cpp's
+	case "prompt_eval_count", "tokens_evaluated": // of Ollama and llama.cpp
 		return countRole(countPrompt)
 	case "eval_count", "tokens_predicted":
 		return countRole(countOutput)
 	case "duration":
 		return countRole(countSeconds)
-	case "done": // Ollama's
+	case "done": // of Ollama
 		return roleDone
 	}
 	if role := usageOrTextRole(roleRoot, name); role != roleNone || isFreeForm(name) {
@@ -119,16 +117,16 @@ func rootRole(name []byte) role {
 	return roleVendor
 }
 
-// tellingRole is for the members of an object that may tell the usage.
+// usageOrTextRole returns the role of a field of an object that may contain usage.
 func usageOrTextRole(around role, name []byte) role {
 	switch string(name) {
 	case "usage", "usageMetadata", "usage_metadata", "token_usage":
 		return roleUsage
-	case "tokens", "billed_units", "token_count": // Cohere's
+	case "tokens", "billed_units", "token_count": // of Cohere
 		if around != roleRoot {
 			return roleUsage
 		}
-	case "generated_tokens": // Hugging Face's
+	case "generated_tokens": // of Hugging Face
 		if around == roleVendor {
 			return countRole(countOutput)
 		}
@@ -140,7 +138,7 @@ func usageOrTextRole(around role, name []byte) role {
 	return textRole(around, name)
 }
 
-// isFree reports whether an object of a name has members that users or models choose.
+// isFreeForm reports whether the fields of an object are chosen by users or models.
 func isFreeForm(name []byte) bool {
 	switch string(name) {
 	case "metadata", "variables", "parameters", "schema", "properties", "args", "arguments", "input", "logprobs":
@@ -176,9 +174,9 @@ func textRole(around role, name []byte) role {
 	return roleNone
 }
 
-// usageRole is for the members of a usage object, by any of their names: those of
-// chat completions and embeddings, those of all newer parts of OpenAI's API, and
-// those of other vendors.
+// usageObjectRole returns the role of a field of a usage object, by any of its names:
+// those of chat completions and embeddings, of newer parts of OpenAI's API, and of other
+// vendors.
 func usageObjectRole(name []byte) role {
 	switch string(name) {
 	case "prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "input_token_count":
@@ -198,7 +196,7 @@ func usageObjectRole(name []byte) role {
 		return countRole(countCacheRead)
 	case "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount":
 		return countRole(countCacheWrite)
-	case "cached_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount", "cached_content_token_count": // Moonshot's, DeepSeek's, Google's
+	case "cached_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount", "cached_content_token_count": // of Moonshot, DeepSeek and Google
 		return countRole(countCached)
 	case "reasoning_tokens":
 		return countRole(countReasoning)
@@ -210,7 +208,7 @@ func usageObjectRole(name []byte) role {
 		return roleInputDetails
 	case "completion_tokens_details", "output_tokens_details", "output_token_details":
 		return roleOutputDetails
-	case "tokens", "billed_units": // Cohere's
+	case "tokens", "billed_units": // of Cohere
 		return roleUsagePart
 	}
 	return roleNone
@@ -226,21 +224,20 @@ func detailRole(name []byte) role {
 	return roleNone
 }
 
-// requestRole tells what a member of a request is for, but for models, which a
-// modelFinder finds. The name "stream" is compared as some servers do, without regard
-// to case.
+// requestRole returns the role of a field of a request. Models are found by a
+// modelFinder. The name "stream" is compared without regard to case, as some servers do.
 func requestRole(around role, name []byte) role {
 	if around == roleRoot || around == roleNested {
 		switch {
 		case bytes.EqualFold(name, []byte("stream")):
 			return roleStream
-		case around == roleRoot && bytes.EqualFold(name, []byte("session")): // of a secret for the Realtime API
+		case around == roleRoot && bytes.EqualFold(name, []byte("session")): // of a client secret for the Realtime API
 			return roleNested
 		}
 	}
 	switch string(name) {
 	case "content", "text", "prompt", "suffix", "instructions", "arguments", "output", "name", "description",
-		"system", "query", "documents", "texts", "title": // Anthropic's, and those who embed or rank texts
+		"system", "query", "documents", "texts", "title": // of Anthropic, and of embedding and reranking APIs
 		return roleText
 	case "input":
 		if around == roleRoot {
@@ -248,7 +245,7 @@ func requestRole(around role, name []byte) role {
 		}
 		return roleText
 	case "message":
-		if around == roleRoot { // Cohere's
+		if around == roleRoot { // of Cohere
 			return roleText
 		}
 	case "parameters", "input_schema", "schema":
@@ -260,17 +257,17 @@ func requestRole(around role, name []byte) role {
 	return roleNone
 }
 
-// isEcho reports whether an event of a type has text that isn't new: those of the
-// Responses and the Realtime API tell again at the end what they told in deltas,
-// and tell what was said to the model. A delta of audio is no text at all.
+// isEchoType reports whether the text of an event is not new output. At the end of a
+// response the Responses and Realtime APIs repeat the text of the deltas, and they send
+// the user's messages back. An audio delta has no text.
 func isEchoType(kind []byte) bool {
 	return bytes.IndexByte(kind, '.') >= 0 &&
 		(!bytes.HasSuffix(kind, []byte(".delta")) || bytes.HasSuffix(kind, []byte("audio.delta")) ||
 			bytes.HasPrefix(kind, []byte("conversation.")))
 }
 
-// isLast reports whether an event of a type is the last of its stream: of the
-// Responses API, Anthropic's, those of transcriptions and speech, and Cohere's.
+// isLastType reports whether an event of the type is the last of its stream: of the
+// Responses API, Anthropic, transcriptions, speech and Cohere.
 func isLastType(kind []byte) bool {
 	switch string(kind) {
 	case "response.completed", "response.failed", "response.incomplete", "message_stop",

@@ -9,42 +9,42 @@ import (
 	"sync"
 )
 
-// maxHead bounds, in bytes, what is kept of a form, and maxModelHead what is kept of
-// one whose model hasn't come yet: some clients send the file first, of at most 25 MB
+// maxFormHead bounds the buffered part of a form, and maxModelFormHead that of a form
+// whose model has not been found: some clients send the file first, which may have 25 MB
 // (https://platform.openai.com/docs/guides/speech-to-text).
 const (
 	maxFormHead      = 1 << 20
 	maxModelFormHead = 26 << 20
 )
 
-// ErrForm says that a form is broken, or names a further model, behind where it was
-// read before it was sent.
+// ErrForm is the error of a form that is invalid or names another model, after the part
+// that was read in advance.
 var ErrForm = errors.New("the form is broken or names a further model")
 
-// form is what is known of multipart/form-data (RFC 7578) so far.
+// form is what has been read of multipart/form-data (RFC 7578).
 type form struct {
 	finder    *modelFinder
 	streaming bool
-	hasStream bool      // the field is there
+	hasStream bool      // there is a field "stream"
 	text      int64     // in tokens
-	partText  estimator // of the part's value, where that is text
+	partText  estimator // of the value of the current part
 
 	part    formPart
-	base    string // the name of the part, folded and without brackets
+	base    string // the name of the part, folded, without brackets
 	field   *modelField
-	buf     []byte       // the beginning of a value that is short
+	buf     []byte       // the beginning of the value
 	size    int64        // of the value, in bytes
 	json    *requestText // reads a value that is JSON
-	nested  *modelFinder // what that finds
-	invalid bool         // the form can't be judged
+	nested  *modelFinder // the models of that JSON
+	invalid bool         // the models of the form cannot be determined
 }
 
-// begin is told the head of a part.
+// begin is called for the header of a part.
 func (f *form) begin(part formPart) {
 	base, index, _ := strings.Cut(part.name, "[")
 	f.part, f.base, f.field = part, fold([]byte(base)), nil
 	f.buf, f.size, f.json, f.partText = f.buf[:0], 0, nil, estimator{}
-	if f.base == "_charset_" { // RFC 7578 §4.6: of the values that follow
+	if f.base == "_charset_" { // the charset of the values (RFC 7578, section 4.6)
 		f.invalid = true
 	}
 	place := f.finder.root.field([]byte(base))
@@ -67,12 +67,12 @@ func (f *form) begin(part formPart) {
 	default:
 		f.field = place
 		f.finder.fieldCount++
-		// A list of fields, or a file, is read differently from server to server.
+		// Servers read a list of fields, or a file, differently.
 		f.invalid = f.invalid || part.isFile || part.hasOtherType || part.hasEncoding || listed && place.kind == fieldMain
 	}
 }
 
-// data is told a piece of the part's value.
+// data is called for a piece of the part's value.
 func (f *form) data(p []byte) {
 	f.size += int64(len(p))
 	if f.json != nil {
@@ -84,12 +84,12 @@ func (f *form) data(p []byte) {
 	}
 }
 
-// isText reports whether the part has text for the model to read.
+// isText reports whether the part has text for the model.
 func (f *form) isText() bool {
 	return slices.Contains([]string{"prompt", "input", "text", "instructions"}, f.base)
 }
 
-// end is told that the part is over.
+// end is called at the end of the part.
 func (f *form) end() {
 	known := f.size <= maxName
 	switch {
@@ -111,7 +111,7 @@ func (f *form) end() {
 	f.text += tokensOf(f.partText.cost)
 }
 
-// list adds models that a value lists, between commas.
+// addList adds the models of a comma-separated list.
 func (f *form) addList(value string, known bool) {
 	if strings.ContainsAny(value, "[]{}\"") { // JSON
 		known = false
@@ -121,7 +121,7 @@ func (f *form) addList(value string, known bool) {
 	}
 }
 
-// merge adds what a value that is JSON names.
+// mergeModels adds the models of a JSON value.
 func (f *form) mergeModels(nested *modelNames) {
 	if nested.mainCount > 0 {
 		f.finder.main, f.finder.mainCount = nested.main, f.finder.mainCount+nested.mainCount
@@ -131,7 +131,7 @@ func (f *form) mergeModels(nested *modelNames) {
 	}
 }
 
-// isTrue takes for true all but what servers are known to take for false.
+// isTrue reports whether a value is true to at least one server.
 func isTrue(value string) bool {
 	switch strings.ToLower(strings.TrimSpace(value)) {
 	case "", "false", "0", "f", "no", "n", "off", "null", "none":
@@ -141,7 +141,7 @@ func isTrue(value string) bool {
 	}
 }
 
-// readForm reads the head of a form, and returns a reader of the whole.
+// readForm reads the head of a form. It returns a reader of the whole form.
 func (r *Request) readForm(body io.Reader, contentType []string, boundary string, finder *modelFinder) (io.Reader, error) {
 	found := &form{finder: finder}
 	scan := newFormReader(boundary, found)
@@ -154,7 +154,7 @@ func (r *Request) readForm(body io.Reader, contentType []string, boundary string
 	looksOn := func() bool {
 		switch {
 		case scan.isComplete():
-			return scan.isUnambiguous() // until nothing follows
+			return scan.isUnambiguous() // until the end of the body
 		case !scan.expectsMore():
 			return false
 		default:
@@ -192,15 +192,15 @@ func (r *Request) readForm(body io.Reader, contentType []string, boundary string
 	return whole, nil
 }
 
-// spliced is a body of which the head was read before.
+// splicedBody is a body whose head has been read.
 type splicedBody struct {
 	head *bytes.Reader
 	rest io.Reader
 
 	mu         sync.Mutex
-	reader     *formReader // guarded by mu: reads along in what is left of a form; nil if nothing does
+	reader     *formReader // guarded by mu: reads along in the rest of a form; nil for other bodies
 	form       *form       // guarded by mu
-	fieldCount int         // guarded by mu: of the places of models that were judged
+	fieldCount int         // of the head; guarded by mu
 }
 
 // Read implements [io.Reader].

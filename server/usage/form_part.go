@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// formPart is the head of a part.
+// formPart is the header of a part.
 type formPart struct {
 	name         string
 	isFile       bool // it has a file name
@@ -13,14 +13,14 @@ type formPart struct {
 	hasEncoding  bool // it has a Content-Transfer-Encoding
 }
 
-// parsePart reads the head of a part, without the empty line. It reports whether every
-// server reads it alike: one Content-Disposition as in
+// parsePart parses the header of a part, without the empty line. It reports whether all
+// servers read it in the same way: it has one Content-Disposition such as
 //
 //	form-data; name="model"
 //	form-data; name="file"; filename="a.mp3"
 //
-// whose values may stand without quotes if they are tokens, and no other field than
-// Content-Type, Content-Length and a Content-Transfer-Encoding that changes nothing.
+// whose values may be unquoted tokens, and no other fields than Content-Type,
+// Content-Length and an identity Content-Transfer-Encoding.
 func parsePart(head string) (part formPart, alike bool) {
 	seen := make(map[string]bool)
 	for line := range strings.SplitSeq(head, "\r\n") {
@@ -53,7 +53,7 @@ func parsePart(head string) (part formPart, alike bool) {
 
 func isControl(c rune) bool { return c < ' ' || c == 0x7f }
 
-// isPlainText reports whether a value of a type is its text.
+// isPlainText reports whether a content type is plain text in an ASCII charset.
 func isPlainText(contentType string) bool {
 	media, parameter, _ := strings.Cut(contentType, ";")
 	name, charset, _ := strings.Cut(strings.TrimSpace(parameter), "=")
@@ -61,7 +61,7 @@ func isPlainText(contentType string) bool {
 		(parameter == "" || strings.EqualFold(name, "charset") && isASCIICharset(strings.Trim(charset, `"`)))
 }
 
-// parseDisposition reads a Content-Disposition, in the one form that parsePart takes.
+// parseDisposition parses a Content-Disposition of the form that parsePart accepts.
 func parseDisposition(value string) (name string, file, alike bool) {
 	rest, found := strings.CutPrefix(value, "form-data; name=")
 	if !found {
@@ -77,7 +77,7 @@ func parseDisposition(value string) (name string, file, alike bool) {
 			continue
 		}
 		filename, left, ok := cutValue(after, func(c rune) bool { return c != '\\' })
-		// One who splits at semicolons finds parameters in a quoted value that has both.
+		// A parser that splits at semicolons finds parameters in such a value.
 		if !ok || strings.Contains(filename, ";") && strings.Contains(filename, "=") {
 			return "", false, false
 		}
@@ -86,8 +86,8 @@ func parseDisposition(value string) (name string, file, alike bool) {
 	return name, file, rest == ""
 }
 
-// cutValue returns the value that a text begins with, a token or a quoted string of
-// characters that are allowed, and what follows.
+// cutValue cuts off the value at the beginning of text, a token or a quoted string of
+// allowed characters.
 func cutValue(text string, allowed func(rune) bool) (value, rest string, ok bool) {
 	if quoted, found := strings.CutPrefix(text, `"`); found {
 		value, rest, ok = strings.Cut(quoted, `"`)
@@ -102,13 +102,13 @@ func cutValue(text string, allowed func(rune) bool) (value, rest string, ok bool
 	return value, rest, ok && !strings.ContainsFunc(value, func(c rune) bool { return !allowed(c) })
 }
 
-// isPlainForm reports whether every server takes the same boundary from a
-// Content-Type: it is there once, and has the form
+// isUnambiguousForm reports whether all servers find the same boundary in a Content-Type.
+// There is one, of the form
 //
 //	multipart/form-data; boundary=BOUNDARY
 //
-// with BOUNDARY in quotes or not, and perhaps a charset in which ASCII is itself, of
-// which each is there once.
+// with BOUNDARY in quotes or not, and optionally a charset that leaves ASCII unchanged.
+// No parameter is repeated.
 func isUnambiguousForm(contentType []string, boundary string) bool {
 	if len(contentType) != 1 || boundary == "" || len(boundary) > 70 {
 		return false
@@ -145,8 +145,8 @@ func isUnambiguousForm(contentType []string, boundary string) bool {
 	return seen["boundary"]
 }
 
-// isBoundary reports whether a boundary has only characters that nobody takes for
-// something else (RFC 2046 §5.1.1 allows more).
+// isBoundary reports whether a boundary consists of characters that all servers accept.
+// RFC 2046, section 5.1.1, allows more.
 func isBoundary(value string, quoted bool) bool {
 	return !strings.ContainsFunc(value, func(c rune) bool {
 		return !isAlphanumeric(c) && !strings.ContainsRune("-_.+", c) && (!quoted || !strings.ContainsRune("=:/?", c))
@@ -157,7 +157,7 @@ func isAlphanumeric(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
-// isASCIICharset reports whether ASCII is itself in a charset, as it isn't in UTF-7 and
+// isASCIICharset reports whether ASCII is unchanged in a charset, unlike in UTF-7 and
 // UTF-16.
 func isASCIICharset(charset string) bool {
 	return slices.Contains([]string{"", "utf-8", "utf8", "us-ascii", "iso-8859-1", "windows-1252"}, strings.ToLower(charset))

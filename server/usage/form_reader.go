@@ -5,31 +5,31 @@ import (
 	"slices"
 )
 
-// formReader finds the parts of multipart/form-data (RFC 2046 §5.1), in pieces of any
-// size. A form is read alike by every server if the boundary stands nowhere but in
-// delimiters, each on a line of its own that ends with CRLF, and nothing is before the
-// first, but perhaps a CRLF, or behind the last.
+// formReader finds the parts of multipart/form-data (RFC 2046, section 5.1) in pieces of
+// any size. All servers read a form in the same way if the boundary occurs only in
+// delimiters, each on a line that ends with CRLF, and nothing precedes the first
+// delimiter, except one CRLF, or follows the last.
 type formReader struct {
 	form      *form
 	delimiter []byte // "--" and the boundary
 	state     formState
-	pending   []byte // what came and wasn't read in earlier pieces
-	rest      []byte // the rest of kept that is still to be read
-	ambiguous bool   // not everyone reads it alike
+	pending   []byte // the bytes of previous pieces that have not been read
+	rest      []byte // the bytes of pending that have not been read
+	ambiguous bool   // servers may read it differently
 }
 
 type formState uint8
 
 const (
 	formStart     formState = iota
-	formDelimiter           // the delimiter was there: its end comes
-	formHead                // of a part
+	formDelimiter           // before the end of a delimiter
+	formHead                // in the header of a part
 	formValue
-	formEnd // the last delimiter was there
+	formEnd // after the last delimiter
 	formBroken
 )
 
-// maxPartHead bounds, in bytes, the head of a part.
+// maxPartHead bounds the header of a part, in bytes.
 const maxPartHead = 4 << 10
 
 func newFormReader(boundary string, found *form) *formReader {
@@ -40,19 +40,19 @@ func newFormReader(boundary string, found *form) *formReader {
 	return r
 }
 
-// more reports whether anything can follow.
+// expectsMore reports whether more parts may follow.
 func (r *formReader) expectsMore() bool { return r.state != formEnd && r.state != formBroken }
 
-// whole reports whether the form is over.
+// isComplete reports whether the last delimiter has been read.
 func (r *formReader) isComplete() bool { return r.state == formEnd }
 
-// alike reports whether every server reads what came alike.
+// isUnambiguous reports whether all servers read the form so far in the same way.
 func (r *formReader) isUnambiguous() bool { return !r.ambiguous && r.state != formBroken }
 
-// maxFormPiece bounds, in bytes, the pieces that are copied to be read.
+// maxFormPiece bounds the pieces that are copied.
 const maxFormPiece = 32 << 10
 
-// write reads the next piece. It keeps nothing of p.
+// write reads the next piece. It does not retain p.
 func (r *formReader) write(p []byte) {
 	for piece := range slices.Chunk(p, maxFormPiece) {
 		r.pending = append(r.pending, piece...)
@@ -63,14 +63,14 @@ func (r *formReader) write(p []byte) {
 	}
 }
 
-// finish is told that nothing follows.
+// finish is called at the end of the body.
 func (r *formReader) finish() {
 	if r.state != formEnd {
 		r.state = formBroken
 	}
 }
 
-// step reads on in what is left, and reports whether there may be more to read.
+// step reads on. It reports whether there may be more to read.
 func (r *formReader) step() bool {
 	switch r.state {
 	case formStart:
@@ -83,7 +83,7 @@ func (r *formReader) step() bool {
 		return r.readValue()
 	case formEnd:
 		r.ambiguous = r.ambiguous || len(r.rest) > 2 || string(r.rest) != "\r\n"[:len(r.rest)]
-		r.drop(len(r.rest) - 3) // One byte too many is enough to see.
+		r.drop(len(r.rest) - 3) // One byte too many suffices.
 	default:
 		r.rest = nil
 	}
@@ -146,7 +146,7 @@ func (r *formReader) readHead() bool {
 func (r *formReader) readValue() bool {
 	at := bytes.Index(r.rest, r.delimiter)
 	if at < 0 {
-		// A delimiter may have begun, and its line break.
+		// The rest may begin a delimiter, with its line end.
 		if n := len(r.rest) - len(r.delimiter) - 1; n > 0 {
 			r.form.data(r.rest[:n])
 			r.drop(n)
@@ -164,6 +164,5 @@ func (r *formReader) readValue() bool {
 	return true
 }
 
-// drop is told that the first bytes of what is left are read, of which there may be
-// none.
+// drop removes the first n bytes of rest, none if n is negative.
 func (r *formReader) drop(n int) { r.rest = r.rest[max(n, 0):] }

@@ -6,34 +6,32 @@ import (
 	"strings"
 )
 
-// placeKind is what a value at a place of a request means.
+// fieldKind is the meaning of a field for the choice of models.
 type fieldKind uint8
 
 const (
-	// placeStructure leads to other places, or to none.
+	// fieldStructure contains other fields, or none.
 	fieldStructure fieldKind = iota
-	// placeMain is the name of the model that does the work.
+	// fieldMain is the model that does the work.
 	fieldMain
-	// placeInstead is the same where placeMain is missing.
+	// fieldAlternative is the model if there is no fieldMain.
 	fieldAlternative
-	// placeFurther is the name of a model that works beside the main one or in its
-	// place, or a list of names.
+	// fieldAdditional is a model that is used as well or instead, or a list of models.
 	fieldAdditional
-	// placePerhaps is a member that is called like a model. A string, or a list of
-	// strings, is taken for names, and anything else for something different.
+	// fieldPossible is a field named like a model. A string or a list of strings counts
+	// as models. Another value does not.
 	fieldPossible
-	// placeOpaque chooses models in a way that is not read.
+	// fieldOpaque chooses models in a way that is not understood.
 	fieldOpaque
 )
 
-// modelPlace is a place in the structure of a request, as far as that leads to names
-// of models. The values of members that it doesn't list are free: nothing within
-// schemas, arguments, metadata or content is the name of a model.
+// modelField is a field of a request that contains names of models. Fields that it does
+// not list contain none: schemas, arguments, metadata and content.
 type modelField struct {
 	kind        fieldKind
 	fields      map[string]*modelField // by the name that fold returns
-	otherFields *modelField            // of members that are not listed; nil if they are free
-	guessByName bool                   // other members that are called like a model are placePerhaps
+	otherFields *modelField            // of fields that are not listed; nil if they contain no models
+	guessByName bool                   // fields that are not listed but named like models are fieldPossible
 }
 
 var (
@@ -49,13 +47,12 @@ var (
 	messageFields = newRequestFields(map[string]*modelField{"response": requestFields.fields["extra_body"]})
 )
 
-// newRequestPlaces returns the places of a request's JSON body, or of an event of a
-// WebSocket: those of OpenAI's specification, which a test compares, and those from
-// which Azure, vLLM, Ollama, LiteLLM and OpenRouter read a model. The members in more
-// are added.
+// newRequestFields returns the fields of a request's JSON body or of a WebSocket message:
+// those of OpenAI's specification, which a test compares, and those from which Azure,
+// vLLM, Ollama, LiteLLM and OpenRouter read a model. The fields in more are added.
 func newRequestFields(more map[string]*modelField) *modelField {
 	tool := &modelField{fields: map[string]*modelField{"model": additionalField}}
-	tool.fields["tools"] = tool // within namespaces
+	tool.fields["tools"] = tool // in namespaces
 	tools := map[string]*modelField{"tools": tool}
 	item := &modelField{fields: tools}
 
@@ -74,11 +71,12 @@ func newRequestFields(more map[string]*modelField) *modelField {
 	grader := &modelField{fields: map[string]*modelField{"model": additionalField}}
 	grader.fields["graders"] = &modelField{fields: grader.fields, otherFields: grader} // one, or several by name
 
-	// LiteLLM's: names, objects that map a name to names, or requests with a name.
+	// Of LiteLLM: names, objects that map a name to names, or requests with a name.
 	fallback := &modelField{kind: fieldAdditional, fields: map[string]*modelField{"model": additionalField, "messages": freeField}}
 	fallback.otherFields = fallback
 
-	// Azure's: https://learn.microsoft.com/azure/ai-foundry/openai/references/on-your-data
+	// Of Azure:
+	// https://learn.microsoft.com/azure/ai-foundry/openai/references/on-your-data
 	embedding := &modelField{fields: map[string]*modelField{
 		"deployment_name": additionalField, "deploymentname": additionalField, "model_id": additionalField, "modelid": additionalField,
 	}}
@@ -106,7 +104,7 @@ func newRequestFields(more map[string]*modelField) *modelField {
 		"method": {fields: map[string]*modelField{
 			"reinforcement": {fields: map[string]*modelField{"grader": grader}},
 		}},
-		"model_sample": freeField, // what a model said
+		"model_sample": freeField, // the output of a model
 
 		"data_sources": {fields: map[string]*modelField{"parameters": {fields: map[string]*modelField{
 			"embedding_dependency": embedding, "embeddingdependency": embedding, "embeddingdeploymentname": additionalField,
@@ -133,13 +131,13 @@ func newRequestFields(more map[string]*modelField) *modelField {
 		within.fields[name] = additionalField
 	}
 	within.fields["extra_body"] = within
-	root.fields["extra_body"] = within // LiteLLM puts its members over those of the request.
+	root.fields["extra_body"] = within // LiteLLM replaces the fields of the request by them.
 	root.fields["requests"] = &modelField{fields: map[string]*modelField{"model": additionalField, "params": within}}
 	maps.Copy(root.fields, more)
 	return root
 }
 
-// member returns the place of a member, nil if it is free.
+// field returns the field of a name, nil if it contains no models.
 func (p *modelField) field(name []byte) *modelField {
 	folded := fold(name)
 	if place, ok := p.fields[folded]; ok {
@@ -151,8 +149,8 @@ func (p *modelField) field(name []byte) *modelField {
 	return p.otherFields
 }
 
-// isCalledModel reports whether a member, by its folded name, is called like a model, as
-// "judge_model", "model_ids" and "deployment_name" are.
+// isModelName reports whether a folded field name is one of models, such as
+// "judge_model", "model_ids" and "deployment_name".
 func isModelName(folded string) bool {
 	name := folded
 	for _, ending := range [...]string{"ids", "id", "names", "name"} {
@@ -171,7 +169,7 @@ func isModelName(folded string) bool {
 }
 
 // fold returns a name as the most lenient server compares it: without regard to case,
-// as encoding/json does with Unicode's simple folding, and without spaces and control
+// with Unicode's simple folding as encoding/json has it, and without spaces and control
 // characters.
 func fold(name []byte) string {
 	var folded []byte
@@ -191,21 +189,20 @@ func fold(name []byte) string {
 	return string(folded)
 }
 
-// maxNamed bounds how many different models a request may name.
+// maxModels bounds the different models that a request may name.
 const maxModels = 64
 
-// modelNames are the names of models that were found in a part of a request.
+// modelNames are the models that a part of a request names.
 type modelNames struct {
-	main         string   // the last of placeMain, empty if it can't be read
-	mainCount    int      // how many there were, of any type
-	alternative  string   // the first of placeInstead
-	others       []string // each once
-	undetermined bool     // something names a model in a way that can't be read
-	fieldCount   int      // of all places that were found
+	main         string   // the last of fieldMain, empty if it cannot be read
+	mainCount    int      // the number of values of fieldMain
+	alternative  string   // the first of fieldAlternative
+	others       []string // without duplicates
+	undetermined bool     // A field names a model in a way that is not understood.
+	fieldCount   int      // the number of fields that name models
 }
 
-// add notes a value at a place, as text of up to maxWord bytes. It is not known if it
-// is longer.
+// add adds the value of a field. known is false if it is longer than maxName bytes.
 func (n *modelNames) add(kind fieldKind, text string, known bool) {
 	if kind == fieldStructure {
 		return
@@ -241,8 +238,8 @@ func (n *modelNames) addOther(text string) {
 	}
 }
 
-// addForeign notes a value of a type that is not read: a literal or a number by its
-// first byte, '{' for an object, '[' for an array.
+// addOtherType adds a value of another type: a number or a literal by its first byte, '{'
+// for an object, '[' for an array.
 func (n *modelNames) addOtherType(kind fieldKind, begins byte) {
 	switch {
 	case kind == fieldStructure || kind == fieldPossible:
@@ -257,19 +254,18 @@ func (n *modelNames) addOtherType(kind fieldKind, begins byte) {
 	n.undetermined = true
 }
 
-// modelFinder follows the structure of a JSON text to the names of models in it. A
-// scanner tells it of names and values.
+// modelFinder finds the models in the structure of a JSON text that a scanner reads.
 type modelFinder struct {
 	modelNames
 
 	root      *modelField
 	fields    [maxDepth + 1]*modelField // of the container at each depth, or of its elements
 	inArray   uint64                    // bit d-1: the container at depth d is an array
-	nextField *modelField               // of the member whose value comes
+	nextField *modelField               // of the next value
 }
 
-// name is told the name of a member of the object at a depth. It is not known if it is
-// longer than maxWord bytes.
+// beginField is called for the name of a field of the object at a depth. known is false
+// if it is longer than maxName bytes.
 func (f *modelFinder) beginField(depth int, name []byte, known bool) {
 	f.nextField = nil
 	if depth <= maxDepth && f.fields[depth] != nil && known {
@@ -277,7 +273,7 @@ func (f *modelFinder) beginField(depth int, name []byte, known bool) {
 	}
 }
 
-// place returns the place of the value that begins in the container at a depth.
+// current returns the field of the value that begins in the container at a depth.
 func (f *modelFinder) current(depth int) *modelField {
 	switch {
 	case depth == 0:
@@ -291,7 +287,7 @@ func (f *modelFinder) current(depth int) *modelField {
 	}
 }
 
-// open is told that a container begins within the one at a depth.
+// beginContainer is called for a container in the one at a depth.
 func (f *modelFinder) beginContainer(depth int, object bool) {
 	place := f.current(depth)
 	if place == nil {
@@ -302,7 +298,7 @@ func (f *modelFinder) beginContainer(depth int, object bool) {
 	readable := place.kind == fieldStructure || place.fields != nil ||
 		!object && (place.kind == fieldAdditional || place.kind == fieldPossible)
 	if depth == maxDepth {
-		f.undetermined = f.undetermined || place != freeField // It goes on too deep.
+		f.undetermined = f.undetermined || place != freeField // the rest is too deep
 	}
 	if nested || depth == maxDepth || !readable {
 		begins := byte('{')
@@ -327,14 +323,14 @@ func (f *modelFinder) enterContainer(depth int, place *modelField, object bool) 
 	}
 }
 
-// text is told a string. It is not known if it is longer than maxWord bytes.
+// addString is called for a string. known is false if it is longer than maxName bytes.
 func (f *modelFinder) addString(depth int, text []byte, known bool) {
 	if place := f.current(depth); place != nil && place.kind != fieldStructure {
 		f.add(place.kind, string(text), known)
 	}
 }
 
-// scalar is told the first byte of a number or a literal.
+// addScalar is called for the first byte of a number or a literal.
 func (f *modelFinder) addScalar(depth int, begins byte) {
 	if place := f.current(depth); place != nil {
 		f.addOtherType(place.kind, begins)

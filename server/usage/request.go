@@ -15,43 +15,41 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/inflation"
 )
 
-// Request is what is known of a request before it is sent up.
+// Request describes a request.
 type Request struct {
-	// Model is the one that does the work, and ModelSeen how often the request names
-	// one in its place: which one counts if there are several, only the upstream
-	// knows. In JSON, members whose names differ by case count too, and those of
-	// "session".
+	// Model is the model that does the work, and ModelCount is the number of fields that
+	// name it. If there are several, the upstream decides which one counts. In JSON,
+	// field names that differ by case count, and the fields of "session".
 	Model      string
 	ModelCount int
-	// Others are the other models that the request names, each once: in another place
-	// that a server may read in place of Model's, as the query, or to work beside it,
-	// as that of a tool.
+	// OtherModels are the other models that the request names, without duplicates: those
+	// in a place that a server may prefer, such as the query, and those used in addition,
+	// such as the model of a tool.
 	OtherModels []string
-	// Stream says that the answer was asked for as a stream, or is a WebSocket.
+	// Streaming reports whether the client wants a stream, or a WebSocket.
 	Streaming bool
-	// Text is an estimate of what the model is to read, in tokens.
+	// TextTokens is an estimate of the input tokens.
 	TextTokens int64
-	// Characters is how many the text has that is to be spoken, in a request for
-	// speech; 0 in any other.
+	// Characters is the length of the text in a request for speech, 0 otherwise.
 	Characters int64
-	// Audio says that the answer is the text of a recording, and may tell how long
-	// that is.
+	// Transcription reports whether the response is the transcript of a recording, and
+	// may report its duration.
 	Transcription bool
-	// Known says that the whole request could be read, as far as it names a model,
-	// so that what is said of models here is all that there is.
+	// Complete reports whether all of the request that may name a model was read, so that
+	// Model and OtherModels are complete.
 	Complete bool
-	// Opaque says that a body is there and is not known, or that the request asks for
-	// another method than its own.
+	// Opaque reports whether there is a body that could not be read, or the request
+	// overrides its method.
 	Opaque bool
-	// Spends says that the answer may tell of tokens that it took itself, where
-	// reads, and changes of what is stored, repeat what another one took.
+	// ConsumesTokens reports whether the usage in the response is that of the request.
+	// Reads and changes of stored objects repeat the usage of other requests.
 	ConsumesTokens bool
 
-	isSpeech  bool              // the answer is speech
-	textMeter *requestTextMeter // nil unless Follow was called
+	isSpeech  bool              // the response is speech
+	textMeter *requestTextMeter // nil unless MeterBody was called
 }
 
-// TooLargeError says that a body is larger than what may be kept of it.
+// TooLargeError is the error of a body that is too large to be buffered.
 type TooLargeError struct {
 	Limit int64 // in bytes
 }
@@ -61,38 +59,35 @@ func (e *TooLargeError) Error() string {
 }
 
 const (
-	// sniffed is how much is read at most, in bytes, of a body that doesn't say
-	// that it is JSON, to see whether it is.
+	// sniffLen is the maximum number of bytes that are read to detect JSON in a body of
+	// another content type.
 	sniffLen = 512
 
-	// maxHint bounds, in bytes, the memory that a body gets because it says how
-	// long it will be.
+	// maxBufferHint bounds the initial buffer for a body whose length is declared.
 	maxBufferHint = 64 << 10
 )
 
-// ReadRequest reads what there is to know of a request with the method, the
-// request-target and the header given, and returns a reader of its body as it was,
-// to be sent in its place, or nil if body is nil.
+// ReadRequest reads a request with a method, request target and header. It returns a
+// reader of the unchanged body, or nil if body is nil.
 //
-// The body may be JSON, also without saying so, and also compressed. It is kept,
-// and returned as a *bytes.Reader; if it is one already, it is that one. More than
-// limit bytes, to be kept or decoded, are a [*TooLargeError], several codings a
-// [*CodingError], and one whose proportions are those of a bomb an [*inflation.Error].
+// A JSON body, of any content type and compressed or not, is buffered and returned as a
+// *bytes.Reader. If body is a *bytes.Reader it is returned itself. A buffered or decoded
+// size of more than limit bytes is a [*TooLargeError], several codings are a
+// [*CodingError], and a decompression bomb is an [*inflation.Error].
 //
-// Of multipart/form-data the first MiB is read, or less if it names all that is
-// looked for, and only that is kept; 26 MiB of one for a model that isn't named before
-// its file. A form is known if every server reads it alike, as formReader has it. If the
-// rest names a further model, or is not such a form, the reader that was returned fails
-// there with [ErrForm]. Any other body is passed through.
+// Of multipart/form-data only the beginning is buffered: up to the model, at most 1 MiB,
+// or 26 MiB if the model is after a file. A form is complete if every server reads it in
+// the same way (see formReader). If the rest names another model or is not such a form,
+// the returned reader fails with [ErrForm]. Any other body is passed through.
 //
-// What is returned must be closed if it is an [io.Closer]. Other errors are body's.
-// After an error the body is closed, if it can be.
+// The returned reader must be closed if it is an [io.Closer]. Other errors are those of
+// body. After an error body has been closed.
 func ReadRequest(method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
 	return ReadRequestContext(context.Background(), method, target, header, body, limit)
 }
 
-// ReadRequestContext is [ReadRequest], but that it ends with the error of ctx when that
-// is done while a body is decoded.
+// ReadRequestContext is like [ReadRequest], and fails with the error of ctx if that is
+// done while a body is decoded.
 func ReadRequestContext(ctx context.Context, method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
 	r := fromTarget(method, target, header)
 	if body == nil {
@@ -119,7 +114,7 @@ func ReadRequestContext(ctx context.Context, method, target string, header http.
 	return r, replay, nil
 }
 
-// add adds what a body names to what was known before.
+// addModels adds the models of the body.
 func (r *Request) addModels(found *modelNames) {
 	for _, name := range []struct {
 		model string
@@ -139,16 +134,16 @@ func (r *Request) addModels(found *modelNames) {
 	}
 }
 
-// name adds a model to Others.
+// addModel adds a model to OtherModels.
 func (r *Request) addModel(model string) {
 	if model != "" && model != r.Model && !slices.Contains(r.OtherModels, model) {
 		r.OtherModels = append(r.OtherModels, model)
 	}
 }
 
-// isPlainly reports whether everyone takes a Content-Type for the same: it is there
-// once at most, can be read, has no parameter in pieces or encoded (RFC 2231), and
-// no charset in which ASCII is something else, as UTF-7 and UTF-16 have it.
+// isUnambiguous reports whether all servers interpret a Content-Type in the same way:
+// there is at most one, it is valid, it has no continued or encoded parameters (RFC
+// 2231), and ASCII is unchanged in its charset, unlike in UTF-7 and UTF-16.
 func isUnambiguous(contentType []string) bool {
 	if len(contentType) == 0 {
 		return true
@@ -202,8 +197,8 @@ func (r *Request) readBody(ctx context.Context, header http.Header, body io.Read
 	return kept, r.readJSON(ctx, kept, encoded, limit, found)
 }
 
-// nameInForm adds the models that a JSON body names to a server that goes by its type,
-// which is that of a form. Some clients send JSON without saying so.
+// addModelsOfForm adds the models that a JSON body with the content type of a form names
+// to a server that parses it as a form. Some clients send JSON with that type.
 func (r *Request) addModelsOfForm(body io.Reader) {
 	kept, ok := body.(*bytes.Reader)
 	if !ok || kept == nil {
@@ -218,7 +213,7 @@ func (r *Request) addModelsOfForm(body io.Reader) {
 	r.addModelsOfQuery(string(text))
 }
 
-// sniff reads as much of a body as it takes to see how it begins.
+// sniff reads a body until its first character is known.
 func sniff(body io.Reader) ([]byte, error) {
 	head := make([]byte, 0, sniffLen)
 	for len(head) < sniffLen && len(trimBOM(head)) == 0 {
@@ -234,8 +229,7 @@ func sniff(body io.Reader) ([]byte, error) {
 	return head, nil
 }
 
-// beginning is what stands behind a byte order mark, or a part of one, and white
-// space.
+// trimBOM removes a byte order mark, or a part of one, and white space.
 func trimBOM(head []byte) []byte {
 	mark := 0
 	for mark < len(head) && mark < len(byteOrderMark) && head[mark] == byteOrderMark[mark] {
@@ -244,11 +238,11 @@ func trimBOM(head []byte) []byte {
 	return bytes.TrimLeft(head[mark:], " \t\r\n")
 }
 
-// keep reads a whole body of at most limit bytes, and closes it.
+// readAllBody reads a body of at most limit bytes, and closes it.
 func readAllBody(body io.Reader, header http.Header, limit int64) (*bytes.Reader, error) {
 	var buffer bytes.Buffer
 	if length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && length > 0 {
-		buffer.Grow(int(min(length, maxBufferHint)) + bytes.MinRead) // or it would grow to see the end
+		buffer.Grow(int(min(length, maxBufferHint)) + bytes.MinRead) // avoids growth to find the end
 	}
 	if _, err := buffer.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
 		return nil, err
@@ -262,7 +256,7 @@ func readAllBody(body io.Reader, header http.Header, limit int64) (*bytes.Reader
 	return bytes.NewReader(buffer.Bytes()), nil
 }
 
-// readJSON reads a body that is kept, and rewinds it.
+// readJSON reads a buffered body, and rewinds it.
 func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []string, limit int64, found *modelFinder) error {
 	length := int64(kept.Len())
 	if length == 0 {
@@ -283,21 +277,21 @@ func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []st
 	return nil
 }
 
-// isRefusal reports whether an error of decoding a body is for the client of this
-// server. Others are for the upstream to say.
+// isRejection reports whether an error of decoding a body is returned to the client. The
+// upstream handles other errors.
 func isRejection(ctx context.Context, err error) bool {
 	_, large := errors.AsType[*TooLargeError](err)
 	_, inflated := errors.AsType[*inflation.Error](err)
 	return large || inflated || err != nil && ctx.Err() != nil
 }
 
-// requestText reads JSON, as a writer.
+// requestText reads the JSON of a request.
 type requestText struct {
 	scanner scanner
 	pastBOM bool
 }
 
-// newRequestText returns what reads a text, and tells finder of its structure.
+// newRequestText returns a requestText that passes the structure to finder.
 func newRequestText(finder *modelFinder) *requestText {
 	return &requestText{scanner: scanner{roleOf: requestRole, finder: finder}}
 }
@@ -305,7 +299,7 @@ func newRequestText(finder *modelFinder) *requestText {
 // readFrom reads a body without its codings.
 func (t *requestText) readFrom(ctx context.Context, body *bytes.Reader, encoded []string, limit int64) error {
 	if len(encoded) == 0 {
-		_, err := body.WriteTo(t) // which copies nothing
+		_, err := body.WriteTo(t) // It copies nothing.
 		return err
 	}
 	decoded, err := newDecoder(encoded, body, inflation.Bounds{Context: ctx, MaxRatio: inflation.MaxRatio, MaxTime: maxDecodeTime})
@@ -320,8 +314,7 @@ func (t *requestText) readFrom(ctx context.Context, body *bytes.Reader, encoded 
 	return err
 }
 
-// Write implements [io.Writer]. A byte order mark that comes first is passed over,
-// as many servers do.
+// Write implements [io.Writer]. It skips a leading byte order mark, as many servers do.
 func (t *requestText) Write(p []byte) (int, error) {
 	n := len(p)
 	if !t.pastBOM {

@@ -10,23 +10,23 @@ import (
 	"strings"
 )
 
-// still are the parts of the API, by the first segment of their paths, in which no
-// model is at work on a request while it is answered.
+// nonInferencePaths are the first path segments of the parts of the API in which no model
+// runs while a request is processed.
 var nonInferencePaths = []string{
 	"batches", "containers", "conversations", "evals", "files", "fine_tuning",
 	"organization", "skills", "uploads", "vector_stores",
 }
 
-// counting are the names of what only counts or splits a text, by the last segment of
-// a path: Anthropic's, Google's, OpenAI's, vLLM's, llama.cpp's and LiteLLM's.
+// tokenCountingPaths are the last path segments of endpoints that only count or split
+// text: of Anthropic, Google, OpenAI, vLLM, llama.cpp and LiteLLM.
 var tokenCountingPaths = []string{
 	"count_tokens", "count-tokens", "counttokens", "input_tokens", "token_counter", "tokenize", "detokenize", "apply-template",
 }
 
-// keeping are those of Ollama's paths at which it manages models.
+// ollamaAdminPaths are the paths of Ollama's API that manage models.
 var ollamaAdminPaths = []string{"show", "create", "copy", "pull", "push", "delete", "blobs"}
 
-// fromTarget returns what method, request-target and header tell of a request.
+// fromTarget returns what the method, request target and header tell about a request.
 func fromTarget(method, target string, header http.Header) Request {
 	r := Request{Complete: true}
 	segments, query, plain := split(target)
@@ -34,7 +34,7 @@ func fromTarget(method, target string, header http.Header) Request {
 	if name := modelOf(method, segments); name != "" {
 		r.Model, r.ModelCount = name, 1
 	}
-	r.ConsumesTokens = strings.EqualFold(method, http.MethodPost) && (consumesTokens(segments) || !plain) // some servers take "post" for it
+	r.ConsumesTokens = strings.EqualFold(method, http.MethodPost) && (consumesTokens(segments) || !plain) // some servers accept "post"
 	r.Transcription = isAudio(segments, "transcriptions") || isAudio(segments, "translations")
 	r.isSpeech = isAudio(segments, "speech")
 	if overrides(method, header, query) {
@@ -43,7 +43,8 @@ func fromTarget(method, target string, header http.Header) Request {
 	if method == http.MethodGet && strings.EqualFold(header.Get("Upgrade"), "websocket") {
 		r.Streaming, r.ConsumesTokens = true, true
 		r.readQuery(query)
-		// Of other WebSockets, such as those of /v1/responses, each message names one.
+		// On other WebSockets, such as those of /v1/responses, each message names a
+		// model.
 		r.Complete = r.Complete && slices.Contains(segments, "realtime")
 	}
 	r.addModelsOfQuery(query)
@@ -51,8 +52,8 @@ func fromTarget(method, target string, header http.Header) Request {
 	return r
 }
 
-// split returns the segments of a target's path, decoded, and its query. The path is
-// plain if every server finds the same resource by it.
+// split returns the decoded segments of a target's path, and its query. The path is plain
+// if every server finds the same resource by it.
 func split(target string) (segments []string, query string, plain bool) {
 	escaped, query, _ := strings.Cut(originForm(target), "?")
 	clean, err := url.PathUnescape(escaped)
@@ -63,8 +64,8 @@ func split(target string) (segments []string, query string, plain bool) {
 	return strings.Split(strings.Trim(path.Clean(clean), "/"), "/"), query, plain
 }
 
-// placesOf returns the places of models in the body of a request: at Ollama's own API
-// there are more.
+// modelFieldsOf returns the fields that name models in the body of a request. Ollama's
+// own API has more.
 func modelFieldsOf(target string) *modelField {
 	segments, _, _ := split(target)
 	for i, segment := range segments[:len(segments)-1] {
@@ -75,19 +76,19 @@ func modelFieldsOf(target string) *modelField {
 	return requestFields
 }
 
-// ollamaVerbs are the resources of Ollama's API, below /api/.
+// ollamaVerbs are the endpoints of Ollama's API below /api/.
 var ollamaVerbs = []string{"generate", "chat", "create", "show", "copy", "delete", "pull", "push", "embed", "embeddings"}
 
-// Fields and parameters by which some servers take another method than the request's.
+// Header fields and query parameters with which some servers replace the method.
 var (
 	overrideFields     = []string{"X-Http-Method-Override", "X-Method-Override", "X-Http-Method", "X-Method"}
 	overrideParameters = []string{"_method", "x-http-method-override", "x-method-override", "x-http-method"}
 )
 
-// overrides reports whether a request asks for another method than its own.
+// overrides reports whether a request overrides its method.
 func overrides(method string, header http.Header, query string) bool {
 	for name, values := range header {
-		if !slices.Contains(overrideFields, http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))) { // to some servers they are the same
+		if !slices.Contains(overrideFields, http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))) { // the same for some servers
 			continue
 		}
 		for _, value := range values {
@@ -104,8 +105,8 @@ func overrides(method string, header http.Header, query string) bool {
 	return false
 }
 
-// parameters returns the names of a query, folded, with their values. It goes on where
-// one can't be decoded, and takes a semicolon for a separator too, as some servers do.
+// parameters returns the names of a query, folded, with their values. It accepts invalid
+// encoding and semicolons as separators, as some servers do.
 func parameters(query string) iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
 		for pair := range strings.FieldsFuncSeq(query, func(c rune) bool { return c == '&' || c == ';' }) {
@@ -124,7 +125,8 @@ func parameters(query string) iter.Seq2[string, string] {
 	}
 }
 
-// nameInQuery adds the models that a query names: LiteLLM prefers them to the body's.
+// addModelsOfQuery adds the models that a query names. LiteLLM prefers them to those of
+// the body.
 func (r *Request) addModelsOfQuery(query string) {
 	for name, value := range parameters(query) {
 		base, _, _ := strings.Cut(name, "[")
@@ -142,8 +144,8 @@ func (r *Request) addModelsOfQuery(query string) {
 	}
 }
 
-// nameInHeader adds the models that header fields name, such as X-Litellm-Model, Azure's
-// X-Ms-Oai-Image-Generation-Deployment and Azureml-Model-Deployment.
+// addModelsOfHeader adds the models that header fields name, such as X-Litellm-Model, and
+// X-Ms-Oai-Image-Generation-Deployment and Azureml-Model-Deployment of Azure.
 func (r *Request) addModelsOfHeader(header http.Header) {
 	for name, values := range header {
 		lower := strings.ToLower(name)
@@ -154,7 +156,7 @@ func (r *Request) addModelsOfHeader(header http.Header) {
 		names := func(list ...string) bool {
 			return slices.ContainsFunc(words, func(word string) bool { return slices.Contains(list, word) })
 		}
-		if !names("model", "models", "deployment", "deployments") || names("sec", "device", "phone") { // as Sec-CH-UA-Model
+		if !names("model", "models", "deployment", "deployments") || names("sec", "device", "phone") { // such as Sec-CH-UA-Model
 			continue
 		}
 		for _, value := range values {
@@ -165,7 +167,7 @@ func (r *Request) addModelsOfHeader(header http.Header) {
 	}
 }
 
-// originForm returns path and query of a request-target (RFC 9112 §3.2).
+// originForm returns the path and query of a request target (RFC 9112, section 3.2).
 func originForm(target string) string {
 	if strings.HasPrefix(target, "/") {
 		return target
@@ -178,11 +180,11 @@ func originForm(target string) string {
 	return rest[at:]
 }
 
-// modelOf returns the model that a path names: OpenAI's /v1/models/{id} and
-// /v1/fine_tuning/checkpoints/{id}/permissions, the /v1/engines/{id}/… of old, Azure's
-// /openai/deployments/{id}/…, Google's /v1beta/models/{id}:generateContent and Amazon's
-// /model/{id}/converse, each behind any prefix. An id may have slashes at servers of open
-// models, and at LiteLLM.
+// modelOf returns the model that a path names, after any prefix: OpenAI's
+// /v1/models/{id}, /v1/fine_tuning/checkpoints/{id}/permissions and legacy
+// /v1/engines/{id}/…, Azure's /openai/deployments/{id}/…, Google's
+// /v1beta/models/{id}:generateContent and Amazon's /model/{id}/converse. The id may
+// contain slashes, on servers of open models and on LiteLLM.
 func modelOf(method string, segments []string) string {
 	for i, segment := range segments[:len(segments)-1] {
 		rest := segments[i+1:]
@@ -214,7 +216,7 @@ var (
 	amazonVerbs = []string{"invoke", "converse", "invoke-with-response-stream", "converse-stream", "count-tokens"}
 	googleVerb  = regexp.MustCompile(`^([a-z]+[A-Z][A-Za-z]*|predict)$`)
 
-	// operations are what may follow the id of an engine or a deployment, the longest
+	// operations are the paths below the id of an engine or a deployment, the longest
 	// first.
 	operations = [][]string{
 		{"extensions", "chat", "completions"},
@@ -232,7 +234,7 @@ var (
 	}
 )
 
-// withoutVerb returns a model's name without what Google's API does with it.
+// withoutVerb removes the verb of Google's API from the name of a model.
 func withoutVerb(name string) string {
 	if at := strings.LastIndexByte(name, ':'); at > 0 && googleVerb.MatchString(name[at+1:]) {
 		return name[:at]
@@ -240,8 +242,8 @@ func withoutVerb(name string) string {
 	return name
 }
 
-// withoutOperation returns the id that a path goes on with, without what is done with
-// it. Where that isn't known, the id is the first segment.
+// withoutOperation removes the operation from the path after "engines" or "deployments".
+// If the operation is unknown, the id is the first segment.
 func withoutOperation(rest []string) []string {
 	for _, operation := range operations {
 		if at := len(rest) - len(operation); at > 0 && slices.Equal(rest[at:], operation) {
@@ -251,7 +253,7 @@ func withoutOperation(rest []string) []string {
 	return rest[:1]
 }
 
-// spends reports whether a POST to a path has a model at work.
+// consumesTokens reports whether a model runs on a POST to a path.
 func consumesTokens(segments []string) bool {
 	if onlyCounts(segments) {
 		return false
@@ -262,7 +264,7 @@ func consumesTokens(segments []string) bool {
 	if segments[0] == "v1" || segments[0] == "openai" {
 		segments = segments[1:]
 	}
-	if len(segments) > 0 && segments[0] == "v1" { // Azure's newer paths
+	if len(segments) > 0 && segments[0] == "v1" { // the newer paths of Azure
 		segments = segments[1:]
 	}
 	switch {
@@ -270,7 +272,7 @@ func consumesTokens(segments []string) bool {
 		return false
 	case slices.Contains(nonInferencePaths, segments[0]):
 		return false
-	case segments[0] == "chat": // the rest are those that are stored
+	case segments[0] == "chat": // the others are those of stored completions
 		return len(segments) == 2
 	case segments[0] == "responses":
 		return segments[len(segments)-1] != "cancel"
@@ -285,24 +287,24 @@ func isAudio(segments []string, name string) bool {
 	return n >= 2 && segments[n-2] == "audio" && segments[n-1] == name
 }
 
-// onlyCounts reports whether a path's last segment, or what stands behind a colon in
-// it as Google has it, names what only counts or splits a text.
+// onlyCounts reports whether the last segment of a path, or its verb as in Google's API,
+// is of an endpoint that only counts or splits text.
 func onlyCounts(segments []string) bool {
 	last := segments[len(segments)-1]
-	if len(segments) > 1 && segments[len(segments)-2] == "tokenize" && last == "count" { // llama-cpp-python's
+	if len(segments) > 1 && segments[len(segments)-2] == "tokenize" && last == "count" { // of llama-cpp-python
 		return true
 	}
 	return slices.Contains(tokenCountingPaths, strings.ToLower(last[strings.LastIndexByte(last, ':')+1:]))
 }
 
-// readQuery reads the query of a WebSocket's request. One that names no model may
-// name it in what it says later.
+// readQuery reads the query of a WebSocket's request. If it names no model, a message
+// may.
 func (r *Request) readQuery(query string) {
 	if r.Model != "" {
 		return
 	}
 	values, err := url.ParseQuery(query)
-	for _, name := range []string{"model", "deployment"} { // the latter is Azure's
+	for _, name := range []string{"model", "deployment"} { // "deployment" is Azure's
 		for _, value := range values[name] {
 			r.Model = value
 			r.ModelCount++

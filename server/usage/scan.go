@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// maxWord bounds, in bytes, what is kept of a string: the name of a member, or
-	// of a model. A longer one is not known.
+	// maxName bounds the bytes that are kept of a string, such as a field name or a
+	// model. A longer one is ignored.
 	maxName = 256
 
-	// maxLevels is to which depth the kinds of containers are known. Deeper, only
+	// maxDepth is the depth to which the kinds of containers are known. Below it only
 	// brackets are counted.
 	maxDepth = 64
 
-	// maxRoles is to which depth the members of containers are told apart.
+	// maxRoleDepth is the depth to which fields have roles.
 	maxRoleDepth = 16
 )
 
-// expectation is what a JSON text goes on with.
+// expectation is what may follow in a JSON text.
 type expectation uint8
 
 const (
@@ -29,64 +29,63 @@ const (
 	expectName
 	expectNameOrEnd
 	expectColon
-	expectCommaOrEnd // a comma, or the end of what is around
-	expectAny        // deeper than is looked
+	expectCommaOrEnd // or the end of the container
+	expectAny        // below maxDepth
 )
 
-// scanner reads a JSON text (RFC 8259) in pieces of any size, in constant memory,
-// for the few members that matter. It knows where names, values and containers
-// begin and end, and stops at what can't be JSON; what a number or a literal is
-// made of, and which escapes there are, it leaves to others.
+// scanner reads a JSON text (RFC 8259) in pieces of any size and in constant memory, for
+// the few fields that matter. It finds the names, values and containers and stops at
+// invalid structure. It does not validate numbers, literals and escapes.
 type scanner struct {
 	position
 
-	// roleOf tells what the member of a name is for, by what the object is.
+	// roleOf returns the role of a field, given the role of its object.
 	roleOf func(around role, name []byte) role
 
-	// finder, unless nil, is told of the structure of a request.
+	// finder, unless nil, receives the structure of a request.
 	finder *modelFinder
 
-	// What was found. Of a text that isn't over it may be read too.
-	reported     Usage  // by the usage objects, of this text and those before
-	reportedMore bool   // this text told more of what was written
-	model        []byte // the last of roleModel, empty if it isn't a string of a sane size
-	modelCount   int    // how many there were, of any type
-	streaming    bool   // one of roleStream was true
-	isLast       bool   // roleType or roleDone says that nothing follows this text
-	isEcho       bool   // roleType says that the text was told before, or isn't the model's
-	invalid      bool   // it is no JSON
+	// What has been found. It may be read before the end of the text.
+	reported     Usage  // by the usage objects of this text and previous ones
+	reportedMore bool   // this text reported more output
+	model        []byte // of the last roleModel, empty if it is not a string of up to maxName bytes
+	modelCount   int    // the number of values of roleModel
+	streaming    bool   // a value of roleStream was true
+	isLast       bool   // roleType or roleDone tells that this is the last text
+	isEcho       bool   // roleType tells that the text is repeated, or not the model's
+	invalid      bool   // the text is not JSON
 
-	costs  [channels]int64     // what the strings of roleText cost, and those of each of thoughts
-	states [channels]textState // where each ended
-	begun  uint8               // bit i: this text has a string that counts in said[i]
+	costs  [channels]int64     // of the strings with tokens, by channel
+	states [channels]textState // at the end of the last string of each channel
+	begun  uint8               // bit i: this text has a string in channel i
 
-	isSpeech   bool  // the root's member "input" is to be spoken
-	characters int64 // that it has
+	isSpeech   bool  // count the characters of roleInput
+	characters int64 // the characters of roleInput
 
-	inScalar bool // a number or a literal is under way
+	inScalar bool // in a number or a literal
 
 	inString  bool
 	isName    bool
-	escape    uint8  // of an escape that is under way, how many bytes came
-	codeUnit  rune   // what they stand for so far
+	escape    uint8  // bytes of the current escape, 0 outside of one
+	codeUnit  rune   // the value of the escape so far
 	surrogate rune   // the first half of a surrogate pair, 0 without one
-	size      int64  // of the string under way, in bytes
-	buf       []byte // its beginning, or a number's that is under way
+	size      int64  // of the current string, in bytes
+	buf       []byte // the beginning of the current string or number
 
-	object *usageObject // of the usage object under way; nil before the first
+	object *usageObject // the current usage object; nil before the first
 }
 
-// place is where in a text a scanner is.
+// position is the position of a scanner in a text.
 type position struct {
 	expect  expectation
 	depth   int
 	objects uint64             // bit d-1: the container at depth d is an object
 	roles   [maxRoleDepth]role // at d-1: of the container at depth d
-	role    role               // of the value that is next, or under way
+	role    role               // of the current value, or the next one
 }
 
-// reset begins a new text. Memory is used again, and what was told of usage stays. The
-// text of roleText goes on where that of the text before ended.
+// reset begins a new text. The reported usage stays. The text of a channel continues that
+// of the previous text.
 func (s *scanner) reset() {
 	s.model = s.model[:0]
 	s.modelCount, s.streaming, s.isEcho, s.isLast, s.reportedMore, s.invalid = 0, false, false, false, false, false
@@ -95,12 +94,13 @@ func (s *scanner) reset() {
 	s.costs = [channels]int64{}
 }
 
-// whole reports whether the text was one JSON value, and is over.
+// isComplete reports whether the text is one complete JSON value.
 func (s *scanner) isComplete() bool {
 	return !s.invalid && s.depth == 0 && s.expect == expectCommaOrEnd && !s.inString
 }
 
-// between reports whether no value is under way: none has begun, or it is over.
+// isAtBoundary reports whether the scanner is before the beginning or after the end of a
+// text.
 func (s *scanner) isAtBoundary() bool {
 	return s.isComplete() || !s.invalid && s.depth == 0 && s.expect == expectValue
 }
@@ -112,8 +112,8 @@ func (s *scanner) write(p []byte) {
 	}
 }
 
-// next reads the next piece, up to where the text's only object or array ends, and
-// returns how much of p that is.
+// next reads the next piece, at most up to the end of the text's object or array. It
+// returns the number of bytes read.
 func (s *scanner) next(p []byte) int {
 	i := 0
 	for i < len(p) && !s.invalid {
@@ -149,8 +149,8 @@ func (s *scanner) next(p []byte) int {
 	return i
 }
 
-// literal begins a number or a literal, whose first byte is p[n-1], and returns up to
-// where it has read p.
+// beginScalar reads a number or a literal whose first byte is p[n-1]. It returns the
+// index after the bytes read.
 func (s *scanner) beginScalar(p []byte, n int) int {
 	first := p[n-1]
 	s.require(isScalarByte[first])
@@ -162,7 +162,7 @@ func (s *scanner) beginScalar(p []byte, n int) int {
 		s.finder.addScalar(s.depth, first)
 	}
 	if s.role.isText() && isDigit(first) {
-		s.costs[s.channel()] += costUnit // of a text that is a list of tokens
+		s.costs[s.channel()] += costUnit // of a list of tokens
 	}
 	start := n - 1
 	for n < len(p) && isScalarByte[p[n]] {
@@ -179,8 +179,8 @@ func (s *scanner) beginScalar(p []byte, n int) int {
 	return n
 }
 
-// goesOn reads on in a number or a literal that came in pieces, and reports whether c
-// is a part of it.
+// continueScalar reads the next byte after a number or a literal whose end was not in the
+// previous piece. It reports whether c is a part of it.
 func (s *scanner) continueScalar(c byte) bool {
 	s.inScalar = isScalarByte[c]
 	switch {
@@ -193,7 +193,7 @@ func (s *scanner) continueScalar(c byte) bool {
 	return s.inScalar
 }
 
-// number notes the number of a counter.
+// setNumber sets the counter of the current value.
 func (s *scanner) setNumber(text []byte) {
 	c := counter(s.role - roleCount)
 	if s.containerRole() >= roleUsage {
@@ -205,13 +205,13 @@ func (s *scanner) setNumber(text []byte) {
 	s.report(alone.usage())
 }
 
-// tell notes what was told of usage.
+// report merges a report of usage.
 func (s *scanner) report(u Usage) {
 	told, more := s.reported.merge(u)
 	s.reported, s.reportedMore = told, s.reportedMore || more
 }
 
-// within is the role of the container under way.
+// containerRole returns the role of the current container.
 func (s *scanner) containerRole() role {
 	if s.depth == 0 || s.depth > maxRoleDepth {
 		return roleNone
@@ -219,7 +219,7 @@ func (s *scanner) containerRole() role {
 	return s.roles[s.depth-1]
 }
 
-// isScalar has the bytes of which numbers and literals are made.
+// isScalarByte has the bytes of numbers and literals.
 var isScalarByte = func() (set [256]bool) {
 	for _, c := range "+-.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
 		set[c] = true
@@ -229,7 +229,7 @@ var isScalarByte = func() (set [256]bool) {
 
 func (s *scanner) require(holds bool) { s.invalid = s.invalid || !holds }
 
-// value is told that a value begins.
+// beginValue checks that a value may begin.
 func (s *scanner) beginValue() {
 	switch s.expect {
 	case expectAny:
@@ -240,7 +240,7 @@ func (s *scanner) beginValue() {
 	}
 }
 
-// counted is told that a value begins that is no string.
+// countModel counts a value of roleModel that is not a string.
 func (s *scanner) countModel() {
 	if s.role == roleModel {
 		s.modelCount++
@@ -274,7 +274,7 @@ func (s *scanner) beginContainer(object bool) {
 	}
 }
 
-// opened returns the role of a container that begins.
+// roleOfContainer returns the role of the container that begins.
 func (s *scanner) roleOfContainer(object bool) role {
 	switch {
 	case s.depth == 1 && object:
@@ -344,9 +344,9 @@ func (s *scanner) comma() {
 	}
 }
 
-// quote begins a string, whose first byte is p[n], and returns up to where it has
-// read p: to the end of the string if it is there and has no escapes, for most are
-// like that, and of the strings that follow, for many do.
+// beginString reads a string whose content begins at p[n], and the strings that follow
+// it. It stops at a string with escapes, or whose end is not in p. It returns the index
+// after the bytes read.
 func (s *scanner) beginString(p []byte, n int) int {
 	for ; ; n++ {
 		s.isName = s.expect == expectName || s.expect == expectNameOrEnd
@@ -388,7 +388,8 @@ func (s *scanner) beginString(p []byte, n int) int {
 	}
 }
 
-// plain returns how many bytes of p come before a quote or a backslash.
+// indexSpecial returns the index of the first quote or backslash in p, or len(p). It
+// examines eight bytes at once.
 func indexSpecial(p []byte) int {
 	const (
 		ones   = 0x0101010101010101
@@ -400,7 +401,7 @@ func indexSpecial(p []byte) int {
 	for ; len(p)-n >= 8; n += 8 {
 		eight := binary.LittleEndian.Uint64(p[n:])
 		quote, slant := eight^quotes, eight^slants
-		// The lowest bit that is set is right; those above may be wrong.
+		// The lowest bit is correct; those above may be wrong.
 		if found := ((quote - ones) &^ quote & highs) | ((slant - ones) &^ slant & highs); found != 0 {
 			return n + bits.TrailingZeros64(found)/8
 		}
@@ -411,8 +412,7 @@ func indexSpecial(p []byte) int {
 	return n
 }
 
-// stringIs is told a whole string that has no tokens, or its beginning if it has a
-// larger size.
+// endString processes a string without tokens, or its beginning if size is larger.
 func (s *scanner) endString(text []byte, size int64) {
 	known := int64(len(text)) == size
 	if s.isName {
@@ -423,7 +423,7 @@ func (s *scanner) endString(text []byte, size int64) {
 		if s.containerRole() == roleSchema {
 			s.states[0] = atStart
 			s.addCost(0, text)
-			s.costs[0] += costUnit // the marks around it
+			s.costs[0] += costUnit // the quotes and the colon
 		}
 		if s.finder != nil {
 			s.finder.beginField(s.depth, text, known && size <= maxName)
@@ -444,20 +444,19 @@ func (s *scanner) endString(text []byte, size int64) {
 	}
 }
 
-// mayName is told a whole string that is a value, or its beginning if it has a larger
-// size. In a request it may be the name of a model.
+// findModel passes a string value, or its beginning if size is larger, to the finder.
 func (s *scanner) findModel(text []byte, size int64) {
 	if s.finder != nil {
 		s.finder.addString(s.depth, text, int64(len(text)) == size && size <= maxName)
 	}
 }
 
-// speaks reports whether a string of the role has tokens.
+// hasTokens reports whether a string of the current role has tokens.
 func (s *scanner) hasTokens() bool {
 	return s.role.isText() || s.role == roleDelta || s.role == roleNestedOrText
 }
 
-// voice is where the tokens of a role are counted.
+// channel returns the channel in which the current role is counted.
 func (s *scanner) channel() int {
 	if s.role.isThought() {
 		return int(s.role - roleText)
@@ -465,8 +464,8 @@ func (s *scanner) channel() int {
 	return 0
 }
 
-// begin begins a string that has tokens. The first of a text goes on with what the
-// text before ended with, as the deltas of a stream do.
+// beginText begins a string with tokens. The first string of a text continues the
+// previous text, as the deltas of a stream do.
 func (s *scanner) beginText() {
 	voice := s.channel()
 	if s.begun>>voice&1 != 0 {
@@ -475,7 +474,7 @@ func (s *scanner) beginText() {
 	s.begun |= 1 << voice
 }
 
-// speak reads a piece of a string that has tokens.
+// addText counts a piece of a string with tokens.
 func (s *scanner) addText(p []byte) {
 	s.addCost(s.channel(), p)
 	if s.isSpeech && s.role == roleInput {
@@ -483,14 +482,14 @@ func (s *scanner) addText(p []byte) {
 	}
 }
 
-// hear counts a piece of what a voice says.
+// addCost counts a piece of text in a channel.
 func (s *scanner) addCost(voice int, p []byte) {
 	e := estimator{s.costs[voice], s.states[voice]}
 	e.write(p)
 	s.costs[voice], s.states[voice] = e.cost, e.state
 }
 
-// characters counts those that begin in p.
+// characters returns the number of characters that begin in p.
 func characters(p []byte) (n int64) {
 	for _, c := range p {
 		if utf8.RuneStart(c) {
@@ -500,7 +499,7 @@ func characters(p []byte) (n int64) {
 	return n
 }
 
-// cost is what the strings so far cost that have tokens. A thought that is told under
+// cost returns the cost of the strings with tokens. Reasoning that is repeated under
 // several names counts once.
 func (s *scanner) cost() int64 {
 	var thought int64

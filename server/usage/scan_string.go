@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// inside reads on in a string that came in pieces, or has escapes, and returns how
-// much of p it has read.
+// continueString reads on in a string that has escapes or began in a previous piece. It
+// returns the number of bytes read.
 func (s *scanner) continueString(p []byte) int {
 	if s.escape > 0 {
 		s.continueEscape(p[0])
@@ -35,7 +35,7 @@ func (s *scanner) continueString(p []byte) int {
 	return n + 1
 }
 
-// escaped reads the next byte of an escape (RFC 8259 §7).
+// continueEscape reads the next byte of an escape (RFC 8259, section 7).
 func (s *scanner) continueEscape(c byte) {
 	if s.escape == 1 {
 		if c == 'u' {
@@ -59,7 +59,7 @@ func (s *scanner) continueEscape(c byte) {
 	}
 }
 
-// unit adds a UTF-16 code unit, two of which may stand for one character.
+// addCodeUnit adds a UTF-16 code unit. Two may be one character.
 func (s *scanner) addCodeUnit(code rune) {
 	if s.surrogate != 0 {
 		if whole := utf16.DecodeRune(s.surrogate, code); whole != utf8.RuneError {
@@ -76,7 +76,7 @@ func (s *scanner) addCodeUnit(code rune) {
 	s.addRune(code)
 }
 
-// flushHigh adds what stands for a half of a pair whose other half doesn't come.
+// flushSurrogate replaces a surrogate without its other half.
 func (s *scanner) flushSurrogate() {
 	if s.surrogate != 0 {
 		s.surrogate = 0
@@ -112,7 +112,7 @@ func unescaped(c byte) byte {
 		return '\r'
 	case 't':
 		return '\t'
-	default: // the byte itself: a quote, a slash of either kind
+	default: // the byte itself: a quote or a slash
 		return c
 	}
 }
