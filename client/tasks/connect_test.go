@@ -22,7 +22,7 @@ func withConnect() map[string]task {
 		"Errors and retries":           connectErrors,
 		"Cancelling":                   connectCancelling,
 		"Stored completions, in pages": connectPages,
-		"A parameter of tomorrow":      connectUnknown,
+		"A parameter newer than the client":      connectUnknown,
 	}
 }
 

@@ -25,7 +25,7 @@ func withOpenAI() map[string]task {
 		"Errors and retries":           openaiErrors,
 		"Cancelling":                   openaiCancelling,
 		"Stored completions, in pages": openaiPages,
-		"A parameter of tomorrow":      openaiUnknown,
+		"A parameter newer than the client":      openaiUnknown,
 	}
 }
 

@@ -16,8 +16,8 @@ var update = flag.Bool("update", false, "write the tasks into the README")
 // readme contains the tasks between two markers.
 const (
 	readme = "../README.md"
-	begin  = "<!-- The tasks begin: `go test ./client/tasks -update` writes them. -->\n"
-	end    = "<!-- The tasks end. -->\n"
+	begin  = "<!-- Start of the tasks: `go test ./client/tasks -update` writes them. -->\n"
+	end    = "<!-- End of the tasks. -->\n"
 )
 
 func TestREADME_PrintsTestedTasks(t *testing.T) {

@@ -30,7 +30,7 @@ var results = []struct{ name, result string }{
 	{"Errors and retries", "401 invalid_request_error invalid_api_key: The sandbox was asked to fail with status 401."},
 	{"Cancelling", "This is the sandbox: no"},
 	{"Stored completions, in pages", "Ann Bob Eve "},
-	{"A parameter of tomorrow", `{"playfulness":0.5}`},
+	{"A parameter newer than the client", `{"playfulness":0.5}`},
 }
 
 func TestTasks_RunWithBothClients(t *testing.T) {
