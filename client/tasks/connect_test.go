@@ -13,16 +13,16 @@ import (
 // withConnect returns the tasks written with this repository's client.
 func withConnect() map[string]task {
 	return map[string]task{
-		"Hello":                        connectHello,
-		"Streaming":                    connectStreaming,
-		"A conversation":               connectConversation,
-		"An image":                     connectImage,
-		"Tools":                        connectTools,
-		"Structured output":            connectStructured,
-		"Errors and retries":           connectErrors,
-		"Cancelling":                   connectCancelling,
-		"Stored completions, in pages": connectPages,
-		"A parameter newer than the client":      connectUnknown,
+		"Hello":                             connectHello,
+		"Streaming":                         connectStreaming,
+		"A conversation":                    connectConversation,
+		"An image":                          connectImage,
+		"Tools":                             connectTools,
+		"Structured output":                 connectStructured,
+		"Errors and retries":                connectErrors,
+		"Cancelling":                        connectCancelling,
+		"Stored completions, in pages":      connectPages,
+		"A parameter newer than the client": connectUnknown,
 	}
 }
 

@@ -16,16 +16,16 @@ import (
 // withOpenAI returns the tasks written with OpenAI's client, for the same server.
 func withOpenAI() map[string]task {
 	return map[string]task{
-		"Hello":                        openaiHello,
-		"Streaming":                    openaiStreaming,
-		"A conversation":               openaiConversation,
-		"An image":                     openaiImage,
-		"Tools":                        openaiTools,
-		"Structured output":            openaiStructured,
-		"Errors and retries":           openaiErrors,
-		"Cancelling":                   openaiCancelling,
-		"Stored completions, in pages": openaiPages,
-		"A parameter newer than the client":      openaiUnknown,
+		"Hello":                             openaiHello,
+		"Streaming":                         openaiStreaming,
+		"A conversation":                    openaiConversation,
+		"An image":                          openaiImage,
+		"Tools":                             openaiTools,
+		"Structured output":                 openaiStructured,
+		"Errors and retries":                openaiErrors,
+		"Cancelling":                        openaiCancelling,
+		"Stored completions, in pages":      openaiPages,
+		"A parameter newer than the client": openaiUnknown,
 	}
 }
 
