@@ -110,7 +110,7 @@ func TestCORS_Disabled(t *testing.T) {
 func TestCORS_RejectsInvalidPolicy(t *testing.T) {
 	t.Parallel()
 	for _, origins := range [][]string{{}, {"app.example.com"}} {
-		if _, err := server.New(server.Config{CORSOrigins: origins}); err == nil || !strings.Contains(err.Error(), "CORS origins: ") {
+		if _, err := server.New(server.Config{CORSOrigins: origins}); err == nil || !strings.Contains(err.Error(), "CORSOrigins: ") {
 			t.Errorf("origins %q: got error %v", origins, err)
 		}
 	}

@@ -26,9 +26,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// serveListening runs a server as listening says. It returns how to stop it, and where
-// the result of Serve comes.
-func serveListening(t *testing.T, upstream string, listening server.ServeConfig) (front *servertest.Front, served <-chan error) {
+// startWithConfig runs a server with a ServeConfig. It returns the server and the
+// result of Serve.
+func startWithConfig(t *testing.T, upstream string, listening server.ServeConfig) (front *servertest.Front, served <-chan error) {
 	t.Helper()
 	s, err := server.New(server.Config{Upstream: upstream})
 	if err != nil {
@@ -57,30 +57,30 @@ func serveListening(t *testing.T, upstream string, listening server.ServeConfig)
 
 const smallRequest = `{"model":"sandbox","messages":[{"role":"user","content":"Hi"}]}`
 
-// mover is a client of two servers. It begins its connections where the server is
-// ready, as behind a balancer of loads that learns of that at once, and goes on
-// with those that it has.
-type mover struct {
+// drainClient is a client of two servers. It opens connections to the server that
+// is ready, as behind a load balancer that notices at once, and keeps using its open
+// connections.
+type drainClient struct {
 	name string
 	ask  func(ctx context.Context) error
 }
 
-// newMover returns a client that dials by dial, over connections of its own.
-type newMover func(t *testing.T, dial func(context.Context) (net.Conn, error)) mover
+// newDrainClient returns a client with connections of its own, opened by dial.
+type newDrainClient func(t *testing.T, dial func(context.Context) (net.Conn, error)) drainClient
 
-func httpMover(version int) newMover {
-	return func(t *testing.T, dial func(context.Context) (net.Conn, error)) mover {
+func httpDrainClient(version int) newDrainClient {
+	return func(t *testing.T, dial func(context.Context) (net.Conn, error)) drainClient {
 		t.Helper()
 		client := servertest.HTTPClient(t, version == 2)
 		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
-		return mover{fmt.Sprintf("HTTP/%d", version), func(ctx context.Context) error {
+		return drainClient{fmt.Sprintf("HTTP/%d", version), func(ctx context.Context) error {
 			request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://server/v1/chat/completions", strings.NewReader(smallRequest))
 			if err != nil {
 				return err
 			}
 			request.Header.Set("Content-Type", "application/json")
 			if version == 1 {
-				request.GetBody = nil // so that the client repeats nothing by itself
+				request.GetBody = nil // prevents retries by the client
 			}
 			response, err := client.Do(request)
 			if err != nil {
@@ -89,14 +89,14 @@ func httpMover(version int) newMover {
 			defer response.Body.Close()
 			body, err := io.ReadAll(response.Body)
 			if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), "chat.completion") {
-				return fmt.Errorf("%s %q: %w", response.Status, body, err)
+				return fmt.Errorf("got status %s and body %q: %w", response.Status, body, err)
 			}
 			return nil
 		}}
 	}
 }
 
-func grpcMover(t *testing.T, dial func(context.Context) (net.Conn, error)) mover {
+func grpcDrainClient(t *testing.T, dial func(context.Context) (net.Conn, error)) drainClient {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///server", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))
@@ -104,30 +104,30 @@ func grpcMover(t *testing.T, dial func(context.Context) (net.Conn, error)) mover
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return mover{"gRPC", func(ctx context.Context) error {
+	return drainClient{"gRPC", func(ctx context.Context) error {
 		response := new(chatv1.ChatCompletion)
 		err := conn.Invoke(ctx, chatv1connect.ChatServiceCreateChatCompletionProcedure, e2etest.Hello(), response)
 		if err == nil && len(response.GetChoices()) == 0 {
-			err = errors.New("the answer is empty")
+			err = errors.New("empty response")
 		}
 		return err
 	}}
 }
 
-// Clients hammer a server that goes down, each over a connection that it keeps: not
-// one request is lost on the way to another server.
-func TestClientsMoveOnWithoutAFailure(t *testing.T) {
+// Clients send requests continuously over persistent connections while the server
+// shuts down. No request is lost on the way to another server.
+func TestDrain_ClientsMoveToAnotherServerWithoutFailure(t *testing.T) {
 	t.Parallel()
 	const (
 		clients = 8
-		enough  = 400 // requests, before and behind
+		enough  = 400 // requests before and after
 	)
-	for name, open := range map[string]newMover{"over HTTP/1.1": httpMover(1), "over HTTP/2": httpMover(2), "by gRPC": grpcMover} {
+	for name, open := range map[string]newDrainClient{"over HTTP/1.1": httpDrainClient(1), "over HTTP/2": httpDrainClient(2), "gRPC": grpcDrainClient} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			listening := server.ServeConfig{DrainDelay: 300 * time.Millisecond, DrainTimeout: e2etest.Timeout}
-			first, served := serveListening(t, server.Sandbox, listening)
-			second, _ := serveListening(t, server.Sandbox, listening)
+			first, served := startWithConfig(t, server.Sandbox, listening)
+			second, _ := startWithConfig(t, server.Sandbox, listening)
 			var dialed [2]atomic.Int32
 			dial := func(ctx context.Context) (net.Conn, error) {
 				if first.Server.Ready() == nil {
@@ -156,63 +156,63 @@ func TestClientsMoveOnWithoutAFailure(t *testing.T) {
 						if gone.Load() {
 							behind.Add(1)
 						}
-						time.Sleep(rand.N(5 * time.Millisecond)) // so that connections are idle at times
+						time.Sleep(rand.N(5 * time.Millisecond)) // leaves connections idle at times
 					}
 				})
 			}
 			e2etest.Receive(t, warm, "the first requests")
 			first.Stop()
-			if err := e2etest.Receive(t, served, "the server to end"); err != nil {
-				t.Errorf("it ended with %v", err)
+			if err := e2etest.Receive(t, served, "the server to shut down"); err != nil {
+				t.Errorf("Serve returned %v", err)
 			}
 			gone.Store(true)
 			working.Wait()
 			t.Logf("%d requests, %d failed; %d connections to the first server, %d to the second", asked.Load(), failed.Load(), dialed[0].Load(), dialed[1].Load())
 			if failed.Load() > 0 || dialed[0].Load() != clients || dialed[1].Load() != clients {
-				t.Errorf("%d failed; there were %d and %d connections, not one for each client", failed.Load(), dialed[0].Load(), dialed[1].Load())
+				t.Errorf("%d requests failed; got %d and %d connections, want one for each client", failed.Load(), dialed[0].Load(), dialed[1].Load())
 			}
 		})
 	}
 }
 
-// For the delay a server that says that it isn't ready takes calls and connections
-// as ever.
-func TestAServerThatIsLeavingServesOnForAWhile(t *testing.T) {
+// During the drain delay, a server that reports not ready accepts requests and
+// connections as before.
+func TestDrain_ServesDuringDelay(t *testing.T) {
 	t.Parallel()
-	front, served := serveListening(t, server.Sandbox, server.ServeConfig{DrainDelay: 500 * time.Millisecond, DrainTimeout: e2etest.Timeout})
+	front, served := startWithConfig(t, server.Sandbox, server.ServeConfig{DrainDelay: 500 * time.Millisecond, DrainTimeout: e2etest.Timeout})
 	if err := front.Server.Ready(); err != nil {
-		t.Errorf("it isn't ready: %v", err)
+		t.Errorf("got readiness error %v before the shutdown", err)
 	}
 	watch := servertest.HTTPClient(t, false)
 	front.Stop()
 	asked := 0
 	for refused := false; !refused; asked++ {
 		if front.Server.Ready() == nil {
-			continue // it has not yet heard
+			continue // The shutdown has not started.
 		}
 		response, err := watch.Post(front.URL+"/v1/chat/completions", "application/json", strings.NewReader(smallRequest))
 		if refused = err != nil; refused {
 			break
 		}
 		if response.Body.Close(); response.StatusCode != http.StatusOK || !response.Close {
-			t.Fatalf("got %s, and that the connection is closed: %t", response.Status, response.Close)
+			t.Fatalf("got status %s, closed: %t", response.Status, response.Close)
 		}
 	}
 	if asked == 0 {
-		t.Error("it served none")
+		t.Error("got no response during the delay")
 	}
 	if err := front.Server.Ready(); err == nil || err.Error() != "the server is shutting down" {
-		t.Errorf("it is ready: %v", err)
+		t.Errorf("got readiness error %v", err)
 	}
-	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
+	if err := e2etest.Receive(t, served, "the server to shut down"); err != nil {
 		t.Error(err)
 	}
 }
 
-// A connection of HTTP/2 that is idle hears that it ends, before it does.
-func TestAnIdleConnectionOfHTTP2IsToldBeforeItEnds(t *testing.T) {
+// The server sends GOAWAY on an idle HTTP/2 connection before it closes it.
+func TestDrain_IdleHTTP2ConnectionGetsGoAway(t *testing.T) {
 	t.Parallel()
-	front, served := serveListening(t, server.Sandbox, server.ServeConfig{DrainDelay: time.Millisecond, DrainTimeout: e2etest.Timeout})
+	front, served := startWithConfig(t, server.Sandbox, server.ServeConfig{DrainDelay: time.Millisecond, DrainTimeout: e2etest.Timeout})
 	conn, err := net.Dial("tcp", front.Address)
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func TestAnIdleConnectionOfHTTP2IsToldBeforeItEnds(t *testing.T) {
 		frame, err := framer.ReadFrame()
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
-				t.Errorf("the connection ends with %v", err)
+				t.Errorf("got end of connection %v, want EOF", err)
 			}
 			break
 		}
@@ -253,24 +253,24 @@ func TestAnIdleConnectionOfHTTP2IsToldBeforeItEnds(t *testing.T) {
 		}
 	}
 	if got := strings.Join(heard, ", "); got != "GOAWAY NO_ERROR, PONG" {
-		t.Errorf("it heard %q", got)
+		t.Errorf("got frames %q", got)
 	}
-	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
+	if err := e2etest.Receive(t, served, "the server to shut down"); err != nil {
 		t.Error(err)
 	}
 }
 
-// At a connection's age clients begin another one, and what runs on the old one
-// goes on.
-func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
+// Clients replace a connection of the maximum age. Requests in progress on the old
+// connection continue.
+func TestConnectionAge_OldConnectionTakesNoMoreRequests(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]int{"over HTTP/1.1": 1, "over HTTP/2": 2} {
 		for age, fresh := range map[time.Duration]int32{0: 1, time.Nanosecond: 5, time.Hour: 1} {
 			t.Run(fmt.Sprintf("%s at %v", name, age), func(t *testing.T) {
 				t.Parallel()
-				front, _ := serveListening(t, server.Sandbox, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: age})
+				front, _ := startWithConfig(t, server.Sandbox, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: age})
 				var dialed atomic.Int32
-				m := httpMover(version)(t, func(ctx context.Context) (net.Conn, error) {
+				m := httpDrainClient(version)(t, func(ctx context.Context) (net.Conn, error) {
 					dialed.Add(1)
 					return new(net.Dialer).DialContext(ctx, "tcp", front.Address)
 				})
@@ -280,12 +280,12 @@ func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
 					}
 				}
 				if got := dialed.Load(); got != fresh {
-					t.Errorf("5 calls took %d connections, want %d", got, fresh)
+					t.Errorf("got %d connections for 5 calls, want %d", got, fresh)
 				}
 			})
 		}
 	}
-	t.Run("with a stream of HTTP/2 on it", func(t *testing.T) {
+	t.Run("with an HTTP/2 stream in progress", func(t *testing.T) {
 		t.Parallel()
 		finish := make(chan struct{})
 		upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -295,7 +295,7 @@ func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
 			<-finish
 			_, _ = io.WriteString(w, e2etest.Chunk(0, "b")+e2etest.DoneEvent)
 		})
-		front, _ := serveListening(t, upstream.URL, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
+		front, _ := startWithConfig(t, upstream.URL, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
 		client := servertest.HTTPClient(t, true)
 		response, err := client.Post(front.URL+"/v1/chat/completions", "application/json", strings.NewReader(smallRequest))
 		if err != nil {
@@ -309,12 +309,12 @@ func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
 		}
 		close(finish)
 		if body, err := io.ReadAll(response.Body); err != nil || !strings.HasSuffix(string(body), e2etest.DoneEvent) {
-			t.Errorf("the stream ends with %q and %v", body, err)
+			t.Errorf("got end of stream %q and error %v", body, err)
 		}
 	})
-	t.Run("with a WebSocket that begins", func(t *testing.T) {
+	t.Run("with a new WebSocket", func(t *testing.T) {
 		t.Parallel()
-		front, _ := serveListening(t, e2etest.ServeWebSocketEcho(t, func(error) {}), server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
+		front, _ := startWithConfig(t, e2etest.ServeWebSocketEcho(t, func(error) {}), server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: time.Nanosecond})
 		conn, _, err := websocket.Dial(e2etest.Context(t), "ws://"+front.Address+"/v1/realtime", &websocket.DialOptions{HTTPClient: servertest.HTTPClient(t, false)})
 		if err != nil {
 			t.Fatal(err)
@@ -324,21 +324,21 @@ func TestAConnectionThatIsOldTakesNoMoreCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, message, err := conn.Read(e2etest.Context(t)); err != nil || string(message) != "hello" {
-			t.Errorf("it hears %q, %v", message, err)
+			t.Errorf("got message %q and error %v", message, err)
 		}
 	})
 }
 
-// Calls that cross the word that their connection takes no more are repeated by
-// clients on another one, as RFC 9113 §6.8 lets them. Clients of gRPC do so once a
-// call, so connections must not be old as soon as they have begun.
-func TestCallsThatCrossGOAWAYAreNotLost(t *testing.T) {
+// Clients retry calls that cross a GOAWAY on another connection, as RFC 9113
+// section 6.8 allows. gRPC clients retry a call once, so connections must not
+// expire immediately.
+func TestConnectionAge_NoCallIsLostAtGoAway(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]newMover{"over HTTP/2": httpMover(2), "by gRPC": grpcMover} {
+	for name, open := range map[string]newDrainClient{"over HTTP/2": httpDrainClient(2), "gRPC": grpcDrainClient} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const callers, calls = 8, 150
-			front, _ := serveListening(t, server.Sandbox, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: 200 * time.Millisecond})
+			front, _ := startWithConfig(t, server.Sandbox, server.ServeConfig{DrainTimeout: e2etest.Timeout, MaxConnectionAge: 200 * time.Millisecond})
 			var dialed, failed atomic.Int32
 			m := open(t, func(ctx context.Context) (net.Conn, error) {
 				dialed.Add(1)
@@ -357,7 +357,7 @@ func TestCallsThatCrossGOAWAYAreNotLost(t *testing.T) {
 			working.Wait()
 			t.Logf("%d calls over %d connections, %d failed", callers*calls, dialed.Load(), failed.Load())
 			if dialed.Load() < 2 {
-				t.Error("there was one connection for all")
+				t.Error("got one connection, want several")
 			}
 		})
 	}

@@ -16,42 +16,41 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-func TestHealthIsChecked(t *testing.T) {
+func TestHealth_Check(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
 	client := grpc_health_v1.NewHealthClient(front.GRPC(t))
 	for name, service := range map[string]string{
-		"of the server":  "",
-		"of the service": "openaiconnect.chat.v1.ChatService",
+		"server":  "",
+		"service": "openaiconnect.chat.v1.ChatService",
 	} {
 		t.Run(name, func(t *testing.T) {
 			response, err := client.Check(e2etest.Context(t), &grpc_health_v1.HealthCheckRequest{Service: service})
 			if err != nil || response.GetStatus() != e2etest.Serving {
-				t.Errorf("got %v and %v", response, err)
+				t.Errorf("got response %v and error %v", response, err)
 			}
 		})
 	}
-	t.Run("of an unknown service", func(t *testing.T) {
+	t.Run("unknown service", func(t *testing.T) {
 		_, err := client.Check(e2etest.Context(t), &grpc_health_v1.HealthCheckRequest{Service: "openaiconnect.chat.v1.Nope"})
 		if got := status.Convert(err); got.Code() != codes.NotFound || !strings.Contains(got.Message(), `"openaiconnect.chat.v1.Nope"`) {
-			t.Errorf("got %v", err)
+			t.Errorf("got error %v, want not_found", err)
 		}
 	})
-	t.Run("by curl", func(t *testing.T) {
+	t.Run("curl", func(t *testing.T) {
 		var body []byte
 		code, _, err := e2etest.Curl(e2etest.Context(t), t, []byte(`{}`), func(r io.Reader) (err error) {
 			body, err = io.ReadAll(r)
 			return err
 		}, front.URL+"/grpc.health.v1.Health/Check", "-H", "content-type: application/json")
 		if err != nil || code != http.StatusOK || string(body) != `{"status":"SERVING"}` {
-			t.Errorf("got %v, %d and %s", err, code, body)
+			t.Errorf("got error %v, status %d, and body %s", err, code, body)
 		}
 	})
 }
 
-// TestHealthIsWatchedUntilTheShutdown has a watch of each kind, which the
-// shutdown ends: none holds it up.
-func TestHealthIsWatchedUntilTheShutdown(t *testing.T) {
+// The shutdown ends watches of each kind. They don't delay it.
+func TestHealth_WatchUntilShutdown(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
 	client := grpc_health_v1.NewHealthClient(front.GRPC(t))
@@ -75,7 +74,7 @@ func TestHealthIsWatchedUntilTheShutdown(t *testing.T) {
 			expect(t, streams[service], want)
 		}
 		if response, err := streams[service].Recv(); !errors.Is(err, io.EOF) {
-			t.Errorf("the watch of %q goes on with %v and %v", service, response, err)
+			t.Errorf("watch of %q: got response %v and error %v", service, response, err)
 		}
 	}
 }
@@ -84,6 +83,6 @@ func expect(t *testing.T, stream grpc_health_v1.Health_WatchClient, want grpc_he
 	t.Helper()
 	response, err := stream.Recv()
 	if err != nil || response.GetStatus() != want {
-		t.Fatalf("got %v and %v, want %v", response, err, want)
+		t.Fatalf("got response %v and error %v, want %v", response, err, want)
 	}
 }

@@ -12,9 +12,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// TestReady_TellsThatNoConnectionToTheUpstreamWorks has an upstream whose settings
-// violate HTTP/2.
-func TestReady_TellsThatNoConnectionToTheUpstreamWorks(t *testing.T) {
+// The upstream sends invalid HTTP/2 settings.
+func TestReady_ReportsFailingUpstreamConnections(t *testing.T) {
 	url, roots := upstreamtest.ServeHTTP2(t, func(c *upstreamtest.HTTP2Conn) {
 		c.Do(func(f *http2.Framer) error {
 			return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
@@ -23,7 +22,7 @@ func TestReady_TellsThatNoConnectionToTheUpstreamWorks(t *testing.T) {
 	})
 	front := servertest.Start(t, server.Config{Upstream: url, UpstreamRoots: roots, UpstreamHTTP2: true})
 	if err := front.Server.Ready(); err != nil {
-		t.Errorf("at the beginning: %v", err)
+		t.Errorf("got error %v before the first call", err)
 	}
 	for range 3 {
 		resp, err := servertest.HTTPClient(t, false).Get(front.URL + "/v1/models")
@@ -32,10 +31,10 @@ func TestReady_TellsThatNoConnectionToTheUpstreamWorks(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusBadGateway {
-			t.Errorf("got %d", resp.StatusCode)
+			t.Errorf("got status %d", resp.StatusCode)
 		}
 	}
 	if err := front.Server.Ready(); err == nil || !strings.Contains(err.Error(), "3 connections over HTTP/2 failed") {
-		t.Errorf("after three calls: %v", err)
+		t.Errorf("got error %v after three calls", err)
 	}
 }

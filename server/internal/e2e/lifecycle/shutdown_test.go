@@ -13,9 +13,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// serveFor runs a server with a drain timeout of its own. It returns how to stop
-// it, and where the result of Serve comes.
-func serveFor(t *testing.T, drain time.Duration, upstream string) (front *servertest.Front, stop context.CancelFunc, result <-chan error) {
+// startWithDrain runs a server with a drain timeout. It returns the server, a
+// function that stops it, and the result of Serve.
+func startWithDrain(t *testing.T, drain time.Duration, upstream string) (front *servertest.Front, stop context.CancelFunc, result <-chan error) {
 	t.Helper()
 	s, err := server.New(server.Config{Upstream: upstream})
 	if err != nil {
@@ -42,9 +42,9 @@ func serveFor(t *testing.T, drain time.Duration, upstream string) (front *server
 	return &servertest.Front{Server: s, Address: address, URL: "http://" + address}, stop, served
 }
 
-// A server that is stopped takes no new connections, and lets those calls end
-// well that are under way.
-func TestShutdownLetsStreamsFinish(t *testing.T) {
+// A server that shuts down accepts no new connections and lets calls in progress
+// finish.
+func TestShutdown_LetsStreamsFinish(t *testing.T) {
 	t.Parallel()
 	goOn := make(chan struct{})
 	url := e2etest.ServeScripts(t, map[string]e2etest.Script{"held": func(conn *upstreamtest.Conn) {
@@ -55,7 +55,7 @@ func TestShutdownLetsStreamsFinish(t *testing.T) {
 		conn.SendChunk(e2etest.DoneEvent)
 		e2etest.EndStream(conn)
 	}})
-	front, stop, served := serveFor(t, e2etest.Timeout, url)
+	front, stop, served := startWithDrain(t, e2etest.Timeout, url)
 	ways := e2etest.Callers(t, front)
 	began, results := make(chan struct{}), make(chan error)
 	for _, method := range ways {
@@ -81,23 +81,23 @@ func TestShutdownLetsStreamsFinish(t *testing.T) {
 	}
 	select {
 	case err := <-served:
-		t.Fatalf("the server was gone before its streams: %v", err)
+		t.Fatalf("server shut down before its streams ended: %v", err)
 	default:
 	}
 	close(goOn)
 	for range ways {
 		if err := e2etest.Receive(t, results, "the streams to end"); err != nil {
-			t.Errorf("a stream that had begun failed: %v", err)
+			t.Errorf("stream in progress failed: %v", err)
 		}
 	}
-	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
-		t.Errorf("the server ended with %v", err)
+	if err := e2etest.Receive(t, served, "the server to shut down"); err != nil {
+		t.Errorf("Serve returned %v", err)
 	}
 }
 
-// Streams that go on beyond the drain timeout are cut off. Their callers see
-// that, and the upstream too.
-func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
+// Streams that outlast the drain timeout are aborted. Clients and the upstream
+// notice.
+func TestShutdown_AbortsStreamsAfterTimeout(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	url := e2etest.ServeScripts(t, map[string]e2etest.Script{"held": func(conn *upstreamtest.Conn) {
@@ -106,7 +106,7 @@ func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
 		conn.WaitEnd()
 		ended <- struct{}{}
 	}})
-	front, stop, served := serveFor(t, 50*time.Millisecond, url)
+	front, stop, served := startWithDrain(t, 50*time.Millisecond, url)
 	ways := e2etest.Callers(t, front)
 	type result struct {
 		name string
@@ -131,7 +131,7 @@ func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
 	stop()
 	for range ways {
 		if r := e2etest.Receive(t, results, "the streams to end"); r.err == nil {
-			t.Errorf("%s: a stream that was cut off looks finished", r.name)
+			t.Errorf("%s: aborted stream looks complete", r.name)
 		} else {
 			t.Logf("%s: %v", r.name, r.err)
 		}
@@ -139,7 +139,7 @@ func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
 	for range ways {
 		e2etest.Receive(t, ended, "the upstream to see the end")
 	}
-	if err := e2etest.Receive(t, served, "the server to end"); err == nil || !strings.Contains(err.Error(), "aborted requests in progress after 50ms") {
-		t.Errorf("the server ended with %v", err)
+	if err := e2etest.Receive(t, served, "the server to shut down"); err == nil || !strings.Contains(err.Error(), "aborted requests in progress after 50ms") {
+		t.Errorf("Serve returned %v", err)
 	}
 }

@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// The reason of a goodbye, behind its status, as a frame to a client.
-	goodbyeFrame = "\x88\x1d\x03\xe9" + goodbyeReason
+	// The close frame to a client, in front of its reason.
+	closeFrame = "\x88\x1d\x03\xe9" + closeReason
 
-	goodbyeReason = "the server is shutting down"
+	closeReason   = "the server is shutting down"
 	webSocketHead = "GET /v1/realtime?model=m HTTP/1.1\nHost: front\nConnection: Upgrade\nUpgrade: websocket\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Version: 13\n\n"
-	webSocketAnswer = "HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n\n"
+	webSocketResponse = "HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n\n"
 )
 
-// A server that is stopped says goodbye on WebSockets, which know of no end of
-// their own: both sides are told so, and have time to answer.
-func TestShutdownSaysGoodbyeOnWebSockets(t *testing.T) {
+// WebSockets have no end of their own. At a shutdown, the server sends close frames
+// to both sides, which have time to answer.
+func TestShutdown_ClosesWebSockets(t *testing.T) {
 	t.Parallel()
 	const clients = 10
 	type ending struct {
@@ -39,7 +39,7 @@ func TestShutdownSaysGoodbyeOnWebSockets(t *testing.T) {
 		err  error
 	}
 	endings := make(chan ending, 2*clients)
-	front, stop, served := serveFor(t, e2etest.Timeout, e2etest.ServeWebSocketEcho(t, func(err error) { endings <- ending{"upstream", err} }))
+	front, stop, served := startWithDrain(t, e2etest.Timeout, e2etest.ServeWebSocketEcho(t, func(err error) { endings <- ending{"upstream", err} }))
 	for range clients {
 		conn, _, err := websocket.Dial(t.Context(), "ws://"+front.Address+"/v1/realtime", &websocket.DialOptions{
 			HTTPClient: servertest.HTTPClient(t, false),
@@ -53,7 +53,7 @@ func TestShutdownSaysGoodbyeOnWebSockets(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, message, err := conn.Read(t.Context()); err != nil || string(message) != "hello" {
-			t.Fatalf("client got %q, %v", message, err)
+			t.Fatalf("client got message %q and error %v", message, err)
 		}
 		go func() {
 			_, _, err := conn.Read(t.Context())
@@ -62,16 +62,16 @@ func TestShutdownSaysGoodbyeOnWebSockets(t *testing.T) {
 	}
 	stop()
 	for range 2 * clients {
-		end := e2etest.Receive(t, endings, "the goodbye")
-		checkGoodbye(t, end.side, end.err)
+		end := e2etest.Receive(t, endings, "the close frame")
+		checkCloseFrame(t, end.side, end.err)
 	}
-	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
-		t.Errorf("the server ended with %v", err)
+	if err := e2etest.Receive(t, served, "the server to shut down"); err != nil {
+		t.Errorf("Serve returned %v", err)
 	}
 }
 
-// The same over TLS, whose connections are interrupted in another way.
-func TestShutdownSaysGoodbyeOnWebSocketsOverTLS(t *testing.T) {
+// Over TLS, reads are interrupted differently.
+func TestShutdown_ClosesWebSocketsOverTLS(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
 	front, roots := e2etest.StartTLSServer(t, e2etest.ServeWebSocketEcho(t, func(err error) { ended <- err }))
@@ -86,18 +86,18 @@ func TestShutdownSaysGoodbyeOnWebSocketsOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	front.Stop()
-	checkGoodbye(t, "upstream", e2etest.Receive(t, ended, "the goodbye"))
+	checkCloseFrame(t, "upstream", e2etest.Receive(t, ended, "the close frame"))
 }
 
-func checkGoodbye(t *testing.T, side string, err error) {
+func checkCloseFrame(t *testing.T, side string, err error) {
 	t.Helper()
-	want := websocket.CloseError{Code: websocket.StatusGoingAway, Reason: goodbyeReason}
+	want := websocket.CloseError{Code: websocket.StatusGoingAway, Reason: closeReason}
 	if got, ok := errors.AsType[websocket.CloseError](err); !ok || got != want {
-		t.Errorf("the %s got %v, want %v", side, err, want)
+		t.Errorf("%s got error %v, want %v", side, err, want)
 	}
 }
 
-// openWebSocket opens one on a raw socket.
+// openWebSocket opens a WebSocket on a raw socket.
 func openWebSocket(t *testing.T, front *servertest.Front) *upstreamtest.Conn {
 	t.Helper()
 	network, err := net.Dial("tcp", front.Address)
@@ -112,37 +112,37 @@ func openWebSocket(t *testing.T, front *servertest.Front) *upstreamtest.Conn {
 	client.Send(webSocketHead)
 	head, err := client.ReadHead()
 	if err != nil || head.Line != "HTTP/1.1 101 Switching Protocols" {
-		t.Fatalf("client got %q, %v", head.Line, err)
+		t.Fatalf("client got status line %q and error %v", head.Line, err)
 	}
 	return client
 }
 
-// The goodbye comes behind a frame that is under way, not within.
-func TestShutdownCutsNoFrameOfAWebSocket(t *testing.T) {
+// The close frame follows a frame in progress.
+func TestShutdown_KeepsWebSocketFramesWhole(t *testing.T) {
 	t.Parallel()
-	const half = "\x82\x83keysfg" // a frame but for its last byte
+	const half = "\x82\x83keysfg" // a frame without its last byte
 	arrived, goOn, heard := make(chan struct{}), make(chan struct{}), make(chan string, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadHead(); err != nil {
 			return
 		}
-		conn.Send(webSocketAnswer + "\x82\x05ab")
+		conn.Send(webSocketResponse + "\x82\x05ab")
 		if _, err := conn.Reader.Peek(len(half)); err != nil {
 			return
 		}
 		close(arrived)
 		e2etest.Receive(t, goOn, "the shutdown")
-		io.WriteString(conn, "cde\x81\x04late\x88\x00") // shows at the other end
+		io.WriteString(conn, "cde\x81\x04late\x88\x00") // fails at the other end
 		rest, _ := io.ReadAll(conn.Reader)
 		heard <- string(rest)
 	})
-	front, stop, served := serveFor(t, e2etest.Timeout, url)
+	front, stop, served := startWithDrain(t, e2etest.Timeout, url)
 	client := openWebSocket(t, front)
 	frame := make([]byte, 4)
 	if _, err := io.ReadFull(client.Reader, frame); err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(client, half) // shows at the other end
+	io.WriteString(client, half) // fails at the other end
 	e2etest.Receive(t, arrived, "half a frame")
 	stop()
 	for refused := false; !refused; {
@@ -152,41 +152,41 @@ func TestShutdownCutsNoFrameOfAWebSocket(t *testing.T) {
 		}
 	}
 	close(goOn)
-	io.WriteString(client, "h\x88\x80keys") // and the answer to the goodbye
+	io.WriteString(client, "h\x88\x80keys") // and a close frame
 	rest, err := io.ReadAll(client.Reader)
-	if want := "cde" + goodbyeFrame; err != nil || string(rest) != want {
-		t.Errorf("client got %q, %v, want %q", rest, err, want)
+	if want := "cde" + closeFrame; err != nil || string(rest) != want {
+		t.Errorf("client got %q and error %v, want %q", rest, err, want)
 	}
-	got, masked := e2etest.Receive(t, heard, "the upstream to be closed"), len(goodbyeFrame)+len("keys")
+	got, masked := e2etest.Receive(t, heard, "the upstream to be closed"), len(closeFrame)+len("keys")
 	if !strings.HasPrefix(got, half+"h\x88\x9d") || len(got) != len(half+"h")+masked {
 		t.Errorf("upstream got %q", got)
 	}
-	if err := e2etest.Receive(t, served, "the server to end"); err != nil {
-		t.Errorf("the server ended with %v", err)
+	if err := e2etest.Receive(t, served, "the server to shut down"); err != nil {
+		t.Errorf("Serve returned %v", err)
 	}
 }
 
-// Who doesn't answer the goodbye is cut off when the time is over.
-func TestShutdownCutsOffWebSocketsThatGoOn(t *testing.T) {
+// A peer that doesn't answer the close frame is disconnected after the timeout.
+func TestShutdown_AbortsWebSocketsAfterTimeout(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadHead(); err != nil {
 			return
 		}
-		conn.Send(webSocketAnswer)
+		conn.Send(webSocketResponse)
 		conn.WaitEnd()
 		close(ended)
 	})
-	front, stop, served := serveFor(t, 50*time.Millisecond, url)
+	front, stop, served := startWithDrain(t, 50*time.Millisecond, url)
 	client := openWebSocket(t, front)
 	stop()
-	if got, err := io.ReadAll(client.Reader); err != nil || string(got) != goodbyeFrame {
-		t.Errorf("client got %q, %v", got, err)
+	if got, err := io.ReadAll(client.Reader); err != nil || string(got) != closeFrame {
+		t.Errorf("client got %q and error %v", got, err)
 	}
 	e2etest.Receive(t, ended, "the upstream to see the end")
-	err := e2etest.Receive(t, served, "the server to end")
+	err := e2etest.Receive(t, served, "the server to shut down")
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "aborted requests in progress after 50ms") {
-		t.Errorf("the server ended with %v", err)
+		t.Errorf("Serve returned %v", err)
 	}
 }

@@ -19,46 +19,46 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// A thousand streams at once, in each of the ways: all of them are open at the
-// same time, as the upstream holds each until all have begun, and each gets its
-// own events, all of them, in their order, and its end.
-func TestAThousandStreamsAtOnce(t *testing.T) {
+// A thousand concurrent streams in each protocol. The upstream holds all streams
+// until the last one has started. Each client receives its own events, in order, and
+// the end of its stream.
+func TestLoad_ThousandConcurrentStreams(t *testing.T) {
 	const (
 		streams     = 1000
 		events      = 5
-		connections = 4 // over which streams of HTTP/2 are spread
+		connections = 4 // for the HTTP/2 streams
 		patience    = time.Minute
 	)
 	for _, method := range []struct {
 		name string
-		// open returns a function that follows one stream.
-		open func(*testing.T, *servertest.Front) func(context.Context, follower) error
+		// open returns a function that reads one stream.
+		open func(*testing.T, *servertest.Front) func(context.Context, expectedStream) error
 	}{
-		{"raw over HTTP/1.1", func(t *testing.T, front *servertest.Front) func(context.Context, follower) error {
+		{"raw over HTTP/1.1", func(t *testing.T, front *servertest.Front) func(context.Context, expectedStream) error {
 			t.Helper()
-			return rawFollower(front, servertest.HTTPClient(t, false))
+			return rawReader(front, servertest.HTTPClient(t, false))
 		}},
-		{"raw over HTTP/2", func(t *testing.T, front *servertest.Front) func(context.Context, follower) error {
+		{"raw over HTTP/2", func(t *testing.T, front *servertest.Front) func(context.Context, expectedStream) error {
 			t.Helper()
-			return rawFollower(front, servertest.HTTPClient(t, true))
+			return rawReader(front, servertest.HTTPClient(t, true))
 		}},
-		{"Connect", func(t *testing.T, front *servertest.Front) func(context.Context, follower) error {
+		{"Connect", func(t *testing.T, front *servertest.Front) func(context.Context, expectedStream) error {
 			t.Helper()
-			return typedFollower(e2etest.NewConnectClient("", front.Connect(t, servertest.Protocols()[0])))
+			return typedReader(e2etest.NewConnectClient("", front.Connect(t, servertest.Protocols()[0])))
 		}},
-		{"gRPC-Web", func(t *testing.T, front *servertest.Front) func(context.Context, follower) error {
+		{"gRPC-Web", func(t *testing.T, front *servertest.Front) func(context.Context, expectedStream) error {
 			t.Helper()
-			return typedFollower(e2etest.NewConnectClient("", front.Connect(t, servertest.Protocols()[4])))
+			return typedReader(e2etest.NewConnectClient("", front.Connect(t, servertest.Protocols()[4])))
 		}},
-		{"gRPC by grpc-go", func(t *testing.T, front *servertest.Front) func(context.Context, follower) error {
+		{"grpc-go", func(t *testing.T, front *servertest.Front) func(context.Context, expectedStream) error {
 			t.Helper()
-			return typedFollower(e2etest.NewGRPCClient(t, front))
+			return typedReader(e2etest.NewGRPCClient(t, front))
 		}},
 	} {
 		t.Run(method.name, func(t *testing.T) {
-			crowd := newCrowd(streams)
-			front := e2etest.StartServer(t, server.Config{Upstream: servertest.StartUpstream(t, crowd.serve(events)).URL})
-			var follow []func(context.Context, follower) error
+			barrier := newBarrier(streams)
+			front := e2etest.StartServer(t, server.Config{Upstream: servertest.StartUpstream(t, barrier.serve(events)).URL})
+			var follow []func(context.Context, expectedStream) error
 			for range connections {
 				follow = append(follow, method.open(t, front))
 			}
@@ -71,11 +71,11 @@ func TestAThousandStreamsAtOnce(t *testing.T) {
 			)
 			for i := range streams {
 				followers.Go(func() {
-					if err := follow[i%connections](ctx, follower{fmt.Sprintf("stream %d of %d", i, streams), events}); err != nil {
+					if err := follow[i%connections](ctx, expectedStream{fmt.Sprintf("stream %d of %d", i, streams), events}); err != nil {
 						if failures.Add(1) <= 5 {
 							t.Errorf("stream %d: %v", i, err)
 						}
-						crowd.disperse()
+						barrier.release()
 					}
 				})
 			}
@@ -88,27 +88,26 @@ func TestAThousandStreamsAtOnce(t *testing.T) {
 	}
 }
 
-// crowd holds requests until all of them are there.
-type crowd struct {
+// barrier holds requests until all of them have arrived.
+type barrier struct {
 	missing  atomic.Int32
-	arrived  chan struct{} // has one for each request that is there
+	arrived  chan struct{} // receives one value for each request
 	complete chan struct{}
 	once     sync.Once
 }
 
-func newCrowd(size int) *crowd {
-	c := &crowd{arrived: make(chan struct{}, size), complete: make(chan struct{})}
+func newBarrier(size int) *barrier {
+	c := &barrier{arrived: make(chan struct{}, size), complete: make(chan struct{})}
 	c.missing.Store(int32(size))
 	return c
 }
 
-// disperse lets everyone go: not all will come.
-func (c *crowd) disperse() { c.once.Do(func() { close(c.complete) }) }
+// release stops waiting for further requests.
+func (c *barrier) release() { c.once.Do(func() { close(c.complete) }) }
 
-// serve answers with a stream of events, of which each has the marker that the
-// request has. The first one comes at once, the others when all requests have
-// begun.
-func (c *crowd) serve(events int) http.HandlerFunc {
+// serve answers with a stream of events that contain the marker of the request. It
+// sends the first event at once, and the others when all requests have arrived.
+func (c *barrier) serve(events int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		marker := r.Header.Get(e2etest.ScriptHeader)
 		control := http.NewResponseController(w)
@@ -121,7 +120,7 @@ func (c *crowd) serve(events int) http.HandlerFunc {
 			}
 			c.arrived <- struct{}{}
 			if c.missing.Add(-1) == 0 {
-				c.disperse()
+				c.release()
 			}
 			select {
 			case <-c.complete:
@@ -133,22 +132,22 @@ func (c *crowd) serve(events int) http.HandlerFunc {
 	}
 }
 
-// follower is what one stream is to bring: that many events with its marker.
-type follower struct {
+// expectedStream is a number of events with a marker.
+type expectedStream struct {
 	marker string
 	events int
 }
 
-// check compares one text with what must come next.
-func (f follower) check(i int, text string) error {
+// check compares a text with the expected event.
+func (f expectedStream) check(i int, text string) error {
 	if want := fmt.Sprintf("%s, event %d", f.marker, i); text != want {
-		return fmt.Errorf("%q came, where %q was expected", text, want)
+		return fmt.Errorf("got %q, want %q", text, want)
 	}
 	return nil
 }
 
-func typedFollower(client e2etest.Client) func(context.Context, follower) error {
-	return func(ctx context.Context, f follower) error {
+func typedReader(client e2etest.Client) func(context.Context, expectedStream) error {
+	return func(ctx context.Context, f expectedStream) error {
 		var (
 			n     int
 			wrong error
@@ -159,14 +158,14 @@ func typedFollower(client e2etest.Client) func(context.Context, follower) error 
 			n++
 		})
 		if n != f.events {
-			wrong = errors.Join(wrong, fmt.Errorf("%d events came, want %d", n, f.events))
+			wrong = errors.Join(wrong, fmt.Errorf("got %d events, want %d", n, f.events))
 		}
 		return errors.Join(err, wrong)
 	}
 }
 
-func rawFollower(front *servertest.Front, client *http.Client) func(context.Context, follower) error {
-	return func(ctx context.Context, f follower) error {
+func rawReader(front *servertest.Front, client *http.Client) func(context.Context, expectedStream) error {
+	return func(ctx context.Context, f expectedStream) error {
 		request, err := e2etest.NewRawRequest(ctx, front.URL, f.marker)
 		if err != nil {
 			return err
@@ -183,7 +182,7 @@ func rawFollower(front *servertest.Front, client *http.Client) func(context.Cont
 				line = lines.Text()
 			}
 			if want := strings.TrimSpace(e2etest.Chunk(0, fmt.Sprintf("%s, event %d", f.marker, i))); line != want {
-				return fmt.Errorf("event got %d %q, want %q: %w", i, line, want, lines.Err())
+				return fmt.Errorf("got event %d %q, want %q: %w", i, line, want, lines.Err())
 			}
 		}
 		var rest strings.Builder
@@ -191,7 +190,7 @@ func rawFollower(front *servertest.Front, client *http.Client) func(context.Cont
 			rest.WriteString(lines.Text())
 		}
 		if rest.String() != strings.TrimSpace(e2etest.DoneEvent) {
-			return fmt.Errorf("the stream ends with %q", rest.String())
+			return fmt.Errorf("got end of stream %q", rest.String())
 		}
 		return lines.Err()
 	}

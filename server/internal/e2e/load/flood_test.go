@@ -19,14 +19,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// mostHeld is what one attack may make the process hold on to, in bytes, the
-// attacker's own side included.
-const mostHeld = 48 << 20
+// maxGrowth bounds the memory in bytes that one attack makes the process use,
+// including the attacker's side.
+const maxGrowth = 48 << 20
 
-// TestFloods shows that clients which send as much as they can make neither the
-// memory nor the upstream's load grow without bound, and that others are served
-// meanwhile. It measures the process's heap, so it runs alone.
-func TestFloods(t *testing.T) { //nolint:paralleltest // see above
+// Clients that send as much as they can must not make memory or the upstream's load
+// grow without bound, and other clients are served meanwhile. The test measures the
+// heap of the process, so it runs alone.
+func TestFlood_IsBounded(t *testing.T) { //nolint:paralleltest // see above
 	const many = 10000
 	for _, flood := range []struct {
 		name string
@@ -122,39 +122,38 @@ func TestFloods(t *testing.T) { //nolint:paralleltest // see above
 			err := flood.send(client)
 			during := heapInUse()
 			if status, answers := e2etest.SendSmuggling(t, front, "GET /v1/x HTTP/1.1\r\nHost: x\r\n\r\n"); status != 200 {
-				t.Errorf("another client is told %q", answers)
+				t.Errorf("got responses %q for another client", answers)
 			}
 			client.Conn.Close()
 			t.Logf("the flood ended with %v; heap %.1f MB before, %.1f MB at its end, %.1f MB after; %d requests to the upstream, %d connections at most",
-				err, mega(before), mega(during), mega(heapInUse()), requests.Load(), most.Load())
-			if int64(during)-int64(before) > mostHeld {
-				t.Errorf("the heap grew by %.1f MB", mega(during)-mega(before))
+				err, megabytes(before), megabytes(during), megabytes(heapInUse()), requests.Load(), most.Load())
+			if int64(during)-int64(before) > maxGrowth {
+				t.Errorf("heap grew by %.1f MB", megabytes(during)-megabytes(before))
 			}
 			if most.Load() > server.DefaultMaxStreams+2 {
-				t.Errorf("there were %d connections to the upstream at a time", most.Load())
+				t.Errorf("got %d concurrent connections to the upstream", most.Load())
 			}
 		})
 	}
 }
 
-// Connections that nobody uses, and bodies and headers that nobody ends, take
-// little each.
-func TestManyConnectionsTakeLittleEach(t *testing.T) { //nolint:paralleltest // it measures the heap
+// Idle connections and unfinished headers and bodies use little memory each.
+func TestFlood_ConnectionsUseLittleMemory(t *testing.T) { //nolint:paralleltest // it measures the heap
 	const many = 1000
 	goroutines := runtime.NumGoroutine()
 	for _, row := range []struct {
 		name, text string
 		answered   bool
-		mostEach   int64 // in bytes; a body has a connection to the upstream too
+		maxEach    int64 // in bytes; a body also has an upstream connection
 	}{
 		{"silent", "", false, 40 << 10},
 		{"in the middle of a header", "GET /v1/x HTTP/1.1\r\nHost: x\r\nX: y", false, 40 << 10},
 		{"in the middle of a body", "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", false, 160 << 10},
-		{"idle behind a call", "GET /v1/x HTTP/1.1\r\nHost: x\r\n\r\n", true, 40 << 10},
+		{"idle after a call", "GET /v1/x HTTP/1.1\r\nHost: x\r\n\r\n", true, 40 << 10},
 	} {
-		t.Run(row.name, func(t *testing.T) { //nolint:paralleltest // as said
+		t.Run(row.name, func(t *testing.T) { //nolint:paralleltest // see above
 			front := servertest.Start(t, server.Config{Upstream: e2etest.StartStrictUpstream(t).URL})
-			awaitGoroutines(t, goroutines+20) // the row before has left some
+			awaitGoroutines(t, goroutines+20) // the previous row leaves some
 			before := heapInUse()
 			clients := make([]net.Conn, many)
 			for i := range clients {
@@ -174,37 +173,37 @@ func TestManyConnectionsTakeLittleEach(t *testing.T) { //nolint:paralleltest // 
 				}
 			}
 			if status, _ := e2etest.SendSmuggling(t, front, "GET /v1/x HTTP/1.1\r\nHost: x\r\n\r\n"); status != 200 {
-				t.Errorf("another client is told %d", status)
+				t.Errorf("got status %d for another client", status)
 			}
 			during := heapInUse()
 			each := (int64(during) - int64(before)) / many
-			t.Logf("heap and stacks %.1f MB before, %.1f MB with %d connections: %s each", mega(before), mega(during), many, fmt.Sprintf("%.1f KB", float64(each)/1024))
-			if each <= 0 || each > row.mostEach {
-				t.Errorf("a connection takes %d bytes", each)
+			t.Logf("heap and stacks %.1f MB before, %.1f MB with %d connections: %s each", megabytes(before), megabytes(during), many, fmt.Sprintf("%.1f KB", float64(each)/1024))
+			if each <= 0 || each > row.maxEach {
+				t.Errorf("got %d bytes for a connection, want at most %d", each, row.maxEach)
 			}
 		})
 	}
 }
 
-// awaitGoroutines returns when there are at most so many.
+// awaitGoroutines waits until at most this many goroutines are running.
 func awaitGoroutines(t *testing.T, most int) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > most; <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("there are still %d goroutines", runtime.NumGoroutine())
+			t.Fatalf("got %d goroutines, want at most %d", runtime.NumGoroutine(), most)
 		}
 	}
 }
 
-// heapInUse is what the process holds on to, in bytes, with the stacks.
+// heapInUse returns the memory of the process for objects and stacks, in bytes.
 func heapInUse() uint64 {
 	runtime.GC()
-	runtime.GC() // what a pool holds goes with the second
+	runtime.GC() // the second collection empties pools
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	return memory.HeapAlloc + memory.StackInuse
 }
 
-func mega(size uint64) float64 { return float64(size) / (1 << 20) }
+func megabytes(size uint64) float64 { return float64(size) / (1 << 20) }

@@ -14,8 +14,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// answer has a server answer a request, or break off.
-func answer(s http.Handler, request *http.Request) {
+// serve has a server handle a request, and recovers from an aborted response.
+func serve(s http.Handler, request *http.Request) {
 	defer func() {
 		if failure := recover(); failure != nil && failure != http.ErrAbortHandler { //nolint:errorlint // it is never wrapped
 			panic(failure)
@@ -24,9 +24,8 @@ func answer(s http.Handler, request *http.Request) {
 	s.ServeHTTP(httptest.NewRecorder(), request)
 }
 
-// TestHeader_TakesLinearTime has the server read long values of the fields that it
-// parses, in the ways that a list, a parameter or a quoted string can be long.
-func TestHeader_TakesLinearTime(t *testing.T) {
+// The server parses long header values: lists, parameters, and quoted strings.
+func TestLinearTime_Headers(t *testing.T) {
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		servertest.JSON(http.StatusOK, `{}`)(w, r)
@@ -58,7 +57,7 @@ func TestHeader_TakesLinearTime(t *testing.T) {
 				kind := kinds[(i+j)%len(kinds)]
 				lineartest.Check(t, 128<<10, func(size int) func() {
 					values := []string{strings.Repeat(piece, size/len(piece))}
-					if j%2 == 1 { // as many fields
+					if j%2 == 1 { // the same number of fields
 						values = make([]string, size/(len(piece)+len(name)))
 						for i := range values {
 							values[i] = piece
@@ -69,7 +68,7 @@ func TestHeader_TakesLinearTime(t *testing.T) {
 						request.Header.Set("Content-Type", kind.contentType)
 						request.Header.Set("Authorization", "Bearer "+servertest.Key)
 						request.Header[name] = values
-						answer(s, request)
+						serve(s, request)
 					}
 				})
 			}
@@ -77,9 +76,8 @@ func TestHeader_TakesLinearTime(t *testing.T) {
 	}
 }
 
-// TestTarget_TakesLinearTime does the same with paths and queries as long as they may
-// be.
-func TestTarget_TakesLinearTime(t *testing.T) {
+// The server parses paths and queries of the maximum length.
+func TestLinearTime_Target(t *testing.T) {
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{}`))
 	s, err := server.New(e2etest.ClientsFileConfig(t, upstream.URL))
 	if err != nil {
@@ -100,7 +98,7 @@ func TestTarget_TakesLinearTime(t *testing.T) {
 					path, query, _ := strings.Cut(target, "?")
 					request.URL.Path, request.URL.RawPath, request.URL.RawQuery = strings.ReplaceAll(path, "%", "%25"), path, query
 					request.Header.Set("Authorization", "Bearer "+servertest.Key)
-					answer(s, request)
+					serve(s, request)
 				}
 			})
 		}

@@ -16,9 +16,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// allowFiles has the process open that many files, if it may, and returns how
-// many it may open.
-func allowFiles(t *testing.T, wanted uint64) uint64 {
+// raiseFileLimit raises the limit of open files up to wanted if possible, and
+// returns the limit.
+func raiseFileLimit(t *testing.T, wanted uint64) uint64 {
 	t.Helper()
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -35,10 +35,10 @@ func allowFiles(t *testing.T, wanted uint64) uint64 {
 	return limit.Cur
 }
 
-// Ten thousand streams, all of them open at the same time, each on connections
-// of its own, or over HTTP/2 on one to the upstream: every one is complete. Where
-// the system allows the process too few files, it is as many as it allows.
-func TestTenThousandStreamsAtOnce(t *testing.T) {
+// Ten thousand concurrent streams are all complete. Over HTTP/1.1 each uses its own
+// connections, over HTTP/2 they share an upstream connection. A lower file limit
+// reduces the number of streams.
+func TestLoad_TenThousandConcurrentStreams(t *testing.T) {
 	const (
 		events   = 5
 		others   = 500 // files
@@ -48,7 +48,7 @@ func TestTenThousandStreamsAtOnce(t *testing.T) {
 	for _, method := range []struct {
 		name    string
 		http2   bool
-		sockets int // of a stream, both ends of each connection
+		sockets int // per stream, counting both ends of each connection
 	}{
 		{"over HTTP/1.1", false, 4},
 		{"over HTTP/2", true, 2},
@@ -59,13 +59,13 @@ func TestTenThousandStreamsAtOnce(t *testing.T) {
 				streams = 1000
 			}
 			wanted := uint64(streams*method.sockets + others)
-			if files := allowFiles(t, wanted); files < wanted {
+			if files := raiseFileLimit(t, wanted); files < wanted {
 				streams = int(files-others) / method.sockets
-				t.Logf("no more than %d files may be open: %d streams", files, streams)
+				t.Logf("limited to %d open files: %d streams", files, streams)
 			}
-			crowd := newCrowd(streams)
-			front := e2etest.StartServer(t, server.Config{Upstream: servertest.StartUpstream(t, crowd.serve(events)).URL})
-			follow := rawFollower(front, servertest.HTTPClient(t, method.http2))
+			barrier := newBarrier(streams)
+			front := e2etest.StartServer(t, server.Config{Upstream: servertest.StartUpstream(t, barrier.serve(events)).URL})
+			follow := rawReader(front, servertest.HTTPClient(t, method.http2))
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			var (
@@ -74,21 +74,20 @@ func TestTenThousandStreamsAtOnce(t *testing.T) {
 				start     = time.Now()
 			)
 			for i := range streams {
-				// All are open in the end, but they don't come at one moment: the client
-				// dials for each as long as it has no connection, and ten thousand
-				// connections at once are more than a listener's queue takes.
+				// Streams start gradually. Ten thousand simultaneous connection attempts
+				// would overflow the listen queue.
 				if i >= entering {
 					select {
-					case <-crowd.arrived:
-					case <-crowd.complete:
+					case <-barrier.arrived:
+					case <-barrier.complete:
 					}
 				}
 				followers.Go(func() {
-					if err := follow(ctx, follower{fmt.Sprintf("stream %d", i), events}); err != nil {
+					if err := follow(ctx, expectedStream{fmt.Sprintf("stream %d", i), events}); err != nil {
 						if failures.Add(1) <= 5 {
 							t.Errorf("stream %d: %v", i, err)
 						}
-						crowd.disperse()
+						barrier.release()
 					}
 				})
 			}

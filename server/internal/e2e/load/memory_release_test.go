@@ -23,10 +23,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
-// TestMemory_ReturnsToNothing makes calls of every kind, which end in every way at any
-// moment: answered, refused, cancelled, broken off by the upstream. In the end no
-// memory is held for them.
-func TestMemory_ReturnsToNothing(t *testing.T) {
+// Calls of every kind end in every way: answered, rejected, canceled, or aborted
+// by the upstream. No buffered bytes remain.
+func TestMemory_IsReleasedAfterEveryCall(t *testing.T) {
 	t.Parallel()
 	const callers, callsEach = 16, 15
 	var calm atomic.Bool
@@ -107,9 +106,9 @@ func TestMemory_ReturnsToNothing(t *testing.T) {
 		for _, options := range [][]connecthttp.Option{nil, {connecthttp.WithSendGzip()}} {
 			client := front.Client(t, protocol, options...)
 			calls = append(calls, func(ctx context.Context, text string) {
-				_, _ = client.CreateChatCompletion(ctx, saying(text))
+				_, _ = client.CreateChatCompletion(ctx, helloWith(text))
 			}, func(ctx context.Context, text string) {
-				stream, err := client.StreamChatCompletion(ctx, saying(text))
+				stream, err := client.StreamChatCompletion(ctx, helloWith(text))
 				if err != nil {
 					return
 				}
@@ -133,24 +132,24 @@ func TestMemory_ReturnsToNothing(t *testing.T) {
 	}
 	all.Wait()
 	awaitMetric(t, observer, "openai_connect_buffered_bytes", "0")
-	// All of it can be taken again.
+	// All of the budget is available again.
 	calm.Store(true)
 	client := front.Client(t, servertest.Protocols()[0])
 	for range 10 {
-		if _, err := client.CreateChatCompletion(e2etest.Context(t), saying(texts[2])); err != nil {
+		if _, err := client.CreateChatCompletion(e2etest.Context(t), helloWith(texts[2])); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// TestMemory_OfWholeAnswersIsBounded has an upstream answer in one message, of more than
-// there is room for: as it was asked to, and where it was asked for a stream.
-func TestMemory_OfWholeAnswersIsBounded(t *testing.T) {
+// The upstream answers unary and streaming calls with one message that exceeds the
+// budget.
+func TestMemory_WholeResponsesAreBounded(t *testing.T) {
 	t.Parallel()
 	answer := e2etest.Completion(strings.Repeat("long ", 500_000))
 	for _, row := range []struct{ name, contentType, coding, body string }{
 		{"JSON", "application/json", "", answer},
-		{"JSON that says it is a stream", "text/event-stream", "", answer},
+		{"JSON with a stream's content type", "text/event-stream", "", answer},
 		{"JSON in gzip", "application/json", "gzip", e2etest.Gzip(answer)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -163,17 +162,17 @@ func TestMemory_OfWholeAnswersIsBounded(t *testing.T) {
 				_, _ = io.WriteString(w, row.body)
 			})
 			client := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxKeptBytes: 2 << 20}).Client(t, servertest.Protocols()[0])
-			_, err := client.CreateChatCompletion(e2etest.Context(t), saying("Hello"))
+			_, err := client.CreateChatCompletion(e2etest.Context(t), helloWith("Hello"))
 			if code := connect.CodeOf(err); code != connect.CodeResourceExhausted {
-				t.Errorf("a unary call ends with %v", err)
+				t.Errorf("got error %v for a unary call", err)
 			}
-			stream, err := client.StreamChatCompletion(e2etest.Context(t), saying("Hello"))
+			stream, err := client.StreamChatCompletion(e2etest.Context(t), helloWith("Hello"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer stream.Close()
 			if _, err = stream.Receive(); connect.CodeOf(err) != connect.CodeResourceExhausted {
-				t.Errorf("a stream begins with %v", err)
+				t.Errorf("got error %v for a stream", err)
 			}
 		})
 	}

@@ -27,12 +27,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// saying is a request with a message.
-func saying(text string) *chatv1.CreateChatCompletionRequest {
+// helloWith returns a request with one message.
+func helloWith(text string) *chatv1.CreateChatCompletionRequest {
 	return &chatv1.CreateChatCompletionRequest{Model: "m", Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: &text}}}
 }
 
-// hexProse is text that compresses as English does.
+// hexProse returns text that compresses like English.
 func hexProse(size int) string {
 	random := rand.New(rand.NewPCG(1, 2))
 	var text strings.Builder
@@ -42,8 +42,8 @@ func hexProse(size int) string {
 	return text.String()
 }
 
-// isShort checks that an error says that there is no room, and when to come again.
-func isShort(t *testing.T, err error, limit string) {
+// checkOverBudget checks that an error reports a full buffer budget and a retry delay.
+func checkOverBudget(t *testing.T, err error, limit string) {
 	t.Helper()
 	failure, ok := errors.AsType[*connect.Error](err)
 	if !ok || failure.Code() != connect.CodeResourceExhausted || !strings.Contains(failure.Message(), limit) {
@@ -61,7 +61,7 @@ func isShort(t *testing.T, err error, limit string) {
 		case *restv1.Error:
 			codes++
 			if d.GetCode() != "server_overloaded" {
-				t.Errorf("got error's code %q", d.GetCode())
+				t.Errorf("got error code %q", d.GetCode())
 			}
 		}
 	}
@@ -70,9 +70,9 @@ func isShort(t *testing.T, err error, limit string) {
 	}
 }
 
-// TestMemory_OfTypedCallsIsBounded fills the budget by a call that waits for the
-// upstream. There is room again when it has its answer.
-func TestMemory_OfTypedCallsIsBounded(t *testing.T) {
+// A call that waits for the upstream fills the budget. The budget is released with
+// its response.
+func TestMemory_TypedCallsAreBounded(t *testing.T) {
 	t.Parallel()
 	asked, leave := make(chan struct{}, 10), make(chan struct{})
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -97,45 +97,45 @@ func TestMemory_OfTypedCallsIsBounded(t *testing.T) {
 				}
 				client := front.Client(t, protocol, options...)
 				size := 1 << 20
-				if compressed { // Both what is sent and what it stands for are held for a moment.
+				if compressed { // The compressed and the decompressed message are buffered together.
 					size = 700 << 10
 				}
-				large := saying(hexProse(size))
+				large := helloWith(hexProse(size))
 				var first sync.WaitGroup
 				first.Go(func() {
 					if _, err := client.CreateChatCompletion(e2etest.Context(t), large); err != nil {
-						t.Errorf("the first call: %v", err)
+						t.Errorf("first call: %v", err)
 					}
 				})
 				e2etest.Receive(t, asked, "the first call")
 				_, err := client.CreateChatCompletion(e2etest.Context(t), large)
-				isShort(t, err, "2097152")
+				checkOverBudget(t, err, "2097152")
 				stream, err := client.StreamChatCompletion(e2etest.Context(t), large)
 				if err == nil {
 					if _, err = stream.Receive(); err == nil {
-						t.Error("a stream begins")
+						t.Error("stream succeeded, want an error")
 					}
 					_ = stream.Close()
 				}
-				isShort(t, err, "2097152")
-				// A small one still finds room.
+				checkOverBudget(t, err, "2097152")
+				// A small call still fits.
 				var small sync.WaitGroup
 				small.Go(func() {
-					if _, err := client.CreateChatCompletion(e2etest.Context(t), saying("Hello")); err != nil {
-						t.Errorf("a small call: %v", err)
+					if _, err := client.CreateChatCompletion(e2etest.Context(t), helloWith("Hello")); err != nil {
+						t.Errorf("small call: %v", err)
 					}
 				})
-				e2etest.Receive(t, asked, "a small call")
+				e2etest.Receive(t, asked, "the small call")
 				leave <- struct{}{}
 				leave <- struct{}{}
 				first.Wait()
 				small.Wait()
 				first.Go(func() {
 					if _, err := client.CreateChatCompletion(e2etest.Context(t), large); err != nil {
-						t.Errorf("the call after it: %v", err)
+						t.Errorf("following call: %v", err)
 					}
 				})
-				e2etest.Receive(t, asked, "the call after it")
+				e2etest.Receive(t, asked, "the following call")
 				leave <- struct{}{}
 				first.Wait()
 			})
@@ -145,11 +145,11 @@ func TestMemory_OfTypedCallsIsBounded(t *testing.T) {
 	leave = nil
 }
 
-// TestMemory_IsSharedByClients has a client take all the memory that it can get, typed
-// and raw, while another one's requests are served.
-func TestMemory_IsSharedByClients(t *testing.T) {
+// One client uses all the memory that it can, with typed and raw requests. Requests
+// of another client are served.
+func TestMemory_IsSharedFairlyByClients(t *testing.T) {
 	t.Parallel()
-	const victimToken = "token-of-the-victim"
+	const victimKey = "token-of-the-victim"
 	leave := make(chan struct{})
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -160,7 +160,7 @@ func TestMemory_IsSharedByClients(t *testing.T) {
 	})
 	front := e2etest.StartServer(t, server.Config{
 		Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), MaxKeptBytes: 4 << 20,
-		Clients: e2etest.OpenClients(t, e2etest.ClientsFile(t, e2etest.ClientEntry(t, servertest.Key, "", "models: [m]"), e2etest.ClientEntry(t, victimToken, "", "models: [m]"))),
+		Clients: e2etest.OpenClients(t, e2etest.ClientsFile(t, e2etest.ClientEntry(t, servertest.Key, "", "models: [m]"), e2etest.ClientEntry(t, victimKey, "", "models: [m]"))),
 	})
 	client := servertest.HTTPClient(t, true)
 	ask := func(token, path, contentType, body string, wait bool) (int, string) {
@@ -180,7 +180,7 @@ func TestMemory_IsSharedByClients(t *testing.T) {
 		defer resp.Body.Close()
 		text, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") == "" {
-			t.Error("the answer doesn't say when to come again")
+			t.Error("got no Retry-After")
 		}
 		return resp.StatusCode, string(text)
 	}
@@ -199,8 +199,8 @@ func TestMemory_IsSharedByClients(t *testing.T) {
 			statuses <- status
 		})
 	}
-	for range 6 { // At most two of its bodies fit into a half.
-		switch status := e2etest.Receive(t, statuses, "a refusal"); status {
+	for range 6 { // At most two of its bodies fit into half of the budget.
+		switch status := e2etest.Receive(t, statuses, "a rejection"); status {
 		case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		default:
 			t.Errorf("got status %d", status)
@@ -208,41 +208,41 @@ func TestMemory_IsSharedByClients(t *testing.T) {
 	}
 	small := `{"model":"m","messages":[{"role":"user","content":"Hello"}]}`
 	for range 10 {
-		if status, text := ask(victimToken, "/v1/chat/completions", "application/json", small, false); status != http.StatusOK {
-			t.Errorf("the raw request of another client is answered %d, %s", status, text)
+		if status, text := ask(victimKey, "/v1/chat/completions", "application/json", small, false); status != http.StatusOK {
+			t.Errorf("raw request of another client: got status %d and body %s", status, text)
 		}
-		if status, text := ask(victimToken, e2etest.CreateProcedure, "application/json", strings.Replace(small, `"user"`, `"ROLE_USER"`, 1), false); status != http.StatusOK {
-			t.Errorf("the typed request of another client is answered %d, %s", status, text)
+		if status, text := ask(victimKey, e2etest.CreateProcedure, "application/json", strings.Replace(small, `"user"`, `"ROLE_USER"`, 1), false); status != http.StatusOK {
+			t.Errorf("typed request of another client: got status %d and body %s", status, text)
 		}
 	}
 	if status, text := ask(servertest.Key, "/v1/chat/completions", "application/json", large, false); status != http.StatusServiceUnavailable || !strings.Contains(text, "server_overloaded") || !strings.Contains(text, "4194304") {
-		t.Errorf("a further one of the client is answered %d, %s", status, text)
+		t.Errorf("further request of the client: got status %d and body %s", status, text)
 	}
 	close(leave)
 	hogs.Wait()
-	for _, token := range []string{servertest.Key, victimToken} {
+	for _, token := range []string{servertest.Key, victimKey} {
 		if status, text := ask(token, "/v1/chat/completions", "application/json", large, false); status != http.StatusOK {
-			t.Errorf("in the end a request is answered %d, %s", status, text)
+			t.Errorf("after all requests: got status %d and body %s", status, text)
 		}
 	}
 }
 
-// TestMemory_BombIsRefused has messages decompress to a thousand times their size.
-func TestMemory_BombIsRefused(t *testing.T) {
+// The test sends messages that decompress to a thousand times their size.
+func TestMemory_CompressionBombIsRejected(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{}`))
 	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL})
 	for _, protocol := range servertest.Protocols() {
 		client := front.Client(t, protocol, connecthttp.WithSendGzip())
-		_, err := client.CreateChatCompletion(e2etest.Context(t), saying(strings.Repeat("a", 4<<20)))
+		_, err := client.CreateChatCompletion(e2etest.Context(t), helloWith(strings.Repeat("a", 4<<20)))
 		if connect.CodeOf(err) != connect.CodeResourceExhausted || !strings.Contains(err.Error(), "100 times") {
-			t.Errorf("over %s got error %v", protocol.Name, err)
+			t.Errorf("%s: got error %v", protocol.Name, err)
 		}
-		if _, err := client.CreateChatCompletion(e2etest.Context(t), saying(strings.Repeat("a", 1<<19))); err != nil {
-			t.Errorf("over %s half a megabyte: %v", protocol.Name, err)
+		if _, err := client.CreateChatCompletion(e2etest.Context(t), helloWith(strings.Repeat("a", 1<<19))); err != nil {
+			t.Errorf("%s: got error %v for half a megabyte", protocol.Name, err)
 		}
-		if _, err := client.CreateChatCompletion(e2etest.Context(t), saying(hexProse(3<<19))); err != nil {
-			t.Errorf("over %s what is no bomb: %v", protocol.Name, err)
+		if _, err := client.CreateChatCompletion(e2etest.Context(t), helloWith(hexProse(3<<19))); err != nil {
+			t.Errorf("%s: got error %v for an ordinary message", protocol.Name, err)
 		}
 	}
 	if got := upstream.Take(); len(got) != 2*len(servertest.Protocols()) {
@@ -268,14 +268,13 @@ func TestMemory_BombIsRefused(t *testing.T) {
 		defer resp.Body.Close()
 		var answer struct{ Code string }
 		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Code != "resource_exhausted" {
-			t.Errorf("got answer %d, %+v, %v", resp.StatusCode, answer, err)
+			t.Errorf("got status %d, body %+v, and error %v", resp.StatusCode, answer, err)
 		}
 	})
 }
 
-// TestMemory_OfManySmallMessagesIsBounded sends requests of messages with nothing in
-// them, which take a hundred times their size when they are decoded.
-func TestMemory_OfManySmallMessagesIsBounded(t *testing.T) {
+// Empty submessages decode to a hundred times their encoded size.
+func TestMemory_ManySmallMessagesAreBounded(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{}`))
 	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxKeptBytes: 32 << 20})
@@ -285,22 +284,21 @@ func TestMemory_OfManySmallMessagesIsBounded(t *testing.T) {
 	}
 	few := &chatv1.CreateChatCompletionRequest{Model: "m"}
 	for range 10_000 {
-		few.Messages = append(few.Messages, saying("Hello, is there anybody out there?").GetMessages()[0])
+		few.Messages = append(few.Messages, helloWith("Hello, is there anybody out there?").GetMessages()[0])
 	}
 	for _, protocol := range servertest.Protocols() {
 		client := front.Client(t, protocol)
 		if _, err := client.CreateChatCompletion(e2etest.Context(t), many); connect.CodeOf(err) != connect.CodeResourceExhausted {
-			t.Errorf("over %s got error %v", protocol.Name, err)
+			t.Errorf("%s: got error %v", protocol.Name, err)
 		}
 		if _, err := client.CreateChatCompletion(e2etest.Context(t), few); err != nil {
-			t.Errorf("over %s a long conversation: %v", protocol.Name, err)
+			t.Errorf("%s: got error %v for a long conversation", protocol.Name, err)
 		}
 	}
 }
 
-// TestMemory_CompressedMessagesAreThoseThatWereSent sends messages in several gzip
-// members, with nothing in them, and broken.
-func TestMemory_CompressedMessagesAreThoseThatWereSent(t *testing.T) {
+// Messages in several gzip members, in empty members, and malformed messages.
+func TestMemory_CompressedMessagesAreDecodedExactly(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{}`))
 	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxMessageBytes: 1 << 20})
@@ -319,14 +317,14 @@ func TestMemory_CompressedMessagesAreThoseThatWereSent(t *testing.T) {
 		{"one member", zip(text), ""},
 		{"two members", zip(text[:7], text[7:]), ""},
 		{"many members", zip(strings.Split(text, "")...), ""},
-		{"members of nothing", zip("", text, "", ""), ""},
-		{"no message", zip(""), "invalid_argument"},
+		{"empty members", zip("", text, "", ""), ""},
+		{"empty message", zip(""), "invalid_argument"},
 		{"half a member", zip(text)[:20], "invalid_argument"},
-		{"no gzip", text, "invalid_argument"},
-		{"something behind it", zip(text) + "x", "invalid_argument"},
-		{"one that is too long", zip(long), "resource_exhausted"},
-		{"one that is too long in two members", zip(long[:100], long[100:]), "resource_exhausted"},
-		{"one that is compressed twice", zip(zip(text)), "invalid_argument"},
+		{"not gzip", text, "invalid_argument"},
+		{"trailing data", zip(text) + "x", "invalid_argument"},
+		{"too long", zip(long), "resource_exhausted"},
+		{"too long in two members", zip(long[:100], long[100:]), "resource_exhausted"},
+		{"compressed twice", zip(zip(text)), "invalid_argument"},
 	} {
 		request, err := http.NewRequestWithContext(e2etest.Context(t), http.MethodPost, front.URL+e2etest.CreateProcedure, strings.NewReader(row.body))
 		if err != nil {
@@ -340,11 +338,11 @@ func TestMemory_CompressedMessagesAreThoseThatWereSent(t *testing.T) {
 		}
 		var answer struct{ Code, Message string }
 		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Code != row.code {
-			t.Errorf("%s is answered %d, %+v, %v", row.name, resp.StatusCode, answer, err)
+			t.Errorf("%s: got status %d, body %+v, and error %v", row.name, resp.StatusCode, answer, err)
 		}
 		_ = resp.Body.Close()
 		if got := upstream.Take(); (row.code == "") != (len(got) == 1) || len(got) == 1 && got[0].Body != strings.ReplaceAll(text, "ROLE_USER", "user") {
-			t.Errorf("of %s upstream received %v", row.name, got)
+			t.Errorf("%s: upstream received %v", row.name, got)
 		}
 	}
 }

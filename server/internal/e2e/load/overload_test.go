@@ -15,10 +15,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/overload"
 )
 
-// A server that has all the calls that it takes says so at once, to clients of
-// every kind in their own way, and goes on with those that it has. Its health is
-// another matter.
-func TestTooManyCallsAreRefusedAtOnce(t *testing.T) {
+// A server at its request limit rejects further requests at once, with an error that
+// clients of every kind understand. Requests in progress continue, and the health
+// service answers.
+func TestOverload_RejectsAtOnce(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	arrived := make(chan struct{}, 1)
@@ -32,7 +32,7 @@ func TestTooManyCallsAreRefusedAtOnce(t *testing.T) {
 	running.Go(func() {
 		request := e2etest.HTTPRequest{Method: http.MethodPost, Path: "/v1/chat/completions", Body: e2etest.HelloBody}
 		if response, body := request.Do(e2etest.Context(t), t, front); response.StatusCode != http.StatusOK || body != e2etest.UsageCompletion {
-			t.Errorf("the call that was let through: %s %s", response.Status, body)
+			t.Errorf("admitted request: got status %s and body %s", response.Status, body)
 		}
 	})
 	<-arrived
@@ -44,7 +44,7 @@ func TestTooManyCallsAreRefusedAtOnce(t *testing.T) {
 			failed := e2etest.AsRPCError(t, err)
 			if failed.Code != connect.CodeUnavailable || failed.Detail.GetCode() != overload.Code || failed.Detail.GetType() != "server_error" ||
 				failed.Retry.GetRetryDelay().AsDuration() <= 0 {
-				t.Errorf("%s: %v, %v, %v", client.Name, failed, failed.Detail, failed.Retry)
+				t.Errorf("%s: got error %v, detail %v, retry %v", client.Name, failed, failed.Detail, failed.Retry)
 			}
 		}
 	}
@@ -53,12 +53,12 @@ func TestTooManyCallsAreRefusedAtOnce(t *testing.T) {
 		response, body := request.Do(e2etest.Context(t), t, front)
 		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" ||
 			!strings.Contains(body, `"code":"server_overloaded"`) || !strings.Contains(body, `"type":"server_error"`) {
-			t.Errorf("raw: %s %v %s", response.Status, response.Header, body)
+			t.Errorf("raw: got status %s, header %v, and body %s", response.Status, response.Header, body)
 		}
 	}
 	request := e2etest.HTTPRequest{Method: http.MethodPost, Path: "/grpc.health.v1.Health/Check", Body: "{}", Header: http.Header{"Content-Type": {"application/json"}}}
 	if response, body := request.Do(e2etest.Context(t), t, front); response.StatusCode != http.StatusOK || !strings.Contains(body, "SERVING") {
-		t.Errorf("its health: %s %s", response.Status, body)
+		t.Errorf("health: got status %s and body %s", response.Status, body)
 	}
 	close(release)
 	running.Wait()

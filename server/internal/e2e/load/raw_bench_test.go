@@ -23,9 +23,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// proxies are what the benchmarks of the raw side compare. Clients and upstreams
-// speak through raw sockets and cost next to nothing, so what is measured, also
-// as CPU time of the process, is mostly the proxy.
+// The proxies that the raw benchmarks compare. Clients and upstreams use raw
+// sockets and cost very little, so the results, including the CPU time of the
+// process, are mostly the proxy's.
 var proxies = []struct {
 	name  string
 	start func(b *testing.B, upstreamURL string) (address string)
@@ -54,7 +54,7 @@ var proxies = []struct {
 	}},
 }
 
-// dialForBench connects to a server whose HTTP the benchmark speaks itself.
+// dialForBench connects to a server. The benchmark speaks HTTP itself.
 func dialForBench(b *testing.B, address string) *upstreamtest.Conn {
 	b.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -70,8 +70,8 @@ type bufferPool struct{ pool sync.Pool }
 func (p *bufferPool) Get() []byte  { return p.pool.Get().(*[32 << 10]byte)[:] }
 func (p *bufferPool) Put(b []byte) { p.pool.Put((*[32 << 10]byte)(b)) }
 
-// BenchmarkRawUnary is a chat completion: half a kilobyte up, one down, on
-// connections that are kept.
+// BenchmarkRawUnary is a chat completion of 0.5 KB up and 1 KB down, on persistent
+// connections.
 func BenchmarkRawUnary(b *testing.B) {
 	const answerSize = 1000
 	answer := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req_1\r\nContent-Length: " +
@@ -101,7 +101,7 @@ func BenchmarkRawUnary(b *testing.B) {
 						b.Error(err)
 					}
 					if length, err := skipHead(conn.Reader); err != nil || length != answerSize || skip(conn.Reader, length) != nil {
-						b.Errorf("got %d bytes, %v", length, err)
+						b.Errorf("got %d bytes and error %v", length, err)
 					}
 				}
 				measureCPU(b)
@@ -120,8 +120,8 @@ func BenchmarkRawUnary(b *testing.B) {
 	}
 }
 
-// BenchmarkRawEvents is a thousand slow streams. An operation is one event of one
-// of them, from the upstream's write to the client's read.
+// BenchmarkRawEvents uses a thousand slow streams. An operation is one event of one
+// stream, from the upstream's write to the client's read.
 func BenchmarkRawEvents(b *testing.B) {
 	const streams = 1000
 	event := "data: " + strings.Repeat("x", 300) + "\n\n"
@@ -163,7 +163,7 @@ func BenchmarkRawEvents(b *testing.B) {
 				}
 				for _, conn := range clients[:burst] {
 					if got, err := conn.ReadChunk(); err != nil || got != event {
-						b.Fatalf("got %q, %v", got, err)
+						b.Fatalf("got %q and error %v", got, err)
 					}
 				}
 				sent += burst
@@ -172,8 +172,8 @@ func BenchmarkRawEvents(b *testing.B) {
 	}
 }
 
-// measureCPU reports the CPU time of the process, in microseconds an operation.
-// It has to be called when the benchmark is about to start.
+// measureCPU reports the CPU time of the process in microseconds per operation. Call
+// it right before the benchmark starts.
 func measureCPU(b *testing.B) {
 	b.Helper()
 	start := cpuTime()
@@ -190,11 +190,11 @@ func cpuTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// memoryInUse is the memory for objects and stacks, in bytes. Of the two, the
-// sockets of the benchmark's own side take the same with any proxy.
+// memoryInUse returns the memory for objects and stacks, in bytes. The benchmark's
+// own sockets use the same amount with every proxy.
 func memoryInUse() uint64 {
 	runtime.GC()
-	runtime.GC() // what a pool holds goes with the second
+	runtime.GC() // the second collection empties pools
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64() + sample[1].Value.Uint64()

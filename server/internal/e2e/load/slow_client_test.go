@@ -17,9 +17,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// A client that doesn't come to the end of a header loses its connection, however
-// steadily it goes on.
-func TestSlowHeaderIsEnded(t *testing.T) {
+// A client that doesn't finish a header in time is disconnected, even if it keeps
+// sending.
+func TestSlowClient_UnfinishedHeader(t *testing.T) {
 	t.Parallel()
 	front := servertest.StartWith(t, server.Config{Upstream: e2etest.StartStrictUpstream(t).URL}, e2etest.ShortTimeouts)
 	for _, start := range []string{"", "G", "GET /v1/x HTTP/1.1\r\n", "GET /v1/x HTTP/1.1\r\nHost: x\r\nX: y", http2.ClientPreface[:10]} {
@@ -36,12 +36,12 @@ func TestSlowHeaderIsEnded(t *testing.T) {
 			_, err := io.WriteString(client, "z")
 			trickling = err == nil
 		}
-		e2etest.Receive(t, ended, "the end of a connection on which there was "+start)
+		e2etest.Receive(t, ended, "the end of the connection after "+start)
 	}
 }
 
-// A client that begins a body and sends no more of it is told so.
-func TestStalledBodyIsEnded(t *testing.T) {
+// A client that starts a body and sends nothing more gets an error.
+func TestSlowClient_StalledBody(t *testing.T) {
 	t.Parallel()
 	front := servertest.StartWith(t, server.Config{Upstream: e2etest.StartStrictUpstream(t).URL}, e2etest.ShortTimeouts)
 	is := func(status, text string) func(upstreamtest.Request) bool {
@@ -67,13 +67,13 @@ func TestStalledBodyIsEnded(t *testing.T) {
 				}
 				answer, err := client.ReadRequest()
 				if err != nil {
-					t.Errorf("%q: no answer: %v", head, err)
+					t.Errorf("%q: got no response: %v", head, err)
 				}
 				if !told[path+" "+kind](answer) {
-					t.Errorf("%q: got answer %s: %s", head, answer.Line, answer.Body)
+					t.Errorf("%q: got response %s: %s", head, answer.Line, answer.Body)
 				}
 				if rest, _ := io.ReadAll(client.Reader); len(rest) > 0 {
-					t.Errorf("%q: behind the answer came %q", head, rest)
+					t.Errorf("%q: got data after the response: %q", head, rest)
 				}
 			}
 		}
@@ -90,7 +90,7 @@ func TestStalledBodyIsEnded(t *testing.T) {
 	}
 }
 
-// stalledReaders are clients that ask for an endless answer and read none of it.
+// stalledReaders are clients that request an endless response and don't read it.
 func stalledReaders(t *testing.T, front *servertest.Front) map[string]func() {
 	t.Helper()
 	return map[string]func(){
@@ -101,7 +101,7 @@ func stalledReaders(t *testing.T, front *servertest.Front) map[string]func() {
 			}
 			client.Send("GET /v1/endless HTTP/1.1\nHost: x\n\n")
 		},
-		"HTTP/2, which opens no window": func() {
+		"HTTP/2 without a window": func() {
 			client := e2etest.DialHTTP2(t, front, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 			if err := client.Send(1, e2etest.RequestFields("GET", "/v1/endless")); err != nil {
 				t.Error(err)
@@ -110,13 +110,13 @@ func stalledReaders(t *testing.T, front *servertest.Front) map[string]func() {
 				t.Errorf("got outcome %s", outcome)
 			}
 			if outcome := client.Outcome(1); outcome != "reset" {
-				t.Errorf("got outcome %s and not a reset stream", outcome)
+				t.Errorf("got outcome %s, want reset", outcome)
 			}
 			if err := client.Send(3, e2etest.RequestFields("GET", "/v1/empty")); err != nil || client.Outcome(3) != "200" {
-				t.Errorf("the connection is of no use any more: %v", err)
+				t.Errorf("connection is unusable: %v", err)
 			}
 		},
-		"HTTP/2, which doesn't read": func() {
+		"HTTP/2 without reads": func() {
 			client := e2etest.DialHTTP2(t, front, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
 			if err := client.WriteWindowUpdate(0, 1<<30); err != nil {
 				t.Error(err)
@@ -128,10 +128,10 @@ func stalledReaders(t *testing.T, front *servertest.Front) map[string]func() {
 	}
 }
 
-// A client that takes nothing of its answer is cut off, and the upstream's
-// connection let go of. Meanwhile a model that thinks for many times as long, and
-// a client that reads, are left in peace.
-func TestStalledReaderIsEndedAndSlowModelIsNot(t *testing.T) {
+// A client that reads nothing of its response is disconnected, and the upstream
+// connection is released. Clients that read from a much slower upstream are not
+// affected.
+func TestSlowClient_StalledReader(t *testing.T) {
 	t.Parallel()
 	ended, think := make(chan struct{}), make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -184,18 +184,18 @@ func TestStalledReaderIsEndedAndSlowModelIsNot(t *testing.T) {
 		start := time.Now()
 		stall()
 		e2etest.Receive(t, ended, "the end of the upstream's connection for "+name)
-		t.Logf("%s: cut off after %v", name, time.Since(start))
+		t.Logf("%s: disconnected after %v", name, time.Since(start))
 	}
 	close(think)
 	for _, model := range models {
 		if body, err := io.ReadAll(model.resp.Body); err != nil || string(body) != "data: 1\n\ndata: 2\n\n" {
-			t.Errorf("%s: got %q, %v", model.name, body, err)
+			t.Errorf("%s: got %q and error %v", model.name, body, err)
 		}
 	}
 }
 
-// A header that is too large is refused with 431, and HTTP/2 tells the bound.
-func TestLargeHeaderIsRefused(t *testing.T) {
+// A header over the limit is rejected with 431. HTTP/2 announces the limit.
+func TestSlowClient_HeaderOverLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 16 << 10
 	front := servertest.StartWith(t, server.Config{Upstream: e2etest.StartStrictUpstream(t).URL}, server.ServeConfig{MaxHeaderBytes: limit})
@@ -203,10 +203,10 @@ func TestLargeHeaderIsRefused(t *testing.T) {
 		name, head string
 		status     int
 	}{
-		{"a field", "GET /v1/x HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("y", 2*limit) + "\r\n\r\n", 431},
+		{"one field", "GET /v1/x HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("y", 2*limit) + "\r\n\r\n", 431},
 		{"many fields", "GET /v1/x HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X: y\r\n", limit/2) + "\r\n", 431},
-		{"a target", "GET /v1/" + strings.Repeat("y", 2*limit) + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
-		{"less", "GET /v1/x HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("y", limit/2) + "\r\n\r\n", 200},
+		{"target", "GET /v1/" + strings.Repeat("y", 2*limit) + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
+		{"under the limit", "GET /v1/x HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("y", limit/2) + "\r\n\r\n", 200},
 	} {
 		if status, answers := e2etest.SendSmuggling(t, front, row.head); status != row.status {
 			t.Errorf("%s: got status %d: %q", row.name, status, answers)
@@ -219,19 +219,19 @@ func TestLargeHeaderIsRefused(t *testing.T) {
 	frame, err := client.ReadFrame()
 	settings, ok := frame.(*http2.SettingsFrame)
 	if !ok {
-		t.Fatalf("got %v, %v", frame, err)
+		t.Fatalf("got frame %v and error %v", frame, err)
 	}
 	if bound, ok := settings.Value(http2.SettingMaxHeaderListSize); !ok || bound < limit || bound > 2*limit {
-		t.Errorf("HTTP/2 tells the bound %d", bound)
+		t.Errorf("got announced limit %d over HTTP/2", bound)
 	}
 	if outcome := client.Outcome(1); outcome != "431" {
-		t.Errorf("over HTTP/2 got outcome %s", outcome)
+		t.Errorf("got outcome %s over HTTP/2", outcome)
 	}
 }
 
-// Where there are too many connections a new one takes the place of one that has
-// nothing to do, and waits while there is none.
-func TestTooManyConnectionsWaitForIdleOnes(t *testing.T) {
+// At the connection limit, a new connection replaces an idle one, or waits for
+// one.
+func TestConnectionLimit_ReplacesIdleConnections(t *testing.T) {
 	t.Parallel()
 	held, release := make(chan struct{}), make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -263,13 +263,13 @@ func TestTooManyConnectionsWaitForIdleOnes(t *testing.T) {
 	ask(third, "/v1/held")
 	e2etest.Receive(t, held, "the third connection's call")
 	if _, err := idle.ReadHead(); err == nil {
-		t.Error("the idle connection is still there")
+		t.Error("idle connection is still open")
 	}
 	fourth := e2etest.DialRaw(t, front)
 	ask(fourth, "/v1/x")
 	release <- struct{}{}
 	if answer, err := fourth.ReadRequest(); err != nil || answer.Body != "ok" {
-		t.Errorf("the fourth connection got %q, %v", answer.Body, err)
+		t.Errorf("fourth connection: got %q and error %v", answer.Body, err)
 	}
 	close(release)
 }

@@ -18,13 +18,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// benchChunk is a chunk of OpenAI's.
+// benchChunk is a chunk as OpenAI sends it.
 const benchChunk = `{"id":"chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT","object":"chat.completion.chunk","created":1741569952,` +
 	`"model":"gpt-5.4-mini-2026-03-17","service_tier":"default","system_fingerprint":"fp_44709d6fcb",` +
 	`"choices":[{"index":0,"delta":{"content":" hello"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"a1b2c3d4"}`
 
-// benchCalls are the same unary call in the forms that cost differently. A call
-// is made on a connection of its own, one at a time.
+// The same unary call in forms of different cost. Each connection makes one call at
+// a time.
 var benchCalls = []struct {
 	name string
 	dial func(b *testing.B, front *servertest.Front) (call func() error)
@@ -64,7 +64,7 @@ var benchCalls = []struct {
 	}},
 }
 
-// BenchmarkTypedUnary is BenchmarkRawUnary's exchange by RPC.
+// BenchmarkTypedUnary is [BenchmarkRawUnary] with typed calls.
 func BenchmarkTypedUnary(b *testing.B) {
 	answer := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req_1\r\nContent-Length: " +
 		strconv.Itoa(len(e2etest.BenchCompletion)) + "\r\n\r\n" + e2etest.BenchCompletion
@@ -106,11 +106,11 @@ func BenchmarkTypedUnary(b *testing.B) {
 	}
 }
 
-// benchStreams open calls of a stream, and read one message of each of them.
+// benchStreams open streaming calls and read one message of each.
 var benchStreams = []struct {
 	name string
-	// open opens count streams, and returns what reads a message of each. That
-	// returns how many bytes they took.
+	// open opens count streams and returns a function that reads a message of
+	// each and returns their size in bytes.
 	open func(b *testing.B, front *servertest.Front, count int) (read func() (int, error))
 }{
 	{"gRPC", func(b *testing.B, front *servertest.Front, count int) func() (int, error) {
@@ -173,8 +173,8 @@ var benchStreams = []struct {
 	}},
 }
 
-// BenchmarkTypedEvents is BenchmarkRawEvents by RPC. It reports what a message
-// takes on the wire too, as a part of what its event takes.
+// BenchmarkTypedEvents is [BenchmarkRawEvents] with typed calls. It also reports the
+// size of a message on the wire, relative to its event.
 func BenchmarkTypedEvents(b *testing.B) {
 	const streams = 1000
 	event := "data: " + benchChunk + "\n\n"
@@ -224,7 +224,7 @@ func BenchmarkTypedEvents(b *testing.B) {
 	}
 }
 
-// dialPatient is dialFramed for a benchmark, without bounds of time and of size.
+// dialPatient is DialHTTP2 for a benchmark, without timeouts and size limits.
 func dialPatient(b *testing.B, front *servertest.Front) *e2etest.HTTP2Conn {
 	b.Helper()
 	client := e2etest.DialHTTP2(b, front, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
@@ -238,7 +238,7 @@ func dialPatient(b *testing.B, front *servertest.Front) *e2etest.HTTP2Conn {
 	return client
 }
 
-// grpcCall is the header of a gRPC call.
+// grpcCall returns the header fields of a gRPC call.
 func grpcCall(method string) []e2etest.HeaderField {
 	return e2etest.RequestFields(http.MethodPost, "/openaiconnect.chat.v1.ChatService/"+method,
 		e2etest.HeaderField{Name: "content-type", Value: "application/grpc"},
@@ -247,7 +247,7 @@ func grpcCall(method string) []e2etest.HeaderField {
 	)
 }
 
-// enveloped is a message as gRPC sends it.
+// enveloped returns a message in gRPC's framing.
 func enveloped(b *testing.B, message proto.Message) string {
 	b.Helper()
 	envelope, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, 5), message)

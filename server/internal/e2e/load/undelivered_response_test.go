@@ -17,8 +17,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
-// heldBy is what the metrics say of what clients make the server hold on to.
-func heldBy(o *telemetry.Observer, name string) string {
+// metricValue returns the value of a metric.
+func metricValue(o *telemetry.Observer, name string) string {
 	recorder := httptest.NewRecorder()
 	o.Admin(telemetry.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for line := range strings.Lines(recorder.Body.String()) {
@@ -34,17 +34,16 @@ func awaitMetric(t *testing.T, o *telemetry.Observer, name, want string) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(e2etest.Timeout); heldBy(o, name) != want; <-tick.C {
+	for deadline := time.Now().Add(e2etest.Timeout); metricValue(o, name) != want; <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("got %s %s, want %s", name, heldBy(o, name), want)
+			t.Fatalf("got %s %s, want %s", name, metricValue(o, name), want)
 		}
 	}
 }
 
-// A client over HTTP/2 that opens no window for an answer, whose handler returned
-// long ago, holds on to it for no longer than the limit. Until then the metrics
-// show it.
-func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
+// An HTTP/2 client that opens no window for a response, whose handler has returned,
+// can retain the response for a limited time only. The metrics show it until then.
+func TestZeroWindow_ResponsesAreDiscarded(t *testing.T) {
 	t.Parallel()
 	const streams = 20
 	typed := []e2etest.HeaderField{{Name: "content-type", Value: "application/json"}}
@@ -63,13 +62,13 @@ func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
 		guarded            bool
 	}{
 		{name: "raw", method: "GET", path: "/v1/x", status: "200"},
-		{name: "a typed reply", method: "POST", path: e2etest.CreateProcedure, fields: typed, body: []string{e2etest.ChatBody(t)}, status: "200"},
-		{name: "a typed error", method: "POST", path: e2etest.CreateProcedure, fields: typed, body: []string{"{"}, status: "400"},
-		{name: "no such service", method: "POST", path: "/no.such.Service/Method", fields: []e2etest.HeaderField{{Name: "connect-protocol-version", Value: "1"}, typed[0]}, body: []string{"{}"}, status: "404"},
-		{name: "no token", method: "GET", path: "/v1/x", status: "401", guarded: true},
-		{name: "another length", method: "POST", path: "/v1/x", fields: []e2etest.HeaderField{{Name: "content-length", Value: "1"}, {Name: "content-length", Value: "1"}}, body: []string{"{"}, status: "400"},
-		{name: "the health", method: "POST", path: "/grpc.health.v1.Health/Check", fields: typed, body: []string{"{}"}, status: "200"},
-		{name: "the playground", method: "GET", path: "/playground/", status: "200"},
+		{name: "typed response", method: "POST", path: e2etest.CreateProcedure, fields: typed, body: []string{e2etest.ChatBody(t)}, status: "200"},
+		{name: "typed error", method: "POST", path: e2etest.CreateProcedure, fields: typed, body: []string{"{"}, status: "400"},
+		{name: "unknown service", method: "POST", path: "/no.such.Service/Method", fields: []e2etest.HeaderField{{Name: "connect-protocol-version", Value: "1"}, typed[0]}, body: []string{"{}"}, status: "404"},
+		{name: "no client key", method: "GET", path: "/v1/x", status: "401", guarded: true},
+		{name: "duplicate length", method: "POST", path: "/v1/x", fields: []e2etest.HeaderField{{Name: "content-length", Value: "1"}, {Name: "content-length", Value: "1"}}, body: []string{"{"}, status: "400"},
+		{name: "health", method: "POST", path: "/grpc.health.v1.Health/Check", fields: typed, body: []string{"{}"}, status: "200"},
+		{name: "playground", method: "GET", path: "/playground/", status: "200"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +95,7 @@ func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
 			client.WatchUntil(t, "the resets", &s, func() bool { return len(s.Reset) == streams })
 			for stream, status := range s.Status {
 				if status != row.status || s.Ended[stream] {
-					t.Errorf("stream %d has the status %s, and has ended: %v", stream, status, s.Ended[stream])
+					t.Errorf("stream %d: got status %s, ended: %v", stream, status, s.Ended[stream])
 				}
 			}
 			awaitMetric(t, observer, "openai_connect_undelivered_responses", "0")
@@ -106,9 +105,9 @@ func TestZeroWindow_AnswersAreGivenUp(t *testing.T) {
 	}
 }
 
-// An answer that is taken in time is whole, however many there are, and its stream is
-// never reset, also not when the limit has passed.
-func TestZeroWindow_AnswersThatAreTakenStay(t *testing.T) {
+// Responses read in time are complete, and their streams are not reset after the
+// timeout.
+func TestZeroWindow_ReadResponsesAreKept(t *testing.T) {
 	t.Parallel()
 	const streams = 300
 	observer, err := telemetry.New(telemetry.Config{})
@@ -134,21 +133,21 @@ func TestZeroWindow_AnswersThatAreTakenStay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client.WatchUntil(t, "the answers", &s, func() bool { return len(s.Ended)+len(s.Reset) == streams })
+	client.WatchUntil(t, "the responses", &s, func() bool { return len(s.Ended)+len(s.Reset) == streams })
 	awaitMetric(t, observer, "openai_connect_undelivered_responses", "0")
-	// One that isn't taken shows that the limit has passed.
+	// An unread response shows that the timeout has passed.
 	const last = 2*streams + 1
 	if err := client.Send(last, e2etest.RequestFields("GET", "/v1/x")); err != nil {
 		t.Fatal(err)
 	}
 	client.WatchUntil(t, "the reset", &s, func() bool { return s.Reset[last] })
 	if len(s.Reset) != 1 {
-		t.Errorf("%d streams were reset", len(s.Reset)-1)
+		t.Errorf("got %d reset streams, want none", len(s.Reset)-1)
 	}
 }
 
-// What everyone may ask without a limit by calls is bounded by connection, and in
-// all, where the connection that has the most gives way.
+// Requests exempt from the request limit are limited per connection and in total. At
+// the total limit, the connection with the most requests loses one.
 func TestExempt_IsBounded(t *testing.T) {
 	t.Parallel()
 	observer, err := telemetry.New(telemetry.Config{})
@@ -172,10 +171,10 @@ func TestExempt_IsBounded(t *testing.T) {
 		first.WatchUntil(t, "a header", &s1, func() bool { return s1.Status[2*i+1] == "200" })
 	}
 	awaitMetric(t, observer, "openai_connect_exempt_requests", "8")
-	// One more on the connection is refused.
+	// One more on the connection is rejected.
 	watch(first, 17)
-	first.WatchUntil(t, "a refusal", &s1, func() bool { return s1.Ended[17] })
-	// On others there is room, for which the first one gives way in the end.
+	first.WatchUntil(t, "a rejection", &s1, func() bool { return s1.Ended[17] })
+	// Requests on other connections are admitted at the expense of the first.
 	for i := range uint32(4) {
 		watch(second, 2*i+1)
 		second.WatchUntil(t, "a header", &s2, func() bool { return s2.Status[2*i+1] == "200" })
@@ -184,16 +183,16 @@ func TestExempt_IsBounded(t *testing.T) {
 	third.WatchUntil(t, "a header", &s3, func() bool { return s3.Status[1] == "200" })
 	first.WatchUntil(t, "the resets of the three oldest", &s1, func() bool { return s1.Reset[1] && s1.Reset[3] && s1.Reset[5] })
 	for stream := range s1.Reset {
-		if stream > 5 && stream != 17 { // net/http may reset 17, as the refusal did not read its body.
-			t.Errorf("got streams that were reset %v", s1.Reset)
+		if stream > 5 && stream != 17 { // net/http may reset 17, because the rejection did not read its body.
+			t.Errorf("got reset streams %v", s1.Reset)
 		}
 	}
 	if len(s2.Ended)+len(s2.Reset)+len(s3.Ended)+len(s3.Reset) > 0 {
-		t.Errorf("others lost some too: %v, %v", s2, s3)
+		t.Errorf("got resets on other connections: %v, %v", s2, s3)
 	}
 	awaitMetric(t, observer, "openai_connect_exempt_requests", "10")
-	if got := heldBy(observer, "openai_connect_overload_rejected_total"); got != "1" {
-		t.Errorf("%s were refused", got)
+	if got := metricValue(observer, "openai_connect_overload_rejected_total"); got != "1" {
+		t.Errorf("got %s rejections, want 1", got)
 	}
 	response, err := servertest.HTTPClient(t, false).Post(front.URL+"/grpc.health.v1.Health/Check", "application/json", strings.NewReader("{}"))
 	if err != nil {
@@ -201,7 +200,7 @@ func TestExempt_IsBounded(t *testing.T) {
 	}
 	defer response.Body.Close()
 	if body, err := io.ReadAll(response.Body); err != nil || string(body) != `{"status":"SERVING"}` {
-		t.Errorf("got health %q, %v", body, err)
+		t.Errorf("got health response %q and error %v", body, err)
 	}
 	first.Conn.Close()
 	awaitMetric(t, observer, "openai_connect_exempt_requests", "5")

@@ -15,9 +15,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// A limit that is used up is told to clients of every kind, in their own way, and
-// nothing of it reaches the upstream.
-func TestLimitsHoldForEveryClient(t *testing.T) {
+// An exhausted limit is an error that clients of every kind understand. The upstream
+// receives nothing.
+func TestRateLimit_RejectsClientsOfEveryKind(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, rule string
@@ -52,13 +52,13 @@ func TestLimitsHoldForEveryClient(t *testing.T) {
 					header, err := ask()
 					failed := e2etest.AsRPCError(t, err)
 					if failed.Code != connect.CodeResourceExhausted || !strings.Contains(failed.Message, row.says) {
-						t.Errorf("%s, stream %t: %v", client.Name, stream, failed)
+						t.Errorf("%s, stream %t: got error %v", client.Name, stream, failed)
 					}
 					if failed.Detail.GetCode() != "rate_limit_exceeded" || failed.Detail.GetType() != row.kind || failed.Detail.GetHttpStatus() != http.StatusTooManyRequests {
 						t.Errorf("%s, stream %t: got detail %v", client.Name, stream, failed.Detail)
 					}
 					if delay := failed.Retry.GetRetryDelay().AsDuration(); delay <= 0 {
-						t.Errorf("%s, stream %t: no time to try again", client.Name, stream)
+						t.Errorf("%s, stream %t: got no retry delay", client.Name, stream)
 					}
 					if header.Get("Retry-After") == "" {
 						t.Errorf("%s, stream %t: got metadata %v", client.Name, stream, header)
@@ -72,8 +72,8 @@ func TestLimitsHoldForEveryClient(t *testing.T) {
 	}
 }
 
-// The same request counts the same whichever way it comes.
-func TestRawAndTypedShareTheirLimits(t *testing.T) {
+// Typed and raw requests count the same.
+func TestRateLimit_IsSharedByRawAndTypedRequests(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, e2etest.ServeUsage)
 	front := e2etest.StartServer(t, e2etest.PolicyConfig(t, upstream.URL, "limits: {tokens_per_minute: 400}"))
@@ -83,10 +83,10 @@ func TestRawAndTypedShareTheirLimits(t *testing.T) {
 		return request.Do(e2etest.Context(t), t, front)
 	}
 	if response, body := raw(e2etest.HelloBody, http.Header{}); response.StatusCode != http.StatusOK || body != e2etest.UsageCompletion {
-		t.Fatalf("%s: %s", response.Status, body)
+		t.Fatalf("got status %s and body %s", response.Status, body)
 	}
 	if response, body := raw(e2etest.HelloBody, http.Header{"X-Stream": {"1"}}); response.StatusCode != http.StatusOK || body != "data: "+e2etest.UsageChunk+"\n\ndata: [DONE]\n\n" {
-		t.Fatalf("%s: %s", response.Status, body)
+		t.Fatalf("got status %s and body %s", response.Status, body)
 	}
 	for _, kind := range e2etest.ClientKinds()[:2] {
 		if _, err := kind.Open(t, front).Unary(e2etest.Context(t), e2etest.Call{Method: "CreateChatCompletion", Request: e2etest.Hello()}, new(chatv1.ChatCompletion)); err != nil {
@@ -96,15 +96,15 @@ func TestRawAndTypedShareTheirLimits(t *testing.T) {
 	response, body := raw(e2etest.HelloBody, http.Header{})
 	if response.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, `"type":"tokens"`) || !strings.Contains(body, `"code":"rate_limit_exceeded"`) ||
 		response.Header.Get("Retry-After") == "" || response.Header.Get("X-Ratelimit-Remaining-Tokens") != "0" {
-		t.Errorf("%s: %v %s", response.Status, response.Header, body)
+		t.Errorf("got status %s, header %v, and body %s", response.Status, response.Header, body)
 	}
 	if got := len(upstream.Take()); got != 4 {
 		t.Errorf("upstream received %d requests", got)
 	}
 }
 
-// What a token may not ask for is refused in the words of the client's protocol.
-func TestTokensHaveTheirModelsAndPaths(t *testing.T) {
+// The error for a forbidden model or path has the form of the client's protocol.
+func TestModelRules_RejectForbiddenModelsAndPaths(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, e2etest.ServeUsage)
 	front := e2etest.StartServer(t, e2etest.PolicyConfig(t, upstream.URL, "models: [gpt-5*]", "paths: [/v1/chat/completions, /v1/models*]"))
@@ -114,11 +114,11 @@ func TestTokensHaveTheirModelsAndPaths(t *testing.T) {
 		request.Model = "gpt-4"
 		_, err := client.Unary(e2etest.Context(t), e2etest.Call{Method: "CreateChatCompletion", Request: request}, new(chatv1.ChatCompletion))
 		if failed := e2etest.AsRPCError(t, err); failed.Code != connect.CodePermissionDenied || failed.Detail.GetCode() != "model_not_allowed" || failed.Detail.GetParam() != "model" {
-			t.Errorf("%s: %v, %v", client.Name, failed, failed.Detail)
+			t.Errorf("%s: got error %v with detail %v", client.Name, failed, failed.Detail)
 		}
 		_, err = client.Unary(e2etest.Context(t), e2etest.Call{Method: "GetChatCompletion", Request: &chatv1.GetChatCompletionRequest{CompletionId: "c"}}, new(chatv1.ChatCompletion))
 		if failed := e2etest.AsRPCError(t, err); failed.Code != connect.CodePermissionDenied || failed.Detail.GetCode() != "path_not_allowed" {
-			t.Errorf("%s: %v, %v", client.Name, failed, failed.Detail)
+			t.Errorf("%s: got error %v with detail %v", client.Name, failed, failed.Detail)
 		}
 		if got := upstream.Take(); len(got) > 0 {
 			t.Errorf("%s: upstream received %d requests", client.Name, len(got))
@@ -129,15 +129,15 @@ func TestTokensHaveTheirModelsAndPaths(t *testing.T) {
 		}
 		for _, received := range upstream.Take() {
 			if received.Header.Get("Authorization") != "Bearer sk-of-alice" {
-				t.Errorf("%s: the upstream saw another key than alice's", client.Name)
+				t.Errorf("%s: got another upstream key than alice's", client.Name)
 			}
 		}
 	}
 }
 
-// A client that begins a body and sends no more of it is told so, too, where the
-// server reads it itself, to see which model is asked.
-func TestAStalledBodyIsEndedWhereItsModelIsRead(t *testing.T) {
+// A client that stalls in a body gets an error also if the server buffers the body
+// to find its model.
+func TestModelRules_StalledBodyTimesOut(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, e2etest.ServeUsage)
 	front := servertest.StartWith(t, e2etest.PolicyConfig(t, upstream.URL, "models: [m]", "limits: {requests_per_minute: 1000}"), e2etest.ShortTimeouts)
@@ -154,7 +154,7 @@ func TestAStalledBodyIsEndedWhereItsModelIsRead(t *testing.T) {
 				answer, err = client.ReadRequest()
 			}
 			if err != nil || !strings.Contains(answer.Line, " 408 ") || !strings.Contains(answer.Body, why) {
-				t.Errorf("%q: got answer %s: %s (%v)", head, answer.Line, answer.Body, err)
+				t.Errorf("%q: got response %s: %s (%v)", head, answer.Line, answer.Body, err)
 			}
 		}
 		client := e2etest.DialHTTP2(t, front)
@@ -173,8 +173,8 @@ func TestAStalledBodyIsEndedWhereItsModelIsRead(t *testing.T) {
 	}
 }
 
-// A refusal doesn't cost the client its connection, whose next request may come soon.
-func TestARefusalLeavesTheConnection(t *testing.T) {
+// A rejection leaves the client's connection open for the next request.
+func TestModelRules_RejectionKeepsConnection(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, e2etest.ServeUsage)
 	front := e2etest.StartServer(t, e2etest.PolicyConfig(t, upstream.URL, "limits: {requests_per_minute: 1}"))
@@ -194,7 +194,7 @@ func TestARefusalLeavesTheConnection(t *testing.T) {
 		_, err = io.Copy(io.Discard, response.Body)
 		_ = response.Body.Close()
 		if err != nil || reused != (i > 0) || (response.StatusCode == http.StatusOK) != (i == 0) {
-			t.Errorf("request %d: %s over a connection that was used before: %t, %v", i, response.Status, reused, err)
+			t.Errorf("request %d: got status %s, reused connection: %t, error %v", i, response.Status, reused, err)
 		}
 	}
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// frontOver starts a server that one version of HTTP is spoken to, and returns a
-// client of that version.
-func frontOver(t *testing.T, protocol, upstream string, rules ...string) (*servertest.Front, *http.Client) {
+// startForVersion starts a server and returns a client for one version of HTTP.
+func startForVersion(t *testing.T, protocol, upstream string, rules ...string) (*servertest.Front, *http.Client) {
 	t.Helper()
 	config := e2etest.PolicyConfig(t, upstream, rules...)
 	if protocol != "HTTP/2 over TLS" {
@@ -23,24 +22,24 @@ func frontOver(t *testing.T, protocol, upstream string, rules ...string) (*serve
 	return front, e2etest.NewTransportClient(t, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, (*http.Protocols).SetHTTP2, false)
 }
 
-func TestModelRules_LetRequestsWithoutBodyThrough(t *testing.T) {
+func TestModelRules_AllowRequestsWithoutBody(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	rules := map[string][]string{
-		"models":                  {"models: [m*]"},
-		"models and paths":        {"models: [m*]", "paths: [/v1/*]"},
-		"paths":                   {"paths: [/v1/*]"},
-		"limits by model":         {"limits: {models: {m*: {requests_per_minute: 1000}}}"},
-		"concurrent_streams":      {"limits: {concurrent_streams: 1000}"},
-		"requests_per_minute":     {"limits: {requests_per_minute: 1000}"},
-		"tokens_per_minute":       {"limits: {tokens_per_minute: 1000}"},
-		"tokens_per_day":          {"limits: {tokens_per_day: 1000}"},
-		"every rule and limit":    {"models: [m*]", "paths: [/v1/*]", "limits: {requests_per_minute: 1000, tokens_per_minute: 1000, tokens_per_day: 1000, concurrent_streams: 1000, models: {m*: {concurrent_streams: 1000}}}"},
-		"neither rules nor limit": {"expires: never"},
+		"models":                   {"models: [m*]"},
+		"models and paths":         {"models: [m*]", "paths: [/v1/*]"},
+		"paths":                    {"paths: [/v1/*]"},
+		"limits by model":          {"limits: {models: {m*: {requests_per_minute: 1000}}}"},
+		"concurrent_streams":       {"limits: {concurrent_streams: 1000}"},
+		"requests_per_minute":      {"limits: {requests_per_minute: 1000}"},
+		"tokens_per_minute":        {"limits: {tokens_per_minute: 1000}"},
+		"tokens_per_day":           {"limits: {tokens_per_day: 1000}"},
+		"every rule and limit":     {"models: [m*]", "paths: [/v1/*]", "limits: {requests_per_minute: 1000, tokens_per_minute: 1000, tokens_per_day: 1000, concurrent_streams: 1000, models: {m*: {concurrent_streams: 1000}}}"},
+		"neither rules nor limits": {"expires: never"},
 	}
 	for _, protocol := range []string{"HTTP/1.1", "h2c", "HTTP/2 over TLS"} {
 		for name, lines := range rules {
-			front, client := frontOver(t, protocol, upstream.URL, lines...)
+			front, client := startForVersion(t, protocol, upstream.URL, lines...)
 			for _, row := range []struct {
 				method string
 				body   func() io.Reader // nil for none
@@ -50,7 +49,7 @@ func TestModelRules_LetRequestsWithoutBodyThrough(t *testing.T) {
 				{http.MethodHead, nil},
 				{http.MethodOptions, nil},
 				{http.MethodPost, func() io.Reader { return http.NoBody }},
-				{http.MethodPost, func() io.Reader { return io.MultiReader() }}, // whose length isn't known
+				{http.MethodPost, func() io.Reader { return io.MultiReader() }}, // of unknown length
 				{http.MethodDelete, func() io.Reader { return io.MultiReader() }},
 				{http.MethodPut, func() io.Reader { return http.NoBody }},
 			} {
@@ -61,10 +60,10 @@ func TestModelRules_LetRequestsWithoutBodyThrough(t *testing.T) {
 				status := sendEmpty(e2etest.Context(t), t, client, row.method, front.URL+"/v1/responses/resp_1/cancel", body)
 				want := http.StatusNoContent
 				if row.method == http.MethodPost && name == "models" {
-					want = http.StatusForbidden // it names no model, and no path is allowed to do without
+					want = http.StatusForbidden // no model, and no path rule
 				}
 				if status != want {
-					t.Errorf("%s over %s with %s: status %d, want %d", row.method, protocol, name, status, want)
+					t.Errorf("%s over %s with %s: got status %d, want %d", row.method, protocol, name, status, want)
 				}
 				received := upstream.Take()
 				if want == http.StatusNoContent && (len(received) != 1 || received[0].Method != row.method || received[0].Body != "") {

@@ -14,7 +14,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// listOfModels answers with a list in a framing and a coding of the test's own.
+// listOfModels answers with a list of models, in a framing and a content coding.
 func listOfModels(body, coding string, chunked bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sent := []byte(body)
@@ -52,24 +52,24 @@ func TestModelRules_ListOnlyAllowedModels(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, path, body, want string }{
 		{
-			"OpenAI's", "/v1/models",
+			"OpenAI", "/v1/models",
 			`{"object": "list",` + "\n" + ` "data": [{"id": "x", "created": 1}, {"id": "mini", "created": 1.0, "z": "\u00e4"},` + "\n" + `{"id":"mini-2"} , {"id": "y"}], "has_more": false, "first_id": "x"}` + "\n",
 			`{"object": "list",` + "\n" + ` "data": [ {"id": "mini", "created": 1.0, "z": "\u00e4"},` + "\n" + `{"id":"mini-2"}], "has_more": false, "first_id": "x"}` + "\n",
 		},
 		{"all allowed", "/v1/models?limit=2", ` {"data":[{"id":"mini"},{"id":"mini-2"} ] } `, ` {"data":[{"id":"mini"},{"id":"mini-2"} ] } `},
 		{"none allowed", "/v1/models/", `{"data":[ {"id":"x"}, {"id":"y"} ]}`, `{"data":[ ]}`},
-		{"an empty list", "/v1/models", `{"object":"list","data":[]}`, `{"object":"list","data":[]}`},
-		{"a bare list", "/v1/models", `[{"id":"x"},{"id":"mini"}]`, `[{"id":"mini"}]`},
-		{"Ollama's", "/api/tags", `{"models":[{"name":"mini:8b","model":"mini:8b"},{"name":"x","model":"x","details":{"families":["mini"]}}]}`, `{"models":[{"name":"mini:8b","model":"mini:8b"}]}`},
-		{"Ollama's that run", "/api/ps", `{"models":[{"name":"x","model":"x"}]}`, `{"models":[]}`},
-		{"Google's", "/v1beta/models", `{"models":[{"name":"models/x","displayName":"mini"},{"name":"models/mini"}],"nextPageToken":"t"}`, `{"models":[{"name":"models/mini"}],"nextPageToken":"t"}`},
-		{"LiteLLM's", "/model/info", `{"data":[{"model_name":"x","litellm_params":{"model":"mini"}},{"model_name":"mini","litellm_params":{"model":"x"}}]}`, `{"data":[{"model_name":"mini","litellm_params":{"model":"x"}}]}`},
-		{"Azure's", "/openai/deployments?api-version=1", `{"data":[{"id":"x","model":"mini"},{"id":"mini","model":"x"}]}`, `{"data":[{"id":"mini","model":"x"}]}`},
-		{"another spelling", "/v1/%256Dodels;a", `{"data":[{"id":"x"}]}`, `{"data":[]}`},
-		{"a model without a name", "/v1/models", `{"data":[{"object":"model"},5,"x",["mini"],"mini"]}`, `{"data":["mini"]}`},
-		{"other lists", "/v1/models", `{"notes":["a",{"b":1}],"data":[{"id":"x"}],"more":[{"id":"mini"},{"id":"x"}]}`, `{"notes":["a",{"b":1}],"data":[],"more":[{"id":"mini"}]}`},
-		{"a byte order mark", "/v1/models", "\ufeff" + `{"data":[{"id":"x"}]}`, "\ufeff" + `{"data":[]}`},
-		{"a long list", "/v1/models", `{"data":[` + strings.Repeat(`{"id":"x"},`, 100_000) + `{"id":"mini"}]}`, `{"data":[{"id":"mini"}]}`},
+		{"empty list", "/v1/models", `{"object":"list","data":[]}`, `{"object":"list","data":[]}`},
+		{"list without an object", "/v1/models", `[{"id":"x"},{"id":"mini"}]`, `[{"id":"mini"}]`},
+		{"Ollama", "/api/tags", `{"models":[{"name":"mini:8b","model":"mini:8b"},{"name":"x","model":"x","details":{"families":["mini"]}}]}`, `{"models":[{"name":"mini:8b","model":"mini:8b"}]}`},
+		{"Ollama's running models", "/api/ps", `{"models":[{"name":"x","model":"x"}]}`, `{"models":[]}`},
+		{"Google", "/v1beta/models", `{"models":[{"name":"models/x","displayName":"mini"},{"name":"models/mini"}],"nextPageToken":"t"}`, `{"models":[{"name":"models/mini"}],"nextPageToken":"t"}`},
+		{"LiteLLM", "/model/info", `{"data":[{"model_name":"x","litellm_params":{"model":"mini"}},{"model_name":"mini","litellm_params":{"model":"x"}}]}`, `{"data":[{"model_name":"mini","litellm_params":{"model":"x"}}]}`},
+		{"Azure", "/openai/deployments?api-version=1", `{"data":[{"id":"x","model":"mini"},{"id":"mini","model":"x"}]}`, `{"data":[{"id":"mini","model":"x"}]}`},
+		{"escaped path", "/v1/%256Dodels;a", `{"data":[{"id":"x"}]}`, `{"data":[]}`},
+		{"model without a name", "/v1/models", `{"data":[{"object":"model"},5,"x",["mini"],"mini"]}`, `{"data":["mini"]}`},
+		{"further lists", "/v1/models", `{"notes":["a",{"b":1}],"data":[{"id":"x"}],"more":[{"id":"mini"},{"id":"x"}]}`, `{"notes":["a",{"b":1}],"data":[],"more":[{"id":"mini"}]}`},
+		{"byte order mark", "/v1/models", "\ufeff" + `{"data":[{"id":"x"}]}`, "\ufeff" + `{"data":[]}`},
+		{"long list", "/v1/models", `{"data":[` + strings.Repeat(`{"id":"x"},`, 100_000) + `{"id":"mini"}]}`, `{"data":[{"id":"mini"}]}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +87,8 @@ func TestModelRules_ListOnlyAllowedModels(t *testing.T) {
 	}
 }
 
-// checkList asks for a list of models, of which some are left out if it is changed.
+// checkList requests a list of models and checks the response. Changed reports
+// whether models are removed.
 func checkList(t *testing.T, name string, upstream *servertest.Upstream, front *servertest.Front, path string, http2 bool, want string, changed bool) {
 	t.Helper()
 	request := e2etest.HTTPRequest{Method: http.MethodGet, Path: path, HTTP2: http2, Header: http.Header{
@@ -99,23 +100,23 @@ func checkList(t *testing.T, name string, upstream *servertest.Upstream, front *
 		body = gunzip(t, body)
 	}
 	if response.StatusCode != http.StatusOK || body != want || header.Get("X-Kept") != "yes" {
-		t.Errorf("%s: %s %.300q, want %.300q", name, response.Status, body, want)
+		t.Errorf("%s: got status %s and body %.300q, want %.300q", name, response.Status, body, want)
 	}
 	if described := header.Get("ETag") != "" || header.Get("Content-Digest") != "" || header.Get("Content-Encoding") != ""; changed && (described || response.ContentLength != int64(len(want))) {
-		t.Errorf("%s: some are left out, with the header %v", name, header)
+		t.Errorf("%s: got header %v for a changed list", name, header)
 	}
 	if !changed && header.Get("ETag") == "" {
-		t.Errorf("%s: none is left out, with the header %v", name, header)
+		t.Errorf("%s: got header %v for an unchanged list", name, header)
 	}
 	for _, got := range upstream.Take() {
 		if got.Header.Get("If-None-Match")+got.Header.Get("Range") != "" || got.Header.Get("Accept-Encoding") != "identity" {
-			t.Errorf("%s: the upstream is asked with %v", name, got.Header)
+			t.Errorf("%s: got header %v at the upstream", name, got.Header)
 		}
 	}
 	request.Method = http.MethodHead
 	response, _ = request.Do(e2etest.Context(t), t, front)
 	if response.StatusCode != http.StatusOK || response.Header.Get("ETag") != "" || response.Header.Get("Content-Length") != "" {
-		t.Errorf("%s: HEAD is answered %s with %v", name, response.Status, response.Header)
+		t.Errorf("%s: got status %s and header %v for HEAD", name, response.Status, response.Header)
 	}
 	upstream.Take()
 }
@@ -133,28 +134,28 @@ func gunzip(t *testing.T, text string) string {
 	return string(plain)
 }
 
-func TestModelRules_RefuseListsThatCannotBeRead(t *testing.T) {
+func TestModelRules_RejectUnreadableLists(t *testing.T) {
 	t.Parallel()
 	for name, handler := range map[string]http.HandlerFunc{
-		"no JSON":        listOfModels("x", "", false),
-		"a cut list":     listOfModels(`{"data":[{"id":"mini"}`, "", true),
-		"two texts":      listOfModels(`{"data":[]}{"data":[{"id":"x"}]}`, "", true),
-		"another coding": listOfModels(`{"data":[]}`, "secret", false),
-		"a broken one":   listOfModels("{}", "br", false),
-		"too large":      listOfModels(`{"data":[`+strings.Repeat(" ", 9<<20)+`]}`, "", true),
-		"a bomb":         listOfModels(`{"data":[`+strings.Repeat(" ", 9<<20)+`]}`, "gzip", true),
+		"not JSON":                 listOfModels("x", "", false),
+		"truncated list":           listOfModels(`{"data":[{"id":"mini"}`, "", true),
+		"two values":               listOfModels(`{"data":[]}{"data":[{"id":"x"}]}`, "", true),
+		"unknown content coding":   listOfModels(`{"data":[]}`, "secret", false),
+		"malformed content coding": listOfModels("{}", "br", false),
+		"too large":                listOfModels(`{"data":[`+strings.Repeat(" ", 9<<20)+`]}`, "", true),
+		"compression bomb":         listOfModels(`{"data":[`+strings.Repeat(" ", 9<<20)+`]}`, "gzip", true),
 	} {
 		upstream := servertest.StartUpstream(t, handler)
 		front := e2etest.StartServer(t, e2etest.PolicyConfig(t, upstream.URL, "models: [mini*]"))
 		response, body := e2etest.HTTPRequest{Method: http.MethodGet, Path: "/v1/models", Header: http.Header{"Authorization": {"Bearer " + servertest.Key}}}.Do(e2etest.Context(t), t, front)
 		if response.StatusCode != http.StatusBadGateway || !strings.Contains(body, "models_unreadable") {
-			t.Errorf("%s: %s %.200s", name, response.Status, body)
+			t.Errorf("%s: got status %s and body %.200s", name, response.Status, body)
 		}
 	}
 }
 
-// A list whose body breaks off is not taken for a whole one.
-func TestModelRules_FailWithAListThatBreaksOff(t *testing.T) {
+// A list with a truncated body is an error.
+func TestModelRules_FailForTruncatedList(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -165,11 +166,11 @@ func TestModelRules_FailWithAListThatBreaksOff(t *testing.T) {
 	front := e2etest.StartServer(t, e2etest.PolicyConfig(t, upstream.URL, "models: [mini*]"))
 	response, body := e2etest.HTTPRequest{Method: http.MethodGet, Path: "/v1/models", Header: http.Header{"Authorization": {"Bearer " + servertest.Key}}}.Do(e2etest.Context(t), t, front)
 	if response.StatusCode != http.StatusBadGateway {
-		t.Errorf("%s %s", response.Status, body)
+		t.Errorf("got status %s and body %s", response.Status, body)
 	}
 }
 
-func TestModelRules_LeaveOtherAnswersAboutModels(t *testing.T) {
+func TestModelRules_KeepOtherModelResponses(t *testing.T) {
 	t.Parallel()
 	const list = `{"data":[{"id":"x"}]}`
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -185,7 +186,7 @@ func TestModelRules_LeaveOtherAnswersAboutModels(t *testing.T) {
 		front  *servertest.Front
 		path   string
 		status int
-		body   string // empty for one of this server's own
+		body   string // empty for the server's own response
 	}{
 		{listed, "/v1/models?fail", http.StatusTeapot, list},
 		{listed, "/v1/models/mini", http.StatusOK, list},
@@ -195,7 +196,7 @@ func TestModelRules_LeaveOtherAnswersAboutModels(t *testing.T) {
 	} {
 		response, body := e2etest.HTTPRequest{Method: http.MethodGet, Path: row.path, Header: header}.Do(e2etest.Context(t), t, row.front)
 		if response.StatusCode != row.status || row.body != "" && body != row.body {
-			t.Errorf("%s: %s %s", row.path, response.Status, body)
+			t.Errorf("%s: got status %s and body %s", row.path, response.Status, body)
 		}
 	}
 }

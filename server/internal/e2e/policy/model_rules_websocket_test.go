@@ -13,7 +13,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// dialRealtime opens a WebSocket for the model "mini", as a client that would compress.
+// dialRealtime opens a WebSocket for the model "mini", with compression offered.
 func dialRealtime(t *testing.T, front *servertest.Front) *websocket.Conn {
 	t.Helper()
 	conn, _, err := websocket.Dial(e2etest.Context(t), front.URL+"/v1/realtime?model=mini", &websocket.DialOptions{
@@ -29,7 +29,7 @@ func dialRealtime(t *testing.T, front *servertest.Front) *websocket.Conn {
 	return conn
 }
 
-func TestModelRules_JudgeMessagesOfWebSockets(t *testing.T) {
+func TestModelRules_CheckMessagesOfWebSockets(t *testing.T) {
 	t.Parallel()
 	const text, binary = websocket.MessageText, websocket.MessageBinary
 	rules := map[string][]string{
@@ -41,27 +41,27 @@ func TestModelRules_JudgeMessagesOfWebSockets(t *testing.T) {
 		kind    websocket.MessageType
 		message string
 		allowed bool
-		limits  bool // allowed once where models have limits
+		limits  bool // allowed once if models have limits
 	}{
 		{"an update without a model", text, `{"type":"session.update","session":{"type":"realtime","instructions":"x"}}`, true, true},
 		{"an update for the model", text, `{"type":"session.update","session":{"model":"mini","audio":{"input":{"transcription":{"model":"mini"}}}}}`, true, true},
-		{"a piece of audio", text, `{"type":"input_audio_buffer.append","audio":"` + strings.Repeat("QUJD", 7<<10) + `"}`, true, true},
-		{"free JSON", text, `{"type":"session.update","session":{"tools":[{"type":"function","name":"f","parameters":{"properties":{"model":{}},"model":"x"}}],"tracing":{"metadata":{"model":"x"}}}}`, true, true},
+		{"audio", text, `{"type":"input_audio_buffer.append","audio":"` + strings.Repeat("QUJD", 7<<10) + `"}`, true, true},
+		{"free-form JSON", text, `{"type":"session.update","session":{"tools":[{"type":"function","name":"f","parameters":{"properties":{"model":{}},"model":"x"}}],"tracing":{"metadata":{"model":"x"}}}}`, true, true},
 		{"content", text, `{"type":"conversation.item.create","item":{"content":[{"type":"input_text","text":"model","model":"x"}]}}`, true, true},
 		{"JSON as binary", binary, `{"type":"response.create"}`, true, true},
 		{"another model of the session", text, `{"type":"session.update","session":{"model":"x"}}`, false, true},
 		{"another model of the event", text, `{"type":"session.update","model":"x"}`, false, true},
 		{"another model of transcription", text, `{"type":"session.update","session":{"audio":{"input":{"transcription":{"model":"x"}}}}}`, false, true},
-		{"another model of transcription, as of old", text, `{"type":"transcription_session.update","session":{"input_audio_transcription":{"model":"x"}}}`, false, true},
+		{"another model of transcription, legacy event", text, `{"type":"transcription_session.update","session":{"input_audio_transcription":{"model":"x"}}}`, false, true},
 		{"another model of a response", text, `{"type":"response.create","response":{"model":"x"}}`, false, true},
 		{"another model of a tool", text, `{"type":"response.create","response":{"tools":[{"model":"x"}]}}`, false, true},
 		{"another model, escaped", text, `{"type":"session.update","s\u0065ssion":{"mod\u0065l":"\u0078"}}`, false, true},
 		{"another model as binary", binary, `{"type":"session.update","session":{"model":"x"}}`, false, true},
 		{"two models", text, `{"session":{"model":"mini","model":"mini"}}`, false, false},
-		{"no JSON", text, `session.update x`, false, false},
-		{"no JSON as binary", binary, "\x00\x01", false, false},
-		{"two texts", text, `{}{"session":{"model":"x"}}`, false, false},
-		{"a model that is no string", text, `{"session":{"model":["x"]}}`, false, false},
+		{"not JSON", text, `session.update x`, false, false},
+		{"not JSON, as binary", binary, "\x00\x01", false, false},
+		{"two values", text, `{}{"session":{"model":"x"}}`, false, false},
+		{"a model that is not a string", text, `{"session":{"model":["x"]}}`, false, false},
 	} {
 		for kind, lines := range rules {
 			t.Run(row.name+", "+kind, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestModelRules_JudgeMessagesOfWebSockets(t *testing.T) {
 				allowed := row.allowed || kind != "models" && row.limits
 				for _, fragments := range []int{1, 3} {
 					if fragments == 3 && (allowed && !row.allowed || len(row.message) < 3) {
-						break // its model's limit is used up
+						break // The model's limit is exhausted.
 					}
 					writer, err := conn.Writer(e2etest.Context(t), row.kind)
 					if err != nil {
@@ -90,12 +90,12 @@ func TestModelRules_JudgeMessagesOfWebSockets(t *testing.T) {
 					_, echoed, err := conn.Read(e2etest.Context(t))
 					if allowed {
 						if err != nil || string(echoed) != row.message {
-							t.Fatalf("got %.100q, %v", echoed, err)
+							t.Fatalf("got message %.100q and error %v", echoed, err)
 						}
 						continue
 					}
 					if websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
-						t.Errorf("got %q, %v, want a close frame of status 1008", echoed, err)
+						t.Errorf("got message %q and error %v, want a close frame with status 1008", echoed, err)
 					}
 					if err := e2etest.Receive(t, ended, "the upstream's end"); websocket.CloseStatus(err) == websocket.StatusNormalClosure {
 						t.Errorf("upstream received %v", err)
@@ -107,8 +107,8 @@ func TestModelRules_JudgeMessagesOfWebSockets(t *testing.T) {
 	}
 }
 
-// A model with a limit of its own counts once for each session that names it.
-func TestModelRules_CountModelsThatMessagesName(t *testing.T) {
+// A model with its own limit counts once for each session that names it.
+func TestModelRules_CountModelsInMessages(t *testing.T) {
 	t.Parallel()
 	front := e2etest.StartServer(t, e2etest.PolicyConfig(t, e2etest.ServeWebSocketEcho(t, func(error) {}), "limits: {models: {x: {requests_per_minute: 1}}}"))
 	const message = `{"session":{"audio":{"input":{"transcription":{"model":"x"}}}}}`
@@ -118,7 +118,7 @@ func TestModelRules_CountModelsThatMessagesName(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, echoed, err := first.Read(e2etest.Context(t)); err != nil || string(echoed) != message {
-			t.Fatalf("the first session got %q, %v", echoed, err)
+			t.Fatalf("first session: got message %q and error %v", echoed, err)
 		}
 	}
 	if err := second.Write(e2etest.Context(t), websocket.MessageText, []byte(message)); err != nil {
@@ -126,6 +126,6 @@ func TestModelRules_CountModelsThatMessagesName(t *testing.T) {
 	}
 	_, echoed, err := second.Read(e2etest.Context(t))
 	if refused, ok := errors.AsType[websocket.CloseError](err); !ok || refused.Code != websocket.StatusPolicyViolation || !strings.Contains(refused.Reason, "model") {
-		t.Errorf("the second session got %q, %v", echoed, err)
+		t.Errorf("second session: got message %q and error %v", echoed, err)
 	}
 }

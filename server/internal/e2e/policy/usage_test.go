@@ -20,8 +20,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/telemetry"
 )
 
-// watch has the calls of a server logged, and returns what waits for the next of them.
-// The counts are those of a scrape.
+// watch configures an access log and returns a function that waits for its next
+// record. Counts returns the metrics of a scrape.
 func watch(t *testing.T, config *server.Config) (next func() map[string]any, counts func() string) {
 	t.Helper()
 	log := make(e2etest.LogRecords, 100)
@@ -40,7 +40,7 @@ func watch(t *testing.T, config *server.Config) (next func() map[string]any, cou
 				t.Fatal(err)
 			}
 		case <-e2etest.Context(t).Done():
-			t.Fatal("no call is logged")
+			t.Fatal("got no access log record")
 		}
 		return line
 	}
@@ -53,11 +53,11 @@ func watch(t *testing.T, config *server.Config) (next func() map[string]any, cou
 	return next, counts
 }
 
-// spending is a call that takes 2,500 tokens, or about as many by its text.
-type spending struct {
-	name, path, contentType, body string // of the request: chat unless it says another
+// usageCase is a request that uses 2,500 tokens, or that many by estimation.
+type usageCase struct {
+	name, path, contentType, body string // of the request; a chat by default
 	answerType, answer            string
-	leaves                        bool // the client does, when it has the answer
+	leaves                        bool // the client disconnects after the response
 	estimated                     bool
 	coding                        string // of the request's body
 }
@@ -69,13 +69,13 @@ const (
 
 func eventStream(data ...string) string { return "data: " + strings.Join(data, "\n\ndata: ") + "\n\n" }
 
-// prose has about 2,500 tokens of English, and hanzi of Chinese with escapes.
+// prose is about 2,500 tokens of English, and hanzi of escaped Chinese.
 var (
 	prose = strings.Repeat("The quick brown fox jumps over the lazy dog while the farmer watches from the porch. ", 147)
 	hanzi = strings.Repeat(`\u4eca\u5929\u5929\u6c14\u5f88\u597d\uff0c\u6211\u4eec\u6253\u7b97\u4e0b\u5348\u53bb\u516c\u56ed\u6563\u6b65\u3002`, 128)
 )
 
-// deltas are events of a chat with these members in each, which has a piece of a text.
+// deltas returns chunks whose deltas have a part of a text and these fields.
 func deltas(text, name, members string) []string {
 	var list []string
 	for len(text) > 0 {
@@ -86,7 +86,7 @@ func deltas(text, name, members string) []string {
 	return list
 }
 
-func spendings() []spending {
+func usageCases() []usageCase {
 	const (
 		used  = `"usage":{"prompt_tokens":2000,"completion_tokens":500,"total_tokens":2500}`
 		zeros = `"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`
@@ -102,37 +102,37 @@ func spendings() []spending {
 		text, _, _ = strings.Cut(text, `}`)
 		thoughts[i] = strings.Replace(thoughts[i], `{"reasoning":`, `{"reasoning_content":`+text+`,"reasoning":`, 1)
 	}
-	return []spending{
-		{name: "a chat", answerType: typeJSON, answer: `{"model":"m","choices":[],` + used + `}`},
-		{name: "a chat's stream", answerType: typeEvents, answer: eventStream(hello, `{"choices":[],`+used+`}`, "[DONE]")},
-		{name: "a vendor's member", answerType: typeEvents, answer: eventStream(hello, `{"choices":[],"x_groq":{`+used+`}}`, "[DONE]")},
-		{name: "a choice's member", answerType: typeEvents, answer: eventStream(hello, `{"choices":[{"delta":{},`+used+`}]}`, "[DONE]")},
-		{name: "a message", path: "/v1/messages", answerType: typeJSON, answer: `{"type":"message","content":[],"usage":{"input_tokens":10,"cache_read_input_tokens":2000,"cache_creation_input_tokens":480,"output_tokens":10}}`},
+	return []usageCase{
+		{name: "chat", answerType: typeJSON, answer: `{"model":"m","choices":[],` + used + `}`},
+		{name: "chat stream", answerType: typeEvents, answer: eventStream(hello, `{"choices":[],`+used+`}`, "[DONE]")},
+		{name: "vendor field", answerType: typeEvents, answer: eventStream(hello, `{"choices":[],"x_groq":{`+used+`}}`, "[DONE]")},
+		{name: "choice field", answerType: typeEvents, answer: eventStream(hello, `{"choices":[{"delta":{},`+used+`}]}`, "[DONE]")},
+		{name: "message", path: "/v1/messages", answerType: typeJSON, answer: `{"type":"message","content":[],"usage":{"input_tokens":10,"cache_read_input_tokens":2000,"cache_creation_input_tokens":480,"output_tokens":10}}`},
 		{
-			name: "a message's stream", path: "/v1/messages", answerType: typeEvents,
+			name: "message stream", path: "/v1/messages", answerType: typeEvents,
 			answer: eventStream(`{"type":"message_start","message":{"usage":{"input_tokens":2000,"output_tokens":1}}}`, `{"type":"message_delta","delta":{},"usage":{"output_tokens":500}}`, `{"type":"message_stop"}`),
 		},
-		{name: "zeros behind it", answerType: typeEvents, answer: eventStream(hello, `{"choices":[],`+used+`}`, `{"choices":[],"usage":{}}`, `{"choices":[],`+zeros+`}`, "[DONE]")},
+		{name: "usage followed by zeros", answerType: typeEvents, answer: eventStream(hello, `{"choices":[],`+used+`}`, `{"choices":[],"usage":{}}`, `{"choices":[],`+zeros+`}`, "[DONE]")},
 		{name: "zeros in each chunk", answerType: typeEvents, answer: eventStream(deltas(prose, "content", ","+zeros)...), estimated: true},
-		{name: "nothing told", answerType: typeEvents, answer: eventStream(deltas(prose, "content", "")...), estimated: true},
-		{name: "a thought under two names", answerType: typeEvents, answer: eventStream(thoughts...), estimated: true},
-		{name: "a client that leaves after an early usage", path: "/v1/messages", answerType: typeEvents, answer: eventStream(append([]string{start}, deltas(prose, "content", "")...)...), leaves: true, estimated: true},
-		{name: "Ollama's chat", path: "/api/chat", answerType: "application/x-ndjson", answer: `{"model":"m","message":{"content":"Hello"},"done":false}` + "\n" + `{"model":"m","message":{"content":""},"done":true,"prompt_eval_count":2000,"eval_count":500}` + "\n"},
+		{name: "no usage", answerType: typeEvents, answer: eventStream(deltas(prose, "content", "")...), estimated: true},
+		{name: "reasoning in two fields", answerType: typeEvents, answer: eventStream(thoughts...), estimated: true},
+		{name: "client that disconnects after an early usage", path: "/v1/messages", answerType: typeEvents, answer: eventStream(append([]string{start}, deltas(prose, "content", "")...)...), leaves: true, estimated: true},
+		{name: "Ollama chat", path: "/api/chat", answerType: "application/x-ndjson", answer: `{"model":"m","message":{"content":"Hello"},"done":false}` + "\n" + `{"model":"m","message":{"content":""},"done":true,"prompt_eval_count":2000,"eval_count":500}` + "\n"},
 		{name: "an event stream as JSON", answerType: typeJSON, answer: eventStream(hello, `{"choices":[],`+used+`}`, "[DONE]")},
 		{name: "an event stream as bytes", answerType: "application/octet-stream", answer: eventStream(hello, `{"choices":[],`+used+`}`, "[DONE]")},
 		{name: "numbers as strings", answerType: typeJSON, answer: `{"usage":{"prompt_tokens":"2000","completion_tokens":"500"}}`},
-		{name: "a total alone", answerType: typeJSON, answer: `{"usage":{"total_tokens":2500}}`},
+		{name: "total only", answerType: typeJSON, answer: `{"usage":{"total_tokens":2500}}`},
 		{name: "embeddings without a usage", path: "/v1/embeddings", body: `{"input":"` + prose + `"}`, answerType: typeJSON, answer: `{"data":[{"embedding":[1]}],` + zeros + `}`, estimated: true},
 		{name: "a compressed request", path: "/v1/embeddings", body: e2etest.Gzip(`{"input":"` + prose + `"}`), coding: "gzip", answerType: typeJSON, answer: `{"data":[{"embedding":[1]}]}`, estimated: true},
 		{name: "Chinese in escapes", body: `{"messages":[{"role":"user","content":"` + hanzi + `"}]}`, answerType: typeJSON, answer: `{"choices":[]}`, estimated: true},
 		{name: "speech", path: "/v1/audio/speech", body: `{"model":"tts-1","input":"` + prose + `","voice":"alloy"}`, answerType: "audio/mpeg", answer: "\xff\xfb", estimated: true},
-		{name: "a transcription by its duration", path: "/v1/audio/transcriptions", contentType: formType, body: form, answerType: typeJSON, answer: `{"text":"Hello","usage":{"type":"duration","seconds":250}}`, estimated: true},
-		{name: "one that tells its duration", path: "/v1/audio/transcriptions", contentType: formType, body: form, answerType: typeJSON, answer: `{"task":"transcribe","duration":250.5,"text":"Hello"}`, estimated: true},
+		{name: "transcription with a duration in usage", path: "/v1/audio/transcriptions", contentType: formType, body: form, answerType: typeJSON, answer: `{"text":"Hello","usage":{"type":"duration","seconds":250}}`, estimated: true},
+		{name: "transcription with a duration", path: "/v1/audio/transcriptions", contentType: formType, body: form, answerType: typeJSON, answer: `{"task":"transcribe","duration":250.5,"text":"Hello"}`, estimated: true},
 	}
 }
 
-// send makes the call, and returns the status of the answer.
-func (s spending) send(t *testing.T, front *servertest.Front, http2 bool) int {
+// send makes the request and returns the status.
+func (s usageCase) send(t *testing.T, front *servertest.Front, http2 bool) int {
 	t.Helper()
 	path, contentType, body := s.path, s.contentType, s.body
 	if path == "" {
@@ -165,18 +165,18 @@ func (s spending) send(t *testing.T, front *servertest.Front, http2 bool) int {
 	}
 	got, err := io.ReadAll(io.LimitReader(response.Body, int64(len(s.answer))))
 	if err != nil || string(got) != s.answer {
-		t.Fatalf("%s: got answer %q, with the error %v", s.name, got, err)
+		t.Fatalf("%s: got response %q and error %v", s.name, got, err)
 	}
 	if !s.leaves {
 		if rest, err := io.ReadAll(response.Body); err != nil || len(rest) > 0 {
-			t.Fatalf("%s: behind got answer %q, with the error %v", s.name, rest, err)
+			t.Fatalf("%s: got trailing data %q and error %v", s.name, rest, err)
 		}
 	}
 	return response.StatusCode
 }
 
-// serve answers with what was flushed, and ends it unless the client is to leave.
-func (s spending) serve(w http.ResponseWriter, r *http.Request) {
+// serve flushes the response, and ends it unless the client disconnects.
+func (s usageCase) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("Content-Type", s.answerType)
 	_, _ = io.WriteString(w, s.answer)
@@ -186,9 +186,9 @@ func (s spending) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestBudget_LetsExactlyOneCallThrough(t *testing.T) {
+func TestBudget_AdmitsExactlyOneCall(t *testing.T) {
 	t.Parallel()
-	for _, row := range spendings() {
+	for _, row := range usageCases() {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			for _, http2 := range []bool{false, true} {
@@ -202,19 +202,19 @@ func TestBudget_LetsExactlyOneCallThrough(t *testing.T) {
 						want = http.StatusTooManyRequests
 					}
 					if got := row.send(t, front, http2); got != want {
-						t.Errorf("call %d has the status %d, want %d", call+1, got, want)
+						t.Errorf("call %d: got status %d, want %d", call+1, got, want)
 					}
 					line := next()
 					if call > 0 {
 						continue
 					}
 					if estimated := line["estimated"] == true; estimated != row.estimated {
-						t.Errorf("it is logged as %v", line)
+						t.Errorf("got log record %v", line)
 					}
 					seconds, _ := line["audio_seconds"].(float64)
 					tokens, _ := line["total_tokens"].(float64)
 					if tokens += 10 * seconds; tokens < 2500*0.65 || tokens > 2500*1.35 || !row.estimated && tokens != 2500 {
-						t.Errorf("it took %v tokens, want 2500: %v", tokens, line)
+						t.Errorf("got %v tokens, want 2500: %v", tokens, line)
 					}
 				}
 				if got := len(upstream.Take()); got != 1 {
@@ -225,46 +225,46 @@ func TestBudget_LetsExactlyOneCallThrough(t *testing.T) {
 	}
 }
 
-func TestBudget_IsNotSpentOnCountingTokens(t *testing.T) {
+func TestBudget_ExcludesTokenCounting(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/v1/messages/count_tokens", "/tokenize", "/v1/detokenize", "/v1/responses/input_tokens", "/v1beta/models/g:countTokens"} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			row := spending{path: path, body: `{"model":"m","prompt":"` + prose + `"}`, answerType: typeJSON, answer: `{"input_tokens":2500,"count":2500,"usage":{"total_tokens":2500},"tokens":[1,2,3],"text":"` + prose + `"}`}
+			row := usageCase{path: path, body: `{"model":"m","prompt":"` + prose + `"}`, answerType: typeJSON, answer: `{"input_tokens":2500,"count":2500,"usage":{"total_tokens":2500},"tokens":[1,2,3],"text":"` + prose + `"}`}
 			config := e2etest.PolicyConfig(t, servertest.StartUpstream(t, row.serve).URL, "limits: {tokens_per_minute: 100}")
 			next, counts := watch(t, &config)
 			front := e2etest.StartServer(t, config)
 			for call := range 4 {
 				if got := row.send(t, front, false); got != http.StatusOK {
-					t.Errorf("call %d has the status %d", call+1, got)
+					t.Errorf("call %d: got status %d", call+1, got)
 				}
 				if line := next(); line["total_tokens"] != nil {
-					t.Errorf("it is logged as %v", line)
+					t.Errorf("got log record %v", line)
 				}
 			}
 			if strings.Contains(counts(), "openai_connect_tokens_total{") {
-				t.Error("tokens are counted")
+				t.Error("got a token count in the metrics, want none")
 			}
 		})
 	}
 }
 
-func TestUsage_IsShownInLogAndMetrics(t *testing.T) {
+func TestUsage_InAccessLogAndMetrics(t *testing.T) {
 	t.Parallel()
-	for _, row := range spendings() {
+	for _, row := range usageCases() {
 		shown := map[string]any{}
 		var samples []string
 		switch row.name {
-		case "a total alone":
+		case "total only":
 			shown["total_tokens"] = 2500.0
 			samples = []string{`openai_connect_tokens_total{client="alice",estimated="false",kind="total",model=""} 2500`}
 		case "speech":
 			shown["characters"] = float64(len(prose))
 			samples = []string{fmt.Sprintf(`openai_connect_speech_characters_total{client="alice",model=""} %d`, len(prose))}
-		case "a transcription by its duration":
+		case "transcription with a duration in usage":
 			shown["audio_seconds"] = 250.0
 			samples = []string{`openai_connect_audio_seconds_total{client="alice",model=""} 250`}
-		case "one that tells its duration":
+		case "transcription with a duration":
 			shown["audio_seconds"] = 250.5
 			samples = []string{`openai_connect_audio_seconds_total{client="alice",model=""} 250.5`}
 		default:
@@ -282,12 +282,12 @@ func TestUsage_IsShownInLogAndMetrics(t *testing.T) {
 				line := next()
 				for name, want := range shown {
 					if line[name] != want {
-						t.Errorf("%s is %v, want %v", name, line[name], want)
+						t.Errorf("got %s %v, want %v", name, line[name], want)
 					}
 				}
 				for _, sample := range samples {
 					if !strings.Contains(counts(), sample+"\n") {
-						t.Errorf("the metrics lack %s", sample)
+						t.Errorf("metrics lack %s", sample)
 					}
 				}
 			}
@@ -295,53 +295,53 @@ func TestUsage_IsShownInLogAndMetrics(t *testing.T) {
 	}
 }
 
-// A client may leave when it has the last event of a stream. It need not wait for the
-// end of the body, which some upstreams put off.
-func TestCutOff_IsNotSaidOfAClientThatHasAll(t *testing.T) {
+// A client may disconnect after the last event of a stream. The end of the body can
+// follow much later.
+func TestAborted_NotLoggedAfterLastEvent(t *testing.T) {
 	t.Parallel()
 	first := eventStream(`{"model":"m","choices":[{"delta":{"content":"Hello"}}]}`)
 	for _, row := range []struct {
 		name, answer string
 		whole        bool
 	}{
-		{"a chat", first + "data: [DONE]\n\n", true},
-		{"a response", first + "event: response.completed\n" + eventStream(`{"type":"response.completed","response":{"usage":{"input_tokens":1,"output_tokens":1}}}`), true},
-		{"a response that failed", first + eventStream(`{"type":"response.failed","response":{}}`), true},
-		{"a response that is incomplete", first + eventStream(`{"type":"response.incomplete","response":{}}`), true},
-		{"a message", first + "event: message_stop\n" + eventStream(`{"type":"message_stop"}`), true},
-		{"a chat before its end", first, false},
-		{"a chat in the midst of its last event", first + "data: [DONE]\n", false},
-		{"a response before its end", first + eventStream(`{"type":"response.output_text.done","text":"response.completed"}`), false},
-		{"a message before its end", first + eventStream(`{"type":"message_delta","delta":{},"usage":{"output_tokens":5}}`), false},
+		{"complete chat", first + "data: [DONE]\n\n", true},
+		{"complete response", first + "event: response.completed\n" + eventStream(`{"type":"response.completed","response":{"usage":{"input_tokens":1,"output_tokens":1}}}`), true},
+		{"failed response", first + eventStream(`{"type":"response.failed","response":{}}`), true},
+		{"incomplete response", first + eventStream(`{"type":"response.incomplete","response":{}}`), true},
+		{"complete message", first + "event: message_stop\n" + eventStream(`{"type":"message_stop"}`), true},
+		{"chat before its end", first, false},
+		{"chat within its last event", first + "data: [DONE]\n", false},
+		{"response before its end", first + eventStream(`{"type":"response.output_text.done","text":"response.completed"}`), false},
+		{"message before its end", first + eventStream(`{"type":"message_delta","delta":{},"usage":{"output_tokens":5}}`), false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			for _, http2 := range []bool{false, true} {
-				call := spending{answerType: typeEvents, answer: row.answer, leaves: true}
+				call := usageCase{answerType: typeEvents, answer: row.answer, leaves: true}
 				config := e2etest.PolicyConfig(t, servertest.StartUpstream(t, call.serve).URL)
 				next, counts := watch(t, &config)
 				front := e2etest.StartServer(t, config)
 				call.send(t, front, http2)
 				line := next()
 				if cut := line["aborted"] == true; cut == row.whole || line["status"] != 200.0 {
-					t.Errorf("with HTTP/2 %t it is logged as %v", http2, line)
+					t.Errorf("HTTP/2 %t: got log record %v", http2, line)
 				}
 				code := "aborted"
 				if row.whole {
 					code = "200"
 				}
 				if !strings.Contains(counts(), `openai_connect_requests_total{client="alice",code="`+code+`",`) {
-					t.Errorf("with HTTP/2 %t it isn't counted as %s", http2, code)
+					t.Errorf("HTTP/2 %t: metrics lack code %s", http2, code)
 				}
 			}
 		})
 	}
 }
 
-// An upstream that breaks off has cut the stream, whatever came before.
-func TestCutOff_IsSaidOfAnUpstreamThatBreaksOff(t *testing.T) {
+// A stream truncated by the upstream is logged as aborted.
+func TestAborted_LoggedForTruncatedUpstream(t *testing.T) {
 	t.Parallel()
-	call := spending{answerType: typeEvents, answer: eventStream("[DONE]")}
+	call := usageCase{answerType: typeEvents, answer: eventStream("[DONE]")}
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		call.serve(w, r)
 		panic(http.ErrAbortHandler)
@@ -360,15 +360,15 @@ func TestCutOff_IsSaidOfAnUpstreamThatBreaksOff(t *testing.T) {
 	}
 	defer response.Body.Close()
 	if _, err := io.Copy(io.Discard, response.Body); err == nil {
-		t.Error("the stream ends well")
+		t.Error("got a complete stream, want an error")
 	}
 	if line := next(); line["aborted"] != true {
-		t.Errorf("it is logged as %v", line)
+		t.Errorf("got log record %v", line)
 	}
 }
 
-// The messages of a WebSocket name the models that answer.
-func TestUsage_OfAWebSocketHasItsModels(t *testing.T) {
+// The messages of a WebSocket name the models.
+func TestUsage_OfWebSocketByModel(t *testing.T) {
 	t.Parallel()
 	response := func(model string, input, output int) []string {
 		return []string{
@@ -428,14 +428,14 @@ func TestUsage_OfAWebSocketHasItsModels(t *testing.T) {
 			}
 			line := next()
 			if model := line["response_model"]; model != row.model && line["model"] != row.model {
-				t.Errorf("it is logged as %v", line)
+				t.Errorf("got log record %v", line)
 			}
 			scraped := counts()
 			for what, tokens := range row.samples {
 				model, kind, _ := strings.Cut(what, " ")
 				sample := fmt.Sprintf(`openai_connect_tokens_total{client="alice",estimated="false",kind=%q,model=%q} %d`, kind, model, tokens)
 				if !strings.Contains(scraped, sample+"\n") {
-					t.Errorf("the metrics lack %s", sample)
+					t.Errorf("metrics lack %s", sample)
 				}
 			}
 		})

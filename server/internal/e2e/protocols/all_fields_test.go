@@ -16,10 +16,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// TestARequestWithEverythingArrivesWhole has every client send all that OpenAI's
-// API takes. The body is that of the codec, to the byte, the SDK's own types
-// read it without a rest, and it is what the SDK itself sends.
-func TestARequestWithEverythingArrivesWhole(t *testing.T) {
+// Every client sends all fields of OpenAI's API. The upstream receives exactly the
+// body that the codec encodes. The SDK's types decode all of it, and the SDK sends an
+// equal body.
+func TestAllFields_OfRequest(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, e2etest.HelloCompletion))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
@@ -30,14 +30,14 @@ func TestARequestWithEverythingArrivesWhole(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := sdkcheck.Params[openai.ChatCompletionNewParams](want); err != nil {
-				t.Errorf("the SDK can't read the body: %v", err)
+				t.Errorf("SDK failed to decode the body: %v", err)
 			}
 			sdk := front.SDK(t)
 			if _, err := sdk.Chat.Completions.New(e2etest.Context(t), request.SDK); err != nil {
 				t.Fatal(err)
 			}
 			if err := restjsontest.Same([]byte(e2etest.TakeOne(t, upstream).Body), want); err != nil {
-				t.Errorf("the SDK sends another body: %v", err)
+				t.Errorf("SDK sends a different body: %v", err)
 			}
 			for _, kind := range e2etest.ClientKinds() {
 				t.Run(kind.Name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestARequestWithEverythingArrivesWhole(t *testing.T) {
 						t.Fatal(err)
 					}
 					if got := e2etest.TakeOne(t, upstream).Body; got != string(want) {
-						t.Errorf("the upstream received\n%s\nnot\n%s", got, want)
+						t.Errorf("got body at the upstream\n%s\nwant\n%s", got, want)
 					}
 				})
 			}
@@ -55,7 +55,7 @@ func TestARequestWithEverythingArrivesWhole(t *testing.T) {
 	}
 }
 
-func TestAReplyWithEverythingArrivesWhole(t *testing.T) {
+func TestAllFields_OfResponse(t *testing.T) {
 	t.Parallel()
 	for _, want := range sdkcheck.Completions() {
 		body, err := restjson.AppendFull(nil, want)
@@ -72,14 +72,14 @@ func TestAReplyWithEverythingArrivesWhole(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !proto.Equal(got, want) {
-					t.Errorf("got\n%v\nnot\n%v", got, want)
+					t.Errorf("got\n%v\nwant\n%v", got, want)
 				}
 			})
 		}
 	}
 }
 
-func TestAStreamWithEverythingArrivesWhole(t *testing.T) {
+func TestAllFields_OfStream(t *testing.T) {
 	t.Parallel()
 	chunks := sdkcheck.Chunks()
 	var events []string
@@ -98,12 +98,12 @@ func TestAStreamWithEverythingArrivesWhole(t *testing.T) {
 			rest := chunks
 			_, err := client.Stream(e2etest.Context(t), e2etest.Call{Method: e2etest.StreamMethod, Request: e2etest.Hello()}, func(got *chatv1.ChatCompletionChunk) {
 				if len(rest) == 0 || !proto.Equal(got, rest[0]) {
-					t.Fatalf("got\n%v\nwhere these were to come:\n%v", got, rest)
+					t.Fatalf("got\n%v\nwant the first of\n%v", got, rest)
 				}
 				rest = rest[1:]
 			})
 			if err != nil || len(rest) > 0 {
-				t.Errorf("got error %v, and not\n%v", err, rest)
+				t.Errorf("got error %v, want\n%v", err, rest)
 			}
 		})
 	}

@@ -21,14 +21,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// textFrames reads the frames of an answer in gRPC-Web's text mode, as grpc-web does:
-// whole groups of four characters as they come, padded anywhere.
+// textFrames decodes the frames of a response in gRPC-Web's text mode as the grpc-web
+// library does: groups of four characters at a time, with padding anywhere.
 type textFrames struct {
 	body  io.Reader
 	plain []byte
 }
 
-// next returns the next frame: its first byte, and its content.
+// next returns the flags and the content of the next frame.
 func (f *textFrames) next() (flags byte, content []byte, err error) {
 	for len(f.plain) < 5 || len(f.plain) < 5+int(binary.BigEndian.Uint32(f.plain[1:])) {
 		group := make([]byte, 4)
@@ -52,8 +52,8 @@ func (f *textFrames) next() (flags byte, content []byte, err error) {
 
 const trailerFrame = 0x80
 
-// askText makes a call in gRPC-Web's text mode.
-func askText(t *testing.T, client *http.Client, front *servertest.Front, method, script, key string, header ...string) *http.Response {
+// callText makes a call in gRPC-Web's text mode.
+func callText(t *testing.T, client *http.Client, front *servertest.Front, method, script, key string, header ...string) *http.Response {
 	t.Helper()
 	message, err := proto.Marshal(e2etest.Hello())
 	if err != nil {
@@ -86,8 +86,8 @@ var textClients = map[string]func(t *testing.T) *http.Client{
 	"HTTP/1.0": func(t *testing.T) *http.Client { t.Helper(); return servertest.HTTP10Client() },
 }
 
-// Each event of a stream reaches a client of gRPC-Web's text mode before the next one
-// is there, and the trailers end it.
+// Each event of a stream reaches a client in text mode before the upstream sends the
+// next one. The trailers end the stream.
 func TestGRPCWebText_StreamsEventByEvent(t *testing.T) {
 	t.Parallel()
 	for name, open := range textClients {
@@ -103,35 +103,35 @@ func TestGRPCWebText_StreamsEventByEvent(t *testing.T) {
 				conn.SendChunk(e2etest.Finish(0, "stop") + e2etest.DoneEvent)
 				e2etest.EndStream(conn)
 			}})})
-			response := askText(t, open(t), front, e2etest.StreamMethod, "slow", servertest.Key, "Origin", "https://app.example.com")
+			response := callText(t, open(t), front, e2etest.StreamMethod, "slow", servertest.Key, "Origin", "https://app.example.com")
 			if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "application/grpc-web-text+proto" &&
 				response.Header.Get("Content-Type") != "application/grpc-web-text" || response.Header.Get("Access-Control-Allow-Origin") != "*" {
-				t.Fatalf("got answer %s, %v", response.Status, response.Header)
+				t.Fatalf("got status %s and header %v", response.Status, response.Header)
 			}
 			frames := &textFrames{body: response.Body}
 			for i := range 10 {
 				flags, content, err := frames.next()
 				message := new(chatv1.ChatCompletionChunk)
 				if err != nil || flags != 0 || proto.Unmarshal(content, message) != nil || e2etest.ChunkText(message) != strings.Repeat("x", i+1) {
-					t.Fatalf("frame %d is %d %q, %v", i, flags, content, err)
+					t.Fatalf("frame %d: got flags %d, content %q, error %v", i, flags, content, err)
 				}
 				goOn <- struct{}{}
 			}
 			if flags, _, err := frames.next(); flags != 0 || err != nil {
-				t.Errorf("the last event: %d, %v", flags, err)
+				t.Errorf("last event: got flags %d and error %v", flags, err)
 			}
 			if flags, content, err := frames.next(); flags != trailerFrame || !strings.Contains(string(content), "grpc-status: 0\r\n") || err != nil {
-				t.Errorf("the trailers: %d %q, %v", flags, content, err)
+				t.Errorf("trailers: got flags %d, content %q, error %v", flags, content, err)
 			}
 			if _, _, err := frames.next(); !errors.Is(err, io.EOF) || len(frames.plain) > 0 {
-				t.Errorf("behind the trailers: %q, %v", frames.plain, err)
+				t.Errorf("after the trailers: got %q and error %v", frames.plain, err)
 			}
 		})
 	}
 }
 
-// Replies, errors of all kinds, and broken streams are in the text mode too.
-func TestGRPCWebText_AnswersOfEveryKind(t *testing.T) {
+// Unary responses, errors of all kinds, and truncated streams use the text mode too.
+func TestGRPCWebText_EncodesEveryResponse(t *testing.T) {
 	t.Parallel()
 	scripts := e2etest.ServeScripts(t, map[string]e2etest.Script{
 		"a reply":         e2etest.Reply(200, e2etest.Completion("hi"), e2etest.JSONType),
@@ -165,9 +165,9 @@ func TestGRPCWebText_AnswersOfEveryKind(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s to %s over %s, %s", row.script, row.method, name, row.status), func(t *testing.T) {
 				t.Parallel()
-				response := askText(t, client(t), row.front, row.method, row.script, row.key)
+				response := callText(t, client(t), row.front, row.method, row.script, row.key)
 				if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "application/grpc-web-text") {
-					t.Errorf("got response of the type %q", media)
+					t.Errorf("got Content-Type %q", media)
 				}
 				var messages int
 				frames := &textFrames{body: response.Body}
@@ -176,7 +176,7 @@ func TestGRPCWebText_AnswersOfEveryKind(t *testing.T) {
 					flags, content, err := frames.next()
 					if err != nil {
 						if !errors.Is(err, io.EOF) {
-							t.Errorf("the answer ends with %v", err)
+							t.Errorf("got end of response %v", err)
 						}
 						break
 					}
@@ -194,16 +194,16 @@ func TestGRPCWebText_AnswersOfEveryKind(t *testing.T) {
 					}
 				}
 				if messages != row.messages || status != row.status || !strings.Contains(strings.ReplaceAll(says, "%20", " "), row.says) {
-					t.Errorf("got %d messages, the status %q and %q", messages, status, says)
+					t.Errorf("got %d messages, status %q, and message %q", messages, status, says)
 				}
 			})
 		}
 	}
 }
 
-// A server that has all the calls that it takes says so in the text mode, and so does
-// one that can't read a request.
-func TestGRPCWebText_Refusals(t *testing.T) {
+// The error of an overloaded server and the error for an undecodable request use the
+// text mode too.
+func TestGRPCWebText_EncodesRejections(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
 	front := e2etest.StartServer(t, server.Config{Overload: &overload.Config{MaxCalls: 1}, Upstream: e2etest.ServeScripts(t, map[string]e2etest.Script{
@@ -217,17 +217,17 @@ func TestGRPCWebText_Refusals(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		response := askText(t, client, front, e2etest.StreamMethod, "held", servertest.Key)
+		response := callText(t, client, front, e2etest.StreamMethod, "held", servertest.Key)
 		_, _ = io.Copy(io.Discard, response.Body)
 	}()
 	e2etest.Receive(t, arrived, "the first call")
-	response := askText(t, client, front, e2etest.StreamMethod, "held", servertest.Key)
+	response := callText(t, client, front, e2etest.StreamMethod, "held", servertest.Key)
 	flags, content, err := (&textFrames{body: response.Body}).next()
 	if response.Header.Get("Grpc-Status") != "14" && (err != nil || flags != trailerFrame || !strings.Contains(string(content), "grpc-status: 14")) {
-		t.Errorf("got refusal %v, %d %q, %v", response.Header, flags, content, err)
+		t.Errorf("got header %v, flags %d, content %q, error %v", response.Header, flags, content, err)
 	}
 	if media := response.Header.Get("Content-Type"); !strings.HasPrefix(media, "application/grpc-web-text") {
-		t.Errorf("the refusal is of the type %q", media)
+		t.Errorf("got Content-Type %q", media)
 	}
 	close(release)
 	e2etest.Receive(t, ended, "the end of the first call")
@@ -244,6 +244,6 @@ func TestGRPCWebText_Refusals(t *testing.T) {
 	defer response.Body.Close()
 	if got := response.Header; got.Get("Grpc-Status") != "3" || !strings.Contains(got.Get("Grpc-Message"), "base64") ||
 		got.Get("Content-Type") != "application/grpc-web-text+proto" {
-		t.Errorf("a body that is no base64 is answered %v", got)
+		t.Errorf("got header %v for invalid base64", got)
 	}
 }

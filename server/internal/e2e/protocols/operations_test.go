@@ -26,7 +26,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// operation is a unary RPC, the REST request that it is, and an answer.
+// operation is a unary RPC, its REST request, and a response.
 type operation struct {
 	name     string
 	rpc      string
@@ -54,7 +54,7 @@ func getRow(id, segment string) operation {
 	}
 }
 
-// operations are the unary RPCs, as OpenAI documents them.
+// operations returns the unary RPCs as OpenAI documents them.
 func operations() []operation {
 	completion := func() e2etest.RESTMessage { return new(chatv1.ChatCompletion) }
 	return []operation{
@@ -111,7 +111,7 @@ func operations() []operation {
 			method:   http.MethodGet, target: "/v1/chat/completions", answer: listAnswer,
 		},
 		{
-			name: "list by everything", rpc: "ListChatCompletions",
+			name: "list with every filter", rpc: "ListChatCompletions",
 			request: &chatv1.ListChatCompletionsRequest{
 				Model:      new("gpt-5.4-mini"),
 				Metadata:   map[string]string{"run": "7", "a b&": "ä=]"},
@@ -127,7 +127,7 @@ func operations() []operation {
 			answer: listAnswer,
 		},
 		{
-			name: "list with values that are zero", rpc: "ListChatCompletions",
+			name: "list with zero values", rpc: "ListChatCompletions",
 			request: &chatv1.ListChatCompletionsRequest{
 				Model: new(""), After: new(""), Limit: new(int32(0)), Order: sharedv1.ListOrder_LIST_ORDER_ASC,
 			},
@@ -151,11 +151,11 @@ func operations() []operation {
 	}
 }
 
-// check checks what the upstream received, and the answer that was read.
+// check checks the request at the upstream and the decoded response.
 func (o operation) check(t *testing.T, got servertest.Request, response e2etest.RESTMessage) {
 	t.Helper()
 	if got.Method != o.method || got.Target != o.target || got.Body != o.body {
-		t.Errorf("the upstream received\n%s %s %s\nnot\n%s %s %s", got.Method, got.Target, got.Body, o.method, o.target, o.body)
+		t.Errorf("got request\n%s %s %s\nwant\n%s %s %s", got.Method, got.Target, got.Body, o.method, o.target, o.body)
 	}
 	header := http.Header{
 		"Accept":          {"application/json"},
@@ -172,11 +172,11 @@ func (o operation) check(t *testing.T, got servertest.Request, response e2etest.
 		t.Fatal(err)
 	}
 	if err := restjsontest.Same([]byte(o.answer), answer); err != nil {
-		t.Errorf("the answer differs: %v", err)
+		t.Errorf("response differs: %v", err)
 	}
 }
 
-func TestEachOperationIsTheRequestThatOpenAIDocuments(t *testing.T) {
+func TestOperations_SendDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	for _, o := range operations() {
 		t.Run(o.name, func(t *testing.T) {
@@ -197,9 +197,8 @@ func TestEachOperationIsTheRequestThatOpenAIDocuments(t *testing.T) {
 	}
 }
 
-// TestReadsAreServedOverGET is about Connect's GET requests, which caches and
-// browsers understand.
-func TestReadsAreServedOverGET(t *testing.T) {
+// Connect GET requests are cacheable.
+func TestOperations_ReadsOverConnectGET(t *testing.T) {
 	t.Parallel()
 	for _, o := range operations() {
 		if o.method != http.MethodGet {
@@ -218,7 +217,7 @@ func TestReadsAreServedOverGET(t *testing.T) {
 				}
 				o.check(t, e2etest.TakeOne(t, upstream), response)
 			})
-			t.Run("JSON in the query, by curl", func(t *testing.T) {
+			t.Run("JSON in the query with curl", func(t *testing.T) {
 				request, err := protojson.Marshal(o.request)
 				if err != nil {
 					t.Fatal(err)
@@ -226,11 +225,11 @@ func TestReadsAreServedOverGET(t *testing.T) {
 				body := get(t, path+"?connect=v1&encoding=json&message="+url.QueryEscape(string(request)))
 				response := o.response()
 				if err := protojson.Unmarshal(body, response); err != nil {
-					t.Fatalf("%v in %s", err, body)
+					t.Fatalf("decode %[2]s: %[1]v", err, body)
 				}
 				o.check(t, e2etest.TakeOne(t, upstream), response)
 			})
-			t.Run("Protobuf in the query, by curl", func(t *testing.T) {
+			t.Run("Protobuf in the query with curl", func(t *testing.T) {
 				request, err := proto.Marshal(o.request)
 				if err != nil {
 					t.Fatal(err)
@@ -238,7 +237,7 @@ func TestReadsAreServedOverGET(t *testing.T) {
 				body := get(t, path+"?connect=v1&encoding=proto&base64=1&message="+base64.RawURLEncoding.EncodeToString(request))
 				response := o.response()
 				if err := proto.Unmarshal(body, response); err != nil {
-					t.Fatalf("%v in %s", err, body)
+					t.Fatalf("decode %[2]s: %[1]v", err, body)
 				}
 				o.check(t, e2etest.TakeOne(t, upstream), response)
 			})
@@ -246,7 +245,7 @@ func TestReadsAreServedOverGET(t *testing.T) {
 	}
 }
 
-// get returns what curl gets from a URL.
+// get requests a URL with curl.
 func get(t *testing.T, url string) (body []byte) {
 	t.Helper()
 	status, _, err := e2etest.Curl(e2etest.Context(t), t, nil, func(r io.Reader) (err error) {
@@ -254,14 +253,13 @@ func get(t *testing.T, url string) (body []byte) {
 		return err
 	}, url, "-H", "authorization: Bearer "+servertest.Key)
 	if err != nil || status != http.StatusOK {
-		t.Fatalf("curl ended with %v, the status %d and %s", err, status, body)
+		t.Fatalf("got error %v, status %d, and body %s from curl", err, status, body)
 	}
 	return body
 }
 
-// TestOperationsAreWhatTheSDKSends compares each with the request of OpenAI's
-// own client: a query by its meaning, and a body by its value.
-func TestOperationsAreWhatTheSDKSends(t *testing.T) {
+// Requests equal those of OpenAI's client, apart from the order in a query or a body.
+func TestOperations_EqualSDKRequests(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, listAnswer))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
@@ -301,7 +299,7 @@ func TestOperationsAreWhatTheSDKSends(t *testing.T) {
 			_, err := client.List(ctx, openai.ChatCompletionListParams{})
 			return err
 		},
-		"list by everything": func(ctx context.Context) error {
+		"list with every filter": func(ctx context.Context) error {
 			_, err := client.List(ctx, openai.ChatCompletionListParams{
 				Model:    openai.String("gpt-5.4-mini"),
 				Metadata: shared.Metadata{"run": "7", "a b&": "ä=]"},
@@ -334,7 +332,7 @@ func TestOperationsAreWhatTheSDKSends(t *testing.T) {
 			path, query, _ := strings.Cut(got.Target, "?")
 			wantPath, wantQuery, _ := strings.Cut(o.target, "?")
 			if got.Method != o.method || path != wantPath {
-				t.Errorf("the SDK sends %s %s, not %s %s", got.Method, path, o.method, wantPath)
+				t.Errorf("SDK sends %s %s, want %s %s", got.Method, path, o.method, wantPath)
 			}
 			values, err := url.ParseQuery(query)
 			if err != nil {
@@ -345,17 +343,17 @@ func TestOperationsAreWhatTheSDKSends(t *testing.T) {
 				t.Fatal(err)
 			}
 			if values.Encode() != wantValues.Encode() {
-				t.Errorf("the SDK sends the query %s, want %s", values.Encode(), wantValues.Encode())
+				t.Errorf("SDK sends query %s, want %s", values.Encode(), wantValues.Encode())
 			}
 			if o.body == "" && got.Body == "" {
 				return
 			}
 			if err := restjsontest.Same([]byte(o.body), []byte(got.Body)); err != nil {
-				t.Errorf("the SDK sends another body: %v", err)
+				t.Errorf("SDK sends a different body: %v", err)
 			}
 		})
 	}
 	for name := range sends {
-		t.Errorf("there is no operation %q", name)
+		t.Errorf("unknown operation %q", name)
 	}
 }

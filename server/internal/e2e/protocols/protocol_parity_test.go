@@ -24,11 +24,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// The call that is made in every way: as REST, where a %s stands for what only
-// a stream has; typed; and with OpenAI's SDK. Its answers, which say something
-// that the schema doesn't know.
+// The request that every driver sends: as REST, where %s is a placeholder for the
+// fields of a stream; typed; and with OpenAI's SDK. The responses contain fields
+// unknown to the schema.
 const (
-	sixWaysREST = `{"model":"gpt-5.4-mini","messages":[` +
+	parityREST = `{"model":"gpt-5.4-mini","messages":[` +
 		`{"role":"developer","content":"Be brief."},` +
 		`{"role":"user","content":[{"type":"text","text":"What's this? \"ä\" 👋\n"},` +
 		`{"type":"image_url","image_url":{"url":"https://example.com/cat.png","detail":"low"}}]}],` +
@@ -45,22 +45,22 @@ const (
 		`"service_tier":"default","provider":{"name":"somewhere","big":12345678901234567890}}`
 )
 
-var sixWaysChunks = []string{
-	sixWaysChunk(`[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]`),
-	sixWaysChunk(`[{"index":0,"delta":{"content":"A cat. "},"finish_reason":null}]`),
-	sixWaysChunk(`[{"index":0,"delta":{"content":"\"Miau\" 🐈","reasoning_content":"hm"},"finish_reason":null}]`),
-	sixWaysChunk(`[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]`),
-	sixWaysChunk(`[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]},"finish_reason":null}]`),
-	sixWaysChunk(`[{"index":0,"delta":{},"finish_reason":"tool_calls"}]`),
-	sixWaysChunk(`[],"usage":{"prompt_tokens":20,"completion_tokens":5,"total_tokens":25}`),
+var parityChunks = []string{
+	parityChunk(`[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]`),
+	parityChunk(`[{"index":0,"delta":{"content":"A cat. "},"finish_reason":null}]`),
+	parityChunk(`[{"index":0,"delta":{"content":"\"Miau\" 🐈","reasoning_content":"hm"},"finish_reason":null}]`),
+	parityChunk(`[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]`),
+	parityChunk(`[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]},"finish_reason":null}]`),
+	parityChunk(`[{"index":0,"delta":{},"finish_reason":"tool_calls"}]`),
+	parityChunk(`[],"usage":{"prompt_tokens":20,"completion_tokens":5,"total_tokens":25}`),
 }
 
-func sixWaysChunk(choices string) string {
+func parityChunk(choices string) string {
 	return `{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1750000000,"model":"gpt-5.4-mini-2026-03-17","choices":` +
 		choices + `,"obfuscation":"xk"}`
 }
 
-func sixWaysRequest(stream bool) *chatv1.CreateChatCompletionRequest {
+func parityRequest(stream bool) *chatv1.CreateChatCompletionRequest {
 	request := &chatv1.CreateChatCompletionRequest{
 		Model: "gpt-5.4-mini",
 		Messages: []*chatv1.Message{
@@ -89,7 +89,7 @@ func sixWaysRequest(stream bool) *chatv1.CreateChatCompletionRequest {
 	return request
 }
 
-func sixWaysParams(stream bool) openai.ChatCompletionNewParams {
+func parityParams(stream bool) openai.ChatCompletionNewParams {
 	params := openai.ChatCompletionNewParams{
 		Model: "gpt-5.4-mini",
 		Messages: []openai.ChatCompletionMessageParamUnion{
@@ -120,48 +120,48 @@ func sixWaysParams(stream bool) openai.ChatCompletionNewParams {
 	return params
 }
 
-// sixWaysBody is the body that arrives upstream.
-func sixWaysBody(stream bool) string {
+// parityBody returns the body that the upstream receives.
+func parityBody(stream bool) string {
 	if stream {
-		return fmt.Sprintf(sixWaysREST, `"stream_options":{"include_usage":true},`, `,"stream":true`)
+		return fmt.Sprintf(parityREST, `"stream_options":{"include_usage":true},`, `,"stream":true`)
 	}
-	return fmt.Sprintf(sixWaysREST, "", "")
+	return fmt.Sprintf(parityREST, "", "")
 }
 
-// way is one way to make the call. Answers are given as OpenAI's JSON.
-type method struct {
+// driver makes the call with one client. Responses are OpenAI's JSON.
+type driver struct {
 	typed  bool
 	unary  func(context.Context) ([]byte, error)
 	stream func(ctx context.Context, receive func([]byte)) error
 }
 
-// wayKind is a kind of way.
-type wayKind struct {
+// driverKind opens drivers of one kind.
+type driverKind struct {
 	name string
-	open func(testing.TB, *servertest.Front) method
+	open func(testing.TB, *servertest.Front) driver
 }
 
-// wayKinds are two raw ones and all typed ones.
-func wayKinds() []wayKind {
-	kinds := []wayKind{{"curl, raw", wayOfCurl}, {"OpenAI's SDK, raw", wayOfSDK}}
+// driverKinds returns raw drivers and drivers for all typed clients.
+func driverKinds() []driverKind {
+	kinds := []driverKind{{"curl, raw", curlDriver}, {"OpenAI's SDK, raw", sdkDriver}}
 	for _, kind := range e2etest.ClientKinds() {
-		kinds = append(kinds, wayKind{kind.Name, func(tb testing.TB, front *servertest.Front) method {
+		kinds = append(kinds, driverKind{kind.Name, func(tb testing.TB, front *servertest.Front) driver {
 			tb.Helper()
-			return wayOfRPC(tb, kind.Open(tb, front))
+			return rpcDriver(tb, kind.Open(tb, front))
 		}})
 	}
 	return kinds
 }
 
-func wayOfCurl(tb testing.TB, front *servertest.Front) method {
+func curlDriver(tb testing.TB, front *servertest.Front) driver {
 	tb.Helper()
 	arguments := []string{
 		front.URL + "/v1/chat/completions",
 		"-H", "content-type: application/json", "-H", "authorization: Bearer " + servertest.Key,
 	}
-	return method{
+	return driver{
 		unary: func(ctx context.Context) (body []byte, err error) {
-			status, _, err := e2etest.Curl(ctx, tb, []byte(sixWaysBody(false)), func(r io.Reader) (err error) {
+			status, _, err := e2etest.Curl(ctx, tb, []byte(parityBody(false)), func(r io.Reader) (err error) {
 				body, err = io.ReadAll(r)
 				return err
 			}, arguments...)
@@ -172,7 +172,7 @@ func wayOfCurl(tb testing.TB, front *servertest.Front) method {
 		},
 		stream: func(ctx context.Context, receive func([]byte)) error {
 			done := false
-			_, _, err := e2etest.Curl(ctx, tb, []byte(sixWaysBody(true)), func(r io.Reader) error {
+			_, _, err := e2etest.Curl(ctx, tb, []byte(parityBody(true)), func(r io.Reader) error {
 				lines := bufio.NewScanner(r)
 				for lines.Scan() {
 					data, ok := strings.CutPrefix(lines.Text(), "data: ")
@@ -186,26 +186,26 @@ func wayOfCurl(tb testing.TB, front *servertest.Front) method {
 				return lines.Err()
 			}, arguments...)
 			if err == nil && !done {
-				err = errors.New("the stream has no [DONE]")
+				err = errors.New("stream without [DONE]")
 			}
 			return err
 		},
 	}
 }
 
-func wayOfSDK(tb testing.TB, front *servertest.Front) method {
+func sdkDriver(tb testing.TB, front *servertest.Front) driver {
 	tb.Helper()
 	client := front.SDK(tb)
-	return method{
+	return driver{
 		unary: func(ctx context.Context) ([]byte, error) {
-			completion, err := client.Chat.Completions.New(ctx, sixWaysParams(false))
+			completion, err := client.Chat.Completions.New(ctx, parityParams(false))
 			if err != nil {
 				return nil, err
 			}
 			return []byte(completion.RawJSON()), nil
 		},
 		stream: func(ctx context.Context, receive func([]byte)) error {
-			stream := client.Chat.Completions.NewStreaming(ctx, sixWaysParams(true))
+			stream := client.Chat.Completions.NewStreaming(ctx, parityParams(true))
 			for stream.Next() {
 				receive([]byte(stream.Current().RawJSON()))
 			}
@@ -214,7 +214,7 @@ func wayOfSDK(tb testing.TB, front *servertest.Front) method {
 	}
 }
 
-func wayOfRPC(tb testing.TB, client e2etest.Client) method {
+func rpcDriver(tb testing.TB, client e2etest.Client) driver {
 	tb.Helper()
 	full := func(message restjson.Encodable) []byte {
 		text, err := restjson.AppendFull(nil, message)
@@ -223,48 +223,47 @@ func wayOfRPC(tb testing.TB, client e2etest.Client) method {
 		}
 		return text
 	}
-	return method{
+	return driver{
 		typed: true,
 		unary: func(ctx context.Context) ([]byte, error) {
 			completion := new(chatv1.ChatCompletion)
-			_, err := client.Unary(ctx, e2etest.Call{Method: "CreateChatCompletion", Request: sixWaysRequest(false)}, completion)
+			_, err := client.Unary(ctx, e2etest.Call{Method: "CreateChatCompletion", Request: parityRequest(false)}, completion)
 			return full(completion), err
 		},
 		stream: func(ctx context.Context, receive func([]byte)) error {
-			_, err := client.Stream(ctx, e2etest.Call{Method: "StreamChatCompletion", Request: sixWaysRequest(true)},
+			_, err := client.Stream(ctx, e2etest.Call{Method: "StreamChatCompletion", Request: parityRequest(true)},
 				func(chunk *chatv1.ChatCompletionChunk) { receive(full(chunk)) })
 			return err
 		},
 	}
 }
 
-func TestTheSameCallGivesTheSameAnswerInEveryWay(t *testing.T) {
+func TestParity_UnaryCall(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, sixWaysCompletion))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
-	for _, kind := range wayKinds() {
+	for _, kind := range driverKinds() {
 		t.Run(kind.name, func(t *testing.T) {
-			method := kind.open(t, front)
-			answer, err := method.unary(e2etest.Context(t))
+			driver := kind.open(t, front)
+			answer, err := driver.unary(e2etest.Context(t))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := restjsontest.Same([]byte(sixWaysCompletion), answer); err != nil {
-				t.Errorf("the answer differs: %v", err)
+				t.Errorf("response differs: %v", err)
 			}
-			checkSixWays(t, upstream, method.typed, false)
+			checkParity(t, upstream, driver.typed, false)
 		})
 	}
 }
 
-// TestTheSameStreamComesInEveryWay lets the upstream send each event only when
-// the one before has arrived: one that is held back for the next never does.
-func TestTheSameStreamComesInEveryWay(t *testing.T) {
+// The upstream sends each event when the client has received the previous one.
+func TestParity_Stream(t *testing.T) {
 	t.Parallel()
-	arrived := make(chan struct{}, len(sixWaysChunks))
+	arrived := make(chan struct{}, len(parityChunks))
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		for _, chunk := range sixWaysChunks {
+		for _, chunk := range parityChunks {
 			_, _ = io.WriteString(w, "data: "+chunk+"\n\n")
 			_ = http.NewResponseController(w).Flush()
 			select {
@@ -276,37 +275,37 @@ func TestTheSameStreamComesInEveryWay(t *testing.T) {
 		_, _ = io.WriteString(w, "data: [DONE]\n\n")
 	})
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
-	for _, kind := range wayKinds() {
+	for _, kind := range driverKinds() {
 		t.Run(kind.name, func(t *testing.T) {
-			method := kind.open(t, front)
+			driver := kind.open(t, front)
 			var chunks [][]byte
-			err := method.stream(e2etest.Context(t), func(chunk []byte) {
+			err := driver.stream(e2etest.Context(t), func(chunk []byte) {
 				chunks = append(chunks, slices.Clone(chunk))
 				arrived <- struct{}{}
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(chunks) != len(sixWaysChunks) {
-				t.Fatalf("%d chunks came, of %d", len(chunks), len(sixWaysChunks))
+			if len(chunks) != len(parityChunks) {
+				t.Fatalf("%d chunks came, of %d", len(chunks), len(parityChunks))
 			}
-			for i, want := range sixWaysChunks {
+			for i, want := range parityChunks {
 				if err := restjsontest.Same([]byte(want), chunks[i]); err != nil {
 					t.Errorf("chunk %d differs: %v", i, err)
 				}
 			}
-			checkSixWays(t, upstream, method.typed, true)
+			checkParity(t, upstream, driver.typed, true)
 		})
 	}
 }
 
-func TestTheSameErrorComesInEveryWay(t *testing.T) {
+func TestParity_Error(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, e2etest.WithResponseHeaders(servertest.JSON(http.StatusTooManyRequests, e2etest.RateLimitedBody)))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
 	t.Run("curl, raw", func(t *testing.T) {
 		var body []byte
-		status, header, err := e2etest.Curl(e2etest.Context(t), t, []byte(sixWaysBody(false)), func(r io.Reader) (err error) {
+		status, header, err := e2etest.Curl(e2etest.Context(t), t, []byte(parityBody(false)), func(r io.Reader) (err error) {
 			body, err = io.ReadAll(r)
 			return err
 		}, front.URL+"/v1/chat/completions", "-H", "content-type: application/json")
@@ -314,38 +313,38 @@ func TestTheSameErrorComesInEveryWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		if status != http.StatusTooManyRequests || string(body) != e2etest.RateLimitedBody {
-			t.Errorf("got %d and %s", status, body)
+			t.Errorf("got status %d and body %s", status, body)
 		}
 		if after := header.Get("Retry-After"); after != "20" {
-			t.Errorf("retry-after is %q", after)
+			t.Errorf("got Retry-After %q, want 20", after)
 		}
 	})
 	t.Run("OpenAI's SDK, raw", func(t *testing.T) {
-		_, err := wayOfSDK(t, front).unary(e2etest.Context(t))
+		_, err := sdkDriver(t, front).unary(e2etest.Context(t))
 		failed, ok := errors.AsType[*openai.Error](err)
 		if !ok {
-			t.Fatalf("got %v", err)
+			t.Fatalf("got error %v", err)
 		}
 		if failed.StatusCode != http.StatusTooManyRequests || failed.Message != "Slow down." ||
 			failed.Type != "rate_limit_error" || failed.Code != "rate_limit_exceeded" {
-			t.Errorf("got %v", failed)
+			t.Errorf("got error %v", failed)
 		}
 		if id := failed.Response.Header.Get("X-Request-ID"); id != "req_1" {
-			t.Errorf("x-request-id is %q", id)
+			t.Errorf("got X-Request-Id %q", id)
 		}
 	})
 	for _, kind := range e2etest.ClientKinds() {
 		t.Run(kind.Name, func(t *testing.T) {
 			client := kind.Open(t, front)
-			_, err := wayOfRPC(t, client).unary(e2etest.Context(t))
+			_, err := rpcDriver(t, client).unary(e2etest.Context(t))
 			e2etest.CheckRateLimited(t, e2etest.AsRPCError(t, err))
 		})
 	}
 }
 
-// TestNamesInJSONAreOpenAIs is about Connect JSON, of which Protobuf's default is
-// camel case. A request may have either.
-func TestNamesInJSONAreOpenAIs(t *testing.T) {
+// Connect JSON uses OpenAI's field names in responses. Requests may also use
+// Protobuf's camel case.
+func TestJSON_UsesOpenAIFieldNames(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, sixWaysCompletion))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
@@ -358,7 +357,7 @@ func TestNamesInJSONAreOpenAIs(t *testing.T) {
 				return err
 			}, front.URL+e2etest.CreateProcedure, "-H", "content-type: application/json")
 		if err != nil || status != http.StatusOK {
-			t.Fatalf("curl ended with %v and the status %d", err, status)
+			t.Fatalf("got error %v and status %d from curl", err, status)
 		}
 		want := `{"model":"gpt-5.4-mini","messages":[{"role":"user","content":"Hello!"}],"max_completion_tokens":5}`
 		if got := e2etest.TakeOne(t, upstream).Body; got != want {
@@ -366,15 +365,15 @@ func TestNamesInJSONAreOpenAIs(t *testing.T) {
 		}
 		for _, want := range []string{`"finish_reason":`, `"FINISH_REASON_STOP"`, `"prompt_tokens_details":`, `"extra_json":`} {
 			if !bytes.Contains(answer, []byte(want)) {
-				t.Errorf("%s is not in %s", want, answer)
+				t.Errorf("got body %[2]s, want it to contain %[1]s", want, answer)
 			}
 		}
 	}
 }
 
-// checkSixWays checks what the upstream received: the same from everyone, and
-// from typed calls to the byte, with no header that isn't the request's own.
-func checkSixWays(t *testing.T, upstream *servertest.Upstream, typed, stream bool) {
+// checkParity checks the request at the upstream. Typed calls send an exact body and
+// no other headers.
+func checkParity(t *testing.T, upstream *servertest.Upstream, typed, stream bool) {
 	t.Helper()
 	requests := upstream.Take()
 	if len(requests) != 1 {
@@ -384,9 +383,9 @@ func checkSixWays(t *testing.T, upstream *servertest.Upstream, typed, stream boo
 	if got.Method != http.MethodPost || got.Target != "/v1/chat/completions" {
 		t.Errorf("upstream received %s %s", got.Method, got.Target)
 	}
-	want := sixWaysBody(stream)
+	want := parityBody(stream)
 	if err := restjsontest.Same([]byte(want), []byte(got.Body)); err != nil {
-		t.Errorf("the body differs: %v", err)
+		t.Errorf("body differs: %v", err)
 	}
 	if auth := got.Header.Get("Authorization"); auth != "Bearer "+servertest.Key {
 		t.Errorf("got authorization %q", auth)

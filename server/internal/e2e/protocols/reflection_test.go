@@ -21,9 +21,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// TestReflectionDescribesTheService asks both versions of the protocol, whose
-// messages are the same, for what a client needs to call the service.
-func TestReflectionDescribesTheService(t *testing.T) {
+// Both versions of the reflection protocol describe the service.
+func TestReflection_DescribesService(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
 	for _, version := range []string{"v1", "v1alpha"} {
@@ -54,7 +53,7 @@ func TestReflectionDescribesTheService(t *testing.T) {
 			}
 			registry, err := protodesc.NewFiles(files)
 			if err != nil {
-				t.Fatalf("the files don't stand by themselves: %v", err)
+				t.Fatalf("files are not self-contained: %v", err)
 			}
 			if _, err := registry.FindDescriptorByName("openaiconnect.chat.v1.ChatService.StreamChatCompletion"); err != nil {
 				t.Error(err)
@@ -63,7 +62,7 @@ func TestReflectionDescribesTheService(t *testing.T) {
 	}
 }
 
-func TestGRPCurlNeedsNothingButTheServer(t *testing.T) {
+func TestReflection_GRPCurl(t *testing.T) {
 	t.Parallel()
 	path := servertest.Tool(t, "grpcurl", "`make tools` builds it")
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
@@ -81,25 +80,25 @@ func TestGRPCurlNeedsNothingButTheServer(t *testing.T) {
 	)
 	t.Run("lists the services", func(t *testing.T) {
 		if got := strings.Fields(grpcurl(t, front.Address, "list")); !slices.Equal(got, e2etest.ReflectedServices) {
-			t.Errorf("got %q", got)
+			t.Errorf("got services %q", got)
 		}
 	})
 	t.Run("lists the RPCs", func(t *testing.T) {
 		if got := strings.Fields(grpcurl(t, front.Address, "list", service)); len(got) != 7 || !slices.Contains(got, service+".StreamChatCompletion") {
-			t.Errorf("got %q", got)
+			t.Errorf("got methods %q", got)
 		}
 	})
 	t.Run("describes all services", func(t *testing.T) {
 		got := grpcurl(t, front.Address, "describe")
 		for _, name := range e2etest.ReflectedServices {
 			if !strings.Contains(got, name+" is a service:") {
-				t.Errorf("%s isn't described in\n%s", name, got)
+				t.Errorf("got no description of %s:\n%s", name, got)
 			}
 		}
 	})
 	t.Run("describes a message", func(t *testing.T) {
 		if got := grpcurl(t, front.Address, "describe", "openaiconnect.chat.v1.Message"); !strings.Contains(got, "repeated .openaiconnect.chat.v1.ToolCall tool_calls = 6") {
-			t.Errorf("got %s", got)
+			t.Errorf("got description %s", got)
 		}
 	})
 	t.Run("makes a unary call", func(t *testing.T) {
@@ -110,10 +109,10 @@ func TestGRPCurlNeedsNothingButTheServer(t *testing.T) {
 		}
 		output := grpcurl(t, "-d", hello, front.Address, service+"/CreateChatCompletion")
 		if err := json.Unmarshal([]byte(output), &completion); err != nil {
-			t.Fatalf("%v in %s", err, output)
+			t.Fatalf("decode %[2]s: %[1]v", err, output)
 		}
 		if message := completion.Choices[0].Message; message.Role != "ROLE_ASSISTANT" || message.Content == "" {
-			t.Errorf("got %s", output)
+			t.Errorf("got response %s", output)
 		}
 	})
 	t.Run("reads a stream", func(t *testing.T) {
@@ -127,38 +126,38 @@ func TestGRPCurlNeedsNothingButTheServer(t *testing.T) {
 			if err := chunks.Decode(&chunk); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
-				t.Fatalf("%v in %s", err, output)
+				t.Fatalf("decode %[2]s: %[1]v", err, output)
 			}
 			last = chunk.Choices[0].FinishReason
 		}
 		if last != "FINISH_REASON_STOP" {
-			t.Errorf("the last chunk of the stream has no reason to be so:\n%s", output)
+			t.Errorf("got no finish_reason in the last chunk:\n%s", output)
 		}
 	})
 	t.Run("decodes the details of an error", func(t *testing.T) {
 		_, err := run(e2etest.Context(t), path, "-plaintext", "-H", "x-sandbox-status: 429",
 			"-d", hello, front.Address, service+"/CreateChatCompletion")
 		if err == nil {
-			t.Fatal("call succeeded")
+			t.Fatal("call succeeded, want an error")
 		}
 		for _, want := range []string{
 			"Code: ResourceExhausted", `"@type": "type.googleapis.com/openaiconnect.rest.v1.Error"`, `"httpStatus": 429`,
 			`"@type": "type.googleapis.com/google.rpc.RetryInfo"`, `"retryDelay": "1s"`,
 		} {
 			if !strings.Contains(err.Error(), want) {
-				t.Errorf("%v has no %s", err, want)
+				t.Errorf("got error %v, want it to contain %s", err, want)
 			}
 		}
 	})
 }
 
-// run returns what a program writes. Its error has what it complains of.
+// run returns the output of a program. The error contains standard error.
 func run(ctx context.Context, path string, arguments ...string) (string, error) {
-	var output, complaint bytes.Buffer
+	var output, stderr bytes.Buffer
 	command := exec.CommandContext(ctx, path, arguments...)
-	command.Stdout, command.Stderr = &output, &complaint
+	command.Stdout, command.Stderr = &output, &stderr
 	if err := command.Run(); err != nil {
-		return "", errors.Join(err, errors.New(complaint.String()))
+		return "", errors.Join(err, errors.New(stderr.String()))
 	}
 	return output.String(), nil
 }

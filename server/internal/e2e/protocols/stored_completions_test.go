@@ -16,14 +16,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// storedCalls are the calls of the life of a stored completion.
+// storedCalls makes calls about stored completions.
 type storedCalls struct {
 	t      *testing.T
 	ctx    context.Context
 	client e2etest.Client
 }
 
-// must makes a call that succeeds, and returns its response.
+// must makes a call and fails the test on an error.
 func must[T proto.Message](c storedCalls, method string, request proto.Message, response T) T {
 	c.t.Helper()
 	if _, err := c.client.Unary(c.ctx, e2etest.Call{Method: method, Request: request}, response); err != nil {
@@ -42,7 +42,7 @@ func (c storedCalls) get(id string) *chatv1.ChatCompletion {
 	return must(c, "GetChatCompletion", &chatv1.GetChatCompletionRequest{CompletionId: id}, new(chatv1.ChatCompletion))
 }
 
-// same fails the test if a message isn't what it should be.
+// same checks a message.
 func (c storedCalls) same(what string, got, want proto.Message) {
 	c.t.Helper()
 	if !proto.Equal(got, want) {
@@ -50,7 +50,7 @@ func (c storedCalls) same(what string, got, want proto.Message) {
 	}
 }
 
-func TestStoredCompletionsFromCreationToDeletion(t *testing.T) {
+func TestStored_CreateReadUpdateDelete(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
 	for _, kind := range e2etest.ClientKinds() {
@@ -128,13 +128,13 @@ func TestStoredCompletionsFromCreationToDeletion(t *testing.T) {
 			}, new(chatv1.ChatCompletion))
 			failed := e2etest.AsRPCError(t, err)
 			if failed.Code != connect.CodeNotFound || failed.Detail.GetHttpStatus() != 404 || !strings.Contains(failed.Message, id) {
-				t.Errorf("getting what was deleted fails with %v and %v", failed, failed.Detail)
+				t.Errorf("got error %v with detail %v for a deleted completion", failed, failed.Detail)
 			}
 		})
 	}
 }
 
-func TestAStreamOfTheSandboxIsItsAnswerInPieces(t *testing.T) {
+func TestSandbox_StreamEqualsUnaryResponse(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
 	for _, kind := range e2etest.ClientKinds() {

@@ -14,16 +14,16 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// foreign stands in whatever an upstream sends that is no answer to a request of
-// the client's.
+// foreign marks everything that an upstream sends in excess of the response.
 const foreign = "foreign"
 
-// hostility is what a hostile upstream, or one that lost count, sends.
+// hostility is the response of a hostile or broken upstream.
 type hostility struct {
 	name string
-	// answer to a request whose body is echo. The connection stays open behind it.
+	// answer returns the response to a request with the body echo. The connection
+	// stays open.
 	answer func(echo string) string
-	// whole says that the answer is one that the client gets.
+	// whole reports whether the client gets the response.
 	whole bool
 }
 
@@ -39,14 +39,14 @@ func hostilities() []hostility {
 	}
 	const chunked = "Transfer-Encoding: chunked\r\n"
 	rows := []hostility{
-		{"two answers to one request", func(echo string) string { return ok(echo) + stray }, true},
-		{"bytes behind an answer", func(echo string) string { return ok(echo) + foreign }, true},
-		{"one byte behind an answer", func(echo string) string { return ok(echo) + "\n" }, true},
-		{"an answer behind the last chunk", head(chunked, "ECHO0\r\n\r\n"+stray), true},
-		{"an answer behind an empty one", func(echo string) string {
+		{"two responses to one request", func(echo string) string { return ok(echo) + stray }, true},
+		{"bytes after a response", func(echo string) string { return ok(echo) + foreign }, true},
+		{"one byte after a response", func(echo string) string { return ok(echo) + "\n" }, true},
+		{"a response after the last chunk", head(chunked, "ECHO0\r\n\r\n"+stray), true},
+		{"a response after an empty one", func(echo string) string {
 			return "HTTP/1.1 204 No Content\r\nX-Echo: " + echo + "\r\n\r\n" + stray
 		}, true},
-		{"an answer behind 304", func(echo string) string {
+		{"a response after 304", func(echo string) string {
 			return "HTTP/1.1 304 Not Modified\r\nX-Echo: " + echo + "\r\n\r\n" + stray
 		}, true},
 		{"a length and a coding", head(chunked+"Content-Length: 3\r\n", "ECHO0\r\n\r\n"+stray), true},
@@ -56,14 +56,14 @@ func hostilities() []hostility {
 		{"a list of codings", head("Transfer-Encoding: gzip, chunked\r\n", "ECHO0\r\n\r\n"), false},
 		{"a negative length", head("Content-Length: -1\r\n", foreign), false},
 		{"a signed length", head("Content-Length: +7\r\n", foreign), false},
-		{"a length that is none", head("Content-Length: 7a\r\n", foreign), false},
+		{"an invalid length", head("Content-Length: 7a\r\n", foreign), false},
 		{"a length beyond 64 bits", head("Content-Length: 18446744073709551623\r\n", foreign), false},
 		{"two lengths that differ", head("Content-Length: 7\r\nContent-Length: 8\r\n", foreign), false},
 		{"a list of lengths", head("Content-Length: 7, 7\r\n", foreign), false},
 		{"a chunk's size with a sign", head(chunked, "+7\r\n"+foreign+"\r\n0\r\n\r\n"), false},
 		{"a chunk's size beyond 64 bits", head(chunked, "10000000000000007\r\n"+foreign+"\r\n0\r\n\r\n"), false},
 		{"a chunk longer than its size", head(chunked, "2\r\n"+foreign+"\r\n0\r\n\r\n"), false},
-		{"a bare LF behind a chunk", head(chunked, "7\r\n"+foreign+"\n0\r\n\r\n"), false},
+		{"a bare LF after a chunk", head(chunked, "7\r\n"+foreign+"\n0\r\n\r\n"), false},
 		{"a huge extension of a chunk", head(chunked, "7;"+strings.Repeat("x", 1<<20)+"\r\n"+foreign+"\r\n0\r\n\r\n"), false},
 		{"many extensions of chunks", head(chunked, strings.Repeat("1;"+strings.Repeat("x", 4000)+"\r\nf\r\n", 100)+"0\r\n\r\n"), false},
 		{"a bare CR in a field", head("X: y\rX-Foreign: z\r\nContent-Length: 7\r\n", foreign), false},
@@ -71,27 +71,26 @@ func hostilities() []hostility {
 		{"no status", func(string) string { return "HTTP/1.1\r\n\r\n" }, false},
 		{"a status of four digits", func(string) string { return "HTTP/1.1 2000 OK\r\nContent-Length: 7\r\n\r\n" + foreign }, false},
 		{"a negative status", func(string) string { return "HTTP/1.1 -20 OK\r\nContent-Length: 7\r\n\r\n" + foreign }, false},
-		{"no HTTP", func(string) string { return foreign + "\r\n\r\n" }, false},
-		{"a switch that nobody asked for", func(string) string {
+		{"not HTTP", func(string) string { return foreign + "\r\n\r\n" }, false},
+		{"an unrequested upgrade", func(string) string {
 			return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + foreign
 		}, false},
-		{"a thousand interim answers", func(echo string) string {
+		{"a thousand interim responses", func(echo string) string {
 			return strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 1000) + ok(echo)
 		}, true},
-		{"a header without an end", func(string) string {
+		{"an endless header", func(string) string {
 			return "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: "+strings.Repeat("y", 1000)+"\r\n", 2000)
 		}, false},
-		{"interim answers without an end", func(string) string {
+		{"endless interim responses", func(string) string {
 			return strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: <"+strings.Repeat("x", 1000)+">\r\n\r\n", 2000)
 		}, false},
 	}
 	return rows
 }
 
-// An upstream that breaks the rules of framing spoils its own answer at most. No
-// client gets what was meant for another, or for none: two ask at the same time,
-// again and again, and each gets its own answer or an error.
-func TestNoAnswerReachesAnotherClient(t *testing.T) {
+// An upstream that violates the framing rules affects its own response only. Two
+// clients send requests concurrently, and each gets its own response or an error.
+func TestDesync_NoResponseReachesAnotherClient(t *testing.T) {
 	t.Parallel()
 	for _, row := range hostilities() {
 		t.Run(row.name, func(t *testing.T) {
@@ -122,7 +121,7 @@ func TestNoAnswerReachesAnotherClient(t *testing.T) {
 	}
 }
 
-// askHostile sends echo, and checks that the answer has it, or is none.
+// askHostile sends echo and checks that the response contains it or is an error.
 func askHostile(t *testing.T, row hostility, client *http.Client, url, echo string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(e2etest.Context(t), http.MethodPost, url+"/v1/x", strings.NewReader(echo))
@@ -142,10 +141,10 @@ func askHostile(t *testing.T, row hostility, client *http.Client, url, echo stri
 	mine := string(body) == echo || resp.Header.Get("X-Echo") == echo && len(body) == 0
 	switch {
 	case resp.Header.Get("X-Foreign") != "":
-		t.Errorf("%s: a field of another answer came", echo)
+		t.Errorf("%s: got a header field of another response", echo)
 	case row.whole && (!mine || err != nil):
-		t.Errorf("%s: got %d %q, %v", echo, resp.StatusCode, body, err)
+		t.Errorf("%s: got status %d, body %q, and error %v", echo, resp.StatusCode, body, err)
 	case !row.whole && !mine && err == nil && resp.StatusCode < http.StatusInternalServerError:
-		t.Errorf("%s: got %d %q as a whole answer", echo, resp.StatusCode, body)
+		t.Errorf("%s: got status %d and body %q, want an incomplete response", echo, resp.StatusCode, body)
 	}
 }

@@ -15,10 +15,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// A request that states its length in two ways is answered, and is the last one of
-// its connection (RFC 9112 §6.1): what comes behind it is nobody's request. Others
-// don't end theirs, whatever came before.
-func TestFraming_TwoLengthsEndConnection(t *testing.T) {
+// A request with both Content-Length and Transfer-Encoding is answered and closes its
+// connection (RFC 9112 section 6.1). Other requests don't.
+func TestFraming_LengthAndCodingCloseConnection(t *testing.T) {
 	t.Parallel()
 	url := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{"id":1}`)).URL
 	front := servertest.Start(t, server.Config{Upstream: url})
@@ -33,18 +32,18 @@ func TestFraming_TwoLengthsEndConnection(t *testing.T) {
 	)
 	for _, row := range []struct {
 		name string
-		sent []string // one behind the answer to the one before
-		ends bool     // with the last one
+		sent []string // each after the response to the previous one
+		ends bool     // whether the connection ends with the last one
 	}{
 		{"a length, then a coding", []string{head("/v1/x", length+chunked) + chunks}, true},
 		{"a coding, then a length", []string{head("/v1/x", chunked+length) + chunks}, true},
 		{"a length in another spelling", []string{head("/v1/x", "CONTENT-length:2\r\nTRANSFER-encoding:Chunked\r\n") + chunks}, true},
 		{"a length of zero", []string{head("/v1/x", "Content-Length: 0\r\n"+chunked) + chunks}, true},
-		{"two of a length, and a coding", []string{head("/v1/x", length+length+chunked) + chunks}, true},
+		{"two lengths and a coding", []string{head("/v1/x", length+length+chunked) + chunks}, true},
 		{"to an RPC", []string{head(e2etest.CreateProcedure, length+chunked) + chunks}, true},
-		{"to an RPC that there is not", []string{head("/openaiconnect.chat.v1.ChatService/Nope", length+chunked) + chunks}, true},
-		{"behind another request", []string{head("/v1/x", length) + "{}", head("/v1/x", length+chunked) + chunks}, true},
-		{"together with the request before", []string{head("/v1/x", length) + "{}" + head("/v1/x", length+chunked) + chunks}, true},
+		{"to an unknown RPC", []string{head("/openaiconnect.chat.v1.ChatService/Nope", length+chunked) + chunks}, true},
+		{"after another request", []string{head("/v1/x", length) + "{}", head("/v1/x", length+chunked) + chunks}, true},
+		{"in one write with the previous request", []string{head("/v1/x", length) + "{}" + head("/v1/x", length+chunked) + chunks}, true},
 
 		{"a length alone", []string{head("/v1/x", length) + "{}"}, false},
 		{"a coding alone", []string{head("/v1/x", chunked) + chunks}, false},
@@ -57,7 +56,7 @@ func TestFraming_TwoLengthsEndConnection(t *testing.T) {
 				if !row.ends {
 					continue
 				}
-				name, address = row.name+", with TLS", secure.Address
+				name, address = row.name+" with TLS", secure.Address
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -92,20 +91,20 @@ func TestFraming_TwoLengthsEndConnection(t *testing.T) {
 					last = answer(text)
 					for range strings.Count(text, "POST ") - 1 {
 						if last.Close {
-							break // the end came early, which is no harm
+							break // An early end is harmless.
 						}
 						last = answer("")
 					}
 				}
 				if last.Close != row.ends {
-					t.Errorf("got answer %s with the end of the connection: %v, want %v", last.Status, last.Close, row.ends)
+					t.Errorf("got status %s, closed: %v, want %v", last.Status, last.Close, row.ends)
 				}
 				if !row.ends {
 					return
 				}
-				_, _ = io.WriteString(conn, "GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n") // it may be closed already
+				_, _ = io.WriteString(conn, "GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n") // The connection may be closed already.
 				if rest, _ := io.ReadAll(reader); len(rest) > 0 {
-					t.Errorf("behind the answer came %q", rest)
+					t.Errorf("got data after the response: %q", rest)
 				}
 			})
 		}

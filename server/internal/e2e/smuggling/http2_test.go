@@ -11,9 +11,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// What can be said in HTTP/2 and would mean something else in HTTP/1.1, to which
-// it is translated, is refused.
-func TestNoRequestIsSmuggledFromHTTP2(t *testing.T) {
+// An HTTP/2 request that would mean something else in HTTP/1.1 is rejected.
+func TestSmuggling_HTTP2(t *testing.T) {
 	t.Parallel()
 	with := func(fields ...e2etest.HeaderField) []e2etest.HeaderField {
 		return e2etest.RequestFields("POST", "/v1/x", fields...)
@@ -23,14 +22,14 @@ func TestNoRequestIsSmuggledFromHTTP2(t *testing.T) {
 		name   string
 		fields []e2etest.HeaderField
 		body   []string
-		// bodies are of the requests that the upstream gets: none if the request
-		// is refused.
+		// bodies are the bodies of the requests that the upstream receives, or nil if
+		// the request is rejected.
 		bodies []string
 	}
 	rows := []row{
 		{"a line end in the path", e2etest.RequestFields("GET", "/v1/x HTTP/1.1\r\n"+e2etest.Smuggled+": y\r\n\r\n"), nil, nil},
 		{"a space in the path", e2etest.RequestFields("GET", "/v1/x "+e2etest.Smuggled), nil, nil},
-		{"a path that is a relative one", e2etest.RequestFields("GET", e2etest.Smuggled), nil, nil},
+		{"a relative path", e2etest.RequestFields("GET", e2etest.Smuggled), nil, nil},
 		{"a line end in the method", e2etest.RequestFields("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET", "/v1/x"), nil, nil},
 		{"a space in the method", e2etest.RequestFields("GET /v1/"+e2etest.Smuggled, "/v1/x"), nil, nil},
 		{"an empty path", e2etest.RequestFields("GET", ""), nil, nil},
@@ -39,10 +38,10 @@ func TestNoRequestIsSmuggledFromHTTP2(t *testing.T) {
 		{"another scheme", []e2etest.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "http://x/\r\n"}, {Name: ":authority", Value: "x"}, {Name: ":path", Value: "/v1/x"}}, nil, nil},
 		{"two paths", with(e2etest.HeaderField{Name: ":path", Value: "/v1/" + e2etest.Smuggled}), nil, nil},
 		{"two methods", with(e2etest.HeaderField{Name: ":method", Value: "GET"}), nil, nil},
-		{"a pseudo-header field behind a field", with(e2etest.HeaderField{Name: "a", Value: "b"}, e2etest.HeaderField{Name: ":authority", Value: "y"}), nil, nil},
-		{"a pseudo-header field that there is not", with(e2etest.HeaderField{Name: ":" + e2etest.Smuggled, Value: "y"}), nil, nil},
-		{"a status", with(e2etest.HeaderField{Name: ":status", Value: "200"}), nil, nil},
-		{"a protocol without a use for it", with(e2etest.HeaderField{Name: ":protocol", Value: "websocket"}), nil, nil},
+		{"a pseudo-header field after a field", with(e2etest.HeaderField{Name: "a", Value: "b"}, e2etest.HeaderField{Name: ":authority", Value: "y"}), nil, nil},
+		{"an unknown pseudo-header field", with(e2etest.HeaderField{Name: ":" + e2etest.Smuggled, Value: "y"}), nil, nil},
+		{"a :status", with(e2etest.HeaderField{Name: ":status", Value: "200"}), nil, nil},
+		{"an unexpected :protocol", with(e2etest.HeaderField{Name: ":protocol", Value: "websocket"}), nil, nil},
 		{"CONNECT", []e2etest.HeaderField{{Name: ":method", Value: "CONNECT"}, {Name: ":authority", Value: "evil.example:443"}}, nil, nil},
 
 		{"a line end in a value", with(e2etest.HeaderField{Name: "a", Value: split}), nil, nil},
@@ -58,12 +57,12 @@ func TestNoRequestIsSmuggledFromHTTP2(t *testing.T) {
 		{"a coding", with(e2etest.HeaderField{Name: "transfer-encoding", Value: "chunked"}), []string{"0\r\n\r\n" + next}, nil},
 		{"a connection", with(e2etest.HeaderField{Name: "connection", Value: "content-length"}), []string{"hello"}, nil},
 		{"keep-alive", with(e2etest.HeaderField{Name: "keep-alive", Value: "timeout=5"}), nil, nil},
-		{"a proxy's connection", with(e2etest.HeaderField{Name: "proxy-connection", Value: "keep-alive"}), nil, nil},
+		{"proxy-connection", with(e2etest.HeaderField{Name: "proxy-connection", Value: "keep-alive"}), nil, nil},
 		{"an upgrade", with(e2etest.HeaderField{Name: "upgrade", Value: "h2c"}), nil, nil},
 		{"te with more than trailers", with(e2etest.HeaderField{Name: "te", Value: "chunked"}), nil, nil},
 
-		{"a length above that of the body", with(e2etest.HeaderField{Name: "content-length", Value: "9"}), []string{"hello"}, nil},
-		{"a length below that of the body", with(e2etest.HeaderField{Name: "content-length", Value: "2"}), []string{next}, nil},
+		{"a length above the body's", with(e2etest.HeaderField{Name: "content-length", Value: "9"}), []string{"hello"}, nil},
+		{"a length below the body's", with(e2etest.HeaderField{Name: "content-length", Value: "2"}), []string{next}, nil},
 		{"a length of zero and a body", with(e2etest.HeaderField{Name: "content-length", Value: "0"}), []string{next}, nil},
 		{"a length and no body", with(e2etest.HeaderField{Name: "content-length", Value: "5"}), nil, nil},
 		{"two lengths", with(e2etest.HeaderField{Name: "content-length", Value: "5"}, e2etest.HeaderField{Name: "content-length", Value: "0"}), []string{"hello"}, nil},
@@ -74,7 +73,7 @@ func TestNoRequestIsSmuggledFromHTTP2(t *testing.T) {
 		{"a body in pieces that look like chunks", with(), []string{"0\r\n\r\n", next}, []string{"0\r\n\r\n" + next}},
 	}
 	for _, length := range []string{"+5", "-5", "5, 5", "0x5", " ", "", "18446744073709551621", "5\r\nx: y"} {
-		rows = append(rows, row{fmt.Sprintf("the length %q", length), with(e2etest.HeaderField{Name: "content-length", Value: length}), []string{"hello"}, nil})
+		rows = append(rows, row{fmt.Sprintf("length %q", length), with(e2etest.HeaderField{Name: "content-length", Value: length}), []string{"hello"}, nil})
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -86,13 +85,13 @@ func TestNoRequestIsSmuggledFromHTTP2(t *testing.T) {
 				t.Fatal(err)
 			}
 			outcome := client.Outcome(1)
-			if outcome != "closed" { // and if so, its place is kept
+			if outcome != "closed" { // The connection is still in sync.
 				if err := client.Send(3, e2etest.RequestFields("GET", e2etest.LastTarget)); err != nil {
 					t.Fatal(err)
 				}
 				got := client.Outcome(3)
 				if refused := row.bodies == nil && got == "closed"; got != "200" && !refused {
-					t.Errorf("got next request's outcome %s", got)
+					t.Errorf("next request: got outcome %s", got)
 				}
 			}
 			var bodies []string
@@ -101,12 +100,12 @@ func TestNoRequestIsSmuggledFromHTTP2(t *testing.T) {
 					continue
 				}
 				if strings.Contains(request.Value("Host"), "evil") {
-					t.Errorf("got host %s", request.Value("Host"))
+					t.Errorf("got Host %s", request.Value("Host"))
 				}
 				bodies = append(bodies, request.Body)
 			}
 			if !slices.Equal(bodies, row.bodies) {
-				t.Errorf("upstream received requests with the bodies %q, and not %q; got outcome %s", bodies, row.bodies, outcome)
+				t.Errorf("got request bodies %q at the upstream, want %q; outcome %s", bodies, row.bodies, outcome)
 			}
 			if (outcome == "200") != (row.bodies != nil) {
 				t.Errorf("got outcome %s", outcome)

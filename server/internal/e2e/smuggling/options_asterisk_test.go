@@ -12,9 +12,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Of the methods that net/http would answer by itself, none is: even OPTIONS for
-// the whole of a server is the upstream's to answer.
-func TestOptionsForTheWholeServerIsForwarded(t *testing.T) {
+// net/http would answer "OPTIONS *" itself. The server forwards it.
+func TestOptions_AsteriskIsForwarded(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		request, err := conn.ReadRequest()

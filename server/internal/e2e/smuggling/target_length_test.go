@@ -18,8 +18,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// TestTarget_IsBounded asks for targets of 16 KiB, and of a byte more, which is
-// answered with status 414 in the form of each protocol.
+// A target of 16 KiB is accepted. A longer one is rejected with status 414 in the
+// form of each protocol.
 func TestTarget_IsBounded(t *testing.T) {
 	t.Parallel()
 	const limit = 16 << 10
@@ -39,10 +39,10 @@ func TestTarget_IsBounded(t *testing.T) {
 		{"HTTP/1.1", fronts["plain"], servertest.HTTPClient(t, false)},
 		{"h2c", fronts["plain"], servertest.HTTPClient(t, true)},
 		{"h2", secure, e2etest.NewTransportClient(t, config, (*http.Protocols).SetHTTP2, false)},
-		{"HTTP/1.1 with a token", fronts["token"], servertest.HTTPClient(t, false)},
-		{"h2c with a token", fronts["token"], servertest.HTTPClient(t, true)},
-		{"HTTP/1.1 with keys", fronts["keys"], servertest.HTTPClient(t, false)},
-		{"h2c with keys", fronts["keys"], servertest.HTTPClient(t, true)},
+		{"HTTP/1.1 with a client key", fronts["token"], servertest.HTTPClient(t, false)},
+		{"h2c with a client key", fronts["token"], servertest.HTTPClient(t, true)},
+		{"HTTP/1.1 with a clients file", fronts["keys"], servertest.HTTPClient(t, false)},
+		{"h2c with a clients file", fronts["keys"], servertest.HTTPClient(t, true)},
 	}
 	isOpenAIError := func(t *testing.T, resp *http.Response, body []byte) {
 		t.Helper()
@@ -51,7 +51,7 @@ func TestTarget_IsBounded(t *testing.T) {
 		}
 		if err := json.Unmarshal(body, &answer); err != nil || answer.Error.Code != "uri_too_long" || answer.Error.Type != "invalid_request_error" ||
 			!strings.Contains(answer.Error.Message, "16384") {
-			t.Errorf("got body %q (%v)", body, err)
+			t.Errorf("got body %q, error %v", body, err)
 		}
 		if resp.StatusCode != http.StatusRequestURITooLong {
 			t.Errorf("got status %d", resp.StatusCode)
@@ -61,7 +61,7 @@ func TestTarget_IsBounded(t *testing.T) {
 		t.Helper()
 		var answer struct{ Code, Message string }
 		if err := json.Unmarshal(body, &answer); err != nil || answer.Code != "resource_exhausted" || !strings.Contains(answer.Message, "16384") {
-			t.Errorf("got body %q (%v)", body, err)
+			t.Errorf("got body %q, error %v", body, err)
 		}
 		if resp.StatusCode != http.StatusRequestURITooLong {
 			t.Errorf("got status %d", resp.StatusCode)
@@ -71,7 +71,7 @@ func TestTarget_IsBounded(t *testing.T) {
 		t.Helper()
 		status, message := resp.Header.Get("Grpc-Status")+resp.Trailer.Get("Grpc-Status"), resp.Header.Get("Grpc-Message")+resp.Trailer.Get("Grpc-Message")
 		if resp.StatusCode != http.StatusOK || status != "8" || !strings.Contains(message, "16384") {
-			t.Errorf("got answer %d, %q, %q", resp.StatusCode, status, message)
+			t.Errorf("got status %d, grpc-status %q, message %q", resp.StatusCode, status, message)
 		}
 	}
 	for _, method := range ways {
@@ -82,7 +82,7 @@ func TestTarget_IsBounded(t *testing.T) {
 			{"raw GET", http.MethodGet, "/v1/models/", "", isOpenAIError},
 			{"raw GET with a query", http.MethodGet, "/v1/models?after=", "", isOpenAIError},
 			{"raw POST", http.MethodPost, "/v1/chat/completions?x=", "application/json", isOpenAIError},
-			{"raw DELETE that is encoded again and again", http.MethodDelete, "/v1/files/%25", "", isOpenAIError},
+			{"raw DELETE with nested encodings", http.MethodDelete, "/v1/files/%25", "", isOpenAIError},
 			{"Connect GET", http.MethodGet, "/openaiconnect.chat.v1.ChatService/GetChatCompletion?connect=v1&encoding=json&message=", "", isConnectError},
 			{"Connect POST", http.MethodPost, e2etest.CreateProcedure + "?x=", "application/json", isConnectError},
 			{"Connect stream", http.MethodPost, "/openaiconnect.chat.v1.ChatService/StreamChatCompletion?x=", "application/connect+json", nil},
@@ -112,7 +112,7 @@ func TestTarget_IsBounded(t *testing.T) {
 					return resp, body
 				}
 				if resp, body := send(limit); resp.StatusCode == http.StatusRequestURITooLong {
-					t.Errorf("a target of %d bytes is refused: %s", limit, body)
+					t.Errorf("target of %d bytes was rejected: %s", limit, body)
 				}
 				resp, body := send(limit + 1)
 				if kind.is == nil {
@@ -145,8 +145,7 @@ func TestTarget_IsBounded(t *testing.T) {
 	})
 }
 
-// TestTarget_OfTypedCallIsBounded puts a long ID into a call, which would be a long
-// path of the request that it becomes.
+// A long ID in a typed call would become a long path upstream.
 func TestTarget_OfTypedCallIsBounded(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{}`))
@@ -155,7 +154,7 @@ func TestTarget_OfTypedCallIsBounded(t *testing.T) {
 		client := front.Client(t, protocol)
 		_, err := client.GetChatCompletion(e2etest.Context(t), &chatv1.GetChatCompletionRequest{CompletionId: strings.Repeat("%", 100_000)})
 		if connect.CodeOf(err) != connect.CodeResourceExhausted {
-			t.Errorf("over %s got error %v", protocol.Name, err)
+			t.Errorf("%s: got error %v", protocol.Name, err)
 		}
 	}
 	if got := upstream.Take(); len(got) > 0 {

@@ -16,10 +16,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/streamtest"
 )
 
-// Each stream of the corpus goes on, as far as it came: what the client puts
-// together is accepted as history, by the server and by the sandbox, and the
-// upstream sees every text that the stream had.
-func TestAccumulatedStream_IsHistoryThatLosesNoText(t *testing.T) {
+// The accumulated message of each stream of the corpus is valid as history, for the
+// server and for the sandbox, up to the end or the error of the stream. The upstream
+// receives every text of the stream.
+func TestAccumulate_MessageIsValidHistory(t *testing.T) {
 	t.Parallel()
 	sandbox := startClient(t, server.Sandbox, client.WithHeader("X-Sandbox-Unknown", "accept")) // The corpus has unknown roles.
 	for _, stream := range streamtest.Corpus(t) {
@@ -44,7 +44,7 @@ func TestAccumulatedStream_IsHistoryThatLosesNoText(t *testing.T) {
 			events := 0
 			for chunk, err := range chat.Stream(t.Context(), request) {
 				if err != nil {
-					break // What came until then goes on too.
+					break // The partial message is used too.
 				}
 				whole.Add(chunk)
 				events++
@@ -55,15 +55,15 @@ func TestAccumulatedStream_IsHistoryThatLosesNoText(t *testing.T) {
 				for _, call := range choice.GetMessage().GetToolCalls() {
 					request.Messages = append(request.Messages, client.ToolResult(call.GetId(), "b"))
 				}
-				for where, chat := range map[string]*client.ChatService{"the sandbox": sandbox.Chat, "the server": chat} {
+				for where, chat := range map[string]*client.ChatService{"sandbox": sandbox.Chat, "server": chat} {
 					if _, err := chat.Create(t.Context(), request); err != nil {
-						t.Errorf("choice %d: %s refuses it: %v", choice.GetIndex(), where, err)
+						t.Errorf("choice %d: %s rejects the message: %v", choice.GetIndex(), where, err)
 					}
 				}
 				texts := stringsIn(sent)
 				for path, text := range said[choice.GetIndex()] {
 					if !slices.Contains(texts, text) {
-						t.Errorf("choice %d: %s is %q, and what goes up has %q", choice.GetIndex(), path, text, texts)
+						t.Errorf("choice %d: got texts %[4]q at the upstream, want %[3]q of %[2]s", choice.GetIndex(), path, text, texts)
 					}
 				}
 			}
@@ -71,7 +71,7 @@ func TestAccumulatedStream_IsHistoryThatLosesNoText(t *testing.T) {
 	}
 }
 
-// startClient runs a server on an upstream until the test ends.
+// startClient runs a server for an upstream and returns a client.
 func startClient(t *testing.T, upstream string, options ...client.Option) *client.Client {
 	t.Helper()
 	front, err := server.New(server.Config{Upstream: upstream})
@@ -84,8 +84,8 @@ func startClient(t *testing.T, upstream string, options ...client.Option) *clien
 	return client.New(listener.URL, append(options, client.WithHTTPClient(listener.Client()), client.WithMaxRetries(0))...)
 }
 
-// textsByChoice are the texts of a stream's first events by choice and path. It
-// reads the bytes of the stream, and shares nothing with what is tested.
+// textsByChoice returns the texts of a stream's first events by choice and path. It
+// parses the stream independently of the code under test.
 func textsByChoice(stream string, events int) map[int32]map[string]string {
 	said := make(map[int32]map[string]string)
 	add := func(index int32, path string, text any) {
@@ -128,7 +128,7 @@ func textsByChoice(stream string, events int) map[int32]map[string]string {
 	return said
 }
 
-// dataOf is the data of each of a stream's events.
+// dataOf returns the data of a stream's events.
 func dataOf(stream string) []string {
 	stream = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\ufeff", "").Replace(stream)
 	var events []string
@@ -146,7 +146,7 @@ func dataOf(stream string) []string {
 	return events
 }
 
-// stringsIn are all strings of a JSON text.
+// stringsIn returns all strings of a JSON text.
 func stringsIn(text []byte) []string {
 	var value any
 	_ = json.Unmarshal(text, &value)

@@ -22,12 +22,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// A caller that goes away ends the upstream's request, wherever it stands, and
-// before the upstream has anything more to say. The delay is reported.
-func TestCancelReachesTheUpstream(t *testing.T) {
+// A canceled call ends the upstream request in any state. The test logs the delay.
+func TestCancel_EndsUpstreamRequest(t *testing.T) {
 	t.Parallel()
 	const rounds = 50
-	const bound = 2 * time.Second // some milliseconds, but for a machine that is busy
+	const bound = 2 * time.Second // some milliseconds on an idle machine
 	reached, ended := make(chan struct{}, 1), make(chan time.Time, 1)
 	waitForEnd := func(conn *upstreamtest.Conn) {
 		conn.WaitEnd()
@@ -58,11 +57,11 @@ func TestCancelReachesTheUpstream(t *testing.T) {
 		name, script string
 		stream       bool
 	}{
-		{"a reply, before its headers", "silence", false},
-		{"a reply, before its body", "reply", false},
-		{"a stream, before its headers", "silence", true},
-		{"a stream, before its first event", "headers", true},
-		{"a stream, behind an event", "event", true},
+		{"unary, before the headers", "silence", false},
+		{"unary, before the body", "reply", false},
+		{"stream, before the headers", "silence", true},
+		{"stream, before the first event", "headers", true},
+		{"stream, after an event", "event", true},
 	}
 	for _, method := range e2etest.Callers(t, front) {
 		for _, c := range cases {
@@ -86,9 +85,9 @@ func TestCancelReachesTheUpstream(t *testing.T) {
 				}
 				slices.Sort(delays)
 				median, most := delays[rounds/2], delays[rounds-1]
-				t.Logf("the upstream saw the end after %v (median), %v (most)", median, most)
+				t.Logf("upstream request ended after %v (median), %v (maximum)", median, most)
 				if most > bound {
-					t.Errorf("the upstream saw the end only after %v", most)
+					t.Errorf("upstream request ended after %v", most)
 				}
 			})
 		}
@@ -99,16 +98,16 @@ func checkCanceled(t *testing.T, err error) {
 	t.Helper()
 	if failed, ok := errors.AsType[*e2etest.RPCError](err); ok {
 		if failed.Code != connect.CodeCanceled {
-			t.Errorf("the call failed with %v, not canceled", failed)
+			t.Errorf("got error %v, want canceled", failed)
 		}
 	} else if !errors.Is(err, context.Canceled) {
-		t.Errorf("the call ended with %v, not canceled", err)
+		t.Errorf("got error %v, want canceled", err)
 	}
 }
 
-// A caller's deadline is the upstream request's, and the server says itself
-// that it has passed: these callers don't watch the time.
-func TestADeadlineEndsTheUpstreamRequest(t *testing.T) {
+// The deadline of a call applies to the upstream request. The server reports the
+// error, because these clients don't watch the deadline.
+func TestDeadline_EndsUpstreamRequest(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
 	front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, map[string]e2etest.Script{
@@ -144,8 +143,8 @@ func TestADeadlineEndsTheUpstreamRequest(t *testing.T) {
 	} {
 		client := servertest.HTTPClient(t, protocol.http2)
 		for _, c := range []struct{ name, method, script string }{
-			{"before the headers of a reply", e2etest.UnaryMethod, "silence"},
-			{"in a reply", e2etest.UnaryMethod, "reply"},
+			{"before the headers of a unary response", e2etest.UnaryMethod, "silence"},
+			{"in a unary response", e2etest.UnaryMethod, "reply"},
 			{"before the headers of a stream", e2etest.StreamMethod, "silence"},
 			{"in a stream", e2etest.StreamMethod, "event"},
 		} {
@@ -178,16 +177,16 @@ func TestADeadlineEndsTheUpstreamRequest(t *testing.T) {
 				}
 				e2etest.Receive(t, ended, "the upstream to see the end")
 				if code := codeOnWire(response, text); code != connect.CodeDeadlineExceeded {
-					t.Errorf("got code %v, not deadline_exceeded:\n%v\n%q\n%v", code, response.Header, text, response.Trailer)
+					t.Errorf("got code %v, want deadline_exceeded:\n%v\n%q\n%v", code, response.Header, text, response.Trailer)
 				}
 			})
 		}
 	}
 }
 
-// codeOnWire is the code that a response has, in whatever protocol: in the
-// trailer, in the header where there is no trailer, in the last message of a
-// stream, or as the body.
+// codeOnWire returns the code of a response in any protocol: in the trailer, in the
+// header of a trailers-only response, in the last message of a stream, or in the
+// body.
 func codeOnWire(response *http.Response, body []byte) connect.Code {
 	for _, fields := range []http.Header{response.Trailer, response.Header} {
 		if number := fields.Get("Grpc-Status"); number != "" {
@@ -224,8 +223,8 @@ func numbered(text string) connect.Code {
 	return connect.Code(number)
 }
 
-// A deadline is told to the caller as such, by every client's own means.
-func TestADeadlineIsToldAsSuch(t *testing.T) {
+// Every client reports a deadline error.
+func TestDeadline_IsReportedByEveryClient(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
 	front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, map[string]e2etest.Script{
@@ -241,7 +240,7 @@ func TestADeadlineIsToldAsSuch(t *testing.T) {
 				defer cancel()
 				failed := e2etest.ScriptedCall{Method: method, Script: "silence"}.DoContext(ctx, t, client).Err
 				if failed == nil || failed.Code != connect.CodeDeadlineExceeded {
-					t.Errorf("the call ended with %v, not deadline_exceeded", failed)
+					t.Errorf("got error %v, want deadline_exceeded", failed)
 				}
 				e2etest.Receive(t, ended, "the upstream to see the end")
 			})
@@ -249,9 +248,8 @@ func TestADeadlineIsToldAsSuch(t *testing.T) {
 	}
 }
 
-// A caller that goes away while it is being sent more than it reads doesn't keep
-// the upstream busy either.
-func TestCancelReachesTheUpstreamOfAReaderThatIsSlow(t *testing.T) {
+// Cancellation also reaches the upstream if the client stopped reading.
+func TestCancel_WithStalledReader(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
 	front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, map[string]e2etest.Script{
@@ -276,14 +274,14 @@ func TestCancelReachesTheUpstreamOfAReaderThatIsSlow(t *testing.T) {
 					case began <- struct{}{}:
 					default:
 					}
-					<-ctx.Done() // and read no more
+					<-ctx.Done() // The client stops reading.
 				})
 			}()
 			e2etest.Receive(t, began, "the first event")
 			cancel()
 			e2etest.Receive(t, ended, "the upstream to see the end")
 			if err := e2etest.Receive(t, result, "the call to end"); err == nil {
-				t.Error("call succeeded")
+				t.Error("call succeeded, want an error")
 			}
 		})
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// recorder is a listener that records what is written to its connections.
+// recorder is a listener that records the writes to its connections.
 type recorder struct {
 	net.Listener
 
@@ -58,8 +58,8 @@ func (r *recorded) Write(p []byte) (int, error) {
 	return r.Conn.Write(p)
 }
 
-// startRecorded runs a server whose writes to its clients are recorded. With
-// secure it speaks TLS 1.2, where the type of a record can be seen from outside.
+// startRecorded runs a server and records its writes. With secure it uses TLS 1.2,
+// whose record types are visible.
 func startRecorded(t *testing.T, secure bool) (front *servertest.Front, writes *recorder, trust *tls.Config, ended <-chan error) {
 	t.Helper()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, e2etest.BenchCompletion))
@@ -75,7 +75,7 @@ func startRecorded(t *testing.T, secure bool) (front *servertest.Front, writes *
 	listening := server.ServeConfig{DrainTimeout: e2etest.Timeout}
 	url := "http://" + listener.Addr().String()
 	if secure {
-		certified := httptest.NewTLSServer(nil) // it is its certificate that is wanted
+		certified := httptest.NewTLSServer(nil) // only for its certificate
 		t.Cleanup(certified.Close)
 		roots := x509.NewCertPool()
 		roots.AddCert(certified.Certificate())
@@ -99,12 +99,12 @@ func startRecorded(t *testing.T, secure bool) (front *servertest.Front, writes *
 	return &servertest.Front{Server: s, Address: listener.Addr().String(), URL: url, Stop: stop}, writes, trust, served
 }
 
-// The frames of an answer leave together over HTTP/2, with TLS or without. Over
-// HTTP/1.1, where it has no frames, an answer is one write.
-func TestFramesLeaveTogether(t *testing.T) {
+// The frames of a response are written together over HTTP/2. Over HTTP/1.1, a
+// response is one write.
+func TestCoalesce_FramesOfResponse(t *testing.T) {
 	t.Parallel()
 	const calls = 200
-	const frames = 3 * calls // a header, a message and a trailer; there are others beside them
+	const frames = 3 * calls // a header, a message, and a trailer, besides other frames
 	for _, row := range []struct {
 		name        string
 		secure      bool
@@ -127,23 +127,23 @@ func TestFramesLeaveTogether(t *testing.T) {
 					t.Fatal(err)
 				}
 				if i == 0 {
-					writes.take() // of the handshakes, and the answer to the first call
+					writes.take() // handshakes and the first response
 				}
 			}
 			count := len(writes.take())
 			t.Logf("%d writes for %d calls", count, calls)
 			if count < row.least || count > row.most {
-				t.Errorf("want %d to %d", row.least, row.most)
+				t.Errorf("got %d writes, want %d to %d", count, row.least, row.most)
 			}
 		})
 	}
 }
 
-// At a shutdown a client over HTTP/2 is told so, and the end of TLS is the last
-// thing that is written: no frame is left behind.
-func TestGoawayLeavesAtShutdown(t *testing.T) {
+// At a shutdown the server sends GOAWAY over HTTP/2. The close_notify of TLS is the
+// last write.
+func TestCoalesce_GoAwayIsWrittenAtShutdown(t *testing.T) {
 	t.Parallel()
-	const alert = 21 // as a record's type (RFC 5246 §6.2.1)
+	const alert = 21 // record type (RFC 5246 section 6.2.1)
 	for _, secure := range []bool{false, true} {
 		front, writes, trust, ended := startRecorded(t, secure)
 		network, err := net.Dial("tcp", front.Address)
@@ -171,10 +171,10 @@ func TestGoawayLeavesAtShutdown(t *testing.T) {
 			}
 		}
 		if last.Type != http2.FrameGoAway || !errors.Is(err, io.EOF) {
-			t.Errorf("with TLS: %v: got last frame %v, then %v", secure, last, err)
+			t.Errorf("TLS %v: got last frame %v and error %v", secure, last, err)
 		}
-		if err := e2etest.Receive(t, ended, "the server to end"); err != nil {
-			t.Errorf("the server ended with %v", err)
+		if err := e2etest.Receive(t, ended, "the server to shut down"); err != nil {
+			t.Errorf("Serve returned %v", err)
 		}
 		var record []byte
 		for rest := slices.Concat(writes.take()...); secure && len(rest) > 0; {
@@ -182,7 +182,7 @@ func TestGoawayLeavesAtShutdown(t *testing.T) {
 			record, rest = rest[:length], rest[length:]
 		}
 		if secure && record[0] != alert {
-			t.Errorf("the last record is of type %d", record[0])
+			t.Errorf("got last record of type %d, want an alert", record[0])
 		}
 	}
 }

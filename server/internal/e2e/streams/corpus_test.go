@@ -19,10 +19,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Each stream arrives over every protocol as what it stands for, and in step
-// with the upstream, which writes no byte behind an event before the client has
-// the event's message; wherever between the events, or in them, its writes end.
-func TestEveryStreamArrivesInStep(t *testing.T) {
+// Each stream of the corpus arrives as its expected messages over every protocol. The
+// upstream sends nothing after an event until the client has received its message,
+// wherever the upstream's writes are split.
+func TestStreamCorpus_ArrivesInStep(t *testing.T) {
 	t.Parallel()
 	for _, s := range streamtest.Corpus(t) {
 		t.Run(s.Name, func(t *testing.T) {
@@ -34,8 +34,8 @@ func TestEveryStreamArrivesInStep(t *testing.T) {
 	}
 }
 
-// So does an event of megabytes, below the size that clients refuse.
-func TestALargeEventArrivesInStep(t *testing.T) {
+// The test uses an event of several megabytes, below the size limit of clients.
+func TestStreamCorpus_LargeEventArrivesInStep(t *testing.T) {
 	t.Parallel()
 	s := streamtest.Large(1 << 20)[0]
 	places := append(streamtest.Places(rand.New(rand.NewPCG(4, 0)), len(s.Text), 50), streamtest.ScheduleOf(s.Text, len(s.Messages)).Complete()...)
@@ -43,22 +43,22 @@ func TestALargeEventArrivesInStep(t *testing.T) {
 	checkInStep(t, s, places)
 }
 
-// checkInStep asks for the stream once by each client for each of the ways to
-// cut it, and checks what arrives. A way is the places at which a write of the
-// upstream ends, before which the client must have what is complete.
-func checkInStep(t *testing.T, s streamtest.Stream, ways ...[]int) {
+// checkInStep requests the stream with each client and with each schedule. A schedule
+// lists the offsets at which a write ends. All messages complete by then must arrive
+// before the next write.
+func checkInStep(t *testing.T, s streamtest.Stream, schedules ...[]int) {
 	t.Helper()
 	schedule := streamtest.ScheduleOf(s.Text, len(s.Messages))
 	arrived := make(chan struct{}, len(s.Messages))
 	scripts := make(map[string]e2etest.Script)
-	for i, places := range ways {
+	for i, offsets := range schedules {
 		scripts[strconv.Itoa(i)] = func(conn *upstreamtest.Conn) {
-			// A body of a stated length stands on the wire byte for byte.
+			// A body with Content-Length is on the wire as it is.
 			conn.Send(e2etest.ResponseHead(http.StatusOK, e2etest.EventStreamType, fmt.Sprint("Content-Length: ", len(s.Text))))
 			written, seen := 0, 0
-			for _, place := range append(places, len(s.Text)) {
-				_, _ = io.WriteString(conn, s.Text[written:place])
-				for written = place; seen < schedule.Messages(written); seen++ {
+			for _, offset := range append(offsets, len(s.Text)) {
+				_, _ = io.WriteString(conn, s.Text[written:offset])
+				for written = offset; seen < schedule.Messages(written); seen++ {
 					e2etest.Receive(t, arrived, fmt.Sprintf("message %d, complete in the first %d bytes of the stream", seen, written))
 				}
 			}
@@ -66,14 +66,14 @@ func checkInStep(t *testing.T, s streamtest.Stream, ways ...[]int) {
 	}
 	front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, scripts)})
 	for _, client := range e2etest.LibraryClients(t, front) {
-		for i := range ways {
+		for i := range schedules {
 			var messages []*chatv1.ChatCompletionChunk
 			request := e2etest.Hello()
 			request.N = new(s.Choices())
 			_, err := client.Stream(e2etest.Context(t), e2etest.Call{Method: e2etest.StreamMethod, Request: request, Metadata: http.Header{e2etest.ScriptHeader: {strconv.Itoa(i)}}},
 				func(message *chatv1.ChatCompletionChunk) {
 					messages = append(messages, message)
-					if len(messages) <= len(schedule.Complete()) { // Else the body's end completes it.
+					if len(messages) <= len(schedule.Complete()) { // Otherwise the end of the body completes it.
 						arrived <- struct{}{}
 					}
 				})
@@ -81,7 +81,7 @@ func checkInStep(t *testing.T, s streamtest.Stream, ways ...[]int) {
 				t.Errorf("%s: got end %+v, want %+v", client.Name, end, s.End)
 			}
 			if !slices.EqualFunc(messages, s.Messages, func(a, b *chatv1.ChatCompletionChunk) bool { return proto.Equal(a, b) }) {
-				t.Errorf("%s: got %d messages:\n%v\nnot the %d\n%v", client.Name, len(messages), messages, len(s.Messages), s.Messages)
+				t.Errorf("%s: got %d messages:\n%v\nwant %d:\n%v", client.Name, len(messages), messages, len(s.Messages), s.Messages)
 			}
 			if t.Failed() {
 				t.FailNow()
@@ -97,7 +97,7 @@ func endOf(t *testing.T, err error) streamtest.End {
 	}
 	failed, ok := errors.AsType[*e2etest.RPCError](err)
 	if !ok {
-		t.Fatalf("the call failed by itself: %v", err)
+		t.Fatalf("got error %v, want an RPC error", err)
 	}
 	return streamtest.End{Code: failed.Code.String(), Message: failed.Message}
 }

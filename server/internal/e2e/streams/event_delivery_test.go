@@ -20,9 +20,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// However a client is connected, it gets an event before the next one is sent,
-// raw and typed.
-func TestEventsComeOneByOneOnEveryConnection(t *testing.T) {
+// On every kind of connection, clients receive an event before the next one is sent.
+func TestEventDelivery_OneByOneOnEveryConnection(t *testing.T) {
 	t.Parallel()
 	const events = 5
 	got := make(chan string)
@@ -32,7 +31,7 @@ func TestEventsComeOneByOneOnEveryConnection(t *testing.T) {
 			text := strings.Repeat("x", i+1)
 			conn.SendChunk(e2etest.Chunk(0, text))
 			if heard := e2etest.Receive(t, got, "the event"); heard != text {
-				t.Errorf("%q was heard, want %q", heard, text)
+				t.Errorf("got event %q, want %q", heard, text)
 			}
 		}
 		conn.SendChunk(e2etest.DoneEvent)
@@ -64,9 +63,9 @@ func TestEventsComeOneByOneOnEveryConnection(t *testing.T) {
 			}
 			defer response.Body.Close()
 			if response.Proto != method.proto || response.Header.Get("X-Accel-Buffering") != "no" || response.Header.Get("Content-Encoding") != "" {
-				t.Errorf("it comes over %s with %q", response.Proto, response.Header)
+				t.Errorf("got protocol %s and header %q", response.Proto, response.Header)
 			}
-			hearEvents(t, response.Body, events, got)
+			readEvents(t, response.Body, events, got)
 		})
 		t.Run("typed over "+method.name, func(t *testing.T) {
 			client := e2etest.NewConnectClient("Connect", connect.NewClient(connecthttp.NewTransport(method.client, method.front.URL)))
@@ -83,37 +82,37 @@ func TestEventsComeOneByOneOnEveryConnection(t *testing.T) {
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(e2etest.Timeout))
-		io.WriteString(conn, "GET /v1/x HTTP/1.0\r\n"+e2etest.ScriptHeader+": steps\r\n\r\n") // shows below
+		io.WriteString(conn, "GET /v1/x HTTP/1.0\r\n"+e2etest.ScriptHeader+": steps\r\n\r\n") // fails below
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
 		if response.Proto != "HTTP/1.0" || response.Header.Get("X-Accel-Buffering") != "no" || len(response.TransferEncoding) > 0 {
-			t.Errorf("it comes over %s with %q", response.Proto, response.Header)
+			t.Errorf("got protocol %s and header %q", response.Proto, response.Header)
 		}
-		hearEvents(t, response.Body, events, got)
+		readEvents(t, response.Body, events, got)
 	})
 }
 
-// hearEvents tells of each event of a raw stream as it comes.
-func hearEvents(t *testing.T, body io.Reader, events int, got chan<- string) {
+// readEvents sends each event of a raw stream to got as it arrives.
+func readEvents(t *testing.T, body io.Reader, events int, got chan<- string) {
 	t.Helper()
 	reader := bufio.NewReader(body)
 	for i := range events {
 		want := e2etest.Chunk(0, strings.Repeat("x", i+1))
 		event := make([]byte, len(want))
 		if _, err := io.ReadFull(reader, event); err != nil || string(event) != want {
-			t.Fatalf("event %d is %q, %v, want %q", i, event, err, want)
+			t.Fatalf("event %d: got %q and error %v, want %q", i, event, err, want)
 		}
 		got <- strings.Repeat("x", i+1)
 	}
 	if rest, err := io.ReadAll(reader); err != nil || string(rest) != e2etest.DoneEvent {
-		t.Errorf("behind the events came %q, %v", rest, err)
+		t.Errorf("after the events: got %q and error %v", rest, err)
 	}
 }
 
-// noALPNClient returns a client whose TLS handshakes name no protocol.
+// noALPNClient returns a client that sends no ALPN.
 func noALPNClient(t *testing.T, roots *x509.CertPool) *http.Client {
 	t.Helper()
 	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}}

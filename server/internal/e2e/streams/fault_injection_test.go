@@ -22,20 +22,20 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// broken is a response that an upstream breaks off.
-type broken struct {
-	head, body string // as they are sent
-	content    string // what is in the body
-	at         int    // how much of the whole is sent
-	reset      bool   // and whether a reset follows
+// brokenResponse is a response that an upstream truncates.
+type brokenResponse struct {
+	head, body string // encoded
+	content    string // decoded body
+	at         int    // number of bytes sent
+	reset      bool   // whether a reset follows
 }
 
-// whole reports whether a client can take what it was sent for the whole.
-func (b broken) whole() bool { return b.at == len(b.head+b.body) }
+// whole reports whether the client receives the complete response.
+func (b brokenResponse) whole() bool { return b.at == len(b.head+b.body) }
 
-// randomBreak returns a response that breaks off anywhere, or seldom not at all.
-func randomBreak(random *rand.Rand) broken {
-	b := broken{reset: random.IntN(2) == 0}
+// randomBreak returns a response truncated at a random offset, or rarely complete.
+func randomBreak(random *rand.Rand) brokenResponse {
+	b := brokenResponse{reset: random.IntN(2) == 0}
 	var events []string
 	for i := range 1 + random.IntN(20) {
 		events = append(events, e2etest.Chunk(0, fmt.Sprint(i, strings.Repeat("x", random.IntN(1<<random.IntN(13))))))
@@ -55,7 +55,7 @@ func randomBreak(random *rand.Rand) broken {
 	case 2:
 		b.head += "Connection: close\r\n\r\n"
 		b.body = b.content
-		b.reset = true // as the end of the connection would be that of the body
+		b.reset = true // the end of the connection would end the body
 	}
 	b.at = random.IntN(len(b.head + b.body))
 	if b.reset = b.reset || b.at < len(b.head); !b.reset && random.IntN(10) == 0 {
@@ -64,11 +64,10 @@ func randomBreak(random *rand.Rand) broken {
 	return b
 }
 
-// Wherever and however an upstream dies, the client gets nothing but what came,
-// and sees that it is not the whole: over HTTP/1.1 the last chunk or the rest of
-// the length is missing, over HTTP/2 the stream is reset, over HTTP/1.0, where the
-// rest of a length isn't missing, the connection is.
-func TestStreamsThatBreakAtRandomPoints(t *testing.T) {
+// Wherever an upstream fails, the client receives only what was sent, and notices the
+// truncation: over HTTP/1.1 the last chunk or the rest of the body is missing, over
+// HTTP/2 the stream is reset, and over HTTP/1.0 the connection is reset.
+func TestFaultInjection_RandomTruncation(t *testing.T) {
 	t.Parallel()
 	const (
 		rounds   = 500
@@ -76,7 +75,7 @@ func TestStreamsThatBreakAtRandomPoints(t *testing.T) {
 		seed     = 4
 	)
 	random := rand.New(rand.NewPCG(seed, seed))
-	breaks := make(map[string]broken, rounds)
+	breaks := make(map[string]brokenResponse, rounds)
 	for i := range rounds {
 		breaks[strconv.Itoa(i)] = randomBreak(random)
 	}
@@ -87,16 +86,16 @@ func TestStreamsThatBreakAtRandomPoints(t *testing.T) {
 		}
 		b := breaks[request.Value(e2etest.ScriptHeader)]
 		if b.reset {
-			defer conn.Conn.(*net.TCPConn).SetLinger(0) // shows at the other end
+			defer conn.Conn.(*net.TCPConn).SetLinger(0) // fails at the other end
 		}
-		io.WriteString(conn, (b.head + b.body)[:b.at]) // shows at the other end
+		io.WriteString(conn, (b.head + b.body)[:b.at]) // fails at the other end
 	})
 	front := e2etest.StartServer(t, server.Config{Upstream: url})
 	overHTTP2 := servertest.HTTPClient(t, true)
 	for _, client := range []struct {
 		name string
-		// read returns a response's status and content. The error is that it is
-		// not whole.
+		// read returns the status and content of a response, and an error if it is
+		// incomplete.
 		read func(name string) (int, string, error)
 	}{
 		{"over HTTP/1.1", func(name string) (int, string, error) { return readRaw(front, name) }},
@@ -112,7 +111,7 @@ func TestStreamsThatBreakAtRandomPoints(t *testing.T) {
 			defer response.Body.Close()
 			content, err := io.ReadAll(response.Body)
 			if err != nil && !strings.HasSuffix(err.Error(), "INTERNAL_ERROR; received from peer") {
-				t.Errorf("%s: broke off by %v, not by RST_STREAM", name, err)
+				t.Errorf("%s: got error %v, want RST_STREAM", name, err)
 			}
 			return response.StatusCode, string(content), err
 		}},
@@ -128,7 +127,7 @@ func TestStreamsThatBreakAtRandomPoints(t *testing.T) {
 			defer response.Body.Close()
 			content, err := io.ReadAll(response.Body)
 			if err != nil && response.ContentLength < 0 && !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("%s: broke off by %v, not by a reset", name, err)
+				t.Errorf("%s: got error %v, want a reset", name, err)
 			}
 			return response.StatusCode, string(content), err
 		}},
@@ -145,10 +144,10 @@ func TestStreamsThatBreakAtRandomPoints(t *testing.T) {
 						switch {
 						case status == http.StatusBadGateway && err == nil && !b.whole():
 							if !strings.Contains(content, `"upstream_`) || b.at >= len(b.head) && !b.reset {
-								t.Errorf("%s: got error %q, of what broke off at %d", name, content, b.at)
+								t.Errorf("%s: got body %q of an error for a response truncated at %d", name, content, b.at)
 							}
 						case status != http.StatusOK, !strings.HasPrefix(b.content, content), (err == nil) != b.whole():
-							t.Errorf("%s: status %d, %d bytes of %d, %v, of what broke off at %d of %d", name, status, len(content), len(b.content), err, b.at, len(b.head+b.body))
+							t.Errorf("%s: got status %d, %d bytes of %d, error %v for a response truncated at %d of %d", name, status, len(content), len(b.content), err, b.at, len(b.head+b.body))
 						}
 					}
 				})
@@ -173,7 +172,7 @@ func readRaw(front *servertest.Front, name string) (int, string, error) {
 	fmt.Fprintf(conn, "GET /v1/x HTTP/1.1\r\nHost: front\r\nConnection: close\r\n%s: %s\r\n\r\n", e2etest.ScriptHeader, name)
 	received, err := io.ReadAll(conn)
 	if err != nil {
-		return 0, "", fmt.Errorf("the connection: %w", err)
+		return 0, "", fmt.Errorf("read the connection: %w", err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(received)), nil)
 	if err != nil {
@@ -181,7 +180,7 @@ func readRaw(front *servertest.Front, name string) (int, string, error) {
 	}
 	content, err := io.ReadAll(response.Body)
 	if ended := bytes.HasSuffix(received, []byte("\r\n0\r\n\r\n")); ended && err != nil {
-		err = fmt.Errorf("there is a last chunk: %w", err)
+		err = fmt.Errorf("got a last chunk: %w", err)
 		return 0, "", err
 	}
 	return response.StatusCode, string(content), err

@@ -15,24 +15,24 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// An event reaches the caller as soon as its last byte is there, whatever came
-// with it: the upstream goes on only when the caller has the message.
-func TestAnEventIsNotHeldBackForALaterOne(t *testing.T) {
+// An event reaches the client as soon as its last byte arrives, whatever else the
+// upstream sent. The upstream continues when the client has the message.
+func TestFlush_EventIsNotDelayed(t *testing.T) {
 	t.Parallel()
 	next := e2etest.Chunk(0, "next")
 	crOnly := strings.ReplaceAll(e2etest.Chunk(0, "it"), "\n", "\r")
 	steps := []struct{ name, text, rest string }{
 		{"alone", e2etest.Chunk(0, "it"), ""},
-		{"with a comment behind it", e2etest.Chunk(0, "it") + ": still there\n\n", ""},
-		{"with half a comment behind it", e2etest.Chunk(0, "it") + ": still", " there\n\n"},
-		{"with an event without data behind it", e2etest.Chunk(0, "it") + "event: ping\n\n", ""},
-		{"with an event of empty data behind it", e2etest.Chunk(0, "it") + "data:\n\n", ""},
-		{"with several such events behind it", e2etest.Chunk(0, "it") + "data\n\ndata:\n\n: x\n\ndata: \n\n", ""},
-		{"with the beginning of another one behind it", e2etest.Chunk(0, "it") + next[:30], next[30:]},
-		{"with all but the end of another one behind it", e2etest.Chunk(0, "it") + next[:len(next)-1], "\n"},
-		{"behind an event of empty data", "data:\n\n" + e2etest.Chunk(0, "it"), ""},
-		{"with CR for its line ends", crOnly, "\n"},
-		{"with CR LF for its line ends", strings.ReplaceAll(e2etest.Chunk(0, "it"), "\n", "\r\n"), ""},
+		{"followed by a comment", e2etest.Chunk(0, "it") + ": still there\n\n", ""},
+		{"followed by half a comment", e2etest.Chunk(0, "it") + ": still", " there\n\n"},
+		{"followed by an event without data", e2etest.Chunk(0, "it") + "event: ping\n\n", ""},
+		{"followed by an event with empty data", e2etest.Chunk(0, "it") + "data:\n\n", ""},
+		{"followed by several such events", e2etest.Chunk(0, "it") + "data\n\ndata:\n\n: x\n\ndata: \n\n", ""},
+		{"followed by the start of another event", e2etest.Chunk(0, "it") + next[:30], next[30:]},
+		{"followed by another event without its end", e2etest.Chunk(0, "it") + next[:len(next)-1], "\n"},
+		{"after an event with empty data", "data:\n\n" + e2etest.Chunk(0, "it"), ""},
+		{"with CR line ends", crOnly, "\n"},
+		{"with CR LF line ends", strings.ReplaceAll(e2etest.Chunk(0, "it"), "\n", "\r\n"), ""},
 	}
 	for _, step := range steps {
 		t.Run(step.name, func(t *testing.T) {
@@ -67,20 +67,20 @@ func TestAnEventIsNotHeldBackForALaterOne(t *testing.T) {
 	}
 }
 
-// A call ends when its last event has come. It doesn't wait for the upstream to
-// end the body, and the messages before don't either.
-func TestACallEndsWithItsLastEvent(t *testing.T) {
+// A call ends with its last event. Neither the call nor earlier messages wait for the
+// end of the body.
+func TestFlush_CallEndsWithLastEvent(t *testing.T) {
 	t.Parallel()
 	for _, last := range []struct{ name, text string }{
 		{"alone", e2etest.DoneEvent},
-		{"with the message before", e2etest.Chunk(0, "it") + e2etest.DoneEvent},
+		{"with the previous message", e2etest.Chunk(0, "it") + e2etest.DoneEvent},
 	} {
 		t.Run(last.name, func(t *testing.T) {
 			t.Parallel()
 			const rounds = 10
-			// The server gives the upstream some time to end the body, and then
-			// closes the connection. Whether the caller was first is a matter
-			// of the machine's load now and then, but not always.
+			// The server waits briefly for the end of the body and then closes the
+			// connection. Under load the client may see the close first, but not in every
+			// round.
 			var late atomic.Int32
 			ended := make(chan struct{})
 			front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, map[string]e2etest.Script{
@@ -111,16 +111,16 @@ func TestACallEndsWithItsLastEvent(t *testing.T) {
 					ended <- struct{}{}
 				}
 				if late.Load() > rounds/2 {
-					t.Errorf("%s: %d of %d calls ended only when the connection was closed", client.Name, late.Load(), rounds)
+					t.Errorf("%s: %d of %d calls ended when the connection was closed", client.Name, late.Load(), rounds)
 				}
 			}
 		})
 	}
 }
 
-// Messages whose events are there together leave together: a flush is a system
-// call, and most of what a message costs.
-func TestEventsThatAreReadyLeaveInOneFlush(t *testing.T) {
+// Messages whose events arrive together are flushed together. A flush is a system
+// call, and most of the cost of a message.
+func TestFlush_MessagesShareOneFlush(t *testing.T) {
 	t.Parallel()
 	const events = 15
 	var together strings.Builder
@@ -129,7 +129,7 @@ func TestEventsThatAreReadyLeaveInOneFlush(t *testing.T) {
 	}
 	waiting := make(chan struct{})
 	upstream := e2etest.ServeScripts(t, map[string]e2etest.Script{
-		"behind one that was not ready": func(conn *upstreamtest.Conn) {
+		"after one that was not ready": func(conn *upstreamtest.Conn) {
 			e2etest.BeginStream(conn)
 			conn.SendChunk(e2etest.Chunk(0, "first"))
 			e2etest.Receive(t, waiting, "the first message")
@@ -155,21 +155,21 @@ func TestEventsThatAreReadyLeaveInOneFlush(t *testing.T) {
 	front := &servertest.Front{Server: s, Address: counted.Listener.Addr().String(), URL: counted.URL}
 	for _, client := range e2etest.LibraryClients(t, front) {
 		flushes.Store(0)
-		q := e2etest.ScriptedCall{Method: e2etest.StreamMethod, Script: "behind one that was not ready", Each: func(text string) {
+		q := e2etest.ScriptedCall{Method: e2etest.StreamMethod, Script: "after one that was not ready", Each: func(text string) {
 			if text == "first" {
 				waiting <- struct{}{}
 			}
 		}}
 		got := q.Do(t, client)
 		if got.Err != nil || len(got.Texts) != events+1 {
-			t.Fatalf("%s: %d messages came, and %v", client.Name, len(got.Texts), got.Err)
+			t.Fatalf("%s: got %d messages and error %v", client.Name, len(got.Texts), got.Err)
 		}
-		// The header's, the first message's, and one for all the others, which
-		// come in one segment, or in a few where the kernel splits them.
+		// One flush for the header, one for the first message, and one for the others,
+		// or a few if the kernel splits their segment.
 		if n := flushes.Load(); n > 6 {
-			t.Errorf("%s: %d messages took %d flushes", client.Name, events+1, n)
+			t.Errorf("%s: got %[3]d flushes for %[2]d messages", client.Name, events+1, n)
 		} else {
-			t.Logf("%s: %d messages took %d flushes", client.Name, events+1, n)
+			t.Logf("%s: %d flushes for %d messages", client.Name, n, events+1)
 		}
 	}
 }
@@ -188,27 +188,27 @@ func (c *flushCounter) Flush() {
 
 func (c *flushCounter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// A connection to the upstream serves one call after the other, whatever the
-// calls come to, and whenever the upstream ends a body.
-func TestConnectionsToTheUpstreamAreUsedAgain(t *testing.T) {
+// An upstream connection is reused, whatever the outcome of a call and whenever the
+// upstream ends the body.
+func TestConnectionReuse_AfterEveryOutcome(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
 	for _, c := range []struct {
 		name, method string
 		script       e2etest.Script
 	}{
-		{"a reply", e2etest.UnaryMethod, e2etest.Reply(200, e2etest.Completion("Hello!"), e2etest.JSONType)},
-		{"an error", e2etest.UnaryMethod, e2etest.Reply(429, `{"error":{"message":"slow down"}}`, e2etest.JSONType)},
-		{"an error in place of a stream", e2etest.StreamMethod, e2etest.Reply(429, `{"error":{"message":"slow down"}}`, e2etest.JSONType)},
-		{"a stream with [DONE]", e2etest.StreamMethod, e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.DoneEvent)},
-		{"a stream with [DONE], all in one write", e2etest.StreamMethod, func(conn *upstreamtest.Conn) {
+		{"unary response", e2etest.UnaryMethod, e2etest.Reply(200, e2etest.Completion("Hello!"), e2etest.JSONType)},
+		{"error", e2etest.UnaryMethod, e2etest.Reply(429, `{"error":{"message":"slow down"}}`, e2etest.JSONType)},
+		{"error instead of a stream", e2etest.StreamMethod, e2etest.Reply(429, `{"error":{"message":"slow down"}}`, e2etest.JSONType)},
+		{"stream with [DONE]", e2etest.StreamMethod, e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.DoneEvent)},
+		{"stream with [DONE] in one write", e2etest.StreamMethod, func(conn *upstreamtest.Conn) {
 			text := e2etest.Chunk(0, "a") + e2etest.DoneEvent
 			conn.Send(e2etest.ResponseHead(200, e2etest.EventStreamType, fmt.Sprint("Content-Length: ", len(text))) + "")
 			_, _ = conn.Write([]byte(text))
 		}},
-		{"a stream without [DONE]", e2etest.StreamMethod, e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop"))},
-		{"a stream with more behind [DONE]", e2etest.StreamMethod, e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.DoneEvent, ": bye\n\n")},
-		{"a stream that ends later than the call", e2etest.StreamMethod, func(conn *upstreamtest.Conn) {
+		{"stream without [DONE]", e2etest.StreamMethod, e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop"))},
+		{"stream with data after [DONE]", e2etest.StreamMethod, e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.DoneEvent, ": bye\n\n")},
+		{"stream that ends after the call", e2etest.StreamMethod, func(conn *upstreamtest.Conn) {
 			e2etest.BeginStream(conn)
 			conn.SendChunk(e2etest.Chunk(0, "a") + e2etest.DoneEvent)
 			e2etest.Receive(t, ended, "the end of the call")
@@ -230,16 +230,16 @@ func TestConnectionsToTheUpstreamAreUsedAgain(t *testing.T) {
 			client := e2etest.NewConnectClient("Connect", e2etest.StartServer(t, server.Config{Upstream: url}).Connect(t, servertest.Protocols()[0]))
 			for range rounds {
 				e2etest.ScriptedCall{Method: c.method}.Do(t, client)
-				if strings.Contains(c.name, "later") {
+				if strings.Contains(c.name, "after the call") {
 					ended <- struct{}{}
 				}
 			}
-			// A call that comes at once may be quicker than the end of the body
-			// before. It takes another connection then, which stays.
+			// An immediate call may precede the end of the previous body. It then uses
+			// another connection, which stays open.
 			if n := connections.Load(); n > rounds/4 {
-				t.Errorf("%d calls took %d connections", rounds, n)
+				t.Errorf("got %d connections for %d calls", n, rounds)
 			} else {
-				t.Logf("%d calls took %d connections", rounds, n)
+				t.Logf("got %d connections for %d calls", n, rounds)
 			}
 		})
 	}
