@@ -17,7 +17,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// source is a body that tells how often it was closed.
+// source is a body that counts calls of Close.
 type source struct {
 	io.Reader
 
@@ -33,7 +33,7 @@ func (s *source) Close() error {
 	return nil
 }
 
-// checkClosed waits for the body to be closed, once.
+// checkClosed waits for the body to be closed exactly once.
 func (s *source) checkClosed(t *testing.T) {
 	t.Helper()
 	select {
@@ -42,7 +42,7 @@ func (s *source) checkClosed(t *testing.T) {
 		t.Error("the body was not closed")
 	}
 	if len(s.closed) > 0 {
-		t.Error("the body was closed once more")
+		t.Error("the body was closed twice")
 	}
 }
 
@@ -53,7 +53,7 @@ func noise(length int) string {
 	return string(b)
 }
 
-func TestABodyIsSentAgainByteForByte(t *testing.T) {
+func TestFailover_ResendsTheBodyUnchanged(t *testing.T) {
 	refuses := func(t *testing.T) *peer { t.Helper(); return start(t, says(429)) }
 	for _, row := range []struct {
 		name   string
@@ -66,15 +66,15 @@ func TestABodyIsSentAgainByteForByte(t *testing.T) {
 	}{
 		{"small", 1000, true, false, false, refuses, true},
 		{"large", 300_000, true, false, false, refuses, true},
-		{"as large as is kept", failover.MaxBodyBytes, true, false, false, refuses, true},
-		{"larger than is kept, and was read", failover.MaxBodyBytes + 1, true, false, false, refuses, false},
-		{"larger than is kept, and was not read", 2 * failover.MaxBodyBytes, true, false, false, absent, true},
+		{"of the largest buffered size", failover.MaxBodyBytes, true, false, false, refuses, true},
+		{"larger than the buffered size, and was read", failover.MaxBodyBytes + 1, true, false, false, refuses, false},
+		{"larger than the buffered size, and was not read", 2 * failover.MaxBodyBytes, true, false, false, absent, true},
 		{"of unknown length, and was read", 1000, false, false, false, refuses, false},
 		{"of unknown length, and was not read", 1000, false, false, false, absent, true},
 		{"in memory", 3_000_000, true, true, false, refuses, true},
 		{"in memory, and was not read", 3_000_000, true, true, false, absent, true},
-		{"held back by an expectation", 1000, true, false, true, refusesTheExpectation, true},
-		{"none, though one could come", 0, false, false, false, absent, true},
+		{"held back by an expectation", 1000, true, false, true, rejectsTheExpectation, true},
+		{"none, with a Body", 0, false, false, false, absent, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			content := noise(row.length)
@@ -98,29 +98,29 @@ func TestABodyIsSentAgainByteForByte(t *testing.T) {
 			}
 			read(t, resp)
 			if got := resp.StatusCode == http.StatusOK; got != row.again {
-				t.Fatalf("the answer is %d by %s", resp.StatusCode, resp.Header.Get(failover.UpstreamHeader))
+				t.Fatalf("got status %d from %s", resp.StatusCode, resp.Header.Get(failover.UpstreamHeader))
 			}
 			asked := append(first.asked(), second.asked()...)
 			for _, one := range asked {
 				if !row.expect && one.Body != content {
-					t.Errorf("%d bytes were sent, which are not the %d that came", len(one.Body), len(content))
+					t.Errorf("got a body of %d bytes, want the original %d bytes", len(one.Body), len(content))
 				}
 			}
 			if last := asked[len(asked)-1]; last.Body != content {
-				t.Errorf("%d bytes were sent at last, which are not the %d that came", len(last.Body), len(content))
+				t.Errorf("last attempt: got a body of %d bytes, want the original %d bytes", len(last.Body), len(content))
 			}
 			from.checkClosed(t)
 		})
 	}
 }
 
-// refusesTheExpectation is a peer that answers before it has read a body.
-func refusesTheExpectation(t *testing.T) *peer {
+// rejectsTheExpectation is a peer that responds before it has read a body.
+func rejectsTheExpectation(t *testing.T) *peer {
 	t.Helper()
 	return startUnread(t, says(429))
 }
 
-func TestABodyThatCanNotBeReadFailsTheRequest(t *testing.T) {
+func TestFailover_FailsWhenTheBodyCannotBeRead(t *testing.T) {
 	broken := errors.New("the client broke off")
 	for _, row := range []struct {
 		name   string
@@ -141,18 +141,18 @@ func TestABodyThatCanNotBeReadFailsTheRequest(t *testing.T) {
 			_, err := over(t, failover.Config{Retries: 3}, only, only).Send(t.Context(), request)
 			failure, ok := errors.AsType[*upstream.Error](err)
 			if !ok || failure.Kind != upstream.KindRequest || row.cause != nil && !errors.Is(err, row.cause) {
-				t.Errorf("the error is %v", err)
+				t.Errorf("got error %v", err)
 			}
 			if got := only.asked(); len(got) != 0 {
-				t.Errorf("it was asked %d times", len(got))
+				t.Errorf("got %d requests", len(got))
 			}
 			from.checkClosed(t)
 		})
 	}
 }
 
-// Whoever announces a body and sends none of it shall cost no memory.
-func TestMemoryIsTakenForWhatCame(t *testing.T) {
+// A stated length without a body must not allocate memory.
+func TestBody_AllocatesForReceivedBytesOnly(t *testing.T) {
 	largest := 0
 	request := post("")
 	request.Body = readerFunc(func(p []byte) (int, error) {
@@ -161,10 +161,10 @@ func TestMemoryIsTakenForWhatCame(t *testing.T) {
 	})
 	request.ContentLength = failover.MaxBodyBytes
 	if _, err := over(t, failover.Config{}, absent(t)).Send(t.Context(), request); err == nil {
-		t.Error("it was sent")
+		t.Error("the request was sent")
 	}
 	if largest > 64<<10 {
-		t.Errorf("%d bytes were asked for at first", largest)
+		t.Errorf("got a first read of %d bytes", largest)
 	}
 }
 
@@ -172,8 +172,8 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// A body that nobody will read any more is closed, or whoever made it waits on.
-func TestABodyIsClosedWhenTheClientLeavesInAPause(t *testing.T) {
+// A body that nobody will read must be closed, or its writer would block.
+func TestBody_IsClosedWhenTheClientLeavesDuringBackoff(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	from := newSource(strings.NewReader("content"))
@@ -193,14 +193,14 @@ func TestABodyIsClosedWhenTheClientLeavesInAPause(t *testing.T) {
 	}
 	resp, err := f.Send(ctx, request)
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("the answer is %v, and the error %v", resp, err)
+		t.Errorf("got response %v and error %v", resp, err)
 	}
 	from.checkClosed(t)
 }
 
-// TestBody_WithoutMemoryIsNotKept sends a body that there is no room for: it reaches
-// the first upstream whole, and no other. What was held is given back.
-func TestBody_WithoutMemoryIsNotKept(t *testing.T) {
+// A body that exceeds the memory budget reaches the first upstream completely, and no other
+// one. The reserved memory is released.
+func TestBody_IsNotBufferedWithoutMemory(t *testing.T) {
 	const length = 200 << 10
 	for name, row := range map[string]struct {
 		limit int64
@@ -224,20 +224,20 @@ func TestBody_WithoutMemoryIsNotKept(t *testing.T) {
 			}
 			read(t, resp)
 			if status := resp.StatusCode; row.kept != (status == http.StatusOK) {
-				t.Errorf("the status is %d", status)
+				t.Errorf("got status %d", status)
 			}
 			asked := append(first.asked(), second.asked()...)
 			if want := 1; !row.kept && len(asked) != want || row.kept && len(asked) != want+1 {
-				t.Errorf("%d requests were made", len(asked))
+				t.Errorf("got %d requests", len(asked))
 			}
 			for _, request := range asked {
 				if request.Body != text {
-					t.Errorf("a body of %d bytes came", len(request.Body))
+					t.Errorf("got a body of %d bytes", len(request.Body))
 				}
 			}
 			content.checkClosed(t)
 			if taken := budget.Taken(); taken != 0 {
-				t.Errorf("%d bytes are taken in the end", taken)
+				t.Errorf("%d bytes are still reserved", taken)
 			}
 		})
 	}

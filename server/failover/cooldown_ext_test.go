@@ -14,7 +14,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// script is an upstream without a network, whose clock is the test's.
+// script is an upstream without a network, with fake time.
 type script struct {
 	status int // 0 refuses connections
 	header http.Header
@@ -41,7 +41,7 @@ func (s *script) send(ctx context.Context, _ *upstream.Request) (*http.Response,
 	return &http.Response{StatusCode: status, Header: header, Body: http.NoBody}, nil
 }
 
-// scripted returns a failover over scripts that are called by the names.
+// scripted returns a failover over scripts, named like names.
 func scripted(t *testing.T, config failover.Config, scripts ...*script) *failover.Failover {
 	t.Helper()
 	for i, s := range scripts {
@@ -56,8 +56,8 @@ func scripted(t *testing.T, config failover.Config, scripts ...*script) *failove
 	return f
 }
 
-// outcome asks once, and returns who answered and what, "second 200", or the kind
-// of the error.
+// outcome sends a request and returns upstream and status, "second 200", or the kind of the
+// error.
 func outcome(t *testing.T, f *failover.Failover) string {
 	t.Helper()
 	resp, err := f.Send(t.Context(), post(text))
@@ -71,7 +71,7 @@ func outcome(t *testing.T, f *failover.Failover) string {
 	return fmt.Sprintf("%s %d", resp.Header.Get(failover.UpstreamHeader), resp.StatusCode)
 }
 
-func TestAnUpstreamThatFailedIsPassedOverForItsTime(t *testing.T) {
+func TestCooldown_SkipsAFailedUpstream(t *testing.T) {
 	date := func(after time.Duration) string {
 		return time.Now().Add(after).UTC().Format(http.TimeFormat)
 	}
@@ -96,9 +96,9 @@ func TestAnUpstreamThatFailedIsPassedOverForItsTime(t *testing.T) {
 		}, 12500 * time.Millisecond},
 		{"a retry-after of a date", 503, func() http.Header { return http.Header{"Retry-After": {date(time.Minute)}} }, time.Minute},
 		{"a date in the past", 503, func() http.Header { return http.Header{"Retry-After": {date(-time.Minute)}} }, 10 * time.Second},
-		{"a retry-after without measure", 429, func() http.Header { return http.Header{"Retry-After": {"1e300"}} }, 5 * time.Minute},
-		{"a retry-after that is none", 429, func() http.Header { return http.Header{"Retry-After": {"NaN"}} }, 10 * time.Second},
-		{"a retry-after that is negative", 429, func() http.Header { return http.Header{"Retry-After": {"-5"}} }, 10 * time.Second},
+		{"a huge retry-after", 429, func() http.Header { return http.Header{"Retry-After": {"1e300"}} }, 5 * time.Minute},
+		{"an invalid retry-after", 429, func() http.Header { return http.Header{"Retry-After": {"NaN"}} }, 10 * time.Second},
+		{"a negative retry-after", 429, func() http.Header { return http.Header{"Retry-After": {"-5"}} }, 10 * time.Second},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -112,13 +112,13 @@ func TestAnUpstreamThatFailedIsPassedOverForItsTime(t *testing.T) {
 				if row.length > 0 {
 					time.Sleep(row.length - time.Nanosecond)
 					if got := outcome(t, f); got != "second 200" || first.asked != 1 {
-						t.Errorf("within its cooldown the answer is %q, and it was asked %d times", got, first.asked)
+						t.Errorf("within its cooldown: got %q and %d requests", got, first.asked)
 					}
 					time.Sleep(time.Nanosecond)
 				}
 				for range 2 {
 					if got := outcome(t, f); got != "first 200" {
-						t.Errorf("behind its cooldown the answer is %q", got)
+						t.Errorf("after its cooldown: got %q", got)
 					}
 				}
 			})
@@ -126,7 +126,7 @@ func TestAnUpstreamThatFailedIsPassedOverForItsTime(t *testing.T) {
 	}
 }
 
-func TestNobodyIsRefusedBecauseAllCoolDown(t *testing.T) {
+func TestCooldown_TriesAnUpstreamWhenAllCoolDown(t *testing.T) {
 	for _, row := range []struct {
 		name          string
 		first, second int // the statuses with which they fail one after another
@@ -134,10 +134,10 @@ func TestNobodyIsRefusedBecauseAllCoolDown(t *testing.T) {
 		answer        string
 		asked         [2]int // by the last call
 	}{
-		{"the one that comes out first is asked", 503, 503, [2]int{200, 200}, "first 200", [2]int{1, 0}},
-		{"its refusal is the answer, and the other one is left alone", 503, 503, [2]int{429, 200}, "first 429", [2]int{1, 0}},
-		{"if it can't be reached, the other one is asked too", 503, 503, [2]int{0, 200}, "second 200", [2]int{1, 1}},
-		{"if none can be reached, that is told", 503, 503, [2]int{0, 0}, upstream.KindConnect.String(), [2]int{1, 1}},
+		{"the upstream whose cooldown ends first is tried", 503, 503, [2]int{200, 200}, "first 200", [2]int{1, 0}},
+		{"its rejection is returned, and the other upstream is not tried", 503, 503, [2]int{429, 200}, "first 429", [2]int{1, 0}},
+		{"if it can't be reached, the other upstream is tried too", 503, 503, [2]int{0, 200}, "second 200", [2]int{1, 1}},
+		{"if none can be reached, the error is returned", 503, 503, [2]int{0, 0}, upstream.KindConnect.String(), [2]int{1, 1}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -150,19 +150,19 @@ func TestNobodyIsRefusedBecauseAllCoolDown(t *testing.T) {
 				first.status, second.status = row.then[0], row.then[1]
 				first.asked, second.asked = 0, 0
 				if got := outcome(t, f); got != row.answer {
-					t.Errorf("the answer is %q, want %q", got, row.answer)
+					t.Errorf("got %q, want %q", got, row.answer)
 				}
 				if got := [2]int{first.asked, second.asked}; got != row.asked {
-					t.Errorf("they were asked %v times, want %v", got, row.asked)
+					t.Errorf("got %v requests, want %v", got, row.asked)
 				}
 			})
 		})
 	}
 }
 
-// Behind a cooldown an upstream may be down still, which can take long to see. It
-// is one call that does.
-func TestOneCallTriesAnUpstreamBehindItsCooldown(t *testing.T) {
+// After a cooldown an upstream may still be down, and a probe may take long. Only one request
+// probes it.
+func TestCooldown_ProbesWithOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &script{}, &script{status: 200}
 		f := scripted(t, failover.Config{}, first, second)
@@ -174,19 +174,19 @@ func TestOneCallTriesAnUpstreamBehindItsCooldown(t *testing.T) {
 		go func() { slow <- outcome(t, f) }()
 		synctest.Wait()
 		if got := outcome(t, f); got != "second 200" || time.Since(began) != 0 {
-			t.Errorf("meanwhile the answer is %q after %v", got, time.Since(began))
+			t.Errorf("during the probe: got %q after %v", got, time.Since(began))
 		}
 		if got := <-slow; got != "first 200" {
-			t.Errorf("the one that tried was answered %q", got)
+			t.Errorf("the probe: got %q", got)
 		}
 		first.delay = 0
 		if got := outcome(t, f); got != "first 200" {
-			t.Errorf("behind it the answer is %q", got)
+			t.Errorf("after the probe: got %q", got)
 		}
 	})
 }
 
-func TestAnotherCallTriesIfTheFirstLeaves(t *testing.T) {
+func TestCooldown_ProbesAgainWhenTheProbeIsCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &script{}, &script{status: 200}
 		f := scripted(t, failover.Config{}, first, second)
@@ -196,40 +196,40 @@ func TestAnotherCallTriesIfTheFirstLeaves(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := f.Send(ctx, post(text)); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("the error is %v", err)
+			t.Errorf("got error %v", err)
 		}
 		if got := outcome(t, f); got != "first 200" {
-			t.Errorf("the answer is %q", got)
+			t.Errorf("got %q", got)
 		}
 	})
 }
 
-func TestAClientsOwnLimitIsNoOtherClients(t *testing.T) {
+func TestCooldown_IgnoresTheRateLimitOfAClientsOwnKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &script{status: 429}, &script{status: 200}
 		f := scripted(t, failover.Config{ClientKeys: true}, first, second)
 		for range 2 {
 			if got := outcome(t, f); got != "second 200" {
-				t.Errorf("the answer is %q", got)
+				t.Errorf("got %q", got)
 			}
 		}
 		if first.asked != 2 {
-			t.Errorf("the first was asked %d times", first.asked)
+			t.Errorf("the first upstream received %d requests", first.asked)
 		}
 	})
 }
 
-func TestPausesDoubleAndACallersDeadlineEndsThem(t *testing.T) {
+func TestBackoff_DoublesAndEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		away := &script{}
 		f := scripted(t, failover.Config{Retries: failover.MaxRetries}, away)
 		if got := outcome(t, f); got != upstream.KindConnect.String() || len(away.at) != failover.MaxRetries+1 {
-			t.Fatalf("%q, asked at %v", got, away.at)
+			t.Fatalf("got %q and requests at %v", got, away.at)
 		}
 		longest := 100 * time.Millisecond
 		for i := range failover.MaxRetries {
 			if pause := away.at[i+1].Sub(away.at[i]); pause < longest/2 || pause > longest {
-				t.Errorf("pause %d took %v, want %v to %v", i, pause, longest/2, longest)
+				t.Errorf("backoff %d: got %v, want %v to %v", i, pause, longest/2, longest)
 			}
 			longest *= 2
 		}
@@ -237,12 +237,12 @@ func TestPausesDoubleAndACallersDeadlineEndsThem(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		if _, err := f.Send(ctx, post(text)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Millisecond {
-			t.Errorf("%v after %v", err, time.Since(began))
+			t.Errorf("got error %v after %v", err, time.Since(began))
 		}
 	})
 }
 
-func TestWithoutABodyToSendThereIsNoPause(t *testing.T) {
+func TestBackoff_IsSkippedWithoutABodyToResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		request := post("")
@@ -258,7 +258,7 @@ func TestWithoutABodyToSendThereIsNoPause(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := f.Send(t.Context(), request); err == nil || time.Since(began) != 0 {
-			t.Errorf("%v after %v", err, time.Since(began))
+			t.Errorf("got error %v after %v", err, time.Since(began))
 		}
 	})
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// What becomes of a request for each way in which the first of two upstreams can
-// fail. The second one answers with 200 unless the row says otherwise.
-func TestARequestIsAskedAgainOnlyWhereNobodyCanHaveActedOnIt(t *testing.T) {
+// Each row is a failure of the first of two upstreams. The second one responds with 200 unless
+// stated otherwise.
+func TestFailover_RetriesOnlyWhenSafe(t *testing.T) {
 	const none = 0 // of the kinds of errors
 	for _, row := range []struct {
 		name          string
@@ -32,16 +32,16 @@ func TestARequestIsAskedAgainOnlyWhereNobodyCanHaveActedOnIt(t *testing.T) {
 		attempts int
 		asked    [2]int // how often each got the request
 	}{
-		{"an upstream that answers is the only one", []answer{says(200)}, []answer{says(200)}, nil, 1, "first", 200, none, 1, [2]int{1, 0}},
+		{"an upstream that responds is the only one", []answer{says(200)}, []answer{says(200)}, nil, 1, "first", 200, none, 1, [2]int{1, 0}},
 		{"a refused connection", nil, []answer{says(200)}, nil, 0, "second", 200, none, 2, [2]int{0, 1}},
 		{"a refused connection, with retries", nil, []answer{says(200)}, nil, 2, "second", 200, none, 4, [2]int{0, 1}},
 		{"no upstream to connect to", nil, nil, nil, 1, "", 0, upstream.KindConnect, 4, [2]int{}},
 		{"429", []answer{says(429)}, []answer{says(200)}, nil, 1, "second", 200, none, 2, [2]int{1, 1}},
 		{"503", []answer{says(503)}, []answer{says(200)}, nil, 1, "second", 200, none, 2, [2]int{1, 1}},
 		{"529", []answer{says(529)}, []answer{says(200)}, nil, 1, "second", 200, none, 2, [2]int{1, 1}},
-		{"all refuse, and the last refusal is told", []answer{says(429)}, []answer{says(503)}, nil, 1, "second", 503, none, 2, [2]int{1, 1}},
-		{"a refusal is more than no connection", []answer{says(429)}, nil, nil, 1, "first", 429, none, 3, [2]int{1, 0}},
-		{"what may have been acted on is more than a refusal", []answer{says(429)}, []answer{hangsUp}, nil, 1, "", 0, upstream.KindClosed, 2, [2]int{1, 1}},
+		{"all reject, and the last rejection is returned", []answer{says(429)}, []answer{says(503)}, nil, 1, "second", 503, none, 2, [2]int{1, 1}},
+		{"a rejection takes precedence over a failed connection", []answer{says(429)}, nil, nil, 1, "first", 429, none, 3, [2]int{1, 0}},
+		{"a request that may have been processed takes precedence over a rejection", []answer{says(429)}, []answer{hangsUp}, nil, 1, "", 0, upstream.KindClosed, 2, [2]int{1, 1}},
 
 		{"500 to what isn't idempotent", []answer{says(500)}, []answer{says(200)}, nil, 1, "first", 500, none, 1, [2]int{1, 0}},
 		{"500 to what is", []answer{says(500)}, []answer{says(200)}, get, 1, "first", 500, none, 1, [2]int{1, 0}},
@@ -52,17 +52,17 @@ func TestARequestIsAskedAgainOnlyWhereNobodyCanHaveActedOnIt(t *testing.T) {
 		{"400", []answer{says(400)}, []answer{says(200)}, nil, 1, "first", 400, none, 1, [2]int{1, 0}},
 		{"401", []answer{says(401)}, []answer{says(200)}, nil, 1, "first", 401, none, 1, [2]int{1, 0}},
 
-		{"hung up on what isn't idempotent", []answer{hangsUp}, []answer{says(200)}, nil, 1, "", 0, upstream.KindClosed, 1, [2]int{1, 0}},
-		{"hung up on what is, once", []answer{hangsUp, says(200)}, []answer{says(200)}, get, 1, "first", 200, none, 2, [2]int{2, 0}},
-		{"hung up on what is, always", []answer{hangsUp}, []answer{says(200)}, get, 1, "second", 200, none, 3, [2]int{2, 1}},
-		{"hung up on what has an Idempotency-Key, once", []answer{hangsUp, says(200)}, []answer{says(200)}, keyed, 1, "first", 200, none, 2, [2]int{2, 0}},
-		{"hung up on what has an Idempotency-Key, which others don't know", []answer{hangsUp}, []answer{says(200)}, keyed, 1, "", 0, upstream.KindClosed, 2, [2]int{2, 0}},
-		{"refused what had an Idempotency-Key and was hung up on", []answer{hangsUp, says(429)}, []answer{says(200)}, keyed, 1, "first", 429, none, 2, [2]int{2, 0}},
-		{"reset what isn't idempotent", []answer{resets}, []answer{says(200)}, nil, 1, "", 0, upstream.KindClosed, 1, [2]int{1, 0}},
-		{"reset what is", []answer{resets, says(200)}, []answer{says(200)}, get, 1, "first", 200, none, 2, [2]int{2, 0}},
-		{"a header that breaks off", []answer{breaksOffInTheHeader}, []answer{says(200)}, nil, 1, "", 0, upstream.KindClosed, 1, [2]int{1, 0}},
-		{"no answer in time, though it is idempotent", []answer{hangs}, []answer{says(200)}, get, 1, "", 0, upstream.KindTimeout, 1, [2]int{1, 0}},
-		{"what is no HTTP", []answer{speaksSomethingElse}, []answer{says(200)}, get, 1, "", 0, upstream.KindMalformed, 1, [2]int{1, 0}},
+		{"closed, not idempotent", []answer{hangsUp}, []answer{says(200)}, nil, 1, "", 0, upstream.KindClosed, 1, [2]int{1, 0}},
+		{"closed once, idempotent", []answer{hangsUp, says(200)}, []answer{says(200)}, get, 1, "first", 200, none, 2, [2]int{2, 0}},
+		{"always closed, idempotent", []answer{hangsUp}, []answer{says(200)}, get, 1, "second", 200, none, 3, [2]int{2, 1}},
+		{"closed once, with an Idempotency-Key", []answer{hangsUp, says(200)}, []answer{says(200)}, keyed, 1, "first", 200, none, 2, [2]int{2, 0}},
+		{"always closed, with an Idempotency-Key that others don't know", []answer{hangsUp}, []answer{says(200)}, keyed, 1, "", 0, upstream.KindClosed, 2, [2]int{2, 0}},
+		{"closed and then rejected, with an Idempotency-Key", []answer{hangsUp, says(429)}, []answer{says(200)}, keyed, 1, "first", 429, none, 2, [2]int{2, 0}},
+		{"reset, not idempotent", []answer{resets}, []answer{says(200)}, nil, 1, "", 0, upstream.KindClosed, 1, [2]int{1, 0}},
+		{"reset, idempotent", []answer{resets, says(200)}, []answer{says(200)}, get, 1, "first", 200, none, 2, [2]int{2, 0}},
+		{"a truncated header", []answer{breaksOffInTheHeader}, []answer{says(200)}, nil, 1, "", 0, upstream.KindClosed, 1, [2]int{1, 0}},
+		{"a timeout, idempotent", []answer{hangs}, []answer{says(200)}, get, 1, "", 0, upstream.KindTimeout, 1, [2]int{1, 0}},
+		{"not HTTP", []answer{speaksSomethingElse}, []answer{says(200)}, get, 1, "", 0, upstream.KindMalformed, 1, [2]int{1, 0}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var peers []*peer
@@ -85,26 +85,26 @@ func TestARequestIsAskedAgainOnlyWhereNobodyCanHaveActedOnIt(t *testing.T) {
 			f := overWithin(t, patience, failover.Config{
 				Retries: row.retries,
 			}, peers...)
-			resp, err := f.Send(eachTry(t.Context(), func() { attempts++ }), request)
+			resp, err := f.Send(afterAttempt(t.Context(), func() { attempts++ }), request)
 			switch failure, failed := errors.AsType[*upstream.Error](err); {
 			case row.kind == none && err != nil, row.kind != none && (!failed || failure.Kind != row.kind):
-				t.Fatalf("the error is %v, want kind %v", err, row.kind)
+				t.Fatalf("got error %v, want kind %v", err, row.kind)
 			case row.kind == none:
 				if body := read(t, resp); resp.StatusCode != row.status || body != strconv.Itoa(row.status) {
-					t.Errorf("the answer is %d %q, want %d", resp.StatusCode, body, row.status)
+					t.Errorf("got %d %q, want %d", resp.StatusCode, body, row.status)
 				}
 				by, count := resp.Header.Get(failover.UpstreamHeader), resp.Header.Get(failover.AttemptsHeader)
 				if by != row.by || count != strconv.Itoa(row.attempts) {
-					t.Errorf("it is by %s after %s attempts, want %s after %d", by, count, row.by, row.attempts)
+					t.Errorf("got upstream %s after %s attempts, want %s after %d", by, count, row.by, row.attempts)
 				}
 			}
 			if attempts != row.attempts {
-				t.Errorf("%d attempts were told of, want %d", attempts, row.attempts)
+				t.Errorf("got %d recorded attempts, want %d", attempts, row.attempts)
 			}
 			for i, p := range peers {
 				got := p.asked()
 				if len(got) != row.asked[i] {
-					t.Errorf("the %s got %d requests, want %d", names[i], len(got), row.asked[i])
+					t.Errorf("the %s upstream received %d requests, want %d", names[i], len(got), row.asked[i])
 				}
 				for _, one := range got {
 					want := text
@@ -112,7 +112,7 @@ func TestARequestIsAskedAgainOnlyWhereNobodyCanHaveActedOnIt(t *testing.T) {
 						want = ""
 					}
 					if one.Body != want || one.Target() != request.Target {
-						t.Errorf("the %s got %s with %q", names[i], one.Line, one.Body)
+						t.Errorf("the %s upstream received %s with %q", names[i], one.Line, one.Body)
 					}
 				}
 			}
@@ -122,7 +122,7 @@ func TestARequestIsAskedAgainOnlyWhereNobodyCanHaveActedOnIt(t *testing.T) {
 
 func keyed() *upstream.Request { return with(post(text), "Idempotency-Key", "a-key") }
 
-func TestAStreamThatBreaksOffIsNotAskedForAgain(t *testing.T) {
+func TestFailover_DoesNotRetryATruncatedResponse(t *testing.T) {
 	first, second := start(t, breaksOffInTheBody), start(t, says(200))
 	resp, err := over(t, failover.Config{Retries: 5}, first, second).Send(t.Context(), post(text))
 	if err != nil {
@@ -131,14 +131,14 @@ func TestAStreamThatBreaksOffIsNotAskedForAgain(t *testing.T) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindTruncated || string(body) != "data: {}\n\n" {
-		t.Errorf("read %q, %v", body, err)
+		t.Errorf("got %q, %v", body, err)
 	}
 	if len(first.asked()) != 1 || len(second.asked()) != 0 {
-		t.Errorf("it was asked %d and %d times", len(first.asked()), len(second.asked()))
+		t.Errorf("got %d and %d requests", len(first.asked()), len(second.asked()))
 	}
 }
 
-func TestARefusalReachesTheClientAsItCame(t *testing.T) {
+func TestFailover_ReturnsTheLastRejectionUnchanged(t *testing.T) {
 	first := start(t, says(429, "Retry-After: 7", "X-Request-Id: req_1", "X-Ratelimit-Remaining-Requests: 0"))
 	resp, err := over(t, failover.Config{}, first, absent(t)).Send(t.Context(), post(text))
 	if err != nil {
@@ -149,17 +149,16 @@ func TestARefusalReachesTheClientAsItCame(t *testing.T) {
 		"Retry-After": "7", "X-Request-Id": "req_1", "X-Ratelimit-Remaining-Requests": "0", "Content-Length": "3",
 	} {
 		if got := resp.Header.Get(name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 	if resp.StatusCode != 429 || body != "429" {
-		t.Errorf("the answer is %d %q", resp.StatusCode, body)
+		t.Errorf("got %d %q", resp.StatusCode, body)
 	}
 }
 
-// The first answer is to a POST, which was acted on; what failed is the GET that a
-// redirect made of it.
-func TestWhatARedirectMadeAGetOfIsNotAskedAgain(t *testing.T) {
+// The redirect responds to a POST, which was processed. The GET that follows it fails.
+func TestFailover_DoesNotRetryARequestThatBecameAGET(t *testing.T) {
 	for _, row := range []struct {
 		name     string
 		location int
@@ -179,17 +178,17 @@ func TestWhatARedirectMadeAGetOfIsNotAskedAgain(t *testing.T) {
 				resp.Body.Close()
 			}
 			if got := len(second.asked()); got > 0 != row.again {
-				t.Errorf("the second was asked %d times", got)
+				t.Errorf("the second upstream received %d requests", got)
 			}
 			got := first.asked()
 			if len(got) < 2 || got[0].Target() != request.Target || got[1].Target() != "/v1/there" {
-				t.Errorf("the first was asked for %v", got)
+				t.Errorf("the first upstream received %v", got)
 			}
 		})
 	}
 }
 
-func TestAWebSocketFailsOverBeforeItBegins(t *testing.T) {
+func TestFailover_RetriesAWebSocketBeforeItIsEstablished(t *testing.T) {
 	first := start(t, says(503))
 	second := start(t, func(conn *upstreamtest.Conn, _ upstreamtest.Head) bool {
 		conn.Send("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n\n")
@@ -208,10 +207,10 @@ func TestAWebSocketFailsOverBeforeItBegins(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get(failover.UpstreamHeader) != "second" {
-		t.Fatalf("the answer is %d by %s", resp.StatusCode, resp.Header.Get(failover.UpstreamHeader))
+		t.Fatalf("got status %d from %s", resp.StatusCode, resp.Header.Get(failover.UpstreamHeader))
 	}
 	if got := second.asked()[0].Value("Sec-WebSocket-Key"); got != "dGhlIHNhbXBsZSBub25jZQ==" {
-		t.Errorf("the WebSocket's key is %q", got)
+		t.Errorf("got WebSocket key %q", got)
 	}
 	both := resp.Body.(io.ReadWriter)
 	if _, err := io.WriteString(both, "hello"); err != nil {
@@ -219,11 +218,11 @@ func TestAWebSocketFailsOverBeforeItBegins(t *testing.T) {
 	}
 	echo := make([]byte, 5)
 	if _, err := io.ReadFull(both, echo); err != nil || string(echo) != "hello" {
-		t.Errorf("the echo is %q, %v", echo, err)
+		t.Errorf("got echo %q, %v", echo, err)
 	}
 }
 
-func TestEachTryThatFailedIsLoggedWithoutSecrets(t *testing.T) {
+func TestFailover_LogsFailedAttemptsWithoutSecrets(t *testing.T) {
 	var log strings.Builder
 	f := over(t, failover.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, absent(t), start(t, says(503)), start(t, says(200)))
 	resp, err := f.Send(t.Context(), with(post(text), "Authorization", "Bearer sk-client"))
@@ -234,23 +233,23 @@ func TestEachTryThatFailedIsLoggedWithoutSecrets(t *testing.T) {
 	got := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(got) != 2 || !strings.Contains(got[0], "level=WARN") ||
 		!strings.Contains(got[0], "upstream=first attempt=1 error=") || !strings.Contains(got[1], "upstream=second attempt=2 status=503") {
-		t.Errorf("logged %q", got)
+		t.Errorf("got log %q", got)
 	}
 	if strings.Contains(log.String(), "sk-") {
-		t.Errorf("a key is logged: %q", got)
+		t.Errorf("the log contains a key: %q", got)
 	}
 }
 
-func TestACallerWhoLeavesEndsTheTrip(t *testing.T) {
+func TestFailover_EndsWithTheContext(t *testing.T) {
 	reason := errors.New("the client left")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	attempts := 0
 	f := over(t, failover.Config{Retries: 5}, absent(t), absent(t))
-	_, err := f.Send(eachTry(ctx, func() {
+	_, err := f.Send(afterAttempt(ctx, func() {
 		attempts++
 		cancel(reason)
 	}), post(text))
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, reason) || attempts != 1 {
-		t.Errorf("%v after %d attempts", err, attempts)
+		t.Errorf("got error %v after %d attempts", err, attempts)
 	}
 }

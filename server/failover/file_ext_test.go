@@ -21,7 +21,7 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-func TestAFileIsReadWithItsKeys(t *testing.T) {
+func TestReadFile_ReadsUpstreamsAndKeys(t *testing.T) {
 	t.Setenv("KEY_OF_THE_FIRST", "sk-first")
 	second := write(t, "second", "sk-second\n")
 	file, err := failover.ReadFile(write(t, "upstreams.yaml", `
@@ -43,7 +43,7 @@ cooldown: 1m30s
 		t.Fatal(err)
 	}
 	if file.Retries != 3 || file.Cooldown != 90*time.Second || len(file.Upstreams) != 5 {
-		t.Fatalf("read %+v", file)
+		t.Fatalf("got %+v", file)
 	}
 	for i, want := range []struct {
 		name, url, key string
@@ -57,25 +57,25 @@ cooldown: 1m30s
 	} {
 		got := file.Upstreams[i]
 		if got.Name != want.name || got.BaseURL != want.url || got.Key.Reveal() != want.key || got.NoKey != want.none {
-			t.Errorf("upstream %d is %+v, want %+v", i, got, want)
+			t.Errorf("upstream %d: got %+v, want %+v", i, got, want)
 		}
 	}
 	if text := fmt.Sprintf("%+v", file); strings.Contains(text, "sk-") {
-		t.Errorf("a key is printed: %s", text)
+		t.Errorf("the configuration prints a key: %s", text)
 	}
 }
 
-func TestAFileHasDefaults(t *testing.T) {
+func TestParse_HasDefaults(t *testing.T) {
 	file, err := failover.Parse([]byte("upstreams: [{name: a, url: 'https://a.example'}]"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if file.Retries != failover.DefaultRetries || file.Cooldown != failover.DefaultCooldown {
-		t.Errorf("%+v", file)
+		t.Errorf("got %+v, want the defaults", file)
 	}
 }
 
-func TestAWrongFileIsRefusedWithTheLine(t *testing.T) {
+func TestReadFile_ReportsTheLineOfAnError(t *testing.T) {
 	t.Setenv("A_KEY_OF_TWO_WORDS", "sk-not a-key")
 	const secret = "sk-0123456789abcdef"
 	const first = "upstreams:\n  - name: a\n    url: https://a.example\n"
@@ -83,48 +83,48 @@ func TestAWrongFileIsRefusedWithTheLine(t *testing.T) {
 		name, text string
 		says       []string
 	}{
-		{"nothing at all", "", []string{"upstreams: the list is empty"}},
+		{"an empty file", "", []string{"upstreams: the list is empty"}},
 		{"an empty list", "upstreams: []", []string{"upstreams: the list is empty"}},
-		{"a member that there is not", first + "retry: 1\n", []string{":4: ", `"retry"`}},
-		{"a member of an upstream that there is not", first + "    models: {a: b}\n", []string{":4: ", `"models"`}},
-		{"a member of a key that there is not", first + "    key:\n      enw: A\n", []string{":5: ", `"enw"`}},
-		{"a member twice", first + "    url: https://b.example\n", []string{":4: ", `"url"`}},
+		{"an unknown field", first + "retry: 1\n", []string{":4: ", `"retry"`}},
+		{"an unknown field of an upstream", first + "    models: {a: b}\n", []string{":4: ", `"models"`}},
+		{"an unknown field of a key", first + "    key:\n      enw: A\n", []string{":5: ", `"enw"`}},
+		{"a duplicate field", first + "    url: https://b.example\n", []string{":4: ", `"url"`}},
 		{"an upstream without a name", "upstreams:\n  - url: https://a.example\n", []string{":2: ", "invalid name"}},
 		{"a name with a space", "upstreams:\n  - name: a b\n    url: https://a.example\n", []string{":2: ", "invalid name", `"a b"`}},
-		{"a name twice", first + "  - name: a\n    url: https://b.example\n", []string{":4: ", `"a"`, "line 2"}},
+		{"a duplicate name", first + "  - name: a\n    url: https://b.example\n", []string{":4: ", `"a"`, "line 2"}},
 		{"an upstream without a URL", "upstreams:\n  - name: a\n", []string{":2: ", "url of a: ", "empty"}},
 		{"a URL without a scheme", "upstreams:\n  - name: a\n    url: a.example\n", []string{":2: ", "url of a: ", "no scheme"}},
 		{"a password in a URL", "upstreams:\n  - name: a\n    url: https://user:" + secret + "@a.example\n", []string{":2: ", "user name or password"}},
 		{"a key in the file", first + "    key: " + secret + "\n", []string{":4: ", "key: want {env: VARIABLE}", "must not contain the key"}},
-		{"a key from two places", first + "    key: {env: A, file: B}\n", []string{":4: ", "exactly one of env and file"}},
-		{"a key from nowhere", first + "    key: {}\n", []string{":4: ", "exactly one of env and file"}},
-		{"a variable that there is not", first + "    key: {env: NO_SUCH_VARIABLE}\n", []string{":4: ", "NO_SUCH_VARIABLE"}},
-		{"a variable that is no key", first + "    key: {env: A_KEY_OF_TWO_WORDS}\n", []string{":4: ", "A_KEY_OF_TWO_WORDS", "space"}},
-		{"a file that there is not", first + "    key: {file: /no/such/file}\n", []string{":4: ", "/no/such/file"}},
+		{"a key with two sources", first + "    key: {env: A, file: B}\n", []string{":4: ", "exactly one of env and file"}},
+		{"a key without a source", first + "    key: {}\n", []string{":4: ", "exactly one of env and file"}},
+		{"an unset variable", first + "    key: {env: NO_SUCH_VARIABLE}\n", []string{":4: ", "NO_SUCH_VARIABLE"}},
+		{"a variable that is not a valid key", first + "    key: {env: A_KEY_OF_TWO_WORDS}\n", []string{":4: ", "A_KEY_OF_TWO_WORDS", "space"}},
+		{"a missing file", first + "    key: {file: /no/such/file}\n", []string{":4: ", "/no/such/file"}},
 		{"too many retries", first + "retries: 6\n", []string{":4: ", "retries: 6", "0 to 5"}},
-		{"retries that are no number", first + "retries: many\n", []string{":4: "}},
+		{"retries that are not a number", first + "retries: many\n", []string{":4: "}},
 		{"a cooldown without a unit", first + "cooldown: 10\n", []string{":4: ", "invalid cooldown ", "10s"}},
-		{"no cooldown", first + "cooldown: 0s\n", []string{":4: ", "invalid cooldown "}},
+		{"a cooldown of zero", first + "cooldown: 0s\n", []string{":4: ", "invalid cooldown "}},
 		{"a cooldown that is too long", first + "cooldown: 6m\n", []string{":4: ", "invalid cooldown ", "5m0s"}},
 		{"a list for a map", "- a\n- b\n", []string{":1: "}},
-		{"a text for a list", "upstreams: " + secret + "\n", []string{":1: "}},
+		{"a string for a list", "upstreams: " + secret + "\n", []string{":1: "}},
 		{"another document", first + "---\nupstreams: []\n", []string{"more than one YAML document"}},
-		{"what is no YAML", "upstreams: [\n", []string{":1: "}},
+		{"invalid YAML", "upstreams: [\n", []string{":1: "}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			path := write(t, "upstreams.yaml", row.text)
 			_, err := failover.ReadFile(path)
 			if err == nil {
-				t.Fatal("it was taken")
+				t.Fatal("got no error")
 			}
 			text := err.Error()
 			for _, want := range append(row.says, path) {
 				if !strings.Contains(text, want) {
-					t.Errorf("%q doesn't say %q", text, want)
+					t.Errorf("error %q does not contain %q", text, want)
 				}
 			}
 			if strings.Contains(text, secret) || strings.Contains(text, "sk-not") || strings.Contains(text, "\n") {
-				t.Errorf("%q shows too much", text)
+				t.Errorf("error %q contains a key or several lines", text)
 			}
 		})
 	}
@@ -143,12 +143,12 @@ func FuzzParse(f *testing.F) {
 		}
 		if len(file.Upstreams) == 0 || file.Retries < 0 || file.Retries > failover.MaxRetries ||
 			file.Cooldown <= 0 || file.Cooldown > failover.MaxCooldown {
-			t.Errorf("took %+v", file)
+			t.Errorf("got invalid configuration %+v", file)
 		}
 	})
 }
 
-func TestParse_BoundsWhatAFileCosts(t *testing.T) { // not in parallel: it measures the memory that is allocated
+func TestParse_BoundsItsMemory(t *testing.T) { // not in parallel: it measures the memory that is allocated
 	var doubled strings.Builder
 	doubled.WriteString("a0: &a0 [x, x, x, x, x, x, x, x]\n")
 	for i := range 30 {
@@ -171,11 +171,11 @@ func TestParse_BoundsWhatAFileCosts(t *testing.T) { // not in parallel: it measu
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			if file, err := failover.Parse([]byte(text), "."); err == nil {
-				t.Errorf("it is taken: %+v", file)
+				t.Errorf("got %+v, want an error", file)
 			}
 			runtime.ReadMemStats(&after)
 			if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
-				t.Errorf("it took %d MB to refuse it", took>>20)
+				t.Errorf("got %d MB allocated for the error", took>>20)
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-func TestEachUpstreamSeesItsOwnKeyAlone(t *testing.T) {
+func TestKeys_EachUpstreamReceivesOnlyItsOwnKey(t *testing.T) {
 	peers := []*peer{start(t, says(429)), start(t, says(503)), start(t, says(200))}
 	f := over(t, failover.Config{}, peers...)
 	request := post(text)
@@ -29,26 +29,26 @@ func TestEachUpstreamSeesItsOwnKeyAlone(t *testing.T) {
 	for i, p := range peers {
 		got := p.asked()[0]
 		if keys := got.Values("Authorization"); !slices.Equal(keys, []string{"Bearer sk-" + names[i]}) {
-			t.Errorf("the %s saw %q", names[i], keys)
+			t.Errorf("the %s upstream received %q", names[i], keys)
 		}
 		for _, name := range []string{"OpenAI-Organization", "Cookie"} {
 			if seen := got.Value(name) != ""; seen != (i == 0) {
-				t.Errorf("that the %s saw %s is %v", names[i], name, seen)
+				t.Errorf("the %s upstream received %s: %v", names[i], name, seen)
 			}
 		}
 		for _, name := range []string{"OpenAI-Beta", "Idempotency-Key", "X-Stainless-Lang"} {
 			if got.Value(name) == "" {
-				t.Errorf("the %s did not see %s", names[i], name)
+				t.Errorf("the %s upstream did not receive %s", names[i], name)
 			}
 		}
 	}
 	if got := request.Header.Get("Authorization"); got != "Bearer sk-server" {
-		t.Errorf("the request that was given has %q now", got)
+		t.Errorf("the original request was changed to %q", got)
 	}
 }
 
-// Where clients bring keys, a page's WebSocket has its key among the subprotocols.
-func TestAWebSocketsKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
+// With client keys, the WebSocket of a browser sends its key as a subprotocol.
+func TestKeys_OnlyTheFirstUpstreamReceivesTheKeyOfAWebSocket(t *testing.T) {
 	first, second := start(t, says(429)), start(t, says(200))
 	config := failover.Config{ClientKeys: true}
 	for i, p := range []*peer{first, second} {
@@ -77,12 +77,12 @@ func TestAWebSocketsKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 	read(t, resp)
 	for i, want := range []string{"realtime, openai-insecure-api-key.sk-client, openai-beta.realtime-v1", "realtime, openai-beta.realtime-v1"} {
 		if got := []*peer{first, second}[i].asked()[0].Value("Sec-WebSocket-Protocol"); got != want {
-			t.Errorf("the %s saw %q, want %q", names[i], got, want)
+			t.Errorf("the %s upstream received %q, want %q", names[i], got, want)
 		}
 	}
 }
 
-func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
+func TestKeys_OnlyTheFirstUpstreamReceivesAClientsOwnUpstreamKey(t *testing.T) {
 	first, second := start(t, says(429)), start(t, says(200))
 	f := over(t, failover.Config{}, first, second)
 	c := &request.Record{Client: &clients.Client{Name: "a client", UpstreamKey: newSecret(t, "sk-client")}}
@@ -93,16 +93,16 @@ func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 		}
 		read(t, resp)
 		if resp.StatusCode != 429 || c.Upstream != "first" || c.Attempts != 1 {
-			t.Errorf("the answer is %d, by %s after %d attempts", resp.StatusCode, c.Upstream, c.Attempts)
+			t.Errorf("got %d from %s after %d attempts", resp.StatusCode, c.Upstream, c.Attempts)
 		}
 	}
 	for _, one := range first.asked() {
 		if got := one.Value("Authorization"); got != "Bearer sk-client" {
-			t.Errorf("the first saw %q", got)
+			t.Errorf("the first upstream received %q", got)
 		}
 	}
 	if len(second.asked()) != 0 {
-		t.Error("the second saw it")
+		t.Error("the second upstream received the request")
 	}
 	resp, err := f.Send(t.Context(), post(text))
 	if err != nil {
@@ -110,11 +110,11 @@ func TestAClientsOwnKeyIsShownToTheFirstUpstreamAlone(t *testing.T) {
 	}
 	read(t, resp)
 	if got := resp.Header.Get(failover.UpstreamHeader); got != "second" || len(first.asked()) != 3 {
-		t.Errorf("of the server's own key, which was not limited before, the answer is by %s", got)
+		t.Errorf("with the server's key, which is not rate limited: got a response from %s", got)
 	}
 }
 
-func TestACallIsToldWhoAnswered(t *testing.T) {
+func TestFailover_RecordsUpstreamAndAttempts(t *testing.T) {
 	c := new(request.Record)
 	f := over(t, failover.Config{}, start(t, says(503)), absent(t))
 	resp, err := f.Send(request.NewContext(t.Context(), c), post(text))
@@ -123,11 +123,11 @@ func TestACallIsToldWhoAnswered(t *testing.T) {
 	}
 	read(t, resp)
 	if c.Upstream != "first" || c.Attempts != 2 {
-		t.Errorf("%s after %d attempts", c.Upstream, c.Attempts)
+		t.Errorf("got %s after %d attempts", c.Upstream, c.Attempts)
 	}
 }
 
-func TestAnUpstreamWithoutAKeyGetsNone(t *testing.T) {
+func TestKeys_AnUpstreamWithoutAKeyReceivesNone(t *testing.T) {
 	p := start(t, says(200))
 	up, err := upstream.New(upstream.Config{BaseURL: p.url})
 	if err != nil {
@@ -144,11 +144,11 @@ func TestAnUpstreamWithoutAKeyGetsNone(t *testing.T) {
 	}
 	read(t, resp)
 	if got := p.asked()[0].Values("Authorization"); got != nil {
-		t.Errorf("it saw %q", got)
+		t.Errorf("the upstream received %q", got)
 	}
 }
 
-func TestATraceHasNoKey(t *testing.T) {
+func TestKeys_ATRACERequestHasNone(t *testing.T) {
 	p := start(t, says(200))
 	request := get()
 	request.Method = "TRACE"
@@ -158,11 +158,11 @@ func TestATraceHasNoKey(t *testing.T) {
 	}
 	read(t, resp)
 	if got := p.asked()[0].Values("Authorization"); got != nil {
-		t.Errorf("it saw %q", got)
+		t.Errorf("the upstream received %q", got)
 	}
 }
 
-func TestAConfigurationThatWouldShowAKeyToOthersIsRefused(t *testing.T) {
+func TestNew_RejectsConfigurationsThatExposeAKey(t *testing.T) {
 	key := func(one failover.Upstream) failover.Upstream {
 		one.Key = newSecret(t, "sk-0123456789")
 		return one
@@ -181,21 +181,21 @@ func TestAConfigurationThatWouldShowAKeyToOthersIsRefused(t *testing.T) {
 		clientKeys bool
 		says       string // empty if it is fine
 	}{
-		{"none", nil, false, "no upstream: want at least one"},
+		{"no upstreams", nil, false, "no upstream: want at least one"},
 		{"one", []failover.Upstream{openai}, true, ""},
 		{"the same origin", []failover.Upstream{openai, same}, true, ""},
 		{"another origin", []failover.Upstream{openai, other}, true, `"other"`},
-		{"another origin, for the server's key", []failover.Upstream{openai, other}, false, `"other"`},
-		{"another origin with a key of its own", []failover.Upstream{openai, key(other)}, false, ""},
-		{"another origin that asks for none", []failover.Upstream{openai, none(other)}, false, ""},
-		{"another origin that asks for none, where clients bring keys", []failover.Upstream{openai, none(other)}, true, ""},
+		{"another origin, with the server's key", []failover.Upstream{openai, other}, false, `"other"`},
+		{"another origin with its own key", []failover.Upstream{openai, key(other)}, false, ""},
+		{"another origin that requires no key", []failover.Upstream{openai, none(other)}, false, ""},
+		{"another origin that requires no key, with client keys", []failover.Upstream{openai, none(other)}, true, ""},
 		{"the same host without TLS", []failover.Upstream{openai, plain}, false, `"plain"`},
 		{"a key that everyone could use", []failover.Upstream{openai, key(other)}, true, "accepts unauthenticated clients"},
 		{"a first key that everyone could use", []failover.Upstream{key(openai)}, true, "accepts unauthenticated clients"},
-		{"a key, and none", []failover.Upstream{none(key(openai))}, false, "Key and NoKey are mutually exclusive"},
-		{"a name twice", []failover.Upstream{openai, openai}, false, "duplicate name"},
+		{"a key and NoKey", []failover.Upstream{none(key(openai))}, false, "Key and NoKey are mutually exclusive"},
+		{"a duplicate name", []failover.Upstream{openai, openai}, false, "duplicate name"},
 		{"no name", []failover.Upstream{{BaseURL: openai.BaseURL}}, false, "name"},
-		{"a name with a line end", []failover.Upstream{{Name: "a\nb", BaseURL: openai.BaseURL}}, false, "name"},
+		{"a name with a line break", []failover.Upstream{{Name: "a\nb", BaseURL: openai.BaseURL}}, false, "name"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := failover.New(failover.Config{Upstreams: row.upstreams, ClientKeys: row.clientKeys})
@@ -203,7 +203,7 @@ func TestAConfigurationThatWouldShowAKeyToOthersIsRefused(t *testing.T) {
 			case row.says == "" && err != nil:
 				t.Error(err)
 			case row.says != "" && (err == nil || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "sk-")):
-				t.Errorf("the error is %v, want one of %q", err, row.says)
+				t.Errorf("got error %v, want one containing %q", err, row.says)
 			}
 		})
 	}

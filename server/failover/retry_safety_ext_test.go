@@ -12,12 +12,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Whatever happens to the upstreams, and however many call: what isn't idempotent
-// is acted on once at most, and exactly once where the client is told so.
+// Under random failures and concurrent requests, a request that is not idempotent is processed
+// at most once, and exactly once if the client receives a success.
 //
-// No connection is used twice here: of one that was, an end without an answer
-// counts as one that came before the request, by the rules of package upstream.
-func TestAnUpstreamActsOnceOnEachCall(t *testing.T) {
+// Connections are not reused here: package upstream may consider a reused connection stale.
+func TestFailover_NeverProcessesARequestTwice(t *testing.T) {
 	const calls, callers = 400, 20
 	var mu sync.Mutex
 	acted := make(map[string]int) // by the id of a call; guarded by mu
@@ -66,12 +65,12 @@ func TestAnUpstreamActsOnceOnEachCall(t *testing.T) {
 		outcomes[status]++
 		switch got := acted[id]; {
 		case got > 1:
-			t.Errorf("call %s was acted on %d times", id, got)
+			t.Errorf("request %s was processed %d times", id, got)
 		case status == 200 && got != 1, status > 200 && got != 0, status == 0 && got != 1:
-			t.Errorf("call %s was acted on %d times, and the client was told %d", id, got, status)
+			t.Errorf("request %s was processed %d times, and the client received status %d", id, got, status)
 		}
 	}
 	if len(told) != calls/callers*callers || outcomes[200] == 0 || outcomes[0] == 0 {
-		t.Errorf("the outcomes are %v", outcomes)
+		t.Errorf("got outcomes %v", outcomes)
 	}
 }

@@ -18,12 +18,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// answer is what a peer does about a request whose head it has read. It reports
-// whether the connection may go on.
+// answer responds to a request whose header has been read. It reports whether the connection
+// stays open.
 type answer func(conn *upstreamtest.Conn, head upstreamtest.Head) bool
 
-// says answers with a status and with fields, "Retry-After: 3", and with the
-// status once more as the body.
+// says returns an answer with a status, header lines such as "Retry-After: 3", and the status
+// as its body.
 func says(status int, fields ...string) answer {
 	return func(conn *upstreamtest.Conn, _ upstreamtest.Head) bool {
 		body := strconv.Itoa(status)
@@ -78,8 +78,7 @@ type peer struct {
 	requests []upstreamtest.Request // guarded by mu
 }
 
-// start runs a peer that gives the answers one after another, and the last one
-// from then on.
+// start runs a peer that uses the answers in order, and repeats the last one.
 func start(t *testing.T, answers ...answer) *peer {
 	t.Helper()
 	p := new(peer)
@@ -101,7 +100,7 @@ func start(t *testing.T, answers ...answer) *peer {
 	return p
 }
 
-// absent is a peer that refuses connections.
+// absent returns a peer that refuses connections.
 func absent(t *testing.T) *peer {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -112,7 +111,7 @@ func absent(t *testing.T) *peer {
 	return &peer{url: "http://" + listener.Addr().String()}
 }
 
-// asked returns the requests that came so far.
+// asked returns the requests received so far.
 func (p *peer) asked() []upstreamtest.Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,17 +127,16 @@ func newSecret(t *testing.T, text string) secret.Secret {
 	return s
 }
 
-// names are those of the upstreams in the order in which they are asked.
+// names are the names of the upstreams, in order.
 var names = []string{"first", "second", "third"}
 
-// over returns a failover over peers, each with a key that is called as the
-// upstream is, "sk-first".
+// over returns a failover over peers, whose keys contain their names: "sk-first".
 func over(t *testing.T, config failover.Config, peers ...*peer) *failover.Failover {
 	t.Helper()
 	return overWithin(t, time.Minute, config, peers...)
 }
 
-// overWithin is over with so much time for the header of an answer.
+// overWithin is over with a timeout for the response header.
 func overWithin(t *testing.T, patience time.Duration, config failover.Config, peers ...*peer) *failover.Failover {
 	t.Helper()
 	for i, p := range peers {
@@ -148,7 +146,7 @@ func overWithin(t *testing.T, patience time.Duration, config failover.Config, pe
 		}
 		t.Cleanup(up.CloseIdleConnections)
 		config.Upstreams = append(config.Upstreams, failover.Upstream{
-			Name: names[i], Sender: told{up}, BaseURL: up.BaseURL(), Key: newSecret(t, "sk-"+names[i]),
+			Name: names[i], Sender: notifying{up}, BaseURL: up.BaseURL(), Key: newSecret(t, "sk-"+names[i]),
 		})
 	}
 	f, err := failover.New(config)
@@ -158,27 +156,27 @@ func overWithin(t *testing.T, patience time.Duration, config failover.Config, pe
 	return f
 }
 
-// told is a sender that tells of each try, when it is over, who asks it by eachTry.
-type told struct{ upstream.Sender }
+// notifying is a sender that calls the function of afterAttempt after each attempt.
+type notifying struct{ upstream.Sender }
 
-func (s told) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	if over, ok := ctx.Value(eachTryKey{}).(func()); ok {
+func (s notifying) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
+	if over, ok := ctx.Value(afterAttemptKey{}).(func()); ok {
 		defer over()
 	}
 	return s.Sender.Send(ctx, req)
 }
 
-type eachTryKey struct{}
+type afterAttemptKey struct{}
 
-// eachTry returns a context by which over is called after each try.
-func eachTry(ctx context.Context, over func()) context.Context {
-	return context.WithValue(ctx, eachTryKey{}, over)
+// afterAttempt returns a context that makes notifying call done after each attempt.
+func afterAttempt(ctx context.Context, over func()) context.Context {
+	return context.WithValue(ctx, afterAttemptKey{}, over)
 }
 
-// text is what the requests of tests have for a body.
+// text is the body of the requests in tests.
 const text = `{"model":"gpt-5.4-mini","messages":[]}`
 
-// post is a request as a raw call makes it.
+// post returns a POST like those of the raw API.
 func post(body string) *upstream.Request {
 	return &upstream.Request{
 		Method: http.MethodPost, Target: "/v1/chat/completions",
@@ -187,7 +185,7 @@ func post(body string) *upstream.Request {
 	}
 }
 
-// with adds a field to a request.
+// with adds a header to a request.
 func with(req *upstream.Request, name, value string) *upstream.Request {
 	req.Header[name] = []string{value}
 	return req
@@ -197,7 +195,7 @@ func get() *upstream.Request {
 	return &upstream.Request{Method: http.MethodGet, Target: "/v1/models", Header: http.Header{}}
 }
 
-// read reads an answer to its end.
+// read reads and closes the body of a response.
 func read(t *testing.T, resp *http.Response) string {
 	t.Helper()
 	defer resp.Body.Close()
@@ -208,15 +206,15 @@ func read(t *testing.T, resp *http.Response) string {
 	return string(body)
 }
 
-// senderFunc is a sender without a network, for tests with a clock of their own.
+// senderFunc is a sender without a network, for tests with fake time.
 type senderFunc func(ctx context.Context, req *upstream.Request) (*http.Response, error)
 
 func (f senderFunc) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
 	return f(ctx, req)
 }
 
-// startUnread is start for a peer that answers each request when it has read the
-// head, on a connection of its own.
+// startUnread is start for a peer that responds to each request, on its own connection, after it
+// has read the header.
 func startUnread(t *testing.T, then answer) *peer {
 	t.Helper()
 	p := new(peer)

@@ -12,9 +12,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// TestUnprocessed_GoesOnElsewhere has an upstream that says that it has not acted on
-// a request, or doesn't say so.
-func TestUnprocessed_GoesOnElsewhere(t *testing.T) {
+// The upstream reports that it has not processed the request, or doesn't.
+func TestFailover_RetriesUnprocessedHTTP2Requests(t *testing.T) {
 	t.Parallel()
 	for name, unprocessed := range map[string]bool{"unprocessed": true, "in doubt": false} {
 		t.Run(name, func(t *testing.T) {
@@ -28,7 +27,7 @@ func TestUnprocessed_GoesOnElsewhere(t *testing.T) {
 				asked += "second "
 				body, err := io.ReadAll(req.Body)
 				if err != nil || string(body) != "body" {
-					t.Errorf("the second upstream gets %q, %v", body, err)
+					t.Errorf("the second upstream received %q, %v", body, err)
 				}
 				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, nil
 			})
@@ -46,9 +45,9 @@ func TestUnprocessed_GoesOnElsewhere(t *testing.T) {
 			failure, ok := errors.AsType[*upstream.Error](err)
 			switch {
 			case unprocessed && (err != nil || asked != "first second "):
-				t.Errorf("asked %s, and got %v", asked, err)
+				t.Errorf("got upstreams %s and error %v", asked, err)
 			case !unprocessed && (!ok || failure.Kind != upstream.KindClosed || asked != "first "):
-				t.Errorf("asked %s, and got %v", asked, err)
+				t.Errorf("got upstreams %s and error %v", asked, err)
 			}
 		})
 	}
