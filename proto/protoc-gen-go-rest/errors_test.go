@@ -55,9 +55,9 @@ const item = `message_type { name: "Item"
 	field { name: "key" type: TYPE_INT32 }
 	field { name: "done" type: TYPE_ENUM type_name: ".x.v1.Color" } ` + extra + `}` + color
 
-// TestWhatThePluginRefuses has every mistake in a .proto file that the plugin
+// TestPlugin_RejectsInvalidOptions has every mistake in a .proto file that the plugin
 // knows, and what it says.
-func TestWhatThePluginRefuses(t *testing.T) {
+func TestPlugin_RejectsInvalidOptions(t *testing.T) {
 	t.Parallel()
 	oneof := func(field, options string) string {
 		return ` oneof_decl { name: "u" ` + options + `} field { name: "f" oneof_index: 0 ` + field + `} `
@@ -186,8 +186,8 @@ func many(n int) string {
 	return fields.String()
 }
 
-// TestWhatThePluginAccepts has the fixtures of the mistakes without a mistake.
-func TestWhatThePluginAccepts(t *testing.T) {
+// TestPlugin_AcceptsValidOptions has the fixtures of the mistakes without a mistake.
+func TestPlugin_AcceptsValidOptions(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, file, want string }{
 		{"a message", a(text), "func (x *M) DecodeREST("},
@@ -210,7 +210,7 @@ func TestWhatThePluginAccepts(t *testing.T) {
 	}
 }
 
-func TestAFileWithoutOptionsHasNoCodec(t *testing.T) {
+func TestPlugin_SkipsFilesWithoutOptions(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"a service that maps to nothing": `service { name: "S" method { name: "Do" input_type: ".google.protobuf.FileOptions" output_type: ".google.protobuf.FileOptions" } }`,

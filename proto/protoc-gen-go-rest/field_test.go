@@ -9,13 +9,13 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// TestAFieldIsOneLineOfProto adds to a message of the project what a line such
+// TestPlugin_AddingAFieldTakesOneLine adds to a message of the project what a line such
 // as
 //
 //	optional string sarcasm = 37;
 //
 // adds, and finds in the codec the lines for it, and no other change.
-func TestAFieldIsOneLineOfProto(t *testing.T) {
+func TestPlugin_AddingAFieldTakesOneLine(t *testing.T) {
 	t.Parallel()
 	const path = "openaiconnect/chat/v1/create_chat_completion"
 	before, err := generated(files(), isOwn)

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestTheCheckedInCodecIsCurrent generates from the descriptors of the Go code
+// TestPlugin_GeneratedCodeIsCurrent generates from the descriptors of the Go code
 // under gen.
-func TestTheCheckedInCodecIsCurrent(t *testing.T) {
+func TestPlugin_GeneratedCodeIsCurrent(t *testing.T) {
 	t.Parallel()
 	got, err := generated(files(), isOwn)
 	if err != nil {

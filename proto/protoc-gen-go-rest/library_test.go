@@ -13,9 +13,9 @@ import (
 
 var update = flag.Bool("update", false, "generate internal/library anew")
 
-// TestTheLibrary keeps internal/library current, whose own tests show how the
+// TestLibrary_IsCurrent keeps internal/library current, whose own tests show how the
 // generated code behaves. It is generated from testdata/library.txtpb.
-func TestTheLibrary(t *testing.T) {
+func TestLibrary_IsCurrent(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("testdata", "library.txtpb"))
 	if err != nil {

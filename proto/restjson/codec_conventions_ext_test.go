@@ -200,12 +200,12 @@ var conventions = []rule{
 	},
 }
 
-func TestConventions(t *testing.T) {
+func TestCodec_FollowsConventions(t *testing.T) {
 	t.Parallel()
 	checkRules(t, conventions)
 }
 
-func TestOnlyTheseFieldsAreOutputOnly(t *testing.T) {
+func TestCodec_OutputOnlyFields(t *testing.T) {
 	t.Parallel()
 	want := []protoreflect.FullName{
 		"openaiconnect.chat.v1.Audio.data", "openaiconnect.chat.v1.Audio.expires_at", "openaiconnect.chat.v1.Audio.transcript",
@@ -269,7 +269,7 @@ var spellings = map[protoreflect.Enum][]string{
 	chatv1.FunctionCallMode(0):       {"none", "auto"}, //nolint:staticcheck // Deprecated, but there.
 }
 
-func TestEnumsAreSpelledAsOpenAIDoes(t *testing.T) {
+func TestEnums_HaveOpenAINames(t *testing.T) {
 	t.Parallel()
 	enums := make(map[protoreflect.FullName]bool)
 	for enum, want := range spellings {
@@ -342,8 +342,8 @@ func roundTrip[E ~int32](toREST func(E) string, fromREST func([]byte) E) func(pr
 	}
 }
 
-// TestRequestsThatCannotBeTranslated has what is refused, and the name of it.
-func TestRequestsThatCannotBeTranslated(t *testing.T) {
+// TestAppendRequest_RejectsInvalidMessages has what is refused, and the name of it.
+func TestAppendRequest_RejectsInvalidMessages(t *testing.T) {
 	t.Parallel()
 	const ok = `model: "m" ` + hello
 	for _, row := range []struct{ name, typed, want string }{
@@ -393,14 +393,14 @@ func TestRequestsThatCannotBeTranslated(t *testing.T) {
 	}
 }
 
-func TestStringsThatProtobufWouldNotCarryAreRefused(t *testing.T) {
+func TestAppendRequest_RejectsInvalidUTF8(t *testing.T) {
 	t.Parallel()
 	message := &chatv1.Message{Role: chatv1.Role_ROLE_USER, Content: new("\xff")}
 	_, err := restjson.AppendRequest(nil, &chatv1.CreateChatCompletionRequest{Model: "m", Messages: []*chatv1.Message{message}}, nil)
 	checkFieldError(t, err, "messages[0].content: is not valid UTF-8")
 }
 
-func TestNilMessagesAreEmptyOnes(t *testing.T) {
+func TestAppendRequest_NilMessageIsEmpty(t *testing.T) {
 	t.Parallel()
 	got, err := restjson.AppendFull(nil, &chatv1.ChatCompletion{
 		Choices: []*chatv1.Choice{nil},

@@ -7,9 +7,9 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// TestAConversationGoesOnWithTheReplyAsItIs appends choices[0].message of a
+// TestCodec_ReplyMessageContinuesConversation appends choices[0].message of a
 // reply to the messages of the next request.
-func TestAConversationGoesOnWithTheReplyAsItIs(t *testing.T) {
+func TestCodec_ReplyMessageContinuesConversation(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, reply, next string }{
 		{

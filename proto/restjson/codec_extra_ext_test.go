@@ -159,12 +159,12 @@ var extras = []rule{
 	},
 }
 
-func TestExtraJSON(t *testing.T) {
+func TestExtraJSON_RoundTrips(t *testing.T) {
 	t.Parallel()
 	checkRules(t, extras)
 }
 
-func TestAnObjectOfAMessageThatIsNoneIsMalformed(t *testing.T) {
+func TestUnmarshal_RejectsNonObjects(t *testing.T) {
 	t.Parallel()
 	// A value that doesn't fit must not hide that the text is no JSON.
 	for _, row := range []struct {
@@ -193,7 +193,7 @@ func TestAnObjectOfAMessageThatIsNoneIsMalformed(t *testing.T) {
 	}
 }
 
-func TestMembersThatRepeatAreKeptAndNotSentUp(t *testing.T) {
+func TestExtraJSON_KeepsRepeatedMembersAndRequestsRejectThem(t *testing.T) {
 	t.Parallel()
 	message := read(t, aMessage, `{"role":"user","content":"a","content":"b"}`)
 	checkMessage(t, message, typed(t, aMessage, `role: ROLE_USER content: "a" extra_json: '{"content":"b"}'`))
@@ -201,7 +201,7 @@ func TestMembersThatRepeatAreKeptAndNotSentUp(t *testing.T) {
 	checkFieldError(t, err, `extra_json: "content" is also set as a typed field: remove one`)
 }
 
-func TestDeepNestingStaysInExtraJSON(t *testing.T) {
+func TestExtraJSON_KeepsDeepNesting(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat(`[`, restjson.MaxDepth-1) + strings.Repeat(`]`, restjson.MaxDepth-1)
 	message := new(chatv1.Message)

@@ -24,7 +24,7 @@ func operation(tb testing.TB, rpc string) *restjson.Operation {
 	return nil
 }
 
-func TestOperations(t *testing.T) {
+func TestOperations_Targets(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, rpc, request string
@@ -108,7 +108,7 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-func TestRequestsThatHaveNoTarget(t *testing.T) {
+func TestOperations_RejectInvalidTargets(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, rpc, request, want string }{
 		{"no id, which would turn Get into List", "GetChatCompletion", ``, "completion_id: is required"},
@@ -135,7 +135,7 @@ func TestRequestsThatHaveNoTarget(t *testing.T) {
 	}
 }
 
-func TestStreamIsDecidedByTheRPC(t *testing.T) {
+func TestOperations_FixStream(t *testing.T) {
 	t.Parallel()
 	for rpc, agrees := range map[string]string{"CreateChatCompletion": "false", "StreamChatCompletion": "true"} {
 		for _, value := range []string{"true", "false", "null", `"true"`, `"false"`, "0", "1", "[]"} {
@@ -157,7 +157,7 @@ func TestStreamIsDecidedByTheRPC(t *testing.T) {
 	}
 }
 
-func TestEveryRPCHasItsOperation(t *testing.T) {
+func TestOperations_CoverEveryRPC(t *testing.T) {
 	t.Parallel()
 	methods := chatv1.File_openaiconnect_chat_v1_chat_service_proto.Services().Get(0).Methods()
 	for i := range methods.Len() {
@@ -182,7 +182,7 @@ func TestEveryRPCHasItsOperation(t *testing.T) {
 	}
 }
 
-func TestAStreamIsFinishedWhenEachChoiceIs(t *testing.T) {
+func TestStream_IsCompleteWhenEveryChoiceIs(t *testing.T) {
 	t.Parallel()
 	stream := operation(t, "StreamChatCompletion").Stream
 	if stream.Done != "[DONE]" {

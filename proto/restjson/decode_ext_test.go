@@ -19,7 +19,7 @@ import (
 // have the member, verbatim.
 func checkValue[T any](t *testing.T, read func(*restjson.Decoder, *T) bool, text string, want T, fits bool) {
 	t.Helper()
-	p := probe[T]{read: read}
+	p := testMessage[T]{read: read}
 	if err := restjson.Unmarshal([]byte(`{"a":1,"v": `+text+` ,"b":2}`), &p); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func checkValues[T any](t *testing.T, read func(*restjson.Decoder, *T) bool, row
 	})
 }
 
-func TestStrings(t *testing.T) {
+func TestDecoder_Strings(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).String, []valueRow[string]{
 		{"empty", `""`, "", true},
@@ -93,7 +93,7 @@ func TestStrings(t *testing.T) {
 	})
 }
 
-func TestBooleans(t *testing.T) {
+func TestDecoder_Booleans(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).Bool, []valueRow[bool]{
 		{"true", `true`, true, true},
@@ -103,7 +103,7 @@ func TestBooleans(t *testing.T) {
 	})
 }
 
-func TestInt32(t *testing.T) {
+func TestDecoder_Int32(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).Int32, []valueRow[int32]{
 		{"zero", `0`, 0, true},
@@ -121,7 +121,7 @@ func TestInt32(t *testing.T) {
 	})
 }
 
-func TestInt64(t *testing.T) {
+func TestDecoder_Int64(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).Int64, []valueRow[int64]{
 		{"beyond what a double keeps", `9007199254740993`, 9007199254740993, true},
@@ -135,7 +135,7 @@ func TestInt64(t *testing.T) {
 	})
 }
 
-func TestDoubles(t *testing.T) {
+func TestDecoder_Doubles(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).Double, []valueRow[float64]{
 		{"an integer", `1`, 1, true},
@@ -160,7 +160,7 @@ func TestDoubles(t *testing.T) {
 	for _, text := range []string{`NaN`, `"NaN"`} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			p := probe[float64]{read: (*restjson.Decoder).Double}
+			p := testMessage[float64]{read: (*restjson.Decoder).Double}
 			if err := restjson.Unmarshal([]byte(`{"v":`+text+`}`), &p); err != nil || !math.IsNaN(p.value) || p.extra != "" {
 				t.Errorf("got %v, %v, and the rest %s", p.value, err, p.extra)
 			}
@@ -168,44 +168,44 @@ func TestDoubles(t *testing.T) {
 	}
 	t.Run("minus zero", func(t *testing.T) {
 		t.Parallel()
-		p := probe[float64]{read: (*restjson.Decoder).Double}
+		p := testMessage[float64]{read: (*restjson.Decoder).Double}
 		if err := restjson.Unmarshal([]byte(`{"v":-0}`), &p); err != nil || !math.Signbit(p.value) {
 			t.Errorf("got %v, %v", p.value, err)
 		}
 	})
 }
 
-// TestNonFinite_IsAStringWhereNoDoubleIs has the words that stand for a number
+// TestNonFinite_IsStringOutsideDoubles has the words that stand for a number
 // where a field takes another kind of value.
-func TestNonFinite_IsAStringWhereNoDoubleIs(t *testing.T) {
+func TestNonFinite_IsStringOutsideDoubles(t *testing.T) {
 	t.Parallel()
 	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
 		for _, reader := range readers {
 			if reader.name == "Double" || reader.name == "List" {
 				continue
 			}
-			p := probe[any]{read: func(d *restjson.Decoder, _ *any) bool { return reader.read(d) }}
+			p := testMessage[any]{read: func(d *restjson.Decoder, _ *any) bool { return reader.read(d) }}
 			err := restjson.Unmarshal([]byte(`{"a":"NaN","v": `+word+`}`), &p)
 			if want := `{"a":"NaN","v": "` + word + `"}`; err != nil || p.extra != want {
 				t.Errorf("%s: got %s, %v, want %s", reader.name, p.extra, err, want)
 			}
 		}
 	}
-	p := probe[string]{read: (*restjson.Decoder).JSONObject}
+	p := testMessage[string]{read: (*restjson.Decoder).JSONObject}
 	err := restjson.Unmarshal([]byte(`{"v":{"a":[NaN,{"Infinity":-Infinity}]}}`), &p)
 	if want := `{"a":["NaN",{"Infinity":"-Infinity"}]}`; err != nil || p.value != want {
 		t.Errorf("an object's text is %s, %v, want %s", p.value, err, want)
 	}
 }
 
-// TestNonFinite_IsForgottenWithItsMessage reads messages of a stream of which
+// TestNonFinite_DoesNotAffectNextMessage reads messages of a stream of which
 // one has numbers without digits.
-func TestNonFinite_IsForgottenWithItsMessage(t *testing.T) {
+func TestNonFinite_DoesNotAffectNextMessage(t *testing.T) {
 	t.Parallel()
 	var u restjson.Unmarshaler
 	for text, want := range map[string]string{`{"a":NaN}`: `{"a":"NaN"}`, `{"a":"NaN I"}`: `{"a":"NaN I"}`} {
 		for range 2 {
-			p := probe[struct{}]{read: unread}
+			p := testMessage[struct{}]{read: unread}
 			if err := u.Unmarshal([]byte(text), &p); err != nil || p.extra != want {
 				t.Errorf("%s: got %s, %v", text, p.extra, err)
 			}
@@ -213,7 +213,7 @@ func TestNonFinite_IsForgottenWithItsMessage(t *testing.T) {
 	}
 }
 
-func TestNonFinite_IsRefusedInWhatACallerWrites(t *testing.T) {
+func TestNonFinite_IsRejectedInRequests(t *testing.T) {
 	t.Parallel()
 	_, err := restjson.AppendRequest(nil, message(`{"c":NaN}`, false), nil)
 	checkFieldError(t, err, "extra_json: must be the text of one JSON object: malformed JSON at byte 5, in c: expected a value")
@@ -223,7 +223,7 @@ func TestNonFinite_IsRefusedInWhatACallerWrites(t *testing.T) {
 	checkFieldError(t, err, "j: must be the text of one JSON object: malformed JSON at byte 5, in c: expected a value")
 }
 
-func TestNonFinite_IsAStringInAReply(t *testing.T) {
+func TestNonFinite_IsStringInResponses(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[float64]string{math.NaN(): `"NaN"`, math.Inf(1): `"Infinity"`, math.Inf(-1): `"-Infinity"`} {
 		got, err := restjson.AppendFull(nil, writing(func(e *restjson.Encoder) error { return e.Double(v) }))
@@ -233,7 +233,7 @@ func TestNonFinite_IsAStringInAReply(t *testing.T) {
 	}
 }
 
-func TestBase64(t *testing.T) {
+func TestDecoder_Base64(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).Bytes, []valueRow[[]byte]{
 		{"empty", `""`, []byte{}, true},
@@ -264,7 +264,7 @@ var allBase64 = func() []byte {
 	return data
 }()
 
-func TestOctets(t *testing.T) {
+func TestDecoder_ByteArrays(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).ByteArray, []valueRow[[]byte]{
 		{"none", `[]`, []byte{}, true},
@@ -279,7 +279,7 @@ func TestOctets(t *testing.T) {
 	})
 }
 
-func TestTimes(t *testing.T) {
+func TestDecoder_Times(t *testing.T) {
 	t.Parallel()
 	at := func(seconds int64) *timestamppb.Timestamp { return &timestamppb.Timestamp{Seconds: seconds} }
 	checkValues(t, (*restjson.Decoder).Time, []valueRow[*timestamppb.Timestamp]{
@@ -295,7 +295,7 @@ func TestTimes(t *testing.T) {
 	})
 }
 
-func TestJSONObjects(t *testing.T) {
+func TestDecoder_JSONObjects(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).JSONObject, []valueRow[string]{
 		{"empty", `{}`, `{}`, true},
@@ -306,7 +306,7 @@ func TestJSONObjects(t *testing.T) {
 	})
 }
 
-func TestConstants(t *testing.T) {
+func TestDecoder_Constants(t *testing.T) {
 	t.Parallel()
 	read := func(d *restjson.Decoder, _ *struct{}) bool { return d.Constant(`"list"`) }
 	checkValues(t, read, []valueRow[struct{}]{
@@ -332,7 +332,7 @@ func parseColor(text []byte) color {
 
 func readColor(d *restjson.Decoder, v *color) bool { return restjson.Enum(d, v, parseColor) }
 
-func TestEnums(t *testing.T) {
+func TestDecoder_Enums(t *testing.T) {
 	t.Parallel()
 	checkValues(t, readColor, []valueRow[color]{
 		{"a value", `"green"`, 2, true},
@@ -345,7 +345,7 @@ func TestEnums(t *testing.T) {
 	})
 }
 
-func TestOptionals(t *testing.T) {
+func TestDecoder_Optionals(t *testing.T) {
 	t.Parallel()
 	read := func(d *restjson.Decoder, v **int32) bool {
 		return restjson.Optional(d, v, (*restjson.Decoder).Int32)
@@ -357,7 +357,7 @@ func TestOptionals(t *testing.T) {
 	})
 }
 
-func TestLists(t *testing.T) {
+func TestDecoder_Lists(t *testing.T) {
 	t.Parallel()
 	read := func(d *restjson.Decoder, v *[]string) bool {
 		return restjson.List(d, v, (*restjson.Decoder).String)
@@ -374,7 +374,7 @@ func TestLists(t *testing.T) {
 	})
 }
 
-func TestListsOfOneThatMayComeBare(t *testing.T) {
+func TestDecoder_ListsOrSingleItems(t *testing.T) {
 	t.Parallel()
 	read := func(d *restjson.Decoder, v *[]string) bool {
 		return restjson.ListOrSingle(d, v, (*restjson.Decoder).String)
@@ -389,7 +389,7 @@ func TestListsOfOneThatMayComeBare(t *testing.T) {
 	})
 }
 
-func TestMaps(t *testing.T) {
+func TestDecoder_Maps(t *testing.T) {
 	t.Parallel()
 	read := func(d *restjson.Decoder, v *map[string]int32) bool {
 		return restjson.Map(d, v, (*restjson.Decoder).Int32)
@@ -406,7 +406,7 @@ func TestMaps(t *testing.T) {
 	})
 }
 
-func TestAMemberThatRepeatsIsKeptAsText(t *testing.T) {
+func TestDecoder_SpillsRepeatedMembers(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, text, value, extra string }{
 		{"the first counts", `{"v":"a","v":"b"}`, "a", `{"v":"b"}`},
@@ -417,7 +417,7 @@ func TestAMemberThatRepeatsIsKeptAsText(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			p := probe[string]{read: (*restjson.Decoder).String}
+			p := testMessage[string]{read: (*restjson.Decoder).String}
 			if err := restjson.Unmarshal([]byte(row.text), &p); err != nil {
 				t.Fatal(err)
 			}
@@ -428,9 +428,9 @@ func TestAMemberThatRepeatsIsKeptAsText(t *testing.T) {
 	}
 }
 
-func TestNoMemberHasANameWithALoneSurrogate(t *testing.T) {
+func TestDecoder_SpillsNamesWithLoneSurrogates(t *testing.T) {
 	t.Parallel()
-	p := probe[string]{read: (*restjson.Decoder).String}
+	p := testMessage[string]{read: (*restjson.Decoder).String}
 	if err := restjson.Unmarshal([]byte(`{"\ud800v":"a","v\udc00":"b","v":"c"}`), &p); err != nil {
 		t.Fatal(err)
 	}
@@ -487,7 +487,7 @@ type nested struct {
 }
 
 func (n *nested) DecodeREST(d *restjson.Decoder) bool {
-	p := probe[*nested]{read: func(d *restjson.Decoder, v **nested) bool { return restjson.Message(d, v) }}
+	p := testMessage[*nested]{read: func(d *restjson.Decoder, v **nested) bool { return restjson.Message(d, v) }}
 	ok := p.DecodeREST(d)
 	n.v, n.extra = p.value, p.extra
 	return ok
@@ -500,14 +500,14 @@ var values = []string{
 	`{}`, `{"a":1}`, `{"a":"b"}`, `{"v":{"v":[{"x":1}]}}`, `[{"v":{"x":1}},{"v":2},3]`,
 }
 
-func TestAfterAValueThatDoesNotFitTheNextMemberIsRead(t *testing.T) {
+func TestDecoder_ContinuesAfterMismatch(t *testing.T) {
 	t.Parallel()
 	for _, reader := range readers {
 		for _, value := range values {
 			t.Run(fmt.Sprintf("%s of %s", reader.name, value), func(t *testing.T) {
 				t.Parallel()
 				fits := false
-				p := probe[any]{read: func(d *restjson.Decoder, _ *any) bool {
+				p := testMessage[any]{read: func(d *restjson.Decoder, _ *any) bool {
 					fits = reader.read(d)
 					return fits
 				}}

@@ -61,7 +61,7 @@ func texts() []string {
 	return all
 }
 
-func TestStringsAreThoseOfEncodingJSONWithoutNeedlessEscapes(t *testing.T) {
+func TestEncoder_StringsHaveMinimalEscapes(t *testing.T) {
 	t.Parallel()
 	for _, text := range texts() {
 		got := written(t, func(e *restjson.Encoder) error { return e.String(text) })
@@ -81,7 +81,7 @@ func TestStringsAreThoseOfEncodingJSONWithoutNeedlessEscapes(t *testing.T) {
 	}
 }
 
-func TestStringsThatAreNotUTF8AreRefused(t *testing.T) {
+func TestEncoder_RejectsInvalidUTF8(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"\xff", "a\xc3", "\xed\xa0\x80", strings.Repeat("a", 40) + "\x80"} {
 		_, err := restjson.AppendRequest(nil, writing(func(e *restjson.Encoder) error { return e.String(text) }), nil)
@@ -106,7 +106,7 @@ func FuzzString(f *testing.F) {
 	})
 }
 
-func TestDoublesAreThoseOfECMAScript(t *testing.T) {
+func TestEncoder_DoublesMatchECMAScript(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		value float64
@@ -136,7 +136,7 @@ func TestDoublesAreThoseOfECMAScript(t *testing.T) {
 	}
 }
 
-func TestDoublesComeBackAndAreThoseOfEncodingJSON(t *testing.T) {
+func TestEncoder_DoublesRoundTripAndMatchEncodingJSON(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 100_000 {
@@ -149,14 +149,14 @@ func TestDoublesComeBackAndAreThoseOfEncodingJSON(t *testing.T) {
 		if err != nil || got != string(want) {
 			t.Fatalf("got %s, want %s (%v)", got, want, err)
 		}
-		p := probe[float64]{read: (*restjson.Decoder).Double}
+		p := testMessage[float64]{read: (*restjson.Decoder).Double}
 		if err := restjson.Unmarshal([]byte(`{"v":`+got+`}`), &p); err != nil || p.value != v {
 			t.Fatalf("%s was read as %v (%v)", got, p.value, err)
 		}
 	}
 }
 
-func TestDoublesThatJSONCannotExpressAreRefused(t *testing.T) {
+func TestEncoder_RejectsNonFiniteDoubles(t *testing.T) {
 	t.Parallel()
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		_, err := restjson.AppendRequest(nil, writing(func(e *restjson.Encoder) error { return e.Double(v) }), nil)
@@ -164,7 +164,7 @@ func TestDoublesThatJSONCannotExpressAreRefused(t *testing.T) {
 	}
 }
 
-func TestScalars(t *testing.T) {
+func TestEncoder_Scalars(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name string
@@ -204,7 +204,7 @@ func spellColor(c color) string {
 	return map[color]string{1: `"red"`, 2: `"green"`}[c]
 }
 
-func TestWhatCannotBeWrittenIsRefusedWithItsPlace(t *testing.T) {
+func TestEncoder_ErrorsNameTheField(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name string
@@ -258,7 +258,7 @@ func TestWhatCannotBeWrittenIsRefusedWithItsPlace(t *testing.T) {
 	}
 }
 
-func TestErrorsOfOtherKindsKeepTheirPlaceToo(t *testing.T) {
+func TestField_PrefixesOtherErrors(t *testing.T) {
 	t.Parallel()
 	other := errors.New("other")
 	err := restjson.Field("a", other)
@@ -267,7 +267,7 @@ func TestErrorsOfOtherKindsKeepTheirPlaceToo(t *testing.T) {
 	}
 }
 
-func TestAppendingKeepsWhatIsThere(t *testing.T) {
+func TestAppendRequest_AppendsToBuffer(t *testing.T) {
 	t.Parallel()
 	for name, appended := range map[string]func([]byte, restjson.Encodable) ([]byte, error){
 		"AppendFull": restjson.AppendFull,

@@ -36,7 +36,7 @@ func message(extraJSON string, a bool) writing {
 	}
 }
 
-func TestExtraJSONIsMergedIn(t *testing.T) {
+func TestExtraJSON_IsMerged(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, extra string
@@ -62,7 +62,7 @@ func TestExtraJSONIsMergedIn(t *testing.T) {
 	}
 }
 
-func TestExtraJSONThatCannotBeMergedIsRefused(t *testing.T) {
+func TestExtraJSON_ConflictsAreRejected(t *testing.T) {
 	t.Parallel()
 	fixed := []restjson.Constant{{Name: "stream", JSON: "true"}, {Name: "n\n"}}
 	const conflict, notOne = "extra_json: ", "extra_json: must be the text of one JSON object: "
@@ -93,7 +93,7 @@ func TestExtraJSONThatCannotBeMergedIsRefused(t *testing.T) {
 	}
 }
 
-func TestDecidedMembersStandLastInTheOutermostObjectAlone(t *testing.T) {
+func TestFixedMembers_AreLastInOutermostObject(t *testing.T) {
 	t.Parallel()
 	outer := writing(func(e *restjson.Encoder) error {
 		var o restjson.ObjectWriter
@@ -114,7 +114,7 @@ func TestDecidedMembersStandLastInTheOutermostObjectAlone(t *testing.T) {
 	}
 }
 
-func TestRequiredMembers(t *testing.T) {
+func TestEncoder_RequiredMembers(t *testing.T) {
 	t.Parallel()
 	required := func(extraJSON string) writing {
 		return func(e *restjson.Encoder) error {
@@ -173,7 +173,7 @@ func TestExtraHas(t *testing.T) {
 	}
 }
 
-func TestASetHasAMessagesMembers(t *testing.T) {
+func TestSet_HoldsMaxMembers(t *testing.T) {
 	t.Parallel()
 	// A message may have so many members; each is told apart from the others.
 	names := make([]string, restjson.MaxMembers)

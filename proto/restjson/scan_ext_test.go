@@ -31,7 +31,7 @@ var wellFormed = []struct{ name, text, extra string }{
 	{"objects in arrays in objects", `{"a":[[{"b":[{}]}],[]]}`, `{"a":[[{"b":[{}]}],[]]}`},
 }
 
-func TestWellFormed(t *testing.T) {
+func TestScan_WellFormed(t *testing.T) {
 	t.Parallel()
 	for _, row := range wellFormed {
 		t.Run(row.name, func(t *testing.T) {
@@ -144,7 +144,7 @@ var malformed = []struct {
 	{"in a member whose name has a lone surrogate", `{"\ud800":x}`, 10, `[?]`, "expected a value"},
 }
 
-func TestMalformed(t *testing.T) {
+func TestScan_Malformed(t *testing.T) {
 	t.Parallel()
 	for _, row := range malformed {
 		t.Run(row.name, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-func TestSyntaxErrorSaysWhereAndWhat(t *testing.T) {
+func TestSyntaxError_HasOffsetPathAndReason(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		`{"a":[x]}`: "malformed JSON at byte 6, in a[0]: expected a value",
@@ -170,7 +170,7 @@ func TestSyntaxErrorSaysWhereAndWhat(t *testing.T) {
 	}
 }
 
-func TestThePathOfASyntaxErrorIsBounded(t *testing.T) {
+func TestSyntaxError_TruncatesLongPaths(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"a long name":           `{"` + strings.Repeat("é", 1<<20) + `":x}`,
@@ -186,7 +186,7 @@ func TestThePathOfASyntaxErrorIsBounded(t *testing.T) {
 	}
 }
 
-func TestObjectsAndArraysNestTenThousandDeep(t *testing.T) {
+func TestScan_NestsUpToMaxDepth(t *testing.T) {
 	t.Parallel()
 	nested := func(depth int) map[string]string {
 		half := depth / 2
@@ -209,7 +209,7 @@ func TestObjectsAndArraysNestTenThousandDeep(t *testing.T) {
 	}
 }
 
-func TestDepthCountsWhatIsOpenAndNotWhatWas(t *testing.T) {
+func TestScan_DepthCountsOpenValuesOnly(t *testing.T) {
 	t.Parallel()
 	wide := `{"a":[` + strings.Repeat(`[{}],`, restjson.MaxDepth) + `0]}`
 	if _, err := scan(wide); err != nil {
@@ -217,10 +217,10 @@ func TestDepthCountsWhatIsOpenAndNotWhatWas(t *testing.T) {
 	}
 }
 
-// TestStringsAtEveryAlignment has each special sequence at each place of
+// TestScan_StringsAtEveryAlignment has each special sequence at each place of
 // strings of up to three words of eight bytes, where the scanner takes eight
 // bytes at a time.
-func TestStringsAtEveryAlignment(t *testing.T) {
+func TestScan_StringsAtEveryAlignment(t *testing.T) {
 	t.Parallel()
 	specials := []string{
 		"", `\"`, `\\`, `\n`, `\u0041`, `\ud83d\ude00`, "\x7f", "é", "€", "😀", " ", "!", "#", "[", "]",
@@ -235,7 +235,7 @@ func TestStringsAtEveryAlignment(t *testing.T) {
 					V string `json:"v"`
 				}
 				wantErr := json.Unmarshal([]byte(text), &want)
-				p := probe[string]{read: (*restjson.Decoder).String}
+				p := testMessage[string]{read: (*restjson.Decoder).String}
 				err := restjson.Unmarshal([]byte(text), &p)
 				if valid := wantErr == nil && utf8.ValidString(text); valid != (err == nil) {
 					t.Fatalf("%q: got %v, encoding/json says %v", text, err, wantErr)
@@ -286,7 +286,7 @@ func FuzzScanner(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte, reader byte) {
-		p := probe[any]{read: func(d *restjson.Decoder, _ *any) bool { return readers[int(reader)%len(readers)].read(d) }}
+		p := testMessage[any]{read: func(d *restjson.Decoder, _ *any) bool { return readers[int(reader)%len(readers)].read(d) }}
 		err := restjson.Unmarshal(text, &p)
 		want := accepted(text)
 		if want != (err == nil) {

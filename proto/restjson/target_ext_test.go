@@ -31,7 +31,7 @@ var ids = []struct{ id, want string }{
 	{"\xff", "%FF"},
 }
 
-func TestPathParametersAreEscaped(t *testing.T) {
+func TestAppendPathSegment_Escapes(t *testing.T) {
 	t.Parallel()
 	for _, row := range ids {
 		got, err := restjson.AppendPathSegment([]byte("/v1/"), "id", row.id)
@@ -41,7 +41,7 @@ func TestPathParametersAreEscaped(t *testing.T) {
 	}
 }
 
-func TestPathParametersThatNameAnotherResourceAreRefused(t *testing.T) {
+func TestAppendPathSegment_RejectsOtherResources(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]string{
 		"":   "completion_id: is required",
@@ -86,7 +86,7 @@ func FuzzPathSegment(f *testing.F) {
 	})
 }
 
-func TestQuery(t *testing.T) {
+func TestQuery_Appends(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name  string
@@ -126,7 +126,7 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-func TestFurtherParametersThatAreTypedFieldsTooAreRefused(t *testing.T) {
+func TestQuery_RejectsTypedFieldsInExtra(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"limit", "metadata[k]"} {
 		var q restjson.Query

@@ -13,9 +13,9 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// TestAnUnmarshalerReadsWhatUnmarshalReads holds for every recorded stream, and
+// TestUnmarshaler_MatchesUnmarshal holds for every recorded stream, and
 // across them. Each message must be unchanged when the last one was read.
-func TestAnUnmarshalerReadsWhatUnmarshalReads(t *testing.T) {
+func TestUnmarshaler_MatchesUnmarshal(t *testing.T) {
 	t.Parallel()
 	streams, err := filepath.Glob("../../server/internal/streamtest/streams/*.sse")
 	if err != nil || len(streams) == 0 {
@@ -47,7 +47,7 @@ func TestAnUnmarshalerReadsWhatUnmarshalReads(t *testing.T) {
 	}
 }
 
-func TestAnUnmarshalerReusesWhatRepeats(t *testing.T) {
+func TestUnmarshaler_ReusesRepeatedStrings(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("m", 100)
 	for _, row := range []struct {
@@ -82,7 +82,7 @@ func TestAnUnmarshalerReusesWhatRepeats(t *testing.T) {
 // same reports whether two strings are one in memory.
 func same(a, b string) bool { return unsafe.StringData(a) == unsafe.StringData(b) }
 
-func TestOptionalsOfOneMessageAreApart(t *testing.T) {
+func TestUnmarshaler_OptionalFieldsAreIndependent(t *testing.T) {
 	t.Parallel()
 	var u restjson.Unmarshaler
 	var messages [3]chatv1.ChatCompletionChunk

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSame(t *testing.T) {
+func TestSame_ComparesValues(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, want, got, err string }{
 		{"the order of members doesn't matter", `{"a":1,"b":[{"c":null}]}`, ` { "b" : [ {"c":null} ] , "a":1 } `, ""},
@@ -31,7 +31,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-func TestSameButEmpty(t *testing.T) {
+func TestSameButEmpty_ComparesValues(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, want, got, err string }{
 		{"zero values and absent members are one", `{}`, `{"a":"","b":0,"c":false,"d":[],"e":{"f":null}}`, ""},
@@ -45,7 +45,7 @@ func TestSameButEmpty(t *testing.T) {
 	}
 }
 
-func TestKept(t *testing.T) {
+func TestKept_FindsLosses(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, in, out, err string }{
 		{"null, absent and empty are one", `{"a":null,"b":[],"c":{}}`, `{"d":null,"e":[]}`, ""},

@@ -35,7 +35,7 @@ const (
 	typ  = `title: "T" cover: {} genre: GENRE_POETRY `
 )
 
-func TestTheCodecOfAnotherAPI(t *testing.T) {
+func TestLibrary_Codec(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name string
@@ -173,7 +173,7 @@ func either(text, fallback string) string {
 
 func blank(kind codec) codec { return kind.ProtoReflect().New().Interface().(codec) }
 
-func TestRequestsThatAnotherAPIRefuses(t *testing.T) {
+func TestLibrary_RejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, typed, want string }{
 		{"no title", `cover: {} genre: GENRE_POETRY`, "title: is required"},
@@ -200,7 +200,7 @@ func TestRequestsThatAnotherAPIRefuses(t *testing.T) {
 	}
 }
 
-func TestAMemberThatADecisionLeavesOut(t *testing.T) {
+func TestLibrary_AbsentFixedMember(t *testing.T) {
 	t.Parallel()
 	book := &library.Book{Title: "T", Cover: &library.Cover{}, Genre: library.Genre_GENRE_POETRY}
 	op := operation(t, "AddBook")
@@ -214,7 +214,7 @@ func TestAMemberThatADecisionLeavesOut(t *testing.T) {
 	}
 }
 
-func TestOperationsOfAnotherAPI(t *testing.T) {
+func TestLibrary_Operations(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		rpc     string
@@ -247,7 +247,7 @@ func TestOperationsOfAnotherAPI(t *testing.T) {
 	}
 }
 
-func TestAStreamOfAnotherAPI(t *testing.T) {
+func TestLibrary_Stream(t *testing.T) {
 	t.Parallel()
 	stream := operation(t, "ReadBook").Stream
 	var progress restjson.Progress

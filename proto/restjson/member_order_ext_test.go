@@ -57,9 +57,9 @@ func chunks() map[string]string {
 	}
 }
 
-// TestAMessageIsReadAsIfItWereTheFirst holds whatever message came before it,
+// TestMemberOrder_DoesNotAffectResults holds whatever message came before it,
 // from which a decoder expects names and strings.
-func TestAMessageIsReadAsIfItWereTheFirst(t *testing.T) {
+func TestMemberOrder_DoesNotAffectResults(t *testing.T) {
 	t.Parallel()
 	for name, text := range chunks() {
 		t.Run(name, func(t *testing.T) {

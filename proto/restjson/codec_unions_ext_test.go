@@ -248,7 +248,7 @@ var places = []rule{
 	{name: "a judgement without a type and without a payload", kind: anOutcome, rest: `{"reason":"r"}`, typed: `extra_json: '{"reason":"r"}'`},
 }
 
-func TestPlacesWhereARuleNeedsAWordMore(t *testing.T) {
+func TestCodec_Unions(t *testing.T) {
 	t.Parallel()
 	checkRules(t, places)
 }

@@ -19,7 +19,7 @@ import (
 // maxOffset is beyond two words and what may follow them.
 const maxOffset = 20
 
-func TestACharacterIsSeenAtEveryPlace(t *testing.T) {
+func TestSWAR_FindsCharactersAtEveryPosition(t *testing.T) {
 	t.Parallel()
 	special := []string{"é", "日", "🙂", `"`, `\`, "\n", "\x00", "\x1f", "\x7f", "!", "#", "[", "]", "\x80", "\xff"}
 	for before := range maxOffset {
@@ -59,7 +59,7 @@ func checkText(t *testing.T, text string) {
 	}
 }
 
-func TestBase64OfEveryLength(t *testing.T) {
+func TestBase64_EveryLength(t *testing.T) {
 	t.Parallel()
 	for n := range 3 * maxOffset {
 		data := bytes.Repeat([]byte{0xfb, 0xf0, 0x00, 0x1f}, maxOffset)[:n]
@@ -75,9 +75,9 @@ func TestBase64OfEveryLength(t *testing.T) {
 	}
 }
 
-// TestBase64IsRefusedWhereverItIsWrong puts every ASCII byte at every place, and
+// TestBase64_RejectsErrorsAtEveryPosition puts every ASCII byte at every place, and
 // what is none, in texts that are short, and long enough to be read by the block.
-func TestBase64IsRefusedWhereverItIsWrong(t *testing.T) {
+func TestBase64_RejectsErrorsAtEveryPosition(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 2, 3, 12, 13, 14, 15, 33, 64, 70} {
 		whole := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xA7}, size))

@@ -7,25 +7,25 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// probe is the least that a message can be: the one member `v`, read by a
-// method of the Decoder, and an extra_json.
-type probe[T any] struct {
+// testMessage is a minimal message: the member `v`, read by a method of the
+// Decoder, and an extra_json.
+type testMessage[T any] struct {
 	read  func(*restjson.Decoder, *T) bool
 	value T
 	extra string
 }
 
-func (p *probe[T]) DecodeREST(d *restjson.Decoder) bool {
+func (p *testMessage[T]) DecodeREST(d *restjson.Decoder) bool {
 	var o restjson.ObjectReader
 	if !d.Object(&o) {
 		return false
 	}
 	for d.Next(&o) {
-		fits := false
+		ok := false
 		if string(d.Key(&o)) == "v" {
-			fits = o.Take(0) && p.read(d, &p.value)
+			ok = o.Take(0) && p.read(d, &p.value)
 		}
-		if !fits {
+		if !ok {
 			d.Spill(&o)
 		}
 	}
@@ -33,12 +33,12 @@ func (p *probe[T]) DecodeREST(d *restjson.Decoder) bool {
 	return true
 }
 
-// unread fits no value, so that all goes to extra_json.
+// unread matches no value, so that every member goes to extra_json.
 func unread(*restjson.Decoder, *struct{}) bool { return false }
 
-// scan reads a text of which no member is known.
+// scan reads text as a message without defined members.
 func scan(text string) (extra string, err error) {
-	p := probe[struct{}]{read: unread}
+	p := testMessage[struct{}]{read: unread}
 	err = restjson.Unmarshal([]byte(text), &p)
 	return p.extra, err
 }

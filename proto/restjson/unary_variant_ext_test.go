@@ -12,7 +12,7 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson/restjsontest"
 )
 
-func TestWhole_BecomesAPiece(t *testing.T) {
+func TestUnaryVariant_ConvertsToChunk(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, whole, piece string
@@ -52,7 +52,7 @@ func TestWhole_BecomesAPiece(t *testing.T) {
 	}
 }
 
-func TestWhole_SaysWhereItIsMalformed(t *testing.T) {
+func TestUnaryVariant_ReportsSyntaxErrors(t *testing.T) {
 	t.Parallel()
 	whole := operation(t, "StreamChatCompletion").Stream.UnaryVariant
 	for text, want := range map[string]string{
@@ -128,9 +128,9 @@ func toPiece(completion any) {
 	}
 }
 
-// TestWhole_IsReadInLinearTime reads an answer with many items, whose members
+// TestUnaryVariant_TakesLinearTime reads an answer with many items, whose members
 // are looked at twice.
-func TestWhole_IsReadInLinearTime(t *testing.T) {
+func TestUnaryVariant_TakesLinearTime(t *testing.T) {
 	t.Parallel()
 	whole := operation(t, "StreamChatCompletion").Stream.UnaryVariant
 	const n = 100_000
