@@ -4,8 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"connectrpc.com/connect/v2"
-
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/cors"
@@ -119,9 +118,8 @@ func (m *router) onlyHosts(hosts *auth.Hosts, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		m.refuse(w, r, refusal{
-			status: http.StatusForbidden, code: connect.CodePermissionDenied,
-			kind: "invalid_request_error", reason: "host_not_allowed", message: auth.ErrHost.Error(),
+		m.reject(w, r, &apierror.Error{
+			Status: http.StatusForbidden, Type: apierror.InvalidRequest, Code: "host_not_allowed", Message: auth.ErrHost.Error(),
 		})
 	})
 }
@@ -130,12 +128,11 @@ var errForeignPage = errors.New("web pages of this origin may not use this serve
 
 // refuse answers a request that isn't let in.
 func (a *authMiddleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	why := refusal{
-		status: http.StatusUnauthorized, code: connect.CodeUnauthenticated,
-		kind: "invalid_request_error", reason: "invalid_api_key", message: err.Error(),
+	e := &apierror.Error{
+		Status: http.StatusUnauthorized, Type: apierror.InvalidRequest, Code: "invalid_api_key", Message: err.Error(),
 	}
 	if errors.Is(err, errForeignPage) {
-		why.status, why.code, why.reason = http.StatusForbidden, connect.CodePermissionDenied, "origin_not_allowed"
+		e.Status, e.Code = http.StatusForbidden, "origin_not_allowed"
 	}
-	a.router.refuse(w, r, why)
+	a.router.reject(w, r, e)
 }

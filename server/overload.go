@@ -4,8 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"connectrpc.com/connect/v2"
-
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/internal/httpserver"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/overload"
@@ -25,11 +24,10 @@ func newOverload(router *router, config Config) (*overload.Limiter, error) {
 	}
 	limits.Connection = httpserver.ConnectionID
 	limits.Refuse = func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
-		router.refuse(w, r, refusal{
-			status: http.StatusServiceUnavailable, code: connect.CodeUnavailable,
-			kind: "server_error", reason: overload.Code,
-			message:    "This server has as many calls to work on as it takes. Please try again later.",
-			retryAfter: retryAfter,
+		router.reject(w, r, &apierror.Error{
+			Status: http.StatusServiceUnavailable, Type: apierror.ServerError, Code: overload.Code,
+			Message:    "This server has too many requests in progress. Please try again later.",
+			RetryAfter: retryAfter,
 		})
 	}
 	return overload.New(limits)

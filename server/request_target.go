@@ -4,8 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"connectrpc.com/connect/v2"
-
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/transcode"
 )
 
@@ -18,26 +17,10 @@ func limitTarget(router *router, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		router.refuse(statusOf{w, http.StatusTooManyRequests, http.StatusRequestURITooLong}, r, refusal{
-			status: http.StatusRequestURITooLong, code: connect.CodeResourceExhausted,
-			kind: "invalid_request_error", reason: "uri_too_long",
-			message: fmt.Sprintf("The request target has %d bytes, and this server takes up to %d: send what is long in the body of a POST.",
+		router.reject(w, r, &apierror.Error{
+			Status: http.StatusRequestURITooLong, Type: apierror.InvalidRequest, Code: "uri_too_long",
+			Message: fmt.Sprintf("The request target has %d bytes, and this server takes up to %d: send what is long in the body of a POST.",
 				len(r.RequestURI), transcode.MaxTargetBytes),
 		})
 	})
-}
-
-// statusOf writes the status that HTTP has for a failure in place of the one that
-// Connect derives from its code.
-type statusOf struct {
-	http.ResponseWriter
-
-	connect, status int
-}
-
-func (w statusOf) WriteHeader(status int) {
-	if status == w.connect {
-		status = w.status
-	}
-	w.ResponseWriter.WriteHeader(status)
 }

@@ -7,6 +7,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/playground"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/transcode"
@@ -81,7 +82,7 @@ func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.playground.ServeHTTP(w, r)
 	case record.Kind.IsRPC():
 		// An upstream with a REST API has no RPCs.
-		_ = m.errors.Write(statusOf{w, http.StatusNotImplemented, http.StatusNotFound}, r,
+		_ = m.errors.Write(errorWriter{w, &apierror.Error{Status: http.StatusNotFound}}, r,
 			connect.NewError(connect.CodeUnimplemented, "this server has no RPC at "+r.URL.EscapedPath()))
 	default:
 		m.fallback.ServeHTTP(w, r)

@@ -3,8 +3,8 @@ package failover
 import (
 	"errors"
 	"net/http"
-	"slices"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -49,7 +49,7 @@ func (a attempt) retryScope() retryScope {
 	case upstream.KindTLS: // the same upstream would fail again
 		return retryOther
 	case upstream.KindClosed:
-		if isIdempotent(a.sent.Method) {
+		if httpx.IsIdempotent(a.sent.Method) {
 			return retryAny
 		}
 		if len(a.sent.Header["Idempotency-Key"]) > 0 {
@@ -64,18 +64,11 @@ func (a attempt) retryScopeOfResponse() retryScope {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, statusOverloaded:
 		return retryOther
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		if isIdempotent(a.sent.Method) {
+		if httpx.IsIdempotent(a.sent.Method) {
 			return retryOther
 		}
 	}
 	return noRetry
-}
-
-// isIdempotent reports whether a method is idempotent (RFC 9110 §9.2.2).
-func isIdempotent(method string) bool {
-	return slices.Contains([]string{
-		"", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete,
-	}, method)
 }
 
 // health is what an attempt shows about the upstream.

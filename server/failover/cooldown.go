@@ -1,9 +1,6 @@
 package failover
 
 import (
-	"math"
-	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -63,31 +60,4 @@ func (c *cooldown) replace(p permit, until time.Time) {
 	if c.until.Equal(p.until) {
 		c.until = until
 	}
-}
-
-// retryAfter returns how long a response asks to wait, up to [MaxCooldown]: in
-// milliseconds, as OpenAI sends it, in seconds, or until a date (RFC 9110 §10.2.3). It
-// returns 0 if the response doesn't.
-func retryAfter(header http.Header, now time.Time) time.Duration {
-	if wait, ok := parseWait(header.Get("Retry-After-Ms"), time.Millisecond); ok {
-		return wait
-	}
-	text := header.Get("Retry-After")
-	if wait, ok := parseWait(text, time.Second); ok {
-		return wait
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), MaxCooldown)
-}
-
-// parseWait parses a number of units.
-func parseWait(text string, unit time.Duration) (time.Duration, bool) {
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(n) || n < 0 {
-		return 0, false
-	}
-	return time.Duration(min(n*float64(unit), float64(MaxCooldown))), true
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -168,7 +169,8 @@ func (d *dispatch) recordOutcome(now plan, last attempt) permit {
 		d.warn(now.to, last)
 		cooldown := d.config.Cooldown
 		if last.resp != nil {
-			cooldown = max(cooldown, retryAfter(last.resp.Header, at))
+			wait, _ := httpx.RetryAfter(last.resp.Header)
+			cooldown = max(cooldown, min(wait, MaxCooldown))
 		}
 		return now.to.markFailed(at, cooldown)
 	}

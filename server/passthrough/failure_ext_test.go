@@ -176,7 +176,7 @@ func TestBrokenBodyIsLogged(t *testing.T) {
 	client := connect(t, address)
 	client.Send("GET /v1/x?key=" + secret + " HTTP/1.1\nHost: x\n\n")
 	client.WaitEnd()
-	if text := log.String(); !strings.Contains(text, "path=/v1/x") || !strings.Contains(text, "broke off") || strings.Contains(text, secret) {
+	if text := log.String(); !strings.Contains(text, "path=/v1/x") || !strings.Contains(text, "cut short") || strings.Contains(text, secret) {
 		t.Errorf("the log is %q", text)
 	}
 }

@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -82,12 +83,12 @@ func (h *Handler) WaitForWebSockets(ctx context.Context) error { return h.tunnel
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {
-		refuseConnect(w)
+		connectError().WriteTo(w)
 		return
 	}
 	if loops(r.Header, h.pseudonym) {
 		h.logger.WarnContext(r.Context(), "the upstream leads back to this server", "method", r.Method, "path", r.URL.EscapedPath())
-		refuseLoop(w)
+		loopError().WriteTo(w)
 		return
 	}
 	down := newDownstream(w, r)
@@ -126,18 +127,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answerFailure answers a request to which the upstream gave no response.
 func (h *Handler) answerFailure(down *downstream, err error) {
-	answer := failureOf(err)
+	answer := upstreamError(err)
 	switch stall := down.stalled(); {
 	case stall != nil:
-		answer = clientTooSlow(stall)
+		answer = stallError(stall)
 	case errors.Is(err, context.Canceled): // the client is gone
 		panic(http.ErrAbortHandler)
 	}
-	if answer.status >= http.StatusInternalServerError {
+	if answer.Status >= http.StatusInternalServerError {
 		h.warn(down.r, err)
 	}
 	down.beforeHeader()
-	answer.write(down.w)
+	answer.WriteTo(down.w)
 }
 
 // abort ends the exchange in a way that the client can't take for success.
@@ -194,14 +195,9 @@ func responseHeader(header http.Header, resp *http.Response, clientMajor int) {
 		}
 	}
 	viaProduct.add(header, resp.ProtoMajor, resp.ProtoMinor)
-	if isEventStream(resp.Header.Get("Content-Type")) {
+	if httpx.IsEventStream(resp.Header) {
 		if _, ok := header["X-Accel-Buffering"]; !ok {
 			header["X-Accel-Buffering"] = unbuffered
 		}
 	}
-}
-
-func isEventStream(contentType string) bool {
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
 }

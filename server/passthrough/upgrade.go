@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -34,12 +35,10 @@ func (h *Handler) switchProtocols(ctx context.Context, down *downstream, resp *h
 	defer h.tunnels.remove(t)
 	client, buffered, err := down.control.Hijack()
 	if err != nil {
-		failure{
-			status:  http.StatusInternalServerError,
-			kind:    "server_error",
-			code:    "upgrade_unsupported",
-			message: "this server cannot switch protocols: " + err.Error(),
-		}.write(down.w)
+		(&apierror.Error{
+			Status: http.StatusInternalServerError, Type: apierror.ServerError, Code: "upgrade_unsupported",
+			Message: "this server cannot switch protocols: " + err.Error(),
+		}).WriteTo(down.w)
 		return
 	}
 	defer client.Close()

@@ -45,17 +45,6 @@ func loops(header http.Header, pseudonym string) bool {
 	return hops >= maxHops
 }
 
-// refuseLoop answers a request that loops.
-func refuseLoop(w http.ResponseWriter) {
-	failure{
-		status: http.StatusLoopDetected,
-		kind:   upstreamError,
-		code:   "loop_detected",
-		message: "this request goes in circles: the upstream of this server, or of one behind it, leads back here;" +
-			" have it name the API's own host",
-	}.write(w)
-}
-
 // names are a server's entries in the Via field, by the version of HTTP that it
 // received a message in. They are made once, as nearly every message gets one.
 type names struct{ http10, http11, http2 []string }

@@ -79,7 +79,7 @@ func TestALoopEndsWhereItBegan(t *testing.T) {
 				}
 				answer, err := client.ReadBody(head)
 				if err != nil || head.Line != "HTTP/1.1 508 Loop Detected" ||
-					!strings.Contains(answer.Body, `"code":"loop_detected"`) || !strings.Contains(answer.Body, "circles") {
+					!strings.Contains(answer.Body, `"code":"loop_detected"`) || !strings.Contains(answer.Body, "request loop detected") {
 					t.Errorf("%s: the answer is %q with %q, %v", what, head.Line, answer.Body, err)
 				}
 				if got := received.Load(); got != int64(length)+1 {

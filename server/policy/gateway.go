@@ -11,9 +11,9 @@ package policy
 import (
 	"cmp"
 	"context"
-	"mime"
 	"net/http"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
@@ -96,11 +96,11 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	case err != nil:
 		return nil, err
 	case refusal != nil:
-		return refusal.answer(c, req), nil
+		return reject(c, req, refusal), nil
 	}
 	decision, refusal := g.admit(ctx, c)
 	if refusal != nil {
-		return refusal.answer(c, req), nil
+		return reject(c, req, refusal), nil
 	}
 	g.authorize(c, req)
 	withoutExtensions(c, req)
@@ -123,7 +123,7 @@ func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Respon
 	if c.Streaming && !streams {
 		if refusal := g.admitStream(ctx, c); refusal != nil {
 			_ = resp.Body.Close()
-			return refusal.answer(c, req), nil
+			return reject(c, req, refusal), nil
 		}
 	}
 	return resp, nil
@@ -148,7 +148,7 @@ func (g *Gateway) authorize(c *request.Record, req *upstream.Request) {
 // account has the answer's tokens counted when the call ends, and those of a
 // WebSocket before, too.
 func (g *Gateway) account(ctx context.Context, c *request.Record, asked usage.Request, resp *http.Response, decision decision) {
-	c.SetResponse(resp.StatusCode, isStream(resp))
+	c.SetResponse(resp.StatusCode, httpx.IsEventStream(resp.Header) || resp.StatusCode == http.StatusSwitchingProtocols)
 	tap := usage.NewTap(resp, asked, c.RecordEvent)
 	c.OnBytesToLastEvent(tap.BytesToLastEvent)
 	counted := func() int64 { return 0 }
@@ -160,11 +160,4 @@ func (g *Gateway) account(ctx context.Context, c *request.Record, asked usage.Re
 		c.RecordUsage(answer.Model, answer.Usage, tap.ByModel()...)
 		decision.end(answer.Usage.Charge() - counted())
 	})
-}
-
-// isStream reports whether an answer is one, which a client need not have asked for
-// in a way that was read.
-func isStream(resp *http.Response) bool {
-	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return mediaType == "text/event-stream" || resp.StatusCode == http.StatusSwitchingProtocols
 }

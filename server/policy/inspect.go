@@ -10,8 +10,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/clients"
-	"github.com/openai-connect/openai-connect/server/internal/inflation"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -21,7 +21,7 @@ import (
 // inspect judges a request by what its client's token may ask for. It reads the
 // body only where something depends on what that says, and leaves it as it was.
 // The memory of what it keeps of it is on hold. The error is one of reading it.
-func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.Request, hold *memory.Hold) (usage.Request, *refusal, error) {
+func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.Request, hold *memory.Hold) (usage.Request, *apierror.Error, error) {
 	token := c.Client
 	path, _, _ := strings.Cut(req.Target, "?")
 	if token != nil && !token.AllowsPath(path) {
@@ -45,11 +45,8 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.
 	if coding, ok := errors.AsType[*usage.CodingError](err); ok {
 		return asked, tooManyCodings(coding), nil
 	}
-	if bomb, ok := errors.AsType[*inflation.Error](err); ok {
-		return asked, inflated(bomb), nil
-	}
-	if short, ok := errors.AsType[*memory.LimitError](err); ok {
-		return asked, noMemory(short), nil
+	if e, ok := apierror.ForLimit(err); ok {
+		return asked, e, nil
 	}
 	if err != nil {
 		return asked, nil, &upstream.Error{Kind: upstream.KindRequest, Detail: "its body broke off"}
@@ -115,7 +112,7 @@ func put(req *upstream.Request, body io.Reader) {
 // them, or limits by model: what can't be told for sure might be any. A POST that names
 // no model may make any work, by what was stored before, so that is for paths to allow,
 // which inspect has looked at.
-func judgeModel(token *clients.Client, method, path string, asked usage.Request) *refusal {
+func judgeModel(token *clients.Client, method, path string, asked usage.Request) *apierror.Error {
 	if !hasModelRules(token) {
 		return nil
 	}
@@ -148,86 +145,63 @@ func judgeModel(token *clients.Client, method, path string, asked usage.Request)
 	}
 }
 
-func pathNotAllowed(path string) *refusal {
-	return &refusal{
-		status: http.StatusForbidden, kind: invalidRequestError, code: "path_not_allowed",
-		message: fmt.Sprintf("The token that was sent may not use %s at this server.", path),
+func pathNotAllowed(path string) *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusForbidden, Type: apierror.InvalidRequest, Code: "path_not_allowed",
+		Message: fmt.Sprintf("The token that was sent may not use %s at this server.", path),
 	}
 }
 
-func modelNotAllowed(model string) *refusal {
-	return &refusal{
-		status: http.StatusForbidden, kind: invalidRequestError, code: "model_not_allowed", param: "model",
-		message: fmt.Sprintf("The token that was sent may not use the model %q at this server.", model),
+func modelNotAllowed(model string) *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusForbidden, Type: apierror.InvalidRequest, Code: "model_not_allowed", Param: "model",
+		Message: fmt.Sprintf("The token that was sent may not use the model %q at this server.", model),
 	}
 }
 
-func modelTwice() *refusal {
-	return &refusal{
-		status: http.StatusBadRequest, kind: invalidRequestError, code: "model_not_unique", param: "model",
-		message: "The request names its model more than once. The token that was sent has rights or limits by model, so it has to be named once.",
+func modelTwice() *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusBadRequest, Type: apierror.InvalidRequest, Code: "model_not_unique", Param: "model",
+		Message: "The request names its model more than once. The token that was sent has rights or limits by model, so it has to be named once.",
 	}
 }
 
-func modelUnknown() *refusal {
-	return &refusal{
-		status: http.StatusForbidden, kind: invalidRequestError, code: "model_not_allowed", param: "model",
-		message: "The token that was sent has rights or limits by model, and this server can't tell from the request which it asks for." +
+func modelUnknown() *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusForbidden, Type: apierror.InvalidRequest, Code: "model_not_allowed", Param: "model",
+		Message: "The token that was sent has rights or limits by model, and this server can't tell from the request which it asks for." +
 			" Send JSON in UTF-8, plain or in one of the codings gzip, deflate, br and zstd, or a form, to a path without empty segments." +
 			" Name models as strings, ask for no other method than the request's, and the fields of a form in quotes, as in: Content-Disposition: form-data; name=\"model\".",
 	}
 }
 
-func modelOfSession() *refusal {
-	return &refusal{
-		status: http.StatusForbidden, kind: invalidRequestError, code: "model_not_allowed", param: "model",
-		message: "The token that was sent has rights or limits by model. Of WebSockets it may open those of the Realtime API," +
+func modelOfSession() *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusForbidden, Type: apierror.InvalidRequest, Code: "model_not_allowed", Param: "model",
+		Message: "The token that was sent has rights or limits by model. Of WebSockets it may open those of the Realtime API," +
 			" with the model in the query: /v1/realtime?model=MODEL.",
 	}
 }
 
-func modelMissing(path string) *refusal {
-	return &refusal{
-		status: http.StatusForbidden, kind: invalidRequestError, code: "model_not_allowed", param: "model",
-		message: fmt.Sprintf("The token that was sent may use some models only, and the request names none."+
+func modelMissing(path string) *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusForbidden, Type: apierror.InvalidRequest, Code: "model_not_allowed", Param: "model",
+		Message: fmt.Sprintf("The token that was sent may use some models only, and the request names none."+
 			" If %s needs no model, who runs this server can add it to the token's paths.", path),
 	}
 }
 
-func bodyTooLarge(limit int64) *refusal {
-	return &refusal{
-		status: http.StatusRequestEntityTooLarge, kind: invalidRequestError, code: "request_too_large",
-		message: fmt.Sprintf("The body is larger than this server's limit of %d bytes for a request whose model it has to know.", limit),
+func bodyTooLarge(limit int64) *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusRequestEntityTooLarge, Type: apierror.InvalidRequest, Code: "request_too_large",
+		Message: fmt.Sprintf("The body is larger than this server's limit of %d bytes for a request whose model it has to know.", limit),
 	}
 }
 
-func tooManyCodings(err *usage.CodingError) *refusal {
-	return &refusal{
-		status: http.StatusUnsupportedMediaType, kind: invalidRequestError, code: "unsupported_content_encoding",
-		message: "The token that was sent has rights or limits by model, and this server can't tell from the request which it asks for: " + err.Error() + ".",
-		header:  http.Header{"Accept-Encoding": {err.Accept}},
+func tooManyCodings(err *usage.CodingError) *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusUnsupportedMediaType, Type: apierror.InvalidRequest, Code: "unsupported_content_encoding",
+		Message: "The token that was sent has rights or limits by model, and this server can't tell from the request which it asks for: " + err.Error() + ".",
+		Header:  http.Header{"Accept-Encoding": {err.Accept}},
 	}
-}
-
-func inflated(err *inflation.Error) *refusal {
-	return &refusal{
-		status: http.StatusRequestEntityTooLarge, kind: invalidRequestError, code: "request_too_large",
-		message: "The request is refused, as " + err.Error() + ".",
-	}
-}
-
-func noMemory(err *memory.LimitError) *refusal {
-	r := &refusal{
-		status: http.StatusServiceUnavailable, kind: "server_error", code: "server_overloaded",
-		message: "The request is refused, as " + err.Error() + ".",
-	}
-	switch {
-	case err.Slow:
-		r.status, r.kind, r.code = http.StatusRequestTimeout, invalidRequestError, "request_timeout"
-	case !err.Passing:
-		r.status, r.kind, r.code = http.StatusRequestEntityTooLarge, invalidRequestError, "request_too_large"
-		return r
-	}
-	r.header = http.Header{"Retry-After": {"2"}}
-	return r
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
 )
@@ -15,7 +16,7 @@ import (
 type decision struct{ *ratelimit.Decision }
 
 // admit counts a request, unless a limit of its token's is used up.
-func (g *Gateway) admit(ctx context.Context, c *request.Record) (decision, *refusal) {
+func (g *Gateway) admit(ctx context.Context, c *request.Record) (decision, *apierror.Error) {
 	if g.config.Limiter == nil || c.Client == nil {
 		return decision{}, nil
 	}
@@ -51,7 +52,7 @@ func scopesOf(c *request.Record) []ratelimit.Scope {
 
 // admitStream counts an answer that turned out to be a stream, which the request
 // hadn't said in a way that was read. It is given back when the call ends.
-func (g *Gateway) admitStream(ctx context.Context, c *request.Record) *refusal {
+func (g *Gateway) admitStream(ctx context.Context, c *request.Record) *apierror.Error {
 	if g.config.Limiter == nil || c.Client == nil {
 		return nil
 	}
@@ -74,16 +75,16 @@ func (g *Gateway) admitStream(ctx context.Context, c *request.Record) *refusal {
 }
 
 // usedUp is the refusal of a decision that doesn't admit, nil for one that does.
-func usedUp(d *ratelimit.Decision) *refusal {
+func usedUp(d *ratelimit.Decision) *apierror.Error {
 	refused := d.Refusal
 	if refused == nil {
 		return nil
 	}
 	header := d.States.Header()
 	maps.Copy(header, refused.Header())
-	return &refusal{
-		status: http.StatusTooManyRequests, kind: refused.Type(), code: refused.Code(),
-		message: refused.Message(), header: header,
+	return &apierror.Error{
+		Status: http.StatusTooManyRequests, Type: refused.Type(), Code: refused.Code(),
+		Message: refused.Message(), Header: header,
 	}
 }
 

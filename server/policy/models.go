@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/request"
@@ -89,13 +90,14 @@ func (g *Gateway) filterModels(ctx context.Context, c *request.Record, req *upst
 	}
 	asked := &upstream.Request{Method: req.Method} // whose body was sent
 	if short, ok := errors.AsType[*memory.LimitError](err); ok {
-		return noMemory(short).answer(c, asked), nil
+		e, _ := apierror.ForLimit(short)
+		return reject(c, asked, e), nil
 	}
 	if broken, ok := errors.AsType[*upstream.Error](cmp.Or(err, closed)); ok {
 		return nil, broken
 	}
 	if err != nil {
-		return modelsUnreadable(err).answer(c, asked), nil
+		return reject(c, asked, modelsUnreadable(err)), nil
 	}
 	if filtered == nil { // Nothing is left out.
 		filtered = body
@@ -290,9 +292,9 @@ func (f *modelFilter) keeps(element json.RawMessage, models bool) bool {
 	return !models
 }
 
-func modelsUnreadable(err error) *refusal {
-	return &refusal{
-		status: http.StatusBadGateway, kind: "server_error", code: "models_unreadable",
-		message: "The token that was sent may use some models only, and this server can't read the upstream's list of models: " + err.Error() + ".",
+func modelsUnreadable(err error) *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusBadGateway, Type: apierror.ServerError, Code: "models_unreadable",
+		Message: "The token that was sent may use some models only, and this server can't read the upstream's list of models: " + err.Error() + ".",
 	}
 }

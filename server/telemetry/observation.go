@@ -5,12 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/request"
 )
 
@@ -84,7 +84,7 @@ func (x *observation) begin(status int) {
 	}
 	x.record.Status = status
 	if status == http.StatusSwitchingProtocols || x.record.Streaming ||
-		strings.HasPrefix(x.writer.Header().Get("Content-Type"), "text/event-stream") {
+		httpx.IsEventStream(x.writer.Header()) {
 		x.streaming = true
 		x.protocol.openStreams.Inc()
 	}

@@ -11,20 +11,14 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectgzip"
-	"connectrpc.com/connect/v2/connectproto"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/types/known/durationpb"
 
-	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	"github.com/openai-connect/openai-connect/server/apierror"
 	"github.com/openai-connect/openai-connect/server/internal/inflation"
 	"github.com/openai-connect/openai-connect/server/memory"
 )
 
 // maxDecodeTime is the maximum time to decompress a message.
 const maxDecodeTime = 5 * time.Second
-
-// retryAfter is the suggested delay for calls rejected for lack of memory.
-const retryAfter = 2 * time.Second
 
 // Compressors returns the compressors of the RPC protocols, for servers that use
 // [Codecs]. The codecs decompress messages, since only they know the client and its
@@ -162,30 +156,10 @@ func Rejections(next connect.ServerFunc) connect.ServerFunc {
 // rejection returns the RPC error for an error handled by [Rejections], and other
 // errors unchanged.
 func rejection(err error) error {
-	detail := &restv1.Error{Type: "server_error", Code: new("server_overloaded")}
-	var retry *durationpb.Duration
-	if short, ok := errors.AsType[*memory.LimitError](err); ok {
-		detail.Message = short.Error()
-		if short.Passing {
-			retry = durationpb.New(retryAfter)
-		} else {
-			detail.Type, detail.Code = "invalid_request_error", new("request_too_large")
-		}
-	} else if bomb, ok := errors.AsType[*inflation.Error](err); ok {
-		detail.Message, detail.Type, detail.Code = bomb.Error(), "invalid_request_error", new("request_too_large")
-	} else {
-		return tooLongMessage(err)
+	if e, ok := apierror.ForLimit(err); ok {
+		return e.ConnectAs(connect.CodeResourceExhausted).WithCause(err)
 	}
-	failure := connect.NewError(connect.CodeResourceExhausted, detail.GetMessage()).WithCause(err)
-	if compressedMark, err := connectproto.NewErrorDetail(detail); err == nil {
-		failure = failure.WithDetail(compressedMark)
-	}
-	if retry != nil {
-		if compressedMark, err := connectproto.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: retry}); err == nil {
-			failure = failure.WithDetail(compressedMark)
-		}
-	}
-	return failure
+	return tooLongMessage(err)
 }
 
 // tooLongMessage unwraps the codec's error for a message that is too large, which

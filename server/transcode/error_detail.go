@@ -2,9 +2,7 @@ package transcode
 
 import (
 	"encoding/base64"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -17,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	restv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/rest/v1"
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // maxError bounds an error as it is encoded: gRPC peers drop larger trailers.
@@ -93,35 +92,15 @@ func truncate(text string, n int) string {
 	return text[:end] + mark
 }
 
-// retryDelay is when to try again: retry-after-ms as OpenAI sends it, or
-// retry-after in seconds or as a date (RFC 9110 §10.2.3).
+// retryDelay returns the delay before a retry that a response header states, nil if none.
 func retryDelay(header http.Header) *time.Duration {
-	if delay, ok := seconds(header.Get("Retry-After-Ms"), time.Millisecond); ok {
-		return &delay
-	}
-	after := header.Get("Retry-After")
-	if delay, ok := seconds(after, time.Second); ok {
-		return &delay
-	}
-	if at, err := http.ParseTime(after); err == nil {
-		delay := max(time.Until(at), 0)
-		return &delay
-	}
-	return nil
+	return plausible(httpx.RetryAfter(header))
 }
 
-func seconds(text string, unit time.Duration) (time.Duration, bool) {
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return 0, false
+// plausible returns a delay, or nil if there is none or it is too large to be one.
+func plausible(delay time.Duration, ok bool) *time.Duration {
+	if !ok || delay >= httpx.MaxWait {
+		return nil
 	}
-	return inUnits(n, unit)
-}
-
-// inUnits is a number of units, if a Duration has room for it.
-func inUnits(n float64, unit time.Duration) (time.Duration, bool) {
-	if !(n >= 0) || n > math.MaxInt64/float64(unit)/2 {
-		return 0, false
-	}
-	return time.Duration(n * float64(unit)), true
+	return &delay
 }

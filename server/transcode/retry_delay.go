@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
 // maxRetryDepth bounds how deeply a body is searched for when to retry.
@@ -69,23 +71,19 @@ func memberDelay(name string, value any) *time.Duration {
 	}
 	switch v := value.(type) {
 	case float64:
-		if delay, ok := inUnits(v, unit); ok {
-			return &delay
-		}
+		return plausible(httpx.Units(v, unit))
 	case string:
-		if delay, ok := seconds(v, unit); ok {
-			return &delay
+		if delay, ok := httpx.ParseWait(v, unit); ok {
+			return plausible(delay, ok)
 		}
-		// Protobuf's JSON of a Duration is one of Go's.
-		if delay, err := time.ParseDuration(v); err == nil && delay >= 0 {
-			return &delay
-		}
-	case map[string]any: // a Duration, in full
+		// Go parses Protobuf's JSON form of a Duration.
+		delay, err := time.ParseDuration(v)
+		return plausible(delay, err == nil && delay >= 0)
+	case map[string]any: // a Duration in its long form
 		whole, _ := v["seconds"].(float64)
 		nanos, _ := v["nanos"].(float64)
-		if delay, ok := inUnits(whole+nanos/1e9, time.Second); ok && len(v) > 0 {
-			return &delay
-		}
+		delay, ok := httpx.Units(whole+nanos/1e9, time.Second)
+		return plausible(delay, ok && len(v) > 0)
 	}
 	return nil
 }

@@ -94,11 +94,7 @@ func (x *exchange) isStale(req *Request, err error) bool {
 
 // isIdempotent reports whether a request may be processed twice (RFC 9110 §9.2.2).
 func (r *Request) isIdempotent() bool {
-	switch r.Method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return len(r.Header["Idempotency-Key"]) > 0
+	return httpx.IsIdempotent(r.Method) || len(r.Header["Idempotency-Key"]) > 0
 }
 
 // exchangeState is a state of an exchange that has a connection. The package comment
