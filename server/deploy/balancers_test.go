@@ -124,7 +124,7 @@ func (b balancer) start(t *testing.T, instances []*instance) (address string) {
 	}
 }
 
-func TestBalancersAcceptTheirConfiguration(t *testing.T) {
+func TestBalancers_AcceptTheirConfiguration(t *testing.T) {
 	t.Parallel()
 	for _, b := range balancers() {
 		t.Run(b.name, func(t *testing.T) {

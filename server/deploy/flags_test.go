@@ -31,7 +31,7 @@ func help(t *testing.T) string {
 }
 
 // Flags of the server that the files of this folder set or speak of are in its help.
-func TestWhatIsDeployedWithExists(t *testing.T) {
+func TestFlags_InDeploymentFilesExist(t *testing.T) {
 	t.Parallel()
 	text := help(t)
 	for _, row := range []struct {

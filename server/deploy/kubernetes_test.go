@@ -31,7 +31,7 @@ func render(t *testing.T) []byte {
 	return rendered
 }
 
-func TestKubernetesAcceptsItsManifests(t *testing.T) {
+func TestKubernetes_AcceptsManifests(t *testing.T) {
 	t.Parallel()
 	rendered := render(t)
 	tool := servertest.Tool(t, "kubernetes-validate", "pip install kubernetes-validate==1.37.0")
@@ -116,7 +116,7 @@ func manifests(t *testing.T) map[string]manifest {
 	}
 }
 
-func TestManifestsFitTogether(t *testing.T) {
+func TestKubernetes_ManifestsAreConsistent(t *testing.T) {
 	t.Parallel()
 	all := manifests(t)
 	pod := all["Deployment openai-connect"].Spec.Template.Spec

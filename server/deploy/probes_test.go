@@ -15,7 +15,7 @@ import (
 
 // The server takes the arguments of the deployment, and its probes see it start and
 // leave.
-func TestTheDeploymentsProbesAreAnswered(t *testing.T) {
+func TestKubernetes_ProbesAreAnswered(t *testing.T) {
 	t.Parallel()
 	container := manifests(t)["Deployment openai-connect"].Spec.Template.Spec.Containers[0]
 	admin := commandtest.FreeAddress(t)

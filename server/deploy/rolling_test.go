@@ -24,7 +24,7 @@ func rollingTime(t *testing.T) time.Duration {
 
 // Three instances behind a balancer are restarted one after the other, under
 // streams and calls of all kinds: none fails.
-func TestARollingRestartLosesNothing(t *testing.T) {
+func TestRollingRestart_LosesNothing(t *testing.T) {
 	for _, b := range balancers() {
 		t.Run("behind "+b.name, func(t *testing.T) {
 			instances := startInstances(t)
@@ -58,7 +58,7 @@ func TestARollingRestartLosesNothing(t *testing.T) {
 
 // An instance is killed: what ran there fails, each with an error that its client
 // sees, and nothing else does.
-func TestAnInstanceThatIsKilledTakesNothingElseWithIt(t *testing.T) {
+func TestKilledInstance_AffectsOnlyItsRequests(t *testing.T) {
 	for _, b := range balancers() {
 		t.Run("behind "+b.name, func(t *testing.T) {
 			instances := startInstances(t)
