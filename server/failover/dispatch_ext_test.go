@@ -16,8 +16,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Each row is a failure of the first of two upstreams. The second one responds with 200 unless
-// stated otherwise.
+// Each row is a failure of the first of two upstreams. The second one responds with 200
+// unless stated otherwise.
 func TestFailover_RetriesOnlyWhenSafe(t *testing.T) {
 	const none = 0 // of the kinds of errors
 	for _, row := range []struct {

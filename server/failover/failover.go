@@ -157,7 +157,7 @@ func (c *Config) check(u Upstream) error {
 	case !validName.MatchString(u.Name):
 		return errors.New(`invalid name: want up to 64 letters, digits, ".", "_" and "-"`)
 	case hasKey && u.NoKey:
-		return errors.New("Key and NoKey are mutually exclusive")
+		return errors.New("has a key although NoKey is set: want one of them")
 	case hasKey && c.ClientKeys:
 		return errors.New("has a key, but the server accepts unauthenticated clients: configure client authentication or allow anonymous use explicitly")
 	case hasKey || u.NoKey:
@@ -196,8 +196,9 @@ func defaultPort(scheme string) string {
 // Send implements [upstream.Sender].
 //
 // It returns the first response that must not be retried elsewhere. If there is none, it
-// returns the last upstream's response unchanged, or, if that upstream could not be reached,
-// the last rejection of another one. It makes up no responses: without any it returns the last error.
+// returns the last upstream's response unchanged, or, if that upstream could not be
+// reached, the last rejection of another one. It makes up no responses: without any it
+// returns the last error.
 func (f *Failover) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
 	d := f.newDispatch(ctx, req)
 	defer d.hold.Close()

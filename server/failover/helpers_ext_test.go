@@ -213,8 +213,8 @@ func (f senderFunc) Send(ctx context.Context, req *upstream.Request) (*http.Resp
 	return f(ctx, req)
 }
 
-// startUnread is start for a peer that responds to each request, on its own connection, after it
-// has read the header.
+// startUnread is start for a peer that responds to each request, on its own connection,
+// after it has read the header.
 func startUnread(t *testing.T, then answer) *peer {
 	t.Helper()
 	p := new(peer)

@@ -12,8 +12,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Under random failures and concurrent requests, a request that is not idempotent is processed
-// at most once, and exactly once if the client receives a success.
+// Under random failures and concurrent requests, a request that is not idempotent is
+// processed at most once, and exactly once if the client receives a success.
 //
 // Connections are not reused here: package upstream may consider a reused connection stale.
 func TestFailover_NeverProcessesARequestTwice(t *testing.T) {

@@ -18,6 +18,7 @@ func BenchmarkHTTP2(b *testing.B) { benchmarkSend(b, true) }
 // benchmarkSend measures requests over one connection to an https upstream that
 // reads the body and responds with a small JSON object.
 func benchmarkSend(b *testing.B, http2 bool) {
+	b.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")

@@ -64,9 +64,9 @@ func (f framing) copyBody(body io.Reader, send func(piece []byte) bool) (complet
 			return false, nil
 		}
 		switch {
-		case err == io.EOF && !f.chunked && left > 0: //nolint:errorlint // a wrapped io.EOF is not the end of the body
+		case err == io.EOF && !f.chunked && left > 0:
 			return false, io.ErrUnexpectedEOF
-		case err == io.EOF: //nolint:errorlint // as above
+		case err == io.EOF:
 			return true, nil
 		case err != nil:
 			return false, err

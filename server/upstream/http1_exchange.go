@@ -354,6 +354,4 @@ func (u *upgradedConn) Close() error { return u.conn.Close() }
 func (u *upgradedConn) SetReadDeadline(t time.Time) error { return u.conn.SetReadDeadline(t) }
 
 // CloseWrite closes the sending direction.
-func (u *upgradedConn) CloseWrite() error {
-	return httpx.CloseWrite(u.conn.Conn)
-}
+func (u *upgradedConn) CloseWrite() error { return httpx.CloseWrite(u.conn.Conn) }

@@ -20,8 +20,8 @@ const (
 	maxDials = 3
 
 	// maxRefusedStreams is the number of retries of one request whose stream the upstream
-	// refused. maxAttempts is the number of attempts in all. Before each of them the upstream has
-	// certainly not processed the request.
+	// refused. maxAttempts is the number of attempts in all. Before each of them the
+	// upstream has certainly not processed the request.
 	maxRefusedStreams = 3
 	maxAttempts       = 16
 
@@ -300,8 +300,8 @@ func (h *http2Client) removeDial(d *http2Dial) {
 }
 
 // awaitDial waits for a connection. The last request that stops waiting cancels the
-// attempt. It returns the connection with a reserved stream, or nil if there was no free stream, and
-// reports whether the connection uses HTTP/1.1.
+// attempt. It returns the connection with a reserved stream, or nil if there was no free
+// stream, and reports whether the connection uses HTTP/1.1.
 func (h *http2Client) awaitDial(ctx context.Context, d *http2Dial) (c *http2Conn, usesHTTP1 bool, err error) {
 	select {
 	case <-d.done:
@@ -415,8 +415,8 @@ func (h *http2Client) remove(c *http2Conn) {
 const unhealthyTime = 30 * time.Second
 
 // ready returns an error if connections to the host keep failing, because of protocol
-// violations or timeouts, without a successful request in between. After some time the host is
-// tried again.
+// violations or timeouts, without a successful request in between. After some time the
+// host is tried again.
 func (h *http2Client) ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -42,6 +42,10 @@ const (
 	// §6.5.2.
 	readFrameSize = 16 << 10
 
+	// maxHeaderBlock is the length at which a header block ends the connection. A shorter
+	// one that is too long only ends its stream.
+	maxHeaderBlock = maxResponseHeaderBytes + 64<<10
+
 	// maxQueued is the number of bytes in the write queue at which uploads pause.
 	maxQueued = 64 << 10
 
@@ -69,9 +73,9 @@ const (
 	// its connection accept no more requests: more of them may be in flight.
 	maxInterim = 16
 
-	// streamAllowance is added to the frame budget for each reset stream, whose frames may
-	// be in flight. dataAllowance is added for each DATA frame of an upload, which the peer may
-	// acknowledge with window updates.
+	// streamAllowance is added to the frame budget for each reset stream, whose frames
+	// may be in flight. dataAllowance is added for each DATA frame of an upload, which
+	// the peer may acknowledge with window updates.
 	streamAllowance = 100
 	dataAllowance   = 4
 )
@@ -111,10 +115,10 @@ func protocolError(code frames.ErrCode) *http2Error {
 // codeName returns the name of an error code. It never contains text of the peer.
 func codeName(code frames.ErrCode) string { return code.String() }
 
-// http2Conn is an HTTP/2 connection (RFC 9113). It has a goroutine that reads and one that
-// writes. All other goroutines add frames to the write queue and only wait on their own
-// channels. No lock is held while waiting for the network, so that the peer can't delay the end
-// of a request.
+// http2Conn is an HTTP/2 connection (RFC 9113). It has a goroutine that reads and one
+// that writes. All other goroutines add frames to the write queue and only wait on their
+// own channels. No lock is held while waiting for the network, so that the peer can't
+// delay the end of a request.
 type http2Conn struct {
 	client          *http1Client
 	network         net.Conn
@@ -180,7 +184,7 @@ func newHTTP2Conn(h *http1Client, network net.Conn, keepAlive time.Duration, lef
 	}
 	c.encoder = hpack.NewEncoder(&c.block)
 	c.decoder = hpack.NewDecoder(4096, nil)
-	c.decoder.SetMaxStringLength(int(c.maxHeaderBlock()))
+	c.decoder.SetMaxStringLength(maxHeaderBlock)
 	c.framer = frames.NewFramer(nil, bufio.NewReaderSize(network, 4<<10))
 	c.framer.SetMaxReadFrameSize(readFrameSize)
 	c.framer.SetReuseFrames()
@@ -190,7 +194,7 @@ func newHTTP2Conn(h *http1Client, network net.Conn, keepAlive time.Duration, lef
 	c.queueFrame(frames.FrameSettings, 0, 0, settingsPayload(
 		frames.Setting{ID: frames.SettingEnablePush, Val: 0},
 		frames.Setting{ID: frames.SettingInitialWindowSize, Val: streamWindow},
-		frames.Setting{ID: frames.SettingMaxHeaderListSize, Val: uint32(min(maxResponseHeaderBytes, 1<<31))},
+		frames.Setting{ID: frames.SettingMaxHeaderListSize, Val: maxResponseHeaderBytes},
 	))
 	c.queueFrame(frames.FrameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, connBuffer-65535))
 	c.timer = time.AfterFunc(keepAlive, c.checkAlive)
@@ -206,10 +210,6 @@ func settingsPayload(all ...frames.Setting) (b []byte) {
 	}
 	return b
 }
-
-// maxHeaderBlock is the length at which a header block ends the connection. A shorter one
-// that is too long only ends its stream.
-func (c *http2Conn) maxHeaderBlock() int64 { return maxResponseHeaderBytes + 64<<10 }
 
 // queueFrame adds a frame to the write queue. mu is held.
 func (c *http2Conn) queueFrame(kind frames.FrameType, flags frames.Flags, stream uint32, payload []byte) {
@@ -769,7 +769,7 @@ func (c *http2Conn) processData(frame *frames.DataFrame) error {
 // when it is complete.
 func (c *http2Conn) processBlock(id uint32, complete bool) error {
 	// An endless sequence of small fragments is a flood.
-	if int64(len(c.headerBlock)) > c.maxHeaderBlock() || c.headerFrames > 16+len(c.headerBlock)/256 {
+	if len(c.headerBlock) > maxHeaderBlock || c.headerFrames > 16+len(c.headerBlock)/256 {
 		return frames.ConnectionError(frames.ErrCodeProtocol)
 	}
 	if !complete {

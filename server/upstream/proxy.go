@@ -12,8 +12,9 @@ import (
 // NoProxy as [Config.Proxy] means a direct connection, whatever the environment.
 const NoProxy = "none"
 
-// ParseProxy parses the URL of a proxy, "http://user:password@proxy.example:3128", with the
-// scheme http, https, socks5 or socks5h. The default scheme is http. For [NoProxy] it returns nil.
+// ParseProxy parses the URL of a proxy, "http://user:password@proxy.example:3128", with
+// the scheme http, https, socks5 or socks5h. The default scheme is http. For [NoProxy] it
+// returns nil.
 //
 // An error never contains the input, which may contain a password.
 func ParseProxy(raw string) (*url.URL, error) {

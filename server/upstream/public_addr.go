@@ -11,8 +11,8 @@ import (
 var errNotPublic = errors.New("the address is not public")
 
 // nonPublicPrefixes are the networks that are not globally reachable according to IANA's
-// special-purpose address registries (RFC 6890), and networks that translate to them. Only IPv6
-// networks within 2000::/3 are listed, because nothing else is global.
+// special-purpose address registries (RFC 6890), and networks that translate to them.
+// Only IPv6 networks within 2000::/3 are listed, because nothing else is global.
 //
 //nolint:gochecknoglobals // a table
 var nonPublicPrefixes = []netip.Prefix{

@@ -7,13 +7,13 @@ import (
 )
 
 // maxReplayBytes is the number of bytes of a streamed body that are buffered until the
-// response. While no more were read, the request can be sent again. The piece being read, up to
-// 32 KiB, comes on top.
+// response. While no more were read, the request can be sent again. The piece being read,
+// up to 32 KiB, comes on top.
 const maxReplayBytes = 64 << 10
 
 // bodyReplay provides each attempt of a request with its body from the beginning. A
-// *bytes.Reader of any size can be read again. The beginning of any other body is buffered, up
-// to [maxReplayBytes].
+// *bytes.Reader of any size can be read again. The beginning of any other body is
+// buffered, up to [maxReplayBytes].
 type bodyReplay struct {
 	source io.Reader     // nil if there is none or it is in memory
 	memory *bytes.Reader // the body, if it is in memory
@@ -67,8 +67,8 @@ func (r *bodyReplay) next() io.Reader {
 }
 
 // buffered returns all of the body, if it is in memory or has a length of up to
-// [smallBody]. It waits for the rest of the body. It returns nil for any other body, and for one
-// that can't be read to its end.
+// [smallBody]. It waits for the rest of the body. It returns nil for any other body, and
+// for one that can't be read to its end.
 func (r *bodyReplay) buffered(length int64) *bytes.Reader {
 	switch {
 	case r.memory != nil:

@@ -72,12 +72,13 @@ type Request struct {
 //
 // Send follows up to 10 redirects, unless [Config.NoRedirects] is set or Header has an
 // Upgrade. A redirect that can't be followed is returned as the response. 301 and 302
-// turn a POST into a GET, and 303 any method except HEAD, without the body. All other redirects keep
-// method and body (RFC 9110 §15.4), which requires a body that can be sent again. Redirects
-// within the origin of the proxied host are followed without restriction. A redirect to
-// another origin loses all credentials: every header whose name suggests one or starts with
-// OpenAI-. It is sent directly, over HTTP/1.1. It is not followed from https to http, to an
-// address that isn't public, through a proxy, or with [Config.DialContext].
+// turn a POST into a GET, and 303 any method except HEAD, without the body. All other
+// redirects keep method and body (RFC 9110 §15.4), which requires a body that can be sent
+// again. Redirects within the origin of the proxied host are followed without
+// restriction. A redirect to another origin loses all credentials: every header whose
+// name suggests one or starts with OpenAI-. It is sent directly, over HTTP/1.1. It is not
+// followed from https to http, to an address that isn't public, through a proxy, or with
+// [Config.DialContext].
 //
 // The caller must close the response's body. Reading it fails with an [*Error] if the
 // upstream ends it early, so that io.EOF means that it is complete. Only an HTTP/1 body with
@@ -85,9 +86,9 @@ type Request struct {
 // returns when Read would not block, so that readers that wait long, such as those of
 // event streams, need no buffer meanwhile.
 //
-// For status 101, which is only returned for a request with an Upgrade to the same protocol, the body
-// is an io.ReadWriteCloser with CloseWrite and SetReadDeadline: the connection itself, which ctx no longer
-// closes.
+// For status 101, which is only returned for a request with an Upgrade to the same
+// protocol, the body is an io.ReadWriteCloser with CloseWrite and SetReadDeadline: the
+// connection itself, which ctx no longer closes.
 //
 // When ctx is done, the connection to the upstream is closed at once, in every state of
 // the exchange, and the error of Send or of the body is ctx's. Every other error is an
