@@ -14,19 +14,19 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
 )
 
-// scripted is the metadata that has the upstream follow a script.
+// scripted returns metadata that names a script.
 func scripted(name string) http.Header { return http.Header{e2etest.ScriptHeader: {name}} }
 
-// TestErrorsOfNearlyOpenAIUpstreamsArriveWhole has error bodies that differ from
-// OpenAI's. What an Error has no field for stands in its extra_json.
-func TestErrorsOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
+// Error bodies that differ from OpenAI's. Fields unknown to the schema are in
+// extra_json.
+func TestCompatible_ErrorsArriveCompletely(t *testing.T) {
 	t.Parallel()
 	type detail = restv1.Error
 	rows := []struct {
 		fixture string
 		status  int32
 		code    connect.Code
-		fields  []string // of the response's header
+		fields  []string // header lines of the response
 		retry   time.Duration
 		detail  *detail
 	}{
@@ -130,7 +130,7 @@ func TestErrorsOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
 					t.Run(row.fixture+" of "+method, func(t *testing.T) {
 						failed := e2etest.ScriptedCall{Method: method, Script: row.fixture}.Do(t, client).Err
 						if failed == nil {
-							t.Fatal("call succeeded")
+							t.Fatal("call succeeded, want an error")
 						}
 						checkDetail(t, failed, row.code, row.detail)
 						if got := failed.Retry.GetRetryDelay().AsDuration(); got != row.retry {
@@ -143,7 +143,7 @@ func TestErrorsOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
 	}
 }
 
-// checkDetail checks what an error says, without the excerpt of the body.
+// checkDetail checks an error's code, message, and detail without the body excerpt.
 func checkDetail(t *testing.T, failed *e2etest.RPCError, code connect.Code, want *restv1.Error) {
 	t.Helper()
 	e2etest.CheckError(t, failed, code)
@@ -157,9 +157,8 @@ func checkDetail(t *testing.T, failed *e2etest.RPCError, code connect.Code, want
 	}
 }
 
-// TestErrorsInStreamsOfNearlyOpenAIUpstreamsEndThem has streams that began well.
-// The chunks before the error arrive.
-func TestErrorsInStreamsOfNearlyOpenAIUpstreamsEndThem(t *testing.T) {
+// An error in a stream ends it. The preceding chunks arrive.
+func TestCompatible_ErrorsInStreamsEndThem(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		fixture string
@@ -203,7 +202,7 @@ func TestErrorsInStreamsOfNearlyOpenAIUpstreamsEndThem(t *testing.T) {
 					c := e2etest.Call{Method: e2etest.StreamMethod, Request: e2etest.Hello(), Metadata: scripted(row.fixture)}
 					all, text, err := receiveAll(t, client, c, sent)
 					if len(all.Items) != len(sent)-1 || text != row.text {
-						t.Errorf("got %d chunks, not %d, with %q, want %q", len(all.Items), len(sent)-1, text, row.text)
+						t.Errorf("got %d chunks with text %[3]q, want %[2]d with %[4]q", len(all.Items), len(sent)-1, text, row.text)
 					}
 					checkDetail(t, e2etest.AsRPCError(t, err), row.code, row.detail)
 				})
@@ -212,9 +211,8 @@ func TestErrorsInStreamsOfNearlyOpenAIUpstreamsEndThem(t *testing.T) {
 	}
 }
 
-// TestAnErrorThatIsNoneFailsNoCall has members named error in answers that are
-// none.
-func TestAnErrorThatIsNoneFailsNoCall(t *testing.T) {
+// A successful response may have an empty field "error".
+func TestCompatible_EmptyErrorIsSuccess(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{`null`, `""`, `[]`, `{}`, `false`} {
 		t.Run(value, func(t *testing.T) {
@@ -228,7 +226,7 @@ func TestAnErrorThatIsNoneFailsNoCall(t *testing.T) {
 				if _, err := client.Unary(e2etest.Context(t), c, got); err != nil {
 					t.Fatal(err)
 				}
-				checkKept(t, sent, got)
+				checkComplete(t, sent, got)
 				facts{"extra_json": `{"error":` + value + `}`}.check(t, e2etest.JSONTree(t, got))
 			}
 		})

@@ -18,7 +18,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// body answers with a body and a content type, if that isn't "no type".
+// body answers with a body and a content type, unless that is "no type".
 func body(text, media string, fields ...string) e2etest.Script {
 	if media != "no type" {
 		fields = append(fields, "Content-Type: "+media)
@@ -26,8 +26,8 @@ func body(text, media string, fields ...string) e2etest.Script {
 	return e2etest.Reply(http.StatusOK, text, fields...)
 }
 
-// received is what a client gets from an upstream that follows a script, as
-// Protobuf's JSON: of a stream a list of the chunks.
+// received returns the response to a call with a script in Protobuf's JSON form: a
+// message, or a list of the chunks of a stream.
 func received(t *testing.T, client e2etest.Client, method, script string) (all jsontree.Value, err error) {
 	t.Helper()
 	c := e2etest.Call{Method: method, Request: e2etest.Hello(), Metadata: scripted(script)}
@@ -43,18 +43,18 @@ func received(t *testing.T, client e2etest.Client, method, script string) (all j
 	return all, err
 }
 
-// nearly is an answer of an upstream that is nearly OpenAI, and what becomes of
-// it.
-type nearly struct {
+// compatibleResponse is a response of an OpenAI-compatible upstream and what clients
+// receive.
+type compatibleResponse struct {
 	name   string
 	script e2etest.Script
-	unary  facts // nil where only a stream is asked for
+	unary  facts // nil to test streaming calls only
 	stream facts
 	chunks int
 }
 
-// checkNearly has every kind of client ask for each of the answers.
-func checkNearly(t *testing.T, rows []nearly) {
+// checkCompatible checks each of the responses with every kind of client.
+func checkCompatible(t *testing.T, rows []compatibleResponse) {
 	t.Helper()
 	scripts := make(map[string]e2etest.Script)
 	for _, row := range rows {
@@ -100,47 +100,45 @@ var (
 	}
 )
 
-// TestNearlyOpenAI_FormIsKnownByTheBody has streams and completions of every
-// content type, in answer to both ways to ask.
-func TestNearlyOpenAI_FormIsKnownByTheBody(t *testing.T) {
+// Streams and completions with every content type, for unary and streaming calls.
+func TestCompatible_FormIsDetectedFromBody(t *testing.T) {
 	t.Parallel()
 	const bom = "\uFEFF"
-	var rows []nearly
+	var rows []compatibleResponse
 	for _, media := range []string{
 		"text/event-stream", "text/event-stream; charset=utf-8", "text/plain", "text/plain; charset=utf-8", "application/json",
 		"application/octet-stream", "application/x-ndjson", "text/html", "nonsense", "no type",
 	} {
 		for name, events := range map[string]string{
-			"events":                                helloEvents,
-			"events behind a byte order mark":       bom + helloEvents,
-			"events with byte order marks":          strings.ReplaceAll(helloEvents, "data: {", "data: "+bom+"{"),
-			"events behind a comment":               ": hello\n\n" + helloEvents,
-			"events behind blank lines":             "\r\n\n" + helloEvents,
-			"events with names":                     strings.ReplaceAll(helloEvents, "data: {", "event: chunk\ndata: {"),
-			"events behind an id":                   "id: 1\n" + helloEvents,
-			"events behind a time to try again":     "retry: 10\n" + helloEvents,
-			"events without spaces, with CR":        strings.ReplaceAll(strings.ReplaceAll(helloEvents, "data: ", "data:"), "\n", "\r"),
-			"events without the last blank line":    strings.TrimSuffix(helloEvents, e2etest.DoneEvent) + strings.TrimSuffix(e2etest.DoneEvent, "\n"),
-			"events whose last is the finish":       strings.TrimSuffix(helloEvents, "\n\n"+e2etest.DoneEvent),
-			"events without [DONE]":                 strings.TrimSuffix(helloEvents, e2etest.DoneEvent),
-			"events with [DONE] and a space behind": strings.TrimSuffix(helloEvents, e2etest.DoneEvent) + "data: [DONE] \n\n",
+			"events":                                   helloEvents,
+			"events after a byte order mark":           bom + helloEvents,
+			"events with byte order marks":             strings.ReplaceAll(helloEvents, "data: {", "data: "+bom+"{"),
+			"events after a comment":                   ": hello\n\n" + helloEvents,
+			"events after blank lines":                 "\r\n\n" + helloEvents,
+			"events with names":                        strings.ReplaceAll(helloEvents, "data: {", "event: chunk\ndata: {"),
+			"events after an id":                       "id: 1\n" + helloEvents,
+			"events after a retry field":               "retry: 10\n" + helloEvents,
+			"events without spaces, with CR line ends": strings.ReplaceAll(strings.ReplaceAll(helloEvents, "data: ", "data:"), "\n", "\r"),
+			"events without the last blank line":       strings.TrimSuffix(helloEvents, e2etest.DoneEvent) + strings.TrimSuffix(e2etest.DoneEvent, "\n"),
+			"events that end with finish_reason":       strings.TrimSuffix(helloEvents, "\n\n"+e2etest.DoneEvent),
+			"events without [DONE]":                    strings.TrimSuffix(helloEvents, e2etest.DoneEvent),
+			"events with [DONE] and a space":           strings.TrimSuffix(helloEvents, e2etest.DoneEvent) + "data: [DONE] \n\n",
 		} {
-			rows = append(rows, nearly{name + " as " + media, body(events, media), helloReply, helloStream, 3})
+			rows = append(rows, compatibleResponse{name + " as " + media, body(events, media), helloReply, helloStream, 3})
 		}
 		for name, whole := range map[string]string{
-			"a completion":                          e2etest.Completion("Hello!"),
-			"a completion behind a byte order mark": bom + e2etest.Completion("Hello!"),
-			"a completion behind space":             " \r\n\t" + e2etest.Completion("Hello!") + "\n",
+			"completion":                         e2etest.Completion("Hello!"),
+			"completion after a byte order mark": bom + e2etest.Completion("Hello!"),
+			"completion after white space":       " \r\n\t" + e2etest.Completion("Hello!") + "\n",
 		} {
-			rows = append(rows, nearly{name + " as " + media, body(whole, media), helloReply, helloWhole, 1})
+			rows = append(rows, compatibleResponse{name + " as " + media, body(whole, media), helloReply, helloWhole, 1})
 		}
 	}
-	checkNearly(t, rows)
+	checkCompatible(t, rows)
 }
 
-// TestNearlyOpenAI_FormArrivesByteByByte has bodies whose beginning comes in
-// pieces.
-func TestNearlyOpenAI_FormArrivesByteByByte(t *testing.T) {
+// The start of the body arrives in pieces.
+func TestCompatible_FormIsDetectedFromFragments(t *testing.T) {
 	t.Parallel()
 	pieces := func(text, media string) e2etest.Script {
 		return func(conn *upstreamtest.Conn) {
@@ -154,18 +152,18 @@ func TestNearlyOpenAI_FormArrivesByteByByte(t *testing.T) {
 			e2etest.EndStream(conn)
 		}
 	}
-	var rows []nearly
+	var rows []compatibleResponse
 	for _, media := range []string{"text/event-stream", "application/json", "text/plain"} {
 		rows = append(rows,
-			nearly{"events as " + media, pieces("\uFEFF\n"+helloEvents, media), helloReply, helloStream, 3},
-			nearly{"a completion as " + media, pieces("\uFEFF\n"+e2etest.Completion("Hello!"), media), helloReply, helloWhole, 1},
+			compatibleResponse{"events as " + media, pieces("\uFEFF\n"+helloEvents, media), helloReply, helloStream, 3},
+			compatibleResponse{"completion as " + media, pieces("\uFEFF\n"+e2etest.Completion("Hello!"), media), helloReply, helloWhole, 1},
 		)
 	}
-	checkNearly(t, rows)
+	checkCompatible(t, rows)
 }
 
-// TestNearlyOpenAI_GzipIsDecoded has gzip that nobody asked for.
-func TestNearlyOpenAI_GzipIsDecoded(t *testing.T) {
+// The upstream sends gzip although the server does not accept it.
+func TestCompatible_GzipIsDecoded(t *testing.T) {
 	t.Parallel()
 	members := func(texts ...string) string {
 		var all strings.Builder
@@ -175,26 +173,26 @@ func TestNearlyOpenAI_GzipIsDecoded(t *testing.T) {
 		return all.String()
 	}
 	whole, events := e2etest.Completion("Hello!"), helloEvents
-	rows := []nearly{
-		{"a completion", body(e2etest.Gzip(whole), "application/json", "Content-Encoding: gzip"), helloReply, helloWhole, 1},
-		{"a completion, by another name", body(e2etest.Gzip(whole), "application/json", "Content-Encoding: X-GZIP"), helloReply, helloWhole, 1},
-		{"a completion in members", body(members(whole[:9], "", whole[9:]), "application/json", "Content-Encoding: gzip"), helloReply, helloWhole, 1},
+	rows := []compatibleResponse{
+		{"completion", body(e2etest.Gzip(whole), "application/json", "Content-Encoding: gzip"), helloReply, helloWhole, 1},
+		{"completion as x-gzip", body(e2etest.Gzip(whole), "application/json", "Content-Encoding: X-GZIP"), helloReply, helloWhole, 1},
+		{"completion in several members", body(members(whole[:9], "", whole[9:]), "application/json", "Content-Encoding: gzip"), helloReply, helloWhole, 1},
 		{"events", body(e2etest.Gzip(events), "text/event-stream", "Content-Encoding: gzip"), helloReply, helloStream, 3},
 		{"events as JSON", body(e2etest.Gzip(events), "application/json", "Content-Encoding: gzip"), helloReply, helloStream, 3},
-		{"events in members", body(members(events[:9], events[9:50], events[50:]), "text/event-stream", "Content-Encoding: gzip"), helloReply, helloStream, 3},
-		{"events, at the end of a connection", func(conn *upstreamtest.Conn) {
+		{"events in several members", body(members(events[:9], events[9:50], events[50:]), "text/event-stream", "Content-Encoding: gzip"), helloReply, helloStream, 3},
+		{"events delimited by the end of the connection", func(conn *upstreamtest.Conn) {
 			conn.Send(e2etest.ResponseHead(200, e2etest.EventStreamType, "Content-Encoding: gzip", "Connection: close"))
 			_, _ = io.WriteString(conn, e2etest.Gzip(strings.TrimSuffix(events, "\n\n"+e2etest.DoneEvent)))
 			conn.Close()
 		}, helloReply, helloStream, 3},
-		{"a name for no coding", body(whole, "application/json", "Content-Encoding: identity"), helloReply, helloWhole, 1},
+		{"identity", body(whole, "application/json", "Content-Encoding: identity"), helloReply, helloWhole, 1},
 	}
-	checkNearly(t, rows)
+	checkCompatible(t, rows)
 }
 
-// TestNearlyOpenAI_GzipArrivesInStep has an event in each member, or behind each
-// flush, that must arrive before the next one is sent.
-func TestNearlyOpenAI_GzipArrivesInStep(t *testing.T) {
+// Each event, in a gzip member of its own or before a flush, must arrive before the
+// next one is sent.
+func TestCompatible_GzipArrivesInStep(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan struct{})
 	front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, map[string]e2etest.Script{"members": func(conn *upstreamtest.Conn) {
@@ -209,14 +207,13 @@ func TestNearlyOpenAI_GzipArrivesInStep(t *testing.T) {
 	for _, client := range e2etest.LibraryClients(t, front) {
 		got := e2etest.ScriptedCall{Method: e2etest.StreamMethod, Script: "members", Each: func(string) { arrived <- struct{}{} }}.Do(t, client)
 		if got.Err != nil || strings.Join(got.Texts, "") != "abc" {
-			t.Errorf("%s: got %q, %v", client.Name, got.Texts, got.Err)
+			t.Errorf("%s: got texts %q and error %v", client.Name, got.Texts, got.Err)
 		}
 	}
 }
 
-// TestNearlyOpenAI_GzipIsBounded has what is small on the wire only, and what is
-// cut short or isn't gzip.
-func TestNearlyOpenAI_GzipIsBounded(t *testing.T) {
+// Compression bombs, and truncated or invalid gzip.
+func TestCompatible_GzipIsBounded(t *testing.T) {
 	t.Parallel()
 	const coding = "Content-Encoding: gzip"
 	large := e2etest.Gzip(e2etest.Completion(strings.Repeat("x", 1<<20)))
@@ -226,58 +223,58 @@ func TestNearlyOpenAI_GzipIsBounded(t *testing.T) {
 	badSum[len(badSum)-6] ^= 1
 	e2etest.CheckFailures(t, server.Config{MaxReplyBytes: 10_000, MaxEventBytes: 10_000}, []e2etest.FailureCase{
 		{
-			Name: "a large completion", Script: e2etest.Reply(200, large, e2etest.JSONType, coding),
+			Name: "large completion", Script: e2etest.Reply(200, large, e2etest.JSONType, coding),
 			Code: connect.CodeResourceExhausted, Contains: []string{"larger than this server's limit of 10000 bytes"},
 		},
 		{
-			Name: "a large event", Script: e2etest.StreamWith([]string{coding}, e2etest.Gzip(e2etest.Chunk(0, strings.Repeat("x", 1<<20)))), Methods: []string{e2etest.StreamMethod},
+			Name: "large event", Script: e2etest.StreamWith([]string{coding}, e2etest.Gzip(e2etest.Chunk(0, strings.Repeat("x", 1<<20)))), Methods: []string{e2etest.StreamMethod},
 			Code: connect.CodeResourceExhausted, Contains: []string{"larger than the limit of 10000 bytes"},
 		},
 		{
-			Name: "a large stream in answer to a unary call", Script: e2etest.StreamWith([]string{coding}, e2etest.Gzip(strings.Repeat(e2etest.Chunk(0, "x"), 1000)+e2etest.DoneEvent)),
+			Name: "large stream for a unary call", Script: e2etest.StreamWith([]string{coding}, e2etest.Gzip(strings.Repeat(e2etest.Chunk(0, "x"), 1000)+e2etest.DoneEvent)),
 			Methods: []string{e2etest.UnaryMethod}, Code: connect.CodeResourceExhausted, Contains: []string{"larger than this server's limit of 10000 bytes"},
 		},
 		{
-			Name: "a completion that is cut", Script: e2etest.Reply(200, cut[:len(cut)-9], e2etest.JSONType, coding),
+			Name: "truncated completion", Script: e2etest.Reply(200, cut[:len(cut)-9], e2etest.JSONType, coding),
 			Code: connect.CodeUnavailable, Contains: []string{"its gzip is cut short"},
 		},
 		{
-			Name: "a completion without its checksum", Script: e2etest.Reply(200, cut[:len(cut)-1], e2etest.JSONType, coding),
+			Name: "completion without its checksum", Script: e2etest.Reply(200, cut[:len(cut)-1], e2etest.JSONType, coding),
 			Code: connect.CodeUnavailable, Contains: []string{"its gzip is cut short"},
 		},
 		{
-			Name: "events that are cut", Script: e2etest.StreamWith([]string{coding}, cutEvents[:len(cutEvents)/2]), Texts: e2etest.AnyNumber,
+			Name: "truncated events", Script: e2etest.StreamWith([]string{coding}, cutEvents[:len(cutEvents)/2]), Texts: e2etest.AnyNumber,
 			Code: connect.CodeUnavailable, Contains: []string{"its gzip is cut short"},
 		},
 		{
-			Name: "a broken connection", Script: e2etest.TruncatedReply(20, 200, cut, e2etest.JSONType, coding),
+			Name: "closed connection", Script: e2etest.TruncatedReply(20, 200, cut, e2etest.JSONType, coding),
 			Code: connect.CodeUnavailable, Contains: []string{"response cut short"},
 		},
 		{
-			Name: "nothing", Script: e2etest.Reply(200, "", e2etest.JSONType, coding), Methods: []string{e2etest.UnaryMethod},
+			Name: "empty body", Script: e2etest.Reply(200, "", e2etest.JSONType, coding), Methods: []string{e2etest.UnaryMethod},
 			Code: connect.CodeUnavailable, Contains: []string{"its gzip is cut short"},
 		},
 		{
-			Name: "another checksum", Script: e2etest.Reply(200, string(badSum), e2etest.JSONType, coding),
+			Name: "wrong checksum", Script: e2etest.Reply(200, string(badSum), e2etest.JSONType, coding),
 			Code: connect.CodeInternal, Contains: []string{"not valid gzip"},
 		},
 		{
-			Name: "what isn't gzip", Script: e2etest.Reply(200, e2etest.Completion("Hello!"), e2etest.JSONType, coding),
+			Name: "not gzip", Script: e2etest.Reply(200, e2etest.Completion("Hello!"), e2etest.JSONType, coding),
 			Code: connect.CodeInternal, Contains: []string{"not valid gzip"},
 		},
 		{
-			Name: "an error in gzip that is cut", Script: e2etest.Reply(429, cut[:20], e2etest.JSONType, coding),
+			Name: "truncated error", Script: e2etest.Reply(429, cut[:20], e2etest.JSONType, coding),
 			Code: connect.CodeResourceExhausted, Contains: []string{"429 Too Many Requests", "cut short"},
 		},
 		{
-			Name: "a large error", Script: e2etest.Reply(503, e2etest.Gzip(`{"error":{"message":"`+strings.Repeat("x", 4<<20)+`"}}`), e2etest.JSONType, coding),
+			Name: "large error", Script: e2etest.Reply(503, e2etest.Gzip(`{"error":{"message":"`+strings.Repeat("x", 4<<20)+`"}}`), e2etest.JSONType, coding),
 			Code: connect.CodeUnavailable, Contains: []string{"503 Service Unavailable"},
 		},
 	})
 }
 
-// TestNearlyOpenAI_IdentityIsAskedFor checks what goes up, over every protocol.
-func TestNearlyOpenAI_IdentityIsAskedFor(t *testing.T) {
+// The test checks the upstream request in every protocol.
+func TestCompatible_IdentityIsRequested(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, e2etest.HelloCompletion))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
@@ -286,15 +283,14 @@ func TestNearlyOpenAI_IdentityIsAskedFor(t *testing.T) {
 		for _, method := range e2etest.Methods {
 			e2etest.ScriptedCall{Method: method}.Do(t, client)
 			if got := e2etest.TakeOne(t, upstream).Header["Accept-Encoding"]; len(got) != 1 || got[0] != "identity" {
-				t.Errorf("%s, %s: accept-encoding is %q", kind.Name, method, got)
+				t.Errorf("%s, %s: got Accept-Encoding %q", kind.Name, method, got)
 			}
 		}
 	}
 }
 
-// TestNearlyOpenAI_WholeBecomesChunks has completions where a stream was asked
-// for: nothing that they say is lost.
-func TestNearlyOpenAI_WholeBecomesChunks(t *testing.T) {
+// A completion in response to a streaming call becomes chunks without any loss.
+func TestCompatible_CompletionBecomesStream(t *testing.T) {
 	t.Parallel()
 	const usage = `"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"cost":0.5}`
 	whole := `{"id":"c","object":"chat.completion","created":1700000000,"model":"m","system_fingerprint":"fp","choices":[` +
@@ -320,10 +316,10 @@ func TestNearlyOpenAI_WholeBecomesChunks(t *testing.T) {
 		"[2].choices[0].finish_reason": "FINISH_REASON_LENGTH", "[2].usage.total_tokens": "12", "[2].usage.extra_json": `{"cost":0.5}`, "[2].extra_json": `{"provider":"p"}`,
 	}
 	piece := strings.TrimSpace(strings.TrimPrefix(e2etest.Finish(0, "stop"), "data: "))
-	checkNearly(t, []nearly{
-		{"a completion", body(whole, "application/json"), nil, want, 3},
-		{"a completion that says it is a stream", body(whole, "text/event-stream"), nil, want, 3},
-		{"a completion in chunks of the transfer encoding", func(conn *upstreamtest.Conn) {
+	checkCompatible(t, []compatibleResponse{
+		{"completion", body(whole, "application/json"), nil, want, 3},
+		{"completion with a stream's content type", body(whole, "text/event-stream"), nil, want, 3},
+		{"completion in several chunks", func(conn *upstreamtest.Conn) {
 			conn.Send(e2etest.ResponseHead(200, e2etest.JSONType, "Transfer-Encoding: chunked"))
 			conn.SendChunk(whole)
 			e2etest.EndStream(conn)
@@ -331,26 +327,26 @@ func TestNearlyOpenAI_WholeBecomesChunks(t *testing.T) {
 		{"usage without choices", body(`{"id":"c","choices":[],`+usage+`}`, "application/json"), nil, facts{"[0].usage.total_tokens": "12"}, 1},
 		{"one chunk", body(piece, "application/json"), nil, facts{"[0].choices[0].finish_reason": "FINISH_REASON_STOP"}, 1},
 		{
-			"a finish_reason that nobody knows", body(strings.Replace(e2etest.Completion("a"), `"stop"`, `"eos"`, 1), "application/json"), nil,
+			"unknown finish_reason", body(strings.Replace(e2etest.Completion("a"), `"stop"`, `"eos"`, 1), "application/json"), nil,
 			facts{"[0].choices[0].delta.content": "a", "[0].choices[0].extra_json": `{"finish_reason":"eos"}`},
 			1,
 		},
 	})
 	e2etest.CheckFailures(t, server.Config{MaxReplyBytes: 10_000}, []e2etest.FailureCase{
 		{
-			Name: "a completion that is too large", Script: e2etest.Reply(200, e2etest.Completion(strings.Repeat("x", 10_000)), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
+			Name: "completion over the limit", Script: e2etest.Reply(200, e2etest.Completion(strings.Repeat("x", 10_000)), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
 			Code: connect.CodeResourceExhausted, Contains: []string{"larger than this server's limit of 10000 bytes"},
 		},
 		{
-			Name: "a completion that is cut off", Script: e2etest.TruncatedReply(100, 200, e2etest.Completion("Hello!"), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
+			Name: "truncated completion", Script: e2etest.TruncatedReply(100, 200, e2etest.Completion("Hello!"), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
 			Code: connect.CodeUnavailable, Contains: []string{"response cut short"},
 		},
 		{
-			Name: "a completion that is malformed", Script: e2etest.Reply(200, e2etest.Completion("Hello!")+"x", e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
+			Name: "malformed completion", Script: e2etest.Reply(200, e2etest.Completion("Hello!")+"x", e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
 			Code: connect.CodeInternal, Contains: []string{"a body that can't be read: malformed JSON"},
 		},
 		{
-			Name: "one chunk that isn't the last", Script: e2etest.Reply(200, strings.TrimSpace(strings.TrimPrefix(e2etest.Chunk(0, "a"), "data: ")), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
+			Name: "one chunk without finish_reason", Script: e2etest.Reply(200, strings.TrimSpace(strings.TrimPrefix(e2etest.Chunk(0, "a"), "data: ")), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
 			Code: connect.CodeUnavailable, Contains: []string{"it was not finished"}, Texts: 1,
 		},
 		{
@@ -362,9 +358,8 @@ func TestNearlyOpenAI_WholeBecomesChunks(t *testing.T) {
 	})
 }
 
-// TestNearlyOpenAI_StreamBecomesAReply has streams where a completion was asked
-// for.
-func TestNearlyOpenAI_StreamBecomesAReply(t *testing.T) {
+// A stream in response to a unary call becomes a completion.
+func TestCompatible_StreamBecomesCompletion(t *testing.T) {
 	t.Parallel()
 	delta := func(choice string) string {
 		return e2etest.Event(`{"id":"c","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[` + choice + `]}`)
@@ -383,7 +378,7 @@ func TestNearlyOpenAI_StreamBecomesAReply(t *testing.T) {
 		"choices[0].message.tool_calls[0].function.arguments": `{"x":1}`, "choices[0].message.tool_calls[1].function.name": "g",
 		"choices[0].finish_reason": "FINISH_REASON_TOOL_CALLS", "usage.total_tokens": "3", "extra_json": `{"provider":"p"}`,
 	}
-	checkNearly(t, []nearly{
+	checkCompatible(t, []compatibleResponse{
 		{name: "text", script: e2etest.Stream(e2etest.Chunk(0, "Hel"), e2etest.Chunk(0, "lo!"), e2etest.Finish(0, "stop"), e2etest.DoneEvent), unary: helloReply},
 		{name: "two choices", script: e2etest.Stream(e2etest.Chunk(1, "b"), e2etest.Chunk(0, "a"), e2etest.Finish(1, "stop"), e2etest.Finish(0, "length"), e2etest.DoneEvent), unary: facts{
 			"choices[0].message.content": "a", "choices[0].finish_reason": "FINISH_REASON_LENGTH",
@@ -392,25 +387,25 @@ func TestNearlyOpenAI_StreamBecomesAReply(t *testing.T) {
 		{name: "tool calls and usage", script: e2etest.Stream(calls, e2etest.Event(usage), e2etest.DoneEvent), unary: callFacts},
 		{name: "without [DONE]", script: e2etest.Stream(calls, e2etest.Event(usage)), unary: callFacts},
 		{
-			name: "that is the answer, whatever is asked for", script: e2etest.Stream(e2etest.Chunk(0, "Hello!"), e2etest.Finish(0, "stop"), e2etest.DoneEvent), unary: helloReply,
+			name: "for both kinds of calls", script: e2etest.Stream(e2etest.Chunk(0, "Hello!"), e2etest.Finish(0, "stop"), e2etest.DoneEvent), unary: helloReply,
 			stream: facts{"[0].choices[0].delta.content": "Hello!"}, chunks: 2,
 		},
 	})
 	e2etest.CheckFailures(t, server.Config{MaxReplyBytes: 10_000}, []e2etest.FailureCase{
 		{
-			Name: "not finished", Script: e2etest.Stream(e2etest.Chunk(0, "a")), Methods: []string{e2etest.UnaryMethod},
+			Name: "unfinished", Script: e2etest.Stream(e2etest.Chunk(0, "a")), Methods: []string{e2etest.UnaryMethod},
 			Code: connect.CodeUnavailable, Contains: []string{"the upstream's stream ended after 1 event: it was not finished"},
 		},
 		{
-			Name: "broken off", Script: e2etest.TruncatedStream(e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop")), Methods: []string{e2etest.UnaryMethod},
+			Name: "closed connection", Script: e2etest.TruncatedStream(e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop")), Methods: []string{e2etest.UnaryMethod},
 			Code: connect.CodeUnavailable, Contains: []string{"the upstream's stream ended after 2 events: ", "broke off"},
 		},
 		{
-			Name: "an error in it", Script: e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Event(`{"error":{"message":"no more","code":429}}`)), Methods: []string{e2etest.UnaryMethod},
+			Name: "error without a name", Script: e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Event(`{"error":{"message":"no more","code":429}}`)), Methods: []string{e2etest.UnaryMethod},
 			Code: connect.CodeResourceExhausted, Contains: []string{"no more"},
 		},
 		{
-			Name: "an error event", Script: e2etest.Stream(e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event(`{"message":"no more","type":"rate_limit_error"}`)), Methods: []string{e2etest.UnaryMethod},
+			Name: "error event", Script: e2etest.Stream(e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event(`{"message":"no more","type":"rate_limit_error"}`)), Methods: []string{e2etest.UnaryMethod},
 			Code: connect.CodeResourceExhausted, Contains: []string{"no more"},
 		},
 		{
@@ -428,8 +423,8 @@ func TestNearlyOpenAI_StreamBecomesAReply(t *testing.T) {
 	})
 }
 
-// TestNearlyOpenAI_StreamMayBeDeclined sends what some upstreams need to hear.
-func TestNearlyOpenAI_StreamMayBeDeclined(t *testing.T) {
+// Some upstreams require "stream": false.
+func TestCompatible_StreamCanBeSetInExtraJSON(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		sent, _ := io.ReadAll(r.Body)
@@ -465,57 +460,56 @@ func TestNearlyOpenAI_StreamMayBeDeclined(t *testing.T) {
 	}
 }
 
-// TestNearlyOpenAI_EventsOfOtherKinds has events that are no chunks between those
-// that are.
-func TestNearlyOpenAI_EventsOfOtherKinds(t *testing.T) {
+// Events between the chunks that are not chunks.
+func TestCompatible_OtherEvents(t *testing.T) {
 	t.Parallel()
 	between := func(others string) e2etest.Script {
 		return e2etest.Stream(e2etest.Chunk(0, "Hel"), others, e2etest.Chunk(0, "lo!"), e2etest.Finish(0, "stop"), e2etest.DoneEvent)
 	}
-	var rows []nearly
+	var rows []compatibleResponse
 	for name, others := range map[string]string{
-		"text with a name":              "event: status\ndata: loading the model\n\n",
-		"an empty one with a name":      "event: ping\ndata:\n\nevent: ping\n\n",
-		"a number with a name":          "event: heartbeat\ndata: 1700000000\n\n",
-		"a string with a name":          "event: heartbeat\ndata: \"now\"\n\n",
-		"a list with a name":            "event: queue\ndata: [1,2]\n\n",
-		"lines with a name":             "event: log\ndata: {one\ndata: two}\n\n",
-		"XML with a name":               "event: meta\ndata: <a/>\n\n",
-		"bytes that are no UTF-8":       "event: raw\ndata: \xff\n\n",
-		"only a comment":                ": ping\n\n",
-		"data that is empty":            "data:\n\n",
-		"data that is space":            "data:   \n\n",
-		"data of an unknown field":      "ping: 1\n\n",
-		"an id and a time to try again": "id: 4\nretry: 10\n\n",
+		"text with a name":         "event: status\ndata: loading the model\n\n",
+		"empty event with a name":  "event: ping\ndata:\n\nevent: ping\n\n",
+		"a number with a name":     "event: heartbeat\ndata: 1700000000\n\n",
+		"a string with a name":     "event: heartbeat\ndata: \"now\"\n\n",
+		"a list with a name":       "event: queue\ndata: [1,2]\n\n",
+		"lines with a name":        "event: log\ndata: {one\ndata: two}\n\n",
+		"XML with a name":          "event: meta\ndata: <a/>\n\n",
+		"bytes that are not UTF-8": "event: raw\ndata: \xff\n\n",
+		"only a comment":           ": ping\n\n",
+		"empty data":               "data:\n\n",
+		"blank data":               "data:   \n\n",
+		"unknown field":            "ping: 1\n\n",
+		"id and retry":             "id: 4\nretry: 10\n\n",
 	} {
-		rows = append(rows, nearly{name, between(others), helloReply, helloStream, 3})
+		rows = append(rows, compatibleResponse{name, between(others), helloReply, helloStream, 3})
 	}
 	rows = append(rows,
-		nearly{
+		compatibleResponse{
 			"JSON with a name", between("event: meta\ndata: {\"type\":\"meta\",\"a\":1}\n\n"), helloReply,
 			facts{"[1].extra_json": `{"type":"meta","a":1}`, "[2].choices[0].delta.content": "lo!"},
 			4,
 		},
-		nearly{
+		compatibleResponse{
 			"all with names", e2etest.Stream("event: message\n"+e2etest.Chunk(0, "Hel"), "event: delta\n"+e2etest.Chunk(0, "lo!"), "event: delta\n"+e2etest.Finish(0, "stop"), "event: done\n"+e2etest.DoneEvent),
 			helloReply, helloStream, 3,
 		},
-		nearly{
+		compatibleResponse{
 			"text with a name at the end, without a line end", e2etest.Stream(e2etest.Chunk(0, "Hel"), e2etest.Chunk(0, "lo!"), e2etest.Finish(0, "stop"), "event: bye\ndata: see you"),
 			helloReply, helloStream, 3,
 		},
 	)
-	checkNearly(t, rows)
+	checkCompatible(t, rows)
 
 	var failures []e2etest.FailureCase
 	for name, other := range map[string]string{
-		"text without a name":              "data: loading the model\n\n",
-		"text with the name of none":       "event: message\ndata: loading the model\n\n",
-		"JSON that is cut without a name":  "data: {\"choices\":[\n\n",
-		"JSON that is cut with an id":      "id: 1\ndata: {\"choices\":[\n\n",
-		"a list without a name":            "data: [1]\n\n",
-		"a number without a name":          "data: 17\n\n",
-		"text after a name of another one": "event: status\n\ndata: loading\n\n",
+		"text without a name":            "data: loading the model\n\n",
+		"text with the default name":     "event: message\ndata: loading the model\n\n",
+		"truncated JSON without a name":  "data: {\"choices\":[\n\n",
+		"truncated JSON with an id":      "id: 1\ndata: {\"choices\":[\n\n",
+		"a list without a name":          "data: [1]\n\n",
+		"a number without a name":        "data: 17\n\n",
+		"text after a name without data": "event: status\n\ndata: loading\n\n",
 	} {
 		failures = append(failures, e2etest.FailureCase{
 			Name: name, Script: between(other), Methods: []string{e2etest.StreamMethod}, Texts: 1,
@@ -531,14 +525,13 @@ func TestNearlyOpenAI_EventsOfOtherKinds(t *testing.T) {
 	e2etest.CheckFailures(t, server.Config{}, failures)
 }
 
-// TestNearlyOpenAI_LogprobsAreAnyNumber has what Python writes for numbers that
-// JSON lacks.
-func TestNearlyOpenAI_LogprobsAreAnyNumber(t *testing.T) {
+// Python encodes numbers that JSON lacks as NaN and Infinity.
+func TestCompatible_LogprobsAreAnyNumber(t *testing.T) {
 	t.Parallel()
 	logprobs := func(first, second string) string {
 		return fmt.Sprintf(`"logprobs":{"content":[{"token":"a","logprob":%s,"bytes":[97],"top_logprobs":[{"token":"b","logprob":%s,"bytes":null}],"entropy":%[1]s}],"refusal":null}`, first, second)
 	}
-	var rows []nearly
+	var rows []compatibleResponse
 	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
 		for _, written := range []string{word, `"` + word + `"`} {
 			want := func(prefix string) facts {
@@ -555,10 +548,10 @@ func TestNearlyOpenAI_LogprobsAreAnyNumber(t *testing.T) {
 			inWhole, inStream := want("choices[0]."), want("[0].choices[0].")
 			inWhole["extra_json"] = `{"mean":["` + word + `","NaN",{"NaN":"` + word + `"}]}`
 			rows = append(rows,
-				nearly{"a completion with " + written, body(whole, "application/json"), inWhole, inStream, 1},
-				nearly{name: "a stream with " + written, script: e2etest.Stream(piece, e2etest.Finish(0, "stop"), e2etest.DoneEvent), unary: want("choices[0]."), stream: inStream, chunks: 2},
+				compatibleResponse{"completion with " + written, body(whole, "application/json"), inWhole, inStream, 1},
+				compatibleResponse{name: "stream with " + written, script: e2etest.Stream(piece, e2etest.Finish(0, "stop"), e2etest.DoneEvent), unary: want("choices[0]."), stream: inStream, chunks: 2},
 			)
 		}
 	}
-	checkNearly(t, rows)
+	checkCompatible(t, rows)
 }

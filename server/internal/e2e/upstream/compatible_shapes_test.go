@@ -23,18 +23,17 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// inEvery is an answer of status 200 as a reply, as the first event of a stream,
-// and as a body in place of a stream.
-func inEvery(name, text string, fields ...string) map[string]e2etest.Script {
+// inEveryForm returns scripts for a response with status 200: as a unary response, as
+// the first event of a stream, and as a body instead of a stream.
+func inEveryForm(name, text string, fields ...string) map[string]e2etest.Script {
 	return map[string]e2etest.Script{
-		name:                e2etest.Reply(200, text, append(fields, e2etest.JSONType)...),
-		name + ", an event": e2etest.StreamWith(fields, e2etest.Event(text), e2etest.DoneEvent),
+		name:             e2etest.Reply(200, text, append(fields, e2etest.JSONType)...),
+		name + ", event": e2etest.StreamWith(fields, e2etest.Event(text), e2etest.DoneEvent),
 	}
 }
 
-// TestNearlyOpenAI_ErrorsOfStatus200 has the shapes in which servers state errors
-// in answers that look like successes.
-func TestNearlyOpenAI_ErrorsOfStatus200(t *testing.T) {
+// Servers report errors in various shapes with status 200.
+func TestCompatible_ErrorsWithStatus200(t *testing.T) {
 	t.Parallel()
 	const empty = `"id":"c","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"message":{"role":"assistant","content":""},"finish_reason":null}]`
 	var failures []e2etest.FailureCase
@@ -47,36 +46,36 @@ func TestNearlyOpenAI_ErrorsOfStatus200(t *testing.T) {
 		{"a list of several", `{"error":[{"message":"no","type":"invalid_request_error"},{"message":"more"}]}`, connect.CodeInvalidArgument, "no"},
 		{"a list of texts", `{"error":["no"]}`, connect.CodeUnknown, "no"},
 		{"a list in an answer without output", `{"error":[{"message":"no","code":"503"}],` + empty + `}`, connect.CodeUnavailable, "no"},
-		{"Gemini's list", `[{"error":{"code":429,"message":"no","status":"RESOURCE_EXHAUSTED"}}]`, connect.CodeResourceExhausted, "no"},
+		{"Gemini list", `[{"error":{"code":429,"message":"no","status":"RESOURCE_EXHAUSTED"}}]`, connect.CodeResourceExhausted, "no"},
 		{"code and message", `{"code":401,"message":"no"}`, connect.CodeUnauthenticated, "no"},
 		{"code and message, as text", `{"code":"404","message":"no"}`, connect.CodeNotFound, "no"},
-		{"a code of its own", `{"code":20012,"message":"no","data":null}`, connect.CodeUnknown, "no"},
+		{"vendor code", `{"code":20012,"message":"no","data":null}`, connect.CodeUnknown, "no"},
 		{"a negative code", `{"code":-1,"msg":"no"}`, connect.CodeUnknown, "no"},
 		{"a word as code", `{"code":"InvalidApiKey","message":"no","request_id":"r"}`, connect.CodeUnknown, "no"},
 		{"code and msg", `{"code":1001,"msg":"no","success":false}`, connect.CodeUnknown, "no"},
-		{"code and message beside no output", `{"code":500,"message":"no",` + empty + `}`, connect.CodeInternal, "no"},
+		{"code and message without output", `{"code":500,"message":"no",` + empty + `}`, connect.CodeInternal, "no"},
 		{"code without a message", `{"code":503}`, connect.CodeUnavailable, "the upstream answered 200 OK"},
 		{"code and null", `{"code":503,"message":null,"choices":null}`, connect.CodeUnavailable, "the upstream answered 200 OK"},
-		{"MiniMax's", `{"base_resp":{"status_code":1004,"status_msg":"no"}}`, connect.CodeUnknown, "no"},
-		{"MiniMax's beside no choices", `{"id":"c","choices":null,"base_resp":{"status_code":1008,"status_msg":"no"}}`, connect.CodeUnknown, "no"},
-		{"MiniMax's beside no output", `{` + empty + `,"base_resp":{"status_code":1002,"status_msg":"no"}}`, connect.CodeUnknown, "no"},
-		{"FastAPI's", `{"detail":"no"}`, connect.CodeUnknown, "no"},
-		{"FastAPI's list", `{"detail":[{"msg":"no"}]}`, connect.CodeUnknown, `[{"msg":"no"}]`},
-		{"a bare one", `{"object":"error","message":"no","code":400}`, connect.CodeInvalidArgument, "no"},
+		{"MiniMax", `{"base_resp":{"status_code":1004,"status_msg":"no"}}`, connect.CodeUnknown, "no"},
+		{"MiniMax without choices", `{"id":"c","choices":null,"base_resp":{"status_code":1008,"status_msg":"no"}}`, connect.CodeUnknown, "no"},
+		{"MiniMax without output", `{` + empty + `,"base_resp":{"status_code":1002,"status_msg":"no"}}`, connect.CodeUnknown, "no"},
+		{"FastAPI", `{"detail":"no"}`, connect.CodeUnknown, "no"},
+		{"FastAPI list", `{"detail":[{"msg":"no"}]}`, connect.CodeUnknown, `[{"msg":"no"}]`},
+		{"error without an envelope", `{"object":"error","message":"no","code":400}`, connect.CodeInvalidArgument, "no"},
 		{"a type", `{"type":"invalid_request_error","message":"no"}`, connect.CodeInvalidArgument, "no"},
 		{"a status", `{"status":"error","message":"no"}`, connect.CodeUnknown, "no"},
 		{"a flag", `{"error":true,"message":"no"}`, connect.CodeUnknown, "no"},
 		{"a flag of success", `{"success":false,"message":"no"}`, connect.CodeUnknown, "no"},
-		{"Cloudflare's", `{"success":false,"errors":[{"code":7003,"message":"no"}],"messages":[],"result":null}`, connect.CodeUnknown, "no"},
-		{"Baidu's", `{"error_code":17,"error_msg":"no"}`, connect.CodeUnknown, "no"},
-		{"Anthropic's", `{"type":"error","error":{"type":"overloaded_error","message":"no"}}`, connect.CodeUnavailable, "no"},
-		{"OpenAI's with a message by another name", `{"error":{"msg":"no","code":429}}`, connect.CodeResourceExhausted, "no"},
-		{"behind a byte order mark", "\uFEFF" + `{"code":429,"message":"no"}`, connect.CodeResourceExhausted, "no"},
+		{"Cloudflare", `{"success":false,"errors":[{"code":7003,"message":"no"}],"messages":[],"result":null}`, connect.CodeUnknown, "no"},
+		{"Baidu", `{"error_code":17,"error_msg":"no"}`, connect.CodeUnknown, "no"},
+		{"Anthropic", `{"type":"error","error":{"type":"overloaded_error","message":"no"}}`, connect.CodeUnavailable, "no"},
+		{"OpenAI with another message field", `{"error":{"msg":"no","code":429}}`, connect.CodeResourceExhausted, "no"},
+		{"after a byte order mark", "\uFEFF" + `{"code":429,"message":"no"}`, connect.CodeResourceExhausted, "no"},
 	} {
-		for name, script := range inEvery(row.name, row.text) {
+		for name, script := range inEveryForm(row.name, row.text) {
 			f := e2etest.FailureCase{Name: name, Script: script, Code: row.code, Contains: []string{row.message}}
-			if row.name == "Gemini's list" && strings.HasSuffix(name, "an event") {
-				continue // It is no object, and so no event.
+			if row.name == "Gemini list" && strings.HasSuffix(name, ", event") {
+				continue // A list is not a valid event.
 			}
 			failures = append(failures, f)
 		}
@@ -84,11 +83,11 @@ func TestNearlyOpenAI_ErrorsOfStatus200(t *testing.T) {
 	e2etest.CheckFailures(t, server.Config{}, failures)
 }
 
-// TestNearlyOpenAI_SuccessesOfStatus200 has the same members where all is well, or
-// where there is output beside them: they stay where they are.
-func TestNearlyOpenAI_SuccessesOfStatus200(t *testing.T) {
+// The same fields in successful responses, or next to output, are not errors. They
+// stay in extra_json.
+func TestCompatible_SuccessesWithStatus200(t *testing.T) {
 	t.Parallel()
-	var rows []nearly
+	var rows []compatibleResponse
 	for _, extra := range []string{
 		`"base_resp":{"status_code":0,"status_msg":""}`,
 		`"base_resp":{"status_code":0,"status_msg":"success"}`,
@@ -103,25 +102,24 @@ func TestNearlyOpenAI_SuccessesOfStatus200(t *testing.T) {
 		whole := strings.TrimSuffix(e2etest.Completion("Hello!"), "}") + "," + extra + "}"
 		piece := strings.Replace(e2etest.Chunk(0, "Hello!"), `{"id"`, `{`+extra+`,"id"`, 1)
 		rows = append(rows,
-			nearly{"a completion with " + extra, body(whole, "application/json"), facts{"choices[0].message.content": "Hello!", "extra_json": "{" + extra + "}"}, nil, 0},
-			nearly{"a stream with " + extra, e2etest.Stream(piece, e2etest.Finish(0, "stop"), e2etest.DoneEvent), nil, facts{"[0].choices[0].delta.content": "Hello!", "[0].extra_json": "{" + extra + "}"}, 2},
+			compatibleResponse{"completion with " + extra, body(whole, "application/json"), facts{"choices[0].message.content": "Hello!", "extra_json": "{" + extra + "}"}, nil, 0},
+			compatibleResponse{"stream with " + extra, e2etest.Stream(piece, e2etest.Finish(0, "stop"), e2etest.DoneEvent), nil, facts{"[0].choices[0].delta.content": "Hello!", "[0].extra_json": "{" + extra + "}"}, 2},
 		)
 	}
-	// A stream may say that all is well, or who speaks, before there is output.
+	// A stream may report success or metadata before any output.
 	for _, first := range []string{
 		`{"code":0,"choices":[]}`, `{"base_resp":{"status_code":0,"status_msg":""},"choices":[]}`, `{"status":"in_progress","choices":[]}`, `{"type":"ping"}`,
 		`{"message":"in the queue"}`, `{"code":200,"message":"begun"}`, `{"object":"queue","status":"waiting","message":"3 before you"}`,
 	} {
-		rows = append(rows, nearly{
-			"a stream behind " + first, e2etest.Stream(e2etest.Event(first), e2etest.Chunk(0, "Hello!"), e2etest.Finish(0, "stop"), e2etest.DoneEvent), nil, facts{"[1].choices[0].delta.content": "Hello!"}, 3,
+		rows = append(rows, compatibleResponse{
+			"stream after " + first, e2etest.Stream(e2etest.Event(first), e2etest.Chunk(0, "Hello!"), e2etest.Finish(0, "stop"), e2etest.DoneEvent), nil, facts{"[1].choices[0].delta.content": "Hello!"}, 3,
 		})
 	}
-	checkNearly(t, rows)
+	checkCompatible(t, rows)
 }
 
-// TestNearlyOpenAI_ErrorsOfChoices has choices that state errors of their own: the
-// call fails when all have failed.
-func TestNearlyOpenAI_ErrorsOfChoices(t *testing.T) {
+// Choices with errors of their own fail the call if all of them failed.
+func TestCompatible_ErrorsOfChoices(t *testing.T) {
 	t.Parallel()
 	const failure = `"error":{"message":"out of memory","code":503}`
 	whole := func(choices ...string) string {
@@ -142,44 +140,43 @@ func TestNearlyOpenAI_ErrorsOfChoices(t *testing.T) {
 		errorIsNone = `{"index":0,"delta":{"role":"assistant"},"error":{"code":0,"message":"success"}}`
 	)
 	failures := []e2etest.FailureCase{
-		{Name: "the only choice", Script: e2etest.Reply(200, whole(failed), e2etest.JSONType), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
+		{Name: "only choice", Script: e2etest.Reply(200, whole(failed), e2etest.JSONType), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 		{Name: "both choices", Script: e2etest.Reply(200, whole(failed, failedBare), e2etest.JSONType), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 		{Name: "as text", Script: e2etest.Reply(200, whole(failedBare), e2etest.JSONType), Contains: []string{"out of memory"}, Code: connect.CodeUnknown},
 		{Name: "in a stream", Script: e2etest.Stream(piece(fails), e2etest.DoneEvent), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 		{Name: "in a stream, without a delta", Script: e2etest.Stream(piece(failsBare), e2etest.DoneEvent), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 		{Name: "in a stream, after some text", Script: e2etest.Stream(e2etest.Chunk(0, "a"), piece(fails), e2etest.DoneEvent), Texts: e2etest.AnyNumber, Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 		{
-			Name: "of all choices of a stream, one after the other", Script: e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Chunk(1, "b"), piece(failsBare), piece(failsToo), e2etest.DoneEvent),
+			Name: "all choices of a stream, in several events", Script: e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Chunk(1, "b"), piece(failsBare), piece(failsToo), e2etest.DoneEvent),
 			Texts: e2etest.AnyNumber, Contains: []string{"too long"}, Code: connect.CodeUnknown,
 		},
-		{Name: "of all choices of a stream, at once", Script: e2etest.Stream(piece(fails, failsToo), e2etest.DoneEvent), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
+		{Name: "all choices of a stream, in one event", Script: e2etest.Stream(piece(fails, failsToo), e2etest.DoneEvent), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 	}
 	e2etest.CheckFailures(t, server.Config{}, failures)
-	checkNearly(t, []nearly{
-		{"one of two", body(whole(failed, fine), "application/json"), facts{
+	checkCompatible(t, []compatibleResponse{
+		{"one of two choices", body(whole(failed, fine), "application/json"), facts{
 			"choices[0].extra_json": `{"finish_reason":"error",` + failure + `}`, "choices[1].message.content": "Fine.",
 		}, facts{"[0].choices[0].extra_json": `{"finish_reason":"error",` + failure + `}`, "[1].choices[0].delta.content": "Fine."}, 2},
-		{"one that has said something", body(whole(failed, partly), "application/json"), facts{"choices[1].message.content": "Half"}, nil, 0},
-		{"one that is none", e2etest.Stream(piece(errorIsNone), e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop")), nil, facts{"[1].choices[0].delta.content": "a"}, 3},
+		{"choice with a text", body(whole(failed, partly), "application/json"), facts{"choices[1].message.content": "Half"}, nil, 0},
+		{"empty error", e2etest.Stream(piece(errorIsNone), e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop")), nil, facts{"[1].choices[0].delta.content": "a"}, 3},
 	})
 
 	front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, map[string]e2etest.Script{
-		"[DONE]":  e2etest.Stream(e2etest.Chunk(0, "a"), piece(failsBare), piece(goesOn), e2etest.DoneEvent),
-		"the end": e2etest.Stream(e2etest.Chunk(0, "a"), piece(failsBare), piece(goesOn)),
+		"[DONE]":          e2etest.Stream(e2etest.Chunk(0, "a"), piece(failsBare), piece(goesOn), e2etest.DoneEvent),
+		"end of the body": e2etest.Stream(e2etest.Chunk(0, "a"), piece(failsBare), piece(goesOn)),
 	})})
 	for _, client := range e2etest.LibraryClients(t, front) {
-		for _, script := range []string{"[DONE]", "the end"} {
+		for _, script := range []string{"[DONE]", "end of the body"} {
 			got := e2etest.ScriptedCall{Method: e2etest.StreamMethod, Script: script, Choices: 2}.Do(t, client)
 			if got.Err != nil || strings.Join(got.Texts, "|") != "a||Fine." {
-				t.Errorf("%s, one of two in a stream that ends by %s: got %q, %v", client.Name, script, got.Texts, got.Err)
+				t.Errorf("%s, one of two choices in a stream that ends with %s: got texts %q and error %v", client.Name, script, got.Texts, got.Err)
 			}
 		}
 	}
 }
 
-// TestNearlyOpenAI_RetryInfoIsReadInTheBody has errors that say when to retry in
-// their body alone.
-func TestNearlyOpenAI_RetryInfoIsReadInTheBody(t *testing.T) {
+// Errors with a retry delay in the body only.
+func TestCompatible_RetryInfoFromBody(t *testing.T) {
 	t.Parallel()
 	google := func(delay string) string {
 		return `{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{}]},` +
@@ -194,28 +191,28 @@ func TestNearlyOpenAI_RetryInfoIsReadInTheBody(t *testing.T) {
 		text  string
 		retry *e2etest.Delay
 	}{
-		"Google's":                           {google(`"34.074824224s"`), e2etest.After(34074824224 * time.Nanosecond)},
-		"Google's in a list":                 {`[` + google(`"2s"`) + `]`, e2etest.After(2 * time.Second)},
-		"Google's of no time":                {google(`"0s"`), e2etest.After(0)},
-		"Google's in full":                   {google(`{"seconds":2,"nanos":500000000}`), e2etest.After(2500 * time.Millisecond)},
-		"Google's that is none":              {google(`"soon"`), nil},
-		"Google's that is negative":          {google(`"-3s"`), nil},
-		"Google's that is endless":           {google(`1e300`), nil},
-		"Google's quoted by a gateway":       {`{"error":{"message":"slow down","code":429,"metadata":{"raw":` + string(quoted) + `}}}`, e2etest.After(3 * time.Second)},
-		"seconds in the error":               {`{"error":{"message":"slow down","code":429,"retry_after":1.5}}`, e2etest.After(1500 * time.Millisecond)},
-		"seconds as text":                    {`{"error":{"message":"slow down","code":429,"retry_after":"7"}}`, e2etest.After(7 * time.Second)},
-		"seconds beside the error":           {`{"error":{"message":"slow down","code":429},"retry_after":4}`, e2etest.After(4 * time.Second)},
-		"seconds by their name":              {`{"error":{"message":"slow down","code":429,"retry_after_seconds":4}}`, e2etest.After(4 * time.Second)},
-		"milliseconds":                       {`{"error":{"message":"slow down","code":429,"retry_after_ms":250}}`, e2etest.After(250 * time.Millisecond)},
-		"in a shape of its own":              {`{"code":429,"message":"slow down","retryAfter":9}`, e2etest.After(9 * time.Second)},
-		"a header in the metadata":           {`{"error":{"message":"slow down","code":429,"metadata":{"headers":{"Retry-After":"5"}}}}`, e2etest.After(5 * time.Second)},
-		"nothing":                            {`{"error":{"message":"slow down","code":429}}`, nil},
-		"a question whether to":              {`{"error":{"message":"slow down","code":429,"retry_after":null,"retryable":true}}`, nil},
-		"the words of something else":        {`{"error":{"message":"slow down; retry_after: 7","code":429}}`, nil},
-		"a number that is no delay":          {`{"error":{"message":"slow down","code":429,"retry_after":-7}}`, nil},
-		"a delay with a unit of hours":       {`{"error":{"message":"slow down","code":429,"retry_after":"1h"}}`, e2etest.After(time.Hour)},
-		"milliseconds, which are more exact": {`{"error":{"message":"slow down","code":429,"retry_after":1,"retry_after_ms":250}}`, e2etest.After(250 * time.Millisecond)},
-		"milliseconds beside the error":      {`{"error":{"message":"slow down","code":429},"retry_after_ms":"250"}`, e2etest.After(250 * time.Millisecond)},
+		"Google's":                            {google(`"34.074824224s"`), e2etest.After(34074824224 * time.Nanosecond)},
+		"Google in a list":                    {`[` + google(`"2s"`) + `]`, e2etest.After(2 * time.Second)},
+		"Google zero":                         {google(`"0s"`), e2etest.After(0)},
+		"Google as an object":                 {google(`{"seconds":2,"nanos":500000000}`), e2etest.After(2500 * time.Millisecond)},
+		"Google invalid":                      {google(`"soon"`), nil},
+		"Google negative":                     {google(`"-3s"`), nil},
+		"Google too large":                    {google(`1e300`), nil},
+		"Google quoted by a gateway":          {`{"error":{"message":"slow down","code":429,"metadata":{"raw":` + string(quoted) + `}}}`, e2etest.After(3 * time.Second)},
+		"seconds in the error":                {`{"error":{"message":"slow down","code":429,"retry_after":1.5}}`, e2etest.After(1500 * time.Millisecond)},
+		"seconds as a string":                 {`{"error":{"message":"slow down","code":429,"retry_after":"7"}}`, e2etest.After(7 * time.Second)},
+		"seconds next to the error":           {`{"error":{"message":"slow down","code":429},"retry_after":4}`, e2etest.After(4 * time.Second)},
+		"retry_after_seconds":                 {`{"error":{"message":"slow down","code":429,"retry_after_seconds":4}}`, e2etest.After(4 * time.Second)},
+		"milliseconds":                        {`{"error":{"message":"slow down","code":429,"retry_after_ms":250}}`, e2etest.After(250 * time.Millisecond)},
+		"without an envelope":                 {`{"code":429,"message":"slow down","retryAfter":9}`, e2etest.After(9 * time.Second)},
+		"header in the metadata":              {`{"error":{"message":"slow down","code":429,"metadata":{"headers":{"Retry-After":"5"}}}}`, e2etest.After(5 * time.Second)},
+		"absent":                              {`{"error":{"message":"slow down","code":429}}`, nil},
+		"null, with retryable":                {`{"error":{"message":"slow down","code":429,"retry_after":null,"retryable":true}}`, nil},
+		"field name in the message":           {`{"error":{"message":"slow down; retry_after: 7","code":429}}`, nil},
+		"negative seconds":                    {`{"error":{"message":"slow down","code":429,"retry_after":-7}}`, nil},
+		"hours":                               {`{"error":{"message":"slow down","code":429,"retry_after":"1h"}}`, e2etest.After(time.Hour)},
+		"milliseconds, which take precedence": {`{"error":{"message":"slow down","code":429,"retry_after":1,"retry_after_ms":250}}`, e2etest.After(250 * time.Millisecond)},
+		"milliseconds next to the error":      {`{"error":{"message":"slow down","code":429},"retry_after_ms":"250"}`, e2etest.After(250 * time.Millisecond)},
 	} {
 		failures = append(failures, e2etest.FailureCase{
 			Name: name, Script: e2etest.Reply(429, row.text, e2etest.JSONType), Code: connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: row.retry,
@@ -223,23 +220,23 @@ func TestNearlyOpenAI_RetryInfoIsReadInTheBody(t *testing.T) {
 		if strings.HasPrefix(row.text, "[") {
 			continue
 		}
-		for place, script := range inEvery(name+", of status 200", row.text) {
+		for place, script := range inEveryForm(name+", status 200", row.text) {
 			failures = append(failures, e2etest.FailureCase{Name: place, Script: script, Code: connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: row.retry})
 		}
 	}
 	failures = append(failures, e2etest.FailureCase{
-		Name: "the header is more exact", Script: e2etest.Reply(429, google(`"34s"`), e2etest.JSONType, "Retry-After: 2"),
+		Name: "header takes precedence", Script: e2etest.Reply(429, google(`"34s"`), e2etest.JSONType, "Retry-After: 2"),
 		Code: connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: e2etest.After(2 * time.Second),
 	}, e2etest.FailureCase{
-		Name: "an error event", Script: e2etest.Stream(e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event(google(`"4s"`))),
+		Name: "error event", Script: e2etest.Stream(e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event(google(`"4s"`))),
 		Code: connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: e2etest.After(4 * time.Second), Texts: e2etest.AnyNumber,
 	})
 	e2etest.CheckFailures(t, server.Config{}, failures)
 }
 
-// TestTrailers_RepeatMetadataOfAnError has the upstream's metadata in the trailers
-// of errors, as the clients of each protocol see them.
-func TestTrailers_RepeatMetadataOfAnError(t *testing.T) {
+// The trailers of an error repeat the upstream's metadata. The test reads them in
+// each protocol.
+func TestTrailers_RepeatMetadataOfError(t *testing.T) {
 	t.Parallel()
 	fields := []string{
 		"X-Request-Id: req_1", "Retry-After: 7", "Retry-After-Ms: 7000", "X-Should-Retry: true", "X-Ratelimit-Remaining-Requests: 0",
@@ -253,16 +250,16 @@ func TestTrailers_RepeatMetadataOfAnError(t *testing.T) {
 		"unreadable": e2etest.Reply(200, `{`, append(large, e2etest.JSONType)...),
 		"stream":     e2etest.StreamWith(large, e2etest.Chunk(0, "a"), e2etest.Event(limited)),
 		"unfinished": e2etest.StreamWith(large, e2etest.Chunk(0, "a")),
-		"a success":  e2etest.Reply(200, e2etest.Completion("a"), append(large, e2etest.JSONType)...),
+		"success":    e2etest.Reply(200, e2etest.Completion("a"), append(large, e2etest.JSONType)...),
 	}
 	front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, scripts)})
 	for name := range scripts {
 		for _, method := range e2etest.Methods {
 			for protocol, trailer := range trailersOf(t, front, method, name) {
-				// Connect's clients show an error's headers, which would come twice.
-				if name == "a success" || protocol == "Connect" {
+				// Connect's clients merge the headers of an error, which would be duplicated.
+				if name == "success" || protocol == "Connect" {
 					if got := trailer["Retry-After"]; got != nil {
-						t.Errorf("%s, %s of %s: there are trailers: %q", protocol, name, method, trailer)
+						t.Errorf("%s, %s of %s: got trailers %q, want none", protocol, name, method, trailer)
 					}
 					continue
 				}
@@ -272,12 +269,12 @@ func TestTrailers_RepeatMetadataOfAnError(t *testing.T) {
 						value = "\x00\xff binary"
 					}
 					if !slices.Contains(trailer[key], value) {
-						t.Errorf("%s, %s of %s: %s is %q, which lacks %q", protocol, name, method, key, trailer[key], value)
+						t.Errorf("%s, %s of %s: got %s %q, want it to contain %q", protocol, name, method, key, trailer[key], value)
 					}
 				}
 				for _, stays := range []string{"A-Large", "Cache-Control", "Set-Cookie", "Server", "Content-Type", "Content-Length"} {
 					if trailer[stays] != nil && protocol != "grpc-go" {
-						t.Errorf("%s, %s of %s: %s is a trailer: %.100q", protocol, name, method, stays, trailer[stays])
+						t.Errorf("%s, %s of %s: got trailer %s: %.100q, want none", protocol, name, method, stays, trailer[stays])
 					}
 				}
 			}
@@ -285,7 +282,7 @@ func TestTrailers_RepeatMetadataOfAnError(t *testing.T) {
 	}
 }
 
-// trailersOf are the trailers of a call in each protocol.
+// trailersOf returns the trailers of a call in each protocol.
 func trailersOf(t *testing.T, front *servertest.Front, method, script string) map[string]http.Header {
 	t.Helper()
 	procedure := strings.TrimSuffix(e2etest.CreateProcedure, e2etest.UnaryMethod) + method
@@ -347,20 +344,20 @@ func trailersOf(t *testing.T, front *servertest.Front, method, script string) ma
 	return all
 }
 
-// lastFrame is the payload of the last frame of a body in frames.
+// lastFrame returns the payload of the last frame of a body.
 func lastFrame(t *testing.T, body string) (payload []byte) {
 	t.Helper()
 	for rest := []byte(body); len(rest) >= 5; {
 		size := int(rest[1])<<24 | int(rest[2])<<16 | int(rest[3])<<8 | int(rest[4])
 		if len(rest) < 5+size {
-			t.Fatalf("the body has half a frame: %q", rest)
+			t.Fatalf("got an incomplete frame: %q", rest)
 		}
 		payload, rest = rest[5:5+size], rest[5+size:]
 	}
 	return payload
 }
 
-// parseFields parses lines of fields.
+// parseFields parses header lines.
 func parseFields(t *testing.T, text []byte) http.Header {
 	t.Helper()
 	fields, err := textproto.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(text), strings.NewReader("\r\n")))).ReadMIMEHeader()

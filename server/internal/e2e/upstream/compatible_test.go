@@ -10,12 +10,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// The fixtures are in testdata/upstreams, whose README says by which document
-// each was written.
+// The fixtures are in testdata/upstreams. Its README names the sources.
 
-// TestAnswersOfNearlyOpenAIUpstreamsArriveWhole has answers that OpenAI itself
-// would not give.
-func TestAnswersOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
+// Responses that OpenAI itself does not send.
+func TestCompatible_ResponsesArriveCompletely(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		fixture string
@@ -146,7 +144,7 @@ func TestAnswersOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
 					if _, err := client.Unary(e2etest.Context(t), c, got); err != nil {
 						t.Fatal(err)
 					}
-					checkKept(t, readFixture(t, row.fixture), got)
+					checkComplete(t, readFixture(t, row.fixture), got)
 					row.facts.check(t, e2etest.JSONTree(t, got))
 				})
 			}
@@ -154,15 +152,14 @@ func TestAnswersOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
 	}
 }
 
-// TestStreamsOfNearlyOpenAIUpstreamsArriveWhole has streams that are complete,
-// whatever they look like.
-func TestStreamsOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
+// Streams that are complete, in various forms.
+func TestCompatible_StreamsArriveCompletely(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		fixture string
 		chunks  int
 		text    string
-		choices int32 // how many are asked for
+		choices int32 // number of choices requested
 		facts   facts
 	}{
 		{"vllm/stream.txt", 5, "Three letters.", 1, facts{
@@ -246,8 +243,8 @@ func TestStreamsOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
 			"[2].choices[0].finish_reason":                  "FINISH_REASON_STOP",
 			"[2].usage.total_tokens":                        "225",
 		}},
-		// No space behind `data:`, no index, choices that are null, and no
-		// [DONE]: the stream is complete by its finish_reason, an unknown one.
+		// No space after `data:`, no index, choices that are null, and no [DONE]. The
+		// stream is complete because of its finish_reason, which is unknown.
 		{"quirks/stream-no-done.txt", 3, "no space", 1, facts{
 			"[0].created":                     "",
 			"[0].extra_json":                  `{"created":1763800101.5}`,
@@ -291,7 +288,7 @@ func TestStreamsOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
 						t.Error(err)
 					}
 					if len(all.Items) != row.chunks || text != row.text {
-						t.Errorf("got %d chunks, not %d, with %q, want %q", len(all.Items), row.chunks, text, row.text)
+						t.Errorf("got %d chunks with text %[3]q, want %[2]d with %[4]q", len(all.Items), row.chunks, text, row.text)
 					}
 					row.facts.check(t, all)
 				})
@@ -300,14 +297,14 @@ func TestStreamsOfNearlyOpenAIUpstreamsArriveWhole(t *testing.T) {
 	}
 }
 
-// receiveAll receives a stream whose chunks must hold what was sent.
+// receiveAll receives a stream and compares its chunks with the events sent.
 func receiveAll(t *testing.T, client e2etest.Client, c e2etest.Call, sent []string) (all jsontree.Value, text string, err error) {
 	t.Helper()
 	all.Kind = jsontree.Array
 	var b strings.Builder
 	_, err = client.Stream(e2etest.Context(t), c, func(chunk *chatv1.ChatCompletionChunk) {
 		if len(all.Items) < len(sent) {
-			checkKept(t, sent[len(all.Items)], chunk)
+			checkComplete(t, sent[len(all.Items)], chunk)
 		}
 		all.Items = append(all.Items, e2etest.JSONTree(t, chunk))
 		b.WriteString(e2etest.ChunkText(chunk))

@@ -16,8 +16,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// readFixture returns what an upstream sends, by the fixture's path in
-// testdata/upstreams.
+// readFixture returns a fixture in testdata/upstreams.
 func readFixture(tb testing.TB, name string) string {
 	tb.Helper()
 	text, err := os.ReadFile(path.Join("testdata", "upstreams", name))
@@ -27,7 +26,7 @@ func readFixture(tb testing.TB, name string) string {
 	return string(text)
 }
 
-// eventData is the data of a stream's events up to the one that ends it.
+// eventData returns the data of a stream's events before [DONE].
 func eventData(stream string) (events []string) {
 	stream = strings.ReplaceAll(strings.TrimPrefix(stream, "\uFEFF"), "\r\n", "\n")
 	for block := range strings.SplitSeq(stream, "\n\n") {
@@ -44,17 +43,17 @@ func eventData(stream string) (events []string) {
 	return events
 }
 
-// checkKept checks that a message has all that was sent, and nothing else; and
-// that what its extra_json fields hold, at any depth, is as it was written.
-func checkKept(t *testing.T, sent string, m e2etest.RESTMessage) {
+// checkComplete checks that a message encodes to exactly what the upstream sent, and
+// that extra_json fields keep its text.
+func checkComplete(t *testing.T, sent string, m e2etest.RESTMessage) {
 	t.Helper()
 	again, err := restjson.AppendFull(nil, m)
 	if err != nil {
-		t.Errorf("what came can't be encoded again: %v", err)
+		t.Errorf("encode the message: %v", err)
 		return
 	}
 	if err := restjsontest.Kept([]byte(sent), again); err != nil {
-		t.Errorf("%v\nsent: %s\nkept: %s", err, sent, again)
+		t.Errorf("%v\nsent: %s\ngot:  %s", err, sent, again)
 	}
 	err = protorange.Range(m.ProtoReflect(), func(values protopath.Values) error {
 		last := values.Index(-1)
@@ -69,7 +68,7 @@ func checkKept(t *testing.T, sent string, m e2etest.RESTMessage) {
 		for _, member := range extra.Members {
 			_, after, found := strings.Cut(rest, member.Text)
 			if !found {
-				t.Errorf("%s has %s, which is not what was sent, or not in its place: %s", values.Path, member.Text, sent)
+				t.Errorf("%s has %s, which was not sent, or not in this order: %s", values.Path, member.Text, sent)
 			}
 			rest = after
 		}
@@ -80,9 +79,9 @@ func checkKept(t *testing.T, sent string, m e2etest.RESTMessage) {
 	}
 }
 
-// facts are values of a message by their path in Protobuf's JSON, such as
-// `choices[0].message.content`. Of a zero and of what isn't there the value is
-// empty. The paths of a stream begin with the number of the chunk: `[0].choices`.
+// facts maps paths in a message's JSON form, such as `choices[0].message.content`, to
+// values. A zero or absent value is empty. Paths in a stream start with the number of
+// the chunk: `[0].choices`.
 type facts map[string]string
 
 func (f facts) check(t *testing.T, v jsontree.Value) {
@@ -94,7 +93,7 @@ func (f facts) check(t *testing.T, v jsontree.Value) {
 	}
 }
 
-// fact is the value at a path: of a string its text, of others their JSON.
+// fact returns the value at a path: the text of a string, or the JSON of other values.
 func fact(v jsontree.Value, path string) string {
 	for step := range strings.FieldsFuncSeq(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
 		if i, err := strconv.Atoi(step); err == nil && v.Kind == jsontree.Array {

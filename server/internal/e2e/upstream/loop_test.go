@@ -14,9 +14,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// A server that is its own upstream makes one request of its own and no more,
-// whichever way a call came in.
-func TestAServerThatIsItsOwnUpstream(t *testing.T) {
+// A server that is its own upstream sends exactly one request to itself, for typed
+// and raw requests.
+func TestLoop_IsDetected(t *testing.T) {
 	t.Parallel()
 	for name, sent := range map[string]string{
 		"raw":   "GET /v1/models HTTP/1.1\nHost: x\n\n",
@@ -63,15 +63,15 @@ func TestAServerThatIsItsOwnUpstream(t *testing.T) {
 			answer, err := client.ReadBody(head)
 			want, requests := `"code":"loop_detected"`, 2
 			if name == "typed" {
-				want, requests = `"code":"internal"`, 3 // the RPC, and its REST request twice
+				want, requests = `"code":"internal"`, 3 // the RPC and its REST request, twice
 			}
 			if err != nil || !strings.Contains(answer.Body, want) || !strings.Contains(answer.Body, "circles") {
-				t.Errorf("got answer %q with %q, %v", head.Line, answer.Body, err)
+				t.Errorf("got response %q with body %q and error %v", head.Line, answer.Body, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			if len(paths) != requests {
-				t.Errorf("these were requested: %q", paths)
+				t.Errorf("got requests for %q", paths)
 			}
 		})
 	}

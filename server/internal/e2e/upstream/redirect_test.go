@@ -13,9 +13,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// Both ways in follow a redirect of the upstream, with the body, and both say
-// what it was where it isn't followed.
-func TestRedirectsAreFollowedForBothWaysIn(t *testing.T) {
+// The typed and the raw API follow redirects of the upstream and repeat the body.
+// Otherwise both report the redirect.
+func TestRedirect_IsFollowedByTypedAndRawRequests(t *testing.T) {
 	t.Parallel()
 	const completion = `{"id":"moved","object":"chat.completion","created":1,"model":"m","choices":[]}`
 	up := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -32,13 +32,13 @@ func TestRedirectsAreFollowedForBothWaysIn(t *testing.T) {
 		followed bool
 	}{
 		{"by default", server.Config{Upstream: up.URL}, true},
-		{"switched off", server.Config{Upstream: up.URL, NoRedirects: true}, false},
+		{"disabled", server.Config{Upstream: up.URL, NoRedirects: true}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			front := servertest.Start(t, row.config)
 			reply, err := front.Client(t, servertest.Protocols()[0]).CreateChatCompletion(t.Context(), e2etest.Hello())
 			if row.followed && (err != nil || reply.GetId() != "moved") || !row.followed && connect.CodeOf(err) != connect.CodeInternal {
-				t.Errorf("the RPC gives %v, %v", reply, err)
+				t.Errorf("typed: got response %v and error %v", reply, err)
 			}
 			resp, err := servertest.HTTPClient(t, false).Post(front.URL+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m"}`))
 			if err != nil {
@@ -47,7 +47,7 @@ func TestRedirectsAreFollowedForBothWaysIn(t *testing.T) {
 			defer resp.Body.Close()
 			body, err := io.ReadAll(resp.Body)
 			if err != nil || row.followed != (string(body) == completion) || !row.followed && resp.Header.Get("Location") != "/v2/chat/completions" {
-				t.Errorf("the client gets %d %q, %v", resp.StatusCode, body, err)
+				t.Errorf("raw: got status %d, body %q, and error %v", resp.StatusCode, body, err)
 			}
 			requests := up.Take()
 			if last := requests[len(requests)-1]; last.Method != http.MethodPost || last.Body != `{"model":"m"}` {

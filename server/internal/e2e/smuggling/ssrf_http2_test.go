@@ -1,4 +1,4 @@
-package server_test
+package smuggling_test
 
 import (
 	"bytes"
@@ -14,9 +14,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// TestNoRequestLeadsElsewhereByHTTP2 has requests that no library sends, frame by
-// frame.
-func TestNoRequestLeadsElsewhereByHTTP2(t *testing.T) {
+// Requests that no library sends, written frame by frame.
+func TestSSRF_HTTP2(t *testing.T) {
 	t.Parallel()
 	request := func(authority, path string, more ...string) []string {
 		return append([]string{":method", "GET", ":scheme", "http", ":authority", authority, ":path", path}, more...)
@@ -55,12 +54,12 @@ func TestNoRequestLeadsElsewhereByHTTP2(t *testing.T) {
 		{"a line in the authority", request("x\r\nhost: ELSEWHERE", "/v1/models"), ""},
 		{"two authorities", request("x", "/v1/models", ":authority", "ELSEWHERE"), ""},
 		{"two paths", request("x", "/v1/models", ":path", "http://ELSEWHERE/"), ""},
-		{"an authority behind the fields", []string{":method", "GET", ":scheme", "http", ":path", "/v1/models", "a", "b", ":authority", "ELSEWHERE"}, ""},
-		{"what a proxy says", request("x", "/v1/models", "x-forwarded-host", "ELSEWHERE", "forwarded", "host=ELSEWHERE"), "/v1/models"},
+		{"an authority after the fields", []string{":method", "GET", ":scheme", "http", ":path", "/v1/models", "a", "b", ":authority", "ELSEWHERE"}, ""},
+		{"forwarding fields of a proxy", request("x", "/v1/models", "x-forwarded-host", "ELSEWHERE", "forwarded", "host=ELSEWHERE"), "/v1/models"},
 		{"CONNECT", []string{":method", "CONNECT", ":authority", "ELSEWHERE"}, ""},
 		{"CONNECT with a path", []string{":method", "CONNECT", ":scheme", "http", ":authority", "ELSEWHERE", ":path", "/v1/models"}, ""},
 		{"CONNECT for a WebSocket", []string{":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "ELSEWHERE", ":path", "/v1/realtime"}, ""},
-		{"a WebSocket as HTTP/1.1 has it", request("ELSEWHERE", "/v1/realtime", "connection", "upgrade", "upgrade", "websocket"), ""},
+		{"a WebSocket in HTTP/1.1 style", request("ELSEWHERE", "/v1/realtime", "connection", "upgrade", "upgrade", "websocket"), ""},
 		{"an RPC of a foreign authority", call(e2etest.CreateProcedure), "/v1/chat/completions"},
 		{"an RPC with metadata of proxies", call(e2etest.CreateProcedure, "x-forwarded-host", "ELSEWHERE", "forwarded", "host=ELSEWHERE", "x-host", "ELSEWHERE"), "/v1/chat/completions"},
 		{"an RPC with another host in its metadata", call(e2etest.CreateProcedure, "host", "ELSEWHERE"), "/v1/chat/completions"},
@@ -69,7 +68,7 @@ func TestNoRequestLeadsElsewhereByHTTP2(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			out := startWatched(t)
+			out := startWatchedServer(t)
 			fields := make([]string, len(row.fields))
 			for i, text := range row.fields {
 				fields[i] = out.in(text)
@@ -80,8 +79,8 @@ func TestNoRequestLeadsElsewhereByHTTP2(t *testing.T) {
 	}
 }
 
-// sendHTTP2 sends a request of these fields, with a message if it is a call, and
-// returns when it is answered or refused.
+// sendHTTP2 sends a request with these fields, and a message if it is a call. It
+// returns when the request is answered or rejected.
 func sendHTTP2(t *testing.T, front *servertest.Front, fields []string) {
 	t.Helper()
 	conn := e2etest.DialRaw(t, front)
@@ -111,7 +110,7 @@ func sendHTTP2(t *testing.T, front *servertest.Front, fields []string) {
 	for {
 		frame, err := framer.ReadFrame()
 		if err != nil {
-			return // the connection is closed
+			return // The connection is closed.
 		}
 		header := frame.Header()
 		ends := header.StreamID == 1 && header.Flags.Has(http2.FlagDataEndStream) && (header.Type == http2.FrameData || header.Type == http2.FrameHeaders)

@@ -1,4 +1,4 @@
-package server_test
+package smuggling_test
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// detour is a request that tries to lead the server elsewhere: to what ELSEWHERE
-// stands for in it, where nobody may come.
+// detour is a request that tries to make the server connect to another host. The
+// placeholder ELSEWHERE stands for the address of that host.
 type detour struct {
 	name string
-	sent string // as [upstreamtest.Conn.Send] takes it
-	// target is what the upstream receives the request for, and empty where the
-	// request is refused.
+	sent string // for [upstreamtest.Conn.Send]
+	// target is the target of the request that the upstream receives, or empty if
+	// the server rejects the request.
 	target string
 }
 
@@ -38,11 +38,11 @@ func detours() []detour {
 	}
 	return []detour{
 		{"an absolute target", "GET http://ELSEWHERE/v1/models HTTP/1.1\nHost: ELSEWHERE\n\n", "/v1/models"},
-		{"an absolute target that Host contradicts", get("http://ELSEWHERE/v1/models"), "/v1/models"},
+		{"an absolute target that contradicts Host", get("http://ELSEWHERE/v1/models"), "/v1/models"},
 		{"an absolute target of https", get("https://ELSEWHERE/v1/models"), "/v1/models"},
 		{"an absolute target in capitals", get("HTTP://ELSEWHERE/v1/models"), "/v1/models"},
 		{"an absolute target without a path", get("http://ELSEWHERE"), "/"},
-		{"an absolute target with a query alone", get("http://ELSEWHERE?x=1"), "/?x=1"},
+		{"an absolute target with a query only", get("http://ELSEWHERE?x=1"), "/?x=1"},
 		{"an absolute target with a user", get("http://me:secret@ELSEWHERE/v1/models"), "/v1/models"},
 		{"an absolute target whose user is the upstream", get("http://UPSTREAM@ELSEWHERE/v1/models"), "/v1/models"},
 		{"an absolute target without a host", get("http:///ELSEWHERE/v1/models"), "/ELSEWHERE/v1/models"},
@@ -50,7 +50,7 @@ func detours() []detour {
 		{"an absolute target of ftp", get("ftp://ELSEWHERE/v1/models"), ""},
 		{"an absolute target of ws", get("ws://ELSEWHERE/v1/models"), ""},
 		{"an absolute target of a file", get("file:///etc/passwd"), ""},
-		{"a target without slashes behind the scheme", get("http:ELSEWHERE/v1/models"), ""},
+		{"a target without slashes after the scheme", get("http:ELSEWHERE/v1/models"), ""},
 		{"a target that is a user and a host", get("me@ELSEWHERE"), ""},
 		{"a target that begins with an at sign", get("@ELSEWHERE/v1/models"), ""},
 		{"a target that begins with a colon", get(":80@ELSEWHERE/v1/models"), ""},
@@ -63,28 +63,28 @@ func detours() []detour {
 		{"two slashes", get("//ELSEWHERE/v1/models"), "//ELSEWHERE/v1/models"},
 		{"three slashes", get("///ELSEWHERE/v1/models"), "///ELSEWHERE/v1/models"},
 		{"a slash and a backslash", get(`/\ELSEWHERE/v1`), `/\ELSEWHERE/v1`},
-		{"a host behind the API's path", get("/v1@ELSEWHERE/models"), "/v1@ELSEWHERE/models"},
-		{"a port and a host behind the API's path", get("/v1:80@ELSEWHERE/models"), "/v1:80@ELSEWHERE/models"},
-		{"slashes behind the API's path", get("/v1//ELSEWHERE/models"), "/v1//ELSEWHERE/models"},
-		{"a way up", get("/v1/../../ELSEWHERE/"), "/v1/../../ELSEWHERE/"},
-		{"a way up in encoded dots", get("/v1/%2e%2e/%2E%2e//ELSEWHERE/"), "/v1/%2e%2e/%2E%2e//ELSEWHERE/"},
+		{"a host after the API's path", get("/v1@ELSEWHERE/models"), "/v1@ELSEWHERE/models"},
+		{"a port and a host after the API's path", get("/v1:80@ELSEWHERE/models"), "/v1:80@ELSEWHERE/models"},
+		{"slashes after the API's path", get("/v1//ELSEWHERE/models"), "/v1//ELSEWHERE/models"},
+		{"dot segments", get("/v1/../../ELSEWHERE/"), "/v1/../../ELSEWHERE/"},
+		{"encoded dot segments", get("/v1/%2e%2e/%2E%2e//ELSEWHERE/"), "/v1/%2e%2e/%2E%2e//ELSEWHERE/"},
 		{"encoded slashes", get("/%2F%2FELSEWHERE%2fv1"), "/%2F%2FELSEWHERE%2fv1"},
 		{"an encoded line", get("/v1/models%0d%0aHost:%20ELSEWHERE"), "/v1/models%0d%0aHost:%20ELSEWHERE"},
 		{"a fragment", get("/v1/models#@ELSEWHERE/"), "/v1/models#@ELSEWHERE/"},
 		{"a query", get("/v1/models?url=http://ELSEWHERE/"), "/v1/models?url=http://ELSEWHERE/"},
-		{"all of the server", "OPTIONS * HTTP/1.1\nHost: ELSEWHERE\n\n", "*"},
+		{"the asterisk", "OPTIONS * HTTP/1.1\nHost: ELSEWHERE\n\n", "*"},
 		{"a foreign Host", with("Host: ELSEWHERE\n"), "/v1/models"},
 		{"a Host with a user", with("Host: me@ELSEWHERE\n"), ""},
 		{"two Hosts", with("Host: x\nHost: ELSEWHERE\n"), ""},
 		{"no Host", with(""), ""},
 		{"an empty Host", with("Host:\n"), "/v1/models"},
 		{"HTTP/1.0 without a Host", "GET /v1/models HTTP/1.0\n\n", "/v1/models"},
-		{"what a proxy says", with(host + "X-Forwarded-Host: ELSEWHERE\nX-Forwarded-Server: ELSEWHERE\nX-Forwarded-Proto: ftp\nForwarded: host=ELSEWHERE\n"), "/v1/models"},
-		{"what some servers rewrite by", with(host + "X-Original-URL: http://ELSEWHERE/\nX-Rewrite-URL: http://ELSEWHERE/\nX-Host: ELSEWHERE\nX-HTTP-Host-Override: ELSEWHERE\n"), "/v1/models"},
-		{"a field that says where to go on", with(host + "Location: http://ELSEWHERE/\nRefresh: 0; http://ELSEWHERE/\n"), "/v1/models"},
-		{"a Host that concerns the connection", with("Host: ELSEWHERE\nConnection: Host\n"), "/v1/models"},
-		{"a proxy's credentials", with(host + "Proxy-Authorization: Basic YTpi\nProxy-Connection: keep-alive\n"), "/v1/models"},
-		{"a method with a place", "GET@ELSEWHERE /v1/models HTTP/1.1\n" + host + "\n", ""},
+		{"forwarding fields of a proxy", with(host + "X-Forwarded-Host: ELSEWHERE\nX-Forwarded-Server: ELSEWHERE\nX-Forwarded-Proto: ftp\nForwarded: host=ELSEWHERE\n"), "/v1/models"},
+		{"fields that rewrite the target", with(host + "X-Original-URL: http://ELSEWHERE/\nX-Rewrite-URL: http://ELSEWHERE/\nX-Host: ELSEWHERE\nX-HTTP-Host-Override: ELSEWHERE\n"), "/v1/models"},
+		{"Location and Refresh", with(host + "Location: http://ELSEWHERE/\nRefresh: 0; http://ELSEWHERE/\n"), "/v1/models"},
+		{"a Host named in Connection", with("Host: ELSEWHERE\nConnection: Host\n"), "/v1/models"},
+		{"proxy credentials", with(host + "Proxy-Authorization: Basic YTpi\nProxy-Connection: keep-alive\n"), "/v1/models"},
+		{"a host after the method", "GET@ELSEWHERE /v1/models HTTP/1.1\n" + host + "\n", ""},
 		{"a WebSocket of a foreign Host", "GET /v1/realtime HTTP/1.1\nHost: ELSEWHERE\n" + webSocket, "/v1/realtime"},
 		{"a WebSocket of an absolute target", "GET http://ELSEWHERE/v1/realtime HTTP/1.1\n" + host + webSocket, "/v1/realtime"},
 		{"a WebSocket of an absolute target of ws", "GET ws://ELSEWHERE/v1/realtime HTTP/1.1\n" + host + webSocket, ""},
@@ -98,19 +98,19 @@ func detours() []detour {
 		{"an RPC with metadata of proxies", ask(e2etest.CreateProcedure, "Host: x", "X-Forwarded-Host: ELSEWHERE", "Forwarded: host=ELSEWHERE", "X-Real-IP: 127.0.0.1"), "/v1/chat/completions"},
 		{"an RPC with metadata that rewrites", ask(e2etest.CreateProcedure, "Host: x", "X-Original-URL: http://ELSEWHERE/", "X-Host: ELSEWHERE", "Location: http://ELSEWHERE/"), "/v1/chat/completions"},
 		{"an RPC with HTTP/2's fields", ask(e2etest.CreateProcedure, "Host: x", ":authority: ELSEWHERE"), ""},
-		{"an id that is a way up", read("../../192.0.2.1"), "/v1/chat/completions/..%2F..%2F192.0.2.1"},
+		{"an id with dot segments", read("../../192.0.2.1"), "/v1/chat/completions/..%2F..%2F192.0.2.1"},
 		{"an id that is a URL", read("http://192.0.2.1/"), "/v1/chat/completions/http:%2F%2F192.0.2.1%2F"},
 		{"an id that is a user and a host", read("a@192.0.2.1?x#y"), "/v1/chat/completions/a@192.0.2.1%3Fx%23y"},
 		{"an id that is a line", read(`a HTTP/1.1\r\nHost: 192.0.2.1`), "/v1/chat/completions/a%20HTTP%2F1.1%0D%0AHost:%20192.0.2.1"},
 	}
 }
 
-func TestNoRequestLeadsElsewhere(t *testing.T) {
+func TestSSRF_HTTP1(t *testing.T) {
 	t.Parallel()
 	for _, d := range detours() {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			out := startWatched(t)
+			out := startWatchedServer(t)
 			client := e2etest.DialRaw(t, out.front)
 			client.Send(out.in(d.sent))
 			head, err := client.ReadHead()
@@ -118,27 +118,27 @@ func TestNoRequestLeadsElsewhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			if refused := strings.HasPrefix(head.Line, "HTTP/1.1 4"); refused != (d.target == "") {
-				t.Errorf("got answer %q", head.Line)
+				t.Errorf("got status line %q", head.Line)
 			}
 			out.check(t, d.target)
 		})
 	}
 }
 
-// watched is a server whose way out is watched.
-type watched struct {
+// watchedServer is a server whose outgoing connections are recorded.
+type watchedServer struct {
 	front     *servertest.Front
 	upstream  string // HOST:PORT
-	elsewhere string // HOST:PORT, where nobody may come
+	elsewhere string // HOST:PORT, where no connection may arrive
 
 	mu       sync.Mutex
 	dialled  []string
 	received []upstreamtest.Head
 }
 
-func startWatched(t *testing.T) *watched {
+func startWatchedServer(t *testing.T) *watchedServer {
 	t.Helper()
-	p := new(watched)
+	p := new(watchedServer)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		for {
 			request, err := conn.ReadRequest()
@@ -153,7 +153,7 @@ func startWatched(t *testing.T) *watched {
 	})
 	p.upstream = strings.TrimPrefix(url, "http://")
 	p.elsewhere = strings.TrimPrefix(upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
-		t.Errorf("someone came from %s", conn.RemoteAddr())
+		t.Errorf("got a connection from %s", conn.RemoteAddr())
 	}), "http://")
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		p.mu.Lock()
@@ -165,34 +165,34 @@ func startWatched(t *testing.T) *watched {
 	return p
 }
 
-// in puts the addresses into a text.
-func (p *watched) in(text string) string {
+// in replaces the placeholders in a text.
+func (p *watchedServer) in(text string) string {
 	return strings.NewReplacer("ELSEWHERE", p.elsewhere, "UPSTREAM", p.upstream).Replace(text)
 }
 
-// check checks that the upstream alone was dialled, and has received a request for
-// the target, under its own name; or nothing was, where the target is empty.
-func (p *watched) check(t *testing.T, target string) {
+// check checks that the server connected to the upstream only, and that the upstream
+// received a request for the target with its own Host; or nothing, if target is empty.
+func (p *watchedServer) check(t *testing.T, target string) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if target == "" {
 		if len(p.dialled) > 0 || len(p.received) > 0 {
-			t.Errorf("it dialled %q, and upstream received %q", p.dialled, p.received)
+			t.Errorf("got connections to %q and requests %q, want none", p.dialled, p.received)
 		}
 		return
 	}
 	if want := []string{"tcp " + p.upstream}; !slices.Equal(p.dialled, want) {
-		t.Errorf("it dialled %q, want %q", p.dialled, want)
+		t.Errorf("got connections to %q, want %q", p.dialled, want)
 	}
 	if len(p.received) != 1 {
 		t.Fatalf("upstream received %q", p.received)
 	}
 	got := p.received[0]
 	if got.Target() != p.in(target) {
-		t.Errorf("upstream received %q, not for %q", got.Line, p.in(target))
+		t.Errorf("got request %q at the upstream, want target %q", got.Line, p.in(target))
 	}
 	if hosts := got.Values("Host"); !slices.Equal(hosts, []string{p.upstream}) {
-		t.Errorf("the upstream is called %q", hosts)
+		t.Errorf("got Host %q at the upstream", hosts)
 	}
 }

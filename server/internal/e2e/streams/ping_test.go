@@ -1,4 +1,4 @@
-package server_test
+package streams_test
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// While a model thinks, a typed stream over HTTP/2 is quiet, but its connection isn't:
-// the server sends one PING after another, and the stream goes on behind them.
-func TestQuietStream_ConnectionCarriesPings(t *testing.T) {
+// The server sends PINGs on the HTTP/2 connection of an idle stream, and the stream
+// continues afterwards.
+func TestPing_SentDuringIdleStream(t *testing.T) {
 	t.Parallel()
 	const pings = 3
 	message, err := proto.Marshal(e2etest.Hello())
@@ -50,7 +50,7 @@ func TestQuietStream_ConnectionCarriesPings(t *testing.T) {
 			for ended := false; !ended; {
 				frame, err := client.ReadFrame()
 				if err != nil {
-					t.Fatalf("behind %d pings and %d bytes: %v", quiet, data, err)
+					t.Fatalf("after %d pings and %d bytes: %v", quiet, data, err)
 				}
 				switch frame := frame.(type) {
 				case *http2.DataFrame:
@@ -59,7 +59,7 @@ func TestQuietStream_ConnectionCarriesPings(t *testing.T) {
 				case *http2.MetaHeadersFrame:
 					ended = frame.StreamEnded()
 				case *http2.RSTStreamFrame, *http2.GoAwayFrame:
-					t.Fatalf("the stream ended with %v", frame)
+					t.Fatalf("got end of stream %v", frame)
 				case *http2.SettingsFrame:
 					if !frame.IsAck() {
 						_ = client.WriteSettingsAck()
@@ -83,8 +83,8 @@ func TestQuietStream_ConnectionCarriesPings(t *testing.T) {
 	}
 }
 
-// servePinging runs a server that sends a PING on each connection of HTTP/2 that was
-// silent for a moment.
+// servePinging runs a server that sends a PING on idle HTTP/2 connections after a
+// short time.
 func servePinging(t *testing.T, upstream string) *servertest.Front {
 	t.Helper()
 	s, err := server.New(server.Config{Upstream: upstream})
@@ -103,7 +103,7 @@ func servePinging(t *testing.T, upstream string) *servertest.Front {
 	t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
-			t.Errorf("the server ended with %v", err)
+			t.Errorf("Serve returned %v", err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
