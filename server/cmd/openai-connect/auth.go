@@ -51,7 +51,7 @@ func (f *authFlags) read(logger *slog.Logger) (upstreamKey, clientKey secret.Sec
 			return upstreamKey, clientKey, fmt.Errorf("%s: %w", file.flag, err)
 		}
 		if secret.IsWorldReadable(file.path) {
-			logger.Warn(file.flag+": every user of this machine can read the file: chmod 600 it", "file", file.path)
+			logger.Warn(file.flag+": every user of this machine can read the file: run chmod 600", "file", file.path)
 		}
 	}
 	return upstreamKey, clientKey, nil
@@ -99,7 +99,7 @@ func (f *authFlags) credential(upstream string) string {
 // warn logs warnings about settings that may expose the key.
 func (f *authFlags) warn(listen string, upstreams []string, logger *slog.Logger) {
 	if host, _, err := net.SplitHostPort(listen); f.AllowAnonymous && err == nil && !isLoopback(host) {
-		logger.Warn("--allow-anonymous: everyone who reaches this address uses the upstream's key", "address", listen)
+		logger.Warn("--allow-anonymous: everyone who can reach this address can use the upstream key", "address", listen)
 	}
 	if f.UpstreamKey == "" && f.UpstreamKeyFile == "" && f.Clients == "" {
 		return
@@ -107,7 +107,7 @@ func (f *authFlags) warn(listen string, upstreams []string, logger *slog.Logger)
 	for _, to := range upstreams {
 		base, err := url.Parse(to)
 		if err == nil && base.Scheme == "http" && !isLoopback(base.Hostname()) {
-			logger.Warn("--upstream: the key, and all that is said, goes there in plain text: use https", "host", base.Host)
+			logger.Warn("--upstream: keys and messages are sent in plain text: use https", "host", base.Host)
 		}
 	}
 }

@@ -28,9 +28,9 @@ func secretFile(t *testing.T, text string) string {
 	return path
 }
 
-// TestAKeyIsHeldInSoManyWordsOrNotAtAll looks at complaints, in none of which the
-// word secret may be: see checkRefused.
-func TestAKeyIsHeldInSoManyWordsOrNotAtAll(t *testing.T) {
+// TestAuth_RejectsIncompleteOrContradictingFlags looks at complaints, in none of which the
+// word secret may be: see checkRejected.
+func TestAuth_RejectsIncompleteOrContradictingFlags(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
 	file := func(name, text string) string {
@@ -59,7 +59,7 @@ func TestAKeyIsHeldInSoManyWordsOrNotAtAll(t *testing.T) {
 		{"a key as a token", nil, []string{"--upstream-key-file", key, "--client-key-file", key}, []string{"--client-key-file: ", "the upstream's key itself"}},
 		{"an organization without a key", nil, []string{"--forward-organization"}, []string{"--forward-organization: ", "upstream key"}},
 		{"a key that is missing", nil, []string{"--upstream-key-file", "/nowhere", "--allow-anonymous"}, []string{"--upstream-key-file: ", "/nowhere"}},
-		{"a key that is a folder", nil, []string{"--upstream-key-file", directory, "--allow-anonymous"}, []string{"--upstream-key-file: ", directory}},
+		{"a key that is a directory", nil, []string{"--upstream-key-file", directory, "--allow-anonymous"}, []string{"--upstream-key-file: ", directory}},
 		{"a key that is empty", nil, []string{"--upstream-key-file", file("empty", "\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "empty"}},
 		{"a key of two lines", nil, []string{"--upstream-key-file", file("lines", heldKey+"\n"+heldKey+"\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "more than one line"}},
 		{"a token with a control character", nil, []string{"--upstream-key-file", key, "--client-key-file", file("control", clientToken+"\x1b")}, []string{"--client-key-file: ", "control character"}},
@@ -68,12 +68,12 @@ func TestAKeyIsHeldInSoManyWordsOrNotAtAll(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			// Were it taken, the address would be complained of.
-			checkRefused(t, end(t, row.settings, append(row.arguments, "--listen", "127.0.0.1:99999")...), row.says)
+			checkRejected(t, end(t, row.settings, append(row.arguments, "--listen", "127.0.0.1:99999")...), row.says)
 		})
 	}
 }
 
-func TestAServerHoldsTheKey(t *testing.T) {
+func TestAuth_ReplacesClientKeyWithUpstreamKey(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{"id":"1","object":"chat.completion","choices":[]}`))
 	for name, row := range map[string]struct {
@@ -86,7 +86,7 @@ func TestAServerHoldsTheKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, row.settings, append(row.arguments, "--upstream", upstream.URL, "--listen", "127.0.0.1:0")...)
-			for _, text := range commandsOf(p.greeting)[:grpcCommand] {
+			for _, text := range commandsOf(p.banner)[:grpcCommand] {
 				if !strings.Contains(text, row.credential) || strings.Contains(text, "authorization") != (row.credential != "") {
 					t.Errorf("this command has another credential:\n%s", text)
 				}
@@ -99,18 +99,18 @@ func TestAServerHoldsTheKey(t *testing.T) {
 				t.Errorf("ps shows %s, %v", line, err)
 			}
 			p.signal(t, os.Interrupt)
-			p.endsWell(t)
-			if written := p.greeting + p.more.String() + p.complaint.String(); strings.Contains(written, heldKey) || strings.Contains(written, clientToken) {
+			p.exitsCleanly(t)
+			if written := p.banner + p.more.String() + p.stderr.String(); strings.Contains(written, heldKey) || strings.Contains(written, clientToken) {
 				t.Errorf("it wrote\n%s", written)
 			}
-			if strings.Contains(p.complaint.String(), "chmod") {
-				t.Errorf("it complained of a file that is the owner's alone:\n%s", &p.complaint)
+			if strings.Contains(p.stderr.String(), "chmod") {
+				t.Errorf("it complained of a file that is the owner's alone:\n%s", &p.stderr)
 			}
 		})
 	}
 }
 
-func TestAFileThatEveryoneCanReadIsWarnedAbout(t *testing.T) {
+func TestAuth_WarnsAboutAWorldReadableKeyFile(t *testing.T) {
 	t.Parallel()
 	path := secretFile(t, heldKey)
 	if err := os.Chmod(path, 0o644); err != nil {
@@ -118,14 +118,14 @@ func TestAFileThatEveryoneCanReadIsWarnedAbout(t *testing.T) {
 	}
 	p := start(t, nil, "--upstream", "sandbox", "--upstream-key-file", path, "--allow-anonymous", "--listen", "127.0.0.1:0")
 	p.signal(t, os.Interrupt)
-	p.endsWell(t)
-	if text := p.complaint.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "--upstream-key-file: every user") ||
+	p.exitsCleanly(t)
+	if text := p.stderr.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "--upstream-key-file: every user") ||
 		!strings.Contains(text, "chmod 600") || strings.Contains(text, heldKey) {
-		t.Errorf("it complained %q", text)
+		t.Errorf("stderr is %q", text)
 	}
 }
 
-func TestWhatOpensTheKeyIsWarnedAbout(t *testing.T) {
+func TestAuth_WarnsAboutExposedKeys(t *testing.T) {
 	t.Parallel()
 	key := secretFile(t, heldKey)
 	for _, row := range []struct {
@@ -135,7 +135,7 @@ func TestWhatOpensTheKeyIsWarnedAbout(t *testing.T) {
 	}{
 		{"to all of the network", []string{"--upstream", "sandbox", "--listen", ":0", "--allow-anonymous"}, "--allow-anonymous: everyone"},
 		{"to this machine", []string{"--upstream", "sandbox", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
-		{"on the way", []string{"--upstream", "http://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous"}, "--upstream: the key, and all that is said, goes there in plain text"},
+		{"on the way", []string{"--upstream", "http://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous"}, "--upstream: keys and messages are sent in plain text"},
 		{"on the way, by TLS", []string{"--upstream", "https://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
 		{"on the way within this machine", []string{"--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
 	} {
@@ -143,21 +143,21 @@ func TestWhatOpensTheKeyIsWarnedAbout(t *testing.T) {
 			t.Parallel()
 			p := start(t, nil, append(row.arguments, "--upstream-key-file", key)...)
 			p.signal(t, os.Interrupt)
-			p.endsWell(t)
-			text := p.complaint.String()
+			p.exitsCleanly(t)
+			text := p.stderr.String()
 			if row.says != "" && !strings.Contains(text, row.says) || row.says == "" && strings.Contains(text, "level=WARN") || strings.Contains(text, heldKey) {
-				t.Errorf("it complained %q", text)
+				t.Errorf("stderr is %q", text)
 			}
 		})
 	}
 }
 
-func TestAVariableThatIsEmptyIsRefused(t *testing.T) {
+func TestFlags_AnEmptyVariableIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"DOMAIN", "CORS_ORIGIN", "UPSTREAM", "CLIENT_KEY_FILE", "MAX_CONNECTIONS"} {
 		got := end(t, []string{"OPENAI_CONNECT_" + name + "="}, "--listen", "127.0.0.1:0")
-		if got.status != 1 || !strings.HasPrefix(got.complaint, "openai-connect: OPENAI_CONNECT_"+name+": is empty") {
-			t.Errorf("%s: it ended with %d and complained %q", name, got.status, got.complaint)
+		if got.status != 1 || !strings.HasPrefix(got.stderr, "openai-connect: OPENAI_CONNECT_"+name+": is empty") {
+			t.Errorf("%s: exit status %d, stderr %q", name, got.status, got.stderr)
 		}
 	}
 }

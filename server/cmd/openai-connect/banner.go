@@ -9,10 +9,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/sandbox"
 )
 
-// bannerText is what a start prints: where the server is, and commands to
-// paste that need nothing but curl and Go.
+// bannerText is printed at the start. Its commands require only curl and Go.
 var bannerText = template.Must(template.New("banner").Parse(`openai-connect listens on {{.URL}}
-{{with .Site}}certificates: automatic, kept in {{.Folder}}{{with .Plain}}; http://{{.}} redirects{{end}}
+{{with .Site}}certificates: automatic, stored in {{.Directory}}{{with .Plain}}; http://{{.}} redirects{{end}}
 {{end}}upstream: {{.Upstream}}
 
 Try it, raw:
@@ -20,12 +19,12 @@ Try it, raw:
   curl {{.URL}}/v1/chat/completions{{.Auth}} -H 'content-type: application/json' \
     -d '{"model": "{{.Model}}", "messages": [{"role": "user", "content": "Hello!"}]}'
 
-typed, by Connect:
+Typed, with Connect:
 
   curl {{.URL}}/openaiconnect.chat.v1.ChatService/CreateChatCompletion{{.Auth}} -H 'content-type: application/json' \
     -d '{"model": "{{.Model}}", "messages": [{"role": "ROLE_USER", "content": "Hello!"}]}'
 
-typed, by gRPC, as a stream:
+Typed, with gRPC, as a stream:
 
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4{{if not .TLS}} -plaintext{{end}}{{.Auth}} \
     -d '{"model": "{{.Model}}", "messages": [{"role": "ROLE_USER", "content": "Hello!"}]}' \
@@ -36,22 +35,21 @@ OpenAI's SDKs: set the base URL to {{.URL}}/v1
 
 `))
 
-// banner is the text for a server that listens on an address, with a site or
-// without, which is nil. The credential is what a shell replaces with what
-// clients have to send, and empty where that is nothing.
+// banner returns the text for a server at an address. Site is nil without --domain.
+// Credential is the shell expression of an API key, empty if clients need none.
 func banner(address, upstream, credential string, tls bool, site *acmeSite) string {
-	type siteData struct{ Folder, Plain string }
+	type siteData struct{ Directory, Plain string }
 	data := struct {
 		URL, Address, Upstream, Model, Auth string
 		TLS                                 bool
 		Site                                *siteData
-	}{Address: reachable(address), Upstream: upstream, TLS: tls}
+	}{Address: dialableAddr(address), Upstream: upstream, TLS: tls}
 	data.URL = "http://" + data.Address
 	if tls {
 		data.URL = "https://" + strings.TrimSuffix(data.Address, ":443")
 	}
 	if site != nil {
-		data.Site = &siteData{Folder: site.directory}
+		data.Site = &siteData{Directory: site.directory}
 		if site.plain != nil {
 			data.Site.Plain = site.plain.Addr().String()
 		}
@@ -75,8 +73,8 @@ func banner(address, upstream, credential string, tls bool, site *acmeSite) stri
 	return text.String()
 }
 
-// reachable is an address that this machine reaches the listener by.
-func reachable(address string) string {
+// dialableAddr returns an address of the listener to which this machine can connect.
+func dialableAddr(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return address

@@ -16,11 +16,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// commandsOf returns the commands that a greeting has: what is indented.
-func commandsOf(greeting string) []string {
+// commandsOf returns the commands that a banner has: what is indented.
+func commandsOf(banner string) []string {
 	var commands []string
 	continued := false
-	for line := range strings.Lines(greeting) {
+	for line := range strings.Lines(banner) {
 		text, indented := strings.CutPrefix(line, "  ")
 		if continued {
 			commands[len(commands)-1] += text
@@ -37,7 +37,7 @@ func commandsOf(greeting string) []string {
 func shell(ctx context.Context, t *testing.T, key, text string) string {
 	t.Helper()
 	tool, _, _ := strings.Cut(text, " ")
-	servertest.Tool(t, tool, "the greeting needs it")
+	servertest.Tool(t, tool, "the banner needs it")
 	if grpcurl := regexp.MustCompile(`^go run (\S+)`).FindString(text); grpcurl != "" {
 		// It is built in another time than that of the call, and needs a module
 		// proxy.
@@ -46,17 +46,17 @@ func shell(ctx context.Context, t *testing.T, key, text string) string {
 			servertest.Skip(t, grpcurl+" can't be built: "+string(output))
 		}
 	}
-	command := exec.CommandContext(ctx, servertest.Tool(t, "sh", "the greeting is for it"), "-c", text)
+	command := exec.CommandContext(ctx, servertest.Tool(t, "sh", "the banner is for it"), "-c", text)
 	command.Env = append(os.Environ(), "OPENAI_API_KEY="+key, "API_KEY="+key)
-	var output, complaint bytes.Buffer
-	command.Stdout, command.Stderr = &output, &complaint
+	var output, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &output, &stderr
 	if err := command.Run(); err != nil {
-		t.Fatalf("%v\n%s\n%s", err, &complaint, &output)
+		t.Fatalf("%v\n%s\n%s", err, &stderr, &output)
 	}
 	return output.String()
 }
 
-// The commands of a greeting, in their order.
+// The commands of a banner, in their order.
 const (
 	rawCommand = iota
 	connectCommand
@@ -64,18 +64,18 @@ const (
 	commandCount
 )
 
-func TestEachCommandThatIsPrintedWorksAsPrinted(t *testing.T) {
+func TestBanner_CommandsWorkAsPrinted(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0")
-	commands := commandsOf(p.greeting)
+	commands := commandsOf(p.banner)
 	if len(commands) != commandCount {
 		t.Fatalf("these are %d commands, not %d: %q", len(commands), commandCount, commands)
 	}
-	if !strings.Contains(p.greeting, "upstream: the embedded sandbox") || strings.Contains(p.greeting, "authorization") {
-		t.Errorf("the sandbox is greeted with\n%s", p.greeting)
+	if !strings.Contains(p.banner, "upstream: the embedded sandbox") || strings.Contains(p.banner, "authorization") {
+		t.Errorf("the sandbox is greeted with\n%s", p.banner)
 	}
-	if !strings.Contains(p.greeting, "base URL to "+p.url+"/v1\n") {
-		t.Errorf("the base URL for SDKs isn't right in\n%s", p.greeting)
+	if !strings.Contains(p.banner, "base URL to "+p.url+"/v1\n") {
+		t.Errorf("the base URL for SDKs isn't right in\n%s", p.banner)
 	}
 	t.Run("curl, raw", func(t *testing.T) {
 		var completion struct {
@@ -137,21 +137,21 @@ func decode(t *testing.T, text string, into any) {
 	}
 }
 
-// TestTheKeyIsTheClientsAndNeverTheServers gives the server's environment a key,
+// TestBanner_NamesTheClientsVariable gives the server's environment a key,
 // as most developers' machines have one, and the shell another. OpenAI's key is
-// not what the greeting has one paste to another host.
-func TestTheKeyIsTheClientsAndNeverTheServers(t *testing.T) {
+// not what the banner has one paste to another host.
+func TestBanner_NamesTheClientsVariable(t *testing.T) {
 	t.Parallel()
 	const servers, clients = "sk-of-the-server", "sk-of-the-client"
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{"id":"1","object":"chat.completion","choices":[]}`))
 	p := start(t, []string{"OPENAI_API_KEY=" + servers}, "--upstream", upstream.URL, "--listen", "127.0.0.1:0")
-	if strings.Contains(p.greeting, servers) {
-		t.Errorf("the greeting has the key:\n%s", p.greeting)
+	if strings.Contains(p.banner, servers) {
+		t.Errorf("the banner has the key:\n%s", p.banner)
 	}
-	if !strings.Contains(p.greeting, "upstream: "+upstream.URL+"\n") {
-		t.Errorf("the greeting doesn't name the upstream:\n%s", p.greeting)
+	if !strings.Contains(p.banner, "upstream: "+upstream.URL+"\n") {
+		t.Errorf("the banner doesn't name the upstream:\n%s", p.banner)
 	}
-	commands := commandsOf(p.greeting)
+	commands := commandsOf(p.banner)
 	for _, text := range commands {
 		if !strings.Contains(text, `-H "authorization: Bearer $API_KEY"`) {
 			t.Errorf("this command has no key:\n%s", text)
@@ -176,13 +176,13 @@ func checkKey(t *testing.T, upstream *servertest.Upstream, want []string) {
 	}
 }
 
-func TestTheAddressOfAllInterfacesIsPrintedAsOneToReach(t *testing.T) {
+func TestBanner_PrintsADialableAddress(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, "--upstream", "sandbox", "--listen", ":0")
 	if !strings.HasPrefix(p.url, "http://localhost:") {
 		t.Errorf("it listens on %s", p.url)
 	}
-	output := shell(t.Context(), t, "", commandsOf(p.greeting)[rawCommand])
+	output := shell(t.Context(), t, "", commandsOf(p.banner)[rawCommand])
 	if !strings.Contains(output, `"chat.completion"`) {
 		t.Errorf("got %s", output)
 	}

@@ -20,40 +20,39 @@ import (
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// chatCommand is a client's flags.
+// chatCommand chats with a model through a server.
 type chatCommand struct {
-	Question []string `arg:"" optional:"" help:"The question. A text that is piped in comes before it. Without either, a conversation begins."`
+	Question []string `arg:"" optional:"" help:"The prompt. Piped input is placed before it. Without either, an interactive session starts."`
 
-	Server     string       `help:"The server, a base URL." default:"http://127.0.0.1:8080" group:"The server:"`
-	Protocol   chatProtocol `help:"How to speak to it: connect, grpc or grpc-web." default:"connect" group:"The server:"`
+	Server     string       `help:"Base URL of the server." default:"http://127.0.0.1:8080" group:"Server:"`
+	Protocol   chatProtocol `help:"Protocol: connect, grpc or grpc-web." default:"connect" group:"Server:"`
 	APIKeyFile string       `help:"File with the API key. $$OPENAI_CONNECT_API_KEY can hold the key instead." placeholder:"FILE" group:"Server:"`
 	APIKey     string       `hidden:"" secret:""`
 
-	Model       string   `help:"The model that answers." default:"${openai_model}" group:"The request:"`
-	System      string   `help:"The system prompt." placeholder:"TEXT" group:"The request:"`
-	Temperature *float64 `help:"How random the answer is, from 0 to 2." placeholder:"NUMBER" group:"The request:"`
-	ExtraJSON   string   `help:"Any other parameters, as OpenAI's JSON: '{\"max_completion_tokens\": 100}'." placeholder:"OBJECT" group:"The request:"`
+	Model       string   `help:"Model to use." default:"${openai_model}" group:"Request:"`
+	System      string   `help:"System prompt." placeholder:"TEXT" group:"Request:"`
+	Temperature *float64 `help:"Sampling temperature, from 0 to 2." placeholder:"NUMBER" group:"Request:"`
+	ExtraJSON   string   `help:"Other parameters of the request, as a JSON object of OpenAI's API: '{\"max_completion_tokens\": 100}'." placeholder:"OBJECT" group:"Request:"`
 
-	Stream  *bool  `help:"Whether the answer comes piece by piece. It does, but for --json." negatable:"" group:"The answer:"`
-	JSON    bool   `help:"Write the answer as OpenAI's JSON: the chat.completion; with --stream each chat.completion.chunk, one a line." group:"The answer:"`
-	Usage   bool   `help:"Tell tokens and time behind an answer that goes to a terminal." default:"true" negatable:"" group:"The answer:"`
-	History string `help:"File to keep the lines in that are entered in a conversation. By default they are forgotten." placeholder:"FILE" group:"The answer:"`
+	Stream  *bool  `help:"Stream the response. Default: on, and off with --json." negatable:"" group:"Output:"`
+	JSON    bool   `help:"Print the response as OpenAI's JSON: the chat.completion or, with --stream, one chat.completion.chunk per line." group:"Output:"`
+	Usage   bool   `help:"Print token usage and timing after a response to a terminal." default:"true" negatable:"" group:"Output:"`
+	History string `help:"File with the history of an interactive session. Default: none." placeholder:"FILE" group:"Output:"`
 }
 
-// openAIModel is a model that OpenAI has, for who names none. The sandbox takes
-// any name.
+// openAIModel is the default model. The sandbox accepts any name.
 const openAIModel = "gpt-5.4-mini"
 
-// apiKeyVariable is the environment variable that has the key of a client.
+// apiKeyVariable is the environment variable of a client's API key.
 const apiKeyVariable = "OPENAI_CONNECT_API_KEY"
 
-// errInterrupted is how a command ends that a signal ended.
+// errInterrupted is the error of a command that a signal ended.
 var errInterrupted = errors.New("interrupted")
 
-// chatProtocol is an RPC protocol whose error says which there are.
+// chatProtocol is an RPC protocol whose parse error lists the protocols.
 type chatProtocol client.Protocol
 
-// UnmarshalText is called by the parser.
+// UnmarshalText implements [encoding.TextUnmarshaler].
 func (p *chatProtocol) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "connect":
@@ -63,36 +62,34 @@ func (p *chatProtocol) UnmarshalText(text []byte) error {
 	case "grpc-web":
 		*p = chatProtocol(client.GRPCWeb)
 	default:
-		return fmt.Errorf("%q is none of connect, grpc and grpc-web", text)
+		return fmt.Errorf("unknown protocol %q: want connect, grpc or grpc-web", text)
 	}
 	return nil
 }
 
-// check says what is wrong with the values of flags that the parser takes.
+// check returns an error if a value is invalid.
 func (c *chatCommand) check() error {
 	base, err := url.Parse(c.Server)
 	switch {
 	case err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
-		return errors.New("--server: is no base URL such as http://127.0.0.1:8080")
+		return errors.New("--server: invalid URL: want a base URL such as http://127.0.0.1:8080")
 	case base.User != nil:
-		return errors.New("--server: has a user or a password: give a key by --api-key-file or " + apiKeyVariable)
+		return errors.New("--server: the URL has a user name or a password: set the API key with --api-key-file or " + apiKeyVariable)
 	case strings.HasSuffix(strings.TrimRight(base.Path, "/"), "/v1"):
-		return fmt.Errorf("--server: %q ends in /v1, which is the raw API's: leave it out", c.Server)
+		return fmt.Errorf("--server: %q ends in /v1, the path of the raw API: remove it", c.Server)
 	case strings.Contains(base.Host, ","):
-		return fmt.Errorf("--server: %q names several hosts: name one", c.Server)
+		return fmt.Errorf("--server: %q has several hosts: want one", c.Server)
 	case base.RawQuery != "" || base.ForceQuery || strings.Contains(c.Server, "#"):
-		return fmt.Errorf("--server: %q has a query or a fragment, which a base URL can't have", c.Server)
-	case c.Model == "":
-		return errors.New("--model: is empty: name a model, such as " + openAIModel)
+		return fmt.Errorf("--server: %q has a query or a fragment: remove it", c.Server)
 	}
 	var parameters map[string]json.RawMessage
 	if c.ExtraJSON != "" && json.Unmarshal([]byte(c.ExtraJSON), &parameters) != nil {
-		return errors.New(`--extra-json: is no JSON object such as {"max_completion_tokens": 100}`)
+		return errors.New(`--extra-json: invalid value: want a JSON object such as {"max_completion_tokens": 100}`)
 	}
 	return nil
 }
 
-// key returns the client's key, none if there is none.
+// key returns the API key, zero if it is not given.
 func (c *chatCommand) key() (secret.Secret, error) {
 	switch {
 	case c.APIKey != "":
@@ -112,8 +109,8 @@ func (c *chatCommand) key() (secret.Secret, error) {
 	}
 }
 
-// question is the text that is piped in, an empty line, and the argument; or
-// one of both, or nothing.
+// question returns the piped input and the argument, separated by an empty line. It is
+// empty without both.
 func (c *chatCommand) question(in *os.File) (string, error) {
 	question := strings.Join(c.Question, " ")
 	if term.IsTerminal(int(in.Fd())) {
@@ -121,7 +118,7 @@ func (c *chatCommand) question(in *os.File) (string, error) {
 	}
 	text, err := io.ReadAll(in)
 	if err != nil {
-		return "", fmt.Errorf("read the question: %w", err)
+		return "", fmt.Errorf("read the prompt: %w", err)
 	}
 	piped := strings.TrimSpace(string(text))
 	switch {
@@ -134,7 +131,7 @@ func (c *chatCommand) question(in *os.File) (string, error) {
 	}
 }
 
-// Run asks the question, or talks with the user of a terminal.
+// Run sends the prompt, or starts an interactive session.
 func (c *chatCommand) Run(ctx context.Context, streams streams) error {
 	if err := c.check(); err != nil {
 		return err
@@ -150,27 +147,27 @@ func (c *chatCommand) Run(ctx context.Context, streams streams) error {
 	inTerminal, outTerminal := term.IsTerminal(int(streams.in.Fd())), term.IsTerminal(int(streams.out.Fd()))
 	switch {
 	case question == "" && !inTerminal:
-		return errors.New("there is no question: give one as an argument, or pipe one in")
+		return errors.New("no prompt: pass one as an argument, or pipe one in")
 	case question == "" && c.JSON:
-		return errors.New("--json: is for one question: give it as an argument, or pipe it in")
+		return errors.New("--json: requires a prompt: pass one as an argument, or pipe one in")
 	case question == "" && !outTerminal:
-		return errors.New("there is no question, and no terminal to show a conversation: give one as an argument, or pipe one in")
+		return errors.New("no prompt, and no terminal for an interactive session: pass one as an argument, or pipe one in")
 	}
 	conversation := &chat.Conversation{
-		Client:  client.New(c.Server, client.WithAPIKey(key.Reveal()), client.WithProtocol(client.Protocol(c.Protocol))),
-		Request: &chatv1.CreateChatCompletionRequest{Model: c.Model, Temperature: c.Temperature, ExtraJson: c.ExtraJSON},
-		System:  c.System,
-		Whole:   c.JSON,
-		Usage:   c.Usage && outTerminal && !c.JSON,
+		Client:   client.New(c.Server, client.WithAPIKey(key.Reveal()), client.WithProtocol(client.Protocol(c.Protocol))),
+		Request:  &chatv1.CreateChatCompletionRequest{Model: c.Model, Temperature: c.Temperature, ExtraJson: c.ExtraJSON},
+		System:   c.System,
+		NoStream: c.JSON,
+		Usage:    c.Usage && outTerminal && !c.JSON,
 	}
 	if c.Stream != nil {
-		conversation.Whole = !*c.Stream
+		conversation.NoStream = !*c.Stream
 	}
-	output := &chat.Output{Answers: streams.out, Notes: streams.err, Terminal: outTerminal, Summary: c.Usage}
+	output := &chat.Output{Text: streams.out, Notes: streams.err, Terminal: outTerminal, Summary: c.Usage}
 
 	ending := []os.Signal{syscall.SIGTERM}
 	if question != "" {
-		ending = append(ending, os.Interrupt) // In a conversation it ends an answer alone.
+		ending = append(ending, os.Interrupt) // In a session it only cancels the response.
 	}
 	ctx, stop := signal.NotifyContext(ctx, ending...)
 	defer stop()
@@ -178,9 +175,9 @@ func (c *chatCommand) Run(ctx context.Context, streams streams) error {
 	case question == "":
 		err = conversation.Interact(ctx, streams.in, streams.out, output, c.History)
 	case c.JSON:
-		err = conversation.OnceJSON(ctx, question, output)
+		err = conversation.OneShotJSON(ctx, question, output)
 	default:
-		err = conversation.Once(ctx, question, output)
+		err = conversation.OneShot(ctx, question, output)
 	}
 	if ctx.Err() != nil {
 		return errInterrupted

@@ -32,22 +32,22 @@ func spoken(question string) string {
 // with a key that it must not tell.
 func chatWith(t *testing.T, front *servertest.Front, piped string, arguments ...string) outcome {
 	t.Helper()
-	var output, complaint bytes.Buffer
+	var output, stderr bytes.Buffer
 	command := command(t.Context(), t, []string{
 		"OPENAI_CONNECT_SERVER=" + front.URL, "OPENAI_CONNECT_API_KEY=" + chatKey,
 	}, append([]string{"chat"}, arguments...)...)
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(piped), &output, &complaint
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(piped), &output, &stderr
 	err := command.Run()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
 		t.Fatal(err)
 	}
-	if strings.Contains(output.String()+complaint.String(), chatKey) {
-		t.Errorf("the key is told:\n%s%s", &output, &complaint)
+	if strings.Contains(output.String()+stderr.String(), chatKey) {
+		t.Errorf("the key is told:\n%s%s", &output, &stderr)
 	}
-	return outcome{command.ProcessState.ExitCode(), output.String(), complaint.String()}
+	return outcome{command.ProcessState.ExitCode(), output.String(), stderr.String()}
 }
 
-func TestOneQuestion(t *testing.T) {
+func TestChat_PrintsTheReplyToAPrompt(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
 	for name, row := range map[string]struct {
@@ -71,13 +71,13 @@ func TestOneQuestion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := chatWith(t, front, row.piped, row.arguments...); got != (outcome{0, row.want, ""}) {
-				t.Errorf("it ended with %+v", got)
+				t.Errorf("got %+v", got)
 			}
 		})
 	}
 }
 
-func TestTheAnswerAsJSONIsOpenAIs(t *testing.T) {
+func TestChat_PrintsOpenAIsJSON(t *testing.T) {
 	t.Parallel()
 	front := servertest.Start(t, server.Config{Upstream: server.Sandbox})
 	type choice struct {
@@ -100,9 +100,9 @@ func TestTheAnswerAsJSONIsOpenAIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := chatWith(t, front, "", append(row.arguments, "--json", "Hello!")...)
-			lines := slices.Collect(strings.Lines(got.output))
-			if got.status != 0 || got.complaint != "" || len(lines) < row.least || row.least == 1 && len(lines) != 1 {
-				t.Fatalf("it ended with %+v", got)
+			lines := slices.Collect(strings.Lines(got.stdout))
+			if got.status != 0 || got.stderr != "" || len(lines) < row.least || row.least == 1 && len(lines) != 1 {
+				t.Fatalf("got %+v", got)
 			}
 			var text strings.Builder
 			var last object
@@ -120,16 +120,16 @@ func TestTheAnswerAsJSONIsOpenAIs(t *testing.T) {
 	}
 }
 
-// TestWhatIsAskedIsWhatTheFlagsSay looks at what arrives at the upstream: of a
+// TestChat_SendsTheParametersOfTheFlags looks at what arrives at the upstream: of a
 // question that isn't asked at a terminal, nothing that wasn't asked for.
-func TestWhatIsAskedIsWhatTheFlagsSay(t *testing.T) {
+func TestChat_SendsTheParametersOfTheFlags(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.Events(
 		`{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"\u001b[2Jverbatim"},"finish_reason":"stop"}]}`, "[DONE]"))
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
 	got := chatWith(t, front, "", "--model", "m", "--system", "Be brief.", "--temperature", "0", "Hello!")
 	if got != (outcome{0, "\x1b[2Jverbatim\n", ""}) {
-		t.Errorf("it ended with %+v", got)
+		t.Errorf("got %+v", got)
 	}
 	const want = `{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hello!"}],"temperature":0,"stream":true}`
 	requests := upstream.Take()
@@ -146,7 +146,7 @@ func sameJSON(t *testing.T, got, want string) bool {
 	return reflect.DeepEqual(values[0], values[1])
 }
 
-func TestTheKeyOfAChatIsFromAFileOrAVariable(t *testing.T) {
+func TestChat_ReadsTheKeyFromAFileOrAVariable(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusUnauthorized,
 		`{"error":{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`))
@@ -167,16 +167,16 @@ func TestTheKeyOfAChatIsFromAFileOrAVariable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := end(t, []string{row.setting}, append([]string{"chat", "--server", front.URL, "Hello!"}, row.arguments...)...)
-			if got.status != 1 || got.output != "" || strings.Contains(got.complaint, "sk-") ||
-				!strings.Contains(got.complaint, "Incorrect API key provided.") || !strings.Contains(got.complaint, "--api-key-file") {
-				t.Errorf("it ended with %+v", got)
+			if got.status != 1 || got.stdout != "" || strings.Contains(got.stderr, "sk-") ||
+				!strings.Contains(got.stderr, "Incorrect API key provided.") || !strings.Contains(got.stderr, "--api-key-file") {
+				t.Errorf("got %+v", got)
 			}
 			checkKey(t, upstream, row.want)
 		})
 	}
 }
 
-func TestAChatThatCantBeIsOneLineThatSaysWhy(t *testing.T) {
+func TestChat_RejectsInvalidFlags(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(file, []byte("secret with spaces"), 0o600); err != nil {
@@ -189,8 +189,8 @@ func TestAChatThatCantBeIsOneLineThatSaysWhy(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"no question", nil, nil, []string{"no question", "argument", "pipe"}},
-		{"no question for JSON", nil, []string{"--json"}, []string{"no question"}},
+		{"no question", nil, nil, []string{"no prompt", "argument", "pipe"}},
+		{"no question for JSON", nil, []string{"--json"}, []string{"no prompt"}},
 		{"a server without a scheme", nil, []string{"--server", "127.0.0.1:8080", "x"}, []string{"--server: ", "http://"}},
 		{"a server with a password", nil, []string{"--server", "http://me:secret@127.0.0.1", "x"}, []string{"--server: ", "--api-key-file"}},
 		{"the base URL of an SDK", nil, []string{"--server", "http://127.0.0.1:8080/v1/", "x"}, []string{"--server: ", "/v1"}},
@@ -213,14 +213,14 @@ func TestAChatThatCantBeIsOneLineThatSaysWhy(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			checkRefused(t, end(t, row.settings, append([]string{"chat"}, row.arguments...)...), row.says)
+			checkRejected(t, end(t, row.settings, append([]string{"chat"}, row.arguments...)...), row.says)
 		})
 	}
 }
 
-// TestAFailedQuestionSaysWhatToDo is about errors that the server or the network
+// TestChat_ErrorsSayWhatToDo is about errors that the server or the network
 // has, behind which there is a line for the user.
-func TestAFailedQuestionSaysWhatToDo(t *testing.T) {
+func TestChat_ErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	broken := servertest.StartUpstream(t, servertest.Events(
 		`{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Half an"},"finish_reason":null}]}`))
@@ -237,19 +237,19 @@ func TestAFailedQuestionSaysWhatToDo(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			got := end(t, nil, "chat", "--server", row.url, "Hello!")
-			if got.status != 1 || got.output != row.output {
-				t.Errorf("it ended with %+v", got)
+			if got.status != 1 || got.stdout != row.output {
+				t.Errorf("got %+v", got)
 			}
 			for _, text := range row.says {
-				if !strings.Contains(got.complaint, text) {
-					t.Errorf("%q doesn't say %q", got.complaint, text)
+				if !strings.Contains(got.stderr, text) {
+					t.Errorf("%q does not contain %q", got.stderr, text)
 				}
 			}
 		})
 	}
 }
 
-func TestASignalEndsAQuestion(t *testing.T) {
+func TestChat_ASignalCancelsThePrompt(t *testing.T) {
 	t.Parallel()
 	upstream := startSlow(t)
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})

@@ -18,16 +18,16 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-func TestAConversationAtATerminal(t *testing.T) {
+func TestChatSession_SendsTheConversation(t *testing.T) {
 	t.Parallel()
 	upstream := startSlow(t)
 	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}), "--model", "m", "--system", "Be brief.")
-	if greeting := x.wait(t, promptShown); !strings.Contains(greeting, "Model: m.") || !strings.Contains(greeting, "/help") {
-		t.Errorf("it greets with %q", greeting)
+	if banner := x.wait(t, promptShown); !strings.Contains(banner, "Model: m.") || !strings.Contains(banner, "/help") {
+		t.Errorf("the banner is %q", banner)
 	}
 	shown := x.ask(t, "One **bold** `word`")
 	if !strings.Contains(shown, "You said: One **bold** `word`\r\n") ||
-		!regexp.MustCompile(`\[m: 7 tokens in, 8 out, \d+\.\d s(, the first text after \d+\.\d s)?\]\r\n`).MatchString(shown) {
+		!regexp.MustCompile(`\[m: 7 tokens in, 8 out, \d+\.\d s(, first text after \d+\.\d s)?\]\r\n`).MatchString(shown) {
 		t.Errorf("it shows %q", shown)
 	}
 	checkSaid(t, upstream, said{"system", "Be brief."}, said{"user", "One **bold** `word`"})
@@ -38,7 +38,7 @@ func TestAConversationAtATerminal(t *testing.T) {
 	x.endsWith(t, 0)
 }
 
-func TestCtrlCCancelsTheAnswerAndNotTheProgram(t *testing.T) {
+func TestChatSession_CtrlCCancelsTheReply(t *testing.T) {
 	t.Parallel()
 	upstream := startSlow(t)
 	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}))
@@ -67,13 +67,13 @@ func TestCtrlCCancelsTheAnswerAndNotTheProgram(t *testing.T) {
 	x.endsWith(t, 0)
 }
 
-func TestCtrlCForgetsTheLine(t *testing.T) {
+func TestChatSession_CtrlCDiscardsTheLine(t *testing.T) {
 	t.Parallel()
 	upstream := startSlow(t)
 	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}))
 	x.wait(t, promptShown)
 	x.write(t, "never mind\x03")
-	if shown := x.wait(t, promptShown); !strings.Contains(shown, "Ctrl-D ends") {
+	if shown := x.wait(t, promptShown); !strings.Contains(shown, "Ctrl-D quits") {
 		t.Errorf("it shows %q", shown)
 	}
 	x.ask(t, "This")
@@ -82,7 +82,7 @@ func TestCtrlCForgetsTheLine(t *testing.T) {
 	x.endsWith(t, 0)
 }
 
-func TestLinesAreEdited(t *testing.T) {
+func TestChatSession_EditsLines(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ before, keys, want string }{
 		"backspace":                        {"", "Hellp\x7fo", "Hello"},
@@ -118,7 +118,7 @@ func TestLinesAreEdited(t *testing.T) {
 	}
 }
 
-func TestCommands(t *testing.T) {
+func TestChatSession_RunsCommands(t *testing.T) {
 	t.Parallel()
 	upstream := startSlow(t)
 	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}), "--temperature", "0.5")
@@ -130,10 +130,10 @@ func TestCommands(t *testing.T) {
 		{"/model another", "Model: another"},
 		{"/system Be brief.", "System prompt: Be brief."},
 		{"Hello", "You said: Hello"},
-		{"/save", "needs the name of a file"},
+		{"/save", "requires the name of a file"},
 		{"/save " + saved, "Saved in "},
 		{"/save " + saved, "exists"},
-		{"/nope", "There is no /nope"},
+		{"/nope", "Unknown command /nope"},
 		{"/system", "No system prompt."},
 		{"/clear", "new conversation"},
 	} {
@@ -157,7 +157,7 @@ func TestCommands(t *testing.T) {
 	x.endsWith(t, 0)
 }
 
-func TestTheHistoryIsKeptInAFile(t *testing.T) {
+func TestChatSession_StoresTheHistory(t *testing.T) {
 	t.Parallel()
 	upstream := startSlow(t)
 	front := servertest.Start(t, server.Config{Upstream: upstream.URL})
@@ -177,9 +177,9 @@ func TestTheHistoryIsKeptInAFile(t *testing.T) {
 	}
 }
 
-// TestASignalLeavesTheTerminalAsItWas sends it while a line is edited, when the
+// TestChatSession_ASignalRestoresTheTerminal sends it while a line is edited, when the
 // terminal is in a mode of which a shell would make nothing.
-func TestASignalLeavesTheTerminalAsItWas(t *testing.T) {
+func TestChatSession_ASignalRestoresTheTerminal(t *testing.T) {
 	t.Parallel()
 	x := converse(t, servertest.Start(t, server.Config{Upstream: server.Sandbox}))
 	before := x.mode(t)
@@ -196,9 +196,9 @@ func TestASignalLeavesTheTerminalAsItWas(t *testing.T) {
 	}
 }
 
-// TestAModelDoesNotControlTheTerminal has one try to clear the screen, by both
+// TestChatSession_ReplacesControlCharacters has one try to clear the screen, by both
 // forms of the sequence's beginning.
-func TestAModelDoesNotControlTheTerminal(t *testing.T) {
+func TestChatSession_ReplacesControlCharacters(t *testing.T) {
 	t.Parallel()
 	upstream := startSlow(t)
 	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}))
@@ -213,7 +213,7 @@ func TestAModelDoesNotControlTheTerminal(t *testing.T) {
 
 // The same text, as an answer in one piece and in several, to a terminal and
 // elsewhere. What is not a terminal gets what the model said.
-func TestChat_ToATerminalShowsNoControls(t *testing.T) {
+func TestChat_ReplacesControlCharactersForATerminal(t *testing.T) {
 	t.Parallel()
 	const text = "a\u009b2J\u0085\u202e\u2069\u200f\u061cb"
 	const chunk = `{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":%s,"finish_reason":%s}]}`
@@ -244,8 +244,8 @@ func TestChat_ToATerminalShowsNoControls(t *testing.T) {
 			if !strings.Contains(shown, "2J") {
 				t.Errorf("the answer is not in %q", shown)
 			}
-			if got := chatWith(t, front, "", arguments...); !strings.Contains(got.output, text) {
-				t.Errorf("a pipe gets %q", got.output)
+			if got := chatWith(t, front, "", arguments...); !strings.Contains(got.stdout, text) {
+				t.Errorf("a pipe gets %q", got.stdout)
 			}
 		})
 	}
@@ -294,7 +294,7 @@ func TestChat_ShowsAllText(t *testing.T) {
 	}
 }
 
-func TestAnErrorDoesNotEndTheConversation(t *testing.T) {
+func TestChatSession_ContinuesAfterAnError(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusNotFound,
 		`{"error":{"message":"The model does not exist.","type":"invalid_request_error","param":null,"code":"model_not_found"}}`))

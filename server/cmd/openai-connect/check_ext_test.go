@@ -81,11 +81,11 @@ func TestCheck_ReportsWhatWouldBeServed(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			got := end(t, row.settings, append([]string{"check", "--listen", "127.0.0.1:0"}, row.arguments...)...)
-			if got.status != 0 || got.complaint != "" {
-				t.Errorf("it ended with %d and wrote %q", got.status, got.complaint)
+			if got.status != 0 || got.stderr != "" {
+				t.Errorf("exit status %d, stdout %q", got.status, got.stderr)
 			}
 			for _, want := range row.want {
-				checkTable(t, got.output, want[0], want[1])
+				checkTable(t, got.stdout, want[0], want[1])
 			}
 			checkNoSecrets(t, got)
 		})
@@ -95,8 +95,8 @@ func TestCheck_ReportsWhatWouldBeServed(t *testing.T) {
 func checkNoSecrets(t *testing.T, got outcome) {
 	t.Helper()
 	for _, secret := range []string{heldKey, clientToken, "oc-"} {
-		if strings.Contains(got.output+got.complaint, secret) {
-			t.Errorf("the report has the secret %q:\n%s%s", secret, got.output, got.complaint)
+		if strings.Contains(got.stdout+got.stderr, secret) {
+			t.Errorf("the report has the secret %q:\n%s%s", secret, got.stdout, got.stderr)
 		}
 	}
 }
@@ -144,22 +144,22 @@ func TestCheck_FailsWhereTheServerCouldNotServe(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			got := end(t, row.settings, append([]string{"check", "--listen", "127.0.0.1:0"}, row.arguments...)...)
-			if got.status != 1 || !strings.HasSuffix(got.complaint, "openai-connect: check failed: "+row.failed+"\n") {
-				t.Errorf("it ended with %d and wrote %q", got.status, got.complaint)
+			if got.status != 1 || !strings.HasSuffix(got.stderr, "openai-connect: check failed: "+row.failed+"\n") {
+				t.Errorf("exit status %d, stdout %q", got.status, got.stderr)
 			}
 			for _, want := range row.want {
-				checkTable(t, got.output, want[0], want[1])
+				checkTable(t, got.stdout, want[0], want[1])
 			}
-			if strings.Contains(got.output+got.complaint, "secret") {
-				t.Errorf("the report has a password:\n%s%s", got.output, got.complaint)
+			if strings.Contains(got.stdout+got.stderr, "secret") {
+				t.Errorf("the report has a password:\n%s%s", got.stdout, got.stderr)
 			}
 			checkNoSecrets(t, got)
 		})
 	}
 	got := end(t, nil, "check", "--listen", "127.0.0.1:0", "--upstream", url, "--upstream-ca", roots)
-	checkTable(t, got.output, "TLS", "ok")
+	checkTable(t, got.stdout, "TLS", "ok")
 	if got.status != 0 {
-		t.Errorf("with --upstream-ca it ended with %+v", got)
+		t.Errorf("with --upstream-ca got %+v", got)
 	}
 }
 
@@ -173,9 +173,9 @@ func TestCheck_ConnectsThroughTheProxy(t *testing.T) {
 	}))
 	t.Cleanup(proxy.Close)
 	got := end(t, nil, "check", "--listen", "127.0.0.1:0", "--upstream", "http://upstream.example/v1", "--proxy", proxy.URL)
-	checkTable(t, got.output, "GET /models", "200 OK")
+	checkTable(t, got.stdout, "GET /models", "200 OK")
 	if got.status != 0 {
-		t.Errorf("it ended with %+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestCheck_RejectsTheFlagsThatServeRejects(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			checkRefused(t, end(t, nil, append([]string{"check"}, row.arguments...)...), row.says)
+			checkRejected(t, end(t, nil, append([]string{"check"}, row.arguments...)...), row.says)
 		})
 	}
 }

@@ -33,14 +33,14 @@ var tokenLine = regexp.MustCompile(`^oc-[A-Za-z0-9_-]{43}\n$`)
 // nothing of it to stderr. It returns the token.
 func printed(t *testing.T, got outcome) string {
 	t.Helper()
-	token := strings.TrimSuffix(got.output, "\n")
-	if !tokenLine.MatchString(got.output) || strings.Contains(got.complaint, token) {
+	token := strings.TrimSuffix(got.stdout, "\n")
+	if !tokenLine.MatchString(got.stdout) || strings.Contains(got.stderr, token) {
 		t.Fatalf("it wrote %+v", got)
 	}
 	return token
 }
 
-func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
+func TestClients_AreAddedListedRotatedAndRevoked(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "clients.yaml")
 	alice := printed(t, clientsOf(t, file, "add", "alice", "--expires", "2126-01-01", "--model", "gpt-5*,o3", "--model", "o4", "--path", "/v1/chat/completions",
@@ -54,7 +54,7 @@ func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 			`"limits":{"requests_per_minute":60,"tokens_per_minute":100000,"tokens_per_day":2000000,"concurrent_streams":10}}`,
 		"bob": "",
 	}, map[string]string{"alice": alice, "bob": bob})
-	table := clientsOf(t, file, "list").output
+	table := clientsOf(t, file, "list").stdout
 	for _, cells := range []string{
 		`NAME +EXPIRES +UPSTREAM KEY +MODELS +PATHS +LIMITS`,
 		`alice +2126-01-01 +env ALICE +gpt-5\* o3 o4 +/v1/chat/completions +60 requests/min, 100000 tokens/min, 2000000 tokens/day, 10 streams`,
@@ -66,12 +66,12 @@ func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 	}
 	rotated := clientsOf(t, file, "rotate", "bob")
 	another := printed(t, rotated)
-	if another == bob || !regexp.MustCompile(`within a second of 2\d{3}-`).MatchString(rotated.complaint) {
+	if another == bob || !regexp.MustCompile(`within a second of 2\d{3}-`).MatchString(rotated.stderr) {
 		t.Errorf("it was rotated with %+v", rotated)
 	}
 	checkListed(t, file, map[string]string{"alice": "", "bob": ""}, map[string]string{"alice": alice, "bob": another})
 	revoked := clientsOf(t, file, "revoke", "alice")
-	if revoked.output != "" || !strings.HasPrefix(revoked.complaint, "Removed alice from "+file) {
+	if revoked.stdout != "" || !strings.HasPrefix(revoked.stderr, "Removed alice from "+file) {
 		t.Errorf("it was revoked with %+v", revoked)
 	}
 	checkListed(t, file, map[string]string{"bob": ""}, map[string]string{"bob": another})
@@ -88,7 +88,7 @@ func TestATokenIsAddedListedRotatedAndRevoked(t *testing.T) {
 func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 	t.Helper()
 	var list []json.RawMessage
-	output := clientsOf(t, file, "list", "--json").output
+	output := clientsOf(t, file, "list", "--json").stdout
 	if err := json.Unmarshal([]byte(output), &list); err != nil || len(list) != len(want) || strings.Contains(output, "sha256") {
 		t.Errorf("it lists %s, %v", output, err)
 	}
@@ -113,27 +113,27 @@ func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 	}
 }
 
-func TestWhatIsOverIsListedAsSuch(t *testing.T) {
+func TestClients_ListMarksExpiredKeys(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "clients.yaml")
 	entry := "  - {name: old, hash: " + clients.HashKey("x").String() + ", expires: 2020-01-01, limits: {models: {o3: {requests_per_minute: 5}}}}\n"
 	if err := os.WriteFile(file, []byte("clients:\n"+entry), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if table := clientsOf(t, file, "list").output; !strings.Contains(table, "2020-01-01 (over)") || !strings.Contains(table, "o3: 5 requests/min") {
+	if table := clientsOf(t, file, "list").stdout; !strings.Contains(table, "2020-01-01 (expired)") || !strings.Contains(table, "o3: 5 requests/min") {
 		t.Errorf("it is listed as\n%s", table)
 	}
-	if list := clientsOf(t, file, "list", "--json").output; !strings.Contains(list, `"expired": true`) || !strings.Contains(list, `"models": "o3"`) {
+	if list := clientsOf(t, file, "list", "--json").stdout; !strings.Contains(list, `"expired": true`) || !strings.Contains(list, `"models": "o3"`) {
 		t.Errorf("it is listed as\n%s", list)
 	}
 }
 
-func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
+func TestClients_RejectsInvalidFlags(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	file := filepath.Join(folder, "clients.yaml")
+	directory := t.TempDir()
+	file := filepath.Join(directory, "clients.yaml")
 	printed(t, clientsOf(t, file, "add", "alice"))
-	broken := filepath.Join(folder, "broken.yaml")
+	broken := filepath.Join(directory, "broken.yaml")
 	if err := os.WriteFile(broken, []byte("clients:\n  - name: a\n    key: secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"a name that there is not", []string{"revoke", "bob", "--file", file}, []string{"--file: ", file, `"bob"`, "clients list"}},
 		{"another token for nobody", []string{"rotate", "bob", "--file", file}, []string{"--file: ", file, `"bob"`}},
 		{"a file that is missing", []string{"list", "--file", file + ".none"}, []string{"--file: ", file + ".none"}},
-		{"a file in no folder", []string{"add", "bob", "--file", filepath.Join(folder, "none", "x")}, []string{"--file: ", "none"}},
+		{"a file in no directory", []string{"add", "bob", "--file", filepath.Join(directory, "none", "x")}, []string{"--file: ", "none"}},
 		{"a file that is broken", []string{"add", "bob", "--file", broken}, []string{"--file: ", broken + ":3: ", `"key" is no field`}},
 		{"an expiry in words", []string{"add", "bob", "--file", file, "--expires", "soon"}, []string{"--expires: ", `"soon"`, "2027-01-01"}},
 		{"an expiry that is over", []string{"add", "bob", "--file", file, "--expires", "2020-01-01"}, []string{"--expires: ", "in the past"}},
@@ -168,7 +168,7 @@ func TestAWrongUseOfKeysIsOneLineThatNamesTheFlag(t *testing.T) {
 			t.Parallel()
 			// The server's variables are none of these commands'.
 			settings := []string{"OPENAI_CONNECT_UPSTREAM_KEY_FILE=/nowhere", "OPENAI_CONNECT_MODEL=*x", "OPENAI_CONNECT_EXPIRES=x"}
-			checkRefused(t, end(t, settings, append([]string{"clients"}, row.arguments...)...), row.says)
+			checkRejected(t, end(t, settings, append([]string{"clients"}, row.arguments...)...), row.says)
 		})
 	}
 	checkStillThere(t, file)
@@ -184,11 +184,11 @@ func checkStillThere(t *testing.T, file string) {
 	})
 }
 
-func TestKeysAreServedAloneOrNotAtAll(t *testing.T) {
+func TestClients_RejectsContradictingServerFlags(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
+	directory := t.TempDir()
 	file := func(name, text string) string {
-		path := filepath.Join(folder, name)
+		path := filepath.Join(directory, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestKeysAreServedAloneOrNotAtAll(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			checkRefused(t, end(t, nil, append(row.arguments, "--listen", "127.0.0.1:99999")...), row.says)
+			checkRejected(t, end(t, nil, append(row.arguments, "--listen", "127.0.0.1:99999")...), row.says)
 		})
 	}
 }
@@ -239,20 +239,20 @@ func becomes(t *testing.T, p *process, token string, status int) {
 		if got == status {
 			return
 		}
-		if time.Since(begun) > patience {
+		if time.Since(begun) > testTimeout {
 			t.Fatalf("a client gets %d, not %d", got, status)
 		}
 	}
 }
 
-// TestClientsComeAndGoWhileTheServerRuns keeps a file by the command, beside a
+// TestClients_ChangeWhileTheServerRuns keeps a file by the command, beside a
 // server that runs by it. Nothing that either writes has a token or a key, but for
 // the one line that hands a token over.
-func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
+func TestClients_ChangeWhileTheServerRuns(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, "{}"))
-	folder := t.TempDir()
-	file, ownKey := filepath.Join(folder, "clients.yaml"), filepath.Join(folder, "own.key")
+	directory := t.TempDir()
+	file, ownKey := filepath.Join(directory, "clients.yaml"), filepath.Join(directory, "own.key")
 	const own = "sk-secret-of-alice-alone"
 	if err := os.WriteFile(ownKey, []byte(own), 0o600); err != nil {
 		t.Fatal(err)
@@ -260,7 +260,7 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 	alice := printed(t, clientsOf(t, file, "add", "alice", "--upstream-key-file", ownKey))
 	p := start(t, []string{"OPENAI_CONNECT_CLIENTS=" + file, "OPENAI_CONNECT_LOG_LEVEL=debug"},
 		"--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--upstream-key-file", secretFile(t, heldKey))
-	for _, text := range commandsOf(p.greeting)[:grpcCommand] {
+	for _, text := range commandsOf(p.banner)[:grpcCommand] {
 		if !strings.Contains(text, `authorization: Bearer $OPENAI_CONNECT_API_KEY"`) {
 			t.Errorf("this command has another credential:\n%s", text)
 		}
@@ -295,7 +295,7 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 		if sent := upstream.Take(); len(sent) == 1 && slices.Equal(sent[0].Header["Authorization"], []string{"Bearer " + next}) {
 			break
 		}
-		if time.Since(begun) > patience {
+		if time.Since(begun) > testTimeout {
 			t.Fatal("the key isn't read again")
 		}
 	}
@@ -307,8 +307,8 @@ func TestClientsComeAndGoWhileTheServerRuns(t *testing.T) {
 		t.Errorf("when the file is broken, alice gets %d", got)
 	}
 	p.signal(t, os.Interrupt)
-	p.endsWell(t)
-	written := p.greeting + p.more.String() + p.complaint.String()
+	p.exitsCleanly(t)
+	written := p.banner + p.more.String() + p.stderr.String()
 	for _, hidden := range []string{alice, another, bob, own, next, heldKey, clients.HashKey(another).String()[7:]} {
 		if strings.Contains(written, hidden) {
 			t.Errorf("it wrote a secret:\n%s", written)

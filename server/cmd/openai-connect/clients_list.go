@@ -12,14 +12,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// clientsListCommand tells what is in a file, but for the hashes.
+// clientsListCommand lists the clients of a file, without their hashes.
 type clientsListCommand struct {
 	clientsFile
 
-	JSON bool `help:"Write a JSON array, with the fields of the file." env:"-"`
+	JSON bool `help:"Print a JSON array with the fields of the file." env:"-"`
 }
 
-// Run tells it.
+// Run lists the clients.
 func (c *clientsListCommand) Run(streams streams) error {
 	entries, err := clients.Read(c.File)
 	if err != nil {
@@ -38,8 +38,8 @@ func (c *clientsListCommand) Run(streams streams) error {
 	fmt.Fprint(table, "NAME\tEXPIRES\tUPSTREAM KEY\tMODELS\tPATHS\tLIMITS\n")
 	for _, e := range entries {
 		expires := clients.FormatExpiry(e.Expires)
-		if isOver(e.Expires) {
-			expires += " (over)"
+		if isExpired(e.Expires) {
+			expires += " (expired)"
 		}
 		key := "the server's"
 		switch {
@@ -53,9 +53,9 @@ func (c *clientsListCommand) Run(streams streams) error {
 	return table.Flush()
 }
 
-func isOver(expires time.Time) bool { return !expires.IsZero() && !time.Now().Before(expires) }
+func isExpired(expires time.Time) bool { return !expires.IsZero() && !time.Now().Before(expires) }
 
-// names writes patterns in a cell.
+// names formats patterns for the table.
 func names(patterns clients.Patterns) string {
 	texts := make([]string, 0, len(patterns))
 	for _, pattern := range patterns {
@@ -64,7 +64,7 @@ func names(patterns clients.Patterns) string {
 	return cmp.Or(strings.Join(texts, " "), "all")
 }
 
-// limitsText writes limits in a cell.
+// limitsText formats limits for the table.
 func limitsText(e clients.Entry) string {
 	var texts []string
 	add := func(prefix string, l ratelimit.Limits) {
@@ -89,8 +89,8 @@ func limitsText(e clients.Entry) string {
 	return cmp.Or(strings.Join(texts, ", "), "none")
 }
 
-// listedClient is a token in JSON. A limit's models are an array, as their order
-// counts.
+// listedClient is a client in JSON. The limits of models are an array, as their order
+// matters.
 type listedClient struct {
 	Name        string            `json:"name"`
 	Expires     string            `json:"expires,omitempty"`
@@ -117,7 +117,7 @@ type listedModels struct {
 func listed(e clients.Entry) listedClient {
 	token := listedClient{
 		Name:        e.Name,
-		Expired:     isOver(e.Expires),
+		Expired:     isExpired(e.Expires),
 		UpstreamKey: e.UpstreamKey,
 		Models:      e.Models,
 		Paths:       e.Paths,

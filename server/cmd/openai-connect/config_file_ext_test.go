@@ -46,14 +46,14 @@ log_format: json
 			}
 			got := end(t, settings, arguments...)
 			if got.status != 0 {
-				t.Fatalf("it ended with %+v", got)
+				t.Fatalf("got %+v", got)
 			}
-			checkTable(t, got.output, "listen", "127.0.0.1:0")
-			checkTable(t, got.output, "upstream", "sandbox")
-			checkTable(t, got.output, "clients", "client key")
-			checkTable(t, got.output, "web pages", "https://one.example, https://two.example")
-			checkTable(t, got.output, "limits", "17 concurrent requests")
-			checkTable(t, got.output, "limits", "1000000 bytes of buffers")
+			checkTable(t, got.stdout, "listen", "127.0.0.1:0")
+			checkTable(t, got.stdout, "upstream", "sandbox")
+			checkTable(t, got.stdout, "clients", "client key")
+			checkTable(t, got.stdout, "web pages", "https://one.example, https://two.example")
+			checkTable(t, got.stdout, "limits", "17 concurrent requests")
+			checkTable(t, got.stdout, "limits", "1000000 bytes of buffers")
 		})
 	}
 	start(t, nil, "--config", path)
@@ -63,19 +63,19 @@ func TestConfigFile_IsOverriddenByFlagsAndVariables(t *testing.T) {
 	t.Parallel()
 	path := configFile(t, "upstream: http://127.0.0.1:1\nmax_calls: 1\nmax_connections: 2\nlisten: 127.0.0.1:0\n")
 	got := end(t, []string{"OPENAI_CONNECT_MAX_CALLS=3"}, "check", "--config", path, "--upstream", "sandbox")
-	checkTable(t, got.output, "limits", "3 concurrent requests, 2 connections")
+	checkTable(t, got.stdout, "limits", "3 concurrent requests, 2 connections")
 	if got.status != 0 {
-		t.Errorf("it ended with %+v", got)
+		t.Errorf("got %+v", got)
 	}
 	got = end(t, []string{"OPENAI_CONNECT_MAX_CALLS=3"}, "check", "--config", path, "--upstream", "sandbox", "--max-calls", "4")
-	checkTable(t, got.output, "limits", "4 concurrent requests")
+	checkTable(t, got.stdout, "limits", "4 concurrent requests")
 }
 
 func TestConfigFile_MayBeEmpty(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "# nothing\n", "---\n"} {
 		if got := end(t, nil, "check", "--config", configFile(t, text), "--upstream", "sandbox", "--listen", "127.0.0.1:0"); got.status != 0 {
-			t.Errorf("%q: it ended with %+v", text, got)
+			t.Errorf("%q: got %+v", text, got)
 		}
 	}
 }
@@ -120,32 +120,32 @@ func TestConfigFile_ErrorsNameFileAndLine(t *testing.T) {
 			for _, text := range row.says {
 				says = append(says, strings.ReplaceAll(text, "FILE", path))
 			}
-			checkRefused(t, end(t, nil, "--config", path, "--listen", "127.0.0.1:99999"), says)
+			checkRejected(t, end(t, nil, "--config", path, "--listen", "127.0.0.1:99999"), says)
 		})
 	}
 	missing := filepath.Join(t.TempDir(), "missing.yaml")
-	checkRefused(t, end(t, nil, "--config", missing), []string{"--config: ", missing})
-	checkRefused(t, end(t, []string{"OPENAI_CONNECT_CONFIG=" + missing}), []string{"--config: ", missing})
+	checkRejected(t, end(t, nil, "--config", missing), []string{"--config: ", missing})
+	checkRejected(t, end(t, []string{"OPENAI_CONNECT_CONFIG=" + missing}), []string{"--config: ", missing})
 }
 
-func TestConfigFile_IsOfNoConcernToOtherCommands(t *testing.T) {
+func TestConfigFile_IsIgnoredByOtherCommands(t *testing.T) {
 	t.Parallel()
 	got := end(t, []string{"OPENAI_CONNECT_CONFIG=/nowhere"}, "clients", "list", "--file", configFile(t, "clients: []\n"))
 	if got.status != 0 {
-		t.Errorf("it ended with %+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
 func TestConfigFile_TheExampleOfTheREADMEWorks(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
+	directory := t.TempDir()
 	text := section(t, "### The server")
 	for name, content := range map[string]string{
 		"config.yaml":  strings.Replace(block(t, text, "yaml", 0), "127.0.0.1:9464", "127.0.0.1:0", 1),
 		"clients.yaml": "clients: []\n",
 		"upstream.key": heldKey,
 	} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(directory, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestConfigFile_TheExampleOfTheREADMEWorks(t *testing.T) {
 		t.Fatalf("the server is started with %q", serve)
 	}
 	upstream := statusServer(t, http.StatusOK, "Bearer "+heldKey)
-	output := inFolder(t, folder, check, "OPENAI_CONNECT_UPSTREAM="+upstream, "OPENAI_CONNECT_LISTEN=127.0.0.1:0")
+	output := runShell(t, directory, check, "OPENAI_CONNECT_UPSTREAM="+upstream, "OPENAI_CONNECT_LISTEN=127.0.0.1:0")
 	checkTable(t, output, "clients", "0 in clients.yaml")
 	checkTable(t, output, "web pages", "https://app.example.com")
 	checkTable(t, output, "limits", "2000 concurrent requests")

@@ -24,11 +24,11 @@ var (
 	variableName = regexp.MustCompile(`OPENAI_CONNECT_[A-Z_]*[A-Z]`)
 )
 
-// TestWhatDeploymentsUseExists checks flags and variables of the files that
+// TestDeploy_VersionsExist checks flags and variables of the files that
 // deploy the server, and of what the README says about that, against the help.
-func TestWhatDeploymentsUseExists(t *testing.T) {
+func TestDeploy_VersionsExist(t *testing.T) {
 	t.Parallel()
-	help := end(t, nil, "--help").output + end(t, nil, "chat", "--help").output
+	help := end(t, nil, "--help").stdout + end(t, nil, "chat", "--help").stdout
 	for _, flag := range regexp.MustCompile(`--\[no-\](\S+)`).FindAllStringSubmatch(help, -1) {
 		help += "\n  --" + flag[1] + "\n  --no-" + flag[1]
 	}
@@ -66,7 +66,7 @@ func TestWhatDeploymentsUseExists(t *testing.T) {
 	}
 }
 
-func TestTheImageIsBuiltAsMakeBuilds(t *testing.T) {
+func TestDeploy_ImageIsBuiltAsMakeBuilds(t *testing.T) {
 	t.Parallel()
 	build := regexp.MustCompile(`CGO_ENABLED=0 go build .*`)
 	output := regexp.MustCompile(` -o \S+`)

@@ -23,24 +23,24 @@ import (
 
 // outcome is how the command ended.
 type outcome struct {
-	status            int
-	output, complaint string
+	status         int
+	stdout, stderr string
 }
 
 // end runs the command until it ends by itself.
 func end(t *testing.T, settings []string, arguments ...string) outcome {
 	t.Helper()
-	var output, complaint bytes.Buffer
+	var output, stderr bytes.Buffer
 	command := command(t.Context(), t, settings, arguments...)
-	command.Stdout, command.Stderr = &output, &complaint
+	command.Stdout, command.Stderr = &output, &stderr
 	err := command.Run()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
 		t.Fatal(err)
 	}
-	return outcome{command.ProcessState.ExitCode(), output.String(), complaint.String()}
+	return outcome{command.ProcessState.ExitCode(), output.String(), stderr.String()}
 }
 
-func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
+func TestFlags_InvalidValuesNameTheFlag(t *testing.T) {
 	t.Parallel()
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -113,7 +113,7 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"a command that there is not", []string{"nope"}, []string{"nope", "serve, check, clients and chat", "--help"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			checkRefused(t, end(t, nil, row.arguments...), row.says)
+			checkRejected(t, end(t, nil, row.arguments...), row.says)
 		})
 	}
 }
@@ -121,35 +121,35 @@ func TestAWrongValueIsOneLineThatNamesTheFlag(t *testing.T) {
 // redis are arguments for counting in a store.
 func redis(url string) []string { return []string{"--clients", os.DevNull, "--redis", url} }
 
-// checkRefused checks that the command ended with one line that says these.
-func checkRefused(t *testing.T, got outcome, says []string) {
+// checkRejected checks that the command ended with one line that says these.
+func checkRejected(t *testing.T, got outcome, says []string) {
 	t.Helper()
-	if got.status != 1 || got.output != "" {
-		t.Errorf("it ended with %d and wrote %q", got.status, got.output)
+	if got.status != 1 || got.stdout != "" {
+		t.Errorf("exit status %d, stdout %q", got.status, got.stdout)
 	}
-	line, ok := strings.CutPrefix(got.complaint, "openai-connect: ")
+	line, ok := strings.CutPrefix(got.stderr, "openai-connect: ")
 	if !ok || strings.Index(line, "\n") != len(line)-1 {
-		t.Fatalf("it complained %q", got.complaint)
+		t.Fatalf("stderr is %q", got.stderr)
 	}
 	for i, text := range says {
 		if !strings.Contains(line, text) || i == 0 && !strings.HasPrefix(line, text) && strings.HasSuffix(text, ": ") {
-			t.Errorf("%q doesn't say %q", line, text)
+			t.Errorf("%q does not contain %q", line, text)
 		}
 	}
 	if strings.Contains(line, "secret") {
-		t.Errorf("%q tells the password", line)
+		t.Errorf("%q contains a secret", line)
 	}
 }
 
-// TestEachFlagHasAVariable finds the flags in the help, and gives each a wrong
+// TestFlags_EachHasAVariable finds the flags in the help, and gives each a wrong
 // value by its variable.
-func TestEachFlagHasAVariable(t *testing.T) {
+func TestFlags_EachHasAVariable(t *testing.T) {
 	t.Parallel()
 	help := end(t, nil, "--help")
-	if help.status != 0 || help.complaint != "" {
+	if help.status != 0 || help.stderr != "" {
 		t.Fatalf("the help ends with %+v", help)
 	}
-	flags := regexp.MustCompile(`(?m)^ {2,6}--([a-z0-9-]+)`).FindAllStringSubmatch(help.output, -1)
+	flags := regexp.MustCompile(`(?m)^ {2,6}--([a-z0-9-]+)`).FindAllStringSubmatch(help.stdout, -1)
 	var names []string
 	for _, flag := range flags {
 		names = append(names, flag[1])
@@ -177,17 +177,17 @@ func TestEachFlagHasAVariable(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			variable := "OPENAI_CONNECT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-			if !strings.Contains(help.output, "($"+variable+")") {
-				t.Errorf("the help doesn't tell of %s", variable)
+			if !strings.Contains(help.stdout, "($"+variable+")") {
+				t.Errorf("the help does not mention %s", variable)
 			}
 			// Were the variable not read, the address would be complained of.
 			settings := []string{"OPENAI_CONNECT_LISTEN=127.0.0.1:99999", variable + "=" + wrong[name]}
-			checkRefused(t, end(t, settings), []string{"--" + name})
+			checkRejected(t, end(t, settings), []string{"--" + name})
 		})
 	}
 }
 
-func TestAFlagComesBeforeItsVariable(t *testing.T) {
+func TestFlags_OverrideVariables(t *testing.T) {
 	t.Parallel()
 	p := start(t, []string{"OPENAI_CONNECT_UPSTREAM=sandbox", "OPENAI_CONNECT_LISTEN=x"}, "serve", "--listen", "127.0.0.1:0")
 	if _, err := connectTo(t, p).CreateChatCompletion(t.Context(), hello()); err != nil {
@@ -207,7 +207,7 @@ func connectTo(t *testing.T, p *process) chatv1connect.ChatServiceClient {
 	return chatv1connect.NewChatServiceClient(connect.NewClient(connecthttp.NewTransport(servertest.HTTPClient(t, false), p.url)))
 }
 
-func TestTheBoundsAreThoseOfTheFlags(t *testing.T) {
+func TestFlags_LimitsAreApplied(t *testing.T) {
 	t.Parallel()
 	unary := func(ctx context.Context, client chatv1connect.ChatServiceClient) error {
 		_, err := client.CreateChatCompletion(ctx, hello())
@@ -239,24 +239,24 @@ func TestTheBoundsAreThoseOfTheFlags(t *testing.T) {
 	}
 }
 
-func TestTheVersionIsPrintedWhenItIsAskedFor(t *testing.T) {
+func TestVersion_IsPrinted(t *testing.T) {
 	t.Parallel()
 	got := end(t, nil, "--version")
-	if got.status != 0 || got.complaint != "" || !regexp.MustCompile(`^\S+\n$`).MatchString(got.output) {
-		t.Errorf("it ended with %+v", got)
+	if got.status != 0 || got.stderr != "" || !regexp.MustCompile(`^\S+\n$`).MatchString(got.stdout) {
+		t.Errorf("got %+v", got)
 	}
 	// Deployments set such a variable for ends of their own.
 	got = end(t, []string{"OPENAI_CONNECT_VERSION=1.2.3"}, "--listen", "x")
-	checkRefused(t, got, []string{"--listen: "})
+	checkRejected(t, got, []string{"--listen: "})
 }
 
-func TestTheHelpOfTheCommandAlone(t *testing.T) {
+func TestHelp_OfServeIsPrintedOnce(t *testing.T) {
 	t.Parallel()
 	got := end(t, nil, "serve", "--help")
-	if got.status != 0 || got.complaint != "" || !strings.Contains(got.output, "--upstream") {
-		t.Errorf("it ended with %+v", got)
+	if got.status != 0 || got.stderr != "" || !strings.Contains(got.stdout, "--upstream") {
+		t.Errorf("got %+v", got)
 	}
-	if count := strings.Count(got.output, "Usage:"); count != 1 {
-		t.Errorf("the help has %d usages:\n%s", count, got.output)
+	if count := strings.Count(got.stdout, "Usage:"); count != 1 {
+		t.Errorf("the help has %d usages:\n%s", count, got.stdout)
 	}
 }

@@ -2,16 +2,14 @@ package main
 
 import "os"
 
-// ballastBytes is how much garbage, in bytes, comes together before it is
-// collected, and with it how much memory the server takes for a little speed.
+// ballastBytes is the amount of garbage between collections.
 const ballastBytes = 32 << 20
 
-// newGCBallast returns memory to be held on to while the server runs. The
-// heap of a proxy is tiny, so that by Go's own rule, to let it grow to the double,
-// it would be collected dozens of times a second, at an eighth of all processor
-// time. What is held counts as heap for that rule, but as it is never written to
-// the system gives no memory for it. Whoever sets GOGC or GOMEMLIMIT has a rule of
-// their own.
+// newGCBallast returns memory to keep while the server runs. It counts as heap, so the
+// collector, which runs when the heap has doubled, runs less often: with a proxy's tiny
+// heap it would run dozens of times per second and take an eighth of the CPU time. The
+// memory is never written to, so the system does not allocate it. It is nil if GOGC or
+// GOMEMLIMIT is set.
 func newGCBallast() []byte {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return nil

@@ -6,9 +6,9 @@ import (
 	"net/netip"
 )
 
-// listenOn listens on HOST:PORT. An address of IPv4 is one of IPv4 alone: package net
-// takes 0.0.0.0 for every address of either family. Without a host, and for [::], it
-// is either family, or the one that the machine has.
+// listenOn listens on HOST:PORT. An IPv4 address means IPv4 only, while package net
+// takes 0.0.0.0 to mean both families. Without a host, and for [::], it listens on all
+// families that the machine has.
 func listenOn(ctx context.Context, address string) (net.Listener, error) {
 	network := "tcp"
 	if host, port, err := net.SplitHostPort(address); err == nil {

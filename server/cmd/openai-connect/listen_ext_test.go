@@ -10,7 +10,7 @@ import (
 
 // answers reports whether something answers a GET there.
 func answers(url string) bool {
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: testTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(url)
 	if err == nil {
 		response.Body.Close()
@@ -18,7 +18,7 @@ func answers(url string) bool {
 	return err == nil
 }
 
-func TestListen_IsOfTheFamilyThatTheAddressSays(t *testing.T) {
+func TestListen_UsesTheFamilyOfTheAddress(t *testing.T) {
 	t.Parallel()
 	if probe, err := net.Listen("tcp", "[::1]:0"); err != nil {
 		t.Skipf("there is no IPv6 here: %v", err)

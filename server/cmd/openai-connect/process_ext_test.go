@@ -17,8 +17,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+// testTimeout is how long a test waits for what must come.
+const testTimeout = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, append(acmetest.Leaks(), goleak.Cleanup(func(code int) {
@@ -38,16 +38,16 @@ func command(ctx context.Context, t *testing.T, settings []string, arguments ...
 
 // process is the command while it serves.
 type process struct {
-	url      string // its base URL
-	address  string
-	greeting string
-	command  *exec.Cmd
-	ended    chan struct{}
+	url     string // its base URL
+	address string
+	banner  string
+	command *exec.Cmd
+	ended   chan struct{}
 
-	// What it has written after the greeting, and to stderr, and how it ended:
+	// What it has written after the banner, and to stderr, and how it ended:
 	// of use when it has.
-	more, complaint bytes.Buffer
-	err             error
+	more, stderr bytes.Buffer
+	err          error
 }
 
 // start runs the command until the test ends, and waits until it has greeted. A
@@ -56,7 +56,7 @@ func start(t *testing.T, settings []string, arguments ...string) *process {
 	t.Helper()
 	p := &process{ended: make(chan struct{})}
 	p.command = command(context.WithoutCancel(t.Context()), t, settings, arguments...)
-	p.command.Stderr = &p.complaint
+	p.command.Stderr = &p.stderr
 	output, err := p.command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -65,12 +65,12 @@ func start(t *testing.T, settings []string, arguments ...string) *process {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(output)
-	for !strings.HasSuffix(p.greeting, "/v1\n\n") { // its last line
+	for !strings.HasSuffix(p.banner, "/v1\n\n") { // its last line
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			t.Fatalf("it greeted with\n%s\nand then: %v, %v\n%s", p.greeting, err, p.command.Wait(), &p.complaint)
+			t.Fatalf("it greeted with\n%s\nand then: %v, %v\n%s", p.banner, err, p.command.Wait(), &p.stderr)
 		}
-		p.greeting += line
+		p.banner += line
 	}
 	go func() {
 		defer close(p.ended)
@@ -82,10 +82,10 @@ func start(t *testing.T, settings []string, arguments ...string) *process {
 		case <-p.ended:
 		default:
 			p.signal(t, syscall.SIGTERM)
-			p.endsWell(t)
+			p.exitsCleanly(t)
 		}
 	})
-	first, _, _ := strings.Cut(p.greeting, "\n")
+	first, _, _ := strings.Cut(p.banner, "\n")
 	p.url = strings.TrimPrefix(first, "openai-connect listens on ")
 	_, p.address, _ = strings.Cut(p.url, "://")
 	return p
@@ -103,18 +103,18 @@ func (p *process) wait(t *testing.T) {
 	t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		_ = p.command.Process.Kill()
-		t.Fatal("it does not end")
+		t.Fatal("it does not exit")
 	}
 }
 
-// endsWell waits for an end that is a success. What is logged until then is not
+// exitsCleanly waits for an end that is a success. What is logged until then is not
 // looked at.
-func (p *process) endsWell(t *testing.T) {
+func (p *process) exitsCleanly(t *testing.T) {
 	t.Helper()
 	p.wait(t)
 	if p.err != nil || p.more.Len() > 0 {
-		t.Errorf("it ended with %v and wrote\n%s\n%s", p.err, &p.more, &p.complaint)
+		t.Errorf("exited with %v and wrote\n%s\n%s", p.err, &p.more, &p.stderr)
 	}
 }

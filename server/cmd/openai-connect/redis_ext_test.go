@@ -12,9 +12,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/redistest"
 )
 
-// TestRedisPasswordFile_IsReadAgainAtTheNextLogin changes the password of the store
+// TestRedisPasswordFile_IsReadAtEachLogin changes the password of the store
 // and the file, and cuts the server's connections.
-func TestRedisPasswordFile_IsReadAgainAtTheNextLogin(t *testing.T) {
+func TestRedisPasswordFile_IsReadAtEachLogin(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	admin, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{redis.Address}, DisableCache: true})
@@ -31,9 +31,9 @@ func TestRedisPasswordFile_IsReadAgainAtTheNextLogin(t *testing.T) {
 		return text
 	}
 	connected := func() bool { return strings.Contains(do("CLIENT", "LIST"), "name=openai-connect") }
-	folder := t.TempDir()
+	directory := t.TempDir()
 	write := func(name, text string) string {
-		path := filepath.Join(folder, name)
+		path := filepath.Join(directory, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestRedisPasswordFile_IsReadAgainAtTheNextLogin(t *testing.T) {
 	write("password", "second\n")
 	do("CONFIG", "SET", "requirepass", "second")
 	do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-	for deadline := time.Now().Add(patience); !connected(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); !connected(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the server does not log in with the new password")
 		}

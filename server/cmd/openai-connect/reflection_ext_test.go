@@ -8,9 +8,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// TestReflectionKnowsAllThatIsServed asks the command and not a server in the
+// TestReflection_ListsAllServices asks the command and not a server in the
 // test, as tests link descriptors that the command doesn't.
-func TestReflectionKnowsAllThatIsServed(t *testing.T) {
+func TestReflection_ListsAllServices(t *testing.T) {
 	t.Parallel()
 	path := servertest.Tool(t, "grpcurl", "`make tools` builds it")
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0")

@@ -52,7 +52,7 @@ func open(t *testing.T, arguments ...string) *scene {
 	})
 	s := &scene{finish: finish}
 	s.process = start(t, nil, append(arguments, "--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--log-level", "warn")...)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 
 	conn, err := grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -111,7 +111,7 @@ func (s *scene) receive() (string, error) {
 	return chunk.GetChoices()[0].GetDelta().GetContent(), nil
 }
 
-func TestASignalLetsStreamsFinish(t *testing.T) {
+func TestShutdown_LetsStreamsFinish(t *testing.T) {
 	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
@@ -129,9 +129,9 @@ func TestASignalLetsStreamsFinish(t *testing.T) {
 			if rest, err := io.ReadAll(s.raw); err != nil || string(rest) != lastEvents {
 				t.Errorf("the raw stream ends with %q and %v", rest, err)
 			}
-			s.endsWell(t)
-			if s.complaint.Len() > 0 {
-				t.Errorf("it logged\n%s", &s.complaint)
+			s.exitsCleanly(t)
+			if s.stderr.Len() > 0 {
+				t.Errorf("the log is\n%s", &s.stderr)
 			}
 		})
 	}
@@ -139,7 +139,7 @@ func TestASignalLetsStreamsFinish(t *testing.T) {
 
 // For the delay of a shutdown, calls and connections are taken as ever, while the
 // server says that it isn't ready.
-func TestASignalIsFollowedByTheDelay(t *testing.T) {
+func TestShutdown_WaitsForTheDelay(t *testing.T) {
 	t.Parallel()
 	s := open(t, "--drain-delay", "500ms")
 	s.signal(t, syscall.SIGTERM)
@@ -159,10 +159,10 @@ func TestASignalIsFollowedByTheDelay(t *testing.T) {
 	if rest, err := io.ReadAll(s.raw); err != nil || string(rest) != lastEvents {
 		t.Errorf("the raw stream ends with %q and %v", rest, err)
 	}
-	s.endsWell(t)
+	s.exitsCleanly(t)
 }
 
-func TestStreamsThatDontFinishInTimeAreCutOffAsBroken(t *testing.T) {
+func TestShutdown_AbortsStreamsAfterTheTimeout(t *testing.T) {
 	t.Parallel()
 	s := open(t, "--drain-timeout", "50ms")
 	s.signal(t, syscall.SIGTERM)
@@ -177,12 +177,12 @@ func TestStreamsThatDontFinishInTimeAreCutOffAsBroken(t *testing.T) {
 	if !ok || failed.ExitCode() != 1 {
 		t.Errorf("it ended with %v", s.err)
 	}
-	if text := s.complaint.String(); !strings.Contains(text, "aborted requests in progress after 50ms") {
+	if text := s.stderr.String(); !strings.Contains(text, "aborted requests in progress after 50ms") {
 		t.Errorf("it complained\n%s", text)
 	}
 }
 
-func TestASecondSignalEndsItAtOnce(t *testing.T) {
+func TestShutdown_ASecondSignalExitsAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, flag := range map[string]string{"while calls end": "--drain-timeout", "while calls are still taken": "--drain-delay"} {
 		t.Run(name, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 				case <-s.ended:
 					ended = true
 				case <-t.Context().Done():
-					t.Fatal("it does not end")
+					t.Fatal("it does not exit")
 				}
 			}
 			failed, ok := errors.AsType[*exec.ExitError](s.err)

@@ -2,7 +2,7 @@ package main_test
 
 import "testing"
 
-func TestObserveFlagsThatAreWrong(t *testing.T) {
+func TestTelemetry_RejectsInvalidFlags(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name      string
@@ -16,7 +16,7 @@ func TestObserveFlagsThatAreWrong(t *testing.T) {
 		{"a collector with a password", []string{"--otlp-endpoint", "https://me:secret@collector.example"}, []string{"--otlp-endpoint: "}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			checkRefused(t, end(t, nil, row.arguments...), row.says)
+			checkRejected(t, end(t, nil, row.arguments...), row.says)
 		})
 	}
 }

@@ -70,19 +70,19 @@ func certificateUntil(t *testing.T, notAfter time.Time) (chain, key string) {
 	return write("chain.pem", "CERTIFICATE", public), write("key.pem", "PRIVATE KEY", encoded)
 }
 
-func TestWithACertificateHTTPSIsServed(t *testing.T) {
+func TestHTTPS_IsServedWithACertificate(t *testing.T) {
 	t.Parallel()
 	chain, key := certificate(t)
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key, "--log-level", "warn")
 	if !strings.HasPrefix(p.url, "https://") {
 		t.Errorf("it listens on %s", p.url)
 	}
-	for _, text := range commandsOf(p.greeting)[:grpcCommand] {
+	for _, text := range commandsOf(p.banner)[:grpcCommand] {
 		if !strings.HasPrefix(text, "curl "+p.url+"/") {
 			t.Errorf("this command is for another server:\n%s", text)
 		}
 	}
-	if text := commandsOf(p.greeting)[grpcCommand]; strings.Contains(text, "-plaintext") {
+	if text := commandsOf(p.banner)[grpcCommand]; strings.Contains(text, "-plaintext") {
 		t.Errorf("this command is for a server without TLS:\n%s", text)
 	}
 	public, err := os.ReadFile(chain)
@@ -144,13 +144,13 @@ func TestWithACertificateHTTPSIsServed(t *testing.T) {
 		}
 	})
 	p.signal(t, syscall.SIGTERM)
-	p.endsWell(t)
-	if log := p.complaint.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "client sent an HTTP request to an HTTPS server") {
-		t.Errorf("it logged\n%s", log)
+	p.exitsCleanly(t)
+	if log := p.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "client sent an HTTP request to an HTTPS server") {
+		t.Errorf("the log is\n%s", log)
 	}
 }
 
-func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
+func TestHTTPS_ReloadsTheCertificate(t *testing.T) {
 	t.Parallel()
 	chain, key := certificate(t)
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key)
@@ -183,8 +183,8 @@ func TestACertificateIsReadAgainWhenItChanges(t *testing.T) {
 		t.Errorf("it is answered %s", response.Status)
 	}
 	p.signal(t, syscall.SIGTERM)
-	p.endsWell(t)
-	if log := p.complaint.String(); !strings.Contains(log, "certificate reloaded") {
-		t.Errorf("it logged\n%s", log)
+	p.exitsCleanly(t)
+	if log := p.stderr.String(); !strings.Contains(log, "certificate reloaded") {
+		t.Errorf("the log is\n%s", log)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestUpstreamsThatMakeNoSenseAreRefused(t *testing.T) {
+func TestUpstreams_RejectsInvalidFlags(t *testing.T) {
 	t.Parallel()
 	wrong := filepath.Join(t.TempDir(), "upstreams.yaml")
 	if err := os.WriteFile(wrong, []byte("upstreams:\n  - name: a\n    url: https://a.example\n    key: sk-0123456789\n"), 0o600); err != nil {
@@ -28,7 +28,7 @@ func TestUpstreamsThatMakeNoSenseAreRefused(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			checkRefused(t, end(t, row.settings, row.arguments...), row.says)
+			checkRejected(t, end(t, row.settings, row.arguments...), row.says)
 		})
 	}
 }

@@ -8,17 +8,17 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-const commandHelp = `/clear          begin a new conversation; the system prompt stays
-/model [NAME]   show or change the model
-/system [TEXT]  change the system prompt; without a text there is none
+const commandHelp = `/clear          start a new conversation with the same system prompt
+/model [NAME]   show or set the model
+/system [TEXT]  set the system prompt, or remove it
 /save FILE      write the conversation as the JSON of a request, for curl -d @FILE
-/quit           end, as Ctrl-D does
+/quit           quit, as does Ctrl-D
 
-All else is a question; one that begins with a slash needs a space before it.
-Ctrl-J or Alt-Enter begins a new line, a paste may have several (shown as ` + string(lineMark) + `).
-The arrow keys go through what was entered.`
+Any other line is a prompt. Put a space before a prompt that starts with a slash.
+Ctrl-J or Alt-Enter starts a new line, and a paste may have several (shown as ` + string(lineMark) + `).
+The arrow keys browse the history.`
 
-// parseCommand splits a line that begins with a slash.
+// parseCommand splits a line that starts with a slash.
 func parseCommand(line string) (name, argument string, isCommand bool) {
 	command, isCommand := strings.CutPrefix(line, "/")
 	name, argument, _ = strings.Cut(command, " ")
@@ -31,8 +31,8 @@ func (c *Conversation) run(name, argument string, out *Output) {
 	case "help":
 		out.notef("%s", commandHelp)
 	case "clear":
-		c.said = nil
-		out.notef("A new conversation begins.")
+		c.messages = nil
+		out.notef("Started a new conversation.")
 	case "model":
 		if argument != "" {
 			c.Request.Model = argument
@@ -52,14 +52,14 @@ func (c *Conversation) run(name, argument string, out *Output) {
 		}
 		out.notef("Saved in %s.", argument)
 	default:
-		out.notef("There is no /%s: /help lists the commands. A question that begins with a slash needs a space before it.", name)
+		out.notef("Unknown command /%s: /help lists the commands. Put a space before a prompt that starts with a slash.", name)
 	}
 }
 
-// save writes a request whose messages are the conversation, as OpenAI's JSON.
+// save writes a request with the messages of the conversation as OpenAI's JSON.
 func (c *Conversation) save(path string) (err error) {
 	if path == "" {
-		return errors.New("needs the name of a file")
+		return errors.New("requires the name of a file")
 	}
 	body, err := restjson.AppendRequest(nil, c.request(), nil)
 	if err != nil {

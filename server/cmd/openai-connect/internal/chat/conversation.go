@@ -1,5 +1,5 @@
-// Package chat is what `openai-connect chat` does: a conversation with a model,
-// of one question or of as many as the user of a terminal has.
+// Package chat implements `openai-connect chat`: one prompt, or an interactive session at
+// a terminal.
 package chat
 
 import (
@@ -13,65 +13,63 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// Conversation is what was said so far, and how the next question is asked.
+// Conversation holds the messages so far, and how the next prompt is sent.
 type Conversation struct {
-	// Client is by whom it is asked.
 	Client *client.Client
-	// Request has the model and the parameters. Its messages aren't looked at.
+	// Request holds the model and the parameters. Its messages are ignored.
 	Request *chatv1.CreateChatCompletionRequest
 	// System is the system prompt, empty for none.
 	System string
-	// Whole is whether an answer is waited for as a whole, and not streamed.
-	Whole bool
-	// Usage is whether a stream is asked for the tokens that it took.
+	// NoStream requests unary responses.
+	NoStream bool
+	// Usage requests token usage at the end of a stream.
 	Usage bool
 
-	said []*chatv1.Message
+	messages []*chatv1.Message
 }
 
-// answer is what became of a question.
-type answer struct {
-	completion *chatv1.ChatCompletion // as far as it came
-	first      time.Duration          // until the first text, and 0 if there was none
-	whole      time.Duration          // until the end
+// reply is the response to a prompt.
+type reply struct {
+	completion *chatv1.ChatCompletion // possibly incomplete
+	first      time.Duration          // time to the first text; 0 if there is none
+	total      time.Duration          // total time
 }
 
-// message is what was answered, nil if nothing was.
-func (a answer) message() *chatv1.Message {
-	if choices := a.completion.GetChoices(); len(choices) > 0 {
+// message returns the message of the reply, nil if there is none.
+func (r reply) message() *chatv1.Message {
+	if choices := r.completion.GetChoices(); len(choices) > 0 {
 		return choices[0].GetMessage()
 	}
 	return nil
 }
 
-// request is the request for what was said, and a question.
+// request returns a request with the messages so far and a prompt.
 func (c *Conversation) request(question ...*chatv1.Message) *chatv1.CreateChatCompletionRequest {
 	request := proto.CloneOf(c.Request)
 	request.Messages = nil
 	if c.System != "" {
 		request.Messages = append(request.Messages, client.System(c.System))
 	}
-	request.Messages = append(request.Messages, c.said...)
+	request.Messages = append(request.Messages, c.messages...)
 	request.Messages = append(request.Messages, question...)
 	return request
 }
 
-// ask asks a question, and has the answer's text shown as it comes. A question
-// that was answered is part of the conversation from then on, and so is one whose
-// answer was canceled, with what there was of it. One that failed isn't: it can
-// be asked again.
-func (c *Conversation) ask(ctx context.Context, question string, show func(text string) error) (answer, error) {
+// ask sends a prompt and shows the text of the reply as it arrives. The prompt and the
+// reply become part of the conversation, also if the reply was canceled after its first
+// text. A failed prompt does not, and can be repeated.
+func (c *Conversation) ask(ctx context.Context, question string, show func(text string) error) (reply, error) {
 	got, err := c.answer(ctx, c.request(client.User(question)), show)
 	canceled := ctx.Err() != nil && got.first > 0
 	if message := got.message(); message != nil && (err == nil || canceled) {
-		c.said = append(c.said, client.User(question), message)
+		c.messages = append(c.messages, client.User(question), message)
 	}
 	return got, err
 }
 
-func (c *Conversation) answer(ctx context.Context, request *chatv1.CreateChatCompletionRequest, show func(string) error) (got answer, err error) {
+func (c *Conversation) answer(ctx context.Context, request *chatv1.CreateChatCompletionRequest, show func(string) error) (got reply, err error) {
 	begin := time.Now()
-	defer func() { got.whole = time.Since(begin) }()
+	defer func() { got.total = time.Since(begin) }()
 	showAny := func(text string) error {
 		if text == "" {
 			return nil
@@ -80,11 +78,11 @@ func (c *Conversation) answer(ctx context.Context, request *chatv1.CreateChatCom
 			got.first = time.Since(begin)
 		}
 		if err := show(text); err != nil {
-			return fmt.Errorf("write the answer: %w", err)
+			return fmt.Errorf("write the response: %w", err)
 		}
 		return nil
 	}
-	if c.Whole {
+	if c.NoStream {
 		if got.completion, err = c.Client.Chat.Create(ctx, request); err != nil {
 			return got, err
 		}

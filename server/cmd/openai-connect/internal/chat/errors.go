@@ -7,18 +7,17 @@ import (
 	"github.com/openai-connect/openai-connect/client"
 )
 
-// explain is the error of a call as the user of the command is told it: with what
-// can be done about it, where that is the command's to know, and harmless to a
-// terminal, since the words are the upstream's.
-func explain(err error) error {
-	text := harmless(err.Error())
+// withHint returns an error for the user: with a hint what to do, and without control
+// characters, as the text may be the upstream's.
+func withHint(err error) error {
+	text := replaceControl(err.Error())
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		text += "\nNo server is there: `openai-connect` starts one, or name another by --server"
+		text += "\nNo server is running there: start one with `openai-connect`, or set --server"
 	case client.IsUnauthenticated(err):
-		text += "\nGive the key, or the server's token, in a file by --api-key-file, or in OPENAI_CONNECT_API_KEY"
+		text += "\nSet the API key with --api-key-file or OPENAI_CONNECT_API_KEY"
 	case client.IsNotFound(err):
-		text += "\nIf that is about the model: --model names another, and so does /model in a conversation"
+		text += "\nIf the model is unknown, set another with --model, or with /model in a session"
 	}
 	return errors.New(text)
 }

@@ -10,20 +10,18 @@ import (
 	"strings"
 )
 
-// remembered is how many lines the history has at most.
-const remembered = 1000
+// maxHistoryLines is the maximum length of the history.
+const maxHistoryLines = 1000
 
-// history is the lines that were entered, the newest last. It is what the line
-// editor's arrow keys go through.
+// history implements [term.History]. It holds the entered lines, the newest last.
 type history struct {
 	lines []string
-	file  *os.File // where lines are added too; nil for none
+	file  *os.File // to append lines to; nil for none
 	err   error    // of the last write
 }
 
-// openHistory reads the lines that a file has, one a line, and adds further ones
-// to it. Without a path there is no file. A file that there isn't is made, for
-// its owner alone to read.
+// openHistory returns a history that is stored in a file, one line each. It creates the
+// file, readable by the owner only. Without a path there is no file.
 func openHistory(path string) (*history, error) {
 	h := new(history)
 	if path == "" {
@@ -31,7 +29,7 @@ func openHistory(path string) (*history, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("keep the history: %w", err)
+		return nil, fmt.Errorf("history: %w", err)
 	}
 	lines := bufio.NewScanner(strings.NewReader(string(text)))
 	lines.Buffer(nil, len(text)+1)
@@ -41,7 +39,7 @@ func openHistory(path string) (*history, error) {
 	const ownerOnly = 0o600
 	h.file, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, ownerOnly)
 	if err != nil {
-		return nil, fmt.Errorf("keep the history: %w", err)
+		return nil, fmt.Errorf("history: %w", err)
 	}
 	return h, nil
 }
@@ -51,32 +49,32 @@ func (h *history) close() error {
 		return nil
 	}
 	if err := errors.Join(h.err, h.file.Close()); err != nil {
-		return fmt.Errorf("keep the history: %w", err)
+		return fmt.Errorf("history: %w", err)
 	}
 	return nil
 }
 
-// Add is called by the line editor.
+// Add implements [term.History].
 func (h *history) Add(line string) {
 	if h.remember(line) && h.file != nil {
 		_, h.err = h.file.WriteString(line + "\n")
 	}
 }
 
-// remember reports whether the line was worth it.
+// remember adds a line, and reports whether it did. It skips blank and repeated lines.
 func (h *history) remember(line string) bool {
 	if strings.TrimSpace(line) == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
 		return false
 	}
-	if len(h.lines) == remembered {
+	if len(h.lines) == maxHistoryLines {
 		h.lines = slices.Delete(h.lines, 0, 1)
 	}
 	h.lines = append(h.lines, line)
 	return true
 }
 
-// Len is called by the line editor.
+// Len implements [term.History].
 func (h *history) Len() int { return len(h.lines) }
 
-// At is called by the line editor, for which the newest line is the first.
+// At implements [term.History]. Index 0 is the newest line.
 func (h *history) At(i int) string { return h.lines[len(h.lines)-1-i] }

@@ -8,31 +8,29 @@ import (
 	"os/signal"
 )
 
-// Interact asks what the user of a terminal types, until a Ctrl-D, /quit, or the
-// end of ctx. A Ctrl-C cancels the answer that is being written, or the line that
-// is being typed. The history of lines is kept in the file at a path, and without
-// one until the end.
+// Interact runs an interactive session until Ctrl-D, /quit, or ctx is done. Ctrl-C
+// cancels the reply in progress or the line being edited. The history is stored in the
+// file at historyPath, if that is not empty.
 func (c *Conversation) Interact(ctx context.Context, in, terminal *os.File, out *Output, historyPath string) (err error) {
 	history, err := openHistory(historyPath)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, history.close()) }()
-	// For the life of the conversation, so that a Ctrl-C between two answers
-	// doesn't end the program.
+	// A Ctrl-C between two replies must not end the program.
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, os.Interrupt)
 	defer signal.Stop(ignored)
 
 	prompt := newPrompt(ctx, in, terminal, history)
-	out.notef("Model: %s. /help lists the commands, Ctrl-C cancels an answer, Ctrl-D ends.", c.Request.GetModel())
+	out.notef("Model: %s. /help lists the commands, Ctrl-C cancels a reply, Ctrl-D quits.", c.Request.GetModel())
 	for {
 		line, err := prompt.read()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, errInterrupted):
-			out.notef("Ctrl-D ends.")
+			out.notef("Ctrl-D quits.")
 			continue
 		case err != nil:
 			return err
@@ -52,7 +50,7 @@ func (c *Conversation) Interact(ctx context.Context, in, terminal *os.File, out 
 	}
 }
 
-// converse asks a question and tells how that went.
+// converse sends a prompt and shows the outcome.
 func (c *Conversation) converse(ctx context.Context, question string, out *Output) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
@@ -62,7 +60,7 @@ func (c *Conversation) converse(ctx context.Context, question string, out *Outpu
 	case ctx.Err() != nil:
 		out.notef("[canceled]")
 	case err != nil:
-		out.notef("%v", explain(err))
+		out.notef("%v", withHint(err))
 	default:
 		out.summarize(got)
 	}

@@ -10,33 +10,32 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// Once asks one question and writes the text of the answer, as it comes, and an
-// end of line behind it.
-func (c *Conversation) Once(ctx context.Context, question string, out *Output) error {
+// OneShot sends one prompt. It writes the text of the reply as it arrives, and a newline.
+func (c *Conversation) OneShot(ctx context.Context, question string, out *Output) error {
 	got, err := c.ask(ctx, question, out.text)
 	out.endLine()
 	if err != nil {
-		return explain(err)
+		return withHint(err)
 	}
 	out.summarize(got)
 	return nil
 }
 
-// OnceJSON asks one question and writes the answer as OpenAI's JSON, one object a
-// line: the chat.completion, or, of a stream, each chat.completion.chunk as it
-// comes. On a terminal, characters that control one are escaped.
-func (c *Conversation) OnceJSON(ctx context.Context, question string, out *Output) error {
+// OneShotJSON sends one prompt and writes the response as OpenAI's JSON, one object per
+// line: the chat.completion, or each chat.completion.chunk of a stream as it arrives.
+// For a terminal, control characters are escaped.
+func (c *Conversation) OneShotJSON(ctx context.Context, question string, out *Output) error {
 	request := c.request(client.User(question))
-	if c.Whole {
+	if c.NoStream {
 		completion, err := c.Client.Chat.Create(ctx, request)
 		if err != nil {
-			return explain(err)
+			return withHint(err)
 		}
 		return writeJSON(out, completion)
 	}
 	for chunk, err := range c.Client.Chat.Stream(ctx, request) {
 		if err != nil {
-			return explain(err)
+			return withHint(err)
 		}
 		if err := writeJSON(out, chunk); err != nil {
 			return err
@@ -52,13 +51,13 @@ func writeJSON(out *Output, message interface {
 ) error {
 	line, err := restjson.AppendFull(nil, message)
 	if err != nil {
-		return fmt.Errorf("write the answer as JSON: %w", err)
+		return fmt.Errorf("write the response as JSON: %w", err)
 	}
 	if out.Terminal {
-		line = []byte(harmlessJSON(string(line)))
+		line = []byte(escapeControlJSON(string(line)))
 	}
-	if _, err := out.Answers.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
+	if _, err := out.Text.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write the response: %w", err)
 	}
 	return nil
 }

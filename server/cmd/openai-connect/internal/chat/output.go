@@ -10,52 +10,50 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// Output is where answers are written.
+// Output writes replies and notes.
 type Output struct {
-	// Answers is for what the model says.
-	Answers io.Writer
-	// Notes is for all else.
+	// Text receives the text of the model.
+	Text io.Writer
+	// Notes receives everything else.
 	Notes io.Writer
-	// Terminal is whether Answers is a terminal. Then characters that control one
-	// are made visible, since what a model says may have been put into its mouth;
-	// and a line with tokens and time follows, if Summary says so. What goes
-	// elsewhere is verbatim.
+	// Terminal reports whether Text is a terminal. Control characters are then replaced,
+	// as others may have put them into the model's text. Otherwise text is verbatim.
 	Terminal bool
-	// Summary is whether there is such a line.
+	// Summary adds a line with tokens and times after a reply to a terminal.
 	Summary bool
 
-	inLine bool // whether the last character didn't end a line
+	inLine bool // the last character was not a newline
 }
 
-// text writes a part of an answer.
+// text writes a part of a reply.
 func (o *Output) text(text string) error {
 	if text == "" {
 		return nil
 	}
 	if o.Terminal {
-		text = harmless(text)
+		text = replaceControl(text)
 	}
 	o.inLine = !strings.HasSuffix(text, "\n")
-	_, err := io.WriteString(o.Answers, text)
+	_, err := io.WriteString(o.Text, text)
 	return err
 }
 
-// endLine ends a line that was begun.
+// endLine writes a newline unless the last character was one.
 func (o *Output) endLine() {
 	if o.inLine {
-		_ = o.text("\n") // A writer that fails has failed the answer.
+		_ = o.text("\n") // A failing writer has already failed the reply.
 	}
 }
 
-// notef writes a line beside the answers.
+// notef writes a line to Notes.
 func (o *Output) notef(format string, arguments ...any) {
-	fmt.Fprintln(o.Notes, harmless(fmt.Sprintf(format, arguments...)))
+	fmt.Fprintln(o.Notes, replaceControl(fmt.Sprintf(format, arguments...)))
 }
 
-// harmless is a text without characters that control a terminal: those of
-// ISO/IEC 6429, but for ends of lines and tabs, and those that change the
-// direction of text, which hide what it says.
-func harmless(text string) string {
+// replaceControl replaces the characters that control a terminal: those of ISO/IEC 6429
+// except newlines and tabs, and those that change the direction of text, which can
+// disguise it.
+func replaceControl(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && r != '\t' && isControl(r) {
 			return unicode.ReplacementChar
@@ -64,10 +62,9 @@ func harmless(text string) string {
 	}, text)
 }
 
-// harmlessJSON is the same JSON on one line, with escapes for the characters that
-// harmless replaces. Between tokens, where JSON allows white space alone, there
-// are spaces.
-func harmlessJSON(text string) string {
+// escapeControlJSON returns the same JSON on one line, with escapes for the characters
+// that replaceControl replaces. White space between tokens becomes spaces.
+func escapeControlJSON(text string) string {
 	if strings.IndexFunc(text, isControl) < 0 {
 		return text
 	}
@@ -85,12 +82,12 @@ func harmlessJSON(text string) string {
 	return line.String()
 }
 
-// isControl reports whether a character controls a terminal, by ISO/IEC 6429, or
-// the direction of text, by Unicode's UAX #9.
+// isControl reports whether a character controls a terminal (ISO/IEC 6429) or the
+// direction of text (UAX #9).
 func isControl(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
-// summarize tells what an answer took, and why it ended if not by itself.
-func (o *Output) summarize(got answer) {
+// summarize writes tokens and times, and the finish reason unless it is "stop".
+func (o *Output) summarize(got reply) {
 	if !o.Terminal || !o.Summary {
 		return
 	}
@@ -98,13 +95,13 @@ func (o *Output) summarize(got answer) {
 	if usage := got.completion.GetUsage(); usage != nil {
 		parts = append(parts, fmt.Sprintf("%d tokens in, %d out", usage.GetPromptTokens(), usage.GetCompletionTokens()))
 	}
-	parts = append(parts, seconds(got.whole)+" s")
-	if got.first > 0 && got.first < got.whole {
-		parts = append(parts, "the first text after "+seconds(got.first)+" s")
+	parts = append(parts, seconds(got.total)+" s")
+	if got.first > 0 && got.first < got.total {
+		parts = append(parts, "first text after "+seconds(got.first)+" s")
 	}
 	if choices := got.completion.GetChoices(); len(choices) > 0 {
 		if reason := choices[0].GetFinishReason(); reason != chatv1.FinishReason_FINISH_REASON_STOP {
-			parts = append(parts, "ended by "+chatv1.FinishReasonToREST(reason))
+			parts = append(parts, "finish reason "+chatv1.FinishReasonToREST(reason))
 		}
 	}
 	o.notef("[%s: %s]", got.completion.GetModel(), strings.Join(parts, ", "))

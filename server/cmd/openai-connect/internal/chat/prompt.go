@@ -16,25 +16,25 @@ const promptText = "> "
 type prompt struct {
 	in      *os.File
 	out     *os.File
-	keys    *keys
+	keys    *keyReader
 	history *history
 	editor  *term.Terminal
 }
 
 func newPrompt(ctx context.Context, in, out *os.File, history *history) *prompt {
-	p := &prompt{in: in, out: out, keys: newKeys(ctx, in), history: history}
+	p := &prompt{in: in, out: out, keys: newKeyReader(ctx, in), history: history}
 	p.reset()
 	return p
 }
 
-// reset forgets a line that was begun.
+// reset discards the line being edited.
 func (p *prompt) reset() {
 	p.editor = term.NewTerminal(p, promptText)
 	p.editor.History = p.history
 }
 
-// Read is called by the editor, for keys. The terminal's size is looked at each
-// time, as not every system tells when it changes.
+// Read is called by the editor. It updates the size of the terminal each time, as not
+// every system signals changes.
 func (p *prompt) Read(buffer []byte) (int, error) {
 	n, err := p.keys.Read(buffer)
 	p.resize()
@@ -46,14 +46,13 @@ func (p *prompt) Write(data []byte) (int, error) { return p.out.Write(data) }
 
 func (p *prompt) resize() {
 	if width, height, err := term.GetSize(int(p.out.Fd())); err == nil && width > 0 {
-		_ = p.editor.SetSize(width, height) // Its error is the terminal's, which the next write meets too.
+		_ = p.editor.SetSize(width, height) // The next write returns the same error.
 	}
 }
 
-// read returns a line, which may have ends of lines in it. The error is io.EOF
-// at a Ctrl-D, errInterrupted at a Ctrl-C, and the context's when that is done.
-// At any other time the terminal is as it was before: it has a Ctrl-C send a
-// signal.
+// read returns a line, which may contain newlines. The error is io.EOF after Ctrl-D,
+// errInterrupted after Ctrl-C, and the context's when that is done. The terminal is in
+// raw mode only while read runs, so that Ctrl-C sends a signal otherwise.
 func (p *prompt) read() (line string, err error) {
 	before, err := term.MakeRaw(int(p.in.Fd()))
 	if err != nil {
@@ -65,7 +64,7 @@ func (p *prompt) read() (line string, err error) {
 		p.editor.SetBracketedPasteMode(false)
 		if err != nil {
 			p.reset()
-			_, _ = io.WriteString(p.out, "\r\n") // Past the line that was begun.
+			_, _ = io.WriteString(p.out, "\r\n") // End the discarded line.
 		}
 		err = errors.Join(err, term.Restore(int(p.in.Fd()), before))
 	}()

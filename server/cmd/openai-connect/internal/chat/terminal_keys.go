@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// What the line editor has in place of characters that it can't have in a line.
+// Marks for the characters that the line editor cannot have in a line.
 const (
 	lineMark = '↵'
 	tabMark  = '⇥'
@@ -16,11 +16,10 @@ const (
 
 var unmark = strings.NewReplacer(string(lineMark), "\n", string(tabMark), "\t")
 
-// errInterrupted is what reading ends with at a Ctrl-C.
+// errInterrupted is the error of a read that Ctrl-C ended.
 var errInterrupted = errors.New("interrupted by Ctrl-C")
 
-// What a terminal sends that is of interest here. The markers around a paste are
-// those of xterm's bracketed paste mode.
+// Input of a terminal. The markers of a paste are those of xterm's bracketed paste mode.
 const (
 	ctrlC      = 0x03
 	tab        = '\t'
@@ -33,36 +32,34 @@ const (
 	pasteEnd   = "\x1b[201~"
 )
 
-// keys is what is typed, as the line editor can take it: the lines of a paste
-// stay in one line, with marks for their ends and tabs, and so does an end of a
-// line that Ctrl-J or Alt-Enter asks for. A Ctrl-C is errInterrupted. It asks its
-// source for bytes only when it is read, so that what is typed at another time
-// is whoever's that reads then.
-type keys struct {
+// keyReader translates input for the line editor. Newlines and tabs of a paste become
+// marks, and so do Ctrl-J and Alt-Enter. Ctrl-C becomes errInterrupted. It reads from
+// its source only during a Read.
+type keyReader struct {
 	ctx    context.Context
 	source io.Reader
 
-	ready   []byte // translated, with ctrlC as it was
-	begun   []byte // an escape sequence whose end hasn't come
+	ready   []byte // translated, with ctrlC unchanged
+	partial []byte // an incomplete escape sequence
 	pasting bool
-	wasCR   bool // in a paste, where CR LF is one end of a line
+	wasCR   bool // in a paste, where CR LF is one newline
 
-	pending bool // whether a read of source is under way
-	arrived chan arrival
+	pending bool // a read of source is in progress
+	arrived chan keyEvent
 }
 
-type arrival struct {
+type keyEvent struct {
 	data []byte
 	err  error
 }
 
-func newKeys(ctx context.Context, source io.Reader) *keys {
-	return &keys{ctx: ctx, source: source, arrived: make(chan arrival, 1)}
+func newKeyReader(ctx context.Context, source io.Reader) *keyReader {
+	return &keyReader{ctx: ctx, source: source, arrived: make(chan keyEvent, 1)}
 }
 
-// Read ends with the context's error when that is done. A read of the source goes
-// on then, as no system can end one of a terminal.
-func (k *keys) Read(p []byte) (int, error) {
+// Read returns the context's error when that is done. A read of the source then
+// continues, as a read of a terminal cannot be canceled.
+func (k *keyReader) Read(p []byte) (int, error) {
 	for len(k.ready) == 0 {
 		data, err := k.wait()
 		k.translate(data)
@@ -83,13 +80,13 @@ func (k *keys) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (k *keys) wait() ([]byte, error) {
+func (k *keyReader) wait() ([]byte, error) {
 	if !k.pending {
 		k.pending = true
 		go func() {
 			buffer := make([]byte, 4096)
 			n, err := k.source.Read(buffer)
-			k.arrived <- arrival{buffer[:n], err}
+			k.arrived <- keyEvent{buffer[:n], err}
 		}()
 	}
 	select {
@@ -101,37 +98,37 @@ func (k *keys) wait() ([]byte, error) {
 	}
 }
 
-func (k *keys) translate(data []byte) {
+func (k *keyReader) translate(data []byte) {
 	for _, b := range data {
-		if b == escape { // The start of a sequence is nowhere else in it.
+		if b == escape { // It only occurs at the start of a sequence.
 			k.flush()
 		}
-		k.begun = append(k.begun, b)
-		switch sequence := string(k.begun); {
+		k.partial = append(k.partial, b)
+		switch sequence := string(k.partial); {
 		case sequence == pasteBegin, sequence == pasteEnd:
 			k.pasting = sequence == pasteBegin
 			k.wasCR = false
 			k.ready = append(k.ready, sequence...)
-			k.begun = k.begun[:0]
+			k.partial = k.partial[:0]
 		case sequence == altEnter && !k.pasting:
 			k.ready = append(k.ready, string(lineMark)...)
-			k.begun = k.begun[:0]
+			k.partial = k.partial[:0]
 		case !strings.HasPrefix(pasteBegin, sequence) && !strings.HasPrefix(pasteEnd, sequence):
 			k.flush()
 		}
 	}
 }
 
-// flush takes what was begun for keys.
-func (k *keys) flush() {
-	for _, b := range k.begun {
+// flush translates the incomplete sequence byte by byte.
+func (k *keyReader) flush() {
+	for _, b := range k.partial {
 		k.key(b)
 	}
-	k.begun = k.begun[:0]
+	k.partial = k.partial[:0]
 }
 
-// key translates a byte that is no part of a sequence of interest.
-func (k *keys) key(b byte) {
+// key translates a byte outside of a known sequence.
+func (k *keyReader) key(b byte) {
 	afterCR := k.wasCR
 	k.wasCR = false
 	switch {
@@ -142,7 +139,7 @@ func (k *keys) key(b byte) {
 	case b == tab && k.pasting:
 		k.ready = append(k.ready, string(tabMark)...)
 	case k.pasting && (b < ' ' || b == del):
-		// A paste edits nothing.
+		// A paste must not edit.
 	default:
 		k.ready = append(k.ready, b)
 	}

@@ -16,7 +16,7 @@ import (
 // typed reads all that a source types, with "^C" where an interruption was.
 func typed(t *testing.T, source io.Reader) string {
 	t.Helper()
-	k := newKeys(t.Context(), source)
+	k := newKeyReader(t.Context(), source)
 	var got strings.Builder
 	buffer := make([]byte, 16)
 	for {
@@ -33,7 +33,7 @@ func typed(t *testing.T, source io.Reader) string {
 	}
 }
 
-func TestKeys(t *testing.T) {
+func TestKeyReader_TranslatesInput(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ typed, want string }{
 		"text and enter":                  {"Hello, 世界\r", "Hello, 世界\r"},
@@ -66,11 +66,11 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-func TestKeysEndWithTheContext(t *testing.T) {
+func TestKeyReader_EndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	source, typing := io.Pipe()
-	k := newKeys(ctx, source)
+	k := newKeyReader(ctx, source)
 	cancel()
 	if _, err := k.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
@@ -80,7 +80,7 @@ func TestKeysEndWithTheContext(t *testing.T) {
 	}
 }
 
-func TestWhatIsHarmless(t *testing.T) {
+func TestReplaceControl_KeepsText(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"**Markdown**\n\tcode 世界 🙂": "**Markdown**\n\tcode 世界 🙂",
@@ -90,7 +90,7 @@ func TestWhatIsHarmless(t *testing.T) {
 		"a\u202eb\u2066c\u200fd":    "a\ufffdb\ufffdc\ufffdd",
 		"\x7f\x00":                  "\ufffd\ufffd",
 	} {
-		if got := harmless(text); got != want {
+		if got := replaceControl(text); got != want {
 			t.Errorf("%q becomes %q", text, got)
 		}
 	}
@@ -98,7 +98,7 @@ func TestWhatIsHarmless(t *testing.T) {
 
 // All that controls a terminal or the direction of text is replaced in text, and
 // escaped in JSON, which stays the same JSON.
-func TestHarmless_LeavesNoControl(t *testing.T) {
+func TestReplaceControl_LeavesNoControl(t *testing.T) {
 	t.Parallel()
 	var controls []rune
 	for r := range rune(0xa0) {
@@ -108,32 +108,32 @@ func TestHarmless_LeavesNoControl(t *testing.T) {
 	}
 	controls = append(controls, 0x061c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069)
 	for _, r := range controls {
-		if got := harmless("a" + string(r) + "b"); r != '\n' && r != '\t' && got != "a\ufffdb" {
+		if got := replaceControl("a" + string(r) + "b"); r != '\n' && r != '\t' && got != "a\ufffdb" {
 			t.Errorf("%U becomes %q", r, got)
 		}
 		if r < ' ' {
 			continue // JSON has it escaped.
 		}
 		const before, after = "{\"世界\":\"a", "b\"}"
-		got := harmlessJSON(before + string(r) + after)
+		got := escapeControlJSON(before + string(r) + after)
 		if want := before + fmt.Sprintf(`\u%04x`, r) + after; got != want {
 			t.Errorf("%U becomes %s", r, got)
 		}
 	}
-	if got := harmlessJSON("{\"a\":\r\n\t1}"); got != `{"a":   1}` {
+	if got := escapeControlJSON("{\"a\":\r\n\t1}"); got != `{"a":   1}` {
 		t.Errorf("white space becomes %q", got)
 	}
 }
 
-// FuzzHarmlessJSON looks for JSON that becomes other JSON, or stays harmful.
-func FuzzHarmlessJSON(f *testing.F) {
+// FuzzEscapeControlJSON looks for JSON that becomes other JSON, or stays harmful.
+func FuzzEscapeControlJSON(f *testing.F) {
 	f.Add("{\"a\u009b\": [1, \"\u202e\\\\\u0085\"]}")
 	f.Fuzz(func(t *testing.T, text string) {
 		var before, after any
 		if json.Unmarshal([]byte(text), &before) != nil {
 			return
 		}
-		got := harmlessJSON(text)
+		got := escapeControlJSON(text)
 		if err := json.Unmarshal([]byte(got), &after); err != nil || !reflect.DeepEqual(before, after) {
 			t.Errorf("%q becomes %q", text, got)
 		}
@@ -143,7 +143,7 @@ func FuzzHarmlessJSON(f *testing.F) {
 	})
 }
 
-func TestTheHistoryHasTheNewestFirst(t *testing.T) {
+func TestHistory_HasTheNewestFirst(t *testing.T) {
 	t.Parallel()
 	h, err := openHistory("")
 	if err != nil {
@@ -159,18 +159,18 @@ func TestTheHistoryHasTheNewestFirst(t *testing.T) {
 	if !slices.Equal(got, []string{"c", "b", "a"}) {
 		t.Errorf("got %q", got)
 	}
-	for range remembered {
+	for range maxHistoryLines {
 		h.Add("d")
 		h.Add("e")
 	}
-	if h.Len() != remembered || h.At(0) != "e" || h.At(remembered-1) != "d" {
-		t.Errorf("%d are remembered", h.Len())
+	if h.Len() != maxHistoryLines || h.At(0) != "e" || h.At(maxHistoryLines-1) != "d" {
+		t.Errorf("%d are maxHistoryLines", h.Len())
 	}
 }
 
-// FuzzKeys looks for input that reaches the editor as an end of a line from
+// FuzzKeyReader looks for input that reaches the editor as an end of a line from
 // within a paste, and so would send a question that nobody entered.
-func FuzzKeys(f *testing.F) {
+func FuzzKeyReader(f *testing.F) {
 	f.Add("a\rb\r\nc\td")
 	f.Add("\x1b[200~\x1b[20\r")
 	f.Add("\x1b\r\n\x03\x1b[201")
@@ -179,7 +179,7 @@ func FuzzKeys(f *testing.F) {
 			return
 		}
 		all := []byte(pasteBegin + pasted + pasteEnd)
-		k := newKeys(t.Context(), nil)
+		k := newKeyReader(t.Context(), nil)
 		k.translate(all)
 		got := string(k.ready)
 		text, ended := strings.CutSuffix(got, pasteEnd)
@@ -187,7 +187,7 @@ func FuzzKeys(f *testing.F) {
 		if !begun || !ended || strings.ContainsAny(strings.ReplaceAll(text, pasteBegin, ""), "\r\n\x03\x1b") {
 			t.Errorf("%q becomes %q", pasted, got)
 		}
-		pieces := newKeys(t.Context(), nil)
+		pieces := newKeyReader(t.Context(), nil)
 		for i := range all {
 			pieces.translate(all[i : i+1])
 		}

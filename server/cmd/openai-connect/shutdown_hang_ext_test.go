@@ -32,7 +32,7 @@ func (p *process) endsWithin(t *testing.T, bound time.Duration) {
 	case <-time.After(bound):
 		_ = p.command.Process.Signal(syscall.SIGQUIT)
 		<-p.ended
-		t.Fatalf("it runs %v after the signal:\n%s", time.Since(began), &p.complaint)
+		t.Fatalf("it runs %v after the signal:\n%s", time.Since(began), &p.stderr)
 	}
 }
 
@@ -89,7 +89,7 @@ func (p *process) status(t *testing.T, token string) int {
 // awaits asks until the status is the one that is wanted.
 func (p *process) awaits(t *testing.T, token string, want int) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(10 * time.Millisecond) {
 		got := p.status(t, token)
 		if got == want {
 			return
@@ -100,7 +100,7 @@ func (p *process) awaits(t *testing.T, token string, want int) {
 	}
 }
 
-func TestShutdown_EndsWhileTheKeysBlock(t *testing.T) {
+func TestShutdown_EndsWhileTheClientsFileBlocks(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "clients.yaml")
 	alice := printed(t, clientsOf(t, file, "add", "alice"))
@@ -135,11 +135,11 @@ func TestShutdown_EndsWhileTheKeysBlock(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.endsWithin(t, shutdownBound)
 	if p.err != nil {
-		t.Errorf("it ended with %v\n%s", p.err, &p.complaint)
+		t.Errorf("it ended with %v\n%s", p.err, &p.stderr)
 	}
 }
 
-func TestStart_GivesUpOnAFileThatBlocks(t *testing.T) {
+func TestStart_FailsIfAFileBlocks(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"--clients", "--upstream-key-file", "--upstreams", "--upstream-ca"} {
 		t.Run(flag, func(t *testing.T) {
@@ -151,14 +151,14 @@ func TestStart_GivesUpOnAFileThatBlocks(t *testing.T) {
 				arguments = append(arguments, "--allow-anonymous")
 			}
 			got := end(t, nil, arguments...)
-			if got.status != 1 || !strings.HasPrefix(got.complaint, "openai-connect: "+flag+": ") || !strings.Contains(got.complaint, path) {
+			if got.status != 1 || !strings.HasPrefix(got.stderr, "openai-connect: "+flag+": ") || !strings.Contains(got.stderr, path) {
 				t.Errorf("got %+v", got)
 			}
 		})
 	}
 }
 
-func TestShutdown_EndsWhileAStoreAndACollectorHang(t *testing.T) {
+func TestShutdown_EndsWhileRedisAndACollectorHang(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "clients.yaml")
 	alice := printed(t, clientsOf(t, file, "add", "alice", "--requests-per-minute", "100"))
@@ -198,8 +198,8 @@ func TestShutdown_EndsWhileClientsReadNothing(t *testing.T) {
 	}
 	p.signal(t, syscall.SIGTERM)
 	p.endsWithin(t, shutdownBound)
-	if failed, ok := errors.AsType[*exec.ExitError](p.err); !ok || failed.ExitCode() != 1 || !strings.Contains(p.complaint.String(), "aborted requests in progress after 100ms") {
-		t.Errorf("it ended with %v\n%s", p.err, &p.complaint)
+	if failed, ok := errors.AsType[*exec.ExitError](p.err); !ok || failed.ExitCode() != 1 || !strings.Contains(p.stderr.String(), "aborted requests in progress after 100ms") {
+		t.Errorf("it ended with %v\n%s", p.err, &p.stderr)
 	}
 }
 

@@ -34,7 +34,7 @@ func far(t *testing.T) (url, roots string) {
 	return server.URL, roots
 }
 
-func TestTheWayOutIsThatOfTheFlags(t *testing.T) {
+func TestUpstreamTransport_FollowsTheFlags(t *testing.T) {
 	t.Parallel()
 	url, roots := far(t)
 	var asked atomic.Int32

@@ -39,15 +39,15 @@ type domainProcess struct {
 var redirecting = regexp.MustCompile(`http://(\S+) redirects\n`)
 
 // startDomain runs the command with a domain, which the authority can reach.
-// Certificates are kept in the folder.
-func startDomain(t *testing.T, authority *acmetest.Authority, folder string, arguments ...string) *domainProcess {
+// Certificates are kept in the directory.
+func startDomain(t *testing.T, authority *acmetest.Authority, directory string, arguments ...string) *domainProcess {
 	t.Helper()
 	trusted := filepath.Join(t.TempDir(), "roots.pem")
 	if err := os.WriteFile(trusted, authority.APIRootsPEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := &domainProcess{roots: authority.Roots}
-	p.process = start(t, []string{"STATE_DIRECTORY=" + folder}, append([]string{
+	p.process = start(t, []string{"STATE_DIRECTORY=" + directory}, append([]string{
 		"--upstream", "sandbox", "--domain", domain, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
 		"--acme-directory", authority.Directory, "--acme-ca", trusted, "--acme-email", "me@example.com",
 	}, arguments...)...)
@@ -57,7 +57,7 @@ func startDomain(t *testing.T, authority *acmetest.Authority, folder string, arg
 	}
 	p.https = net.JoinHostPort("127.0.0.1", port)
 	authority.TLS.Open(p.https)
-	if match := redirecting.FindStringSubmatch(p.greeting); match != nil {
+	if match := redirecting.FindStringSubmatch(p.banner); match != nil {
 		p.http = match[1]
 		authority.HTTP.Open(p.http)
 	}
@@ -74,7 +74,7 @@ func (p *domainProcess) certificate(t *testing.T) *x509.Certificate {
 // that is wanted.
 func seen(t *testing.T, address string, config *tls.Config, wanted func(*x509.Certificate) bool) *x509.Certificate {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -115,12 +115,12 @@ func (p *domainProcess) transport(t *testing.T, version int) *http.Transport {
 	return transport
 }
 
-func TestOnADomain(t *testing.T) {
+func TestACME_ServesADomain(t *testing.T) {
 	t.Parallel()
-	authority, folder := acmetest.Start(t, validity), t.TempDir()
-	p := startDomain(t, authority, folder)
-	if !strings.HasPrefix(p.url, "https://"+domain+":") || !strings.Contains(p.greeting, "kept in "+folder+";") {
-		t.Errorf("it greets with\n%s", p.greeting)
+	authority, directory := acmetest.Start(t, validity), t.TempDir()
+	p := startDomain(t, authority, directory)
+	if !strings.HasPrefix(p.url, "https://"+domain+":") || !strings.Contains(p.banner, "stored in "+directory+";") {
+		t.Errorf("the banner is\n%s", p.banner)
 	}
 	certificate := p.certificate(t)
 	for version, protocol := range map[int]string{1: "HTTP/1.1", 2: "HTTP/2.0"} {
@@ -179,21 +179,21 @@ func TestOnADomain(t *testing.T) {
 		}
 	})
 	p.signal(t, syscall.SIGTERM)
-	p.endsWell(t)
-	if log := p.complaint.String(); !strings.Contains(log, `level=INFO msg="certificate active" domain=`+domain) || strings.Contains(log, "PRIVATE") {
-		t.Errorf("it logged\n%s", log)
+	p.exitsCleanly(t)
+	if log := p.stderr.String(); !strings.Contains(log, `level=INFO msg="certificate active" domain=`+domain) || strings.Contains(log, "PRIVATE") {
+		t.Errorf("the log is\n%s", log)
 	}
 
 	t.Run("a restart uses what is stored", func(t *testing.T) {
 		authority.Down()
-		again := startDomain(t, authority, folder)
+		again := startDomain(t, authority, directory)
 		if !again.certificate(t).Equal(certificate) || authority.Orders() != 1 {
 			t.Errorf("the certificate is another one, after %d orders", authority.Orders())
 		}
 	})
 }
 
-func TestOnADomainWithoutPort80(t *testing.T) {
+func TestACME_ServesADomainWithoutPort80(t *testing.T) {
 	t.Parallel()
 	p := startDomain(t, acmetest.Start(t, validity), t.TempDir(), "--http-listen=")
 	if p.http != "" {
@@ -202,16 +202,16 @@ func TestOnADomainWithoutPort80(t *testing.T) {
 	p.certificate(t)
 }
 
-func TestTheEndComesWhileACertificateIsWaitedFor(t *testing.T) {
+func TestACME_ShutdownDoesNotWaitForACertificate(t *testing.T) {
 	t.Parallel()
 	authority := acmetest.Start(t, validity)
 	authority.Down()
 	p := startDomain(t, authority, t.TempDir())
 	p.signal(t, syscall.SIGTERM)
-	p.endsWell(t)
+	p.exitsCleanly(t)
 }
 
-func TestAWrongDomainIsOneLineThatNamesTheFlag(t *testing.T) {
+func TestACME_RejectsInvalidFlags(t *testing.T) {
 	t.Parallel()
 	chain, key := certificate(t)
 	with := func(arguments ...string) []string {
@@ -243,21 +243,21 @@ func TestAWrongDomainIsOneLineThatNamesTheFlag(t *testing.T) {
 		{"an address with a name", with("--acme-email", "Me <me@example.com>"), []string{"--acme-email: ", "Me"}},
 		{"roots that are missing", with("--acme-ca", missing), []string{"--acme-ca: ", missing}},
 		{"roots that are none", with("--acme-ca", key), []string{"--acme-ca: ", key, "PEM"}},
-		{"a folder that can't be", with("--certificate-dir", filepath.Join(chain, "folder")), []string{"--certificate-dir: ", chain}},
+		{"a directory that can't be", with("--certificate-dir", filepath.Join(chain, "directory")), []string{"--certificate-dir: ", chain}},
 		{"HTTP without a port", with("--http-listen", "localhost"), []string{"--http-listen: ", "HOST:PORT"}},
 		{"HTTP on a port that is taken", with("--http-listen", taken.Addr().String()), []string{"--http-listen: ", "in use"}},
 		{"HTTP without a domain", []string{"--http-listen", ":80"}, []string{"--http-listen: ", "--domain"}},
 		{"an authority without a domain", []string{"--acme-directory", "https://acme.example.com"}, []string{"--acme-directory: ", "--domain"}},
 		{"a mail address without a domain", []string{"--acme-email", "me@example.com"}, []string{"--acme-email: ", "--domain"}},
 		{"roots without a domain", []string{"--acme-ca", chain}, []string{"--acme-ca: ", "--domain"}},
-		{"a folder without a domain", []string{"--certificate-dir", "/tmp"}, []string{"--certificate-dir: ", "--domain"}},
+		{"a directory without a domain", []string{"--certificate-dir", "/tmp"}, []string{"--certificate-dir: ", "--domain"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			checkRefused(t, end(t, nil, row.arguments...), row.says)
+			checkRejected(t, end(t, nil, row.arguments...), row.says)
 		})
 	}
-	t.Run("no folder that is known", func(t *testing.T) {
+	t.Run("no directory that is known", func(t *testing.T) {
 		got := end(t, []string{"HOME=", "XDG_CONFIG_HOME="}, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--domain", domain)
-		checkRefused(t, got, []string{"--certificate-dir: ", "name a directory"})
+		checkRejected(t, got, []string{"--certificate-dir: ", "name a directory"})
 	})
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-func TestFiles_FewLeaveRoomForTheUpstream(t *testing.T) {
+func TestFileDescriptors_LeaveRoomForTheUpstream(t *testing.T) {
 	t.Parallel()
 	servertest.Tool(t, "sh", "it is of every system")
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -29,8 +29,8 @@ func TestFiles_FewLeaveRoomForTheUpstream(t *testing.T) {
 	script := fmt.Sprintf("ulimit -n 300; exec %s --upstream %s --listen %s", commandtest.Program(t), upstream.URL, address)
 	command := exec.Command("sh", "-c", script)
 	command.Env = commandtest.Environment()
-	var complaint strings.Builder
-	command.Stderr = &complaint
+	var stderr strings.Builder
+	command.Stderr = &stderr
 	output, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -70,9 +70,9 @@ func TestFiles_FewLeaveRoomForTheUpstream(t *testing.T) {
 	if err := command.Wait(); err != nil {
 		t.Error(err)
 	}
-	text := complaint.String()
-	if !strings.Contains(text, "the limit of file descriptors is too low") || !strings.Contains(text, "file_descriptors=300") {
-		t.Errorf("it logged\n%s", text)
+	text := stderr.String()
+	if !strings.Contains(text, "to fit the limit of file descriptors") || !strings.Contains(text, "file_descriptors=300") {
+		t.Errorf("the log is\n%s", text)
 	}
 	if strings.Contains(text, "too many open files") {
 		t.Errorf("it ran out of files:\n%s", text)

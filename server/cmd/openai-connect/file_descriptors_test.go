@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-func TestFit_LeavesRoomForBothSides(t *testing.T) {
+func TestFileDescriptors_FitLeavesRoomForBothSides(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		files                 uint64

@@ -35,12 +35,12 @@ func block(t *testing.T, text, language string, n int) string {
 	return blocks[n][1]
 }
 
-// inFolder runs a text for a shell in a folder, where the command is in PATH.
-func inFolder(t *testing.T, folder, text string, settings ...string) string {
+// runShell runs a text for a shell in a directory, where the command is in PATH.
+func runShell(t *testing.T, directory, text string, settings ...string) string {
 	t.Helper()
 	path := commandtest.Program(t)
 	command := exec.CommandContext(t.Context(), servertest.Tool(t, "sh", "the README is for it"), "-e", "-c", text)
-	command.Dir = folder
+	command.Dir = directory
 	command.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	command.Env = append(command.Env, settings...)
 	output, err := command.CombinedOutput()
@@ -52,36 +52,36 @@ func inFolder(t *testing.T, folder, text string, settings ...string) string {
 
 // What the README says about a team's tokens is run as it is printed, but for the
 // upstream, which is the sandbox, and for the model, which is its.
-func TestTheReadmesTokensWorkAsPrinted(t *testing.T) {
+func TestREADME_ClientsWorkAsPrinted(t *testing.T) {
 	t.Parallel()
 	servertest.Tool(t, "curl", "install it")
-	folder := t.TempDir()
+	directory := t.TempDir()
 	text := section(t, "### Tokens")
 	setup, _, found := strings.Cut(block(t, text, "sh", 0), "openai-connect --upstream-key-file")
 	if !found {
 		t.Fatal("the server isn't started")
 	}
 	setup = strings.ReplaceAll(setup, "'gpt-5*'", "sandbox")
-	inFolder(t, folder, setup, "OPENAI_API_KEY=sk-of-the-readme")
+	runShell(t, directory, setup, "OPENAI_API_KEY=sk-of-the-readme")
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0",
-		"--upstream-key-file", filepath.Join(folder, "upstream.key"), "--clients", filepath.Join(folder, "clients.yaml"))
+		"--upstream-key-file", filepath.Join(directory, "upstream.key"), "--clients", filepath.Join(directory, "clients.yaml"))
 	use := strings.ReplaceAll(strings.ReplaceAll(block(t, text, "sh", 1), "127.0.0.1:8080", p.address), "gpt-5.4-mini", "sandbox")
-	output := inFolder(t, folder, use)
+	output := runShell(t, directory, use)
 	if !strings.Contains(output, "This is the sandbox") || !strings.Contains(output, "alice") {
 		t.Errorf("%s\nwrites %s", use, output)
 	}
-	if left := inFolder(t, folder, "openai-connect clients list --file clients.yaml"); strings.Contains(left, "alice") || !strings.Contains(left, "ci") {
+	if left := runShell(t, directory, "openai-connect clients list --file clients.yaml"); strings.Contains(left, "alice") || !strings.Contains(left, "ci") {
 		t.Errorf("in the end there is %s", left)
 	}
 }
 
 // The files that the README shows are taken as they are.
-func TestTheReadmesFilesAreTaken(t *testing.T) {
+func TestREADME_FilesAreValid(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
+	directory := t.TempDir()
 	digest := sha256.Sum256([]byte("token"))
 	write := func(name, text string) string {
-		path := filepath.Join(folder, name)
+		path := filepath.Join(directory, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -89,15 +89,15 @@ func TestTheReadmesFilesAreTaken(t *testing.T) {
 	}
 	write("first.key", "sk-first")
 	tokens := write("clients.yaml", strings.Replace(block(t, section(t, "### Tokens"), "yaml", 0), "3f1d…", hex.EncodeToString(digest[:]), 1))
-	// Without its path, as start would take it for the greeting's last line.
+	// Without its path, as start would take it for the banner's last line.
 	upstreams := write("upstreams.yaml", strings.ReplaceAll(block(t, section(t, "### Trouble upstream"), "yaml", 0), "openai.com/v1", "openai.com"))
 	p := start(t, []string{"KEY_OF_ALICE=sk-alice", "SECOND_KEY=sk-second"},
 		"--listen", "127.0.0.1:0", "--clients", tokens, "--upstreams", upstreams, "--admin", "127.0.0.1:0", "--access-log", "--log-level", "warn")
 	listed := end(t, nil, "clients", "list", "--file", tokens)
-	if listed.status != 0 || !strings.Contains(listed.output, "alice") {
+	if listed.status != 0 || !strings.Contains(listed.stdout, "alice") {
 		t.Errorf("the tokens are %+v", listed)
 	}
-	if !strings.Contains(p.greeting, "https://api.openai.com") {
-		t.Errorf("it greets by %s", p.greeting)
+	if !strings.Contains(p.banner, "https://api.openai.com") {
+		t.Errorf("the banner is %s", p.banner)
 	}
 }

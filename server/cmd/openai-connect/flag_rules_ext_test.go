@@ -13,9 +13,9 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 	t.Parallel()
 	chain, key := certificate(t)
 	held, own := secretFile(t, heldKey), secretFile(t, clientToken)
-	folder := t.TempDir()
-	clients := filepath.Join(folder, "clients.yaml")
-	upstreams := filepath.Join(folder, "upstreams.yaml")
+	directory := t.TempDir()
+	clients := filepath.Join(directory, "clients.yaml")
+	upstreams := filepath.Join(directory, "upstreams.yaml")
 	for path, text := range map[string]string{clients: "clients: []\n", upstreams: "upstreams: [{name: a, url: sandbox, key: none}]\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -37,7 +37,7 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 		{[]string{"acme-directory=https://a/"}, []string{"--acme-directory: requires --domain"}},
 		{[]string{"acme-email=a@example.com"}, []string{"--acme-email: requires --domain"}},
 		{[]string{"acme-ca=" + chain}, []string{"--acme-ca: requires --domain"}},
-		{[]string{"certificate-dir=" + folder}, []string{"--certificate-dir: requires --domain"}},
+		{[]string{"certificate-dir=" + directory}, []string{"--certificate-dir: requires --domain"}},
 		{[]string{"redis=redis://127.0.0.1"}, []string{"--redis: requires --clients"}},
 		{[]string{"redis-password-file=" + own}, []string{"--redis-password-file: requires --redis"}},
 		{[]string{"admin-pprof=true"}, []string{"--admin-pprof: requires --admin"}},
@@ -77,7 +77,7 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 			t.Run(strings.Join(arguments, " ")+" from the "+source.name, func(t *testing.T) {
 				t.Parallel()
 				got := end(t, source.settings, append(source.arguments, "--listen", "127.0.0.1:99999")...)
-				checkRefused(t, got, append(row.says[:len(row.says):len(row.says)], source.says))
+				checkRejected(t, got, append(row.says[:len(row.says):len(row.says)], source.says))
 			})
 		}
 	}
@@ -88,13 +88,13 @@ func TestFlags_FalseDoesNotCount(t *testing.T) {
 	t.Parallel()
 	got := end(t, []string{"OPENAI_CONNECT_ALLOW_ANONYMOUS=false", "OPENAI_CONNECT_ADMIN_PPROF=false"}, "check", "--upstream", "sandbox", "--listen", "127.0.0.1:0")
 	if got.status != 0 {
-		t.Errorf("it ended with %+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
 func TestFlags_AnEmptyValueIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"upstream", "upstreams", "proxy", "clients", "redis", "admin", "otlp-endpoint", "config", "tls-cert"} {
-		checkRefused(t, end(t, nil, "--"+flag+"="), []string{"--" + flag + ": ", "empty"})
+		checkRejected(t, end(t, nil, "--"+flag+"="), []string{"--" + flag + ": ", "empty"})
 	}
 }

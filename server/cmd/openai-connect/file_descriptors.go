@@ -5,15 +5,15 @@ import (
 	"log/slog"
 )
 
-// reservedFiles are the file descriptors that neither a client's connection nor one
-// to the upstream takes: listeners, logs, watched files, Redis, operators.
+// reservedFiles is the number of file descriptors for all but connections to clients
+// and upstreams: listeners, logs, watched files, Redis and --admin.
 const reservedFiles = 128
 
-// fitFiles bounds connections and calls where the process may have too few file
-// descriptors for what the flags allow. Each call may take a connection to the
-// upstream: without room for that, calls that were let in would fail. It warns where
-// that room would be less than half of what connections take.
-func (c *serverFlags) fitFiles(ctx context.Context, logger *slog.Logger) {
+// fitFileLimit lowers --max-connections and --max-calls if the process may have too few
+// file descriptors for them. Each request may take a connection to the upstream, and
+// admitted requests must not fail for lack of one. It logs a warning if it lowers
+// --max-connections.
+func (c *serverFlags) fitFileLimit(ctx context.Context, logger *slog.Logger) {
 	files, known := maxFiles()
 	if !known {
 		return
@@ -24,15 +24,15 @@ func (c *serverFlags) fitFiles(ctx context.Context, logger *slog.Logger) {
 		level = slog.LevelWarn
 	}
 	if connections < c.Limits.MaxConnections || calls < c.Limits.MaxCalls {
-		logger.Log(ctx, level, "the limit of file descriptors is too low for --max-connections and --max-calls, which are lowered: raise it, as with ulimit -n or LimitNOFILE",
+		logger.Log(ctx, level, "lowered --max-connections and --max-calls to fit the limit of file descriptors: raise the limit with ulimit -n or LimitNOFILE",
 			"file_descriptors", files, "max_connections", connections, "max_calls", calls)
 	}
 	c.Limits.MaxConnections, c.Limits.MaxCalls = connections, calls
 }
 
-// fit returns how many connections of clients, and how many calls, there is room for.
-// Where that is less than one and a half times the connections, both sides get half,
-// and what the other side leaves.
+// fit returns the number of client connections and of requests for which there are
+// file descriptors. If those are fewer than one and a half times the connections, each
+// side gets half, and what the other side leaves.
 func fit(files uint64, maxConnections, maxCalls int) (connections, calls int) {
 	if files >= reservedFiles+uint64(maxConnections)+uint64(maxCalls) {
 		return maxConnections, maxCalls

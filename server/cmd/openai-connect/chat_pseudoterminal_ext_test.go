@@ -74,7 +74,7 @@ func (u *slowUpstream) waitCanceled(t *testing.T) {
 	t.Helper()
 	select {
 	case <-u.canceled:
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("the upstream doesn't see the end")
 	}
 }
@@ -130,7 +130,7 @@ func (x *terminal) write(t *testing.T, keys string) {
 // wait waits until a text is shown, and returns what was before it.
 func (x *terminal) wait(t *testing.T, text string) string {
 	t.Helper()
-	if err := x.screen.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := x.screen.SetReadDeadline(time.Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	buffer := make([]byte, 4096)
@@ -161,7 +161,7 @@ func (x *terminal) ask(t *testing.T, line string) string {
 // endsWith waits for the end of the command.
 func (x *terminal) endsWith(t *testing.T, status int) {
 	t.Helper()
-	timer := time.AfterFunc(patience, func() { _ = x.command.Process.Kill() })
+	timer := time.AfterFunc(testTimeout, func() { _ = x.command.Process.Kill() })
 	defer timer.Stop()
 	err := x.command.Wait()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed || x.command.ProcessState.ExitCode() != status {

@@ -28,9 +28,9 @@ const maxLine = 8 << 10
 func (p *process) logged(t *testing.T) []string {
 	t.Helper()
 	p.signal(t, syscall.SIGTERM)
-	p.endsWell(t)
+	p.exitsCleanly(t)
 	var lines []string
-	for line := range strings.Lines(p.complaint.String()) {
+	for line := range strings.Lines(p.stderr.String()) {
 		if len(line) > maxLine {
 			t.Errorf("a line has %d bytes: %.200q", len(line), line)
 		}
@@ -47,12 +47,12 @@ func say(t *testing.T, address, text string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(testTimeout))
 	_, _ = io.WriteString(conn, text)
 	_, _ = io.Copy(io.Discard, conn) // a reset is an end too
 }
 
-func TestLogs_HaveNoSecretOfAPathOrAMethod(t *testing.T) {
+func TestLog_HasNoSecretsFromPathsOrMethods(t *testing.T) {
 	t.Parallel()
 	const held = "held:key+of/upstream"
 	key := filepath.Join(t.TempDir(), "key")
@@ -102,7 +102,7 @@ func TestLogs_HaveNoSecretOfAPathOrAMethod(t *testing.T) {
 	}
 }
 
-func TestLogs_LimitFailedHandshakesAndUpstreams(t *testing.T) {
+func TestLog_LimitsRepeatedWarnings(t *testing.T) {
 	t.Parallel()
 	chain, key := certificate(t)
 	for _, format := range []string{"text", "json"} {
@@ -154,7 +154,7 @@ func TestLogs_LimitFailedHandshakesAndUpstreams(t *testing.T) {
 	}
 }
 
-func TestLogs_BoundWhatIsAskedAndAnswered(t *testing.T) {
+func TestLog_LimitsContents(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

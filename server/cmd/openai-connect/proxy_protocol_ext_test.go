@@ -32,7 +32,7 @@ func through(t *testing.T, header string, http2 bool) *http.Client {
 		},
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: patience}
+	return &http.Client{Transport: transport, Timeout: testTimeout}
 }
 
 // binary is a header of version 2.
@@ -51,7 +51,7 @@ func binary(t *testing.T, command proxyproto.ProtocolVersionAndCommand, source s
 	return string(text)
 }
 
-func TestProxyProtocol_TellsTheAddressOfAClient(t *testing.T) {
+func TestProxyProtocol_SetsTheClientAddress(t *testing.T) {
 	t.Parallel()
 	chain, key := certificate(t)
 	for transport, flags := range map[string][]string{"plain": nil, "TLS": {"--tls-cert", chain, "--tls-key", key}} {
@@ -98,7 +98,7 @@ func TestProxyProtocol_TellsTheAddressOfAClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer silent.Close()
-			_ = silent.SetReadDeadline(time.Now().Add(2 * patience)) // Headers may take 20 seconds.
+			_ = silent.SetReadDeadline(time.Now().Add(2 * testTimeout)) // Headers may take 20 seconds.
 			if _, err := silent.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 				t.Errorf("a silent connection ends with %v", err)
 			}
@@ -115,7 +115,7 @@ func TestProxyProtocol_TellsTheAddressOfAClient(t *testing.T) {
 	}
 }
 
-func TestProxyProtocol_CountsFromTrustedProxiesAlone(t *testing.T) {
+func TestProxyProtocol_IsOnlyReadFromTrustedProxies(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--trusted-proxies", "10.0.0.0/8", "--proxy-protocol")
 	if response, err := through(t, "", false).Get(p.url + "/v1/models"); err != nil || response.StatusCode != http.StatusOK {
@@ -129,5 +129,5 @@ func TestProxyProtocol_CountsFromTrustedProxiesAlone(t *testing.T) {
 			t.Errorf("with one: %s", response.Status)
 		}
 	}
-	checkRefused(t, end(t, nil, "--proxy-protocol"), []string{"--proxy-protocol: ", "--trusted-proxies"})
+	checkRejected(t, end(t, nil, "--proxy-protocol"), []string{"--proxy-protocol: ", "--trusted-proxies"})
 }

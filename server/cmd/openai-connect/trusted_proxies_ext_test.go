@@ -8,7 +8,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-func TestTrustedProxies_TellTheAddressOfAClient(t *testing.T) {
+func TestTrustedProxies_ForwardTheClientAddress(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		trusted, field, value string
@@ -37,7 +37,7 @@ func TestTrustedProxies_TellTheAddressOfAClient(t *testing.T) {
 		}
 		response.Body.Close()
 		if log := strings.Join(p.logged(t), ""); !strings.Contains(log, " peer="+row.want+" ") {
-			t.Errorf("%+v: it logged\n%s", row, log)
+			t.Errorf("%+v: the log is\n%s", row, log)
 		}
 		if got.Get(row.field) != row.value {
 			t.Errorf("%+v: the upstream got %q", row, got)

@@ -29,7 +29,7 @@ func statusFor(t *testing.T, url, host string) int {
 	return response.StatusCode
 }
 
-func TestHost_IsOneThatTheFlagsName(t *testing.T) {
+func TestAllowedHosts_AreThoseOfTheFlags(t *testing.T) {
 	t.Parallel()
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte("sk-held-9876543210\n"), 0o600); err != nil {
@@ -55,7 +55,7 @@ func TestHost_IsOneThatTheFlagsName(t *testing.T) {
 	}
 }
 
-func TestHost_IsFreeWhereClientsBringTheirKey(t *testing.T) {
+func TestAllowedHosts_AreNotCheckedIfClientsSendTheirKey(t *testing.T) {
 	t.Parallel()
 	admin := commandtest.FreeAddress(t)
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--admin", admin)
@@ -67,12 +67,12 @@ func TestHost_IsFreeWhereClientsBringTheirKey(t *testing.T) {
 	}
 }
 
-func TestHost_FlagsThatAreWrong(t *testing.T) {
+func TestAllowedHosts_RejectsInvalidNames(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"https://api.example.com", "api.example.com:443", "*.example.com", "a,,b"} {
-		checkRefused(t, end(t, nil, "--allowed-host", value), []string{"--allowed-host: ", "invalid host name"})
+		checkRejected(t, end(t, nil, "--allowed-host", value), []string{"--allowed-host: ", "invalid host name"})
 	}
-	if help := end(t, nil, "--help"); !strings.Contains(help.output, "--allowed-host") {
-		t.Error("the help doesn't tell of the flag")
+	if help := end(t, nil, "--help"); !strings.Contains(help.stdout, "--allowed-host") {
+		t.Error("the help does not mention the flag")
 	}
 }

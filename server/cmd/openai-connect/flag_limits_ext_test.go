@@ -2,7 +2,7 @@ package main_test
 
 import "testing"
 
-func TestALimitThatMakesNoSenseIsRefused(t *testing.T) {
+func TestFlags_RejectsLimitsOutOfRange(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name      string
@@ -15,10 +15,14 @@ func TestALimitThatMakesNoSenseIsRefused(t *testing.T) {
 		{"no connection", nil, []string{"--max-connections", "0"}, []string{"--max-connections: ", "0"}},
 		{"more connections than a machine has", nil, []string{"--max-connections", "99999999"}, []string{"--max-connections: ", "99999999"}},
 		{"no connection, by the environment", []string{"OPENAI_CONNECT_MAX_CONNECTIONS=-1"}, nil, []string{"--max-connections: ", "-1"}},
+		{"no call", nil, []string{"--max-calls", "0"}, []string{"--max-calls: ", "0"}},
+		{"more calls than can be", nil, []string{"--max-calls", "99999999"}, []string{"--max-calls: ", "99999999"}},
+		{"a negative queue", nil, []string{"--max-queue=-1"}, []string{"--max-queue: ", "-1"}},
+		{"no call, by the environment", []string{"OPENAI_CONNECT_MAX_CALLS=-1"}, nil, []string{"--max-calls: ", "-1"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			checkRefused(t, end(t, row.settings, row.arguments...), row.says)
+			checkRejected(t, end(t, row.settings, row.arguments...), row.says)
 		})
 	}
 }

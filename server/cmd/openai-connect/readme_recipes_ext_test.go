@@ -13,9 +13,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// TestTheRecipesOfTheReadmeWorkAsPrinted runs what the README has for a shell
+// TestREADME_RecipesWorkAsPrinted runs what the README has for a shell
 // about a server on the sandbox; only its address is another.
-func TestTheRecipesOfTheReadmeWorkAsPrinted(t *testing.T) {
+func TestREADME_RecipesWorkAsPrinted(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0")
 	readme := project(t, "README.md")
@@ -98,10 +98,10 @@ func (p *process) runRecipe(t *testing.T, text string) string {
 	command.Dir = filepath.Join("..", "..", "..")
 	command.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"OPENAI_CONNECT_SERVER="+p.url)
-	var output, complaint bytes.Buffer
-	command.Stdout, command.Stderr = &output, &complaint
+	var output, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &output, &stderr
 	if err := command.Run(); err != nil {
-		t.Fatalf("%s\n%v\n%s", text, err, &complaint)
+		t.Fatalf("%s\n%v\n%s", text, err, &stderr)
 	}
 	if strings.Contains(text, file) {
 		written, err := os.ReadFile(file)

@@ -4,8 +4,8 @@ package main
 
 import "syscall"
 
-// maxFiles returns how many file descriptors the process may have. The runtime has
-// raised the soft limit to the hard one.
+// maxFiles returns the limit of file descriptors of the process. The runtime has raised
+// the soft limit to the hard one.
 func maxFiles() (files uint64, known bool) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
