@@ -8,26 +8,26 @@ import (
 
 const (
 	extra = ` field { name: "extra_json" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { format: FORMAT_REMAINDER } } } `
-	// text is a plain member, and other a message to refer to.
+	// text is a plain member; other is a message for references.
 	text  = ` field { name: "text" type: TYPE_STRING } `
 	other = ` message_type { name: "Other" field { name: "a" type: TYPE_STRING } ` + extra + `} `
 	color = ` enum_type { name: "Color" value { name: "COLOR_UNSPECIFIED" } value { name: "COLOR_RED" } } `
 )
 
-// a is a message with fields, and an extra_json.
+// a returns a message with the fields and an extra_json.
 func a(fields string) string { return `message_type { name: "M" ` + fields + extra + `}` }
 
-// rpc is a service with one method, and a message that it takes and returns.
+// rpc returns a service with one method and the message that it takes and returns.
 func rpc(method, fields string) string {
 	return a(fields) + `service { name: "S" method { name: "Do" input_type: ".x.v1.M" output_type: ".x.v1.M" ` + method + `} }`
 }
 
-// mapped is the options of a method that maps to an operation.
+// mapped returns the options of a method with an operation.
 func mapped(options string) string {
 	return `options { [openaiconnect.rest.v1.operation] { ` + options + ` } }`
 }
 
-// events is a method that streams, with how its stream is finished.
+// events returns a streaming method with an event_stream.
 func events(finish string) string {
 	return mapped(`post: "/a" body: "*" event_stream { finish { `+finish+` } }`) + ` server_streaming: true`
 }
@@ -50,13 +50,13 @@ func withUnaryVariant(option string) string {
 const finishable = ` field { name: "list" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.Item" }
 	field { name: "count" type: TYPE_INT32 proto3_optional: true } `
 
-// item is what finishable has a list of.
+// item is the message of the items of finishable.
 const item = `message_type { name: "Item"
 	field { name: "key" type: TYPE_INT32 }
 	field { name: "done" type: TYPE_ENUM type_name: ".x.v1.Color" } ` + extra + `}` + color
 
-// TestPlugin_RejectsInvalidOptions has every mistake in a .proto file that the plugin
-// knows, and what it says.
+// TestPlugin_RejectsInvalidOptions checks the error for every invalid use of the
+// options.
 func TestPlugin_RejectsInvalidOptions(t *testing.T) {
 	t.Parallel()
 	oneof := func(field, options string) string {
@@ -75,8 +75,8 @@ func TestPlugin_RejectsInvalidOptions(t *testing.T) {
 		{"a map of a kind without a rule", a(`nested_type { name: "FEntry" options { map_entry: true } field { name: "key" type: TYPE_STRING } field { name: "value" type: TYPE_FIXED32 } } field { name: "f" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.M.FEntry" }`), "x.v1.M: f: unsupported type fixed32"},
 		{"a map with keys that are no strings", a(`nested_type { name: "FEntry" options { map_entry: true } field { name: "key" type: TYPE_INT32 } field { name: "value" type: TYPE_STRING } } field { name: "f" type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".x.v1.M.FEntry" }`), "x.v1.M: f: the keys of a map must be strings"},
 		{"an optional enum", a(`field { name: "f" type: TYPE_ENUM type_name: ".x.v1.Color" proto3_optional: true }`) + color, "x.v1.M: f: an enum cannot be optional: 0 means not set"},
-		{"octets that are no bytes", a(`field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { format: FORMAT_BYTE_ARRAY } } }`), "x.v1.M: f: FORMAT_BYTE_ARRAY requires bytes"},
-		{"JSON that is no string", a(`field { name: "f" type: TYPE_BYTES options { [openaiconnect.rest.v1.member] { format: FORMAT_JSON_OBJECT } } }`), "x.v1.M: f: FORMAT_JSON_OBJECT requires a string"},
+		{"a byte array that is not bytes", a(`field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { format: FORMAT_BYTE_ARRAY } } }`), "x.v1.M: f: FORMAT_BYTE_ARRAY requires bytes"},
+		{"JSON that is not a string", a(`field { name: "f" type: TYPE_BYTES options { [openaiconnect.rest.v1.member] { format: FORMAT_JSON_OBJECT } } }`), "x.v1.M: f: FORMAT_JSON_OBJECT requires a string"},
 		{"too many members", a(many(129)), "x.v1.M: has 129 members; restjson.MaxMembers is 128"},
 		{"two fields of one member", a(text + `field { name: "f" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { name: "text" } } }`), `x.v1.M: f: text also maps to the member "text": one of two forms must be a list`},
 		{"three forms of one member", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" } } } field { name: "g" type: TYPE_BOOL label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" } } }`), `x.v1.M: g: text also maps to the member "text": one of two forms must be a list`},
@@ -100,13 +100,13 @@ func TestPlugin_RejectsInvalidOptions(t *testing.T) {
 		{"a branch that is required", a(oneof(`type: TYPE_STRING options { [openaiconnect.rest.v1.member] { presence: PRESENCE_REQUIRED } }`, tagged)), "x.v1.M: f: presence does not apply to a branch of a oneof"},
 		{"a branch of the tag's name", a(oneof(`type: TYPE_STRING options { [openaiconnect.rest.v1.member] { name: "type" } }`, tagged)), `x.v1.M: f: the message has two members "type"`},
 		{"two tagged unions", a(oneof(`type: TYPE_STRING`, tagged) + `oneof_decl { name: "v" options { [openaiconnect.rest.v1.union] { tag: "kind" } } } field { name: "g" type: TYPE_STRING oneof_index: 1 }`), "x.v1.M: g: the message already has a tagged union: u"},
-		{"a payload beside no tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other"`, `options { [openaiconnect.rest.v1.union] { inline: true } }`)) + other, "x.v1.M: f: inline requires a tag"},
-		{"a scalar beside a tag", a(oneof(`type: TYPE_STRING`, inline)), "x.v1.M: f: an inline branch must be a message"},
-		{"an extra_json beside a tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other"`, inline)) + other, "x.v1.M: f: extra_json: an inline payload must have plain members only; extra_json belongs to the message of the union"},
-		{"a kind without a rule beside a tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, inline)) + `message_type { name: "P" field { name: "p" type: TYPE_FLOAT } }`, "x.v1.M: f: p: unsupported type float"},
-		{"a member of the tag's name beside it", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, inline)) + `message_type { name: "P" field { name: "type" type: TYPE_STRING } }`, `x.v1.M: f: the message has two members "type"`},
-		{"a member twice beside a tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, inline)) + `message_type { name: "P" field { name: "p" type: TYPE_STRING } field { name: "q" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { name: "p" } } } }`, `x.v1.M: f: P has two members "p"`},
-		{"a payload that is a member too", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, inline)+`field { name: "g" type: TYPE_MESSAGE type_name: ".x.v1.P" }`) + `message_type { name: "P" field { name: "p" type: TYPE_STRING } }`, "x.v1.M.g: x.v1.P has no codec: it must import"},
+		{"an inline payload without a tag", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other"`, `options { [openaiconnect.rest.v1.union] { inline: true } }`)) + other, "x.v1.M: f: inline requires a tag"},
+		{"an inline scalar", a(oneof(`type: TYPE_STRING`, inline)), "x.v1.M: f: an inline branch must be a message"},
+		{"an inline payload with extra_json", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.Other"`, inline)) + other, "x.v1.M: f: extra_json: an inline payload must have plain members only; extra_json belongs to the message of the union"},
+		{"an inline payload with an unsupported type", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, inline)) + `message_type { name: "P" field { name: "p" type: TYPE_FLOAT } }`, "x.v1.M: f: p: unsupported type float"},
+		{"an inline payload with a member that has the tag's name", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, inline)) + `message_type { name: "P" field { name: "type" type: TYPE_STRING } }`, `x.v1.M: f: the message has two members "type"`},
+		{"an inline payload with a repeated member", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, inline)) + `message_type { name: "P" field { name: "p" type: TYPE_STRING } field { name: "q" type: TYPE_STRING options { [openaiconnect.rest.v1.member] { name: "p" } } } }`, `x.v1.M: f: P has two members "p"`},
+		{"an inline payload that is also a member", a(oneof(`type: TYPE_MESSAGE type_name: ".x.v1.P"`, inline)+`field { name: "g" type: TYPE_MESSAGE type_name: ".x.v1.P" }`) + `message_type { name: "P" field { name: "p" type: TYPE_STRING } }`, "x.v1.M.g: x.v1.P has no codec: it must import"},
 
 		{"an alias of a member of one form", a(`field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { alias { name: "g" when_set: "f" } } } }`), "x.v1.M: f: alias requires the list form of a member with two forms"},
 		{"an alias of no name", a(text + `field { name: "f" type: TYPE_STRING label: LABEL_REPEATED options { [openaiconnect.rest.v1.member] { name: "text" alias { when_set: "text" } } } }`), "x.v1.M: f: alias requires the list form of a member with two forms"},
@@ -137,10 +137,10 @@ func TestPlugin_RejectsInvalidOptions(t *testing.T) {
 		{"a query with a list", query(`field { name: "f" type: TYPE_STRING label: LABEL_REPEATED }`), "x.v1.S.Do: f: its type is not supported as a query parameter"},
 		{"a query with a message", query(`field { name: "f" type: TYPE_MESSAGE type_name: ".x.v1.M" }`), "x.v1.S.Do: f: its type is not supported as a query parameter"},
 		{"a query with a oneof", query(`oneof_decl { name: "u" } field { name: "f" type: TYPE_STRING oneof_index: 0 }`), "x.v1.S.Do: f: its type is not supported as a query parameter"},
-		{"a query that decides", query(``, `fixed { name: "stream" }`), `x.v1.S.Do: fixed "stream" requires a body`},
-		{"a decision that is no JSON", rpc(mapped(`post: "/a" body: "*" fixed { name: "stream" json: "yes" }`), text), `x.v1.S.Do: the constant "stream" requires a name and a JSON value, not "yes"`},
-		{"a decision without a name or a value", rpc(mapped(`post: "/a" body: "*" fixed {}`), text), `x.v1.S.Do: the constant "" requires a name and a JSON value, not ""`},
-		{"a decision without a name", rpc(mapped(`post: "/a" body: "*" fixed { json: "1" }`), text), `x.v1.S.Do: the constant "" requires a name and a JSON value, not "1"`},
+		{"a query with a fixed member", query(``, `fixed { name: "stream" }`), `x.v1.S.Do: fixed "stream" requires a body`},
+		{"a fixed member that is not JSON", rpc(mapped(`post: "/a" body: "*" fixed { name: "stream" json: "yes" }`), text), `x.v1.S.Do: the constant "stream" requires a name and a JSON value, not "yes"`},
+		{"a fixed member without a name or a value", rpc(mapped(`post: "/a" body: "*" fixed {}`), text), `x.v1.S.Do: the constant "" requires a name and a JSON value, not ""`},
+		{"a fixed member without a name", rpc(mapped(`post: "/a" body: "*" fixed { json: "1" }`), text), `x.v1.S.Do: the constant "" requires a name and a JSON value, not "1"`},
 		{"a response without a codec", a(text) + `message_type { name: "Empty" } service { name: "S" method { name: "Do" input_type: ".x.v1.M" output_type: ".x.v1.Empty" ` + mapped(`post: "/a" body: "*"`) + `} }`, "x.v1.S.Do: the response x.v1.Empty must map to an object"},
 		{"a response that is an array", a(text) + `message_type { name: "A" options { [openaiconnect.rest.v1.object] { array: true } } field { name: "a" type: TYPE_STRING label: LABEL_REPEATED } } service { name: "S" method { name: "Do" input_type: ".x.v1.M" output_type: ".x.v1.A" ` + mapped(`post: "/a" body: "*"`) + `} }`, "x.v1.S.Do: the response x.v1.A must map to an object"},
 		{"a request without a codec", a(text) + `message_type { name: "Empty" } service { name: "S" method { name: "Do" input_type: ".x.v1.Empty" output_type: ".x.v1.M" ` + mapped(`post: "/a" body: "*"`) + `} }`, "x.v1.S.Do: the request x.v1.Empty must map to an object"},
@@ -152,15 +152,15 @@ func TestPlugin_RejectsInvalidOptions(t *testing.T) {
 		{"a finish by a key that is no number", rpc(events(`list: "list" key: "done" member: "done" count: "count"`), finishable) + item, "x.v1.S.Do: finish: the key done must be an int32"},
 		{"a finish by a member that is no enum", rpc(events(`list: "list" key: "key" member: "key" count: "count"`), finishable) + item, "x.v1.S.Do: finish: the member key must be an enum"},
 		{"a finish by a count that is no number", rpc(events(`list: "list" key: "key" member: "done" count: "list"`), finishable) + item, "x.v1.S.Do: finish: the count list must be an int32"},
-		{"a decision that is the same as what is no JSON", rpc(mapped(`post: "/a" body: "*" fixed { name: "stream" equivalent: "no" }`), text), `x.v1.S.Do: fixed "stream": the equivalent value "no" is not JSON`},
-		{"a whole of an unknown RPC", withUnaryVariant(`rpc: "x"`), `x.v1.S.Stream: unary_variant: the service must have a unary RPC "x" with the same request`},
-		{"a whole of a stream", withUnaryVariant(`rpc: "Stream"`), `x.v1.S.Stream: unary_variant: the service must have a unary RPC "Stream" with the same request`},
-		{"a whole of another request", withUnaryVariant(`rpc: "Other"`), `x.v1.S.Stream: unary_variant: the service must have a unary RPC "Other" with the same request`},
-		{"a whole of unknown fields", withUnaryVariant(`rpc: "Do" full: "a" delta: "b"`), "x.v1.S.Stream: unary_variant: Item has no field \"a\"\nItem has no field \"b\""},
-		{"a whole in a list", withUnaryVariant(`rpc: "Do" full: "calls" delta: "answer"`), "x.v1.S.Stream: unary_variant: full (calls) and delta (answer) must be messages"},
-		{"a whole that is a number", withUnaryVariant(`rpc: "Do" full: "answer" delta: "key"`), "x.v1.S.Stream: unary_variant: full (answer) and delta (key) must be messages"},
-		{"a number of an unknown list", withUnaryVariant(`rpc: "Do" full: "answer" delta: "answer" indexed: "x"`), `x.v1.S.Stream: unary_variant: Answer has no field "x"`},
-		{"a number of no list", withUnaryVariant(`rpc: "Do" full: "answer" delta: "answer" indexed: "answer"`), "x.v1.S.Stream: unary_variant: indexed: answer must be a list of messages"},
+		{"a fixed member with an equivalent that is not JSON", rpc(mapped(`post: "/a" body: "*" fixed { name: "stream" equivalent: "no" }`), text), `x.v1.S.Do: fixed "stream": the equivalent value "no" is not JSON`},
+		{"a unary variant with an unknown RPC", withUnaryVariant(`rpc: "x"`), `x.v1.S.Stream: unary_variant: the service must have a unary RPC "x" with the same request`},
+		{"a unary variant that is a stream", withUnaryVariant(`rpc: "Stream"`), `x.v1.S.Stream: unary_variant: the service must have a unary RPC "Stream" with the same request`},
+		{"a unary variant with another request", withUnaryVariant(`rpc: "Other"`), `x.v1.S.Stream: unary_variant: the service must have a unary RPC "Other" with the same request`},
+		{"a unary variant with unknown fields", withUnaryVariant(`rpc: "Do" full: "a" delta: "b"`), "x.v1.S.Stream: unary_variant: Item has no field \"a\"\nItem has no field \"b\""},
+		{"a unary variant with a list", withUnaryVariant(`rpc: "Do" full: "calls" delta: "answer"`), "x.v1.S.Stream: unary_variant: full (calls) and delta (answer) must be messages"},
+		{"a unary variant with a scalar", withUnaryVariant(`rpc: "Do" full: "answer" delta: "key"`), "x.v1.S.Stream: unary_variant: full (answer) and delta (key) must be messages"},
+		{"indexed with an unknown list", withUnaryVariant(`rpc: "Do" full: "answer" delta: "answer" indexed: "x"`), `x.v1.S.Stream: unary_variant: Answer has no field "x"`},
+		{"indexed with a field that is not a list", withUnaryVariant(`rpc: "Do" full: "answer" delta: "answer" indexed: "answer"`), "x.v1.S.Stream: unary_variant: indexed: answer must be a list of messages"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -172,7 +172,7 @@ func TestPlugin_RejectsInvalidOptions(t *testing.T) {
 	}
 }
 
-// query is a service whose method has its fields in the query.
+// query returns a service whose method has its fields in the query.
 func query(fields string, options ...string) string {
 	return a(text) + `message_type { name: "Q" ` + fields + `} service { name: "S" method { name: "Do" input_type: ".x.v1.Q" output_type: ".x.v1.M" ` +
 		mapped(`get: "/a" `+strings.Join(options, " ")) + `} }`
@@ -186,7 +186,7 @@ func many(n int) string {
 	return fields.String()
 }
 
-// TestPlugin_AcceptsValidOptions has the fixtures of the mistakes without a mistake.
+// TestPlugin_AcceptsValidOptions checks the fixtures without an error.
 func TestPlugin_AcceptsValidOptions(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, file, want string }{
@@ -194,7 +194,7 @@ func TestPlugin_AcceptsValidOptions(t *testing.T) {
 		{"128 members", a(many(128)), "case \"f127\":"},
 		{"a method", rpc(mapped(`post: "/{text}" body: "*"`), text), `Procedure: "/x.v1.S/Do"`},
 		{"a method that streams", rpc(events(`list: "list" key: "key" member: "done" count: "count"`), finishable) + item, "Stream: &restjson.Stream{"},
-		{"a whole", withUnaryVariant(`rpc: "Do" full: "answer" delta: "answer" indexed: "calls"`), `IndexedLists: []string{"calls"},`},
+		{"a unary variant", withUnaryVariant(`rpc: "Do" full: "answer" delta: "answer" indexed: "calls"`), `IndexedLists: []string{"calls"},`},
 		{"a query", query(text), `b = q.Add(b, "text", x.Text)`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -213,9 +213,9 @@ func TestPlugin_AcceptsValidOptions(t *testing.T) {
 func TestPlugin_SkipsFilesWithoutOptions(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"a service that maps to nothing": `service { name: "S" method { name: "Do" input_type: ".google.protobuf.FileOptions" output_type: ".google.protobuf.FileOptions" } }`,
-		"an enum that nothing has":       color,
-		"a message without fields":       `message_type { name: "M" }`,
+		"a service without operations": `service { name: "S" method { name: "Do" input_type: ".google.protobuf.FileOptions" output_type: ".google.protobuf.FileOptions" } }`,
+		"an unused enum":               color,
+		"a message without fields":     `message_type { name: "M" }`,
 	} {
 		written, err := generatedAlone(t, text)
 		if err != nil || written != "" {
@@ -224,7 +224,7 @@ func TestPlugin_SkipsFilesWithoutOptions(t *testing.T) {
 	}
 }
 
-// generatedAlone runs the plugin over one file.
+// generatedAlone runs the plugin on one file.
 func generatedAlone(t *testing.T, text string) (string, error) {
 	t.Helper()
 	const path = "x/v1/x.proto"

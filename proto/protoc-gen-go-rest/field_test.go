@@ -9,12 +9,12 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// TestPlugin_AddingAFieldTakesOneLine adds to a message of the project what a line such
-// as
+// TestPlugin_AddingAFieldTakesOneLine adds a field to a message of the project, as a
+// line such as
 //
 //	optional string sarcasm = 37;
 //
-// adds, and finds in the codec the lines for it, and no other change.
+// does. The generated code must gain the lines for the field without other changes.
 func TestPlugin_AddingAFieldTakesOneLine(t *testing.T) {
 	t.Parallel()
 	const path = "openaiconnect/chat/v1/create_chat_completion"
@@ -30,12 +30,12 @@ func TestPlugin_AddingAFieldTakesOneLine(t *testing.T) {
 	}
 	for name, text := range before {
 		if name != path+"_rest.pb.go" && after[name] != text {
-			t.Errorf("%s has changed too", name)
+			t.Errorf("%s changed", name)
 		}
 	}
 	removed, added := difference(before[path+"_rest.pb.go"], after[path+"_rest.pb.go"])
 	if len(removed) > 0 {
-		t.Errorf("these lines are gone:\n%s", strings.Join(removed, "\n"))
+		t.Errorf("removed lines:\n%s", strings.Join(removed, "\n"))
 	}
 	want := strings.Split(strings.TrimPrefix(`
 		case "sarcasm":
@@ -50,12 +50,12 @@ func TestPlugin_AddingAFieldTakesOneLine(t *testing.T) {
 	case "sarcasm":
 		return `+index, "\n"), "\n")
 	if !slices.Equal(added, want) {
-		t.Errorf("these lines are new:\n%s\nwant\n%s", strings.Join(added, "\n"), strings.Join(want, "\n"))
+		t.Errorf("added lines:\n%s\nwant\n%s", strings.Join(added, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-// addLine adds an optional string to a message, and returns how many fields
-// the message had besides extra_json.
+// addLine adds an optional string to a message and returns the number of its
+// previous fields, without extra_json.
 func addLine(t *testing.T, files []*descriptorpb.FileDescriptorProto, path, message, name string) int {
 	t.Helper()
 	file := files[slices.IndexFunc(files, func(f *descriptorpb.FileDescriptorProto) bool { return f.GetName() == path })]
@@ -76,10 +76,10 @@ func addLine(t *testing.T, files []*descriptorpb.FileDescriptorProto, path, mess
 	return 0
 }
 
-// difference is the lines that only one of two texts has, in their order.
+// difference returns the lines that only one of two texts has, in order.
 func difference(before, after string) (removed, added []string) {
 	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
-	// length[i][j] is the length of the longest common part of a[i:] and b[j:].
+	// length[i][j] is the length of the longest common subsequence of a[i:] and b[j:].
 	length := make([][]int, len(a)+1)
 	for i := range length {
 		length[i] = make([]int, len(b)+1)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPlugin_GeneratedCodeIsCurrent generates from the descriptors of the Go code
-// under gen.
+// TestPlugin_GeneratedCodeIsCurrent compares the code under gen with the plugin's
+// output for the descriptors in it.
 func TestPlugin_GeneratedCodeIsCurrent(t *testing.T) {
 	t.Parallel()
 	got, err := generated(files(), isOwn)
@@ -35,6 +35,6 @@ func TestPlugin_GeneratedCodeIsCurrent(t *testing.T) {
 		}
 	}
 	if len(found) != len(got) {
-		t.Errorf("%d files are checked in, and %d generated", len(found), len(got))
+		t.Errorf("%d files are checked in, want %d", len(found), len(got))
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "generate internal/library anew")
 
-// TestLibrary_IsCurrent keeps internal/library current, whose own tests show how the
-// generated code behaves. It is generated from testdata/library.txtpb.
+// TestLibrary_IsCurrent compares internal/library with the code generated from
+// testdata/library.txtpb. The tests of that package check the code's behavior.
 func TestLibrary_IsCurrent(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("testdata", "library.txtpb"))

@@ -20,8 +20,8 @@ import (
 
 const gen = "github.com/openai-connect/openai-connect/gen"
 
-// files are the project's own .proto files and what they import, each after
-// its imports, as protoc hands them to a plugin.
+// files returns the project's .proto files and their imports, each after its
+// imports, like protoc.
 func files() []*descriptorpb.FileDescriptorProto {
 	var all []*descriptorpb.FileDescriptorProto
 	done := make(map[string]bool)
@@ -51,7 +51,7 @@ func files() []*descriptorpb.FileDescriptorProto {
 
 func isOwn(path string) bool { return strings.HasPrefix(path, "openaiconnect/") }
 
-// generated runs the plugin over files and returns what it writes, by name.
+// generated runs the plugin on files and returns its output by file name.
 func generated(files []*descriptorpb.FileDescriptorProto, isAsked func(path string) bool) (map[string]string, error) {
 	request := &pluginpb.CodeGeneratorRequest{Parameter: new("module=" + gen), ProtoFile: files}
 	for _, file := range files {
@@ -77,8 +77,8 @@ func generated(files []*descriptorpb.FileDescriptorProto, isAsked func(path stri
 	return written, nil
 }
 
-// parse is a .proto file in Protobuf's text format, without the numbers and
-// what else follows from the rest.
+// parse returns a .proto file from Protobuf's text format. It adds numbers and other
+// properties that can be derived.
 func parse(t *testing.T, path, text string) *descriptorpb.FileDescriptorProto {
 	t.Helper()
 	file := new(descriptorpb.FileDescriptorProto)

@@ -18,7 +18,7 @@ const hello = `messages: { role: ROLE_USER content: "Hello!" }`
 
 var conventions = []rule{
 	{
-		name: "the smallest request", kind: aRequest,
+		name: "a minimal request", kind: aRequest,
 		rest:  `{"model":"gpt-5.4-mini","messages":[{"role":"user","content":"Hello!"}]}`,
 		typed: `model: "gpt-5.4-mini" ` + hello,
 		full:  `{"model":"gpt-5.4-mini","messages":[{"role":"user","content":"Hello!","refusal":null}]}`,
@@ -38,7 +38,7 @@ var conventions = []rule{
 		request: "-",
 	},
 	{
-		name: "optional empty lists and maps are left out", kind: aRequest,
+		name: "optional empty lists and maps are omitted", kind: aRequest,
 		rest:    `{"model":"m","messages":[{"role":"user","content":"Hello!"}],"stop":[],"tools":[],"metadata":{},"logit_bias":{},"modalities":[]}`,
 		typed:   `model: "m" ` + hello,
 		full:    `{"model":"m","messages":[{"role":"user","content":"Hello!","refusal":null}]}`,
@@ -59,13 +59,13 @@ var conventions = []rule{
 		request: `{"type":"moderation_result","model":"","flagged":false,"categories":{},"category_scores":{},"category_applied_input_types":{}}`,
 	},
 	{
-		name: "required members that may be null are null when unset", kind: aChoice,
+		name: "required nullable members are null when unset", kind: aChoice,
 		rest:    `{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null},"finish_reason":"stop","logprobs":null}`,
 		typed:   `message: { role: ROLE_ASSISTANT content: "Hi" } finish_reason: FINISH_REASON_STOP`,
 		request: `{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop","logprobs":null}`,
 	},
 	{
-		name: "a reply's text is choices[0].message.content", kind: aCompletion,
+		name: "the text of a response is choices[0].message.content", kind: aCompletion,
 		rest:    `{"object":"chat.completion","id":"chatcmpl-1","created":1730000000,"model":"gpt-5.4-mini","choices":[{"index":0,"message":{"role":"assistant","content":"Hi!","refusal":null},"finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11},"service_tier":"default"}`,
 		typed:   `id: "chatcmpl-1" created: { seconds: 1730000000 } model: "gpt-5.4-mini" choices: { message: { role: ROLE_ASSISTANT content: "Hi!" } finish_reason: FINISH_REASON_STOP } usage: { prompt_tokens: 9 completion_tokens: 2 total_tokens: 11 } service_tier: SERVICE_TIER_DEFAULT`,
 		request: "-",
@@ -88,7 +88,7 @@ var conventions = []rule{
 		typed: `content_parts: { text: "a" }`,
 	},
 	{
-		name: "a request leaves out what only replies have", kind: aMessage,
+		name: "a request omits output-only fields", kind: aMessage,
 		rest:    `{"role":"assistant","content":"a","refusal":null,"audio":{"id":"audio_1","expires_at":1730000000,"data":"AAE=","transcript":"a"},"annotations":[{"type":"url_citation","url_citation":{"start_index":0,"end_index":1,"url":"https://a.example","title":"A"}}],"id":"msg_1"}`,
 		typed:   `role: ROLE_ASSISTANT content: "a" audio: { id: "audio_1" expires_at: { seconds: 1730000000 } data: "\x00\x01" transcript: "a" } annotations: { url_citation: { end_index: 1 url: "https://a.example" title: "A" } } id: "msg_1"`,
 		request: `{"role":"assistant","content":"a","audio":{"id":"audio_1"}}`,
@@ -106,20 +106,20 @@ var conventions = []rule{
 		request: "-",
 	},
 
-	{name: "a part that is text", kind: aPart, rest: `{"type":"text","text":""}`, typed: `text: ""`},
-	{name: "a part that is an image", kind: aPart, rest: `{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}`, typed: `image_url: { url: "data:image/png;base64,AA==" }`},
-	{name: "a part that is sound", kind: aPart, rest: `{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}}`, typed: `input_audio: { data: "RIFF" format: INPUT_AUDIO_FORMAT_WAV }`},
-	{name: "a part that is a file", kind: aPart, rest: `{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,AA"}}`, typed: `file: { filename: "a.pdf" file_data: "data:application/pdf;base64,AA" }`},
-	{name: "a part that is a file by its id", kind: aPart, rest: `{"type":"file","file":{"file_id":"file-1"}}`, typed: `file: { file_id: "file-1" }`},
-	{name: "a part that is a refusal", kind: aPart, rest: `{"type":"refusal","refusal":"No."}`, typed: `refusal: "No."`},
-	{name: "a tool that is a function", kind: aTool, rest: `{"type":"function","function":{"name":"f","description":"F.","parameters":{"type":"object"},"strict":false}}`, typed: `function: { name: "f" description: "F." parameters_json: '{"type":"object"}' strict: false }`},
-	{name: "a tool of one's own", kind: aTool, rest: `{"type":"custom","custom":{"name":"c","description":"C.","format":{"type":"grammar","grammar":{"definition":"a: b","syntax":"lark"}}}}`, typed: `custom: { name: "c" description: "C." format: { grammar: { definition: "a: b" syntax: GRAMMAR_SYNTAX_LARK } } }`},
-	{name: "a call of a function", kind: aToolCall, rest: `{"type":"function","function":{"name":"f","arguments":"{\"a\""},"id":"call_1"}`, typed: `id: "call_1" function: { name: "f" arguments: '{"a"' }`},
+	{name: "a text part", kind: aPart, rest: `{"type":"text","text":""}`, typed: `text: ""`},
+	{name: "an image part", kind: aPart, rest: `{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}`, typed: `image_url: { url: "data:image/png;base64,AA==" }`},
+	{name: "an audio part", kind: aPart, rest: `{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}}`, typed: `input_audio: { data: "RIFF" format: INPUT_AUDIO_FORMAT_WAV }`},
+	{name: "a file part", kind: aPart, rest: `{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,AA"}}`, typed: `file: { filename: "a.pdf" file_data: "data:application/pdf;base64,AA" }`},
+	{name: "a file part by ID", kind: aPart, rest: `{"type":"file","file":{"file_id":"file-1"}}`, typed: `file: { file_id: "file-1" }`},
+	{name: "a refusal part", kind: aPart, rest: `{"type":"refusal","refusal":"No."}`, typed: `refusal: "No."`},
+	{name: "a function tool", kind: aTool, rest: `{"type":"function","function":{"name":"f","description":"F.","parameters":{"type":"object"},"strict":false}}`, typed: `function: { name: "f" description: "F." parameters_json: '{"type":"object"}' strict: false }`},
+	{name: "a custom tool", kind: aTool, rest: `{"type":"custom","custom":{"name":"c","description":"C.","format":{"type":"grammar","grammar":{"definition":"a: b","syntax":"lark"}}}}`, typed: `custom: { name: "c" description: "C." format: { grammar: { definition: "a: b" syntax: GRAMMAR_SYNTAX_LARK } } }`},
+	{name: "a function call", kind: aToolCall, rest: `{"type":"function","function":{"name":"f","arguments":"{\"a\""},"id":"call_1"}`, typed: `id: "call_1" function: { name: "f" arguments: '{"a"' }`},
 	{name: "a call of a custom tool", kind: aToolCall, rest: `{"type":"custom","custom":{"name":"c","input":"1\n2"},"id":"call_1"}`, typed: `id: "call_1" custom: { name: "c" input: "1\n2" }`},
-	{name: "a choice of tools by mode", kind: aRequest, rest: `{"model":"m","messages":[{"role":"user","content":"Hello!","refusal":null}],"tool_choice":"required"}`, typed: `model: "m" ` + hello + ` tool_choice: { mode: TOOL_CHOICE_MODE_REQUIRED }`, request: `{"model":"m","messages":[{"role":"user","content":"Hello!"}],"tool_choice":"required"}`},
+	{name: "a choice of allowed tools with a mode", kind: aRequest, rest: `{"model":"m","messages":[{"role":"user","content":"Hello!","refusal":null}],"tool_choice":"required"}`, typed: `model: "m" ` + hello + ` tool_choice: { mode: TOOL_CHOICE_MODE_REQUIRED }`, request: `{"model":"m","messages":[{"role":"user","content":"Hello!"}],"tool_choice":"required"}`},
 	{name: "a choice of a function", kind: aToolChoice, rest: `{"type":"function","function":{"name":"f"}}`, typed: `function: { name: "f" }`},
 	{name: "a choice of a custom tool", kind: aToolChoice, rest: `{"type":"custom","custom":{"name":"c"}}`, typed: `custom: { name: "c" }`},
-	{name: "a format by a schema", kind: aFormat, rest: `{"type":"json_schema","json_schema":{"name":"n","description":"d","schema":{"type":"object"},"strict":true}}`, typed: `json_schema: { name: "n" description: "d" schema_json: '{"type":"object"}' strict: true }`},
+	{name: "a JSON Schema format", kind: aFormat, rest: `{"type":"json_schema","json_schema":{"name":"n","description":"d","schema":{"type":"object"},"strict":true}}`, typed: `json_schema: { name: "n" description: "d" schema_json: '{"type":"object"}' strict: true }`},
 
 	{
 		name: "an enum's unset value is absent", kind: aRequest,
@@ -127,7 +127,7 @@ var conventions = []rule{
 		typed: `model: "m" ` + hello + ` reasoning_effort: REASONING_EFFORT_UNSPECIFIED`, request: `{"model":"m","messages":[{"role":"user","content":"Hello!"}]}`,
 	},
 	{
-		name: "enums whose spelling is no name", kind: aRequest,
+		name: "enums with names that are not identifiers", kind: aRequest,
 		rest:    `{"model":"m","messages":[{"role":"user","content":"Hello!","refusal":null}],"prompt_cache_options":{"mode":"explicit","ttl":"30m"},"prompt_cache_retention":"24h"}`,
 		typed:   `model: "m" ` + hello + ` prompt_cache_options: { mode: PROMPT_CACHE_MODE_EXPLICIT ttl: PROMPT_CACHE_TTL_30M } prompt_cache_retention: PROMPT_CACHE_RETENTION_24H`,
 		request: `{"model":"m","messages":[{"role":"user","content":"Hello!"}],"prompt_cache_options":{"mode":"explicit","ttl":"30m"},"prompt_cache_retention":"24h"}`,
@@ -155,22 +155,22 @@ var conventions = []rule{
 		typed: `id: "a" extra_json: '{"data":"AAE"}'`,
 	},
 	{
-		name: "base64 that ends in no base64 goes to extra_json", kind: aPart,
+		name: "base64 with invalid characters at the end goes to extra_json", kind: aPart,
 		rest:  `{"type":"input_audio","input_audio":{"format":"mp3","data":"AAEC!"}}`,
 		typed: `input_audio: { format: INPUT_AUDIO_FORMAT_MP3 extra_json: '{"data":"AAEC!"}' }`,
 	},
 	{
-		name: "a token's bytes are an array of integers", kind: aLogprob,
+		name: "the bytes of a token are an array of integers", kind: aLogprob,
 		rest:  `{"token":"é","logprob":-0.5,"bytes":[195,169],"top_logprobs":[{"token":"e","logprob":-9999,"bytes":null},{"token":"","logprob":0,"bytes":[]}]}`,
 		typed: `token: "é" logprob: -0.5 bytes: "\xc3\xa9" top_logprobs: { token: "e" logprob: -9999 } top_logprobs: { bytes: "" }`,
 	},
 	{
-		name: "a token's bytes that are none go to extra_json", kind: aLogprob,
+		name: "a byte array with other values goes to extra_json", kind: aLogprob,
 		rest:  `{"token":"e","logprob":-0.5,"top_logprobs":[],"bytes":[256]}`,
 		typed: `token: "e" logprob: -0.5 extra_json: '{"bytes":[256]}'`,
 	},
 	{
-		name: "a time that is no integer goes to extra_json", kind: aCompletion,
+		name: "a time that is not an integer goes to extra_json", kind: aCompletion,
 		rest:    `{"object":"chat.completion","id":"","model":"","choices":[],"created":1730000000.5}`,
 		typed:   `extra_json: '{"created":1730000000.5}'`,
 		request: "-",
@@ -181,7 +181,7 @@ var conventions = []rule{
 		typed: `id: "a" extra_json: '{"expires_at":253402300800}'`,
 	},
 	{
-		name: "a count that is no int32 goes to extra_json", kind: aUsage,
+		name: "a count that is not an int32 goes to extra_json", kind: aUsage,
 		rest:    `{"prompt_tokens":1,"completion_tokens":2147483647,"total_tokens":2147483648}`,
 		typed:   `prompt_tokens: 1 completion_tokens: 2147483647 extra_json: '{"total_tokens":2147483648}'`,
 		request: `{"prompt_tokens":1,"completion_tokens":2147483647,"total_tokens":2147483648}`,
@@ -225,7 +225,7 @@ func TestCodec_OutputOnlyFields(t *testing.T) {
 	}
 }
 
-// messagesOf are a message and those that its fields have, at any depth.
+// messagesOf returns a message and the messages of its fields, at any depth.
 func messagesOf(root protoreflect.MessageDescriptor) map[protoreflect.MessageDescriptor]bool {
 	found := make(map[protoreflect.MessageDescriptor]bool)
 	var visit func(protoreflect.MessageDescriptor)
@@ -244,8 +244,8 @@ func messagesOf(root protoreflect.MessageDescriptor) map[protoreflect.MessageDes
 	return found
 }
 
-// spellings are OpenAI's words for each enum's values, from 1.
-var spellings = map[protoreflect.Enum][]string{
+// restNames are OpenAI's names of each enum's values, from 1.
+var restNames = map[protoreflect.Enum][]string{
 	chatv1.Role(0):                   {"developer", "system", "user", "assistant", "function", "tool"},
 	chatv1.ImageDetail(0):            {"auto", "low", "high"},
 	chatv1.InputAudioFormat(0):       {"wav", "mp3"},
@@ -272,13 +272,13 @@ var spellings = map[protoreflect.Enum][]string{
 func TestEnums_HaveOpenAINames(t *testing.T) {
 	t.Parallel()
 	enums := make(map[protoreflect.FullName]bool)
-	for enum, want := range spellings {
+	for enum, want := range restNames {
 		desc := enum.Descriptor()
 		enums[desc.FullName()] = true
 		var got []string
 		for i := range desc.Values().Len() {
 			if value := desc.Values().Get(i); value.Number() != 0 {
-				got = append(got, spell(t, desc, value.Number()))
+				got = append(got, restName(t, desc, value.Number()))
 			}
 		}
 		if !slices.Equal(got, want) {
@@ -298,8 +298,8 @@ func TestEnums_HaveOpenAINames(t *testing.T) {
 	})
 }
 
-// spell is an enum value as a request or a query has it.
-func spell(t *testing.T, desc protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
+// restName returns the name of an enum value in requests and queries.
+func restName(t *testing.T, desc protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
 	t.Helper()
 	toREST, ok := map[protoreflect.FullName]func(protoreflect.EnumNumber) (text string, back protoreflect.EnumNumber){
 		"openaiconnect.chat.v1.Role":                   roundTrip(chatv1.RoleToREST, chatv1.RoleFromREST),
@@ -342,7 +342,7 @@ func roundTrip[E ~int32](toREST func(E) string, fromREST func([]byte) E) func(pr
 	}
 }
 
-// TestAppendRequest_RejectsInvalidMessages has what is refused, and the name of it.
+// TestAppendRequest_RejectsInvalidMessages checks that errors name the field.
 func TestAppendRequest_RejectsInvalidMessages(t *testing.T) {
 	t.Parallel()
 	const ok = `model: "m" ` + hello

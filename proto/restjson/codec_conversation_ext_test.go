@@ -8,7 +8,7 @@ import (
 )
 
 // TestCodec_ReplyMessageContinuesConversation appends choices[0].message of a
-// reply to the messages of the next request.
+// response to the messages of the next request.
 func TestCodec_ReplyMessageContinuesConversation(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, reply, next string }{
@@ -28,47 +28,47 @@ func TestCodec_ReplyMessageContinuesConversation(t *testing.T) {
 			`{"role":"assistant","refusal":"No."}`,
 		},
 		{
-			"calls of tools, without a text",
+			"tool calls without text",
 			`{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},{"id":"call_2","type":"custom","custom":{"name":"c","input":"x"}}]}`,
 			`{"role":"assistant","tool_calls":[{"type":"function","function":{"name":"f","arguments":"{\"a\": 1}"},"id":"call_1"},{"type":"custom","custom":{"name":"c","input":"x"},"id":"call_2"}]}`,
 		},
 		{
-			"a call of a function",
+			"a function call",
 			`{"role":"assistant","content":null,"refusal":null,"function_call":{"name":"f","arguments":"{}"}}`,
 			`{"role":"assistant","function_call":{"name":"f","arguments":"{}"}}`,
 		},
 		{
-			"speech, of which the id goes up alone",
+			"audio, of which only the ID is sent",
 			`{"role":"assistant","content":null,"refusal":null,"audio":{"id":"audio_1","expires_at":1730000000,"data":"UklGRg==","transcript":"Hi!"}}`,
 			`{"role":"assistant","audio":{"id":"audio_1"}}`,
 		},
 		{
-			"sources, which stay here",
+			"annotations, which are output-only",
 			`{"role":"assistant","content":"See [1].","refusal":null,"annotations":[{"type":"url_citation","url_citation":{"start_index":4,"end_index":7,"url":"https://a.example","title":"A"}},{"type":"new","new":{}}]}`,
 			`{"role":"assistant","content":"See [1]."}`,
 		},
 		{
-			"a stored message, of which the id stays here",
+			"a stored message, whose ID is output-only",
 			`{"id":"m-1","role":"user","content":"Hi!","content_parts":null,"refusal":null,"name":"ann"}`,
 			`{"role":"user","content":"Hi!","name":"ann"}`,
 		},
 		{
-			"a stored message of parts",
+			"a stored message with parts",
 			`{"id":"m-1","role":"user","content":null,"content_parts":[{"type":"text","text":"Look:"},{"type":"image_url","image_url":{"url":"https://a.example/b.png"}}]}`,
 			`{"role":"user","content":[{"type":"text","text":"Look:"},{"type":"image_url","image_url":{"url":"https://a.example/b.png"}}]}`,
 		},
 		{
-			"what this server doesn't know goes back up as it came",
+			"unknown members are sent back verbatim",
 			`{"role":"assistant","content":"Hi!","reasoning_content": "Hm, \u00e9…" ,"refusal":null,"reasoning_details":[{"type":"x","data":1.0}],"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"s"}}}]}`,
 			`{"role":"assistant","content":"Hi!","tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"},"id":"a","extra_content":{"google":{"thought_signature":"s"}}}],"reasoning_content": "Hm, \u00e9…","reasoning_details":[{"type":"x","data":1.0}]}`,
 		},
 		{
-			"a call of a type that nobody knows yet",
+			"a tool call of an unknown type",
 			`{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"mcp","mcp":{"server":"s"}}]}`,
 			`{"role":"assistant","tool_calls":[{"id":"a","type":"mcp","mcp":{"server":"s"}}]}`,
 		},
 		{
-			"a text with a lone surrogate",
+			"a string with a lone surrogate",
 			`{"role":"assistant","content":"\ud83d","refusal":null}`,
 			`{"role":"assistant","content":"\ud83d"}`,
 		},

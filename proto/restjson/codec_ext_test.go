@@ -19,23 +19,23 @@ type codec interface {
 	restjson.Encodable
 }
 
-// rule is a case of what design says of JSON and messages.
+// rule is an example of the mapping of messages to JSON.
 type rule struct {
 	name string
 	kind codec // any message of the kind
-	// rest is JSON that is read as the message. Empty where no JSON is.
+	// rest is JSON that decodes to the message, or empty if there is none.
 	rest string
-	// typed is the message, in Protobuf's text format.
+	// typed is the message in Protobuf's text format.
 	typed string
-	// full is the JSON of the message as a reply. Empty: it is rest.
+	// full is the JSON of the message in a response. Default: rest.
 	full string
-	// request is the JSON of the message as a part of a request. Empty: it is
-	// rest. A dash: the message has no place in a request.
+	// request is the JSON of the message in a request. Default: rest. A dash means
+	// that requests do not contain the message.
 	request string
 }
 
-// rules are all of them, for the fuzz targets to begin with.
-func rules() []rule { return slices.Concat(conventions, extras, places) }
+// rules returns all rules, as seeds of the fuzz targets.
+func rules() []rule { return slices.Concat(conventions, extras, unions) }
 
 func checkRules(t *testing.T, rules []rule) {
 	t.Helper()
@@ -87,7 +87,7 @@ func blank(kind codec) codec {
 	return kind.ProtoReflect().New().Interface().(codec)
 }
 
-// typed is a message of the kind from Protobuf's text format.
+// typed returns a message parsed from Protobuf's text format.
 func typed(tb testing.TB, kind codec, text string) codec {
 	tb.Helper()
 	message := blank(kind)
@@ -97,7 +97,7 @@ func typed(tb testing.TB, kind codec, text string) codec {
 	return message
 }
 
-// read is a message of the kind from JSON.
+// read returns a message parsed from JSON.
 func read(tb testing.TB, kind codec, text string) codec {
 	tb.Helper()
 	message := blank(kind)
@@ -107,7 +107,7 @@ func read(tb testing.TB, kind codec, text string) codec {
 	return message
 }
 
-// Any message of each kind.
+// A nil message of each type.
 var (
 	aDeleted      = (*chatv1.ChatCompletionDeleted)(nil)
 	aList         = (*chatv1.ChatCompletionList)(nil)

@@ -11,14 +11,14 @@ import (
 // extras are the rules of extra_json.
 var extras = []rule{
 	{
-		name: "unknown members stay, verbatim and in order", kind: aMessage,
+		name: "unknown members are kept verbatim and in order", kind: aMessage,
 		rest:    `{"role":"assistant","z": 1.00 ,"content":"a","reasoning_content":"\u0061\/", "refusal":null,"a" : {"b":[ ]}}`,
 		typed:   `role: ROLE_ASSISTANT content: "a" extra_json: '{"z": 1.00,"reasoning_content":"\\u0061\\/","a" : {"b":[ ]}}'`,
 		full:    `{"role":"assistant","content":"a","refusal":null,"z": 1.00,"reasoning_content":"\u0061\/","a" : {"b":[ ]}}`,
 		request: `{"role":"assistant","content":"a","z": 1.00,"reasoning_content":"\u0061\/","a" : {"b":[ ]}}`,
 	},
 	{
-		name: "an unknown member that is null stays", kind: aMessage,
+		name: "an unknown null member is kept", kind: aMessage,
 		rest:    `{"role":"user","content":null,"refusal":null,"a":null}`,
 		typed:   `role: ROLE_USER extra_json: '{"a":null}'`,
 		request: `{"role":"user","a":null}`,
@@ -49,49 +49,49 @@ var extras = []rule{
 		request: `{"role":"assistant","content":"a\ud83d"}`,
 	},
 	{
-		name: "a string with a lone surrogate before something else", kind: aMessage,
+		name: "a string with a lone surrogate before other text", kind: aMessage,
 		rest:    `{"role":"assistant","refusal":null,"content":"\udc00", "name2" : [{"type":"text"}]}`,
 		typed:   `role: ROLE_ASSISTANT extra_json: '{"content":"\\udc00","name2" : [{"type":"text"}]}'`,
 		full:    `{"role":"assistant","refusal":null,"content":"\udc00","name2" : [{"type":"text"}]}`,
 		request: `{"role":"assistant","content":"\udc00","name2" : [{"type":"text"}]}`,
 	},
 	{
-		name: "a list that doesn't fit moves as a whole", kind: aRequest,
+		name: "a mismatched list moves as a whole", kind: aRequest,
 		rest:    `{"model":"m","messages":[{"role":"user","content":"Hello!","refusal":null}],"modalities":["text","smell"]}`,
 		typed:   `model: "m" ` + hello + ` extra_json: '{"modalities":["text","smell"]}'`,
 		request: `{"model":"m","messages":[{"role":"user","content":"Hello!"}],"modalities":["text","smell"]}`,
 	},
 	{
-		name: "a list of messages with something else moves as a whole", kind: aCompletion,
+		name: "a list of messages with another item moves as a whole", kind: aCompletion,
 		rest:    `{"object":"chat.completion","id":"","created":null,"model":"","choices":[{"index":0},7]}`,
 		typed:   `extra_json: '{"choices":[{"index":0},7]}'`,
 		request: "-",
 	},
 	{
-		name: "a map that doesn't fit moves as a whole", kind: aRequest,
+		name: "a mismatched map moves as a whole", kind: aRequest,
 		rest:    `{"model":"m","messages":[{"role":"user","content":"Hello!","refusal":null}],"logit_bias":{"1":1,"2":0.5}}`,
 		typed:   `model: "m" ` + hello + ` extra_json: '{"logit_bias":{"1":1,"2":0.5}}'`,
 		request: `{"model":"m","messages":[{"role":"user","content":"Hello!"}],"logit_bias":{"1":1,"2":0.5}}`,
 	},
 	{
-		name: "what doesn't fit moves to the nearest object, not further", kind: aCompletion,
+		name: "a mismatched value moves to the nearest object only", kind: aCompletion,
 		rest:    `{"object":"chat.completion","id":"a","created":null,"model":"","choices":[{"index":0,"message":{"role":"assistant","content":"b","refusal":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":{"c":1}},"id":"d"}]},"finish_reason":"stop","logprobs":null}]}`,
 		typed:   `id: "a" choices: { message: { role: ROLE_ASSISTANT content: "b" tool_calls: { id: "d" function: { name: "f" extra_json: '{"arguments":{"c":1}}' } } } finish_reason: FINISH_REASON_STOP }`,
 		full:    `{"object":"chat.completion","id":"a","created":null,"model":"","choices":[{"index":0,"message":{"role":"assistant","content":"b","refusal":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":{"c":1}},"id":"d"}]},"finish_reason":"stop","logprobs":null}]}`,
 		request: "-",
 	},
 	{
-		name: "an unknown type is kept with all that it has", kind: aPart,
+		name: "an unknown tag is kept with all members", kind: aPart,
 		rest:  `{"type":"video_url","video_url":{"url":"a"},"text":"b"}`,
 		typed: `extra_json: '{"type":"video_url","video_url":{"url":"a"},"text":"b"}'`,
 	},
 	{
-		name: "an unknown type beside what is known whatever the type", kind: aToolCall,
+		name: "an unknown tag with members common to all branches", kind: aToolCall,
 		rest:  `{"id":"a","type":"mcp","mcp":{"server":"s"}}`,
 		typed: `id: "a" extra_json: '{"type":"mcp","mcp":{"server":"s"}}'`,
 	},
 	{
-		name: "a type that is no string", kind: aTool,
+		name: "a type that is not a string", kind: aTool,
 		rest:  `{"type":1,"function":{"name":"f"}}`,
 		typed: `extra_json: '{"type":1,"function":{"name":"f"}}'`,
 	},
@@ -101,7 +101,7 @@ var extras = []rule{
 		typed: `extra_json: '{"type":"\\ud800","function":{"name":"f"}}'`,
 	},
 	{
-		name: "a type without its payload is kept, in its place", kind: aToolCall,
+		name: "a tag without a payload is kept in order", kind: aToolCall,
 		rest:  `{"id":"b","a":1,"type":"function","c":2}`,
 		typed: `id: "b" extra_json: '{"a":1,"type":"function","c":2}'`,
 	},
@@ -116,44 +116,44 @@ var extras = []rule{
 		typed: `extra_json: '{"type":"text","text":{"value":"a"}}'`,
 	},
 	{
-		name: "a type with another's payload", kind: aPart,
+		name: "a tag with the payload of another branch", kind: aPart,
 		rest:  `{"type":"text","image_url":{"url":"a"}}`,
 		typed: `extra_json: '{"type":"text","image_url":{"url":"a"}}'`,
 	},
 	{
-		name: "a type with its payload and another's", kind: aPart,
+		name: "a tag with two payloads", kind: aPart,
 		rest:  `{"type":"text","text":"a","image_url":{"url":"b"}}`,
 		typed: `text: "a" extra_json: '{"image_url":{"url":"b"}}'`,
 	},
 	{
-		name: "a union's unknown members stand on the union", kind: aTool,
+		name: "unknown members of a union belong to the union", kind: aTool,
 		rest:  `{"type":"function","function":{"name":"f"},"cache":true}`,
 		typed: `function: { name: "f" } extra_json: '{"cache":true}'`,
 	},
 	{
-		name: "the type comes last", kind: aPart,
+		name: "the tag comes last", kind: aPart,
 		rest: `{"image_url":{"url":"a"},"type":"image_url"}`, full: `{"type":"image_url","image_url":{"url":"a"}}`, request: `{"type":"image_url","image_url":{"url":"a"}}`,
 		typed: `image_url: { url: "a" }`,
 	},
 	{
-		name: "the type comes after another's payload", kind: aPart,
+		name: "the tag comes after the payload of another branch", kind: aPart,
 		rest: `{"text":"a","image_url":{"url":"b"},"type":"image_url"}`, full: `{"type":"image_url","image_url":{"url":"b"},"text":"a"}`, request: `{"type":"image_url","image_url":{"url":"b"},"text":"a"}`,
 		typed: `image_url: { url: "b" } extra_json: '{"text":"a"}'`,
 	},
 	{
-		name: "a caller's extras reach the request, at any depth", kind: aRequest,
+		name: "extra_json is sent at every depth", kind: aRequest,
 		typed:   `model: "m" messages: { role: ROLE_USER content_parts: { text: "a" extra_json: '{"c":1}' } extra_json: '{"b": 2}' } extra_json: '{"top_k":5,"future":{"x":[1.50]}}'`,
 		full:    `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a","c":1}],"refusal":null,"b": 2}],"top_k":5,"future":{"x":[1.50]}}`,
 		request: `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a","c":1}],"b": 2}],"top_k":5,"future":{"x":[1.50]}}`,
 	},
 	{
-		name: "a caller's extras may give a known member another form", kind: aRequest,
+		name: "extra_json may set a known member to another form", kind: aRequest,
 		typed:   `model: "m" extra_json: '{"messages":"Hello!","temperature":"hot","tool_choice":{"type":"hosted"}}'`,
 		full:    `{"model":"m","messages":"Hello!","temperature":"hot","tool_choice":{"type":"hosted"}}`,
 		request: `{"model":"m","messages":"Hello!","temperature":"hot","tool_choice":{"type":"hosted"}}`,
 	},
 	{
-		name: "a caller's extras may have a new kind of tool", kind: aTool,
+		name: "extra_json may have a new type of tool", kind: aTool,
 		rest:  `{"type":"mcp","mcp":{"url":"https://a.example"}}`,
 		typed: `extra_json: '{"type":"mcp","mcp":{"url":"https://a.example"}}'`,
 	},
@@ -166,7 +166,7 @@ func TestExtraJSON_RoundTrips(t *testing.T) {
 
 func TestUnmarshal_RejectsNonObjects(t *testing.T) {
 	t.Parallel()
-	// A value that doesn't fit must not hide that the text is no JSON.
+	// A mismatch must not hide that the text is malformed.
 	for _, row := range []struct {
 		name, text string
 		kind       codec

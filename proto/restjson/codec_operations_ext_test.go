@@ -11,7 +11,7 @@ import (
 
 const service = "/openaiconnect.chat.v1.ChatService/"
 
-// operation is the REST operation of one of ChatService's RPCs.
+// operation returns the REST operation of an RPC of ChatService.
 func operation(tb testing.TB, rpc string) *restjson.Operation {
 	tb.Helper()
 	operations := chatv1.ChatServiceREST()
@@ -36,7 +36,7 @@ func TestOperations_Targets(t *testing.T) {
 			"POST", "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"a"}]}`,
 		},
 		{
-			"an answer, piece by piece", "StreamChatCompletion", `model: "m" messages: { role: ROLE_USER content: "a" } extra_json: '{"x":1}'`,
+			"a streamed answer", "StreamChatCompletion", `model: "m" messages: { role: ROLE_USER content: "a" } extra_json: '{"x":1}'`,
 			"POST", "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"a"}],"x":1,"stream":true}`,
 		},
 		{
@@ -44,11 +44,11 @@ func TestOperations_Targets(t *testing.T) {
 			"GET", "/v1/chat/completions/chatcmpl-1", ``,
 		},
 		{
-			"a stored completion with an id that needs escapes", "GetChatCompletion", `completion_id: "a/../b?c#d%2f"`,
+			"a stored completion with an ID that needs escapes", "GetChatCompletion", `completion_id: "a/../b?c#d%2f"`,
 			"GET", "/v1/chat/completions/a%2F..%2Fb%3Fc%23d%252f", ``,
 		},
 		{
-			"a stored completion, with further parameters", "GetChatCompletion", `completion_id: "c" extra_query: { key: "include[]" value: "usage" }`,
+			"a stored completion with extra parameters", "GetChatCompletion", `completion_id: "c" extra_query: { key: "include[]" value: "usage" }`,
 			"GET", "/v1/chat/completions/c?include%5B%5D=usage", ``,
 		},
 		{
@@ -60,7 +60,7 @@ func TestOperations_Targets(t *testing.T) {
 			"POST", "/v1/chat/completions/c", `{"metadata":{}}`,
 		},
 		{
-			"an update with further members", "UpdateChatCompletion", `completion_id: "c" extra_json: '{"completion_id":"d"}'`,
+			"an update with extra members", "UpdateChatCompletion", `completion_id: "c" extra_json: '{"completion_id":"d"}'`,
 			"POST", "/v1/chat/completions/c", `{"metadata":{},"completion_id":"d"}`,
 		},
 		{
@@ -78,7 +78,7 @@ func TestOperations_Targets(t *testing.T) {
 			"GET", "/v1/chat/completions?model=&limit=0", ``,
 		},
 		{
-			"further parameters may have a known name that is unset", "ListChatCompletions", `extra_query: { key: "order" value: "random" }`,
+			"extra parameters may have the name of an unset field", "ListChatCompletions", `extra_query: { key: "order" value: "random" }`,
 			"GET", "/v1/chat/completions?order=random", ``,
 		},
 		{

@@ -14,17 +14,17 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// checkValue reads text as the member `v`. If it fits it must give want, and
-// leave nothing in extra_json; else the field must be untouched, and extra_json
-// have the member, verbatim.
-func checkValue[T any](t *testing.T, read func(*restjson.Decoder, *T) bool, text string, want T, fits bool) {
+// checkValue reads text as the member `v`. If it matches, the value must be want and
+// extra_json empty. If not, the field must be unchanged and extra_json must hold
+// the member verbatim.
+func checkValue[T any](t *testing.T, read func(*restjson.Decoder, *T) bool, text string, want T, matches bool) {
 	t.Helper()
 	p := testMessage[T]{read: read}
 	if err := restjson.Unmarshal([]byte(`{"a":1,"v": `+text+` ,"b":2}`), &p); err != nil {
 		t.Fatal(err)
 	}
 	extra := `{"a":1,"b":2}`
-	if !fits {
+	if !matches {
 		extra = `{"a":1,"v": ` + text + `,"b":2}`
 	}
 	if p.extra != extra {
@@ -45,7 +45,7 @@ func equal(a, b any) bool {
 type valueRow[T any] struct {
 	name, text string
 	want       T
-	fits       bool
+	matches    bool
 }
 
 func checkValues[T any](t *testing.T, read func(*restjson.Decoder, *T) bool, rows []valueRow[T]) {
@@ -53,7 +53,7 @@ func checkValues[T any](t *testing.T, read func(*restjson.Decoder, *T) bool, row
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			checkValue(t, read, row.text, row.want, row.fits)
+			checkValue(t, read, row.text, row.want, row.matches)
 		})
 	}
 	t.Run("null is absent", func(t *testing.T) {
@@ -175,8 +175,8 @@ func TestDecoder_Doubles(t *testing.T) {
 	})
 }
 
-// TestNonFinite_IsStringOutsideDoubles has the words that stand for a number
-// where a field takes another kind of value.
+// TestNonFinite_IsStringOutsideDoubles reads non-finite numbers into fields of other
+// types.
 func TestNonFinite_IsStringOutsideDoubles(t *testing.T) {
 	t.Parallel()
 	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
@@ -198,8 +198,8 @@ func TestNonFinite_IsStringOutsideDoubles(t *testing.T) {
 	}
 }
 
-// TestNonFinite_DoesNotAffectNextMessage reads messages of a stream of which
-// one has numbers without digits.
+// TestNonFinite_DoesNotAffectNextMessage reads a stream in which one message has
+// non-finite numbers.
 func TestNonFinite_DoesNotAffectNextMessage(t *testing.T) {
 	t.Parallel()
 	var u restjson.Unmarshaler
@@ -439,8 +439,8 @@ func TestDecoder_SpillsNamesWithLoneSurrogates(t *testing.T) {
 	}
 }
 
-// readers are all ways of reading a value, and one that stops in the middle of
-// every value, which [restjson.Decoder.Spill] must cope with.
+// readers are all methods that read a value, and one that stops in the middle of
+// every value, which [restjson.Decoder.Spill] must handle.
 var readers = []struct {
 	name string
 	read func(*restjson.Decoder) bool
@@ -480,7 +480,7 @@ func into[T any](read func(*restjson.Decoder, *T) bool) func(*restjson.Decoder) 
 	}
 }
 
-// nested is a message with a member of its own kind.
+// nested is a message with a member of its own type.
 type nested struct {
 	v     *nested
 	extra string
@@ -493,7 +493,7 @@ func (n *nested) DecodeREST(d *restjson.Decoder) bool {
 	return ok
 }
 
-// values are values of every kind.
+// values are values of every type.
 var values = []string{
 	`NaN`, `-Infinity`, `"Infinity"`, `[NaN,1]`, `{"a":Infinity}`,
 	`null`, `true`, `false`, `"a"`, `"red"`, `"\ud800"`, `"AA=="`, `1`, `-0`, `1.5`, `1e999`, `[]`, `["a",null]`, `[1,2]`, `[256]`,
@@ -506,16 +506,16 @@ func TestDecoder_ContinuesAfterMismatch(t *testing.T) {
 		for _, value := range values {
 			t.Run(fmt.Sprintf("%s of %s", reader.name, value), func(t *testing.T) {
 				t.Parallel()
-				fits := false
+				matches := false
 				p := testMessage[any]{read: func(d *restjson.Decoder, _ *any) bool {
-					fits = reader.read(d)
-					return fits
+					matches = reader.read(d)
+					return matches
 				}}
 				if err := restjson.Unmarshal([]byte(`{"v":`+value+`,"next":1}`), &p); err != nil {
 					t.Fatal(err)
 				}
 				want := `{"next":1}`
-				if !fits {
+				if !matches {
 					want = `{"v":` + string(strict([]byte(value), `"&"`)) + `,"next":1}`
 				}
 				if p.extra != want {

@@ -16,12 +16,12 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// writing is a message that is written by a function.
+// writing is a message written by a function.
 type writing func(*restjson.Encoder) error
 
 func (w writing) EncodeREST(e *restjson.Encoder) error { return w(e) }
 
-// written returns what a function writes.
+// written returns the output of a function.
 func written(t *testing.T, w writing) string {
 	t.Helper()
 	text, err := restjson.AppendRequest(nil, w, nil)
@@ -31,7 +31,7 @@ func written(t *testing.T, w writing) string {
 	return string(text)
 }
 
-// checkFieldError checks that the error is a FieldError of this text.
+// checkFieldError checks that the error is a FieldError with this text.
 func checkFieldError(t *testing.T, err error, want string) {
 	t.Helper()
 	checkIsFieldError(t, err)
@@ -48,8 +48,7 @@ func checkIsFieldError(t *testing.T, err error) {
 	}
 }
 
-// texts are strings with all that needs care, beside what every test has of
-// its own.
+// texts are strings with special characters, for all tests.
 func texts() []string {
 	all := []string{
 		"", "Hello!", `"`, `\`, "/", "<script>&</script>", "\u2028\u2029", "é", "日本語 🙂", "\U0010FFFF", "\uFFFD", "\x7f", "\u0080",
@@ -89,7 +88,7 @@ func TestEncoder_RejectsInvalidUTF8(t *testing.T) {
 	}
 }
 
-// FuzzString writes any text, and reads it back with encoding/json.
+// FuzzString writes a string and reads it with encoding/json.
 func FuzzString(f *testing.F) {
 	for _, text := range texts()[:13] {
 		f.Add(text)
@@ -234,7 +233,7 @@ func TestEncoder_ErrorsNameTheField(t *testing.T) {
 			return restjson.Field("t", e.Time(&timestamppb.Timestamp{Seconds: -62135596801}))
 		}, "t: must be within the years 1 to 9999"},
 		{
-			"an array's text", func(e *restjson.Encoder) error { return restjson.Field("j", e.JSONObject(`[]`)) },
+			"the text of an array", func(e *restjson.Encoder) error { return restjson.Field("j", e.JSONObject(`[]`)) },
 			"j: must be the text of one JSON object: malformed JSON at byte 0: expected an object",
 		},
 		{
@@ -246,7 +245,7 @@ func TestEncoder_ErrorsNameTheField(t *testing.T) {
 			"j: must be the text of one JSON object: malformed JSON at byte 8, in a[1]: expected a value",
 		},
 		{
-			"two objects' text", func(e *restjson.Encoder) error { return restjson.Field("j", e.JSONObject(`{} {}`)) },
+			"the text of two objects", func(e *restjson.Encoder) error { return restjson.Field("j", e.JSONObject(`{} {}`)) },
 			"j: must be the text of one JSON object: malformed JSON at byte 3: unexpected data after the object",
 		},
 	} {

@@ -7,7 +7,7 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// known has the members `a` and `b` of the message that these tests write.
+// known returns the number of the members `a` and `b`.
 func known(name string) int {
 	switch name {
 	case "a":
@@ -19,8 +19,8 @@ func known(name string) int {
 	}
 }
 
-// message writes an object whose member `a` is set to 1 if a is, whose member
-// `b` is null, and which has this extra_json.
+// message writes an object with this extra_json, a member `b` that is null, and,
+// if a is set, a member `a` with the value 1.
 func message(extraJSON string, a bool) writing {
 	return func(e *restjson.Encoder) error {
 		var o restjson.ObjectWriter
@@ -175,7 +175,7 @@ func TestExtraHas(t *testing.T) {
 
 func TestSet_HoldsMaxMembers(t *testing.T) {
 	t.Parallel()
-	// A message may have so many members; each is told apart from the others.
+	// A message may have up to MaxMembers members, all distinct.
 	names := make([]string, restjson.MaxMembers)
 	number := make(map[string]int)
 	for i := range names {

@@ -38,7 +38,7 @@ func FuzzUnmarshalChatCompletionMessageList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) { checkRoundTrip(t, text, new(chatv1.ChatCompletionMessageList)) })
 }
 
-// around says where a message stands in a larger one. A cell of a path is
+// around is the path of a message in a larger one. An element of the path is
 // `member`, or `member[]` for a list.
 var around = map[codec]map[codec]string{
 	aCompletion: {
@@ -57,7 +57,7 @@ var around = map[codec]map[codec]string{
 	aMessageList: {aMessageList: "", aMessage: "data[]", aPart: "data[].content_parts[]"},
 }
 
-// seed adds the JSON of all rules that can stand in the message.
+// seed adds the JSON of all rules that apply to the message.
 func seed(f *testing.F, whole codec) {
 	f.Helper()
 	for _, row := range rules() {
@@ -113,8 +113,8 @@ func wrap(path, text string) string {
 	return text
 }
 
-// checkRoundTrip reads a text as the message. All of a JSON object must come
-// back, and all else be refused.
+// checkRoundTrip reads text as the message. A JSON object must round-trip without
+// loss, and other text must be rejected.
 func checkRoundTrip(t *testing.T, text []byte, message codec) {
 	t.Helper()
 	err := restjson.Unmarshal(text, message)
@@ -155,7 +155,7 @@ func checkRoundTrip(t *testing.T, text []byte, message codec) {
 	if err := restjson.Unmarshal(full, again); err != nil {
 		t.Fatal(err)
 	}
-	// A word that became a string fits where a string does.
+	// A non-finite number that became a string matches a string field.
 	want := blank(message)
 	if err := restjson.Unmarshal(text, want); err != nil {
 		t.Fatal(err)
@@ -189,8 +189,8 @@ func checkExtras(t *testing.T, message protoreflect.Message) {
 	})
 }
 
-// FuzzAppendRequest writes any request that Protobuf can carry: as JSON that
-// has it all, or not at all, with the name of what cannot be written.
+// FuzzAppendRequest writes any valid Protobuf request. It must be written without
+// loss or fail with an error that names the field.
 func FuzzAppendRequest(f *testing.F) {
 	for _, row := range rules() {
 		if row.kind == codec(aRequest) {
@@ -237,9 +237,9 @@ func FuzzAppendRequest(f *testing.F) {
 	})
 }
 
-// normalize removes from a request what does not come back: output-only fields,
-// and the space around free-form JSON. It reports whether there is extra_json,
-// whose members come back as fields where they can.
+// normalize removes what does not round-trip from a request: output-only fields and
+// the white space around free-form JSON. It reports whether there is an
+// extra_json, whose members may become fields.
 func normalize(message protoreflect.Message) (hasExtra bool) {
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		option, _ := proto.GetExtension(field.Options(), restv1.E_Member).(*restv1.Member)

@@ -11,8 +11,7 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// chunks are chunks, and what is none, by what is odd about their names and
-// strings.
+// chunks are chunks and other texts with unusual names and strings.
 func chunks() map[string]string {
 	long := `"` + strings.Repeat("n", 40) + `":1,`
 	var many strings.Builder
@@ -21,44 +20,44 @@ func chunks() map[string]string {
 	}
 	rest := `"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}],"created":1762550134}`
 	return map[string]string{
-		"plain":                       `{"id":"a","model":"m",` + rest,
-		"another order":               `{"model":"m","id":"a",` + rest,
-		"one member more":             `{"id":"a","service_tier":"flex","model":"m",` + rest,
-		"one member fewer":            `{"model":"m",` + rest,
-		"a name that goes on":         `{"id":"a","models":"m",` + rest,
-		"a name that ends before":     `{"id":"a","mode":"m",` + rest,
-		"white space":                 `{ "id" : "a" , "model" : "m" , ` + rest,
-		"white space before a colon":  `{"id" :"a","model" :"m",` + rest,
-		"an escaped name":             `{"\u0069d":"a","mod\u0065l":"m",` + rest,
-		"an unknown name":             `{"id":"a","largo":"m",` + rest,
-		"a name beyond ASCII":         `{"id":"a","größe":"m",` + rest,
-		"a long name":                 `{` + long + `"id":"a","model":"m",` + rest,
-		"many names":                  `{` + many.String() + `"id":"a","model":"m",` + rest,
-		"a name twice":                `{"id":"a","id":"a","model":"m",` + rest,
-		"a text that goes on":         `{"id":"ab","model":"mn",` + rest,
-		"a text that ends before":     `{"id":"","model":"",` + rest,
-		"an escaped text":             `{"id":"\u0061","model":"\u006d",` + rest,
-		"a quote in a text":           `{"id":"a\",\"model\":\"m","model":"m",` + rest,
-		"values of other kinds":       `{"id":1,"model":["m"],` + rest,
-		"null":                        `{"id":null,"model":null,` + rest,
-		"no member":                   `{}`,
-		"a name at the end":           `{"id":"a","model":"m"}`,
-		"no comma":                    `{"id":"a""model":"m",` + rest,
-		"no colon":                    `{"id""a","model":"m",` + rest,
-		"a brace for a comma":         `{"id":"a"{"model":"m",` + rest,
-		"a comma too many":            `{"id":"a",,"model":"m",` + rest,
-		"a comma at the beginning":    `{,"id":"a","model":"m",` + rest,
-		"it ends in a name":           `{"id":"a","mod`,
-		"it ends behind a name":       `{"id":"a","model":`,
-		"it ends in a text":           `{"id":"a","model":"m`,
-		"what is no UTF-8 in a name":  "{\"id\":\"a\",\"m\xffdel\":\"m\"," + rest,
-		"what is no UTF-8 in a text":  "{\"id\":\"a\",\"model\":\"\xff\"," + rest,
-		"a control character in them": "{\"id\":\"a\n\",\"model\n\":\"m\"," + rest,
+		"plain":                      `{"id":"a","model":"m",` + rest,
+		"another order":              `{"model":"m","id":"a",` + rest,
+		"one member more":            `{"id":"a","service_tier":"flex","model":"m",` + rest,
+		"one member fewer":           `{"model":"m",` + rest,
+		"a longer name":              `{"id":"a","models":"m",` + rest,
+		"a shorter name":             `{"id":"a","mode":"m",` + rest,
+		"white space":                `{ "id" : "a" , "model" : "m" , ` + rest,
+		"white space before a colon": `{"id" :"a","model" :"m",` + rest,
+		"an escaped name":            `{"\u0069d":"a","mod\u0065l":"m",` + rest,
+		"an unknown name":            `{"id":"a","largo":"m",` + rest,
+		"a name that is not ASCII":   `{"id":"a","größe":"m",` + rest,
+		"a long name":                `{` + long + `"id":"a","model":"m",` + rest,
+		"many names":                 `{` + many.String() + `"id":"a","model":"m",` + rest,
+		"a repeated name":            `{"id":"a","id":"a","model":"m",` + rest,
+		"a longer string":            `{"id":"ab","model":"mn",` + rest,
+		"a shorter string":           `{"id":"","model":"",` + rest,
+		"an escaped string":          `{"id":"\u0061","model":"\u006d",` + rest,
+		"a quote in a string":        `{"id":"a\",\"model\":\"m","model":"m",` + rest,
+		"values of other types":      `{"id":1,"model":["m"],` + rest,
+		"null":                       `{"id":null,"model":null,` + rest,
+		"no member":                  `{}`,
+		"a name at the end":          `{"id":"a","model":"m"}`,
+		"no comma":                   `{"id":"a""model":"m",` + rest,
+		"no colon":                   `{"id""a","model":"m",` + rest,
+		"a brace for a comma":        `{"id":"a"{"model":"m",` + rest,
+		"a comma too many":           `{"id":"a",,"model":"m",` + rest,
+		"a comma at the beginning":   `{,"id":"a","model":"m",` + rest,
+		"the data ends in a name":    `{"id":"a","mod`,
+		"the data ends after a name": `{"id":"a","model":`,
+		"the data ends in a string":  `{"id":"a","model":"m`,
+		"invalid UTF-8 in a name":    "{\"id\":\"a\",\"m\xffdel\":\"m\"," + rest,
+		"invalid UTF-8 in a string":  "{\"id\":\"a\",\"model\":\"\xff\"," + rest,
+		"a control character":        "{\"id\":\"a\n\",\"model\n\":\"m\"," + rest,
 	}
 }
 
-// TestMemberOrder_DoesNotAffectResults holds whatever message came before it,
-// from which a decoder expects names and strings.
+// TestMemberOrder_DoesNotAffectResults reads each message after each other message,
+// from which a decoder predicts names and strings.
 func TestMemberOrder_DoesNotAffectResults(t *testing.T) {
 	t.Parallel()
 	for name, text := range chunks() {
@@ -78,7 +77,8 @@ func FuzzUnmarshaler(f *testing.F) {
 	f.Fuzz(checkAfter)
 }
 
-// checkAfter reads the text after another one, and again, as if it came first.
+// checkAfter checks that text decodes alike after another text, repeated, and
+// first.
 func checkAfter(t *testing.T, before, text []byte) {
 	t.Helper()
 	want := new(chatv1.ChatCompletionChunk)

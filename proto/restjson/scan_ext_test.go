@@ -12,8 +12,7 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// wellFormed are texts of JSON objects with no known member, and the
-// extra_json that keeps their members.
+// wellFormed are JSON objects without defined members, and their extra_json.
 var wellFormed = []struct{ name, text, extra string }{
 	{"an empty object", `{}`, ``},
 	{"an empty object with space", " \t\r\n{ \t\r\n} \t\r\n", ``},
@@ -47,7 +46,8 @@ func TestScan_WellFormed(t *testing.T) {
 	}
 }
 
-// malformed are texts that are not one JSON object, and where and why.
+// malformed are texts that are not a JSON object, with the offset and the reason of
+// the error.
 var malformed = []struct {
 	name, text string
 	offset     int
@@ -97,9 +97,9 @@ var malformed = []struct {
 	{"a word in capitals", `{"a":True}`, 5, "a", "expected a value"},
 	{"a word that is cut", `{"a":tru`, 5, "a", "expected a value"},
 	{"a word that goes on", `{"a":nullx}`, 9, "a", "expected a comma or the end of the object"},
-	{"NaN in other letters", `{"a":nan}`, 5, "a", "expected a value"},
-	{"NaN that is cut", `{"a":Na`, 5, "a", "expected a value"},
-	{"NaN that goes on", `{"a":NaN0}`, 8, "a", "expected a comma or the end of the object"},
+	{"NaN in other case", `{"a":nan}`, 5, "a", "expected a value"},
+	{"NaN cut short", `{"a":Na`, 5, "a", "expected a value"},
+	{"NaN with more letters", `{"a":NaN0}`, 8, "a", "expected a comma or the end of the object"},
 	{"NaN with a minus sign", `{"a":-NaN}`, 5, "a", "expected a value"},
 	{"NaN as a name", `{NaN:1}`, 1, "", "expected a string"},
 	{"infinity in short", `{"a":Inf}`, 5, "a", "expected a value"},
@@ -217,9 +217,8 @@ func TestScan_DepthCountsOpenValuesOnly(t *testing.T) {
 	}
 }
 
-// TestScan_StringsAtEveryAlignment has each special sequence at each place of
-// strings of up to three words of eight bytes, where the scanner takes eight
-// bytes at a time.
+// TestScan_StringsAtEveryAlignment puts each special sequence at each position of
+// strings of up to 24 bytes, because the scanner reads eight bytes at once.
 func TestScan_StringsAtEveryAlignment(t *testing.T) {
 	t.Parallel()
 	specials := []string{
@@ -248,15 +247,15 @@ func TestScan_StringsAtEveryAlignment(t *testing.T) {
 	}
 }
 
-// accepted reports whether a text is an object that the codec has to accept.
+// accepted reports whether the codec must accept a text.
 func accepted(text []byte) bool {
 	plain := strict(text, "[]")
 	return strings.HasPrefix(strings.TrimLeft(string(plain), " \t\r\n"), "{") && json.Valid(plain) && utf8.Valid(text)
 }
 
-// strict returns a text without what the codec accepts beyond JSON: a byte order
-// mark at the beginning, and numbers without digits, for which value stands. The
-// word itself replaces an & in it.
+// strict returns a text without the codec's extensions of JSON: it removes a byte
+// order mark and replaces non-finite numbers by value, in which & stands for the
+// number.
 func strict(text []byte, value string) []byte {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	return nonFinite.ReplaceAllFunc(text, func(match []byte) []byte {
@@ -269,10 +268,10 @@ func strict(text []byte, value string) []byte {
 
 var nonFinite = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"?|-?Infinity|NaN`)
 
-// FuzzScanner compares what is accepted, by each way of reading a member, with
-// encoding/json. These differences are meant: bytes that are not UTF-8 are
-// refused here, and a byte order mark and numbers without digits accepted. (Both
-// stop at a depth of 10,000.)
+// FuzzScanner compares the accepted texts, for each method that reads a member, with
+// those of encoding/json. The intended differences are that the codec rejects
+// invalid UTF-8 and accepts a byte order mark and non-finite numbers. Both limit
+// the depth to 10,000.
 func FuzzScanner(f *testing.F) {
 	for i, row := range wellFormed {
 		f.Add([]byte(row.text), byte(i))
@@ -303,8 +302,7 @@ func FuzzScanner(f *testing.F) {
 	})
 }
 
-// checkExtra checks what every extra_json must be: empty, or the text of an
-// object that isn't.
+// checkExtra checks that an extra_json is empty or the text of a non-empty object.
 func checkExtra(t *testing.T, extra string) {
 	t.Helper()
 	if extra == "" {

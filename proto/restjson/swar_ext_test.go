@@ -13,10 +13,10 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// Texts are read and written eight bytes at a time: what is special must be
-// seen wherever it stands among them, and at every distance from the end.
+// Strings are read and written eight bytes at once (SWAR). Special characters must
+// be found at every position in the eight bytes and at every distance from the end.
 
-// maxOffset is beyond two words and what may follow them.
+// maxOffset is more than two words of eight bytes and a remainder.
 const maxOffset = 20
 
 func TestSWAR_FindsCharactersAtEveryPosition(t *testing.T) {
@@ -34,7 +34,7 @@ func TestSWAR_FindsCharactersAtEveryPosition(t *testing.T) {
 	}
 }
 
-// checkText writes a text and reads it again, and reads it as it is.
+// checkText writes a string and reads it back, and reads it unescaped.
 func checkText(t *testing.T, text string) {
 	t.Helper()
 	m := &chatv1.FunctionCall{Name: text}
@@ -75,8 +75,8 @@ func TestBase64_EveryLength(t *testing.T) {
 	}
 }
 
-// TestBase64_RejectsErrorsAtEveryPosition puts every ASCII byte at every place, and
-// what is none, in texts that are short, and long enough to be read by the block.
+// TestBase64_RejectsErrorsAtEveryPosition puts every byte at every position of short
+// texts and of texts long enough to be decoded in blocks.
 func TestBase64_RejectsErrorsAtEveryPosition(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 2, 3, 12, 13, 14, 15, 33, 64, 70} {

@@ -10,7 +10,7 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// ids are path parameters, and how they are written.
+// ids are path parameters and their encodings.
 var ids = []struct{ id, want string }{
 	{"chatcmpl-AbC_123.~", "chatcmpl-AbC_123.~"},
 	{"a/b", "a%2Fb"},
@@ -53,7 +53,7 @@ func TestAppendPathSegment_RejectsOtherResources(t *testing.T) {
 	}
 }
 
-// FuzzPathSegment has the segment of any id parsed as servers do.
+// FuzzPathSegment parses the segment of an ID as servers do.
 func FuzzPathSegment(f *testing.F) {
 	for _, row := range ids {
 		f.Add(row.id)
@@ -136,7 +136,7 @@ func TestQuery_RejectsTypedFieldsInExtra(t *testing.T) {
 	}
 }
 
-// FuzzQuery has the query of any parameters parsed as servers do.
+// FuzzQuery parses the query of any parameters as servers do.
 func FuzzQuery(f *testing.F) {
 	f.Add("model", "gpt-5.4", "k", "v", "limit", "5")
 	f.Add("", "", "", "", "", "")

@@ -16,7 +16,7 @@ func TestUnaryVariant_ConvertsToChunk(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, whole, piece string
-		isWhole            bool
+		isUnary            bool
 	}{
 		{
 			"a completion",
@@ -24,7 +24,7 @@ func TestUnaryVariant_ConvertsToChunk(t *testing.T) {
 			`{"id":"c","object":null,"choices":[{"index":0,"delta":{"role":"assistant","content":"a"},"finish_reason":"stop"}],"x":1}`, true,
 		},
 		{
-			"space, and a byte order mark", "\ufeff { \"choices\" : [ { \"message\" : { } } ] } ",
+			"white space and a byte order mark", "\ufeff { \"choices\" : [ { \"message\" : { } } ] } ",
 			"\ufeff { \"choices\" : [ { \"delta\" : { } } ] } ", true,
 		},
 		{
@@ -44,9 +44,9 @@ func TestUnaryVariant_ConvertsToChunk(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			got, isWhole, err := operation(t, "StreamChatCompletion").Stream.UnaryVariant.AppendChunk(nil, []byte(row.whole))
-			if err != nil || string(got) != row.piece || isWhole != row.isWhole {
-				t.Errorf("got  %s, %v, %v\nwant %s", got, isWhole, err, row.piece)
+			got, isUnary, err := operation(t, "StreamChatCompletion").Stream.UnaryVariant.AppendChunk(nil, []byte(row.whole))
+			if err != nil || string(got) != row.piece || isUnary != row.isUnary {
+				t.Errorf("got  %s, %v, %v\nwant %s", got, isUnary, err, row.piece)
 			}
 		})
 	}
@@ -67,8 +67,8 @@ func TestUnaryVariant_ReportsSyntaxErrors(t *testing.T) {
 	}
 }
 
-// FuzzAppendChunk compares what becomes of a completion with what encoding/json
-// makes of it.
+// FuzzAppendChunk compares the conversion of a completion with one that uses
+// encoding/json.
 func FuzzAppendChunk(f *testing.F) {
 	seed(f, aCompletion)
 	f.Add([]byte(`{"object":"chat.completion","choices":[{"message":{"tool_calls":[{},{"index":1}]}},{"delta":null,"message":{}},{"delta":{}}]}`))
@@ -95,14 +95,14 @@ func FuzzAppendChunk(f *testing.F) {
 		if err := json.Unmarshal(got, &have); err != nil {
 			t.Fatalf("%v in %s", err, got)
 		}
-		if toPiece(want); !reflect.DeepEqual(want, have) {
+		if toChunk(want); !reflect.DeepEqual(want, have) {
 			t.Fatalf("got  %s\nwant %v", got, want)
 		}
 	})
 }
 
-// toPiece makes a completion a chunk.
-func toPiece(completion any) {
+// toChunk converts a completion to a chunk.
+func toChunk(completion any) {
 	object, _ := completion.(map[string]any)
 	if object["object"] == "chat.completion" {
 		object["object"] = nil
@@ -128,8 +128,8 @@ func toPiece(completion any) {
 	}
 }
 
-// TestUnaryVariant_TakesLinearTime reads an answer with many items, whose members
-// are looked at twice.
+// TestUnaryVariant_TakesLinearTime converts a response with many items, whose members
+// are read twice.
 func TestUnaryVariant_TakesLinearTime(t *testing.T) {
 	t.Parallel()
 	whole := operation(t, "StreamChatCompletion").Stream.UnaryVariant

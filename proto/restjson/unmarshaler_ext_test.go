@@ -13,8 +13,8 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// TestUnmarshaler_MatchesUnmarshal holds for every recorded stream, and
-// across them. Each message must be unchanged when the last one was read.
+// TestUnmarshaler_MatchesUnmarshal reads every recorded stream, and all of them with
+// one Unmarshaler. Reading a message must not change previous ones.
 func TestUnmarshaler_MatchesUnmarshal(t *testing.T) {
 	t.Parallel()
 	streams, err := filepath.Glob("../../server/internal/streamtest/streams/*.sse")
@@ -79,7 +79,7 @@ func TestUnmarshaler_ReusesRepeatedStrings(t *testing.T) {
 	}
 }
 
-// same reports whether two strings are one in memory.
+// same reports whether two strings share memory.
 func same(a, b string) bool { return unsafe.StringData(a) == unsafe.StringData(b) }
 
 func TestUnmarshaler_OptionalFieldsAreIndependent(t *testing.T) {

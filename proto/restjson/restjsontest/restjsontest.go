@@ -1,8 +1,7 @@
-// Package restjsontest compares JSON as the REST codec promises to keep it, for
-// the tests of whatever stands on the codec.
+// Package restjsontest compares JSON by the guarantees of the REST codec, for tests
+// of the codec and its users.
 //
-// It parses with encoding/json, not with the codec: a judge must not share the
-// mistakes of the judged.
+// It parses with encoding/json, so that it does not share errors with the codec.
 package restjsontest
 
 import (
@@ -16,8 +15,8 @@ import (
 	"strconv"
 )
 
-// Same returns an error that says where got differs from want. The order of an
-// object's members doesn't matter, nor the form of a number or a string.
+// Same returns an error that names the first difference between want and got. The
+// order of members and the notation of numbers and strings do not matter.
 func Same(want, got []byte) error {
 	return compare(want, got, func(path string, want, got any) error {
 		return walk(path, want, got, func(path, _ string, want, got any) error {
@@ -26,7 +25,7 @@ func Same(want, got []byte) error {
 	})
 }
 
-// SameButEmpty is [Same], but null, absent and a type's zero value are one.
+// SameButEmpty is like [Same], but null, absent and zero values are equal.
 func SameButEmpty(want, got []byte) error {
 	return compare(want, got, func(path string, want, got any) error {
 		return walk(path, want, got, func(path, _ string, want, got any) error {
@@ -38,26 +37,24 @@ func SameButEmpty(want, got []byte) error {
 	})
 }
 
-// Kept returns an error that says where the codec's full encoding out does not
-// have what the decoded text in has, or has what it has not. By the codec's
-// rules,
+// Kept returns an error that names what the codec's full encoding out lost of the
+// decoded text in, or added to it. By the codec's rules:
 //
-//   - null, an empty list or object, and an absent member are one;
-//   - out may have more: the members that the schema requires, as zero values,
-//     and those with one legal value (`type`, `object`, `mode`);
-//   - `stop` may come as one string, and goes out as a list;
-//   - the list that is a message's content may go by the name content or
-//     content_parts.
+//   - null, an empty array or object, and an absent member are equal;
+//   - out may have additional members: required members with zero values, and
+//     constants (`type`, `object`, `mode`);
+//   - `stop` may be one string in in, and is an array in out;
+//   - the array of a message's content may have the name content or content_parts.
 func Kept(in, out []byte) error {
 	return compare(in, out, func(path string, in, out any) error {
-		return walk(path, settle(in), settle(out), func(path, name string, in, out any) error {
+		return walk(path, normalize(in), normalize(out), func(path, name string, in, out any) error {
 			switch {
 			case isEmpty(in) && (isZero(out) || isConstant(name, out)):
 				return nil
 			case out == nil:
 				return fmt.Errorf("%s: %s was lost", at(path), show(in))
 			case isEmpty(in):
-				return fmt.Errorf("%s: %s was invented", at(path), show(out))
+				return fmt.Errorf("%s: %s was added", at(path), show(out))
 			default:
 				return fmt.Errorf("%s: %s became %s", at(path), show(in), show(out))
 			}
@@ -65,8 +62,8 @@ func Kept(in, out []byte) error {
 	})
 }
 
-// Repeats reports whether an object in the text, at any depth, has two members
-// of one name.
+// Repeats reports whether an object in the text, at any depth, has two members with
+// the same name.
 func Repeats(text []byte) (bool, error) {
 	_, repeats, err := parse(text)
 	return repeats, err
@@ -84,8 +81,8 @@ func compare(a, b []byte, difference func(path string, a, b any) error) error {
 	return difference("", x, y)
 }
 
-// walk reports the first difference that judge confirms. An absent member is
-// judged as null.
+// walk returns the error of judge for the first difference for which it returns one.
+// An absent member is passed as null.
 func walk(path string, a, b any, judge func(path, name string, a, b any) error) error {
 	var descend func(path, name string, a, b any) error
 	descend = func(path, name string, a, b any) error {
@@ -132,8 +129,7 @@ func walk(path string, a, b any, judge func(path, name string, a, b any) error) 
 	return descend(path, "", a, b)
 }
 
-// sameNumber compares by text, and else as doubles, as which the schema has
-// them.
+// sameNumber compares numbers by text, then as doubles, the type in the schema.
 func sameNumber(a, b json.Number) bool {
 	if a == b {
 		return true
@@ -143,27 +139,27 @@ func sameNumber(a, b json.Number) bool {
 	return errX == nil && errY == nil && x == y
 }
 
-// settle gives what may take two forms the one.
-func settle(v any) any {
+// normalize converts values with two forms to one of them.
+func normalize(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
-		settled := make(map[string]any, len(v))
+		normalized := make(map[string]any, len(v))
 		for name, value := range v {
-			settled[name] = settle(value)
+			normalized[name] = normalize(value)
 		}
-		if text, ok := settled["stop"].(string); ok {
-			settled["stop"] = []any{text}
+		if text, ok := normalized["stop"].(string); ok {
+			normalized["stop"] = []any{text}
 		}
-		if list, ok := settled["content"].([]any); ok && isEmpty(settled["content_parts"]) {
-			settled["content"], settled["content_parts"] = nil, list
+		if list, ok := normalized["content"].([]any); ok && isEmpty(normalized["content_parts"]) {
+			normalized["content"], normalized["content_parts"] = nil, list
 		}
-		return settled
+		return normalized
 	case []any:
-		settled := make([]any, len(v))
+		normalized := make([]any, len(v))
 		for i, value := range v {
-			settled[i] = settle(value)
+			normalized[i] = normalize(value)
 		}
-		return settled
+		return normalized
 	default:
 		return v
 	}
@@ -208,7 +204,7 @@ func isConstant(name string, v any) bool {
 	return isText && (name == "type" || name == "object" || name == "mode")
 }
 
-var errMore = errors.New("the value has ended, and more follows")
+var errMore = errors.New("unexpected data after the value")
 
 func parse(text []byte) (v any, repeats bool, err error) {
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -271,15 +267,15 @@ func at(path string) string {
 	return path
 }
 
-// show is a value as JSON, cut where it gets long.
+// show returns a value as JSON, truncated if it is long.
 func show(v any) string {
-	const most = 200
+	const maxLength = 200
 	text, err := json.Marshal(v)
 	if err != nil {
 		return err.Error()
 	}
-	if len(text) > most {
-		return string(text[:most]) + "…"
+	if len(text) > maxLength {
+		return string(text[:maxLength]) + "…"
 	}
 	return string(text)
 }

@@ -22,7 +22,7 @@ func TestSame_ComparesValues(t *testing.T) {
 		{"another text altogether", `1`, `2`, "the text: want 1, got 2"},
 		{"numbers that only look alike as doubles are still one", `9007199254740993`, `9007199254740992`, ""},
 		{"malformed", `{`, `{}`, "in {"},
-		{"more than one value", `{}`, `{}{}`, "more follows"},
+		{"more than one value", `{}`, `{}{}`, "unexpected data"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +55,7 @@ func TestKept_FindsLosses(t *testing.T) {
 		{"a message's list has two names", `{"content":[1]}`, `{"content":null,"content_parts":[1]}`, ""},
 		{"a member was lost", `{"a":{"b":1}}`, `{"a":{}}`, ".a.b: 1 was lost"},
 		{"a zero was lost", `{"a":0}`, `{}`, ".a: 0 was lost"},
-		{"a member was invented", `{}`, `{"a":1}`, ".a: 1 was invented"},
+		{"a member was added", `{}`, `{"a":1}`, ".a: 1 was added"},
 		{"a constant was changed", `{"object":"a"}`, `{"object":"b"}`, `.object: "a" became "b"`},
 		{"a constant is no object", `{}`, `{"type":{"a":1}}`, ".type: "},
 		{"items were lost", `{"a":[1,2]}`, `{"a":[1]}`, ".a: [1,2] became [1]"},

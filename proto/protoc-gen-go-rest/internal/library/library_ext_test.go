@@ -27,7 +27,7 @@ var (
 	aNote  = (*library.Note)(nil)
 )
 
-// head and foot are what every book's JSON begins and ends with.
+// head and foot are the beginning and the end of every book's JSON.
 const (
 	head = `{"object":"book","version":2,"format":{"paper": true},`
 	must = `"title":"T","cover":{},"genre":"poetry","genres":[],"year":0,"image":"","seal":null,"lent":null,`
@@ -43,8 +43,8 @@ func TestLibrary_Codec(t *testing.T) {
 		rest string
 		// typed is the message in Protobuf's text format.
 		typed string
-		// full is the message as a reply, where it isn't rest, and request as a
-		// request.
+		// full is the message in a response, if it isn't rest, and request is the
+		// message in a request.
 		full, request string
 	}{
 		{
@@ -63,28 +63,28 @@ func TestLibrary_Codec(t *testing.T) {
 			"", head + `"title":"T","cover":{},"genre":"sci-fi","genres":[],"year":0,"image":"","seal":null,"grade":0}`,
 		},
 		{
-			"plain fields and lists of each kind", aBook,
+			"plain fields and lists of every type", aBook,
 			head + must + `"heavy":true,"weight":1.5,"stamp":"AA==","chunks":["","AAE="],"octets":[[],[0,255]],"printed":[1,-1],"pages":[1,-9223372036854775808],"weights":[0.5,-0],"flags":[true,false],"covers":[{},{"color":"red"}],"grade":0,` + foot,
 			typ + `heavy: true weight: 1.5 stamp: "\x00" chunks: "" chunks: "\x00\x01" octets: "" octets: "\x00\xff" printed: { seconds: 1 } printed: { seconds: -1 } pages: 1 pages: -9223372036854775808 weights: 0.5 weights: -0 flags: true flags: false covers: {} covers: { color: "red" }`,
 			"", head + must + `"heavy":true,"weight":1.5,"stamp":"AA==","chunks":["","AAE="],"octets":[[],[0,255]],"printed":[1,-1],"pages":[1,-9223372036854775808],"weights":[0.5,-0],"flags":[true,false],"covers":[{},{"color":"red"}],"grade":0}`,
 		},
 		{
-			"a list of one message that comes bare", aBook, head + must + `"covers":{"color":"red"},"grade":0,` + foot, typ + `covers: { color: "red" }`,
+			"a single message instead of a list", aBook, head + must + `"covers":{"color":"red"},"grade":0,` + foot, typ + `covers: { color: "red" }`,
 			head + must + `"covers":[{"color":"red"}],"grade":0,` + foot, head + must + `"covers":[{"color":"red"}],"grade":0}`,
 		},
 		{
-			"maps of each kind", aBook,
+			"maps of every type", aBook,
 			head + must + `"labels":{"a":"sci-fi","b":"poetry"},"blobs":{"":"AA=="},"dates":{"d":5},"notes":{"n":{"kind":"long","lines":[{"text":"x"}]}},"schemas":{"s":{ "z":1, "a":2}},"grade":0,` + foot,
 			typ + `labels: { key: "a" value: GENRE_SCI_FI } labels: { key: "b" value: GENRE_POETRY } blobs: { key: "" value: "\x00" } dates: { key: "d" value: { seconds: 5 } } notes: { key: "n" value: { kind: KIND_LONG lines: { text: "x" } } } schemas_json: { key: "s" value: '{ "z":1, "a":2}' }`,
 			"", head + must + `"labels":{"a":"sci-fi","b":"poetry"},"blobs":{"":"AA=="},"dates":{"d":5},"notes":{"n":{"kind":"long","lines":[{"text":"x"}]}},"schemas":{"s":{ "z":1, "a":2}},"grade":0}`,
 		},
 		{
-			"maps that don't fit", aBook, head + must + `"grade":0,"loans":0,"labels":{"a":"prose"},"blobs":{"b":"!"},"dates":{"d":0.5},"notes":{"n":1},"schemas":{"s":[]}}`,
+			"mismatched maps", aBook, head + must + `"grade":0,"loans":0,"labels":{"a":"prose"},"blobs":{"b":"!"},"dates":{"d":0.5},"notes":{"n":1},"schemas":{"s":[]}}`,
 			typ + `extra_json: '{"labels":{"a":"prose"},"blobs":{"b":"!"},"dates":{"d":0.5},"notes":{"n":1},"schemas":{"s":[]}}'`,
 			"", head + must + `"grade":0,"labels":{"a":"prose"},"blobs":{"b":"!"},"dates":{"d":0.5},"notes":{"n":1},"schemas":{"s":[]}}`,
 		},
 		{
-			"a constant that is another", aBook, `{"object":"book",` + must + `"grade":0,"loans":0,"version":3,"format":{"paper":true}}`,
+			"a constant with another value", aBook, `{"object":"book",` + must + `"grade":0,"loans":0,"version":3,"format":{"paper":true}}`,
 			typ + `extra_json: '{"version":3,"format":{"paper":true}}'`,
 			"", `{"object":"book",` + must + `"grade":0,"version":3,"format":{"paper":true}}`,
 		},
@@ -97,11 +97,11 @@ func TestLibrary_Codec(t *testing.T) {
 			"", head + must + `"price":["free",{"type":"points","points":5}],"grade":0}`,
 		},
 		{
-			"a list under its other name", aBook, head + must + `"grade":7,"all_grades":[1,2],"` + "`o\\\"d\\\\d\\u0007\\u003c" + `":"x",` + foot, typ + `grade: 7 grades: 1 grades: 2 odd: "x"`,
+			"a list under its alias", aBook, head + must + `"grade":7,"all_grades":[1,2],"` + "`o\\\"d\\\\d\\u0007\\u003c" + `":"x",` + foot, typ + `grade: 7 grades: 1 grades: 2 odd: "x"`,
 			"", "-",
 		},
 		{
-			"names that are no names in Go", aBook, head + must + `"grade":0,"` + "`o\\\"d\\\\d\\u0007\\u003c" + `":"x",` + foot, typ + `odd: "x"`,
+			"names that are not Go identifiers", aBook, head + must + `"grade":0,"` + "`o\\\"d\\\\d\\u0007\\u003c" + `":"x",` + foot, typ + `odd: "x"`,
 			"", head + must + `"grade":0,"` + "`o\\\"d\\\\d\\u0007\\u003c" + `":"x"}`,
 		},
 		{
@@ -109,19 +109,19 @@ func TestLibrary_Codec(t *testing.T) {
 			"", head + must + `"grade":0,"grid":[[1,2],[],[0.5]]}`,
 		},
 		{
-			"arrays in arrays that don't fit", aBook, head + must + `"grade":0,"loans":0,"grid":[[1,2],{}]}`, typ + `extra_json: '{"grid":[[1,2],{}]}'`,
+			"mismatched arrays in arrays", aBook, head + must + `"grade":0,"loans":0,"grid":[[1,2],{}]}`, typ + `extra_json: '{"grid":[[1,2],{}]}'`,
 			"", head + must + `"grade":0,"grid":[[1,2],{}]}`,
 		},
 		{
-			"the one of some members", aBook, head + must + `"grade":0,"person":"",` + foot, typ + `person: ""`,
+			"one member of a set", aBook, head + must + `"grade":0,"person":"",` + foot, typ + `person: ""`,
 			"", head + must + `"grade":0,"person":""}`,
 		},
 		{
-			"one of some members too many", aBook, head + must + `"grade":0,"company":{},"loans":0,"person":"p"}`, typ + `company: {} extra_json: '{"person":"p"}'`,
+			"one member of a set twice", aBook, head + must + `"grade":0,"company":{},"loans":0,"person":"p"}`, typ + `company: {} extra_json: '{"person":"p"}'`,
 			"", head + must + `"grade":0,"company":{},"person":"p"}`,
 		},
 		{
-			"what only the typed API has", aBook, head + must + `"grade":0,"loans":0,"secret":"s"}`, typ + `extra_json: '{"secret":"s"}'`,
+			"a field of the typed API only", aBook, head + must + `"grade":0,"loans":0,"secret":"s"}`, typ + `extra_json: '{"secret":"s"}'`,
 			"", head + must + `"grade":0,"secret":"s"}`,
 		},
 		{"an array alone", aGrid, `[[1],[]]`, `rows: { cells: 1 } rows: {}`, "", ""},
@@ -151,7 +151,7 @@ func TestLibrary_Codec(t *testing.T) {
 			}
 			full, err := restjson.AppendFull(nil, want)
 			if expected := either(row.full, row.rest); err != nil || string(full) != expected {
-				t.Errorf("as a reply:\ngot  %s, %v\nwant %s", full, err, expected)
+				t.Errorf("in a response:\ngot  %s, %v\nwant %s", full, err, expected)
 			}
 			if row.request == "-" {
 				return
@@ -243,7 +243,7 @@ func TestLibrary_Operations(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if slices.ContainsFunc(library.LibraryServiceREST(), func(op restjson.Operation) bool { return op.Procedure == "/library.v1.LibraryService/Ping" }) {
-		t.Error("Ping maps to nothing")
+		t.Error("Ping has an operation")
 	}
 }
 
