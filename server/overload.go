@@ -23,7 +23,7 @@ func newOverload(router *router, config Config) (*overload.Limiter, error) {
 		limits = *config.Overload
 	}
 	limits.Connection = httpserver.ConnectionID
-	limits.Refuse = func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
+	limits.Reject = func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
 		router.reject(w, r, &apierror.Error{
 			Status: http.StatusServiceUnavailable, Type: apierror.ServerError, Code: overload.Code,
 			Message:    "This server has too many requests in progress. Please try again later.",
@@ -37,14 +37,14 @@ func newOverload(router *router, config Config) (*overload.Limiter, error) {
 func (s *Server) registerCollectors(config Config, budget *memory.Budget) {
 	config.Observer.WatchOverload(func() (waiting int64, refused uint64) {
 		stats := s.overload.Stats()
-		return stats.Waiting, stats.Refused
+		return stats.Waiting, stats.Rejected
 	})
 	config.Observer.WatchHeld(func() telemetry.Held {
 		return telemetry.Held{
 			Connections: s.http.Connections(),
 			Exempt:      s.overload.Stats().Exempt,
 			Untaken:     s.http.UnreadResponses(),
-			Buffered:    budget.Taken(),
+			Buffered:    budget.Used(),
 		}
 	})
 	if store := config.Clients; store != nil {

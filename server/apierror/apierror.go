@@ -64,7 +64,7 @@ func ForLimit(err error) (*Error, bool) {
 	e := &Error{Status: http.StatusRequestEntityTooLarge, Type: InvalidRequest, Code: CodeRequestTooLarge}
 	if short, ok := errors.AsType[*memory.LimitError](err); ok {
 		e.Message = short.Error()
-		if short.Passing {
+		if short.Temporary {
 			e.Status, e.Type, e.Code, e.RetryAfter = http.StatusServiceUnavailable, ServerError, CodeOverloaded, retryAfter
 		}
 		if short.Slow {

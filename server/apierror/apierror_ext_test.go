@@ -92,8 +92,8 @@ func TestAPIError_ForLimit(t *testing.T) {
 		retry bool
 	}{
 		{"a body larger than the budget", &memory.LimitError{Limit: 1}, apierror.CodeRequestTooLarge, false},
-		{"a budget in use", &memory.LimitError{Limit: 1, Passing: true}, apierror.CodeOverloaded, true},
-		{"a slow client", &memory.LimitError{Limit: 1, Passing: true, Slow: true}, apierror.CodeRequestTimeout, true},
+		{"a budget in use", &memory.LimitError{Limit: 1, Temporary: true}, apierror.CodeOverloaded, true},
+		{"a slow client", &memory.LimitError{Limit: 1, Temporary: true, Slow: true}, apierror.CodeRequestTimeout, true},
 	} {
 		e, ok := apierror.ForLimit(test.err)
 		if !ok || e.Code != test.code || (e.RetryAfter > 0) != test.retry || e.Message != test.err.Error() {

@@ -1,10 +1,9 @@
 // Package clientaddr finds the address of a client behind trusted proxies.
 //
-// A request that comes through a balancer has the balancer's address. Balancers add
-// the address that they got it from at the end of X-Forwarded-For, or of Forwarded
-// (RFC 7239). Whatever stands before that, anyone can have written. So the lists are
-// read from the end, past the addresses of proxies that are trusted: the first other
-// address is the client's.
+// A request from a load balancer has the balancer's address. Balancers append the address
+// of their peer to X-Forwarded-For or Forwarded (RFC 7239). Anyone may have written the
+// earlier elements. So the lists are read from the end, skipping trusted proxies: the
+// first other address is the client's.
 package clientaddr
 
 import (
@@ -15,10 +14,10 @@ import (
 	"strings"
 )
 
-// Proxies are the addresses of proxies that are trusted. The zero value has none.
+// Proxies is a set of trusted proxies. The zero value is empty.
 type Proxies struct{ prefixes []netip.Prefix }
 
-// Parse returns proxies by their addresses, such as 10.0.0.7, or ranges of them, such
+// Parse returns the proxies with the given addresses, such as 10.0.0.7, and ranges, such
 // as 10.0.0.0/8 and fd00::/8.
 func Parse(ranges []string) (Proxies, error) {
 	var p Proxies
@@ -44,8 +43,8 @@ func (p Proxies) Trusts(address netip.Addr) bool {
 	return slices.ContainsFunc(p.prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }
 
-// Wrap returns a handler whose requests have the client's address as their RemoteAddr.
-// Its port is 0 where no proxy tells it.
+// Wrap returns a handler that sets the RemoteAddr of requests to the client's address. The
+// port is 0 if no proxy reports it.
 func (p Proxies) Wrap(next http.Handler) http.Handler {
 	if len(p.prefixes) == 0 {
 		return next
@@ -58,29 +57,29 @@ func (p Proxies) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Client returns the address of the client of a request, and false if that is the
-// one that the request came from. Where both lists are there and lead to different
-// clients, neither counts: a proxy writes one of them, and passes the other on.
+// Client returns the address of the client of a request. found is false if it is the
+// request's RemoteAddr. If both headers are present and lead to different clients, both
+// are ignored: a proxy writes one of them and passes the other on.
 func (p Proxies) Client(r *http.Request) (client netip.AddrPort, found bool) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !p.Trusts(peer.Addr()) {
 		return netip.AddrPort{}, false
 	}
-	plain, hasPlain := p.last(r.Header["X-Forwarded-For"], parseNode)
-	standard, hasStandard := p.last(r.Header["Forwarded"], parseElement)
+	forwardedFor, hasForwardedFor := p.last(r.Header["X-Forwarded-For"], parseNode)
+	forwarded, hasForwarded := p.last(r.Header["Forwarded"], parseElement)
 	switch {
-	case hasPlain && hasStandard && plain.Addr() != standard.Addr():
+	case hasForwardedFor && hasForwarded && forwardedFor.Addr() != forwarded.Addr():
 		return netip.AddrPort{}, false
-	case hasPlain:
-		return plain, true
+	case hasForwardedFor:
+		return forwardedFor, true
 	default:
-		return standard, hasStandard
+		return forwarded, hasForwarded
 	}
 }
 
-// last returns the last address of a list that is not trusted, and where all are, the
-// first one. What is no address, such as "unknown", ends the search: the address
-// behind it is the last one that is known.
+// last returns the last untrusted address of a list, or the first address if all are
+// trusted. An element that is not an address, such as "unknown", ends the search at the
+// address after it.
 func (p Proxies) last(fields []string, parse func(string) (netip.AddrPort, bool)) (last netip.AddrPort, found bool) {
 	for _, field := range slices.Backward(fields) {
 		for more := true; more; {
@@ -91,7 +90,7 @@ func (p Proxies) last(fields []string, parse func(string) (netip.AddrPort, bool)
 				element, more = field, false
 			}
 			if element = strings.Trim(element, " \t"); element == "" {
-				continue // an empty element counts as none (RFC 9110 §5.6.1)
+				continue // empty elements are ignored (RFC 9110 §5.6.1)
 			}
 			address, ok := parse(element)
 			if !ok {
@@ -106,11 +105,11 @@ func (p Proxies) last(fields []string, parse func(string) (netip.AddrPort, bool)
 	return last, found
 }
 
-// lastComma returns the index of the last comma outside of quotes.
-func lastComma(text string) int {
+// lastComma returns the index of the last comma outside quotes, or -1.
+func lastComma(list string) int {
 	quoted := false
-	for i := len(text) - 1; i >= 0; i-- {
-		switch text[i] {
+	for i := len(list) - 1; i >= 0; i-- {
+		switch list[i] {
 		case '"':
 			quoted = !quoted
 		case ',':
@@ -122,7 +121,7 @@ func lastComma(text string) int {
 	return -1
 }
 
-// parseElement returns the address of the "for" of an element of Forwarded.
+// parseElement returns the address of the "for" parameter of an element of Forwarded.
 func parseElement(element string) (netip.AddrPort, bool) {
 	var node string
 	count := 0
@@ -138,21 +137,21 @@ func parseElement(element string) (netip.AddrPort, bool) {
 	return parseNode(node)
 }
 
-// parseNode returns an address with or without a port. One of IPv6 may lack its
-// brackets, as X-Forwarded-For has it.
+// parseNode parses an address with or without a port. The brackets of an IPv6 address may
+// be missing, as in X-Forwarded-For.
 func parseNode(node string) (netip.AddrPort, bool) {
 	if address, err := netip.ParseAddr(node); err == nil {
-		return plain(netip.AddrPortFrom(address, 0)), true
+		return canonical(netip.AddrPortFrom(address, 0)), true
 	}
 	if inside, ok := strings.CutPrefix(node, "["); ok && strings.HasSuffix(inside, "]") {
 		address, err := netip.ParseAddr(strings.TrimSuffix(inside, "]"))
-		return plain(netip.AddrPortFrom(address, 0)), err == nil
+		return canonical(netip.AddrPortFrom(address, 0)), err == nil
 	}
 	address, err := netip.ParseAddrPort(node)
-	return plain(address), err == nil
+	return canonical(address), err == nil
 }
 
-// plain is an address without a zone, and of IPv4 if it is a mapped one.
-func plain(address netip.AddrPort) netip.AddrPort {
+// canonical returns an address without a zone, and without the mapping of IPv4 to IPv6.
+func canonical(address netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(address.Addr().Unmap().WithZone(""), address.Port())
 }

@@ -236,7 +236,7 @@ func TestBody_IsNotBufferedWithoutMemory(t *testing.T) {
 				}
 			}
 			content.checkClosed(t)
-			if taken := budget.Taken(); taken != 0 {
+			if taken := budget.Used(); taken != 0 {
 				t.Errorf("%d bytes are still reserved", taken)
 			}
 		})

@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// file describes grpc.health.v1. Its generated Go code is part of gRPC, which
-// this server doesn't need otherwise, and a second copy of it would make a
-// program panic that links both: so the messages are dynamic.
+// file is the descriptor of grpc.health.v1. The generated Go code belongs to grpc-go,
+// which this server does not need otherwise. A second copy of it would make programs that
+// link both panic, so the messages are dynamic.
 var file = newFile()
 
 const path = "grpc/health/v1/health.proto"

@@ -1,6 +1,8 @@
-// Package health serves the gRPC health checking protocol, grpc.health.v1, by
-// which load balancers and Kubernetes tell whether to send requests here:
+// Package health serves the gRPC health checking protocol, grpc.health.v1, which load
+// balancers and Kubernetes use to decide whether to send requests to a server:
 // https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+//
+// It can be replaced by connectrpc.com/grpchealth when that supports connect/v2.
 package health
 
 import (
@@ -21,18 +23,18 @@ const (
 	serviceUnknown protoreflect.EnumNumber = 3
 )
 
-// Checker tells the health of a server, which starts out serving. All services
-// share it.
+// Checker holds the health of a server, which is shared by all its services. It is
+// serving at first.
 type Checker struct {
 	services []string
 
 	mu      sync.Mutex
-	stopped bool
-	changed chan struct{} // closed at the change
+	stopped bool          // guarded by mu
+	changed chan struct{} // closed by Stop
 }
 
-// Register serves the protocol on server, for the services that are registered
-// there and for the server as a whole, which goes by the empty name.
+// Register adds the protocol to a server. It covers the services that are registered so
+// far, and the server as a whole under the empty name.
 func Register(server *connect.Server) *Checker {
 	c := &Checker{services: []string{""}, changed: make(chan struct{})}
 	for spec := range server.Specs() {
@@ -56,7 +58,7 @@ func newSpec(method protoreflect.MethodDescriptor, streamType connect.StreamType
 	}
 }
 
-// Stop says from now on that no service is serving.
+// Stop makes all services report that they are not serving.
 func (c *Checker) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +68,7 @@ func (c *Checker) Stop() {
 	}
 }
 
-// Stopped reports whether Stop was called.
+// Stopped reports whether Stop has been called.
 func (c *Checker) Stopped() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,7 +82,7 @@ func (c *Checker) status() protoreflect.EnumNumber {
 	return serving
 }
 
-// check answers with the status of a service.
+// check returns the status of a service.
 func (c *Checker) check(_ context.Context, _ connect.Spec, stream connect.ServerStream) error {
 	service, err := receive(stream)
 	if err != nil {
@@ -92,9 +94,9 @@ func (c *Checker) check(_ context.Context, _ connect.Spec, stream connect.Server
 	return stream.Send(response(c.status()))
 }
 
-// watch sends the status of a service, and sends it again when it changes. The
-// status of an unknown service is not an error here, as it could come to be
-// known. Nothing follows a stop, so that ends the watch.
+// watch sends the status of a service, and again when it changes. An unknown service is
+// not an error here, because the protocol expects that it may be added. Stop ends the
+// watch, because the status does not change afterwards.
 func (c *Checker) watch(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
 	service, err := receive(stream)
 	if err != nil {

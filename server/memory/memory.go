@@ -1,14 +1,14 @@
-// Package memory is the budget of a server for the bodies that it holds: request
-// messages of RPCs, compressed or not, bodies that are read before they are sent up,
-// and replies to unary calls. They are charged as they are read and decompressed,
-// before more of them is.
+// Package memory limits the total memory for buffered bodies: request messages of RPCs,
+// compressed and decompressed, request bodies that are read before they are sent
+// upstream, and unary replies. Memory is charged while a body is read and decompressed,
+// before more of it is.
 //
-// Clients share the budget. One may hold as much as is left free, so that two that take
-// all they can get have a third each, and a single one a half. Where the server knows
-// no clients, all of it is for everyone. Bodies of more than 64 KiB leave an eighth of
-// the budget free in either case: a small request finds room while others hold all they
-// can get. And once a quarter is taken, a client that sends a larger body at less than
-// 64 KiB/s, measured over ten seconds, loses it.
+// Clients share the budget. Each may hold as much as is left free: a single client gets
+// up to a half, and two clients a third each. If the server does not distinguish
+// clients, everyone shares all of it. Bodies larger than 64 KiB always leave an eighth
+// of the budget free, so that small requests find room. If more than a quarter is used, a
+// client that sends a larger body at less than 64 KiB/s, measured over ten seconds, is
+// rejected.
 package memory
 
 import (
@@ -20,66 +20,68 @@ import (
 )
 
 const (
-	// smallBody is up to which size, in bytes, a body may take of the reserve, and come
-	// as slowly as it likes.
+	// smallBody is the size in bytes up to which a body may use the reserve and may be
+	// sent slowly.
 	smallBody = 64 << 10
-	// reserveShare is the part of the budget that larger bodies leave free, and
-	// pressureShare the part from which slow ones are cut: one by so much.
+
+	// Larger bodies leave 1/reserveShare of the budget free. Slow ones are rejected if
+	// more than 1/pressureShare is used.
 	reserveShare  = 8
 	pressureShare = 4
 
-	// slowRate, in bytes per second, is too slow over slowWindow.
-	slowRate   = 64 << 10
-	slowWindow = 10 * time.Second
+	// minRate is the minimum rate in bytes per second over rateWindow.
+	minRate    = 64 << 10
+	rateWindow = 10 * time.Second
 
-	// largeWork is the size of a body, in bytes, from which decoding it waits for its
-	// turn.
-	largeWork = 1 << 20
+	// largeBody is the size in bytes from which decoding is limited.
+	largeBody = 1 << 20
 )
 
-// Budget bounds the memory of bodies. It is safe for concurrent use.
+// Budget limits the memory for buffered bodies. It is safe for concurrent use.
 type Budget struct {
-	limit int64
-	fair  bool
-	turns chan struct{} // has an element for each large body that is being decoded
+	limit    int64
+	fair     bool
+	decoding chan struct{} // has an element for each large body being decoded
 
 	mu      sync.Mutex
-	taken   int64            // guarded by mu
-	clients map[string]int64 // guarded by mu: what each holds, unless nothing
+	used    int64            // guarded by mu
+	clients map[string]int64 // guarded by mu: the memory of each client that holds any
 }
 
-// New returns a budget of limit bytes. If it is fair, clients share it; else they count
-// as one.
+// New returns a budget of limit bytes. If it is fair, clients share it as the package
+// comment describes. Otherwise they count as one client.
 func New(limit int64, fair bool) *Budget {
 	return &Budget{
 		limit: limit, fair: fair,
-		turns:   make(chan struct{}, runtime.GOMAXPROCS(0)),
-		clients: make(map[string]int64),
+		decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		clients:  make(map[string]int64),
 	}
 }
 
-// LimitError says that there is no room for a body.
+// LimitError is the error for a body that exceeds the budget.
 type LimitError struct {
-	Limit int64 // of the budget, in bytes
-	// Passing says that there would be room if nobody else held any.
-	Passing bool
-	// Slow says that the body came too slowly for what it held.
+	// Limit is the size of the budget in bytes.
+	Limit int64
+	// Temporary reports whether the body would fit if nobody else held memory.
+	Temporary bool
+	// Slow reports whether the body was rejected because it was sent too slowly.
 	Slow bool
 }
 
+// Error implements error.
 func (e *LimitError) Error() string {
 	switch {
 	case e.Slow:
-		return fmt.Sprintf("the body came at less than %d KiB/s while this server was short of memory for bodies, of which it has %d bytes for all: try again", slowRate>>10, e.Limit)
-	case e.Passing:
-		return fmt.Sprintf("the body does not fit into what is left of this server's limit of %d bytes for all bodies that it holds: try again later", e.Limit)
+		return fmt.Sprintf("the body was sent at less than %d KiB/s while the server's memory for buffered bodies (%d bytes) was under pressure; try again", minRate>>10, e.Limit)
+	case e.Temporary:
+		return fmt.Sprintf("the body does not fit into the free part of the server's memory for buffered bodies (%d bytes); try again later", e.Limit)
 	default:
-		return fmt.Sprintf("the body is too large for this server's limit of %d bytes for all bodies that it holds: send less at a time", e.Limit)
+		return fmt.Sprintf("the body is too large for the server's memory for buffered bodies (%d bytes); send less in one request", e.Limit)
 	}
 }
 
-// Hold begins to hold memory for a call of a client. The result must be closed. That of
-// a nil budget counts nothing.
+// Hold returns a new hold for a request of a client. It must be closed. A nil budget
+// returns a nil Hold.
 func (b *Budget) Hold(client string) *Hold {
 	if b == nil {
 		return nil
@@ -90,30 +92,30 @@ func (b *Budget) Hold(client string) *Hold {
 	return &Hold{budget: b, client: client}
 }
 
-// Taken returns how much of the budget is taken, in bytes.
-func (b *Budget) Taken() int64 {
+// Used returns the used memory in bytes.
+func (b *Budget) Used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.taken
+	return b.used
 }
 
-// Turn waits until a body of size bytes may be decoded: decoding takes several times
-// the size for a short time, which only as many large bodies get at a time as there are
-// processors. The result ends the turn. The wait ends with done.
-func (b *Budget) Turn(size int64, done <-chan struct{}) (end func()) {
-	if b == nil || size < largeWork {
+// AcquireDecoding waits until a body of size bytes may be decoded. Decoding briefly uses
+// several times the size, so only as many large bodies are decoded at the same time as
+// there are processors. The caller must call release. The wait ends when done is closed.
+func (b *Budget) AcquireDecoding(size int64, done <-chan struct{}) (release func()) {
+	if b == nil || size < largeBody {
 		return func() {}
 	}
 	select {
-	case b.turns <- struct{}{}:
-		return func() { <-b.turns }
+	case b.decoding <- struct{}{}:
+		return func() { <-b.decoding }
 	case <-done:
 		return func() {}
 	}
 }
 
-// Hold is the memory that a call holds. It is safe for concurrent use. A nil Hold
-// counts nothing.
+// Hold is the memory held by one request. It is safe for concurrent use. A nil Hold has
+// no limit.
 type Hold struct {
 	budget *Budget
 	client string
@@ -121,90 +123,89 @@ type Hold struct {
 	closed bool  // guarded by budget.mu
 }
 
-// Grow takes n bytes more, if there is room for them. Otherwise it returns a
-// [*LimitError].
+// Grow adds n bytes to the hold. It returns a [*LimitError] if they do not fit.
 func (h *Hold) Grow(n int64) error {
 	if h == nil {
 		return nil
 	}
 	h.budget.mu.Lock()
 	defer h.budget.mu.Unlock()
-	return h.grow(n)
+	return h.growLocked(n)
 }
 
-// Resize takes or gives back as much as it takes to hold size bytes. If there is no
-// room for them it returns a [*LimitError], and holds what it did.
+// Resize changes the hold to size bytes. If they do not fit, it returns a [*LimitError] and
+// leaves the hold as it is.
 func (h *Hold) Resize(size int64) error {
 	if h == nil {
 		return nil
 	}
 	h.budget.mu.Lock()
 	defer h.budget.mu.Unlock()
-	return h.grow(size - h.size)
+	return h.growLocked(size - h.size)
 }
 
-// Close gives back what is held. From then on nothing is counted.
+// Close releases the memory. Later calls of Grow and Resize have no effect.
 func (h *Hold) Close() {
 	if h == nil {
 		return
 	}
 	h.budget.mu.Lock()
 	defer h.budget.mu.Unlock()
-	h.take(-h.size)
+	h.addLocked(-h.size)
 	h.closed = true
 }
 
-// grow is Grow. The lock must be held.
-func (h *Hold) grow(n int64) error {
+func (h *Hold) growLocked(n int64) error {
 	b := h.budget
 	if h.closed {
 		return nil
 	}
-	if size := h.size + n; n > 0 && !b.fits(size, b.clients[h.client]+n, b.taken+n) {
-		return &LimitError{Limit: b.limit, Passing: b.fits(size, size, size)}
+	if size := h.size + n; n > 0 && !b.fits(size, b.clients[h.client]+n, b.used+n) {
+		return &LimitError{Limit: b.limit, Temporary: b.fits(size, size, size)}
 	}
-	h.take(n)
+	h.addLocked(n)
 	return nil
 }
 
-// fits reports whether a body may have a size, its client hold own, and all together
-// taken.
-func (b *Budget) fits(size, own, taken int64) bool {
-	free := b.limit - taken
+// fits reports whether a body may have a size, if its client then holds own bytes and all
+// clients use used bytes.
+func (b *Budget) fits(size, own, used int64) bool {
+	free := b.limit - used
 	return free >= 0 && (size <= smallBody || free >= b.limit/reserveShare) && (!b.fair || own <= free)
 }
 
-// take takes n bytes. The lock must be held.
-func (h *Hold) take(n int64) {
+// addLocked adds n bytes, which may be negative.
+func (h *Hold) addLocked(n int64) {
 	b := h.budget
 	h.size += n
-	b.taken += n
+	b.used += n
 	if b.clients[h.client] += n; b.clients[h.client] == 0 {
 		delete(b.clients, h.client)
 	}
 }
 
-// isPressed reports whether much of the budget is taken.
-func (b *Budget) isPressed() bool { return b.Taken() > b.limit/pressureShare }
+// isUnderPressure reports whether much of the budget is used.
+func (b *Budget) isUnderPressure() bool { return b.Used() > b.limit/pressureShare }
 
-// Reader returns a reader that takes memory for what it reads from another one. When
-// there is no room for a piece, it returns the [*LimitError] with it.
+// Reader returns a reader that adds what it reads from r to the hold. If a piece does not
+// fit, Read returns it together with a [*LimitError].
 func (h *Hold) Reader(r io.Reader) *Reader { return &Reader{Reader: r, hold: h} }
 
-// BodyReader is [Hold.Reader] for the body of a client, which has to come at its rate.
+// BodyReader is like [Hold.Reader], for a request body, which must be sent at the minimum
+// rate.
 func (h *Hold) BodyReader(r io.Reader) *Reader { return &Reader{Reader: r, hold: h, timed: h != nil} }
 
-// Reader is a body that is read into memory.
+// Reader is a body that is read into memory. See [Hold.Reader].
 type Reader struct {
 	io.Reader
 
 	hold    *Hold
 	timed   bool
 	stopped bool
-	size    int64 // that was read
+	size    int64 // bytes read so far
 
-	since time.Time // when the window began
-	came  int64     // bytes in it
+	windowStart time.Time
+	windowBytes int64
 }
 
 // Read implements [io.Reader].
@@ -225,26 +226,27 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// checkRate returns an error if the body comes too slowly while memory is short.
+// checkRate returns an error if the body is sent too slowly while the budget is under
+// pressure.
 func (r *Reader) checkRate(n int64) error {
 	now := time.Now()
-	if r.since.IsZero() {
-		r.since = now
+	if r.windowStart.IsZero() {
+		r.windowStart = now
 		return nil
 	}
-	r.came += n
-	elapsed := now.Sub(r.since)
-	if elapsed < slowWindow {
+	r.windowBytes += n
+	elapsed := now.Sub(r.windowStart)
+	if elapsed < rateWindow {
 		return nil
 	}
-	if r.came < int64(elapsed.Seconds()*slowRate) && r.hold.budget.isPressed() {
-		return &LimitError{Limit: r.hold.budget.limit, Passing: true, Slow: true}
+	if r.windowBytes < int64(elapsed.Seconds()*minRate) && r.hold.budget.isUnderPressure() {
+		return &LimitError{Limit: r.hold.budget.limit, Temporary: true, Slow: true}
 	}
-	r.since, r.came = now, 0
+	r.windowStart, r.windowBytes = now, 0
 	return nil
 }
 
-// Stop says that what is read from now on isn't held.
+// Stop ends the accounting: what is read from now on is not added.
 func (r *Reader) Stop() { r.stopped = true }
 
 // Close implements [io.Closer].

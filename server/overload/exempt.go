@@ -7,20 +7,19 @@ import (
 	"time"
 )
 
-// exempt bounds the requests that don't count as calls. They are short, but for those
-// that watch something, and those whose client takes nothing of the answer. A
-// connection that has the most of them gives way to one that has fewer, so that no
-// client can take them all.
+// exempt limits exempt requests. Most are short, but some watch for changes, and some
+// clients do not read the response. The connection with the most requests loses one to a
+// connection with fewer, so that no client can use all slots.
 type exempt struct {
-	inAll, onConnection int
+	max, maxOnConnection int
 
 	mu    sync.Mutex
-	open  map[any][]*exemptCall // guarded by mu: by connection, in their order
-	count int                   // guarded by mu
+	open  map[any][]*exemptRequest // guarded by mu: by connection, oldest first
+	count int                      // guarded by mu
 }
 
-// exemptCall is a request that doesn't count.
-type exemptCall struct {
+// exemptRequest is an exempt request in progress.
+type exemptRequest struct {
 	connection any
 	writer     http.ResponseWriter
 
@@ -28,28 +27,28 @@ type exemptCall struct {
 	ended bool // guarded by mu
 }
 
-// enter lets a request in, unless there are too many. What it returns is called at
+// acquire admits a request, unless there are too many. The caller must call release at
 // its end.
-func (e *exempt) enter(w http.ResponseWriter, connection any) (leave func(), ok bool) {
-	c := &exemptCall{connection: connection, writer: w}
+func (e *exempt) acquire(w http.ResponseWriter, connection any) (release func(), ok bool) {
+	c := &exemptRequest{connection: connection, writer: w}
 	victim, ok := e.add(c)
 	if victim != nil {
-		victim.cut()
+		victim.reset()
 	}
-	return func() { e.leave(c) }, ok
+	return func() { e.release(c) }, ok
 }
 
-// add adds a request, unless there are too many. It returns one that has to end for
-// it, nil for none.
-func (e *exempt) add(c *exemptCall) (victim *exemptCall, ok bool) {
+// add adds a request, unless there are too many. It returns the request that must end
+// for it, or nil.
+func (e *exempt) add(c *exemptRequest) (victim *exemptRequest, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	own := len(e.open[c.connection])
-	if own >= e.onConnection {
+	if own >= e.maxOnConnection {
 		return nil, false
 	}
-	if e.count >= e.inAll {
-		var most []*exemptCall
+	if e.count >= e.max {
+		var most []*exemptRequest
 		for _, calls := range e.open {
 			if len(calls) > len(most) {
 				most = calls
@@ -66,8 +65,8 @@ func (e *exempt) add(c *exemptCall) (victim *exemptCall, ok bool) {
 	return victim, true
 }
 
-// leave is told that a request has ended.
-func (e *exempt) leave(c *exemptCall) {
+// release removes a request that has ended.
+func (e *exempt) release(c *exemptRequest) {
 	e.mu.Lock()
 	e.removeLocked(c)
 	e.mu.Unlock()
@@ -76,11 +75,11 @@ func (e *exempt) leave(c *exemptCall) {
 	c.ended = true
 }
 
-func (e *exempt) removeLocked(c *exemptCall) {
+func (e *exempt) removeLocked(c *exemptRequest) {
 	calls := e.open[c.connection]
 	at := slices.Index(calls, c)
 	if at < 0 {
-		return // it had to give way
+		return // it lost its place
 	}
 	e.count--
 	if len(calls) == 1 {
@@ -90,15 +89,15 @@ func (e *exempt) removeLocked(c *exemptCall) {
 	e.open[c.connection] = slices.Delete(calls, at, at+1)
 }
 
-// len is how many there are.
+// len returns the number of requests.
 func (e *exempt) len() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.count
 }
 
-// cut resets the stream of a request, whatever it waits for.
-func (c *exemptCall) cut() {
+// reset resets the stream of a request.
+func (c *exemptRequest) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ended {

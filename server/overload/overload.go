@@ -1,6 +1,6 @@
-// Package overload keeps a server within what its machine can bear: so many calls
-// at a time, a short queue, and for all beyond that a refusal at once, so that
-// those which run keep their pace.
+// Package overload limits the number of requests that a server handles at the same time.
+// A few more wait in a queue. All others are rejected at once, so that requests in
+// progress are not slowed down.
 package overload
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/request"
 )
 
-// Defaults, which suit one small machine: a call that waits for its model takes
-// some 30 to 80 KB, with its connection.
+// Defaults of [Config]. They suit one small machine: a request that waits for its model
+// takes about 30 to 80 KB, including its connection.
 const (
 	DefaultMaxCalls     = 12000
 	DefaultMaxQueue     = 1000
@@ -29,72 +29,69 @@ const (
 	DefaultMaxExemptOnConnection = 100
 )
 
-// Code is what a refusal has as the code of the error.
+// Code is the error code of rejected requests.
 const Code = "server_overloaded"
 
-// Refused calls are asked to come back within these bounds, each at another time,
-// so that they don't come all at once.
+// Rejected clients are asked to retry after a random time between these bounds, so that
+// they do not all return at once.
 const (
-	leastRetryAfter = 1 * time.Second
-	mostRetryAfter  = 5 * time.Second
+	minRetryAfter = 1 * time.Second
+	maxRetryAfter = 5 * time.Second
 )
 
 // Config configures a [Limiter].
 type Config struct {
-	// MaxCalls is how many calls are worked on at a time, streams and WebSockets
-	// for as long as they are open. At least one.
+	// MaxCalls limits the requests in progress. Streams and WebSockets count while they
+	// are open. It must be at least 1.
 	MaxCalls int
 
-	// MaxQueue is how many more wait for their turn, in the order in which they
-	// came. Each holds its connection and its header: the body is not read. Zero
-	// means that none waits.
+	// MaxQueue limits the requests that wait, first come, first served. Their bodies are
+	// not read. Zero means no queue.
 	MaxQueue int
 
-	// QueueTimeout bounds the wait. It must be given if there is a queue.
+	// QueueTimeout limits the wait. It is required if there is a queue.
 	QueueTimeout time.Duration
 
-	// MaxExempt is how many requests that are exempt are served at a time, and
-	// MaxExemptOnConnection how many of one connection. Where there are MaxExempt, the
-	// connection with the most of them loses its oldest one to a connection that has
-	// fewer. Further ones are refused. Zero means [DefaultMaxExempt] and
-	// [DefaultMaxExemptOnConnection].
+	// MaxExempt limits the exempt requests in progress, and MaxExemptOnConnection those
+	// of one connection. At MaxExempt, a request from a connection with few of them
+	// replaces the oldest one of the connection with the most. Others are rejected. Zero
+	// means [DefaultMaxExempt] and [DefaultMaxExemptOnConnection].
 	MaxExempt, MaxExemptOnConnection int
 
-	// Connection, unless nil, returns what stands for the connection of a request.
-	// By default that is its RemoteAddr.
+	// Connection, unless nil, returns a comparable value that identifies the connection
+	// of a request. By default it is the RemoteAddr.
 	Connection func(r *http.Request) any
 
-	// Refuse answers a request that is not served, in the protocol of its client,
-	// which may come back when the time is over: whole seconds, as Retry-After has
-	// them (RFC 9110 §10.2.3).
-	Refuse func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration)
+	// Reject writes the response to a rejected request. retryAfter is in whole seconds,
+	// as in the Retry-After header (RFC 9110 §10.2.3).
+	Reject func(w http.ResponseWriter, r *http.Request, retryAfter time.Duration)
 }
 
 // Limiter limits the requests that are served at the same time.
 type Limiter struct {
-	config  Config
-	exempt  exempt
-	turns   *semaphore.Weighted
-	queue   chan struct{} // has an element for each that waits
-	running atomic.Int64
-	refused atomic.Uint64
+	config   Config
+	exempt   exempt
+	slots    *semaphore.Weighted
+	queue    chan struct{} // has an element for each waiting request
+	running  atomic.Int64
+	rejected atomic.Uint64
 }
 
 // New returns a limiter.
 func New(config Config) (*Limiter, error) {
 	switch {
 	case config.MaxCalls < 1:
-		return nil, fmt.Errorf("overload: MaxCalls is %d: give 1 at least", config.MaxCalls)
+		return nil, fmt.Errorf("overload: invalid MaxCalls %d: must be at least 1", config.MaxCalls)
 	case config.MaxQueue < 0:
-		return nil, fmt.Errorf("overload: MaxQueue is %d: give 0 at least", config.MaxQueue)
+		return nil, fmt.Errorf("overload: invalid MaxQueue %d: must not be negative", config.MaxQueue)
 	case config.MaxQueue > 0 && config.QueueTimeout <= 0:
-		return nil, fmt.Errorf("overload: QueueTimeout is %v: give a time for the queue", config.QueueTimeout)
+		return nil, fmt.Errorf("overload: invalid QueueTimeout %v: must be positive if there is a queue", config.QueueTimeout)
 	case config.MaxExempt < 0:
-		return nil, fmt.Errorf("overload: MaxExempt is %d: give 0 at least", config.MaxExempt)
+		return nil, fmt.Errorf("overload: invalid MaxExempt %d: must not be negative", config.MaxExempt)
 	case config.MaxExemptOnConnection < 0:
-		return nil, fmt.Errorf("overload: MaxExemptOnConnection is %d: give 0 at least", config.MaxExemptOnConnection)
-	case config.Refuse == nil:
-		return nil, errors.New("overload: there is no Refuse")
+		return nil, fmt.Errorf("overload: invalid MaxExemptOnConnection %d: must not be negative", config.MaxExemptOnConnection)
+	case config.Reject == nil:
+		return nil, errors.New("overload: Reject is required")
 	}
 	if config.Connection == nil {
 		config.Connection = func(r *http.Request) any { return r.RemoteAddr }
@@ -102,11 +99,11 @@ func New(config Config) (*Limiter, error) {
 	return &Limiter{
 		config: config,
 		exempt: exempt{
-			inAll:        cmp.Or(config.MaxExempt, DefaultMaxExempt),
-			onConnection: cmp.Or(config.MaxExemptOnConnection, DefaultMaxExemptOnConnection),
-			open:         make(map[any][]*exemptCall),
+			max:             cmp.Or(config.MaxExempt, DefaultMaxExempt),
+			maxOnConnection: cmp.Or(config.MaxExemptOnConnection, DefaultMaxExemptOnConnection),
+			open:            make(map[any][]*exemptRequest),
 		},
-		turns: semaphore.NewWeighted(int64(config.MaxCalls)), queue: make(chan struct{}, config.MaxQueue),
+		slots: semaphore.NewWeighted(int64(config.MaxCalls)), queue: make(chan struct{}, config.MaxQueue),
 	}, nil
 }
 
@@ -120,32 +117,32 @@ func (l *Limiter) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		l.serveExempt(w, r, next)
 		return
 	}
-	if !l.enter(r.Context()) {
-		l.refuse(w, r)
+	if !l.acquire(r.Context()) {
+		l.reject(w, r)
 		return
 	}
 	l.running.Add(1)
 	defer func() {
 		l.running.Add(-1)
-		l.turns.Release(1)
+		l.slots.Release(1)
 	}()
 	next.ServeHTTP(w, r)
 }
 
-// serveExempt serves a request that doesn't count as a call.
+// serveExempt serves an exempt request.
 func (l *Limiter) serveExempt(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	leave, ok := l.exempt.enter(w, l.config.Connection(r))
+	release, ok := l.exempt.acquire(w, l.config.Connection(r))
 	if !ok {
-		l.refuse(w, r)
+		l.reject(w, r)
 		return
 	}
-	defer leave()
+	defer release()
 	next.ServeHTTP(w, r)
 }
 
-// enter waits for a call's turn, and reports whether it came.
-func (l *Limiter) enter(ctx context.Context) bool {
-	if l.turns.TryAcquire(1) {
+// acquire waits for a slot, and reports whether it got one.
+func (l *Limiter) acquire(ctx context.Context) bool {
+	if l.slots.TryAcquire(1) {
 		return true
 	}
 	select {
@@ -156,34 +153,33 @@ func (l *Limiter) enter(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.config.QueueTimeout)
 	defer cancel()
-	return l.turns.Acquire(ctx, 1) == nil
+	return l.slots.Acquire(ctx, 1) == nil
 }
 
-// refuse answers a call whose turn didn't come.
-func (l *Limiter) refuse(w http.ResponseWriter, r *http.Request) {
+// reject responds to a request that got no slot.
+func (l *Limiter) reject(w http.ResponseWriter, r *http.Request) {
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // there is nobody to answer
+		panic(http.ErrAbortHandler) // the client has disconnected
 	}
-	l.refused.Add(1)
+	l.rejected.Add(1)
 	request.FromContext(r.Context()).RejectedBy = Code
-	const choices = int64((mostRetryAfter-leastRetryAfter)/time.Second) + 1
-	l.config.Refuse(w, r, leastRetryAfter+time.Duration(rand.N(choices))*time.Second) //nolint:gosec // nobody gains by guessing it
+	const choices = int64((maxRetryAfter-minRetryAfter)/time.Second) + 1
+	l.config.Reject(w, r, minRetryAfter+time.Duration(rand.N(choices))*time.Second) //nolint:gosec // not a secret
 }
 
-// Stats are what a handler is doing, and what it has done.
+// Stats are statistics of a limiter.
 type Stats struct {
-	Running, Waiting int64  // calls, now
-	Exempt           int64  // requests that are exempt, now
-	Refused          uint64 // requests, so far
+	Running, Waiting int64  // requests in progress and in the queue, without exempt ones
+	Exempt           int64  // exempt requests in progress
+	Rejected         uint64 // rejected requests so far, including exempt ones
 }
 
-// Stats returns the numbers of this moment. Requests that are exempt are in Exempt,
-// and in Refused, and in no other.
+// Stats returns the current statistics.
 func (l *Limiter) Stats() Stats {
 	return Stats{
-		Running: l.running.Load(),
-		Waiting: int64(len(l.queue)),
-		Exempt:  int64(l.exempt.len()),
-		Refused: l.refused.Load(),
+		Running:  l.running.Load(),
+		Waiting:  int64(len(l.queue)),
+		Exempt:   int64(l.exempt.len()),
+		Rejected: l.rejected.Load(),
 	}
 }

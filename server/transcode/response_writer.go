@@ -64,12 +64,12 @@ type responseWriter struct {
 	received int          // size of the last message in bytes, decompressed
 }
 
-// turn is [memory.Budget.Turn] for a message to decode or encode.
+// turn is [memory.Budget.AcquireDecoding] for a message to decode or encode.
 func (w *responseWriter) turn(ctx context.Context, size int64) (end func()) {
 	if w == nil {
 		return func() {}
 	}
-	return w.bounds.Memory.Turn(size, ctx.Done())
+	return w.bounds.Memory.AcquireDecoding(size, ctx.Done())
 }
 
 // resize is [memory.Hold.Resize] for the memory of the call.

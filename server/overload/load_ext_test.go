@@ -25,15 +25,15 @@ const (
 	crowd    = 10 * capacity
 )
 
-// site is a server on a real socket with as many open streams as it bears, whose
-// upstream is the test: each has the next event when the test says so.
+// site is a server on a real socket with as many open streams as the limit allows. The
+// test decides when the streams send their next event.
 type site struct {
 	*httptest.Server
 
 	handler limited
 	client  *http.Client
 	cue     []chan int // for the streams' next events
-	got     chan int   // of what the streams' clients received; -1 for what is wrong
+	got     chan int   // the events that clients received; -1 for an unexpected one
 	streams sync.WaitGroup
 }
 
@@ -73,7 +73,7 @@ func open(tb testing.TB) *site {
 	return s
 }
 
-// listen is the client of a stream.
+// listen is the client of one stream.
 func (s *site) listen(opened chan<- error) {
 	resp, err := s.client.Get(s.URL + "/stream")
 	opened <- err
@@ -99,8 +99,8 @@ func (s *site) listen(opened chan<- error) {
 	}
 }
 
-// event has every stream send its event of a number, and waits until every client
-// has received it. It reports whether each received what it should.
+// event makes every stream send the event with a number, and reports whether every client
+// received it.
 func (s *site) event(n int) bool {
 	for _, cue := range s.cue {
 		cue <- n
@@ -113,7 +113,7 @@ func (s *site) event(n int) bool {
 	return true
 }
 
-// end ends the streams, and the site.
+// end ends the streams and closes the site.
 func (s *site) end() {
 	for _, cue := range s.cue {
 		close(cue)
@@ -123,7 +123,7 @@ func (s *site) end() {
 	s.Close()
 }
 
-// call is one more call to a site, whose body is as given. It returns the status.
+// call sends another request with the given body and returns the status.
 func (s *site) call(ctx context.Context, body []byte) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/call", bytes.NewReader(body))
 	if err != nil {
@@ -138,33 +138,33 @@ func (s *site) call(ctx context.Context, body []byte) (status int, err error) {
 		return 0, err
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") == "" {
-		return 0, errors.New("a refusal without retry-after")
+		return 0, errors.New("a rejection without Retry-After")
 	}
 	return resp.StatusCode, nil
 }
 
-func TestTenTimesTheCapacityTakesNothingFromTheStreamsThatRun(t *testing.T) {
+func TestLimiter_ProtectsStreamsAtTenTimesTheCapacity(t *testing.T) {
 	const callsEach, maxHeap = 6, 64 << 20
 	s := open(t)
 	body := bytes.Repeat([]byte("x"), 64<<10)
-	var refused atomic.Int64
+	var rejected atomic.Int64
 	var callers sync.WaitGroup
-	over := make(chan struct{})
+	done := make(chan struct{})
 	for range crowd {
 		callers.Go(func() {
 			for range callsEach {
 				status, err := s.call(t.Context(), body)
 				if status != http.StatusServiceUnavailable {
-					t.Errorf("a call beyond the capacity ended by %d, %v", status, err)
+					t.Errorf("a request beyond the capacity got status %d, %v", status, err)
 					continue
 				}
-				refused.Add(1)
+				rejected.Add(1)
 			}
 		})
 	}
 	go func() {
 		callers.Wait()
-		close(over)
+		close(done)
 	}()
 	events, within, heap := 0, 0, uint64(0)
 	for flooded := true; flooded; {
@@ -173,7 +173,7 @@ func TestTenTimesTheCapacityTakesNothingFromTheStreamsThatRun(t *testing.T) {
 		}
 		events++
 		select {
-		case <-over:
+		case <-done:
 			flooded = false
 		default:
 			within++
@@ -189,21 +189,20 @@ func TestTenTimesTheCapacityTakesNothingFromTheStreamsThatRun(t *testing.T) {
 		}
 	}
 	s.end()
-	want := overload.Stats{Refused: crowd * callsEach}
-	if got := s.handler.Stats(); got != want || refused.Load() != crowd*callsEach {
-		t.Errorf("%+v, and clients were told of %d refusals; want %+v", got, refused.Load(), want)
+	want := overload.Stats{Rejected: crowd * callsEach}
+	if got := s.handler.Stats(); got != want || rejected.Load() != crowd*callsEach {
+		t.Errorf("the statistics are %+v, and clients saw %d rejections; want %+v", got, rejected.Load(), want)
 	}
 	if heap > maxHeap {
-		t.Errorf("there were %d MB in use, of which %d are allowed", heap>>20, maxHeap>>20)
+		t.Errorf("%d MB were in use, want at most %d", heap>>20, maxHeap>>20)
 	}
 	t.Logf("%d events of %d streams, %d of them in a flood of %d calls, with at most %d MB in use",
 		events, capacity, within, crowd*callsEach, heap>>20)
 }
 
-// BenchmarkEventOfEveryStream measures how long an event takes to reach the
-// clients of as many streams as there may be, alone and at ten times the capacity,
-// where the clients of the crowd are in this process too. The median and the 99th
-// percentile say more of the pace than the mean.
+// BenchmarkEventOfEveryStream measures how long an event takes to reach the clients of all
+// streams, without further load and at ten times the capacity. All clients are in this
+// process. The median and the 99th percentile are more meaningful than the mean.
 func BenchmarkEventOfEveryStream(b *testing.B) {
 	for _, flooded := range []bool{false, true} {
 		name := "alone"
@@ -221,7 +220,7 @@ func BenchmarkEventOfEveryStream(b *testing.B) {
 				callers.Go(func() {
 					for ctx.Err() == nil {
 						_, _ = s.call(ctx, []byte("{}"))
-						select { // as those do who heed a retry-after, but much sooner
+						select { // like clients that respect Retry-After, but much sooner
 						case <-time.After(100 * time.Millisecond):
 						case <-ctx.Done():
 						}
@@ -230,11 +229,11 @@ func BenchmarkEventOfEveryStream(b *testing.B) {
 			}
 			var took []time.Duration
 			for n := 0; b.Loop(); n++ {
-				began := time.Now()
+				start := time.Now()
 				if !s.event(n) {
 					b.Fatal("an event did not reach every client")
 				}
-				took = append(took, time.Since(began))
+				took = append(took, time.Since(start))
 			}
 			end()
 			callers.Wait()
