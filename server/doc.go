@@ -29,7 +29,8 @@
 // else to the passthrough. Both send requests through these layers to the upstream
 // (senderLayers in pipeline.go):
 //
-//	policy             applies the client's rules and rate limits, and counts tokens
+//	usage              meters requests without a known client, for telemetry
+//	policy             applies the client's rules and rate limits, and meters its requests
 //	telemetry          observes what is sent: traces and content
 //
 // Innermost is the upstream or, with failover, the choice among several. README.md has

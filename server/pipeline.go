@@ -15,6 +15,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/usage/metering"
 )
 
 // handlerLayers returns the chain around the router, from the outside in. The package
@@ -81,14 +82,16 @@ func (s *Server) newSender(config Config, guarded bool, budget *memory.Budget) (
 // senderLayers returns the chain around the upstreams, from the outside in. The package
 // comment describes the layers.
 func senderLayers(config Config, guarded bool, budget *memory.Budget) []pipeline.Layer[upstream.Sender] {
-	var applyPolicy func(upstream.Sender) upstream.Sender
-	if guarded || config.Observer != nil {
+	var meter, applyPolicy func(upstream.Sender) upstream.Sender
+	if config.Observer != nil {
+		meter = func(next upstream.Sender) upstream.Sender { return metering.New(next) }
+	}
+	if guarded {
 		applyPolicy = func(next upstream.Sender) upstream.Sender {
 			return policy.New(policy.Config{
 				Next:        next,
 				UpstreamKey: config.UpstreamKey,
 				Limiter:     config.Limiter,
-				Meter:       config.Observer != nil,
 
 				MaxBodyBytes: int64(config.MaxMessageBytes),
 				Memory:       budget,
@@ -100,6 +103,7 @@ func senderLayers(config Config, guarded bool, budget *memory.Budget) []pipeline
 		}
 	}
 	return []pipeline.Layer[upstream.Sender]{
+		{Name: "usage", Wrap: meter},
 		{Name: "policy", Wrap: applyPolicy},
 		{Name: "telemetry", Wrap: config.Observer.Sender},
 	}

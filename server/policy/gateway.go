@@ -13,13 +13,13 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/openai-connect/openai-connect/server/internal/httpx"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
+	"github.com/openai-connect/openai-connect/server/usage/metering"
 )
 
 // Defaults of [Config].
@@ -40,10 +40,6 @@ type Config struct {
 
 	// Limiter counts what tokens use. Nil means that nothing is limited.
 	Limiter ratelimit.Limiter
-
-	// Meter has the usage of all requests recorded, and not only that of clients whose
-	// token is known.
-	Meter bool
 
 	// MaxBodyBytes bounds the JSON body of a request whose model has to be known,
 	// which is kept until it is sent. A larger one is answered with status 413.
@@ -83,7 +79,7 @@ func New(config Config) *Gateway {
 // Send implements [upstream.Sender].
 func (g *Gateway) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
 	c := request.FromContext(ctx)
-	if c.Client == nil && !g.config.Meter {
+	if c.Client == nil {
 		g.authorize(c, req)
 		return g.config.Next.Send(ctx, req)
 	}
@@ -145,19 +141,13 @@ func (g *Gateway) authorize(c *request.Record, req *upstream.Request) {
 	req.Header["Authorization"] = []string{"Bearer " + key.Reveal()}
 }
 
-// account has the answer's tokens counted when the call ends, and those of a
+// account has the response's tokens counted when the request ends, and those of a
 // WebSocket before, too.
 func (g *Gateway) account(ctx context.Context, c *request.Record, asked usage.Request, resp *http.Response, decision decision) {
-	c.SetResponse(resp.StatusCode, httpx.IsEventStream(resp.Header) || resp.StatusCode == http.StatusSwitchingProtocols)
-	tap := usage.NewTap(resp, asked, c.RecordEvent)
-	c.OnBytesToLastEvent(tap.BytesToLastEvent)
+	tap := metering.ReadResponse(c, asked, resp)
 	counted := func() int64 { return 0 }
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		counted = g.follow(ctx, c, tap)
 	}
-	c.OnEnd(func() {
-		answer := tap.Response()
-		c.RecordUsage(answer.Model, answer.Usage, tap.ByModel()...)
-		decision.end(answer.Usage.Charge() - counted())
-	})
+	c.OnEnd(func() { decision.end(tap.Response().Usage.Charge() - counted()) })
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
+	"github.com/openai-connect/openai-connect/server/usage/metering"
 )
 
 // inspect judges a request by what its client's token may ask for. It reads the
@@ -28,9 +28,7 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.
 		return usage.Request{}, pathNotAllowed(path), nil
 	}
 	if token == nil || !depends(token) {
-		asked := glance(ctx, c, req)
-		c.SetRequest(asked.Model, asked.Streaming)
-		return asked, nil, nil
+		return metering.ReadRequest(ctx, c, req), nil, nil
 	}
 	stop := func() {}
 	if _, ok := req.Body.(*bytes.Reader); !ok && req.Body != nil { // else it is in memory anyway
@@ -54,40 +52,6 @@ func (g *Gateway) inspect(ctx context.Context, c *request.Record, req *upstream.
 	put(req, body)
 	c.SetRequest(asked.Model, asked.Streaming, asked.OtherModels...)
 	return asked, judgeModel(token, req.Method, path, asked), nil
-}
-
-// glance tells what there is to know of a request without waiting for its body: all
-// of a typed one, and of a raw one what is in its head. The text of JSON is counted
-// when it is sent. Of another body the length is the best guess of how much the model
-// has to read, but for a form's: most of that is a file.
-func glance(ctx context.Context, c *request.Record, req *upstream.Request) usage.Request {
-	var body io.Reader
-	if kept, ok := req.Body.(*bytes.Reader); ok {
-		body = kept
-	}
-	asked, _, err := usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, body, DefaultMaxBodyBytes)
-	if err != nil { // It can't be decoded, and that is for the upstream to say.
-		asked, _, _ = usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, nil, 0)
-	}
-	if body == nil && req.Body != nil {
-		if req.ContentLength > 0 && !isForm(req.Header) {
-			asked.TextTokens = (req.ContentLength + bytesPerToken - 1) / bytesPerToken
-		}
-		if tell, end := asked.MeterBody(req.Header); tell != nil {
-			c.OnBody(tell)
-			c.OnEnd(end)
-		}
-	}
-	return asked
-}
-
-// bytesPerToken is how much of a body makes a token, if it can't be read.
-const bytesPerToken = 4
-
-// isForm reports whether a body is one with files (RFC 7578).
-func isForm(header http.Header) bool {
-	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	return mediaType == "multipart/form-data"
 }
 
 // depends reports whether something depends on the model that a client asks for, or

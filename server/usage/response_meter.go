@@ -378,11 +378,11 @@ func (m *responseMeter) estimatedOutput() int64 {
 			written = head.cost
 		}
 	}
-	return tokensOf(written) + (m.opaqueBytes+bytesPerToken-1)/bytesPerToken
+	return tokensOf(written) + (m.opaqueBytes+BytesPerToken-1)/BytesPerToken
 }
 
-// bytesPerToken is the size of a token of content that cannot be read.
-const bytesPerToken = 4
+// BytesPerToken is the estimated size of a token of content that cannot be read.
+const BytesPerToken = 4
 
 // doneMarker recognizes the data "[DONE]" of OpenAI's streams.
 type doneMarker struct {

@@ -1,6 +1,5 @@
-// Package observetest runs, for tests, a server that is observed: typed and raw
-// over the real transport to an upstream, with a stand-in for what reads tokens
-// from its answers.
+// Package observetest runs, for tests, a server that is observed: typed and raw over the
+// real transport to an upstream.
 package observetest
 
 import (
@@ -21,11 +20,13 @@ import (
 	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/passthrough"
+	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/sandbox"
 	"github.com/openai-connect/openai-connect/server/telemetry"
 	"github.com/openai-connect/openai-connect/server/transcode"
 	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/usage/metering"
 )
 
 // UpstreamName is what the upstream is called.
@@ -65,7 +66,7 @@ func Start(tb testing.TB, config telemetry.Config, upstreamURL string) *Front {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	sender := &gateway{f.Sender(f.Upstream(UpstreamName, up))}
+	sender := metering.New(policy.New(policy.Config{Next: f.Sender(f.Upstream(UpstreamName, up))}))
 	interceptors, err := f.Interceptors()
 	if err != nil {
 		tb.Fatal(err)
@@ -154,11 +155,12 @@ func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 // TokenHeader names the client in place of a token.
 const TokenHeader = "X-Test-Token"
 
-// named gives a call the token whose name it has in a header.
+// named sets the client of a request to the one named in a header. The client has a rule by
+// model, so that package policy reads the model from raw requests.
 func named(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name := r.Header.Get(TokenHeader); name != "" {
-			request.FromContext(r.Context()).Client = &clients.Client{Name: name}
+			request.FromContext(r.Context()).Client = &clients.Client{Name: name, Models: clients.Patterns{"*"}}
 			r.Header.Del(TokenHeader)
 		}
 		next.ServeHTTP(w, r)

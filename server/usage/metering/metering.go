@@ -1,0 +1,86 @@
+// Package metering records in a request's record what the request asks for and what its
+// response consumes. It buffers nothing and delays nothing.
+package metering
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/openai-connect/openai-connect/server/internal/httpx"
+	"github.com/openai-connect/openai-connect/server/request"
+	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/usage"
+)
+
+// Sender meters the requests that it forwards, except those of a known client: package
+// policy meters those, because the client's limits depend on it.
+type Sender struct{ next upstream.Sender }
+
+// New returns a sender that meters requests and forwards them to next.
+func New(next upstream.Sender) *Sender { return &Sender{next} }
+
+// Send implements [upstream.Sender].
+func (s *Sender) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
+	record := request.FromContext(ctx)
+	if record.Client != nil {
+		return s.next.Send(ctx, req)
+	}
+	asked := ReadRequest(ctx, record, req)
+	resp, err := s.next.Send(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	ReadResponse(record, asked, resp)
+	return resp, nil
+}
+
+// maxDecoded bounds the decoded size of a request body in memory.
+const maxDecoded = 64 << 20
+
+// ReadRequest reads what is known of a request without waiting for its body, and records
+// it: all of a typed request, and the header of a raw one. The input tokens of a raw one
+// are estimated from its JSON while that is sent, and otherwise from the length of the
+// body. Those of a form are not: most of it is a file.
+func ReadRequest(ctx context.Context, record *request.Record, req *upstream.Request) usage.Request {
+	var body io.Reader
+	if buffered, ok := req.Body.(*bytes.Reader); ok {
+		body = buffered
+	}
+	asked, _, err := usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, body, maxDecoded)
+	if err != nil { // The body cannot be decoded. The upstream returns the error.
+		asked, _, _ = usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, nil, 0)
+	}
+	if body == nil && req.Body != nil {
+		if req.ContentLength > 0 && !isForm(req.Header) {
+			asked.TextTokens = (req.ContentLength + usage.BytesPerToken - 1) / usage.BytesPerToken
+		}
+		if write, end := asked.MeterBody(req.Header); write != nil {
+			record.OnBody(write)
+			record.OnEnd(end)
+		}
+	}
+	record.SetRequest(asked.Model, asked.Streaming)
+	return asked
+}
+
+// isForm reports whether a body is a form with files (RFC 7578).
+func isForm(header http.Header) bool {
+	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	return mediaType == "multipart/form-data"
+}
+
+// ReadResponse records the header of the response to a request, and its events and usage
+// while it is read.
+func ReadResponse(record *request.Record, asked usage.Request, resp *http.Response) *usage.Tap {
+	record.SetResponse(resp.StatusCode, httpx.IsEventStream(resp.Header) || resp.StatusCode == http.StatusSwitchingProtocols)
+	tap := usage.NewTap(resp, asked, record.RecordEvent)
+	record.OnBytesToLastEvent(tap.BytesToLastEvent)
+	record.OnEnd(func() {
+		response := tap.Response()
+		record.RecordUsage(response.Model, response.Usage, tap.ByModel()...)
+	})
+	return tap
+}
