@@ -10,12 +10,12 @@ import (
 
 // upstreamError returns the error response for a request to which the upstream gave no
 // response.
-func upstreamError(err error) *apierror.Error {
+func newUpstreamError(err error) *apierror.Error {
 	e := &apierror.Error{Status: http.StatusBadGateway, Type: apierror.UpstreamError, Code: "upstream_unreachable", Message: err.Error()}
 	cause, ok := errors.AsType[*upstream.Error](err)
 	if !ok { // the request's own deadline
 		e.Status, e.Code = http.StatusGatewayTimeout, "upstream_timeout"
-		e.Message = "the upstream did not answer before the deadline of the request"
+		e.Message = "the upstream did not respond before the deadline of the request"
 		return e
 	}
 	switch cause.Kind {
@@ -33,14 +33,14 @@ func upstreamError(err error) *apierror.Error {
 }
 
 // stallError returns the error response for a request whose body stalled.
-func stallError(cause error) *apierror.Error {
+func newStallError(cause error) *apierror.Error {
 	return &apierror.Error{
 		Status: http.StatusRequestTimeout, Type: apierror.InvalidRequest, Code: apierror.CodeRequestTimeout, Message: cause.Error(),
 	}
 }
 
 // connectError returns the error response for CONNECT.
-func connectError() *apierror.Error {
+func newConnectError() *apierror.Error {
 	return &apierror.Error{
 		Status: http.StatusMethodNotAllowed, Type: apierror.InvalidRequest, Code: "method_not_allowed",
 		Message: "CONNECT is not supported: all requests go to one upstream",
@@ -49,7 +49,7 @@ func connectError() *apierror.Error {
 }
 
 // loopError returns the error response for a request that has passed this server before.
-func loopError() *apierror.Error {
+func newLoopError() *apierror.Error {
 	return &apierror.Error{
 		Status: http.StatusLoopDetected, Type: apierror.UpstreamError, Code: "loop_detected",
 		Message: "request loop detected: the upstream of this server forwards requests back to it; configure the API's own host as the upstream",

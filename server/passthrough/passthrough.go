@@ -1,17 +1,14 @@
-// Package passthrough forwards every path that is no RPC to the proxied host as
-// it is, so that curl and the OpenAI SDKs work by changing the base URL alone.
+// Package passthrough forwards every request that is not an RPC to the proxied host, so
+// that curl and the OpenAI SDKs only need another base URL.
 //
-// It copies and does not interpret: method, target, fields and body go up as
-// they came, and come down as the upstream sent them, each piece as soon as it
-// is there. Only the fields that HTTP reserves to a single hop are left out,
-// and two are added: Via, both ways, and "X-Accel-Buffering: no" on event
-// streams, without which a buffering proxy in front starves them.
+// Requests and responses are forwarded unchanged, each part as soon as it is received. Only
+// hop-by-hop headers are removed, and two headers are added: Via, in both directions, and
+// "X-Accel-Buffering: no" for event streams, which a buffering proxy would otherwise delay.
 //
-// net/http, which parses what both sides send, leaves these differences: the
-// reason phrase of a status is the registered one (RFC 9112 §4 has clients
-// ignore it); field names are spelt in canonical case, and their order is kept
-// only where a name is repeated; over HTTP/1.1 "Pragma: no-cache" without a
-// Cache-Control gets the one that it means (RFC 9111 §5.4).
+// Because net/http parses both sides, these differences remain: the reason phrase of a
+// status is the registered one (clients ignore it, RFC 9112 §4); header names are in
+// canonical case, and their order is only kept for repeated names; over HTTP/1.1 "Pragma:
+// no-cache" without a Cache-Control adds the equivalent Cache-Control (RFC 9111 §5.4).
 package passthrough
 
 import (
@@ -28,67 +25,65 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// Options are what may differ from one passthrough to another.
+// Options configures a [Handler].
 type Options struct {
-	// Logger is told, at level WARN, of each failure of the upstream: by
-	// method, path without its query, and what happened. Nil means silence.
+	// Logger receives a warning for each failure of the upstream, with the method, the
+	// path without its query, and the error. Nil discards it.
 	Logger *slog.Logger
 }
 
-// New returns a [Handler] that forwards any request to up.
+// New returns a [Handler] that forwards all requests to up.
 //
-// It must see requests as they arrived: an http.ServeMux in front would clean
-// their paths, and an http.Server answers "OPTIONS *" itself unless its
-// DisableGeneralOptionsHandler is set. Middleware that wraps the ResponseWriter
-// must give it an Unwrap method, as [http.ResponseController] needs it. A body
-// that is cut off because its client sends none of it may tell by a method
-// Stalled() error: the answer is 408 then.
+// The handler needs unmodified requests: an http.ServeMux would clean their paths, and an
+// http.Server responds to "OPTIONS *" itself unless DisableGeneralOptionsHandler is set.
+// Middleware that wraps the ResponseWriter must implement Unwrap for
+// [http.ResponseController]. If the request's body is an [httpx.Staller] whose client
+// stalled, the response is 408.
 //
-// If the upstream can't be reached the answer is 502, or 504 if it took too
-// long, with an error in OpenAI's form. If it breaks off in the middle of a
-// body, so does the handler, by panicking with http.ErrAbortHandler, and over
-// HTTP/1.0 by a reset of the connection before: the client never sees a broken
-// body end well. CONNECT is refused, and so is, by 508, a
-// request that has passed the handler before.
+// If the upstream can't be reached, the response is 502, or 504 after a timeout, with an
+// error in OpenAI's format. If a response body ends early, the handler panics with
+// http.ErrAbortHandler, and over HTTP/1.0 resets the connection first, so that the client
+// never takes a truncated body for a complete one. CONNECT is rejected, as is a request that
+// has passed this handler before, with 508.
 func New(up upstream.Sender, options Options) *Handler {
 	logger := options.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	pseudonym := newPseudonym()
-	return &Handler{upstream: up, pseudonym: pseudonym, via: newNames(pseudonym), logger: logger}
+	return &Handler{upstream: up, pseudonym: pseudonym, via: newViaEntries(pseudonym), logger: logger}
 }
 
-// Handler is a passthrough.
+// Handler forwards requests to the proxied host.
 type Handler struct {
 	upstream  upstream.Sender
-	pseudonym string // in the Via field of requests
-	via       names  // the same as entries
+	pseudonym string     // in the Via header of requests
+	via       viaEntries // entries with pseudonym
 	logger    *slog.Logger
-	tunnels   tunnels
+	tunnels   tunnelSet
 }
 
-// ShutdownWebSockets says goodbye on every WebSocket, and on those that begin from
-// now on, with a close frame of status 1001 to both sides (RFC 6455 §7.4.1). An
-// [http.Server] that is shut down has nothing to do with them any more.
+// ShutdownWebSockets sends a close frame with status 1001 (RFC 6455 §7.4.1) to both sides
+// of every WebSocket, including WebSockets established later. [http.Server.Shutdown] doesn't
+// do that.
 //
-// A frame that is under way is not cut. Sides that don't close theirs within
-// seconds are closed.
-func (h *Handler) ShutdownWebSockets() { h.tunnels.leave() }
+// A frame that is being sent is completed first. Sides that don't close their connection
+// within seconds are closed.
+func (h *Handler) ShutdownWebSockets() { h.tunnels.shutdown() }
 
-// WaitForWebSockets returns when all WebSockets have ended. When ctx is done it
-// closes those that are left, and returns ctx's error.
+// WaitForWebSockets returns when all WebSockets have ended. When ctx is done it closes the
+// remaining ones and returns ctx's error.
 func (h *Handler) WaitForWebSockets(ctx context.Context) error { return h.tunnels.wait(ctx) }
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {
-		connectError().WriteTo(w)
+		newConnectError().WriteTo(w)
 		return
 	}
-	if loops(r.Header, h.pseudonym) {
-		h.logger.WarnContext(r.Context(), "the upstream leads back to this server", "method", r.Method, "path", r.URL.EscapedPath())
-		loopError().WriteTo(w)
+	if isLoop(r.Header, h.pseudonym) {
+		h.logger.WarnContext(r.Context(), "request loop detected", "method", r.Method, "path", r.URL.EscapedPath())
+		newLoopError().WriteTo(w)
 		return
 	}
 	down := newDownstream(w, r)
@@ -101,7 +96,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Interim:       down.writeInterim,
 	}
 	if down.upload != nil {
-		down.upload.call = request.FromContext(r.Context())
+		down.upload.record = request.FromContext(r.Context())
 		out.Body = down.upload
 		out.Trailer = down.upload.trailer
 		out.CancelBody = down.endUpload
@@ -109,11 +104,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp, err := h.upstream.Send(r.Context(), out)
 	down.endInterim()
 	if err != nil {
-		h.answerFailure(down, err)
+		h.respondToError(down, err)
 		return
 	}
 	defer func() {
-		down.endUpload() // first, as Close may wait for who reads the upload
+		down.endUpload() // first, as Close may wait for the reader of the upload
 		_ = resp.Body.Close()
 	}()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
@@ -125,28 +120,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answerFailure answers a request to which the upstream gave no response.
-func (h *Handler) answerFailure(down *downstream, err error) {
-	answer := upstreamError(err)
-	switch stall := down.stalled(); {
+// respondToError responds to a request for which the upstream sent no response.
+func (h *Handler) respondToError(down *downstream, err error) {
+	response := newUpstreamError(err)
+	switch stall := down.stallError(); {
 	case stall != nil:
-		answer = stallError(stall)
-	case errors.Is(err, context.Canceled): // the client is gone
+		response = newStallError(stall)
+	case errors.Is(err, context.Canceled): // the client has left
 		panic(http.ErrAbortHandler)
 	}
-	if answer.Status >= http.StatusInternalServerError {
+	if response.Status >= http.StatusInternalServerError {
 		h.warn(down.r, err)
 	}
-	down.beforeHeader()
-	answer.WriteTo(down.w)
+	down.closeIfUploading()
+	response.WriteTo(down.w)
 }
 
-// abort ends the exchange in a way that the client can't take for success.
+// abort ends a response that is incomplete.
 func (h *Handler) abort(down *downstream, err error) {
-	if _, ok := errors.AsType[*upstream.Error](err); ok { // else it is the client who left
+	if _, ok := errors.AsType[*upstream.Error](err); ok { // otherwise the client has left
 		h.warn(down.r, err)
 	}
-	down.breakOff()
+	down.abort()
 }
 
 func (h *Handler) warn(r *http.Request, err error) {
@@ -154,12 +149,12 @@ func (h *Handler) warn(r *http.Request, err error) {
 		"method", r.Method, "path", r.URL.EscapedPath(), "error", err)
 }
 
-// requestHeader returns the fields to send upstream for r.
+// requestHeader returns the headers to send to the upstream for r.
 func (h *Handler) requestHeader(r *http.Request) http.Header {
 	header := make(http.Header, len(r.Header)+2)
 	upstream.CopyEndToEnd(header, r.Header)
 	if httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers") {
-		header["Te"] = []string{"trailers"} // true of us too
+		header["Te"] = []string{"trailers"} // also supported here
 	}
 	if wantsWebSocket(r) {
 		header["Connection"] = []string{"Upgrade"}
@@ -169,19 +164,19 @@ func (h *Handler) requestHeader(r *http.Request) http.Header {
 	return header
 }
 
-// Values of fields that nobody changes.
+// Shared header values.
 var (
-	viaProduct = newNames(product)
+	viaProduct = newViaEntries(product)
 	unbuffered = []string{"no"}
 )
 
-// responseHeader sets in header the fields to send for resp, to a client that
-// speaks the given major version of HTTP.
+// responseHeader sets the headers to send for resp to a client with the given major version
+// of HTTP.
 func responseHeader(header http.Header, resp *http.Response, clientMajor int) {
 	upstream.CopyEndToEnd(header, resp.Header)
 	if resp.StatusCode == http.StatusNotModified && clientMajor == 1 {
-		// net/http takes these two from a 304, though they may describe what
-		// was not modified (RFC 9110 §15.4.5). It knows them by one spelling.
+		// net/http removes these headers from a 304, although they may describe the
+		// unmodified resource (RFC 9110 §15.4.5). It only knows their canonical names.
 		for _, name := range [...]string{"Content-Length", "Content-Type"} {
 			if values, ok := header[name]; ok {
 				delete(header, name)
@@ -191,7 +186,7 @@ func responseHeader(header http.Header, resp *http.Response, clientMajor int) {
 	}
 	for _, name := range [...]string{"Content-Length", "Content-Type", "Date"} {
 		if _, ok := header[name]; !ok {
-			header[name] = nil // or net/http makes one up
+			header[name] = nil // net/http would add one
 		}
 	}
 	viaProduct.add(header, resp.ProtoMajor, resp.ProtoMinor)

@@ -14,16 +14,15 @@ import (
 )
 
 const (
-	// smallBuffer is what a piece that is waited for in Read is copied through,
-	// so that a stream which waits holds no more. It is larger than most events,
-	// and as large as net/http's read buffer.
+	// smallBuffer is the size of the buffer of a slow body, so that a waiting stream holds
+	// little memory. It is larger than most events, and as large as net/http's read buffer.
 	smallBuffer = 4 << 10
-	// largeBuffer is what a body is copied through while it comes fast.
+	// largeBuffer is the size of the buffer of a fast body.
 	largeBuffer = 32 << 10
-	// shortBody is up to which length, in bytes, a body is taken to come in
-	// one piece with its header. The header of a longer one, or of one whose
-	// length isn't known, leaves without waiting for the body.
-	shortBody = largeBuffer
+	// smallBody is the length up to which a body is expected to arrive together with its
+	// header. The header of a longer body, or of one of unknown length, is sent without
+	// waiting for the body.
+	smallBody = largeBuffer
 )
 
 var (
@@ -38,8 +37,8 @@ func bufferPool(size int) *sync.Pool {
 	}}
 }
 
-// respond sends resp to the client, and returns an error if either side broke
-// off. In that case the response must not be ended well.
+// respond sends resp to the client. After an error the response is incomplete and must be
+// aborted.
 func (d *downstream) respond(resp *http.Response) error {
 	header := d.w.Header()
 	responseHeader(header, resp, d.r.ProtoMajor)
@@ -48,9 +47,9 @@ func (d *downstream) respond(resp *http.Response) error {
 		announced = slices.Sorted(maps.Keys(resp.Trailer))
 		header["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
-	d.beforeHeader()
+	d.closeIfUploading()
 	d.w.WriteHeader(resp.StatusCode)
-	if resp.ContentLength < 0 || resp.ContentLength > shortBody || d.uploading() {
+	if resp.ContentLength < 0 || resp.ContentLength > smallBody || d.uploading() {
 		if err := d.control.Flush(); err != nil {
 			return err
 		}
@@ -62,29 +61,28 @@ func (d *downstream) respond(resp *http.Response) error {
 		switch {
 		case slices.Contains(announced, name):
 			header[name] = values
-		case httpguts.ValidTrailerHeader(name): // as net/http checks of those announced
+		case httpguts.ValidTrailerHeader(name): // net/http checks announced trailers itself
 			header[http.TrailerPrefix+name] = values
 		}
 	}
 	return nil
 }
 
-// copyBody copies body, of a length in bytes that is negative if unknown, to
-// the client. Each piece is flushed as it comes; only the last one waits, for
-// the end of the response, which follows at once.
+// copyBody copies body, whose length is negative if unknown, to the client. Each piece is
+// flushed, except the last one, which the end of the response follows at once.
 func (d *downstream) copyBody(body io.Reader, length int64) error {
 	pool := smallBuffers
 	if length > smallBuffer {
 		pool = largeBuffers
 	}
 	for {
-		httpx.Wait(body) // while there is no buffer yet
+		httpx.Wait(body) // before a buffer is taken
 		n, err := d.copyPiece(body, pool)
-		if err == io.EOF { //nolint:errorlint // an end that is wrapped is none
+		if err == io.EOF { //nolint:errorlint // a wrapped io.EOF is not the end of the body
 			return nil
 		}
 		length -= int64(n)
-		if length != 0 { // else EOF is next
+		if length != 0 { // otherwise EOF is next
 			if err := d.control.Flush(); err != nil {
 				return err
 			}
@@ -92,7 +90,7 @@ func (d *downstream) copyBody(body io.Reader, length int64) error {
 		if err != nil {
 			return err
 		}
-		// The next piece is taken to be like this one.
+		// The next piece is expected to be like this one.
 		pool = smallBuffers
 		if n >= smallBuffer {
 			pool = largeBuffers
@@ -100,8 +98,8 @@ func (d *downstream) copyBody(body io.Reader, length int64) error {
 	}
 }
 
-// copyPiece copies what body has next, through a buffer of the pool's. It returns
-// its length, and the error of either side.
+// copyPiece copies the next piece of body with a buffer of pool. It returns the length of the
+// piece, and an error of either side.
 func (d *downstream) copyPiece(body io.Reader, pool *sync.Pool) (int, error) {
 	buffer := pool.Get().(*[]byte)
 	defer pool.Put(buffer)

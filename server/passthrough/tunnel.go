@@ -13,50 +13,48 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/wsframe"
 )
 
-// closeGrace is how long one side of a WebSocket may take to close its
-// connection after the other side, or this server, has closed.
+// closeGrace is how long one side of a WebSocket may take to close its connection after the
+// other side, or this server, has closed.
 const closeGrace = 5 * time.Second
 
 // stream is one side of a tunnel.
 type stream = httpx.Duplex
 
-// tunnel is a WebSocket that is under way. It passes every byte on as it comes,
-// and sets no limit to the time in which none does.
+// tunnel is an established WebSocket. It forwards bytes as they arrive and has no idle
+// timeout.
 type tunnel struct {
-	upstream stream
-	leaving  atomic.Bool   // the server is going down
-	ended    chan struct{} // closed in the end
+	upstream     stream
+	shuttingDown atomic.Bool
+	ended        chan struct{} // closed when the tunnel has ended
 
-	mu     sync.Mutex
-	client stream      // guarded by mu: nil until there is one
-	closed bool        // guarded by mu
-	grace  *time.Timer // guarded by mu: nil until one side has closed
+	mu         sync.Mutex
+	client     stream      // guarded by mu: nil until set
+	closed     bool        // guarded by mu
+	closeTimer *time.Timer // guarded by mu: nil until one side has closed
 }
 
 func newTunnel(upstream stream) *tunnel {
 	return &tunnel{upstream: upstream, ended: make(chan struct{})}
 }
 
-// run passes on what both sides send, until both have closed. ctx ends it at
-// once.
+// run copies in both directions until both sides have closed or ctx is done.
 func (t *tunnel) run(ctx context.Context, client stream) {
 	defer t.close()
 	defer context.AfterFunc(ctx, t.close)()
-	t.attach(client)
+	t.setClient(client)
 	var sending sync.WaitGroup
-	sending.Go(func() { t.end(t.upstream, t.pass(client, t.upstream, true)) })
-	t.end(client, t.pass(t.upstream, client, false))
+	sending.Go(func() { t.closeDirection(t.upstream, t.copy(client, t.upstream, true)) })
+	t.closeDirection(client, t.copy(t.upstream, client, false))
 	sending.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.grace != nil {
-		t.grace.Stop()
+	if t.closeTimer != nil {
+		t.closeTimer.Stop()
 	}
 }
 
-// attach makes client the other side, of which others may have asked something
-// before.
-func (t *tunnel) attach(client stream) {
+// setClient sets the client side. The tunnel may have been closed or shut down before.
+func (t *tunnel) setClient(client stream) {
 	t.mu.Lock()
 	t.client = client
 	closed := t.closed
@@ -64,27 +62,27 @@ func (t *tunnel) attach(client stream) {
 	if closed {
 		_ = client.Close()
 	}
-	if t.leaving.Load() {
-		t.leave()
+	if t.shuttingDown.Load() {
+		t.shutdown()
 	}
 }
 
-// end passes the end of one direction on as such, since the other one may have
-// a close frame to send. A client that is gone is the end of both.
-func (t *tunnel) end(to stream, gone error) {
-	if gone != nil || to.CloseWrite() != nil {
+// closeDirection closes one direction. The other one remains open for a close frame, unless
+// the client has left, which ends both.
+func (t *tunnel) closeDirection(to stream, err error) {
+	if err != nil || to.CloseWrite() != nil {
 		t.close()
 		return
 	}
-	t.hurry()
+	t.startCloseTimer()
 }
 
-// hurry gives what is left of the tunnel its time.
-func (t *tunnel) hurry() {
+// startCloseTimer closes the tunnel after closeGrace.
+func (t *tunnel) startCloseTimer() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.grace == nil {
-		t.grace = time.AfterFunc(closeGrace, t.close)
+	if t.closeTimer == nil {
+		t.closeTimer = time.AfterFunc(closeGrace, t.close)
 	}
 }
 
@@ -99,44 +97,42 @@ func (t *tunnel) close() {
 	}
 }
 
-// leave says goodbye to both sides, in the manner of RFC 6455 §7.1: each gets a
-// close frame, behind the frame that it is just being sent, and some time to
-// answer with its own.
-func (t *tunnel) leave() {
-	t.leaving.Store(true)
+// shutdown starts the closing handshake (RFC 6455 §7.1) with both sides: each receives a
+// close frame after the current frame, and has closeGrace to send its own.
+func (t *tunnel) shutdown() {
+	t.shuttingDown.Store(true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.client == nil {
 		return
 	}
-	// Who waits for a side's next word is woken up.
+	// This wakes up blocked reads.
 	_ = t.upstream.SetReadDeadline(time.Unix(1, 0))
 	_ = t.client.SetReadDeadline(time.Unix(1, 0))
 }
 
-// pass passes on what comes in one direction until its end, through a small
-// buffer, as a WebSocket may be idle for long. The error is that the client is
-// gone. That the upstream is gone is no error: what it said before, such as why
-// it closes, has to reach the client, who may be in the middle of a word.
-func (t *tunnel) pass(from, to stream, up bool) error {
+// copy copies one direction until its end. The buffer is small, because a WebSocket may be
+// idle for long. It returns an error if the client has left. The departure of the upstream
+// is not an error: what it has sent, such as a close frame, must still reach the client.
+func (t *tunnel) copy(from, to stream, up bool) error {
 	var (
 		frames   wsframe.Reader
-		dropping bool // nothing more is passed on
+		dropping bool // nothing more is forwarded
 		buffer   = make([]byte, smallBuffer)
 	)
 	for {
 		n, err := from.Read(buffer)
-		if errors.Is(err, os.ErrDeadlineExceeded) && t.leaving.Load() {
+		if errors.Is(err, os.ErrDeadlineExceeded) && t.shuttingDown.Load() {
 			err = from.SetReadDeadline(time.Time{})
 		}
 		rest := buffer[:n]
 		if !dropping {
-			leaving := t.leaving.Load()
-			for len(rest) > 0 && (!leaving || !frames.AtBoundary()) {
+			shuttingDown := t.shuttingDown.Load()
+			for len(rest) > 0 && (!shuttingDown || !frames.AtBoundary()) {
 				read, _ := frames.Next(rest)
 				rest = rest[read:]
 			}
-			dropping = leaving && frames.AtBoundary()
+			dropping = shuttingDown && frames.AtBoundary()
 			_, failed := to.Write(buffer[:n-len(rest)])
 			if dropping && failed == nil && !frames.Closed() {
 				_, failed = to.Write(wsframe.NewClose(wsframe.GoingAway, "the server is shutting down", up))
@@ -148,15 +144,15 @@ func (t *tunnel) pass(from, to stream, up bool) error {
 				dropping = true
 			}
 			if dropping {
-				t.hurry()
+				t.startCloseTimer()
 			}
 		}
 		for len(rest) > 0 {
 			read, _ := frames.Next(rest)
 			rest = rest[read:]
 		}
-		switch over := dropping && frames.Closed(); {
-		case errors.Is(err, io.EOF), err == nil && over, err != nil && !up:
+		switch done := dropping && frames.Closed(); {
+		case errors.Is(err, io.EOF), err == nil && done, err != nil && !up:
 			return nil
 		case err != nil:
 			return err
@@ -164,48 +160,48 @@ func (t *tunnel) pass(from, to stream, up bool) error {
 	}
 }
 
-// tunnels are those that are under way.
-type tunnels struct {
-	mu      sync.Mutex
-	open    map[*tunnel]struct{} // guarded by mu
-	leaving bool                 // guarded by mu
+// tunnelSet is the set of established tunnels.
+type tunnelSet struct {
+	mu           sync.Mutex
+	open         map[*tunnel]struct{} // guarded by mu
+	shuttingDown bool                 // guarded by mu
 }
 
-// add has to be called while the [http.Server] still has the client's connection
-// for its own, so that at no time nobody knows of it.
-func (s *tunnels) add(t *tunnel) {
+// add must be called before the connection is hijacked, so that either the [http.Server] or
+// the set always knows of it.
+func (s *tunnelSet) add(t *tunnel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
 		s.open = make(map[*tunnel]struct{})
 	}
 	s.open[t] = struct{}{}
-	if s.leaving {
-		t.leave()
+	if s.shuttingDown {
+		t.shutdown()
 	}
 }
 
-// remove is told that a tunnel has ended.
-func (s *tunnels) remove(t *tunnel) {
+// remove removes a tunnel that has ended.
+func (s *tunnelSet) remove(t *tunnel) {
 	defer close(t.ended)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, t)
 }
 
-// leave says goodbye on all tunnels, and on those to come.
-func (s *tunnels) leave() {
+// shutdown shuts down all tunnels, including those added later.
+func (s *tunnelSet) shutdown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.leaving = true
+	s.shuttingDown = true
 	for t := range s.open {
-		t.leave()
+		t.shutdown()
 	}
 }
 
-// wait returns when all tunnels have ended. When ctx is done it ends those that
-// are left, and returns ctx's error.
-func (s *tunnels) wait(ctx context.Context) error {
+// wait returns when all tunnels have ended. When ctx is done it closes the remaining ones and
+// returns ctx's error.
+func (s *tunnelSet) wait(ctx context.Context) error {
 	s.mu.Lock()
 	open := make([]*tunnel, 0, len(s.open))
 	for t := range s.open {

@@ -10,24 +10,23 @@ import (
 	"github.com/openai-connect/openai-connect/server/request"
 )
 
-// upload is a request's body as the upstream's transport reads it, on a
-// goroutine of its own.
+// upload is a request's body. The upstream's client reads it on another goroutine.
 type upload struct {
 	downstream      *downstream
 	expectsContinue bool
-	trailer         http.Header     // announced keys at first, with values in the end; nil for a body that can't have one
+	trailer         http.Header     // announced keys, with values after the end of the body; nil for a body without trailers
 	done            atomic.Bool     // the body was read to its end
-	call            *request.Record // that is told what the client sends; nil for none
+	record          *request.Record // records the body; nil for none
 }
 
 func newUpload(d *downstream) *upload {
 	u := &upload{
 		downstream: d,
-		// Over HTTP/2 the frames of all responses are written by one goroutine,
-		// and net/http can be left to answer the expectation.
+		// Over HTTP/2 one goroutine writes the frames of all responses, so that net/http can
+		// send the 100 itself.
 		expectsContinue: d.r.ProtoMajor == 1 && d.r.Header.Get("Expect") != "",
 	}
-	if len(d.r.Trailer) > 0 || d.r.ContentLength < 0 { // also one that isn't announced may come
+	if len(d.r.Trailer) > 0 || d.r.ContentLength < 0 { // unannounced trailers are possible
 		u.trailer = make(http.Header)
 	}
 	for name := range d.r.Trailer {
@@ -40,17 +39,17 @@ func newUpload(d *downstream) *upload {
 
 func (u *upload) Read(p []byte) (int, error) {
 	if u.done.Load() {
-		return 0, io.EOF // the body may not be touched after the handler's end
+		return 0, io.EOF // the body must not be used after the handler has returned
 	}
 	if u.expectsContinue {
-		// net/http would say so by itself at the first Read, but without
-		// regard to other interim responses that are just being written.
+		// net/http would send it at the first Read, but not synchronized with other
+		// interim responses.
 		u.expectsContinue = false
 		u.downstream.writeInterim(http.StatusContinue, nil)
 	}
 	n, err := u.downstream.r.Body.Read(p)
-	if u.call != nil && n > 0 {
-		u.call.RecordBody(p[:n])
+	if u.record != nil && n > 0 {
+		u.record.RecordBody(p[:n])
 	}
 	if err == io.EOF {
 		for name, values := range u.downstream.r.Trailer {

@@ -221,7 +221,7 @@ func TestNetHTTP_ConnectionCloseSendsGoAway(t *testing.T) {
 
 func TestNetHTTP_ExceededMaxBytesReaderClosesAfterResponse(t *testing.T) {
 	t.Parallel()
-	const file = "passthrough/downstream.go (beforeHeader)"
+	const file = "passthrough/downstream.go (closeIfUploading)"
 	address := startPlain(t, new(http.Server), func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		w.Header().Set("Connection", "close")
