@@ -41,8 +41,10 @@ func newAuthenticator(config Config) (*auth.Authenticator, error) {
 		return nil, errors.New("keys and a client token contradict each other: add the token to the keys")
 	case config.AllowAnonymous:
 		return nil, errors.New("keys and anonymous use contradict each other")
-	case config.Clients.ServerHoldsKey() && config.UpstreamKey.IsZero() && !upstreamNeedsNoKey(config):
-		return nil, errors.New("the keys rely on an upstream key of the server's, which holds none")
+	case config.UpstreamKey.IsZero() && !upstreamNeedsNoKey(config):
+		if err := config.Clients.RequireUpstreamKeys(); err != nil {
+			return nil, &ConfigError{"Clients", err}
+		}
 	}
 	return new(auth.Authenticator), nil
 }

@@ -94,8 +94,7 @@ type Config struct {
 
 	// Clients, unless nil, holds the API keys of many clients, in place of ClientKey
 	// and AllowAnonymous. UpstreamKey is then the key of clients without one of their
-	// own, as [clients.Options.ServerHoldsKey] has to say. The server doesn't close
-	// the store.
+	// own. The server doesn't close the store.
 	Clients *clients.Store
 
 	// AllowAnonymous serves everyone who can reach the server with its UpstreamKey,

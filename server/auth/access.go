@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
@@ -76,7 +77,7 @@ func (g *Authenticator) IsAnonymous() bool { return g.anonymous }
 var (
 	ErrMissingKey = errors.New("this server wants a token: send it in the header as authorization: Bearer YOUR_TOKEN," +
 		" where OpenAI's clients send the API key")
-	ErrUnknownKey = errors.New("the token that was sent as API key is not known to this server")
+	ErrUnknownKey = clients.ErrUnknownKey
 )
 
 // Admit returns the request as it may go on: as it is if the server holds no

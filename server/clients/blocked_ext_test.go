@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clients"
 )
 
@@ -46,18 +45,18 @@ func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
 	log, logger := newLog()
 	soon := time.Now().Add(time.Second).Truncate(time.Millisecond)
 	path := write(t, "clients:\n"+entry("alice")+entry("bob", "expires: "+soon.UTC().Format(time.RFC3339Nano)))
-	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
+	store := openImpatient(t, path, clients.Options{Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	end := swapPipe(t, path)
 
-	log.await(t, "level=ERROR", "those before stay in force", path, "reading takes too long")
+	log.await(t, "level=ERROR", "keeping the previous ones", path, "reading takes too long")
 	if now := store.Status(); now.Failures == 0 || now.Err == nil || now.Clients != 2 {
 		t.Errorf("its status is %+v", now)
 	}
 	if _, err := store.Lookup(tokenOf("alice")); err != nil {
 		t.Errorf("of alice it says %v", err)
 	}
-	if _, err := store.Lookup(tokenOf("carol")); !errors.Is(err, auth.ErrUnknownKey) {
+	if _, err := store.Lookup(tokenOf("carol")); !errors.Is(err, clients.ErrUnknownKey) {
 		t.Errorf("of a stranger it says %v", err)
 	}
 	time.Sleep(time.Until(soon))
@@ -88,7 +87,7 @@ func TestStore_TakesAGoodFileInPlaceOfOneThatBlocks(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice"))
-	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
+	store := openImpatient(t, path, clients.Options{Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	swapPipe(t, path)
 	log.await(t, "level=ERROR", "reading takes too long")
@@ -114,7 +113,7 @@ func TestStore_BoundsTheReadsThatBlock(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice"))
-	store := openImpatient(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
+	store := openImpatient(t, path, clients.Options{Logger: logger})
 	t.Cleanup(func() { _ = store.Close() })
 	end := swapPipe(t, path)
 	for range 20 {
@@ -134,7 +133,7 @@ func TestStore_BoundsTheReadsThatBlock(t *testing.T) {
 func TestStore_ClosesWhileReadingBlocks(t *testing.T) {
 	t.Parallel()
 	path := write(t, "clients:\n"+entry("alice"))
-	store, err := clients.Open(path, serverKey)
+	store, err := clients.Open(path, clients.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +164,7 @@ func TestOpen_GivesUpOnAFileThatBlocks(t *testing.T) {
 	t.Parallel()
 	path := write(t, "")
 	end := swapPipe(t, path)
-	_, err := clients.OpenWith(path, serverKey, 50*time.Millisecond)
+	_, err := clients.OpenWith(path, clients.Options{}, 50*time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("got %v", err)
 	}
@@ -176,11 +175,11 @@ func TestStore_TreatsAnUpstreamsKeyThatBlocksAsBroken(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice"))
-	store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
+	store := open(t, path, clients.Options{Logger: logger})
 	key := filepath.Join(filepath.Dir(path), "alice.key")
 	end := swapPipe(t, key)
 	swap(t, path, "clients:\n"+entry("alice", "upstream_key: {file: alice.key}"))
-	log.await(t, "level=ERROR", "those before stay in force", key)
+	log.await(t, "level=ERROR", "keeping the previous ones", key)
 	checkKnown(t, store, "alice")
 	end()
 }
@@ -217,11 +216,11 @@ func TestEdit_WaitsForAnotherOneWithinABound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(filepath.Join(folder, ".keys.lock"))
+	info, err := os.Stat(filepath.Join(folder, ".clients.lock"))
 	if err != nil || info.Mode() != 0o600 {
 		t.Errorf("others can lock it: %v, %v", info, err)
 	}
-	if _, err := clients.Lock(folder, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "another process edits the tokens") {
+	if _, err := clients.Lock(folder, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "another process is editing the clients") {
 		t.Errorf("got %v", err)
 	}
 	time.AfterFunc(50*time.Millisecond, unlock)
@@ -235,7 +234,7 @@ func TestEdit_WaitsForAnotherOneWithinABound(t *testing.T) {
 func TestEdit_SaysThatALockIsNotAFileOfItsOwn(t *testing.T) {
 	t.Parallel()
 	path := write(t, "clients:\n"+entry("alice"))
-	lock := filepath.Join(filepath.Dir(path), ".keys.lock")
+	lock := filepath.Join(filepath.Dir(path), ".clients.lock")
 	if err := os.Symlink("/dev/null", lock); err != nil {
 		t.Fatal(err)
 	}

@@ -16,83 +16,85 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// newFile is what a file begins with.
-const newFile = "# The clients of a server, by their tokens. A server that runs reads it again when it changes.\nclients:\n"
+// newFile is the beginning of a new file.
+const newFile = "# The clients of a server. A running server reloads this file when it changes.\nclients:\n"
 
-// lockPatience is how long an edit waits for another one to end.
-const lockPatience = 10 * time.Second
+// lockName is the lock file for edits in a directory. Only its owner can open it. A lock
+// on the directory, or on the file of clients, could be held by everyone who can read
+// them.
+const lockName = ".clients.lock"
 
-// errByHand is why a file isn't edited.
-var errByHand = errors.New("is written in a way that can't be edited here: write the tokens as a list with a dash and a line for each, or edit it by hand")
+// lockTimeout is how long an edit waits for another one.
+const lockTimeout = 10 * time.Second
 
-// Add adds a client at the end of a file, which is made, for its owner alone, if
-// it is missing. All that the file has stays as it is, comments too.
+// errNotEditable is the error for a file that has an unusual form.
+var errNotEditable = errors.New("can't be edited automatically: write each client as a list item that begins with a dash, or edit the file by hand")
+
+// Add adds a client at the end of a file. It creates a missing file, for its owner only.
+// The rest of the file stays unchanged, including comments.
 func Add(file string, e Entry) error {
-	return update(file, true, func(text []byte, read *document) ([]byte, []Entry, error) {
-		for _, other := range read.entries {
+	return update(file, true, func(text []byte, parsed *document) ([]byte, []Entry, error) {
+		for _, other := range parsed.entries {
 			if other.Name == e.Name {
-				return nil, nil, fmt.Errorf("%s:%d: name: there is a token %q already: choose another name, rotate it, or revoke it", file, other.place.name, e.Name)
+				return nil, nil, fmt.Errorf("%s:%d: name: client %q already exists: choose another name, or rotate or revoke its key", file, other.lines.name, e.Name)
 			}
 		}
-		added, err := render(e)
+		added, err := marshalEntry(e)
 		if err != nil {
 			return nil, nil, err
 		}
-		edited, err := insert(text, read, added)
-		return edited, append(slices.Clone(read.entries), e), err
+		edited, err := insert(text, parsed, added)
+		return edited, append(slices.Clone(parsed.entries), e), err
 	})
 }
 
-// Revoke takes a client out of a file, with the comment lines right above it.
+// Revoke removes a client from a file, with the comment lines directly above it.
 func Revoke(file, name string) error {
-	return update(file, false, func(text []byte, read *document) ([]byte, []Entry, error) {
-		i, err := read.find(file, name)
+	return update(file, false, func(text []byte, parsed *document) ([]byte, []Entry, error) {
+		i, err := parsed.find(file, name)
 		if err != nil {
 			return nil, nil, err
 		}
-		edited, err := remove(text, read, i)
-		return edited, slices.Delete(slices.Clone(read.entries), i, i+1), err
+		edited, err := remove(text, parsed, i)
+		return edited, slices.Delete(slices.Clone(parsed.entries), i, i+1), err
 	})
 }
 
-// Rotate gives a client of a file another token. The one before is then unknown.
+// Rotate replaces the API key of a client.
 func Rotate(file, name string, hash Hash) error {
-	return update(file, false, func(text []byte, read *document) ([]byte, []Entry, error) {
-		i, err := read.find(file, name)
+	return update(file, false, func(text []byte, parsed *document) ([]byte, []Entry, error) {
+		i, err := parsed.find(file, name)
 		if err != nil {
 			return nil, nil, err
 		}
-		entries := slices.Clone(read.entries)
+		entries := slices.Clone(parsed.entries)
 		lines := bytes.SplitAfter(text, []byte("\n"))
-		at := entries[i].place.hash - 1
-		if at >= len(lines) {
-			return nil, nil, errByHand
+		old := []byte(entries[i].Hash.String())
+		line := &lines[min(entries[i].lines.hash, len(lines))-1]
+		at := bytes.Index(bytes.ToLower(*line), old) // the digits may be in upper case
+		if at < 0 {
+			return nil, nil, errNotEditable
 		}
-		// The digits may be in capitals.
-		before, digits := entries[i].Hash.String(), bytes.Index(bytes.ToLower(lines[at]), []byte(entries[i].Hash.String()))
-		if digits < 0 {
-			return nil, nil, errByHand
-		}
-		lines[at] = slices.Concat(lines[at][:digits], []byte(hash.String()), lines[at][digits+len(before):])
+		*line = slices.Concat((*line)[:at], []byte(hash.String()), (*line)[at+len(old):])
 		entries[i].Hash = hash
 		return bytes.Join(lines, nil), entries, nil
 	})
 }
 
-// find returns the index of a client's entry.
+// find returns the index of a client.
 func (d *document) find(file, name string) (int, error) {
 	i := slices.IndexFunc(d.entries, func(e Entry) bool { return e.Name == name })
 	if i < 0 {
-		return 0, fmt.Errorf("%s: there is no token %q: `openai-connect clients list` tells which there are", file, name)
+		return 0, fmt.Errorf("%s: no client %q: `openai-connect clients list` lists the clients", file, name)
 	}
 	return i, nil
 }
 
-// update replaces a file by what edit makes of it, at once, while nobody else
-// does. What is made has to say what edit says that it does: before that is sure
-// nothing is written.
+// update edits a file under a lock and replaces it atomically. It writes nothing unless
+// the edited text has exactly the entries that edit returns.
 func update(file string, create bool, edit func([]byte, *document) ([]byte, []Entry, error)) error {
 	path, err := filepath.EvalSymlinks(file)
 	if errors.Is(err, os.ErrNotExist) && create {
@@ -101,49 +103,46 @@ func update(file string, create bool, edit func([]byte, *document) ([]byte, []En
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(filepath.Dir(path), lockPatience)
+	unlock, err := lock(filepath.Dir(path), lockTimeout)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	text, err := readText(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist) && create:
-		text = nil
-	case err != nil:
+	if err != nil && !(create && errors.Is(err, os.ErrNotExist)) {
 		return err
 	}
-	read := new(document)
+	parsed := new(document)
 	switch {
 	case create && len(text) == 0:
 		text = []byte(newFile)
-	case create && isRemark(text):
+	case create && isCommentOnly(text):
 		text = append(text, "\nclients:\n"...)
 	default:
-		if read, err = parse(file, text); err != nil {
+		if parsed, err = parse(file, text); err != nil {
 			return err
 		}
 	}
 	if bytes.Count(text, []byte("\r")) != bytes.Count(text, []byte("\r\n")) {
-		return fmt.Errorf("%s: %w", file, errByHand) // Its lines are others to YAML.
+		return fmt.Errorf("%s: %w", file, errNotEditable) // YAML counts other lines
 	}
-	edited, entries, err := edit(text, read)
+	edited, entries, err := edit(text, parsed)
 	if err == nil {
-		if again, broken := parse(file, edited); broken != nil || !same(again.entries, entries) {
-			err = errByHand
+		if again, invalid := parse(file, edited); invalid != nil || !same(again.entries, entries) {
+			err = errNotEditable
 		}
 	}
 	switch {
-	case errors.Is(err, errByHand):
+	case errors.Is(err, errNotEditable):
 		return fmt.Errorf("%s: %w", file, err)
 	case err != nil:
 		return err
 	}
-	return replace(path, edited)
+	return writeAtomically(path, edited)
 }
 
-// isRemark reports whether a text has nothing but comments.
-func isRemark(text []byte) bool {
+// isCommentOnly reports whether a text has nothing but comments.
+func isCommentOnly(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
 			return false
@@ -152,20 +151,20 @@ func isRemark(text []byte) bool {
 	return true
 }
 
-// same reports whether entries are the same, wherever they stand. Of one without a
-// place, which has just been added, it compares what no defaults fill.
+// same reports whether entries are equal except for their lines. For a new entry, which
+// has no lines, it only compares what defaults cannot change.
 func same(got, want []Entry) bool {
 	return slices.EqualFunc(got, want, func(a, b Entry) bool {
-		if b.place == (place{}) {
+		if b.lines == (entryLines{}) {
 			return a.Name == b.Name && a.Hash == b.Hash
 		}
-		a.place, b.place = place{}, place{}
+		a.lines, b.lines = entryLines{}, entryLines{}
 		return reflect.DeepEqual(a, b)
 	})
 }
 
-// insert puts a new entry, in lines that begin with its dash, behind the others.
-func insert(text []byte, read *document, added string) ([]byte, error) {
+// insert adds the lines of a new entry, which begin with its dash, after the others.
+func insert(text []byte, parsed *document, added string) ([]byte, error) {
 	newline := "\n"
 	if bytes.Contains(text, []byte("\r\n")) {
 		newline = "\r\n"
@@ -175,60 +174,60 @@ func insert(text []byte, read *document, added string) ([]byte, error) {
 	}
 	lines := strings.SplitAfter(string(text), "\n")
 	indent, at := "  ", len(lines)-1
-	switch list := read.list; {
+	switch list := parsed.list; {
 	case list == nil: // a new file
 	case list.IsFlowStyle:
-		line := lineOf(list.Start) - 1
+		line := list.Start.Position.Line - 1
 		if len(list.Values) > 0 || !strings.Contains(lines[line], "[]") {
-			return nil, errByHand
+			return nil, errNotEditable
 		}
 		lines[line] = strings.Replace(lines[line], " []", "", 1)
 		at = line + 1
 	default:
-		last := read.entries[len(read.entries)-1].place.entry
+		last := parsed.entries[len(parsed.entries)-1].lines.entry
 		indent, _, _ = strings.Cut(lines[last-1], "-")
 		if strings.Trim(indent, " ") != "" {
-			return nil, errByHand
+			return nil, errNotEditable
 		}
-		at = lastLine(text, last, read.next)
+		at = lastLine(text, last, parsed.next)
 	}
 	entry := strings.ReplaceAll(indent+strings.ReplaceAll(strings.TrimSuffix(added, "\n"), "\n", "\n"+indent)+"\n", "\n", newline)
 	return []byte(strings.Join(slices.Insert(lines, at, entry), "")), nil
 }
 
-// remove takes an entry out, with the comments right above it.
-func remove(text []byte, read *document, i int) ([]byte, error) {
-	if read.list.IsFlowStyle {
-		return nil, errByHand
+// remove removes an entry and the comments directly above it.
+func remove(text []byte, parsed *document, i int) ([]byte, error) {
+	if parsed.list.IsFlowStyle {
+		return nil, errNotEditable
 	}
 	lines := strings.SplitAfter(string(text), "\n")
-	first, next := read.entries[i].place.entry, read.next
-	if i+1 < len(read.entries) {
-		next = read.entries[i+1].place.entry
+	first, next := parsed.entries[i].lines.entry, parsed.next
+	if i+1 < len(parsed.entries) {
+		next = parsed.entries[i+1].lines.entry
 	}
 	end := lastLine(text, first, next)
 	begin := first - 1
 	for begin > 0 && strings.HasPrefix(strings.TrimSpace(lines[begin-1]), "#") {
 		begin--
 	}
-	if len(read.entries) == 1 {
-		// The list itself stays. Its name is in a line above.
-		above := lineOf(read.list.Start)
+	if len(parsed.entries) == 1 {
+		// The list stays, empty. Its name is on a line above.
+		above := parsed.list.Start.Position.Line
 		for above--; above > 0; above-- {
-			if name, found := strings.CutPrefix(lines[above-1], "clients:"); found {
-				lines[above-1] = "clients: []" + name
+			if rest, found := strings.CutPrefix(lines[above-1], "clients:"); found {
+				lines[above-1] = "clients: []" + rest
 				break
 			}
 		}
 		if above == 0 {
-			return nil, errByHand
+			return nil, errNotEditable
 		}
 	}
 	return []byte(strings.Join(slices.Delete(lines, begin, min(end, len(lines))), "")), nil
 }
 
-// lastLine is the last line, from 1 on, that has more than a comment, from one
-// line on up to another, or to the end if that is 0.
+// lastLine returns the last line with more than a comment, from line from up to line to,
+// or to the end if to is 0.
 func lastLine(text []byte, from, to int) int {
 	last := from
 	for _, t := range lexer.Tokenize(string(text)) {
@@ -239,8 +238,8 @@ func lastLine(text []byte, from, to int) int {
 	return last
 }
 
-// render writes an entry.
-func render(e Entry) (string, error) {
+// marshalEntry returns the YAML of an entry.
+func marshalEntry(e Entry) (string, error) {
 	type limitsText struct {
 		RequestsPerMinute int64         `yaml:"requests_per_minute,omitempty"`
 		TokensPerMinute   int64         `yaml:"tokens_per_minute,omitempty"`
@@ -252,13 +251,13 @@ func render(e Entry) (string, error) {
 		return limitsText{l.RequestsPerMinute, l.TokensPerMinute, l.TokensPerDay, l.ConcurrentStreams, nil}
 	}
 	text := struct {
-		Name        string     `yaml:"name"`
-		Hash        string     `yaml:"hash"`
-		Expires     string     `yaml:"expires,omitempty"`
-		UpstreamKey KeySource  `yaml:"upstream_key,flow,omitempty"`
-		Models      Patterns   `yaml:"models,flow,omitempty"`
-		Paths       Patterns   `yaml:"paths,flow,omitempty"`
-		Limits      limitsText `yaml:"limits,omitempty"`
+		Name        string        `yaml:"name"`
+		Hash        string        `yaml:"hash"`
+		Expires     string        `yaml:"expires,omitempty"`
+		UpstreamKey secret.Source `yaml:"upstream_key,flow,omitempty"`
+		Models      Patterns      `yaml:"models,flow,omitempty"`
+		Paths       Patterns      `yaml:"paths,flow,omitempty"`
+		Limits      limitsText    `yaml:"limits,omitempty"`
 	}{Name: e.Name, Hash: e.Hash.String(), UpstreamKey: e.UpstreamKey, Models: e.Models, Paths: e.Paths, Limits: limitsOf(e.Limits)}
 	if !e.Expires.IsZero() {
 		text.Expires = FormatExpiry(e.Expires)
@@ -270,7 +269,7 @@ func render(e Entry) (string, error) {
 	return string(written), err
 }
 
-// FormatExpiry writes an instant in the shortest form that [ParseExpiry] reads.
+// FormatExpiry returns the shortest form of a time that [ParseExpiry] accepts.
 func FormatExpiry(at time.Time) string {
 	switch at = at.UTC(); {
 	case at.IsZero():

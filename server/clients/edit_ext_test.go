@@ -13,6 +13,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 func client(name string) clients.Entry {
@@ -123,16 +124,16 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 		edit func(string) error
 		says string
 	}{
-		"a name that is taken":                 {whole, add("a"), `clients.yaml:2: name: there is a token "a" already`},
+		"a name that is taken":                 {whole, add("a"), `clients.yaml:2: name: client "a" already exists`},
 		"a token that is known":                {whole, func(path string) error { return clients.Add(path, clients.Entry{Name: "b", Hash: client("a").Hash}) }, "by hand"},
-		"a client that there is not":           {whole, revoke("b"), `there is no token "b"`},
-		"another token for one there is not":   {whole, rotate("b"), `there is no token "b"`},
+		"a client that there is not":           {whole, revoke("b"), `no client "b"`},
+		"another token for one there is not":   {whole, rotate("b"), `no client "b"`},
 		"a list in brackets":                   {"clients: [{name: a, hash: " + hashOf("a") + "}]\n", add("b"), "by hand"},
 		"a list in brackets, for one less":     {"clients: [{name: a, hash: " + hashOf("a") + "}]\n", revoke("a"), "by hand"},
 		"all in braces":                        {"{clients: []}\n", add("b"), "by hand"},
 		"a document with an end":               {whole + "...\n", add("b"), "by hand"},
 		"lines that end as of old":             {strings.ReplaceAll(whole, "\n", "\r"), add("b"), "by hand"},
-		"a broken file":                        {"clients: [\n", add("b"), "clients.yaml:1: is no YAML"},
+		"a broken file":                        {"clients: [\n", add("b"), "clients.yaml:1: invalid YAML"},
 		"a list without a line of its own":     {`"clients":` + "\n" + entry("a"), revoke("a"), "by hand"},
 		"a file that is missing, for one less": {"", func(path string) error { return clients.Revoke(path+".none", "a") }, "no such file"},
 	} {
@@ -157,7 +158,7 @@ func TestAllThatAnEntrySaysIsWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clients.yaml")
 	whole := client("alice")
 	whole.Expires = time.Date(2027, 1, 1, 12, 0, 0, 5, time.UTC)
-	whole.UpstreamKey = clients.KeySource{File: "/run/it's a: #1 \"key\""}
+	whole.UpstreamKey = secret.Source{File: "/run/it's a: #1 \"key\""}
 	whole.Models = clients.Patterns{"gpt-5*", "*", "a:b", "#1", "true", "123", "ünïcode", "-", "!tag", "&a", "a,b", "[a]", "'", `"`, `\`, "null", "~"}
 	whole.Paths = clients.Patterns{"/v1/*", "/v1/chat/completions"}
 	whole.Limits = ratelimit.Limits{RequestsPerMinute: 1, TokensPerMinute: 2, TokensPerDay: 3, ConcurrentStreams: 4}

@@ -5,45 +5,45 @@ import (
 	"time"
 )
 
-// Same reports whether entries are the same, wherever they stand.
+// Same reports whether entries are equal except for their lines.
 func Same(a, b Entry) bool {
-	b.place = place{entry: 1} // Otherwise it would be one to add.
+	b.lines = entryLines{entry: 1} // An entry without lines is a new one.
 	return same([]Entry{a}, []Entry{b})
 }
 
-// FinderOf returns what finds the tokens of a file's text.
-func FinderOf(t *testing.T, text string) func(string) (*Client, error) {
+// LookupIn returns a function that looks up API keys in the text of a file.
+func LookupIn(t *testing.T, text string) func(string) (*Client, error) {
 	t.Helper()
-	read, err := parse("clients.yaml", []byte(text))
+	parsed, err := parse("clients.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := build("clients.yaml", []byte(text), read.entries, true)
+	x, err := newIndex("clients.yaml", []byte(text), parsed.entries)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(token string) (*Client, error) { return built.find(token, time.Now()) }
+	return func(key string) (*Client, error) { return x.lookup(key, time.Now()) }
 }
 
-// Prepared returns a token as a file's is.
-func Prepared(token Client) *Client {
-	token.prepare()
-	return &token
+// Precomputed returns a client with precomputed scopes, as from a file.
+func Precomputed(client Client) *Client {
+	client.precomputeScopes()
+	return &client
 }
 
-// OpenWith is [Open] with another patience for reads.
-func OpenWith(file string, options Options, patience time.Duration) (*Store, error) {
-	return openWith(file, options, patience)
+// OpenWith is [Open] with another read timeout.
+func OpenWith(file string, options Options, timeout time.Duration) (*Store, error) {
+	return openWith(file, options, timeout)
 }
 
-// Reading returns how many reads of the file run.
+// Reading returns the number of reads in progress.
 func (s *Store) Reading() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reading
 }
 
-// Lock locks a folder for an edit.
-func Lock(folder string, timeout time.Duration) (unlock func(), err error) {
-	return lock(folder, timeout)
+// Lock locks a directory for an edit.
+func Lock(dir string, timeout time.Duration) (unlock func(), err error) {
+	return lock(dir, timeout)
 }

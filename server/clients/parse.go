@@ -1,92 +1,111 @@
 package clients
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/openai-connect/openai-connect/server/internal/readfile"
+	"github.com/openai-connect/openai-connect/server/internal/strictyaml"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// document is what a file says.
+const (
+	// maxFileBytes and maxTokens limit the size of a file, and its keys and values:
+	// enough for 50,000 clients.
+	maxFileBytes = 16 << 20
+	maxTokens    = 500_000
+)
+
+// document is a parsed file.
 type document struct {
 	entries []Entry
-	list    *ast.SequenceNode // of the tokens
-	next    int               // the line of the field behind the list, 0 if there is none
+	list    *ast.SequenceNode // of the clients
+	next    int               // the line of the field after the list, or 0
 }
 
-// Read returns what a file says of its clients, in its order. It looks for no key
-// that the file names.
+// Read returns the clients in a file, in its order. It does not read the keys that the
+// file refers to.
 func Read(file string) ([]Entry, error) {
 	text, err := readText(file)
 	if err != nil {
 		return nil, err
 	}
-	read, err := parse(file, text)
+	parsed, err := parse(file, text)
 	if err != nil {
 		return nil, err
 	}
-	return read.entries, nil
+	return parsed.entries, nil
 }
 
-// parse reads the text of a file.
+func readText(file string) ([]byte, error) {
+	return readfile.Read(file, maxFileBytes, readfile.Patience)
+}
+
+// settingNames are the fields of the defaults.
+var settingNames = []string{"expires", "upstream_key", "models", "paths", "limits"}
+
+// limitNames are the limits of a client, and of a model.
+var limitNames = []string{
+	string(ratelimit.RequestsPerMinute), string(ratelimit.TokensPerMinute), string(ratelimit.TokensPerDay), string(ratelimit.ConcurrentStreams),
+}
+
+// parse parses the text of a file. The error is of type [strictyaml.Errors].
 func parse(file string, text []byte) (*document, error) {
-	r := &reader{file: file}
-	read := new(document)
-	root := r.parse(text)
-	if root == nil {
-		return nil, r.problems.err()
+	doc := strictyaml.Parse(file, text, maxTokens)
+	if !doc.Root().Exists() && doc.Err() == nil {
+		doc.Errorf(1, "", "the file is empty: want a list of clients; `openai-connect clients add` creates one")
 	}
-	defaults := new(settings)
-	var list ast.Node
-	for _, m := range r.mapping(root, "") {
-		if list != nil && read.next == 0 {
-			read.next = lineOf(m.key)
+	var (
+		parsed   document
+		defaults Entry
+		list     strictyaml.Value
+	)
+	for _, field := range doc.Root().Fields("defaults", "clients") {
+		if list.Exists() && parsed.next == 0 {
+			parsed.next = field.Line()
 		}
-		switch m.name {
-		case "defaults":
-			for _, field := range r.mapping(m.value, "defaults") {
-				r.setting(defaults, field, "defaults")
-			}
-		case "clients":
-			list = m.value
-		default:
-			r.notef(m.key, "", "%q is no field of the file: it has defaults and clients", m.name)
+		if field.Name == "clients" {
+			list = field.Value
+			continue
+		}
+		for _, setting := range field.Fields(settingNames...) {
+			parseSetting(&defaults, setting)
 		}
 	}
-	if list == nil && len(r.problems) == 0 {
-		r.noteLinef(1, "clients", "is missing: write the list of clients, or clients: [] for none")
+	if !list.Exists() && doc.Err() == nil {
+		doc.Errorf(1, "clients", "is missing: want a list of clients, or [] for none")
 	}
-	if list != nil {
-		read.entries = r.entries(list, defaults)
-		read.list, _ = list.(*ast.SequenceNode)
-	}
-	if err := r.problems.err(); err != nil {
+	parsed.entries = parseEntries(doc, list, defaults)
+	parsed.list, _ = list.Node().(*ast.SequenceNode)
+	if err := doc.Err(); err != nil {
 		return nil, err
 	}
-	return read, nil
+	return &parsed, nil
 }
 
-// entries reads the list of tokens.
-func (r *reader) entries(list ast.Node, defaults *settings) []Entry {
+func parseEntries(doc *strictyaml.Document, list strictyaml.Value, defaults Entry) []Entry {
 	names, hashes := make(map[string]int), make(map[Hash]int)
-	values := r.list(list, "clients")
-	entries := make([]Entry, 0, len(values))
-	for i, value := range values {
-		e, ok := r.entry(value, defaults)
+	items, _ := list.List()
+	entries := make([]Entry, 0, len(items))
+	for i, item := range items {
+		e, ok := parseEntry(doc, item, defaults)
 		if !ok {
 			continue
 		}
-		if line, twice := names[e.Name]; twice {
-			r.noteLinef(e.place.name, "name", "%q is a token of line %d already: names tell clients apart", e.Name, line)
+		if line, duplicate := names[e.Name]; duplicate {
+			doc.Errorf(e.lines.name, "name", "duplicate name %q, first on line %d", e.Name, line)
 		}
-		if line, twice := hashes[e.Hash]; twice {
-			r.noteLinef(e.place.hash, "hash", "is that of line %d already: give each client a token of its own, by `openai-connect clients add`", line)
+		if line, duplicate := hashes[e.Hash]; duplicate {
+			doc.Errorf(e.lines.hash, "hash", "duplicate hash, first on line %d: run `openai-connect clients rotate` for one of the clients", line)
 		}
-		names[e.Name], hashes[e.Hash] = e.place.name, e.place.hash
-		if sequence, block := list.(*ast.SequenceNode); block && !sequence.IsFlowStyle && i < len(sequence.Entries) {
-			e.place.entry = lineOf(sequence.Entries[i].Start)
+		names[e.Name], hashes[e.Hash] = e.lines.name, e.lines.hash
+		if sequence, ok := list.Node().(*ast.SequenceNode); ok && !sequence.IsFlowStyle && i < len(sequence.Entries) {
+			e.lines.entry = sequence.Entries[i].Start.Position.Line
 		}
 		entries = append(entries, e)
 	}
@@ -95,109 +114,83 @@ func (r *reader) entries(list ast.Node, defaults *settings) []Entry {
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._@-]{1,64}$`)
 
-// CheckName says what is wrong with the name of a token.
+// CheckName returns an error for an invalid name of a client.
 func CheckName(name string) error {
 	if !nameForm.MatchString(name) {
-		return fmt.Errorf("%q is no name of a token: it has 1 to 64 letters of a to z, digits, and . _ @ -", name)
+		return fmt.Errorf(`invalid name %q: want 1 to 64 letters, digits, ".", "_", "@" and "-"`, name)
 	}
 	return nil
 }
 
-// entry reads one token, and returns false if it lacks what names it.
-func (r *reader) entry(node ast.Node, defaults *settings) (Entry, bool) {
-	var (
-		own       settings
-		name      string
-		hash      Hash
-		at        place
-		has       = make(map[string]bool)
-		described = len(r.problems)
-	)
-	for _, m := range r.mapping(node, "clients") {
-		has[m.name] = true
-		switch m.name {
+// parseEntry reads a client. It returns false if that has problems.
+func parseEntry(doc *strictyaml.Document, item strictyaml.Value, defaults Entry) (Entry, bool) {
+	e, problems := defaults, doc.Problems()
+	for _, field := range item.Fields(append([]string{"name", "hash"}, settingNames...)...) {
+		switch field.Name {
 		case "name":
-			at.name = lineOf(m.key)
-			if text, ok := r.text(m.value, "name"); ok {
-				name = text
-				if err := CheckName(text); err != nil {
-					r.notef(m.key, "name", "%v", err)
-				}
+			e.lines.name = field.Line()
+			name, ok := field.Text()
+			if err := CheckName(name); ok && err != nil {
+				field.Errorf("%v", err)
 			}
+			e.Name = name
 		case "hash":
-			at.hash = lineOf(m.key)
-			if text, ok := r.text(m.value, "hash"); ok {
-				var err error
-				if hash, err = parseHash(text); err != nil {
-					r.notef(m.key, "hash", "%v", err)
-				}
+			e.lines.hash = field.Line()
+			text, ok := field.Text()
+			hash, err := parseHash(text)
+			if ok && err != nil {
+				field.Errorf("%v", err)
 			}
+			e.Hash = hash
 		default:
-			r.setting(&own, m, "")
+			parseSetting(&e, field)
 		}
 	}
-	if len(r.problems) > described {
+	if doc.Problems() > problems {
 		return Entry{}, false
 	}
-	for _, field := range []string{"name", "hash"} {
-		if !has[field] {
-			r.notef(node.GetToken(), field, "is missing: `openai-connect clients add` writes an entry with both")
-		}
+	const missing = "is missing: `openai-connect clients add` writes entries with a name and a hash"
+	if e.lines.name == 0 {
+		doc.Errorf(item.Line(), "name", missing)
 	}
-	if !has["name"] || !has["hash"] {
-		return Entry{}, false
+	if e.lines.hash == 0 {
+		doc.Errorf(item.Line(), "hash", missing)
 	}
-	e := own.entry(defaults)
-	e.Name, e.Hash = name, hash
-	at.key = e.place.key
-	if at.key == 0 {
-		at.key = at.name
-	}
-	e.place = at
-	return e, true
+	return e, doc.Problems() == problems
 }
 
-// setting reads a field that tokens and the defaults have.
-func (r *reader) setting(s *settings, m member, parent string) {
-	field := within(parent, m.name)
-	switch m.name {
+// parseSetting reads a field of a client or of the defaults.
+func parseSetting(e *Entry, field strictyaml.Field) {
+	switch field.Name {
 	case "expires":
-		if at, ok := r.expiry(m.value, field); ok {
-			s.expires = &at
+		text, ok := field.Text()
+		if !ok {
+			return
+		}
+		var err error
+		if e.Expires, err = ParseExpiry(text); err != nil {
+			field.Errorf("%v", err)
 		}
 	case "upstream_key":
-		s.keyLine = lineOf(m.key)
-		s.key = r.source(m.value, field)
+		e.lines.upstreamKey = field.Line()
+		e.UpstreamKey, _ = secret.ParseSource(field.Value)
 	case "models":
-		s.models = r.patterns(m.value, field, Pattern.Check)
+		e.Models = parsePatterns(field.Value, Pattern.Check)
 	case "paths":
-		s.paths = r.patterns(m.value, field, Pattern.CheckPath)
+		e.Paths = parsePatterns(field.Value, Pattern.CheckPath)
 	case "limits":
-		r.limits(s, m.value, field)
-	default:
-		known := "name, hash, expires, upstream_key, models, paths and limits"
-		if parent != "" {
-			known = "expires, upstream_key, models, paths and limits"
+		for _, limit := range field.Fields(append([]string{"models"}, limitNames...)...) {
+			if limit.Name == "models" {
+				e.ModelLimits = parseModelLimits(limit.Value)
+			} else {
+				parseLimit(&e.Limits, limit)
+			}
 		}
-		r.notef(m.key, parent, "%q is no field of it: there are %s", m.name, known)
 	}
 }
 
-// expiry reads an instant. ParseExpiry says of which form.
-func (r *reader) expiry(node ast.Node, field string) (time.Time, bool) {
-	text, ok := r.text(node, field)
-	if !ok {
-		return time.Time{}, false
-	}
-	at, err := ParseExpiry(text)
-	if err != nil {
-		r.notef(node.GetToken(), field, "%v", err)
-	}
-	return at, err == nil
-}
-
-// ParseExpiry reads when a token expires: a date, which is its beginning in UTC, a
-// time as of RFC 3339, or "never", which is the zero time.
+// ParseExpiry reads the time at which a client expires: a date, which begins in UTC, an
+// RFC 3339 time, or "never", which is the zero time.
 func ParseExpiry(text string) (time.Time, error) {
 	if text == never {
 		return time.Time{}, nil
@@ -207,66 +200,63 @@ func ParseExpiry(text string) (time.Time, error) {
 			return at.UTC(), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no date such as 2027-01-01, no time such as 2027-01-01T12:00:00Z, and not never", text)
+	return time.Time{}, fmt.Errorf("invalid time %q: want a date such as 2027-01-01, a time such as 2027-01-01T12:00:00Z, or never", text)
 }
 
-var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// Check says what is wrong with a source.
-func (s KeySource) Check() error {
-	switch {
-	case s.Env == "" && s.File == "" || s.Env != "" && s.File != "":
-		return errors.New("needs one of env and file: write {env: VARIABLE} or {file: PATH}")
-	case s.Env != "" && !variableForm.MatchString(s.Env):
-		// Not shown: it may be the key itself.
-		return errors.New("env is no name of an environment variable: write the name, not the key")
+func parsePatterns(list strictyaml.Value, check func(Pattern) error) Patterns {
+	items, ok := list.List()
+	if ok && len(items) == 0 {
+		list.Errorf("is an empty list: list what is allowed, or remove the field to allow everything")
 	}
-	return nil
-}
-
-func (r *reader) source(node ast.Node, field string) *KeySource {
-	var source KeySource
-	members := r.mapping(node, field)
-	if len(members) == 0 {
-		return nil
-	}
-	for _, m := range members {
-		text := &source.Env
-		switch m.name {
-		case "env":
-		case "file":
-			text = &source.File
-		default:
-			r.notef(m.key, field, "%q is no field of it: write {env: VARIABLE} or {file: PATH}", m.name)
-			return nil
-		}
-		var ok bool
-		if *text, ok = r.text(m.value, within(field, m.name)); !ok {
-			return nil
-		}
-	}
-	if err := source.Check(); err != nil {
-		r.notef(node.GetToken(), field, "%v", err)
-		return nil
-	}
-	return &source
-}
-
-func (r *reader) patterns(node ast.Node, field string, check func(Pattern) error) Patterns {
-	values := r.list(node, field)
-	if values != nil && len(values) == 0 {
-		r.notef(node.GetToken(), field, "is an empty list: name what is allowed, or leave the field out where all is")
-	}
-	patterns := make(Patterns, 0, len(values))
-	for _, value := range values {
-		text, ok := r.text(value, field)
-		if !ok {
-			continue
-		}
-		if err := check(Pattern(text)); err != nil {
-			r.notef(value.GetToken(), field, "%q %v", text, err)
+	patterns := make(Patterns, 0, len(items))
+	for _, item := range items {
+		text, ok := item.Text()
+		if err := check(Pattern(text)); ok && err != nil {
+			item.Errorf("%v", err)
 		}
 		patterns = append(patterns, Pattern(text))
 	}
 	return patterns
+}
+
+func parseLimit(limits *ratelimit.Limits, field strictyaml.Field) {
+	var count int64
+	if !field.Is(none) {
+		var ok bool
+		if count, ok = field.Int(1, math.MaxInt64, "an integer of at least 1, or none"); !ok {
+			return
+		}
+	}
+	switch ratelimit.Kind(field.Name) {
+	case ratelimit.RequestsPerMinute:
+		limits.RequestsPerMinute = count
+	case ratelimit.TokensPerMinute:
+		limits.TokensPerMinute = count
+	case ratelimit.TokensPerDay:
+		limits.TokensPerDay = count
+	case ratelimit.ConcurrentStreams:
+		limits.ConcurrentStreams = count
+	}
+}
+
+// parseModelLimits reads limits by pattern, in their order.
+func parseModelLimits(v strictyaml.Value) []ModelLimits {
+	var all []ModelLimits
+	for _, entry := range v.Entries() {
+		limits := ModelLimits{Models: Pattern(entry.Name)}
+		if err := limits.Models.Check(); err != nil {
+			entry.Errorf("%v", err)
+			continue
+		}
+		for _, earlier := range all {
+			if earlier.Models.covers(limits.Models) {
+				entry.Errorf("never applies, as %s above matches the same models: move it up", earlier.Models)
+			}
+		}
+		for _, limit := range entry.Fields(limitNames...) {
+			parseLimit(&limits.Limits, limit)
+		}
+		all = append(all, limits)
+	}
+	return all
 }

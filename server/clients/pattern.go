@@ -2,6 +2,7 @@ package clients
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Pattern is a name, or the beginning of names if it ends in "*".
+// Pattern is a name, or a prefix of names if it ends in "*".
 type Pattern string
 
 // Patterns is a set of names.
@@ -21,78 +22,77 @@ const (
 	wildcard        = "*"
 	maxPatternBytes = 256
 
-	// maxEncodings bounds how often a path may be percent-encoded. Each level takes a
-	// pass over the path, and a path can have a level for two of its bytes.
+	// maxEncodings limits how often a path may be percent-encoded. Each level takes a
+	// pass over the path, and a path can have one level per two bytes.
 	maxEncodings = 3
 )
 
-// match reports whether the pattern stands for a name.
+// match reports whether the pattern matches a name.
 func (p Pattern) match(name string) bool {
-	if beginning, open := strings.CutSuffix(string(p), wildcard); open {
-		return strings.HasPrefix(name, beginning)
+	if prefix, ok := strings.CutSuffix(string(p), wildcard); ok {
+		return strings.HasPrefix(name, prefix)
 	}
 	return name == string(p)
 }
 
-// matchFold is match without regard to case: some servers take both for the same, and
-// what is to be limited shall not get away by it.
+// matchFold is match, ignoring case. Some upstreams ignore the case of models, and a
+// limit must not be evaded with it.
 func (p Pattern) matchFold(name string) bool {
 	return Pattern(strings.ToLower(string(p))).match(strings.ToLower(name))
 }
 
-// covers reports whether the pattern stands for all that another one does.
+// covers reports whether the pattern matches every name that another one matches.
 func (p Pattern) covers(other Pattern) bool {
-	beginning, open := strings.CutSuffix(string(p), wildcard)
-	return p == other || open && strings.HasPrefix(strings.TrimSuffix(string(other), wildcard), beginning)
+	prefix, ok := strings.CutSuffix(string(p), wildcard)
+	return p == other || ok && strings.HasPrefix(strings.TrimSuffix(string(other), wildcard), prefix)
 }
 
 func (p Patterns) match(name string) bool {
 	return slices.ContainsFunc(p, func(pattern Pattern) bool { return pattern.match(name) })
 }
 
-// Check says what is wrong with a pattern of models.
+// Check returns an error for an invalid pattern of models.
 func (p Pattern) Check() error {
 	switch {
 	case p == "":
-		return errors.New("is empty: write a name, or the beginning of names and *")
+		return errors.New("empty pattern: want a name, or a prefix followed by *")
 	case len(p) > maxPatternBytes:
-		return errors.New("is longer than 256 bytes: write the beginning of the name and *")
+		return fmt.Errorf("pattern %.32q… is longer than %d bytes: want a prefix followed by *", p, maxPatternBytes)
 	case strings.Contains(strings.TrimSuffix(string(p), wildcard), wildcard):
-		return errors.New("has a * that is not at its end: write a name, or the beginning of names and *")
+		return fmt.Errorf("pattern %q has a * before its end: want a name, or a prefix followed by *", p)
 	case strings.ContainsFunc(string(p), func(c rune) bool { return c <= ' ' || c == 0x7f }):
-		return errors.New("has a space or a control character: leave it out")
+		return fmt.Errorf("pattern %q has a space or a control character", p)
 	}
 	return nil
 }
 
-// CheckPath says what is wrong with a pattern of paths.
+// CheckPath returns an error for an invalid pattern of paths.
 func (p Pattern) CheckPath() error {
 	if err := p.Check(); err != nil {
 		return err
 	}
 	switch {
 	case p[0] != '/':
-		return errors.New("does not begin with /: write a path such as /v1/chat/completions, or its beginning and *")
+		return fmt.Errorf("path %q does not begin with /: want a path such as /v1/chat/completions, or a prefix followed by *", p)
 	case strings.ContainsAny(string(p), "?#"):
-		return errors.New("has a ? or #: write the path alone")
-	case wanders(string(p)):
-		return errors.New("has . or .. for a segment: write the path that they lead to")
+		return fmt.Errorf("path %q has a query or a fragment", p)
+	case hasDotSegments(string(p)):
+		return fmt.Errorf("path %q has a . or .. segment: want the path that it resolves to", p)
 	}
 	return nil
 }
 
-// wanders reports whether a path has a segment "." or ".." (RFC 3986 §3.3), for
-// any reader: one that decodes it as often as it can be, takes backslashes for
-// slashes, and drops parameters behind semicolons. Segments of dots, spaces and
-// characters that are not shown alone count as such too, as some readers leave those
-// out. So do paths with control characters, or with what is not valid UTF-8: lenient
-// decoders find dots and slashes in it. A path that is encoded more than maxEncodings
-// times counts as one that has such a segment.
-func wanders(path string) bool {
+// hasDotSegments reports whether a path has a "." or ".." segment (RFC 3986 §3.3) for any
+// reader: one that decodes it repeatedly, treats backslashes as slashes, or drops
+// parameters after semicolons. Segments of only dots, spaces and invisible characters
+// count, as some readers drop the latter two. So do control characters and invalid UTF-8,
+// in which lenient decoders find dots and slashes, and paths that are encoded more than
+// maxEncodings times.
+func hasDotSegments(path string) bool {
 	for level := 0; ; level++ {
 		decoded, err := url.PathUnescape(path)
 		if err != nil {
-			return true // Nobody knows what that is.
+			return true // invalid
 		}
 		if decoded == path {
 			break
@@ -105,17 +105,17 @@ func wanders(path string) bool {
 	if !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
 		return true
 	}
-	// What Unicode has for compatibility alone becomes dots and slashes of ASCII.
+	// Compatibility characters of Unicode become ASCII dots and slashes.
 	path = norm.NFKC.String(path)
 	for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
 		name, _, _ := strings.Cut(segment, ";")
-		if strings.Contains(name, ".") && !strings.ContainsFunc(name, isShown) {
+		if strings.Contains(name, ".") && !strings.ContainsFunc(name, isVisible) {
 			return true
 		}
 	}
 	return false
 }
 
-// isShown reports whether a character is neither a dot nor a space, nor of those that
-// are not shown, such as a byte order mark.
-func isShown(c rune) bool { return c != '.' && !unicode.IsSpace(c) && !unicode.Is(unicode.Cf, c) }
+// isVisible reports whether a character is none of dots, spaces and format characters,
+// such as a byte order mark.
+func isVisible(c rune) bool { return c != '.' && !unicode.IsSpace(c) && !unicode.Is(unicode.Cf, c) }

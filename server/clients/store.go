@@ -11,163 +11,153 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
+	"github.com/openai-connect/openai-connect/server/internal/strictyaml"
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// Store has the tokens of a file, and keeps up with it. It is safe for concurrent
-// use.
+// Store holds the clients of a file and reloads it. It is safe for concurrent use.
 //
-// The file is read again when it changes, be it in place, by a rename or by a
-// symbolic link on the way to it, as Kubernetes does; when [Store.Reload] is
-// called; and every minute, for file systems that tell of no change, and for the
-// upstream's keys in files. It is in force as a whole or not at all: one that is
-// broken is logged, at level ERROR, and the one before stays in force. Whoever
-// writes the file should do so by a rename, as half a file may be a good one.
+// The file is reloaded within a second of a change: a write in place, a rename, or a
+// change of a symbolic link in its path, as in Kubernetes. It is also reloaded by
+// [Store.Reload], and every minute, which covers the files of upstream keys. A file
+// takes effect as a whole or not at all. If it is invalid, the store logs an error and
+// keeps the previous clients. Writers should replace the file with a rename, as half a
+// file may be valid.
 //
-// What is in force counts from the next request on. Calls that run go on, also
-// those of a token that has been revoked.
+// Changes affect new requests. Requests in progress continue, also those of a revoked
+// client.
 //
-// Reading may block: the file may be a pipe, or on a network mount that is lost.
-// The tokens in force then stay so, expiry included, and a change still starts
-// another read, up to a bound. That is logged once it lasts, and the file is taken
-// when it can be read.
+// A read may block: the file may be a pipe, or on a lost network mount. The store then
+// logs an error and keeps the previous clients, which still expire. Further changes
+// start further reads, up to a limit, and the file takes effect as soon as a read
+// completes.
 type Store struct {
-	file     string
-	options  Options
-	patience time.Duration
-	current  atomic.Pointer[tokens]
-	watcher  *watcher
-	closed   chan struct{}
+	file        string
+	logger      *slog.Logger
+	readTimeout time.Duration
+	current     atomic.Pointer[index]
+	polls       sync.WaitGroup
+	closed      chan struct{}
 
-	settling  sync.Mutex // held while the outcome of a read is put in force
-	complaint string     // what was logged last, and is still so; guarded by settling
-	settled   uint64     // the latest read with an outcome; guarded by settling
+	activating  sync.Mutex // held while the result of a read takes effect
+	lastError   string     // logged last and not resolved; guarded by activating
+	activated   uint64     // the latest read with a result; guarded by activating
+	requireKeys bool       // guarded by activating
 
 	mu       sync.Mutex
-	begun    uint64     // reads so far; guarded by mu
-	reading  int        // reads that run; guarded by mu
-	again    bool       // another one was due while too many ran; guarded by mu
-	ended    *sync.Cond // one of them has; with mu
+	started  uint64     // number of reads started; guarded by mu
+	reading  int        // number of reads in progress; guarded by mu
+	again    bool       // a read is due, but too many are in progress; guarded by mu
+	ended    *sync.Cond // signals the end of a read; uses mu
 	failures int64      // guarded by mu
 	err      error      // guarded by mu
 }
 
 const (
-	// patience is how long a read may take until it is logged: longer than the
-	// bound for a file that is a pipe.
-	patience = readfile.Patience + time.Second
+	// readTimeout is how long a read may take before it is logged. It is longer than
+	// the limit of readfile for pipes.
+	readTimeout = readfile.Patience + time.Second
 
-	// maxReads bounds the reads that run at a time. More than one does only while
-	// reading blocks.
+	// maxReads limits concurrent reads. There is only more than one if reads block.
 	maxReads = 4
 
-	// closePatience is how long [Store.Close] waits for what still runs.
-	closePatience = time.Second
+	// closeTimeout is how long [Store.Close] waits for reads in progress.
+	closeTimeout = time.Second
 )
 
-// errSlow is what is wrong with a file while reading it blocks.
-var errSlow = errors.New("reading takes too long: is the file a pipe, or on a network mount that is lost?")
+// errSlow is the error of a read that blocks.
+var errSlow = errors.New("reading takes too long: is the file a pipe or on a lost network mount?")
 
-// Options of a [Store].
+// Options are options of a [Store].
 type Options struct {
-	// ServerHoldsKey says that there is a key of the upstream's for tokens that
-	// name none of their own. Otherwise such a token is an error.
-	ServerHoldsKey bool
-
-	// Logger is told of what is read, by the names of tokens. Nil means silence.
+	// Logger receives the results of reloads. Nil discards them.
 	Logger *slog.Logger
 }
 
-// maxFileBytes bounds the file: what is longer is none.
-const maxFileBytes = 16 << 20
+// Open opens a file and reloads it until the store is closed.
+func Open(file string, options Options) (*Store, error) { return openWith(file, options, readTimeout) }
 
-// Open reads a file, and watches it until the store is closed. The error may be
-// [LineErrors].
-func Open(file string, options Options) (*Store, error) { return openWith(file, options, patience) }
-
-func openWith(file string, options Options, patience time.Duration) (*Store, error) {
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
+func openWith(file string, options Options, timeout time.Duration) (*Store, error) {
+	s := &Store{file: file, logger: options.Logger, readTimeout: timeout, closed: make(chan struct{})}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{file: file, options: options, patience: patience, closed: make(chan struct{})}
 	s.ended = sync.NewCond(&s.mu)
-	type outcome struct {
-		watcher *watcher
-		read    *tokens
-		err     error
+	type result struct {
+		state fileState
+		read  *index
+		err   error
 	}
-	opened := make(chan outcome, 1)
+	opened := make(chan result, 1)
 	go func() {
-		watcher, err := watch(file, s.look, options.Logger) // First, so that no change is missed.
-		if err != nil {
-			options.Logger.Warn("changes of the file of tokens are noticed within a minute only, or at SIGHUP", "file", file, "error", err)
-		}
+		state := stat(file) // first, so that no change is missed
 		read, err := s.read()
-		opened <- outcome{watcher, read, err}
+		opened <- result{state, read, err}
 	}()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
-	case o := <-opened:
-		if o.err != nil {
-			return nil, errors.Join(o.err, o.watcher.close())
+	case r := <-opened:
+		if r.err != nil {
+			return nil, r.err
 		}
-		s.enforce(o.read)
-		s.watcher = o.watcher
-		s.watcher.start()
+		s.activate(r.read)
+		s.polls.Go(func() { s.poll(r.state) })
+		s.polls.Go(s.reloadRegularly)
 		return s, nil
 	case <-timer.C:
-		go func() { _ = (<-opened).watcher.close() }()
 		return nil, &os.PathError{Op: "read", Path: file, Err: errSlow}
 	}
 }
 
-// Close ends the watch. The tokens stay in force. It does not wait for a read that
-// blocks.
+// Close ends the reloads. The clients stay in effect. Close does not wait for reads that
+// block.
 func (s *Store) Close() error {
 	close(s.closed)
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
-		err := s.watcher.close()
+		defer close(done)
+		s.polls.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for s.reading > 0 {
 			s.ended.Wait()
 		}
-		done <- err
 	}()
-	timer := time.NewTimer(closePatience)
+	timer := time.NewTimer(closeTimeout)
 	defer timer.Stop()
 	select {
-	case err := <-done:
-		return err
+	case <-done:
 	case <-timer.C:
-		return nil
 	}
+	return nil
 }
 
-// ServerHoldsKey is that of the [Options].
-func (s *Store) ServerHoldsKey() bool { return s.options.ServerHoldsKey }
-
-// Find returns what is known under a token. The error is [access.ErrWrongToken] if
-// nothing is, be it that it never was or that it was revoked, or [ErrExpired]. It
-// takes the same time whatever tokens there are.
-func (s *Store) Lookup(token string) (*Client, error) {
-	return s.current.Load().find(token, time.Now())
+// Lookup returns the client with an API key, or [ErrUnknownKey] or [ErrExpired].
+func (s *Store) Lookup(key string) (*Client, error) {
+	return s.current.Load().lookup(key, time.Now())
 }
 
-// Status is how a [Store] is.
+// RequireUpstreamKeys makes clients without an upstream key an error, now and in later
+// reloads. Servers without an upstream key need it.
+func (s *Store) RequireUpstreamKeys() error {
+	s.activating.Lock()
+	defer s.activating.Unlock()
+	s.requireKeys = true
+	return s.current.Load().keyless.Err()
+}
+
+// Status is the state of a [Store].
 type Status struct {
-	// Loaded is when what is in force was read, and Tokens how many it has.
+	// Loaded is when the current clients were read, and Clients is their number.
 	Loaded  time.Time
 	Clients int
-	// Failures counts how often what there was to read was broken, and Err is what
-	// is wrong with it now, nil if nothing is.
+	// Failures is the number of failed reloads. Err is the error of the latest reload.
 	Failures int64
 	Err      error
 }
 
-// Status returns how the store is.
+// Status returns the state of the store.
 func (s *Store) Status() Status {
 	current := s.current.Load()
 	s.mu.Lock()
@@ -175,18 +165,18 @@ func (s *Store) Status() Status {
 	return Status{Loaded: current.loaded, Clients: len(current.byName), Failures: s.failures, Err: s.err}
 }
 
-// UpstreamKeys returns the keys of the upstream's that tokens have, each once, for
-// logs to leave them out. The result is not to be changed.
-func (s *Store) UpstreamKeys() []secret.Secret { return s.current.Load().keys }
+// UpstreamKeys returns the upstream keys of clients, without duplicates, so that logs
+// can redact them. The result must not be modified.
+func (s *Store) UpstreamKeys() []secret.Secret { return s.current.Load().upstreamKeys }
 
-// Reload reads the file now, and logs that it did. The error says why it isn't in
-// force. It does not wait for a read that blocks.
+// Reload reads the file and logs the result. If the file does not take effect, the error
+// says why. Reload does not wait for a read that blocks.
 func (s *Store) Reload() error {
-	outcome := s.begin(true, nil)
-	timer := time.NewTimer(s.patience)
+	result := s.start(true)
+	timer := time.NewTimer(s.readTimeout)
 	defer timer.Stop()
 	select {
-	case err := <-outcome:
+	case err := <-result:
 		return err
 	case <-timer.C:
 		return errSlow
@@ -195,41 +185,28 @@ func (s *Store) Reload() error {
 	}
 }
 
-// look has the file read, and what is new logged. A look that no change asked for
-// is left out while reading blocks. prepare is called before.
-func (s *Store) look(changed bool, prepare func()) {
-	s.mu.Lock()
-	blocked := s.reading > 0
-	s.mu.Unlock()
-	if changed || !blocked {
-		s.begin(false, prepare)
-	}
-}
-
-// begin reads the file in the background, and sends the outcome. Where too many
-// reads block already, it is read when one of them ends.
-func (s *Store) begin(asked bool, prepare func()) <-chan error {
-	outcome := make(chan error, 1)
+// start reads the file in the background and returns a channel for the result. If too
+// many reads block, the file is read when one of them ends. Explicit reloads are always
+// logged.
+func (s *Store) start(explicit bool) <-chan error {
+	result := make(chan error, 1)
 	s.mu.Lock()
 	if s.reading == maxReads {
 		s.again = true
 		s.mu.Unlock()
-		s.complain(math.MaxUint64, errSlow, asked)
-		outcome <- errSlow
-		return outcome
+		s.reportSlow(math.MaxUint64, explicit)
+		result <- errSlow
+		return result
 	}
 	s.reading++
-	s.begun++
-	number := s.begun
+	s.started++
+	number := s.started
 	s.mu.Unlock()
-	slow := time.AfterFunc(s.patience, func() { s.complain(number, errSlow, asked) })
+	slow := time.AfterFunc(s.readTimeout, func() { s.reportSlow(number, explicit) })
 	go func() {
-		if prepare != nil {
-			prepare()
-		}
 		read, err := s.read()
 		slow.Stop()
-		outcome <- s.settle(number, asked, read, err)
+		result <- s.finish(number, explicit, read, err)
 		s.mu.Lock()
 		s.reading--
 		again := s.again
@@ -237,10 +214,10 @@ func (s *Store) begin(asked bool, prepare func()) <-chan error {
 		s.ended.Broadcast()
 		s.mu.Unlock()
 		if again && !s.isClosed() {
-			s.begin(asked, nil)
+			s.start(explicit)
 		}
 	}()
-	return outcome
+	return result
 }
 
 func (s *Store) isClosed() bool {
@@ -252,90 +229,85 @@ func (s *Store) isClosed() bool {
 	}
 }
 
-// complain notes what is wrong with a read, unless that, or a later one, has been
-// settled.
-func (s *Store) complain(number uint64, err error, asked bool) {
-	s.settling.Lock()
-	defer s.settling.Unlock()
-	if number > s.settled {
-		s.note(err, asked)
+// reportSlow reports a read that blocks, unless it or a later one has finished.
+func (s *Store) reportSlow(number uint64, explicit bool) {
+	s.activating.Lock()
+	defer s.activating.Unlock()
+	if number > s.activated {
+		s.report(errSlow, explicit)
 	}
 }
 
-// note logs what is wrong, unless that was logged last and nobody asked.
-func (s *Store) note(err error, asked bool) {
-	if text := err.Error(); asked || text != s.complaint {
-		s.complaint = text
-		s.fail(err)
-	}
-}
-
-// settle puts what was read in force, unless a later read has been settled.
-func (s *Store) settle(number uint64, asked bool, read *tokens, err error) error {
-	s.settling.Lock()
-	defer s.settling.Unlock()
-	if number < s.settled || s.isClosed() {
+// finish applies the result of a read, unless a later one has finished.
+func (s *Store) finish(number uint64, explicit bool, read *index, err error) error {
+	s.activating.Lock()
+	defer s.activating.Unlock()
+	if number < s.activated || s.isClosed() {
 		return err
 	}
-	s.settled = number
+	s.activated = number
+	if err == nil && s.requireKeys {
+		err = read.keyless.Err()
+	}
 	if err != nil {
-		s.note(err, asked)
+		s.report(err, explicit)
 		return err
 	}
-	mended := s.complaint != "" // which is news, even if nothing else is
-	s.complaint = ""
+	recovered := s.lastError != "" // logged even if nothing changed
+	s.lastError = ""
 	s.mu.Lock()
 	s.err = nil
 	s.mu.Unlock()
 	current := s.current.Load()
-	changes := read.since(current)
-	if !asked && !mended && changes.none() && bytes.Equal(read.text, current.text) {
+	changes := read.diff(current)
+	if !explicit && !recovered && changes.none() && bytes.Equal(read.text, current.text) {
 		return nil
 	}
-	s.enforce(read)
-	s.options.Logger.Info("the tokens were read", "file", s.file, "clients", len(read.byName),
+	s.activate(read)
+	s.logger.Info("clients loaded", "file", s.file, "clients", len(read.byName),
 		"added", changes.added, "removed", changes.removed, "changed", changes.changed)
 	return nil
 }
 
-// enforce puts tokens in force.
-func (s *Store) enforce(read *tokens) {
+// activate makes clients take effect.
+func (s *Store) activate(read *index) {
 	s.current.Store(read)
-	for _, path := range read.open {
-		s.options.Logger.Warn("every user of this machine can read the key of a token: chmod 600 it", "file", path)
+	for _, path := range read.worldReadable {
+		s.logger.Warn("upstream key is readable by every user: chmod 600 the file", "file", path)
 	}
 }
 
-// fail notes that the file is broken.
-func (s *Store) fail(err error) {
+// report logs an error and counts it. It skips the error that it logged last, unless the
+// reload was explicit.
+func (s *Store) report(err error, explicit bool) {
+	const message = "failed to reload clients, keeping the previous ones"
+	if err.Error() == s.lastError && !explicit {
+		return
+	}
+	s.lastError = err.Error()
 	s.mu.Lock()
 	s.failures++
 	s.err = err
 	s.mu.Unlock()
-	problems, ok := errors.AsType[LineErrors](err)
+	problems, ok := errors.AsType[strictyaml.Errors](err)
 	if !ok {
-		s.options.Logger.Error("the tokens can't be read: those before stay in force", "file", s.file, "error", err)
+		s.logger.Error(message, "file", s.file, "error", err)
 		return
 	}
 	for _, p := range problems {
-		s.options.Logger.Error("the tokens can't be read: those before stay in force", "file", p.File, "line", p.Line, "error", p.Error())
+		s.logger.Error(message, "file", p.File, "line", p.Line, "error", p.Error())
 	}
 }
 
-// read reads the file, and the keys that it names.
-func (s *Store) read() (*tokens, error) {
+// read reads the file and the upstream keys that it refers to.
+func (s *Store) read() (*index, error) {
 	text, err := readText(s.file)
 	if err != nil {
 		return nil, err
 	}
-	read, err := parse(s.file, text)
+	parsed, err := parse(s.file, text)
 	if err != nil {
 		return nil, err
 	}
-	return build(s.file, text, read.entries, s.options.ServerHoldsKey)
-}
-
-// readText reads a file of bounded size.
-func readText(path string) ([]byte, error) {
-	return readfile.Read(path, maxFileBytes, readfile.Patience)
+	return newIndex(s.file, text, parsed.entries)
 }

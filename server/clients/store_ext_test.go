@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clients"
 )
 
@@ -62,13 +61,11 @@ func checkKnown(t *testing.T, store *clients.Store, known ...string) {
 	t.Helper()
 	for _, name := range []string{"alice", "bob", "carol"} {
 		token, err := store.Lookup(tokenOf(name))
-		if is := strings.Contains(strings.Join(known, " "), name); is && (err != nil || token.Name != name) || !is && !errors.Is(err, auth.ErrUnknownKey) {
+		if is := strings.Contains(strings.Join(known, " "), name); is && (err != nil || token.Name != name) || !is && !errors.Is(err, clients.ErrUnknownKey) {
 			t.Errorf("%s: got %v, %v", name, token, err)
 		}
 	}
 }
-
-var serverKey = clients.Options{ServerHoldsKey: true}
 
 // swap replaces a file by a rename, as editors do.
 func swap(t *testing.T, path, text string) {
@@ -153,13 +150,13 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 			t.Parallel()
 			log, logger := newLog()
 			path, change := begin(t)
-			store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
+			store := open(t, path, clients.Options{Logger: logger})
 			checkKnown(t, store, "alice")
 			change(bob)
 			log.await(t, "level=INFO", "clients=2", "added=[bob]", "removed=[]", "changed=[]")
 			checkKnown(t, store, "alice", "bob")
 			change("clients: [\n")
-			log.await(t, "level=ERROR", "those before stay in force", path+":1: is no YAML", "line=1")
+			log.await(t, "level=ERROR", "keeping the previous ones", path+":1: invalid YAML", "line=1")
 			checkKnown(t, store, "alice", "bob")
 			change(bob)
 			log.await(t, "level=INFO", "clients=2", "added=[]", "removed=[]", "changed=[]")
@@ -174,7 +171,7 @@ func TestABrokenFileKeepsTheOneBeforeInForce(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice"))
-	store := open(t, path, clients.Options{ServerHoldsKey: true, Logger: logger})
+	store := open(t, path, clients.Options{Logger: logger})
 	began := store.Status()
 	if began.Clients != 1 || began.Failures != 0 || began.Err != nil || time.Since(began.Loaded) > time.Minute {
 		t.Errorf("it begins with %+v", began)
@@ -259,7 +256,7 @@ func TestNoRequestSeesHalfOfAChange(t *testing.T) {
 		return text.String()
 	}
 	path := write(t, version(0))
-	store := open(t, path, serverKey)
+	store := open(t, path, clients.Options{})
 	const versions = 200
 	done := make(chan struct{})
 	var running sync.WaitGroup
@@ -302,7 +299,7 @@ func TestNoRequestSeesHalfOfAChange(t *testing.T) {
 func TestWhatIsInForceStaysSoWhenTheStoreIsClosed(t *testing.T) {
 	t.Parallel()
 	path := write(t, "clients:\n"+entry("alice"))
-	store, err := clients.Open(path, serverKey)
+	store, err := clients.Open(path, clients.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

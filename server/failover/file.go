@@ -1,19 +1,14 @@
 package failover
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
-	"github.com/openai-connect/openai-connect/server/internal/yamlbound"
+	"github.com/openai-connect/openai-connect/server/internal/strictyaml"
 	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -53,187 +48,85 @@ func ReadFile(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := Parse(text, filepath.Dir(path))
-	if at, ok := errors.AsType[*lineError](err); ok {
-		return nil, fmt.Errorf("%s:%d: %s", path, at.line, at.msg)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return parsed, nil
+	return Parse(path, text)
 }
 
-// Parse is [ReadFile] for the text of a file in a directory.
-func Parse(text []byte, dir string) (*Config, error) {
-	if bound, ok := errors.AsType[*yamlbound.Error](yamlbound.Check(text, maxTokens)); ok {
-		return nil, &lineError{bound.Line, bound.Says}
-	}
-	var doc document
-	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	if err := decoder.Decode(&doc); err != nil && err != io.EOF { //nolint:errorlint // the decoder does not wrap it
-		return nil, lineOf(err)
-	}
-	if err := decoder.Decode(new(document)); err != io.EOF { //nolint:errorlint // as above
-		return nil, errors.New("more than one YAML document: want one")
-	}
-	if len(doc.Upstreams) == 0 {
-		return nil, errors.New("upstreams: the list is empty: want at least one upstream with name and url")
-	}
+// Parse is [ReadFile] for the text of a file.
+func Parse(path string, text []byte) (*Config, error) {
+	doc := strictyaml.Parse(path, text, maxTokens)
 	config := &Config{Retries: DefaultRetries, Cooldown: DefaultCooldown}
-	lines := make(map[string]int)
-	for _, e := range doc.Upstreams {
-		if first, ok := lines[e.Name]; ok {
-			return nil, &lineError{e.line, fmt.Sprintf("duplicate name %q, first used on line %d", e.Name, first)}
+	for _, field := range doc.Root().Fields("upstreams", "retries", "cooldown") {
+		switch field.Name {
+		case "upstreams":
+			config.Upstreams = parseUpstreams(path, field.Value)
+		case "retries":
+			retries, _ := field.Int(0, MaxRetries, fmt.Sprintf("an integer from 0 to %d", MaxRetries))
+			config.Retries = int(retries)
+		case "cooldown":
+			text, ok := field.Text()
+			cooldown, err := time.ParseDuration(text)
+			if ok && (err != nil || cooldown <= 0 || cooldown > MaxCooldown) {
+				field.Errorf("invalid duration %.32q: want up to %v, such as 10s", text, MaxCooldown)
+			}
+			config.Cooldown = cooldown
 		}
-		lines[e.Name] = e.line
-		secret, err := e.Key.read(dir)
-		if err != nil {
-			return nil, &lineError{e.Key.line, fmt.Sprintf("key: %v", err)}
-		}
-		config.Upstreams = append(config.Upstreams, Upstream{Name: e.Name, BaseURL: e.URL, Key: secret, NoKey: e.Key.none})
 	}
-	if retries := doc.Retries; retries.line > 0 {
-		if retries.value < 0 || retries.value > MaxRetries {
-			return nil, &lineError{retries.line, fmt.Sprintf("retries: %d is out of range: want 0 to %d", retries.value, MaxRetries)}
-		}
-		config.Retries = retries.value
+	if len(config.Upstreams) == 0 && doc.Err() == nil {
+		doc.Errorf(1, "upstreams", "is missing or empty: want at least one upstream with name and url")
 	}
-	if cooldown := doc.Cooldown; cooldown.line > 0 {
-		length, err := time.ParseDuration(cooldown.value)
-		if err != nil || length <= 0 || length > MaxCooldown {
-			return nil, &lineError{cooldown.line, fmt.Sprintf("invalid cooldown %.32q: want a duration up to %v, such as 10s", cooldown.value, MaxCooldown)}
-		}
-		config.Cooldown = length
+	if err := doc.Err(); err != nil {
+		return nil, err
 	}
 	return config, nil
 }
 
-// document is the content of a file.
-type document struct {
-	Upstreams []entry         `yaml:"upstreams"`
-	Retries   located[int]    `yaml:"retries"`
-	Cooldown  located[string] `yaml:"cooldown"`
-}
-
-// located is a value with its line, 0 if it is absent.
-type located[T any] struct {
-	value T
-	line  int
-}
-
-// UnmarshalYAML implements [yaml.NodeUnmarshaler].
-func (l *located[T]) UnmarshalYAML(node ast.Node) error {
-	l.line = node.GetToken().Position.Line
-	return yaml.NodeToValue(node, &l.value, yaml.Strict())
-}
-
-// entry is one upstream of a document.
-type entry struct {
-	Name string `yaml:"name"`
-	URL  string `yaml:"url"`
-	Key  key    `yaml:"key"`
-
-	line int
-}
-
-// UnmarshalYAML implements [yaml.NodeUnmarshaler].
-func (e *entry) UnmarshalYAML(node ast.Node) error {
-	type plain entry
-	if err := yaml.NodeToValue(node, (*plain)(e), yaml.Strict()); err != nil {
-		return err
-	}
-	e.line = lineOfNode(node)
-	if !validName.MatchString(e.Name) {
-		return &lineError{e.line, fmt.Sprintf("invalid name %.80q: want up to 64 letters, digits, \".\", \"_\" and \"-\"", e.Name)}
-	}
-	if e.URL == Sandbox {
-		return nil
-	}
-	if _, err := upstream.ParseBaseURL(e.URL); err != nil {
-		return &lineError{e.line, fmt.Sprintf("url of %s: %v", e.Name, err)}
-	}
-	return nil
-}
-
-// key is the source of an upstream key. The zero value means that no key is configured.
-type key struct {
-	env, file string
-	none      bool
-	line      int
-}
-
-// UnmarshalYAML implements [yaml.NodeUnmarshaler].
-func (k *key) UnmarshalYAML(node ast.Node) error {
-	k.line = lineOfNode(node)
-	var text string
-	if yaml.NodeToValue(node, &text) == nil {
-		if text != "none" {
-			return &lineError{k.line, "key: want {env: VARIABLE}, {file: PATH}, or none; the file must not contain the key itself"}
+func parseUpstreams(path string, list strictyaml.Value) []Upstream {
+	items, _ := list.List()
+	upstreams := make([]Upstream, 0, len(items))
+	lines := make(map[string]int)
+	for _, item := range items {
+		u := parseUpstream(path, item)
+		if line, duplicate := lines[u.Name]; duplicate {
+			item.Errorf("duplicate name %q, first used on line %d", u.Name, line)
 		}
-		k.none = true
-		return nil
+		lines[u.Name] = item.Line()
+		upstreams = append(upstreams, u)
 	}
-	var source struct {
-		Env  string `yaml:"env"`
-		File string `yaml:"file"`
-	}
-	if err := yaml.NodeToValue(node, &source, yaml.Strict()); err != nil {
-		return err
-	}
-	if (source.Env == "") == (source.File == "") {
-		return &lineError{k.line, "key: want exactly one of env and file"}
-	}
-	k.env, k.file = source.Env, source.File
-	return nil
+	return upstreams
 }
 
-// read returns the key, or the zero Secret if none is configured. Paths are relative to dir.
-func (k *key) read(dir string) (secret.Secret, error) {
-	switch {
-	case k.file != "" && filepath.IsAbs(k.file):
-		return secret.ReadFile(k.file)
-	case k.file != "":
-		return secret.ReadFile(filepath.Join(dir, k.file))
-	case k.env == "":
-		return secret.Secret{}, nil
+func parseUpstream(path string, item strictyaml.Value) Upstream {
+	var u Upstream
+	for _, field := range item.Fields("name", "url", "key") {
+		switch field.Name {
+		case "name":
+			u.Name, _ = field.Text()
+		case "url":
+			u.BaseURL, _ = field.Text()
+		case "key":
+			if u.NoKey = field.Is("none"); !u.NoKey {
+				u.Key = parseKey(path, field)
+			}
+		}
 	}
-	text, ok := os.LookupEnv(k.env)
-	if !ok {
-		return secret.Secret{}, fmt.Errorf("environment variable %s is not set", k.env)
+	if !validName.MatchString(u.Name) {
+		item.Errorf(`invalid name %.80q: want up to 64 letters, digits, ".", "_" and "-"`, u.Name)
 	}
-	key, err := secret.New(text)
+	if _, err := upstream.ParseBaseURL(u.BaseURL); err != nil && u.BaseURL != Sandbox {
+		item.Errorf("url of %s: %v", u.Name, err)
+	}
+	return u
+}
+
+func parseKey(path string, field strictyaml.Field) secret.Secret {
+	if _, isMapping := field.Node().(ast.MapNode); !isMapping {
+		field.Errorf("want {env: VARIABLE}, {file: PATH}, or none; the file must not contain the key itself")
+		return secret.Secret{}
+	}
+	source, _ := secret.ParseSource(field.Value)
+	key, err := source.Read(filepath.Dir(path))
 	if err != nil {
-		return secret.Secret{}, fmt.Errorf("environment variable %s: %w", k.env, err)
+		field.Errorf("%v", err)
 	}
-	return key, nil
-}
-
-// lineError is an error with its line in the file.
-type lineError struct {
-	line int
-	msg  string
-}
-
-// Error implements error.
-func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.msg) }
-
-// lineOf returns an error of the decoder with its line, and without the decoder's excerpt of
-// the file, which may contain a key.
-func lineOf(err error) error {
-	if located, ok := errors.AsType[*lineError](err); ok {
-		return located
-	}
-	located, ok := errors.AsType[yaml.Error](err)
-	if !ok || located.GetToken() == nil {
-		return err
-	}
-	return &lineError{located.GetToken().Position.Line, located.GetMessage()}
-}
-
-// lineOfNode returns the first line of a value.
-func lineOfNode(node ast.Node) int {
-	if mapping, ok := node.(*ast.MappingNode); ok && len(mapping.Values) > 0 {
-		node = mapping.Values[0].Key
-	}
-	return node.GetToken().Position.Line
+	return key
 }

@@ -66,7 +66,7 @@ cooldown: 1m30s
 }
 
 func TestParse_HasDefaults(t *testing.T) {
-	file, err := failover.Parse([]byte("upstreams: [{name: a, url: 'https://a.example'}]"), "")
+	file, err := failover.Parse("upstreams.yaml", []byte("upstreams: [{name: a, url: 'https://a.example'}]"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,32 +83,32 @@ func TestReadFile_ReportsTheLineOfAnError(t *testing.T) {
 		name, text string
 		says       []string
 	}{
-		{"an empty file", "", []string{"upstreams: the list is empty"}},
-		{"an empty list", "upstreams: []", []string{"upstreams: the list is empty"}},
+		{"an empty file", "", []string{":1: upstreams: is missing or empty"}},
+		{"an empty list", "upstreams: []", []string{":1: upstreams: is missing or empty"}},
 		{"an unknown field", first + "retry: 1\n", []string{":4: ", `"retry"`}},
 		{"an unknown field of an upstream", first + "    models: {a: b}\n", []string{":4: ", `"models"`}},
 		{"an unknown field of a key", first + "    key:\n      enw: A\n", []string{":5: ", `"enw"`}},
-		{"a duplicate field", first + "    url: https://b.example\n", []string{":4: ", `"url"`}},
+		{"a duplicate field", first + "    url: https://b.example\n", []string{":4: url: duplicate field"}},
 		{"an upstream without a name", "upstreams:\n  - url: https://a.example\n", []string{":2: ", "invalid name"}},
 		{"a name with a space", "upstreams:\n  - name: a b\n    url: https://a.example\n", []string{":2: ", "invalid name", `"a b"`}},
 		{"a duplicate name", first + "  - name: a\n    url: https://b.example\n", []string{":4: ", `"a"`, "line 2"}},
 		{"an upstream without a URL", "upstreams:\n  - name: a\n", []string{":2: ", "url of a: ", "empty"}},
 		{"a URL without a scheme", "upstreams:\n  - name: a\n    url: a.example\n", []string{":2: ", "url of a: ", "no scheme"}},
 		{"a password in a URL", "upstreams:\n  - name: a\n    url: https://user:" + secret + "@a.example\n", []string{":2: ", "user name or password"}},
-		{"a key in the file", first + "    key: " + secret + "\n", []string{":4: ", "key: want {env: VARIABLE}", "must not contain the key"}},
-		{"a key with two sources", first + "    key: {env: A, file: B}\n", []string{":4: ", "exactly one of env and file"}},
-		{"a key without a source", first + "    key: {}\n", []string{":4: ", "exactly one of env and file"}},
+		{"a key in the file", first + "    key: " + secret + "\n", []string{":4: ", "key: want {env: VARIABLE}", "must not contain the key itself"}},
+		{"a key with two sources", first + "    key: {env: A, file: B}\n", []string{":4: key: ", "want {env: VARIABLE} or {file: PATH}"}},
+		{"a key without a source", first + "    key: {}\n", []string{":4: key: ", "is empty"}},
 		{"an unset variable", first + "    key: {env: NO_SUCH_VARIABLE}\n", []string{":4: ", "NO_SUCH_VARIABLE"}},
 		{"a variable that is not a valid key", first + "    key: {env: A_KEY_OF_TWO_WORDS}\n", []string{":4: ", "A_KEY_OF_TWO_WORDS", "space"}},
 		{"a missing file", first + "    key: {file: /no/such/file}\n", []string{":4: ", "/no/such/file"}},
-		{"too many retries", first + "retries: 6\n", []string{":4: ", "retries: 6", "0 to 5"}},
+		{"too many retries", first + "retries: 6\n", []string{":4: ", "retries: 6 is out of range", "0 to 5"}},
 		{"retries that are not a number", first + "retries: many\n", []string{":4: "}},
-		{"a cooldown without a unit", first + "cooldown: 10\n", []string{":4: ", "invalid cooldown ", "10s"}},
-		{"a cooldown of zero", first + "cooldown: 0s\n", []string{":4: ", "invalid cooldown "}},
-		{"a cooldown that is too long", first + "cooldown: 6m\n", []string{":4: ", "invalid cooldown ", "5m0s"}},
+		{"a cooldown without a unit", first + "cooldown: 10\n", []string{":4: cooldown: ", "string in quotes"}},
+		{"a cooldown of zero", first + "cooldown: 0s\n", []string{":4: cooldown: ", "invalid duration "}},
+		{"a cooldown that is too long", first + "cooldown: 6m\n", []string{":4: cooldown: ", "invalid duration ", "5m0s"}},
 		{"a list for a map", "- a\n- b\n", []string{":1: "}},
 		{"a string for a list", "upstreams: " + secret + "\n", []string{":1: "}},
-		{"another document", first + "---\nupstreams: []\n", []string{"more than one YAML document"}},
+		{"another document", first + "---\nupstreams: []\n", []string{":5: second YAML document"}},
 		{"invalid YAML", "upstreams: [\n", []string{":1: "}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("---\n---\n")
 	f.Add("upstreams:\n  - name: ~\n    key: ~\nretries: ~\ncooldown: ~")
 	f.Fuzz(func(t *testing.T, text string) {
-		file, err := failover.Parse([]byte(text), "")
+		file, err := failover.Parse("upstreams.yaml", []byte(text))
 		if err != nil {
 			return
 		}
@@ -170,7 +170,7 @@ func TestParse_BoundsItsMemory(t *testing.T) { // not in parallel: it measures t
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			if file, err := failover.Parse([]byte(text), "."); err == nil {
+			if file, err := failover.Parse("upstreams.yaml", []byte(text)); err == nil {
 				t.Errorf("got %+v, want an error", file)
 			}
 			runtime.ReadMemStats(&after)

@@ -100,8 +100,7 @@ func (f *serverFlags) build(ctx context.Context, logger *slog.Logger) (_ *deps, 
 
 // openClients opens the file of clients, and the limiter of their requests.
 func (d *deps) openClients(ctx context.Context, f *serverFlags, logger *slog.Logger) error {
-	keyless := d.upstreams()[0] == server.Sandbox || d.config.Failover != nil && d.config.Failover.Upstreams[0].NoKey
-	store, err := clients.Open(f.Auth.Clients, clients.Options{ServerHoldsKey: !d.config.UpstreamKey.IsZero() || keyless, Logger: logger})
+	store, err := clients.Open(f.Auth.Clients, clients.Options{Logger: logger})
 	if err != nil {
 		return fmt.Errorf("--clients: %w", err)
 	}

@@ -44,7 +44,7 @@ type clientsAddCommand struct {
 
 // entry returns the client that the flags describe.
 func (c *clientsAddCommand) entry() (clients.Entry, error) {
-	e := clients.Entry{Name: c.Name, UpstreamKey: clients.KeySource{Env: c.UpstreamKeyEnv}}
+	e := clients.Entry{Name: c.Name, UpstreamKey: secret.Source{Env: c.UpstreamKeyEnv}}
 	if err := clients.CheckName(c.Name); err != nil {
 		return e, err
 	}
@@ -70,13 +70,13 @@ func (c *clientsAddCommand) entry() (clients.Entry, error) {
 	}
 	for _, name := range c.Model {
 		if err := clients.Pattern(name).Check(); err != nil {
-			return e, fmt.Errorf("--model: %q %w", name, err)
+			return e, fmt.Errorf("--model: %w", err)
 		}
 		e.Models = append(e.Models, clients.Pattern(name))
 	}
 	for _, path := range c.Path {
 		if err := clients.Pattern(path).CheckPath(); err != nil {
-			return e, fmt.Errorf("--path: %q %w", path, err)
+			return e, fmt.Errorf("--path: %w", err)
 		}
 		e.Paths = append(e.Paths, clients.Pattern(path))
 	}

@@ -152,7 +152,7 @@ func TestClients_RejectsInvalidFlags(t *testing.T) {
 		{"another token for nobody", []string{"rotate", "bob", "--file", file}, []string{"--file: ", file, `"bob"`}},
 		{"a file that is missing", []string{"list", "--file", file + ".none"}, []string{"--file: ", file + ".none"}},
 		{"a file in no directory", []string{"add", "bob", "--file", filepath.Join(directory, "none", "x")}, []string{"--file: ", "none"}},
-		{"a file that is broken", []string{"add", "bob", "--file", broken}, []string{"--file: ", broken + ":3: ", `"key" is no field`}},
+		{"a file that is broken", []string{"add", "bob", "--file", broken}, []string{"--file: ", broken + ":3: ", `unknown field "key"`}},
 		{"an expiry in words", []string{"add", "bob", "--file", file, "--expires", "soon"}, []string{"--expires: ", `"soon"`, "2027-01-01"}},
 		{"an expiry that is over", []string{"add", "bob", "--file", file, "--expires", "2020-01-01"}, []string{"--expires: ", "in the past"}},
 		{"a model with a star within", []string{"add", "bob", "--file", file, "--model", "g*t"}, []string{"--model: ", `"g*t"`}},
@@ -205,7 +205,7 @@ func TestClients_RejectsContradictingServerFlags(t *testing.T) {
 		{"everyone beside them", []string{"--clients", tokens, "--allow-anonymous"}, []string{"--clients and --allow-anonymous", "choose"}},
 		{"a file that is missing", []string{"--clients", "/nowhere"}, []string{"--clients: ", "/nowhere"}},
 		{"a file that is broken", []string{"--clients", file("broken", "clients:\n  - name: a\n")}, []string{"--clients: ", "broken:2: hash: is missing"}},
-		{"a client without a key", []string{"--clients", tokens}, []string{"--clients: ", tokens + ":2: upstream_key: token alice", "--upstream-key-file"}},
+		{"a client without a key", []string{"--clients", tokens}, []string{"--clients: ", tokens + ":2: upstream_key: client alice", "--upstream-key-file"}},
 		{"a key alone, which says that there are keys", []string{"--upstream-key-file", token}, []string{"--upstream-key-file: ", "--clients"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

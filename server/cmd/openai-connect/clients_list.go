@@ -10,6 +10,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // clientsListCommand lists the clients of a file, without their hashes.
@@ -92,14 +93,14 @@ func limitsText(e clients.Entry) string {
 // listedClient is a client in JSON. The limits of models are an array, as their order
 // matters.
 type listedClient struct {
-	Name        string            `json:"name"`
-	Expires     string            `json:"expires,omitempty"`
-	Expired     bool              `json:"expired"`
-	UpstreamKey clients.KeySource `json:"upstream_key,omitzero"`
-	Models      clients.Patterns  `json:"models,omitempty"`
-	Paths       clients.Patterns  `json:"paths,omitempty"`
-	Limits      listedLimits      `json:"limits,omitzero"`
-	ModelLimits []listedModels    `json:"model_limits,omitempty"`
+	Name        string           `json:"name"`
+	Expires     string           `json:"expires,omitempty"`
+	Expired     bool             `json:"expired"`
+	UpstreamKey secret.Source    `json:"upstream_key,omitzero"`
+	Models      clients.Patterns `json:"models,omitempty"`
+	Paths       clients.Patterns `json:"paths,omitempty"`
+	Limits      listedLimits     `json:"limits,omitzero"`
+	ModelLimits []listedModels   `json:"model_limits,omitempty"`
 }
 
 type listedLimits struct {

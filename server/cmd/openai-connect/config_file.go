@@ -2,20 +2,19 @@ package main
 
 import (
 	"encoding"
-	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
-	"github.com/openai-connect/openai-connect/server/internal/yamlbound"
+	"github.com/openai-connect/openai-connect/server/internal/strictyaml"
 )
 
 const (
@@ -88,52 +87,25 @@ func (c *configFile) read(flags []*kong.Flag) error {
 	if err != nil {
 		return err
 	}
-	if err, ok := errors.AsType[*yamlbound.Error](yamlbound.Check(text, maxConfigTokens)); ok {
-		return fmt.Errorf("%s:%d: %s", c.path, err.Line, err.Says)
+	byKey := make(map[string]*kong.Flag, len(flags))
+	for _, flag := range flags {
+		byKey[keyOf(flag)] = flag
 	}
-	file, err := parser.ParseBytes(text, 0)
-	if err, ok := errors.AsType[yaml.Error](err); ok {
-		return fmt.Errorf("%s:%d: %s", c.path, err.GetToken().Position.Line, err.GetMessage())
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.path, err)
-	}
-	if len(file.Docs) > 1 {
-		return fmt.Errorf("%s: has %d documents: want one", c.path, len(file.Docs))
-	}
-	var entries []*ast.MappingValueNode
-	for _, document := range file.Docs {
-		switch body := document.Body.(type) {
-		case nil:
-		case *ast.MappingNode:
-			entries = body.Values
-		case *ast.MappingValueNode:
-			entries = []*ast.MappingValueNode{body}
-		default:
-			return fmt.Errorf("%s:%d: want keys and values, such as listen: 127.0.0.1:8080", c.path, body.GetToken().Position.Line)
+	doc := strictyaml.Parse(c.path, text, maxConfigTokens)
+	for _, field := range doc.Root().Fields(slices.Sorted(maps.Keys(byKey))...) {
+		flag := byKey[field.Name]
+		if value, ok := valueOf(flag, field.Value); ok {
+			c.settings[flag.Name] = configSetting{value, c.path, field.Line()}
 		}
 	}
-	for _, entry := range entries {
-		key, line := entry.Key.String(), entry.Key.GetToken().Position.Line
-		at := slices.IndexFunc(flags, func(f *kong.Flag) bool { return keyOf(f) == key })
-		if at < 0 {
-			return fmt.Errorf("%s:%d: unknown key %q: %s", c.path, line, key, suggestKey(key, flags))
-		}
-		value, want := valueOf(flags[at], entry.Value)
-		if value == nil {
-			return fmt.Errorf("%s:%d: %s: want %s", c.path, line, key, want)
-		}
-		c.settings[flags[at].Name] = configSetting{value, c.path, line}
-	}
-	return nil
+	return doc.Err()
 }
 
 // keyOf returns the key of a flag.
 func keyOf(flag *kong.Flag) string { return strings.ReplaceAll(flag.Name, "-", "_") }
 
-// valueOf returns the value of a node as kong takes it. If the type is not the
-// flag's, the value is nil, and want describes the type.
-func valueOf(flag *kong.Flag, node ast.Node) (value any, want string) {
+// valueOf returns a value as kong expects it for a flag.
+func valueOf(flag *kong.Flag, value strictyaml.Value) (any, bool) {
 	kind := flag.Target.Type()
 	if kind.Kind() == reflect.Pointer {
 		kind = kind.Elem()
@@ -141,76 +113,20 @@ func valueOf(flag *kong.Flag, node ast.Node) (value any, want string) {
 	_, isText := reflect.New(kind).Interface().(encoding.TextUnmarshaler)
 	switch {
 	case kind.Kind() == reflect.Slice:
-		list, ok := node.(*ast.SequenceNode)
-		if !ok {
-			return nil, "a list of strings"
+		items, ok := value.List()
+		texts := make([]any, len(items))
+		for i, item := range items {
+			var isString bool
+			texts[i], isString = item.Text()
+			ok = ok && isString
 		}
-		values := make([]any, 0, len(list.Values))
-		for _, item := range list.Values {
-			text, ok := item.(*ast.StringNode)
-			if !ok {
-				return nil, "a list of strings"
-			}
-			values = append(values, text.Value)
-		}
-		return values, ""
+		return texts, ok
 	case kind.Kind() == reflect.Bool:
-		if flag, ok := node.(*ast.BoolNode); ok {
-			return flag.Value, ""
-		}
-		return nil, "true or false"
-	case kind == reflect.TypeFor[time.Duration]():
-		want = "a duration, such as 30s"
-	case kind.Kind() == reflect.String || isText:
-		want = "a string"
+		return value.Bool()
+	case kind.Kind() == reflect.String || isText || kind == reflect.TypeFor[time.Duration]():
+		return value.Text()
 	default:
-		if number, ok := node.(*ast.IntegerNode); ok {
-			return fmt.Sprint(number.Value), ""
-		}
-		return nil, "an integer"
+		number, ok := value.Int(math.MinInt64, math.MaxInt64, "an integer")
+		return strconv.FormatInt(number, 10), ok
 	}
-	switch text := node.(type) {
-	case *ast.StringNode:
-		return text.Value, ""
-	case *ast.LiteralNode:
-		return text.Value.Value, ""
-	default:
-		return nil, want
-	}
-}
-
-// suggestKey returns what to write instead of an unknown key: the nearest one, if there
-// is one near.
-func suggestKey(key string, flags []*kong.Flag) string {
-	best, least := "", max(2, len(key)/3)
-	for _, flag := range flags {
-		if d := editDistance(key, keyOf(flag)); d <= least && !flag.Hidden {
-			best, least = keyOf(flag), d
-		}
-	}
-	if best == "" {
-		return "want the name of a flag in snake_case"
-	}
-	return "did you mean " + best + "?"
-}
-
-// editDistance returns the Levenshtein distance of two strings.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0]++
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -30,7 +30,7 @@ func listModelsWith(t *testing.T, front *servertest.Front, key string) (int, str
 
 func TestClients_RejectConflictingConfiguration(t *testing.T) {
 	t.Parallel()
-	file := e2etest.ClientsFile(t, e2etest.ClientEntry(t, "key", "sk-of-one"))
+	file := e2etest.ClientsFile(t, e2etest.ClientEntry(t, "key", "sk-of-one"), e2etest.ClientEntry(t, "another", ""))
 	withServerKey := e2etest.OpenClients(t, file)
 	for name, config := range map[string]server.Config{
 		"with a client key":                      {Clients: withServerKey, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), ClientKey: e2etest.Secret(t, servertest.Key)},

@@ -120,7 +120,7 @@ func WriteClientsFile(tb testing.TB, path string, entries ...string) {
 // OpenClients opens a clients file until the test ends.
 func OpenClients(tb testing.TB, path string) *clients.Store {
 	tb.Helper()
-	store, err := clients.Open(path, clients.Options{ServerHoldsKey: true})
+	store, err := clients.Open(path, clients.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}

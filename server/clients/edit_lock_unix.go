@@ -11,29 +11,24 @@ import (
 	"time"
 )
 
-// lockName is the file that is locked while a file of tokens in the same folder is
-// edited. Only its owner can open it: a lock of the folder, or of the file of
-// tokens, could be held by everyone who may read them.
-const lockName = ".keys.lock"
-
-// lockInterval is how often a lock that is held is tried again.
+// lockInterval is how often a held lock is tried again.
 const lockInterval = 20 * time.Millisecond
 
-// lock waits until nobody else edits a file in a folder, and returns what ends
-// that. It gives up after timeout.
-func lock(folder string, timeout time.Duration) (unlock func(), err error) {
-	path := filepath.Join(folder, lockName)
+// lock waits until no other process edits files in a directory, and returns a function
+// that releases the lock. It gives up after timeout.
+func lock(dir string, timeout time.Duration) (unlock func(), err error) {
+	path := filepath.Join(dir, lockName)
 	for deadline := time.Now().Add(timeout); ; time.Sleep(lockInterval) {
 		file, err := tryLock(path)
 		switch {
 		case err == nil:
-			return func() { _ = errors.Join(os.Remove(path), file.Close()) }, nil // To close the file ends the lock.
+			return func() { _ = errors.Join(os.Remove(path), file.Close()) }, nil // Close releases the lock.
 		case errors.Is(err, os.ErrPermission) && exists(path), errors.Is(err, syscall.ELOOP):
-			return nil, fmt.Errorf("%w: the lock belongs to another user: edit the tokens as that user, or remove the lock if nobody edits them", err)
+			return nil, fmt.Errorf("%w: the lock belongs to another user: edit the clients as that user, or remove the lock if no process is editing them", err)
 		case !errors.Is(err, errLocked):
 			return nil, err
 		case time.Now().After(deadline):
-			return nil, fmt.Errorf("%s: %w: try again when it has ended", path, err)
+			return nil, fmt.Errorf("%s: %w: try again later", path, err)
 		}
 	}
 }
@@ -44,10 +39,10 @@ func exists(path string) bool {
 }
 
 // errLocked is the error of a lock that another process holds.
-var errLocked = errors.New("another process edits the tokens")
+var errLocked = errors.New("another process is editing the clients")
 
-// tryLock creates the file, if it isn't there, and locks it. A process that held
-// the lock has removed the file: then the next one has to be locked.
+// tryLock creates the lock file, if it is missing, and locks it. A process that releases
+// the lock also removes the file, so the locked file must still be the one at path.
 func tryLock(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownerOnly) //nolint:gosec // The operator names it.
 	if err != nil {
@@ -55,11 +50,11 @@ func tryLock(path string) (*os.File, error) {
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		var locked, there os.FileInfo
+		var locked, current os.FileInfo
 		if locked, err = file.Stat(); err == nil {
-			there, err = os.Lstat(path)
+			current, err = os.Lstat(path)
 		}
-		if err == nil && os.SameFile(locked, there) {
+		if err == nil && os.SameFile(locked, current) {
 			return file, nil
 		}
 	}
@@ -72,8 +67,8 @@ func tryLock(path string) (*os.File, error) {
 	}
 }
 
-// keepOwner gives a file the owner of another one.
-func keepOwner(file *os.File, other os.FileInfo) error {
+// copyOwner gives a file the owner of another one.
+func copyOwner(file *os.File, other os.FileInfo) error {
 	owner, ok := other.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
@@ -86,7 +81,7 @@ func keepOwner(file *os.File, other os.FileInfo) error {
 		return nil
 	}
 	if err := file.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
-		return fmt.Errorf("the file belongs to another user or group: edit it as that one: %w", err)
+		return fmt.Errorf("the file belongs to another user or group: edit it as that user: %w", err)
 	}
 	return nil
 }

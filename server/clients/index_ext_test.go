@@ -29,7 +29,7 @@ func TestUpstreamKeysAreToldOnce(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	store, err := clients.Open(file, clients.Options{ServerHoldsKey: true})
+	store, err := clients.Open(file, clients.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/clients"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 func TestAnEntryIsWhatItSaysAndElseWhatTheDefaultsSay(t *testing.T) {
@@ -50,7 +50,7 @@ clients:
 	byDefault := clients.Entry{
 		Name: "by-default", Hash: clients.HashKey(tokenOf("by-default")),
 		Expires:     time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
-		UpstreamKey: clients.KeySource{File: "shared.key"},
+		UpstreamKey: secret.Source{File: "shared.key"},
 		Models:      clients.Patterns{"gpt-5*"}, Paths: clients.Patterns{"/v1/chat/completions"},
 		Limits:      ratelimit.Limits{RequestsPerMinute: 600, TokensPerDay: 1000},
 		ModelLimits: []clients.ModelLimits{{Models: "o3", Limits: ratelimit.Limits{TokensPerDay: 5}}},
@@ -60,7 +60,7 @@ clients:
 	want := []clients.Entry{byDefault, {
 		Name: "own", Hash: clients.HashKey(tokenOf("own")),
 		Expires:     time.Date(2027, 6, 1, 10, 30, 0, 0, time.UTC),
-		UpstreamKey: clients.KeySource{Env: "OWN"},
+		UpstreamKey: secret.Source{Env: "OWN"},
 		Models:      clients.Patterns{"*"}, Paths: clients.Patterns{"/v1/*", "/"},
 		Limits: ratelimit.Limits{TokensPerMinute: 7, TokensPerDay: 1000, ConcurrentStreams: 2},
 		ModelLimits: []clients.ModelLimits{
@@ -82,7 +82,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-		find := clients.FinderOf(t, "clients:\n"+entry("alice")+entry("bob", "expires: "+expires))
+		find := clients.LookupIn(t, "clients:\n"+entry("alice")+entry("bob", "expires: "+expires))
 		for range 2 {
 			for _, name := range []string{"alice", "bob"} {
 				if token, err := find(tokenOf(name)); err != nil || token.Name != name {
@@ -99,7 +99,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 			t.Error(err)
 		}
 		for _, shown := range []string{"", "x", tokenOf("carol"), tokenOf("alice") + "x", hashOf("alice"), strings.ToUpper(tokenOf("alice")), "alice"} {
-			if token, err := find(shown); !errors.Is(err, auth.ErrUnknownKey) || token != nil {
+			if token, err := find(shown); !errors.Is(err, clients.ErrUnknownKey) || token != nil {
 				t.Errorf("%q: got %v, %v", shown, token, err)
 			}
 		}
@@ -215,7 +215,7 @@ func TestWhatARequestCountsIn(t *testing.T) {
 		"a model that isn't known":         {clients.Client{Name: "a", Limits: own, ModelLimits: byModel}, "", []ratelimit.Scope{mine}},
 		"a model that none fits, no other": {clients.Client{Name: "a", ModelLimits: byModel}, "", nil},
 	} {
-		for _, token := range []*clients.Client{&row.token, clients.Prepared(row.token)} {
+		for _, token := range []*clients.Client{&row.token, clients.Precomputed(row.token)} {
 			got := token.Scopes(row.model)
 			if len(got) != len(row.want) || len(got) > 0 && !reflect.DeepEqual(got, row.want) {
 				t.Errorf("%s: got %v, not %v", name, got, row.want)
@@ -245,7 +245,7 @@ func BenchmarkFind(b *testing.B) {
 	for i := range 1000 {
 		file.WriteString(entry(fmt.Sprint("client-", i)))
 	}
-	store := open(b, write(b, file.String()), clients.Options{ServerHoldsKey: true})
+	store := open(b, write(b, file.String()), clients.Options{})
 	for _, row := range []struct{ name, token string }{{"known", tokenOf("client-500")}, {"unknown", tokenOf("nobody")}} {
 		b.Run(row.name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -1,0 +1,80 @@
+package strictyaml
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Error is a problem in a file.
+type Error struct {
+	File string
+	Line int // from 1
+	// Field is the path of the field, such as "limits.requests_per_minute", from the root
+	// or from the innermost list item. It is empty for problems outside of fields.
+	Field string
+	// Text describes the problem and how to fix it.
+	Text string
+}
+
+// Error returns "FILE:LINE: FIELD: TEXT".
+func (e Error) Error() string {
+	if e.Field == "" {
+		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text)
+	}
+	return fmt.Sprintf("%s:%d: %s: %s", e.File, e.Line, e.Field, e.Text)
+}
+
+// Errors are all problems in a file, in the order of its lines.
+type Errors []Error
+
+// Error returns one line per problem.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, problem := range e {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Err returns the sorted problems as an error, or nil if there are none.
+func (e Errors) Err() error {
+	if len(e) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(e, func(a, b Error) int { return cmp.Compare(a.Line, b.Line) })
+	return e
+}
+
+// Nearest returns the name that is most similar to text, or "" if none is similar.
+func Nearest(text string, names []string) string {
+	best, least := "", len(text)/3+2
+	for _, name := range names {
+		if d := editDistance(text, name); d < least {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+// editDistance returns the Levenshtein distance of two strings.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0]++
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
