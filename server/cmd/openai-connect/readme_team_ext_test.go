@@ -56,7 +56,7 @@ func TestREADME_ClientsWorkAsPrinted(t *testing.T) {
 	t.Parallel()
 	servertest.Tool(t, "curl", "install it")
 	directory := t.TempDir()
-	text := section(t, "### Tokens")
+	text := section(t, "### Clients")
 	setup, _, found := strings.Cut(block(t, text, "sh", 0), "openai-connect --upstream-key-file")
 	if !found {
 		t.Fatal("the server isn't started")
@@ -88,9 +88,9 @@ func TestREADME_FilesAreValid(t *testing.T) {
 		return path
 	}
 	write("first.key", "sk-first")
-	tokens := write("clients.yaml", strings.Replace(block(t, section(t, "### Tokens"), "yaml", 0), "3f1d…", hex.EncodeToString(digest[:]), 1))
+	tokens := write("clients.yaml", strings.Replace(block(t, section(t, "### Clients"), "yaml", 0), "3f1d…", hex.EncodeToString(digest[:]), 1))
 	// Without its path, as start would take it for the banner's last line.
-	upstreams := write("upstreams.yaml", strings.ReplaceAll(block(t, section(t, "### Trouble upstream"), "yaml", 0), "openai.com/v1", "openai.com"))
+	upstreams := write("upstreams.yaml", strings.ReplaceAll(block(t, section(t, "### Retries and failover"), "yaml", 0), "openai.com/v1", "openai.com"))
 	p := start(t, []string{"KEY_OF_ALICE=sk-alice", "SECOND_KEY=sk-second"},
 		"--listen", "127.0.0.1:0", "--clients", tokens, "--upstreams", upstreams, "--admin", "127.0.0.1:0", "--access-log", "--log-level", "warn")
 	listed := end(t, nil, "clients", "list", "--file", tokens)
