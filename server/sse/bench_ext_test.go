@@ -9,14 +9,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// chunk is an event of a chat stream, 318 bytes as it is on the wire.
+// chunk is an event of a chat stream, 318 bytes long.
 const chunk = `data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk",` +
 	`"created":1741569952,"model":"gpt-5.4-mini-2026-03-17","service_tier":"default",` +
 	`"system_fingerprint":"fp_fc9f1d7035","choices":[{"index":0,"delta":{"content":" together"},` +
 	`"logprobs":null,"finish_reason":null}],"obfuscation":"pX2"}` + "\n\n"
 
-// repeated is a source that delivers one text forever, never more of it in one
-// read than is left until it starts again.
+// repeated is a source that repeats a text forever. A read never crosses its end.
 type repeated struct {
 	text string
 	at   int
@@ -28,7 +27,7 @@ func (r *repeated) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestOrdinaryEventsAllocateNothing(t *testing.T) {
+func TestReader_OrdinaryEventsAllocateNothing(t *testing.T) {
 	for _, row := range []struct{ name, text string }{
 		{"an event in a read", chunk},
 		{"many events in a read", strings.Repeat(chunk, 100)},
@@ -89,7 +88,7 @@ func BenchmarkReader(b *testing.B) {
 	}
 }
 
-// BenchmarkStream is the life of a Reader that sees a hundred events.
+// BenchmarkStream reads a stream of a hundred events.
 func BenchmarkStream(b *testing.B) {
 	text := strings.Repeat(chunk, 100)
 	b.ReportAllocs()

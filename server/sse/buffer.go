@@ -6,20 +6,20 @@ import (
 )
 
 const (
-	// minBuffer is what an idle stream holds: some ten ordinary events.
+	// minBuffer is the buffer size of an idle stream: some ten ordinary events.
 	minBuffer = 4 << 10
 
-	// maxShared is the largest buffer that is kept for other streams.
+	// maxShared is the maximum size of a pooled buffer.
 	maxShared = 1 << 20
 )
 
-// buffers holds the released buffers of minBuffer, twice that, and so on to
-// maxShared. That a stream may grow and give back its buffer with every large
-// event, at the price of a copy, is what lets it hold a small one in between.
+// buffers are pools of released buffers with sizes from minBuffer to maxShared, in
+// powers of two. A stream releases a large buffer after each large event, at the cost of
+// a copy, and holds a small one otherwise.
 var buffers [9]sync.Pool
 
-// bufferSize returns the size of the buffer for a stream that has held bytes
-// to keep: at least half as many again, and the smallest possible.
+// bufferSize returns the buffer size for a stream with the given number of buffered
+// bytes: the smallest size with at least half of it free.
 func bufferSize(held, limit int) int {
 	size := minBuffer
 	for size < held+held/2 {
@@ -31,7 +31,7 @@ func bufferSize(held, limit int) int {
 	return size
 }
 
-// getBuffer returns a buffer of size bytes, with anything in it.
+// getBuffer returns a buffer of size bytes with arbitrary contents.
 func getBuffer(size int) []byte {
 	if class, ok := bufferClass(size); ok {
 		if buf, ok := buffers[class].Get().(*[]byte); ok {
@@ -41,15 +41,15 @@ func getBuffer(size int) []byte {
 	return make([]byte, size)
 }
 
-// putBuffer keeps buf for the next getBuffer of its size.
+// putBuffer returns a buffer to its pool.
 func putBuffer(buf []byte) {
 	if class, ok := bufferClass(len(buf)); ok {
-		shared := buf // buf itself would be allocated even where it isn't shared
+		shared := buf // buf itself would always be allocated
 		buffers[class].Put(&shared)
 	}
 }
 
-// bufferClass returns the index in buffers for a size, if it is one of theirs.
+// bufferClass returns the index of the pool for a size, if there is one.
 func bufferClass(size int) (int, bool) {
 	if size < minBuffer || size > maxShared || size&(size-1) != 0 {
 		return 0, false

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// gauge is a source that measures its Reader's buffer at every read.
+// gauge is a source that records the buffer size of its Reader at every read.
 type gauge struct {
 	io.Reader
 
@@ -29,7 +29,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestBufferSize(t *testing.T) {
+func TestBuffer_Size(t *testing.T) {
 	t.Parallel()
 	const mebibyte = 1 << 20
 	line := func(size int) io.Reader {
@@ -82,7 +82,7 @@ func TestBufferSize(t *testing.T) {
 	}
 }
 
-func TestOnlyBuffersOfTheSharedSizesAreShared(t *testing.T) {
+func TestBuffer_OnlyPooledSizesAreReused(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[int]int{
 		minBuffer: 0, 2 * minBuffer: 1, maxShared: len(buffers) - 1,

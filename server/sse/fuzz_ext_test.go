@@ -8,8 +8,8 @@ import (
 	"testing/iotest"
 )
 
-// FuzzReader compares the Reader with the reference, for a stream that arrives
-// in pieces of the sizes given, the last piece with io.EOF or before it.
+// FuzzReader compares the Reader with the reference for streams in pieces of the given
+// sizes. io.EOF is returned with the last piece or after it.
 func FuzzReader(f *testing.F) {
 	for _, row := range grammar {
 		f.Add([]byte(row.input), []byte{}, uint16(1<<15), false)
@@ -39,7 +39,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// cut cuts the input into pieces of the sizes, and what they leave.
+// cut splits the input into pieces of the given sizes and the rest.
 func cut(input string, sizes []byte) []string {
 	var parts []string
 	for _, size := range sizes {

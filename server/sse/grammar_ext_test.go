@@ -12,11 +12,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// noLimit is a limit that no stream of these tests reaches.
+// noLimit is a limit that no test reaches.
 const noLimit = math.MaxInt
 
-// grammar is the event stream grammar by example. A stream ends with io.EOF
-// unless the row says otherwise.
+// grammar contains examples of the event stream grammar. A stream ends with io.EOF
+// unless the row has another error.
 var grammar = []struct {
 	name  string
 	input string
@@ -145,9 +145,8 @@ func TestGrammar(t *testing.T) {
 	}
 }
 
-// checkEverySplit reads the stream whole, in two pieces that part at each of its
-// bytes, byte by byte and in halves, each with io.EOF after the last bytes and
-// together with them.
+// checkEverySplit reads the stream whole, split at each position, byte by byte and in
+// halves, with io.EOF after the last bytes and together with them.
 func checkEverySplit(t *testing.T, input string, limit int, want stream, when schedule) {
 	t.Helper()
 	check := func(name string, source func() io.Reader) {

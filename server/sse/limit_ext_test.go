@@ -59,7 +59,7 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-func TestTheErrorNamesTheLimit(t *testing.T) {
+func TestLimit_IsNamedInError(t *testing.T) {
 	t.Parallel()
 	_, err := sse.NewReader(pieces("data: 123456789\n\n"), 10).Next()
 	var tooLarge *sse.TooLargeError
@@ -84,7 +84,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestAnEndlessEventIsRefusedInTime(t *testing.T) {
+func TestLimit_RejectsEndlessEvent(t *testing.T) {
 	t.Parallel()
 	const limit = 100_000
 	for _, row := range []struct {
@@ -106,7 +106,7 @@ func TestAnEndlessEventIsRefusedInTime(t *testing.T) {
 			if _, ok := errors.AsType[*sse.TooLargeError](err); !ok {
 				t.Fatalf("Next = %v", err)
 			}
-			// On top may come line ends, one to four bytes, and the read that
+			// The limit may be exceeded by line ends, one to four bytes, and by the read that
 			// fills the buffer.
 			if most := limit + limit/4 + limit + 4096; source.read > most {
 				t.Errorf("%d bytes were read before an event over %d was refused", source.read, limit)
@@ -138,7 +138,7 @@ func TestLargeEvents(t *testing.T) {
 			input := before + row.event + after
 			needed := len(before) + len(row.event)
 			if strings.HasSuffix(row.event, "\r\n") {
-				needed-- // an LF after the last CR is not
+				needed-- // an LF after the last CR is optional
 			}
 			when := schedule{completeAt: []int{len(before), needed, len(input)}}
 			want := data("before", row.data, "after")
@@ -164,7 +164,7 @@ func TestLargeEvents(t *testing.T) {
 	}
 }
 
-// randomText returns text without line ends, no two places of which are alike.
+// randomText returns random text without line ends.
 func randomText(size int) []byte {
 	random := rand.New(rand.NewPCG(1, 2))
 	text := make([]byte, size)
@@ -174,7 +174,7 @@ func randomText(size int) []byte {
 	return text
 }
 
-// inRandomPieces delivers the input by reads of 1 byte to about 8 KiB.
+// inRandomPieces returns the input in reads of 1 byte to about 8 KiB.
 func inRandomPieces(input string, random *rand.Rand) io.Reader {
 	var parts []string
 	for len(input) > 0 {

@@ -9,16 +9,15 @@ import (
 	"time"
 )
 
-// draft is what the lines since the last blank line add up to, besides the data,
-// which lies in the Reader's buffer.
+// draft is the current event without its data, which is in the Reader's buffer.
 type draft struct {
 	size    int // bytes of its lines of known fields, without line ends
 	typ     string
 	hasData bool
 }
 
-// parse goes through the bytes in the buffer up to the end of the next event,
-// and reports whether there is one.
+// parse parses the buffer up to the end of the next event, and reports whether there
+// is a complete one.
 func (r *Reader) parse() (Event, bool, error) {
 	if !r.skipBOM() {
 		return Event{}, false, nil
@@ -42,7 +41,7 @@ func (r *Reader) parse() (Event, bool, error) {
 	}
 }
 
-// finish does parse's work for the bytes that are left at the source's end.
+// finish parses the remaining bytes at the end of the source.
 func (r *Reader) finish() (Event, error) {
 	if r.failure != nil {
 		return Event{}, r.failure
@@ -54,12 +53,12 @@ func (r *Reader) finish() (Event, error) {
 	} else if r.draft.size == 0 {
 		return Event{}, io.EOF
 	}
-	cutOff, _ := r.complete()
-	return cutOff, ErrUnfinished
+	unfinished, _ := r.complete()
+	return unfinished, ErrUnfinished
 }
 
-// skipBOM passes over a byte order mark at the start of the stream, and reports
-// whether there are bytes enough to tell.
+// skipBOM skips a byte order mark at the start of the stream. It reports false if
+// more bytes are needed to detect it.
 func (r *Reader) skipBOM() bool {
 	const bom = "\xEF\xBB\xBF"
 	if r.pastBOM {
@@ -76,9 +75,9 @@ func (r *Reader) skipBOM() bool {
 	return true
 }
 
-// nextLine returns where in the buffer the next whole line lies, without its
-// line end. A CR ends its line at once: waiting for the LF that may follow would
-// hold back an event that is complete.
+// nextLine returns the position of the next complete line in the buffer, without its
+// line end. A CR ends the line immediately: waiting for an LF would delay a complete
+// event.
 func (r *Reader) nextLine() (start, end int, ok bool) {
 	if r.afterCR && r.line < r.end {
 		r.afterCR = false
@@ -100,8 +99,8 @@ func (r *Reader) nextLine() (start, end int, ok bool) {
 
 // indexLineEnd returns the index of the first CR or LF in b, or -1.
 func indexLineEnd(b []byte) int {
-	// Each window is searched for LF and, up to it, for CR. A single window as
-	// large as b would take quadratic time for lines that end with CR alone.
+	// Each window is searched for LF and, up to it, for CR. A single window would take
+	// quadratic time for lines that end with CR.
 	const window = 1 << 10
 	for start := 0; start < len(b); start += window {
 		part := b[start:min(start+window, len(b))]
@@ -119,9 +118,8 @@ func indexLineEnd(b []byte) int {
 	return -1
 }
 
-// checkPartialLine looks at the line whose end has not arrived. One that will be
-// ignored is dropped, so that it takes no memory, and one that exceeds the limit
-// is refused, each without waiting for the rest.
+// checkPartialLine checks an incomplete line. It drops a line that will be ignored, so
+// that it needs no memory, and returns an error for a line that exceeds the limit.
 func (r *Reader) checkPartialLine() error {
 	line := r.buf[r.line:r.end]
 	if len(line) == 0 {
@@ -139,8 +137,8 @@ func (r *Reader) checkPartialLine() error {
 	return nil
 }
 
-// beginsField reports whether a line that begins so is of a known field, and
-// whether that is certain: "dat" may become "data: …", and it may become "date".
+// beginsField reports whether a partial line may be a known field, and whether it
+// certainly is: "dat" may become "data: …" or "date".
 func beginsField(line []byte) (isField, certain bool) {
 	for _, name := range [...]string{"data", "event", "id", "retry"} {
 		if len(line) > len(name) {
@@ -154,7 +152,7 @@ func beginsField(line []byte) (isField, certain bool) {
 	return false, false
 }
 
-// field processes the line at buf[start:end], which is not blank.
+// field processes the line buf[start:end], which is not blank.
 func (r *Reader) field(start, end int) error {
 	line := r.buf[start:end]
 	name, value, _ := bytes.Cut(line, []byte(":"))
@@ -186,7 +184,7 @@ func (r *Reader) field(start, end int) error {
 	return nil
 }
 
-// checkSize returns an error if the event exceeds the limit with line.
+// checkSize returns an error if line makes the event exceed the limit.
 func (r *Reader) checkSize(line []byte) error {
 	if r.draft.size+len(line) > r.limit {
 		return &TooLargeError{Limit: r.limit}
@@ -194,8 +192,8 @@ func (r *Reader) checkSize(line []byte) error {
 	return nil
 }
 
-// addData adds the value of a line to the event's data. The first one stays
-// where it is; the others move up to it, over what their lines begin with.
+// addData adds the value of a line to the event's data. The first value stays in place,
+// and the others are moved to its end.
 func (r *Reader) addData(start, end int) {
 	if !r.draft.hasData {
 		r.draft.hasData = true
@@ -207,8 +205,8 @@ func (r *Reader) addData(start, end int) {
 	r.dataEnd += copy(r.buf[r.dataEnd:], r.buf[start:end])
 }
 
-// setRetry sets the retry time to a number of milliseconds, given as nothing but
-// ASCII digits. A number that no Duration can hold counts as the longest one.
+// setRetry sets the retry time, a number of milliseconds in ASCII digits. A number
+// beyond the range of a Duration becomes the longest one.
 func (r *Reader) setRetry(digits string) {
 	const longest = math.MaxInt64 / uint64(time.Millisecond)
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
@@ -218,8 +216,8 @@ func (r *Reader) setRetry(digits string) {
 	r.retry, r.hasRetry = time.Duration(min(n, longest))*time.Millisecond, true
 }
 
-// complete returns the event that a blank line ends, and whether it is one: by
-// the standard, an event without data is none. The next event begins here.
+// complete returns the event that ends with a blank line, and reports whether it has
+// data: the standard ignores events without data. It starts the next event.
 func (r *Reader) complete() (Event, bool) {
 	completed, isEvent := Event{
 		Type: r.draft.typ,

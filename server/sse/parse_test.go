@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-func TestIndexLineEndFindsTheFirstOneAnywhere(t *testing.T) {
+func TestIndexLineEnd_FindsTheFirst(t *testing.T) {
 	t.Parallel()
-	const size = 3000 // some of its windows
+	const size = 3000 // several windows
 	plain := bytes.Repeat([]byte("x"), size)
 	if got := indexLineEnd(plain); got != -1 {
 		t.Errorf("without a line end: %d", got)

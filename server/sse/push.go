@@ -2,20 +2,19 @@ package sse
 
 import "bytes"
 
-// PushReader passes on the data of a stream's events while the stream is written to it, in
-// pieces of any size and in constant memory, however large an event is. A [Reader] buffers
-// whole events, so it cannot do both. The zero value with its functions set is at the
-// beginning of a stream. It is not safe for concurrent use.
+// PushReader extracts the data of events from a stream that is written to it in pieces. It
+// needs constant memory, regardless of the size of an event, whereas a [Reader] buffers whole
+// events. Set its functions before use. It is not safe for concurrent use.
 type PushReader struct {
 	// Data is called with each piece of the data of an event.
 	Data func(piece []byte)
-	// End is called at the end of each event that has data, which may be empty. It is not
-	// called for an event that the end of the stream cuts off.
+	// End is called at the end of each event with a data line. It is not called for an
+	// unfinished event at the end of the stream.
 	End func()
 
 	state   pushState
-	matched uint8 // the bytes of the byte order mark, or of "data:", that have been read
-	pastBOM bool  // beyond the place of a byte order mark
+	matched uint8 // number of bytes of the byte order mark, or of "data:", read so far
+	pastBOM bool  // a byte order mark is no longer possible
 	afterCR bool  // the previous line ended with CR: an LF here belongs to it
 	inEvent bool  // the event has a line of data
 }

@@ -48,7 +48,7 @@ func pulled(tb testing.TB, text string) []string {
 	}
 }
 
-func TestPushReader_FindsTheEventsThatReaderFinds(t *testing.T) {
+func TestPushReader_MatchesReader(t *testing.T) {
 	t.Parallel()
 	for _, stream := range streamtest.Corpus(t) {
 		t.Run(stream.Name, func(t *testing.T) {

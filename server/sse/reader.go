@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// maxEmptyReads is how often in a row a source may return neither bytes nor an
-// error before it counts as broken, as in package bufio.
+// maxEmptyReads is the maximum number of consecutive reads without bytes or an error,
+// as in package bufio.
 const maxEmptyReads = 100
 
 // Reader reads the events of one stream. It is not safe for concurrent use.
@@ -14,12 +14,12 @@ type Reader struct {
 	source io.Reader
 	limit  int
 
-	// buf holds the data of the event being built and, behind it, the line
-	// being read; what lies elsewhere has been parsed and is not needed.
+	// buf holds the data of the current event, followed by the current line. The
+	// other parts have been parsed.
 	//
 	//	buf[dataStart:dataEnd]  the event's data so far
-	//	buf[line:searched]      the line's bytes, known to hold no line end
-	//	buf[searched:end]       the bytes not looked at
+	//	buf[line:searched]      the part of the line without a line end
+	//	buf[searched:end]       unparsed bytes
 	buf                []byte
 	dataStart, dataEnd int
 	line, searched     int
@@ -29,14 +29,14 @@ type Reader struct {
 	id       string        // the last event ID
 	retry    time.Duration // valid if hasRetry
 	hasRetry bool
-	lastType string // an earlier event's, to use its memory again
+	lastType string // of an earlier event, to reuse its memory
 
-	pastBOM  bool // the place where a byte order mark may stand is behind
-	afterCR  bool // the line before ended with CR: an LF here belongs to it
-	skipping bool // the line being read is ignored, and its bytes are dropped
+	pastBOM  bool // a byte order mark is no longer possible
+	afterCR  bool // the previous line ended with CR: an LF here belongs to it
+	skipping bool // the current line is ignored and its bytes are dropped
 
-	ended   bool  // the source has nothing more
-	failure error // why, unless it ended properly
+	ended   bool  // the source has ended
+	failure error // its error other than io.EOF
 
 	next  Event // what Next returns, if ready or with err
 	ready bool
@@ -45,27 +45,27 @@ type Reader struct {
 
 // NewReader returns a Reader of the event stream that source delivers.
 //
-// An event may take up maxEvent bytes: that is its lines, without their line
-// ends. Comments and unknown fields do not count and take no memory, however
-// long they are. The Reader's buffer has 4 KiB, is larger only while a large
-// event is in it, and never exceeds maxEvent by more than 4 KiB.
+// The limit maxEvent applies to the lines of an event without line ends, in bytes.
+// Comments and unknown fields do not count, and need no memory regardless of their
+// length. The buffer of the Reader has 4 KiB and grows only while it contains a large
+// event, up to maxEvent plus 4 KiB.
 func NewReader(source io.Reader, maxEvent int) *Reader {
 	return &Reader{source: source, limit: maxEvent}
 }
 
-// Next returns the next event. It reads from the source only while no event is
-// complete in what was read before.
+// Next returns the next event. It reads from the source only if no complete event is
+// buffered.
 //
 // The error is
-//   - [io.EOF] at the end of the stream, between two events. Blank lines,
-//     comments and unknown fields may stand there, and be cut off;
+//   - [io.EOF] at the end of the stream between two events, or within blank lines,
+//     comments and unknown fields;
 //   - [ErrUnfinished], with the event so far, at the end inside an event;
 //   - a [*TooLargeError] for an event that exceeds the limit;
-//   - the source's own, as it is, after the events that were complete before
-//     it. An event that it cut off is lost;
-//   - [io.ErrNoProgress] if the source keeps returning nothing at all.
+//   - the unwrapped error of the source, after all complete events. An incomplete
+//     event is lost;
+//   - [io.ErrNoProgress] if the source repeatedly returns neither bytes nor an error.
 //
-// An error is final: every later call returns the same.
+// Errors are final: later calls return the same error.
 func (r *Reader) Next() (Event, error) {
 	for !r.Buffered() {
 		r.fill()
@@ -77,10 +77,9 @@ func (r *Reader) Next() (Event, error) {
 	return r.next, nil
 }
 
-// Buffered reports whether Next would return without reading from the source,
-// since an event is complete in what has been read or an error is certain. A
-// caller that passes events on need not flush while it is true. The event that
-// Next returned last stays valid.
+// Buffered reports whether Next would return without reading from the source, because
+// a complete event or an error is available. A caller that forwards events can delay
+// flushing while it is true. The event last returned by Next stays valid.
 func (r *Reader) Buffered() bool {
 	if !r.ready && r.err == nil {
 		r.next, r.ready, r.err = r.parse()
@@ -91,15 +90,15 @@ func (r *Reader) Buffered() bool {
 	return r.ready || r.err != nil
 }
 
-// Retry returns how long the stream asks its readers to wait before they
-// connect again, by the last "retry" line parsed, and whether there was one.
+// Retry returns the reconnection time of the last parsed "retry" line, and whether
+// there was one.
 func (r *Reader) Retry() (time.Duration, bool) {
 	return r.retry, r.hasRetry
 }
 
-// Release gives the Reader's buffer to other Readers; the last event's Data
-// must no longer be used. It leaves the source alone. Next returns
-// [io.ErrClosedPipe] from then on, and Release does nothing.
+// Release releases the Reader's buffer for other Readers. The Data of the last event
+// must no longer be used. The source is not closed. Later calls of Next return
+// [io.ErrClosedPipe], and later calls of Release have no effect.
 func (r *Reader) Release() {
 	buf := r.buf
 	*r = Reader{err: io.ErrClosedPipe}
@@ -112,7 +111,7 @@ func (r *Reader) fill() {
 	for range maxEmptyReads {
 		n, err := r.source.Read(r.buf[r.end:])
 		r.end += n
-		// Not errors.Is: an error that wraps io.EOF is no proper end.
+		// Not errors.Is: an error that wraps io.EOF is a failure.
 		if err == io.EOF {
 			r.ended = true
 		} else if err != nil {
@@ -125,9 +124,9 @@ func (r *Reader) fill() {
 	r.ended, r.failure = true, io.ErrNoProgress
 }
 
-// makeRoom moves what must be kept to the front of a buffer that has room
-// behind it. However small the pieces in which an event arrives, this takes time
-// linear in its size: within one buffer, no line of it moves twice.
+// makeRoom moves the needed bytes to the front of a sufficiently large buffer. It
+// takes time linear in the size of an event, regardless of the size of its pieces:
+// within one buffer, no line moves twice.
 func (r *Reader) makeRoom() {
 	data, line := r.dataEnd-r.dataStart, r.end-r.line
 	if size := bufferSize(data+line, r.limit); size != len(r.buf) {

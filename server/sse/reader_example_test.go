@@ -11,7 +11,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// Events are passed on; those that are there already, in one flush.
+// The example forwards events. Buffered events are flushed together.
 func ExampleReader_Buffered() {
 	body := strings.NewReader("data: one\n\ndata: two\n\n: keep-alive\n\ndata: three\n\n")
 	out := bufio.NewWriter(os.Stdout)
@@ -38,8 +38,8 @@ func ExampleReader_Buffered() {
 	// three
 }
 
-// A stream whose last event is known to be "end" is whole even if the server
-// leaves out the blank line after it.
+// If the last event of a stream is known to be "end", the stream is complete even
+// without the blank line after it.
 func ExampleErrUnfinished() {
 	for _, body := range []string{"data: one\n\ndata: end\n", "data: one\n\ndata: tw"} {
 		events := sse.NewReader(strings.NewReader(body), 1<<20)

@@ -16,27 +16,27 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// event is an sse.Event that stays valid.
+// event is a copy of an sse.Event.
 type event struct{ typ, data, id string }
 
 func keep(e sse.Event) event {
 	return event{typ: e.Type, data: string(e.Data), id: e.ID}
 }
 
-// stream is all that a Reader says of a stream.
+// stream is the result of reading a stream.
 type stream struct {
 	events   []event
 	err      error // that ends it
-	last     event // comes with the error
+	last     event // the event returned with the error
 	retry    time.Duration
 	hasRetry bool
 }
 
-// schedule says when a Reader may read on: once it has handed on the events
-// that are complete in what it has read.
+// schedule holds the positions at which a Reader may read on: after it has returned the
+// complete events.
 type schedule struct {
-	completeAt []int // the number of bytes that complete each event
-	refusedAt  int   // the number of bytes that show an error, if any
+	completeAt []int // number of bytes that complete each event
+	refusedAt  int   // number of bytes that reveal an error, if any
 }
 
 var (
@@ -46,8 +46,8 @@ var (
 	onlyDigits = regexp.MustCompile("^[0-9]+$")
 )
 
-// reference reads a whole stream as the standard puts it: split it into lines,
-// then process them one by one.
+// reference parses a whole stream like the standard: it splits it into lines and processes
+// them one by one.
 func reference(input string, limit int) (stream, schedule) {
 	var (
 		got  stream
@@ -89,7 +89,7 @@ func reference(input string, limit int) (stream, schedule) {
 	for _, lineEnd := range lineEnds.FindAllStringIndex(body, -1) {
 		line := body[at:lineEnd[0]]
 		at = lineEnd[1]
-		needed := before + lineEnd[0] + 1 // the LF of a CRLF is not
+		needed := before + lineEnd[0] + 1 // the LF of a CRLF is optional
 		if line != "" {
 			if err := process(line); err != nil {
 				got.err = err
@@ -130,7 +130,7 @@ func milliseconds(digits string) time.Duration {
 	return time.Duration(n.Int64()) * time.Millisecond
 }
 
-// watched is a source that fails the test when it is read from too early.
+// watched is a source that fails the test if it is read too early.
 type watched struct {
 	t      *testing.T
 	source io.Reader
@@ -154,9 +154,9 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// read reads a stream to its end, and checks on the way that each event comes
-// before more is read, that Buffered tells what Next is about to do, and that
-// what the caller has and what the Reader has yet to parse are kept apart.
+// read reads a stream to its end. It checks that each event is returned before more is
+// read, that Buffered predicts Next, and that the caller's event and the Reader's buffer do
+// not overlap.
 func read(t *testing.T, source io.Reader, limit int, when schedule) stream {
 	t.Helper()
 	var got stream
@@ -189,7 +189,7 @@ func read(t *testing.T, source io.Reader, limit int, when schedule) stream {
 	}
 }
 
-// checkStream fails the test unless the streams are the same.
+// checkStream fails the test unless the streams are equal.
 func checkStream(t *testing.T, got, want stream) {
 	t.Helper()
 	if !reflect.DeepEqual(got, want) { //nolint:govet // the errors are the reader's own values, or the source's
@@ -205,7 +205,7 @@ func show(s stream) []string {
 	return append(lines, s.err.Error(), s.retry.String())
 }
 
-// pieces returns a source that delivers each of the pieces by a read of its own.
+// pieces returns a source that returns each piece with a separate read.
 func pieces(of ...string) io.Reader {
 	readers := make([]io.Reader, len(of))
 	for i, piece := range of {

@@ -12,7 +12,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-func TestAReleasedReaderIsClosed(t *testing.T) {
+func TestRelease_ClosesReader(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name  string
@@ -45,9 +45,9 @@ func TestAReleasedReaderIsClosed(t *testing.T) {
 	}
 }
 
-// Streams take the buffers that others have released, at the same time, small
-// and large: each must see its own bytes alone.
-func TestStreamsThatShareBuffersDoNotMix(t *testing.T) {
+// Concurrent small and large streams reuse released buffers. Each must only see its own
+// bytes.
+func TestRelease_BuffersAreNotMixed(t *testing.T) {
 	t.Parallel()
 	var streams sync.WaitGroup
 	for worker := range 16 {

@@ -11,7 +11,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-func TestUnfinishedIsToldFromTheSourcesOwnUnexpectedEOF(t *testing.T) {
+func TestUnfinished_DiffersFromUnexpectedEOFOfSource(t *testing.T) {
 	t.Parallel()
 	if !errors.Is(sse.ErrUnfinished, io.ErrUnexpectedEOF) {
 		t.Error("ErrUnfinished is no io.ErrUnexpectedEOF")
@@ -21,7 +21,7 @@ func TestUnfinishedIsToldFromTheSourcesOwnUnexpectedEOF(t *testing.T) {
 	checkStream(t, got, stream{err: io.ErrUnexpectedEOF})
 }
 
-func TestTheSourcesErrorComesAfterTheEventsBeforeIt(t *testing.T) {
+func TestSource_ErrorFollowsCompleteEvents(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name string
@@ -64,7 +64,7 @@ func (s *stutter) Read(p []byte) (int, error) {
 	return s.Reader.Read(p)
 }
 
-func TestReadsThatReturnNothingAreRepeated(t *testing.T) {
+func TestSource_EmptyReadsAreRepeated(t *testing.T) {
 	t.Parallel()
 	source := &stutter{Reader: iotest.OneByteReader(pieces("data: a\n\n")), times: 50, left: 50}
 	reader := sse.NewReader(source, noLimit)
@@ -74,7 +74,7 @@ func TestReadsThatReturnNothingAreRepeated(t *testing.T) {
 	}
 }
 
-func TestASourceThatKeepsReturningNothingIsAnError(t *testing.T) {
+func TestSource_WithoutProgressIsAnError(t *testing.T) {
 	t.Parallel()
 	source := &stutter{Reader: pieces("data: a\n\n"), times: math.MaxInt}
 	reader := sse.NewReader(source, noLimit)

@@ -1,16 +1,13 @@
-// Package sse turns a stream of bytes into Server-Sent Events, each handed on
-// as soon as its last byte has arrived.
+// Package sse parses streams of Server-Sent Events. Each event is returned as soon
+// as its last byte has arrived.
 //
-// The grammar is that of the WHATWG HTML standard, sections 9.2.5 and 9.2.6:
+// The grammar follows the WHATWG HTML standard, sections 9.2.5 and 9.2.6:
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
-// A [Reader] differs from the browser that the standard describes in three
-// ways:
-//   - Bytes stay as they are. A browser replaces invalid UTF-8; here it is for
-//     whoever decodes [Event.Data] to judge.
-//   - An event that the end of the stream cuts off is not dropped in silence:
-//     see [ErrUnfinished].
-//   - Nothing is connected again. The id and the retry time, which serve that,
-//     are handed to the caller.
+// A [Reader] differs from the standard's browser in three ways:
+//   - Invalid UTF-8 is not replaced. The caller decodes [Event.Data].
+//   - An unfinished event at the end of the stream is not dropped silently: see
+//     [ErrUnfinished].
+//   - The Reader does not reconnect. The caller gets the ID and the retry time.
 package sse
 
 import (
@@ -20,36 +17,35 @@ import (
 
 // Event is one event of a stream.
 type Event struct {
-	// Type is the value of the event's last "event" line. It is empty where
-	// the stream gives none, or an empty one; a browser then says "message".
+	// Type is the value of the event's last "event" line. It is empty if the line is
+	// missing or empty; a browser then uses "message".
 	Type string
 
-	// Data is the values of the event's "data" lines, joined by LF. It may be
-	// empty: a lone "data" line makes an event too. It is a part of the
-	// Reader's buffer, valid until the next call of Next or Release.
+	// Data contains the values of the event's "data" lines, joined with LF. It may
+	// be empty, since an empty "data" line is an event as well. It is part of the
+	// Reader's buffer and valid until the next call of Next or Release.
 	Data []byte
 
-	// ID is the stream's last event ID. By the standard it stays from event to
-	// event until the stream sends another one.
+	// ID is the stream's last event ID. According to the standard it applies to all
+	// events until the stream sends another one.
 	ID string
 }
 
-// ErrUnfinished is what [Reader.Next] returns when the source ended properly,
-// by [io.EOF], but inside an event: after a line of a known field or the
-// beginning of one, without the blank line that completes the event.
+// ErrUnfinished is returned by [Reader.Next] if the source ends with [io.EOF] inside
+// an event: after at least a part of a line of a known field, but without the blank
+// line that completes the event.
 //
-// The standard discards such an event. Next returns it together with this
-// error, as a blank line would have completed it, since some servers leave out
-// the last line ends of their stream: a caller that knows what its stream's
-// last event says can compare Data and accept exactly that. Anything else must
-// count as cut short, as nothing tells whether more of it was to come.
+// The standard discards such an event. Next returns it together with this error, as
+// if a blank line had completed it, since some servers omit the last line ends of a
+// stream. A caller that knows the last event of its stream can compare Data with it.
+// Any other event must be considered truncated.
 //
-// It wraps [io.ErrUnexpectedEOF]. Compare with ErrUnfinished itself, as a
-// source may fail with that error too, and no event comes with it then.
+// ErrUnfinished wraps [io.ErrUnexpectedEOF]. Compare with ErrUnfinished itself: a
+// source may fail with io.ErrUnexpectedEOF as well, without an event.
 var ErrUnfinished = fmt.Errorf("the event stream ended inside an event: %w", io.ErrUnexpectedEOF)
 
-// TooLargeError is what [Reader.Next] returns when an event exceeds the limit
-// given to [NewReader].
+// TooLargeError is returned by [Reader.Next] if an event exceeds the limit of the
+// Reader.
 type TooLargeError struct {
 	Limit int // in bytes
 }
