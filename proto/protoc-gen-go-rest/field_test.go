@@ -76,7 +76,7 @@ func addLine(t *testing.T, files []*descriptorpb.FileDescriptorProto, path, mess
 	return 0
 }
 
-// difference returns the lines that only one of two texts has, in order.
+// difference returns the lines that only one of before and after has, in order.
 func difference(before, after string) (removed, added []string) {
 	a, b := strings.Split(before, "\n"), strings.Split(after, "\n")
 	// length[i][j] is the length of the longest common subsequence of a[i:] and b[j:].

@@ -27,7 +27,7 @@ type operation struct {
 type stream struct {
 	done                     string
 	list, key, member, count *protogen.Field
-	unaryVariant             *unaryVariant // nil if there is none
+	unaryVariant             *unaryVariant // nil without the option
 }
 
 // unaryVariant is the unary RPC that returns the response of a stream in one message.

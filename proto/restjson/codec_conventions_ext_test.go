@@ -261,12 +261,12 @@ var restNames = map[protoreflect.Enum][]string{
 	sharedv1.ModerationInputType(0):  {"text", "image"},
 	sharedv1.PromptCacheMode(0):      {"implicit", "explicit"},
 	sharedv1.PromptCacheTTL(0):       {"30m"},
-	sharedv1.PromptCacheRetention(0): {"in_memory", "24h"}, //nolint:staticcheck // Deprecated, but there.
+	sharedv1.PromptCacheRetention(0): {"in_memory", "24h"},
 	sharedv1.ListOrder(0):            {"asc", "desc"},
 	sharedv1.GrammarSyntax(0):        {"lark", "regex"},
 	sharedv1.ToolChoiceMode(0):       {"none", "auto", "required"},
 	sharedv1.AllowedToolsMode(0):     {"auto", "required"},
-	chatv1.FunctionCallMode(0):       {"none", "auto"}, //nolint:staticcheck // Deprecated, but there.
+	chatv1.FunctionCallMode(0):       {"none", "auto"},
 }
 
 func TestEnums_HaveOpenAINames(t *testing.T) {

@@ -23,7 +23,7 @@ type codec interface {
 type rule struct {
 	name string
 	kind codec // any message of the kind
-	// rest is JSON that decodes to the message, or empty if there is none.
+	// rest is JSON that decodes to the message. It may be empty.
 	rest string
 	// typed is the message in Protobuf's text format.
 	typed string
@@ -133,7 +133,7 @@ var (
 	aVoice        = (*sharedv1.Voice)(nil)
 	aPrediction   = (*chatv1.PredictionContent)(nil)
 	aUsage        = (*chatv1.Usage)(nil)
-	aCallChoice   = (*chatv1.FunctionCallChoice)(nil) //nolint:staticcheck // Deprecated, but there.
+	aCallChoice   = (*chatv1.FunctionCallChoice)(nil)
 	aSearch       = (*chatv1.WebSearchOptions)(nil)
 	anAnnotation  = (*chatv1.Annotation)(nil)
 	aCustomFormat = (*chatv1.CustomToolFormat)(nil)

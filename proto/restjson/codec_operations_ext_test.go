@@ -29,7 +29,7 @@ func TestOperations_Targets(t *testing.T) {
 	for _, row := range []struct {
 		name, rpc, request string
 		method, target     string
-		body               string // nothing: there is none
+		body               string // empty without a body
 	}{
 		{
 			"an answer", "CreateChatCompletion", `model: "m" messages: { role: ROLE_USER content: "a" }`,

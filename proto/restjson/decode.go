@@ -167,7 +167,7 @@ func (d *Decoder) Int64(dst *int64) bool {
 	return true
 }
 
-// integer reads an integer. It consumes nothing if there is none.
+// integer reads an integer. It consumes only integers.
 func (d *Decoder) integer() (v int64, ok bool) {
 	start, i := d.pos, d.pos
 	c := byteAt(d.data, i)

@@ -48,8 +48,8 @@ func checkIsFieldError(t *testing.T, err error) {
 	}
 }
 
-// texts are strings with special characters, for all tests.
-func texts() []string {
+// specialStrings returns strings with special characters, for all tests.
+func specialStrings() []string {
 	all := []string{
 		"", "Hello!", `"`, `\`, "/", "<script>&</script>", "\u2028\u2029", "é", "日本語 🙂", "\U0010FFFF", "\uFFFD", "\x7f", "\u0080",
 		strings.Repeat("a", 100_000), strings.Repeat("\n", 1000),
@@ -62,7 +62,7 @@ func texts() []string {
 
 func TestEncoder_StringsHaveMinimalEscapes(t *testing.T) {
 	t.Parallel()
-	for _, text := range texts() {
+	for _, text := range specialStrings() {
 		got := written(t, func(e *restjson.Encoder) error { return e.String(text) })
 		var buf bytes.Buffer
 		plain := json.NewEncoder(&buf)
@@ -90,7 +90,7 @@ func TestEncoder_RejectsInvalidUTF8(t *testing.T) {
 
 // FuzzString writes a string and reads it with encoding/json.
 func FuzzString(f *testing.F) {
-	for _, text := range texts()[:13] {
+	for _, text := range specialStrings()[:13] {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

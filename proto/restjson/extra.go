@@ -136,8 +136,8 @@ func ExtraMembers(text string) iter.Seq2[string, string] {
 	}
 }
 
-// extraValue returns the JSON text of a member's value, or an empty string if there
-// is no such member.
+// extraValue returns the JSON text of a member's value, or an empty string if the
+// member is missing.
 func extraValue(text, name string) string {
 	for member, value := range ExtraMembers(text) {
 		if member == name {

@@ -11,7 +11,7 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// chunks are chunks and other texts with unusual names and strings.
+// chunks are chunks and other inputs with unusual names and strings.
 func chunks() map[string]string {
 	long := `"` + strings.Repeat("n", 40) + `":1,`
 	var many strings.Builder

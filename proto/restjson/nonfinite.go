@@ -12,8 +12,8 @@ import (
 var nonFiniteWords = []string{"NaN", "Infinity", "-Infinity"}
 
 // scanNonFinite consumes a non-finite number and returns its text. The number has a
-// minus sign if i is after the current position. It returns nil if there is none
-// or if the decoder is not lenient.
+// minus sign if i is after the current position. It returns nil for other
+// text and if the decoder is not lenient.
 func (d *Decoder) scanNonFinite(i int) []byte {
 	if !d.lenient {
 		return nil

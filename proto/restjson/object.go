@@ -21,7 +21,7 @@ type ObjectReader struct {
 	repeated Set  // the repeated members found by [Decoder.TakeZero]
 }
 
-// Object begins to read an object. It returns false if the next value is none.
+// Object begins to read an object. It returns false for other values.
 func (d *Decoder) Object(o *ObjectReader) bool {
 	if d.peek() != '{' {
 		return false
@@ -212,7 +212,7 @@ func (d *Decoder) Spill(o *ObjectReader) {
 }
 
 // Extra returns the spilled members of an object in order, as the text of an
-// object, or an empty string if there are none.
+// object. It is empty without spilled members.
 func (d *Decoder) Extra(o *ObjectReader) string {
 	spans := d.spans[o.spans:]
 	if len(spans) == 0 || d.err != "" {

@@ -46,7 +46,7 @@ func TestScan_WellFormed(t *testing.T) {
 	}
 }
 
-// malformed are texts that are not a JSON object, with the offset and the reason of
+// malformed are inputs that are not a JSON object, with the offset and the reason of
 // the error.
 var malformed = []struct {
 	name, text string
@@ -247,13 +247,13 @@ func TestScan_StringsAtEveryAlignment(t *testing.T) {
 	}
 }
 
-// accepted reports whether the codec must accept a text.
+// accepted reports whether the codec must accept the input.
 func accepted(text []byte) bool {
 	plain := strict(text, "[]")
 	return strings.HasPrefix(strings.TrimLeft(string(plain), " \t\r\n"), "{") && json.Valid(plain) && utf8.Valid(text)
 }
 
-// strict returns a text without the codec's extensions of JSON: it removes a byte
+// strict returns the input without the codec's extensions of JSON: it removes a byte
 // order mark and replaces non-finite numbers by value, in which & stands for the
 // number.
 func strict(text []byte, value string) []byte {
@@ -268,7 +268,7 @@ func strict(text []byte, value string) []byte {
 
 var nonFinite = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"?|-?Infinity|NaN`)
 
-// FuzzScanner compares the accepted texts, for each method that reads a member, with
+// FuzzScanner compares the accepted inputs, for each method that reads a member, with
 // those of encoding/json. The intended differences are that the codec rejects
 // invalid UTF-8 and accepts a byte order mark and non-finite numbers. Both limit
 // the depth to 10,000.

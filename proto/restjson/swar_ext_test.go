@@ -76,7 +76,7 @@ func TestBase64_EveryLength(t *testing.T) {
 }
 
 // TestBase64_RejectsErrorsAtEveryPosition puts every byte at every position of short
-// texts and of texts long enough to be decoded in blocks.
+// inputs and of inputs long enough to be decoded in blocks.
 func TestBase64_RejectsErrorsAtEveryPosition(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 2, 3, 12, 13, 14, 15, 33, 64, 70} {

@@ -79,7 +79,7 @@ func FuzzPathSegment(f *testing.F) {
 		if back, err := url.PathUnescape(segments[4]); err != nil || back != id {
 			t.Fatalf("%q came back as %q, %v", id, back, err)
 		}
-		// Whoever cleans the path must find nothing to clean.
+		// Cleaning the path must not change it.
 		if clean := u.JoinPath(); clean.EscapedPath() != u.EscapedPath() {
 			t.Fatalf("%q was written as %s, which is cleaned to %s", id, target, clean)
 		}

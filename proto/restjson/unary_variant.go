@@ -58,7 +58,7 @@ type chunkConverter struct {
 	isUnary bool
 }
 
-// replace replaces data[start:end] by a text.
+// replace replaces data[start:end] with text.
 func (p *chunkConverter) replace(start, end int, text string) {
 	if p.err == "" {
 		p.out = append(append(p.out, p.data[p.copied:start]...), text...)

@@ -35,7 +35,7 @@ func TestPython_StubsWorkBesideOpenAI(t *testing.T) {
 }
 
 // findPython returns the interpreter of the virtual environment bin/python, or
-// of the machine if there is none. It skips the test if a package is missing.
+// of the machine. It skips the test if a package is missing.
 func findPython(t *testing.T) string {
 	t.Helper()
 	python, err := filepath.Abs("../../bin/python/bin/python")

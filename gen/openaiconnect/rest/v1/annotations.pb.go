@@ -582,7 +582,7 @@ type Object struct {
 	// Members that have one legal value and no field. They are always written. A
 	// received member with another value goes to extra_json.
 	Constants []*Constant `protobuf:"bytes,1,rep,name=constants,proto3" json:"constants,omitempty"`
-	// The message maps to an array: that of its only field.
+	// The message maps to the array of its only field.
 	Array         bool `protobuf:"varint,2,opt,name=array,proto3" json:"array,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -638,8 +638,8 @@ type Union struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the tag: `type`.
 	Tag string `protobuf:"bytes,1,opt,name=tag,proto3" json:"tag,omitempty"`
-	// The members of the payload are members of the tagged object itself. There
-	// is no member with the name of the branch.
+	// The members of the payload are members of the tagged object itself, and no
+	// member has the name of the branch.
 	Inline        bool `protobuf:"varint,2,opt,name=inline,proto3" json:"inline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -192,7 +192,7 @@ func (x *ModerationParam) GetExtraJson() string {
 	return ""
 }
 
-// ModerationPolicy is what happens to flagged content.
+// ModerationPolicy controls what happens to flagged content.
 type ModerationPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The policy for the input.

@@ -274,7 +274,7 @@ export type Object$ = Message<"openaiconnect.rest.v1.Object"> & {
   constants: Constant[];
 
   /**
-   * The message maps to an array: that of its only field.
+   * The message maps to the array of its only field.
    *
    * @generated from field: bool array = 2;
    */
@@ -303,8 +303,8 @@ export type Union = Message<"openaiconnect.rest.v1.Union"> & {
   tag: string;
 
   /**
-   * The members of the payload are members of the tagged object itself. There
-   * is no member with the name of the branch.
+   * The members of the payload are members of the tagged object itself, and no
+   * member has the name of the branch.
    *
    * @generated from field: bool inline = 2;
    */

@@ -49,7 +49,7 @@ export const ModerationParamSchema: GenMessage<ModerationParam> = /*@__PURE__*/
   messageDesc(file_openaiconnect_shared_v1_moderation, 0);
 
 /**
- * ModerationPolicy is what happens to flagged content.
+ * ModerationPolicy controls what happens to flagged content.
  *
  * @generated from message openaiconnect.shared.v1.ModerationPolicy
  */
