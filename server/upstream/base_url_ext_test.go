@@ -7,7 +7,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-func TestParseBaseURL(t *testing.T) {
+func TestParseBaseURL_NormalizesValidURLs(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, raw, want string
@@ -37,7 +37,7 @@ func TestParseBaseURL(t *testing.T) {
 	}
 }
 
-func TestParseBaseURLRefuses(t *testing.T) {
+func TestParseBaseURL_RejectsInvalidURLsWithoutRepeatingThem(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cret"
 	for _, test := range []struct {
@@ -73,16 +73,16 @@ func TestParseBaseURLRefuses(t *testing.T) {
 				t.Fatalf("got %s, want an error", got)
 			}
 			if !strings.Contains(err.Error(), test.says) {
-				t.Errorf("error %q does not say %q", err, test.says)
+				t.Errorf("error %q does not contain %q", err, test.says)
 			}
 			if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "99999") {
-				t.Errorf("error %q repeats a secret", err)
+				t.Errorf("error %q contains a secret", err)
 			}
 		})
 	}
 }
 
-// What is accepted is a fixed point, and holds nothing that was refused.
+// An accepted URL is a fixed point and contains nothing that must be rejected.
 func FuzzParseBaseURL(f *testing.F) {
 	for _, seed := range []string{
 		"https://api.openai.com/v1", "http://127.0.0.1:8080", "http://[::1]:80//", "https://user:pw@host/v1",
@@ -96,14 +96,14 @@ func FuzzParseBaseURL(f *testing.F) {
 			return
 		}
 		if base.User != nil || base.RawQuery != "" || base.Fragment != "" || base.Host == "" || base.Path == "" {
-			t.Fatalf("%q gives %#v", raw, base)
+			t.Fatalf("%q: got %#v, want a URL without userinfo, query and fragment", raw, base)
 		}
 		again, err := upstream.ParseBaseURL(base.String())
 		if err != nil {
-			t.Fatalf("%q gives %s, which is refused: %v", raw, base, err)
+			t.Fatalf("%q: got %s, which is rejected: %v", raw, base, err)
 		}
 		if again.String() != base.String() {
-			t.Fatalf("%q gives %s, which gives %s", raw, base, again)
+			t.Fatalf("%q: got %s, which becomes %s", raw, base, again)
 		}
 	})
 }

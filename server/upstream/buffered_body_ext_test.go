@@ -15,15 +15,15 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// slowBody is a small body whose rest comes when the test writes it.
+// slowBody returns a request with a small body that the test writes to the pipe.
 func slowBody(length int64) (*upstream.Request, *io.PipeWriter) {
 	body, client := io.Pipe()
 	return &upstream.Request{Method: "POST", Target: "/v1/x", Body: body, ContentLength: length}, client
 }
 
-// An upstream that answers before the end of a small body, and closes, takes no
-// more of it. The client may send the rest in pieces nevertheless.
-func TestTheRestOfASmallBodyThatNobodyTakes(t *testing.T) {
+// The upstream responds before the end of a small body and closes the connection. The client
+// still sends the rest of the body in pieces.
+func TestHTTP1Buffering_ReadsTheRestOfASmallBodyAfterAnEarlyResponse(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{
 		"HTTP/1.1 200 OK\nContent-Length: 2\nConnection: close\n\nok",
@@ -62,8 +62,8 @@ func TestTheRestOfASmallBodyThatNobodyTakes(t *testing.T) {
 				client.Close()
 			}()
 			if answer == "" {
-				// There is no CancelBody to free who reads: the client ends by itself.
-				await(t, ended, "the failure")
+				// Without CancelBody, Send waits for the end of the body.
+				await(t, ended, "the error")
 				return
 			}
 			if err := await(t, ended, "Send"); err != nil {
@@ -73,9 +73,8 @@ func TestTheRestOfASmallBodyThatNobodyTakes(t *testing.T) {
 	}
 }
 
-// What a refusal that came early says has to come soon: the client can't be
-// heard any more when it leaves.
-func TestARefusalOfASmallBodyThatFallsSilent(t *testing.T) {
+// An early rejection must end soon: after CancelBody the client's departure is not noticed.
+func TestHTTP1Buffering_BoundsAnEarlyRejectionAfterTheClientLeft(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadHead(); err == nil {
@@ -99,28 +98,28 @@ func TestARefusalOfASmallBodyThatFallsSilent(t *testing.T) {
 		read <- err
 	}()
 	if err := await(t, read, "the end of the answer"); !errors.Is(err, context.Canceled) {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("got error %v, want context.Canceled", err)
 	}
 }
 
-// A request is sent again only where nobody can have acted on it.
-func TestWhatMayHaveBeenDoneIsNotDoneAgain(t *testing.T) {
+// A request is only sent again if it can't have been processed, or is idempotent.
+func TestHTTP1Retry_ResendsOnlyUnprocessedOrIdempotentRequests(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		method string
 		header http.Header
-		closes bool // the kept connection, once it has the request; else it is silent
+		closes bool // the upstream closes the reused connection after the request; otherwise it sends nothing
 		soon   bool
 		want   int32 // requests
 	}{
-		{"a POST into a connection that closes", "POST", nil, true, true, 2},
-		{"a POST that an upstream dies of, after a while", "POST", nil, true, false, 1},
-		{"a PATCH that an upstream dies of, after a while", "PATCH", nil, true, false, 1},
-		{"a GET that an upstream dies of, after a while", "GET", nil, true, false, 2},
-		{"a POST with a key, after a while", "POST", http.Header{"Idempotency-Key": {"1"}}, true, false, 2},
-		{"a POST that isn't answered in time", "POST", nil, false, true, 1},
-		{"a GET that isn't answered in time", "GET", nil, false, true, 1},
+		{"a POST on a closing connection", "POST", nil, true, true, 2},
+		{"a POST, and the connection closes later", "POST", nil, true, false, 1},
+		{"a PATCH, and the connection closes later", "PATCH", nil, true, false, 1},
+		{"a GET, and the connection closes later", "GET", nil, true, false, 2},
+		{"a POST with an Idempotency-Key, and the connection closes later", "POST", http.Header{"Idempotency-Key": {"1"}}, true, false, 2},
+		{"a POST that times out", "POST", nil, false, true, 1},
+		{"a GET that times out", "GET", nil, false, true, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -156,7 +155,7 @@ func TestWhatMayHaveBeenDoneIsNotDoneAgain(t *testing.T) {
 				resp.Body.Close()
 			}
 			if got := requests.Load(); got != test.want || (err == nil) != (test.want == 2) {
-				t.Errorf("the upstream got it %d times, not %d; the end was %v", got, test.want, err)
+				t.Errorf("got %d requests, want %d (error: %v)", got, test.want, err)
 			}
 		})
 	}

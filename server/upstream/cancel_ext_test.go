@@ -16,13 +16,12 @@ import (
 
 var discardLog = log.New(io.Discard, "", 0)
 
-// Cancelled at any stage, the upstream sees the end of its connection, or over
-// HTTP/2 of its stream, and the caller sees the context's error.
-func TestCancel(t *testing.T) {
+// When a request is canceled in any state, the upstream sees the end of the connection or
+// stream, and the caller receives the context's error.
+func TestCancel_EndsTheExchangeInEveryState(t *testing.T) {
 	t.Parallel()
 
-	// In each exchange the upstream says when it is where the test wants to
-	// cancel, and then when it sees the end.
+	// The upstream reports when the state to cancel in is reached, and when it sees the end.
 	reached, ended := make(chan struct{}), make(chan time.Time)
 	overHTTP1 := func(t *testing.T, answer string) upstream.Config {
 		t.Helper()
@@ -61,11 +60,11 @@ func TestCancel(t *testing.T) {
 	}{
 		{"before the header", overHTTP1(t, ""), false, false},
 		{"in an upload", overHTTP1(t, ""), true, false},
-		{"in an upload that is being answered", overHTTP1(t, header), true, true},
+		{"in an upload after the response header", overHTTP1(t, header), true, true},
 		{"in a body", overHTTP1(t, header), false, true},
 		{"before the header, over HTTP/2", overHTTP2(t, false), false, false},
 		{"in an upload, over HTTP/2", overHTTP2(t, false), true, false},
-		{"in an upload that is being answered, over HTTP/2", overHTTP2(t, true), true, true},
+		{"in an upload after the response header, over HTTP/2", overHTTP2(t, true), true, true},
 		{"in a body, over HTTP/2", overHTTP2(t, true), false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -74,8 +73,7 @@ func TestCancel(t *testing.T) {
 			defer cancel()
 			req := &upstream.Request{Method: "POST", Target: "/v1/x"}
 			if test.uploading {
-				// As a server's request body does, this one fails when its
-				// client goes away.
+				// Like a server's request body, this one fails when the client leaves.
 				body, client := io.Pipe()
 				context.AfterFunc(ctx, func() { client.CloseWithError(io.ErrUnexpectedEOF) })
 				req.Body, req.ContentLength = body, -1
@@ -105,7 +103,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-func TestContextErrorsComeThrough(t *testing.T) {
+func TestCancel_ReturnsTheContextErrorAndItsCause(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.WaitEnd() })
 	up := newUpstream(t, upstream.Config{BaseURL: url})

@@ -17,9 +17,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// A connection on which more came than its answer is not used again, even if
-// what came is in the hands of TLS already, where the socket doesn't show it.
-func TestWhatFollowsAnAnswerInItsTLSRecordIsNoAnswer(t *testing.T) {
+// A connection with data after the response is not reused, even if the data is buffered in
+// the TLS layer, where the socket doesn't show it.
+func TestHTTP1Reuse_DropsAConnectionWithBufferedTLSData(t *testing.T) {
 	t.Parallel()
 	certificates := httptest.NewTLSServer(nil)
 	defer certificates.Close()
@@ -66,8 +66,7 @@ func TestWhatFollowsAnAnswerInItsTLSRecordIsNoAnswer(t *testing.T) {
 	}
 }
 
-// answerWithMore answers requests, with more behind each answer, which leaves
-// together with it.
+// answerWithMore responds to requests and sends more data in the same write.
 func answerWithMore(network net.Conn, config *tls.Config, body, more string, split bool) {
 	corked := &corked{Conn: network}
 	conn := tls.Server(corked, &tls.Config{Certificates: config.Certificates})
@@ -92,7 +91,7 @@ func answerWithMore(network net.Conn, config *tls.Config, body, more string, spl
 	}
 }
 
-// corked is a connection that may hold back what is written.
+// corked is a connection that can hold back written data.
 type corked struct {
 	net.Conn
 
@@ -113,10 +112,9 @@ func (c *corked) release() {
 	c.held = c.held[:0]
 }
 
-// What was said before there was a request is taken for its answer, as a server
-// that is too busy sends one. But the answer to the request, which may come
-// still, is not taken for that to the next one.
-func TestAnAnswerBeforeTheRequestIsTheConnectionsLast(t *testing.T) {
+// An unsolicited response, as a busy server sends it, is taken for the response to the first
+// request. The response to that request, which may follow, must not be taken for the next one's.
+func TestHTTP1Reuse_DropsAConnectionWithAnUnsolicitedResponse(t *testing.T) {
 	t.Parallel()
 	said := make(chan struct{}, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {

@@ -41,7 +41,7 @@ func TestSend_SendsAnEmptyBodyAsNone(t *testing.T) {
 			got, err := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
 			if want := method + " 0 0 <nil>"; err != nil || string(got) != want {
-				t.Errorf("%s over %s: the upstream got %q, want %q (%v)", method, protocol, got, want, err)
+				t.Errorf("%s over %s: the upstream received %q, want %q (%v)", method, protocol, got, want, err)
 			}
 		}
 	}

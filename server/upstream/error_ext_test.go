@@ -20,7 +20,7 @@ import (
 
 const secret = "s3cret"
 
-func TestErrorKinds(t *testing.T) {
+func TestError_HasAKindForEachFailure(t *testing.T) {
 	t.Parallel()
 	answer := func(text string) func(*testing.T) upstream.Config {
 		return func(t *testing.T) upstream.Config {
@@ -53,7 +53,7 @@ func TestErrorKinds(t *testing.T) {
 		says    string
 	}{
 		{
-			name: "nobody listens",
+			name: "the connection is refused",
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -123,7 +123,7 @@ func TestErrorKinds(t *testing.T) {
 			kind: upstream.KindTLS, says: "timeout",
 		},
 		{
-			name: "no answer comes in time",
+			name: "no response arrives in time",
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				return upstream.Config{BaseURL: silent(t).BaseURL, ResponseHeaderTimeout: 20 * time.Millisecond}
@@ -131,7 +131,7 @@ func TestErrorKinds(t *testing.T) {
 			kind: upstream.KindTimeout, says: "20ms",
 		},
 		{
-			name: "no answer comes in time over HTTP/2",
+			name: "no response arrives in time over HTTP/2",
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				server := tlsServer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -140,12 +140,12 @@ func TestErrorKinds(t *testing.T) {
 			kind: upstream.KindTimeout, says: "20ms",
 		},
 		{
-			name:   "the upstream closes without an answer",
+			name:   "the upstream closes without a response",
 			config: answer(""),
 			kind:   upstream.KindClosed,
 		},
 		{
-			name:    "the upstream closes without an answer to a body",
+			name:    "the upstream closes without a response to a body",
 			config:  answer(""),
 			request: upstream.Request{Method: "POST", Body: bytes.NewReader([]byte("{}"))},
 			kind:    upstream.KindClosed,
@@ -181,7 +181,7 @@ func TestErrorKinds(t *testing.T) {
 			kind: upstream.KindHeaderTooLarge, says: "1048576 bytes",
 		},
 		{
-			name: "the header is so large over HTTP/2 that the connection has to end",
+			name: "the header is so large over HTTP/2 that the connection ends",
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				server := tlsServer(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -192,7 +192,7 @@ func TestErrorKinds(t *testing.T) {
 			kind: upstream.KindMalformed, says: "connection error",
 		},
 		{
-			name:   "the answer is no HTTP",
+			name:   "the response is not HTTP",
 			config: answer("220 " + secret + " ready\n\n"),
 			kind:   upstream.KindMalformed,
 		},
@@ -217,7 +217,7 @@ func TestErrorKinds(t *testing.T) {
 			kind:   upstream.KindMalformed,
 		},
 		{
-			name:   "an interim answer with a control character",
+			name:   "an interim response with a control character",
 			config: answer("HTTP/1.1 103 Early Hints\nLink: \x1b[31m" + secret + "\n\nHTTP/1.1 204 No Content\n\n"),
 			kind:   upstream.KindMalformed,
 		},
@@ -227,36 +227,36 @@ func TestErrorKinds(t *testing.T) {
 			kind:   upstream.KindMalformed, says: "three digits",
 		},
 		{
-			name:   "a switch of protocols that was not asked for",
+			name:   "an unrequested switch of protocols",
 			config: answer("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\n\n"),
 			kind:   upstream.KindMalformed, says: "not requested",
 		},
 		{
-			name:    "a switch to another protocol than was asked for",
+			name:    "a switch to another protocol than requested",
 			config:  answer("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: h2c\n\n"),
 			request: upstream.Request{Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}},
 			kind:    upstream.KindMalformed, says: "not requested",
 		},
 		{
-			name:    "a field that HTTP forbids",
+			name:    "an invalid header",
 			config:  answer(""),
 			request: upstream.Request{Header: http.Header{"X-Secret": {secret + "\n"}}},
 			kind:    upstream.KindRequest, says: "X-Secret",
 		},
 		{
-			name:    "a method that HTTP forbids",
+			name:    "an invalid method",
 			config:  answer(""),
 			request: upstream.Request{Method: "G T"},
 			kind:    upstream.KindRequest, says: "method",
 		},
 		{
-			name:    "a tunnel to elsewhere",
+			name:    "a CONNECT",
 			config:  answer(""),
 			request: upstream.Request{Method: "CONNECT"},
 			kind:    upstream.KindRequest, says: "CONNECT",
 		},
 		{
-			name:   "a body that does not come in time",
+			name:   "a body that times out",
 			config: silent,
 			request: upstream.Request{Method: "POST", ContentLength: -1, Body: failingReader{&net.OpError{
 				Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: 1}, Addr: &net.TCPAddr{Port: 2}, Err: os.ErrDeadlineExceeded,
@@ -264,7 +264,7 @@ func TestErrorKinds(t *testing.T) {
 			kind: upstream.KindRequest, says: "could not be sent: i/o timeout",
 		},
 		{
-			name:    "a trailer that is malformed",
+			name:    "a malformed trailer",
 			config:  silent,
 			request: upstream.Request{Method: "POST", ContentLength: -1, Body: failingReader{textproto.ProtocolError("malformed: " + secret)}},
 			kind:    upstream.KindRequest, says: "trailer is malformed",
@@ -288,15 +288,15 @@ func TestErrorKinds(t *testing.T) {
 			}
 			host := strings.TrimPrefix(strings.TrimPrefix(config.BaseURL, "http://"), "https://")
 			if text := err.Error(); !strings.HasPrefix(text, "upstream "+host+": ") || !strings.Contains(text, test.says) {
-				t.Errorf("error %q does not name %s and say %q", text, host, test.says)
+				t.Errorf("error %q: want it to contain %q and %q", text, host, test.says)
 			}
 			for _, leak := range []string{secret, "10.0.0.53", "->"} {
 				if strings.Contains(err.Error(), leak) {
-					t.Errorf("error %q holds %q", err, leak)
+					t.Errorf("error %q contains %q", err, leak)
 				}
 			}
 			if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-				t.Errorf("error %q passes for the context's", err)
+				t.Errorf("error %q wraps an error of the context", err)
 			}
 		})
 	}
@@ -308,17 +308,17 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
-func TestRequestErrorUnwrapsToItsCause(t *testing.T) {
+func TestError_UnwrapsToTheErrorOfTheRequestBody(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.WaitEnd() })
 	up := newUpstream(t, upstream.Config{BaseURL: url})
 	_, err := up.Send(t.Context(), &upstream.Request{Method: "POST", Target: "/v1/x", Body: failingReader{errBody}, ContentLength: -1})
 	if !errors.Is(err, errBody) {
-		t.Errorf("got %v, want what the body failed with", err)
+		t.Errorf("got %v, want the error of the body", err)
 	}
 }
 
-func TestBrokenBody(t *testing.T) {
+func TestError_ReportsATruncatedOrMalformedBody(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, answer string
@@ -345,21 +345,21 @@ func TestBrokenBody(t *testing.T) {
 			defer resp.Body.Close()
 			body, err := io.ReadAll(resp.Body)
 			if string(body) != "abc" {
-				t.Errorf("got %q before the break", body)
+				t.Errorf("got %q before the error, want \"abc\"", body)
 			}
 			if cause, ok := errors.AsType[*upstream.Error](err); !ok || cause.Kind != test.kind {
 				t.Errorf("got error %v, want one of kind %q", err, test.kind)
 			} else if strings.Contains(err.Error(), secret) {
-				t.Errorf("error %q quotes the upstream", err)
+				t.Errorf("error %q quotes received data", err)
 			}
 			if _, again := resp.Body.Read(make([]byte, 1)); !errors.Is(again, err) {
-				t.Errorf("who reads on gets %v: the break looks like an end", again)
+				t.Errorf("second Read: got %v, want the same error", again)
 			}
 		})
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNew_RejectsInvalidConfigurations(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -372,13 +372,13 @@ func TestNewRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := upstream.New(test.config); err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("got %v, want an error that says %q", err, test.says)
+				t.Errorf("got %v, want an error containing %q", err, test.says)
 			}
 		})
 	}
 }
 
-func TestZeroConfigIsTheOpenAIAPI(t *testing.T) {
+func TestNew_DefaultsToTheOpenAIAPI(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, upstream.Config{})
 	if got := up.BaseURL(); got != "https://api.openai.com/v1" {

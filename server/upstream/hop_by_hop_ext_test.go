@@ -9,7 +9,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-func TestIsHopByHop(t *testing.T) {
+func TestIsHopByHop_RecognizesHeaders(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, field string
@@ -18,15 +18,15 @@ func TestIsHopByHop(t *testing.T) {
 	}{
 		{"Connection itself", "Connection", nil, true},
 		{"a known one in any case", "tRaNsFeR-eNcOdInG", nil, true},
-		{"the framing of trailers", "trailer", nil, true},
+		{"the framing of a trailer", "trailer", nil, true},
 		{"credentials for a proxy", "Proxy-Authorization", nil, true},
 		{"credentials for the upstream", "Authorization", nil, false},
 		{"a length", "Content-Length", nil, false},
 		{"an expectation", "Expect", nil, false},
-		{"one that Connection names", "X-Hop", []string{"close, x-hop"}, true},
-		{"one that a second Connection names", "X-Hop", []string{"close", "x-HOP"}, true},
-		{"one whose name is only part of what Connection names", "X-Hop", []string{"x-hops"}, false},
-		{"one beside what Connection names", "X-End", []string{"x-hop"}, false},
+		{"a header that Connection names", "X-Hop", []string{"close, x-hop"}, true},
+		{"a header that a second Connection names", "X-Hop", []string{"close", "x-HOP"}, true},
+		{"a header whose name is a prefix of one that Connection names", "X-Hop", []string{"x-hops"}, false},
+		{"a header that Connection does not name", "X-End", []string{"x-hop"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -37,7 +37,7 @@ func TestIsHopByHop(t *testing.T) {
 	}
 }
 
-func TestCopyEndToEnd(t *testing.T) {
+func TestCopyEndToEnd_LeavesOutHopByHopHeaders(t *testing.T) {
 	t.Parallel()
 	src := http.Header{
 		"Connection":          {"keep-alive, x-hop", "X-Other"},
@@ -63,6 +63,6 @@ func TestCopyEndToEnd(t *testing.T) {
 		t.Errorf("got fields %q, want %q", got, want)
 	}
 	if values := dst["X-Twice"]; !slices.Equal(values, []string{"a", "b"}) {
-		t.Errorf("repeated values became %q", values)
+		t.Errorf("got repeated values %q, want [a b]", values)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// pipes is a pool whose connections are to nowhere, in a bubble of its own time.
+// pipes is a pool of connections without a peer, with fake time.
 type pipes struct {
 	pool
 
@@ -38,14 +38,14 @@ func (p *pipes) mustGet(t *testing.T) *conn {
 	return c
 }
 
-// isClosed reports whether the near end of a connection is.
+// isClosed reports whether the local end of a connection is closed.
 func (p *pipes) isClosed(n int) bool {
 	_ = p.far[n].SetReadDeadline(time.Now().Add(time.Millisecond)) // fails if it is
 	_, err := p.far[n].Read(make([]byte, 1))
 	return errors.Is(err, io.EOF)
 }
 
-func TestPool(t *testing.T) {
+func TestHTTP1Pool_ReusesAndExpiresConnections(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string
@@ -55,42 +55,42 @@ func TestPool(t *testing.T) {
 			t.Helper()
 			c := p.mustGet(t)
 			if c.reused {
-				t.Error("a new one counts as used")
+				t.Error("a new connection is marked as reused")
 			}
 			p.put(c)
 			time.Sleep(idleTimeout - time.Second)
 			if again := p.mustGet(t); again != c || !again.reused {
-				t.Error("another one is used")
+				t.Error("got another connection")
 			}
 		}},
-		{"the one that was used last is used first", func(t *testing.T, p *pipes) {
+		{"the most recently used connection is reused first", func(t *testing.T, p *pipes) {
 			t.Helper()
 			first, last := p.mustGet(t), p.mustGet(t)
 			p.put(first)
 			p.put(last)
 			if p.mustGet(t) != last || p.mustGet(t) != first {
-				t.Error("another one is used")
+				t.Error("got another connection")
 			}
 		}},
-		{"a fresh one is a new one", func(t *testing.T, p *pipes) {
+		{"fresh returns a new connection", func(t *testing.T, p *pipes) {
 			t.Helper()
 			c := p.mustGet(t)
 			p.put(c)
 			fresh, err := p.get(t.Context(), true)
 			if err != nil || fresh == c || fresh.reused {
-				t.Errorf("got %v, %v", fresh, err)
+				t.Errorf("got %v, %v, want a new connection", fresh, err)
 			}
 		}},
-		{"one that is idle for too long is closed", func(t *testing.T, p *pipes) {
+		{"a connection that is idle for too long is closed", func(t *testing.T, p *pipes) {
 			t.Helper()
 			p.put(p.mustGet(t))
 			time.Sleep(idleTimeout)
 			synctest.Wait()
 			if !p.isClosed(0) || len(p.idle) != 0 {
-				t.Error("it is open")
+				t.Error("the connection is open, want closed")
 			}
 		}},
-		{"each has its own time", func(t *testing.T, p *pipes) {
+		{"each connection has its own idle timeout", func(t *testing.T, p *pipes) {
 			t.Helper()
 			first, second := p.mustGet(t), p.mustGet(t)
 			p.put(first)
@@ -99,51 +99,51 @@ func TestPool(t *testing.T) {
 			time.Sleep(idleTimeout / 2)
 			synctest.Wait()
 			if !p.isClosed(0) || p.isClosed(1) {
-				t.Error("the first is open, or the second is closed")
+				t.Error("want the first connection closed and the second open")
 			}
 			time.Sleep(idleTimeout / 2)
 			synctest.Wait()
 			if !p.isClosed(1) {
-				t.Error("the second is open")
+				t.Error("the second connection is open, want closed")
 			}
 		}},
-		{"one that is old is not kept", func(t *testing.T, p *pipes) {
+		{"an old connection is not kept", func(t *testing.T, p *pipes) {
 			t.Helper()
 			c := p.mustGet(t)
 			time.Sleep(maxAge + time.Second)
 			p.put(c)
 			if !p.isClosed(0) {
-				t.Error("it is open")
+				t.Error("the connection is open, want closed")
 			}
 		}},
-		{"one that is busy all the time grows old, so that a new address of the name is seen", func(t *testing.T, p *pipes) {
+		{"a busy connection reaches its maximum age, so that address changes are followed", func(t *testing.T, p *pipes) {
 			t.Helper()
 			for range int(maxAge/(30*time.Second)) + 1 {
 				p.put(p.mustGet(t))
 				time.Sleep(30 * time.Second)
 			}
 			if p.mustGet(t); p.dialled != 2 {
-				t.Errorf("it is connected %d times, want 2", p.dialled)
+				t.Errorf("got %d dials, want 2", p.dialled)
 			}
 		}},
-		{"one that grew old while it was idle is not used", func(t *testing.T, p *pipes) {
+		{"a connection that became too old while idle is not reused", func(t *testing.T, p *pipes) {
 			t.Helper()
 			c := p.mustGet(t)
 			time.Sleep(maxAge - time.Second)
 			p.put(c)
 			time.Sleep(2 * time.Second)
 			if p.mustGet(t) == c {
-				t.Error("it is used")
+				t.Error("got the old connection")
 			}
 		}},
-		{"no more are kept than may be", func(t *testing.T, p *pipes) {
+		{"the number of idle connections is bounded", func(t *testing.T, p *pipes) {
 			t.Helper()
 			conns := []*conn{p.mustGet(t), p.mustGet(t), p.mustGet(t), p.mustGet(t)}
 			for _, c := range conns {
 				p.put(c)
 			}
 			if len(p.idle) != 3 || !p.isClosed(3) {
-				t.Errorf("%d are kept", len(p.idle))
+				t.Errorf("got %d idle connections", len(p.idle))
 			}
 		}},
 	} {

@@ -12,9 +12,9 @@ import (
 	frames "golang.org/x/net/http2"
 )
 
-// TestHTTP2Queue_MayBeLongWithRequests has more requests begin than the upstream takes
-// at once, and the upstream ask for something meanwhile.
-func TestHTTP2Queue_MayBeLongWithRequests(t *testing.T) {
+// More requests start than the upstream reads at once, and the upstream sends a PING
+// meanwhile.
+func TestHTTP2Queue_HoldsManyRequests(t *testing.T) {
 	t.Parallel()
 	const requests, size = 64, 16 << 10
 	network, peer := net.Pipe()
@@ -43,7 +43,7 @@ func TestHTTP2Queue_MayBeLongWithRequests(t *testing.T) {
 	<-written
 	for range requests {
 		if c.reserve(1) != 1 {
-			t.Fatal("no stream is allowed")
+			t.Fatal("got no stream, want 1")
 		}
 		req := &Request{Method: http.MethodPost, Body: bytes.NewReader(make([]byte, size))}
 		header, err := h.newHTTP2Header(req, "/")
@@ -51,7 +51,7 @@ func TestHTTP2Queue_MayBeLongWithRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, rest, err := c.open(context.Background(), req, header, req.Body); rest != nil || err != nil {
-			t.Fatalf("%v is left, %v", rest, err)
+			t.Fatalf("got rest %v and error %v, want neither", rest, err)
 		}
 	}
 	go func() { written <- framer.WritePing(false, [8]byte{2}) }()
@@ -61,7 +61,7 @@ func TestHTTP2Queue_MayBeLongWithRequests(t *testing.T) {
 	for ended := 0; ended < requests; {
 		frame, err := framer.ReadFrame()
 		if err != nil {
-			t.Fatalf("after %d requests: %v (%v)", ended, err, c.err())
+			t.Fatalf("after %d requests: %v (connection: %v)", ended, err, c.err())
 		}
 		if data, ok := frame.(*frames.DataFrame); ok && data.StreamEnded() {
 			ended++

@@ -21,7 +21,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// endlessBody is a body that ends only when it is closed.
+// endlessBody is a body that only ends when it is closed.
 type endlessBody struct {
 	closed chan struct{}
 	once   sync.Once
@@ -43,8 +43,8 @@ func (b *endlessBody) Close() error {
 	return nil
 }
 
-// TestHTTP2Upload_EndsWithTheStream has upstreams that take no more of a request after
-// the whole answer. The windows are closed by then, and the time-out for that is long.
+// The upstream reads no more of a request after the complete response. The windows are closed
+// by then, and the stall timeout is long.
 func TestHTTP2Upload_EndsWithTheStream(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -88,9 +88,8 @@ func TestHTTP2Upload_EndsWithTheStream(t *testing.T) {
 	}
 }
 
-// TestHTTP2Upload_KeepsTheRefusalOfABodyThatBreaksOff has an upstream that answers before the
-// end of the body, and a body that breaks off after that.
-func TestHTTP2Upload_KeepsTheRefusalOfABodyThatBreaksOff(t *testing.T) {
+// The upstream responds before the end of the body, and the body fails afterwards.
+func TestHTTP2Upload_KeepsAnEarlyRejectionWhenTheBodyFails(t *testing.T) {
 	t.Parallel()
 	finish := make(chan struct{})
 	url, roots := upstreamtest.ServeHTTP2(t, func(c *upstreamtest.HTTP2Conn) {
@@ -121,7 +120,7 @@ func TestHTTP2Upload_KeepsTheRefusalOfABodyThatBreaksOff(t *testing.T) {
 	}
 }
 
-// bodyTeller closes a channel when it is closed.
+// bodyTeller is a body that closes a channel when it is closed.
 type bodyTeller struct {
 	io.ReadCloser
 
@@ -133,8 +132,8 @@ func (c bodyTeller) Close() error {
 	return c.ReadCloser.Close()
 }
 
-// TestHTTP2Settings_MayNameOneTwice follows RFC 9113 §6.5.3: the last one counts.
-func TestHTTP2Settings_MayNameOneTwice(t *testing.T) {
+// See RFC 9113 §6.5.3.
+func TestHTTP2Settings_UsesTheLastOfARepeatedSetting(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, serveHostile(t, func(c *upstreamtest.HTTP2Conn) {
 		c.Do(func(f *http2.Framer) error {
@@ -148,8 +147,8 @@ func TestHTTP2Settings_MayNameOneTwice(t *testing.T) {
 	getOK(t, up)
 }
 
-// TestHTTP2Burst_SharesConnections has an upstream that takes a number of streams a
-// connection, as nginx does, and more calls at once.
+// The upstream bounds the streams of a connection, as nginx does, and there are more
+// concurrent requests.
 func TestHTTP2Burst_SharesConnections(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ calls, streams, want int }{
@@ -193,15 +192,15 @@ func TestHTTP2Burst_SharesConnections(t *testing.T) {
 				}
 			}
 			if got := int(conns.Load()); got > test.want {
-				t.Errorf("%d connections were made, want at most %d", got, test.want)
+				t.Errorf("got %d connections, want at most %d", got, test.want)
 			}
 			closes(t, up)
 		})
 	}
 }
 
-// TestHTTP2Burst_LetsGoOfThoseWhoLeave cancels calls that wait for a connection.
-func TestHTTP2Burst_LetsGoOfThoseWhoLeave(t *testing.T) {
+// Requests are canceled while they wait for a connection.
+func TestHTTP2Burst_ReleasesStreamsOfCanceledRequests(t *testing.T) {
 	t.Parallel()
 	proceed := make(chan struct{})
 	up := newUpstream(t, serveHostile(t, func(c *upstreamtest.HTTP2Conn) {
@@ -232,8 +231,7 @@ func TestHTTP2Burst_LetsGoOfThoseWhoLeave(t *testing.T) {
 	closes(t, up)
 }
 
-// TestHTTP2Redirect_WaitsForASmallBody has an upstream that redirects before it has
-// seen the body, as nginx does.
+// The upstream redirects before it has received the body, as nginx does.
 func TestHTTP2Redirect_WaitsForASmallBody(t *testing.T) {
 	t.Parallel()
 	redirected := make(chan struct{})
@@ -269,13 +267,12 @@ func TestHTTP2Redirect_WaitsForASmallBody(t *testing.T) {
 		t.Fatalf("got %d", resp.StatusCode)
 	}
 	if got := await(t, bodies, "the body"); got != "one two" {
-		t.Errorf("the body is %q", got)
+		t.Errorf("got body %q", got)
 	}
 }
 
-// TestHTTP2Idle_RepeatsWhatIsIdempotent has an upstream that closes a connection, without
-// GOAWAY, when the second request on it arrives.
-func TestHTTP2Idle_RepeatsWhatIsIdempotent(t *testing.T) {
+// The upstream closes a connection without GOAWAY when the second request arrives.
+func TestHTTP2Idle_RetriesIdempotentRequestsOnStaleConnections(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -313,8 +310,8 @@ func TestHTTP2Idle_RepeatsWhatIsIdempotent(t *testing.T) {
 	}
 }
 
-// TestHTTP2Window_BoundsWhatWaitsForSlowReaders has many answers that nobody reads.
-func TestHTTP2Window_BoundsWhatWaitsForSlowReaders(t *testing.T) {
+// There are many responses that nobody reads.
+func TestHTTP2Window_BoundsBufferedDataOfSlowReaders(t *testing.T) {
 	t.Parallel()
 	const streams, window = 64, 64 << 10
 	var sent atomic.Int64
@@ -346,9 +343,9 @@ func TestHTTP2Window_BoundsWhatWaitsForSlowReaders(t *testing.T) {
 	for range streams {
 		await(t, full, "a full window")
 	}
-	// A server writes what it can't send to buffers of its own, of a few pieces.
+	// A server buffers a few pieces that it can't send.
 	if got := sent.Load(); got > streams*(window+64<<10) {
-		t.Errorf("%d bytes wait for %d readers", got, streams)
+		t.Errorf("%d bytes are buffered for %d readers", got, streams)
 	}
 	for _, body := range bodies {
 		body.Close()
@@ -356,7 +353,7 @@ func TestHTTP2Window_BoundsWhatWaitsForSlowReaders(t *testing.T) {
 	closes(t, up)
 }
 
-// TestHTTP2Window_GrowsForFastReaders reads answers of many windows, several at a time.
+// Several concurrent responses are many windows long.
 func TestHTTP2Window_GrowsForFastReaders(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20
@@ -370,20 +367,20 @@ func TestHTTP2Window_GrowsForFastReaders(t *testing.T) {
 		n, err := io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		if err != nil || n < size {
-			t.Errorf("read %d bytes, %v", n, err)
+			t.Errorf("got %d bytes, error %v", n, err)
 		}
 		if largest, err := strconv.Atoi(resp.Trailer.Get("X-Largest")); err != nil || largest < 256<<10 {
-			t.Errorf("the window was %d at most, %v", largest, err)
+			t.Errorf("got a largest window of %d, error %v", largest, err)
 		}
 	}
 	if got := up.WindowGrowth(); got != 0 {
-		t.Errorf("windows have grown by %d bytes in the end", got)
+		t.Errorf("got window growth of %d bytes at the end, want 0", got)
 	}
 	closes(t, up)
 }
 
-// serveWindow answers with a size, as the window of the stream allows, and tells in a
-// trailer how large that was at most.
+// serveWindow responds with size bytes, as the window of the stream allows, and reports the
+// largest window in a trailer.
 func serveWindow(size int) func(c *upstreamtest.HTTP2Conn) {
 	return func(c *upstreamtest.HTTP2Conn) {
 		c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
@@ -421,8 +418,7 @@ func serveWindow(size int) func(c *upstreamtest.HTTP2Conn) {
 	}
 }
 
-// TestHTTP2Settings_ChangeTheWindowsOfOpenStreams follows RFC 9113 §6.9.2: a window may
-// become negative, and what is given then fills that first.
+// See RFC 9113 §6.9.2: a window may become negative, and updates fill it up first.
 func TestHTTP2Settings_ChangeTheWindowsOfOpenStreams(t *testing.T) {
 	t.Parallel()
 	const initial, smaller, more = 65535, 1000, 500
@@ -466,7 +462,7 @@ func TestHTTP2Settings_ChangeTheWindowsOfOpenStreams(t *testing.T) {
 		for sum := 0; sum < want; {
 			n := await(t, got, "data")
 			if sum += n; sum > want || n > 16<<10 {
-				t.Fatalf("a frame has %d bytes, %d in all, want %d", n, sum, want)
+				t.Fatalf("got a frame of %d bytes, %d in total, want %d", n, sum, want)
 			}
 		}
 	}

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// FuzzHTTP2Answer answers a request with any bytes. The call has to end, with a
-// response whose fields are valid or with an error that says what happened.
-func FuzzHTTP2Answer(f *testing.F) {
+// The upstream responds with arbitrary bytes. The request must end with a response with valid
+// headers, or with an error that describes the failure.
+func FuzzHTTP2Response(f *testing.F) {
 	seed := func(write func(w *frames.Framer, block func(fields ...string) []byte)) {
 		var all, block bytes.Buffer
 		encoder := hpack.NewEncoder(&block)
@@ -57,11 +57,11 @@ func FuzzHTTP2Answer(f *testing.F) {
 		go func() { _, _ = io.Copy(io.Discard, peer) }()
 		c := newHTTP2Conn(h, network, time.Minute, func(*http2Conn) {}, func() bool { return false })
 		if frames.NewFramer(peer, nil).WriteSettings() != nil {
-			t.Fatal("the settings are not taken")
+			t.Fatal("the settings were not accepted")
 		}
 		<-c.settled
 		if c.reserve(1) != 1 {
-			t.Fatal("no stream is allowed")
+			t.Fatal("got no stream, want 1")
 		}
 		req := &Request{Method: http.MethodGet, Interim: func(int, http.Header) {}}
 		header, err := h.newHTTP2Header(req, "/")
@@ -79,7 +79,7 @@ func FuzzHTTP2Answer(f *testing.F) {
 		resp, err := s.awaitResponse()
 		if err == nil {
 			if checkResponse(req, resp) != nil {
-				t.Errorf("the answer has %v", resp)
+				t.Errorf("got invalid response %v", resp)
 			}
 			_, err = io.Copy(io.Discard, s)
 			_ = s.Close()

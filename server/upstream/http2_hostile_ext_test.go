@@ -18,20 +18,20 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// event is a piece of a stream of events.
+// event is an event of an event stream.
 const event = "data: {}\n\n"
 
-// hostile is how an upstream answers over HTTP/2 what isn't for /v1/ok.
+// hostile responds to an HTTP/2 request for another target than /v1/ok.
 type hostile func(c *upstreamtest.HTTP2Conn, stream uint32)
 
-// frame writes one frame.
+// frame returns a hostile that writes one frame.
 func frame(write func(f *http2.Framer, stream uint32) error) hostile {
 	return func(c *upstreamtest.HTTP2Conn, stream uint32) {
 		c.Do(func(f *http2.Framer) error { return write(f, stream) })
 	}
 }
 
-// after has a hostile act follow the beginning of an answer.
+// after returns a hostile that starts a valid response first.
 func after(act hostile) hostile {
 	return func(c *upstreamtest.HTTP2Conn, stream uint32) {
 		c.Fields(stream, false, ":status", "200", "content-type", "text/event-stream")
@@ -40,7 +40,7 @@ func after(act hostile) hostile {
 	}
 }
 
-// fields answers with a header and an end.
+// fields returns a hostile that responds with a header and a short body.
 func fields(all ...string) hostile {
 	return func(c *upstreamtest.HTTP2Conn, stream uint32) {
 		c.Fields(stream, false, all...)
@@ -48,7 +48,7 @@ func fields(all ...string) hostile {
 	}
 }
 
-// endless repeats an act until the client is gone.
+// endless returns a hostile that repeats act until the client disconnects.
 func endless(act func(c *upstreamtest.HTTP2Conn, stream uint32) bool) hostile {
 	return func(c *upstreamtest.HTTP2Conn, stream uint32) {
 		for act(c, stream) {
@@ -62,7 +62,7 @@ func reset(code http2.ErrCode) hostile {
 
 func hangUp(c *upstreamtest.HTTP2Conn, _ uint32) { c.NetConn().Close() }
 
-// serveHostile runs an upstream that opens each connection by opening, and answers by
+// serveHostile runs an upstream that starts each connection with opening and responds with
 // answer.
 func serveHostile(t *testing.T, opening func(c *upstreamtest.HTTP2Conn), answer hostile) upstream.Config {
 	t.Helper()
@@ -87,33 +87,32 @@ func serveHostile(t *testing.T, opening func(c *upstreamtest.HTTP2Conn), answer 
 	}.WithStallTimeout(20 * time.Second)
 }
 
-// getOK sends a request that the upstream answers properly.
+// getOK sends a request with a valid response.
 func getOK(t *testing.T, up *upstream.Upstream) {
 	t.Helper()
 	resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/ok"})
 	if err != nil {
-		t.Fatalf("the next call: %v", err)
+		t.Fatalf("the next request: %v", err)
 	}
 	defer resp.Body.Close()
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "fine" {
-		t.Errorf("the next call: %q, %v", body, err)
+		t.Errorf("the next request: got %q, %v", body, err)
 	}
 }
 
-// closes checks that no connection is left in the end.
+// closes checks that no connection remains open.
 func closes(t *testing.T, up *upstream.Upstream) {
 	t.Helper()
 	up.CloseIdleConnections()
 	for deadline := time.Now().Add(20 * time.Second); up.Stats() != (upstream.Stats{}); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("connections are left: %+v", up.Stats())
+			t.Fatalf("got open connections %+v, want none", up.Stats())
 		}
 	}
 }
 
-// TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext has answers that
-// violate HTTP/2, or bounds.
-func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T) {
+// The responses violate HTTP/2 or exceed limits.
+func TestHTTP2Hostile_EndsEachRequestWithTheRightErrorAndServesTheNext(t *testing.T) {
 	t.Parallel()
 	const whole = upstream.Kind(0) // the answer is whole
 	large := strings.Repeat("b", 8000)
@@ -127,9 +126,9 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 		{"a reset in the middle, NO_ERROR", after(reset(http2.ErrCodeNo)), whole, upstream.KindTruncated},
 		{"a reset in the middle, REFUSED_STREAM", after(reset(http2.ErrCodeRefusedStream)), whole, upstream.KindTruncated},
 		{"a reset in the middle, of an unknown code", after(reset(0x7777)), whole, upstream.KindTruncated},
-		{"a reset in place of an answer, NO_ERROR", reset(http2.ErrCodeNo), upstream.KindClosed, whole},
-		{"a reset in place of an answer, HTTP_1_1_REQUIRED", reset(http2.ErrCodeHTTP11Required), upstream.KindClosed, whole},
-		{"a reset in place of an answer, REFUSED_STREAM", reset(http2.ErrCodeRefusedStream), upstream.KindClosed, whole},
+		{"a reset instead of a response, NO_ERROR", reset(http2.ErrCodeNo), upstream.KindClosed, whole},
+		{"a reset instead of a response, HTTP_1_1_REQUIRED", reset(http2.ErrCodeHTTP11Required), upstream.KindClosed, whole},
+		{"a reset instead of a response, REFUSED_STREAM", reset(http2.ErrCodeRefusedStream), upstream.KindClosed, whole},
 		{"GOAWAY with a lower last stream in the middle", after(frame(func(f *http2.Framer, _ uint32) error { return f.WriteGoAway(0, 0, nil) })), whole, upstream.KindTruncated},
 		{"GOAWAY with this stream, then the end", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Do(func(f *http2.Framer) error { return f.WriteGoAway(stream, http2.ErrCodeInternal, []byte(secret)) })
@@ -141,13 +140,13 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 		}), whole, whole},
 		{"the end of the connection in the middle", after(hangUp), whole, upstream.KindTruncated},
 		{"the end of TLS in the middle", after(func(c *upstreamtest.HTTP2Conn, _ uint32) { c.CloseWrite() }), whole, upstream.KindTruncated},
-		{"the end of the connection in place of an answer", hangUp, upstream.KindClosed, whole},
+		{"the end of the connection instead of a response", hangUp, upstream.KindClosed, whole},
 
 		{"a body shorter than its length", fields(":status", "200", "content-length", "5000"), whole, upstream.KindTruncated},
-		{"no body, though there is a length", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		{"no body despite a length", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Fields(stream, true, ":status", "200", "content-length", "5000")
 		}, whole, upstream.KindTruncated},
-		{"a trailer in place of the rest", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		{"a trailer instead of the rest", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Fields(stream, false, ":status", "200", "content-length", "5000")
 			c.Data(stream, false, event)
 			c.Fields(stream, true, "x-t", "1")
@@ -163,7 +162,7 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 
 		{"no status", fields("content-type", "text/plain"), upstream.KindMalformed, whole},
 		{"two statuses", fields(":status", "200", ":status", "500"), upstream.KindMalformed, whole},
-		{"a status behind a field", fields("x", "y", ":status", "200"), upstream.KindMalformed, whole},
+		{"a status after a field", fields("x", "y", ":status", "200"), upstream.KindMalformed, whole},
 		{"a pseudo-header field of requests", fields(":status", "200", ":path", "/"), upstream.KindMalformed, whole},
 		{"status 000", fields(":status", "000"), upstream.KindMalformed, whole},
 		{"status 099", fields(":status", "099"), upstream.KindMalformed, whole},
@@ -177,11 +176,11 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 			c.Fields(stream, false, ":status", "200")
 			c.Data(stream, true, event)
 		}, upstream.KindMalformed, whole},
-		{"an interim answer as the last", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, true, ":status", "103") }, upstream.KindMalformed, whole},
+		{"an interim response with the end of the stream", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, true, ":status", "103") }, upstream.KindMalformed, whole},
 		{"status 204 with a body", fields(":status", "204"), whole, whole},
 		{"status 304 with a body", fields(":status", "304", "content-length", "100"), whole, whole},
 
-		{"a name in capitals", fields(":status", "200", "X-Upper", "1"), upstream.KindMalformed, whole},
+		{"a name in upper case", fields(":status", "200", "X-Upper", "1"), upstream.KindMalformed, whole},
 		{"a name with a line end", fields(":status", "200", "x\r\nset-cookie: evil", "1"), upstream.KindMalformed, whole},
 		{"a name with a space", fields(":status", "200", "x y", "1"), upstream.KindMalformed, whole},
 		{"an empty name", fields(":status", "200", "", "1"), upstream.KindMalformed, whole},
@@ -189,7 +188,7 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 		{"a value with a bare CR", fields(":status", "200", "x", "a\rb"), upstream.KindMalformed, whole},
 		{"a value with a NUL", fields(":status", "200", "x", "a\x00b"), upstream.KindMalformed, whole},
 		{"a value with an escape", fields(":status", "200", "x", "a\x1b[31mb"), upstream.KindMalformed, whole},
-		{"fields of a connection", fields(":status", "200", "transfer-encoding", "chunked", "connection", "close", "keep-alive", "1", "upgrade", "h2c"), whole, whole},
+		{"connection-specific fields", fields(":status", "200", "transfer-encoding", "chunked", "connection", "close", "keep-alive", "1", "upgrade", "h2c"), whole, whole},
 
 		{"a header too large", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			for i := range 140 {
@@ -202,21 +201,21 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 				})
 			}
 		}, upstream.KindHeaderTooLarge, whole},
-		{"a header without an end", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		{"an endless header", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Do(func(f *http2.Framer) error {
 				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.Block(":status", "200")})
 			})
 			for c.Do(func(f *http2.Framer) error { return f.WriteContinuation(stream, false, c.Block("x", large)) }) {
 			}
 		}, upstream.KindMalformed, whole},
-		{"a header of empty pieces without an end", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		{"an endless header of empty frames", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Do(func(f *http2.Framer) error {
 				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.Block(":status", "200")})
 			})
 			for c.Do(func(f *http2.Framer) error { return f.WriteContinuation(stream, false, nil) }) {
 			}
 		}, upstream.KindMalformed, whole},
-		{"interim answers without an end", endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
+		{"endless interim responses", endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
 			return c.Fields(stream, false, ":status", "103", "link", large)
 		}), upstream.KindHeaderTooLarge, whole},
 		{"100 without an end", endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
@@ -239,31 +238,31 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 			}
 		}), whole, upstream.KindTruncated},
 		{"a trailer with a pseudo-header field", after(func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, true, ":status", "500") }), whole, upstream.KindMalformed},
-		{"a trailer that ends nothing", after(func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, false, "x-t", "1") }), whole, upstream.KindMalformed},
+		{"a trailer without the end of the stream", after(func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream, false, "x-t", "1") }), whole, upstream.KindMalformed},
 		{"two headers", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Fields(stream, false, ":status", "200")
 			c.Fields(stream, false, ":status", "200")
 		}, upstream.KindMalformed, upstream.KindMalformed},
 		{"a body before the header", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Data(stream, false, event) }, upstream.KindMalformed, whole},
-		{"more behind the end", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		{"frames after the end", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Data(stream, true, "")
 			c.Data(stream, false, event)
 			c.Fields(stream, false, ":status", "200")
 		}), whole, whole},
-		{"empty pieces without an end", after(endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool { return c.Data(stream, false, "") })), whole, upstream.KindMalformed},
-		{"padding without an end", after(endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
+		{"endless empty frames", after(endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool { return c.Data(stream, false, "") })), whole, upstream.KindMalformed},
+		{"endless padding", after(endless(func(c *upstreamtest.HTTP2Conn, stream uint32) bool {
 			return c.Do(func(f *http2.Framer) error { return f.WriteDataPadded(stream, false, nil, make([]byte, 255)) })
 		})), whole, upstream.KindMalformed},
 		{"a malformed header block", frame(func(f *http2.Framer, stream uint32) error {
 			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, EndHeaders: true})
 		}), upstream.KindMalformed, whole},
-		{"an answer to a stream that there is not", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream+100, false, ":status", "200") }, upstream.KindMalformed, whole},
-		{"an answer on a stream of its own", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream+1, false, ":status", "200") }, upstream.KindMalformed, whole},
-		{"a promise", frame(func(f *http2.Framer, stream uint32) error {
+		{"a response on an idle stream", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream+100, false, ":status", "200") }, upstream.KindMalformed, whole},
+		{"a response on a stream of the server", func(c *upstreamtest.HTTP2Conn, stream uint32) { c.Fields(stream+1, false, ":status", "200") }, upstream.KindMalformed, whole},
+		{"a PUSH_PROMISE", frame(func(f *http2.Framer, stream uint32) error {
 			return f.WritePushPromise(http2.PushPromiseParam{StreamID: stream, PromiseID: 2, EndHeaders: true})
 		}), upstream.KindMalformed, whole},
-		{"a frame beyond the limit", frame(func(f *http2.Framer, stream uint32) error { return f.WriteData(stream, false, make([]byte, 1<<20)) }), upstream.KindMalformed, whole},
-		{"a window that grows by nothing", after(frame(func(f *http2.Framer, stream uint32) error { return f.WriteWindowUpdate(stream, 0) })), whole, upstream.KindMalformed},
+		{"a frame that exceeds the limit", frame(func(f *http2.Framer, stream uint32) error { return f.WriteData(stream, false, make([]byte, 1<<20)) }), upstream.KindMalformed, whole},
+		{"a window update of zero", after(frame(func(f *http2.Framer, stream uint32) error { return f.WriteWindowUpdate(stream, 0) })), whole, upstream.KindMalformed},
 		{"windows that overflow", after(func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			for range 2 {
 				c.Do(func(f *http2.Framer) error { return f.WriteWindowUpdate(stream, 1<<31-1) })
@@ -279,16 +278,16 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
 			})
 		}), whole, upstream.KindMalformed},
-		{"settings without an end", after(endless(func(c *upstreamtest.HTTP2Conn, _ uint32) bool {
+		{"endless settings", after(endless(func(c *upstreamtest.HTTP2Conn, _ uint32) bool {
 			return c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
 		})), whole, upstream.KindMalformed},
 		{"PINGs without an end", after(endless(func(c *upstreamtest.HTTP2Conn, _ uint32) bool {
 			return c.Do(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) })
 		})), whole, upstream.KindMalformed},
-		{"unknown frames without an end", after(endless(func(c *upstreamtest.HTTP2Conn, _ uint32) bool {
+		{"endless unknown frames", after(endless(func(c *upstreamtest.HTTP2Conn, _ uint32) bool {
 			return c.Do(func(f *http2.Framer) error { return f.WriteRawFrame(0xbe, 0, 0, nil) })
 		})), whole, upstream.KindMalformed},
-		{"a refusal, and the request is not wanted", func(c *upstreamtest.HTTP2Conn, stream uint32) {
+		{"a rejection, and a reset of the request", func(c *upstreamtest.HTTP2Conn, stream uint32) {
 			c.Fields(stream, false, ":status", "413")
 			c.Data(stream, true, event)
 			c.Do(func(f *http2.Framer) error { return f.WriteRSTStream(stream, 0) })
@@ -304,11 +303,11 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 			if late {
 				for name := range resp.Header {
 					if name == "Connection" || name == "Transfer-Encoding" || name == "Upgrade" || name == "Keep-Alive" {
-						t.Errorf("the answer has %s", name)
+						t.Errorf("got forbidden header %s", name)
 					}
 				}
 				if len(resp.Header["Content-Length"]) > 1 {
-					t.Errorf("the lengths are %q", resp.Header["Content-Length"])
+					t.Errorf("got Content-Length %q", resp.Header["Content-Length"])
 				}
 				_, err = io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
@@ -327,7 +326,7 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 				t.Errorf("got %v", err)
 			}
 			if err != nil && strings.Contains(err.Error(), secret) {
-				t.Errorf("the error quotes what was received: %v", err)
+				t.Errorf("error %v quotes received data", err)
 			}
 			getOK(t, up)
 			closes(t, up)
@@ -335,9 +334,8 @@ func TestHTTP2Hostile_EndsEachCallWithTheRightErrorAndServesTheNext(t *testing.T
 	}
 }
 
-// TestHTTP2Hostile_EndsCallsOnConnectionsThatNeverWork has connections on which no
-// call can succeed.
-func TestHTTP2Hostile_EndsCallsOnConnectionsThatNeverWork(t *testing.T) {
+// No request can succeed on these connections.
+func TestHTTP2Hostile_EndsRequestsOnConnectionsThatNeverWork(t *testing.T) {
 	t.Parallel()
 	setting := func(id http2.SettingID, value uint32) func(*upstreamtest.HTTP2Conn) {
 		return func(c *upstreamtest.HTTP2Conn) {
@@ -354,7 +352,7 @@ func TestHTTP2Hostile_EndsCallsOnConnectionsThatNeverWork(t *testing.T) {
 			c.Do(func(f *http2.Framer) error { _ = f.WriteSettings(); return f.WriteGoAway(0, 0, nil) })
 		}, upstream.KindClosed, 3},
 		{"no stream is allowed", setting(http2.SettingMaxConcurrentStreams, 0), upstream.KindClosed, 3},
-		{"a window beyond the largest", setting(http2.SettingInitialWindowSize, 1<<31), upstream.KindMalformed, 1},
+		{"a window that exceeds the maximum", setting(http2.SettingInitialWindowSize, 1<<31), upstream.KindMalformed, 1},
 		{"frames of one byte", setting(http2.SettingMaxFrameSize, 1), upstream.KindMalformed, 1},
 		{"a PING before the settings", func(c *upstreamtest.HTTP2Conn) {
 			c.Do(func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) })
@@ -382,7 +380,7 @@ func TestHTTP2Hostile_EndsCallsOnConnectionsThatNeverWork(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				if got := dials.Load(); got > (call+1)*test.dials+2 || got > (call+1)*3 {
-					t.Errorf("%d calls dialled %d times", call+1, got)
+					t.Errorf("%d requests: got %d dials", call+1, got)
 				}
 			}
 			closes(t, up)
@@ -390,9 +388,8 @@ func TestHTTP2Hostile_EndsCallsOnConnectionsThatNeverWork(t *testing.T) {
 	}
 }
 
-// TestHTTP2Hostile_TellsThatItIsNotReadyWhileNoConnectionWorks sees the upstream
-// become ready again with the first answer.
-func TestHTTP2Hostile_TellsThatItIsNotReadyWhileNoConnectionWorks(t *testing.T) {
+// The upstream becomes ready again with the first response.
+func TestHTTP2Ready_FailsWhileNoConnectionWorks(t *testing.T) {
 	t.Parallel()
 	var works atomic.Bool
 	up := newUpstream(t, serveHostile(t, func(c *upstreamtest.HTTP2Conn) {
@@ -405,25 +402,25 @@ func TestHTTP2Hostile_TellsThatItIsNotReadyWhileNoConnectionWorks(t *testing.T) 
 		})
 	}, nil))
 	if err := up.Ready(); err != nil {
-		t.Errorf("at the beginning: %v", err)
+		t.Errorf("before any request: got %v, want nil", err)
 	}
 	for range 3 {
 		if _, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/ok"}); err == nil {
-			t.Fatal("a call succeeds")
+			t.Fatal("got a response, want an error")
 		}
 	}
 	if err := up.Ready(); err == nil || !strings.Contains(err.Error(), "FLOW_CONTROL_ERROR") {
-		t.Errorf("after three connections that failed: %v", err)
+		t.Errorf("after three failed connections: got %v", err)
 	}
 	works.Store(true)
 	getOK(t, up)
 	if err := up.Ready(); err != nil {
-		t.Errorf("after an answer: %v", err)
+		t.Errorf("after a response: got %v, want nil", err)
 	}
 }
 
-// TestHTTP2Hostile_GivesUpOnSilence has peers that take nothing or say nothing.
-func TestHTTP2Hostile_GivesUpOnSilence(t *testing.T) {
+// The peers read nothing or send nothing.
+func TestHTTP2Hostile_TimesOutOnSilence(t *testing.T) {
 	t.Parallel()
 	const soon = 200 * time.Millisecond
 	for _, test := range []struct {
@@ -440,18 +437,18 @@ func TestHTTP2Hostile_GivesUpOnSilence(t *testing.T) {
 				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 			})
 		}, nil, func(c *upstream.Config) { *c = c.WithStallTimeout(soon) }, 100, upstream.KindTimeout},
-		{"a window of the connection that never opens again", func(c *upstreamtest.HTTP2Conn) {
+		{"a connection window that never opens again", func(c *upstreamtest.HTTP2Conn) {
 			c.Closed = true
 			c.Do(func(f *http2.Framer) error {
 				return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
 			})
 		}, nil, func(c *upstream.Config) { *c = c.WithStallTimeout(soon) }, 1 << 20, upstream.KindTimeout},
-		{"no answer", nil, func(*upstreamtest.HTTP2Conn, uint32) {}, func(c *upstream.Config) { c.ResponseHeaderTimeout = soon }, 100, upstream.KindTimeout},
-		{"no answer to a PING", func(c *upstreamtest.HTTP2Conn) {
+		{"no response", nil, func(*upstreamtest.HTTP2Conn, uint32) {}, func(c *upstream.Config) { c.ResponseHeaderTimeout = soon }, 100, upstream.KindTimeout},
+		{"no response to a PING", func(c *upstreamtest.HTTP2Conn) {
 			c.Silent = true
 			c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
 		}, func(*upstreamtest.HTTP2Conn, uint32) {}, func(c *upstream.Config) { *c = c.WithKeepAlive(soon) }, 100, upstream.KindClosed},
-		{"no answer to a PING in the middle", func(c *upstreamtest.HTTP2Conn) {
+		{"no response to a PING during the body", func(c *upstreamtest.HTTP2Conn) {
 			c.Silent = true
 			c.Do(func(f *http2.Framer) error { return f.WriteSettings() })
 		}, after(func(*upstreamtest.HTTP2Conn, uint32) {}), func(c *upstream.Config) { *c = c.WithKeepAlive(soon) }, 100, upstream.KindTruncated},
@@ -476,8 +473,8 @@ func TestHTTP2Hostile_GivesUpOnSilence(t *testing.T) {
 	}
 }
 
-// TestHTTP2Idle_IsBoundedByMaxIdleConns has an upstream that takes one stream a
-// connection, so that each call at a time has one of its own.
+// The upstream allows one stream per connection, so that each concurrent request has its own
+// connection.
 func TestHTTP2Idle_IsBoundedByMaxIdleConns(t *testing.T) {
 	t.Parallel()
 	const calls, kept = 8, 3
@@ -507,7 +504,7 @@ func TestHTTP2Idle_IsBoundedByMaxIdleConns(t *testing.T) {
 		await(t, arrived, "the request")
 	}
 	if got := up.Stats().Active; got != calls {
-		t.Errorf("%d connections are open, want %d", got, calls)
+		t.Errorf("got %d open connections, want %d", got, calls)
 	}
 	close(finish)
 	for range calls {
@@ -517,15 +514,14 @@ func TestHTTP2Idle_IsBoundedByMaxIdleConns(t *testing.T) {
 	}
 	for deadline := time.Now().Add(20 * time.Second); up.Stats().Active != kept; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d connections are kept, want %d", up.Stats().Active, kept)
+			t.Fatalf("got %d connections, want %d", up.Stats().Active, kept)
 		}
 	}
 	closes(t, up)
 }
 
-// TestHTTP2Hostile_ServesTheNextCallsBehindAFloodThatWasGivenUp cancels a call whose
-// upstream sends frames without an end, which it goes on with.
-func TestHTTP2Hostile_ServesTheNextCallsBehindAFloodThatWasGivenUp(t *testing.T) {
+// A request is canceled whose upstream sends endless frames, and continues to do so.
+func TestHTTP2Hostile_ServesRequestsAfterAnAbortedFlood(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{"100", "103"} {
 		t.Run(status, func(t *testing.T) {
@@ -546,7 +542,7 @@ func TestHTTP2Hostile_ServesTheNextCallsBehindAFloodThatWasGivenUp(t *testing.T)
 				}})
 				cancel()
 				if err == nil {
-					t.Fatal("the call succeeds")
+					t.Fatal("got a response, want an error")
 				}
 				for range 20 {
 					getOK(t, up)

@@ -18,9 +18,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// TestHTTP2Replay_SendsAgainWhatWasNotProcessed sends requests through connections
-// each of which says GOAWAY in the middle. Each request has to be processed once.
-func TestHTTP2Replay_SendsAgainWhatWasNotProcessed(t *testing.T) {
+// Each connection ends with GOAWAY after some requests. Each request must be processed once.
+func TestHTTP2Replay_ResendsUnprocessedRequests(t *testing.T) {
 	t.Parallel()
 	const requests, workers, perConn = 600, 30, 40
 	for _, test := range []struct {
@@ -81,7 +80,7 @@ func TestHTTP2Replay_SendsAgainWhatWasNotProcessed(t *testing.T) {
 						body, err := io.ReadAll(resp.Body)
 						resp.Body.Close()
 						if err != nil || string(body) != text {
-							t.Errorf("%s: the answer is %q, %v", text, body, err)
+							t.Errorf("%s: got response %q, %v", text, body, err)
 						}
 					}
 				})
@@ -89,7 +88,7 @@ func TestHTTP2Replay_SendsAgainWhatWasNotProcessed(t *testing.T) {
 			running.Wait()
 			for i := range requests {
 				if text := fmt.Sprintf("request %d", i+1); processed[text] != 1 {
-					t.Errorf("%s was processed %d times", text, processed[text])
+					t.Errorf("%s: processed %d times, want 1", text, processed[text])
 				}
 			}
 			closes(t, up)
@@ -97,9 +96,8 @@ func TestHTTP2Replay_SendsAgainWhatWasNotProcessed(t *testing.T) {
 	}
 }
 
-// TestHTTP2Replay_KnowsWhatMayNotBeSentAgain counts how often an upstream sees a
-// request that it turns away.
-func TestHTTP2Replay_KnowsWhatMayNotBeSentAgain(t *testing.T) {
+// The test counts how often the upstream receives a request that it rejects.
+func TestHTTP2Replay_DoesNotResendOtherRequests(t *testing.T) {
 	t.Parallel()
 	const limit = 64 << 10 // as documented
 	refuse := reset(http2.ErrCodeRefusedStream)
@@ -153,7 +151,7 @@ func TestHTTP2Replay_KnowsWhatMayNotBeSentAgain(t *testing.T) {
 				resp.Body.Close()
 			}
 			if got := arrived.Load(); got != test.want || (err == nil) != (test.want > 1) {
-				t.Errorf("the request arrived %d times, and ended with %v", got, err)
+				t.Errorf("got %d requests and error %v", got, err)
 			}
 			failure, ok := errors.AsType[*upstream.Error](err)
 			if err != nil && (!ok || failure.Kind != upstream.KindClosed) {
@@ -163,8 +161,8 @@ func TestHTTP2Replay_KnowsWhatMayNotBeSentAgain(t *testing.T) {
 	}
 }
 
-// TestHTTP2Replay_EndsWithTheCall has an upstream refuse for ever.
-func TestHTTP2Replay_EndsWithTheCall(t *testing.T) {
+// The upstream refuses every stream.
+func TestHTTP2Replay_EndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	var arrived atomic.Int64
 	refused := make(chan struct{}, 100)
@@ -185,7 +183,7 @@ func TestHTTP2Replay_EndsWithTheCall(t *testing.T) {
 		t.Errorf("got %+v", failure)
 	}
 	if got := arrived.Load(); got != 4 {
-		t.Errorf("the request arrived %d times, want 4", got)
+		t.Errorf("got %d requests, want 4", got)
 	}
 	for range 4 {
 		<-refused
@@ -205,9 +203,9 @@ func TestHTTP2Replay_EndsWithTheCall(t *testing.T) {
 	}
 }
 
-// TestHTTP2Replay_WaitsForWhoReads refuses a request while its body is being read:
-// the next attempt has what that read brings.
-func TestHTTP2Replay_WaitsForWhoReads(t *testing.T) {
+// The upstream refuses a stream while the body is being read. The next attempt receives the
+// result of that read.
+func TestHTTP2Replay_WaitsForTheReadOfAnEarlierAttempt(t *testing.T) {
 	t.Parallel()
 	var arrived atomic.Int64
 	bodies := make(chan string, 1)
@@ -242,6 +240,6 @@ func TestHTTP2Replay_WaitsForWhoReads(t *testing.T) {
 	}
 	resp.Body.Close()
 	if got := await(t, bodies, "the body"); got != "one two" {
-		t.Errorf("the upstream got %q", got)
+		t.Errorf("the upstream received %q", got)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// recorder is a host that tells what came to it and answers with its name.
+// recorder is a host that records requests and responds with its name.
 type recorder struct {
 	*httptest.Server
 
@@ -42,9 +42,8 @@ func record(t *testing.T, start func(*httptest.Server), then http.HandlerFunc) *
 	return rec
 }
 
-// TestCredentialsAreTheProxysAlone tries each kind of HTTP proxy on the way to
-// each kind of upstream, twice on one connection.
-func TestCredentialsAreTheProxysAlone(t *testing.T) {
+// Each kind of HTTP proxy is tested with each kind of upstream, twice on one connection.
+func TestProxy_KeepsProxyAndUpstreamCredentialsApart(t *testing.T) {
 	t.Parallel()
 	const login, credentials = "me:" + secret, "Basic bWU6czNjcmV0"
 	answer := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "upstream") }
@@ -121,24 +120,24 @@ func TestCredentialsAreTheProxysAlone(t *testing.T) {
 			proxy.mu.Lock()
 			defer proxy.mu.Unlock()
 			if !slices.Equal(proxy.lines, test.lines) {
-				t.Errorf("the proxy got %q, want %q", proxy.lines, test.lines)
+				t.Errorf("the proxy received %q, want %q", proxy.lines, test.lines)
 			}
 			if len(proxy.auth) != test.credentials || proxy.auth[0] != credentials {
-				t.Errorf("the proxy got credentials %q", proxy.auth)
+				t.Errorf("the proxy received credentials %q", proxy.auth)
 			}
 			if strings.HasPrefix(test.baseURL, "https") && proxy.all.Get("Authorization") != "" {
-				t.Error("the proxy got what is the upstream's")
+				t.Error("the proxy received headers meant for the upstream")
 			}
 			target.mu.Lock()
 			defer target.mu.Unlock()
 			if len(target.auth) > 0 {
-				t.Errorf("the upstream got credentials %q", target.auth)
+				t.Errorf("the upstream received credentials %q", target.auth)
 			}
 		})
 	}
 }
 
-func TestWhichProxyIsTaken(t *testing.T) {
+func TestProxy_PrefersTheConfigurationOverTheEnvironment(t *testing.T) {
 	hit := func(t *testing.T, hits *[]string, name string) string {
 		t.Helper()
 		return record(t, (*httptest.Server).Start, func(w http.ResponseWriter, _ *http.Request) {
@@ -149,19 +148,19 @@ func TestWhichProxyIsTaken(t *testing.T) {
 	for _, test := range []struct {
 		name, noProxy, given, baseURL, want string
 	}{
-		{"the environment's", "", "", "http://up.invalid", "environment"},
-		{"the environment's, for a name that NO_PROXY doesn't have", "other.invalid,.example", "", "http://up.invalid", "environment"},
-		{"the given one rather", "", "GIVEN", "http://up.invalid", "given"},
-		{"the given one, in spite of NO_PROXY", "*", "GIVEN", "http://up.invalid", "given"},
-		{"the given one, to loopback too", "", "GIVEN", "http://127.0.0.1:1", "given"},
-		{"none to loopback", "", "", "SELF", "upstream"},
-		{"none where none is given", "", upstream.NoProxy, "http://up.invalid", ""},
-		{"none to a name of NO_PROXY", "up.invalid", "", "http://up.invalid", ""},
-		{"none to a name below one of NO_PROXY", "invalid", "", "http://up.invalid", ""},
-		{"none to a name and port of NO_PROXY", "up.invalid:80", "", "http://up.invalid", ""},
-		{"the environment's to another port", "up.invalid:81", "", "http://up.invalid", "environment"},
-		{"none to a network of NO_PROXY", "192.0.2.0/24", "", "http://192.0.2.1:9", ""},
-		{"none to anything", "*", "", "http://up.invalid", ""},
+		{"the environment's proxy", "", "", "http://up.invalid", "environment"},
+		{"the environment's proxy, for a name that is not in NO_PROXY", "other.invalid,.example", "", "http://up.invalid", "environment"},
+		{"the configured proxy takes precedence", "", "GIVEN", "http://up.invalid", "given"},
+		{"the configured proxy, despite NO_PROXY", "*", "GIVEN", "http://up.invalid", "given"},
+		{"the configured proxy, for loopback too", "", "GIVEN", "http://127.0.0.1:1", "given"},
+		{"no proxy for loopback", "", "", "SELF", "upstream"},
+		{"no proxy if so configured", "", upstream.NoProxy, "http://up.invalid", ""},
+		{"no proxy for a name in NO_PROXY", "up.invalid", "", "http://up.invalid", ""},
+		{"no proxy for a subdomain of a name in NO_PROXY", "invalid", "", "http://up.invalid", ""},
+		{"no proxy for a name and port in NO_PROXY", "up.invalid:80", "", "http://up.invalid", ""},
+		{"the environment's proxy for another port", "up.invalid:81", "", "http://up.invalid", "environment"},
+		{"no proxy for a network in NO_PROXY", "192.0.2.0/24", "", "http://192.0.2.1:9", ""},
+		{"no proxy for any host", "*", "", "http://up.invalid", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var hits []string
@@ -169,7 +168,7 @@ func TestWhichProxyIsTaken(t *testing.T) {
 			t.Setenv("NO_PROXY", test.noProxy)
 			given := strings.Replace(test.given, "GIVEN", hit(t, &hits, "given"), 1)
 			base := strings.Replace(test.baseURL, "SELF", hit(t, &hits, "upstream"), 1)
-			// An address that isn't reached is of no interest here.
+			// Connection errors don't matter here.
 			dials := upstream.Config{BaseURL: base, Proxy: given, ConnectTimeout: 100 * time.Millisecond}
 			up := newUpstream(t, dials)
 			resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
@@ -177,7 +176,7 @@ func TestWhichProxyIsTaken(t *testing.T) {
 				resp.Body.Close()
 			}
 			if got := strings.Join(hits, " "); got != test.want || (err == nil) != (test.want != "") {
-				t.Errorf("%q was asked, want %q; the error is %v", got, test.want, err)
+				t.Errorf("got a request to %q, want %q (error: %v)", got, test.want, err)
 			}
 		})
 	}
@@ -192,9 +191,9 @@ func TestParseProxy(t *testing.T) {
 		{"a slash at the end", "https://proxy.example/", "https://proxy.example/", ""},
 		{"none", upstream.NoProxy, "", ""},
 		{"another scheme", "ftp://me:s3cret@proxy.example", "", "socks5h"},
-		{"no URL", "http://me:s3cret@[bad", "", "valid URL"},
+		{"an invalid URL", "http://me:s3cret@[bad", "", "valid URL"},
 		{"no host", "http://me:s3cret@:3128", "", "valid URL"},
-		{"a port that there is not", "http://me:s3cret@proxy.example:99999", "", "valid URL"},
+		{"an invalid port", "http://me:s3cret@proxy.example:99999", "", "valid URL"},
 		{"a path", "http://me:s3cret@proxy.example/path", "", "path"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -203,10 +202,10 @@ func TestParseProxy(t *testing.T) {
 			switch {
 			case test.says != "":
 				if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), secret) {
-					t.Errorf("got %v, want an error that says %q, and no password", err, test.says)
+					t.Errorf("got %v, want an error containing %q, and no password", err, test.says)
 				}
 				if _, err := upstream.New(upstream.Config{Proxy: test.raw}); err == nil || !strings.Contains(err.Error(), "Proxy: ") {
-					t.Errorf("New gives %v", err)
+					t.Errorf("New: got error %v", err)
 				}
 			case err != nil, got == nil && test.want != "", got != nil && got.String() != test.want:
 				t.Errorf("got %v, %v", got, err)

@@ -14,7 +14,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-func TestProxyOfTheEnvironmentForHTTP(t *testing.T) {
+func TestProxy_ForwardsHTTPInAbsoluteForm(t *testing.T) {
 	heads := make(chan upstreamtest.Head, 1)
 	proxy := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		for {
@@ -49,11 +49,11 @@ func TestProxyOfTheEnvironmentForHTTP(t *testing.T) {
 	up = newUpstream(t, upstream.Config{BaseURL: "http://direct.invalid"})
 	_, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
 	if cause, ok := errors.AsType[*upstream.Error](err); !ok || cause.Kind != upstream.KindConnect || strings.Contains(err.Error(), "proxy") {
-		t.Errorf("a host of NO_PROXY: got %v, want a failure to connect directly", err)
+		t.Errorf("a host of NO_PROXY: got %v, want an error of a direct connection", err)
 	}
 }
 
-func TestProxyOfTheEnvironmentForHTTPS(t *testing.T) {
+func TestProxy_TunnelsHTTPS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, r.Proto+" "+r.RequestURI) // shows at the other end
 	}))
@@ -105,7 +105,7 @@ func TestProxyOfTheEnvironmentForHTTPS(t *testing.T) {
 	}
 }
 
-func TestProxyThatRefuses(t *testing.T) {
+func TestProxy_ReportsARejectedTunnel(t *testing.T) {
 	proxy := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadHead(); err == nil {
 			conn.Send("HTTP/1.1 407 " + secret + "\nProxy-Authenticate: Basic\n\n")
@@ -123,7 +123,7 @@ func TestProxyThatRefuses(t *testing.T) {
 	}
 }
 
-func TestProxyThatIsDown(t *testing.T) {
+func TestProxy_ReportsAnUnreachableProxyWithoutItsAddress(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -133,14 +133,14 @@ func TestProxyThatIsDown(t *testing.T) {
 	up := newUpstream(t, upstream.Config{BaseURL: "https://upstream.invalid"})
 	_, err = up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
 	if err == nil || !strings.Contains(err.Error(), "proxy: ") {
-		t.Errorf("got %v, want an error that blames the proxy", err)
+		t.Errorf("got %v, want an error naming the proxy", err)
 	}
 	if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), listener.Addr().String()) {
-		t.Errorf("error %q tells about the proxy", err)
+		t.Errorf("error %q contains the proxy's address or password", err)
 	}
 }
 
-func TestProxyIsNotForLoopback(t *testing.T) {
+func TestProxy_IsNotUsedForLoopback(t *testing.T) {
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadRequest(); err == nil {
 			conn.Send("HTTP/1.1 204 No Content\n\n")
@@ -151,17 +151,17 @@ func TestProxyIsNotForLoopback(t *testing.T) {
 	discard(t, up, &upstream.Request{Target: "/v1/x"})
 }
 
-func TestProxyThatIsWrittenWrong(t *testing.T) {
+func TestProxy_RejectsAnInvalidEnvironment(t *testing.T) {
 	for _, test := range []struct{ name, variable, proxy, baseURL string }{
-		{"no URL", "HTTPS_PROXY", "http://user:" + secret + "@[bad", "https://upstream.invalid"},
-		{"no URL, for plain HTTP", "HTTP_PROXY", "http://user:" + secret + "@[bad", "http://upstream.invalid"},
+		{"an invalid URL", "HTTPS_PROXY", "http://user:" + secret + "@[bad", "https://upstream.invalid"},
+		{"an invalid URL for plain HTTP", "HTTP_PROXY", "http://user:" + secret + "@[bad", "http://upstream.invalid"},
 		{"another scheme", "HTTPS_PROXY", "ftp://user:" + secret + "@proxy.invalid", "https://upstream.invalid"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv(test.variable, test.proxy)
 			_, err := upstream.New(upstream.Config{BaseURL: test.baseURL})
 			if err == nil || !strings.Contains(err.Error(), test.variable) || strings.Contains(err.Error(), secret) {
-				t.Errorf("got %v, want an error that names %s, and no password", err, test.variable)
+				t.Errorf("got %v, want an error containing %s and no password", err, test.variable)
 			}
 		})
 	}

@@ -20,15 +20,15 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// abroad returns an upstream whose redirects may lead to other hosts of a test.
-func abroad(t *testing.T, config upstream.Config) *upstream.Upstream {
+// newCrossOrigin returns an upstream that follows redirects to other hosts of a test.
+func newCrossOrigin(t *testing.T, config upstream.Config) *upstream.Upstream {
 	t.Helper()
 	up := newUpstream(t, config)
 	up.AllowLoopback()
 	return up
 }
 
-// header is one of a request that has all kinds of credentials.
+// header returns a request header with all kinds of credentials.
 func header() http.Header {
 	h := http.Header{"Accept": {"*/*"}, "Idempotency-Key": {"1"}, "Range": {"bytes=1-"}, "Via": {"1.1 openai-connect"}, "X-Stainless-Lang": {"go"}}
 	for _, name := range credentials {
@@ -42,14 +42,14 @@ var credentials = []string{
 	"X-Amz-Security-Token", "X-Client-Secret", "Openai-Organization", "Openai-Project", "Helicone-Auth", "Session_id",
 }
 
-func TestRedirectToAnotherOriginLeavesCredentialsBehind(t *testing.T) {
+func TestRedirect_RemovesCredentialsForAnotherOrigin(t *testing.T) {
 	t.Parallel()
 	other, abroadArrivals := serveAnswers(t, nil)
 	url, arrivals := serveAnswers(t, map[string]string{
 		"/v1/away": redirect(307, other+"/there?a=b"),
 		"/v1/near": redirect(307, "/v1/there"),
 	})
-	up := abroad(t, upstream.Config{BaseURL: url})
+	up := newCrossOrigin(t, upstream.Config{BaseURL: url})
 
 	discard(t, up, &upstream.Request{Target: "/v1/near", Header: header()})
 	<-arrivals
@@ -59,32 +59,32 @@ func TestRedirectToAnotherOriginLeavesCredentialsBehind(t *testing.T) {
 	away := <-abroadArrivals
 
 	if resp.Header.Get("X-Final") != "yes" || away.method != "POST" || away.body != "{}" || away.target != "/there?a=b" {
-		t.Errorf("there came %+v; got %v", away, resp.Header)
+		t.Errorf("got request %+v and response %v", away, resp.Header)
 	}
 	if want := strings.TrimPrefix(other, "http://"); away.host != want || near.host != strings.TrimPrefix(url, "http://") {
 		t.Errorf("host %q, want %q", away.host, want)
 	}
 	for _, name := range credentials {
 		if near.header.Get(name) == "" {
-			t.Errorf("%s did not stay within the origin", name)
+			t.Errorf("%s was sent to another origin", name)
 		}
 		if values := away.header[http.CanonicalHeaderKey(name)]; values != nil {
-			t.Errorf("%s went abroad", name)
+			t.Errorf("%s was sent to another origin", name)
 		}
 	}
 	for _, name := range []string{"Accept", "Idempotency-Key", "Range", "Via", "X-Stainless-Lang"} {
 		if away.header.Get(name) == "" {
-			t.Errorf("%s did not come along", name)
+			t.Errorf("%s was not sent to the other origin", name)
 		}
 	}
 	if away.header.Get("Referer") != "" {
-		t.Errorf("there came %v", away.header)
+		t.Errorf("got header %v", away.header)
 	}
 }
 
-// What was dropped abroad stays so: whoever led back here could lead a key to
-// where it wants.
-func TestRedirectBackHomeHasNoCredentials(t *testing.T) {
+// Credentials removed for another origin stay removed: that origin could otherwise redirect
+// them to a target of its choice.
+func TestRedirect_DoesNotRestoreCredentialsOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	back := make(chan string, 1)
 	other := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -94,15 +94,15 @@ func TestRedirectBackHomeHasNoCredentials(t *testing.T) {
 	})
 	url, arrivals := serveAnswers(t, map[string]string{"/v1/away": redirect(302, other)})
 	back <- url
-	discard(t, abroad(t, upstream.Config{BaseURL: url}), &upstream.Request{Target: "/v1/away", Header: header()})
+	discard(t, newCrossOrigin(t, upstream.Config{BaseURL: url}), &upstream.Request{Target: "/v1/away", Header: header()})
 	<-arrivals
 	if home := <-arrivals; home.target != "/v1/home" || home.header.Get("Authorization")+home.header.Get("Cookie") != "" {
-		t.Errorf("there came %+v", home)
+		t.Errorf("got request %+v", home)
 	}
 }
 
-// Each row's redirect is the client's, whole: its body too.
-func TestRedirectThatIsNotFollowed(t *testing.T) {
+// The client receives the complete redirect, including its body.
+func TestRedirect_IsReturnedWhenNotAllowed(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "")
 	plain, arrivals := serveAnswers(t, nil)
 	names := resolver(t, map[string][]string{"rebound.example.": {"127.0.0.1"}, "metadata.example.": {"169.254.169.254"}, "mapped.example.": {"::ffff:127.0.0.1"}})
@@ -132,20 +132,20 @@ func TestRedirectThatIsNotFollowed(t *testing.T) {
 		{name: "to loopback of IPv6", location: "https://[::1]:" + port},
 		{name: "to a loopback address, mapped", location: "https://[::ffff:127.0.0.1]:" + port},
 		{name: "to a private address", location: "https://10.1.2.3/"},
-		{name: "to a cloud's metadata", location: "https://169.254.169.254/latest/meta-data/"},
-		{name: "to a name that is bound to loopback", location: "https://rebound.example:" + port},
-		{name: "to a name that is bound to a cloud's metadata", location: "https://metadata.example/"},
-		{name: "to a name that is bound to loopback, mapped", location: "https://mapped.example:" + port},
+		{name: "to a cloud metadata service", location: "https://169.254.169.254/latest/meta-data/"},
+		{name: "to a name that resolves to loopback", location: "https://rebound.example:" + port},
+		{name: "to a name that resolves to a cloud metadata service", location: "https://metadata.example/"},
+		{name: "to a name that resolves to loopback, mapped", location: "https://mapped.example:" + port},
 		{
-			name: "where the switch is off", location: "/b",
+			name: "with NoRedirects", location: "/b",
 			change: func(c *upstream.Config) { c.NoRedirects = true },
 		},
 		{
-			name: "of an upgrade", location: "/b",
+			name: "of an Upgrade", location: "/b",
 			request: upstream.Request{Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}},
 		},
 		{
-			name: "to another host, where the caller connects", location: "https://104.18.7.192/",
+			name: "to another host, with DialContext", location: "https://104.18.7.192/",
 			change: func(c *upstream.Config) {
 				c.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 					if strings.HasPrefix(address, "104.") {
@@ -155,7 +155,7 @@ func TestRedirectThatIsNotFollowed(t *testing.T) {
 				}
 			},
 		},
-		{name: "to another host, where a proxy would connect", location: "https://104.18.7.192/", loopback: true, proxy: "http://127.0.0.1:1"},
+		{name: "to another host, with a proxy", location: "https://104.18.7.192/", loopback: true, proxy: "http://127.0.0.1:1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("HTTPS_PROXY", test.proxy)
@@ -183,14 +183,14 @@ func TestRedirectThatIsNotFollowed(t *testing.T) {
 			}
 			select {
 			case there := <-arrivals:
-				t.Errorf("there came %+v", there)
+				t.Errorf("got request %+v", there)
 			default:
 			}
 		})
 	}
 }
 
-// resolver looks up names by a server of the test's own.
+// resolver resolves names with a DNS server of the test.
 func resolver(t *testing.T, names map[string][]string) *net.Resolver {
 	t.Helper()
 	packets, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
@@ -228,7 +228,7 @@ func resolver(t *testing.T, names map[string][]string) *net.Resolver {
 	}}
 }
 
-func TestRedirectToAnotherHostByTLS(t *testing.T) {
+func TestRedirect_VerifiesTheCertificateOfAnotherHost(t *testing.T) {
 	t.Parallel()
 	other := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Set-Cookie", "c=d")
@@ -246,14 +246,14 @@ func TestRedirectToAnotherHostByTLS(t *testing.T) {
 		config         upstream.Config
 		says           string
 	}{
-		{"to a host whose certificate is good", "https://example.com:" + port + "/b", upstream.Config{RootCAs: rootsOf(other)}, ""},
-		{"to a host whose certificate isn't", "https://example.com:" + port + "/b", upstream.Config{}, "upstream example.com:" + port + ": TLS handshake failed"},
-		{"to a host that there is not", "https://nowhere.example/b", upstream.Config{RootCAs: rootsOf(other)}, "upstream nowhere.example: could not connect: no such host"},
+		{"to a host with a valid certificate", "https://example.com:" + port + "/b", upstream.Config{RootCAs: rootsOf(other)}, ""},
+		{"to a host with an untrusted certificate", "https://example.com:" + port + "/b", upstream.Config{}, "upstream example.com:" + port + ": TLS handshake failed"},
+		{"to an unknown host", "https://nowhere.example/b", upstream.Config{RootCAs: rootsOf(other)}, "upstream nowhere.example: could not connect: no such host"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.config.BaseURL, _ = serveAnswers(t, map[string]string{"/v1/a": "HTTP/1.1 301 x\nSet-Cookie: a=b\nX-First: yes\nContent-Length: 0\nLocation: " + test.location + "\n\n"})
-			up := abroad(t, test.config)
+			up := newCrossOrigin(t, test.config)
 			up.SetCrossOriginResolver(resolver(t, map[string][]string{"example.com.": {"127.0.0.1"}}))
 			resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/a"})
 			if test.says != "" {
@@ -271,13 +271,13 @@ func TestRedirectToAnotherHostByTLS(t *testing.T) {
 				t.Errorf("got %q, %v", body, err)
 			}
 			if resp.Header.Get("X-First") != "" || !slices.Equal(resp.Header["Set-Cookie"], []string{"c=d"}) {
-				t.Errorf("got %v, want what the last host sent alone", resp.Header)
+				t.Errorf("got %v, want only the headers of the last host", resp.Header)
 			}
 		})
 	}
 }
 
-func TestTenRedirectsAreFollowed(t *testing.T) {
+func TestRedirect_FollowsUpToTenRedirects(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name     string
@@ -296,23 +296,23 @@ func TestTenRedirectsAreFollowed(t *testing.T) {
 				t.Errorf("got %d %v", resp.StatusCode, resp.Header)
 			}
 			if got := len(arrivals); got != 11 {
-				t.Errorf("there came %d requests, want 11", got)
+				t.Errorf("got %d requests, want 11", got)
 			}
 		})
 	}
 }
 
-func TestConnectionsAndRedirects(t *testing.T) {
+func TestRedirect_ReusesTheConnectionAfterASmallBody(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, answer string
 		kept         bool
 	}{
 		{"a redirect without a body keeps its connection", "Content-Length: 0\n\n", true},
-		{"a redirect with a page does", "Content-Length: 4000\n\n" + strings.Repeat("x", 4000), true},
-		{"a redirect in chunks does", "Transfer-Encoding: chunked\n\n2\nab\n0\n\n", true},
-		{"a redirect with a book doesn't", "Content-Length: 1000000\n\n", false},
-		{"a redirect that says more, in its time, doesn't", "Transfer-Encoding: chunked\n\n2\nab\n", false},
+		{"a redirect with a small page keeps its connection", "Content-Length: 4000\n\n" + strings.Repeat("x", 4000), true},
+		{"a chunked redirect keeps its connection", "Transfer-Encoding: chunked\n\n2\nab\n0\n\n", true},
+		{"a redirect with a large page doesn't", "Content-Length: 1000000\n\n", false},
+		{"a redirect with a slow body doesn't", "Transfer-Encoding: chunked\n\n2\nab\n", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -336,14 +336,14 @@ func TestConnectionsAndRedirects(t *testing.T) {
 				t.Errorf("got %d", resp.StatusCode)
 			}
 			if kept := connections.Load() == 1; kept != test.kept {
-				t.Errorf("there were %d connections", connections.Load())
+				t.Errorf("got %d connections", connections.Load())
 			}
 		})
 	}
 }
 
-// A connection to another host ends with its answer.
-func TestRedirectToAnotherHostKeepsNoConnection(t *testing.T) {
+// A connection to another host is closed after the response.
+func TestRedirect_KeepsNoConnectionToAnotherHost(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
 	other := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -354,7 +354,7 @@ func TestRedirectToAnotherHostKeepsNoConnection(t *testing.T) {
 		}
 	})
 	url, _ := serveAnswers(t, map[string]string{"/v1/a": redirect(302, other)})
-	up := abroad(t, upstream.Config{BaseURL: url})
+	up := newCrossOrigin(t, upstream.Config{BaseURL: url})
 	resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/a"})
 	if err != nil {
 		t.Fatal(err)
@@ -365,11 +365,11 @@ func TestRedirectToAnotherHostKeepsNoConnection(t *testing.T) {
 	await(t, ended, "the end of the connection")
 	resp.Body.Close()
 	if got := up.IdleConns(); got != 1 {
-		t.Errorf("%d connections to the upstream are kept, want 1", got)
+		t.Errorf("got %d idle connections to the upstream, want 1", got)
 	}
 }
 
-func TestCancelBehindARedirect(t *testing.T) {
+func TestRedirect_EndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	reached, ended := make(chan struct{}), make(chan struct{})
 	other := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -380,7 +380,7 @@ func TestCancelBehindARedirect(t *testing.T) {
 		}
 	})
 	url, _ := serveAnswers(t, map[string]string{"/v1/a": redirect(302, other)})
-	up := abroad(t, upstream.Config{BaseURL: url})
+	up := newCrossOrigin(t, upstream.Config{BaseURL: url})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	result := make(chan error, 1)

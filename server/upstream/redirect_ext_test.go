@@ -15,15 +15,15 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// arrival is a request as it came to one of a test's hosts.
+// arrival is a request received by a host of a test.
 type arrival struct {
 	method, target, host string
 	header               http.Header
 	body                 string
 }
 
-// host answers by HTTP/1.1, on a raw socket, what answers has for a
-// target, and 200 for any other. What comes is told.
+// serveAnswers responds over HTTP/1.1, on a raw socket, with the response for the target, or
+// with 200. It returns the received requests.
 func serveAnswers(t *testing.T, answers map[string]string) (url string, arrivals <-chan arrival) {
 	t.Helper()
 	arrived := make(chan arrival, 64)
@@ -49,12 +49,12 @@ func serveAnswers(t *testing.T, answers map[string]string) (url string, arrivals
 	}), arrived
 }
 
-// redirect is an answer that leads to a location.
+// redirect returns a redirect to a location.
 func redirect(status int, location string) string {
 	return fmt.Sprintf("HTTP/1.1 %d x\nLocation: %s\nContent-Length: 5\n\nmoved", status, location)
 }
 
-// serveHTTP2 is serveAnswers over HTTP/2, of a redirect at /v1/from.
+// serveHTTP2 is serveAnswers over HTTP/2, with a redirect at /v1/from.
 func serveHTTP2(t *testing.T, status int) (config upstream.Config, arrivals <-chan arrival) {
 	t.Helper()
 	arrived := make(chan arrival, 64)
@@ -80,7 +80,7 @@ func serveHTTP2(t *testing.T, status int) (config upstream.Config, arrivals <-ch
 
 var large = strings.Repeat("0123456789", 20_000)
 
-// bodies are the kinds of bodies. All but a streamed one can be sent once more.
+// bodies are the kinds of bodies. All except streamed ones can be sent again.
 var bodies = []struct {
 	name, text string
 	streamed   bool
@@ -98,7 +98,7 @@ var bodies = []struct {
 	}},
 }
 
-func TestMethodAndBodyBehindARedirect(t *testing.T) {
+func TestRedirect_KeepsOrChangesMethodAndBodyByStatus(t *testing.T) {
 	t.Parallel()
 	type rule map[string]string // the method that becomes of another, without a body; it is kept if it isn't here
 	toGET := rule{"GET": "GET", "POST": "GET", "PUT": "GET", "PATCH": "GET", "DELETE": "GET", "BREW": "GET", "HEAD": "HEAD"}
@@ -115,7 +115,7 @@ func TestMethodAndBodyBehindARedirect(t *testing.T) {
 			up := newUpstream(t, config)
 			for _, method := range slices.Sorted(maps.Keys(toGET)) {
 				if method == "HEAD" && version == "HTTP/1.1" {
-					continue // has an answer without a body: see TestRedirectOfHEAD
+					continue // has an answer without a body: see TestRedirect_KeepsHEAD
 				}
 				for _, body := range bodies {
 					t.Run(fmt.Sprintf("%s: %d to %s with %s", version, status, method, body.name), func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestMethodAndBodyBehindARedirect(t *testing.T) {
 						body.give(req)
 						resp := discard(t, up, req)
 						if first := <-arrivals; first.body != body.text {
-							t.Errorf("first there came %d bytes", len(first.body))
+							t.Errorf("the first request has %d bytes", len(first.body))
 						}
 						wantMethod, dropped := rules[status][method]
 						if !dropped && body.streamed {
@@ -141,17 +141,17 @@ func TestMethodAndBodyBehindARedirect(t *testing.T) {
 						}
 						got := <-arrivals
 						if got.method != want.method || got.target != "/to" || got.body != want.body {
-							t.Errorf("there came %s %s with %d bytes, want %s with %d", got.method, got.target, len(got.body), want.method, len(want.body))
+							t.Errorf("got %s %s with %d bytes, want %s with %d", got.method, got.target, len(got.body), want.method, len(want.body))
 						}
 						if content := got.header.Get("Content-Type") + got.header.Get("Content-Encoding"); dropped != (content == "") {
-							t.Errorf("there came %v", got.header)
+							t.Errorf("got header %v", got.header)
 						}
 						if got.header.Get("Authorization") != "Bearer k" || got.header.Get("Range") != "bytes=1-" ||
 							got.header.Get("If-None-Match") != `"e"` || len(got.header["X-A"]) != 2 || got.header.Get("Referer") != "" {
-							t.Errorf("there came %v", got.header)
+							t.Errorf("got header %v", got.header)
 						}
 						if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Final") != "yes" || resp.Header.Get("Location") != "" {
-							t.Errorf("got %d %v, want the final answer", resp.StatusCode, resp.Header)
+							t.Errorf("got %d %v, want the final response", resp.StatusCode, resp.Header)
 						}
 					})
 				}
@@ -160,7 +160,7 @@ func TestMethodAndBodyBehindARedirect(t *testing.T) {
 	}
 }
 
-func TestRedirectOfHEAD(t *testing.T) {
+func TestRedirect_KeepsHEAD(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		url, arrivals := serveAnswers(t, map[string]string{
@@ -170,12 +170,12 @@ func TestRedirectOfHEAD(t *testing.T) {
 		resp := discard(t, newUpstream(t, upstream.Config{BaseURL: url}), &upstream.Request{Method: "HEAD", Target: "/v1/from"})
 		<-arrivals
 		if got := <-arrivals; got.method != "HEAD" || got.target != "/v1/to" || resp.ContentLength != 77 {
-			t.Errorf("%d: there came %s %s; got %v", status, got.method, got.target, resp.Header)
+			t.Errorf("%d: got request %s %s and response %v", status, got.method, got.target, resp.Header)
 		}
 	}
 }
 
-func TestWhereALocationLeads(t *testing.T) {
+func TestRedirect_ResolvesLocation(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, target, location string
@@ -183,21 +183,21 @@ func TestWhereALocationLeads(t *testing.T) {
 	}{
 		{"a path", "/v1/a/b?q=1", "/v2/files", "/v2/files"},
 		{"a path under /v1, which is not mapped again", "/v1/a", "/v1/b", "/v1/b"},
-		{"a path beside", "/v1/a/b?q=1", "c", "/api/a/c"},
-		{"a path above", "/v1/a/b", "../c/./d", "/api/c/d"},
-		{"a query alone", "/v1/a?q=1", "?q=2&q=3", "/api/a?q=2&q=3"},
-		{"the empty query", "/v1/a?q=1", "/b?", "/b?"},
-		{"this origin by name", "/v1/a", "http://HOST/b?c=d", "/b?c=d"},
-		{"this origin by name alone", "/v1/a", "http://HOST", "/"},
-		{"this origin without a scheme", "/v1/a", "//HOST/b", "/b"},
-		{"a fragment, which stays behind", "/v1/a", "/b?c#d", "/b?c"},
-		{"escapes, which stay", "/v1/a", "/b%2Fc%20d;e?f=%2f+%zz", "/b%2Fc%20d;e?f=%2f+%zz"},
-		{"bytes that have no place in a URL", "/v1/a", "/b c/%2F/é{}?d e", "/b%20c/%2F/%C3%A9%7B%7D?d%20e"},
+		{"a relative path", "/v1/a/b?q=1", "c", "/api/a/c"},
+		{"a relative path with dot segments", "/v1/a/b", "../c/./d", "/api/c/d"},
+		{"only a query", "/v1/a?q=1", "?q=2&q=3", "/api/a?q=2&q=3"},
+		{"an empty query", "/v1/a?q=1", "/b?", "/b?"},
+		{"the same origin", "/v1/a", "http://HOST/b?c=d", "/b?c=d"},
+		{"the same origin without a path", "/v1/a", "http://HOST", "/"},
+		{"the same origin without a scheme", "/v1/a", "//HOST/b", "/b"},
+		{"a fragment, which is removed", "/v1/a", "/b?c#d", "/b?c"},
+		{"escapes, which are kept", "/v1/a", "/b%2Fc%20d;e?f=%2f+%zz", "/b%2Fc%20d;e?f=%2f+%zz"},
+		{"bytes that are invalid in a URL", "/v1/a", "/b c/%2F/é{}?d e", "/b%20c/%2F/%C3%A9%7B%7D?d%20e"},
 		{"a path that begins with two slashes", "/v1/a", "http://HOST//b//c", "//b//c"},
-		{"a backslash, which is no slash", "/v1/a", `/\evil.example/b`, "/%5Cevil.example/b"},
-		{"two backslashes, which are no slashes", "/v1/a", `\\evil.example/b`, "/api/%5C%5Cevil.example/b"},
-		{"a relative one from the asterisk", "*", "b", "/b"},
-		{"a relative one from odd bytes", "/v1/x%2Fy/{}?z", "b", "/api/x%2Fy/b"},
+		{"a backslash, which is not a slash", "/v1/a", `/\evil.example/b`, "/%5Cevil.example/b"},
+		{"two backslashes, which are not slashes", "/v1/a", `\\evil.example/b`, "/api/%5C%5Cevil.example/b"},
+		{"a relative path from the asterisk", "*", "b", "/b"},
+		{"a relative path from unusual bytes", "/v1/x%2Fy/{}?z", "b", "/api/x%2Fy/b"},
 
 		{"another scheme", "/v1/a", "ftp://HOST/b", ""},
 		{"a script", "/v1/a", "javascript:alert(1)", ""},
@@ -207,12 +207,12 @@ func TestWhereALocationLeads(t *testing.T) {
 		{"no host", "/v1/a", "http:///b", ""},
 		{"a host that isn't ASCII", "/v1/a", "http://éxample.example/b", ""},
 		{"a host with a zone", "/v1/a", "http://[fe80::1%25eth0]/b", ""},
-		{"a zone that holds a line's end", "/v1/a", "http://[fe80::1%25%0d%0aEvil:]/b", ""},
-		{"a port that there is not", "/v1/a", "http://127.0.0.1:99999/b", ""},
+		{"a zone with a line break", "/v1/a", "http://[fe80::1%25%0d%0aEvil:]/b", ""},
+		{"an invalid port", "/v1/a", "http://127.0.0.1:99999/b", ""},
 		{"a port of zero", "/v1/a", "http://127.0.0.1:0/b", ""},
 		{"a malformed escape", "/v1/a", "/%zz", ""},
 		{"nothing", "/v1/a", "", ""},
-		{"two places", "/v1/a", "/b\nLocation: /c", ""},
+		{"two locations", "/v1/a", "/b\nLocation: /c", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -245,15 +245,15 @@ func TestWhereALocationLeads(t *testing.T) {
 				t.Fatalf("got %d %v", resp.StatusCode, resp.Header)
 			}
 			if got := <-targets; got != test.want {
-				t.Errorf("it led to %s, want %s", got, test.want)
+				t.Errorf("got target %s, want %s", got, test.want)
 			}
 		})
 	}
 }
 
-// A small body that comes slowly is sent as it comes, and is at hand all the
-// same once it is there.
-func TestRedirectOfASmallBodyThatComesSlowly(t *testing.T) {
+// A slow small body is sent while it is read, and can still be sent again when it is
+// complete.
+func TestRedirect_ResendsASlowSmallBody(t *testing.T) {
 	t.Parallel()
 	begun := make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -290,8 +290,8 @@ func TestRedirectOfASmallBodyThatComesSlowly(t *testing.T) {
 	}
 }
 
-// Where the body isn't needed any more, its end isn't waited for.
-func TestRedirectOfAnUploadThatGoesOn(t *testing.T) {
+// If the body is no longer needed, its end is not awaited.
+func TestRedirect_DoesNotWaitForAnUnneededBody(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		status, want int

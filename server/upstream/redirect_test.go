@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Whatever a Location holds, it leads to a host and a target that can stand in
-// a request, or nowhere.
+// Any Location either has a host and target that are valid in a request, or is rejected.
 func FuzzLocation(f *testing.F) {
 	for _, location := range []string{
 		"/v1/files", "../a/./b?c#d", "//evil.example/b", `\\evil.example`, "https://me:pw@evil.example", "http://h:0/", "http:b",
@@ -29,13 +28,13 @@ func FuzzLocation(f *testing.F) {
 		}
 		if to.origin.Scheme != "https" && to.origin.Scheme != "http" || to.origin.User != nil || to.origin.Hostname() == "" ||
 			strings.ContainsFunc(to.origin.Host, isInvalidHostRune) || strings.ContainsAny(to.origin.Host, "/?#@\\") {
-			t.Errorf("%q leads to the host %q", location, to.origin.Host)
+			t.Errorf("%q: got invalid host %q", location, to.origin.Host)
 		}
 		if again, err := originForm(to.target); err != nil || again != to.target || !strings.HasPrefix(to.target, "/") {
-			t.Errorf("%q leads to the target %q", location, to.target)
+			t.Errorf("%q: got invalid target %q", location, to.target)
 		}
 		if strings.Contains(to.target, "#") {
-			t.Errorf("%q takes its fragment along: %q", location, to.target)
+			t.Errorf("%q: got target %q with a fragment", location, to.target)
 		}
 	})
 }

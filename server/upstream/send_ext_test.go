@@ -18,7 +18,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-func TestSendWritesWhatIsGiven(t *testing.T) {
+func TestHTTP1_SendsTheRequestUnchanged(t *testing.T) {
 	t.Parallel()
 	requests := make(chan upstreamtest.Request, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -44,12 +44,12 @@ func TestSendWritesWhatIsGiven(t *testing.T) {
 		trailer []string
 	}{
 		{
-			name:    "nothing is added to nothing",
+			name:    "an empty request has no headers",
 			request: upstream.Request{Target: "/v1/models"},
 			line:    "GET /v1/models HTTP/1.1",
 		},
 		{
-			name: "fields keep their values, repeats and order",
+			name: "headers keep their values, repetitions and order",
 			request: upstream.Request{Target: "/v1/x", Header: http.Header{
 				"X-Twice": {"b", "a"}, "X-Empty": {""}, "User-Agent": {"sdk/1"}, "Accept-Encoding": {"br"},
 			}},
@@ -57,7 +57,7 @@ func TestSendWritesWhatIsGiven(t *testing.T) {
 			fields: []string{"Accept-Encoding: br", "User-Agent: sdk/1", "X-Empty: ", "X-Twice: b", "X-Twice: a"},
 		},
 		{
-			name: "host and framing follow from the request, not from its fields",
+			name: "host and framing follow from the request, not from its headers",
 			request: upstream.Request{Method: "POST", Target: "/v1/x", Body: bytes.NewReader([]byte("four")), Header: http.Header{
 				"Host": {"evil.example"}, "Content-Length": {"9"}, "Transfer-Encoding": {"chunked"},
 			}},
@@ -86,19 +86,19 @@ func TestSendWritesWhatIsGiven(t *testing.T) {
 			trailer: []string{"X-Sum: 7"},
 		},
 		{
-			name:    "an empty body of unknown length, where bodies are unusual",
+			name:    "an empty body of unknown length with a method that usually has none",
 			request: upstream.Request{Method: "GET", Target: "/v1/x", Body: strings.NewReader(""), ContentLength: -1},
 			line:    "GET /v1/x HTTP/1.1",
 			fields:  []string{"Transfer-Encoding: chunked"},
 		},
 		{
-			name:    "no body, where servers expect a length",
+			name:    "no body with a method that requires a length",
 			request: upstream.Request{Method: "POST", Target: "/v1/x"},
 			line:    "POST /v1/x HTTP/1.1",
 			fields:  []string{"Content-Length: 0"},
 		},
 		{
-			name:    "no body, where a length of zero was stated",
+			name:    "no body with a stated length of zero",
 			request: upstream.Request{Method: "DELETE", Target: "/v1/x", Header: http.Header{"Content-Length": {"0"}}},
 			line:    "DELETE /v1/x HTTP/1.1",
 			fields:  []string{"Content-Length: 0"},
@@ -134,7 +134,7 @@ func TestSendWritesWhatIsGiven(t *testing.T) {
 	}
 }
 
-// setAtEOF sets a trailer when the body has been read, as a server does.
+// setAtEOF sets a trailer at the end of the body, as a server does.
 type setAtEOF struct {
 	io.Reader
 
@@ -149,7 +149,7 @@ func (r *setAtEOF) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestSendReturnsTheResponseAsItIs(t *testing.T) {
+func TestHTTP1_ReturnsTheResponseUnchanged(t *testing.T) {
 	t.Parallel()
 	const gzipped = "\x1f\x8b not really"
 	for _, test := range []struct {
@@ -158,7 +158,7 @@ func TestSendReturnsTheResponseAsItIs(t *testing.T) {
 		field, value string
 		body         string
 	}{
-		{"gzip is not unpacked", "HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 13\n\n" + gzipped[:13], 200, "Content-Encoding", "gzip", gzipped[:13]},
+		{"gzip is not decompressed", "HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 13\n\n" + gzipped[:13], 200, "Content-Encoding", "gzip", gzipped[:13]},
 		{"an unknown status", "HTTP/1.1 799 Odd\nX-A: b\nContent-Length: 2\n\nhi", 799, "X-A", "b", "hi"},
 		{"a body that ends with the connection", "HTTP/1.0 200 OK\nX-A: b\n\nhi", 200, "X-A", "b", "hi"},
 		{"a large header", "HTTP/1.1 200 OK\nX-A: " + strings.Repeat("v", 900<<10) + "\nContent-Length: 0\n\n", 200, "X-A", strings.Repeat("v", 900<<10), ""},
@@ -187,7 +187,7 @@ func TestSendReturnsTheResponseAsItIs(t *testing.T) {
 	}
 }
 
-func TestSendKeepsNoCookies(t *testing.T) {
+func TestSend_StoresNoCookies(t *testing.T) {
 	t.Parallel()
 	heads := make(chan upstreamtest.Head, 2)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -209,7 +209,7 @@ func TestSendKeepsNoCookies(t *testing.T) {
 	}
 }
 
-func TestSendTellsOfInterimResponses(t *testing.T) {
+func TestHTTP1_ReportsInterimResponses(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadRequest(); err == nil {
@@ -235,7 +235,7 @@ func TestSendTellsOfInterimResponses(t *testing.T) {
 	}
 }
 
-func TestSendReusesConnections(t *testing.T) {
+func TestHTTP1Reuse_KeepsConnectionsBetweenRequests(t *testing.T) {
 	t.Parallel()
 	var connections atomic.Int32
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -259,13 +259,13 @@ func TestSendReusesConnections(t *testing.T) {
 		resp.Body.Close()
 	}
 	if got := connections.Load(); got != 1 {
-		t.Errorf("20 requests took %d connections", got)
+		t.Errorf("got %d connections for 20 requests, want 1", got)
 	}
 }
 
-// An upstream that closes each connection behind its answer, without saying so,
-// is met by sending again, whole, what was sent into the closing connection.
-func TestSendRepeatsWhatAClosedConnectionSwallowed(t *testing.T) {
+// The upstream closes each connection after its response without announcing it. The complete
+// request is sent again.
+func TestHTTP1Retry_ResendsTheWholeRequestAfterASilentClose(t *testing.T) {
 	t.Parallel()
 	bodies := make(chan string, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -280,12 +280,12 @@ func TestSendRepeatsWhatAClosedConnectionSwallowed(t *testing.T) {
 	for range 50 {
 		discard(t, up, &upstream.Request{Method: "GET", Target: "/v1/x", Body: bytes.NewReader([]byte("the body"))})
 		if got := <-bodies; got != "the body" {
-			t.Fatalf("upstream got body %q", got)
+			t.Fatalf("the upstream received body %q", got)
 		}
 	}
 }
 
-func TestSendClosesTheBody(t *testing.T) {
+func TestSend_ClosesTheRequestBody(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadRequest(); err == nil {
@@ -294,8 +294,8 @@ func TestSendClosesTheBody(t *testing.T) {
 	})
 	up := newUpstream(t, upstream.Config{BaseURL: url})
 	for _, test := range []struct{ name, target string }{
-		{"when it was sent", "/v1/x"},
-		{"when nothing could be sent", "no target"},
+		{"after sending", "/v1/x"},
+		{"when nothing was sent", "no target"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -323,7 +323,7 @@ func (c *closeTeller) Close() error {
 	return nil
 }
 
-func TestSendSwitchesProtocols(t *testing.T) {
+func TestHTTP1_SwitchesProtocols(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		head, err := conn.ReadHead()
@@ -343,7 +343,7 @@ func TestSendSwitchesProtocols(t *testing.T) {
 	}
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok {
-		t.Fatalf("the body is a %T", resp.Body)
+		t.Fatalf("got a body of type %T, want an io.ReadWriteCloser", resp.Body)
 	}
 	defer conn.Close()
 	if _, err := conn.Write([]byte("ping")); err != nil {
@@ -355,7 +355,7 @@ func TestSendSwitchesProtocols(t *testing.T) {
 	}
 }
 
-func TestHTTP2IsSpokenOverTLS(t *testing.T) {
+func TestHTTP2_IsNegotiatedOverTLS(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -393,8 +393,8 @@ func TestHTTP2IsSpokenOverTLS(t *testing.T) {
 	}
 }
 
-// A peer that vanishes without a word is found beneath a silent stream.
-func TestDeadPeerIsFound(t *testing.T) {
+// A dead peer of a silent stream is detected.
+func TestHTTP2_DetectsADeadPeer(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
@@ -426,7 +426,7 @@ func TestDeadPeerIsFound(t *testing.T) {
 	}
 }
 
-// vanishingConn swallows what is written once its peer has vanished.
+// vanishingConn discards written data after its peer has vanished.
 type vanishingConn struct {
 	net.Conn
 
@@ -439,17 +439,5 @@ func (c *vanishingConn) Write(p []byte) (int, error) {
 		return len(p), nil
 	default:
 		return c.Conn.Write(p)
-	}
-}
-
-// await fails the test when what it waits for does not come.
-func await[T any](t *testing.T, from <-chan T, what string) T {
-	t.Helper()
-	select {
-	case value := <-from:
-		return value
-	case <-time.After(20 * time.Second):
-		t.Fatalf("waited in vain for %s", what)
-		panic("unreachable")
 	}
 }

@@ -19,15 +19,15 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// socks is a SOCKS5 proxy (RFC 1928) that lets whoever has the password (RFC
-// 1929) through to one address, whatever was asked for.
+// socks is a SOCKS5 proxy (RFC 1928) with password authentication (RFC 1929) that connects to
+// one address, whatever was requested.
 type socks struct {
 	user, password string // empty for none
 	onward         string // empty to refuse
 	asked          chan string
 }
 
-// serve returns the proxy's "host:port".
+// serve starts the proxy and returns its "host:port".
 func (s *socks) serve(t *testing.T) string {
 	t.Helper()
 	s.asked = make(chan string, 16)
@@ -90,7 +90,7 @@ func (s *socks) connect(conn *upstreamtest.Conn) bool {
 	return s.onward != ""
 }
 
-// take reads n bytes, or nil.
+// take reads n bytes, or returns nil.
 func take(conn *upstreamtest.Conn, n int) []byte {
 	b := make([]byte, n)
 	if _, err := io.ReadFull(conn.Reader, b); err != nil {
@@ -99,7 +99,7 @@ func take(conn *upstreamtest.Conn, n int) []byte {
 	return b
 }
 
-// relay passes on what comes until either side ends.
+// relay copies data in both directions until one side ends.
 func relay(conn *upstreamtest.Conn, address string) {
 	onward, err := net.Dial("tcp", address)
 	if err != nil {
@@ -115,7 +115,7 @@ func relay(conn *upstreamtest.Conn, address string) {
 	pipes.Wait()
 }
 
-func TestSOCKS(t *testing.T) {
+func TestSOCKS_ConnectsThroughTheProxy(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, r.Header.Get("Proxy-Authorization")+r.Host) // shows at the other end
@@ -131,16 +131,16 @@ func TestSOCKS(t *testing.T) {
 	}{
 		{"without a login", "socks5", "", "https://example.com", socks{}, "name example.com:443", ""},
 		{"with a login", "socks5", "me:" + secret + "@", "https://example.com", socks{user: "me", password: secret}, "name example.com:443", ""},
-		{"with a login of odd characters", "socks5", "m%40e:a%3Ab%2F@", "https://example.com", socks{user: "m@e", password: "a:b/"}, "name example.com:443", ""},
-		{"by the scheme that says that names are looked up there", "socks5h", "", "https://example.com:8443", socks{}, "name example.com:8443", ""},
+		{"with a login of special characters", "socks5", "m%40e:a%3Ab%2F@", "https://example.com", socks{user: "m@e", password: "a:b/"}, "name example.com:443", ""},
+		{"with the scheme for names resolved by the proxy", "socks5h", "", "https://example.com:8443", socks{}, "name example.com:8443", ""},
 		{"to plain HTTP", "socks5", "me:" + secret + "@", "http://example.com", socks{user: "me", password: secret}, "name example.com:80", ""},
 		{"to an address", "socks5", "", "http://192.0.2.1:81", socks{}, "192.0.2.1:81", ""},
-		{"to an address of IPv6", "socks5", "", "http://[2001:db8::1]:81", socks{}, "[2001:db8::1]:81", ""},
-		{"to loopback, which it is asked for since it was given", "socks5", "", "http://127.0.0.1:81", socks{}, "127.0.0.1:81", ""},
+		{"to an IPv6 address", "socks5", "", "http://[2001:db8::1]:81", socks{}, "[2001:db8::1]:81", ""},
+		{"to loopback, because the proxy is configured explicitly", "socks5", "", "http://127.0.0.1:81", socks{}, "127.0.0.1:81", ""},
 
 		{"with a wrong password", "socks5", "me:" + secret + "@", "https://example.com", socks{user: "me", password: "other"}, "", "proxy: username/password authentication failed"},
-		{"without a login that it wants", "socks5", "", "https://example.com", socks{user: "me", password: "other"}, "", "proxy: no acceptable authentication methods"},
-		{"to where it can't", "socks5", "me:" + secret + "@", "https://example.com", socks{user: "me", password: secret, onward: "-"}, "name example.com:443", "proxy: unknown error connection refused"},
+		{"without a required login", "socks5", "", "https://example.com", socks{user: "me", password: "other"}, "", "proxy: no acceptable authentication methods"},
+		{"to an unreachable host", "socks5", "me:" + secret + "@", "https://example.com", socks{user: "me", password: secret, onward: "-"}, "name example.com:443", "proxy: unknown error connection refused"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -157,7 +157,7 @@ func TestSOCKS(t *testing.T) {
 			resp, err := up.Send(t.Context(), &upstream.Request{Target: "/v1/x"})
 			if test.asked != "" {
 				if got := <-test.proxy.asked; got != test.asked {
-					t.Errorf("it was asked for %s, want %s", got, test.asked)
+					t.Errorf("got a request for %s, want %s", got, test.asked)
 				}
 			}
 			_, host, _ := strings.Cut(test.baseURL, "://")
@@ -178,9 +178,9 @@ func TestSOCKS(t *testing.T) {
 	}
 }
 
-// Cancelled on the way to a connection, the way is left at once, and the other
-// side sees its end.
-func TestCancelOnTheWayToAConnection(t *testing.T) {
+// When connecting is canceled, Send returns at once and the peer sees the end of the
+// connection.
+func TestCancel_EndsConnecting(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, baseURL string
@@ -189,9 +189,9 @@ func TestCancelOnTheWayToAConnection(t *testing.T) {
 	}{
 		{"in a proxy's CONNECT", "https://example.com", "http", ""},
 		{"in a TLS handshake with a proxy", "https://example.com", "https", ""},
-		{"in a TLS handshake behind a proxy", "https://example.com", "http", "HTTP/1.1 200 OK\n\n"},
+		{"in a TLS handshake through a proxy", "https://example.com", "http", "HTTP/1.1 200 OK\n\n"},
 		{"in a SOCKS handshake", "https://example.com", "socks5", ""},
-		{"in a SOCKS handshake that began", "https://example.com", "socks5", "\x05\x00"},
+		{"in the middle of a SOCKS handshake", "https://example.com", "socks5", "\x05\x00"},
 		{"in a TLS handshake", "", "", ""},
 	} {
 		for _, http2 := range []bool{false, true} {
@@ -246,7 +246,7 @@ func TestCancelOnTheWayToAConnection(t *testing.T) {
 	}
 }
 
-func TestCancelWhileDialling(t *testing.T) {
+func TestCancel_EndsDialing(t *testing.T) {
 	t.Parallel()
 	dialling := make(chan struct{})
 	up := newUpstream(t, upstream.Config{BaseURL: "https://example.com", DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

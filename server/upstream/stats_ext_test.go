@@ -11,7 +11,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-func TestStatsTellWhichConnectionsAreOpen(t *testing.T) {
+func TestStats_CountsOpenConnections(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		http2 bool
@@ -40,7 +40,7 @@ func TestStatsTellWhichConnectionsAreOpen(t *testing.T) {
 					time.Sleep(time.Millisecond) // until the transport's goroutines have noticed
 				}
 				if got := up.Stats(); got != want {
-					t.Errorf("%s: %+v, not %+v", when, got, want)
+					t.Errorf("%s: got %+v, want %+v", when, got, want)
 				}
 			}
 			check("at the beginning", upstream.Stats{})

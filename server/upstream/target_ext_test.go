@@ -1,7 +1,6 @@
 package upstream_test
 
 import (
-	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -12,8 +11,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// targets are request-targets as clients send them, and as the upstream must
-// see them beneath the base path /api/v3.
+// targets are request-targets as sent by clients, and as expected by an upstream with the base
+// path /api/v3.
 var targets = []struct {
 	name, target, want string
 }{
@@ -21,10 +20,10 @@ var targets = []struct {
 	{"the API's root goes to the base path", "/v1", "/api/v3"},
 	{"the API's root with a slash keeps it", "/v1/", "/api/v3/"},
 	{"the API's root with a query", "/v1?a=b", "/api/v3?a=b"},
-	{"another path goes as it is", "/healthz", "/healthz"},
-	{"the root goes as it is", "/", "/"},
-	{"a path that only begins like the API's", "/v1beta/models", "/v1beta/models"},
-	{"a path that holds the API's further in", "/x/v1/models", "/x/v1/models"},
+	{"another path is unchanged", "/healthz", "/healthz"},
+	{"the root is unchanged", "/", "/"},
+	{"a path that only begins with the API's prefix", "/v1beta/models", "/v1beta/models"},
+	{"a path that contains the API's prefix further on", "/x/v1/models", "/x/v1/models"},
 	{"an escaped spelling of the prefix is another path", "/%761/models", "/%761/models"},
 	{"an escaped slash stays escaped", "/v1/files/a%2Fb%2fc", "/api/v3/files/a%2Fb%2fc"},
 	{"an escaped space stays escaped", "/v1/files/a%20b+c", "/api/v3/files/a%20b+c"},
@@ -33,15 +32,15 @@ var targets = []struct {
 	{"double slashes stay", "/v1//models///x", "/api/v3//models///x"},
 	{"dot segments stay", "/v1/../admin/./x", "/api/v3/../admin/./x"},
 	{"escaped dot segments stay", "/v1/%2e%2e/admin", "/api/v3/%2e%2e/admin"},
-	{"a path of two slashes is no host", "//evil.example/v1/x", "//evil.example/v1/x"},
-	{"a path of three slashes is no host", "///evil.example", "///evil.example"},
-	{"nothing but slashes", "//", "//"},
+	{"a path with two leading slashes is not a host", "//evil.example/v1/x", "//evil.example/v1/x"},
+	{"a path with three leading slashes is not a host", "///evil.example", "///evil.example"},
+	{"only slashes", "//", "//"},
 	{"two slashes and escapes", "//evil.example/a%2Fb?c=%2F", "//evil.example/a%2Fb?c=%2F"},
 	{"userinfo in a path is a path", "/@evil.example", "/@evil.example"},
 	{"a backslash is not a slash", `/\evil.example\x`, `/\evil.example\x`},
 	{"a colon in a path", "/v1/models/ft:gpt:org::1", "/api/v3/models/ft:gpt:org::1"},
 	{"a URL in a path", "/https://evil.example/", "/https://evil.example/"},
-	{"order, repeats and emptiness of a query stay", "/v1/x?b=2&a=1&b=&&c", "/api/v3/x?b=2&a=1&b=&&c"},
+	{"order, repetitions and empty parts of a query stay", "/v1/x?b=2&a=1&b=&&c", "/api/v3/x?b=2&a=1&b=&&c"},
 	{"brackets in a query stay", "/v1/x?metadata[k]=v&m%5Bk%5D=v", "/api/v3/x?metadata[k]=v&m%5Bk%5D=v"},
 	{"question marks in a query stay", "/v1/x?a=?b?", "/api/v3/x?a=?b?"},
 	{"an empty query stays", "/v1/x?", "/api/v3/x?"},
@@ -51,14 +50,14 @@ var targets = []struct {
 	{"bytes that are not ASCII stay", "/v1/\xc3\xa9\xff", "/api/v3/\xc3\xa9\xff"},
 	{"absolute form loses its host", "http://evil.example/v1/models?x=1", "/api/v3/models?x=1"},
 	{"absolute form with userinfo and port", "https://u:p@evil.example:8443/x", "/x"},
-	{"absolute form in capitals", "HTTP://EVIL.EXAMPLE/v1", "/api/v3"},
+	{"absolute form in upper case", "HTTP://EVIL.EXAMPLE/v1", "/api/v3"},
 	{"absolute form without a path", "http://evil.example", "/"},
-	{"absolute form with a query alone", "http://evil.example?x=/y", "/?x=/y"},
+	{"absolute form with only a query", "http://evil.example?x=/y", "/?x=/y"},
 	{"absolute form with an empty host", "http:///v1/models", "/api/v3/models"},
 	{"the asterisk of OPTIONS", "*", "*"},
 }
 
-func TestTargetOverHTTP1(t *testing.T) {
+func TestTarget_OverHTTP1(t *testing.T) {
 	t.Parallel()
 	lines := make(chan string, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -76,13 +75,13 @@ func TestTargetOverHTTP1(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			discard(t, up, &upstream.Request{Method: http.MethodOptions, Target: test.target})
 			if got, want := <-lines, "OPTIONS "+test.want+" HTTP/1.1"; got != want {
-				t.Errorf("upstream got %q, want %q", got, want)
+				t.Errorf("upstream received %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-func TestTargetOverHTTP2(t *testing.T) {
+func TestTarget_OverHTTP2(t *testing.T) {
 	t.Parallel()
 	paths := make(chan string, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -99,17 +98,17 @@ func TestTargetOverHTTP2(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			resp := discard(t, up, &upstream.Request{Target: test.target})
 			if resp.ProtoMajor != 2 {
-				t.Errorf("upstream was spoken to in %s", resp.Proto)
+				t.Errorf("got protocol %s, want HTTP/2.0", resp.Proto)
 			}
 			if got := <-paths; got != test.want {
-				t.Errorf("upstream got %q, want %q", got, test.want)
+				t.Errorf("upstream received %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-// What HTTP doesn't allow in a path, but upstreams may, is sent as it came.
-func TestTargetOfTwoSlashesThatIsNotEscaped(t *testing.T) {
+// Bytes that HTTP forbids in a path, but upstreams may accept, are sent unchanged.
+func TestTarget_SendsUnescapedBytesUnchanged(t *testing.T) {
 	t.Parallel()
 	targets := make(chan string, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -123,11 +122,11 @@ func TestTargetOfTwoSlashesThatIsNotEscaped(t *testing.T) {
 	up := newUpstream(t, upstream.Config{BaseURL: url})
 	discard(t, up, &upstream.Request{Target: "//evil.example/{a}?b"})
 	if got, want := <-targets, "//evil.example/{a}?b"; got != want {
-		t.Errorf("upstream got %q, want %q", got, want)
+		t.Errorf("upstream received %q, want %q", got, want)
 	}
 }
 
-func TestTargetThatCannotBeSent(t *testing.T) {
+func TestTarget_RejectsInvalidTargets(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, upstream.Config{BaseURL: "http://127.0.0.1:1"}) // nothing may be dialled
 	for _, test := range []struct {
@@ -155,8 +154,8 @@ func TestTargetThatCannotBeSent(t *testing.T) {
 	}
 }
 
-// Whatever the target, it is refused or it goes to the proxied host, in one
-// request line that ends in the path and query as they came.
+// Any target is either rejected or sent to the proxied host, in one request line that ends
+// with the unchanged path and query.
 func FuzzTarget(f *testing.F) {
 	for _, test := range targets {
 		f.Add(test.target)
@@ -185,39 +184,11 @@ func FuzzTarget(f *testing.F) {
 		resp.Body.Close()
 		line, gotHost, _ := strings.Cut(<-lines, "\n")
 		if gotHost != host {
-			t.Fatalf("%q went to host %q", target, gotHost)
+			t.Fatalf("%q: sent to host %q", target, gotHost)
 		}
 		got := strings.TrimSuffix(strings.TrimPrefix(line, "GET "), " HTTP/1.1")
 		if strings.HasPrefix(target, "/") && got != target && got != "http://"+host+target {
-			t.Fatalf("%q became %q", target, got)
+			t.Fatalf("%q: sent as %q", target, got)
 		}
 	})
-}
-
-// newUpstream returns an Upstream whose connections end with the test.
-func newUpstream(tb testing.TB, config upstream.Config) *upstream.Upstream {
-	tb.Helper()
-	up, err := upstream.New(config)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(up.CloseIdleConnections)
-	return up
-}
-
-// discard sends req and returns its response, whose body it has dropped.
-func discard(t *testing.T, up *upstream.Upstream, req *upstream.Request) *http.Response {
-	t.Helper()
-	resp, err := up.Send(t.Context(), req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	return resp
-}
-
-func rootsOf(server *httptest.Server) *x509.CertPool {
-	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	return roots
 }

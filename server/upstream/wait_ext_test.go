@@ -12,8 +12,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Wait ends whenever Read would not have to wait, and takes nothing from it.
-func TestWaitEndsWhenReadHasSomethingToTell(t *testing.T) {
+// Wait returns when Read would not block, and consumes nothing.
+func TestWait_ReturnsWhenReadWouldNotBlock(t *testing.T) {
 	t.Parallel()
 	const chunked = "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n"
 	for _, test := range []struct {
@@ -24,12 +24,12 @@ func TestWaitEndsWhenReadHasSomethingToTell(t *testing.T) {
 		body   string
 		err    error // nil for one of the upstream's
 	}{
-		{name: "a piece that is there", first: chunked + "3\nabc\n", second: "0\n\n", body: "abc", err: io.EOF},
-		{name: "a piece that comes", first: chunked, second: "3\nabc\n0\n\n", body: "abc", err: io.EOF},
+		{name: "an available piece", first: chunked + "3\nabc\n", second: "0\n\n", body: "abc", err: io.EOF},
+		{name: "a later piece", first: chunked, second: "3\nabc\n0\n\n", body: "abc", err: io.EOF},
 		{name: "the end", first: chunked, second: "0\n\n", err: io.EOF},
 		{name: "the end of a known length", first: "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", body: "abc", err: io.EOF},
-		{name: "a break", first: chunked, second: "3\nab", body: "ab"},
-		{name: "the end of the call", first: chunked, cancel: true, err: context.Canceled},
+		{name: "a truncated body", first: chunked, second: "3\nab", body: "ab"},
+		{name: "the end of the context", first: chunked, cancel: true, err: context.Canceled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -75,15 +75,15 @@ func TestWaitEndsWhenReadHasSomethingToTell(t *testing.T) {
 			resp.Body.(interface{ Wait() }).Wait() // nor does it wait when all is over
 			_, failed := errors.AsType[*upstream.Error](got)
 			if string(body) != test.body || failed != (test.err == nil) || test.err != nil && !errors.Is(got, test.err) {
-				t.Errorf("got %q and %v", body, got)
+				t.Errorf("got body %q and error %v", body, got)
 			}
 		})
 	}
 }
 
-// The kernel tells of a reset once, and that is while Wait waits: a body that the
-// connection's end ends would look whole to Read.
-func TestAResetWhileWaitingIsNoEnd(t *testing.T) {
+// The kernel reports a reset once, here during Wait. Read must not take the end of the
+// connection for the end of the body.
+func TestWait_DoesNotHideAReset(t *testing.T) {
 	t.Parallel()
 	goOn := make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -114,6 +114,6 @@ func TestAResetWhileWaitingIsNoEnd(t *testing.T) {
 	resp.Body.(interface{ Wait() }).Wait()
 	_, err = resp.Body.Read(piece)
 	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindTruncated {
-		t.Errorf("the body ended by %v", err)
+		t.Errorf("got error %v", err)
 	}
 }

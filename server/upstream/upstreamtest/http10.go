@@ -10,9 +10,9 @@ import (
 	"net/http"
 )
 
-// HTTP10 speaks HTTP/1.0, which net/http's own client doesn't: without chunks, over
-// a connection for each request, as nginx does unless it is told otherwise. The
-// request's body is read before anything is sent. The zero value can be used.
+// HTTP10 is a client for HTTP/1.0, which net/http doesn't support: without chunks and with one
+// connection per request, like nginx by default. It reads the request's body before it sends
+// anything. The zero value is ready to use.
 type HTTP10 struct {
 	// Dial, unless nil, connects to the host of the URL.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -37,9 +37,9 @@ func (t HTTP10) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	forget := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
+	stop := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
 	end := func() {
-		forget()
+		stop()
 		_ = conn.Close()
 	}
 	var text bytes.Buffer
@@ -50,7 +50,7 @@ func (t HTTP10) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	text.WriteString("\r\n")
 	text.Write(body)
-	_, _ = conn.Write(text.Bytes()) // the answer may have come before
+	_, _ = conn.Write(text.Bytes()) // the response may have arrived before
 	response, err := http.ReadResponse(bufio.NewReader(conn), r)
 	if err != nil {
 		end()
@@ -73,7 +73,7 @@ type http10Body struct {
 
 func (b *http10Body) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err != nil && err != io.EOF && b.ctx.Err() != nil { //nolint:errorlint // an end that is wrapped is none
+	if err != nil && err != io.EOF && b.ctx.Err() != nil { //nolint:errorlint // a wrapped io.EOF is not the end of the body
 		err = b.ctx.Err()
 	}
 	return n, err

@@ -14,17 +14,17 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// ServeHTTP2 is [Serve] over TLS, of frames of HTTP/2. Script finds the client's
-// preface read, and nothing sent. It returns the base URL, and the roots that vouch
-// for it.
+// ServeHTTP2 is [Serve] for HTTP/2 frames over TLS. When script is called, the client's preface
+// has been read and nothing has been sent. It returns the base URL and the roots for its
+// certificate.
 func ServeHTTP2(tb testing.TB, script func(conn *HTTP2Conn)) (url string, roots *x509.CertPool) {
 	tb.Helper()
-	lender := httptest.NewUnstartedServer(nil)
-	lender.StartTLS()
-	certificate := lender.TLS.Certificates[0]
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	certificate := server.TLS.Certificates[0]
 	roots = x509.NewCertPool()
-	roots.AddCert(lender.Certificate())
-	lender.Close()
+	roots.AddCert(server.Certificate())
+	server.Close()
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12}
 	url = Serve(tb, func(raw *Conn) {
 		secured := tls.Server(raw.Conn, config)
@@ -41,14 +41,14 @@ func ServeHTTP2(tb testing.TB, script func(conn *HTTP2Conn)) (url string, roots 
 	return strings.Replace(url, "http:", "https:", 1), roots
 }
 
-// HTTP2Conn is a connection from a client that speaks HTTP/2. Its methods may be
-// called by several goroutines; what the client doesn't take any more is dropped.
+// HTTP2Conn is an HTTP/2 connection from a client. Its methods are safe for concurrent use.
+// Write errors are ignored.
 type HTTP2Conn struct {
 	*tls.Conn
 
-	// Framer reads and writes frames. To write, Do is to be used.
+	// Framer reads and writes frames. Use Do to write.
 	Framer *http2.Framer
-	// Silent has no PING answered, and Closed no window given back.
+	// Silent disables replies to PING, Closed disables window updates.
 	Silent, Closed bool
 
 	mu      sync.Mutex
@@ -56,14 +56,14 @@ type HTTP2Conn struct {
 	block   bytes.Buffer
 }
 
-// HTTP2Request is a request as it was received, with its whole body.
+// HTTP2Request is a received request with its complete body.
 type HTTP2Request struct {
 	Stream uint32
 	Header map[string]string
 	Body   string
 }
 
-// Do writes what f writes. It reports whether that worked.
+// Do calls f with the framer, and reports whether it succeeded.
 func (c *HTTP2Conn) Do(f func(*http2.Framer) error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,13 +91,13 @@ func (c *HTTP2Conn) Data(stream uint32, end bool, data string) bool {
 	return c.Do(func(f *http2.Framer) error { return f.WriteData(stream, end, []byte(data)) })
 }
 
-// Each calls handle for each request when its header is there, on the goroutine that
-// reads, and whole, unless nil, on a goroutine of its own, when its body is. It returns
-// when the client is gone, and whole has returned.
+// Each calls handle, unless nil, on the reading goroutine for each request header, and whole, unless nil, on a
+// new goroutine for each complete request. It returns when the client has disconnected and
+// all calls have returned.
 func (c *HTTP2Conn) Each(handle func(stream uint32), whole func(HTTP2Request)) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer func() { _ = c.Close() }() // to tell the client
+	defer func() { _ = c.Close() }() // so that the client notices
 	decoder := hpack.NewDecoder(4096, nil)
 	open := make(map[uint32]*HTTP2Request)
 	ended := func(stream uint32) {

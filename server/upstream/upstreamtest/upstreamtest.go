@@ -1,5 +1,5 @@
-// Package upstreamtest is an upstream on a raw socket, for tests that compare
-// what is sent to it byte by byte, and answer with bytes of their own.
+// Package upstreamtest provides upstreams on raw sockets, for tests that check the bytes of a
+// request and respond with arbitrary bytes.
 package upstreamtest
 
 import (
@@ -13,10 +13,9 @@ import (
 	"testing"
 )
 
-// Serve listens on a loopback port and runs script for every connection, each
-// on its own goroutine. It returns the base URL, "http://127.0.0.1:port". When
-// the test ends it closes the listener and every connection, and waits for the
-// scripts.
+// Serve listens on a loopback port and runs script for every connection on its own goroutine.
+// It returns the base URL, "http://127.0.0.1:port". At the end of the test it closes the listener
+// and every connection, and waits for the scripts.
 func Serve(tb testing.TB, script func(conn *Conn)) string {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,22 +64,21 @@ func Serve(tb testing.TB, script func(conn *Conn)) string {
 	return "http://" + listener.Addr().String()
 }
 
-// Conn is a connection from a client. It serves the other way round too, for a
-// client on a raw socket: what is said of requests holds for responses, whose
-// status line is then the Line.
+// Conn is a connection from a client. A client on a raw socket can use it too: its methods
+// for requests then read responses, whose status line is the Line.
 type Conn struct {
 	net.Conn
 
-	Reader *bufio.Reader // what Conn received
+	Reader *bufio.Reader // reads from Conn
 }
 
-// Head is the head of a request as it was received.
+// Head is the received header of a request.
 type Head struct {
 	Line   string   // "GET /v1/models HTTP/1.1"
 	Fields []string // "Accept: */*", in the order received
 }
 
-// Request is a request as it was received.
+// Request is a received request.
 type Request struct {
 	Head
 
@@ -88,7 +86,7 @@ type Request struct {
 	Trailer []string // as Head.Fields
 }
 
-// Target is the request-target of the request line.
+// Target returns the request-target.
 func (h Head) Target() string {
 	parts := strings.Split(h.Line, " ")
 	if len(parts) != 3 {
@@ -97,7 +95,7 @@ func (h Head) Target() string {
 	return parts[1]
 }
 
-// Values are the values of the fields called name, in the order received.
+// Values returns the values of a header, in the order received.
 func (h Head) Values(name string) []string {
 	var values []string
 	for _, field := range h.Fields {
@@ -108,7 +106,7 @@ func (h Head) Values(name string) []string {
 	return values
 }
 
-// Value is the first of Values, or "".
+// Value returns the first value of a header, or "".
 func (h Head) Value(name string) string {
 	if values := h.Values(name); len(values) > 0 {
 		return values[0]
@@ -116,7 +114,7 @@ func (h Head) Value(name string) string {
 	return ""
 }
 
-// ReadHead reads a request line and the fields behind it.
+// ReadHead reads a request line and headers.
 func (c *Conn) ReadHead() (Head, error) {
 	line, err := c.readLine()
 	if err != nil {
@@ -126,7 +124,7 @@ func (c *Conn) ReadHead() (Head, error) {
 	return Head{Line: line, Fields: fields}, err
 }
 
-// ReadRequest reads a whole request.
+// ReadRequest reads a complete request.
 func (c *Conn) ReadRequest() (Request, error) {
 	head, err := c.ReadHead()
 	if err != nil {
@@ -135,7 +133,7 @@ func (c *Conn) ReadRequest() (Request, error) {
 	return c.ReadBody(head)
 }
 
-// ReadBody reads what follows head, and returns both.
+// ReadBody reads the body that follows head, and returns both.
 func (c *Conn) ReadBody(head Head) (Request, error) {
 	request := Request{Head: head}
 	switch {
@@ -169,8 +167,8 @@ func (c *Conn) ReadBody(head Head) (Request, error) {
 	}
 }
 
-// ReadChunk reads one chunk of a chunked body. The last one is empty; the
-// trailer and the empty line behind it are left unread.
+// ReadChunk reads one chunk of a chunked body. It returns "" for the last chunk, without
+// reading the trailer section.
 func (c *Conn) ReadChunk() (string, error) {
 	line, err := c.readLine()
 	if err != nil {
@@ -188,19 +186,19 @@ func (c *Conn) ReadChunk() (string, error) {
 	return string(chunk[:size]), err
 }
 
-// Send writes text, in which "\n" ends a line; it is sent as "\r\n".
+// Send writes text. "\n" is sent as "\r\n".
 func (c *Conn) Send(text string) {
-	// A failure shows at the other end.
+	// The peer notices an error.
 	_, _ = io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n"))
 }
 
-// SendChunk writes one chunk of a chunked body; an empty one ends the body.
+// SendChunk writes one chunk of a chunked body. An empty chunk ends the body.
 func (c *Conn) SendChunk(data string) {
 	_, _ = fmt.Fprintf(c, "%x\r\n%s\r\n", len(data), data)
 }
 
-// WaitEnd returns when the client has closed or reset the connection. What it
-// still sends is dropped.
+// WaitEnd returns when the client has closed or reset the connection. It discards received
+// data.
 func (c *Conn) WaitEnd() {
 	_, _ = io.Copy(io.Discard, c.Reader)
 }

@@ -22,9 +22,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// An upstream that closes idle connections at random moments is the daily life
-// of a proxy. Nobody must see it.
-func TestIdleConnectionsThatCloseUnderLoad(t *testing.T) {
+// Upstreams close idle connections at any moment. Clients must not notice.
+func TestHTTP1Reuse_SurvivesClosingIdleConnectionsUnderLoad(t *testing.T) {
 	t.Parallel()
 	var connections atomic.Int32
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -35,7 +34,7 @@ func TestIdleConnectionsThatCloseUnderLoad(t *testing.T) {
 				return
 			}
 			conn.Send(fmt.Sprintf("HTTP/1.1 200 OK\nContent-Length: %d\n\n%s", len(request.Body), request.Body))
-			// From at once, while the next request is being sent, to rather late.
+			// From immediately, while the next request is being sent, to rather late.
 			patience := time.Duration(random.ExpFloat64() * float64(300*time.Microsecond))
 			_ = conn.SetReadDeadline(time.Now().Add(patience))
 			if _, err := conn.Reader.Peek(1); err != nil {
@@ -76,13 +75,12 @@ func TestIdleConnectionsThatCloseUnderLoad(t *testing.T) {
 	running.Wait()
 	t.Logf("%d requests took %d connections", clients*requests, connections.Load())
 	if connections.Load() < clients*2 {
-		t.Error("hardly a connection was closed")
+		t.Error("hardly any connections were closed")
 	}
 }
 
-// Each row is what an upstream does on a connection that was used before, with
-// the second request.
-func TestWhatIsSentOnceMore(t *testing.T) {
+// Each row is the reaction of an upstream to the second request on a connection.
+func TestHTTP1Retry_ResendsRequestsOnStaleConnections(t *testing.T) {
 	t.Parallel()
 	small := func() *upstream.Request {
 		return &upstream.Request{Method: "POST", Target: "/v1/x", Body: strings.NewReader("ab"), ContentLength: 2}
@@ -99,9 +97,9 @@ func TestWhatIsSentOnceMore(t *testing.T) {
 	}{
 		{"nothing, with a small body", small, "", 2, 0},
 		{"nothing, with a streamed body", streamed, "", 1, upstream.KindClosed},
-		{"a byte of an answer", small, "H", 1, upstream.KindClosed},
+		{"a byte of a response", small, "H", 1, upstream.KindClosed},
 		{"half a header", small, "HTTP/1.1 200 OK\nContent-", 1, upstream.KindClosed},
-		{"an interim answer", small, "HTTP/1.1 103 Early Hints\n\n", 1, upstream.KindClosed},
+		{"an interim response", small, "HTTP/1.1 103 Early Hints\n\n", 1, upstream.KindClosed},
 		{"half a body", small, "HTTP/1.1 200 OK\nContent-Length: 9\n\nhalf", 1, upstream.KindTruncated},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -148,21 +146,21 @@ func TestWhatIsSentOnceMore(t *testing.T) {
 				t.Errorf("got %v, want an error of kind %v", err, test.kind)
 			}
 			if got := times.Load(); got != test.times {
-				t.Errorf("it came %d times, want %d", got, test.times)
+				t.Errorf("got %d requests, want %d", got, test.times)
 			}
 		})
 	}
 }
 
-// What an answer left on its connection must not become the next one's answer.
-func TestConnectionsThatAreNotUsedAgain(t *testing.T) {
+// Data after a response must not be taken for the next response.
+func TestHTTP1Reuse_DropsConnectionsInDoubt(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, answer, later string }{
-		{"with an answer too many", "HTTP/1.1 200 OK\nContent-Length: 2\n\nokHTTP/1.1 200 OK\nContent-Length: 4\n\nevil", ""},
-		{"with a byte too many", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok!", ""},
-		{"with a body where none belongs", "HTTP/1.1 204 No Content\nContent-Length: 4\n\nevil", ""},
-		{"with an answer too many, later", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "HTTP/1.1 200 OK\nContent-Length: 4\n\nevil"},
-		{"that the upstream wants closed", "HTTP/1.1 200 OK\nConnection: close\nContent-Length: 2\n\nok", ""},
+		{"with an extra response", "HTTP/1.1 200 OK\nContent-Length: 2\n\nokHTTP/1.1 200 OK\nContent-Length: 4\n\nevil", ""},
+		{"with an extra byte", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok!", ""},
+		{"with a body after 204", "HTTP/1.1 204 No Content\nContent-Length: 4\n\nevil", ""},
+		{"with an extra response, later", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "HTTP/1.1 200 OK\nContent-Length: 4\n\nevil"},
+		{"with Connection: close", "HTTP/1.1 200 OK\nConnection: close\nContent-Length: 2\n\nok", ""},
 		{"of HTTP/1.0", "HTTP/1.0 200 OK\nContent-Length: 2\n\nok", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -204,13 +202,13 @@ func TestConnectionsThatAreNotUsedAgain(t *testing.T) {
 				}
 			}
 			if got := connections.Load(); got != 2 {
-				t.Errorf("there were %d connections", got)
+				t.Errorf("got %d connections, want 2", got)
 			}
 		})
 	}
 }
 
-func TestResponseHeaderOfAnySizeUpToTheBound(t *testing.T) {
+func TestHTTP1_AcceptsResponseHeadersUpToTheLimit(t *testing.T) {
 	t.Parallel()
 	const status, end = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Big: ", "\r\n\r\n"
 	for _, size := range []int{8 << 10, 64 << 10, upstream.MaxResponseHeaderBytes - 1, upstream.MaxResponseHeaderBytes, upstream.MaxResponseHeaderBytes + 1} {
@@ -241,9 +239,9 @@ func TestResponseHeaderOfAnySizeUpToTheBound(t *testing.T) {
 	}
 }
 
-// Of a name's addresses those that don't answer must not be waited for (RFC
-// 8305): 300 ms are what the other family gets ahead.
-func TestSeveralAddressesAreTried(t *testing.T) {
+// Unresponsive addresses of a name must not delay the connection (RFC 8305): the other
+// address family is tried after 300 ms.
+func TestDial_TriesSeveralAddresses(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -258,9 +256,9 @@ func TestSeveralAddressesAreTried(t *testing.T) {
 		addresses []string
 		blackHole bool
 	}{
-		{"one of IPv6 that refuses before one that is there", []string{"::1", "127.0.0.1"}, false},
-		{"one that refuses before one that is there", []string{"127.0.0.2", "127.0.0.1"}, false},
-		{"one of IPv6 that says nothing before one that is there", []string{"::1", "127.0.0.1"}, true},
+		{"an IPv6 address that refuses connections", []string{"::1", "127.0.0.1"}, false},
+		{"an address that refuses connections", []string{"127.0.0.2", "127.0.0.1"}, false},
+		{"an unresponsive IPv6 address", []string{"::1", "127.0.0.1"}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.blackHole {
@@ -274,14 +272,14 @@ func TestSeveralAddressesAreTried(t *testing.T) {
 			took := time.Since(start)
 			t.Logf("it took %v", took)
 			if took > 5*time.Second || test.blackHole && took < 200*time.Millisecond {
-				t.Error("that is not the time of Happy Eyeballs")
+				t.Error("got a connection later than Happy Eyeballs allows")
 			}
 		})
 	}
 }
 
-// A busy connection over HTTP/2 grows old too, and its streams end in peace.
-func TestOldConnectionsOverHTTP2AreNotUsed(t *testing.T) {
+// A busy HTTP/2 connection reaches its maximum age, and its streams continue.
+func TestHTTP2Reuse_RetiresOldConnections(t *testing.T) {
 	t.Parallel()
 	addresses := make(chan string, 3)
 	finish := make(chan struct{})
@@ -306,7 +304,7 @@ func TestOldConnectionsOverHTTP2AreNotUsed(t *testing.T) {
 	up.AgeConns(11 * time.Minute)
 	discard(t, up, &upstream.Request{Target: "/v1/x"})
 	if first, second, third := <-addresses, <-addresses, <-addresses; first != second || second == third {
-		t.Errorf("requests came from %s, %s and %s", first, second, third)
+		t.Errorf("got requests from %s, %s and %s", first, second, third)
 	}
 	close(finish)
 	if body, err := io.ReadAll(stream.Body); err != nil || string(body) != "whole" {
@@ -314,7 +312,7 @@ func TestOldConnectionsOverHTTP2AreNotUsed(t *testing.T) {
 	}
 }
 
-// blackHole is a port of ::1 that answers no connection any more.
+// blackHole makes a port of ::1 unresponsive.
 func blackHole(t *testing.T, port int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM, 0)
@@ -337,5 +335,5 @@ func blackHole(t *testing.T, port int) {
 		}
 		t.Cleanup(func() { conn.Close() })
 	}
-	t.Fatal("a listener whose queue should be full takes more")
+	t.Fatal("the listener accepts more connections than its backlog")
 }

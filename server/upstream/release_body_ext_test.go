@@ -11,8 +11,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// An answer may last for minutes, and its request have an image in it.
-func TestAnAnswerDoesNotHoldTheRequestsBody(t *testing.T) {
+// A response may last for minutes, and its request may contain an image.
+func TestHTTP1Upload_ReleasesTheBodyWhenItIsSent(t *testing.T) {
 	t.Parallel()
 	received, ended := make(chan struct{}), make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -39,7 +39,7 @@ func TestAnAnswerDoesNotHoldTheRequestsBody(t *testing.T) {
 	await(t, received, "the request")
 	for waited := time.Now(); held.Value() != nil; runtime.GC() {
 		if time.Since(waited) > 20*time.Second {
-			t.Fatal("while it is open the body stays in memory")
+			t.Fatal("the request body is still in memory while the response is open")
 		}
 	}
 }

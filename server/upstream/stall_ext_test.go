@@ -16,8 +16,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// pipes connects to a script without the buffers that a kernel has: what is not
-// read is not taken.
+// pipes returns a dial function for a script, without kernel buffers: unread data blocks the
+// writer.
 func pipes(t *testing.T, script func(conn *upstreamtest.Conn)) func(context.Context, string, string) (net.Conn, error) {
 	t.Helper()
 	var ends []func()
@@ -42,7 +42,7 @@ func pipes(t *testing.T, script func(conn *upstreamtest.Conn)) func(context.Cont
 	}
 }
 
-func TestAnUpstreamThatTakesNothingOfARequestEndsIt(t *testing.T) {
+func TestStall_EndsARequestThatTheUpstreamDoesNotRead(t *testing.T) {
 	body := strings.Repeat("x", 300<<10)
 	for _, row := range []struct {
 		name   string
@@ -52,11 +52,11 @@ func TestAnUpstreamThatTakesNothingOfARequestEndsIt(t *testing.T) {
 		answer string
 		status int // 0 for none
 	}{
-		{"of its head", nil, 0, 0, "", 0},
-		{"of a body that is sent with the head", bytes.NewReader([]byte(body[:10<<10])), 0, 4 << 10, "", 0},
+		{"of its header", nil, 0, 0, "", 0},
+		{"of a body that is sent with the header", bytes.NewReader([]byte(body[:10<<10])), 0, 4 << 10, "", 0},
 		{"of a body of known length", strings.NewReader(body), int64(len(body)), 100 << 10, "", 0},
 		{"of a body of unknown length", strings.NewReader(body), -1, 100 << 10, "", 0},
-		{"but has answered", strings.NewReader(body), int64(len(body)), 100 << 10, "HTTP/1.1 413 Content Too Large\nContent-Length: 0\n\n", 413},
+		{"but has responded", strings.NewReader(body), int64(len(body)), 100 << 10, "HTTP/1.1 413 Content Too Large\nContent-Length: 0\n\n", 413},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			up, err := upstream.New(upstream.Config{
@@ -77,20 +77,20 @@ func TestAnUpstreamThatTakesNothingOfARequestEndsIt(t *testing.T) {
 			})
 			if row.status > 0 {
 				if err != nil || resp.StatusCode != row.status {
-					t.Fatalf("%v, %v", resp, err)
+					t.Fatalf("got response %v, error %v, want status 413", resp, err)
 				}
 				resp.Body.Close()
 				return
 			}
 			failure, ok := errors.AsType[*upstream.Error](err)
 			if !ok || failure.Kind != upstream.KindTimeout || !strings.Contains(failure.Detail, "read nothing of the request for 50ms") {
-				t.Errorf("the error is %v", err)
+				t.Errorf("got error %v, want KindTimeout with the stall timeout", err)
 			}
 		})
 	}
 }
 
-func TestTheTimeThatABodyTakesToComeIsNotTheUpstreams(t *testing.T) {
+func TestStall_DoesNotCountTheTimeOfTheBody(t *testing.T) {
 	const pieces, stall = 4, 50 * time.Millisecond
 	got := make(chan string, 1)
 	up, err := upstream.New(upstream.Config{
@@ -123,7 +123,7 @@ func TestTheTimeThatABodyTakesToComeIsNotTheUpstreams(t *testing.T) {
 	}
 	resp.Body.Close()
 	if body := <-got; body != strings.Repeat("piece", pieces) {
-		t.Errorf("it got %q", body)
+		t.Errorf("the upstream received %q", body)
 	}
 }
 
