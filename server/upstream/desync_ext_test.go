@@ -112,8 +112,9 @@ func (c *corked) release() {
 	c.held = c.held[:0]
 }
 
-// An unsolicited response, as a busy server sends it, is taken for the response to the first
-// request. The response to that request, which may follow, must not be taken for the next one's.
+// An unsolicited response, as a busy server sends it, is taken for the response to the
+// first request. The response to that request, which may follow, must not be taken for
+// the next one's.
 func TestHTTP1Reuse_DropsAConnectionWithAnUnsolicitedResponse(t *testing.T) {
 	t.Parallel()
 	said := make(chan struct{}, 1)

@@ -11,8 +11,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// targets are request-targets as sent by clients, and as expected by an upstream with the base
-// path /api/v3.
+// targets are request-targets as sent by clients, and as expected by an upstream with the
+// base path /api/v3.
 var targets = []struct {
 	name, target, want string
 }{

@@ -10,9 +10,9 @@ import (
 	"net/http"
 )
 
-// HTTP10 is a client for HTTP/1.0, which net/http doesn't support: without chunks and with one
-// connection per request, like nginx by default. It reads the request's body before it sends
-// anything. The zero value is ready to use.
+// HTTP10 is a client for HTTP/1.0, which net/http doesn't support: without chunks and
+// with one connection per request, like nginx by default. It reads the request's body
+// before it sends anything. The zero value is ready to use.
 type HTTP10 struct {
 	// Dial, unless nil, connects to the host of the URL.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

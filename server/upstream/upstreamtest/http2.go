@@ -14,9 +14,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// ServeHTTP2 is [Serve] for HTTP/2 frames over TLS. When script is called, the client's preface
-// has been read and nothing has been sent. It returns the base URL and the roots for its
-// certificate.
+// ServeHTTP2 is [Serve] for HTTP/2 frames over TLS. When script is called, the client's
+// preface has been read and nothing has been sent. It returns the base URL and the roots
+// for its certificate.
 func ServeHTTP2(tb testing.TB, script func(conn *HTTP2Conn)) (url string, roots *x509.CertPool) {
 	tb.Helper()
 	server := httptest.NewUnstartedServer(nil)
@@ -91,9 +91,9 @@ func (c *HTTP2Conn) Data(stream uint32, end bool, data string) bool {
 	return c.Do(func(f *http2.Framer) error { return f.WriteData(stream, end, []byte(data)) })
 }
 
-// Each calls handle, unless nil, on the reading goroutine for each request header, and whole, unless nil, on a
-// new goroutine for each complete request. It returns when the client has disconnected and
-// all calls have returned.
+// Each calls handle, unless nil, on the reading goroutine for each request header, and
+// whole, unless nil, on a new goroutine for each complete request. It returns when the
+// client has disconnected and all calls have returned.
 func (c *HTTP2Conn) Each(handle func(stream uint32), whole func(HTTP2Request)) {
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// Serve listens on a loopback port and runs script for every connection on its own goroutine.
-// It returns the base URL, "http://127.0.0.1:port". At the end of the test it closes the listener
-// and every connection, and waits for the scripts.
+// Serve listens on a loopback port and runs script for every connection on its own
+// goroutine. It returns the base URL, "http://127.0.0.1:port". At the end of the test it
+// closes the listener and every connection, and waits for the scripts.
 func Serve(tb testing.TB, script func(conn *Conn)) string {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
