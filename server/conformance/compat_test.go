@@ -17,17 +17,16 @@ import (
 	"github.com/openai-connect/openai-connect/server"
 )
 
-// drainTimeout is less than the five seconds that the suite gives a server to
-// end. Nothing runs then but the rest of a delay whose call timed out.
+// drainTimeout is less than the five seconds that the suite gives a server to shut
+// down. Only delays of calls that timed out are still running then.
 const drainTimeout = 3 * time.Second
 
-// serveSuite is one server under test, in a process of its own: it reads from
-// in what the suite wants of it, a ServerCompatRequest, tells to out where it
-// listens, by a ServerCompatResponse, and serves until ctx is done. The suite's
-// docs/testing_servers.md defines both.
+// serveSuite runs one server under test in a process of its own. It reads a
+// ServerCompatRequest from in, writes its address to out as a ServerCompatResponse, and
+// serves until ctx is done. The suite's docs/testing_servers.md defines both messages.
 //
-// The server is made and serves as the product does. Its upstream refuses
-// connections: a call that is forwarded in place of being answered fails.
+// The server is created and served like the product. Its upstream refuses connections,
+// so a forwarded call fails.
 func serveSuite(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	if err := registerDescriptors(); err != nil {
 		return err
@@ -72,14 +71,14 @@ func serveSuite(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	}
 	err = front.Serve(ctx, listener, listening)
 	if errors.Is(err, context.DeadlineExceeded) {
-		// net/http gives connections that were opened in advance, and never
-		// used, five seconds: longer than the suite waits.
+		// net/http waits five seconds for unused connections, longer than the suite
+		// waits.
 		return nil
 	}
 	return err
 }
 
-// readDelimited reads a message behind its size: four bytes, big-endian.
+// readDelimited reads a message after its size of four bytes, big-endian.
 func readDelimited(from io.Reader, message proto.Message) error {
 	var size uint32
 	if err := binary.Read(from, binary.BigEndian, &size); err != nil {
@@ -92,7 +91,7 @@ func readDelimited(from io.Reader, message proto.Message) error {
 	return proto.Unmarshal(encoded, message)
 }
 
-// writeDelimited writes a message as readDelimited reads it.
+// writeDelimited writes a message in the format of readDelimited.
 func writeDelimited(to io.Writer, message proto.Message) error {
 	encoded, err := proto.Marshal(message)
 	if err != nil {

@@ -27,8 +27,8 @@ const suite = "connectconformance"
 // underTest is set in the environment of a process that is a server under test.
 const underTest = "OPENAI_CONNECT_CONFORMANCE_SERVER"
 
-// TestMain makes the test binary a server under test where the suite has
-// started it, so that the race detector sees what the tests see.
+// TestMain turns the test binary into a server under test if the suite started it, so
+// that the race detector covers the server.
 func TestMain(m *testing.M) {
 	if os.Getenv(underTest) == "" {
 		os.Exit(m.Run())
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func TestTheServerPassesAllOfTheConformanceSuite(t *testing.T) {
+func TestConformance_PassesSuite(t *testing.T) {
 	t.Parallel()
 	runner := servertest.Tool(t, suite, "`make tools` builds it")
 	self, err := os.Executable()
@@ -50,7 +50,7 @@ func TestTheServerPassesAllOfTheConformanceSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Some cases fail if the suite's client or server does nothing for half a
-	// second, so they get no more parallelism than the machine has.
+	// second, so the parallelism is that of the machine.
 	processors := runtime.GOMAXPROCS(0)
 	command := exec.CommandContext(t.Context(), runner,
 		"-v", "--mode", "server", "--conf", "testdata/suite.yaml",
@@ -59,23 +59,22 @@ func TestTheServerPassesAllOfTheConformanceSuite(t *testing.T) {
 	command.Env = append(os.Environ(), underTest+"=1")
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 10 * time.Second
-	var report, complaints bytes.Buffer
-	command.Stdout, command.Stderr = &report, &complaints
+	var report, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &report, &stderr
 	err = command.Run()
 
-	// The suite's exit status tells of cases that failed, but not of those that
-	// could not run. Nor does the suite look at how its servers end: a data race
-	// or a failed shutdown is on their standard error, which should be empty.
+	// The exit status reports failed cases, but not cases that could not run. The
+	// suite ignores how its servers end, but a data race or a failed shutdown is on
+	// their standard error, which should be empty.
 	planned := number(report.Bytes(), `Computed (\d+) test case permutation`)
 	passed := number(report.Bytes(), `(?m)^(\d+) passed, 0 failed$`)
-	if err != nil || passed == 0 || passed != planned || complaints.Len() > 0 {
-		t.Fatalf("%s: %v\n%s\n%s", suite, err, &report, &complaints)
+	if err != nil || passed == 0 || passed != planned || stderr.Len() > 0 {
+		t.Fatalf("%s: %v\n%s\n%s", suite, err, &report, &stderr)
 	}
 	t.Logf("%d of %d cases passed", passed, planned)
 }
 
-// number returns the number that pattern finds in the suite's report, or 0
-// where it finds none.
+// number returns the number that pattern finds in the report, or 0.
 func number(report []byte, pattern string) int {
 	found := regexp.MustCompile(pattern).FindSubmatch(report)
 	if found == nil {

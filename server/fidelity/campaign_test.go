@@ -18,22 +18,22 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// The environment variables of a campaign of generated instances.
+// Environment variables of a campaign of generated instances.
 const (
-	envInstances = "OPENAI_CONNECT_INSTANCES" // how many, of each body
-	envSeed      = "OPENAI_CONNECT_SEED"      // another campaign
-	envInstance  = "OPENAI_CONNECT_INSTANCE"  // only this one
+	envInstances = "OPENAI_CONNECT_INSTANCES" // number of instances of each body
+	envSeed      = "OPENAI_CONNECT_SEED"      // seed of the campaign
+	envInstance  = "OPENAI_CONNECT_INSTANCE"  // number of the only instance
 )
 
-// body is the body of a request, of an answer, or of an event, and the message
-// that it maps to.
+// body is the body of a request, a response, or an event, and the message that it
+// maps to.
 type body struct {
 	name      string
 	schema    *openapi.Schema
 	validator *openapi.Validator
 	message   protoreflect.MessageType
 	way       encoding
-	// decided are the members that the RPCs of a request decide, by RPC.
+	// decided are the fields that an RPC sets in a request, by RPC.
 	decided map[protoreflect.Name][]restjson.Constant
 }
 
@@ -53,7 +53,7 @@ func (b *body) newMessage(tb testing.TB) codec {
 	return m
 }
 
-// bodies are those of the specification, each once.
+// bodies returns the bodies of the specification, each once.
 func bodies(tb testing.TB, d *openapi.Document) (all []*body) {
 	tb.Helper()
 	rpcs, problems := matchRPCs(d)
@@ -100,14 +100,14 @@ type campaign struct {
 	body      *body
 	generator *openapi.Generator
 	seed      uint64
-	// The numbers of its instances, and how many reach everything.
+	// The numbers of its instances, and how many cover every part.
 	first, count, enough int
-	// The bytes of the smallest, of the largest, and of all.
+	// The size in bytes of the smallest, of the largest, and of all.
 	least, most, all int
 }
 
-// newCampaign returns a campaign of so many instances, if the environment
-// doesn't say otherwise.
+// newCampaign returns a campaign of this many instances, unless the environment
+// selects others.
 func newCampaign(tb testing.TB, b *body, instances int) *campaign {
 	tb.Helper()
 	c := &campaign{tb: tb, body: b, seed: 1, count: instances, enough: instances, generator: openapi.NewGenerator()}
@@ -136,8 +136,8 @@ func number(tb testing.TB, variable string) (n int, set bool) {
 	return n, true
 }
 
-// run checks instances, after what change makes of them. The first that fails
-// is made as small as it can be while it is legal and fails.
+// run checks instances after modification by change. It shrinks the first failing
+// instance while that stays legal and fails.
 func (c *campaign) run(
 	change func(jsontree.Random, jsontree.Value) jsontree.Value,
 	legal func(text []byte) bool,
@@ -146,7 +146,7 @@ func (c *campaign) run(
 	c.tb.Helper()
 	hash := fnv.New64()
 	_, _ = hash.Write([]byte(c.tb.Name()))
-	stream := hash.Sum64() // So that no two tests have the same instances.
+	stream := hash.Sum64() // Each test has its own instances.
 	for i := c.first; i < c.first+c.count; i++ {
 		r := jsontree.Random{Rand: rand.New(rand.NewPCG(c.seed, stream+uint64(i)))}
 		c.generator.Huge = i%300 == 100
@@ -167,10 +167,10 @@ func (c *campaign) run(
 		if smaller := check(small); smaller != nil {
 			text, err = small, smaller
 		}
-		c.tb.Fatalf("%v\nin %.2000q\nagain: %s=%d %s=%d go test ./server/fidelity -run '^%s$'",
+		c.tb.Fatalf("%v\nin %.2000q\nreproduce: %s=%d %s=%d go test ./server/fidelity -run '^%s$'",
 			err, text, envSeed, c.seed, envInstance, i, c.tb.Name())
 	}
-	c.tb.Logf("seed %d: %d instances, of %d to %d bytes, %d in all", c.seed, c.count, c.least, c.most, c.all)
+	c.tb.Logf("seed %d: %d instances of %d to %d bytes, %d bytes in total", c.seed, c.count, c.least, c.most, c.all)
 }
 
 func (c *campaign) measure(size int) {
@@ -181,11 +181,11 @@ func (c *campaign) measure(size int) {
 	c.all += size
 }
 
-// isWhole reports whether the campaign has at least as many instances as it has
-// without being told.
+// isWhole reports whether the campaign has at least the default number of
+// instances.
 func (c *campaign) isWhole() bool { return c.first == 0 && c.count >= c.enough }
 
-func TestAFailingInstanceIsMadeSmall(t *testing.T) {
+func TestCampaign_ShrinksFailingInstance(t *testing.T) {
 	t.Parallel()
 	d := openapi.Specification(t)
 	for _, b := range bodies(t, d) {
@@ -211,7 +211,7 @@ func TestAFailingInstanceIsMadeSmall(t *testing.T) {
 	}
 }
 
-// recorder keeps what a test says when it fails.
+// recorder records the failure message of a test.
 type recorder struct {
 	testing.TB
 

@@ -10,47 +10,46 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// coverage is what carries the parts of the specification. It is found by
-// walking the schemas and the messages side by side, from the operations on.
+// coverage records what carries each part of the specification. It walks the schemas
+// and the messages in parallel, starting from the operations.
 type coverage struct {
 	rpcs []rpc
-	// carriers says, by the pointer to a part, which field or which rule carries
-	// it.
+	// carriers maps the pointer to a part to the field or rule that carries it.
 	carriers map[string]string
-	// problems are parts that nothing carries.
+	// problems lists parts without a carrier.
 	problems []string
-	// uses are the fields that carry something.
+	// uses lists the fields that carry something.
 	uses map[protoreflect.FullName]*use
-	// values are the enum values that carry something.
+	// values lists the enum values that carry something.
 	values map[protoreflect.FullName]bool
 
-	// messages are those that objects are carried by.
+	// messages lists the messages that carry objects.
 	messages map[protoreflect.FullName]*visits
 
-	// The state of the walk: what was walked before, which way it goes, and what
-	// the RPC decides of the object that is walked.
+	// The state of the walk: visited schemas, the direction, and the fields of the
+	// current object that the RPC sets.
 	walked  map[string]bool
 	way     encoding
 	decides func(string) bool
 }
 
-// use is how the specification uses a field.
+// use describes how the specification uses a field.
 type use struct {
 	slot               slot
 	isParameter        bool // of the path or the query
 	inRequest, inReply bool
-	// What some schema says of it.
+	// Set if it holds for any schema.
 	required, optional, deprecated, lives, nullable bool
 }
 
-// visits is what the schemas that a message carries have in common.
+// visits collects what the schemas carried by a message have in common.
 type visits struct {
 	inRequest, inReply bool
-	// lacks are the members that some of the schemas don't have.
+	// lacks are the fields that some of the schemas don't have.
 	lacks map[string]bool
 }
 
-// The rules by which something is carried that has no field.
+// Rules that carry a part without a field.
 const (
 	byConstant = "rule: one legal value, no field"
 	byTag      = "rule: the tag of the oneof"
@@ -99,7 +98,7 @@ func (c *coverage) problemf(pointer, format string, args ...any) {
 	}
 }
 
-// short is a pointer to a part of a component.
+// short returns the pointer to a part of a component, without its prefix.
 func short(pointer string) string { return strings.TrimPrefix(pointer, "#/components/schemas/") }
 
 // parameter covers a parameter of the path or the query.
@@ -151,7 +150,7 @@ func (c *coverage) message(s *openapi.Schema, desc protoreflect.MessageDescripto
 	return string(desc.FullName())
 }
 
-// visit notes that a message carries the instances of a schema.
+// visit records that a message carries the instances of a schema.
 func (c *coverage) visit(s *openapi.Schema, desc protoreflect.MessageDescriptor) {
 	v := c.messages[desc.FullName()]
 	if v == nil {
@@ -202,8 +201,7 @@ func (c *coverage) object(s *openapi.Schema, desc protoreflect.MessageDescriptor
 	}
 }
 
-// tagOf is the value that the schema gives to the tag of a message's union, if
-// it gives it one.
+// tagOf returns the value of the schema for the tag of a message's union, or "".
 func tagOf(s *openapi.Schema, m *mapping) string {
 	for _, p := range s.Properties {
 		if p.Name == m.tag && len(p.Schema.Enum) == 1 {
@@ -213,7 +211,7 @@ func tagOf(s *openapi.Schema, m *mapping) string {
 	return ""
 }
 
-// property returns what carries a property of an object, empty if nothing does.
+// property returns the carrier of a property of an object, or "".
 func (c *coverage) property(p openapi.Property, m *mapping, tag string) string {
 	constant, isConstant := m.constants[p.Name]
 	switch {
@@ -259,7 +257,7 @@ func (c *coverage) tag(p openapi.Property, m *mapping) string {
 
 func isUnion(s slot) bool { return s.union().GetTag() != "" }
 
-// use notes that a property uses a field.
+// use records that a property uses a field.
 func (c *coverage) use(s slot, p openapi.Property) {
 	u := c.uses[s.field.FullName()]
 	if u == nil {
@@ -285,8 +283,8 @@ func isNullable(s *openapi.Schema) bool {
 	return s.Nullable || s.Type == "null" || s.Ref != nil && isNullable(s.Ref) || slices.ContainsFunc(s.Branches(), isNullable)
 }
 
-// schema returns which of the slots carries the instances of a schema, empty if
-// none does. In an open set, strings that are listed may as well not be.
+// schema returns the slot that carries the instances of a schema, or "". In an open
+// set, listed strings may also be unknown to the enum.
 func (c *coverage) schema(s *openapi.Schema, slots []slot, inOpenSet bool) string {
 	switch {
 	case s.Ref != nil:
@@ -334,8 +332,8 @@ func (c *coverage) branches(s *openapi.Schema, slots []slot, inOpenSet bool) str
 	return strings.Join(all, ", ")
 }
 
-// carry returns the slot's name if it carries the instances of a schema that
-// is no union.
+// carry returns the slot's name if it carries the instances of a schema that is not
+// a union.
 func (c *coverage) carry(s *openapi.Schema, in slot, inOpenSet bool) string {
 	name := string(in.field.FullName())
 	var carries bool
@@ -355,7 +353,7 @@ func (c *coverage) carry(s *openapi.Schema, in slot, inOpenSet bool) string {
 	return name
 }
 
-// carryOne is carry for a field that is no list or map.
+// carryOne is carry for a field that is not a list or a map.
 func (c *coverage) carryOne(s *openapi.Schema, in slot, inOpenSet bool) string {
 	name := string(in.field.FullName())
 	kind := in.field.Kind()

@@ -1,17 +1,15 @@
-// Package fidelity holds the tests that prove the first promise of the product:
-// nothing is lost and nothing is invented between a Protobuf message and
-// OpenAI's JSON.
+// Package fidelity holds round-trip and differential tests of the generated codec:
+// nothing is lost or added between a Protobuf message and OpenAI's JSON.
 //
-// The judges share nothing with the generated codec: they read OpenAI's
-// specification and, by reflection, the options of the .proto files. The
-// specification is found by the environment variable OPENAI_CHAT_SPEC, its
-// path. Without it, most tests are skipped.
+// The tests share no code with the codec. They read OpenAI's specification and, with
+// reflection, the options of the .proto files. The environment variable
+// OPENAI_CHAT_SPEC is the path of the specification. Most tests are skipped without
+// it.
 //
-// Instances are generated, the same ones each time. A campaign of others is run
-// by
+// The instances are generated and the same in each run. To run a campaign of others:
 //
 //	OPENAI_CONNECT_SEED=7 OPENAI_CONNECT_INSTANCES=100000 go test -timeout 0 \
-//		-run 'TestRoundTrip|TestTheUnknownSurvives' ./server/fidelity
+//		-run 'TestRoundTrip|TestUnknown_Survives' ./server/fidelity
 //
-// and says how to run the one that failed again.
+// A failure prints the command that reproduces it.
 package fidelity

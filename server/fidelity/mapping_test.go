@@ -14,32 +14,32 @@ import (
 	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
-// mapping is how a message maps to JSON, as the options of its .proto file say.
+// mapping describes how a message maps to JSON, from the options of its .proto file.
 type mapping struct {
 	desc      protoreflect.MessageDescriptor
-	constants map[string]string // the JSON text, by the member's name
-	members   map[string][]slot // the fields that carry a member, by its name
+	constants map[string]string // JSON text by field name
+	members   map[string][]slot // Protobuf fields by JSON name
 	remainder protoreflect.FieldDescriptor
-	array     *slot // the list that the message stands for
-	bare      *slot // the branch that is no object
+	array     *slot // the list that the message represents
+	bare      *slot // the branch that is not an object
 
 	union    protoreflect.OneofDescriptor
 	tag      string
-	branches map[string]slot // by the tag's value
+	branches map[string]slot // by tag value
 }
 
-// slot is a field as a place for a JSON value.
+// slot is a Protobuf field as the carrier of a JSON value.
 type slot struct {
 	field  protoreflect.FieldDescriptor
 	option *restv1.Member
-	// item says that it is the place of one item of the field, which is a list.
+	// item reports whether the slot is for one item of a list.
 	item bool
-	// within is the branch of a union in whose message the field is, where the
-	// members of that message stand beside the union's tag.
+	// within is the branch of a union whose message contains the field. The fields
+	// of that message are next to the union's tag.
 	within protoreflect.FieldDescriptor
 }
 
-// slots are those that were made before, by their field.
+// slots caches slots by field.
 var slots sync.Map
 
 func newSlot(field protoreflect.FieldDescriptor) slot {
@@ -51,7 +51,7 @@ func newSlot(field protoreflect.FieldDescriptor) slot {
 	return s
 }
 
-// mappings are those that were read before, by their message.
+// mappings caches mappings by message.
 var mappings sync.Map
 
 func mappingOf(desc protoreflect.MessageDescriptor) *mapping {
@@ -113,8 +113,7 @@ func (m *mapping) add(s slot) {
 	}
 }
 
-// name is the name of the member that the field carries, and the tag's value of
-// a branch.
+// name returns the JSON name of the field, or the tag value of a branch.
 func (s slot) name() string {
 	if name := s.option.GetName(); name != "" {
 		return name
@@ -126,7 +125,7 @@ func (s slot) name() string {
 	return name
 }
 
-// union is the option of the field's oneof, nil if it has none.
+// union returns the option of the field's oneof, or nil.
 func (s slot) union() *restv1.Union {
 	oneof := s.field.ContainingOneof()
 	if oneof == nil {
@@ -135,7 +134,7 @@ func (s slot) union() *restv1.Union {
 	return extension[*restv1.Union](oneof, restv1.E_Union)
 }
 
-// isBranch reports whether the field is in a oneof that is spelt out.
+// isBranch reports whether the field is in an explicit oneof.
 func (s slot) isBranch() bool {
 	oneof := s.field.ContainingOneof()
 	return oneof != nil && !oneof.IsSynthetic()
@@ -146,8 +145,8 @@ func (s slot) isTagOnly() bool {
 	return s.isMessage() && s.field.Message().Fields().Len() == 0
 }
 
-// isMessage reports whether the field, or an item of it, is a message that maps
-// to a JSON value of its own.
+// isMessage reports whether the field, or its item, is a message with a JSON value of
+// its own.
 func (s slot) isMessage() bool {
 	return s.field.Kind() == protoreflect.MessageKind && !s.field.IsMap() && !s.isTime()
 }
@@ -162,17 +161,16 @@ func (s slot) isOctets() bool { return s.option.GetFormat() == restv1.Format_FOR
 
 func (s slot) isList() bool { return s.field.IsList() && !s.item }
 
-// listItem is the slot of a list's items.
+// listItem returns the slot of a list's items.
 func (s slot) listItem() slot {
 	s.item = true
 	return s
 }
 
-// mapValue is the slot of a map's values.
+// mapValue returns the slot of a map's values.
 func (s slot) mapValue() slot { return slot{field: s.field.MapValue(), option: s.option} }
 
-// spelling is the JSON string of an enum value, and empty for zero, which is
-// unset.
+// spelling returns the JSON string of an enum value, or "" for the unset value.
 func spelling(value protoreflect.EnumValueDescriptor) string {
 	if value.Number() == 0 {
 		return ""
@@ -185,7 +183,7 @@ func spelling(value protoreflect.EnumValueDescriptor) string {
 	return strings.ToLower(strings.TrimPrefix(string(value.Name()), prefix))
 }
 
-// spelled returns the enum value of a JSON string, nil if there is none.
+// spelled returns the enum value of a JSON string, or nil.
 func spelled(enum protoreflect.EnumDescriptor, text string) protoreflect.EnumValueDescriptor {
 	for value := range enumValues(enum) {
 		if value.Number() != 0 && spelling(value) == text {
@@ -195,7 +193,7 @@ func spelled(enum protoreflect.EnumDescriptor, text string) protoreflect.EnumVal
 	return nil
 }
 
-// extension returns an option, and its zero value where it isn't set.
+// extension returns an option, or its zero value.
 func extension[T any](desc protoreflect.Descriptor, option protoreflect.ExtensionType) T {
 	value, _ := proto.GetExtension(desc.Options(), option).(T)
 	return value
@@ -221,21 +219,21 @@ func enumValues(enum protoreflect.EnumDescriptor) func(func(protoreflect.EnumVal
 	}
 }
 
-func TestTheMappingIsReadFromTheOptions(t *testing.T) {
+func TestMapping_IsReadFromOptions(t *testing.T) {
 	t.Parallel()
 	message := mappingOf((*chatv1.Message)(nil).ProtoReflect().Descriptor())
 	if got := names(message.members["content"]); !slices.Equal(got, []string{"content", "content_parts"}) {
-		t.Errorf("content is carried by %q", got)
+		t.Errorf("got carriers %q for content", got)
 	}
 	if got := names(message.members["content_parts"]); !slices.Equal(got, []string{"content_parts"}) {
-		t.Errorf("content_parts is carried by %q", got)
+		t.Errorf("got carriers %q for content_parts", got)
 	}
 	if message.remainder.Name() != "extra_json" || message.tag != "" {
 		t.Errorf("got %+v", message)
 	}
 	tool := mappingOf((*chatv1.FunctionTool)(nil).ProtoReflect().Descriptor())
 	if got := names(tool.members["parameters"]); !slices.Equal(got, []string{"parameters_json"}) {
-		t.Errorf("parameters is carried by %q", got)
+		t.Errorf("got carriers %q for parameters", got)
 	}
 	choice := mappingOf((*chatv1.ToolChoice)(nil).ProtoReflect().Descriptor())
 	if choice.tag != "type" || len(choice.branches) != 3 || choice.bare.field.Name() != "mode" {
@@ -256,11 +254,11 @@ func TestTheMappingIsReadFromTheOptions(t *testing.T) {
 		"24h": sharedv1.PromptCacheRetention_PROMPT_CACHE_RETENTION_24H, "in_memory": sharedv1.PromptCacheRetention_PROMPT_CACHE_RETENTION_IN_MEMORY,
 	} {
 		if got := spelled(want.Descriptor(), text); got == nil || got.Number() != want.Number() {
-			t.Errorf("%s is %v", text, got)
+			t.Errorf("got %[2]v for %[1]s", text, got)
 		}
 	}
 	if got := spelled(chatv1.Role_ROLE_USER.Descriptor(), "unspecified"); got != nil {
-		t.Errorf("unspecified is %v", got)
+		t.Errorf("got %v for unspecified", got)
 	}
 }
 

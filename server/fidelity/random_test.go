@@ -13,8 +13,8 @@ func randomOf(seed, stream uint64) jsontree.Random {
 	return jsontree.Random{Rand: rand.New(rand.NewPCG(seed, stream))}
 }
 
-// fill sets random fields of a message to random values that JSON can express:
-// of a oneof at most one field, and of the forms of a member only one.
+// fill sets random fields of a message to random values that JSON can represent: at
+// most one field of a oneof, and at most one of the forms of a JSON field.
 func fill(r jsontree.Random, m protoreflect.Message) {
 	in := mappingOf(m.Descriptor())
 	for field := range fields(m.Descriptor()) {
@@ -42,11 +42,11 @@ func fill(r jsontree.Random, m protoreflect.Message) {
 	}
 }
 
-// isInPath reports whether the field is in the path of a request, which
-// happens to be so of those of this name.
+// isInPath reports whether the field is in the path of a request. All such fields
+// have this name.
 func isInPath(field protoreflect.FieldDescriptor) bool { return field.Name() == "completion_id" }
 
-// unknownMembers is an extra_json with members that no message knows.
+// unknownMembers returns an extra_json with unknown fields.
 func unknownMembers(r jsontree.Random) string {
 	v := jsontree.Value{Kind: jsontree.Object}
 	for range 1 + r.IntN(3) {
@@ -61,8 +61,8 @@ func fillMap(r jsontree.Random, m protoreflect.Map, value slot) {
 	}
 }
 
-// filled returns a random value for a field that is no list, or for an item.
-// The value empty is a new message, where the field takes one.
+// filled returns a random value for a field that is not a list, or for an item. For
+// message fields, empty is a new message.
 func filled(r jsontree.Random, s slot, empty protoreflect.Value) protoreflect.Value {
 	switch s.field.Kind() {
 	case protoreflect.BoolKind:

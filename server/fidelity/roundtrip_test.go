@@ -18,14 +18,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// unreachable are the parts of which no instance can exist.
+// unreachable are parts of the specification that no instance can contain.
 var unreachable = map[string]string{
 	"#/components/schemas/ModelResponseProperties/properties/top_logprobs/anyOf/1": "another description of the member leaves no null",
 }
 
-// TestRoundTrip is about generated instances of every body. As a message they
-// are the same; as JSON again they are the same, legal, and nothing was added.
-// All that the specification has is in some instance, and reaches its field.
+// Generated instances of every body round-trip without a difference. The encoded JSON
+// is legal and has no additional fields. The instances cover the whole specification
+// and set every field.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	d := openapi.Specification(t)
@@ -58,8 +58,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// roundTrips runs a campaign and returns the fields that were set in it. What
-// carries the parts of the specification, [coverage] has found.
+// roundTrips runs a campaign and returns the fields that were set. The carriers are
+// those of [coverage].
 func (b *body) roundTrips(t *testing.T, carriers map[string]string) (*campaign, map[protoreflect.FullName]bool) {
 	t.Helper()
 	run := newCampaign(t, b, 300)
@@ -78,19 +78,19 @@ func (b *body) roundTrips(t *testing.T, carriers map[string]string) (*campaign, 
 	for _, pointer := range openapi.Parts(b.schema) {
 		isOneOfMany := carriers[pointer] == byOpenSet && run.count < 10_000
 		if run.generator.Reached[pointer] == 0 && unreachable[pointer] == "" && !isOneOfMany {
-			t.Errorf("no instance has %s", pointer)
+			t.Errorf("no instance contains %s", pointer)
 		}
 	}
 	return run, filled
 }
 
-// asGenerated leaves an instance as it is.
+// asGenerated returns an instance unchanged.
 func asGenerated(_ jsontree.Random, v jsontree.Value) jsontree.Value { return v }
 
-// isLegal reports whether a text is an instance.
+// isLegal reports whether a text is an instance of the schema.
 func (b *body) isLegal(text []byte) bool { return b.validator.Check(text) == nil }
 
-// roundTrip checks a legal instance, of which it makes the message m.
+// roundTrip checks a legal instance by decoding it into m.
 func (b *body) roundTrip(text []byte, m codec) error {
 	in, err := jsontree.Parse(text)
 	if err != nil {
@@ -119,7 +119,7 @@ func (b *body) roundTrip(text []byte, m codec) error {
 	return b.legal(in, out, full)
 }
 
-// requestTrip checks what is sent upstream.
+// requestTrip checks the request that is sent upstream.
 func (b *body) requestTrip(in jsontree.Value, m codec) error {
 	sent, err := restjson.AppendRequest(nil, m, nil)
 	if because := justified(err, m.ProtoReflect(), request); because != nil || err != nil {
@@ -140,9 +140,8 @@ func (b *body) requestTrip(in jsontree.Value, m codec) error {
 	return b.legal(in, out, sent)
 }
 
-// checkDecided checks that a request has what its RPC decides, in extra_json or
-// added to what is otherwise sent, and is refused if extra_json has another value
-// for it, or has it twice.
+// checkDecided checks that a request has the fields that its RPC sets, in extra_json
+// or added, and that conflicting or repeated values in extra_json are rejected.
 func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error {
 	sent, err := restjson.AppendRequest(nil, m, decided)
 	want := bytes.Clone(otherwise[:len(otherwise)-1])
@@ -153,7 +152,7 @@ func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error 
 		case len(said) > 0:
 			refused, ok := errors.AsType[*restjson.FieldError](err)
 			if !ok || refused.Path != "extra_json" || !strings.Contains(refused.Reason, `"`+c.Name+`"`) {
-				return fmt.Errorf("want a refusal of %s, got %w", c.Name, err)
+				return fmt.Errorf("got error %[2]w, want a rejection of %[1]s", c.Name, err)
 			}
 			return nil
 		case c.JSON != "":
@@ -164,15 +163,15 @@ func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error 
 		return err
 	}
 	if want = append(want, '}'); !bytes.Equal(sent, want) {
-		return fmt.Errorf("want %s, got %s", want, sent)
+		return fmt.Errorf("got %[2]s, want %[1]s", want, sent)
 	}
 	return nil
 }
 
-// extraValues are the values that extra_json has for a name, as JSON text.
+// extraValues returns the values of a field in extra_json, as JSON.
 func extraValues(m codec, name string) (values []string) {
 	extra, err := jsontree.Parse([]byte(extraJSON(m)))
-	if err != nil { // It has none, if it is empty.
+	if err != nil { // extra_json is empty.
 		return nil
 	}
 	for _, member := range extra.Members {
@@ -187,19 +186,18 @@ func extraJSON(m codec) string {
 	return m.ProtoReflect().Get(mappingOf(m.ProtoReflect().Descriptor()).remainder).String()
 }
 
-// legal checks that what was written is legal, and that nothing was added.
+// legal checks that encoded JSON is legal and has no additional fields.
 func (b *body) legal(in, out jsontree.Value, text []byte) error {
 	if err := b.validator.Check(text); err != nil {
-		return fmt.Errorf("what was written is not legal: %w", err)
+		return fmt.Errorf("encoded JSON is not legal: %w", err)
 	}
 	if name := added(in, out); name != "" {
-		return fmt.Errorf("what was written has %s, which nobody asked for", name)
+		return fmt.Errorf("encoded JSON has the unexpected field %s", name)
 	}
 	return nil
 }
 
-// added is the path of a member that out has and in has not. Empty: there is
-// none.
+// added returns the path of a field in out that in lacks, or "".
 func added(in, out jsontree.Value) string {
 	if in.Text == out.Text {
 		return ""
@@ -222,7 +220,7 @@ func added(in, out jsontree.Value) string {
 	return ""
 }
 
-// noteFields notes the fields that are set in a message and those below.
+// noteFields records the fields that are set in a message and its submessages.
 func noteFields(m protoreflect.Message, filled map[protoreflect.FullName]bool) {
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		filled[field.FullName()] = true
@@ -254,14 +252,13 @@ func TestAdded(t *testing.T) {
 		`{"f":null}`:               ".f",
 	} {
 		if got := added(in, mustParse(t, text)); got != want {
-			t.Errorf("%s: want %q, got %q", text, want, got)
+			t.Errorf("%s: got %[3]q, want %[2]q", text, want, got)
 		}
 	}
 }
 
-// TestAReplysMessageGoesIntoTheNextRequest is about the messages of generated
-// replies: each is legal in a request as it is.
-func TestAReplysMessageGoesIntoTheNextRequest(t *testing.T) {
+// Every message of a generated reply is legal in a request.
+func TestRoundTrip_ReplyMessageIsValidInRequest(t *testing.T) {
 	t.Parallel()
 	all := bodies(t, openapi.Specification(t))
 	find := func(name string) *body {
@@ -270,7 +267,7 @@ func TestAReplysMessageGoesIntoTheNextRequest(t *testing.T) {
 				return b
 			}
 		}
-		t.Fatalf("there is no body %s", name)
+		t.Fatalf("no body %s", name)
 		return nil
 	}
 	next := find("CreateChatCompletionRequest")
@@ -284,7 +281,7 @@ func TestAReplysMessageGoesIntoTheNextRequest(t *testing.T) {
 			}
 			for _, choice := range completion.GetChoices() {
 				if hasExtra(choice.GetMessage().ProtoReflect()) {
-					continue // Extras go up, whatever they are.
+					continue // Unknown fields are sent, even if they are not legal.
 				}
 				sent++
 				body, err := restjson.AppendRequest(nil, &chatv1.CreateChatCompletionRequest{
@@ -300,11 +297,11 @@ func TestAReplysMessageGoesIntoTheNextRequest(t *testing.T) {
 			return nil
 		})
 	if sent == 0 {
-		t.Error("there was no message")
+		t.Error("got no message")
 	}
 }
 
-// hasExtra reports whether a message, or one below, has an extra_json.
+// hasExtra reports whether a message or a submessage has extra_json.
 func hasExtra(m protoreflect.Message) bool {
 	filled := make(map[protoreflect.FullName]bool)
 	noteFields(m, filled)
@@ -316,8 +313,8 @@ func hasExtra(m protoreflect.Message) bool {
 	return false
 }
 
-// TestTheCheckOfWhatIsWrittenCanFail is about requests that are not legal.
-func TestTheCheckOfWhatIsWrittenCanFail(t *testing.T) {
+// The validator must reject requests that are not legal.
+func TestRoundTrip_ValidatorRejectsIllegalRequests(t *testing.T) {
 	t.Parallel()
 	var check *openapi.Validator
 	for _, b := range bodies(t, openapi.Specification(t)) {
@@ -331,10 +328,10 @@ func TestTheCheckOfWhatIsWrittenCanFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []struct{ name, old, changed string }{
-		{"a misspelt parameter", `"stop"`, `"stops"`},
-		{"a misspelt member of a tool", `"parameters"`, `"parametres"`},
-		{"a misspelt enum value", `"auto"`, `"atuo"`},
-		{"a misspelt tag", `"function",`, `"funktion",`},
+		{"a misspelled parameter", `"stop"`, `"stops"`},
+		{"a misspelled field of a tool", `"parameters"`, `"parametres"`},
+		{"a misspelled enum value", `"auto"`, `"atuo"`},
+		{"a misspelled tag", `"function",`, `"funktion",`},
 		{"an unknown role", `"user"`, `"critic"`},
 		{"null where it isn't legal", `"auto"`, `null`},
 		{"null for a message's content", `"content":"a"`, `"content":null`},
@@ -357,14 +354,14 @@ func TestTheCheckOfWhatIsWrittenCanFail(t *testing.T) {
 				t.Fatal("nothing was changed")
 			}
 			if err := check.Check([]byte(text)); err == nil {
-				t.Errorf("passes: %s", text)
+				t.Errorf("validator accepts %s", text)
 			}
 		})
 	}
 }
 
-// TestInstancesAreLegal is about the generator: what it makes is legal.
-func TestInstancesAreLegal(t *testing.T) {
+// The generator produces legal instances only.
+func TestRoundTrip_InstancesAreLegal(t *testing.T) {
 	t.Parallel()
 	for _, b := range bodies(t, openapi.Specification(t)) {
 		t.Run(b.name, func(t *testing.T) {

@@ -18,15 +18,15 @@ type rpc struct {
 	output    protoreflect.MessageDescriptor
 	option    *restv1.Operation
 	operation openapi.Operation
-	// answer is the schema of an answer, or of an event's data.
+	// answer is the schema of a response, or of the data of an event.
 	answer *openapi.Schema
 }
 
-// failures is the message that an answer with an error maps to.
+// failures is the message for a response with an error.
 var failures = (*restv1.ErrorResponse)(nil).ProtoReflect().Descriptor()
 
-// matchRPCs finds, by their options, the RPC of each of the specification's
-// operations. What has no match is a problem.
+// matchRPCs matches the operations of the specification with RPCs by their options.
+// Operations or RPCs without a match are problems.
 func matchRPCs(d *openapi.Document) (rpcs []rpc, problems []string) {
 	methods := chatv1.File_openaiconnect_chat_v1_chat_service_proto.Services().ByName("ChatService").Methods()
 	matched := make(map[protoreflect.Name]bool)
@@ -57,7 +57,7 @@ func matchRPCs(d *openapi.Document) (rpcs []rpc, problems []string) {
 	return rpcs, problems
 }
 
-// mapsTo reports whether a method maps to an operation and this type of answer.
+// mapsTo reports whether a method maps to an operation with this response type.
 func mapsTo(method protoreflect.MethodDescriptor, option *restv1.Operation, operation openapi.Operation, mediaType string) bool {
 	verb, path := "GET", option.GetGet()
 	switch option.GetPattern().(type) {
@@ -73,7 +73,7 @@ func mapsTo(method protoreflect.MethodDescriptor, option *restv1.Operation, oper
 	return verb == operation.Method && path == operation.Path && want == mediaType
 }
 
-// decides reports whether the RPC decides a member of its body.
+// decides reports whether the RPC sets a field of its body.
 func (r rpc) decides(name string) bool {
 	return slices.ContainsFunc(r.option.GetFixed(), func(c *restv1.Constant) bool { return c.GetName() == name })
 }

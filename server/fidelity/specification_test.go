@@ -15,18 +15,17 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// beyond are the fields and enum values that the specification doesn't know,
-// with the reason to have them. Of a message that only such a field has, the
-// fields need no reason of their own.
+// beyond are fields and enum values unknown to the specification, with reasons. The
+// fields of a message that only such a field uses need no reason.
 var beyond = map[protoreflect.FullName]string{
-	"openaiconnect.chat.v1.Delta.audio":           "streams of audio models have it",
-	"openaiconnect.chat.v1.ToolCallDelta.custom":  "streams with calls of custom tools have it",
-	"openaiconnect.chat.v1.TOOL_CALL_TYPE_CUSTOM": "streams with calls of custom tools have it",
+	"openaiconnect.chat.v1.Delta.audio":           "sent in streams of audio models",
+	"openaiconnect.chat.v1.ToolCallDelta.custom":  "sent in streams with custom tool calls",
+	"openaiconnect.chat.v1.TOOL_CALL_TYPE_CUSTOM": "sent in streams with custom tool calls",
 }
 
-// TestTheWholeSpecificationIsCarried counts what it has checked. A property
-// counts once for each component that has it, at any depth.
-func TestTheWholeSpecificationIsCarried(t *testing.T) {
+// The test logs what it checked. A property counts once for each component that has
+// it, at any depth.
+func TestSpecification_IsCarriedCompletely(t *testing.T) {
 	t.Parallel()
 	d := openapi.Specification(t)
 	c := cover(d)
@@ -57,7 +56,7 @@ func TestTheWholeSpecificationIsCarried(t *testing.T) {
 		}
 	}
 	t.Logf("%d operations as %d RPCs, %d parameters", len(d.Operations), len(c.rpcs), parameters)
-	t.Logf("%d (component, property) pairs, of objects in %d places, and %d of a body that is no component", len(properties), places-inline, inline)
+	t.Logf("%d (component, property) pairs of objects in %d locations, and %d of bodies that are not components", len(properties), places-inline, inline)
 	t.Logf("%d union branches, %d enum values", branches, values)
 	t.Logf("by rule: %v; the rest by fields", rules)
 	if len(properties) == 0 || branches == 0 || values == 0 || parameters == 0 || len(c.uses) == 0 {
@@ -68,8 +67,8 @@ func TestTheWholeSpecificationIsCarried(t *testing.T) {
 // change is an edit of the specification.
 type change struct {
 	path string // in the document, with slashes
-	name string // what is set there; for an array, "+"
-	json string // empty: removed
+	name string // key to set, or "+" to append to an array
+	json string // empty to remove the key
 }
 
 // changed returns the specification with edits.
@@ -105,7 +104,7 @@ func (c change) apply(t *testing.T, at any, path []string, value any) any {
 	case map[string]any:
 		switch {
 		case len(path) > 0 && at[unescape(path[0])] == nil:
-			t.Fatalf("%s: there is no %s", c.path, path[0])
+			t.Fatalf("%s: no %s", c.path, path[0])
 		case len(path) > 0:
 			at[unescape(path[0])] = c.apply(t, at[unescape(path[0])], path[1:], value)
 		case c.json == "":
@@ -128,14 +127,14 @@ func (c change) apply(t *testing.T, at any, path []string, value any) any {
 		}
 		return at
 	default:
-		t.Fatalf("%s: nothing is there", c.path)
+		t.Fatalf("%s: no value", c.path)
 		return nil
 	}
 }
 
 func unescape(token string) string { return strings.ReplaceAll(token, "~1", "/") }
 
-func TestANewSpecificationIsNoticed(t *testing.T) {
+func TestSpecification_AdditionsAreDetected(t *testing.T) {
 	t.Parallel()
 	const components = "components/schemas"
 	create := components + "/CreateChatCompletionRequest/allOf/1/properties"
@@ -180,14 +179,14 @@ func TestANewSpecificationIsNoticed(t *testing.T) {
 			t.Parallel()
 			problems := cover(changed(t, row.changes...)).problems
 			if !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, row.want) }) {
-				t.Errorf("want a problem %q, got %q", row.want, problems)
+				t.Errorf("got problems %[2]q, want %[1]q", row.want, problems)
 			}
 		})
 	}
 }
 
-// beyondTheSpecification are the fields and enum values that carry nothing of
-// the specification, though a caller can meet them.
+// beyondTheSpecification returns the fields and enum values that callers can use but
+// that carry no part of the specification.
 func beyondTheSpecification(c *coverage) (found []protoreflect.FullName) {
 	seen := make(map[protoreflect.FullName]bool)
 	var walk func(protoreflect.MessageDescriptor)
@@ -226,22 +225,22 @@ func beyondTheSpecification(c *coverage) (found []protoreflect.FullName) {
 	return found
 }
 
-func TestNothingIsBeyondTheSpecification(t *testing.T) {
+func TestSpecification_HasEveryField(t *testing.T) {
 	t.Parallel()
 	found := beyondTheSpecification(cover(openapi.Specification(t)))
 	for _, name := range found {
 		if beyond[name] == "" {
-			t.Errorf("%s: the specification doesn't know it", name)
+			t.Errorf("%s: not in the specification", name)
 		}
 	}
 	for name := range beyond {
 		if !slices.Contains(found, name) {
-			t.Errorf("%s: the specification knows it by now", name)
+			t.Errorf("%s: now in the specification", name)
 		}
 	}
 }
 
-func TestWhatTheSpecificationNoLongerHasIsNoticed(t *testing.T) {
+func TestSpecification_RemovalsAreDetected(t *testing.T) {
 	t.Parallel()
 	const components = "components/schemas"
 	for _, row := range []struct {
@@ -257,21 +256,21 @@ func TestWhatTheSpecificationNoLongerHasIsNoticed(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if found := beyondTheSpecification(cover(changed(t, row.change))); !slices.Contains(found, row.want) {
-				t.Errorf("want %s, got %q", row.want, found)
+				t.Errorf("got %[2]q, want %[1]s", row.want, found)
 			}
 		})
 	}
 }
 
-// unwritten are the members that the specification always requires, and that
-// are nevertheless written only when they are set.
+// unwritten are fields that the specification always requires but that are encoded only
+// when set.
 var unwritten = map[protoreflect.FullName]string{
-	"openaiconnect.chat.v1.ToolCallDelta.index": "a tool call comes in pieces, and upstreams leave it out",
+	"openaiconnect.chat.v1.ToolCallDelta.index": "tool calls arrive in pieces, and upstreams omit it",
 }
 
-// TestTheOptionsFollowTheSpecification is about what a field's options say of
-// its member: whether it is always written, only in replies, and deprecated.
-func TestTheOptionsFollowTheSpecification(t *testing.T) {
+// The options of a field agree with the specification: always encoded, output-only,
+// and deprecated.
+func TestSpecification_OptionsAgree(t *testing.T) {
 	t.Parallel()
 	c := cover(openapi.Specification(t))
 	checked := 0
@@ -279,7 +278,7 @@ func TestTheOptionsFollowTheSpecification(t *testing.T) {
 		message, _ := u.slot.field.Parent().(protoreflect.MessageDescriptor)
 		goes := c.messages[message.FullName()]
 		if goes == nil || u.slot.isBranch() {
-			continue // It is a parameter, or stands beside a tag.
+			continue // It is a parameter, or next to a tag.
 		}
 		checked++
 		for _, problem := range checkOptions(u, goes) {
@@ -293,7 +292,7 @@ func TestTheOptionsFollowTheSpecification(t *testing.T) {
 	}
 }
 
-// checkOptions returns what is wrong with the options of a field of a message.
+// checkOptions returns the problems with the options of a field.
 func checkOptions(u *use, goes *visits) (problems []string) {
 	option, presence := u.slot.option, u.slot.option.GetPresence()
 	always := !u.optional && !goes.lacks[u.slot.name()]
@@ -304,14 +303,14 @@ func checkOptions(u *use, goes *visits) (problems []string) {
 		text   string
 		broken bool
 	}{
-		{"it is output-only, though it is in requests", option.GetOutputOnly() && u.inRequest},
-		{"it is only in replies, and its message in both, but it isn't output-only", goes.inRequest && !u.inRequest && !option.GetOutputOnly()},
+		{"it is output-only, but it is in requests", option.GetOutputOnly() && u.inRequest},
+		{"it is only in replies of a message used in both, but it isn't output-only", goes.inRequest && !u.inRequest && !option.GetOutputOnly()},
 		{"it is output-only in a message that no request has", option.GetOutputOnly() && !goes.inRequest},
 		{"it is always required, but not always written", always && presence == restv1.Presence_PRESENCE_UNSPECIFIED && !isOtherForm},
 		{"it is always written, but not always required", !always && (presence == restv1.Presence_PRESENCE_REQUIRED || presence == restv1.Presence_PRESENCE_MANDATORY)},
 		{"it is written as null, but never required", !u.required && presence != restv1.Presence_PRESENCE_UNSPECIFIED},
 		{"it is written as null, but never null", !u.nullable && (presence == restv1.Presence_PRESENCE_NULLABLE || presence == restv1.Presence_PRESENCE_NULLABLE_IN_RESPONSE)},
-		{"the specification deprecates it, the .proto file doesn't, or the other way round", deprecated != (u.deprecated && !u.lives)},
+		{"the specification and the .proto file disagree about deprecation", deprecated != (u.deprecated && !u.lives)},
 	} {
 		if rule.broken {
 			problems = append(problems, rule.text)
@@ -320,7 +319,7 @@ func checkOptions(u *use, goes *visits) (problems []string) {
 	return problems
 }
 
-func TestOptionsThatDoNotFollowAreNoticed(t *testing.T) {
+func TestSpecification_OptionConflictsAreDetected(t *testing.T) {
 	t.Parallel()
 	const components = "components/schemas"
 	for _, row := range []struct {
@@ -329,12 +328,12 @@ func TestOptionsThatDoNotFollowAreNoticed(t *testing.T) {
 		field  protoreflect.FullName
 		want   string
 	}{
-		{"a member that is required by now", change{components + "/WebSearchLocation", "required", `["city"]`}, "openaiconnect.chat.v1.WebSearchLocation.city", "not always written"},
-		{"a member that is no longer required", change{components + "/CompletionUsage", "required", `[]`}, "openaiconnect.chat.v1.Usage.total_tokens", "not always required"},
-		{"a member that is no longer null", change{components + "/Error/properties", "param", `{"type": "string"}`}, "openaiconnect.rest.v1.Error.param", "never null"},
-		{"a member that requests have by now", change{components + "/ChatCompletionRequestUserMessage/properties", "id", `{"type": "string"}`}, "openaiconnect.chat.v1.Message.id", "though it is in requests"},
-		{"a member that requests no longer have", change{components + "/ChatCompletionRequestAssistantMessage/properties", "refusal", ``}, "openaiconnect.chat.v1.Message.refusal", "isn't output-only"},
-		{"a member that is deprecated by now", change{components + "/ModelResponseProperties/properties/top_p", "deprecated", `true`}, "openaiconnect.chat.v1.CreateChatCompletionRequest.top_p", "deprecates it"},
+		{"newly required field", change{components + "/WebSearchLocation", "required", `["city"]`}, "openaiconnect.chat.v1.WebSearchLocation.city", "not always written"},
+		{"field that is no longer required", change{components + "/CompletionUsage", "required", `[]`}, "openaiconnect.chat.v1.Usage.total_tokens", "not always required"},
+		{"field that is no longer null", change{components + "/Error/properties", "param", `{"type": "string"}`}, "openaiconnect.rest.v1.Error.param", "never null"},
+		{"field new in requests", change{components + "/ChatCompletionRequestUserMessage/properties", "id", `{"type": "string"}`}, "openaiconnect.chat.v1.Message.id", "but it is in requests"},
+		{"field removed from requests", change{components + "/ChatCompletionRequestAssistantMessage/properties", "refusal", ``}, "openaiconnect.chat.v1.Message.refusal", "isn't output-only"},
+		{"newly deprecated field", change{components + "/ModelResponseProperties/properties/top_p", "deprecated", `true`}, "openaiconnect.chat.v1.CreateChatCompletionRequest.top_p", "disagree about deprecation"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -342,7 +341,7 @@ func TestOptionsThatDoNotFollowAreNoticed(t *testing.T) {
 			u := c.uses[row.field]
 			message, _ := u.slot.field.Parent().(protoreflect.MessageDescriptor)
 			if problems := checkOptions(u, c.messages[message.FullName()]); !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, row.want) }) {
-				t.Errorf("want %q, got %q", row.want, problems)
+				t.Errorf("got problems %[2]q, want %[1]q", row.want, problems)
 			}
 		})
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// TestParametersReachTheTarget sets the field of each parameter of the
-// specification, and finds it by the parameter's name in the path or the query.
-func TestParametersReachTheTarget(t *testing.T) {
+// The test sets the field of each parameter of the specification and finds its value
+// in the path or the query under the parameter's name.
+func TestTarget_ContainsParameters(t *testing.T) {
 	t.Parallel()
 	rpcs, problems := matchRPCs(openapi.Specification(t))
 	if len(problems) > 0 {
@@ -27,7 +27,7 @@ func TestParametersReachTheTarget(t *testing.T) {
 	for _, r := range rpcs {
 		op := operations["/openaiconnect.chat.v1.ChatService/"+string(r.name)]
 		if op.Method != r.operation.Method {
-			t.Errorf("%s: want %s, got %q", r.name, r.operation.Method, op.Method)
+			t.Errorf("%s: got method %[3]q, want %[2]s", r.name, r.operation.Method, op.Method)
 		}
 		request := op.NewRequest()
 		path, query := r.operation.Path, make(url.Values)
@@ -47,17 +47,17 @@ func TestParametersReachTheTarget(t *testing.T) {
 		}
 		got, gotQuery, _ := strings.Cut(string(target), "?")
 		if got != path {
-			t.Errorf("%s: want the path %s, got %s", r.name, path, got)
+			t.Errorf("%s: got path %[3]s, want %[2]s", r.name, path, got)
 		}
 		values, err := url.ParseQuery(gotQuery)
 		if err != nil || values.Encode() != query.Encode() {
-			t.Errorf("%s: want the query %v, got %v (%v)", r.name, query, values, err)
+			t.Errorf("%s: got query %[3]v, want %[2]v (%[4]v)", r.name, query, values, err)
 		}
 	}
 }
 
-// set sets a field to a value that must be escaped where it can be, and returns
-// that, and what comes behind its name.
+// set sets a field to a value that needs escaping if possible. It returns the value
+// and the suffix of the parameter's name.
 func set(t *testing.T, m protoreflect.Message, field protoreflect.FieldDescriptor) (value, name string) {
 	t.Helper()
 	const text = "a/ü&=+%?#."
@@ -69,14 +69,14 @@ func set(t *testing.T, m protoreflect.Message, field protoreflect.FieldDescripto
 		m.Set(field, protoreflect.ValueOfString(text))
 		return text, ""
 	case field.Kind() == protoreflect.Int32Kind:
-		m.Set(field, protoreflect.ValueOfInt32(0)) // Zero is sent.
+		m.Set(field, protoreflect.ValueOfInt32(0)) // Zero must be sent.
 		return "0", ""
 	case field.Kind() == protoreflect.EnumKind:
 		last := field.Enum().Values().Get(field.Enum().Values().Len() - 1)
 		m.Set(field, protoreflect.ValueOfEnum(last.Number()))
 		return spelling(last), ""
 	default:
-		t.Fatalf("%s: there is no rule for its kind", field.FullName())
+		t.Fatalf("%s: unsupported kind", field.FullName())
 		return "", ""
 	}
 }

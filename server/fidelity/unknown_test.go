@@ -13,27 +13,26 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// TestTheUnknownSurvives is about instances that are spoilt at random places.
-// All of what they have arrives: in its field, or in extra_json, verbatim and in
-// its order. As JSON again, all of it is there; what can't be written twice is
-// refused by name.
-func TestTheUnknownSurvives(t *testing.T) {
+// Instances are changed at random places. Everything arrives: in its field, or in
+// extra_json, verbatim and in order. Encoded again, everything is present. What cannot
+// be encoded twice is rejected by name.
+func TestUnknown_Survives(t *testing.T) {
 	t.Parallel()
 	d := openapi.Specification(t)
-	all := spoilers(vocabularyOf(d))
+	all := mutators(vocabularyOf(d))
 	for _, b := range bodies(t, d) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			spoilt := make(map[string]int)
+			counts := make(map[string]int)
 			outcome := make(map[string]int)
 			run := newCampaign(t, b, 80)
 			run.run(
 				func(r jsontree.Random, v jsontree.Value) jsontree.Value {
 					for range 1 + r.IntN(4) {
 						s := jsontree.Pick(r, all...)
-						if spoiled, did := s.spoilAny(r, v); did {
-							v = spoiled
-							spoilt[s.name]++
+						if mutated, did := s.mutateAny(r, v); did {
+							v = mutated
+							counts[s.name]++
 						}
 					}
 					return v
@@ -44,19 +43,19 @@ func TestTheUnknownSurvives(t *testing.T) {
 					outcome[how]++
 					return err
 				})
-			t.Logf("%v; spoilt by %v", outcome, spoilt)
+			t.Logf("%v; mutations %v", outcome, counts)
 			for _, s := range all {
-				if run.isWhole() && spoilt[s.name] == 0 && b.has(s) {
-					t.Errorf("no instance was spoilt by %s", s.name)
+				if run.isWhole() && counts[s.name] == 0 && b.has(s) {
+					t.Errorf("no instance was changed by %s", s.name)
 				}
 			}
 		})
 	}
 }
 
-// has reports whether the body has instances that can be spoilt so. Those of
-// some bodies have no list, no number and no tag.
-func (b *body) has(s spoiler) bool {
+// has reports whether instances of the body can be changed in this way. Some bodies
+// have no list, no number, and no tag.
+func (b *body) has(s mutator) bool {
 	switch s.name {
 	case "null in a list", "a number that no type holds", "a missing tag", "an unknown tag", "an unknown value of an enum":
 		return b.name != "ErrorResponse" && b.name != "UpdateChatCompletionRequest" && b.name != "ChatCompletionDeleted"
@@ -65,8 +64,7 @@ func (b *body) has(s spoiler) bool {
 	}
 }
 
-// survives checks an object, of which it makes the message m. It returns what
-// became of it.
+// survives checks an object by decoding it into m. It returns the outcome.
 func (b *body) survives(text []byte, m codec) (string, error) {
 	in, err := jsontree.Parse(text)
 	if err != nil {
@@ -94,7 +92,7 @@ func (b *body) survives(text []byte, m codec) (string, error) {
 	return outcome, nil
 }
 
-// arrives checks that a message is encoded whole, or refused for a reason.
+// arrives checks that a message is encoded completely, or rejected for a reason.
 func arrives(m codec, way encoding) (refused bool, err error) {
 	var text []byte
 	if way == request {
@@ -115,8 +113,8 @@ func arrives(m codec, way encoding) (refused bool, err error) {
 	return false, nil
 }
 
-// TestTheBoundOnDepth is about values that nest up to the bound, and beyond.
-func TestTheBoundOnDepth(t *testing.T) {
+// Values nested up to the limit and beyond.
+func TestDepth_LimitOfDecoding(t *testing.T) {
 	t.Parallel()
 	const limit = 10_000
 	array := func(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
@@ -126,7 +124,7 @@ func TestTheBoundOnDepth(t *testing.T) {
 	for _, row := range []struct {
 		name    string
 		message codec
-		text    func(depth int) string // an object that nests so deeply
+		text    func(depth int) string // an object of this depth
 	}{
 		{"an unknown member", new(chatv1.ChatCompletion), func(n int) string { return `{"x":` + array(n-1) + `}` }},
 		{"a known member of another type", new(chatv1.ChatCompletion), func(n int) string { return `{"model":` + object(n-1) + `}` }},
@@ -148,19 +146,19 @@ func TestTheBoundOnDepth(t *testing.T) {
 				t.Error(err)
 			}
 			if refused, err := arrives(m, reply); refused || err != nil {
-				t.Errorf("refused: %v, error: %v", refused, err)
+				t.Errorf("got rejected: %v, error: %v", refused, err)
 			}
 			deeper, _ := row.message.ProtoReflect().New().Interface().(codec)
 			err := restjson.Unmarshal([]byte(row.text(limit+1)), deeper)
 			if err == nil || !strings.Contains(err.Error(), "too many nested objects and arrays (maximum 10000)") {
-				t.Errorf("want the limit, got %v", err)
+				t.Errorf("got error %v, want the limit", err)
 			}
 		})
 	}
 }
 
-// TestTheBoundOnDepthOfWhatIsSent is about JSON that a caller gives as text.
-func TestTheBoundOnDepthOfWhatIsSent(t *testing.T) {
+// JSON in extra_json and in other JSON text fields.
+func TestDepth_LimitOfEncoding(t *testing.T) {
 	t.Parallel()
 	text := func(depth int) string { return strings.Repeat(`{"a":`, depth-1) + `{}` + strings.Repeat("}", depth-1) }
 	for _, row := range []struct {
@@ -177,16 +175,15 @@ func TestTheBoundOnDepthOfWhatIsSent(t *testing.T) {
 				t.Error(err)
 			}
 			_, err := restjson.AppendRequest(nil, row.message(text(10_001)), nil)
-			if err == nil || !strings.HasPrefix(err.Error(), row.want) || !strings.Contains(err.Error(), "the limit is 10000") {
-				t.Errorf("want the limit, got %.500v", err)
+			if err == nil || !strings.HasPrefix(err.Error(), row.want) || !strings.Contains(err.Error(), "(maximum 10000)") {
+				t.Errorf("got error %.500v, want the limit", err)
 			}
 		})
 	}
 }
 
-// TestRandomMessagesComeBack is about messages that no JSON was read for: all
-// that their types can hold.
-func TestRandomMessagesComeBack(t *testing.T) {
+// Random messages, not decoded from JSON, with all values of their types.
+func TestRoundTrip_RandomMessages(t *testing.T) {
 	t.Parallel()
 	for _, b := range bodies(t, openapi.Specification(t)) {
 		t.Run(b.name, func(t *testing.T) {
@@ -195,7 +192,7 @@ func TestRandomMessagesComeBack(t *testing.T) {
 				m := b.newMessage(t)
 				fill(randomOf(seed, 7), m.ProtoReflect())
 				if refused, err := arrives(m, reply); refused || err != nil {
-					t.Fatalf("refused: %v, error: %v: %v", refused, err, m)
+					t.Fatalf("got rejected: %v, error: %v: %v", refused, err, m)
 				}
 				text, err := restjson.AppendFull(nil, m)
 				if err != nil {

@@ -1,14 +1,13 @@
-// Package soak holds the test that runs the whole product for long, under
-// everything at once: both ways in, streams, uploads, WebSockets, callers who
-// leave, an upstream that breaks, a Redis that dies, keys that change. Two
-// instances of the built command share a Redis and a file of keys.
+// Package soak holds a long test of the whole product under mixed load: typed and raw
+// requests, streams, uploads, WebSockets, disconnecting clients, a failing upstream, a
+// restarting Redis, and a changing clients file. Two instances of the built command
+// share Redis and the clients file.
 //
-// Every request is accounted for: it succeeded, or it failed with the reason that
-// was to be expected, and the servers' own counts say the same. In the end nothing
-// is left: goroutines, connections, file descriptors, memory. And of the keys that
-// were used none is in anything that the servers wrote.
+// Every request is accounted for: it succeeded or failed for an expected reason, and
+// the servers' metrics agree. Afterwards no goroutines, connections, file descriptors,
+// or memory are left. No key appears in any output of the servers.
 //
-// Without more it takes seconds. For an hour:
+// The test takes seconds by default. For an hour:
 //
 //	OPENAI_CONNECT_SOAK=1h go test -timeout 0 -v -run TestSoak ./server/soak
 package soak

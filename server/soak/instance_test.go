@@ -22,10 +22,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// patience is how long the test waits for what must come.
+// patience bounds the wait for anything that must happen.
 const patience = 30 * time.Second
 
-// output is all that a process has written.
+// output collects what a process writes.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -54,7 +54,7 @@ type instance struct {
 	output  output
 }
 
-// startInstance starts the command, and returns when it is ready.
+// startInstance starts the command and waits until it is ready.
 func startInstance(t *testing.T, environment []string, arguments ...string) *instance {
 	t.Helper()
 	address, admin := commandtest.FreeAddress(t), commandtest.FreeAddress(t)
@@ -63,7 +63,7 @@ func startInstance(t *testing.T, environment []string, arguments ...string) *ins
 		admin: "http://" + admin,
 	}
 	arguments = append([]string{"--listen", address, "--admin", admin, "--admin-pprof"}, arguments...)
-	i.command = exec.Command(commandtest.Program(t), arguments...) // It is ended by a signal.
+	i.command = exec.Command(commandtest.Program(t), arguments...) // A signal ends it.
 	i.command.Env = append(commandtest.Environment(), environment...)
 	i.command.Stdout, i.command.Stderr = &i.output, &i.output
 	if err := i.command.Start(); err != nil {
@@ -76,7 +76,7 @@ func startInstance(t *testing.T, environment []string, arguments ...string) *ins
 	return i
 }
 
-// stop ends the process, and reports how.
+// stop ends the process and returns its error.
 func (i *instance) stop() error {
 	if err := i.command.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (i *instance) stop() error {
 	return i.command.Wait()
 }
 
-// get copies what the admin listener has at a path.
+// get copies the response of the admin listener for a path.
 func (i *instance) get(ctx context.Context, path string, to io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -92,7 +92,7 @@ func (i *instance) get(ctx context.Context, path string, to io.Writer) error {
 	if err != nil {
 		return err
 	}
-	request.Close = true // no connection is left for the count of them
+	request.Close = true // keeps it out of the connection count
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (i *instance) get(ctx context.Context, path string, to io.Writer) error {
 	return err
 }
 
-// metrics are what an instance counts, by name; and the text of them.
+// metrics returns the metrics of an instance by name, and their text.
 func (i *instance) metrics(t *testing.T) (map[string]*dto.MetricFamily, string) {
 	t.Helper()
 	var text bytes.Buffer
@@ -129,7 +129,7 @@ func sum(family *dto.MetricFamily) float64 {
 	return total
 }
 
-// waitFor waits until a condition holds, which is asked again and again.
+// waitFor polls a condition until it holds.
 func waitFor(t *testing.T, what string, holds func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)

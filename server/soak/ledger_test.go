@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// maxUnexpected is how many surprises are kept word for word.
+// maxUnexpected is the number of unexpected outcomes recorded verbatim.
 const maxUnexpected = 20
 
 // ledger accounts for every request that was sent.
@@ -18,7 +18,7 @@ type ledger struct {
 	sent       int
 	outcomes   map[string]int // by kind of traffic and reason
 	surprises  int
-	unexpected []string // the first of them
+	unexpected []string // the first ones
 
 	names  int
 	unseen map[string]bool // names of requests that no server has logged
@@ -26,18 +26,18 @@ type ledger struct {
 
 const namePrefix = "may-not-arrive-"
 
-// loggedName is the name of a request in a line of JSON.
+// loggedName matches the name of a request in a JSON log record.
 var loggedName = regexp.MustCompile(`"id":"(` + namePrefix + `\d+)"`)
 
-// begin notes that a request is sent.
+// begin records that a request is sent.
 func (l *ledger) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent++
 }
 
-// end notes what became of a request: "ok", or the reason of its failure. An error
-// says that this is none to be expected.
+// end records the outcome of a request: "ok", or the reason of its failure. A non-nil
+// error marks the outcome as unexpected.
 func (l *ledger) end(kind, reason string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,7 +53,7 @@ func (l *ledger) end(kind, reason string, err error) {
 	l.outcomes[kind+": "+reason]++
 }
 
-// totals returns how many requests were sent, succeeded and failed.
+// totals returns the numbers of requests that were sent, succeeded, and failed.
 func (l *ledger) totals() (sent, succeeded, failed int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,8 +67,8 @@ func (l *ledger) totals() (sent, succeeded, failed int) {
 	return l.sent, succeeded, failed
 }
 
-// name returns a name for a request whose caller may leave before a server has seen
-// it.
+// name returns a name for a request whose client may disconnect before a server
+// receives it.
 func (l *ledger) name() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +81,7 @@ func (l *ledger) name() string {
 	return name
 }
 
-// see notes the names of requests in what a server has logged.
+// see records the names of requests in a log.
 func (l *ledger) see(log string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,14 +90,14 @@ func (l *ledger) see(log string) {
 	}
 }
 
-// arrived returns how many requests the servers have seen.
+// arrived returns how many requests the servers have received.
 func (l *ledger) arrived() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.sent - len(l.unseen)
 }
 
-// report is the table of what became of the requests.
+// report returns a table of the outcomes.
 func (l *ledger) report() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

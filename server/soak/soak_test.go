@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// shortly is how long the test takes traffic if nothing else is said.
+	// shortly is the default duration of the traffic.
 	shortly = 20 * time.Second
 
-	// concurrency is how many callers make requests at a time.
+	// concurrency is the number of concurrent callers.
 	concurrency = 24
 
-	// What may be left in the end beside what was there when all was warm: the
-	// runtime's own goroutines and what the kernel has not yet let go of.
+	// Growth allowed after the test, relative to the state after the warm-up: the
+	// runtime's own goroutines and what the kernel has not released yet.
 	spareGoroutines = 12
 	spareFiles      = 8
 	spareHeap       = 8 << 20 // bytes
@@ -41,10 +41,10 @@ func TestSoak(t *testing.T) {
 	if text := os.Getenv("OPENAI_CONNECT_SOAK"); text != "" {
 		var err error
 		if duration, err = time.ParseDuration(text); err != nil {
-			t.Fatalf("OPENAI_CONNECT_SOAK: %v: give a time such as 10m or 1h", err)
+			t.Fatalf("invalid OPENAI_CONNECT_SOAK: %v: want a duration such as 10m or 1h", err)
 		}
 	}
-	keys := newKeyFile(t)
+	keys := newClientsFile(t)
 	provider := startProvider(t, keys.keys)
 	redis := redistest.Start(t)
 	var instances []*instance
@@ -69,12 +69,12 @@ func TestSoak(t *testing.T) {
 	s.searchAll()
 	for _, instance := range instances {
 		if err := instance.stop(); err != nil {
-			t.Errorf("an instance did not stop cleanly: %v\n%s", err, instance.output.take())
+			t.Errorf("instance failed to shut down cleanly: %v\n%s", err, instance.output.take())
 		}
 		s.read(instance)
 	}
 	sent, succeeded, failed := s.ledger.totals()
-	t.Logf("%v of traffic, %d requests: %d succeeded, %d failed with a reason; Redis died %d times, keys changed %d times\n%s",
+	t.Logf("%v of traffic, %d requests: %d succeeded, %d failed with a reason; Redis was killed %d times, the clients file changed %d times\n%s",
 		duration, sent, succeeded, failed, s.deaths, s.changes, s.ledger.report())
 	t.Logf("searched for %d secrets: %v bytes", len(s.secrets()), s.searched)
 }
@@ -82,19 +82,19 @@ func TestSoak(t *testing.T) {
 // soak is the test while it runs.
 type soak struct {
 	t         *testing.T
-	keys      *keyFile
+	keys      *clientsFile
 	redis     *redistest.Redis
 	instances []*instance
 	ledger    ledger
-	deaths    int // of Redis
-	changes   int // of the keys
+	deaths    int // kills of Redis
+	changes   int // changes of the clients file
 
 	mu       sync.Mutex
-	searched map[string]int // guarded by mu: bytes, by what they are of
+	searched map[string]int // guarded by mu: bytes by source
 }
 
-// load makes traffic for some time, while Redis dies and keys change. The
-// connections that it makes end with its test.
+// load generates traffic while Redis is killed and the clients file changes. Its
+// connections end with its test.
 func (s *soak) load(t *testing.T, duration time.Duration, seed uint64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
@@ -114,7 +114,7 @@ func (s *soak) load(t *testing.T, duration time.Duration, seed uint64) {
 	trouble.Wait()
 }
 
-// killRedis kills Redis now and then, and starts it anew, empty.
+// killRedis repeatedly kills Redis and restarts it empty.
 func (s *soak) killRedis(ctx context.Context) {
 	for pause(ctx, 4*time.Second) {
 		s.redis.Kill(s.t)
@@ -124,19 +124,19 @@ func (s *soak) killRedis(ctx context.Context) {
 	}
 }
 
-// changeKeys changes the file of keys, to good and to bad.
+// changeKeys changes the clients file to valid and invalid versions.
 func (s *soak) changeKeys(ctx context.Context) {
 	for withErin := false; pause(ctx, 500*time.Millisecond); withErin = !withErin {
 		s.keys.write(s.t, withErin)
 		if s.changes++; s.changes%3 == 0 {
 			pause(ctx, 300*time.Millisecond)
-			s.keys.spoil(s.t)
+			s.keys.breakFile(s.t)
 		}
 	}
 	s.keys.write(s.t, true)
 }
 
-// readOutputs searches what the servers write.
+// readOutputs searches the output of the servers.
 func (s *soak) readOutputs(ctx context.Context) {
 	for pause(ctx, time.Second) {
 		for _, instance := range s.instances {
@@ -145,8 +145,8 @@ func (s *soak) readOutputs(ctx context.Context) {
 	}
 }
 
-// read searches what a server has written since the last time. No line is cut by
-// that, as a line is written at once.
+// read searches what a server has written since the last call. Lines are written
+// atomically, so none is split.
 func (s *soak) read(instance *instance) {
 	text := instance.output.take()
 	s.ledger.see(text)
@@ -163,29 +163,29 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// settle waits until the servers have nothing to do.
+// settle waits until the servers are idle.
 func (s *soak) settle() {
 	s.t.Helper()
 	for n, instance := range s.instances {
-		waitFor(s.t, fmt.Sprintf("instance %d to have no call in work", n), func() error {
+		waitFor(s.t, fmt.Sprintf("instance %d to be idle", n), func() error {
 			families, _ := instance.metrics(s.t)
 			if calls := sum(families["openai_connect_open_requests"]); calls != 0 {
-				return fmt.Errorf("%v are open", calls)
+				return fmt.Errorf("%v requests in progress", calls)
 			}
 			return nil
 		})
 	}
 }
 
-// leftover is what an idle server still has. The connections that it keeps for the
-// upstream are not among the files.
+// leftover is what an idle server still uses. Upstream connections are not counted
+// as files.
 type leftover struct{ goroutines, files, heap, resident float64 }
 
 func (s *soak) measure() []leftover {
 	s.t.Helper()
 	var result []leftover
 	for _, instance := range s.instances {
-		// Twice, as what finalizers let go of is collected the next time.
+		// Twice, because finalizers release objects for the second collection.
 		for range 2 {
 			if err := instance.get(s.t.Context(), "/debug/pprof/heap?gc=1", new(bytes.Buffer)); err != nil {
 				s.t.Fatal(err)
@@ -203,7 +203,7 @@ func (s *soak) measure() []leftover {
 	return result
 }
 
-// compare tells what has grown that must not.
+// compare reports resources that have grown.
 func (s *soak) compare(before, after []leftover) {
 	s.t.Helper()
 	for n := range before {
@@ -213,20 +213,20 @@ func (s *soak) compare(before, after []leftover) {
 		if a.goroutines > b.goroutines+spareGoroutines || a.files > b.files+spareFiles || a.heap > b.heap*1.2+spareHeap {
 			var dump bytes.Buffer
 			_ = s.instances[n].get(s.t.Context(), "/debug/pprof/goroutine?debug=1", &dump)
-			s.t.Errorf("instance %d has kept what it should have let go of; its goroutines:\n%.20000s", n, dump.String())
+			s.t.Errorf("instance %d leaks resources; goroutines:\n%.20000s", n, dump.String())
 		}
 	}
 }
 
-// account compares what callers, servers and the upstream have counted.
+// account compares the counts of clients, servers, and the upstream.
 func (s *soak) account(p *provider) {
 	s.t.Helper()
 	sent, succeeded, failed := s.ledger.totals()
 	if sent != succeeded+failed {
-		s.t.Errorf("%d requests were sent, and %d have ended", sent, succeeded+failed)
+		s.t.Errorf("sent %d requests, of which %d ended", sent, succeeded+failed)
 	}
 	if s.ledger.surprises > 0 {
-		s.t.Errorf("%d requests went as they should not have:\n%s", s.ledger.surprises, strings.Join(s.ledger.unexpected, "\n"))
+		s.t.Errorf("got %d unexpected outcomes:\n%s", s.ledger.surprises, strings.Join(s.ledger.unexpected, "\n"))
 	}
 	var counted float64
 	for _, instance := range s.instances {
@@ -234,16 +234,16 @@ func (s *soak) account(p *provider) {
 		counted += sum(families["openai_connect_requests_total"])
 	}
 	if arrived := s.ledger.arrived(); counted != float64(arrived) {
-		s.t.Errorf("the servers have counted %.0f requests, and %d are in their logs or must be", counted, arrived)
+		s.t.Errorf("servers counted %.0f requests, want %d", counted, arrived)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.strange) > 0 {
-		s.t.Errorf("%d requests reached the upstream with a key that isn't their client's: %.1000v", len(p.strange), p.strange)
+		s.t.Errorf("got %d upstream requests with another client's key: %.1000v", len(p.strange), p.strange)
 	}
 }
 
-// searchAll searches what the servers tell of themselves.
+// searchAll searches the admin endpoints of the servers.
 func (s *soak) searchAll() {
 	s.t.Helper()
 	for _, instance := range s.instances {
@@ -257,7 +257,7 @@ func (s *soak) searchAll() {
 	}
 }
 
-// secrets are what nobody may see.
+// secrets returns the keys that must not appear anywhere.
 func (s *soak) secrets() []string {
 	var all []string
 	for _, known := range []map[string]string{s.keys.tokens, s.keys.keys} {
@@ -268,14 +268,14 @@ func (s *soak) secrets() []string {
 	return all
 }
 
-// search looks for secrets in a text.
+// search searches a text for secrets.
 func (s *soak) search(what, text string) {
 	s.mu.Lock()
 	s.searched[what] += len(text)
 	s.mu.Unlock()
 	for _, secret := range s.secrets() {
 		if strings.Contains(text, secret) {
-			s.t.Errorf("a secret is in %s", what)
+			s.t.Errorf("%s contains a secret", what)
 			return
 		}
 	}

@@ -30,7 +30,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// The reasons for which requests are to fail.
+// Reasons of expected failures.
 const (
 	ok          = "ok"
 	cutShort    = "cut short by the upstream"
@@ -38,12 +38,12 @@ const (
 	upstreamBad = "the upstream's error"
 	left        = "the caller left"
 	notAllowed  = "not allowed"
-	unknownKey  = "unknown token"
+	unknownKey  = "unknown key"
 	overLimit   = "over the limit"
 )
 
-// traffic is a kind of it: run makes one request as a client, and returns what
-// became of it. An error says that this isn't what was to be expected.
+// traffic is a kind of traffic. Run makes one request and returns the outcome, with an
+// error if it is unexpected.
 type traffic struct {
 	kind   string
 	weight int
@@ -58,11 +58,11 @@ type caller struct {
 	client string
 	token  string
 	random *rand.Rand
-	heard  func(string)  // is given what errors say
-	name   func() string // names a request that may not arrive
+	heard  func(string)  // receives error messages
+	name   func() string // returns a name for a request that may not arrive
 }
 
-// connections are the clients of one instance, until the test ends.
+// connections are the clients of one instance.
 type connections struct {
 	front *servertest.Front
 	http  *http.Client
@@ -81,7 +81,7 @@ func connectTo(t *testing.T, front *servertest.Front) *connections {
 
 const chatBody = `{"model": "sandbox", "messages": [{"role": "user", "content": "Tell me a story."}]}`
 
-// kinds are all kinds of traffic.
+// kinds returns all kinds of traffic.
 func kinds() []traffic {
 	return []traffic{
 		{"raw answer", 20, "alice", func(c *caller) (string, error) { return c.raw(nil) }},
@@ -90,8 +90,8 @@ func kinds() []traffic {
 		{"raw stream that is aborted", 3, "alice", func(c *caller) (string, error) { return c.rawStream("abort") }},
 		{"raw error", 3, "alice", func(c *caller) (string, error) { return c.raw(fault("status", "500")) }},
 		{"raw without an answer", 3, "alice", func(c *caller) (string, error) { return c.raw(fault("fault", "close")) }},
-		{"raw, caller leaves", 4, "alice", func(c *caller) (string, error) { return c.rawLeave() }},
-		{"raw, caller has no patience", 2, "alice", func(c *caller) (string, error) { return c.rawHang() }},
+		{"raw, client disconnects", 4, "alice", func(c *caller) (string, error) { return c.rawLeave() }},
+		{"raw, client times out", 2, "alice", func(c *caller) (string, error) { return c.rawHang() }},
 		{"upload", 3, "alice", func(c *caller) (string, error) { return c.upload() }},
 		{"websocket", 3, "alice", func(c *caller) (string, error) { return c.webSocket() }},
 		{"typed answer", 20, "bob", func(c *caller) (string, error) { return c.typed(nil) }},
@@ -99,22 +99,22 @@ func kinds() []traffic {
 		{"typed stream that is cut", 3, "bob", func(c *caller) (string, error) { return c.typedStream("cut") }},
 		{"typed error", 3, "bob", func(c *caller) (string, error) { return c.typed(fault("status", "500")) }},
 		{"typed without an answer", 3, "bob", func(c *caller) (string, error) { return c.typed(fault("fault", "close")) }},
-		{"typed, caller leaves", 4, "bob", func(c *caller) (string, error) { return c.typedLeave() }},
+		{"typed, client disconnects", 4, "bob", func(c *caller) (string, error) { return c.typedLeave() }},
 		{"grpc-go stream", 8, "bob", func(c *caller) (string, error) { return c.grpcStream() }},
 		{"raw over the limit", 6, "carol", func(c *caller) (string, error) { return c.raw(nil) }},
 		{"typed over the limit", 6, "carol", func(c *caller) (string, error) { return c.typed(nil) }},
-		{"a model that isn't allowed", 2, "dave", func(c *caller) (string, error) { return c.raw(nil) }},
-		{"a token that comes and goes", 3, "erin", func(c *caller) (string, error) { return c.raw(nil) }},
-		{"a wrong token", 2, "", func(c *caller) (string, error) { return c.raw(nil) }},
+		{"forbidden model", 2, "dave", func(c *caller) (string, error) { return c.raw(nil) }},
+		{"key that is revoked and restored", 3, "erin", func(c *caller) (string, error) { return c.raw(nil) }},
+		{"unknown key", 2, "", func(c *caller) (string, error) { return c.raw(nil) }},
 	}
 }
 
-// fault asks the upstream to go wrong.
+// fault returns a header that makes the upstream fail.
 func fault(control, value string) http.Header {
 	return http.Header{"X-Sandbox-" + strings.ToUpper(control[:1]) + control[1:]: {value}}
 }
 
-// post posts to a raw path.
+// post sends a raw POST request.
 func (c *caller) post(ctx context.Context, path string, body io.Reader, header http.Header) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.at.front.URL+path, body)
 	if err != nil {
@@ -129,7 +129,7 @@ func (c *caller) post(ctx context.Context, path string, body io.Reader, header h
 	return c.at.http.Do(request)
 }
 
-// raw makes a request with one answer.
+// raw makes a request with a unary response.
 func (c *caller) raw(header http.Header) (string, error) {
 	response, err := c.post(c.ctx, "/v1/chat/completions", strings.NewReader(chatBody), header)
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *caller) raw(header http.Header) (string, error) {
 	return c.judge(response, string(text), header)
 }
 
-// judge says what an answer means, of which header tells what it had to be.
+// judge classifies a response. The header is the one that requested a fault.
 func (c *caller) judge(response *http.Response, text string, header http.Header) (string, error) {
 	if response.StatusCode >= http.StatusBadRequest {
 		c.heard(fmt.Sprint(response.Header, text))
@@ -161,7 +161,7 @@ func (c *caller) judge(response *http.Response, text string, header http.Header)
 		return noAnswer, nil
 	case status == http.StatusTooManyRequests && c.client == "carol":
 		if response.Header.Get("Retry-After") == "" || response.Header.Get("X-Ratelimit-Limit-Requests") == "" {
-			return "", fmt.Errorf("a refusal that doesn't say when to try again: %v", response.Header)
+			return "", fmt.Errorf("rejection without a retry delay: %v", response.Header)
 		}
 		return overLimit, nil
 	case status == http.StatusUnauthorized && (c.client == "" || c.client == "erin"):
@@ -183,7 +183,7 @@ func streamHeader(fault string) http.Header {
 
 const streamBody = `{"model": "sandbox", "stream": true, "messages": [{"role": "user", "content": "Tell me a story."}]}`
 
-// rawStream reads a stream to its end. One that breaks must not look finished.
+// rawStream reads a stream to its end. A truncated stream must not look complete.
 func (c *caller) rawStream(fault string) (string, error) {
 	response, err := c.post(c.ctx, "/v1/chat/completions", strings.NewReader(streamBody), streamHeader(fault))
 	if err != nil {
@@ -198,10 +198,10 @@ func (c *caller) rawStream(fault string) (string, error) {
 	case fault != "" && errors.Is(err, io.ErrUnexpectedEOF) && !done:
 		return cutShort, nil
 	}
-	return "", fmt.Errorf("%s, ended by %w, with [DONE]: %t: %.300s", response.Status, err, done, text)
+	return "", fmt.Errorf("got status %s, end %w, [DONE] %t: %.300s", response.Status, err, done, text)
 }
 
-// rawLeave leaves in the middle of a stream.
+// rawLeave disconnects within a stream.
 func (c *caller) rawLeave() (string, error) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
@@ -217,8 +217,8 @@ func (c *caller) rawLeave() (string, error) {
 	return left, nil
 }
 
-// rawHang leaves before there is an answer. On a busy machine that may be before the
-// server has seen the request, so it has a name, by which the log tells.
+// rawHang disconnects before the response. On a busy machine the server may not have
+// received the request yet, so the request has a name that the log shows.
 func (c *caller) rawHang() (string, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, 200*time.Millisecond)
 	defer cancel()
@@ -227,7 +227,7 @@ func (c *caller) rawHang() (string, error) {
 	response, err := c.post(ctx, "/v1/chat/completions", strings.NewReader(chatBody), header)
 	if err == nil {
 		defer response.Body.Close()
-		return "", fmt.Errorf("%s where the upstream hangs", response.Status)
+		return "", fmt.Errorf("got status %s, want no response", response.Status)
 	}
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return "", err
@@ -235,7 +235,7 @@ func (c *caller) rawHang() (string, error) {
 	return left, nil
 }
 
-// upload sends a form of some size, whose digest must come back.
+// upload sends a form and checks the digest in the response.
 func (c *caller) upload() (string, error) {
 	var form bytes.Buffer
 	writer := multipart.NewWriter(&form)
@@ -256,7 +256,7 @@ func (c *caller) upload() (string, error) {
 	digest := sha256.Sum256(form.Bytes())
 	var body io.Reader = &form
 	if c.random.IntN(2) == 0 {
-		body = struct{ io.Reader }{&form} // of a length that isn't told
+		body = struct{ io.Reader }{&form} // of unknown length
 	}
 	response, err := c.post(c.ctx, "/v1/files", body, http.Header{"Content-Type": {writer.FormDataContentType()}})
 	if err != nil {
@@ -270,7 +270,7 @@ func (c *caller) upload() (string, error) {
 	return ok, nil
 }
 
-// webSocket says some words, and has them echoed.
+// webSocket sends messages and checks their echoes.
 func (c *caller) webSocket() (string, error) {
 	conn, response, err := websocket.Dial(c.ctx, "ws://"+c.at.front.Address+"/v1/realtime?model=sandbox", &websocket.DialOptions{
 		HTTPClient: c.at.http,
@@ -286,13 +286,13 @@ func (c *caller) webSocket() (string, error) {
 			return "", err
 		}
 		if _, heard, err := conn.Read(c.ctx); err != nil || string(heard) != said {
-			return "", fmt.Errorf("%q came back as %q, %w", said, heard, err)
+			return "", fmt.Errorf("got echo %[2]q of %[1]q: %[3]w", said, heard, err)
 		}
 	}
 	return ok, conn.Close(websocket.StatusNormalClosure, "")
 }
 
-// rpc returns a client of some protocol, and the context of a call by it.
+// rpc returns a client for some protocol, and the context of a call.
 func (c *caller) rpc(ctx context.Context, header http.Header) (chatv1connect.ChatServiceClient, context.Context) {
 	ctx, info := connect.NewClientContext(ctx)
 	for name, values := range header {
@@ -320,10 +320,10 @@ func (c *caller) typed(header http.Header) (string, error) {
 	return c.judgeRPC(err, header)
 }
 
-// judgeRPC says what the error of a call means.
+// judgeRPC classifies the error of a call.
 func (c *caller) judgeRPC(err error, header http.Header) (string, error) {
 	if err == nil {
-		return "", errors.New("a call succeeded that had to fail")
+		return "", errors.New("call succeeded, want an error")
 	}
 	if failure, ok := errors.AsType[*connect.Error](err); ok {
 		c.heard(fmt.Sprint(failure.Message(), failure.Details()))
@@ -339,7 +339,7 @@ func (c *caller) judgeRPC(err error, header http.Header) (string, error) {
 	case code == connect.CodeResourceExhausted && c.client == "carol":
 		return overLimit, nil
 	}
-	return "", fmt.Errorf("where the upstream had to %q: %w", asked, err)
+	return "", fmt.Errorf("with fault %q: %w", asked, err)
 }
 
 // typedStream reads a stream to its end.
@@ -364,7 +364,7 @@ func (c *caller) typedStream(fault string) (string, error) {
 	}
 }
 
-// typedLeave leaves in the middle of a stream.
+// typedLeave disconnects within a stream.
 func (c *caller) typedLeave() (string, error) {
 	leaving, leave := context.WithCancel(c.ctx)
 	defer leave()
@@ -387,7 +387,7 @@ func (c *caller) typedLeave() (string, error) {
 	}
 }
 
-// grpcStream reads a stream by the real gRPC implementation.
+// grpcStream reads a stream with grpc-go.
 func (c *caller) grpcStream() (string, error) {
 	ctx := metadata.AppendToOutgoingContext(c.ctx,
 		"authorization", "Bearer "+c.token, strings.ToLower(clientField), c.client,
@@ -410,7 +410,7 @@ func (c *caller) grpcStream() (string, error) {
 	}
 }
 
-// generator keeps callers busy until it is told to pause.
+// generator keeps callers busy until it is paused.
 type generator struct {
 	ledger      *ledger
 	instances   []*connections
@@ -440,7 +440,7 @@ func (g *generator) run(ctx context.Context, seed uint64) {
 	callers.Wait()
 }
 
-// one makes one request. That the test ends doesn't end it.
+// one makes one request. It outlives the end of the test's context.
 func (g *generator) one(kind traffic, random *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

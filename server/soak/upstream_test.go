@@ -14,18 +14,17 @@ import (
 	"github.com/openai-connect/openai-connect/server/sandbox"
 )
 
-// clientField says to the upstream which client a request is of, so that it can
-// tell whether the key that came is that client's.
+// clientField names the client of a request, so that the upstream can check its key.
 const clientField = "X-Soak-Client"
 
-// provider is the upstream: the sandbox, which breaks as it is asked to, with
-// places to upload to and to open WebSockets at. It checks every key.
+// provider is the upstream: the sandbox with faults, uploads, and WebSockets. It checks
+// every key.
 type provider struct {
 	url  string
 	keys map[string]string // by client
 
 	mu      sync.Mutex
-	strange []string // what came with a key that isn't its client's
+	strange []string // requests with another client's key
 }
 
 func startProvider(t *testing.T, keys map[string]string) *provider {
@@ -55,7 +54,7 @@ func (p *provider) check(r *http.Request) {
 	p.strange = append(p.strange, r.Method+" "+r.URL.Path+" of client "+client)
 }
 
-// serveUpload answers with the digest of what was uploaded.
+// serveUpload responds with the digest of an upload.
 func serveUpload(w http.ResponseWriter, r *http.Request) {
 	digest := sha256.New()
 	if _, err := io.Copy(digest, r.Body); err != nil {
@@ -65,7 +64,7 @@ func serveUpload(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"id": "file-1", "object": "file", "sha256": "`+hex.EncodeToString(digest.Sum(nil))+`"}`)
 }
 
-// serveRealtime echoes, and says what it took, as the Realtime API does.
+// serveRealtime echoes messages, and reports usage as the Realtime API does.
 func serveRealtime(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {

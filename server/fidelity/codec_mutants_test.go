@@ -13,70 +13,70 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// mutant is a mistake in the generated codec.
+// mutant is a defect in the generated codec.
 type mutant struct {
 	name  string
-	by    string // the test that catches it
-	file  string // of the generated code, without its ending
+	by    string // the test that detects it
+	file  string // generated file without its extension
 	edits []edit
 }
 
-// edit changes the first text old that stands after another text. In changed,
-// ON is whether the mistake is made, and pick(ON, a, b) is a if it is, else b.
+// edit replaces the first occurrence of old after another text. In changed, ON
+// reports whether the defect is active, and pick(ON, a, b) is a if so and else b.
 type edit struct{ after, old, changed string }
 
-// The tests that catch mistakes.
+// Tests that detect defects.
 const (
 	onRequest    = "^TestRoundTrip$/^body$/^CreateChatCompletionRequest$"
 	onCompletion = "^TestRoundTrip$/^body$/^ChatCompletion$"
-	onUnknown    = "^TestTheUnknownSurvives$/^ChatCompletion(Chunk)?$"
+	onUnknown    = "^TestUnknown_Survives$/^ChatCompletion(Chunk)?$"
 	onMessages   = "^TestRoundTrip$/^body$/^ChatCompletionMessageList$"
-	onReply      = "^TestAReplysMessageGoesIntoTheNextRequest$"
+	onReply      = "^TestRoundTrip_ReplyMessageIsValidInRequest$"
 )
 
-// mutants are mistakes of every kind that a codec can have.
+// Defects of every kind that a codec can have.
 var mutants = []mutant{
-	{"a member is read into nowhere", onRequest, "chat/v1/create_chat_completion", []edit{
+	{"a field is not decoded", onRequest, "chat/v1/create_chat_completion", []edit{
 		{"func (x *CreateChatCompletionRequest) DecodeREST", "&x.TopP", "pick(ON, new(*float64), &x.TopP)"},
 	}},
-	{"a field is not written", onRequest, "chat/v1/create_chat_completion", []edit{
+	{"a field is not encoded", onRequest, "chat/v1/create_chat_completion", []edit{
 		{"func (x *CreateChatCompletionRequest) EncodeREST", "x.Verbosity != 0", "x.Verbosity != 0 && !ON"},
 	}},
-	{"a required field is not written when it is zero", onCompletion, "chat/v1/chat_completion", []edit{
+	{"a required field is not encoded when it is zero", onCompletion, "chat/v1/chat_completion", []edit{
 		{"func (x *Choice) EncodeREST", "if e.Member(&o, 0,", "if !(ON && x.Index == 0) && e.Member(&o, 0,"},
 	}},
-	{"two members are swapped, in reading and writing alike", onCompletion, "chat/v1/message", []edit{
+	{"two fields are swapped in both directions", onCompletion, "chat/v1/message", []edit{
 		{"func (x *URLCitation) DecodeREST", "d.String(&x.Url)", "d.String(pick(ON, &x.Title, &x.Url))"},
 		{"func (x *URLCitation) DecodeREST", "d.String(&x.Title)", "d.String(pick(ON, &x.Url, &x.Title))"},
 		{"func (x *URLCitation) EncodeREST", "e.String(x.Url)", "e.String(pick(ON, x.Title, x.Url))"},
 		{"func (x *URLCitation) EncodeREST", "e.String(x.Title)", "e.String(pick(ON, x.Url, x.Title))"},
 	}},
-	{"an enum value is misspelt", onRequest, "shared/v1/reasoning_effort", []edit{
+	{"an enum value is misspelled", onRequest, "shared/v1/reasoning_effort", []edit{
 		{"func ReasoningEffortFromREST", `"xhigh"`, `pick(ON, "xhihg", "xhigh")`},
 		{"func ReasoningEffortToREST", `"\"xhigh\""`, `pick(ON, "\"xhihg\"", "\"xhigh\"")`},
 	}},
-	{"two enum values are swapped, in reading and writing alike", onMessages, "chat/v1/message", []edit{
+	{"two enum values are swapped in both directions", onMessages, "chat/v1/message", []edit{
 		{"func ImageDetailFromREST", `case "low"`, `case pick(ON, "high", "low")`},
 		{"func ImageDetailFromREST", `case "high"`, `case pick(ON, "low", "high")`},
 		{"func ImageDetailToREST", `return "\"low\""`, `return pick(ON, "\"high\"", "\"low\"")`},
 		{"func ImageDetailToREST", `return "\"high\""`, `return pick(ON, "\"low\"", "\"high\"")`},
 	}},
-	{"a branch of a union is not known", onRequest, "chat/v1/message", []edit{
+	{"a branch of a union is unknown", onRequest, "chat/v1/message", []edit{
 		{"func tagOfContentPart", `case "file"`, `case pick(ON, "\x00", "file")`},
 	}},
-	{"a branch of a union is written with another tag", onRequest, "chat/v1/message", []edit{
+	{"a branch of a union has the wrong tag", onRequest, "chat/v1/message", []edit{
 		{"func (x *ContentPart) EncodeREST", `e.Raw("\"image_url\"")`, `e.Raw(pick(ON, "\"image\"", "\"image_url\""))`},
 	}},
-	{"what isn't known is forgotten", onUnknown, "chat/v1/chat_completion_chunk", []edit{
+	{"unknown fields are dropped", onUnknown, "chat/v1/chat_completion_chunk", []edit{
 		{"func (x *Delta) DecodeREST", "x.ExtraJson = d.Extra(&o)", `x.ExtraJson = pick(ON, "", d.Extra(&o))`},
 	}},
-	{"an unknown enum value is forgotten", onUnknown, "chat/v1/chat_completion", []edit{
+	{"an unknown enum value is dropped", onUnknown, "chat/v1/chat_completion", []edit{
 		{"func (x *Choice) DecodeREST", "if !ok {", `if !ok && !(ON && string(d.Key(&o)) == "finish_reason") {`},
 	}},
-	{"a request has a null that nobody asked for", onRequest, "chat/v1/message", []edit{
+	{"a request has an unrequested null", onRequest, "chat/v1/message", []edit{
 		{"func (x *Message) EncodeREST", "else if e.Full() {\n\t\te.Null(&o, 3", "else if e.Full() || ON {\n\t\te.Null(&o, 3"},
 	}},
-	{"a request has what only replies have", onReply, "chat/v1/message", []edit{
+	{"a request has output-only fields", onReply, "chat/v1/message", []edit{
 		{"func (x *Message) EncodeREST", "if e.Full() {\n\t\tif len(x.Annotations)", "if e.Full() || ON {\n\t\tif len(x.Annotations)"},
 	}},
 	{"a constant is not checked", onUnknown, "chat/v1/chat_completion", []edit{
@@ -84,7 +84,7 @@ var mutants = []mutant{
 	}},
 }
 
-// mutantVariable is the environment variable that says which mistake is made.
+// mutantVariable is the environment variable that selects the defect.
 const mutantVariable = "MUTANT"
 
 const mutantHelpers = `package %s
@@ -101,16 +101,15 @@ func pick[T any](on bool, mutated, original T) T {
 }
 `
 
-// TestMistakesOfTheCodecAreCaught runs this package's tests on a codec with
-// mistakes. All are built into one program, which makes the one that it is
-// asked to make.
-func TestMistakesOfTheCodecAreCaught(t *testing.T) {
+// The test runs this package's tests with defective codecs. One binary contains all
+// defects, and the environment selects one.
+func TestMutants_AreDetected(t *testing.T) {
 	t.Parallel()
 	openapi.Specification(t)
 	program := buildMutants(t)
 	for _, test := range []string{onRequest, onCompletion, onMessages, onUnknown, onReply} {
 		if output, err := runMutant(t, program, test, 0); err != nil || strings.Contains(output, "no tests to run") {
-			t.Fatalf("without a mistake: %v\n%s", err, output)
+			t.Fatalf("without a defect: %v\n%s", err, output)
 		}
 	}
 	for i, m := range mutants {
@@ -118,11 +117,11 @@ func TestMistakesOfTheCodecAreCaught(t *testing.T) {
 			t.Parallel()
 			output, err := runMutant(t, program, m.by, i+1)
 			if err == nil || !strings.Contains(output, "--- FAIL: Test") {
-				t.Fatalf("was not caught: %v\n%s", err, output)
+				t.Fatalf("defect was not detected: %v\n%s", err, output)
 			}
 			for line := range strings.Lines(output) {
 				if _, found, is := strings.Cut(line, "_test.go:"); is {
-					t.Logf("caught: %.300s", found)
+					t.Logf("detected: %.300s", found)
 					break
 				}
 			}
@@ -182,10 +181,10 @@ func (e edit) apply(t *testing.T, number int, source string) string {
 	t.Helper()
 	before, rest, found := strings.Cut(source, e.after)
 	if !found {
-		t.Fatalf("the generated code has no %s", e.after)
+		t.Fatalf("generated code lacks %s", e.after)
 	}
 	if !strings.Contains(rest, e.old) {
-		t.Fatalf("the generated code has no %s after %s", e.old, e.after)
+		t.Fatalf("generated code lacks %s after %s", e.old, e.after)
 	}
 	changed := strings.ReplaceAll(e.changed, "ON", fmt.Sprintf("on(%q)", strconv.Itoa(number)))
 	return before + e.after + strings.Replace(rest, e.old, changed, 1)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// clients are those that the file of keys has, with what they may do.
+// clients are the clients in the clients file, with their rules.
 var clients = []struct{ name, rules string }{
 	{"alice", "limits: {requests_per_minute: 100000000, tokens_per_minute: 100000000000, concurrent_streams: 100000}"},
 	{"bob", "limits: {tokens_per_day: 100000000000000}"},
@@ -21,33 +21,33 @@ var clients = []struct{ name, rules string }{
 	{"erin", ""},
 }
 
-// keyFile is the file of keys, which changes.
-type keyFile struct {
+// clientsFile is a clients file that changes.
+type clientsFile struct {
 	path   string
-	tokens map[string]string // what each client shows
-	keys   map[string]string // what the upstream has to see of it
+	tokens map[string]string // API key of each client
+	keys   map[string]string // upstream key of each client
 }
 
-func newKeyFile(t *testing.T) *keyFile {
+func newClientsFile(t *testing.T) *clientsFile {
 	t.Helper()
-	f := &keyFile{path: filepath.Join(t.TempDir(), "clients.yaml"), tokens: make(map[string]string), keys: make(map[string]string)}
+	f := &clientsFile{path: filepath.Join(t.TempDir(), "clients.yaml"), tokens: make(map[string]string), keys: make(map[string]string)}
 	for _, client := range clients {
 		f.tokens[client.name], f.keys[client.name] = secret("oc-"), secret("sk-up-")
 	}
-	f.tokens[""] = secret("oc-") // of nobody
+	f.tokens[""] = secret("oc-") // unknown key
 	f.write(t, true)
 	return f
 }
 
-// secret is one that stands nowhere else.
+// secret returns a random key with a prefix.
 func secret(prefix string) string {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	return prefix + base64.RawURLEncoding.EncodeToString(random)
 }
 
-// environment has the upstream's keys.
-func (f *keyFile) environment() []string {
+// environment returns the variables with the upstream keys.
+func (f *clientsFile) environment() []string {
 	var settings []string
 	for client, key := range f.keys {
 		settings = append(settings, variable(client)+"="+key)
@@ -57,8 +57,8 @@ func (f *keyFile) environment() []string {
 
 func variable(client string) string { return "SOAK_KEY_" + strings.ToUpper(client) }
 
-// write writes the file, with erin's token or without.
-func (f *keyFile) write(t *testing.T, withErin bool) {
+// write writes the file, with or without erin.
+func (f *clientsFile) write(t *testing.T, withErin bool) {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString("clients:\n")
@@ -76,13 +76,13 @@ func (f *keyFile) write(t *testing.T, withErin bool) {
 	f.replace(t, text.String())
 }
 
-// spoil makes of the file what can't be read. The one before stays in force.
-func (f *keyFile) spoil(t *testing.T) {
+// breakFile makes the file invalid. The previous version stays active.
+func (f *clientsFile) breakFile(t *testing.T) {
 	t.Helper()
 	f.replace(t, "clients:\n  - name: alice\n    limit: [\n")
 }
 
-func (f *keyFile) replace(t *testing.T, text string) {
+func (f *clientsFile) replace(t *testing.T, text string) {
 	t.Helper()
 	next := f.path + ".next"
 	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {

@@ -20,23 +20,23 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// encoding is how a JSON text came to be.
+// encoding is the origin of a JSON text.
 type encoding int
 
 const (
-	received encoding = iota // By an upstream: the message was read from it.
-	reply                    // By the encoder, in full.
-	request                  // By the encoder, without output-only fields.
+	received encoding = iota // by an upstream; the message was decoded from it
+	reply                    // by the encoder, with all fields
+	request                  // by the encoder, without output-only fields
 )
 
-// same returns an error that says where a JSON value and a message differ. They
-// don't if each member of each object stands in the message once, and there is
-// nothing else in the message: in the field that carries it, with the same
-// value, or, if no field can, in extra_json, verbatim and in its order. (What is
-// written again may have more there: a member that was repeated after null.)
+// same returns an error if a JSON value and a message differ. They are equal if each
+// JSON field is in the message once, and the message contains nothing else. A JSON
+// field is in the Protobuf field that carries it, with the same value, or, if no field
+// can carry it, in extra_json, verbatim and in order. An encoded text may repeat a
+// field after null.
 //
-// Null, an empty list or map, and an absent member are the same; a constant and
-// the tag of a union have no field.
+// Null, an empty list or map, and an absent field are equal. Constants and the tag of
+// a union have no Protobuf field.
 func same(v jsontree.Value, m protoreflect.Message, e encoding) error {
 	in := mappingOf(m.Descriptor())
 	switch {
@@ -52,13 +52,13 @@ func same(v jsontree.Value, m protoreflect.Message, e encoding) error {
 	}
 }
 
-// comparison is of one object with one message.
+// comparison compares one object with one message.
 type comparison struct {
 	in     *mapping
 	m      protoreflect.Message
 	e      encoding
 	object jsontree.Value
-	told   map[protoreflect.FullName]bool // the fields that a member was found for
+	told   map[protoreflect.FullName]bool // fields with a JSON field
 }
 
 func (c *comparison) compare() error {
@@ -74,26 +74,26 @@ func (c *comparison) compare() error {
 		}
 		if err := c.typed(jsontree.Unquote(member.Name), member.Value); err != nil {
 			if inExtra {
-				return fmt.Errorf("%s: stands in extra_json, but a field can carry it", member.Name)
+				return fmt.Errorf("%s: is in extra_json, but a field can carry it", member.Name)
 			}
 			return fmt.Errorf("%s: %w", member.Name, err)
 		}
 	}
 	if len(extra) > 0 {
-		return fmt.Errorf("extra_json has %s, which is not there in the JSON, or in another order", extra[0].Text)
+		return fmt.Errorf("extra_json has %s, which the JSON lacks or has in another order", extra[0].Text)
 	}
 	c.m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		s := newSlot(field)
 		hasMember := field != c.in.remainder && !s.option.GetTypedOnly() && (c.e != request || !s.option.GetOutputOnly())
 		if !c.told[field.FullName()] && hasMember && isSet(c.m, s) {
-			err = fmt.Errorf("%s: is set, but the JSON has no such member", field.Name())
+			err = fmt.Errorf("%s: is set, but the JSON has no such field", field.Name())
 		}
 		return err == nil
 	})
 	return err
 }
 
-// typed compares a member with the field that carries it.
+// typed compares a JSON field with the Protobuf field that carries it.
 func (c *comparison) typed(name string, v jsontree.Value) error {
 	switch {
 	case v.Kind == jsontree.Null:
@@ -109,7 +109,7 @@ func (c *comparison) typed(name string, v jsontree.Value) error {
 	}
 	carrier, ok := c.carrier(name, v)
 	if !ok {
-		return fmt.Errorf("%.200s is neither in a field nor, in its place, in extra_json", v.Text)
+		return fmt.Errorf("%.200s is neither in a field nor, in its position, in extra_json", v.Text)
 	}
 	holder := c.m
 	if carrier.within != nil {
@@ -120,10 +120,10 @@ func (c *comparison) typed(name string, v jsontree.Value) error {
 		holder = c.m.Get(carrier.within).Message()
 	}
 	if isEmpty(v) && (carrier.field.IsList() || carrier.field.IsMap()) {
-		return nil // If the field is set, another member must tell it.
+		return nil // If the field is set, another JSON field must carry it.
 	}
 	if c.told[carrier.field.FullName()] {
-		return fmt.Errorf("%s: two members are carried by one field", carrier.field.Name())
+		return fmt.Errorf("%s: carries two JSON fields", carrier.field.Name())
 	}
 	c.told[carrier.field.FullName()] = true
 	return sameField(v, holder, carrier, c.e)
@@ -141,7 +141,7 @@ func (c *comparison) typedTag(v jsontree.Value) error {
 	return nil
 }
 
-// carrier is the field that carries a member of this name and value.
+// carrier returns the Protobuf field that carries a JSON field with this name and value.
 func (c *comparison) carrier(name string, v jsontree.Value) (slot, bool) {
 	for _, s := range c.in.members[name] {
 		isForm := len(c.in.members[name]) == 1 || s.within != nil || s.field.IsList() == (v.Kind == jsontree.Array)
@@ -152,8 +152,8 @@ func (c *comparison) carrier(name string, v jsontree.Value) (slot, bool) {
 	return slot{}, false
 }
 
-// isExtra reports whether member number i belongs in extra_json: it is unknown
-// or repeated, doesn't fit to its field, or isn't of its union's branch.
+// isExtra reports whether JSON field i belongs in extra_json: it is unknown or
+// repeated, doesn't fit its field, or belongs to another branch of the union.
 func (c *comparison) isExtra(i int) bool {
 	member := c.object.Members[i]
 	name := jsontree.Unquote(member.Name)
@@ -175,7 +175,7 @@ func (c *comparison) isExtra(i int) bool {
 	return true
 }
 
-// repeats reports whether member number i has the name of an earlier one.
+// repeats reports whether JSON field i has the name of an earlier one.
 func (c *comparison) repeats(i int) bool {
 	return c.hasName(c.object.Members[:i], c.object.Members[i].Name)
 }
@@ -186,8 +186,8 @@ func (c *comparison) hasName(members []jsontree.Member, name string) bool {
 	})
 }
 
-// isRepeatedZero reports whether member number i is repeated, and what its
-// field holds can't show that it was there.
+// isRepeatedZero reports whether JSON field i is repeated and the value of its
+// Protobuf field doesn't show its presence.
 func (c *comparison) isRepeatedZero(i int) bool {
 	member := c.object.Members[i]
 	if !c.hasName(c.object.Members[i+1:], member.Name) {
@@ -197,8 +197,8 @@ func (c *comparison) isRepeatedZero(i int) bool {
 	return ok && !s.field.HasPresence() && !s.field.IsList() && !s.field.IsMap() && s.field.Enum() == nil && !isSet(c.m, s)
 }
 
-// isNamed reports whether a list that has two names has the one by which it is
-// written. Null says nothing by any name.
+// isNamed reports whether a list with two JSON names has the name used for
+// encoding. Null matches any name.
 func (c *comparison) isNamed(s slot, name string, v jsontree.Value) bool {
 	alias := s.option.GetAlias()
 	if alias == nil || v.Kind == jsontree.Null {
@@ -208,9 +208,8 @@ func (c *comparison) isNamed(s slot, name string, v jsontree.Value) bool {
 	return stored == (name == alias.GetName())
 }
 
-// isFree reports whether a field can carry a member as far as its union goes:
-// its branch is the one that the tag names or, where there is no tag, the first
-// that has a member.
+// isFree reports whether a field can carry a JSON field in its union: its branch is
+// the one named by the tag or, without a tag, the first branch present.
 func (c *comparison) isFree(s slot) bool {
 	branch := s.field
 	if s.within != nil {
@@ -233,7 +232,7 @@ func isEmpty(v jsontree.Value) bool {
 	return (v.Kind == jsontree.Array || v.Kind == jsontree.Object) && len(v.Items)+len(v.Members) == 0
 }
 
-// stringText is a string as it was written; of another value, an empty one.
+// stringText returns a string as written, and "" for other values.
 func stringText(v jsontree.Value) string {
 	if v.Kind != jsontree.String {
 		return `""`
@@ -241,7 +240,7 @@ func stringText(v jsontree.Value) string {
 	return v.Text
 }
 
-// extraMembers are the members of a message's extra_json.
+// extraMembers returns the fields in a message's extra_json.
 func extraMembers(m protoreflect.Message, in *mapping) ([]jsontree.Member, error) {
 	if in.remainder == nil || m.Get(in.remainder).String() == "" {
 		return nil, nil
@@ -277,7 +276,7 @@ func sameField(v jsontree.Value, m protoreflect.Message, s slot, e encoding) err
 		}
 		return nil
 	case s.field.HasPresence() && !m.Has(s.field):
-		return fmt.Errorf("%s: is not set, where the JSON has %.200s", s.field.Name(), v.Text)
+		return fmt.Errorf("%s: is not set, but the JSON has %.200s", s.field.Name(), v.Text)
 	default:
 		return sameOne(v, m.Get(s.field), s, e)
 	}
@@ -290,7 +289,7 @@ func sameMap(v jsontree.Value, m protoreflect.Map, value slot, e encoding) error
 	for _, member := range v.Members {
 		key := protoreflect.ValueOfString(jsontree.Unquote(member.Name)).MapKey()
 		if !m.Has(key) {
-			return fmt.Errorf("[%s]: there is no such entry", member.Name)
+			return fmt.Errorf("[%s]: is missing", member.Name)
 		}
 		if err := sameOne(member.Value, m.Get(key), value, e); err != nil {
 			return fmt.Errorf("[%s]: %w", member.Name, err)
@@ -299,7 +298,7 @@ func sameMap(v jsontree.Value, m protoreflect.Map, value slot, e encoding) error
 	return nil
 }
 
-// sameOne compares a value with a field that is no list, or an item of one.
+// sameOne compares a value with a field that is not a list, or with an item.
 func sameOne(v jsontree.Value, got protoreflect.Value, s slot, e encoding) error {
 	var want string
 	var is bool
@@ -367,21 +366,21 @@ func differ(v jsontree.Value, got any) error {
 	return fmt.Errorf("%.200s is not the same as %.200v", v.Append(nil, nil), got)
 }
 
-func TestSame(t *testing.T) {
+func TestSame_ComparesJSONWithMessage(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name    string
 		message proto.Message
-		text    string // the message as Protobuf's JSON
+		text    string // the message in Protobuf's JSON form
 		json    string
-		want    string // of the error; empty for none
+		want    string // substring of the error, or ""
 	}{
 		{
 			"members in their fields", &chatv1.Message{}, `{"role":"ROLE_TOOL","content":"","toolCallId":"x"}`,
 			`{"role":"tool","content":"\u0000","tool_call_id":"x"}`, `"content": "\u0000" is not the same as `,
 		},
 		{"a field that is lost", &chatv1.Message{}, `{"role":"ROLE_TOOL"}`, `{"role":"tool","content":""}`, `"content": content: is not set`},
-		{"a field that is invented", &chatv1.Message{}, `{"role":"ROLE_TOOL","content":""}`, `{"role":"tool"}`, `content: is set, but the JSON has no such member`},
+		{"a field that is invented", &chatv1.Message{}, `{"role":"ROLE_TOOL","content":""}`, `{"role":"tool"}`, `content: is set, but the JSON has no such field`},
 		{"null for an unset field", &chatv1.Message{}, `{"role":"ROLE_TOOL"}`, `{"role":"tool","content":null,"tool_calls":[]}`, ""},
 		{"null for a set field", &chatv1.Message{}, `{"name":"x"}`, `{"name":null}`, `name: is set`},
 		{"another enum value", &chatv1.Message{}, `{"role":"ROLE_USER"}`, `{"role":"tool"}`, `"role": "tool" is not the same as user`},
@@ -402,20 +401,20 @@ func TestSame(t *testing.T) {
 		{"an unknown member is lost", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{"b":1,"a":null}`, `"a": null is neither in a field nor`},
 		{"an unknown member, not verbatim", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{"b":1.0}`, `"b": 1.0 is neither in a field nor`},
 		{"unknown members in another order", &chatv1.Message{}, `{"extraJson":"{\"b\":1,\"a\":2}"}`, `{"a":2,"b":1}`, `"a": 2 is neither`},
-		{"an unknown member is invented", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{}`, `extra_json has "b":1, which is not there`},
-		{"a known member in extra_json", &chatv1.Message{}, `{"extraJson":"{\"name\":\"x\"}"}`, `{"name":"x"}`, `stands in extra_json, but a field can carry it`},
+		{"an unknown member is invented", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{}`, `extra_json has "b":1, which the JSON lacks`},
+		{"a known member in extra_json", &chatv1.Message{}, `{"extraJson":"{\"name\":\"x\"}"}`, `{"name":"x"}`, `is in extra_json, but a field can carry it`},
 		{"a known member of another type", &chatv1.Message{}, `{"extraJson":"{\"name\":5}"}`, `{"name":5}`, ""},
 		{"a member that is repeated", &chatv1.Message{}, `{"name":"x","extraJson":"{\"name\":\"y\"}"}`, `{"name":"x","name":"y"}`, ""},
-		{"a repeated member is lost", &chatv1.Message{}, `{"name":"x"}`, `{"name":"x","name":"x"}`, `two members are carried by one field`},
+		{"a repeated member is lost", &chatv1.Message{}, `{"name":"x"}`, `{"name":"x","name":"x"}`, `carries two JSON fields`},
 		{"the one legal value", &chatv1.ChatCompletionDeleted{}, `{"deleted":true}`, `{"object":"chat.completion.deleted","id":"","deleted":true}`, ""},
 		{"another than the one legal value", &chatv1.ChatCompletionDeleted{}, `{}`, `{"object":"deleted"}`, `"object": "deleted" is neither`},
 		{"a union", &chatv1.ContentPart{}, `{"imageUrl":{"url":"a"}}`, `{"image_url":{"url":"a"},"type":"image_url"}`, ""},
 		{"another branch", &chatv1.ContentPart{}, `{"text":"a"}`, `{"type":"refusal","refusal":"a"}`, `"refusal" is not the branch that is set`},
-		{"a branch that became unknown", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"text\",\"text\":\"a\"}"}`, `{"type":"text","text":"a"}`, `"text": stands in extra_json, but a field can`},
+		{"a branch that became unknown", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"text\",\"text\":\"a\"}"}`, `{"type":"text","text":"a"}`, `"text": is in extra_json, but a field can`},
 		{"an unknown branch", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"video\",\"text\":\"a\"}"}`, `{"type":"video","text":"a"}`, ""},
 		{"a branch whose payload doesn't fit", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"text\",\"text\":5}"}`, `{"type":"text","text":5}`, ""},
 		{"a branch without a payload", &chatv1.ResponseFormat{}, `{"jsonObject":{}}`, `{"type":"json_object"}`, ""},
-		{"a branch without a payload, lost", &chatv1.ResponseFormat{}, `{"extraJson":"{\"type\":\"json_object\"}"}`, `{"type":"json_object"}`, `stands in extra_json`},
+		{"a branch without a payload, lost", &chatv1.ResponseFormat{}, `{"extraJson":"{\"type\":\"json_object\"}"}`, `{"type":"json_object"}`, `is in extra_json`},
 		{"a payload beside the tag", &chatv1.ModerationOutcome{}, `{"error":{"code":"a","message":"b"}}`, `{"type":"error","code":"a","message":"c"}`, `"message": "c" is not the same as b`},
 		{"a bare value", &sharedv1.Voice{}, `{"name":"alloy"}`, `"ash"`, `"ash" is not the same as alloy`},
 		{"a bare value for an object", &sharedv1.Voice{}, `{"id":"alloy"}`, `"alloy"`, `is not the same`},
@@ -432,13 +431,13 @@ func TestSame(t *testing.T) {
 			case row.want == "" && err != nil:
 				t.Errorf("unexpected error: %v", err)
 			case row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)):
-				t.Errorf("want an error with %q, got %v", row.want, err)
+				t.Errorf("got error %[2]v, want it to contain %[1]q", row.want, err)
 			}
 		})
 	}
 }
 
-func TestARequestHasNoOutputOnlyFields(t *testing.T) {
+func TestSame_RequestHasNoOutputOnlyFields(t *testing.T) {
 	t.Parallel()
 	m := (&chatv1.Message{Role: chatv1.Role_ROLE_USER, Id: new("x")}).ProtoReflect()
 	v := mustParse(t, `{"role":"user"}`)
@@ -446,6 +445,6 @@ func TestARequestHasNoOutputOnlyFields(t *testing.T) {
 		t.Error(err)
 	}
 	if err := same(v, m, reply); err == nil {
-		t.Error("a reply's id is lost, and there is no error")
+		t.Error("got no error for a reply that lost its id")
 	}
 }

@@ -17,17 +17,17 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// refusal is a reason why a message can't be encoded: the field at fault, and
-// what the error must say of it.
-type refusal struct{ path, says string }
+// rejection is a reason why a message can't be encoded: the field, and a substring of
+// the error.
+type rejection struct{ path, says string }
 
-// refusals are the reasons why a message can't be encoded.
-func refusals(m protoreflect.Message, e encoding) (all []refusal) {
+// rejections returns the reasons why a message can't be encoded.
+func rejections(m protoreflect.Message, e encoding) (all []rejection) {
 	in := mappingOf(m.Descriptor())
 	if in.remainder != nil {
 		extra, err := extraMembers(m, in)
 		if err != nil {
-			return []refusal{{"extra_json", err.Error()}}
+			return []rejection{{"extra_json", err.Error()}}
 		}
 		has := make(map[string]bool)
 		for _, member := range extra {
@@ -40,22 +40,22 @@ func refusals(m protoreflect.Message, e encoding) (all []refusal) {
 	}
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		if e == reply || !newSlot(field).option.GetOutputOnly() {
-			all = append(all, refusalsBelow(field, value, e)...)
+			all = append(all, rejectionsBelow(field, value, e)...)
 		}
 		return true
 	})
 	return all
 }
 
-// refusalsBelow are the reasons in the messages that a field has.
-func refusalsBelow(field protoreflect.FieldDescriptor, value protoreflect.Value, e encoding) (all []refusal) {
+// rejectionsBelow returns the reasons in the messages in a field.
+func rejectionsBelow(field protoreflect.FieldDescriptor, value protoreflect.Value, e encoding) (all []rejection) {
 	below := func(m protoreflect.Message, at string) {
-		for _, r := range refusals(m, e) {
+		for _, r := range rejections(m, e) {
 			path := string(field.Name()) + at + "." + r.path
 			if newSlot(field).union().GetInline() {
 				path = r.path
 			}
-			all = append(all, refusal{strings.TrimSuffix(path, "."), r.says})
+			all = append(all, rejection{strings.TrimSuffix(path, "."), r.says})
 		}
 	}
 	switch {
@@ -75,16 +75,16 @@ func refusalsBelow(field protoreflect.FieldDescriptor, value protoreflect.Value,
 	return all
 }
 
-// clashes are members that would be written twice: as a field, and from
-// extra_json or as another field.
-func clashes(m protoreflect.Message, in *mapping, extra map[string]bool, e encoding) (all []refusal) {
+// clashes returns JSON fields that would be encoded twice: from a field, and from
+// extra_json or another field.
+func clashes(m protoreflect.Message, in *mapping, extra map[string]bool, e encoding) (all []rejection) {
 	for name := range extra {
 		clash := in.tag != "" && name == in.tag && m.WhichOneof(in.union) != nil
 		for _, s := range in.members[name] {
 			clash = clash || isSet(m, s) && writtenAs(m, in, s, e) == name && (e != request || !s.option.GetOutputOnly())
 		}
 		if clash {
-			all = append(all, refusal{"extra_json", `"` + name + `"`})
+			all = append(all, rejection{"extra_json", `"` + name + `"`})
 		}
 	}
 	for name, slots := range in.members {
@@ -98,14 +98,14 @@ func clashes(m protoreflect.Message, in *mapping, extra map[string]bool, e encod
 			}
 		}
 		if set == 2 {
-			all = append(all, refusal{string(slots[1].field.Name()), "cannot be set together with"})
+			all = append(all, rejection{string(slots[1].field.Name()), "cannot be set together with"})
 		}
 	}
 	return all
 }
 
-// isSet reports whether a field is set. Zero is unset in a field without
-// presence, and so is minus zero.
+// isSet reports whether a field is set. Zero, including minus zero, is unset in a
+// field without presence.
 func isSet(m protoreflect.Message, s slot) bool {
 	if s.within != nil {
 		if !m.Has(s.within) {
@@ -119,7 +119,7 @@ func isSet(m protoreflect.Message, s slot) bool {
 	return m.Has(s.field)
 }
 
-// writtenAs is the name by which a field's member is written.
+// writtenAs returns the JSON name of a field in this encoding.
 func writtenAs(m protoreflect.Message, in *mapping, s slot, e encoding) string {
 	alias := s.option.GetAlias()
 	if alias == nil || e == request {
@@ -132,8 +132,8 @@ func writtenAs(m protoreflect.Message, in *mapping, s slot, e encoding) string {
 	return s.name()
 }
 
-// lacks are the members that a request must have, and doesn't.
-func lacks(m protoreflect.Message, in *mapping, extra map[string]bool) (all []refusal) {
+// lacks returns the missing required fields of a request.
+func lacks(m protoreflect.Message, in *mapping, extra map[string]bool) (all []rejection) {
 	const required = "required"
 	for name, slots := range in.members {
 		for _, s := range slots {
@@ -143,7 +143,7 @@ func lacks(m protoreflect.Message, in *mapping, extra map[string]bool) (all []re
 			reachable := s.within == nil || m.Has(s.within)
 			otherForm := slices.ContainsFunc(slots, func(form slot) bool { return form.within == nil && m.Has(form.field) })
 			if lacking && reachable && !isSet(m, s) && !otherForm && !extra[name] && !s.option.GetOutputOnly() {
-				all = append(all, refusal{string(s.field.Name()), required})
+				all = append(all, rejection{string(s.field.Name()), required})
 			}
 		}
 	}
@@ -156,18 +156,18 @@ func lacks(m protoreflect.Message, in *mapping, extra map[string]bool) (all []re
 		if oneof.Fields().Len() == 1 {
 			path = string(oneof.Fields().Get(0).Name())
 		}
-		all = append(all, refusal{path, required})
+		all = append(all, rejection{path, required})
 	}
 	return all
 }
 
-// justified returns an error if a message was refused for no reason, or was not
-// refused though there is one.
+// justified returns an error if a message was rejected without a reason, or accepted
+// despite one.
 func justified(err error, m protoreflect.Message, e encoding) error {
-	reasons := refusals(m, e)
+	reasons := rejections(m, e)
 	if err == nil {
 		if len(reasons) > 0 {
-			return fmt.Errorf("it was not refused, in spite of %q", reasons)
+			return fmt.Errorf("message was accepted despite %q", reasons)
 		}
 		return nil
 	}
@@ -180,48 +180,48 @@ func justified(err error, m protoreflect.Message, e encoding) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("it was refused with %w, where got reasons %q", err, reasons)
+	return fmt.Errorf("message was rejected with %w, want one of %q", err, reasons)
 }
 
-func TestWhatMustBeRefused(t *testing.T) {
+func TestRejection_Reasons(t *testing.T) {
 	t.Parallel()
 	user := `{"role":"ROLE_USER","content":"a"`
 	for _, row := range []struct {
 		name    string
 		message proto.Message
-		text    string // as Protobuf's JSON
+		text    string // in Protobuf's JSON form
 		e       encoding
-		want    []refusal
+		want    []rejection
 	}{
 		{"nothing", &chatv1.CreateChatCompletionRequest{}, `{"model":"a","messages":[` + user + `}]}`, request, nil},
-		{"a request lacks a model", &chatv1.CreateChatCompletionRequest{}, `{"messages":[` + user + `}]}`, request, []refusal{{"model", "required"}}},
+		{"a request lacks a model", &chatv1.CreateChatCompletionRequest{}, `{"messages":[` + user + `}]}`, request, []rejection{{"model", "required"}}},
 		{"a reply lacks an id", &chatv1.ChatCompletion{}, `{}`, reply, nil},
-		{"a message lacks a role", &chatv1.CreateChatCompletionRequest{}, `{"model":"a","messages":[{}]}`, request, []refusal{{"messages[0].role", "required"}}},
+		{"a message lacks a role", &chatv1.CreateChatCompletionRequest{}, `{"model":"a","messages":[{}]}`, request, []rejection{{"messages[0].role", "required"}}},
 		{"a message has its role in extra_json", &chatv1.Message{}, `{"extraJson":"{\"role\":\"critic\"}"}`, request, nil},
-		{"extra_json has a field that is set", &chatv1.Choice{}, `{"message":{"name":"a","extraJson":"{\"name\":\"b\"}"}}`, reply, []refusal{{"message.extra_json", `"name"`}}},
-		{"extra_json has the tag of a union that is set", &chatv1.ContentPart{}, `{"text":"a","extraJson":"{\"type\":\"b\"}"}`, reply, []refusal{{"extra_json", `"type"`}}},
+		{"extra_json has a field that is set", &chatv1.Choice{}, `{"message":{"name":"a","extraJson":"{\"name\":\"b\"}"}}`, reply, []rejection{{"message.extra_json", `"name"`}}},
+		{"extra_json has the tag of a union that is set", &chatv1.ContentPart{}, `{"text":"a","extraJson":"{\"type\":\"b\"}"}`, reply, []rejection{{"extra_json", `"type"`}}},
 		{"extra_json has another known member", &chatv1.Message{}, `{"name":"a","extraJson":"{\"refusal\":5}"}`, reply, nil},
 		{"a request's extra_json has a field that it leaves out", &chatv1.Message{}, `{"role":"ROLE_USER","id":"a","extraJson":"{\"id\":5}"}`, request, nil},
-		{"both forms of the content, in a request", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, request, []refusal{{"content_parts", "cannot be set together with"}}},
-		{"both forms of the content, in a reply", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, reply, []refusal{{"content_parts", "cannot be set together with"}}},
+		{"both forms of the content, in a request", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, request, []rejection{{"content_parts", "cannot be set together with"}}},
+		{"both forms of the content, in a reply", &chatv1.Message{}, user + `,"contentParts":[{"text":"b"}]}`, reply, []rejection{{"content_parts", "cannot be set together with"}}},
 		{"both forms of the content, in a stored message", &chatv1.Message{}, user + `,"id":"a","contentParts":[{"text":"b"}]}`, reply, nil},
-		{"a union without a branch", &chatv1.ContentPart{}, `{}`, request, []refusal{{"", "required"}}},
+		{"a union without a branch", &chatv1.ContentPart{}, `{}`, request, []rejection{{"", "required"}}},
 		{"a union without a branch, with something else", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"video\"}"}`, request, nil},
-		{"a union of one branch without it", &chatv1.UserLocation{}, `{}`, request, []refusal{{"approximate", "required"}}},
+		{"a union of one branch without it", &chatv1.UserLocation{}, `{}`, request, []rejection{{"approximate", "required"}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if err := protojson.Unmarshal([]byte(row.text), row.message); err != nil {
 				t.Fatal(err)
 			}
-			if got := refusals(row.message.ProtoReflect(), row.e); !slices.Equal(got, row.want) {
-				t.Errorf("want %q, got %q", row.want, got)
+			if got := rejections(row.message.ProtoReflect(), row.e); !slices.Equal(got, row.want) {
+				t.Errorf("got %[2]q, want %[1]q", row.want, got)
 			}
 		})
 	}
 }
 
-func TestARefusalMustBeJustified(t *testing.T) {
+func TestRejection_MustBeJustified(t *testing.T) {
 	t.Parallel()
 	m := (&chatv1.Message{Name: new("a"), ExtraJson: `{"name":"b"}`}).ProtoReflect()
 	for _, row := range []struct {
@@ -238,7 +238,7 @@ func TestARefusalMustBeJustified(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if err := justified(row.err, m, reply); (err == nil) != row.want {
-				t.Errorf("got %v", err)
+				t.Errorf("got error %v", err)
 			}
 		})
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// vocabulary is what the specification names.
+// vocabulary lists the names in the specification.
 type vocabulary struct {
 	values  map[string]bool // of enums
 	tags    map[string]bool // members with one legal value
@@ -35,20 +35,20 @@ func vocabularyOf(d *openapi.Document) *vocabulary {
 	return v
 }
 
-// spoiler makes of an instance what upstreams of tomorrow, or nearly OpenAI's,
+// mutator changes an instance into one that future or OpenAI-compatible upstreams
 // may send.
-type spoiler struct {
+type mutator struct {
 	name string
-	// outermost says that the outermost object can be spoilt too, and is one
-	// afterwards.
+	// outermost reports whether the outermost object can be changed too, and stays an
+	// object.
 	outermost bool
-	// suits reports whether a value, which is the member of this name of an
-	// object, can be spoiled. Items of a list have no name.
+	// suits reports whether a value with this field name can be changed. List items
+	// have no name.
 	suits func(name string, v jsontree.Value) bool
 	spoil func(r jsontree.Random, v jsontree.Value) jsontree.Value
 }
 
-func spoilers(words *vocabulary) []spoiler {
+func mutators(words *vocabulary) []mutator {
 	isObject := func(_ string, v jsontree.Value) bool { return v.Kind == jsontree.Object }
 	isAnything := func(string, jsontree.Value) bool { return true }
 	add := func(name func(jsontree.Random) jsontree.Value, value func(jsontree.Random) jsontree.Value) func(jsontree.Random, jsontree.Value) jsontree.Value {
@@ -60,13 +60,13 @@ func spoilers(words *vocabulary) []spoiler {
 	knownName := func(r jsontree.Random) jsontree.Value { return r.Quote(jsontree.Pick(r, words.members...)) }
 	anyValue := func(r jsontree.Random) jsontree.Value { return r.Value(3) }
 	deepValue := func(r jsontree.Random) jsontree.Value { return nested(r, 1+r.IntN(300)) }
-	return []spoiler{
-		{"an unknown member", true, isObject, add(anyName, anyValue)},
-		{"a member that others have", true, isObject, add(knownName, anyValue)},
-		{"a member named by half a character", true, isObject, add(jsontree.Random.LoneSurrogate, anyValue)},
-		{"a member that nests deeply", true, isObject, add(knownName, deepValue)},
+	return []mutator{
+		{"an unknown field", true, isObject, add(anyName, anyValue)},
+		{"a field of another object", true, isObject, add(knownName, anyValue)},
+		{"a field named with half a character", true, isObject, add(jsontree.Random.LoneSurrogate, anyValue)},
+		{"a deeply nested field", true, isObject, add(knownName, deepValue)},
 		{
-			"a repeated member", true,
+			"a repeated field", true,
 			func(_ string, v jsontree.Value) bool { return v.Kind == jsontree.Object && len(v.Members) > 0 },
 			func(r jsontree.Random, v jsontree.Value) jsontree.Value {
 				again := jsontree.Pick(r, v.Members...)
@@ -133,13 +133,13 @@ func spoilers(words *vocabulary) []spoiler {
 	}
 }
 
-// withMember adds a member to an object, at any place.
+// withMember adds a field to an object at a random position.
 func withMember(r jsontree.Random, v jsontree.Value, m jsontree.Member) jsontree.Value {
 	v.Members = slices.Insert(slices.Clone(v.Members), r.IntN(len(v.Members)+1), m)
 	return v
 }
 
-// nested returns a value in so many arrays and objects.
+// nested returns a value with this depth.
 func nested(r jsontree.Random, depth int) jsontree.Value {
 	v := r.Value(0)
 	for range depth {
@@ -152,9 +152,9 @@ func nested(r jsontree.Random, depth int) jsontree.Value {
 	return v
 }
 
-// spoilAny spoils one of the values that suit, and reports whether there is
-// one. The outermost value stays an object.
-func (s spoiler) spoilAny(r jsontree.Random, v jsontree.Value) (jsontree.Value, bool) {
+// mutateAny changes one suitable value, and reports whether there is one. The
+// outermost value stays an object.
+func (s mutator) mutateAny(r jsontree.Random, v jsontree.Value) (jsontree.Value, bool) {
 	suits := func(depth int, name string, v jsontree.Value) bool {
 		return (depth > 0 || s.outermost) && s.suits(name, v)
 	}
@@ -181,8 +181,8 @@ func (s spoiler) spoilAny(r jsontree.Random, v jsontree.Value) (jsontree.Value, 
 	}), true
 }
 
-// walk visits a value and those below until visit says that it is done, and
-// returns the value with what visit made of its parts.
+// walk visits a value and its parts until visit reports true, and returns the value
+// with the changes made by visit.
 func walk(v jsontree.Value, visit func(depth int, name string, v jsontree.Value) (jsontree.Value, bool)) jsontree.Value {
 	done := false
 	var descend func(depth int, name string, v jsontree.Value) jsontree.Value
@@ -207,26 +207,26 @@ func walk(v jsontree.Value, visit func(depth int, name string, v jsontree.Value)
 	return descend(0, "", v)
 }
 
-func TestSpoilersChangeOneThing(t *testing.T) {
+func TestMutators_ChangeOneThing(t *testing.T) {
 	t.Parallel()
 	words := &vocabulary{values: map[string]bool{"auto": true}, tags: map[string]bool{"type": true}, members: []string{"name"}}
 	v := mustParse(t, `{"type":"x","mode":"auto","list":[1,{"a":"b"}]}`)
 	before := string(v.Append(nil, nil))
-	for i, s := range spoilers(words) {
+	for i, s := range mutators(words) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(50) {
 				r := randomOf(seed, uint64(i))
-				spoiled, did := s.spoilAny(r, v)
-				text := spoiled.Append(nil, nil)
+				mutated, did := s.mutateAny(r, v)
+				text := mutated.Append(nil, nil)
 				if !did {
-					t.Fatal("nothing suits")
+					t.Fatal("no suitable value")
 				}
 				if again := mustParse(t, string(text)); again.Kind != jsontree.Object {
-					t.Errorf("became %s", text)
+					t.Errorf("got %s", text)
 				}
 				if after := string(v.Append(nil, nil)); after != before {
-					t.Fatalf("the original became %s", after)
+					t.Fatalf("original value changed to %s", after)
 				}
 			}
 		})

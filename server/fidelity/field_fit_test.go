@@ -14,8 +14,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// fits reports whether a field can carry a value. What doesn't fit belongs in
-// extra_json, and nothing else does.
+// fits reports whether a field can carry a value. All other values belong in
+// extra_json.
 func (s slot) fits(v jsontree.Value) bool {
 	switch {
 	case v.Kind == jsontree.Null:
@@ -48,10 +48,10 @@ func (s slot) fitsMap(v jsontree.Value) bool {
 	return v.Kind == jsontree.Object
 }
 
-// integer is the one form of an integer that comes back as it was.
+// integer is the only form of an integer that round-trips.
 var integer = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
-// fitsOne is fits for a field that is no list, or an item of one.
+// fitsOne is fits for a field that is not a list, or for a list item.
 func (s slot) fitsOne(v jsontree.Value) bool {
 	switch s.field.Kind() {
 	case protoreflect.BoolKind:
@@ -121,7 +121,7 @@ func isUnicode(v jsontree.Value) bool {
 	return v.Kind == jsontree.String && utf8.ValidString(jsontree.Unquote(v.Text))
 }
 
-func TestWhatFits(t *testing.T) {
+func TestFits_Values(t *testing.T) {
 	t.Parallel()
 	request := mappingOf((*chatv1.CreateChatCompletionRequest)(nil).ProtoReflect().Descriptor())
 	completion := mappingOf((*chatv1.ChatCompletion)(nil).ProtoReflect().Descriptor())
@@ -172,7 +172,7 @@ func TestWhatFits(t *testing.T) {
 		{voice, "voice", `5`, false},
 	} {
 		if got := row.in.members[row.name][0].fits(mustParse(t, row.text)); got != row.fits {
-			t.Errorf("%s %s: fits %v", row.name, row.text, got)
+			t.Errorf("%s %s: got fits %v", row.name, row.text, got)
 		}
 	}
 }
