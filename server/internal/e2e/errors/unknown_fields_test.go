@@ -219,8 +219,8 @@ func unknownFieldError(p location) string {
 	if path != "" {
 		path += ": "
 	}
-	return fmt.Sprintf("%s%s has no field number %d in this server's version: leave it out, or use a newer server",
-		path, p.message().FullName(), unknownField)
+	return fmt.Sprintf("%sunknown field number %d of %s: remove it, or use a newer server",
+		path, unknownField, p.message().FullName())
 }
 
 func (r *requests) rejectUnknownNumber(t *testing.T, p location, field protoreflect.FieldDescriptor) {

@@ -34,7 +34,7 @@ func TestReady_ReportsFailingUpstreamConnections(t *testing.T) {
 			t.Errorf("got status %d", resp.StatusCode)
 		}
 	}
-	if err := front.Server.Ready(); err == nil || !strings.Contains(err.Error(), "3 connections over HTTP/2 failed") {
+	if err := front.Server.Ready(); err == nil || !strings.Contains(err.Error(), "3 HTTP/2 connections failed") {
 		t.Errorf("got error %v after three calls", err)
 	}
 }

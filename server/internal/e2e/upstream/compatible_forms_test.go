@@ -236,15 +236,15 @@ func TestCompatible_GzipIsBounded(t *testing.T) {
 		},
 		{
 			Name: "truncated completion", Script: e2etest.Reply(200, cut[:len(cut)-9], e2etest.JSONType, coding),
-			Code: connect.CodeUnavailable, Contains: []string{"its gzip is cut short"},
+			Code: connect.CodeUnavailable, Contains: []string{"its gzip is truncated"},
 		},
 		{
 			Name: "completion without its checksum", Script: e2etest.Reply(200, cut[:len(cut)-1], e2etest.JSONType, coding),
-			Code: connect.CodeUnavailable, Contains: []string{"its gzip is cut short"},
+			Code: connect.CodeUnavailable, Contains: []string{"its gzip is truncated"},
 		},
 		{
 			Name: "truncated events", Script: e2etest.StreamWith([]string{coding}, cutEvents[:len(cutEvents)/2]), Texts: e2etest.AnyNumber,
-			Code: connect.CodeUnavailable, Contains: []string{"its gzip is cut short"},
+			Code: connect.CodeUnavailable, Contains: []string{"its gzip is truncated"},
 		},
 		{
 			Name: "closed connection", Script: e2etest.TruncatedReply(20, 200, cut, e2etest.JSONType, coding),
@@ -252,15 +252,15 @@ func TestCompatible_GzipIsBounded(t *testing.T) {
 		},
 		{
 			Name: "empty body", Script: e2etest.Reply(200, "", e2etest.JSONType, coding), Methods: []string{e2etest.UnaryMethod},
-			Code: connect.CodeUnavailable, Contains: []string{"its gzip is cut short"},
+			Code: connect.CodeUnavailable, Contains: []string{"its gzip is truncated"},
 		},
 		{
 			Name: "wrong checksum", Script: e2etest.Reply(200, string(badSum), e2etest.JSONType, coding),
-			Code: connect.CodeInternal, Contains: []string{"not valid gzip"},
+			Code: connect.CodeInternal, Contains: []string{"invalid gzip"},
 		},
 		{
 			Name: "not gzip", Script: e2etest.Reply(200, e2etest.Completion("Hello!"), e2etest.JSONType, coding),
-			Code: connect.CodeInternal, Contains: []string{"not valid gzip"},
+			Code: connect.CodeInternal, Contains: []string{"invalid gzip"},
 		},
 		{
 			Name: "truncated error", Script: e2etest.Reply(429, cut[:20], e2etest.JSONType, coding),
@@ -398,7 +398,7 @@ func TestCompatible_StreamBecomesCompletion(t *testing.T) {
 		},
 		{
 			Name: "closed connection", Script: e2etest.TruncatedStream(e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop")), Methods: []string{e2etest.UnaryMethod},
-			Code: connect.CodeUnavailable, Contains: []string{"the upstream's stream ended after 2 events: ", "broke off"},
+			Code: connect.CodeUnavailable, Contains: []string{"the upstream's stream ended after 2 events: ", "response cut short"},
 		},
 		{
 			Name: "error without a name", Script: e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Event(`{"error":{"message":"no more","code":429}}`)), Methods: []string{e2etest.UnaryMethod},

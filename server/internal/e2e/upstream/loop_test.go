@@ -65,7 +65,7 @@ func TestLoop_IsDetected(t *testing.T) {
 			if name == "typed" {
 				want, requests = `"code":"internal"`, 3 // the RPC and its REST request, twice
 			}
-			if err != nil || !strings.Contains(answer.Body, want) || !strings.Contains(answer.Body, "circles") {
+			if err != nil || !strings.Contains(answer.Body, want) || !strings.Contains(answer.Body, "request loop detected") {
 				t.Errorf("got response %q with body %q and error %v", head.Line, answer.Body, err)
 			}
 			mu.Lock()
