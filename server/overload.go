@@ -35,26 +35,26 @@ func newOverload(router *router, config Config) (*overload.Limiter, error) {
 
 // registerCollectors makes the observer's metrics include the state of the server.
 func (s *Server) registerCollectors(config Config, budget *memory.Budget) {
-	config.Observer.WatchOverload(func() (waiting int64, refused uint64) {
+	config.Observer.RegisterOverload(func() (queued int64, rejected uint64) {
 		stats := s.overload.Stats()
 		return stats.Waiting, stats.Rejected
 	})
-	config.Observer.WatchHeld(func() telemetry.Held {
-		return telemetry.Held{
-			Connections: s.http.Connections(),
-			Exempt:      s.overload.Stats().Exempt,
-			Untaken:     s.http.UnreadResponses(),
-			Buffered:    budget.Used(),
+	config.Observer.RegisterResources(func() telemetry.Resources {
+		return telemetry.Resources{
+			Connections:          s.http.Connections(),
+			PublicRequests:       s.overload.Stats().Exempt,
+			UndeliveredResponses: s.http.UnreadResponses(),
+			BufferedBytes:        budget.Used(),
 		}
 	})
 	if store := config.Clients; store != nil {
-		config.Observer.WatchKeys(func() (loaded time.Time, failures int64) {
+		config.Observer.RegisterClients(func() (loaded time.Time, failures int64) {
 			status := store.Status()
 			return status.Loaded, status.Failures
 		})
 	}
 	if limiter := config.Limiter; limiter != nil && limiter.Stats().Shared {
-		config.Observer.WatchStore(func() (up bool, instances int64) {
+		config.Observer.RegisterRateLimitStore(func() (up bool, instances int64) {
 			stats := limiter.Stats()
 			return stats.RedisUp, stats.Instances
 		})

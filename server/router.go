@@ -82,6 +82,7 @@ func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.playground.ServeHTTP(w, r)
 	case record.Kind.IsRPC():
 		// An upstream with a REST API has no RPCs.
+		record.Code = connect.CodeUnimplemented.String() // a stream only has it at its end
 		_ = m.errors.Write(errorWriter{w, &apierror.Error{Status: http.StatusNotFound}}, r,
 			connect.NewError(connect.CodeUnimplemented, "this server has no RPC at "+r.URL.EscapedPath()))
 	default:

@@ -15,81 +15,80 @@ import (
 // namespace begins every metric's name.
 const namespace = "openai_connect"
 
-// Buckets of histograms, in seconds. Those that OpenTelemetry advises for
-// generative AI (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics),
-// and beyond them, as a reasoning model may think for many minutes. Scrapers that
-// take native histograms get those too, which need no choice.
+// Histogram buckets in seconds: those that OpenTelemetry recommends for generative AI
+// (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics), and larger ones,
+// because a reasoning model may take many minutes. Scrapers that support native histograms
+// get those too.
 var (
-	durationBuckets = []float64{.005, .01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 300, 900, 1800}
-	firstBuckets    = []float64{.005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 900}
-	betweenBuckets  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5, 10}
+	durationBuckets   = []float64{.005, .01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 300, 900, 1800}
+	firstTokenBuckets = []float64{.005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 900}
+	interTokenBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5, 10}
 )
 
-// metrics are those of one server. Each label's values are of a bounded set:
-// way, of four; route, of a table; code, of HTTP's registered statuses or an RPC's
-// codes; token, of the names in the file of keys; model, of the first
-// [maxModels] that the upstream answered as.
+// metrics are the metrics of one server. Every label has a bounded set of values: protocol
+// has four, route comes from a table, code is a registered HTTP status or an RPC code,
+// client comes from the clients file, and model is limited to the first [maxModels].
 type metrics struct {
 	registry   *prometheus.Registry
-	models     bounded
+	models     labelSet
 	byProtocol map[request.Protocol]*protocolMetrics
 
-	requests      *prometheus.CounterVec
-	duration      *prometheus.HistogramVec
-	headers       *prometheus.HistogramVec
-	firstToken    *prometheus.HistogramVec
-	betweenTokens *prometheus.HistogramVec
-	tokens        *prometheus.CounterVec
-	audio         *prometheus.CounterVec
-	characters    *prometheus.CounterVec
+	requests   *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	headers    *prometheus.HistogramVec
+	firstToken *prometheus.HistogramVec
+	interToken *prometheus.HistogramVec
+	tokens     *prometheus.CounterVec
+	audio      *prometheus.CounterVec
+	characters *prometheus.CounterVec
 
 	upstreamRequests *prometheus.CounterVec
 
 	decisions *prometheus.CounterVec
 }
 
-// protocolMetrics are the metrics that a call changes while it runs.
+// protocolMetrics are the metrics of one protocol that a request changes while in progress.
 type protocolMetrics struct {
 	openRequests, openStreams prometheus.Gauge
 	received, sent            prometheus.Counter
 }
 
-func newMetrics(version string, ups *upstreams, parts *watched) *metrics {
+func newMetrics(version string, ups *upstreams, state *stateCollector) *metrics {
 	m := &metrics{
 		registry:   prometheus.NewRegistry(),
 		byProtocol: make(map[request.Protocol]*protocolMetrics),
 
-		requests:      counters("requests_total", "Calls that have ended, by what became of them: an HTTP status, an RPC's code, or aborted.", "protocol", "route", "client", "model", "code"),
-		duration:      histograms("request_duration_seconds", "How long calls took, from their header to the end of the answer.", durationBuckets, "protocol", "route"),
-		headers:       histograms("time_to_headers_seconds", "How long it took until the upstream's answer began.", durationBuckets, "protocol", "route"),
-		firstToken:    histograms("time_to_first_token_seconds", "How long it took until the first event of a stream came.", firstBuckets, "protocol", "route", "model"),
-		betweenTokens: histograms("time_between_tokens_seconds", "How long after the one before it each further event of a stream came.", betweenBuckets, "protocol", "route"),
-		tokens:        counters("tokens_total", "Tokens that calls took, as the upstream says or, estimated, by the text. Those of cached_input are among input, those of reasoning among output. Total is all of them, and what an upstream tells of neither.", "client", "model", "kind", "estimated"),
-		audio:         counters("audio_seconds_total", "Seconds of the recordings that were transcribed, where the upstream tells them.", "client", "model"),
-		characters:    counters("speech_characters_total", "Characters of the texts that were spoken.", "client", "model"),
+		requests:   counters("requests_total", "Number of completed requests by outcome: an HTTP status, an RPC code, or aborted.", "protocol", "route", "client", "model", "code"),
+		duration:   histograms("request_duration_seconds", "Duration of requests in seconds, from the request header to the end of the response.", durationBuckets, "protocol", "route"),
+		headers:    histograms("time_to_headers_seconds", "Time to the header of the upstream's response in seconds.", durationBuckets, "protocol", "route"),
+		firstToken: histograms("time_to_first_token_seconds", "Time to the first event of a stream in seconds.", firstTokenBuckets, "protocol", "route", "model"),
+		interToken: histograms("time_between_tokens_seconds", "Time between events of a stream in seconds.", interTokenBuckets, "protocol", "route"),
+		tokens:     counters("tokens_total", "Number of tokens as reported by the upstream or, if estimated, derived from the size of the text. The kind cached_input is part of input, and reasoning part of output. The kind total also includes tokens reported as neither input nor output.", "client", "model", "kind", "estimated"),
+		audio:      counters("audio_seconds_total", "Duration of transcribed audio in seconds, as reported by the upstream.", "client", "model"),
+		characters: counters("speech_characters_total", "Number of characters converted to speech.", "client", "model"),
 
-		upstreamRequests: counters("upstream_requests_total", "Requests to an upstream, by the status that it answered, or why it didn't.", "upstream", "code"),
+		upstreamRequests: counters("upstream_requests_total", "Number of requests to an upstream by outcome: an HTTP status, or the reason why there was no response.", "upstream", "code"),
 
-		decisions: counters("rate_limit_decisions_total", "Requests of tokens with limits: whether they were let through, or which kind of limit was used up; by the store that servers share, or by this one alone.", "client", "decision", "kind", "store"),
+		decisions: counters("rate_limit_decisions_total", "Number of decisions on requests of clients with rate limits: admitted, or rejected by a kind of limit. The store is shared by instances or local to this one.", "client", "decision", "kind", "store"),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "build_info", Help: "1, with the server's version.",
+		Namespace: namespace, Name: "build_info", Help: "Always 1, labeled with the version of the server.",
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		m.requests, m.duration, m.headers, m.firstToken, m.betweenTokens, m.tokens, m.audio, m.characters, m.upstreamRequests,
-		m.decisions, info, ups, parts, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.requests, m.duration, m.headers, m.firstToken, m.interToken, m.tokens, m.audio, m.characters, m.upstreamRequests,
+		m.decisions, info, ups, state, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	m.addProtocols()
 	return m
 }
 
 func (m *metrics) addProtocols() {
-	openRequests := gauges("open_requests", "Calls that have begun and not ended.", "protocol")
-	openStreams := gauges("open_streams", "Event streams and WebSockets whose answer has begun and not ended.", "protocol")
-	received := counters("received_bytes_total", "Bytes of contents that clients sent, without headers.", "protocol")
-	sent := counters("sent_bytes_total", "Bytes of contents that were sent to clients, without headers.", "protocol")
+	openRequests := gauges("open_requests", "Number of requests in progress.", "protocol")
+	openStreams := gauges("open_streams", "Number of event streams and WebSockets in progress.", "protocol")
+	received := counters("received_bytes_total", "Number of body bytes received from clients.", "protocol")
+	sent := counters("sent_bytes_total", "Number of body bytes sent to clients.", "protocol")
 	m.registry.MustRegister(openRequests, openStreams, received, sent)
 	for _, protocol := range [...]request.Protocol{request.Raw, request.Connect, request.GRPC, request.GRPCWeb} {
 		name := string(protocol)
@@ -100,7 +99,7 @@ func (m *metrics) addProtocols() {
 	}
 }
 
-// count counts a call that has ended.
+// count counts a completed request.
 func (m *metrics) count(x *observation) {
 	progress := x.record.Progress()
 	protocol, route, client := string(x.record.Protocol), x.route, x.record.ClientName()
@@ -121,19 +120,19 @@ func (m *metrics) count(x *observation) {
 	}
 }
 
-// modelOf is the label for a model that answered a call, empty if it failed.
+// modelOf returns the label value of a model that responded, empty if the request failed.
 func (m *metrics) modelOf(x *observation, model string) string {
 	switch status := x.record.UpstreamStatus; {
 	case model == "":
 		return ""
 	case status == 0, status/100 == http.StatusOK/100, status == http.StatusSwitchingProtocols:
-		return m.models.bound(model)
+		return m.models.value(model)
 	default:
 		return ""
 	}
 }
 
-// countUsage counts what a model took for a client.
+// countUsage counts the usage of a model by a client.
 func (m *metrics) countUsage(client, model string, used usage.Usage) {
 	estimated := strconv.FormatBool(used.Estimated)
 	for _, part := range [...]struct {
@@ -170,7 +169,7 @@ func histograms(name, help string, buckets []float64, labels ...string) *prometh
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: name, Help: help,
 		Buckets:                         buckets,
-		NativeHistogramBucketFactor:     1.1, //  as Prometheus advises
+		NativeHistogramBucketFactor:     1.1, // recommended by Prometheus
 		NativeHistogramMaxBucketNumber:  100,
 		NativeHistogramMinResetDuration: time.Hour,
 	}, labels)

@@ -166,9 +166,9 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 			func(_ *testing.T, f *observetest.Front) {
 				f.LimiterDecision("ada", "", true)
 				f.LimiterDecision("ada", ratelimit.TokensPerDay, false)
-				f.WatchStore(func() (bool, int64) { return true, 3 })
-				f.WatchKeys(func() (time.Time, int64) { return time.Unix(1700000000, 0), 2 })
-				f.WatchOverload(func() (int64, uint64) { return 4, 5 })
+				f.RegisterRateLimitStore(func() (bool, int64) { return true, 3 })
+				f.RegisterClients(func() (time.Time, int64) { return time.Unix(1700000000, 0), 2 })
+				f.RegisterOverload(func() (int64, uint64) { return 4, 5 })
 			},
 			map[string]float64{
 				`openai_connect_rate_limit_decisions_total{client="ada",decision="admitted",kind="",store="shared"}`:              1,
@@ -281,9 +281,9 @@ func TestAnUpstreamThatIsAwayIsCountedByWhatFailed(t *testing.T) {
 func TestANilObserverObservesNothing(t *testing.T) {
 	var o *telemetry.Observer
 	o.LimiterDecision("ada", "", false)
-	o.WatchStore(nil)
-	o.WatchKeys(nil)
-	o.WatchOverload(nil)
+	o.RegisterRateLimitStore(nil)
+	o.RegisterClients(nil)
+	o.RegisterOverload(nil)
 	if o.Upstream("main", nil) == nil && o.Sender(nil) != nil {
 		t.Error("it wraps")
 	}

@@ -72,7 +72,7 @@ type observationKey struct{}
 // event observes an event of a stream, except the first.
 func (x *observation) event(sincePrevious time.Duration) {
 	if x.interToken == nil {
-		x.interToken = x.observer.metrics.betweenTokens.WithLabelValues(string(x.record.Protocol), x.route)
+		x.interToken = x.observer.metrics.interToken.WithLabelValues(string(x.record.Protocol), x.route)
 	}
 	x.interToken.Observe(sincePrevious.Seconds())
 }

@@ -23,7 +23,7 @@ func observed(o *telemetry.Observer, next http.HandlerFunc) http.Handler {
 func scrape(tb testing.TB, o *telemetry.Observer) map[string]float64 {
 	tb.Helper()
 	recorder := httptest.NewRecorder()
-	o.Admin(telemetry.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	o.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if recorder.Code != http.StatusOK {
 		tb.Fatalf("/metrics: %d %s", recorder.Code, recorder.Body)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/openai-connect/openai-connect/server"
+	"github.com/openai-connect/openai-connect/server/admin"
 	"github.com/openai-connect/openai-connect/server/internal/logging"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/telemetry"
@@ -129,7 +130,7 @@ func (f *serverFlags) printAddresses(ctx context.Context, r *checkReport) {
 	}
 	if f.Telemetry.Admin == "" {
 		r.print("admin", "none")
-	} else if address, err := telemetry.AdminAddress(f.Telemetry.Admin); err == nil {
+	} else if address, err := admin.Address(f.Telemetry.Admin); err == nil {
 		r.listen(ctx, "admin", address, "metrics and probes")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log"
 	"log/slog"
 
+	"github.com/openai-connect/openai-connect/server/admin"
 	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/internal/logging"
 	"github.com/openai-connect/openai-connect/server/secret"
@@ -29,7 +30,7 @@ type telemetryFlags struct {
 // check returns an error if an address is invalid.
 func (f *telemetryFlags) check() error {
 	if f.Admin != "" {
-		if _, err := telemetry.AdminAddress(f.Admin); err != nil {
+		if _, err := admin.Address(f.Admin); err != nil {
 			return fmt.Errorf("--admin: %w", err)
 		}
 	}
@@ -76,7 +77,7 @@ func (f *telemetryFlags) serveAdmin(ctx context.Context, observer *telemetry.Obs
 	if f.Admin == "" {
 		return func() error { return nil }, nil
 	}
-	address, err := telemetry.AdminAddress(f.Admin)
+	address, err := admin.Address(f.Admin)
 	if err != nil {
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
@@ -85,10 +86,10 @@ func (f *telemetryFlags) serveAdmin(ctx context.Context, observer *telemetry.Obs
 		return nil, fmt.Errorf("--admin: %w", err)
 	}
 	logger.Info("serving metrics and probes", "address", listener.Addr().String())
-	admin := observer.Admin(telemetry.AdminConfig{Ready: ready, PProf: f.AdminPprof, Hosts: hosts, Logger: logger})
+	operators := admin.New(admin.Config{Metrics: observer.MetricsHandler(), Ready: ready, PProf: f.AdminPprof, Hosts: hosts, Logger: logger})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() { served <- admin.Serve(ctx, listener) }()
+	go func() { served <- operators.Serve(ctx, listener) }()
 	return func() error {
 		cancel()
 		return <-served

@@ -38,12 +38,12 @@ func everything(t *testing.T) []labels.Labels {
 	}
 	f.LimiterDecision("ada", "", true)
 	f.LimiterDecision("ada", ratelimit.RequestsPerMinute, false)
-	f.WatchKeys(func() (time.Time, int64) { return time.Now(), 1 })
-	f.WatchStore(func() (bool, int64) { return true, 3 })
-	f.WatchOverload(func() (int64, uint64) { return 1, 1 })
+	f.RegisterClients(func() (time.Time, int64) { return time.Now(), 1 })
+	f.RegisterRateLimitStore(func() (bool, int64) { return true, 3 })
+	f.RegisterOverload(func() (int64, uint64) { return 1, 1 })
 	f.Settle(t)
 	recorder := httptest.NewRecorder()
-	f.Admin(telemetry.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	f.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	var series []labels.Labels
 	scrape := textparse.NewPromParser(recorder.Body.Bytes(), labels.NewSymbolTable(), false)
 	for {

@@ -20,7 +20,7 @@ import (
 // metricValue returns the value of a metric.
 func metricValue(o *telemetry.Observer, name string) string {
 	recorder := httptest.NewRecorder()
-	o.Admin(telemetry.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	o.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for line := range strings.Lines(recorder.Body.String()) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
 			return strings.TrimSpace(value)

@@ -47,7 +47,7 @@ func watch(t *testing.T, config *server.Config) (next func() map[string]any, cou
 	counts = func() string {
 		t.Helper()
 		recorder := httptest.NewRecorder()
-		observer.Admin(telemetry.AdminConfig{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		observer.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		return recorder.Body.String()
 	}
 	return next, counts

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
@@ -47,7 +49,7 @@ type Config struct {
 type Observer struct {
 	metrics   *metrics
 	upstreams *upstreams
-	watched   *watched
+	state     *stateCollector
 	redact    *redactor
 	tracer    *tracer // nil without tracing
 	requests  *slog.Logger
@@ -65,12 +67,12 @@ func New(config Config) (*Observer, error) {
 	}
 	o := &Observer{
 		upstreams: new(upstreams),
-		watched:   new(watched),
+		state:     new(stateCollector),
 		redact:    &redactor{secrets: config.Secrets},
 		requests:  config.Calls,
 		contents:  config.Contents,
 	}
-	o.metrics = newMetrics(config.Version, o.upstreams, o.watched)
+	o.metrics = newMetrics(config.Version, o.upstreams, o.state)
 	if config.Tracing != nil {
 		var err error
 		if o.tracer, err = newTracer(*config.Tracing, config.Version, logger); err != nil {
@@ -82,6 +84,11 @@ func New(config Config) (*Observer, error) {
 		logger.Warn("the contents of requests and answers are logged: this is for debugging alone")
 	}
 	return o, nil
+}
+
+// MetricsHandler returns a handler that serves the metrics, as text or OpenMetrics.
+func (o *Observer) MetricsHandler() http.Handler {
+	return promhttp.HandlerFor(o.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4})
 }
 
 // Close sends the spans that have not been sent yet. It takes up to 5 seconds.

@@ -78,12 +78,12 @@ func (u *upstreams) find(name string) *namedUpstream {
 	return nil
 }
 
-var connectionsDesc = prometheus.NewDesc(namespace+"_upstream_connections",
+var upstreamConnectionsDesc = prometheus.NewDesc(namespace+"_upstream_connections",
 	"Connections to an upstream that are open: those that a request is using, and those that none is.",
 	[]string{"upstream", "state"}, nil)
 
 // Describe implements [prometheus.Collector].
-func (u *upstreams) Describe(descs chan<- *prometheus.Desc) { descs <- connectionsDesc }
+func (u *upstreams) Describe(descs chan<- *prometheus.Desc) { descs <- upstreamConnectionsDesc }
 
 // Collect implements [prometheus.Collector].
 func (u *upstreams) Collect(to chan<- prometheus.Metric) {
@@ -97,7 +97,7 @@ func (u *upstreams) Collect(to chan<- prometheus.Metric) {
 		totals[n.name] = total
 	}
 	for name, total := range totals {
-		to <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(total.Active), name, "active")
-		to <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(total.Idle), name, "idle")
+		to <- prometheus.MustNewConstMetric(upstreamConnectionsDesc, prometheus.GaugeValue, float64(total.Active), name, "active")
+		to <- prometheus.MustNewConstMetric(upstreamConnectionsDesc, prometheus.GaugeValue, float64(total.Idle), name, "idle")
 	}
 }
