@@ -39,7 +39,7 @@ const (
 	DefaultMaxMessageBytes = 64 << 20
 
 	// DefaultMaxKeptBytes is the default of [Config.MaxKeptBytes].
-	DefaultMaxKeptBytes = policy.DefaultMaxKeptBytes
+	DefaultMaxKeptBytes = policy.DefaultMaxBufferedBytes
 )
 
 // Config configures a server. The zero value proxies the OpenAI API.

@@ -42,7 +42,7 @@ func TestBomb_WithoutOutputIsGivenUp(t *testing.T) {
 		t.Run("request of "+name, func(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
-			got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(body), 64<<20)
+			got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(body), 64<<20)
 			if _, inflated := errors.AsType[*inflation.Error](err); !inflated && (err != nil || got.Complete) {
 				t.Errorf("it is %+v, %v", got, err)
 			}
@@ -81,12 +81,12 @@ func TestBomb_OfRepetitionIsRefused(t *testing.T) {
 	for coding := range coders {
 		large := encode(t, coding, `{"model":"m","input":"`+strings.Repeat("a", 4<<20)+`"}`)[0]
 		header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
-		_, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(large), 64<<20)
+		_, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(large), 64<<20)
 		if _, inflated := errors.AsType[*inflation.Error](err); !inflated {
 			t.Errorf("%s: the error is %v", coding, err)
 		}
 		small := encode(t, coding, `{"model":"m","input":"`+strings.Repeat("a", 1<<19)+`"}`)[0]
-		got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(small), 64<<20)
+		got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(small), 64<<20)
 		if err != nil || !got.Complete || got.Model != "m" {
 			t.Errorf("%s: half a megabyte is %+v, %v", coding, got, err)
 		}
@@ -127,7 +127,7 @@ func TestCodings_OfRequest(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": row.codings}
 			body := &countedReader{Reader: strings.NewReader(row.body)}
-			got, _, err := usage.ReadRequest(http.MethodPost, chat, header, body, 1<<20)
+			got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, body, 1<<20)
 			if row.taken {
 				if err != nil || !got.Complete || got.Model != "m" || !got.Streaming {
 					t.Errorf("it is %+v, %v", got, err)
@@ -169,7 +169,7 @@ func TestZstd_OfLargeWindowIsNotDecoded(t *testing.T) {
 		"a dictionary that nobody has got": {0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x58, 0x07, 0x11, 0, 0, '{', '}'},
 	} {
 		header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"zstd"}}
-		got, _, err := usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(frame), 64<<20)
+		got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(frame), 64<<20)
 		if err != nil || got.Complete {
 			t.Errorf("%s: it is %+v, %v", name, got, err)
 		}
@@ -183,7 +183,7 @@ func TestDecoding_EndsWithItsContext(t *testing.T) {
 	cancel()
 	body := encode(t, "gzip", `{"model":"m"}`)[0]
 	header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}}
-	if _, _, err := usage.ReadRequestContext(ctx, http.MethodPost, chat, header, bytes.NewReader(body), 1<<20); !errors.Is(err, context.Canceled) {
+	if _, _, err := usage.ReadRequest(ctx, http.MethodPost, chat, header, bytes.NewReader(body), 1<<20); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
 }

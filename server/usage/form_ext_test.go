@@ -98,7 +98,7 @@ func TestForm_IsKnownInOneSpelling(t *testing.T) {
 				end = "--b'--\r\n"
 			}
 			for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader, iotest.HalfReader} {
-				got, replay, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {contentType}}, wrap(strings.NewReader(row.form+end)), maximum)
+				got, replay, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {contentType}}, wrap(strings.NewReader(row.form+end)), maximum)
 				if err != nil || got.Complete != row.known || got.Opaque == row.known || row.known && (got.Model != "m" || got.ModelCount != 1) {
 					t.Errorf("it is %+v, with the error %v, want known %t", got, err, row.known)
 				}
@@ -114,13 +114,13 @@ func TestForm_NamesModelsByPath(t *testing.T) {
 	t.Parallel()
 	form := part("session[model]", "m") + part("session[audio][input][transcription][model]", "a") + part("tools[0][model]", "b") +
 		part("tools[][model]", "c") + part("metadata[model]", "free") + part("tools[0][parameters][model]", "free") + part("models[]", "d") + "--b--\r\n"
-	got, _, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
+	got, _, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
 	if err != nil || !got.Complete || got.Model != "m" || strings.Join(got.OtherModels, "") != "abcd" {
 		t.Errorf("it is %+v, with the error %v", got, err)
 	}
 	for _, name := range []string{"model[]", "model[0]", "session[0][model]", "session", "extra_body[x"} {
 		form := part("model", "m") + part(name, "x") + "--b--\r\n"
-		got, _, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
+		got, _, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
 		if err != nil || got.Complete && name != "extra_body[x" {
 			t.Errorf("with %s it is %+v, with the error %v", name, got, err)
 		}
@@ -131,7 +131,7 @@ func TestForm_NamesEveryModel(t *testing.T) {
 	t.Parallel()
 	form := part("session", `{"model":"a","audio":{"input":{"transcription":{"model":"b"}}},"tools":[{"parameters":{"model":"free"}}]}`) +
 		part("target_model_names", "c, d") + part("fallbacks", "e") + part("metadata", `{"model":"free"}`) + "--b--\r\n"
-	got, _, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
+	got, _, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
 	if err != nil || !got.Complete || got.Model != "a" || strings.Join(got.OtherModels, "") != "bcde" {
 		t.Errorf("it is %+v, with the error %v", got, err)
 	}
@@ -153,7 +153,7 @@ func TestForm_FailsWhereItNamesAFurtherModel(t *testing.T) {
 		if strings.Contains(row.target, "deployments") {
 			form = file(2*maximum) + row.rest
 		}
-		got, replay, err := usage.ReadRequest("POST", row.target, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
+		got, replay, err := usage.ReadRequest(t.Context(), "POST", row.target, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
 		if err != nil || !got.Complete || got.Model != "m" {
 			t.Errorf("%s: it is %+v, with the error %v", name, got, err)
 			continue

@@ -26,7 +26,7 @@ func TestReadRequest_TakesLinearTime(t *testing.T) {
 				text := body(strings.Repeat(piece, size/len(piece)))
 				header := http.Header{"Content-Type": {contentType}}
 				return func() {
-					_, replay, err := usage.ReadRequest(http.MethodPost, speech, header, strings.NewReader(text), 64<<20)
+					_, replay, err := usage.ReadRequest(t.Context(), http.MethodPost, speech, header, strings.NewReader(text), 64<<20)
 					if err != nil {
 						return
 					}
@@ -100,7 +100,7 @@ func TestDecoding_TakesLinearTime(t *testing.T) {
 				_ = w.Close()
 				header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
 				return func() {
-					_, _, _ = usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(body.Bytes()), 64<<20)
+					_, _, _ = usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(body.Bytes()), 64<<20)
 					resp := respond(typeJSON, 0, body.String())
 					resp.Header.Set("Content-Encoding", coding)
 					tap := usage.NewTap(resp, asked, nil)
@@ -116,7 +116,7 @@ func TestDecoding_TakesLinearTime(t *testing.T) {
 		lineartest.Check(t, len(body), func(size int) func() {
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
 			return func() {
-				_, _, _ = usage.ReadRequest(http.MethodPost, chat, header, bytes.NewReader(body[:size]), 64<<20)
+				_, _, _ = usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(body[:size]), 64<<20)
 			}
 		})
 	}

@@ -56,7 +56,7 @@ func TestRequest_NamesEveryModelOfItsBody(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			got, _, err := usage.ReadRequest("POST", row.target, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(row.body), maximum)
+			got, _, err := usage.ReadRequest(t.Context(), "POST", row.target, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(row.body), maximum)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,13 +89,13 @@ func TestRequest_IsUnknownIfAModelOfItsBodyIs(t *testing.T) {
 		`{"model":null}`,
 		`{"model":{}}`,
 	} {
-		got, _, err := usage.ReadRequest("POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum)
+		got, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum)
 		if err != nil || got.Complete || !got.Opaque {
 			t.Errorf("%.200s is %+v, with the error %v", body, got, err)
 		}
 	}
 	for _, body := range []string{manyModels(64), `{"model":"m","models":null,"fallbacks":null,"user_config":null,"tools":[{"model":null}]}`, `{"model":"m","models":[]}`} {
-		if got, _, err := usage.ReadRequest("POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum); err != nil || !got.Complete {
+		if got, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum); err != nil || !got.Complete {
 			t.Errorf("%.200s is %+v, with the error %v", body, got, err)
 		}
 	}
@@ -142,7 +142,7 @@ func TestRequest_NamesEveryModelOfItsHead(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			got, _, err := usage.ReadRequest(row.method, row.target, row.header, nil, maximum)
+			got, _, err := usage.ReadRequest(t.Context(), row.method, row.target, row.header, nil, maximum)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +171,7 @@ func TestRequest_IsUnknownIfItsMethodIs(t *testing.T) {
 		{"POST", chat, http.Header{"X-Http-Method-Override": {" post "}}, true},
 		{"GET", "/v1/files?_method=GET&method=POST", nil, true},
 	} {
-		got, _, err := usage.ReadRequest(row.method, row.target, row.header, nil, maximum)
+		got, _, err := usage.ReadRequest(t.Context(), row.method, row.target, row.header, nil, maximum)
 		if err != nil || got.Complete != row.known || got.Opaque == row.known {
 			t.Errorf("%s %s with %v is %+v, with the error %v", row.method, row.target, row.header, got, err)
 		}
@@ -181,7 +181,7 @@ func TestRequest_IsUnknownIfItsMethodIs(t *testing.T) {
 func TestRequest_IsUnknownByAPathThatServersReadDifferently(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"/v1//chat", "/v1/./chat", "/v1/a/../chat", "/v1/chat;x/y", `/v1/chat\y`, "/v1/%252e/chat", "/v1/chat%23"} {
-		if got, _, err := usage.ReadRequest("POST", target, nil, nil, maximum); err != nil || got.Complete {
+		if got, _, err := usage.ReadRequest(t.Context(), "POST", target, nil, nil, maximum); err != nil || got.Complete {
 			t.Errorf("%s is %+v, with the error %v", target, got, err)
 		}
 	}
@@ -209,7 +209,7 @@ func TestRequest_IsReadInLinearTime(t *testing.T) {
 	} {
 		contentType, body := text(1 << 20)
 		begin := time.Now()
-		_, _, err := usage.ReadRequest("POST", chat, http.Header{"Content-Type": {contentType}}, strings.NewReader(body), 64<<20)
+		_, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {contentType}}, strings.NewReader(body), 64<<20)
 		// A reader that goes back for each byte would take minutes.
 		if took := time.Since(begin); err != nil || took > 20*time.Second {
 			t.Errorf("%s take %v, with the error %v", name, took, err)
@@ -226,7 +226,7 @@ func TestRequest_NamesModelsOfJSONThatIsCalledAForm(t *testing.T) {
 		`{"a":"&mo%64el=x;models=y","model":"m"}`: {"x", `y"`, `"model":"m"}`},
 		`{"model":"m","prompt":"a=b&c"}`:          nil,
 	} {
-		got, _, err := usage.ReadRequest("POST", "/api/generate", header, strings.NewReader(body), maximum)
+		got, _, err := usage.ReadRequest(t.Context(), "POST", "/api/generate", header, strings.NewReader(body), maximum)
 		if err != nil || !got.Complete || got.Model != "m" || !slices.Equal(got.OtherModels, others) {
 			t.Errorf("%s is %+v, with the error %v", body, got, err)
 		}

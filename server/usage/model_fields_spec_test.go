@@ -95,7 +95,7 @@ func TestPlaces_HaveEveryModelOfTheSpecification(t *testing.T) {
 					target += "?" + name + "=probe"
 				}
 				target = strings.ReplaceAll(target, "{"+name+"}", "probe")
-				got, _, err := ReadRequest(strings.ToUpper(method), target, nil, nil, 0)
+				got, _, err := ReadRequest(t.Context(), strings.ToUpper(method), target, nil, nil, 0)
 				if err != nil || got.Model != "probe" && !slices.Contains(got.OtherModels, "probe") {
 					t.Errorf("%s %s is %+v, with the error %v", method, target, got, err)
 				}
@@ -107,7 +107,7 @@ func TestPlaces_HaveEveryModelOfTheSpecification(t *testing.T) {
 	}
 	for place := range s.found {
 		body := probe(place)
-		got, _, err := ReadRequest("POST", "/v1/tomorrow", http.Header{"Content-Type": {"application/json"}}, strings.NewReader(body), 1<<20)
+		got, _, err := ReadRequest(t.Context(), "POST", "/v1/tomorrow", http.Header{"Content-Type": {"application/json"}}, strings.NewReader(body), 1<<20)
 		if err != nil || !got.Complete || got.Model != "probe" && !slices.Contains(got.OtherModels, "probe") {
 			t.Errorf("%s is %+v, with the error %v", body, got, err)
 		}

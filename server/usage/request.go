@@ -80,15 +80,9 @@ const (
 // the same way (see formReader). If the rest names another model or is not such a form,
 // the returned reader fails with [ErrForm]. Any other body is passed through.
 //
-// The returned reader must be closed if it is an [io.Closer]. Other errors are those of
-// body. After an error body has been closed.
-func ReadRequest(method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
-	return ReadRequestContext(context.Background(), method, target, header, body, limit)
-}
-
-// ReadRequestContext is like [ReadRequest], and fails with the error of ctx if that is
-// done while a body is decoded.
-func ReadRequestContext(ctx context.Context, method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
+// The returned reader must be closed if it is an [io.Closer]. ctx ends decoding. Other
+// errors are those of body. After an error body has been closed.
+func ReadRequest(ctx context.Context, method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
 	r := fromTarget(method, target, header)
 	if body == nil {
 		return r, nil, nil

@@ -150,7 +150,7 @@ func TestRequests(t *testing.T) {
 			}
 			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader, "with the end": iotest.DataErrReader} {
 				body := &closable{Reader: wrap(strings.NewReader(row.body))}
-				got, replay, err := usage.ReadRequest(row.method, row.target, header, body, maximum)
+				got, replay, err := usage.ReadRequest(t.Context(), row.method, row.target, header, body, maximum)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -170,7 +170,7 @@ func TestRequests(t *testing.T) {
 					t.Error("the body isn't closed")
 				}
 			}
-			_, replay, err := usage.ReadRequest(row.method, row.target, header, bytes.NewReader([]byte(row.body)), maximum)
+			_, replay, err := usage.ReadRequest(t.Context(), row.method, row.target, header, bytes.NewReader([]byte(row.body)), maximum)
 			if again, failure := io.ReadAll(replay); err != nil || failure != nil || string(again) != row.body {
 				t.Errorf("a body that is kept becomes one of %d bytes, with the errors %v and %v", len(again), err, failure)
 			}
@@ -183,7 +183,7 @@ func TestRequests(t *testing.T) {
 
 func TestARequestWithoutABodyHasNone(t *testing.T) {
 	t.Parallel()
-	got, replay, err := usage.ReadRequest("GET", "/v1/models", nil, nil, maximum)
+	got, replay, err := usage.ReadRequest(t.Context(), "GET", "/v1/models", nil, nil, maximum)
 	if err != nil || replay != nil || !reflect.DeepEqual(got, usage.Request{Complete: true}) {
 		t.Errorf("it is %+v, with the body %v and the error %v", got, replay, err)
 	}
@@ -193,7 +193,7 @@ func TestABodyThatIsKeptStaysWhatItIs(t *testing.T) {
 	t.Parallel()
 	kept := bytes.NewReader([]byte(`before{"model":"m"}`))
 	kept.Seek(6, io.SeekStart)
-	got, replay, err := usage.ReadRequest("POST", chat, nil, kept, 5)
+	got, replay, err := usage.ReadRequest(t.Context(), "POST", chat, nil, kept, 5)
 	if err != nil || replay != io.Reader(kept) || kept.Len() != 13 || got.Model != "m" || !got.Complete {
 		t.Errorf("it is %+v with %d bytes to read, and the error %v", got, kept.Len(), err)
 	}
@@ -212,11 +212,11 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {row.coding}, "Content-Length": {"999999999"}}
-			if got, _, err := usage.ReadRequest("POST", chat, header, strings.NewReader(row.body), row.limit+1); err != nil || !got.Complete {
+			if got, _, err := usage.ReadRequest(t.Context(), "POST", chat, header, strings.NewReader(row.body), row.limit+1); err != nil || !got.Complete {
 				t.Errorf("at the limit it is %+v, with the error %v", got, err)
 			}
 			body := &closable{Reader: strings.NewReader(row.body)}
-			_, _, err := usage.ReadRequest("POST", chat, header, body, row.limit)
+			_, _, err := usage.ReadRequest(t.Context(), "POST", chat, header, body, row.limit)
 			if large, ok := errors.AsType[*usage.TooLargeError](err); !ok || large.Limit != row.limit || !strings.Contains(err.Error(), strconv.FormatInt(row.limit, 10)) {
 				t.Errorf("the error is %v", err)
 			}
@@ -231,7 +231,7 @@ func TestABodyThatFailsFails(t *testing.T) {
 	t.Parallel()
 	for _, contentType := range []string{typeJSON, formOf, ""} {
 		body := &closable{Reader: broken{}}
-		_, _, err := usage.ReadRequest("POST", chat, http.Header{"Content-Type": {contentType}}, body, maximum)
+		_, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {contentType}}, body, maximum)
 		if !errors.Is(err, errBroken) || !body.closed {
 			t.Errorf("for %q the error is %v, and the body is closed: %v", contentType, err, body.closed)
 		}
@@ -248,7 +248,7 @@ func TestAFormFailsWhereItNamesASecondModel(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			form := part("model", "m") + file(2*maximum) + row.rest
-			got, replay, err := usage.ReadRequest("POST", speech, header, strings.NewReader(form), maximum)
+			got, replay, err := usage.ReadRequest(t.Context(), "POST", speech, header, strings.NewReader(form), maximum)
 			if err != nil || !got.Complete || got.Model != "m" {
 				t.Fatalf("it is %+v, with the error %v", got, err)
 			}
@@ -265,7 +265,7 @@ func TestAFormThatIsReadNoFurtherIsPassedOn(t *testing.T) {
 	t.Parallel()
 	reader, writer := io.Pipe()
 	go io.WriteString(writer, part("model", "m")+part("stream", "true")+"--b\r\n")
-	got, replay, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, reader, maximum)
+	got, replay, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, reader, maximum)
 	if err != nil || !got.Complete || !got.Streaming {
 		t.Fatalf("it is %+v, with the error %v", got, err)
 	}
@@ -283,7 +283,7 @@ func FuzzForm(f *testing.F) {
 		if slowly {
 			body = iotest.OneByteReader(body)
 		}
-		got, replay, err := usage.ReadRequest("POST", speech, http.Header{"Content-Type": {formOf}}, body, maximum)
+		got, replay, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, body, maximum)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func TestSpends_NothingWhereTokensAreOnlyCounted(t *testing.T) {
 		{"/v1/completions/count", true},
 		{"http://example.com/v1/messages/count_tokens?x=/v1/chat", false},
 	} {
-		got, _, err := usage.ReadRequest(http.MethodPost, row.target, nil, nil, 1)
+		got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, nil, nil, 1)
 		if err != nil || got.ConsumesTokens != row.want {
 			t.Errorf("POST %s spends: %v, want %v; the error is %v", row.target, got.ConsumesTokens, row.want, err)
 		}
@@ -80,12 +80,12 @@ func TestText_OfARequestIsCounted(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader} {
-				read, _, err := usage.ReadRequest(http.MethodPost, row.target, header, wrap(strings.NewReader(row.body)), 1<<20)
+				read, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, header, wrap(strings.NewReader(row.body)), 1<<20)
 				if err != nil || read.TextTokens != row.text || read.Characters != row.characters {
 					t.Errorf("%s it has %d tokens and %d characters, want %d and %d; the error is %v", name, read.TextTokens, read.Characters, row.text, row.characters, err)
 				}
 				for _, coding := range []string{"", "identity", "gzip", "deflate"} {
-					followed, _, err := usage.ReadRequest(http.MethodPost, row.target, header, nil, 0)
+					followed, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, header, nil, 0)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -169,7 +169,7 @@ func TestText_OfABombIsBounded(t *testing.T) {
 
 func TestSeconds_OfATranscription(t *testing.T) {
 	t.Parallel()
-	request, _, err := usage.ReadRequest(http.MethodPost, "/v1/audio/transcriptions", nil, nil, 0)
+	request, _, err := usage.ReadRequest(t.Context(), http.MethodPost, "/v1/audio/transcriptions", nil, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -615,7 +615,7 @@ func TestTheSandboxIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", typeJSON)
-		request, replay, err := usage.ReadRequest(req.Method, req.URL.RequestURI(), req.Header, strings.NewReader(body), 1<<20)
+		request, replay, err := usage.ReadRequest(t.Context(), req.Method, req.URL.RequestURI(), req.Header, strings.NewReader(body), 1<<20)
 		if err != nil || !request.Complete || request.Model != "sandbox" {
 			t.Fatal(request, err)
 		}

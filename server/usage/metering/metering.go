@@ -49,9 +49,9 @@ func ReadRequest(ctx context.Context, record *request.Record, req *upstream.Requ
 	if buffered, ok := req.Body.(*bytes.Reader); ok {
 		body = buffered
 	}
-	asked, _, err := usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, body, maxDecoded)
+	asked, _, err := usage.ReadRequest(ctx, req.Method, req.Target, req.Header, body, maxDecoded)
 	if err != nil { // The body cannot be decoded. The upstream returns the error.
-		asked, _, _ = usage.ReadRequestContext(ctx, req.Method, req.Target, req.Header, nil, 0)
+		asked, _, _ = usage.ReadRequest(ctx, req.Method, req.Target, req.Header, nil, 0)
 	}
 	if body == nil && req.Body != nil {
 		if req.ContentLength > 0 && !isForm(req.Header) {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/openai-connect/openai-connect/server/clients"
+	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
@@ -77,7 +78,7 @@ func post(body string) *upstream.Request {
 }
 
 // send sends a request as a call of a token's, which ends.
-func send(t *testing.T, g *policy.Gateway, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, string) {
+func send(t *testing.T, g *policy.Sender, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, string) {
 	t.Helper()
 	c := &request.Record{Client: token}
 	defer c.End()
@@ -269,7 +270,7 @@ func TestTheMemoryForBodiesIsBounded(t *testing.T) {
 		<-leave
 		return (&recorder{answer: answer}).Send(t.Context(), req)
 	})
-	g := policy.New(policy.Config{Next: waiting, MaxKeptBytes: 1000})
+	g := policy.New(policy.Config{Next: waiting, Memory: memory.New(1000, false)})
 	var first sync.WaitGroup
 	first.Go(func() {
 		if _, resp, err := sendRaw(t, g, token, post(long)); err != nil || resp.StatusCode != http.StatusOK {
@@ -312,7 +313,7 @@ func TestABodyIsNotReadWithoutNeed(t *testing.T) {
 	}
 }
 
-func sendRaw(t *testing.T, g *policy.Gateway, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, error) {
+func sendRaw(t *testing.T, g *policy.Sender, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, error) {
 	t.Helper()
 	c := &request.Record{Client: token}
 	defer c.End()

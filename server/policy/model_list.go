@@ -22,13 +22,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// maxModelsBytes bounds a list of models, in bytes, as it comes and decoded.
-const maxModelsBytes = 8 << 20
+// maxModelListBytes bounds a list of models, encoded and decoded.
+const maxModelListBytes = 8 << 20
 
-// asksForModels reports whether a request of a token that may use some models only asks
-// for a list of them: in OpenAI's API, or in Azure's, Ollama's or LiteLLM's.
-func asksForModels(token *clients.Client, req *upstream.Request) bool {
-	if token == nil || len(token.Models) == 0 || !strings.EqualFold(req.Method, http.MethodGet) && !strings.EqualFold(req.Method, http.MethodHead) {
+// isModelList reports whether a client that may use only some models requests a list of
+// models, in the API of OpenAI, Azure, Ollama or LiteLLM.
+func isModelList(client *clients.Client, req *upstream.Request) bool {
+	if len(client.Models) == 0 || !strings.EqualFold(req.Method, http.MethodGet) && !strings.EqualFold(req.Method, http.MethodHead) {
 		return false
 	}
 	escaped, _, _ := strings.Cut(req.Target, "?")
@@ -54,8 +54,8 @@ func asksForModels(token *clients.Client, req *upstream.Request) bool {
 	}
 }
 
-// askForModels has the upstream send a list of models whole and without a coding.
-func askForModels(req *upstream.Request) {
+// requestWholeList makes the upstream send the whole list, without a content coding.
+func requestWholeList(req *upstream.Request) {
 	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"} {
 		delete(req.Header, name)
 	}
@@ -65,10 +65,10 @@ func askForModels(req *upstream.Request) {
 	req.Header["Accept-Encoding"] = []string{"identity"}
 }
 
-// filterModels leaves in an answer the models that the token may use. What else it has
-// is unchanged; without the others its length is another, and validators and digests of
-// the whole are dropped. A list that can't be read is refused.
-func (g *Gateway) filterModels(ctx context.Context, c *request.Record, req *upstream.Request, resp *http.Response) (*http.Response, error) {
+// filterModels removes the models from a list that the client may not use. The rest of the
+// list is unchanged. Its validators and digests are removed. If the list cannot be read, an
+// error is returned instead.
+func (s *Sender) filterModels(ctx context.Context, record *request.Record, req *upstream.Request, resp *http.Response) (*http.Response, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusNoContent {
 		return resp, nil
 	}
@@ -77,27 +77,27 @@ func (g *Gateway) filterModels(ctx context.Context, c *request.Record, req *upst
 		resp.ContentLength = -1
 		return resp, nil
 	}
-	hold := g.config.Memory.Hold(c.ClientName())
-	c.OnEnd(hold.Close)
-	body, err := readModels(hold, resp.Body)
+	hold := s.config.Memory.Hold(record.ClientName())
+	record.OnEnd(hold.Close)
+	body, err := readModelList(hold, resp.Body)
 	closed := resp.Body.Close()
 	var filtered []byte
 	if err == nil {
-		filtered, err = filterBody(ctx, c.Client, hold, resp.Header, body)
+		filtered, err = filterBody(ctx, record.Client, hold, resp.Header, body)
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	asked := &upstream.Request{Method: req.Method} // whose body was sent
+	sent := &upstream.Request{Method: req.Method} // without the body, which has been sent
 	if short, ok := errors.AsType[*memory.LimitError](err); ok {
 		e, _ := apierror.ForLimit(short)
-		return reject(c, asked, e), nil
+		return reject(record, sent, e), nil
 	}
 	if broken, ok := errors.AsType[*upstream.Error](cmp.Or(err, closed)); ok {
 		return nil, broken
 	}
 	if err != nil {
-		return reject(c, asked, modelsUnreadable(err)), nil
+		return reject(record, sent, modelListUnreadable(err)), nil
 	}
 	if filtered == nil { // Nothing is left out.
 		filtered = body
@@ -112,34 +112,34 @@ func (g *Gateway) filterModels(ctx context.Context, c *request.Record, req *upst
 	return resp, nil
 }
 
-var errModelsTooLarge = errors.New("it is too large")
+var errModelListTooLarge = errors.New("it is too large")
 
-// readModels reads a list of models into memory.
-func readModels(hold *memory.Hold, list io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(hold.Reader(list), maxModelsBytes+1))
-	if err == nil && len(text) > maxModelsBytes {
-		return nil, errModelsTooLarge
+// readModelList reads a list of models into memory.
+func readModelList(hold *memory.Hold, list io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(hold.Reader(list), maxModelListBytes+1))
+	if err == nil && len(text) > maxModelListBytes {
+		return nil, errModelListTooLarge
 	}
 	return text, err
 }
 
-// filterBody returns what is left of a body, nil if that is all.
-func filterBody(ctx context.Context, token *clients.Client, hold *memory.Hold, header http.Header, body []byte) ([]byte, error) {
+// filterBody returns the filtered list, or nil if nothing is removed.
+func filterBody(ctx context.Context, client *clients.Client, hold *memory.Hold, header http.Header, body []byte) ([]byte, error) {
 	decoded, err := usage.Decode(ctx, header, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	text, err := readModels(hold, decoded)
+	text, err := readModelList(hold, decoded)
 	_ = decoded.Close() // It was read from memory.
 	if err != nil {
 		return nil, err
 	}
-	if err := hold.Grow(int64(len(text))); err != nil { // for what is left
+	if err := hold.Grow(int64(len(text))); err != nil { // for the filtered list
 		return nil, err
 	}
 	mark := []byte("\ufeff")
 	plain, marked := bytes.CutPrefix(text, mark)
-	filter := modelFilter{decoder: json.NewDecoder(bytes.NewReader(plain)), text: plain, allows: token.AllowsModel}
+	filter := modelFilter{decoder: json.NewDecoder(bytes.NewReader(plain)), text: plain, allows: client.AllowsModel}
 	filtered, err := filter.list()
 	switch {
 	case err != nil || bytes.Equal(filtered, plain):
@@ -151,8 +151,8 @@ func filterBody(ctx context.Context, token *clients.Client, hold *memory.Hold, h
 	}
 }
 
-// dropValidators takes from a header what describes the whole list (RFC 9110 §8.8, RFC
-// 9530).
+// dropValidators removes the header fields that describe the whole list (RFC 9110, section
+// 8.8, and RFC 9530).
 func dropValidators(header http.Header) {
 	for _, name := range []string{
 		"Content-Length", "Etag", "Last-Modified", "Accept-Ranges",
@@ -162,17 +162,17 @@ func dropValidators(header http.Header) {
 	}
 }
 
-// modelFilter copies a list of models, and leaves out those that are not allowed.
+// modelFilter copies a list of models without those that are not allowed.
 type modelFilter struct {
 	decoder *json.Decoder
 	text    []byte
 	allows  func(model string) bool
-	copied  int64 // bytes of text that were looked at
+	copied  int64 // the part of text that has been processed
 	result  []byte
 }
 
-// list filters a list, or an object whose members have lists. Everything around the
-// models that are left out stays byte by byte.
+// list filters a list, or an object with lists. Everything but the removed models stays
+// byte by byte.
 func (f *modelFilter) list() ([]byte, error) {
 	begin, err := f.decoder.Token()
 	if err != nil {
@@ -182,21 +182,21 @@ func (f *modelFilter) list() ([]byte, error) {
 	case json.Delim('['):
 		err = f.elements(true)
 	case json.Delim('{'):
-		err = f.members()
+		err = f.fields()
 	default:
-		return nil, errors.New("it is neither an object nor a list")
+		return nil, errors.New("it is neither an object nor an array")
 	}
 	if err != nil {
 		return nil, err
 	}
 	if _, err := f.decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON")
+		return nil, errors.New("data follows the JSON")
 	}
 	return append(f.result, f.text[f.copied:]...), nil
 }
 
-// members filters each member of an object that is a list.
-func (f *modelFilter) members() error {
+// fields filters each list in an object.
+func (f *modelFilter) fields() error {
 	for f.decoder.More() {
 		name, err := f.decoder.Token()
 		if err != nil {
@@ -222,8 +222,8 @@ func (f *modelFilter) members() error {
 	return err
 }
 
-// elements filters the list that has begun, up to its end. A list of models has nothing
-// else; another one may have some.
+// elements filters the current list. A list of models contains only models. Another list
+// may contain some.
 func (f *modelFilter) elements(models bool) error {
 	f.copy(f.decoder.InputOffset())
 	kept := 0
@@ -233,7 +233,7 @@ func (f *modelFilter) elements(models bool) error {
 			return err
 		}
 		end := f.decoder.InputOffset()
-		// The element with the space before it, and the comma if there is one.
+		// The element, with the preceding white space and comma.
 		piece := f.text[f.copied:end]
 		f.copied = end
 		if !f.keeps(element, models) {
@@ -251,7 +251,7 @@ func (f *modelFilter) elements(models bool) error {
 	return err
 }
 
-// withoutComma returns an element without the comma before it.
+// withoutComma removes the comma before an element.
 func withoutComma(piece []byte) []byte {
 	space := len(piece) - len(bytes.TrimLeft(piece, " \t\r\n"))
 	if space < len(piece) && piece[space] == ',' {
@@ -260,14 +260,14 @@ func withoutComma(piece []byte) []byte {
 	return piece
 }
 
-// copy copies up to an offset.
+// copy copies the text up to an offset.
 func (f *modelFilter) copy(to int64) {
 	f.result = append(f.result, f.text[f.copied:to]...)
 	f.copied = to
 }
 
-// keeps reports whether an element is to be kept: a model that is allowed, or something
-// different in a list that is not one of models.
+// keeps reports whether an element stays: an allowed model, or another element of a list
+// that is not of models.
 func (f *modelFilter) keeps(element json.RawMessage, models bool) bool {
 	var name string
 	if json.Unmarshal(element, &name) == nil {
@@ -286,15 +286,15 @@ func (f *modelFilter) keeps(element json.RawMessage, models bool) bool {
 	}
 	for _, name := range []*string{model.ID, model.ModelName, model.ModelGroup, model.Model, model.Name} {
 		if name != nil {
-			return f.allows(*name) || f.allows(strings.TrimPrefix(*name, "models/")) // as Google has it
+			return f.allows(*name) || f.allows(strings.TrimPrefix(*name, "models/")) // the prefix is Google's
 		}
 	}
 	return !models
 }
 
-func modelsUnreadable(err error) *apierror.Error {
+func modelListUnreadable(err error) *apierror.Error {
 	return &apierror.Error{
 		Status: http.StatusBadGateway, Type: apierror.ServerError, Code: "models_unreadable",
-		Message: "The token that was sent may use some models only, and this server can't read the upstream's list of models: " + err.Error() + ".",
+		Message: "Your API key is restricted by model, but the upstream's list of models could not be read: " + err.Error() + ".",
 	}
 }

@@ -81,13 +81,13 @@ func TestAWebSocketsTokensCountWhileItIsOpen(t *testing.T) {
 		if got := left(); got != 100 {
 			t.Errorf("at once %d are left, want 100", got)
 		}
-		time.Sleep(sessionInterval)
+		time.Sleep(chargeInterval)
 		synctest.Wait()
 		if got := left(); got != 40 {
 			t.Errorf("then %d are left, want 40", got)
 		}
 		says <- done(70)
-		time.Sleep(sessionInterval)
+		time.Sleep(chargeInterval)
 		synctest.Wait()
 		if got := left(); got != 0 {
 			t.Errorf("behind the second response %d are left, want none", got)

@@ -1,0 +1,154 @@
+// Package policy enforces the rules of clients on their way to the upstream: the paths and
+// models that a client may use, its rate limits, and the upstream key that is sent for it.
+// It charges the client for the tokens of the response.
+//
+// It handles REST requests, which typed and raw requests both are at this point, so the
+// rules are the same for both. A rejected request is answered in the form of OpenAI's
+// errors, and the answer is returned like one of the upstream.
+package policy
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+
+	"github.com/openai-connect/openai-connect/server/apierror"
+	"github.com/openai-connect/openai-connect/server/memory"
+	"github.com/openai-connect/openai-connect/server/ratelimit"
+	"github.com/openai-connect/openai-connect/server/request"
+	"github.com/openai-connect/openai-connect/server/secret"
+	"github.com/openai-connect/openai-connect/server/upstream"
+	"github.com/openai-connect/openai-connect/server/usage"
+	"github.com/openai-connect/openai-connect/server/usage/metering"
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxBodyBytes     = 64 << 20
+	DefaultMaxBufferedBytes = 256 << 20
+)
+
+// Config configures a [Sender].
+type Config struct {
+	// Next gets the requests that are not rejected.
+	Next upstream.Sender
+
+	// UpstreamKey is sent as "Authorization: Bearer KEY" with the requests of clients
+	// without an upstream key of their own. If it is zero, the client's Authorization
+	// is forwarded.
+	UpstreamKey secret.Secret
+
+	// Limiter counts what clients use. Nil enforces no limits.
+	Limiter ratelimit.Limiter
+
+	// MaxBodyBytes bounds the JSON body of a request whose model must be known. It is
+	// buffered until it is sent. A larger one gets status 413. Zero means
+	// [DefaultMaxBodyBytes].
+	MaxBodyBytes int64
+
+	// Memory is the budget of such bodies. If it is exhausted the request gets status
+	// 503, or 413 if the body exceeds the whole budget, or 408 if the body arrives too
+	// slowly. Nil means a budget of [DefaultMaxBufferedBytes].
+	Memory *memory.Budget
+
+	// OnDecision, unless nil, is called for each request that has limits, with the kind
+	// of the limit that rejected it, or "", and whether the limits were counted for all
+	// instances.
+	OnDecision func(client string, rejected ratelimit.Kind, shared bool)
+}
+
+// Sender enforces the rules of clients. It is an [upstream.Sender].
+type Sender struct {
+	config Config
+}
+
+// New returns a Sender.
+func New(config Config) *Sender {
+	config.MaxBodyBytes = cmp.Or(config.MaxBodyBytes, DefaultMaxBodyBytes)
+	if config.Memory == nil {
+		config.Memory = memory.New(DefaultMaxBufferedBytes, false)
+	}
+	return &Sender{config: config}
+}
+
+// Send implements [upstream.Sender].
+func (s *Sender) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
+	record := request.FromContext(ctx)
+	if record.Client == nil {
+		s.setUpstreamKey(record, req)
+		return s.config.Next.Send(ctx, req)
+	}
+	hold := s.config.Memory.Hold(record.ClientName())
+	defer hold.Close()
+	info, rejection, err := s.authorize(ctx, record, req, hold)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, err
+	case rejection != nil:
+		return reject(record, req, rejection), nil
+	}
+	decision, rejection := s.admit(ctx, record)
+	if rejection != nil {
+		return reject(record, req, rejection), nil
+	}
+	s.setUpstreamKey(record, req)
+	removeExtensions(record, req)
+	listsModels := isModelList(record.Client, req)
+	if listsModels {
+		requestWholeList(req)
+	}
+	resp, err := s.config.Next.Send(ctx, req)
+	if err != nil {
+		endDecision(decision, 0)
+		return nil, err
+	}
+	setRateLimitHeaders(resp.Header, decision)
+	streaming := record.Streaming
+	s.charge(ctx, record, info, resp, decision)
+	s.checkMessages(ctx, record, resp)
+	if listsModels {
+		return s.filterModels(ctx, record, req, resp)
+	}
+	if record.Streaming && !streaming {
+		if rejection := s.admitStream(ctx, record); rejection != nil {
+			_ = resp.Body.Close()
+			return reject(record, req, rejection), nil
+		}
+	}
+	return resp, nil
+}
+
+// setUpstreamKey sets the upstream key of a request. TRACE gets none, because its response
+// is the request (RFC 9110, section 9.3.8).
+func (s *Sender) setUpstreamKey(record *request.Record, req *upstream.Request) {
+	key := s.config.UpstreamKey
+	if record.Client != nil && !record.Client.UpstreamKey.IsZero() {
+		key = record.Client.UpstreamKey
+	}
+	if key.IsZero() || req.Method == http.MethodTrace {
+		return
+	}
+	if req.Header == nil {
+		req.Header = make(http.Header)
+	}
+	req.Header["Authorization"] = []string{"Bearer " + key.Reveal()}
+}
+
+// charge counts the tokens of a response when the request ends, and those of a WebSocket
+// while it is open, too.
+func (s *Sender) charge(ctx context.Context, record *request.Record, info usage.Request, resp *http.Response, decision *ratelimit.Decision) {
+	tap := metering.ReadResponse(record, info, resp)
+	charged := func() int64 { return 0 }
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		charged = s.chargeWebSocket(ctx, record, tap)
+	}
+	record.OnEnd(func() { endDecision(decision, tap.Response().Usage.Charge()-charged()) })
+}
+
+// reject returns an error as the response to a request, which is not sent.
+func reject(record *request.Record, req *upstream.Request, e *apierror.Error) *http.Response {
+	record.RejectedBy = e.Code
+	return e.Response(req)
+}
