@@ -13,13 +13,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// A client that goes away ends the upstream's connection, or over HTTP/2 its
-// stream, at once, whatever the two were at.
-func TestClientThatGoesAway(t *testing.T) {
+// When the client leaves, the upstream's connection or HTTP/2 stream ends at once, in every
+// state of the exchange.
+func TestCancel_ReachesTheUpstreamWhenTheClientLeaves(t *testing.T) {
 	t.Parallel()
 
-	// The upstream says when it is where the test wants the client to go, and
-	// then when it sees the end.
+	// The upstream reports when the client must leave, and when it sees the end.
 	type progress struct {
 		reached chan struct{}
 		ended   chan time.Time
@@ -56,20 +55,20 @@ func TestClientThatGoesAway(t *testing.T) {
 		config   func(*testing.T, progress) upstream.Config
 		answered bool
 	}{
-		{"an upstream that thinks", overHTTP1(""), false},
-		{"an upstream that streams", overHTTP1(streamHeader), true},
-		{"an upstream that thinks, over HTTP/2", overHTTP2(false), false},
-		{"an upstream that streams, over HTTP/2", overHTTP2(true), true},
+		{"an upstream that has not responded", overHTTP1(""), false},
+		{"an upstream that is streaming", overHTTP1(streamHeader), true},
+		{"an upstream that has not responded, over HTTP/2", overHTTP2(false), false},
+		{"an upstream that is streaming, over HTTP/2", overHTTP2(true), true},
 	} {
 		for _, client := range clients {
 			for _, body := range []struct {
 				name string
 				new  func(context.Context) io.Reader
 			}{
-				{"that has sent all", func(context.Context) io.Reader { return strings.NewReader("{}") }},
-				{"that is uploading", func(ctx context.Context) io.Reader {
+				{"after a complete request", func(context.Context) io.Reader { return strings.NewReader("{}") }},
+				{"during an upload", func(ctx context.Context) io.Reader {
 					reader, writer := io.Pipe()
-					// net/http's client waits for its body before it goes away.
+					// net/http's client waits for its body before it disconnects.
 					context.AfterFunc(ctx, func() { writer.CloseWithError(ctx.Err()) })
 					return reader
 				}},
@@ -103,7 +102,7 @@ func TestClientThatGoesAway(t *testing.T) {
 					cancel()
 					t.Logf("the upstream saw the end after %v", await(t, p.ended, "the upstream to see the end").Sub(start))
 					if await(t, result, "the client to be told") == nil {
-						t.Error("the client saw nothing amiss")
+						t.Error("the client received a complete response")
 					}
 				})
 			}
@@ -111,11 +110,11 @@ func TestClientThatGoesAway(t *testing.T) {
 	}
 }
 
-// The same for a raw connection that is closed, with and without a reset.
-func TestConnectionThatIsClosed(t *testing.T) {
+// The client's connection is closed, with and without a reset.
+func TestCancel_ReachesTheUpstreamWhenTheConnectionCloses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, request string }{
-		{"while the upstream thinks", "POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}"},
+		{"before the response", "POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}"},
 		{"in an upload of known length", "POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 9\n\n{}"},
 		{"in an upload of unknown length", "POST /v1/x HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n2\n{}\n"},
 	} {
@@ -140,9 +139,9 @@ func TestConnectionThatIsClosed(t *testing.T) {
 	}
 }
 
-// How long it takes the upstream to see that a client has gone: some hundred
-// microseconds on an idle machine. A busy one is given more.
-func TestTimeFromTheClientsEndToTheUpstreams(t *testing.T) {
+// On an idle machine the upstream sees the end after some hundred microseconds. The limit
+// allows for a busy one.
+func TestCancel_ReachesTheUpstreamAtOnce(t *testing.T) {
 	const (
 		rounds = 50
 		usual  = time.Second
@@ -182,14 +181,14 @@ func TestTimeFromTheClientsEndToTheUpstreams(t *testing.T) {
 			median := took[rounds/2]
 			t.Logf("median %v, at most %v", median, took[rounds-1])
 			if median > usual {
-				t.Errorf("the upstream sees the end after %v", median)
+				t.Errorf("the upstream saw the end after %v", median)
 			}
 		})
 	}
 }
 
-// The other way round: an upstream that is gone ends the client's WebSocket.
-func TestUpstreamThatVanishesFromAWebSocket(t *testing.T) {
+// An upstream that disappears ends the client's WebSocket.
+func TestWebSocket_EndsWhenTheUpstreamDisappears(t *testing.T) {
 	t.Parallel()
 	for _, reset := range []bool{false, true} {
 		url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -212,7 +211,7 @@ func TestUpstreamThatVanishesFromAWebSocket(t *testing.T) {
 			ended <- err
 		}()
 		if err := await(t, ended, "the client to see the end"); err != nil && !reset {
-			t.Errorf("client got %v", err)
+			t.Errorf("client received %v", err)
 		}
 	}
 }

@@ -20,8 +20,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// hints returns interim responses with many fields each, which take a moment to
-// encode.
+// hints returns interim responses with many headers, which take some time to encode.
 func hints(responses, fields int) string {
 	var hint strings.Builder
 	hint.WriteString("HTTP/1.1 103 Early Hints\r\n")
@@ -32,10 +31,10 @@ func hints(responses, fields int) string {
 	return strings.Repeat(hint.String(), responses)
 }
 
-// A client over HTTP/2 may cancel its call at any moment while interim responses
-// are passed on. net/http then returns from WriteHeader while it still encodes the
-// header, which must not change meanwhile: a map that does ends the process.
-func TestInterim_CancelledCallSurvives(t *testing.T) {
+// An HTTP/2 client may cancel its request at any moment while interim responses are being
+// sent. net/http then returns from WriteHeader while it still encodes the header. A
+// concurrent change of the map would end the process.
+func TestInterim_SurvivesCanceledRequests(t *testing.T) {
 	t.Parallel()
 	const (
 		connections = 4
@@ -68,12 +67,12 @@ func TestInterim_CancelledCallSurvives(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "ok" || resp.Header["X-Hint-0"] != nil {
-		t.Errorf("afterwards a call is answered %q %q, %v", resp.Header, body, err)
+		t.Errorf("next request: got %q %q, %v", resp.Header, body, err)
 	}
 }
 
-// cancelDuringHints makes calls over one connection, and resets each behind the
-// first few interim responses.
+// cancelDuringHints sends requests over one connection, and resets each after the first few
+// interim responses.
 func cancelDuringHints(address string, streams, seed int) error {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -112,10 +111,9 @@ func cancelDuringHints(address string, streams, seed int) error {
 	return nil
 }
 
-// An interim response has the upstream's fields and no others, and none of them is
-// the final response's: what was decided for that before, such as the end of the
-// connection, stays.
-func TestInterim_LeavesFinalHeaderAlone(t *testing.T) {
+// An interim response has only the upstream's headers. They don't change the headers of the
+// final response, such as "Connection: close".
+func TestInterim_DoesNotChangeTheFinalHeader(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		for {
@@ -174,13 +172,13 @@ func TestInterim_LeavesFinalHeaderAlone(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 		}
 		if !goAway {
-			t.Error("the client was not told that its connection ends")
+			t.Error("the response does not announce the end of the connection")
 		}
 	})
 }
 
-// headersOverHTTP2 makes a call, and returns its header sections, and whether
-// GOAWAY came.
+// headersOverHTTP2 sends a request, and returns the header sections and whether GOAWAY was
+// received.
 func headersOverHTTP2(address string) (heads []string, goAway bool, err error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

@@ -17,11 +17,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// largeBodyVariable is the size of large bodies, in MB, for who has the time to
-// try larger ones.
+// largeBodyVariable is the environment variable for the size of large bodies in MB.
 const largeBodyVariable = "OPENAI_CONNECT_LARGE_BODY"
 
-// largeBody is the size of large bodies, in bytes.
+// largeBody returns the size of large bodies in bytes.
 func largeBody(tb testing.TB) int64 {
 	tb.Helper()
 	const usual = 300 << 20
@@ -38,7 +37,7 @@ func largeBody(tb testing.TB) int64 {
 	return usual
 }
 
-// patternOf returns a body of that many bytes.
+// patternOf returns a body of the given size.
 func patternOf(size int64) io.Reader {
 	pattern := make([]byte, 1<<20+7) // of no length that buffers have
 	for i := range pattern {
@@ -47,8 +46,8 @@ func patternOf(size int64) io.Reader {
 	return io.LimitReader(&repeat{pattern: pattern}, size)
 }
 
-// sumOf reads a body of that many bytes, while the heap may not grow: neither
-// client nor server nor upstream may hold it. It returns a checksum.
+// sumOf reads a body of the given size and returns its checksum. It checks that neither
+// client, server nor upstream buffers the body on the heap.
 func sumOf(t *testing.T, size int64, body io.Reader) uint32 {
 	t.Helper()
 	const allowed = 32 << 20 // of additional heap, for the three together
@@ -66,8 +65,8 @@ func sumOf(t *testing.T, size int64, body io.Reader) uint32 {
 	return hash.Sum32()
 }
 
-// A body of any size passes through the same few buffers, every byte in order.
-func TestLargeBodiesInConstantMemory(t *testing.T) {
+// A body of any size is copied with the same few buffers.
+func TestLarge_CopiesBodiesInConstantMemory(t *testing.T) {
 	for _, from := range []struct {
 		name   string
 		config func(http.HandlerFunc) upstream.Config
@@ -115,7 +114,7 @@ func TestLargeBodiesInConstantMemory(t *testing.T) {
 	}
 }
 
-// repeat gives its pattern again and again.
+// repeat returns its pattern repeatedly.
 type repeat struct {
 	pattern []byte
 	at      int
@@ -127,7 +126,7 @@ func (r *repeat) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// heapMeter is written what passes, and looks at the heap now and then.
+// heapMeter is a writer that measures the heap from time to time.
 type heapMeter struct {
 	sample    []metrics.Sample
 	base, top uint64
@@ -154,15 +153,15 @@ func (m *heapMeter) Write(p []byte) (int, error) {
 
 func (m *heapMeter) grown() uint64 { return m.top - m.base }
 
-// onlyReader and onlyWriter hide the shortcuts that bodies of known kinds take.
+// onlyReader and onlyWriter hide optimizations for known types.
 type (
 	onlyReader struct{ io.Reader }
 	onlyWriter struct{ io.Writer }
 )
 
-// A file is uploaded as OpenAI's SDKs do, as a part of a form between others.
-// They arrive in their order, and so does every byte, while none is held.
-func TestMultipartUploadInConstantMemory(t *testing.T) {
+// A file is uploaded like in OpenAI's SDKs, as one part of a form. All parts arrive in order
+// and nothing is buffered.
+func TestLarge_CopiesMultipartUploadsInConstantMemory(t *testing.T) {
 	size := largeBody(t)
 	hash := crc32.NewIEEE()
 	if _, err := io.Copy(hash, patternOf(size)); err != nil {
@@ -189,7 +188,7 @@ func TestMultipartUploadInConstantMemory(t *testing.T) {
 	}
 	resp.Body.Close()
 	if got := await(t, parts, "the parts"); !slices.Equal(got, want) {
-		t.Errorf("upstream got %q, want %q", got, want)
+		t.Errorf("upstream received %q, want %q", got, want)
 	}
 }
 

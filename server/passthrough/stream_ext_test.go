@@ -14,9 +14,9 @@ import (
 
 const streamHeader = "HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTransfer-Encoding: chunked\n\n"
 
-// Each event is at the client before the next one is sent, and so is the header
-// before the first: an upstream that waits for that is never waited for.
-func TestEventsArriveOneByOne(t *testing.T) {
+// The client receives the header before the first event, and each event before the next one
+// is sent.
+func TestStream_DeliversEachEventAtOnce(t *testing.T) {
 	t.Parallel()
 	const events = 20
 	// Small, as large as a buffer, larger than any, and back.
@@ -36,12 +36,12 @@ func TestEventsArriveOneByOne(t *testing.T) {
 				read <- err
 			}()
 			if err := await(t, read, fmt.Sprintf("event %d", i)); err != nil || string(got) != event(i) {
-				t.Fatalf("event %d of %d bytes is %.40q, %v", i, len(got), got, err)
+				t.Fatalf("event %d of %d bytes: got %.40q, %v", i, len(got), got, err)
 			}
 		}
 		close(next)
 		if rest, err := io.ReadAll(body); err != nil || len(rest) > 0 {
-			t.Errorf("behind the last event: %q, %v", rest, err)
+			t.Errorf("after the last event: got %q, %v", rest, err)
 		}
 	}
 	chunkedUpstream := func(t *testing.T, next chan struct{}) upstream.Config {
@@ -146,9 +146,9 @@ func TestEventsArriveOneByOne(t *testing.T) {
 	}
 }
 
-// However and wherever the upstream breaks off, what came of the body arrives,
-// and then the client sees that it is broken.
-func TestBrokenBodyNeverLooksFinished(t *testing.T) {
+// Wherever and however the body is truncated, the client receives the part before, and then
+// an error.
+func TestStream_ATruncatedBodyNeverLooksComplete(t *testing.T) {
 	t.Parallel()
 	const sent = "data: one\n\ndata: two\n\n"
 	raw := func(answer string) func(*testing.T) upstream.Config {
@@ -201,9 +201,8 @@ func TestBrokenBodyNeverLooksFinished(t *testing.T) {
 	}
 }
 
-// Cut at every byte of a response, of which the last ones end it, only the
-// whole of it looks finished.
-func TestResponseCutAtEveryByte(t *testing.T) {
+// A response truncated at any byte never looks complete.
+func TestStream_ATruncatedResponseNeverLooksCompleteAtAnyByte(t *testing.T) {
 	t.Parallel()
 	const whole = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" +
 		"9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n0\r\n\r\n"
@@ -233,8 +232,8 @@ func TestResponseCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// The end of a broken body over HTTP/1.1 is the bare end of the connection.
-func TestBrokenBodyHasNoLastChunk(t *testing.T) {
+// Over HTTP/1.1 a truncated body ends with the connection, without a last chunk.
+func TestStream_ATruncatedBodyHasNoLastChunk(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadRequest(); err == nil {
@@ -252,7 +251,7 @@ func TestBrokenBodyHasNoLastChunk(t *testing.T) {
 		t.Logf("the connection was reset: %v", err)
 	}
 	if want := "9\r\ndata: 1\n\n\r\n"; string(rest) != want {
-		t.Errorf("client got %q, want %q", rest, want)
+		t.Errorf("client received %q, want %q", rest, want)
 	}
 }
 
@@ -260,9 +259,8 @@ func flush(w http.ResponseWriter) {
 	w.(http.Flusher).Flush()
 }
 
-// Middleware that wraps the ResponseWriter does not get between the stream and
-// the client, if only it can be unwrapped.
-func TestStreamThroughMiddleware(t *testing.T) {
+// Middleware that wraps the ResponseWriter doesn't delay a stream if it implements Unwrap.
+func TestStream_FlushesThroughMiddleware(t *testing.T) {
 	t.Parallel()
 	next := make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -288,17 +286,17 @@ func TestStreamThroughMiddleware(t *testing.T) {
 	client.Send("POST /v1/x HTTP/1.1\nHost: x\nContent-Length: 100000\n\n")
 	head, err := client.ReadHead()
 	if err != nil || head.Value("Connection") != "close" {
-		t.Fatalf("client got %q, %v", head.Fields, err)
+		t.Fatalf("client received %q, %v", head.Fields, err)
 	}
 	for _, want := range []string{"data: 1\n\n", ""} {
 		next <- struct{}{}
 		if got, err := client.ReadChunk(); err != nil || got != want {
-			t.Fatalf("client got %q, %v, want %q", got, err, want)
+			t.Fatalf("client received %q, %v, want %q", got, err, want)
 		}
 	}
 }
 
-// wrapper is a ResponseWriter with nothing but the way to the one within.
+// wrapper is a ResponseWriter with only an Unwrap method.
 type wrapper struct{ http.ResponseWriter }
 
 func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }

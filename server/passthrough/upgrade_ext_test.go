@@ -18,7 +18,7 @@ const (
 		"Sec-WebSocket-Accept: a\nSec-WebSocket-Protocol: realtime\n\n"
 )
 
-func TestWebSocketUpgrade(t *testing.T) {
+func TestWebSocket_IsForwarded(t *testing.T) {
 	t.Parallel()
 	heads := make(chan upstreamtest.Head, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -42,25 +42,25 @@ func TestWebSocketUpgrade(t *testing.T) {
 	if got, want := fieldsOf(head.Fields, "host", "via"), []string{
 		"connection: Upgrade", "sec-websocket-key: k", "sec-websocket-protocol: realtime, other", "sec-websocket-version: 13", "upgrade: websocket",
 	}; !slices.Equal(got, want) {
-		t.Errorf("upstream got %q, want %q", got, want)
+		t.Errorf("upstream received %q, want %q", got, want)
 	}
 	head, err := client.ReadHead()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if head.Line != "HTTP/1.1 101 Switching Protocols" {
-		t.Errorf("client got %q", head.Line)
+		t.Errorf("client received %q", head.Line)
 	}
 	if got, want := fieldsOf(head.Fields), []string{
 		"connection: Upgrade", "sec-websocket-accept: a", "sec-websocket-protocol: realtime", "upgrade: websocket", "via: 1.1 openai-connect",
 	}; !slices.Equal(got, want) {
-		t.Errorf("client got %q, want %q", got, want)
+		t.Errorf("client received %q, want %q", got, want)
 	}
 	expect := func(want string) {
 		t.Helper()
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(client.Reader, got); err != nil || string(got) != want {
-			t.Fatalf("client got %q, %v, want %q", got, err, want)
+			t.Fatalf("client received %q, %v, want %q", got, err, want)
 		}
 	}
 	expect("helloEARLY.")
@@ -71,8 +71,8 @@ func TestWebSocketUpgrade(t *testing.T) {
 	}
 }
 
-// Whichever side closes, the other one sees it, and can still say goodbye.
-func TestWebSocketClose(t *testing.T) {
+// When one side closes, the other one sees it and can still send a close frame.
+func TestWebSocket_ForwardsTheCloseOfEitherSide(t *testing.T) {
 	t.Parallel()
 	type closeWriter interface{ CloseWrite() error }
 
@@ -96,10 +96,10 @@ func TestWebSocketClose(t *testing.T) {
 		client.Send("last words")
 		client.Conn.(closeWriter).CloseWrite() // shows at the other end
 		if got := await(t, ended, "the upstream to see the end"); got != "last words<nil>" {
-			t.Errorf("upstream got %q", got)
+			t.Errorf("upstream received %q", got)
 		}
 		if rest, err := io.ReadAll(client.Reader); err != nil || string(rest) != "goodbye" {
-			t.Errorf("client got %q, %v", rest, err)
+			t.Errorf("client received %q, %v", rest, err)
 		}
 	})
 
@@ -121,12 +121,12 @@ func TestWebSocketClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		if rest, err := io.ReadAll(client.Reader); err != nil || string(rest) != "last words" {
-			t.Errorf("client got %q, %v", rest, err)
+			t.Errorf("client received %q, %v", rest, err)
 		}
 		client.Send("goodbye")
 		client.Close()
 		if got := await(t, ended, "the upstream to see the end"); got != "goodbye<nil>" {
-			t.Errorf("upstream got %q", got)
+			t.Errorf("upstream received %q", got)
 		}
 	})
 
@@ -152,7 +152,7 @@ func TestWebSocketClose(t *testing.T) {
 	})
 }
 
-func TestUpgradeThatIsDeclined(t *testing.T) {
+func TestUpgrade_ForwardsARejection(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		for {
@@ -175,8 +175,8 @@ func TestUpgradeThatIsDeclined(t *testing.T) {
 	}
 }
 
-// An upstream that is otherwise spoken to in HTTP/2 gets a WebSocket in HTTP/1.1.
-func TestWebSocketToAnUpstreamOverHTTP2(t *testing.T) {
+// WebSockets use HTTP/1.1 even if other requests to the upstream use HTTP/2.
+func TestWebSocket_UsesHTTP1WithAnHTTP2Upstream(t *testing.T) {
 	t.Parallel()
 	address := forwardWith(t, serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -198,15 +198,15 @@ func TestWebSocketToAnUpstreamOverHTTP2(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if proto, err := io.ReadAll(resp.Body); err != nil || string(proto) != "HTTP/2.0" {
-		t.Errorf("upstream is spoken to in %s, %v", proto, err)
+		t.Errorf("upstream received a request over %s, %v", proto, err)
 	}
 	client := connect(t, address)
 	client.Send(upgradeRequest + "echo")
 	if head, err := client.ReadHead(); err != nil || head.Line != "HTTP/1.1 101 Switching Protocols" {
-		t.Fatalf("client got %q, %v", head.Line, err)
+		t.Fatalf("client received %q, %v", head.Line, err)
 	}
 	got := make([]byte, 4)
 	if _, err := io.ReadFull(client.Reader, got); err != nil || string(got) != "echo" {
-		t.Errorf("client got %q, %v", got, err)
+		t.Errorf("client received %q, %v", got, err)
 	}
 }

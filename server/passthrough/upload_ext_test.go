@@ -12,9 +12,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Each piece of an upload is at the upstream before the next one is sent, and
-// so is each piece of the answer, while the upload goes on.
-func TestUploadAndAnswerAtTheSameTime(t *testing.T) {
+// Each piece of an upload arrives before the next one is sent, and so does each piece of the
+// concurrent response.
+func TestUpload_RunsWhileTheResponseArrives(t *testing.T) {
 	t.Parallel()
 	const rounds = 10
 	for _, test := range []struct {
@@ -92,10 +92,10 @@ func TestUploadAndAnswerAtTheSameTime(t *testing.T) {
 	}
 }
 
-// An upstream that has heard enough answers while the client is still sending.
-// The client gets the whole of that answer, and then the end of its connection:
-// what it goes on to send is not taken for another request.
-func TestAnswerBeforeTheEndOfAnUpload(t *testing.T) {
+// The upstream responds while the client is still sending. The client receives the
+// complete response, and then the end of the connection. The rest of the upload is not
+// taken for another request.
+func TestUpload_ForwardsAnEarlyResponseAndClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	const smuggled = "GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, test := range []struct {
@@ -109,7 +109,7 @@ func TestAnswerBeforeTheEndOfAnUpload(t *testing.T) {
 	} {
 		for _, upload := range []struct{ name, framing, start, more string }{
 			{"of known length", "Content-Length: 1000000", "the beginning", smuggled},
-			{"of known length, little of which is missing", "Content-Length: 100", "the beginning", smuggled},
+			{"of known length, nearly complete", "Content-Length: 100", "the beginning", smuggled},
 			{"of unknown length", "Transfer-Encoding: chunked", "d\r\nthe beginning\r\n", "26\r\n" + smuggled + "\r\n"},
 		} {
 			for _, silent := range []bool{true, false} {
@@ -137,14 +137,14 @@ func TestAnswerBeforeTheEndOfAnUpload(t *testing.T) {
 						t.Fatal(err)
 					}
 					if head.Value("Connection") != "close" {
-						t.Errorf("the answer does not announce the end of the connection: %q", head.Fields)
+						t.Errorf("the response does not announce the end of the connection: %q", head.Fields)
 					}
 					if !silent {
 						io.WriteString(client, upload.more) // the server may have closed
 					}
 					got, err := client.ReadBody(head)
 					if err != nil || got.Body != test.want {
-						t.Errorf("client got %.100q, %v", got.Body, err)
+						t.Errorf("client received %.100q, %v", got.Body, err)
 					}
 					client.WaitEnd()
 					if len(targets) != 1 {
@@ -156,8 +156,8 @@ func TestAnswerBeforeTheEndOfAnUpload(t *testing.T) {
 	}
 }
 
-// The same over HTTP/2, where the connection is not affected.
-func TestAnswerBeforeTheEndOfAnUploadOverHTTP2(t *testing.T) {
+// Over HTTP/2 the connection stays open.
+func TestUpload_ForwardsAnEarlyResponseOverHTTP2(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadHead(); err != nil {
@@ -187,8 +187,8 @@ func TestAnswerBeforeTheEndOfAnUploadOverHTTP2(t *testing.T) {
 	}
 }
 
-// A client that would rather ask first is told by the upstream, not by us.
-func TestExpectContinue(t *testing.T) {
+// The upstream resolves an expectation, not this server.
+func TestUpload_ForwardsExpectContinue(t *testing.T) {
 	t.Parallel()
 	const request = "POST /v1/x HTTP/1.1\nHost: x\nExpect: 100-continue\nContent-Length: 3\n\n"
 
@@ -199,7 +199,7 @@ func TestExpectContinue(t *testing.T) {
 			if err != nil {
 				return
 			}
-			// Other interim responses may come at the same time.
+			// Other interim responses may arrive at the same time.
 			conn.Send("HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 100 Continue\n\nHTTP/1.1 103 Early Hints\nLink: </b>\n\n")
 			if request, err := conn.ReadBody(head); err == nil {
 				conn.Send("HTTP/1.1 200 OK\nContent-Length: 3\n\n" + request.Body)
@@ -238,7 +238,7 @@ func TestExpectContinue(t *testing.T) {
 			}
 			conn.Send("HTTP/1.1 401 Who\nContent-Length: 0\nConnection: close\n\n")
 			if rest, err := io.ReadAll(conn.Reader); err == nil && len(rest) > 0 {
-				t.Errorf("upstream got %q all the same", rest)
+				t.Errorf("upstream received %q despite the final response", rest)
 			}
 		})
 		client := connect(t, forward(t, url))
@@ -250,7 +250,7 @@ func TestExpectContinue(t *testing.T) {
 	})
 }
 
-func TestEarlyHintsComeEarly(t *testing.T) {
+func TestInterim_ForwardsEarlyHintsAtOnce(t *testing.T) {
 	t.Parallel()
 	hinted := make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -273,7 +273,7 @@ func TestEarlyHintsComeEarly(t *testing.T) {
 			}
 			go func() {
 				if got, want := await(t, interim, "the hint"), "103 </style.css>"; got != want {
-					t.Errorf("client got %q, want %q", got, want)
+					t.Errorf("client received %q, want %q", got, want)
 				}
 				hinted <- struct{}{}
 			}()
@@ -283,7 +283,7 @@ func TestEarlyHintsComeEarly(t *testing.T) {
 			}
 			resp.Body.Close()
 			if resp.Header.Get("X-Final") != "1" || resp.Header.Get("Link") != "" {
-				t.Errorf("the final header is %q", resp.Header)
+				t.Errorf("got final header %q", resp.Header)
 			}
 		})
 	}
@@ -292,14 +292,13 @@ func TestEarlyHintsComeEarly(t *testing.T) {
 		client.Send("GET /v1/x HTTP/1.0\n\n")
 		hinted <- struct{}{}
 		if head, err := client.ReadHead(); err != nil || head.Line != "HTTP/1.0 200 OK" {
-			t.Errorf("client got %q, %v", head.Line, err)
+			t.Errorf("client received %q, %v", head.Line, err)
 		}
 	})
 }
 
-// A body whose chunks are malformed ends the request, at the upstream too, and
-// the connection with it.
-func TestMalformedUpload(t *testing.T) {
+// A malformed chunked body ends the request, its upstream request and the connection.
+func TestUpload_EndsTheRequestWhenMalformed(t *testing.T) {
 	t.Parallel()
 	const smuggled = "GET /v1/smuggled HTTP/1.1\nHost: x\n\n"
 	targets := make(chan string, 2)
@@ -307,7 +306,7 @@ func TestMalformedUpload(t *testing.T) {
 		request, err := conn.ReadRequest()
 		targets <- request.Target()
 		if err == nil {
-			t.Errorf("upstream got %q as if it were whole", request.Body)
+			t.Errorf("upstream received %q as a complete body", request.Body)
 		}
 	})
 	client := connect(t, forward(t, url))
@@ -317,19 +316,18 @@ func TestMalformedUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	if head.Line != "HTTP/1.1 400 Bad Request" {
-		t.Errorf("client got %q", head.Line)
+		t.Errorf("client received %q", head.Line)
 	}
 	if rest, err := io.ReadAll(client.Reader); err != nil || bytes.Contains(rest, []byte("HTTP/1.1")) {
-		t.Errorf("client got %q, %v behind the header", rest, err)
+		t.Errorf("client received %q, %v after the header", rest, err)
 	}
 	if got := await(t, targets, "the request"); got != "/v1/x" || len(targets) > 0 {
-		t.Errorf("upstream got %s and then %d more", got, len(targets))
+		t.Errorf("upstream received %s and %d more requests", got, len(targets))
 	}
 }
 
-// Over an upstream that breaks off in the middle of an upload, a client that
-// has fallen silent is not waited for.
-func TestBrokenBodyWhileUploading(t *testing.T) {
+// When the response is truncated during an upload, a silent client is not awaited.
+func TestUpload_EndsWhenTheResponseIsTruncated(t *testing.T) {
 	t.Parallel()
 	for _, framing := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
 		t.Run(framing, func(t *testing.T) {
@@ -345,7 +343,7 @@ func TestBrokenBodyWhileUploading(t *testing.T) {
 			client.Send("POST /v1/x HTTP/1.1\nHost: x\n" + framing + "\n\n")
 			rest, _ := io.ReadAll(client.Reader) // it may be reset
 			if !strings.HasSuffix(string(rest), "data: 1\n\n\r\n") {
-				t.Errorf("client got %q", rest)
+				t.Errorf("client received %q", rest)
 			}
 		})
 	}

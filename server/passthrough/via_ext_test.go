@@ -13,13 +13,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// serverName stands for the name of a server in the Via field of requests, which
-// no two have in common.
+// serverName stands for the unique name of a server in the Via header of requests.
 const serverName = "openai-connect-########"
 
 var pseudonym = regexp.MustCompile(`openai-connect-[0-9a-f]{8}\b`)
 
-// named has serverName in place of names that are of its form.
+// named replaces names of servers with serverName.
 func named(values []string) []string {
 	replaced := slices.Clone(values)
 	for i, value := range values {
@@ -28,9 +27,9 @@ func named(values []string) []string {
 	return replaced
 }
 
-// chain serves passthroughs, each in front of the next one, and the last of them
-// in front of the first or, if that isn't empty, of another URL. It returns the
-// address of the first, and how many requests all have received.
+// chain starts passthroughs, each with the next one as its upstream. The upstream of the
+// last one is another URL, or the first one if that is empty. chain returns the address
+// of the first one and the number of requests received by all.
 func chain(t *testing.T, length int, last string) (string, *atomic.Int64) {
 	t.Helper()
 	received := new(atomic.Int64)
@@ -57,7 +56,7 @@ func chain(t *testing.T, length int, last string) (string, *atomic.Int64) {
 	return addresses[0], received
 }
 
-func TestALoopEndsWhereItBegan(t *testing.T) {
+func TestVia_DetectsALoop(t *testing.T) {
 	t.Parallel()
 	for name, length := range map[string]int{"a server before itself": 1, "two in a circle": 2, "five in a circle": 5} {
 		t.Run(name, func(t *testing.T) {
@@ -80,17 +79,17 @@ func TestALoopEndsWhereItBegan(t *testing.T) {
 				answer, err := client.ReadBody(head)
 				if err != nil || head.Line != "HTTP/1.1 508 Loop Detected" ||
 					!strings.Contains(answer.Body, `"code":"loop_detected"`) || !strings.Contains(answer.Body, "request loop detected") {
-					t.Errorf("%s: the answer is %q with %q, %v", what, head.Line, answer.Body, err)
+					t.Errorf("%s: got %q with %q, %v", what, head.Line, answer.Body, err)
 				}
 				if got := received.Load(); got != int64(length)+1 {
-					t.Errorf("%s: %d requests were received", what, got)
+					t.Errorf("%s: got %d requests", what, got)
 				}
 			}
 		})
 	}
 }
 
-func TestAChainIsNoLoop(t *testing.T) {
+func TestVia_AllowsAChainOfServers(t *testing.T) {
 	t.Parallel()
 	vias := make(chan []string, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -105,21 +104,21 @@ func TestAChainIsNoLoop(t *testing.T) {
 	client.Send("GET /v1/models HTTP/1.1\nHost: x\n\n")
 	head, err := client.ReadHead()
 	if err != nil || head.Line != "HTTP/1.1 204 No Content" {
-		t.Fatalf("the answer is %q, %v", head.Line, err)
+		t.Fatalf("got %q, %v", head.Line, err)
 	}
 	via := await(t, vias, "the request")
 	if names := named(via); len(names) != length || slices.ContainsFunc(names, func(name string) bool { return name != "1.1 "+serverName }) {
-		t.Errorf("it came by %q", via)
+		t.Errorf("got Via %q", via)
 	}
 	if len(slices.Compact(slices.Sorted(slices.Values(via)))) != length {
-		t.Errorf("two servers have one name: %q", via)
+		t.Errorf("two servers have the same name: %q", via)
 	}
 	if got := received.Load(); got != length {
-		t.Errorf("%d requests were received", got)
+		t.Errorf("got %d requests", got)
 	}
 }
 
-func TestHowManyServersARequestMayPass(t *testing.T) {
+func TestVia_BoundsTheNumberOfServers(t *testing.T) {
 	t.Parallel()
 	address := forward(t, upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		for {
@@ -143,7 +142,7 @@ func TestHowManyServersARequestMayPass(t *testing.T) {
 		client := connect(t, address)
 		client.Send("GET /v1/models HTTP/1.1\nHost: x\nVia: " + row.via + "\n\n")
 		if head, err := client.ReadHead(); err != nil || head.Line != row.line {
-			t.Errorf("%s: the answer is %q, %v", name, head.Line, err)
+			t.Errorf("%s: got %q, %v", name, head.Line, err)
 		}
 	}
 }

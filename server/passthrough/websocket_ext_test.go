@@ -20,7 +20,6 @@ import (
 )
 
 // serveWebSocket runs an upstream that accepts WebSockets, and returns its URL.
-// script is told the request too.
 func serveWebSocket(tb testing.TB, options *websocket.AcceptOptions, script func(*websocket.Conn, *http.Request)) string {
 	tb.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +36,7 @@ func serveWebSocket(tb testing.TB, options *websocket.AcceptOptions, script func
 	return server.URL
 }
 
-// dialWebSocket opens a WebSocket by way of the passthrough at address.
+// dialWebSocket opens a WebSocket through the passthrough at address.
 func dialWebSocket(tb testing.TB, address string, options *websocket.DialOptions) (*websocket.Conn, *http.Response) {
 	tb.Helper()
 	if options == nil {
@@ -53,7 +52,7 @@ func dialWebSocket(tb testing.TB, address string, options *websocket.DialOptions
 	return conn, resp
 }
 
-// echo sends back what comes, until the end.
+// echo sends received messages back until the WebSocket ends.
 func echo(conn *websocket.Conn, r *http.Request) {
 	for {
 		kind, message, err := conn.Read(r.Context())
@@ -63,9 +62,9 @@ func echo(conn *websocket.Conn, r *http.Request) {
 	}
 }
 
-// What the client offers reaches the upstream as one field, word for word, and
-// what the upstream chooses reaches the client.
-func TestSubprotocols(t *testing.T) {
+// The client's offer reaches the upstream unchanged, in one header, and the upstream's choice
+// reaches the client.
+func TestWebSocket_ForwardsSubprotocols(t *testing.T) {
 	t.Parallel()
 	browser := []string{"realtime", "openai-insecure-api-key.ek_123", "openai-beta.realtime-v1"}
 	for _, test := range []struct {
@@ -73,11 +72,11 @@ func TestSubprotocols(t *testing.T) {
 		offered, served []string
 		chosen          string
 	}{
-		{"one is offered and chosen", []string{"realtime"}, []string{"realtime"}, "realtime"},
-		{"the second of several is chosen", []string{"a", "realtime", "b"}, []string{"realtime"}, "realtime"},
-		{"none is chosen", []string{"a", "b"}, nil, ""},
-		{"none is offered", nil, []string{"realtime"}, ""},
-		{"a browser's, which hold the key", browser, []string{"realtime"}, "realtime"},
+		{"one offered and chosen", []string{"realtime"}, []string{"realtime"}, "realtime"},
+		{"the second of several chosen", []string{"a", "realtime", "b"}, []string{"realtime"}, "realtime"},
+		{"none chosen", []string{"a", "b"}, nil, ""},
+		{"none offered", nil, []string{"realtime"}, ""},
+		{"a browser's, with its key", browser, []string{"realtime"}, "realtime"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,20 +91,20 @@ func TestSubprotocols(t *testing.T) {
 				want = []string{strings.Join(test.offered, ",")}
 			}
 			if got := await(t, offered, "the upgrade"); !slices.Equal(got, want) {
-				t.Errorf("upstream was offered %q, want %q", got, want)
+				t.Errorf("upstream received the offer %q, want %q", got, want)
 			}
 			if got := conn.Subprotocol(); got != test.chosen {
-				t.Errorf("client got %q, want %q", got, test.chosen)
+				t.Errorf("client received %q, want %q", got, test.chosen)
 			}
 			if _, ok := resp.Header["Sec-Websocket-Protocol"]; ok != (test.chosen != "") {
-				t.Errorf("client got fields %q", resp.Header)
+				t.Errorf("client received headers %q", resp.Header)
 			}
 		})
 	}
 }
 
-// Extensions are between the two ends, and so are the compressed frames.
-func TestCompressedWebSocket(t *testing.T) {
+// Extensions and compressed frames are end-to-end.
+func TestWebSocket_ForwardsCompressedFrames(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []struct {
 		name string
@@ -125,10 +124,10 @@ func TestCompressedWebSocket(t *testing.T) {
 			})
 			conn, resp := dialWebSocket(t, forward(t, url), &websocket.DialOptions{CompressionMode: mode.mode, CompressionThreshold: 1})
 			if got := await(t, offered, "the upgrade"); got != mode.want {
-				t.Errorf("upstream was offered %q, want %q", got, mode.want)
+				t.Errorf("upstream received the offer %q, want %q", got, mode.want)
 			}
 			if got := resp.Header.Get("Sec-WebSocket-Extensions"); got != mode.want {
-				t.Errorf("client was granted %q, want %q", got, mode.want)
+				t.Errorf("client received %q, want %q", got, mode.want)
 			}
 			for range 3 {
 				exchangeMessage(t, conn, []byte(strings.Repeat("the same again ", 1000)))
@@ -137,24 +136,24 @@ func TestCompressedWebSocket(t *testing.T) {
 	}
 }
 
-// exchangeMessage sends a message to an echo.
+// exchangeMessage sends a message to an echo and checks the reply.
 func exchangeMessage(t *testing.T, conn *websocket.Conn, message []byte) {
 	t.Helper()
 	sent := make(chan error, 1)
 	go func() { sent <- conn.Write(t.Context(), websocket.MessageBinary, message) }()
 	_, got, err := conn.Read(t.Context())
 	if err != nil || !bytes.Equal(got, message) {
-		t.Fatalf("%d bytes came back as %d, %v", len(message), len(got), err)
+		t.Fatalf("sent %d bytes, got %d back, %v", len(message), len(got), err)
 	}
 	if err := await(t, sent, "the message to leave"); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestMessagesOfAnySize(t *testing.T) {
+func TestWebSocket_ForwardsMessagesOfAnySize(t *testing.T) {
 	t.Parallel()
 	conn, _ := dialWebSocket(t, forward(t, serveWebSocket(t, nil, echo)), nil)
-	// Around the places where the head of a frame grows, and beyond all buffers.
+	// Sizes at which the frame header grows, and larger than all buffers.
 	for _, size := range []int{0, 1, 125, 126, 4 << 10, 1<<16 - 1, 1 << 16, 1 << 20, 16 << 20} {
 		message := make([]byte, size)
 		if _, err := rand.Read(message); err != nil {
@@ -164,8 +163,8 @@ func TestMessagesOfAnySize(t *testing.T) {
 	}
 }
 
-// A message in many frames, with pings between them, both ways.
-func TestFragmentsAndPings(t *testing.T) {
+// Messages in many frames, with pings between them, are sent in both directions.
+func TestWebSocket_ForwardsFragmentsAndPings(t *testing.T) {
 	t.Parallel()
 	const fragments = 50
 	send := func(ctx context.Context, conn *websocket.Conn) error {
@@ -190,7 +189,7 @@ func TestFragmentsAndPings(t *testing.T) {
 		if err == nil && string(message) != strings.Repeat("fragment ", fragments) {
 			err = errors.New("the message differs: " + string(message))
 		}
-		// Who has read all goes on reading, to answer pings.
+		// Reading continues in order to reply to pings.
 		ctx = conn.CloseRead(ctx)
 		return errors.Join(err, <-sent, conn.Ping(ctx))
 	}
@@ -209,8 +208,8 @@ func TestFragmentsAndPings(t *testing.T) {
 	}
 }
 
-// Why one side closes is what the other one reads, and its answer comes back.
-func TestCloseCodes(t *testing.T) {
+// The close code and reason of one side reach the other one, whose reply comes back.
+func TestWebSocket_ForwardsCloseCodes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -219,9 +218,9 @@ func TestCloseCodes(t *testing.T) {
 	}{
 		{"normal", websocket.StatusNormalClosure, "bye"},
 		{"going away", websocket.StatusGoingAway, ""},
-		{"a violated policy", websocket.StatusPolicyViolation, "no such key"},
-		{"an error of the server", websocket.StatusInternalError, strings.Repeat("x", 123)},
-		{"an application's own", 4000, "session_expired"},
+		{"a policy violation", websocket.StatusPolicyViolation, "no such key"},
+		{"an internal error", websocket.StatusInternalError, strings.Repeat("x", 123)},
+		{"an application-defined code", 4000, "session_expired"},
 		{"no status", websocket.StatusNoStatusRcvd, ""},
 	} {
 		want := websocket.CloseError{Code: test.code, Reason: test.reason}
@@ -260,9 +259,9 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-// An upstream that has had enough closes its connection while the client is
-// still talking, so that TCP resets it. The client learns why all the same.
-func TestUpstreamThatClosesOnATalkingClient(t *testing.T) {
+// The upstream closes its connection while the client is still sending, so that TCP resets
+// it. The client still receives the reason.
+func TestWebSocket_ForwardsTheCloseReasonToASendingClient(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		head, err := conn.ReadHead()
@@ -287,13 +286,13 @@ func TestUpstreamThatClosesOnATalkingClient(t *testing.T) {
 	}()
 	_, _, err := conn.Read(t.Context())
 	if got := websocket.CloseStatus(err); got != websocket.StatusPolicyViolation {
-		t.Errorf("client got %v", err)
+		t.Errorf("client received %v", err)
 	}
 	cancel()
 	<-talked
 }
 
-// acceptKey is the proof that an upgrade was understood (RFC 6455 §4.2.2).
+// acceptKey returns the Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2).
 func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])

@@ -17,8 +17,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// deadlines is a connection that remembers until when it may be read from and
-// written to. The zero time is for ever.
+// deadlines is a connection that records its read and write deadlines.
 type deadlines struct {
 	net.Conn
 
@@ -60,7 +59,7 @@ func (c *deadlines) get() (read, write time.Time) {
 	return c.read, c.write
 }
 
-// deadlineListener tells of the connections that it accepts.
+// deadlineListener sends accepted connections to a channel.
 type deadlineListener struct {
 	net.Listener
 
@@ -77,11 +76,9 @@ func (l *deadlineListener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// Once a WebSocket is open, none of the limits on the time of a request holds
-// any more, the server's or the upstream's: it may be idle for as long as both
-// sides like. One that still passes on the connection to the upstream is taken
-// back then.
-func TestIdleWebSocketHasNoDeadline(t *testing.T) {
+// An established WebSocket has no time limits, neither of the server nor of the upstream's
+// client. Deadlines set for the request are removed.
+func TestWebSocket_HasNoIdleDeadline(t *testing.T) {
 	t.Parallel()
 	accepted, dialed := make(chan *deadlines, 1), make(chan *deadlines, 1)
 	up, err := upstream.New(upstream.Config{
@@ -121,20 +118,19 @@ func TestIdleWebSocketHasNoDeadline(t *testing.T) {
 			read, write = side.conn.get()
 		}
 		if !read.IsZero() || !write.IsZero() {
-			t.Errorf("the %s may be read from until %v and written to until %v", side.name, read, write)
+			t.Errorf("the %s has a read deadline of %v and a write deadline of %v, want none", side.name, read, write)
 		}
 	}
 	exchangeMessage(t, conn, []byte("both directions are open still"))
 }
 
-// WebSockets over HTTP/2 (RFC 8441) are not offered, so that browsers and
-// libraries take HTTP/1.1 for them. Who tries without being offered is refused,
-// and the connection goes on.
-func TestWebSocketOverHTTP2(t *testing.T) {
+// WebSockets over HTTP/2 (RFC 8441) are not offered, so that browsers and libraries use
+// HTTP/1.1. An attempt is rejected, and the connection stays open.
+func TestWebSocket_IsNotOfferedOverHTTP2(t *testing.T) {
 	t.Parallel()
 	address := forward(t, "http://"+listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-			t.Error("upstream was asked for a WebSocket")
+			t.Error("the upstream received a WebSocket request")
 		}
 		w.WriteHeader(http.StatusUpgradeRequired)
 	})))
@@ -157,7 +153,7 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 	ask := func(stream uint32, fields ...string) string {
 		var block strings.Builder
 		encoder := hpack.NewEncoder(&block)
-		// Pseudo-fields stand first (RFC 9113 §8.3).
+		// Pseudo-header fields come first (RFC 9113 §8.3).
 		for _, field := range append([]string{":scheme http", ":authority front", ":path /v1/realtime"}, fields...) {
 			name, value, _ := strings.Cut(field, " ")
 			if err := encoder.WriteField(hpack.HeaderField{Name: name, Value: value}); err != nil {
@@ -176,7 +172,7 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 			switch frame := frame.(type) {
 			case *http2.SettingsFrame:
 				if offered, ok := frame.Value(http2.SettingEnableConnectProtocol); ok && offered != 0 {
-					t.Error("WebSockets over HTTP/2 are offered")
+					t.Error("the server offers WebSockets over HTTP/2")
 				}
 			case *http2.RSTStreamFrame:
 				return frame.ErrCode.String()
@@ -191,11 +187,11 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 		want   string
 	}{
 		{"extended CONNECT", []string{":method CONNECT", ":protocol websocket", "sec-websocket-version 13"}, "PROTOCOL_ERROR"},
-		{"an upgrade, which HTTP/2 doesn't have", []string{":method GET", "connection upgrade", "upgrade websocket"}, "400"},
-		{"a GET that asks for nothing", []string{":method GET"}, "426"}, // the upstream's answer
+		{"an Upgrade, which HTTP/2 doesn't have", []string{":method GET", "connection upgrade", "upgrade websocket"}, "400"},
+		{"a GET without an upgrade", []string{":method GET"}, "426"}, // the upstream's response
 	} {
 		if got := ask(uint32(2*i+1), test.fields...); got != test.want {
-			t.Errorf("%s is answered by %s, want %s", test.name, got, test.want)
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
 		}
 	}
 }

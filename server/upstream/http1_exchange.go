@@ -334,10 +334,14 @@ func (x *exchange) classifyBody(err error) error {
 	}
 }
 
-func headerLimitDetail() string { return fmt.Sprintf("the limit is %d bytes", maxResponseHeaderBytes) }
+func headerLimitDetail() string {
+	return fmt.Sprintf("the limit is %d bytes", maxResponseHeaderBytes)
+}
+
 func stallDetail(timeout time.Duration) string {
 	return fmt.Sprintf("it read nothing of the request for %v", timeout)
 }
+
 func waitDetail(timeout time.Duration) string { return fmt.Sprintf("waited %v", timeout) }
 
 // upgradedConn is the body of a 101 response: the connection, which speaks another

@@ -9,9 +9,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// What stays behind is exactly what RFC 9110 reserves to a hop, in both
-// directions, and what a sender has named in Connection.
-func TestOnlyHopByHopFieldsStayBehind(t *testing.T) {
+// In both directions exactly the hop-by-hop headers of RFC 9110 are removed, and those named
+// in Connection.
+func TestHeaders_RemovesOnlyHopByHopHeaders(t *testing.T) {
 	t.Parallel()
 	hops := []string{
 		"Connection: X-Named, keep-alive", "X-Named: 1", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic",
@@ -36,19 +36,19 @@ func TestOnlyHopByHopFieldsStayBehind(t *testing.T) {
 	client.Send("POST /v1/x HTTP/1.1\nHost: x\n" + sent)
 	request := await(t, received, "the request")
 	if got := fieldsOf(request.Fields, "host", "via"); !slices.Equal(got, want) {
-		t.Errorf("upstream got %q, want %q", got, want)
+		t.Errorf("upstream received %q, want %q", got, want)
 	}
 	head, err := client.ReadHead()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := fieldsOf(head.Fields, "via"); !slices.Equal(got, want) {
-		t.Errorf("client got %q, want %q", got, want)
+		t.Errorf("client received %q, want %q", got, want)
 	}
 }
 
-// Every method is the upstream's to judge, with a body and without.
-func TestEveryMethodArrives(t *testing.T) {
+// Every method is forwarded, with and without a body.
+func TestRequest_ForwardsEveryMethod(t *testing.T) {
 	t.Parallel()
 	lines := make(chan string, 1)
 	address := forward(t, upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -73,17 +73,17 @@ func TestEveryMethodArrives(t *testing.T) {
 			}
 			client.Send(request + "\n" + body)
 			if got, want := await(t, lines, method), method+" /v1/x HTTP/1.1 "+body; got != want {
-				t.Errorf("upstream got %q, want %q", got, want)
+				t.Errorf("upstream received %q, want %q", got, want)
 			}
 			if head, err := client.ReadHead(); err != nil || head.Line != "HTTP/1.1 204 No Content" {
-				t.Fatalf("%s is answered by %q, %v", method, head.Line, err)
+				t.Fatalf("%s: got %q, %v", method, head.Line, err)
 			}
 		}
 	}
 }
 
-// Every target that a server accepts arrives as it is.
-func TestEveryTargetArrives(t *testing.T) {
+// Every target that net/http accepts is forwarded unchanged.
+func TestRequest_ForwardsEveryTarget(t *testing.T) {
 	t.Parallel()
 	targets := make(chan string, 1)
 	address := forward(t, upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -109,18 +109,18 @@ func TestEveryTargetArrives(t *testing.T) {
 			conn.Send("GET " + target + " " + client + "\nHost: x\nConnection: close\n\n")
 			head, err := conn.ReadHead()
 			if err != nil || !strings.HasSuffix(head.Line, "204 No Content") {
-				t.Errorf("%.100q is answered by %q, %v", target, head.Line, err)
+				t.Errorf("%.100q: got %q, %v", target, head.Line, err)
 				continue
 			}
 			if got := await(t, targets, "the request"); got != target {
-				t.Errorf("upstream got %.100q, want %.100q", got, target)
+				t.Errorf("upstream received %.100q, want %.100q", got, target)
 			}
 		}
 	}
 }
 
-// These are the differences that net/http makes, as the package says.
-func TestKnownDifferences(t *testing.T) {
+// The package comment lists these differences.
+func TestHeaders_HasKnownDifferences(t *testing.T) {
 	t.Parallel()
 	received := make(chan upstreamtest.Request, 1)
 	address := forward(t, upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -138,10 +138,10 @@ func TestKnownDifferences(t *testing.T) {
 	}
 	for _, fields := range [][]string{got, head.Fields} {
 		if !slices.Contains(fields, "Cache-Control: no-cache") || !slices.Contains(fields, "X-Lower: 1") {
-			t.Errorf("the fields are %q", fields)
+			t.Errorf("got headers %q", fields)
 		}
 	}
 	if want := "HTTP/1.1 200 " + http.StatusText(http.StatusOK); head.Line != want {
-		t.Errorf("the status line is %q, want %q", head.Line, want)
+		t.Errorf("got status line %q, want %q", head.Line, want)
 	}
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// Of the streams that are open at the same time, each carrying its own marker
-// up and down, every one arrives whole and unmixed.
-func TestConcurrentStreams(t *testing.T) {
+// Concurrent streams with their own markers arrive complete and unmixed, in both directions.
+func TestStream_KeepsConcurrentStreamsApart(t *testing.T) {
 	const events = 20
 	want := func(marker string) string {
 		var text strings.Builder
@@ -22,7 +21,7 @@ func TestConcurrentStreams(t *testing.T) {
 		}
 		return text.String()
 	}
-	// An upstream that streams once all clients are there.
+	// The upstream streams when all clients have connected.
 	serve := func(arrived *sync.WaitGroup) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			marker, err := io.ReadAll(r.Body)
@@ -71,9 +70,9 @@ func TestConcurrentStreams(t *testing.T) {
 						defer resp.Body.Close()
 						got, err := io.ReadAll(resp.Body)
 						if err != nil {
-							t.Errorf("%s was cut short after %d bytes: %v", marker, len(got), err)
+							t.Errorf("%s: truncated after %d bytes: %v", marker, len(got), err)
 						} else if string(got) != want(marker) {
-							t.Errorf("%s got %.100q", marker, got)
+							t.Errorf("%s: got %.100q", marker, got)
 						}
 					})
 				}

@@ -23,8 +23,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// listen serves handler over HTTP/1.1 and h2c until the test ends, and returns
-// the address.
+// listen serves handler over HTTP/1.1 and h2c until the end of the test, and returns its
+// address.
 func listen(tb testing.TB, handler http.Handler) string {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,7 +57,7 @@ func listen(tb testing.TB, handler http.Handler) string {
 	return listener.Addr().String()
 }
 
-// testWriter fails the test for what net/http logs: panics, superfluous calls.
+// testWriter fails the test when net/http logs an error, such as a panic.
 type testWriter struct{ testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
@@ -81,8 +81,7 @@ func forwardWith(tb testing.TB, config upstream.Config, options passthrough.Opti
 	return listen(tb, passthrough.New(up, options))
 }
 
-// serveTLS serves handler over HTTP/2, as most upstreams are, and returns how
-// to reach it.
+// serveTLS serves handler over HTTP/2 and returns a configuration for it.
 func serveTLS(tb testing.TB, handler http.HandlerFunc) upstream.Config {
 	tb.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -106,8 +105,7 @@ func connect(tb testing.TB, address string) *upstreamtest.Conn {
 	return &upstreamtest.Conn{Conn: conn, Reader: bufio.NewReader(conn)}
 }
 
-// clients are the ways in which a test that goes through net/http's client is
-// run.
+// clients are the clients of tests that use net/http.
 var clients = []struct {
 	name string
 	new  func(testing.TB) *http.Client
@@ -126,7 +124,7 @@ func newHTTP2Client(tb testing.TB) *http.Client {
 	return newClient(tb, (*http.Protocols).SetUnencryptedHTTP2)
 }
 
-// allClients are the clients that a test of broken answers is run with.
+// allClients are the clients of tests of truncated responses.
 var allClients = append(slices.Clone(clients), struct {
 	name string
 	new  func(testing.TB) *http.Client
@@ -151,9 +149,8 @@ func newClient(tb testing.TB, speak func(*http.Protocols, bool)) *http.Client {
 	}
 }
 
-// fieldsOf returns fields in an order in which they can be compared: by name
-// without case, and by the order received where a name is repeated. The fields
-// called without are left out.
+// fieldsOf returns headers sorted by name, ignoring case. Repeated headers keep their order.
+// Headers named in without are left out.
 func fieldsOf(fields []string, without ...string) []string {
 	kept := make([]string, 0, len(fields))
 	for _, field := range fields {
@@ -171,22 +168,22 @@ func fieldsOf(fields []string, without ...string) []string {
 	return kept
 }
 
-// patience is how long a test waits for what must come at once.
+// patience is the timeout for events that must happen at once.
 const patience = 20 * time.Second
 
-// await fails the test when what it waits for does not come.
+// await receives from a channel, and fails the test after a timeout.
 func await[T any](tb testing.TB, from <-chan T, what string) T {
 	tb.Helper()
 	select {
 	case value := <-from:
 		return value
 	case <-time.After(patience):
-		tb.Fatalf("waited in vain for %s", what)
+		tb.Fatalf("timeout waiting for %s", what)
 		panic("unreachable")
 	}
 }
 
-// signal is await for the side that tells.
+// signal sends to a channel, or gives up after a timeout.
 func signal[T any](to chan<- T, value T) {
 	select {
 	case to <- value:
@@ -196,7 +193,7 @@ func signal[T any](to chan<- T, value T) {
 
 var noOptions passthrough.Options
 
-// withInterim tells of each 1xx response, by its status and Link field.
+// withInterim sends the status and Link header of each 1xx response to a channel.
 func withInterim(ctx context.Context, to chan<- string) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
@@ -206,7 +203,7 @@ func withInterim(ctx context.Context, to chan<- string) context.Context {
 	})
 }
 
-// syncBuffer is a buffer for what a server logs while a test reads it.
+// syncBuffer is a log buffer that is safe for concurrent use.
 type syncBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder

@@ -10,9 +10,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// Requests as a client writes them, and as the upstream must receive them.
-// "HOST" stands for the upstream's host.
-func TestRequestsArriveAsSent(t *testing.T) {
+// Each row has a request as sent by a client and as expected by the upstream. "HOST" stands
+// for the upstream's host.
+func TestRequest_IsForwardedUnchanged(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, sent string
@@ -179,7 +179,7 @@ func TestRequestsArriveAsSent(t *testing.T) {
 			client.Send(test.sent)
 			got := await(t, received, "the request")
 			if got.Line != test.line {
-				t.Errorf("upstream got %q, want %q", got.Line, test.line)
+				t.Errorf("upstream received %q, want %q", got.Line, test.line)
 			}
 			for i, field := range test.fields {
 				test.fields[i] = strings.Replace(field, "HOST", strings.TrimPrefix(url, "http://"), 1)
@@ -198,22 +198,22 @@ func TestRequestsArriveAsSent(t *testing.T) {
 				t.Errorf("upstream got body %q, want %q", got.Body, test.body)
 			}
 			if !slices.Equal(got.Trailer, test.trailer) {
-				t.Errorf("upstream got trailer %q, want %q", got.Trailer, test.trailer)
+				t.Errorf("upstream received trailer %q, want %q", got.Trailer, test.trailer)
 			}
 			if test.name == "an expectation" {
 				if interim, err := client.ReadHead(); err != nil || interim.Line != "HTTP/1.1 100 Continue" {
-					t.Errorf("client got %q, %v before the answer", interim.Line, err)
+					t.Errorf("client received %q, %v before the answer", interim.Line, err)
 				}
 			}
 			if head, err := client.ReadHead(); err != nil || !strings.HasSuffix(head.Line, " 204 No Content") {
-				t.Errorf("client got %q, %v", head.Line, err)
+				t.Errorf("client received %q, %v", head.Line, err)
 			}
 		})
 	}
 }
 
-// Responses as an upstream writes them, and as the client must receive them.
-func TestResponsesArriveAsSent(t *testing.T) {
+// Each row has a response as sent by an upstream and as expected by the client.
+func TestResponse_IsForwardedUnchanged(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, method string
@@ -391,7 +391,7 @@ func TestResponsesArriveAsSent(t *testing.T) {
 				}
 			}
 			if got.Line != test.line {
-				t.Errorf("client got %q, want %q", got.Line, test.line)
+				t.Errorf("client received %q, want %q", got.Line, test.line)
 			}
 			if got, want := fieldsOf(got.Fields, "via"), fieldsOf(test.fields); !slices.Equal(got, want) {
 				t.Errorf("client got fields %.2000q, want %.2000q", got, want)
@@ -403,7 +403,7 @@ func TestResponsesArriveAsSent(t *testing.T) {
 				t.Errorf("client got body %q, want %q", got.Body, test.body)
 			}
 			if !slices.Equal(got.Trailer, test.trailer) {
-				t.Errorf("client got trailer %q, want %q", got.Trailer, test.trailer)
+				t.Errorf("client received trailer %q, want %q", got.Trailer, test.trailer)
 			}
 
 			// The connection is in order for the next request.
@@ -415,7 +415,7 @@ func TestResponsesArriveAsSent(t *testing.T) {
 	}
 }
 
-func TestViaIsAddedBehindOthers(t *testing.T) {
+func TestVia_IsAppended(t *testing.T) {
 	t.Parallel()
 	heads := make(chan upstreamtest.Head, 1)
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -428,19 +428,19 @@ func TestViaIsAddedBehindOthers(t *testing.T) {
 	client.Send("GET / HTTP/1.1\nHost: x\nVia: 1.0 near, 1.1 nearer\n\n")
 	head := await(t, heads, "the request")
 	if got, want := head.Values("Via"), []string{"1.0 near, 1.1 nearer", "1.1 " + serverName}; !slices.Equal(named(got), want) {
-		t.Errorf("upstream got %q, want %q", got, want)
+		t.Errorf("upstream received %q, want %q", got, want)
 	}
 	head, err := client.ReadHead()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := head.Values("Via"), []string{"1.1 far", "1.0 openai-connect"}; !slices.Equal(got, want) {
-		t.Errorf("client got %q, want %q", got, want)
+		t.Errorf("client received %q, want %q", got, want)
 	}
 }
 
-// Between HTTP/2 on both sides nothing is lost either.
-func TestHTTP2OnBothSides(t *testing.T) {
+// Nothing is lost with HTTP/2 on both sides.
+func TestHTTP2_ForwardsUnchangedOnBothSides(t *testing.T) {
 	t.Parallel()
 	const body = "some body"
 	address := forwardWith(t, serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
@@ -452,11 +452,11 @@ func TestHTTP2OnBothSides(t *testing.T) {
 			"X-Twice": {"a", "b"}, "Via": {"2 " + serverName}, "Te": {"trailers"}, "User-Agent": nil, "Accept-Encoding": nil,
 		} {
 			if got := r.Header.Values(name); !slices.Equal(named(got), want) {
-				t.Errorf("upstream got %s: %q, want %q", name, got, want)
+				t.Errorf("upstream received %s: %q, want %q", name, got, want)
 			}
 		}
 		if got := r.Trailer.Get("X-Sum"); got != "7" {
-			t.Errorf("upstream got trailer %q", got)
+			t.Errorf("upstream received trailer %q", got)
 		}
 		w.Header().Set("Link", "</hint>")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -484,16 +484,16 @@ func TestHTTP2OnBothSides(t *testing.T) {
 	defer resp.Body.Close()
 	received, err := io.ReadAll(resp.Body)
 	if err != nil || string(received) != body {
-		t.Errorf("client got %q, %v", received, err)
+		t.Errorf("client received %q, %v", received, err)
 	}
 	if got := await(t, interim, "the early hints"); got != "103 </hint>" {
-		t.Errorf("client got interim %q", got)
+		t.Errorf("client received interim responses %q", got)
 	}
 	want := http.Header{"Set-Cookie": {"a=1", "b=2"}, "Via": {"2 openai-connect"}}
 	if len(resp.Header) != len(want) || !slices.Equal(resp.Header["Set-Cookie"], want["Set-Cookie"]) || !slices.Equal(resp.Header["Via"], want["Via"]) {
-		t.Errorf("client got fields %q, want %q", resp.Header, want)
+		t.Errorf("client received headers %q, want %q", resp.Header, want)
 	}
 	if got := resp.Trailer.Get("X-Sum"); got != "8" {
-		t.Errorf("client got trailer %q", got)
+		t.Errorf("client received trailer %q", got)
 	}
 }

@@ -19,9 +19,9 @@ import (
 
 const secret = "s3cret"
 
-// What goes wrong before a response is there is answered in OpenAI's form, so
-// that SDKs show it, and logged, both without anything secret.
-func TestFailuresBeforeTheResponse(t *testing.T) {
+// Failures before the response are reported in OpenAI's error format, so that SDKs show
+// them, and logged, without secrets.
+func TestError_HasOpenAIsFormatBeforeTheResponse(t *testing.T) {
 	t.Parallel()
 	answer := func(text string) func(*testing.T) upstream.Config {
 		return func(t *testing.T) upstream.Config {
@@ -41,7 +41,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 		message string
 	}{
 		{
-			name: "nobody listens",
+			name: "the connection is refused",
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -64,7 +64,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 			message: "TLS handshake failed",
 		},
 		{
-			name: "no answer comes in time",
+			name: "no response arrives in time",
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				return upstream.Config{
@@ -76,7 +76,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 			message: "no response headers in time: waited 20ms",
 		},
 		{
-			name:   "the upstream closes without an answer",
+			name:   "the upstream closes without a response",
 			config: answer(""),
 			status: http.StatusBadGateway, code: "upstream_closed",
 			message: "connection closed before response headers",
@@ -94,7 +94,7 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 			message: "response headers are too large: the limit is 1048576 bytes",
 		},
 		{
-			name:   "the upstream switches protocols unasked",
+			name:   "the upstream switches protocols without a request",
 			config: answer("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\n\n"),
 			status: http.StatusBadGateway, code: "upstream_invalid_response",
 			message: "switched to a protocol that was not requested",
@@ -120,18 +120,18 @@ func TestFailuresBeforeTheResponse(t *testing.T) {
 				checkError(t, resp, test.status, "upstream_error", test.code, "upstream "+host+": ", test.message)
 				for _, want := range []string{"level=WARN", "method=POST", "path=/v1/x", test.message} {
 					if !strings.Contains(log.String(), want) {
-						t.Errorf("the log %q does not say %q", log.String(), want)
+						t.Errorf("the log %q does not contain %q", log.String(), want)
 					}
 				}
 				if strings.Contains(log.String(), secret) {
-					t.Errorf("the log %q holds a secret", log.String())
+					t.Errorf("the log %q contains a secret", log.String())
 				}
 			})
 		}
 	}
 }
 
-// checkError checks that resp is an error in OpenAI's form.
+// checkError checks that resp is an error in OpenAI's format.
 func checkError(t *testing.T, resp *http.Response, status int, kind, code string, says ...string) {
 	t.Helper()
 	text, err := io.ReadAll(resp.Body)
@@ -145,26 +145,26 @@ func checkError(t *testing.T, resp *http.Response, status int, kind, code string
 		t.Fatalf("%v in %q", err, text)
 	}
 	if param, ok := body.Error["param"]; !ok || param != nil {
-		t.Errorf("param is %v, want null", param)
+		t.Errorf("got param %v, want null", param)
 	}
 	if resp.StatusCode != status || body.Error["type"] != kind || body.Error["code"] != code {
 		t.Errorf("got %d, type %v, code %v, want %d, %s, %s", resp.StatusCode, body.Error["type"], body.Error["code"], status, kind, code)
 	}
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
-		t.Errorf("the content is of type %q", got)
+		t.Errorf("got Content-Type %q", got)
 	}
 	for _, want := range says {
 		if message, ok := body.Error["message"].(string); !ok || !strings.Contains(message, want) {
-			t.Errorf("the message %q does not say %q", body.Error["message"], want)
+			t.Errorf("the message %q does not contain %q", body.Error["message"], want)
 		}
 	}
 	if bytes.Contains(text, []byte(secret)) {
-		t.Errorf("the error %s holds a secret", text)
+		t.Errorf("the error %s contains a secret", text)
 	}
 }
 
-// A body that breaks off is in the log, or the operator would never know.
-func TestBrokenBodyIsLogged(t *testing.T) {
+// A truncated body is logged.
+func TestError_LogsATruncatedBody(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
 		if _, err := conn.ReadRequest(); err == nil {
@@ -177,12 +177,12 @@ func TestBrokenBodyIsLogged(t *testing.T) {
 	client.Send("GET /v1/x?key=" + secret + " HTTP/1.1\nHost: x\n\n")
 	client.WaitEnd()
 	if text := log.String(); !strings.Contains(text, "path=/v1/x") || !strings.Contains(text, "cut short") || strings.Contains(text, secret) {
-		t.Errorf("the log is %q", text)
+		t.Errorf("got log %q", text)
 	}
 }
 
-// Nor is the server's own deadline, set by who mounts the handler, an abort.
-func TestDeadlineOfTheServer(t *testing.T) {
+// A deadline set by the embedding server is reported as a timeout.
+func TestError_ReportsTheDeadlineOfTheRequest(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) { conn.WaitEnd() })
 	up, err := upstream.New(upstream.Config{BaseURL: url})
@@ -204,10 +204,10 @@ func TestDeadlineOfTheServer(t *testing.T) {
 	checkError(t, resp, http.StatusGatewayTimeout, "upstream_error", "upstream_timeout", "deadline")
 }
 
-func TestRefusals(t *testing.T) {
+func TestError_RejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	url := upstreamtest.Serve(t, func(*upstreamtest.Conn) {
-		t.Error("upstream was called")
+		t.Error("the upstream received a request")
 	})
 	address := forward(t, url)
 	for _, test := range []struct {
@@ -217,8 +217,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"CONNECT", "CONNECT evil.example:443 HTTP/1.1\nHost: evil.example:443\n\n", http.StatusMethodNotAllowed, "method_not_allowed", "CONNECT"},
 		{"CONNECT with a path", "CONNECT /v1/x HTTP/1.1\nHost: x\n\n", http.StatusMethodNotAllowed, "method_not_allowed", "CONNECT"},
-		{"a target of another scheme", "GET ftp://evil.example/ HTTP/1.1\nHost: x\n\n", http.StatusBadRequest, "invalid_request", "request-target"},
-		{"a target that is opaque", "GET mailto:evil@example HTTP/1.1\nHost: x\n\n", http.StatusBadRequest, "invalid_request", "request-target"},
+		{"a target with another scheme", "GET ftp://evil.example/ HTTP/1.1\nHost: x\n\n", http.StatusBadRequest, "invalid_request", "request-target"},
+		{"an opaque target", "GET mailto:evil@example HTTP/1.1\nHost: x\n\n", http.StatusBadRequest, "invalid_request", "request-target"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
