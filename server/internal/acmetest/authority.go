@@ -1,5 +1,5 @@
-// Package acmetest runs a real ACME authority, Let's Encrypt's Pebble, on
-// loopback: it looks every name up as 127.0.0.1, and validates each challenge.
+// Package acmetest runs an ACME authority, Let's Encrypt's Pebble, on loopback. It
+// resolves every name to 127.0.0.1 and validates each challenge.
 package acmetest
 
 import (
@@ -30,11 +30,11 @@ type Authority struct {
 	// Directory is the URL of its directory.
 	Directory string
 
-	// Roots has the root of the certificates that it issues.
+	// Roots contains the root of the certificates that it issues.
 	Roots *x509.CertPool
 
-	// HTTP and TLS are where it looks for the answers to its challenges: port 80
-	// and 443 of every domain. They are shut until they are opened.
+	// HTTP and TLS are the gates to which it sends challenges: ports 80 and 443 of
+	// every domain. They are initially shut.
 	HTTP, TLS *Gate
 
 	server *httptest.Server
@@ -42,8 +42,8 @@ type Authority struct {
 	orders atomic.Int32
 }
 
-// settings are Pebble's, which it takes from the environment alone: to validate
-// without delay, to refuse no valid nonce, and to validate each order anew.
+// settings sets Pebble's options, which only the environment can set: validate without
+// delay, reject no valid nonce, and validate each order.
 var settings = sync.OnceValue(func() error {
 	for name, value := range map[string]string{"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"} {
 		if err := os.Setenv(name, value); err != nil {
@@ -53,8 +53,7 @@ var settings = sync.OnceValue(func() error {
 	return nil
 })
 
-// Start runs an authority until the test ends, whose certificates are valid for
-// that time.
+// Start runs an authority until the test ends. Its certificates have this validity.
 func Start(tb testing.TB, validity time.Duration) *Authority {
 	tb.Helper()
 	if err := settings(); err != nil {
@@ -64,7 +63,7 @@ func Start(tb testing.TB, validity time.Duration) *Authority {
 	output := new(output)
 	tb.Cleanup(func() {
 		if tb.Failed() {
-			tb.Logf("the authority logged\n%s", output)
+			tb.Logf("log of the authority:\n%s", output)
 		}
 	})
 	logger := log.New(output, "", 0)
@@ -81,7 +80,7 @@ func Start(tb testing.TB, validity time.Duration) *Authority {
 		}
 		handler.ServeHTTP(w, r)
 	}))
-	a.server.Config.ErrorLog = logger // Clients are told to trust it, or don't.
+	a.server.Config.ErrorLog = logger // Clients either trust it or reject it.
 	a.server.StartTLS()
 	tb.Cleanup(a.server.Close)
 	a.Directory = "https://" + a.api.listener.Addr().String() + wfe.DirectoryPath
@@ -94,26 +93,26 @@ func Start(tb testing.TB, validity time.Duration) *Authority {
 // Down makes the authority unreachable.
 func (a *Authority) Down() { a.api.Shut() }
 
-// Up makes it reachable, as it is from the start.
+// Up makes the authority reachable, as it is initially.
 func (a *Authority) Up() { a.api.Open(a.server.Listener.Addr().String()) }
 
-// APIRoots is what to trust to speak to the authority.
+// APIRoots returns the roots to trust for the authority's API.
 func (a *Authority) APIRoots() *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AddCert(a.server.Certificate())
 	return roots
 }
 
-// APIRootsPEM is that as the text of a PEM file.
+// APIRootsPEM returns APIRoots in PEM form.
 func (a *Authority) APIRootsPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.server.Certificate().Raw})
 }
 
-// Orders is how many certificates were ordered.
+// Orders returns the number of certificate orders.
 func (a *Authority) Orders() int { return int(a.orders.Load()) }
 
-// resolver runs a name server that knows 127.0.0.1 for every name, and returns
-// its address.
+// resolver runs a name server that resolves every name to 127.0.0.1, and returns its
+// address.
 func resolver(tb testing.TB) string {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -143,9 +142,9 @@ func resolver(tb testing.TB) string {
 	return listener.Addr().String()
 }
 
-// Leaks are the goroutines that an authority, and certmagic, have no way to end:
-// one waits for validations, one for orders, and one looks every five seconds
-// whether a lock was given back.
+// Leaks returns options that ignore goroutines that an authority and certmagic cannot
+// end: one waits for validations, one for orders, and one polls every five seconds for
+// the release of a lock.
 func Leaks() []goleak.Option {
 	return []goleak.Option{
 		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"),
@@ -154,20 +153,20 @@ func Leaks() []goleak.Option {
 	}
 }
 
-// output is a buffer that goroutines may write to.
+// output is a buffer for concurrent writers.
 type output struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
 }
 
-// Write appends.
+// Write appends text.
 func (o *output) Write(text []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buffer.Write(text)
 }
 
-// String is what was written.
+// String returns what was written.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

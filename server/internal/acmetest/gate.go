@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Gate is a port of its own that leads to an address while it is open, and
-// closes each connection while it is shut.
+// Gate is a port that forwards to an address while it is open and closes every
+// connection while it is shut.
 type Gate struct {
 	listener net.Listener
 
@@ -18,7 +18,7 @@ type Gate struct {
 	running sync.WaitGroup
 }
 
-// newGate returns a shut gate that is there until the test ends.
+// newGate returns a shut gate that exists until the test ends.
 func newGate(tb testing.TB) *Gate {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,14 +35,14 @@ func newGate(tb testing.TB) *Gate {
 	return g
 }
 
-// Open has the gate lead to the address.
+// Open makes the gate forward to the address.
 func (g *Gate) Open(address string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.address = address
 }
 
-// Shut closes the gate, and each connection that goes through it.
+// Shut shuts the gate and closes its connections.
 func (g *Gate) Shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -93,7 +93,7 @@ func (g *Gate) forward(conn net.Conn) {
 	<-ended
 }
 
-// keep notes connections that Shut closes, unless it was called.
+// keep registers connections that Shut closes. It returns false if the gate is shut.
 func (g *Gate) keep(conns ...net.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -16,8 +16,7 @@ import (
 
 var directory = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "openai-connect") })
 
-// build builds the command as `make build` does: what it links is not what tests
-// link.
+// build builds the command as `make build` does. The test binary links other packages.
 var build = sync.OnceValues(func() (string, error) {
 	directory, err := directory()
 	if err != nil {
@@ -31,7 +30,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Program builds the command, once, and returns its path, which is there until
+// Program builds the command once and returns its path. The file exists until
 // [Remove].
 func Program(tb testing.TB) string {
 	tb.Helper()
@@ -43,14 +42,14 @@ func Program(tb testing.TB) string {
 	return path
 }
 
-// Remove removes what was built, at the end of all tests.
+// Remove removes the built command, at the end of all tests.
 func Remove() {
 	if path, err := directory(); err == nil {
 		_ = os.RemoveAll(path)
 	}
 }
 
-// Environment is that of the test without what is about OpenAI.
+// Environment returns the environment of the test without variables about OpenAI.
 func Environment() []string {
 	var environment []string
 	for _, setting := range os.Environ() {
@@ -61,7 +60,7 @@ func Environment() []string {
 	return environment
 }
 
-// FreeAddress is an address of this machine that nobody listens on.
+// FreeAddress returns an unused address of this machine.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,11 +1,11 @@
-// Package jsontree holds JSON as it was written: numbers and strings in their
-// own spelling, members in their order, repeated ones too. Tests that prove
-// that nothing is lost need what other trees forget.
+// Package jsontree holds JSON as it was written: numbers and strings in their original
+// spelling, and members in order, including duplicates. Tests of lossless encoding need
+// what other JSON trees drop.
 package jsontree
 
 import "slices"
 
-// Kind is what a value is.
+// Kind is the kind of a value.
 type Kind byte
 
 // The kinds of values.
@@ -26,8 +26,7 @@ func (k Kind) String() string {
 // Value is a JSON value.
 type Value struct {
 	Kind Kind
-	// Text is the value as it was written. An array or object that was not
-	// parsed has none.
+	// Text is the value as written, or "" for an array or object that was not parsed.
 	Text string
 	// Items are the items of an array.
 	Items []Value
@@ -37,19 +36,19 @@ type Value struct {
 
 // Member is a member of an object.
 type Member struct {
-	// Name is the name as it was written, with its quotes.
+	// Name is the name as written, with its quotes.
 	Name string
 	// Value is the value.
 	Value Value
-	// Text is the member as it was written, from its name to the end of its
-	// value. A member that was not parsed has none.
+	// Text is the member as written, from its name to the end of its value, or "" if it
+	// was not parsed.
 	Text string
 }
 
-// Scalar returns a value that is neither array nor object, written like this.
+// Scalar returns a value that is neither an array nor an object, with this text.
 func Scalar(kind Kind, text string) Value { return Value{Kind: kind, Text: text} }
 
-// Find returns the first member of a name, which is meant, not written.
+// Find returns the first member with an unquoted name.
 func (v Value) Find(name string) (Value, bool) {
 	i := slices.IndexFunc(v.Members, func(m Member) bool { return Unquote(m.Name) == name })
 	if i < 0 {
@@ -58,8 +57,8 @@ func (v Value) Find(name string) (Value, bool) {
 	return v.Members[i].Value, true
 }
 
-// Append appends the value as JSON. The function space returns the white space
-// to write between two tokens; nil writes none.
+// Append appends the value as JSON. The function space returns the white space between
+// two tokens; nil writes none.
 func (v Value) Append(b []byte, space func() string) []byte {
 	if space == nil {
 		space = func() string { return "" }

@@ -17,7 +17,7 @@ func parse(t *testing.T, text string) jsontree.Value {
 	return v
 }
 
-func TestParseKeepsWhatWasWritten(t *testing.T) {
+func TestParse_KeepsSpelling(t *testing.T) {
 	t.Parallel()
 	v := parse(t, ` {"b" : 1.50, "a":[ null ,true,{} ], "b": "\u0041\/" } `)
 	want := []struct{ name, text string }{
@@ -30,20 +30,20 @@ func TestParseKeepsWhatWasWritten(t *testing.T) {
 	}
 	for i, m := range v.Members {
 		if m.Name != want[i].name || m.Text != want[i].text || !strings.HasSuffix(m.Text, m.Value.Text) {
-			t.Errorf("want %+v, got %+v", want[i], m)
+			t.Errorf("got %+[2]v, want %+[1]v", want[i], m)
 		}
 	}
 	kinds := []jsontree.Kind{jsontree.Null, jsontree.Bool, jsontree.Object}
 	for i, item := range v.Members[1].Value.Items {
 		if item.Kind != kinds[i] {
-			t.Errorf("want %v, got %v", kinds[i], item.Kind)
+			t.Errorf("got %[2]v, want %[1]v", kinds[i], item.Kind)
 		}
 	}
 	if first, ok := v.Find("b"); !ok || first.Text != "1.50" {
-		t.Errorf("want the first b, got %+v", first)
+		t.Errorf("got %+v, want the first b", first)
 	}
 	if _, ok := v.Find("c"); ok {
-		t.Error("found a member that is not there")
+		t.Error("found a missing member")
 	}
 	if got := string(v.Append(nil, nil)); got != `{"b":1.50,"a":[null,true,{}],"b":"\u0041\/"}` {
 		t.Errorf("got %s", got)
@@ -53,7 +53,7 @@ func TestParseKeepsWhatWasWritten(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParse_RejectsInvalidJSON(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, text string }{
 		{"nothing", ``},
@@ -68,7 +68,7 @@ func TestParseRefuses(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if v, err := jsontree.Parse([]byte(row.text)); err == nil {
-				t.Errorf("no error, but %+v", v)
+				t.Errorf("got %+v, want an error", v)
 			}
 		})
 	}
@@ -87,7 +87,7 @@ func TestUnquote(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if got := jsontree.Unquote(row.text); got != row.want {
-				t.Errorf("want %q, got %q", row.want, got)
+				t.Errorf("got %[2]q, want %[1]q", row.want, got)
 			}
 		})
 	}
@@ -111,13 +111,13 @@ func TestShrink(t *testing.T) {
 				return strings.Contains(string(v.Append(nil, nil)), row.culprit)
 			})
 			if text := string(got.Append(nil, nil)); text != row.want {
-				t.Errorf("want %s, got %s", row.want, text)
+				t.Errorf("got %[2]s, want %[1]s", row.want, text)
 			}
 		})
 	}
 }
 
-func TestShrinkGivesUp(t *testing.T) {
+func TestShrink_LimitsTries(t *testing.T) {
 	t.Parallel()
 	tried := 0
 	v := parse(t, `[`+strings.TrimSuffix(strings.Repeat("1,", 1000), ",")+`]`)
@@ -126,11 +126,11 @@ func TestShrinkGivesUp(t *testing.T) {
 		return tried%2 == 0
 	})
 	if tried != 10 {
-		t.Errorf("want 10 tries, got %d", tried)
+		t.Errorf("got %d tries, want 10", tried)
 	}
 }
 
-func TestTheParsedValueIsNotChangedByShrinking(t *testing.T) {
+func TestShrink_KeepsOriginalValue(t *testing.T) {
 	t.Parallel()
 	v := parse(t, `{"a":[1,2,{"b":"c"}]}`)
 	before := string(v.Append(nil, nil))

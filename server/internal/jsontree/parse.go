@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Parse reads one JSON value, by the grammar of RFC 8259. Like encoding/json,
-// which checks that grammar, it reads nesting to a depth of 10,000.
+// Parse reads one JSON value as defined in RFC 8259. Like encoding/json, it supports a
+// depth of 10,000.
 func Parse(text []byte) (Value, error) {
 	if !utf8.Valid(text) {
 		return Value{}, errors.New("the text is not UTF-8")
@@ -22,7 +22,7 @@ func Parse(text []byte) (Value, error) {
 	return p.value(), nil
 }
 
-// parser cuts text that is known to be JSON into its values.
+// parser splits valid JSON into its values.
 type parser struct {
 	text string
 	pos  int
@@ -34,7 +34,7 @@ func (p *parser) space() {
 	}
 }
 
-// next moves past a punctuation mark, if it is there, and the space around it.
+// next skips a punctuation mark, if present, and the white space around it.
 func (p *parser) next(mark byte) {
 	p.space()
 	if p.end(mark) {
@@ -64,19 +64,19 @@ func (p *parser) value() (v Value) {
 		p.string()
 	case 't', 'f':
 		v.Kind = Bool
-		p.word()
+		p.literal()
 	case 'n':
 		v.Kind = Null
-		p.word()
+		p.literal()
 	default:
 		v.Kind = Number
-		p.word()
+		p.literal()
 	}
 	v.Text = p.text[start:p.pos]
 	return v
 }
 
-// end moves past the mark that ends an array or object, if it is there.
+// end skips the mark that ends an array or object, if present.
 func (p *parser) end(mark byte) bool {
 	if p.text[p.pos] != mark {
 		return false
@@ -104,8 +104,8 @@ func (p *parser) string() string {
 	return p.text[start:p.pos]
 }
 
-// word moves past a number or a literal.
-func (p *parser) word() {
+// literal skips a number or a literal.
+func (p *parser) literal() {
 	for p.pos < len(p.text) && strings.IndexByte(" \t\r\n,]}", p.text[p.pos]) < 0 {
 		p.pos++
 	}

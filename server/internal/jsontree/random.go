@@ -9,14 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// Random makes random values, of all that JSON can express and that programs
-// get wrong.
+// Random generates random values, covering what JSON can express and programs get
+// wrong.
 type Random struct {
 	*rand.Rand
 
-	// Plain leaves out what many programs do not keep: integers beyond 64 bits
-	// or in another form than digits, fractions beyond a double's precision,
-	// and names that an object has twice.
+	// Plain excludes what many programs do not preserve: integers beyond 64 bits or not
+	// written as digits, fractions beyond a double's precision, and duplicate names.
 	Plain bool
 }
 
@@ -130,7 +129,7 @@ var samples = []string{
 	"AAECAw==", "data:image/png;base64,iVBORw0KGgo=", "https://example.com/?q=ü&r=1#f", "gpt-5.4-mini", "auto", "text",
 }
 
-// Text returns a text: empty, in any script, base64, of any characters, long.
+// Text returns a random text: empty, in any script, base64, any characters, or long.
 func (r Random) Text() string {
 	switch r.IntN(8) {
 	case 0:
@@ -159,13 +158,13 @@ func (r Random) Text() string {
 	}
 }
 
-// LongText returns a text of about so many bytes.
+// LongText returns a text of about size bytes.
 func (r Random) LongText(size int) string {
 	unit := Pick(r, samples...) + string(r.character())
 	return strings.Repeat(unit, 1+size/len(unit))
 }
 
-// character returns any character of Unicode that is no surrogate.
+// character returns a Unicode character that is not a surrogate.
 func (r Random) character() rune {
 	for {
 		c := r.Int32N(Pick[rune](r, 0x80, 0x800, 0x10000, utf8.MaxRune+1))
@@ -175,14 +174,14 @@ func (r Random) character() rune {
 	}
 }
 
-// LoneSurrogate returns a string that has one half of a pair of surrogates.
+// LoneSurrogate returns a string with one half of a surrogate pair.
 func (r Random) LoneSurrogate() Value {
 	half := Pick(r, `\ud83d`, `\uDE00`, `\udbff`, `\uDFFF`, `\ude00\ud83d`, `\ud83d\u0041`, `\ud83dx`)
 	return Scalar(String, `"`+Pick(r, "", "a", "é")+half+Pick(r, "", "b", `\n`)+`"`)
 }
 
-// Quote writes a text as a string, in one of the ways in which it can be: each
-// character as it is or escaped.
+// Quote returns a text as a JSON string in a random spelling: each character is written
+// as it is or escaped.
 func (r Random) Quote(text string) Value {
 	escaped := Pick(r, 0, 0, 0.1, 1)
 	b := []byte{'"'}
@@ -217,7 +216,7 @@ func (r Random) escape(b []byte, c rune) []byte {
 	return b
 }
 
-// Space returns white space, most often none.
+// Space returns white space, usually none.
 func (r Random) Space() string {
 	if r.Chance(0.8) {
 		return ""

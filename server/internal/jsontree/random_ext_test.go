@@ -9,7 +9,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-func TestRandomValuesAreJSON(t *testing.T) {
+func TestRandom_ValuesAreJSON(t *testing.T) {
 	t.Parallel()
 	var kinds [jsontree.Object + 1]int
 	for seed := range uint64(3000) {
@@ -23,12 +23,12 @@ func TestRandomValuesAreJSON(t *testing.T) {
 	}
 	for kind, n := range kinds {
 		if n == 0 {
-			t.Errorf("none is %v", jsontree.Kind(kind))
+			t.Errorf("got no value of kind %v", jsontree.Kind(kind))
 		}
 	}
 }
 
-func TestRandomStringsMeanTheirText(t *testing.T) {
+func TestRandom_QuoteKeepsText(t *testing.T) {
 	t.Parallel()
 	want := map[string]bool{
 		`\u0000`: false, `\ud83d\udc`: false, `\n`: false, `\/`: false, "世": false, "\u007f": false, "\ufffd": false,
@@ -38,7 +38,7 @@ func TestRandomStringsMeanTheirText(t *testing.T) {
 		text := r.Text()
 		quoted := r.Quote(text).Text
 		if !utf8.ValidString(quoted) || jsontree.Unquote(quoted) != text {
-			t.Fatalf("%q is not %q", quoted, text)
+			t.Fatalf("got %q, want %q", quoted, text)
 		}
 		for part := range want {
 			want[part] = want[part] || strings.Contains(strings.ToLower(quoted), part)
@@ -46,12 +46,12 @@ func TestRandomStringsMeanTheirText(t *testing.T) {
 	}
 	for part, found := range want {
 		if !found {
-			t.Errorf("no string has %s", part)
+			t.Errorf("no string contains %s", part)
 		}
 	}
 }
 
-func TestALoneSurrogateIsNoUnicode(t *testing.T) {
+func TestRandom_LoneSurrogateIsNotUnicode(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
 		r := jsontree.Random{Rand: rand.New(rand.NewPCG(seed, 2))}
@@ -60,19 +60,19 @@ func TestALoneSurrogateIsNoUnicode(t *testing.T) {
 			t.Fatalf("%v: %s", err, v.Text)
 		}
 		if utf8.ValidString(jsontree.Unquote(v.Text)) {
-			t.Errorf("%s is Unicode", v.Text)
+			t.Errorf("got Unicode %s", v.Text)
 		}
 	}
 }
 
-func TestPlainValuesHaveNoNameTwice(t *testing.T) {
+func TestRandom_PlainNamesAreUnique(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3000) {
 		r := jsontree.Random{Rand: rand.New(rand.NewPCG(seed, 3)), Plain: true}
 		seen := make(map[string]bool)
 		for _, member := range r.Object(1).Members {
 			if seen[member.Name] {
-				t.Fatalf("%s is there twice", member.Name)
+				t.Fatalf("got %s twice", member.Name)
 			}
 			seen[member.Name] = true
 		}

@@ -6,9 +6,8 @@ import (
 	"unicode/utf16"
 )
 
-// Shrink returns a value that is as small as it could make v by leaving out and
-// simplifying parts of it, one at a time, while fails holds. It gives up after
-// so many tries.
+// Shrink returns a smaller value by removing and simplifying parts of v, one at a time,
+// while fails returns true. It stops after this number of tries.
 func Shrink(v Value, tries int, fails func(Value) bool) Value {
 	s := shrinker{fails: fails, tries: tries}
 	for s.progress = true; s.progress && s.tries > 0; {
@@ -37,8 +36,8 @@ func (s *shrinker) try(whole Value) bool {
 	return true
 }
 
-// shrink makes a part smaller; within returns the whole that has another part
-// in its place.
+// shrink makes a part smaller. Within returns the complete value with another part in
+// its place.
 func (s *shrinker) shrink(v Value, within func(Value) Value) Value {
 	if simple := simplest(v.Kind); simple.Text != v.Text && s.try(within(simple)) {
 		return simple
@@ -72,7 +71,7 @@ func (s *shrinker) list(items []Value, within func([]Value) Value) []Value {
 	return shrinkList(s, items, within)
 }
 
-// shrinkList leaves out runs of items: long ones first, then single ones.
+// shrinkList removes runs of items: long ones first, then single ones.
 func shrinkList[T any](s *shrinker, list []T, within func([]T) Value) []T {
 	list = slices.Clone(list)
 	for size := max(1, len(list)/2); size > 0; size /= 2 {
@@ -88,7 +87,7 @@ func shrinkList[T any](s *shrinker, list []T, within func([]T) Value) []T {
 	return list
 }
 
-// shrinkString leaves out characters of a string, and writes it the plain way.
+// shrinkString removes characters of a string and simplifies its spelling.
 func (s *shrinker) shrinkString(v Value, within func(Value) Value) Value {
 	meant := Unquote(v.Text)
 	if plain := Scalar(String, Quote(meant)); Unquote(plain.Text) == meant && plain.Text != v.Text && s.try(within(plain)) {
@@ -99,8 +98,8 @@ func (s *shrinker) shrinkString(v Value, within func(Value) Value) Value {
 	return Scalar(String, join(units))
 }
 
-// characters cuts the inside of a string as it was written. It doesn't cut a
-// pair of surrogates.
+// characters splits the inside of a string as written. It keeps surrogate pairs
+// together.
 func characters(inside string) []string {
 	var units []string
 	for len(inside) > 0 {
@@ -138,7 +137,7 @@ func replaced[T any](list []T, i int, item T) []T {
 	return list
 }
 
-// simplest is the simplest value of a kind.
+// simplest returns the simplest value of a kind.
 func simplest(kind Kind) Value {
 	text := [...]string{Null: "null", Bool: "false", Number: "0", String: `""`, Array: "[]", Object: "{}"}
 	return Value{Kind: kind, Text: text[kind]}

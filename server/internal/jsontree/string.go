@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Unquote returns what a string that was written like this means. A lone
-// surrogate, which UTF-8 does not have, becomes the three bytes that it would
-// take there (WTF-8), so that no two strings become one.
+// Unquote returns the text of a JSON string. A lone surrogate, which UTF-8 cannot
+// represent, becomes its three bytes in WTF-8, so that different strings stay
+// different.
 func Unquote(text string) string {
 	inside := text[1 : len(text)-1]
 	if !strings.Contains(inside, `\`) {
@@ -61,7 +61,7 @@ func appendCodeUnit(b []byte, unit rune) []byte {
 	return utf8.AppendRune(b, unit)
 }
 
-// Quote writes a string, the plain way.
+// Quote returns a JSON string in its simplest spelling.
 func Quote(s string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)

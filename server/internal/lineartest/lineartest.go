@@ -1,5 +1,5 @@
-// Package lineartest checks that the time of a function grows no faster than its
-// input, for parsers of what strangers send.
+// Package lineartest checks that the time of a function is linear in the size of its
+// input, for parsers of untrusted input.
 package lineartest
 
 import (
@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// steps is how often the size is doubled. Over all steps the time of a linear
-	// function grows by 16, and the time of a quadratic one by 256.
+	// steps is the number of times the size is doubled. Over all steps, the time of a
+	// linear function grows by 16 and the time of a quadratic one by 256.
 	steps = 4
-	// most is by how much the time may grow over all steps.
+	// most is the maximum growth of the time over all steps.
 	most = 80
 
-	// floor is what counts as the time of the smallest input at least: below it the
-	// clock, the caches and the garbage collector decide.
+	// floor is the minimum time for the smallest input. Shorter times depend on the
+	// clock, the caches, and the garbage collector.
 	floor = 300 * time.Microsecond
 	// enough is the time after which a function isn't run again.
 	enough = 500 * time.Millisecond
@@ -24,9 +24,9 @@ const (
 	attempts = 3
 )
 
-// Check fails the test unless the time of the functions that prepare returns, for
-// inputs of a size in bytes and a sixteenth of it, is linear. Other processes may
-// disturb a measurement: it is the best of several, and what fails is measured again.
+// Check fails the test unless the time of the functions returned by prepare is linear,
+// for inputs of size bytes and a sixteenth of it. Other processes may disturb a
+// measurement, so it is the best of several, and a failure is measured again.
 func Check(tb testing.TB, size int, prepare func(size int) func()) {
 	tb.Helper()
 	large, small := prepare(size), prepare(size>>steps)

@@ -1,10 +1,8 @@
-// Package openapi reads an OpenAI specification, an OpenAPI 3.1 document, for
-// the tests that hold the product against it: what it describes (Document),
-// random instances of its schemas (Generator), and a check of what is claimed
-// to be an instance (Validator).
+// Package openapi reads an OpenAI specification, an OpenAPI 3.1 document, for tests:
+// its contents ([Document]), random instances of its schemas ([Generator]), and
+// validation of instances ([Validator]).
 //
-// It knows the keywords that the specification uses. One that it doesn't know
-// is an error, so that a new specification is not half read.
+// An unknown keyword is an error, so that no part of a new specification is ignored.
 package openapi
 
 import (
@@ -19,7 +17,7 @@ import (
 
 // Document is an OpenAPI document.
 type Document struct {
-	// Operations are the REST operations, in the order of paths and methods.
+	// Operations are the REST operations, in order of paths and methods.
 	Operations []Operation
 
 	root    any
@@ -30,35 +28,35 @@ type Document struct {
 type Operation struct {
 	// ID is its operationId.
 	ID string
-	// Method is the HTTP method, in capitals.
+	// Method is the HTTP method in upper case.
 	Method string
 	// Path is the path below the host, such as `/v1/chat/completions/{id}`.
 	Path string
-	// Parameters are those in the path and in the query.
+	// Parameters are the path and query parameters.
 	Parameters []Parameter
-	// Request is the schema of the body. Nil where there is none.
+	// Request is the schema of the body, or nil.
 	Request *Schema
-	// Responses are the documented answers.
+	// Responses are the documented responses.
 	Responses []Response
 }
 
 // Parameter is a parameter of an operation.
 type Parameter struct {
-	// Name is its name.
+	// Name is the name of the parameter.
 	Name string
-	// In is where it stands: `path` or `query`.
+	// In is its location: `path` or `query`.
 	In string
-	// Schema is what it may be.
+	// Schema is the schema of its values.
 	Schema *Schema
 }
 
-// Response is a documented answer.
+// Response is a documented response.
 type Response struct {
 	// Status is the HTTP status.
 	Status string
 	// MediaType is the type of the body, such as `application/json`.
 	MediaType string
-	// Schema is what the body, or the data of an event, may be.
+	// Schema is the schema of the body, or of the data of an event.
 	Schema *Schema
 }
 
@@ -96,7 +94,7 @@ func (d *Document) addPath(path string) error {
 	return nil
 }
 
-// basePath is the path of the server's URL.
+// basePath returns the path of the server's URL.
 func (d *Document) basePath() string {
 	url, _ := d.at("#/servers/0/url")
 	text, _ := url.(string)
@@ -154,13 +152,12 @@ func (d *Document) addResponses(op *Operation, pointer, status string) error {
 	return nil
 }
 
-// Component returns the schema of a component that the operations reach. Nil:
-// there is none.
+// Component returns the schema of a component used by the operations, or nil.
 func (d *Document) Component(name string) *Schema {
 	return d.schemas["#/components/schemas/"+escape(name)]
 }
 
-// at returns what a JSON pointer, as a URI fragment, points to.
+// at returns the target of a JSON pointer in the form of a URI fragment.
 func (d *Document) at(pointer string) (any, error) {
 	v := d.root
 	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "#/"), "/") {
@@ -178,13 +175,13 @@ func (d *Document) at(pointer string) (any, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("%s: nothing is there", pointer)
+			return nil, fmt.Errorf("%s: no value", pointer)
 		}
 	}
 	return v, nil
 }
 
-// escape writes a name as a token of a JSON pointer, RFC 6901.
+// escape returns a name as a token of a JSON pointer (RFC 6901).
 func escape(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }

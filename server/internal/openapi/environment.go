@@ -9,15 +9,15 @@ import (
 // specification of the Chat operations. The project does not contain it.
 const Environment = "OPENAI_CHAT_SPEC"
 
-// Text returns the text of the specification. Without it the test is skipped;
-// in continuous integration (CI=true) it fails.
+// Text returns the text of the specification. Without it, Text skips the test, or fails
+// it in continuous integration (CI=true).
 func Text(tb testing.TB) []byte {
 	tb.Helper()
 	path := os.Getenv(Environment)
 	if path == "" {
-		const reason = Environment + " is not set: it takes the path of the OpenAPI document of OpenAI's Chat operations"
+		const reason = Environment + " is not set: want the path of the OpenAPI document of OpenAI's Chat operations"
 		if os.Getenv("CI") == "true" {
-			tb.Fatal("would be skipped: " + reason)
+			tb.Fatal("skipped in CI: " + reason)
 		}
 		tb.Skip(reason)
 	}
@@ -28,7 +28,7 @@ func Text(tb testing.TB) []byte {
 	return text
 }
 
-// Specification returns the specification, read as by [Text].
+// Specification returns the parsed specification; see [Text].
 func Specification(tb testing.TB) *Document {
 	tb.Helper()
 	d, err := Parse(Text(tb))

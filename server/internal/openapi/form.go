@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// form is one of the ways to be an instance of a schema: what remains when
-// references are followed, unions are taken apart, and allOf is put together.
+// form is one alternative of a schema after resolving references, splitting unions, and
+// merging allOf.
 type form struct {
 	kind string // as Schema.Type
 	via  []string
 
-	values     []value // the legal strings, nil for all
+	values     []value // the legal strings, or nil for all
 	format     string
 	maxLength  int
 	minimum    *big.Rat
@@ -25,21 +25,20 @@ type form struct {
 	free       bool
 }
 
-// value is a string of an enum; pointers are where it stands.
+// value is a string of an enum. The pointers are its positions.
 type value struct {
 	text     string
 	pointers []string
 }
 
-// part is a member of an object; pointers are where it is described.
+// part is a member of an object. The pointers are its descriptions.
 type part struct {
 	Property
 
 	pointers []string
 }
 
-// forms are the ways to be an instance of a schema. There is none where it
-// contradicts itself.
+// forms returns the alternatives of a schema. A contradictory schema has none.
 func (s *Schema) forms() []form {
 	var forms []form
 	switch {
@@ -84,7 +83,7 @@ func (s *Schema) ownForm() form {
 	return f
 }
 
-// meet returns the forms of what is an instance by both lists.
+// meet returns the forms of the instances of both lists.
 func meet(a, b []form) []form {
 	if a == nil {
 		return b
@@ -114,15 +113,15 @@ func (f form) and(g form) (form, bool) {
 		f.properties = bothProperties(f.properties, g.properties)
 		f.free = f.free && g.free
 		if f.additional != nil || g.additional != nil {
-			panic("allOf of maps has no rule here")
+			panic("allOf of maps is not supported")
 		}
 	default:
-		panic(fmt.Sprintf("allOf of schemas of type %s has no rule here", f.kind))
+		panic(fmt.Sprintf("allOf of schemas of type %s is not supported", f.kind))
 	}
 	return f, true
 }
 
-// tighter returns the bound that leaves less room; sign is +1 for lower bounds.
+// tighter returns the tighter bound; sign is +1 for lower bounds.
 func tighter(a, b *big.Rat, sign int) *big.Rat {
 	if a == nil || b != nil && b.Cmp(a) == sign {
 		return b

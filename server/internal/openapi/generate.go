@@ -6,12 +6,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// Generator makes random instances of schemas.
+// Generator generates random instances of schemas.
 type Generator struct {
-	// Plain leaves out what many programs do not keep; see
+	// Plain excludes what many programs do not preserve; see
 	// [jsontree.Random.Plain].
 	Plain bool
-	// Huge asks for an instance of thousands of values, or with a string of a
+	// Huge requests an instance with thousands of values, or with a string of a
 	// megabyte or more.
 	Huge bool
 	// Reached counts, by pointer, how often each of [Parts] was generated.
@@ -20,25 +20,25 @@ type Generator struct {
 	forms map[*Schema][]form
 }
 
-// NewGenerator returns a generator that has made nothing yet.
+// NewGenerator returns a generator with empty counts.
 func NewGenerator() *Generator {
 	return &Generator{Reached: make(map[string]int), forms: make(map[*Schema][]form)}
 }
 
-// maker makes one instance.
+// maker generates one instance.
 type maker struct {
 	jsontree.Random
 
 	generator *Generator
-	optional  float64 // how likely an optional member is there
-	null      float64 // how likely null is chosen where it may be
-	room      int     // how many values may still be added
-	items     int     // how many items a list has at most
-	long      bool    // one string shall be megabytes long
+	optional  float64 // probability of an optional member
+	null      float64 // probability of null if allowed
+	room      int     // number of values that may still be added
+	items     int     // maximum number of list items
+	long      bool    // whether one string has megabytes
 }
 
-// Instance returns an instance of a schema: the same for the same state of r.
-// It has from the least that there can be to some hundred values.
+// Instance returns an instance of a schema. It depends only on the state of r. Its size
+// ranges from the minimum to some hundred values.
 func (g *Generator) Instance(r jsontree.Random, s *Schema) jsontree.Value {
 	r.Plain = g.Plain || r.Chance(0.6)
 	m := &maker{
@@ -102,7 +102,7 @@ func (m *maker) choose(s *Schema) form {
 	return jsontree.Pick(m.Random, others...)
 }
 
-// number makes numbers until one is within the bounds, or returns a bound.
+// number generates numbers until one is within the bounds, or returns a bound.
 func (m *maker) number(f form, random func(jsontree.Random) jsontree.Value) jsontree.Value {
 	for range 20 {
 		v := random(m.Random)
@@ -139,8 +139,8 @@ func (m *maker) string(f form) jsontree.Value {
 	return m.Quote(text)
 }
 
-// quote writes a name or a value that the schema has: nearly always the plain
-// way, as anything else is not what upstreams send.
+// quote returns a name or a value of the schema. The spelling is nearly always the
+// simplest one, as upstreams use it.
 func (m *maker) quote(text string) jsontree.Value {
 	if m.Chance(0.01) {
 		return m.Quote(text)

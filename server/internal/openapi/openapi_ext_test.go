@@ -10,7 +10,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// library is a document with all that OpenAI's has.
+// library is a document with every feature that OpenAI's uses.
 const library = `{
 	"servers": [{"url": "https://library.example/v2"}],
 	"paths": {
@@ -69,12 +69,12 @@ func parse(t *testing.T) *openapi.Document {
 	return d
 }
 
-// change returns the library's document with a part of its text changed.
+// change returns the library's document with a replacement in its text.
 func change(t *testing.T, old, changed string) string {
 	t.Helper()
 	text := strings.Replace(library, old, changed, 1)
 	if text == library {
-		t.Fatalf("the document has no %s", old)
+		t.Fatalf("document lacks %s", old)
 	}
 	return text
 }
@@ -124,27 +124,27 @@ func TestParts(t *testing.T) {
 		}
 	}
 	if len(parts) != 10+4+4 {
-		t.Errorf("want 10 properties, 4 branches, 4 values; got %d: %q", len(parts), parts)
+		t.Errorf("got %d parts: %q, want 10 properties, 4 branches, and 4 values", len(parts), parts)
 	}
 }
 
-func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
+func TestParse_RejectsUnknownParts(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, old, changed, want string }{
-		{"an unknown keyword", `"maxLength": 5`, `"pattern": "a"`, "#/components/schemas/Book/allOf/1/properties/title: the keyword pattern is not known"},
-		{"an unknown type", `{"type": "boolean"}`, `{"type": "file"}`, "the type file is not known"},
-		{"a reference to nothing", `schemas/Thing"`, `schemas/Thong"`, "#/components/schemas/Thong: nothing is there"},
-		{"a schema that says nothing", `{"type": "boolean"}`, `{}`, "anything is an instance"},
-		{"a required member that isn't described", `["text"]`, `["txet"]`, "there is no property txet"},
+		{"an unknown keyword", `"maxLength": 5`, `"pattern": "a"`, "#/components/schemas/Book/allOf/1/properties/title: unknown keyword pattern"},
+		{"an unknown type", `{"type": "boolean"}`, `{"type": "file"}`, "unknown type file"},
+		{"a dangling reference", `schemas/Thing"`, `schemas/Thong"`, "#/components/schemas/Thong: no value"},
+		{"an empty schema", `{"type": "boolean"}`, `{}`, "anything is an instance"},
+		{"an undescribed required member", `["text"]`, `["txet"]`, "unknown property txet"},
 		{"an array without items", `"type": "array", "items": {"$ref": "#/components/schemas/Book"}`, `"type": "array"`, "does not fit"},
-		{"an enum of numbers", `["en", "fr"]`, `[1, 2]`, "1 is no string"},
-		{"no JSON", `"servers"`, `servers`, "invalid character"},
+		{"an enum of numbers", `["en", "fr"]`, `[1, 2]`, "1 is not a string"},
+		{"not JSON", `"servers"`, `servers`, "invalid character"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := openapi.Parse([]byte(change(t, row.old, row.changed)))
 			if err == nil || !strings.Contains(err.Error(), row.want) {
-				t.Errorf("want an error with %q, got %v", row.want, err)
+				t.Errorf("got error %[2]v, want it to contain %[1]q", row.want, err)
 			}
 		})
 	}
@@ -176,18 +176,18 @@ func TestValidator(t *testing.T) {
 		{"too many items", `{"title":"a","kind":"poem","pages":["a","b","c","d"]}`, false},
 		{"a value of a map of another type", `{"title":"a","kind":"poem","labels":{"x":1}}`, false},
 		{"another root", `[]`, false},
-		{"no JSON", `{`, false},
+		{"not JSON", `{`, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if err := validator.Check([]byte(row.text)); (err == nil) != row.valid {
-				t.Errorf("valid: %v, got %v", row.valid, err)
+				t.Errorf("got error %[2]v, want valid %[1]v", row.valid, err)
 			}
 		})
 	}
 }
 
-func TestInstancesAreValidAndReachEverything(t *testing.T) {
+func TestGenerator_InstancesAreValidAndReachEveryPart(t *testing.T) {
 	t.Parallel()
 	d := parse(t)
 	generator := openapi.NewGenerator()
@@ -214,7 +214,7 @@ func TestInstancesAreValidAndReachEverything(t *testing.T) {
 	}
 }
 
-func TestAnInstanceDependsOnItsSeedAlone(t *testing.T) {
+func TestGenerator_DependsOnSeedOnly(t *testing.T) {
 	t.Parallel()
 	d := parse(t)
 	instance := func(generator *openapi.Generator, seed uint64) string {
@@ -224,7 +224,7 @@ func TestAnInstanceDependsOnItsSeedAlone(t *testing.T) {
 	used := openapi.NewGenerator()
 	for seed := range uint64(50) {
 		if a, b := instance(used, seed), instance(openapi.NewGenerator(), seed); a != b {
-			t.Errorf("%s is not %s", a, b)
+			t.Errorf("got %[2]s, want %[1]s", a, b)
 		}
 	}
 }

@@ -12,31 +12,31 @@ import (
 
 // Schema is a schema of a document.
 type Schema struct {
-	// Pointer is where it stands in the document, a JSON pointer.
+	// Pointer is its position in the document, a JSON pointer.
 	Pointer string
-	// Ref is the schema that it refers to. Beside it, only Nullable and
-	// Deprecated count.
+	// Ref is the schema that it refers to. Only Nullable and Deprecated are valid next
+	// to it.
 	Ref *Schema
-	// Type is the kind of its instances, empty where the rest says it.
+	// Type is the type of its instances, or "" if other keywords define it.
 	Type string
-	// Nullable says that null is an instance too: OpenAPI 3.0's keyword, which
-	// the specification has not left behind.
+	// Nullable reports whether null is an instance too. The specification still uses
+	// this keyword of OpenAPI 3.0.
 	Nullable bool
-	// Deprecated says that it should no longer be used.
+	// Deprecated reports whether it is deprecated.
 	Deprecated bool
 	// Format is the meaning of the value, such as `unixtime`.
 	Format string
-	// Enum are the strings that are instances. Nil: all.
+	// Enum lists the strings that are instances, or nil for all.
 	Enum []string
-	// Properties are the members of an object that it describes, by name.
+	// Properties are the described members of an object, by name.
 	Properties []Property
-	// Additional is what further members of an object are. Nil: not described.
+	// Additional is the schema of further members of an object, or nil.
 	Additional *Schema
-	// Free says that further members may be anything, in so many words.
+	// Free reports whether further members are explicitly unrestricted.
 	Free bool
-	// AllOf, AnyOf and OneOf are the schemas that it is made of.
+	// AllOf, AnyOf, and OneOf are its parts.
 	AllOf, AnyOf, OneOf []*Schema
-	// Items is what the items of an array are.
+	// Items is the schema of array items.
 	Items *Schema
 
 	minimum, maximum              *big.Rat // nil: none
@@ -45,16 +45,16 @@ type Schema struct {
 
 // Property is a member of an object.
 type Property struct {
-	// Name is its name.
+	// Name is the name of the member.
 	Name string
-	// Required says that every object has it.
+	// Required reports whether every object has it.
 	Required bool
-	// Schema is what it may be.
+	// Schema is the schema of its values.
 	Schema *Schema
 }
 
-// Component is the name of the component that the schema stands in, empty for
-// one that stands in an operation.
+// Component returns the name of the component that contains the schema, or "" for a
+// schema in an operation.
 func (s *Schema) Component() string {
 	rest, found := strings.CutPrefix(s.Pointer, "#/components/schemas/")
 	if !found {
@@ -64,13 +64,13 @@ func (s *Schema) Component() string {
 	return name
 }
 
-// Branches are the alternatives that the schema is a union of.
+// Branches returns the alternatives of a union.
 func (s *Schema) Branches() []*Schema { return append(slices.Clone(s.AnyOf), s.OneOf...) }
 
-// Value is the pointer to the enum value number i.
+// Value returns the pointer to the enum value number i.
 func (s *Schema) Value(i int) string { return s.Pointer + "/enum/" + strconv.Itoa(i) }
 
-// schema reads the schema at a pointer, once.
+// schema reads the schema at a pointer once.
 func (d *Document) schema(pointer string) (*Schema, error) {
 	if s, known := d.schemas[pointer]; known {
 		return s, nil
@@ -114,7 +114,7 @@ func (r *reader) read(keyword string, value any) (err error) {
 		for _, v := range list(value) {
 			text, ok := v.(string)
 			if !ok {
-				return fmt.Errorf("%s: enum: %v is no string", s.Pointer, v)
+				return fmt.Errorf("%s: enum: %v is not a string", s.Pointer, v)
 			}
 			s.Enum = append(s.Enum, text)
 		}
@@ -129,7 +129,7 @@ func (r *reader) read(keyword string, value any) (err error) {
 	case "required":
 		for _, name := range list(value) {
 			if _, has := object(r.raw["properties"])[fmt.Sprint(name)]; !has {
-				return fmt.Errorf("%s: required: there is no property %v", s.Pointer, name)
+				return fmt.Errorf("%s: required: unknown property %v", s.Pointer, name)
 			}
 		}
 	case "additionalProperties":
@@ -157,14 +157,14 @@ func (r *reader) read(keyword string, value any) (err error) {
 	case "maxLength":
 		s.maxLength, err = r.count(keyword, value)
 	case "default", "discriminator", "x-stainless-const":
-		// They don't say what is an instance.
+		// They don't affect validity.
 	default:
-		return fmt.Errorf("%s: the keyword %s is not known here: add what it means", s.Pointer, keyword)
+		return fmt.Errorf("%s: unknown keyword %s", s.Pointer, keyword)
 	}
 	return err
 }
 
-// check refuses what has no form here.
+// check rejects schemas that are not supported.
 func (r *reader) check() error {
 	s := r.schema
 	switch s.Type {
@@ -174,10 +174,10 @@ func (r *reader) check() error {
 			return fmt.Errorf("%s: anything is an instance", s.Pointer)
 		}
 	default:
-		return fmt.Errorf("%s: the type %s is not known here", s.Pointer, s.Type)
+		return fmt.Errorf("%s: unknown type %s", s.Pointer, s.Type)
 	}
 	if s.Enum != nil && s.Type != "string" || (s.Type == "array") != (s.Items != nil) {
-		return fmt.Errorf("%s: the type %s does not fit to the other keywords", s.Pointer, s.Type)
+		return fmt.Errorf("%s: the type %s does not fit the other keywords", s.Pointer, s.Type)
 	}
 	return nil
 }
@@ -201,7 +201,7 @@ func (r *reader) number(keyword string, value any) (*big.Rat, error) {
 	text, _ := value.(json.Number)
 	n, ok := new(big.Rat).SetString(text.String())
 	if !ok {
-		return nil, fmt.Errorf("%s: %s: %v is no number", r.schema.Pointer, keyword, value)
+		return nil, fmt.Errorf("%s: %s: %v is not a number", r.schema.Pointer, keyword, value)
 	}
 	return n, nil
 }

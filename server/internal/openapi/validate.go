@@ -11,8 +11,8 @@ import (
 // Validator checks instances of a schema.
 type Validator struct{ schema *jsonschema.Schema }
 
-// Validator returns what checks instances of a schema strictly: as the schema
-// says, and without members that it doesn't describe.
+// Validator returns a strict validator for instances of a schema. It also rejects
+// members that the schema doesn't describe.
 func (d *Document) Validator(s *Schema) (*Validator, error) {
 	t := translator{document: d, definitions: make(map[string]any)}
 	resource := map[string]any{
@@ -32,7 +32,7 @@ func (d *Document) Validator(s *Schema) (*Validator, error) {
 	return &Validator{schema}, err
 }
 
-// Check returns why a text is no instance.
+// Check returns an error if a text is not an instance.
 func (v *Validator) Check(text []byte) error {
 	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
@@ -41,20 +41,20 @@ func (v *Validator) Check(text []byte) error {
 	return v.schema.Validate(instance)
 }
 
-// translator turns OpenAPI's schemas into those of JSON Schema, which ignores
-// `nullable`, and lets objects have any further member.
+// translator translates OpenAPI's schemas to JSON Schema, which ignores `nullable` and
+// allows objects to have further members.
 type translator struct {
 	document    *Document
 	definitions map[string]any
 	err         error
 }
 
-// mode is whether an object may have members that its schema doesn't describe.
+// mode selects whether an object may have members that its schema doesn't describe.
 type mode string
 
 const (
 	closed mode = "closed"
-	// A part of an allOf is open: the other parts describe the rest. The whole
+	// A part of an allOf is open, because the other parts describe the rest. The whole
 	// is closed.
 	open mode = "open"
 )

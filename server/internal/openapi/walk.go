@@ -2,8 +2,8 @@ package openapi
 
 import "slices"
 
-// Schemas are the schemas that the operations name: of parameters, bodies and
-// answers.
+// Schemas returns the schemas named by the operations: of parameters, bodies, and
+// responses.
 func (d *Document) Schemas() (named []*Schema) {
 	for _, op := range d.Operations {
 		for _, p := range op.Parameters {
@@ -19,7 +19,7 @@ func (d *Document) Schemas() (named []*Schema) {
 	return named
 }
 
-// Walk visits the schemas and all that they are made of or refer to, each once.
+// Walk visits the schemas and everything that they contain or refer to, each once.
 func Walk(visit func(*Schema), schemas ...*Schema) {
 	seen := make(map[*Schema]bool)
 	var walk func(*Schema)
@@ -44,7 +44,7 @@ func Walk(visit func(*Schema), schemas ...*Schema) {
 	}
 }
 
-// Parts are the pointers to what an instance can have: every property, every
+// Parts returns pointers to everything that an instance can have: every property, every
 // branch of a union, every value of an enum.
 func Parts(schemas ...*Schema) (pointers []string) {
 	Walk(func(s *Schema) {

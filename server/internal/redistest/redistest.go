@@ -14,21 +14,21 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// Redis is a redis-server on loopback that keeps nothing on disk. Its methods are
-// for the test's own goroutine.
+// Redis is a redis-server on loopback without persistence. Its methods must be called
+// from the test's goroutine.
 type Redis struct {
-	// Address is the HOST:PORT that it listens on, now and after a restart.
+	// Address is its HOST:PORT, also after a restart.
 	Address string
-	// URL is that of its first database, without a password.
+	// URL is the URL of its first database, without a password.
 	URL string
 
 	path string
 	args []string
-	run  *exec.Cmd // nil while it doesn't run
+	run  *exec.Cmd // nil if it is not running
 }
 
-// Start runs a redis-server until the test ends. Further arguments are those of
-// redis-server: "--requirepass", "secret".
+// Start runs a redis-server until the test ends. The arguments are those of
+// redis-server, such as "--requirepass", "secret".
 func Start(tb testing.TB, args ...string) *Redis {
 	tb.Helper()
 	path := servertest.Tool(tb, "redis-server", "apt-get install redis-server")
@@ -50,8 +50,8 @@ func Start(tb testing.TB, args ...string) *Redis {
 	return r
 }
 
-// Kill ends it by SIGKILL, and returns when it has. Nothing happens if it doesn't
-// run.
+// Kill ends the server with SIGKILL and waits for its end. It does nothing if the server
+// is not running.
 func (r *Redis) Kill(tb testing.TB) {
 	tb.Helper()
 	if r.run == nil {
@@ -64,7 +64,7 @@ func (r *Redis) Kill(tb testing.TB) {
 	r.run = nil
 }
 
-// Restart ends it, if it runs, and runs it anew, empty. It returns when it serves.
+// Restart kills a running server, starts it again without data, and waits until it is ready.
 func (r *Redis) Restart(tb testing.TB) {
 	tb.Helper()
 	r.Kill(tb)
@@ -83,14 +83,14 @@ func (r *Redis) Restart(tb testing.TB) {
 	for lines.Scan() {
 		log.WriteString(lines.Text() + "\n")
 		if strings.Contains(lines.Text(), "Ready to accept connections") {
-			go io.Copy(io.Discard, output) // Until it is killed.
+			go io.Copy(io.Discard, output) // until it is killed
 			return
 		}
 	}
-	tb.Fatalf("redis-server ended before it served:\n%s", log.String())
+	tb.Fatalf("redis-server ended before it was ready:\n%s", log.String())
 }
 
-// Pause has it hang: it takes connections and answers nothing.
+// Pause makes the server hang: it accepts connections but doesn't answer.
 func (r *Redis) Pause(tb testing.TB) { tb.Helper(); r.signal(tb, syscall.SIGSTOP) }
 
 // Continue ends a pause.

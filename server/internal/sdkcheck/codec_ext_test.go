@@ -21,9 +21,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/sdkcheck"
 )
 
-// TestRequestsAreThoseOfTheSDK has the same requests from both hands, and each
-// hand read what the other wrote.
-func TestRequestsAreThoseOfTheSDK(t *testing.T) {
+// The typed API and the SDK encode equal requests, and each decodes the other's.
+func TestRequests_EqualTheSDKs(t *testing.T) {
 	t.Parallel()
 	for _, request := range sdkcheck.Requests() {
 		t.Run(request.Name, func(t *testing.T) {
@@ -33,7 +32,7 @@ func TestRequestsAreThoseOfTheSDK(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := sdkcheck.Params[openai.ChatCompletionNewParams](ours); err != nil {
-				t.Errorf("the SDK reads another request: %v\n%s", err, ours)
+				t.Errorf("SDK decodes a different request: %v\n%s", err, ours)
 			}
 
 			if ours, err = restjson.AppendRequest(nil, request.Typed, nil); err != nil {
@@ -44,7 +43,7 @@ func TestRequestsAreThoseOfTheSDK(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := restjsontest.Same(theirs, ours); err != nil {
-				t.Errorf("the SDK sends another request: %v\n%s\n%s", err, theirs, ours)
+				t.Errorf("SDK sends a different request: %v\n%s\n%s", err, theirs, ours)
 			}
 
 			back := new(chatv1.CreateChatCompletionRequest)
@@ -56,13 +55,13 @@ func TestRequestsAreThoseOfTheSDK(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := restjsontest.Same(theirs, ours); err != nil {
-				t.Errorf("the SDK's request is read as another: %v\n%s\n%s", err, theirs, ours)
+				t.Errorf("SDK's request decodes differently: %v\n%s\n%s", err, theirs, ours)
 			}
 		})
 	}
 }
 
-func TestRequestsHaveEverything(t *testing.T) {
+func TestRequests_CoverEveryFieldAndValue(t *testing.T) {
 	t.Parallel()
 	var messages []proto.Message
 	for _, request := range sdkcheck.Requests() {
@@ -84,13 +83,13 @@ func TestRequestsHaveEverything(t *testing.T) {
 		enum := field.(protoreflect.FieldDescriptor).Enum()
 		for i := 1; enum != nil && i < enum.Values().Len(); i++ {
 			if value := enum.Values().Get(i).FullName(); !got[value] {
-				t.Errorf("%s is in none of them", value)
+				t.Errorf("no request has %s", value)
 			}
 		}
 	}
 }
 
-// findValues finds the enum values that a message has, at any depth.
+// findValues collects the enum values in a message, at any depth.
 func findValues(got map[protoreflect.FullName]bool, message protoreflect.Message) {
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		find := func(value protoreflect.Value) {
@@ -114,7 +113,7 @@ func findValues(got map[protoreflect.FullName]bool, message protoreflect.Message
 	})
 }
 
-func TestCompletionsAreThoseOfTheSDK(t *testing.T) {
+func TestReplies_CompletionsEqualTheSDKs(t *testing.T) {
 	t.Parallel()
 	seen := make(notes)
 	var messages []proto.Message
@@ -125,14 +124,14 @@ func TestCompletionsAreThoseOfTheSDK(t *testing.T) {
 	seen.checkAll(t)
 	checkEverything(t, messages, func(field protoreflect.FieldDescriptor) bool {
 		return !slices.Contains([]protoreflect.FullName{
-			// What only requests or stored messages have.
+			// Fields of requests or stored messages only.
 			"openaiconnect.chat.v1.Message.content_parts", "openaiconnect.chat.v1.Message.name",
 			"openaiconnect.chat.v1.Message.tool_call_id", "openaiconnect.chat.v1.Message.id",
 		}, field.FullName())
 	})
 }
 
-func TestChunksAreThoseOfTheSDK(t *testing.T) {
+func TestReplies_ChunksEqualTheSDKs(t *testing.T) {
 	t.Parallel()
 	seen := make(notes)
 	var messages []proto.Message
@@ -142,11 +141,11 @@ func TestChunksAreThoseOfTheSDK(t *testing.T) {
 	}
 	seen.checkAll(t)
 	checkEverything(t, messages, func(field protoreflect.FieldDescriptor) bool {
-		return field.FullName() != "openaiconnect.chat.v1.ToolCallDelta.custom" // The SDK doesn't know it.
+		return field.FullName() != "openaiconnect.chat.v1.ToolCallDelta.custom" // unknown to the SDK
 	})
 }
 
-func TestStoredMessagesAreThoseOfTheSDK(t *testing.T) {
+func TestReplies_StoredMessagesEqualTheSDKs(t *testing.T) {
 	t.Parallel()
 	list := sdkcheck.StoredMessages()
 	data := checkPage[openai.ChatCompletionStoreMessage](t, list)
@@ -160,7 +159,7 @@ func TestStoredMessagesAreThoseOfTheSDK(t *testing.T) {
 	seen.checkAll(t)
 }
 
-func TestPagesOfCompletionsAreThoseOfTheSDK(t *testing.T) {
+func TestReplies_CompletionPagesEqualTheSDKs(t *testing.T) {
 	t.Parallel()
 	list := &chatv1.ChatCompletionList{Data: sdkcheck.Completions(), FirstId: "chatcmpl-1", LastId: "chatcmpl-3", HasMore: true}
 	if data := checkPage[openai.ChatCompletion](t, list); len(data) != len(list.GetData()) {
@@ -168,7 +167,7 @@ func TestPagesOfCompletionsAreThoseOfTheSDK(t *testing.T) {
 	}
 }
 
-func TestDeletionsAreThoseOfTheSDK(t *testing.T) {
+func TestReplies_DeletionsEqualTheSDKs(t *testing.T) {
 	t.Parallel()
 	deleted := checkReply[openai.ChatCompletionDeleted](t, &chatv1.ChatCompletionDeleted{Id: "a", Deleted: true})
 	if deleted.ID != "a" || !deleted.Deleted {
@@ -176,26 +175,26 @@ func TestDeletionsAreThoseOfTheSDK(t *testing.T) {
 	}
 }
 
-// message is what the codec writes and reads.
+// message is a message with a generated codec.
 type message interface {
 	proto.Message
 	restjson.Encodable
 	restjson.Decodable
 }
 
-// checkReply has a reply written, read by the SDK, and read back.
+// checkReply encodes a reply, decodes it with the SDK, and decodes it again.
 func checkReply[T any](t *testing.T, reply message) T {
 	t.Helper()
 	body := written(t, reply)
 	read, err := sdkcheck.Reply[T](body)
 	if err != nil {
-		t.Errorf("the SDK reads another reply: %v\n%s", err, body)
+		t.Errorf("SDK decodes a different reply: %v\n%s", err, body)
 	}
 	return read
 }
 
-// checkPage is checkReply for the items of a page. Of the page itself, the SDK
-// knows but two members.
+// checkPage is checkReply for the items of a page. The SDK knows only two fields of the
+// page itself.
 func checkPage[T any](t *testing.T, page message) []T {
 	t.Helper()
 	body := written(t, page)
@@ -204,20 +203,20 @@ func checkPage[T any](t *testing.T, page message) []T {
 		t.Fatal(err)
 	}
 	if !cursor.JSON.Data.Valid() || !cursor.JSON.HasMore.Valid() || !cursor.HasMore {
-		t.Errorf("the SDK reads another page: %s", body)
+		t.Errorf("SDK decodes a different page: %s", body)
 	}
 	var items []T
 	for _, item := range cursor.Data {
 		read, err := sdkcheck.Reply[T](item)
 		if err != nil {
-			t.Errorf("the SDK reads another item: %v\n%s", err, item)
+			t.Errorf("SDK decodes a different item: %v\n%s", err, item)
 		}
 		items = append(items, read)
 	}
 	return items
 }
 
-// written is the JSON of a reply, which must be read as the same reply.
+// written returns a reply as JSON, after checking that it decodes to an equal reply.
 func written(t *testing.T, reply message) []byte {
 	t.Helper()
 	body, err := restjson.AppendFull(nil, reply)
@@ -235,7 +234,7 @@ func written(t *testing.T, reply message) []byte {
 	return body
 }
 
-// notes are the members that the SDK noted as there, by Go type and field.
+// notes are the fields that the SDK found in replies, by Go type.
 type notes map[reflect.Type]map[string]bool
 
 func (n notes) add(reply any) { n.addValue(reflect.ValueOf(reply)) }
@@ -258,7 +257,7 @@ func (n notes) addValue(v reflect.Value) {
 			return
 		}
 		if !noted.FieldByName("ExtraFields").IsValid() {
-			return // A union that doesn't say which variant it is.
+			return // a union without a discriminator
 		}
 		if n[v.Type()] == nil {
 			n[v.Type()] = make(map[string]bool)
@@ -277,20 +276,20 @@ func (n notes) addValue(v reflect.Value) {
 	}
 }
 
-// checkAll checks that every member that the SDK knows was there.
+// checkAll checks that every field known to the SDK was found.
 func (n notes) checkAll(t *testing.T) {
 	t.Helper()
 	for typ, fields := range n {
 		for name, valid := range fields {
 			if !valid {
-				t.Errorf("%s.%s was never there", typ.Name(), name)
+				t.Errorf("%s.%s was not found", typ.Name(), name)
 			}
 		}
 	}
 }
 
-// checkEverything checks that the messages together have every field that
-// counts, at any depth.
+// checkEverything checks that the messages together have every field that counts, at
+// any depth.
 func checkEverything(t *testing.T, messages []proto.Message, counts func(protoreflect.FieldDescriptor) bool) {
 	t.Helper()
 	want, got := make(map[protoreflect.FullName]bool), make(map[protoreflect.FullName]bool)
@@ -300,7 +299,7 @@ func checkEverything(t *testing.T, messages []proto.Message, counts func(protore
 	}
 	for name := range want {
 		if !got[name] && !strings.HasSuffix(string(name), "extra_json") {
-			t.Errorf("%s is in none of them", name)
+			t.Errorf("no message has %s", name)
 		}
 	}
 }
@@ -349,7 +348,7 @@ func checkNoExtras(t *testing.T, path string, message protoreflect.Message) {
 		at := path + "." + string(field.Name())
 		switch {
 		case field.Name() == "extra_json":
-			t.Errorf("%s is %s", at, value)
+			t.Errorf("got %s %s, want none", at, value)
 		case field.Message() == nil || field.IsMap():
 		case field.IsList():
 			for i := range value.List().Len() {

@@ -8,10 +8,10 @@ import (
 	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
-// created is when all replies were made.
+// created returns the creation time of all replies.
 func created() *timestamppb.Timestamp { return &timestamppb.Timestamp{Seconds: 1730000000} }
 
-// Completions are replies that together have everything that a completion can.
+// Completions returns replies that together have every field of a completion.
 func Completions() []*chatv1.ChatCompletion {
 	return []*chatv1.ChatCompletion{
 		{
@@ -107,8 +107,8 @@ func moderation() *chatv1.Moderation {
 	}
 }
 
-// Chunks are a stream's messages that together have everything that a chunk
-// can, and that OpenAI's specification knows.
+// Chunks returns the messages of a stream that together have every field of a chunk
+// that is in OpenAI's specification.
 func Chunks() []*chatv1.ChatCompletionChunk {
 	chunk := func(choices ...*chatv1.ChunkChoice) *chatv1.ChatCompletionChunk {
 		return &chatv1.ChatCompletionChunk{
@@ -139,7 +139,7 @@ func Chunks() []*chatv1.ChatCompletionChunk {
 	}
 }
 
-// StoredMessages is a page of the messages of a stored completion.
+// StoredMessages returns a page of the messages of a stored completion.
 func StoredMessages() *chatv1.ChatCompletionMessageList {
 	whole := replyWithEverything()
 	whole.Id = new("chatcmpl-1-1")

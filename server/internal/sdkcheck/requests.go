@@ -12,17 +12,17 @@ import (
 	sharedv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/shared/v1"
 )
 
-// Request is one request in two hands: the typed API's and the SDK's.
+// Request is a request in two forms: the typed API's and the SDK's.
 type Request struct {
-	// Name tells it apart.
+	// Name identifies it.
 	Name  string
 	Typed *chatv1.CreateChatCompletionRequest
 	SDK   openai.ChatCompletionNewParams
 }
 
-// Requests are requests that together have everything that OpenAI's Chat API
-// takes, in each of its forms: the first has one of each, and the others what
-// excludes it.
+// Requests returns requests that together have every field of OpenAI's Chat API in each
+// of its forms. The first has one form of each field, the others have the exclusive
+// alternatives.
 func Requests() []Request {
 	requests := []Request{everything()}
 	add := func(name string, change func(*chatv1.CreateChatCompletionRequest, *openai.ChatCompletionNewParams)) {
@@ -365,7 +365,7 @@ func sdkMessages() []openai.ChatCompletionMessageParamUnion {
 	}
 }
 
-// addForms adds what a request has in one of several forms.
+// addForms adds the fields that a request has in one of several forms.
 func addForms(add adder) {
 	type (
 		typed = *chatv1.CreateChatCompletionRequest
@@ -428,7 +428,7 @@ func addForms(add adder) {
 	})
 }
 
-// addEnums adds each value of what a request has one of.
+// addEnums adds each value of the enums in a request.
 func addEnums(add adder) {
 	type (
 		typed = *chatv1.CreateChatCompletionRequest

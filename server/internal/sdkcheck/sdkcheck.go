@@ -1,8 +1,8 @@
-// Package sdkcheck makes the official Go SDK a strict judge of OpenAI's JSON.
+// Package sdkcheck turns the official Go SDK into a strict validator of OpenAI's JSON.
 //
-// The SDK reads almost anything: a misspelt parameter vanishes, a member of
-// another type is zero. Here that is an error: whatever it reads must have been
-// known to it, of the right type, and come out again as it went in.
+// The SDK accepts almost anything: it drops a misspelled parameter, and a field of
+// another type becomes zero. Here both are errors: everything decoded must be known to
+// the SDK, have the right type, and encode to the same JSON.
 package sdkcheck
 
 import (
@@ -21,11 +21,11 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson/restjsontest"
 )
 
-// Params reads the body of a request as the SDK's type T for it, such as
-// openai.ChatCompletionNewParams. The error says what the SDK didn't know.
+// Params decodes the body of a request as the SDK's type T, such as
+// openai.ChatCompletionNewParams. The error names what is unknown to the SDK.
 //
-// The SDK's types have no field for `stream`: its methods set that. So it is
-// not looked at here.
+// The SDK's types have no field for `stream`, which its methods set. Params ignores
+// it.
 func Params[T any](body []byte) (params T, err error) {
 	body, err = without(body, "stream")
 	if err != nil {
@@ -49,9 +49,8 @@ func Params[T any](body []byte) (params T, err error) {
 	return params, restjsontest.Same(body, again)
 }
 
-// Reply reads the body of a reply, or the data of an event, as the SDK's type T
-// for it, such as openai.ChatCompletion. The error says what the SDK didn't
-// know.
+// Reply decodes the body of a reply, or the data of an event, as the SDK's type T, such
+// as openai.ChatCompletion. The error names what is unknown to the SDK.
 func Reply[T any](body []byte) (reply T, err error) {
 	if err := json.Unmarshal(body, &reply); err != nil {
 		return reply, err
@@ -66,9 +65,9 @@ func Reply[T any](body []byte) (reply T, err error) {
 	return reply, restjsontest.SameButEmpty(body, again)
 }
 
-// Valid checks what the SDK noted when it read a reply: at no depth a member
-// that it doesn't know or that has another type than it should, none that is
-// required and missing, and each union one of the variants that it knows.
+// Valid checks what the SDK recorded when it decoded a reply: at no depth an unknown
+// field, a field of the wrong type, or a missing required field, and each union is a
+// known variant.
 func Valid(reply any) error {
 	return checkReply("", reflect.ValueOf(reply))
 }
@@ -85,8 +84,8 @@ func without(body []byte, name string) ([]byte, error) {
 	return json.Marshal(members)
 }
 
-// readToolChoice reads a tool choice by its tag. The SDK writes it, but has no
-// discriminator to read it by: it takes all objects for allowed tools.
+// readToolChoice decodes a tool choice by its tag. The SDK encodes it but has no
+// discriminator: it decodes every object as allowed tools.
 func readToolChoice(body []byte, choice *openai.ChatCompletionToolChoiceOptionUnionParam) error {
 	var request struct {
 		ToolChoice json.RawMessage `json:"tool_choice"`
@@ -167,8 +166,8 @@ func checkParams(path string, v reflect.Value) error {
 	return nil
 }
 
-// checkConstant checks a member with one legal value, such as `type`. Unset, it
-// is written as that value.
+// checkConstant checks a field with one legal value, such as `type`. If unset, it is
+// encoded as that value.
 func checkConstant(v reflect.Value, field reflect.StructField) error {
 	want, ok := field.Tag.Lookup("default")
 	if !ok || v.Kind() != reflect.String || v.IsZero() || v.String() == want {
@@ -207,7 +206,7 @@ func checkReply(path string, v reflect.Value) error {
 	}
 }
 
-// names are the members that a type knows, by itself or by what it embeds.
+// names returns the fields that a type knows, itself or in embedded structs.
 func names(t reflect.Type) map[string]bool {
 	known := make(map[string]bool)
 	for _, field := range reflect.VisibleFields(t) {
@@ -217,9 +216,8 @@ func names(t reflect.Type) map[string]bool {
 	return known
 }
 
-// checkObject checks an object of which these members are known. Of an embedded
-// object, the SDK notes the members of what embeds it as unknown, and the other
-// way round.
+// checkObject checks an object with these known fields. The SDK records the fields of
+// an embedding struct as unknown to the embedded one, and vice versa.
 func checkObject(path string, v, noted reflect.Value, known map[string]bool) error {
 	extra, _ := reflect.TypeAssert[map[string]respjson.Field](noted.FieldByName("ExtraFields"))
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
@@ -271,8 +269,8 @@ func fieldNote(noted reflect.Value, name string) (note respjson.Field, ok bool) 
 	return reflect.TypeAssert[respjson.Field](field)
 }
 
-// checkUnion checks that one of the variants of a union is valid: the one that
-// its AsAny returns or, where there is none, any that an As… method does.
+// checkUnion checks that a variant of a union is valid: the one returned by AsAny or,
+// without that method, one returned by an As… method.
 func checkUnion(path string, v reflect.Value) error {
 	if asAny := v.MethodByName("AsAny"); asAny.IsValid() {
 		variant := asAny.Call(nil)[0]

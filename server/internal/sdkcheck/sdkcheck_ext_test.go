@@ -38,7 +38,7 @@ func TestReply(t *testing.T) {
 	}
 }
 
-func TestReplyWithUnionsThatHaveNoTag(t *testing.T) {
+func TestReply_UnionsWithoutTag(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, part, want string }{
 		{"a variant that the SDK knows", `{"type":"text","text":"a"}`, ""},
@@ -86,6 +86,6 @@ func checkError(t *testing.T, err error, want string) {
 	case want == "" && err != nil:
 		t.Errorf("unexpected error: %v", err)
 	case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
-		t.Errorf("want an error with %q, got %v", want, err)
+		t.Errorf("got error %[2]v, want it to contain %[1]q", want, err)
 	}
 }

@@ -1,6 +1,5 @@
-// Package servertest starts what a test of the server needs: the server itself
-// on a real socket, an upstream that records what it receives, and a client of
-// each kind.
+// Package servertest runs the parts of a test of the server: the server on a real
+// socket, an upstream that records requests, and clients of each kind.
 package servertest
 
 import (
@@ -31,14 +30,14 @@ const Key = "sk-test-0123456789"
 
 // Front is a running server.
 type Front struct {
-	// Server is the server that runs.
+	// Server is the running server.
 	Server *server.Server
 	// Address is the HOST:PORT that it listens on.
 	Address string
-	// URL is its base URL, without a slash at the end.
+	// URL is its base URL without a trailing slash.
 	URL string
-	// Stop begins its shutdown, which lets running calls end. The end of the
-	// test does so too.
+	// Stop starts its shutdown, which lets requests in progress finish. The end of the
+	// test does the same.
 	Stop context.CancelFunc
 }
 
@@ -67,7 +66,7 @@ func StartWith(tb testing.TB, config server.Config, serveConfig server.ServeConf
 	tb.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
-			tb.Errorf("the server did not stop cleanly: %v", err)
+			tb.Errorf("server failed to shut down cleanly: %v", err)
 		}
 		if err := s.Close(); err != nil {
 			tb.Error(err)
@@ -77,7 +76,7 @@ func StartWith(tb testing.TB, config server.Config, serveConfig server.ServeConf
 	return &Front{Server: s, Address: address, URL: "http://" + address, Stop: stop}
 }
 
-// Protocol is an RPC protocol as a client speaks it.
+// Protocol is an RPC protocol of a client.
 type Protocol struct {
 	Name    string
 	options []connecthttp.Option
@@ -85,8 +84,8 @@ type Protocol struct {
 	http10  bool
 }
 
-// Protocols are the protocols that the server speaks, in every form that
-// Connect's client has.
+// Protocols returns the protocols that the server speaks, in every form that Connect's
+// client supports.
 func Protocols() []Protocol {
 	return []Protocol{
 		{Name: "Connect"},
@@ -97,8 +96,8 @@ func Protocols() []Protocol {
 	}
 }
 
-// HTTP10Protocols are the protocols that get through HTTP/1.0, as a proxy in front
-// may speak it.
+// HTTP10Protocols returns the protocols that work over HTTP/1.0, which a proxy in front
+// of the server may speak.
 func HTTP10Protocols() []Protocol {
 	return []Protocol{
 		{Name: "Connect over HTTP/1.0", http10: true},
@@ -106,8 +105,8 @@ func HTTP10Protocols() []Protocol {
 	}
 }
 
-// Client returns a client that speaks the protocol, and sends Key unless the
-// call's metadata has an authorization of its own.
+// Client returns a client for the protocol. It sends Key unless the metadata of a call
+// has an Authorization value.
 func (f *Front) Client(tb testing.TB, protocol Protocol, options ...connecthttp.Option) chatv1connect.ChatServiceClient {
 	tb.Helper()
 	return chatv1connect.NewChatServiceClient(f.Connect(tb, protocol, options...))
@@ -134,8 +133,8 @@ func sendKey(next connect.ClientFunc) connect.ClientFunc {
 	}
 }
 
-// HTTPClient returns a client without TLS that speaks HTTP/2 by prior knowledge
-// or HTTP/1.1, and follows no redirects.
+// HTTPClient returns a client without TLS for HTTP/2 with prior knowledge or HTTP/1.1.
+// It follows no redirects.
 func HTTPClient(tb testing.TB, http2 bool) *http.Client {
 	tb.Helper()
 	protocols := new(http.Protocols)
@@ -157,7 +156,7 @@ func HTTP10Client() *http.Client {
 	}
 }
 
-// GRPC returns a connection of the real gRPC implementation.
+// GRPC returns a connection of grpc-go.
 func (f *Front) GRPC(tb testing.TB, options ...grpc.DialOption) *grpc.ClientConn {
 	tb.Helper()
 	options = append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)
@@ -169,7 +168,7 @@ func (f *Front) GRPC(tb testing.TB, options ...grpc.DialOption) *grpc.ClientConn
 	return conn
 }
 
-// SDK returns OpenAI's own client. It does not retry.
+// SDK returns OpenAI's client, without retries.
 func (f *Front) SDK(tb testing.TB) openai.Client {
 	tb.Helper()
 	return openai.NewClient(
@@ -183,7 +182,7 @@ func (f *Front) SDK(tb testing.TB) openai.Client {
 // Request is a request that an upstream received.
 type Request struct {
 	Method string
-	Target string // as it was sent
+	Target string // as sent
 	Header http.Header
 	Body   string
 }
@@ -197,8 +196,8 @@ type Upstream struct {
 	requests []Request
 }
 
-// StartUpstream runs an upstream that records each request, and then answers by
-// handler, until the test ends.
+// StartUpstream runs an upstream until the test ends. It records each request and
+// answers with handler.
 func StartUpstream(tb testing.TB, handler http.HandlerFunc) *Upstream {
 	tb.Helper()
 	u := new(Upstream)
@@ -218,7 +217,7 @@ func StartUpstream(tb testing.TB, handler http.HandlerFunc) *Upstream {
 	return u
 }
 
-// Take returns the requests that were received since the last call.
+// Take returns the requests received since the last call.
 func (u *Upstream) Take() []Request {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -236,8 +235,8 @@ func JSON(status int, body string) http.HandlerFunc {
 	}
 }
 
-// Events answers with a stream of Server-Sent Events that have these data, each
-// of them flushed.
+// Events answers with a stream of Server-Sent Events with these data. It flushes each
+// event.
 func Events(data ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")

@@ -8,8 +8,8 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// Large returns streams with an event of at least so many bytes among small
-// ones: one event has them in a line, the other in thousands.
+// Large returns streams with an event of at least size bytes between small events: in
+// one stream the event is one line, in the other thousands of lines.
 func Large(size int) []Stream {
 	const scripts = "plain, Grüße, Привет, 世界, שלום, 🙂, \"\\/\x00\n\u2028<&> "
 	text := strings.Repeat(scripts, size/len(scripts)+1)

@@ -10,23 +10,23 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// Schedule says by which byte of a stream's text what must have happened.
+// Schedule describes which messages are complete after how many bytes of a stream.
 type Schedule struct {
-	complete []int // how many bytes complete each message
-	end      int   // how many show the end; beyond the text where its own end does
+	complete []int // number of bytes that complete each message
+	end      int   // number of bytes that show the end; more than the text if its own end does
 }
 
 var lineEnd = regexp.MustCompile("\r\n|\n|\r")
 
-// ScheduleOf returns the schedule of a text that stands for so many messages.
-// The events are found as the WHATWG HTML standard says, section 9.2.6, by
-// cutting all of the text into its lines.
+// ScheduleOf returns the schedule of a text with this number of messages. It finds the
+// events as defined in section 9.2.6 of the WHATWG HTML standard, by splitting the
+// text into lines.
 //
-// An event is complete with its blank line. If that ends with CR LF then with
-// the CR: an LF that follows says nothing more.
+// An event is complete with its blank line. If that line ends with CR LF, it is
+// complete with the CR.
 func ScheduleOf(text string, messages int) Schedule {
 	var (
-		events []int // how many bytes complete each event that has data
+		events []int // number of bytes that complete each event with data
 		values []string
 		kind   string
 		start  = len(text) - len(strings.TrimPrefix(text, "\uFEFF"))
@@ -41,7 +41,7 @@ func ScheduleOf(text string, messages int) Schedule {
 		case name == "event":
 			kind = strings.TrimPrefix(value, " ")
 		case line == "":
-			if data := strings.Join(values, "\n"); strings.TrimSpace(data) != "" && !isPassedOver(kind, data) {
+			if data := strings.Join(values, "\n"); strings.TrimSpace(data) != "" && !isIgnored(kind, data) {
 				events = append(events, at[0]+1)
 			}
 			values, kind = nil, ""
@@ -53,9 +53,9 @@ func ScheduleOf(text string, messages int) Schedule {
 	return Schedule{complete: events, end: len(text) + 1}
 }
 
-// isPassedOver reports whether an event is neither a message nor an end: it has a
-// name of its own, and data that is not a chunk.
-func isPassedOver(kind, data string) bool {
+// isIgnored reports whether an event is neither a message nor an end: it has a name and
+// data that is not a chunk.
+func isIgnored(kind, data string) bool {
 	switch trimmed := strings.TrimSpace(kind); {
 	case kind == "", kind == "message", strings.EqualFold(trimmed, "error"):
 		return false
@@ -66,7 +66,7 @@ func isPassedOver(kind, data string) bool {
 	}
 }
 
-// Messages is how many messages are complete in the first n bytes.
+// Messages returns the number of messages complete in the first n bytes.
 func (s Schedule) Messages(n int) int {
 	count, _ := slices.BinarySearch(s.complete, n+1)
 	return count
@@ -75,10 +75,10 @@ func (s Schedule) Messages(n int) int {
 // Ended reports whether the first n bytes show the end.
 func (s Schedule) Ended(n int) bool { return n >= s.end }
 
-// Complete are the numbers of bytes that complete the messages.
+// Complete returns the numbers of bytes that complete the messages.
 func (s Schedule) Complete() []int { return s.complete }
 
-// Places are random places in a text of a length at which to cut it, in order.
+// Places returns random offsets in a text at which to split it, in order.
 func Places(random *rand.Rand, length, count int) []int {
 	places := make([]int, count)
 	for i := range places {

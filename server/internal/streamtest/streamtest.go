@@ -1,11 +1,10 @@
-// Package streamtest is a corpus of event streams as upstreams send them, each
-// with the messages that it stands for and how it ends, for the tests of all
-// that passes streams on.
+// Package streamtest holds a corpus of event streams as upstreams send them, with
+// their messages and ends, for tests of everything that forwards streams.
 //
-// A stream is two files: NAME.sse has its bytes, and NAME.jsonl what a client of
-// the Connect protocol receives for them, in JSON: a message a line, and at last
-// `{}` or `{"error": …}`. The latter was written by the conventions of the
-// schema, not by the codec: a judge must not share the mistakes of the judged.
+// A stream is two files. NAME.sse contains its bytes. NAME.jsonl contains what a client
+// of the Connect protocol receives, in JSON: one message per line, followed by `{}` or
+// `{"error": …}`. It was written from the schema, not by the codec, so that the test
+// does not share the codec's mistakes.
 package streamtest
 
 import (
@@ -28,28 +27,28 @@ var files embed.FS
 type Stream struct {
 	// Name is a sentence.
 	Name string
-	// Text is its bytes.
+	// Text is the bytes of the stream.
 	Text string
-	// Messages are what it stands for.
+	// Messages are the expected messages.
 	Messages []*chatv1.ChatCompletionChunk
-	// End is how it ends.
+	// End is the expected end.
 	End End
 }
 
-// End is how a stream ends. The zero value is a stream that is finished.
+// End describes the end of a stream. The zero value is a complete stream.
 type End struct {
-	// Code is the name of an error's code, such as "unavailable".
+	// Code is the name of the error code, such as "unavailable".
 	Code string `json:"code"`
 	// Message is the error's message.
 	Message string `json:"message"`
 }
 
-// Corpus returns the streams that are recorded in files.
+// Corpus returns the recorded streams.
 func Corpus(tb testing.TB) []Stream {
 	tb.Helper()
 	names, err := fs.Glob(files, "streams/*.sse")
 	if err != nil || len(names) == 0 {
-		tb.Fatalf("there are no streams, and the error %v", err)
+		tb.Fatalf("found no streams: %v", err)
 	}
 	streams := make([]Stream, len(names))
 	for i, name := range names {
@@ -84,8 +83,8 @@ func read(tb testing.TB, name string) Stream {
 	return s
 }
 
-// ParseEnd reads the message with which Connect's protocol ends a stream. The
-// error's details and the metadata, which it may have too, are left out.
+// ParseEnd parses the last message of a stream in Connect's protocol, without the
+// details of the error and the metadata.
 func ParseEnd(text []byte) (End, error) {
 	var last struct {
 		Error End `json:"error"`
@@ -94,8 +93,7 @@ func ParseEnd(text []byte) (End, error) {
 	return last.Error, err
 }
 
-// Choices is how many choices the stream has, at least 1: the n of a request
-// that it answers.
+// Choices returns the number of choices in the stream, at least 1.
 func (s Stream) Choices() int32 {
 	count := int32(1)
 	for _, message := range s.Messages {
