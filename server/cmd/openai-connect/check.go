@@ -57,13 +57,13 @@ func (c *checkCommand) Run(ctx context.Context, given givenFlags, streams stream
 
 	r := &checkReport{table: tabwriter.NewWriter(streams.out, 0, 0, 2, ' ', 0)}
 	c.printAddresses(ctx, r)
-	r.print("clients", "%s", c.Auth.describe(deps))
+	r.printf("clients", "%s", c.Auth.describe(deps))
 	c.printRateLimits(r, deps)
-	r.print("web pages", "%s", describeOrigins(c.CORSOrigin, deps.holdsKey()))
-	r.print("limits", "%d concurrent requests, %d connections, messages of %d bytes, %d bytes of buffers",
+	r.printf("web pages", "%s", describeOrigins(c.CORSOrigin, deps.holdsKey()))
+	r.printf("limits", "%d concurrent requests, %d connections, messages of %d bytes, %d bytes of buffers",
 		c.Limits.MaxCalls, c.Limits.MaxConnections, c.Limits.MaxMessageBytes, c.Limits.MaxBufferedBytes)
 	for _, upstream := range deps.probes() {
-		r.print(upstream.name, "%s", upstream.description)
+		r.printf(upstream.name, "%s", upstream.description)
 		if upstream.url != server.Sandbox {
 			r.section = upstream.name
 			upstream.run(ctx, r)
@@ -84,13 +84,13 @@ type checkReport struct {
 	failed  []string
 }
 
-func (r *checkReport) print(name, format string, arguments ...any) {
+func (r *checkReport) printf(name, format string, arguments ...any) {
 	fmt.Fprintf(r.table, "%s\t%s\n", name, fmt.Sprintf(format, arguments...))
 }
 
-// fail prints a finding that keeps the server from serving.
-func (r *checkReport) fail(name, format string, arguments ...any) {
-	r.print(name, "FAILED: "+format, arguments...)
+// failf prints a finding that keeps the server from serving.
+func (r *checkReport) failf(name, format string, arguments ...any) {
+	r.printf(name, "FAILED: "+format, arguments...)
 	r.failed = append(r.failed, strings.Join(strings.Fields(r.section+" "+name), " "))
 }
 
@@ -112,7 +112,7 @@ func (f *serverFlags) printAddresses(ctx context.Context, r *checkReport) {
 	}
 	r.listen(ctx, "listen", f.listenAddress(), protocol)
 	if f.HTTPS.Domain != nil {
-		r.print("certificate", "obtained for %s", strings.Join(f.HTTPS.Domain, ", "))
+		r.printf("certificate", "obtained for %s", strings.Join(f.HTTPS.Domain, ", "))
 		if address := f.HTTPS.plainAddress(); address != "" {
 			r.listen(ctx, "HTTP listener", address, "ACME challenges and redirects")
 		}
@@ -121,15 +121,15 @@ func (f *serverFlags) printAddresses(ctx context.Context, r *checkReport) {
 		certificate, err := tls.LoadX509KeyPair(f.HTTPS.TLSCert, f.HTTPS.TLSKey)
 		switch {
 		case err != nil:
-			r.fail("certificate", "%v", err)
+			r.failf("certificate", "%v", err)
 		case time.Now().After(certificate.Leaf.NotAfter):
-			r.fail("certificate", "expired on %s", certificate.Leaf.NotAfter.Format(time.RFC3339))
+			r.failf("certificate", "expired on %s", certificate.Leaf.NotAfter.Format(time.RFC3339))
 		default:
-			r.print("certificate", "%s, valid until %s", f.HTTPS.TLSCert, certificate.Leaf.NotAfter.Format(time.RFC3339))
+			r.printf("certificate", "%s, valid until %s", f.HTTPS.TLSCert, certificate.Leaf.NotAfter.Format(time.RFC3339))
 		}
 	}
 	if f.Telemetry.Admin == "" {
-		r.print("admin", "none")
+		r.printf("admin", "none")
 	} else if address, err := admin.Address(f.Telemetry.Admin); err == nil {
 		r.listen(ctx, "admin", address, "metrics and probes")
 	}
@@ -140,12 +140,12 @@ func (f *serverFlags) printAddresses(ctx context.Context, r *checkReport) {
 func (r *checkReport) listen(ctx context.Context, name, address, purpose string) {
 	switch listener, err := listenOn(ctx, address); {
 	case errors.Is(err, syscall.EADDRINUSE):
-		r.print(name, "%s, %s (in use now)", address, purpose)
+		r.printf(name, "%s, %s (in use now)", address, purpose)
 	case err != nil:
-		r.fail(name, "%v", err)
+		r.failf(name, "%v", err)
 	default:
 		_ = listener.Close()
-		r.print(name, "%s, %s", address, purpose)
+		r.printf(name, "%s, %s", address, purpose)
 	}
 }
 
@@ -169,11 +169,11 @@ func (f *serverFlags) printRateLimits(r *checkReport, d *deps) {
 	switch {
 	case f.Auth.Clients == "":
 	case !ok:
-		r.print("rate limits", "counted by this server")
+		r.printf("rate limits", "counted by this server")
 	case shared.Stats().RedisUp:
-		r.print("rate limits", "counted in Redis")
+		r.printf("rate limits", "counted in Redis")
 	default:
-		r.fail("rate limits", "Redis is unavailable")
+		r.failf("rate limits", "Redis is unavailable")
 	}
 }
 

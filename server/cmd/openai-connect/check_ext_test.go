@@ -54,14 +54,24 @@ func TestCheck_ReportsWhatWouldBeServed(t *testing.T) {
 		want      [][2]string
 	}{
 		{"the sandbox", nil, []string{"--upstream", "sandbox"}, [][2]string{
-			{"upstream", "sandbox, without a key"}, {"clients", "everyone, with their own API key"}, {"admin", "none"}, {"web pages", "all"},
+			{"upstream", "sandbox, without a key"},
+			{"clients", "everyone, with their own API key"},
+			{"admin", "none"},
+			{"web pages", "all"},
 			{"limits", "12000 concurrent requests"},
 		}},
-		{"an upstream key that everyone may use", []string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey},
-			[]string{"--allow-anonymous", "--upstream", statusServer(t, http.StatusOK, "Bearer "+heldKey)}, [][2]string{
-				{"upstream", "with the upstream key"}, {"connect", "127.0.0.1:"}, {"GET /models", "200 OK"},
-				{"clients", "everyone, with the upstream key"}, {"web pages", "none of other origins"},
-			}},
+		{
+			"an upstream key that everyone may use",
+			[]string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey},
+			[]string{"--allow-anonymous", "--upstream", statusServer(t, http.StatusOK, "Bearer "+heldKey)},
+			[][2]string{
+				{"upstream", "with the upstream key"},
+				{"connect", "127.0.0.1:"},
+				{"GET /models", "200 OK"},
+				{"clients", "everyone, with the upstream key"},
+				{"web pages", "none of other origins"},
+			},
+		},
 		{"a client key", nil, []string{"--upstream-key-file", secretFile(t, heldKey), "--client-key-file", secretFile(t, clientToken), "--upstream", "sandbox"}, [][2]string{
 			{"clients", "all that send the client key"},
 		}},
@@ -128,16 +138,29 @@ func TestCheck_FailsWhereTheServerCouldNotServe(t *testing.T) {
 		{"an unknown name", nil, []string{"--upstream", "http://upstream.invalid/v1"}, "upstream DNS", [][2]string{{"DNS", "FAILED: "}}},
 		{"a closed port", nil, []string{"--upstream", nobody}, "upstream connect", [][2]string{{"connect", "FAILED: "}}},
 		{"an unknown authority", nil, []string{"--upstream", url}, "upstream TLS", [][2]string{{"connect", "127.0.0.1:"}, {"TLS", "FAILED: "}}},
-		{"a rejected key", []string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey}, []string{"--allow-anonymous", "--upstream", statusServer(t, http.StatusUnauthorized, "Bearer "+heldKey)},
-			"upstream GET /models", [][2]string{{"GET /models", "FAILED: 401 Unauthorized"}}},
+		{
+			"a rejected key",
+			[]string{"OPENAI_CONNECT_UPSTREAM_KEY=" + heldKey},
+			[]string{"--allow-anonymous", "--upstream", statusServer(t, http.StatusUnauthorized, "Bearer "+heldKey)},
+			"upstream GET /models",
+			[][2]string{{"GET /models", "FAILED: 401 Unauthorized"}},
+		},
 		{"a broken upstream", nil, []string{"--upstream", statusServer(t, http.StatusBadGateway, "")}, "upstream GET /models", [][2]string{{"GET /models", "FAILED: 502 Bad Gateway"}}},
-		{"a proxy that is down", nil, []string{"--upstream", "http://upstream.example/v1", "--proxy", "http://me:secret@" + strings.TrimPrefix(nobody, "http://")[:len("127.0.0.1:00000")]},
-			"upstream connect", [][2]string{{"upstream", "through the proxy 127.0.0.1:"}}},
+		{
+			"a proxy that is down", nil,
+			[]string{"--upstream", "http://upstream.example/v1", "--proxy", "http://me:secret@" + strings.TrimPrefix(nobody, "http://")[:len("127.0.0.1:00000")]},
+			"upstream connect",
+			[][2]string{{"upstream", "through the proxy 127.0.0.1:"}},
+		},
 		{"one of several upstreams", []string{"ONE=sk-one", "OPENAI_CONNECT_ALLOW_ANONYMOUS=true"}, []string{"--upstreams", several}, "upstream down connect", [][2]string{
 			{"upstream good", "with a key of its own"}, {"GET /models", "200 OK"}, {"upstream embedded", "sandbox, without a key"},
 		}},
-		{"Redis that is down", nil, []string{"--upstream", "sandbox", "--upstream-key-file", secretFile(t, heldKey), "--clients", clientsFile, "--redis", "redis://" + commandtest.FreeAddress(t)},
-			"rate limits", [][2]string{{"rate limits", "FAILED: Redis is unavailable"}}},
+		{
+			"Redis that is down", nil,
+			[]string{"--upstream", "sandbox", "--upstream-key-file", secretFile(t, heldKey), "--clients", clientsFile, "--redis", "redis://" + commandtest.FreeAddress(t)},
+			"rate limits",
+			[][2]string{{"rate limits", "FAILED: Redis is unavailable"}},
+		},
 		{"an expired certificate", nil, []string{"--upstream", "sandbox", "--tls-cert", expired, "--tls-key", expiredKey}, "certificate", [][2]string{{"certificate", "FAILED: expired on "}}},
 		{"an invalid address", nil, []string{"--upstream", "sandbox", "--listen", "127.0.0.1:99999"}, "listen", [][2]string{{"listen", "FAILED: "}}},
 	} {

@@ -93,7 +93,7 @@ func (p *upstreamProbe) run(ctx context.Context, r *checkReport) {
 		HTTP2: p.config.UpstreamHTTP2, NoRedirects: p.config.NoRedirects,
 	})
 	if err != nil {
-		r.fail("  configuration", "%v", err)
+		r.failf("  configuration", "%v", err)
 		return
 	}
 	defer up.CloseIdleConnections()
@@ -114,38 +114,38 @@ func (p *upstreamProbe) run(ctx context.Context, r *checkReport) {
 		kind = failure.Kind
 	}
 	if trace.dnsErr != nil {
-		r.fail("  DNS", "%v", trace.dnsErr)
+		r.failf("  DNS", "%v", trace.dnsErr)
 		return
 	}
 	if trace.addresses != nil {
-		r.print("  DNS", "%s", strings.Join(trace.addresses, ", "))
+		r.printf("  DNS", "%s", strings.Join(trace.addresses, ", "))
 	}
 	if kind == upstream.KindConnect {
-		r.fail("  connect", "%v", err)
+		r.failf("  connect", "%v", err)
 		return
 	}
 	if trace.connected != "" {
-		r.print("  connect", "%s", trace.connected)
+		r.printf("  connect", "%s", trace.connected)
 	}
 	if kind == upstream.KindTLS {
-		r.fail("  TLS", "%v", err)
+		r.failf("  TLS", "%v", err)
 		return
 	}
 	if err == nil && strings.HasPrefix(p.url, "https:") {
-		r.print("  TLS", "ok")
+		r.printf("  TLS", "ok")
 	}
 	if err != nil {
-		r.fail("  GET /models", "%v", err)
+		r.failf("  GET /models", "%v", err)
 		return
 	}
 	_ = response.Body.Close()
 	status := fmt.Sprintf("%d %s in %v", response.StatusCode, http.StatusText(response.StatusCode), took)
 	switch {
 	case response.StatusCode == http.StatusUnauthorized && !p.key.IsZero():
-		r.fail("  GET /models", "%s: the upstream rejects the key", status)
+		r.failf("  GET /models", "%s: the upstream rejects the key", status)
 	case response.StatusCode >= http.StatusInternalServerError:
-		r.fail("  GET /models", "%s", status)
+		r.failf("  GET /models", "%s", status)
 	default:
-		r.print("  GET /models", "%s", status)
+		r.printf("  GET /models", "%s", status)
 	}
 }

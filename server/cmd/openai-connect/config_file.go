@@ -52,11 +52,11 @@ func (c *configFile) Validate(*kong.Application) error { return nil }
 // Resolve implements [kong.Resolver].
 func (c *configFile) Resolve(command *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if flag.Target.Type() == reflect.TypeFor[configPath]() {
-		return nil, nil
+		return nil, nil //nolint:nilnil // kong then takes the default
 	}
 	c.load(command)
 	if _, isSet := variableOf(flag); isSet {
-		return nil, nil
+		return nil, nil //nolint:nilnil // kong then takes the default
 	}
 	return c.settings[flag.Name].value, nil
 }
@@ -110,7 +110,7 @@ func valueOf(flag *kong.Flag, value strictyaml.Value) (any, bool) {
 	if kind.Kind() == reflect.Pointer {
 		kind = kind.Elem()
 	}
-	_, isText := reflect.New(kind).Interface().(encoding.TextUnmarshaler)
+	_, isText := reflect.TypeAssert[encoding.TextUnmarshaler](reflect.New(kind))
 	switch {
 	case kind.Kind() == reflect.Slice:
 		items, ok := value.List()

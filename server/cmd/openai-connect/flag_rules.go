@@ -200,13 +200,13 @@ func bound(flag *kong.Flag, tag string) (int64, bool) {
 
 // orList joins the names of flags as in "--a, --b or --c".
 func orList(flags []string) string {
-	list := nameOf(flags[0])
-	for i, flag := range flags[1:] {
-		separator := ", "
-		if i == len(flags)-2 {
-			separator = " or "
-		}
-		list += separator + nameOf(flag)
+	var names []string
+	for _, flag := range flags {
+		names = append(names, nameOf(flag))
 	}
-	return list
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

@@ -3,6 +3,7 @@ package main_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -72,12 +73,12 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 			{"command line", nil, arguments, first},
 			{"environment", settings, nil, first + " is set by " + variable},
 			{"configuration file", nil, []string{"--config", path}, first + " is set by " + path + ":1"},
-			{"both", settings[:1], append(arguments[1:len(arguments):len(arguments)], "--log-level", "info"), first + " is set by " + variable},
+			{"both", settings[:1], append(slices.Clone(arguments[1:]), "--log-level", "info"), first + " is set by " + variable},
 		} {
 			t.Run(strings.Join(arguments, " ")+" from the "+source.name, func(t *testing.T) {
 				t.Parallel()
 				got := end(t, source.settings, append(source.arguments, "--listen", "127.0.0.1:99999")...)
-				checkRejected(t, got, append(row.says[:len(row.says):len(row.says)], source.says))
+				checkRejected(t, got, append(slices.Clip(row.says), source.says))
 			})
 		}
 	}
