@@ -145,24 +145,24 @@ func TestClients_RejectsInvalidFlags(t *testing.T) {
 		{"no file", []string{"add", "bob"}, []string{"--file=FILE", "clients add --help"}},
 		{"no name", []string{"add", "--file", file}, []string{"<name>", "--help"}},
 		{"no command", nil, []string{"add", "list", "revoke", "rotate"}},
-		{"a command that there is not", []string{"remove", "alice"}, []string{"remove", "clients add, list, revoke and rotate"}},
+		{"an unknown command", []string{"remove", "alice"}, []string{"remove", "clients add, list, revoke and rotate"}},
 		{"a name with a space", []string{"add", "a b", "--file", file}, []string{`"a b"`, "64"}},
 		{"a name that is taken", []string{"add", "alice", "--file", file}, []string{"--file: ", file + ":3: name", "rotate"}},
-		{"a name that there is not", []string{"revoke", "bob", "--file", file}, []string{"--file: ", file, `"bob"`, "clients list"}},
-		{"another token for nobody", []string{"rotate", "bob", "--file", file}, []string{"--file: ", file, `"bob"`}},
-		{"a file that is missing", []string{"list", "--file", file + ".none"}, []string{"--file: ", file + ".none"}},
+		{"an unknown name", []string{"revoke", "bob", "--file", file}, []string{"--file: ", file, `"bob"`, "clients list"}},
+		{"a rotation of an unknown client", []string{"rotate", "bob", "--file", file}, []string{"--file: ", file, `"bob"`}},
+		{"a missing file", []string{"list", "--file", file + ".none"}, []string{"--file: ", file + ".none"}},
 		{"a file in no directory", []string{"add", "bob", "--file", filepath.Join(directory, "none", "x")}, []string{"--file: ", "none"}},
-		{"a file that is broken", []string{"add", "bob", "--file", broken}, []string{"--file: ", broken + ":3: ", `unknown field "key"`}},
-		{"an expiry in words", []string{"add", "bob", "--file", file, "--expires", "soon"}, []string{"--expires: ", `"soon"`, "2027-01-01"}},
-		{"an expiry that is over", []string{"add", "bob", "--file", file, "--expires", "2020-01-01"}, []string{"--expires: ", "in the past"}},
+		{"an invalid file", []string{"add", "bob", "--file", broken}, []string{"--file: ", broken + ":3: ", `unknown field "key"`}},
+		{"an invalid expiry", []string{"add", "bob", "--file", file, "--expires", "soon"}, []string{"--expires: ", `"soon"`, "2027-01-01"}},
+		{"an expiry in the past", []string{"add", "bob", "--file", file, "--expires", "2020-01-01"}, []string{"--expires: ", "in the past"}},
 		{"a model with a star within", []string{"add", "bob", "--file", file, "--model", "g*t"}, []string{"--model: ", `"g*t"`}},
 		{"a model with a space", []string{"add", "bob", "--file", file, "--model", "a b"}, []string{"--model: ", `"a b"`}},
 		{"a path without a slash", []string{"add", "bob", "--file", file, "--path", "v1"}, []string{"--path: ", `"v1"`}},
-		{"a limit in words", []string{"add", "bob", "--file", file, "--tokens-per-day", "many"}, []string{"--tokens-per-day: ", `"many"`}},
-		{"a limit of nothing", []string{"add", "bob", "--file", file, "--concurrent-streams", "0"}, []string{"--concurrent-streams: ", "0"}},
-		{"a limit below nothing", []string{"add", "bob", "--file", file, "--requests-per-minute=-1"}, []string{"--requests-per-minute: ", "-1"}},
+		{"a word for a limit", []string{"add", "bob", "--file", file, "--tokens-per-day", "many"}, []string{"--tokens-per-day: ", `"many"`}},
+		{"a limit of zero", []string{"add", "bob", "--file", file, "--concurrent-streams", "0"}, []string{"--concurrent-streams: ", "0"}},
+		{"a negative limit", []string{"add", "bob", "--file", file, "--requests-per-minute=-1"}, []string{"--requests-per-minute: ", "-1"}},
 		{"two keys", []string{"add", "bob", "--file", file, "--upstream-key-env", "A", "--upstream-key-file", "a"}, []string{"--upstream-key-env", "--upstream-key-file", "choose"}},
-		{"a key for its variable", []string{"add", "bob", "--file", file, "--upstream-key-env", "sk-secret"}, []string{"--upstream-key-env: ", "not the key"}},
+		{"a key instead of its variable", []string{"add", "bob", "--file", file, "--upstream-key-env", "sk-secret"}, []string{"--upstream-key-env: ", "not the key"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -201,12 +201,12 @@ func TestClients_RejectsContradictingServerFlags(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"a token beside them", []string{"--clients", tokens, "--client-key-file", token}, []string{"--clients and --client-key-file", "choose"}},
-		{"everyone beside them", []string{"--clients", tokens, "--allow-anonymous"}, []string{"--clients and --allow-anonymous", "choose"}},
-		{"a file that is missing", []string{"--clients", "/nowhere"}, []string{"--clients: ", "/nowhere"}},
-		{"a file that is broken", []string{"--clients", file("broken", "clients:\n  - name: a\n")}, []string{"--clients: ", "broken:2: hash: is missing"}},
+		{"a client key too", []string{"--clients", tokens, "--client-key-file", token}, []string{"--clients and --client-key-file", "choose"}},
+		{"anonymous use too", []string{"--clients", tokens, "--allow-anonymous"}, []string{"--clients and --allow-anonymous", "choose"}},
+		{"a missing file", []string{"--clients", "/nowhere"}, []string{"--clients: ", "/nowhere"}},
+		{"an invalid file", []string{"--clients", file("broken", "clients:\n  - name: a\n")}, []string{"--clients: ", "broken:2: hash: is missing"}},
 		{"a client without a key", []string{"--clients", tokens}, []string{"--clients: ", tokens + ":2: upstream_key: client alice", "--upstream-key-file"}},
-		{"a key alone, which says that there are keys", []string{"--upstream-key-file", token}, []string{"--upstream-key-file: ", "--clients"}},
+		{"only a key", []string{"--upstream-key-file", token}, []string{"--upstream-key-file: ", "--clients"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

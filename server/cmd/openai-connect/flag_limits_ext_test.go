@@ -10,15 +10,15 @@ func TestFlags_RejectsLimitsOutOfRange(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"a time to stall that is negative", nil, []string{"--client-stall-timeout=-2m"}, []string{"--client-stall-timeout: ", "-2m"}},
-		{"less idle time than a client needs", nil, []string{"--client-idle-timeout", "10ms"}, []string{"--client-idle-timeout: ", "10ms"}},
+		{"a negative stall timeout", nil, []string{"--client-stall-timeout=-2m"}, []string{"--client-stall-timeout: ", "-2m"}},
+		{"an idle timeout that is too short", nil, []string{"--client-idle-timeout", "10ms"}, []string{"--client-idle-timeout: ", "10ms"}},
 		{"no connection", nil, []string{"--max-connections", "0"}, []string{"--max-connections: ", "0"}},
-		{"more connections than a machine has", nil, []string{"--max-connections", "99999999"}, []string{"--max-connections: ", "99999999"}},
-		{"no connection, by the environment", []string{"OPENAI_CONNECT_MAX_CONNECTIONS=-1"}, nil, []string{"--max-connections: ", "-1"}},
+		{"too many connections", nil, []string{"--max-connections", "99999999"}, []string{"--max-connections: ", "99999999"}},
+		{"no connection, in the variable", []string{"OPENAI_CONNECT_MAX_CONNECTIONS=-1"}, nil, []string{"--max-connections: ", "-1"}},
 		{"no call", nil, []string{"--max-calls", "0"}, []string{"--max-calls: ", "0"}},
-		{"more calls than can be", nil, []string{"--max-calls", "99999999"}, []string{"--max-calls: ", "99999999"}},
+		{"too many calls", nil, []string{"--max-calls", "99999999"}, []string{"--max-calls: ", "99999999"}},
 		{"a negative queue", nil, []string{"--max-queue=-1"}, []string{"--max-queue: ", "-1"}},
-		{"no call, by the environment", []string{"OPENAI_CONNECT_MAX_CALLS=-1"}, nil, []string{"--max-calls: ", "-1"}},
+		{"no call, in the variable", []string{"OPENAI_CONNECT_MAX_CALLS=-1"}, nil, []string{"--max-calls: ", "-1"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

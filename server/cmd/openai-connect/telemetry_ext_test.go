@@ -9,9 +9,9 @@ func TestTelemetry_RejectsInvalidFlags(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"a format that there is not", []string{"--log-format", "xml"}, []string{"--log-format", `"xml"`, "text", "json"}},
+		{"an unknown format", []string{"--log-format", "xml"}, []string{"--log-format", `"xml"`, "text", "json"}},
 		{"no address for operators", []string{"--admin", "here"}, []string{"--admin: ", `"here"`, "HOST:PORT"}},
-		{"profiles without a place", []string{"--admin-pprof"}, []string{"--admin-pprof: ", "--admin"}},
+		{"profiles without an address", []string{"--admin-pprof"}, []string{"--admin-pprof: ", "--admin"}},
 		{"a collector without a scheme", []string{"--otlp-endpoint", "localhost:4317"}, []string{"--otlp-endpoint: ", "grpc://"}},
 		{"a collector with a password", []string{"--otlp-endpoint", "https://me:secret@collector.example"}, []string{"--otlp-endpoint: "}},
 	} {

@@ -18,10 +18,10 @@ func TestUpstreams_RejectsInvalidFlags(t *testing.T) {
 		arguments []string
 		says      []string
 	}{
-		{"a file that there is not", nil, []string{"--upstreams", "/no/such/file"}, []string{"--upstreams: ", "/no/such/file"}},
+		{"a missing file", nil, []string{"--upstreams", "/no/such/file"}, []string{"--upstreams: ", "/no/such/file"}},
 		{"a wrong file", nil, []string{"--upstreams", wrong}, []string{"--upstreams: ", wrong + ":4: ", "key: "}},
 		{"a wrong file, by the environment", []string{"OPENAI_CONNECT_UPSTREAMS=" + wrong}, nil, []string{"--upstreams: ", wrong + ":4: "}},
-		{"beside an upstream", nil, []string{"--upstreams", wrong, "--upstream", "sandbox"}, []string{"--upstreams and --upstream: "}},
+		{"an upstream too", nil, []string{"--upstreams", wrong, "--upstream", "sandbox"}, []string{"--upstreams and --upstream: "}},
 		{"retries in two places", nil, []string{"--upstreams", wrong, "--upstream-retries", "1"}, []string{"--upstreams and --upstream-retries: "}},
 		{"too many retries", nil, []string{"--upstream-retries", "6"}, []string{"--upstream-retries: 6", "0 to 5"}},
 		{"a negative number of retries", nil, []string{"--upstream-retries=-1"}, []string{"--upstream-retries: -1"}},
