@@ -15,7 +15,7 @@ const chunk = `data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"ch
 	`"system_fingerprint":"fp_fc9f1d7035","choices":[{"index":0,"delta":{"content":" together"},` +
 	`"logprobs":null,"finish_reason":null}],"obfuscation":"pX2"}` + "\n\n"
 
-// repeated is a source that repeats a text forever. A read never crosses its end.
+// repeated is a source that repeats a string forever. A read never crosses its end.
 type repeated struct {
 	text string
 	at   int

@@ -68,7 +68,7 @@ func TestLimit_IsNamedInError(t *testing.T) {
 	}
 }
 
-// endless repeats a text forever.
+// endless repeats a string forever.
 type endless struct {
 	text string
 	at   int
