@@ -65,7 +65,7 @@ func decompress(ctx context.Context, compressed []byte) ([]byte, error) {
 	if w := writerOf(ctx); w != nil {
 		hold, limit = w.memory, int64(w.bounds.MaxMessageBytes)
 	}
-	if err := hold.Grow(int64(len(compressed))); err != nil { // buffered by Connect
+	if err := hold.Grow(int64(len(compressed))); err != nil { // Connect buffers it
 		return nil, err
 	}
 	bounds := inflation.Bounds{Context: ctx, MaxRatio: inflation.MaxRatio, MaxTime: maxDecodeTime}

@@ -62,7 +62,7 @@ func TestUpstreamContext_End(t *testing.T) {
 	}
 }
 
-// body tells when it is read and when it is closed.
+// body records reads and the close of a body.
 type body struct {
 	io.Reader
 
@@ -100,7 +100,7 @@ func TestDrain_IsBoundedInTime(t *testing.T) {
 	t.Parallel()
 	ctx, control := newUpstreamContext(t.Context())
 	source, upstream := io.Pipe()
-	// As the transport does, the body fails when the context is done.
+	// Like a transport's body, it fails when the context is done.
 	context.AfterFunc(ctx, func() { upstream.CloseWithError(context.Cause(ctx)) })
 	draining := newBody(source)
 	control.drain(draining)

@@ -14,12 +14,11 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// parseError reads the error that a body states, and returns nil if it states
-// none. It is `{"error": {…}}`, or one of the forms that upstreams have which
-// are nearly OpenAI: a list of one, of Gemini, `{"error": [{…}]}`, `{"error": "…"}`
-// of Ollama, `{"detail": …}` of FastAPI, the bare error, with a `message`, of older
-// vLLM, of Mistral and of API gateways, `base_resp` of MiniMax, and others by
-// whose names for code and message see [messageNames].
+// parseError returns the error in a body, or nil. It accepts OpenAI's `{"error": {…}}`
+// and the forms of compatible upstreams: a list with one error (Gemini),
+// `{"error": [{…}]}`, `{"error": "…"}` (Ollama), `{"detail": …}` (FastAPI), a bare error
+// with a `message` (older vLLM, Mistral, API gateways), `base_resp` (MiniMax), and other
+// names of code and message: see [messageNames].
 func parseError(body []byte) *restv1.Error {
 	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	var list []json.RawMessage
@@ -31,7 +30,7 @@ func parseError(body []byte) *restv1.Error {
 		return nil
 	}
 	if detail := envelope.GetError(); proto.Size(detail) > 0 {
-		if envelope.GetExtraJson() != "" { // such as the chunk that an error broke
+		if envelope.GetExtraJson() != "" { // such as the fields of a chunk
 			detail.BodyExcerpt = excerpt(body)
 		}
 		fill(detail)
@@ -49,14 +48,14 @@ func parseError(body []byte) *restv1.Error {
 		return nil
 	}
 	var message string
-	_ = json.Unmarshal(plain.Error, &message) // It needn't be a string.
+	_ = json.Unmarshal(plain.Error, &message) // It may not be a string.
 	if message == "" && json.Unmarshal(plain.Detail, &message) != nil {
-		message = string(plain.Detail) // a list of what is wrong with a request
+		message = string(plain.Detail) // a list of validation errors
 	}
 	if message != "" {
 		return &restv1.Error{Message: message, ExtraJson: envelope.GetExtraJson()}
 	}
-	if detail := within(body, plain.Error, plain.Errors, plain.Base); detail != nil {
+	if detail := nestedError(body, plain.Error, plain.Errors, plain.Base); detail != nil {
 		return detail
 	}
 	var bare restv1.Error
@@ -64,7 +63,7 @@ func parseError(body []byte) *restv1.Error {
 		return nil
 	}
 	if restjson.ExtraIsMeaningful(bare.GetExtraJson(), "message") && (restjson.ExtraHas(bare.GetExtraJson(), "error") || isErrorObject(bare.GetExtraJson())) {
-		bare.Message = string(plain.Message) // an object, of what is wrong with a request
+		bare.Message = string(plain.Message) // an object with validation errors
 	}
 	fill(&bare)
 	if bare.GetMessage() == "" {
@@ -73,8 +72,8 @@ func parseError(body []byte) *restv1.Error {
 	return &bare
 }
 
-// within reads an error that stands in a list, or in a member of another name.
-func within(body []byte, values ...json.RawMessage) *restv1.Error {
+// nestedError returns an error in a list or in a field with another name.
+func nestedError(body []byte, values ...json.RawMessage) *restv1.Error {
 	for _, value := range values {
 		var list []json.RawMessage
 		if json.Unmarshal(value, &list) == nil && len(list) > 0 {
@@ -95,8 +94,8 @@ func within(body []byte, values ...json.RawMessage) *restv1.Error {
 	return nil
 }
 
-// fill gives an error that has no message the one that it has by another name, and
-// a code in the same way.
+// fill sets the message and the code of an error without a message from fields with
+// other names.
 func fill(e *restv1.Error) {
 	if e.GetMessage() != "" {
 		return
@@ -112,7 +111,7 @@ func fill(e *restv1.Error) {
 	}
 }
 
-// isErrorObject reports whether a bare error says what it is.
+// isErrorObject reports whether the object field of a bare error is "error".
 func isErrorObject(extraJSON string) bool {
 	var bare struct {
 		Object any `json:"object"`
@@ -130,8 +129,8 @@ func isJSON(response *http.Response) bool {
 	return media == mediaJSON || strings.HasSuffix(media, "+json")
 }
 
-// coding is the content coding of a response, such as gzip. Empty where there is
-// none, as there should be: no request asks for one.
+// contentEncoding returns the content coding of a response, such as gzip, or an empty
+// string. Requests do not accept codings.
 func contentEncoding(response *http.Response) string {
 	name := response.Header.Get("Content-Encoding")
 	if strings.EqualFold(name, "identity") {
@@ -145,15 +144,15 @@ var (
 	htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 )
 
-// describe says what a body is that isn't what it should be: most often the page
-// of a proxy or firewall on the way.
+// describe describes an unexpected body, often the page of an intermediate proxy or
+// firewall.
 func describe(response *http.Response, body []byte) string {
 	media := mediaType(response)
 	switch {
 	case len(body) == 0:
 		return "an empty body"
 	case contentEncoding(response) != "":
-		return "a body in the encoding " + excerpt([]byte(contentEncoding(response))) + ", which was not asked for"
+		return "a body in the encoding " + excerpt([]byte(contentEncoding(response))) + ", which was not requested"
 	case media == "text/html" || htmlBody.Match(body):
 		if title := htmlTitle.FindSubmatch(body); title != nil && len(bytes.TrimSpace(title[1])) > 0 {
 			return "an HTML page (“" + strings.Join(strings.Fields(excerpt(title[1])), " ") + "”)"
@@ -164,11 +163,11 @@ func describe(response *http.Response, body []byte) string {
 	case media != "":
 		return media
 	default:
-		return "a body of no stated type"
+		return "a body without a content type"
 	}
 }
 
-// maxExcerpt is how much of a foreign body an error quotes, in bytes.
+// maxExcerpt is the maximum length of the excerpt of a body in an error, in bytes.
 const maxExcerpt = 512
 
 func excerpt(body []byte) string {

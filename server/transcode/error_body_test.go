@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// An error that is found in a body says something, whatever the body is.
+// FuzzParseError checks that an error found in any body has content.
 func FuzzParseError(f *testing.F) {
 	for _, seed := range []string{
 		`{"error":{"message":"no","type":"t","param":null,"code":"c"}}`, `{"error":{}}`, `{"error":"no"}`, `{"error":null}`, `{"error":[]}`,
@@ -45,9 +45,9 @@ func TestDescribe(t *testing.T) {
 		{"application/json", "", "{}", "JSON"},
 		{"application/problem+json; charset=utf-8", "", "{}", "JSON"},
 		{"text/plain", "", "x", "text/plain"},
-		{"", "", "x", "a body of no stated type"},
-		{"no type at all", "", "x", "a body of no stated type"},
-		{"application/json", "gzip", "x", "a body in the encoding gzip, which was not asked for"},
+		{"", "", "x", "a body without a content type"},
+		{"no type at all", "", "x", "a body without a content type"},
+		{"application/json", "gzip", "x", "a body in the encoding gzip, which was not requested"},
 		{"application/json", "Identity", "x", "JSON"},
 	} {
 		response := &http.Response{Header: http.Header{"Content-Type": {test.media}, "Content-Encoding": {test.coding}}}

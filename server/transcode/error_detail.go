@@ -18,11 +18,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
-// maxError bounds an error as it is encoded: gRPC peers drop larger trailers.
+// maxError is the maximum size of an encoded error: gRPC peers drop larger trailers.
 const maxError = 4 << 10
 
-// newError is an RPC error with the upstream's error, and with the time after
-// which to try again where one is known.
+// newError returns an RPC error with the upstream's error as a detail, and with the retry
+// delay unless it is nil.
 func newError(code connect.Code, detail *restv1.Error, retry *time.Duration) *connect.Error {
 	details := []proto.Message{detail}
 	if retry != nil {
@@ -40,26 +40,24 @@ func newError(code connect.Code, detail *restv1.Error, retry *time.Duration) *co
 	return err
 }
 
-// fit shortens an error until its encoding is within bounds, always the longest
-// of its texts.
+// truncateDetails truncates the longest strings of an error until its encoding fits.
 func truncateDetails(code connect.Code, e *restv1.Error, details []proto.Message) {
 	for encodedSize(code, e.GetMessage(), details) > maxError {
 		longest := &e.Message
-		for _, text := range []*string{&e.Type, e.Param, e.Code, &e.RequestId, &e.BodyExcerpt, &e.ExtraJson} { //nolint:protogetter // to change them
+		for _, text := range []*string{&e.Type, e.Param, e.Code, &e.RequestId, &e.BodyExcerpt, &e.ExtraJson} { //nolint:protogetter // modified below
 			if text != nil && len(*text) > len(*longest) {
 				longest = text
 			}
 		}
 		if longest == &e.ExtraJson {
-			e.ExtraJson = "" // A part of it would be no JSON.
+			e.ExtraJson = "" // Truncated JSON would be invalid.
 			continue
 		}
 		*longest = truncate(*longest, min(len(*longest)*3/4, maxError))
 	}
 }
 
-// encodedSize is the size of an error's grpc-message and
-// grpc-status-details-bin.
+// encodedSize returns the size of an error's grpc-message and grpc-status-details-bin.
 func encodedSize(code connect.Code, message string, details []proto.Message) int {
 	status := &spb.Status{Code: int32(code), Message: message}
 	for _, d := range details {
@@ -79,7 +77,7 @@ func encodedSize(code connect.Code, message string, details []proto.Message) int
 	return size
 }
 
-// cut shortens a text to at most n bytes, and marks it as shortened.
+// truncate truncates a string to n bytes and marks the truncation.
 func truncate(text string, n int) string {
 	const mark = "…"
 	if len(text) <= n {
@@ -97,7 +95,7 @@ func retryDelay(header http.Header) *time.Duration {
 	return plausible(httpx.RetryAfter(header))
 }
 
-// plausible returns a delay, or nil if there is none or it is too large to be one.
+// plausible returns a delay, or nil if it is missing or implausibly large.
 func plausible(delay time.Duration, ok bool) *time.Duration {
 	if !ok || delay >= httpx.MaxWait {
 		return nil

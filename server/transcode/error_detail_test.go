@@ -54,8 +54,8 @@ func TestExcerpt_IsTextWithinItsBound(t *testing.T) {
 	}
 }
 
-// Whatever an error says, it is encoded within bounds, can be decoded, and says
-// as much of it as there is room for.
+// FuzzNewError checks that any error is encoded within the limit, can be decoded, and keeps
+// as much as fits.
 func FuzzNewError(f *testing.F) {
 	long := strings.Repeat("x", 2000)
 	f.Add("message", "type", "param", "code", "id", "excerpt", "member", int64(1))
@@ -64,7 +64,7 @@ func FuzzNewError(f *testing.F) {
 	f.Add(strings.Repeat("%\n", 700), long, long, long, long, long, long, int64(-1))
 	f.Fuzz(func(t *testing.T, message, kind, param, code, id, quoted, member string, delay int64) {
 		for _, text := range []*string{&message, &kind, &param, &code, &id, &quoted, &member} {
-			*text = strings.ToValidUTF8(*text, "") // as callers see to
+			*text = strings.ToValidUTF8(*text, "") // ensured by the callers
 		}
 		extra, err := json.Marshal(map[string]string{"member": member})
 		if err != nil {

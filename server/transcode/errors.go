@@ -17,7 +17,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// statusCode is the code of an HTTP status that is an error.
+// statusCode returns the code for an HTTP error status.
 func statusCode(status int) connect.Code {
 	switch status {
 	case 400, 413, 415, 422:
@@ -47,9 +47,8 @@ func statusCode(status int) connect.Code {
 	return connect.CodeInternal
 }
 
-// errorCode is the code of an error whose HTTP status says nothing: by its own
-// code, which says more, or else by its type. Some upstreams have the status
-// they mean as the code.
+// errorCode returns the code for an error without an HTTP error status, from its code or
+// else its type. Some upstreams use an HTTP status as the code.
 func errorCode(e *restv1.Error) connect.Code {
 	if status, ok := statusOf(e); ok {
 		return statusCode(status)
@@ -77,8 +76,8 @@ func errorCode(e *restv1.Error) connect.Code {
 	return connect.CodeUnknown
 }
 
-// statusOf is the HTTP status of an error that an error's code is, as text
-// or as a number, or that it has by another name.
+// statusOf returns the HTTP error status in the code of an error, a string or a number,
+// or in another field.
 func statusOf(e *restv1.Error) (int, bool) {
 	texts := []string{e.GetCode()}
 	for name, value := range restjson.ExtraMembers(e.GetExtraJson()) {
@@ -97,13 +96,13 @@ func statusOf(e *restv1.Error) (int, bool) {
 	return 0, false
 }
 
-// sendError is the error of a call that had no answer, or whose answer broke
-// off: in the first case response is nil.
+// sendError returns the error of a call without a response, or with a response that
+// broke off. The response is nil in the first case.
 func sendError(response *http.Response, err error) *connect.Error {
 	var failure *upstream.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return connect.NewError(connect.CodeDeadlineExceeded, "the call's deadline passed").WithCause(err)
+		return connect.NewError(connect.CodeDeadlineExceeded, "the call's deadline was exceeded").WithCause(err)
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, "the call was canceled").WithCause(err)
 	case errors.Is(err, errGzipTruncated):
@@ -111,7 +110,7 @@ func sendError(response *http.Response, err error) *connect.Error {
 	case errors.Is(err, errGzip):
 		return proxyError(connect.CodeInternal, response, nil, err.Error())
 	case !errors.As(err, &failure):
-		return connect.NewError(connect.CodeInternal, "reading the upstream's answer failed").WithCause(err)
+		return connect.NewError(connect.CodeInternal, "reading the upstream's response failed").WithCause(err)
 	}
 	code := connect.CodeUnavailable
 	switch failure.Kind {
@@ -124,7 +123,7 @@ func sendError(response *http.Response, err error) *connect.Error {
 	return proxyError(code, response, nil, failure.Error()).WithCause(err)
 }
 
-// statusError is the error of an answer whose status isn't 2xx.
+// statusError returns the error of a response with a status other than 2xx.
 func statusError(response *http.Response) error {
 	body, err := readErrorBody(response)
 	code := statusCode(response.StatusCode)
@@ -134,17 +133,16 @@ func statusError(response *http.Response) error {
 	what := "with " + describe(response, body)
 	switch {
 	case response.StatusCode < 400 && response.Header.Get("Location") != "":
-		what = "a redirect, which is not followed"
+		what = "a redirect that was not followed"
 	case err != nil:
-		what += ", cut short"
+		what += ", truncated"
 	case what == "with JSON":
-		what += " that is no known form of error"
+		what += " that is not a known form of error"
 	}
 	return unexpectedResponse(code, response, body, what)
 }
 
-// decodeError is the error of a 2xx answer that isn't the JSON that was asked
-// for.
+// decodeError returns the error of a 2xx response that is not the expected JSON.
 func decodeError(response *http.Response, body []byte, err error) error {
 	body = bytes.TrimSpace(body)
 	if detail := parseError(body); detail != nil { // in a list
@@ -154,15 +152,15 @@ func decodeError(response *http.Response, body []byte, err error) error {
 	switch {
 	case len(body) == 0, contentEncoding(response) != "":
 	case isJSON(response):
-		what = "with a body that can't be read: " + err.Error()
+		what = "with an invalid body: " + err.Error()
 	default:
-		what += " where JSON was expected"
+		what += " instead of JSON"
 	}
 	return unexpectedResponse(connect.CodeInternal, response, body, what)
 }
 
-// notEventStream is the error of an answer that isn't the stream that was asked
-// for.
+// notEventStream returns the error of a response that is not an event stream. It reads
+// the body.
 func notEventStream(response *http.Response) error {
 	body, err := readErrorBody(response)
 	if detail := parseError(body); detail != nil {
@@ -174,27 +172,26 @@ func notEventStream(response *http.Response) error {
 	return notStream(response, body)
 }
 
-// notStream is the error of a body that isn't the stream that was asked for.
+// notStream returns the error of a body that is not an event stream.
 func notStream(response *http.Response, body []byte) error {
-	return unexpectedResponse(connect.CodeInternal, response, body, "with "+describe(response, body)+" where a stream was asked for")
+	return unexpectedResponse(connect.CodeInternal, response, body, "with "+describe(response, body)+" instead of an event stream")
 }
 
-// Bounds on what is read of a body that is an error, or may be one, in bytes and
-// time: its status is known already.
+// Limits of reading an error body, in bytes and time. The status is known already.
 const (
 	maxErrorBytes = 1 << 20
 	maxErrorTime  = 5 * time.Second
 )
 
-// readErrorBody reads a body within bounds. With an error, what came before it
-// is returned too.
+// readErrorBody reads a body within the limits. It returns the part before an error as
+// well.
 func readErrorBody(response *http.Response) ([]byte, error) {
 	timer := time.AfterFunc(maxErrorTime, func() { _ = response.Body.Close() })
 	defer timer.Stop()
 	return io.ReadAll(http.MaxBytesReader(nil, response.Body, maxErrorBytes))
 }
 
-// upstreamError is an error that the upstream stated in a body.
+// upstreamError returns the error that the upstream sent in a body.
 func upstreamError(code connect.Code, response *http.Response, detail *restv1.Error, body []byte) *connect.Error {
 	if detail.GetMessage() == "" {
 		detail.Message = "the upstream answered " + status(response)
@@ -202,12 +199,12 @@ func upstreamError(code connect.Code, response *http.Response, detail *restv1.Er
 	return responseError(code, response, detail, body)
 }
 
-// unexpectedResponse is the error of an answer that isn't OpenAI's.
+// unexpectedResponse returns the error of a response that is not OpenAI's.
 func unexpectedResponse(code connect.Code, response *http.Response, body []byte, what string) *connect.Error {
 	return proxyError(code, response, body, "the upstream answered "+status(response)+", "+what)
 }
 
-// proxyError is an error in this server's words, of an answer that may be nil.
+// proxyError returns an error of this server. The response may be nil.
 func proxyError(code connect.Code, response *http.Response, body []byte, message string) *connect.Error {
 	detail := &restv1.Error{Message: message, Type: "upstream_error"}
 	if response == nil {
@@ -219,8 +216,8 @@ func proxyError(code connect.Code, response *http.Response, body []byte, message
 	return responseError(code, response, detail, nil)
 }
 
-// responseError is an error with what a response says of it: in its header, or
-// else in the body.
+// responseError returns an error with the status, the request ID and the retry delay of a
+// response.
 func responseError(code connect.Code, response *http.Response, detail *restv1.Error, body []byte) *connect.Error {
 	detail.HttpStatus = int32(response.StatusCode)
 	detail.RequestId = excerpt([]byte(response.Header.Get("X-Request-ID")))

@@ -14,8 +14,8 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// FuzzHeaders maps a header both ways. It is given as lines, of which those
-// count that net/http would have let through.
+// FuzzHeaders maps a header in both directions. It is given as lines; lines that net/http
+// would reject are ignored.
 func FuzzHeaders(f *testing.F) {
 	for _, seed := range []string{
 		"authorization: Bearer key\nx-tag: one\nX-Tag: two, three\nx-empty:",
@@ -67,9 +67,8 @@ func metadataOf(header http.Header) *connect.Header {
 	return metadata
 }
 
-// checkMapping checks that every field of a header is either stopped, or mapped
-// with all its values in their order, and that there is no other but the added
-// ones. What is mapped is valid HTTP.
+// checkMapping checks that every field of a header is either blocked or mapped with all
+// values in order, and that only the added ones are new. Mapped fields are valid HTTP.
 func checkMapping(
 	t *testing.T, header, mapped http.Header, stops func(string) bool, value func(name, value string) string, added ...string,
 ) {
@@ -101,7 +100,7 @@ func checkMapping(
 
 func invalid(value string) bool { return !httpguts.ValidHeaderFieldValue(value) }
 
-// differing returns the name of a field in which two headers differ.
+// differing returns the name of a field that differs between two headers.
 func differing(a, b http.Header) string {
 	for _, pair := range [2][2]http.Header{{a, b}, {b, a}} {
 		for name, values := range pair[0] {
@@ -113,8 +112,8 @@ func differing(a, b http.Header) string {
 	return ""
 }
 
-// named reports whether a Connection header names a field: its elements are
-// parted by commas, and by nothing else.
+// named reports whether a Connection header names a field. Its elements are separated by
+// commas only.
 func named(connection []string, name string) bool {
 	for _, value := range connection {
 		for element := range strings.SplitSeq(value, ",") {
@@ -126,7 +125,7 @@ func named(connection []string, name string) bool {
 	return false
 }
 
-// The table in words of its own. Both take lower case.
+// The table, written independently. Both expect lower case.
 func stopsGoingUp(name string) bool {
 	switch name {
 	case "host", "expect", "x-grpc-web", "x-user-agent", "cookie", "origin", "referer", "forwarded", "via", "x-real-ip":

@@ -22,8 +22,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// A request of megabytes is held twice, as the message and as the REST body, and
-// neither takes more memory on its way than in the end.
+// A request of megabytes is held twice, as the message and as the REST body. Neither needs
+// more memory temporarily.
 func TestMemory_LargeRequestIsNotCopied(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
 	const size = 5 << 20
 	wire, err := proto.Marshal(&chatv1.CreateChatCompletionRequest{Model: "m", Messages: []*chatv1.Message{{
@@ -47,7 +47,7 @@ func TestMemory_LargeRequestIsNotCopied(t *testing.T) { //nolint:paralleltest //
 	}
 }
 
-// allocatedBy returns how many bytes of memory were asked for meanwhile.
+// allocatedBy returns the number of allocated bytes.
 func allocatedBy(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -56,7 +56,7 @@ func allocatedBy(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// A stream may last for minutes, and its request have an image in it.
+// A stream may last for minutes, and its request may contain an image.
 func TestMemory_StreamDoesNotRetainItsRequest(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})

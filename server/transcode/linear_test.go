@@ -14,15 +14,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// linearPieces repeat into JSON, or what begins like it, that may take a parser long.
+// linearPieces repeat into JSON, or a prefix of JSON, that may be slow to parse.
 var linearPieces = []string{
 	"[", "{", `{"a":`, `"`, `\`, `\u0000`, `\ud83d`, `"a",`, `"a":1,`, `"model":"m",`, `"extra_json":"{}",`, `"stop":["a"],`, `"metadata":{"a":"b"},`,
 	`"choices":[{}],`, `"choices":[{"logprobs":{"content":[{}]}}],`, `"messages":[{"content":"a"}],`, `"tools":[{"type":"function"}],`, "1", "1e", "-", " ", "\x00", "é", `"message":{"content":`,
 	`{},`, `"error":{"message":`, `"seed":1.0000000,`, "0.1", "NaN,",
 }
 
-// numbered is an object of as many members as fit into size bytes, with names of their
-// own.
+// numbered returns an object of size bytes with fields of different names.
 func numbered(size int) string {
 	var b strings.Builder
 	b.WriteString("{")
@@ -125,7 +124,7 @@ func TestEvents_TakeLinearTime(t *testing.T) {
 	}
 }
 
-// pieces is a text that comes in pieces of up to size bytes.
+// pieces returns text in pieces of up to size bytes.
 type pieces struct {
 	text string
 	size int

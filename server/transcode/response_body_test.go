@@ -19,7 +19,7 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// answerOf is a response of status 200.
+// answerOf returns a response with status 200.
 func answerOf(body io.Reader, media, coding string) *http.Response {
 	header := make(http.Header)
 	if media != "" {
@@ -41,13 +41,13 @@ func zipped(members ...string) []byte {
 	return b.Bytes()
 }
 
-// badLength is gzip whose corruption is an internal error to the library.
+// badLength is corrupt gzip that is an internal error of the library.
 const badLength = "\x1f\x8b\b\x00000000\xec\xc1\x81\f\x00\x00\x00\x020\xd6\xf2\x87\xc8c}O22\x00\x000"
 
-// FuzzGzip compares what is decoded with what the library decodes by itself,
-// whatever the pieces in which it comes. It is whole if the standard library says
-// so too: this one takes a header that is cut behind its tenth byte for a clean
-// end, and the other one ignores reserved flags (RFC 1952, section 2.3.1.2).
+// FuzzGzip compares the decoded data with the library's, for any pieces. The data is
+// complete if the standard library agrees: this library accepts a header truncated after ten
+// bytes as an end, and the standard library ignores reserved flags (RFC 1952, section
+// 2.3.1.2).
 func FuzzGzip(f *testing.F) {
 	cut := append(zipped("a"), 0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff) // the header of a second member, without its extra field
 	for _, seed := range [][]byte{nil, zipped(), zipped("a"), zipped("", "a", ""), zipped(strings.Repeat("ab", 9000), "c"), zipped("a")[:15], append(zipped("a"), 0), cut, []byte(badLength)} {
@@ -122,7 +122,7 @@ func TestForm(t *testing.T) {
 	}
 }
 
-// accumulatorOfNone notes how many messages came.
+// accumulatorOfNone counts the messages.
 type accumulatorOfNone struct{ messages []proto.Message }
 
 func (a *accumulatorOfNone) Add(message proto.Message) { a.messages = append(a.messages, message) }
@@ -136,8 +136,8 @@ func (a *accumulatorOfNone) Reply() proto.Message {
 	return reply
 }
 
-// FuzzReply reads any body in answer to a unary call. What comes of it doesn't
-// depend on the pieces in which the body comes, and can be written again.
+// FuzzReply reads any body as the response of a unary call. The result does not depend on
+// the pieces of the body and can be encoded again.
 func FuzzReply(f *testing.F) {
 	for _, seed := range []string{
 		`{"choices":[{"index":0,"message":{"content":"a"}}]}`, `{"error":[{"message":"no"}]}`, `{"code":1,"message":"no"}`, `{"base_resp":{"status_code":0}}`,
@@ -173,7 +173,7 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// FuzzRetryDelayIn reads any body for when to retry.
+// FuzzRetryDelayIn searches any body for a retry delay.
 func FuzzRetryDelayIn(f *testing.F) {
 	for _, seed := range []string{
 		`{"error":{"details":[{"retryDelay":"34.07s"}]}}`, `{"retry_after":1}`, `{"retry_after_ms":"1e3"}`, `{"retryDelay":{"seconds":1e300,"nanos":-1}}`,
@@ -188,8 +188,8 @@ func FuzzRetryDelayIn(f *testing.F) {
 	})
 }
 
-// TestRetryDelayIn_IsReadInLinearTime has a body that quotes itself again and
-// again, and one with many members.
+// TestRetryDelayIn_IsReadInLinearTime reads a body with deeply nested quotes, and one with many
+// fields.
 func TestRetryDelayIn_IsReadInLinearTime(t *testing.T) {
 	t.Parallel()
 	wide := `{"a":[` + strings.Repeat(`{"b":1},`, 100_000) + `{"retry_after":5}]}`

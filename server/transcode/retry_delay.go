@@ -10,13 +10,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
-// maxRetryDepth bounds how deeply a body is searched for when to retry.
+// maxRetryDepth is the maximum depth at which a body is searched for a retry delay.
 const maxRetryDepth = 8
 
-// retryDelayIn is when to retry by the body of an error, and nil where it doesn't
-// say so. It is google.rpc.RetryInfo among the details of an error, as Google's
-// servers send it (`"retryDelay": "34.07s"`), or a member such as `retry_after`, in
-// seconds, or `retry_after_ms`. A gateway may quote the error that it got as text.
+// retryDelayIn returns the retry delay in the body of an error, or nil: a
+// google.rpc.RetryInfo in the details of an error (`"retryDelay": "34.07s"`), or a field
+// such as `retry_after`, in seconds, or `retry_after_ms`. Gateways may quote the error of
+// their upstream as a string.
 func retryDelayIn(body []byte) *time.Duration {
 	var value any
 	if json.Unmarshal(body, &value) != nil {
@@ -32,8 +32,8 @@ func findRetryDelay(value any, depth int) *time.Duration {
 	switch v := value.(type) {
 	case map[string]any:
 		names := slices.Sorted(maps.Keys(v))
-		for _, name := range slices.Backward(names) { // Milliseconds come before seconds.
-			if delay := memberDelay(name, v[name]); delay != nil {
+		for _, name := range slices.Backward(names) { // milliseconds before seconds
+			if delay := fieldDelay(name, v[name]); delay != nil {
 				return delay
 			}
 		}
@@ -59,8 +59,8 @@ func findRetryDelay(value any, depth int) *time.Duration {
 	return nil
 }
 
-// memberDelay is the delay that a member states, and nil if it is another one.
-func memberDelay(name string, value any) *time.Duration {
+// fieldDelay returns the retry delay in a field, or nil for other fields.
+func fieldDelay(name string, value any) *time.Duration {
 	unit := time.Second
 	switch strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name)) {
 	case "retrydelay", "retryafter", "retryafterseconds", "retryaftersec", "retryafters":

@@ -23,20 +23,19 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/streamtest"
 )
 
-// delivery is how the bytes of an event stream come from the upstream. It is
-// the body of the upstream's response, which hands out a piece when it is asked
-// for more, and not before.
+// delivery describes how the bytes of an event stream arrive. It is the body of the
+// upstream's response and returns one piece per read.
 type delivery struct {
 	pieces []string
-	// end is what comes behind the last piece; nil is io.EOF.
+	// end is the error after the last piece; nil means io.EOF.
 	end error
-	// atOnce has the end come together with the last piece.
+	// atOnce returns the end together with the last piece.
 	atOnce bool
-	// unframed is a body that the end of the connection ends.
+	// unframed is a body that ends with the connection.
 	unframed bool
-	// untyped is a response that doesn't say that it is an event stream.
+	// untyped is a response without the content type of an event stream.
 	untyped bool
-	// asked is told, before anything more is handed out, how many bytes were.
+	// asked is called before each read with the number of bytes returned so far.
 	asked func(handed int)
 
 	handed int
@@ -65,14 +64,14 @@ func (d *delivery) Read(p []byte) (int, error) {
 
 func (d *delivery) Close() error { return nil }
 
-// wire is the client's end of a call: what was written to it, of which it has
-// only what was flushed.
+// wire is the client's end of a call. It has received the flushed part of the written
+// bytes.
 type wire struct {
 	header   http.Header
 	written  []byte
 	begun    bool
-	frames   [][]byte // the messages in what was flushed
-	lastSize int      // the bytes of these frames
+	frames   [][]byte // flushed messages
+	lastSize int      // size of these frames in bytes
 	end      []byte   // Connect's last message, in JSON
 }
 
@@ -85,8 +84,8 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush has what was written arrive. Connect's streams are frames: a byte of
-// flags, of which 2 marks the last frame, four bytes of the size, and a message.
+// Flush delivers the written bytes. Connect streams consist of frames: one byte of flags,
+// where 2 marks the last frame, four bytes of length, and the message.
 func (w *wire) Flush() {
 	const head = 5
 	w.begun = true
@@ -108,7 +107,7 @@ func (w *wire) Flush() {
 	}
 }
 
-// messages are the messages that have arrived.
+// messages returns the delivered messages.
 func (w *wire) messages(tb testing.TB) []*chatv1.ChatCompletionChunk {
 	tb.Helper()
 	messages := make([]*chatv1.ChatCompletionChunk, len(w.frames))
@@ -127,16 +126,16 @@ func (w *wire) same(tb testing.TB, other *wire) bool {
 	if !bytes.Equal(w.end, other.end) {
 		return false
 	}
-	// Protobuf doesn't say in what order the bytes of a message come.
+	// Protobuf does not define the order of encoded fields.
 	return slices.EqualFunc(w.frames, other.frames, bytes.Equal) ||
 		slices.EqualFunc(w.messages(tb), other.messages(tb), func(a, b *chatv1.ChatCompletionChunk) bool { return proto.Equal(a, b) })
 }
 
-// streamServer passes event streams on in this process, by all that the server
-// has between the upstream's response and the client's socket.
+// streamServer serves event streams in this process, with all layers between the
+// upstream's response and the client's socket.
 type streamServer struct{ handler http.Handler }
 
-// responseKey is a context's key of the upstream's response.
+// responseKey is the context key of the upstream's response.
 type responseKey struct{}
 
 func newStreamServer(tb testing.TB) *streamServer {
@@ -164,7 +163,7 @@ func newStreamServer(tb testing.TB) *streamServer {
 	return &streamServer{Wrap(mux)}
 }
 
-// call makes a call that asks for so many choices and is answered by a delivery.
+// call makes a call for the given number of choices, with a delivery as the response.
 func (s *streamServer) call(tb testing.TB, choices int32, from *delivery) *wire {
 	tb.Helper()
 	w := &wire{header: make(http.Header)}
@@ -197,12 +196,11 @@ func (s *streamServer) callOn(tb testing.TB, w *wire, choices int32, from *deliv
 	}
 }
 
-// errEarly ends a delivery that has failed its test.
+// errEarly ends a delivery that failed its test.
 var errEarly = errors.New("asked too early")
 
-// punctual makes a call as [streamServer.call] does, and checks that the server
-// never asks the upstream for more while it still has to send what is complete:
-// a message, or the end.
+// punctual makes a call like [streamServer.call], and checks that the server never reads
+// from the upstream before it has sent all complete messages and the end.
 func (s *streamServer) punctual(tb testing.TB, choices int32, from *delivery, schedule streamtest.Schedule) *wire {
 	tb.Helper()
 	w := &wire{header: make(http.Header)}
@@ -225,7 +223,7 @@ func (s *streamServer) punctual(tb testing.TB, choices int32, from *delivery, sc
 	return w
 }
 
-// cutAt cuts a text at the places, which are in order.
+// cutAt splits text at sorted positions.
 func cutAt(text string, places ...int) []string {
 	pieces := make([]string, 0, len(places)+1)
 	start := 0
@@ -238,7 +236,7 @@ func cutAt(text string, places ...int) []string {
 	return pieces
 }
 
-// byteByByte cuts a text into its bytes.
+// byteByByte splits text into bytes.
 func byteByByte(text string) []string {
 	pieces := make([]string, len(text))
 	for i := range pieces {
@@ -247,12 +245,12 @@ func byteByByte(text string) []string {
 	return pieces
 }
 
-// randomPieces cuts a text into at most so many pieces.
+// randomPieces splits text into at most the given number of pieces.
 func randomPieces(random *rand.Rand, text string, count int) []string {
 	return cutAt(text, streamtest.Places(random, len(text), count-1)...)
 }
 
-// excerptOf shows pieces, cut where that gets long.
+// excerptOf formats pieces, abbreviated.
 func excerptOf(pieces []string) string {
 	const most = 2000
 	text := fmt.Sprintf("%q", pieces)

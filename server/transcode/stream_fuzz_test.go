@@ -7,8 +7,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/streamtest"
 )
 
-// FuzzStream passes any bytes on as a stream, whole and in pieces that the seed
-// decides: the messages and the end must be the same, and no message be late.
+// FuzzStream streams any bytes, whole and in random pieces. Messages and end must be
+// equal, and no message may be late.
 func FuzzStream(f *testing.F) {
 	for i, recorded := range streamtest.Corpus(f) {
 		for _, s := range variants(recorded) {
@@ -18,7 +18,7 @@ func FuzzStream(f *testing.F) {
 	server := newStreamServer(f)
 	f.Fuzz(func(t *testing.T, text []byte, seed uint64) {
 		if found, _ := formOf(text); found == formJSON {
-			return // It is read whole; see FuzzReply.
+			return // The body is read whole: see FuzzReply.
 		}
 		random := rand.New(rand.NewPCG(seed, 0))
 		choices := 1 + random.Int32N(3)

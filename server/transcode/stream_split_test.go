@@ -15,8 +15,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// variants are a stream and, if all its lines end with LF, what it is with other
-// line ends and behind a byte order mark.
+// variants returns a stream and, if all its lines end with LF, the stream with other line
+// ends and with a byte order mark.
 func variants(of streamtest.Stream) []streamtest.Stream {
 	all := []streamtest.Stream{of}
 	if strings.Contains(of.Text, "\r") || strings.HasPrefix(of.Text, "\uFEFF") {
@@ -34,7 +34,7 @@ func variants(of streamtest.Stream) []streamtest.Stream {
 	return all
 }
 
-// checkMeaning fails the test unless what arrived is what a stream stands for.
+// checkMeaning fails the test unless the expected messages and end arrived.
 func checkMeaning(t *testing.T, got *wire, want streamtest.Stream) {
 	t.Helper()
 	end, err := streamtest.ParseEnd(got.end)
@@ -55,8 +55,8 @@ func checkMeaning(t *testing.T, got *wire, want streamtest.Stream) {
 	}
 }
 
-// However a stream is cut into the pieces in which it arrives, it means the
-// same, and no message waits for a byte that is behind its event.
+// The result does not depend on the pieces of a stream, and no message is delayed beyond
+// its event.
 func TestStream_MayBeSplitAnywhere(t *testing.T) {
 	t.Parallel()
 	server := newStreamServer(t)
@@ -66,7 +66,7 @@ func TestStream_MayBeSplitAnywhere(t *testing.T) {
 			for _, s := range variants(recorded) {
 				split := newSplitting(t, server, s)
 				for place := range s.Text {
-					// What lies within a line is the same in all variants.
+					// Positions within a line are equal in all variants.
 					if s.Name == recorded.Name || isNearLineEnd(s.Text, place) {
 						split.check(t, cutAt(s.Text, place), &delivery{})
 					}
@@ -82,25 +82,24 @@ func TestStream_MayBeSplitAnywhere(t *testing.T) {
 	}
 }
 
-// isNearLineEnd reports whether two of the bytes about a place are of line ends,
-// or whether it is at the beginning.
+// isNearLineEnd reports whether one of the two bytes around a position is a line end, or
+// whether the position is at the beginning.
 func isNearLineEnd(text string, place int) bool {
 	const near = 3
 	around := text[max(0, place-near):min(len(text), place+near)]
 	return place <= near || strings.Count(around, "\n")+strings.Count(around, "\r") > 1
 }
 
-// splitting checks what comes of a stream, whatever the pieces.
+// splitting checks a stream that is split into pieces.
 type splitting struct {
 	server   *streamServer
 	name     string
-	choices  int32 // that are asked for
+	choices  int32 // requested choices
 	schedule streamtest.Schedule
 	whole    *wire
 }
 
-// newSplitting checks that the stream means what it should when it comes in one
-// piece.
+// newSplitting checks the result of a stream in one piece.
 func newSplitting(t *testing.T, server *streamServer, s streamtest.Stream) splitting {
 	t.Helper()
 	schedule := streamtest.ScheduleOf(s.Text, len(s.Messages))
@@ -109,7 +108,7 @@ func newSplitting(t *testing.T, server *streamServer, s streamtest.Stream) split
 	return splitting{server, s.Name, s.Choices(), schedule, whole}
 }
 
-// check checks that the stream means the same in these pieces.
+// check checks that the result is the same for the given pieces.
 func (s splitting) check(t *testing.T, pieces []string, by *delivery) {
 	t.Helper()
 	by.pieces = slices.Clone(pieces)
@@ -121,7 +120,7 @@ func (s splitting) check(t *testing.T, pieces []string, by *delivery) {
 	}
 }
 
-// The same holds for events that take many reads and the largest buffers.
+// The same holds for events that need many reads and the largest buffers.
 func TestStream_LargeEventMayBeSplitAnywhere(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
@@ -143,9 +142,8 @@ func TestStream_LargeEventMayBeSplitAnywhere(t *testing.T) {
 	}
 }
 
-// A stream that ends early has the messages that are complete, and counts as
-// finished in no case in which the connection broke, nor where the body ended
-// well unless by the marker or by the last finish_reason.
+// A truncated stream contains the complete messages. It is never considered finished if the
+// connection broke, and otherwise only after the end marker or the last finish_reason.
 func TestStream_TruncatedAnywhereIsNotFinished(t *testing.T) {
 	t.Parallel()
 	server := newStreamServer(t)

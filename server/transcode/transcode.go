@@ -66,7 +66,7 @@ type operation struct {
 	// other is the operation with the same result in the other form, unary or
 	// stream, or nil.
 	other *restjson.Operation
-	// accumulate returns a new accumulator. It is nil if there is none.
+	// accumulate returns a new accumulator. It may be nil.
 	accumulate func() Accumulator
 	// items are the parts of a response that may fail separately, or nil.
 	items *items

@@ -116,7 +116,7 @@ func TestErrorBody_IsParsed(t *testing.T) {
 			Script: e2etest.Reply(500, `{"status":"down"}`, e2etest.JSONType, "X-Request-Id: req_1"),
 			Code:   connect.CodeInternal,
 			Detail: &restv1.Error{
-				Message: "the upstream answered 500 Internal Server Error, with JSON that is no known form of error",
+				Message: "the upstream answered 500 Internal Server Error, with JSON that is not a known form of error",
 				Type:    "upstream_error", HttpStatus: 500, RequestId: "req_1", BodyExcerpt: `{"status":"down"}`,
 			},
 		},
@@ -167,7 +167,7 @@ func TestErrorBody_IsParsed(t *testing.T) {
 			Script: e2etest.TruncatedReply(9, 400, `{"error":{"message":"no","type":"t"}}`, e2etest.JSONType),
 			Code:   connect.CodeInvalidArgument,
 			Detail: &restv1.Error{
-				Message: "the upstream answered 400 Bad Request, with JSON, cut short",
+				Message: "the upstream answered 400 Bad Request, with JSON, truncated",
 				Type:    "upstream_error", HttpStatus: 400, BodyExcerpt: `{"error":`,
 			},
 		},
@@ -181,14 +181,14 @@ func TestErrorBody_IsParsed(t *testing.T) {
 			Name:     "unrequested content coding",
 			Script:   e2etest.Reply(500, "\x0b\x02\x80{}\x03", e2etest.JSONType, "Content-Encoding: br"),
 			Code:     connect.CodeInternal,
-			Contains: []string{"500 Internal Server Error", "a body in the encoding br", "not asked for"},
+			Contains: []string{"500 Internal Server Error", "a body in the encoding br", "not requested"},
 		},
 		{
 			Name:   "redirect that is not followed",
 			Script: e2etest.Reply(307, "", "Location: https://192.168.0.1/v1/chat/completions"),
 			Code:   connect.CodeInternal,
 			Detail: &restv1.Error{
-				Message: "the upstream answered 307 Temporary Redirect, a redirect, which is not followed",
+				Message: "the upstream answered 307 Temporary Redirect, a redirect that was not followed",
 				Type:    "upstream_error", HttpStatus: 307,
 			},
 		},
@@ -197,7 +197,7 @@ func TestErrorBody_IsParsed(t *testing.T) {
 			Script: e2etest.Reply(301, "<html><title>Moved</title></html>", e2etest.HTMLType, "Location: https://192.168.0.1/elsewhere"),
 			Code:   connect.CodeInternal,
 			Detail: &restv1.Error{
-				Message: "the upstream answered 301 Moved Permanently, a redirect, which is not followed",
+				Message: "the upstream answered 301 Moved Permanently, a redirect that was not followed",
 				Type:    "upstream_error", HttpStatus: 301, BodyExcerpt: "<html><title>Moved</title></html>",
 			},
 		},

@@ -47,8 +47,8 @@ func TestErrorSize_IsAtMost4KiB(t *testing.T) {
 		{"a long message, type, code and more", error400(`"message":"` + long("a") + `","type":"` + long("b") + `","code":"` + long("c") + `"`), "aaaa", false},
 		{"a long page", e2etest.Reply(400, "<html><title>"+long("é")+"</title>", e2etest.HTMLType), "the upstream answered 400 Bad Request, with an HTML page (“ééé", false},
 		{"a long error in another form", e2etest.Reply(400, `{"detail":"`+long("too long. ")+`"}`, e2etest.JSONType), "too long. too long. ", false},
-		{"a long path in malformed JSON", e2etest.Reply(200, `{"`+long("x")+`":{"`+long("y")+`":`, e2etest.JSONType), "the upstream answered 200 OK, with a body that can't be read: ", false},
-		{"a body over the read limit", e2etest.Reply(400, `{"error":{"message":"`+strings.Repeat("x", 2<<20)+`"}}`, e2etest.JSONType), "the upstream answered 400 Bad Request, with JSON, cut short", true},
+		{"a long path in malformed JSON", e2etest.Reply(200, `{"`+long("x")+`":{"`+long("y")+`":`, e2etest.JSONType), "the upstream answered 200 OK, with an invalid body: ", false},
+		{"a body over the read limit", e2etest.Reply(400, `{"error":{"message":"`+strings.Repeat("x", 2<<20)+`"}}`, e2etest.JSONType), "the upstream answered 400 Bad Request, with JSON, truncated", true},
 	}
 	scripts := make(map[string]e2etest.Script)
 	for _, test := range tests {

@@ -34,7 +34,7 @@ func TestInvalidSuccess_IsError(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeInternal,
 			Detail: &restv1.Error{
-				Message: "the upstream answered 200 OK, with an empty body where a stream was asked for", Type: "upstream_error", HttpStatus: 200,
+				Message: "the upstream answered 200 OK, with an empty body instead of an event stream", Type: "upstream_error", HttpStatus: 200,
 			},
 		},
 		{
@@ -76,7 +76,7 @@ func TestInvalidSuccess_IsError(t *testing.T) {
 			Methods: []string{e2etest.UnaryMethod},
 			Code:    connect.CodeInternal,
 			Detail: &restv1.Error{
-				Message: "the upstream answered 200 OK, with a body that can't be read: " +
+				Message: "the upstream answered 200 OK, with an invalid body: " +
 					"malformed JSON at byte 48, in choices[0].message: expected a string",
 				Type: "upstream_error", HttpStatus: 200, BodyExcerpt: `{"choices":[{"index":0,"message":{"content":"x",}}]}`,
 			},
@@ -106,13 +106,13 @@ func TestInvalidSuccess_IsError(t *testing.T) {
 			Name:     "unrequested content coding",
 			Script:   e2etest.Reply(200, "\x0b\x02\x80{}\x03", e2etest.JSONType, "Content-Encoding: br"),
 			Code:     connect.CodeInternal,
-			Contains: []string{"200 OK", "a body in the encoding br", "not asked for"},
+			Contains: []string{"200 OK", "a body in the encoding br", "not requested"},
 		},
 		{
 			Name:     "two unrequested content codings",
 			Script:   e2etest.Reply(200, e2etest.Gzip(e2etest.Gzip(e2etest.Completion("Hello!"))), e2etest.JSONType, "Content-Encoding: gzip, gzip"),
 			Code:     connect.CodeInternal,
-			Contains: []string{"200 OK", "a body in the encoding gzip, gzip", "not asked for"},
+			Contains: []string{"200 OK", "a body in the encoding gzip, gzip", "not requested"},
 		},
 		{
 			Name:   "error without a content type",

@@ -273,7 +273,7 @@ func TestUpstreamFailure_EndlessErrorBody(t *testing.T) {
 	e2etest.FailureCase{
 		Code: connect.CodeUnavailable,
 		Detail: &restv1.Error{
-			Message: "the upstream answered 503 Service Unavailable, with JSON, cut short",
+			Message: "the upstream answered 503 Service Unavailable, with JSON, truncated",
 			Type:    "upstream_error", HttpStatus: 503, BodyExcerpt: `{"error":`,
 		},
 	}.Check(t, e2etest.ScriptedCall{Method: e2etest.UnaryMethod, Script: "503"}.Do(t, e2etest.NewGRPCClient(t, front)))
