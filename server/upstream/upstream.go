@@ -8,28 +8,31 @@
 //
 // An exchange is one request and its response on one connection:
 //
-//	small body from a reader        any other request
-//	           │                            │
-//	           ▼     body complete          ▼
-//	       buffering ─────────────────▶ connecting ◀───────────────┐
-//	           │                            │                      │
-//	           │ smallBodyWait              │ connection           │ the reused connection
-//	           ▼                            ▼                      │ was stale, and the
-//	  connecting, while the  ──────────▶ sending ─────────────────▶┤ request can be sent
-//	   body is buffered                     │                      │ again: once
-//	                                        │ request sent         │
-//	                                        ▼                      │
-//	                             ┌────── waiting ─────────────────▶┘
-//	                             │          │  ▲ │
-//	              final header,  │   101    │  └─┘ 1xx
-//	              from sending   │          ▼
-//	              or waiting     │       upgraded
-//	                             ▼
-//	                          reading
-//	                             │ end of the body, error, Close or ctx
-//	                             ▼
-//	                           ended: the connection returns to the pool if
-//	                                  request and response are complete
+//	small body from a reader       any other request
+//	           |                           |
+//	           v      body complete        v
+//	       buffering ----------------> connecting <---------------------+
+//	           |                           |                            |
+//	           | smallBodyWait             | connection                 |
+//	           v                           v                            |
+//	   connecting while the ----------> sending --------------------+   |
+//	     body is buffered                  |                        |   |
+//	                                       | request sent           |   |
+//	                                       v                        v   |
+//	                                    waiting ----> stale reused connection,
+//	                                       |          request can be sent again: once
+//	               final header            |
+//	          (also from sending)          +----> upgraded (101)
+//	                                       v
+//	                                    reading
+//	                                       |
+//	                                       | end of body, error, Close, end of ctx
+//	                                       v
+//	                                     ended
+//
+// Interim responses (1xx) change no state. When the exchange ends, its connection returns
+// to the pool if request and response are complete, and is closed otherwise. An error, or
+// the end of ctx, leads from every state to ended.
 //
 // Send runs the exchange on the caller's goroutine. Two things need another goroutine:
 //
@@ -40,20 +43,20 @@
 //     is canceled ([Request.CancelBody]) and Send returns early. Otherwise Send returns when
 //     the body is complete.
 //
-// An error, or the end of ctx, leads from every state to ended and closes the connection.
-//
 // # The HTTP/2 exchange
 //
 // An exchange is one stream. The connection's reading goroutine moves it from state to
 // state; request and response end independently:
 //
-//	request:    header queued ──▶ upload: piece by piece, as windows allow ──▶ sent
-//	                                  │ final status of 300 or above, or the stream's end
-//	                                  └──▶ unwanted: the upload stops
-//	response:   awaiting header ──▶ reading ──▶ complete
-//	               │  ▲ │ 1xx          │
-//	               │  └─┘              │ reset, GOAWAY, protocol violation, ctx or Close
-//	               └───────────────────┴──▶ failed
+//	request:   header queued --> uploading, as windows allow --> sent
+//	                                 |
+//	                                 | final status of 300 or above, end of stream
+//	                                 +--> unwanted: the upload stops
+//
+//	response:  waiting for the header --> reading --> complete
+//	                 |                       |
+//	                 | reset, GOAWAY, protocol violation, Close, end of ctx
+//	                 +-----------------------+--> failed
 //
 // The stream is closed when both sides have ended, and reset when one of them ends the
 // exchange before. A request that the upstream has certainly not processed is sent again
