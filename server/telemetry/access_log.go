@@ -9,7 +9,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/request"
 )
 
-// logRequest logs a call that has ended.
+// logRequest logs a completed request.
 func (o *Observer) logRequest(ctx context.Context, x *observation) {
 	if !o.requests.Enabled(ctx, slog.LevelInfo) {
 		return
@@ -79,9 +79,8 @@ func (o *Observer) logRequest(ctx context.Context, x *observation) {
 	o.requests.LogAttrs(ctx, slog.LevelInfo, "request", line...)
 }
 
-// peer is the address that a call came from, without the port: of a wrong token it
-// is all that is known. Behind a load balancer it is that one's, unless the server
-// trusts it to tell the client's.
+// peer returns the client's address without its port. Behind an untrusted load balancer it
+// is the load balancer's.
 func peer(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -53,7 +53,7 @@ func (l *logged) lines(tb testing.TB, n int) []map[string]any {
 	return lines
 }
 
-func TestWhatTheLogSaysOfACall(t *testing.T) {
+func TestAccessLog_Fields(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		call func(t *testing.T, f *observetest.Front)
@@ -126,7 +126,7 @@ func TestWhatTheLogSaysOfACall(t *testing.T) {
 	}
 }
 
-func TestNoKeyIsInAnyLogWhereverAClientPutsIt(t *testing.T) {
+func TestAccessLog_ContainsNoKeys(t *testing.T) {
 	const key, known = "sk-proj-abcdefgh12345678", "hunter2-hunter2"
 	hidden, err := secret.New(known)
 	if err != nil {
@@ -163,7 +163,7 @@ func TestNoKeyIsInAnyLogWhereverAClientPutsIt(t *testing.T) {
 	}
 }
 
-func TestContentsAreLoggedOnDemand(t *testing.T) {
+func TestContentLog_LogsBodies(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		call func(t *testing.T, f *observetest.Front)
@@ -230,7 +230,7 @@ type slowly struct{ reader *strings.Reader }
 
 func (s slowly) Read(p []byte) (int, error) { return s.reader.Read(p) }
 
-func TestACompressedAnswerIsNotLoggedAsText(t *testing.T) {
+func TestContentLog_OmitsCompressedBodies(t *testing.T) {
 	log := new(logged)
 	upstream := observetest.Answer(t, http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8bxxxx")
 	f := observetest.Start(t, telemetry.Config{Contents: log.logger()}, upstream)

@@ -20,8 +20,8 @@ func (*discard) Write(p []byte) (int, error) { return len(p), nil }
 func (*discard) WriteHeader(int)             {}
 func (*discard) FlushError() error           { return nil }
 
-// BenchmarkCall is what it costs to observe a call, and one event of a stream.
-func BenchmarkCall(b *testing.B) {
+// BenchmarkObserver is what it costs to observe a call, and one event of a stream.
+func BenchmarkObserver(b *testing.B) {
 	for _, test := range []struct {
 		name   string
 		config telemetry.Config

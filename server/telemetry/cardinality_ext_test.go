@@ -18,7 +18,7 @@ import (
 // it. Each of its labels has values of a fixed set, or of 200 models and "other".
 const maxSeries = 20_000
 
-func TestHostileRequestsMakeABoundedNumberOfSeries(t *testing.T) {
+func TestMetrics_HostileRequestsCreateBoundedSeries(t *testing.T) {
 	o, err := telemetry.New(telemetry.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -72,9 +72,9 @@ func TestHostileRequestsMakeABoundedNumberOfSeries(t *testing.T) {
 	t.Logf("10,000 hostile requests made %d series, of %d models", len(samples), len(models))
 }
 
-// TestAKeyInPlaceOfAModelIsNoLabel: there are upstreams that answer by the name they
+// TestMetrics_KeyAsModelIsNoLabel: there are upstreams that answer by the name they
 // were asked for.
-func TestAKeyInPlaceOfAModelIsNoLabel(t *testing.T) {
+func TestMetrics_KeyAsModelIsNoLabel(t *testing.T) {
 	o, err := telemetry.New(telemetry.Config{})
 	if err != nil {
 		t.Fatal(err)

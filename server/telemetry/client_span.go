@@ -17,18 +17,17 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// sender observes what is sent to the upstream.
+// sender observes requests to the upstream.
 type sender struct {
 	observer *Observer
 	next     upstream.Sender
 }
 
-// Sender returns a sender that observes what next is sent: it notes the
-// upstream's name for the call, begins a client's span, and logs contents, each
-// if there is something to do that for. It stands beneath what knows the model,
-// and above what chooses among upstreams. A nil Observer returns next.
+// Sender returns a sender that observes requests to the upstream. It records the upstream's
+// request ID, and creates spans and logs bodies if that is enabled. It belongs below the
+// layer that finds out the model, and above failover. A nil Observer returns next.
 //
-// With tracing, the upstream gets the span's context in place of the client's.
+// With tracing, the upstream gets the context of the span in place of the client's.
 func (o *Observer) Sender(next upstream.Sender) upstream.Sender {
 	if o == nil {
 		return next
@@ -60,9 +59,9 @@ func (s *sender) Send(ctx context.Context, req *upstream.Request) (*http.Respons
 	return resp, nil
 }
 
-// operations are the names that OpenTelemetry has for what routes do
-// (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans). The others
-// are spans of HTTP.
+// operations are OpenTelemetry's names of what routes do
+// (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans). Other routes have HTTP
+// spans.
 var operations = map[string]string{
 	"/v1/chat/completions": "chat",
 	"/v1/responses":        "chat",
@@ -70,8 +69,8 @@ var operations = map[string]string{
 	"/v1/embeddings":       "embeddings",
 }
 
-// startClientSpan begins the span of a request to the upstream, and puts its
-// context into the request.
+// startClientSpan starts the span of a request to the upstream, and sets the trace context
+// of the request.
 func (o *Observer) startClientSpan(ctx context.Context, record *request.Record, req *upstream.Request) (context.Context, trace.Span) {
 	if server := trace.SpanContextFromContext(ctx); server.IsSampled() {
 		record.TraceID = server.TraceID().String()
@@ -97,8 +96,8 @@ func (o *Observer) startClientSpan(ctx context.Context, record *request.Record, 
 	return ctx, span
 }
 
-// endClientSpan ends the span of a request when its call has ended. The failure
-// is why there was no answer, empty if there was.
+// endClientSpan ends the span of a completed request. The failure is the reason why there
+// was no response, empty otherwise.
 func (o *Observer) endClientSpan(span trace.Span, record *request.Record, failure string) {
 	defer span.End()
 	if !span.IsRecording() {
@@ -131,8 +130,8 @@ func (o *Observer) endClientSpan(span trace.Span, record *request.Record, failur
 	}
 }
 
-// usageAttributes are those of what a call took: OpenTelemetry's, and for what that has
-// none of the project's own.
+// usageAttributes returns the attributes of a usage: OpenTelemetry's, and
+// openai_connect.usage.* where it has none.
 func usageAttributes(used usage.Usage) []attribute.KeyValue {
 	var list []attribute.KeyValue
 	if used.Input != 0 || used.Output != 0 {
@@ -156,8 +155,8 @@ func usageAttributes(used usage.Usage) []attribute.KeyValue {
 	return list
 }
 
-// modelName is a model's name as it may stand in a span: without what no name has,
-// and none that looks like a key.
+// modelName returns a model's name for a span, empty if it isn't plausible or looks like a
+// key.
 func modelName(model string) string {
 	if isVisibleASCII(model, maxModelName) && !keyLike.MatchString(model) {
 		return model
@@ -165,8 +164,7 @@ func modelName(model string) string {
 	return ""
 }
 
-// knownMethod is a method, or what OpenTelemetry has for one that HTTP doesn't
-// know.
+// knownMethod returns a registered method, and OpenTelemetry's value for others.
 func knownMethod(method string) string {
 	if name, _, _ := strings.Cut(spanName(method, ""), " "); name != "HTTP" {
 		return name

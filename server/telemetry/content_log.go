@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// MaxContent bounds how much of a body [Config.Contents] is told, in bytes.
+	// MaxContent is the maximum size of a logged body in bytes. See [Config.Contents].
 	MaxContent = 8 << 10
-	// behindContent is what is kept beyond that, so that a key is seen whole which
-	// stands at the end.
-	behindContent = 8 << 10
+	// captureSlack is the size of what is buffered in addition, to redact a key at the end
+	// as a whole.
+	captureSlack = 8 << 10
 )
 
-// logRequest logs the body of a request when it has been read.
+// logRequestBody logs the body of a request after it was read.
 func (o *Observer) logRequestBody(ctx context.Context, req *upstream.Request) {
 	path, _, _ := strings.Cut(req.Target, "?")
 	seen := o.newCapture(ctx, "request body", req.Header,
@@ -36,22 +36,22 @@ func (o *Observer) logRequestBody(ctx context.Context, req *upstream.Request) {
 		_, _ = io.Copy(seen, &again)
 		seen.end()
 	default:
-		req.Body = &seenRequest{Reader: content, capture: seen}
+		req.Body = &capturedRequestBody{Reader: content, capture: seen}
 		seen.record.OnEnd(seen.end)
 	}
 }
 
-// logAnswer logs the body of an answer when it has been read.
+// logResponseBody logs the body of a response after it was read.
 func (o *Observer) logResponseBody(ctx context.Context, resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return
 	}
 	seen := o.newCapture(ctx, "response body", resp.Header, slog.Int("status", resp.StatusCode))
-	resp.Body = &seenAnswer{ReadCloser: resp.Body, capture: seen}
+	resp.Body = &capturedResponseBody{ReadCloser: resp.Body, capture: seen}
 	seen.record.OnEnd(seen.end)
 }
 
-// capture keeps the beginning of a body, and logs it in the end.
+// capture buffers the beginning of a body and logs it at its end.
 type capture struct {
 	observer *Observer
 	ctx      context.Context //nolint:containedctx // of the log line
@@ -82,12 +82,12 @@ func (c *capture) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.total += len(p)
-	room := MaxContent + behindContent - len(c.begin)
+	room := MaxContent + captureSlack - len(c.begin)
 	c.begin = append(c.begin, p[:min(len(p), room)]...)
 	return len(p), nil
 }
 
-// end logs what was kept. Only the first call does.
+// end logs the buffered part. Only the first call has an effect.
 func (c *capture) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,7 +106,7 @@ func (c *capture) end() {
 	o.contents.LogAttrs(c.ctx, slog.LevelInfo, c.message, line...)
 }
 
-// text is what was kept, as it may be logged.
+// text returns the buffered part, redacted.
 func (c *capture) text() string {
 	text := c.observer.redact.text(strings.ToValidUTF8(string(c.begin), string(utf8.RuneError)), c.keys...)
 	if len(text) > MaxContent {
@@ -115,18 +115,18 @@ func (c *capture) text() string {
 	return text
 }
 
-// seenRequest is the body of a request.
-type seenRequest struct {
+// capturedRequestBody captures the body of a request.
+type capturedRequestBody struct {
 	io.Reader
 
 	capture *capture
 }
 
 // Read implements [io.Reader].
-func (b *seenRequest) Read(p []byte) (int, error) { return b.capture.read(b.Reader, p) }
+func (b *capturedRequestBody) Read(p []byte) (int, error) { return b.capture.read(b.Reader, p) }
 
 // Close implements [io.Closer].
-func (b *seenRequest) Close() error {
+func (b *capturedRequestBody) Close() error {
 	b.capture.end()
 	if closer, ok := b.Reader.(io.Closer); ok {
 		return closer.Close()
@@ -134,21 +134,21 @@ func (b *seenRequest) Close() error {
 	return nil
 }
 
-// seenAnswer is the body of an answer.
-type seenAnswer struct {
+// capturedResponseBody captures the body of a response.
+type capturedResponseBody struct {
 	io.ReadCloser
 
 	capture *capture
 }
 
 // Read implements [io.Reader].
-func (b *seenAnswer) Read(p []byte) (int, error) { return b.capture.read(b.ReadCloser, p) }
+func (b *capturedResponseBody) Read(p []byte) (int, error) { return b.capture.read(b.ReadCloser, p) }
 
-// Wait returns when Read has something to tell, if the body beneath knows that.
-func (b *seenAnswer) Wait() { httpx.Wait(b.ReadCloser) }
+// Wait implements [httpx.Waiter].
+func (b *capturedResponseBody) Wait() { httpx.Wait(b.ReadCloser) }
 
 // Close implements [io.Closer].
-func (b *seenAnswer) Close() error {
+func (b *capturedResponseBody) Close() error {
 	b.capture.end()
 	return b.ReadCloser.Close()
 }

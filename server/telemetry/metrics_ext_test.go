@@ -48,7 +48,7 @@ func hello() *chatv1.CreateChatCompletionRequest {
 	}
 }
 
-func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
+func TestMetrics_OfRequests(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		call func(t *testing.T, f *observetest.Front)
@@ -215,7 +215,7 @@ func TestWhatCallsLeaveInTheMetrics(t *testing.T) {
 	}
 }
 
-func TestPartsThatAreNotThereHaveNoMetrics(t *testing.T) {
+func TestMetrics_UnregisteredPartsHaveNone(t *testing.T) {
 	f := observetest.Start(t, telemetry.Config{}, observetest.Sandbox(t))
 	samples := scrape(t, f.Observer)
 	for _, name := range []string{"openai_connect_rate_limit_store_up", "openai_connect_rate_limit_instances", "openai_connect_clients_loaded_timestamp_seconds", "openai_connect_overload_queued"} {
@@ -225,7 +225,7 @@ func TestPartsThatAreNotThereHaveNoMetrics(t *testing.T) {
 	}
 }
 
-func TestOpenCallsAndStreamsAreSeenWhileTheyRun(t *testing.T) {
+func TestMetrics_OpenRequestsAndStreams(t *testing.T) {
 	f := observetest.Start(t, telemetry.Config{}, observetest.Sandbox(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -268,7 +268,7 @@ func TestOpenCallsAndStreamsAreSeenWhileTheyRun(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamThatIsAwayIsCountedByWhatFailed(t *testing.T) {
+func TestMetrics_UnavailableUpstream(t *testing.T) {
 	f := observetest.Start(t, telemetry.Config{}, "http://"+observetest.Refused(t))
 	drain(t, post(t, f, unaryBody))
 	observetest.Wait(t, "the count", func() bool {
@@ -278,7 +278,7 @@ func TestAnUpstreamThatIsAwayIsCountedByWhatFailed(t *testing.T) {
 	})
 }
 
-func TestANilObserverObservesNothing(t *testing.T) {
+func TestTelemetry_NilObserver(t *testing.T) {
 	var o *telemetry.Observer
 	o.LimiterDecision("ada", "", false)
 	o.RegisterRateLimitStore(nil)

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// aborted is the code of a call whose answer was broken off, or whose client
-	// left before it began.
+	// aborted is the code of a request whose response broke off, or whose client
+	// disconnected before the response.
 	aborted = "aborted"
-	// success is the code of an RPC that succeeded.
+	// success is the code of a successful RPC.
 	success = "ok"
-	// unknownStatus is the code of a status that HTTP doesn't register.
+	// unknownStatus is the code of an unregistered HTTP status.
 	unknownStatus = "other"
 )
 
-// noteCode is an interceptor that notes what became of an RPC.
-func noteCode(next connect.ServerFunc) connect.ServerFunc {
+// recordCode is an interceptor that records the code of an RPC.
+func recordCode(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		err := next(ctx, spec, stream)
 		request.FromContext(ctx).Code = errorCode(err)
@@ -31,7 +31,7 @@ func noteCode(next connect.ServerFunc) connect.ServerFunc {
 	}
 }
 
-// errorCode is the name of an RPC's outcome.
+// errorCode returns the code of an RPC that returned err.
 func errorCode(err error) string {
 	failure, authored := errors.AsType[*connect.Error](err)
 	switch {
@@ -48,9 +48,9 @@ func errorCode(err error) string {
 	}
 }
 
-// rpcCode is the name of the outcome of an RPC that was answered before it reached
-// a handler: what gRPC's field says, or what the status means to clients of
-// Connect (https://connectrpc.com/docs/protocol#http-to-error-code).
+// rpcCode returns the code of an RPC that didn't reach a handler: the one in gRPC's header
+// field, or the one that Connect clients derive from the status
+// (https://connectrpc.com/docs/protocol#http-to-error-code).
 func rpcCode(header http.Header, status int) string {
 	if field := header.Get("Grpc-Status"); field != "" {
 		number, err := strconv.ParseUint(field, 10, 8)
@@ -80,7 +80,7 @@ func rpcCode(header http.Header, status int) string {
 	}
 }
 
-// code is what became of the call, of a fixed set.
+// code returns the outcome of the request, one of a fixed set.
 func (x *observation) code() string {
 	switch {
 	case x.record.Aborted:
@@ -92,7 +92,7 @@ func (x *observation) code() string {
 	}
 }
 
-// statusLabel is a status that HTTP registers, as a text.
+// statusLabel returns the label value of a registered HTTP status.
 func statusLabel(status int) string {
 	switch {
 	case http.StatusText(status) == "":
@@ -102,7 +102,7 @@ func statusLabel(status int) string {
 	}
 }
 
-// failureLabel is why an upstream gave no answer.
+// failureLabel returns the label value of an error of an upstream.
 func failureLabel(err error) string {
 	failure, ok := errors.AsType[*upstream.Error](err)
 	switch {

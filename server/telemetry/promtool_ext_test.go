@@ -7,8 +7,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// TestPrometheusFiles: what queries select is tested in peertest.
-func TestPrometheusFiles(t *testing.T) {
+// TestPrometheus_FilesAreValid: what queries select is tested in peertest.
+func TestPrometheus_FilesAreValid(t *testing.T) {
 	promtool := servertest.Tool(t, "promtool", "it comes with Prometheus: https://prometheus.io/download")
 	for _, test := range []struct {
 		name      string

@@ -2,9 +2,9 @@ package telemetry
 
 import "github.com/openai-connect/openai-connect/server/ratelimit"
 
-// LimiterDecision counts what a limiter decided of a request of a token: what it
-// refused for want of, "" if it let it through. Shared says that it counted in a
-// store that servers share, and not in this one alone.
+// LimiterDecision counts a decision of the rate limiter on a client's request. The kind of
+// the exceeded limit is empty for an admitted request. Shared reports whether the decision
+// was made with the store that instances share.
 func (o *Observer) LimiterDecision(token string, refused ratelimit.Kind, shared bool) {
 	if o == nil {
 		return

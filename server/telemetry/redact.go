@@ -8,12 +8,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// redacted stands in for what may be a key.
+// redacted replaces possible keys.
 const redacted = "[redacted]"
 
-// keyLike is what a key looks like: OpenAI's, this server's own and those of other
-// vendors by how they begin, those that are sent as an authorization, and members of JSON that are
-// called like one.
+// keyLike matches strings that look like a key: by the prefixes of OpenAI, of this server
+// and of other vendors, as authorization, and by the name of a JSON field.
 var keyLike = regexp.MustCompile(
 	`\b(?:sk|oc|pk|rk|sess)-[A-Za-z0-9_-]{6,}` +
 		`|\bek_[A-Za-z0-9_-]{6,}` +
@@ -22,18 +21,19 @@ var keyLike = regexp.MustCompile(
 		`|(?i:"(?:[a-z_-]*(?:api[-_]?key|password|secret|_token|authorization))"\s*:\s*)"(?:[^"\\]|\\.)*"`,
 )
 
-// keySigns are characters of which each match of keyLike has one.
+// keySigns are characters of which each match of keyLike contains at least one.
 const keySigns = "-_\"+% \t\n\f\r"
 
-// Redact returns a text without secrets, and without what looks like a key.
+// Redact returns a string without the given secrets and without strings that look like a
+// key.
 func Redact(text string, secrets []secret.Secret) string { return redaction(secrets).text(text) }
 
-// redactor takes out of texts what may be a key.
+// redactor removes possible keys from strings.
 type redactor struct {
 	secrets func() []secret.Secret // that are known; may be nil
 }
 
-// text is [redaction.text] of one text.
+// text is [redaction.text] for one string.
 func (r *redactor) text(text string, others ...string) string {
 	if text == "" {
 		return ""
@@ -41,7 +41,7 @@ func (r *redactor) text(text string, others ...string) string {
 	return r.now().text(text, others...)
 }
 
-// now returns what the server knows at the moment, for several texts.
+// now returns the current secrets, for several strings.
 func (r *redactor) now() redaction {
 	if r.secrets == nil {
 		return nil
@@ -49,12 +49,12 @@ func (r *redactor) now() redaction {
 	return r.secrets()
 }
 
-// redaction has the secrets to take out of a text.
+// redaction is the list of secrets to remove.
 type redaction []secret.Secret
 
-// text returns a text without what looks like a key, the secrets that the
-// server knows, and others. In a text that is escaped as URLs are, what it stands
-// for is looked at too: if that shows one, it comes back as it stands for.
+// text returns a string without strings that look like a key, the secrets of the server,
+// and others. It also looks for them in a URL-escaped string after unescaping, and returns
+// the unescaped form if it finds one.
 func (r redaction) text(text string, others ...string) string {
 	if text == "" {
 		return ""
@@ -75,11 +75,10 @@ func (r redaction) text(text string, others ...string) string {
 	return withoutKeys(text)
 }
 
-// maxEscapes is how often an escaped text is escaped again.
+// maxEscapes is the maximum number of nested escapings that are undone.
 const maxEscapes = 3
 
-// unescape replaces what is escaped in a text by what it stands for (RFC 3986 §2.1),
-// and leaves the rest unchanged.
+// unescape undoes URL escaping (RFC 3986 §2.1). It leaves invalid escapes unchanged.
 func unescape(text string) string {
 	var plain strings.Builder
 	plain.Grow(len(text))
@@ -96,7 +95,7 @@ func unescape(text string) string {
 	return plain.String()
 }
 
-// known returns a text without the secrets that are known.
+// known returns a string without known secrets.
 func (r redaction) known(text string, others []string) string {
 	for _, secret := range r {
 		if !secret.IsZero() {
@@ -111,7 +110,7 @@ func (r redaction) known(text string, others []string) string {
 	return text
 }
 
-// withoutKeys returns a text without what looks like a key.
+// withoutKeys returns a string without strings that look like a key.
 func withoutKeys(text string) string {
 	if !strings.ContainsAny(text, keySigns) { // as most names and paths
 		return text

@@ -7,7 +7,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-func TestWhatIsTakenForAKey(t *testing.T) {
+func TestRedact_Keys(t *testing.T) {
 	hidden, err := secret.New("correct-horse")
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
-// writer is what the answer of a call is written to. It counts, and is in the way
-// of nothing that the one beneath can do.
+// writer observes the response. It hides no method of the wrapped writer.
 type writer struct {
 	http.ResponseWriter
 
@@ -47,8 +46,7 @@ func (w *writer) FlushError() error {
 	return err
 }
 
-// Hijack serves [http.ResponseController]. What the connection carries from then
-// on is counted too.
+// Hijack serves [http.ResponseController]. Bytes on the connection are counted too.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	network, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
@@ -61,7 +59,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Unwrap serves [http.ResponseController].
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// connection is one that was taken over from HTTP.
+// connection is a hijacked connection.
 type connection struct {
 	net.Conn
 
@@ -82,10 +80,10 @@ func (c *connection) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite ends the server's side alone.
+// CloseWrite implements [httpx.HalfCloser].
 func (c *connection) CloseWrite() error { return httpx.CloseWrite(c.Conn) }
 
-// body is a request's content, which is counted.
+// body counts the bytes of a request body.
 type body struct {
 	io.ReadCloser
 
@@ -99,8 +97,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Stalled returns what the body beneath says that was cut off as its client sent
-// none of it, nil if it wasn't.
+// Stalled implements [httpx.Staller].
 func (b *body) Stalled() error { return httpx.Stalled(b.ReadCloser) }
 
 func (x *observation) addReceived(n int) {

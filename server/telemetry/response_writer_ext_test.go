@@ -32,7 +32,7 @@ func serve(tb testing.TB, config telemetry.Config, handler http.HandlerFunc) (*t
 	return o, s.URL
 }
 
-func TestAWebSocketPassesAndItsBytesCount(t *testing.T) {
+func TestTelemetry_CountsBytesOfWebSockets(t *testing.T) {
 	t.Run("without spans", func(t *testing.T) { checkWebSocket(t, telemetry.Config{}) })
 	t.Run("with spans", func(t *testing.T) {
 		checkWebSocket(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)}})
@@ -87,7 +87,7 @@ func checkWebSocket(t *testing.T, config telemetry.Config) {
 	})
 }
 
-func TestWhatAWriterCanDoItStillCan(t *testing.T) {
+func TestTelemetry_WriterKeepsOptionalMethods(t *testing.T) {
 	t.Run("without spans", func(t *testing.T) { checkWriter(t, telemetry.Config{}) })
 	t.Run("with spans", func(t *testing.T) {
 		checkWriter(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)}})
@@ -141,7 +141,7 @@ func checkWriter(t *testing.T, config telemetry.Config) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-func TestABrokenAnswerStaysBrokenAndIsCounted(t *testing.T) {
+func TestTelemetry_CountsAbortedResponses(t *testing.T) {
 	t.Run("without spans", func(t *testing.T) { checkBroken(t, telemetry.Config{}) })
 	t.Run("with spans", func(t *testing.T) {
 		checkBroken(t, telemetry.Config{Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)}})
@@ -169,7 +169,7 @@ func checkBroken(t *testing.T, config telemetry.Config) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-func TestInterimAnswersArePassedAndNotTheStatus(t *testing.T) {
+func TestTelemetry_ForwardsInterimResponses(t *testing.T) {
 	o, url := serve(t, telemetry.Config{}, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusTeapot)
@@ -189,7 +189,7 @@ func TestInterimAnswersArePassedAndNotTheStatus(t *testing.T) {
 	})
 }
 
-func TestTrailersOfARequestArrive(t *testing.T) {
+func TestTelemetry_ForwardsRequestTrailers(t *testing.T) {
 	got := make(chan http.Header, 1)
 	_, url := serve(t, telemetry.Config{}, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadAll(r.Body)
@@ -206,7 +206,7 @@ func TestTrailersOfARequestArrive(t *testing.T) {
 	}
 }
 
-func TestNamesOfCalls(t *testing.T) {
+func TestTelemetry_RequestIDs(t *testing.T) {
 	for _, test := range []struct{ name, sent, want string }{
 		{"a client's own is kept", "call-1", "call-1"},
 		{"one of 128 characters is kept", strings.Repeat("a", 128), strings.Repeat("a", 128)},

@@ -2,13 +2,13 @@ package telemetry
 
 import "strings"
 
-// otherRoute is the route of a path that is in no table.
+// otherRoute is the route of unlisted paths.
 const otherRoute = "other"
 
-// routes are the paths that OpenAI's API has, as its reference writes them
-// (https://platform.openai.com/docs/api-reference), but for the names of their
-// parameters, and the pages of this server. A path that isn't here is "other",
-// so that clients can't make up series of metrics.
+// routes are the paths of OpenAI's API as in its reference
+// (https://platform.openai.com/docs/api-reference), except for the names of parameters, and
+// those of this server's pages. Other paths are "other", so that clients can't create time
+// series.
 var routes = newRoutes(
 	"/v1/assistants", "/v1/assistants/{id}",
 	"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations",
@@ -47,10 +47,10 @@ var routes = newRoutes(
 	"/playground/", "/playground/{id}",
 )
 
-// parameter is a part of a template that stands for any but an empty one.
+// parameter is a template's part that matches any string but the empty one.
 const parameter = "{id}"
 
-// routeTree has templates by what follows.
+// routeTree is a prefix tree of templates.
 type routeTree struct {
 	route    string // empty if none ends here
 	children map[string]*routeTree
@@ -76,8 +76,8 @@ func newRoutes(templates ...string) *routeTree {
 	return root
 }
 
-// find returns the template that the rest of a path has, empty if it has none.
-// What is spelt out goes before a parameter.
+// find returns the template that matches the rest of a path, empty if there is none.
+// Literal parts take precedence over parameters.
 func (t *routeTree) find(rest string) string {
 	part, rest, more := strings.Cut(rest, "/")
 	for _, name := range [...]string{part, parameter} {
@@ -96,8 +96,8 @@ func (t *routeTree) find(rest string) string {
 	return ""
 }
 
-// routeOf returns the route of a path as it was sent: the procedure of an RPC, a
-// template, or "other".
+// routeOf returns the route of a request: its procedure, a template that matches its path,
+// or "other".
 func routeOf(path, procedure string) string {
 	if procedure != "" {
 		return procedure

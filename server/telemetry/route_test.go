@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestRoutes(t *testing.T) {
+func TestTelemetry_Routes(t *testing.T) {
 	for _, test := range []struct{ name, path, want string }{
 		{"a path of the API", "/v1/chat/completions", "/v1/chat/completions"},
 		{"an id", "/v1/chat/completions/chatcmpl-1", "/v1/chat/completions/{id}"},

@@ -16,14 +16,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Interceptors are what RPCs have to pass for their outcome to be observed. A nil
-// Observer has none.
+// Interceptors returns the interceptors that observe RPCs. A nil Observer has none.
 func (o *Observer) Interceptors() ([]connect.ServerInterceptor, error) {
 	if o == nil {
 		return nil, nil
 	}
 	if o.tracer == nil {
-		return []connect.ServerInterceptor{noteCode}, nil
+		return []connect.ServerInterceptor{recordCode}, nil
 	}
 	spans, err := otelconnect.NewServerInterceptor(
 		otelconnect.WithTracerProvider(o.tracer.provider),
@@ -37,32 +36,32 @@ func (o *Observer) Interceptors() ([]connect.ServerInterceptor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []connect.ServerInterceptor{reveal, spans, conceal, noteCode}, nil
+	return []connect.ServerInterceptor{restoreError, spans, redactError, recordCode}, nil
 }
 
-// reveal returns the error that conceal has kept from the interceptors between
-// the two. The message of an error is the upstream's, which may quote what it was
-// sent, and has no place in a span.
-func reveal(next connect.ServerFunc) connect.ServerFunc {
+// restoreError restores the error that redactError hides from the interceptors between the
+// two. The message is the upstream's. It may quote the request, and doesn't belong in a
+// span.
+func restoreError(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
-		var concealed error
-		err := next(context.WithValue(ctx, concealedKey{}, &concealed), spec, stream)
-		if concealed != nil {
-			return concealed
+		var hidden error
+		err := next(context.WithValue(ctx, redactedErrorKey{}, &hidden), spec, stream)
+		if hidden != nil {
+			return hidden
 		}
 		return err
 	}
 }
 
-// conceal returns of an error only the code.
-func conceal(next connect.ServerFunc) connect.ServerFunc {
+// redactError reduces an error to its code.
+func redactError(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		err := next(ctx, spec, stream)
 		if err == nil || connecthttp.IsNotModifiedError(err) {
 			return err
 		}
-		if concealed, ok := ctx.Value(concealedKey{}).(*error); ok {
-			*concealed = err
+		if hidden, ok := ctx.Value(redactedErrorKey{}).(*error); ok {
+			*hidden = err
 		}
 		var code connect.Code
 		if code.UnmarshalText([]byte(errorCode(err))) != nil {
@@ -72,9 +71,9 @@ func conceal(next connect.ServerFunc) connect.ServerFunc {
 	}
 }
 
-type concealedKey struct{}
+type redactedErrorKey struct{}
 
-// serverSpans returns a handler that begins a span for what comes raw.
+// serverSpans returns a handler that creates the span of a raw request.
 func (t *tracer) serverSpans(next http.Handler) http.Handler {
 	return otelhttp.NewHandler(next, "",
 		otelhttp.WithTracerProvider(t.provider),
@@ -86,8 +85,8 @@ func (t *tracer) serverSpans(next http.Handler) http.Handler {
 	)
 }
 
-// sanitizedRequest is a request as those who make spans may see it: without a body, a query
-// and most of its fields.
+// sanitizedRequest returns the request that tracing may see: without a body, a query and
+// most header fields.
 func sanitizedRequest(x *observation) *http.Request {
 	r := x.request
 	seen := &http.Request{
@@ -110,7 +109,7 @@ func sanitizedRequest(x *observation) *http.Request {
 	return seen.WithContext(r.Context())
 }
 
-// serveTraced serves the request that a bare one stands for.
+// serveTraced serves the request behind a sanitized one.
 func serveTraced(w http.ResponseWriter, r *http.Request) {
 	x := observationOf(r)
 	span := trace.SpanFromContext(r.Context())
@@ -119,7 +118,7 @@ func serveTraced(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if !returned && !x.delivered() {
 			span.SetAttributes(semconv.ErrorTypeKey.String(aborted))
-			span.SetStatus(codes.Error, "the answer was cut off")
+			span.SetStatus(codes.Error, "the response was aborted")
 		}
 	}()
 	x.next.ServeHTTP(w, x.request.WithContext(r.Context()))
@@ -130,7 +129,7 @@ func observationOf(r *http.Request) *observation {
 	return r.Context().Value(observationKey{}).(*observation) //nolint:forcetypeassert // set by serve
 }
 
-// spanName is a span's name, of a bounded set.
+// spanName returns the name of a span, one of a bounded set.
 func spanName(method, route string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

@@ -1,9 +1,8 @@
-// Package telemetry shows an operator what the server does: metrics for Prometheus,
-// traces for OpenTelemetry, a log of calls, and the listener that serves the
-// first to those who may see them.
+// Package telemetry observes what the server does: metrics for Prometheus, traces for
+// OpenTelemetry, and an access log.
 //
-// None of it is shown what was asked or answered, nor a key, a token or a query
-// string; only the log of contents, a switch for debugging, has the former.
+// None of them contains request or response bodies, keys or query strings. Only the log of
+// bodies, a switch for debugging, contains the former.
 package telemetry
 
 import (
@@ -15,37 +14,33 @@ import (
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// Config says what is observed beside the metrics, which are always kept. The
-// zero value is the metrics alone.
+// Config configures an [Observer]. The zero value only collects metrics.
 type Config struct {
-	// Calls is told of each call when it has ended, at level INFO. Nil means that
-	// there is no such log.
+	// Calls gets a line for each completed request at level INFO. Nil means none.
 	Calls *slog.Logger
 
-	// Contents is told what goes to the upstream and what it answers, at level
-	// INFO: up to [MaxContent] bytes of each body. What looks like a key is left
-	// out of it, but of one that a stream brings in pieces the pieces show. Nil,
-	// which is what to use outside of debugging, means none.
+	// Contents gets up to [MaxContent] bytes of each body sent to the upstream and received
+	// from it, at level INFO. Strings that look like a key are redacted, except those split
+	// across events of a stream. Nil means none. Other values are for debugging only.
 	Contents *slog.Logger
 
-	// Secrets returns what must not show in a log, however it got there. Nil
-	// means none beside what looks like a key.
+	// Secrets returns secrets that must not appear in a log. Nil means only those that look
+	// like a key.
 	Secrets func() []secret.Secret
 
-	// Tracing says where spans are sent. Nil means that there are none, and that
-	// the trace context of clients goes up as it came.
+	// Tracing configures the export of spans. Nil means that there are none, and that the
+	// trace context of clients is forwarded unchanged.
 	Tracing *Tracing
 
-	// Version is the server's.
+	// Version is the version of the server.
 	Version string
 
-	// Logger is told of what goes wrong with observing, at level WARN. Nil means
-	// silence.
+	// Logger gets failures of telemetry itself at level WARN. Nil means none.
 	Logger *slog.Logger
 }
 
-// Observer observes the calls of one server. It is safe for concurrent use. The
-// methods by which others tell it something may be called on nil, which forgets it.
+// Observer observes the requests of one server. It is safe for concurrent use. On a nil
+// Observer, methods that report something have no effect.
 type Observer struct {
 	metrics   *metrics
 	upstreams *upstreams
@@ -58,8 +53,8 @@ type Observer struct {
 	traced http.Handler // begins a server's span; nil without tracing
 }
 
-// New returns an observer, which must be closed in the end. It connects to
-// nothing yet. The error says what is wrong with the configuration.
+// New returns an observer, which must be closed. It doesn't connect to anything yet. An
+// error describes an invalid configuration.
 func New(config Config) (*Observer, error) {
 	logger := config.Logger
 	if logger == nil {
@@ -81,7 +76,7 @@ func New(config Config) (*Observer, error) {
 		o.traced = o.tracer.serverSpans(http.HandlerFunc(serveTraced))
 	}
 	if o.contents != nil {
-		logger.Warn("the contents of requests and answers are logged: this is for debugging alone")
+		logger.Warn("logging request and response bodies, which is for debugging only")
 	}
 	return o, nil
 }
@@ -91,7 +86,7 @@ func (o *Observer) MetricsHandler() http.Handler {
 	return promhttp.HandlerFor(o.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4})
 }
 
-// Close sends the spans that have not been sent yet. It takes up to 5 seconds.
+// Close exports the remaining spans. It takes up to 5 seconds.
 func (o *Observer) Close() {
 	if o != nil && o.tracer != nil {
 		o.tracer.close()

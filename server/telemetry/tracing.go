@@ -21,17 +21,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Tracing configures the export of spans. OTEL_TRACES_SAMPLER selects the traces
-// that start here; by default all are exported.
+// Tracing configures the export of spans. OTEL_TRACES_SAMPLER selects the traces that start
+// here. By default all are exported.
 type Tracing struct {
-	// Endpoint is an OTLP receiver: grpc://HOST:PORT, or grpcs:// with TLS; or
-	// http:// or https://, to which /v1/traces is appended. What else there is to
-	// say of it comes from the environment, by the names that OpenTelemetry has:
-	// OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_CERTIFICATE and so on.
+	// Endpoint is the URL of an OTLP receiver: grpc://HOST:PORT, or grpcs:// with TLS; or
+	// http:// or https://, to which /v1/traces is appended. The environment variables of
+	// OpenTelemetry configure the rest: OTEL_EXPORTER_OTLP_HEADERS,
+	// OTEL_EXPORTER_OTLP_CERTIFICATE and so on.
 	Endpoint string
 }
 
-// Check says what is wrong with the values.
+// Check reports whether the configuration is valid.
 func (t Tracing) Check() error {
 	_, err := t.endpoint()
 	return err
@@ -39,14 +39,14 @@ func (t Tracing) Check() error {
 
 func (t Tracing) endpoint() (*url.URL, error) {
 	endpoint, err := url.Parse(t.Endpoint)
-	// The text isn't repeated, as there may be a password in it.
+	// The errors don't quote the URL, which may contain a password.
 	switch {
 	case err != nil || endpoint.Hostname() == "" || !isValidPort(endpoint):
-		return nil, errors.New("the OTLP endpoint is no URL such as grpc://localhost:4317 or http://localhost:4318")
+		return nil, errors.New("the OTLP endpoint is not a URL: want one such as grpc://localhost:4317 or http://localhost:4318")
 	case strings.Contains(endpoint.Host, ","):
-		return nil, errors.New("the OTLP endpoint names several hosts: name one")
+		return nil, errors.New("the OTLP endpoint has several hosts: want one")
 	case endpoint.User != nil:
-		return nil, errors.New("the OTLP endpoint has a user name or a password: send one as a header, by OTEL_EXPORTER_OTLP_HEADERS")
+		return nil, errors.New("the OTLP endpoint has a user name or a password: send credentials with OTEL_EXPORTER_OTLP_HEADERS")
 	case endpoint.RawQuery != "" || endpoint.ForceQuery:
 		return nil, errors.New("the OTLP endpoint has a query: remove the ? and what follows")
 	case strings.Contains(t.Endpoint, "#"):
@@ -55,11 +55,11 @@ func (t Tracing) endpoint() (*url.URL, error) {
 	switch endpoint.Scheme {
 	case "grpc", "grpcs":
 		if strings.Trim(endpoint.Path, "/") != "" {
-			return nil, fmt.Errorf("the OTLP endpoint has the path %q, which gRPC has no place for", endpoint.Path)
+			return nil, fmt.Errorf("the OTLP endpoint has the path %q: remove it, gRPC has none", endpoint.Path)
 		}
 	case "http", "https":
 	default:
-		return nil, fmt.Errorf("the OTLP endpoint has the scheme %q, which is none of grpc, grpcs, http and https", endpoint.Scheme)
+		return nil, fmt.Errorf("the OTLP endpoint has the scheme %q: want grpc, grpcs, http or https", endpoint.Scheme)
 	}
 	return endpoint, nil
 }
@@ -70,12 +70,12 @@ func isValidPort(u *url.URL) bool {
 	return u.Port() == "" && !strings.HasSuffix(u.Host, ":") || err == nil && port > 0
 }
 
-// tracer makes spans, and sends them.
+// tracer creates and exports spans.
 type tracer struct {
 	trace.Tracer
 
 	provider   *sdktrace.TracerProvider
-	exporter   *quietExporter
+	exporter   *rateLimitedExporter
 	propagator propagation.TextMapPropagator
 }
 
@@ -96,7 +96,7 @@ func newTracer(config Tracing, version string, logger *slog.Logger) (*tracer, er
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	quiet := newQuietExporter(exporter, logger)
+	quiet := newRateLimitedExporter(exporter, logger)
 	provider := sdktrace.NewTracerProvider( // It reads OTEL_TRACES_SAMPLER.
 		sdktrace.WithBatcher(quiet),
 		sdktrace.WithResource(about),
@@ -120,10 +120,10 @@ func newExporter(ctx context.Context, config Tracing) (sdktrace.SpanExporter, er
 	return otlptrace.New(ctx, otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(endpoint.JoinPath("v1", "traces").String())))
 }
 
-// closeTimeout bounds how long the last spans take to be sent.
+// closeTimeout limits the time to export the last spans.
 const closeTimeout = 5 * time.Second
 
-// close sends the spans that have not been sent yet, and gives up in time.
+// close exports the remaining spans within closeTimeout.
 func (t *tracer) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -131,17 +131,16 @@ func (t *tracer) close() {
 	t.exporter.giveUp()
 	<-t.exporter.closed
 	if err != nil {
-		t.exporter.logger.WarnContext(ctx, "the last spans could not be sent", "error", err)
+		t.exporter.logger.WarnContext(ctx, "failed to export spans", "error", err)
 	}
 }
 
-// complainEvery is how often it is logged that spans can't be sent.
-const complainEvery = time.Minute
+// exportLogInterval is the interval at which failed exports are logged.
+const exportLogInterval = time.Minute
 
-// quietExporter logs failures, once a minute, in place of the SDK, which has but
-// one place for all of a process. The spans of a batch that fails are lost: a
-// call never waits for them.
-type quietExporter struct {
+// rateLimitedExporter logs failures once a minute. The SDK only has a global error handler.
+// The spans of a failed batch are lost, so that no request waits for them.
+type rateLimitedExporter struct {
 	sdktrace.SpanExporter
 
 	logger *slog.Logger
@@ -152,14 +151,14 @@ type quietExporter struct {
 	closed  chan struct{}
 }
 
-func newQuietExporter(exporter sdktrace.SpanExporter, logger *slog.Logger) *quietExporter {
-	e := &quietExporter{SpanExporter: exporter, logger: logger, closed: make(chan struct{})}
+func newRateLimitedExporter(exporter sdktrace.SpanExporter, logger *slog.Logger) *rateLimitedExporter {
+	e := &rateLimitedExporter{SpanExporter: exporter, logger: logger, closed: make(chan struct{})}
 	e.givenUp, e.giveUp = context.WithCancel(context.Background())
 	return e
 }
 
 // ExportSpans implements [sdktrace.SpanExporter].
-func (e *quietExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+func (e *rateLimitedExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.givenUp, cancel)() //nolint:contextcheck // it is the other reason to end
@@ -168,14 +167,14 @@ func (e *quietExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOn
 		return nil
 	}
 	now, last := time.Now().UnixNano(), e.logged.Load()
-	if now-last >= int64(complainEvery) && e.logged.CompareAndSwap(last, now) {
-		e.logger.WarnContext(ctx, "spans could not be sent", "error", err, "spans", len(spans))
+	if now-last >= int64(exportLogInterval) && e.logged.CompareAndSwap(last, now) {
+		e.logger.WarnContext(ctx, "failed to export spans", "error", err, "spans", len(spans))
 	}
 	return nil
 }
 
 // Shutdown implements [sdktrace.SpanExporter]. The SDK calls it once.
-func (e *quietExporter) Shutdown(ctx context.Context) error {
+func (e *rateLimitedExporter) Shutdown(ctx context.Context) error {
 	defer close(e.closed)
 	return e.SpanExporter.Shutdown(ctx)
 }

@@ -16,7 +16,7 @@ import (
 
 const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-func TestWhichTracingIsPossible(t *testing.T) {
+func TestTracing_Config(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		tracing telemetry.Tracing
@@ -26,9 +26,9 @@ func TestWhichTracingIsPossible(t *testing.T) {
 		{"gRPC with TLS", telemetry.Tracing{Endpoint: "grpcs://collector.example:4317"}, ""},
 		{"HTTP", telemetry.Tracing{Endpoint: "http://localhost:4318"}, ""},
 		{"HTTPS under a path", telemetry.Tracing{Endpoint: "https://otlp.example/otlp"}, ""},
-		{"no scheme", telemetry.Tracing{Endpoint: "localhost:4317"}, "no URL"},
-		{"no host", telemetry.Tracing{Endpoint: "http://"}, "no URL"},
-		{"nothing", telemetry.Tracing{}, "no URL"},
+		{"no scheme", telemetry.Tracing{Endpoint: "localhost:4317"}, "not a URL"},
+		{"no host", telemetry.Tracing{Endpoint: "http://"}, "not a URL"},
+		{"nothing", telemetry.Tracing{}, "not a URL"},
 		{"another scheme", telemetry.Tracing{Endpoint: "ftp://a"}, `"ftp"`},
 		{"a path with gRPC", telemetry.Tracing{Endpoint: "grpc://a:1/v1"}, "path"},
 		{"a password, which belongs into a header", telemetry.Tracing{Endpoint: "https://u:hunter2@a"}, "password"},
@@ -38,8 +38,8 @@ func TestWhichTracingIsPossible(t *testing.T) {
 		{"an empty query", telemetry.Tracing{Endpoint: "http://a:1?"}, "query"},
 		{"two hosts", telemetry.Tracing{Endpoint: "grpc://a,b:1"}, "several hosts"},
 		{"two hosts with ports", telemetry.Tracing{Endpoint: "grpc://a:1,b:1"}, "several hosts"},
-		{"a port alone", telemetry.Tracing{Endpoint: "grpc://:4317"}, "no URL"},
-		{"a port that there is not", telemetry.Tracing{Endpoint: "grpc://a:99999"}, "no URL"},
+		{"a port alone", telemetry.Tracing{Endpoint: "grpc://:4317"}, "not a URL"},
+		{"a port that there is not", telemetry.Tracing{Endpoint: "grpc://a:99999"}, "not a URL"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.tracing.Check()
@@ -62,7 +62,7 @@ func received(tb testing.TB) (string, <-chan http.Header) {
 	return s.URL, headers
 }
 
-func TestWithoutTracingTheTraceContextPassesAsItCame(t *testing.T) {
+func TestTracing_DisabledForwardsTraceContext(t *testing.T) {
 	upstream, headers := received(t)
 	f := observetest.Start(t, telemetry.Config{}, upstream)
 	drain(t, post(t, f, unaryBody, "Traceparent", parent, "Tracestate", "a=b"))
@@ -75,7 +75,7 @@ func TestWithoutTracingTheTraceContextPassesAsItCame(t *testing.T) {
 	}
 }
 
-func TestWithTracingTheUpstreamGetsTheSpansContext(t *testing.T) {
+func TestTracing_UpstreamGetsContextOfSpan(t *testing.T) {
 	t.Setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
 	upstream, headers := received(t)
 	log := new(logged)
@@ -109,8 +109,8 @@ func TestWithTracingTheUpstreamGetsTheSpansContext(t *testing.T) {
 	}
 }
 
-// TestACollectorThatIsAway: calls neither wait nor fail, and the end doesn't hang.
-func TestACollectorThatIsAway(t *testing.T) {
+// TestTracing_UnavailableCollector: calls neither wait nor fail, and the end doesn't hang.
+func TestTracing_UnavailableCollector(t *testing.T) {
 	for _, scheme := range []string{"grpc", "http"} {
 		t.Run(scheme, func(t *testing.T) {
 			f := observetest.Start(t, telemetry.Config{
@@ -136,7 +136,7 @@ func TestACollectorThatIsAway(t *testing.T) {
 	}
 }
 
-func TestRPCsKeepTheirErrorsWhileTheyAreTraced(t *testing.T) {
+func TestTracing_RPCsKeepTheirErrors(t *testing.T) {
 	f := observetest.Start(t, telemetry.Config{
 		Tracing: &telemetry.Tracing{Endpoint: "http://" + observetest.Refused(t)},
 	}, observetest.Sandbox(t))

@@ -13,13 +13,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// upstreams are those that are observed, as a collector of their connections.
+// upstreams collects the connections of the observed upstreams.
 type upstreams struct {
 	mu    sync.Mutex
 	named []*namedUpstream // guarded by mu
 }
 
-// namedUpstream is an upstream by the name that [call.Call.Upstream] has for it.
+// namedUpstream is an upstream with its name in [request.Record.Upstream].
 type namedUpstream struct {
 	*upstream.Upstream
 
@@ -29,10 +29,9 @@ type namedUpstream struct {
 	requests *prometheus.CounterVec
 }
 
-// Upstream returns a sender to an upstream by which each request that it is sent
-// is counted, under the name that it has in the configuration. If there are
-// several, each has one, beneath what chooses among them. A nil Observer returns
-// the upstream itself.
+// Upstream returns a sender that counts the requests to an upstream under its configured
+// name. With failover there is one for each upstream. A nil Observer returns the upstream
+// itself.
 func (o *Observer) Upstream(name string, u *upstream.Upstream) upstream.Sender {
 	if o == nil {
 		return u
@@ -65,8 +64,8 @@ func (n *namedUpstream) Send(ctx context.Context, req *upstream.Request) (*http.
 	return resp, nil
 }
 
-// find returns the upstream of a name, or the only one there is; nil if neither
-// is.
+// find returns the upstream with a name, or the only one if the name is empty. It returns
+// nil if there is none.
 func (u *upstreams) find(name string) *namedUpstream {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -79,7 +78,7 @@ func (u *upstreams) find(name string) *namedUpstream {
 }
 
 var upstreamConnectionsDesc = prometheus.NewDesc(namespace+"_upstream_connections",
-	"Connections to an upstream that are open: those that a request is using, and those that none is.",
+	"Number of open connections to an upstream, in use (active) or idle.",
 	[]string{"upstream", "state"}, nil)
 
 // Describe implements [prometheus.Collector].

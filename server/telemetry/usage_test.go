@@ -8,7 +8,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-func TestUsage_IsShownInSpans(t *testing.T) {
+func TestTracing_SpansHaveUsage(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name string

@@ -141,7 +141,7 @@ func fields(fault string) map[string]string {
 	return header
 }
 
-func TestSpansAsACollectorReceivesThem(t *testing.T) {
+func TestTracing_SpansAtTheCollector(t *testing.T) {
 	for _, outcome := range []struct {
 		name   string
 		stream bool

@@ -65,9 +65,9 @@ func everything(t *testing.T) []labels.Labels {
 	return append(series, labels.FromStrings("__name__", "up", "instance", "a:9464", "job", "openai-connect"))
 }
 
-// TestEachQueryHasItsSeries: each selector of each query of the dashboard and of
+// TestQueries_HaveSeries: each selector of each query of the dashboard and of
 // the alerts selects something, and what is grouped by is there.
-func TestEachQueryHasItsSeries(t *testing.T) {
+func TestQueries_HaveSeries(t *testing.T) {
 	series := everything(t)
 	queries := append(dashboardQueries(t), alertQueries(t)...)
 	if len(queries) < 40 {
