@@ -94,7 +94,7 @@ func send(t *testing.T, g *policy.Sender, token *clients.Client, req *upstream.R
 	return c, resp, string(text)
 }
 
-func TestTheKeyThatGoesUp(t *testing.T) {
+func TestPolicy_SetsUpstreamKey(t *testing.T) {
 	own, held := mustSecret(t, "sk-own"), mustSecret(t, "sk-held")
 	for _, row := range []struct {
 		name   string
@@ -146,7 +146,7 @@ func zipped(t *testing.T, text string) string {
 	return buffer.String()
 }
 
-func TestWhatATokenMayAskFor(t *testing.T) {
+func TestPolicy_AuthorizesPathsAndModels(t *testing.T) {
 	models := &clients.Client{Name: "m", Models: clients.Patterns{"gpt-5*", "small"}}
 	paths := &clients.Client{Name: "p", Paths: clients.Patterns{"/v1/chat/completions", "/v1/files/*"}}
 	both := &clients.Client{Name: "b", Models: clients.Patterns{"small"}, Paths: clients.Patterns{"/v1/chat/completions", "/v1/files*", "/v1/audio/*"}}
@@ -248,7 +248,7 @@ func TestWhatATokenMayAskFor(t *testing.T) {
 	}
 }
 
-func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
+func TestPolicy_RejectsBodiesTooLargeToBuffer(t *testing.T) {
 	up := &recorder{answer: answer}
 	g := policy.New(policy.Config{Next: up, MaxBodyBytes: 100})
 	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
@@ -259,7 +259,7 @@ func TestABodyThatIsTooLargeToKeepIsRefused(t *testing.T) {
 }
 
 // All bodies that are kept together have a bound, which is there again for the next.
-func TestTheMemoryForBodiesIsBounded(t *testing.T) {
+func TestPolicy_BoundsMemoryForBodies(t *testing.T) {
 	t.Parallel()
 	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	long := `{"input": "` + strings.Repeat("x", 600) + `", "model": "small"}`
@@ -300,7 +300,7 @@ func (f senderFunc) Send(_ context.Context, req *upstream.Request) (*http.Respon
 }
 
 // What a body says is only read where something depends on it.
-func TestABodyIsNotReadWithoutNeed(t *testing.T) {
+func TestPolicy_ReadsBodyOnlyIfNeeded(t *testing.T) {
 	up := &recorder{answer: answer}
 	token := &clients.Client{Name: "a", Paths: clients.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
 	req := post(`{"model": "small"}`)
@@ -324,7 +324,7 @@ func sendRaw(t *testing.T, g *policy.Sender, token *clients.Client, req *upstrea
 	return c, resp, err
 }
 
-func TestLimits(t *testing.T) {
+func TestPolicy_EnforcesRateLimits(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: answer}
@@ -364,7 +364,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
+func TestPolicy_KeepsRateLimitHeadersOfUpstream(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: answer, header: http.Header{"X-Ratelimit-Remaining-Requests": {"4999"}}}
@@ -376,7 +376,7 @@ func TestTheUpstreamsOwnRateLimitHeadersStay(t *testing.T) {
 }
 
 // A stream's place is given back when its call ends, however that was.
-func TestStreamsGiveTheirPlaceBack(t *testing.T) {
+func TestPolicy_ReleasesStreams(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	token := &clients.Client{Name: "s", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
@@ -410,7 +410,7 @@ func TestStreamsGiveTheirPlaceBack(t *testing.T) {
 }
 
 // A body that breaks off is the client's doing.
-func TestABodyThatBreaksOff(t *testing.T) {
+func TestPolicy_ReportsTruncatedBody(t *testing.T) {
 	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	req := post("")
 	req.Body = io.MultiReader(strings.NewReader(`{"model": "sm`), failing{})
@@ -425,7 +425,7 @@ type failing struct{}
 func (failing) Read([]byte) (int, error) { return 0, errors.New("gone") }
 
 // What the request says of streams is what was read of it. The answer decides.
-func TestAnAnswerThatStreamsCounts(t *testing.T) {
+func TestPolicy_CountsUnannouncedStreams(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	up := &recorder{answer: "data: {}\n\n", header: http.Header{"Content-Type": {"text/event-stream"}}}
@@ -466,7 +466,7 @@ func TestAnAnswerThatStreamsCounts(t *testing.T) {
 
 // A file that is uploaded is no text for a model to read, whose length could be a
 // guess of its tokens.
-func TestAFormIsNotGuessedByItsLength(t *testing.T) {
+func TestPolicy_DoesNotEstimateFormsByLength(t *testing.T) {
 	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n%s\r\n--x--\r\n"
 	up := &recorder{answer: `{"text": "four", "usage": {"type": "duration", "seconds": 1}}`}
@@ -481,7 +481,7 @@ func TestAFormIsNotGuessedByItsLength(t *testing.T) {
 
 // A body that is here need not be expected: some upstreams would never say that they
 // do.
-func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
+func TestPolicy_RemovesExpectOfBufferedBody(t *testing.T) {
 	for name, row := range map[string]struct {
 		token *clients.Client
 		want  string
@@ -500,7 +500,7 @@ func TestABodyThatWasReadIsNotHeldBack(t *testing.T) {
 }
 
 // What this server refuses has no answer of the upstream's.
-func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
+func TestPolicy_RejectionHasNoUpstreamStatus(t *testing.T) {
 	c, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &clients.Client{Name: "p", Paths: clients.Patterns{"/v1/files"}}, post("{}"))
 	if resp.StatusCode != http.StatusForbidden || c.Status != 0 {
 		t.Errorf("status %d, noted as the upstream's %d", resp.StatusCode, c.Status)
@@ -508,7 +508,7 @@ func TestARefusalIsNoAnswerOfTheUpstream(t *testing.T) {
 }
 
 // A request counts in the limits of every model that it names.
-func TestLimits_CountEveryModelThatIsNamed(t *testing.T) {
+func TestPolicy_CountsEveryModel(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
 	token := &clients.Client{

@@ -49,7 +49,7 @@ func done(tokens int) string {
 
 // A WebSocket may be open for hours: what it takes counts while it does, once, and
 // what is refused meanwhile counts later.
-func TestAWebSocketsTokensCountWhileItIsOpen(t *testing.T) {
+func TestPolicy_ChargesOpenWebSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		says := make(chan string)
 		limiter := ratelimit.NewMemory()

@@ -24,7 +24,7 @@ func (s *Shared) heartbeat(ctx context.Context) {
 			continue
 		}
 		last = time.Now()
-		if err := s.sync(); err != nil {
+		if err := s.sync(); err != nil { //nolint:contextcheck // Commands are not canceled.
 			s.markDown(err)
 		}
 	}

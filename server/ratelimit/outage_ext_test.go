@@ -104,7 +104,8 @@ func TestOutage_RedisLosesItsDataUnnoticed(t *testing.T) {
 			sum, _ := use(all[0], scopes, stream)
 			redis.Restart(t)
 			for _, i := range all {
-				for i.Sync(); !i.Stats().RedisUp; i.Sync() { // It fails while the connection is closed.
+				for up := false; !up; up = i.Stats().RedisUp {
+					i.Sync() // It fails while the connection is closed.
 				}
 			}
 			for _, i := range all {

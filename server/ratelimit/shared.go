@@ -56,7 +56,7 @@ type Shared struct {
 //
 // OpenShared tries once to reach Redis, unless ctx ends first. An unavailable Redis is not
 // an error.
-func OpenShared(ctx context.Context, url string, options Options) (*Shared, error) { //nolint:contextcheck // Redis is used longer than ctx lasts.
+func OpenShared(ctx context.Context, url string, options Options) (*Shared, error) { //nolint:contextcheck // Heartbeats continue after ctx ends.
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -73,7 +73,7 @@ func OpenShared(ctx context.Context, url string, options Options) (*Shared, erro
 	s.stop = stop
 	tried := make(chan struct{})
 	s.heartbeats.Go(func() {
-		if err := s.sync(); err != nil {
+		if err := s.sync(); err != nil { //nolint:contextcheck // Commands are not canceled.
 			s.logOutage(err)
 		}
 		close(tried)
@@ -83,7 +83,7 @@ func OpenShared(ctx context.Context, url string, options Options) (*Shared, erro
 	case <-tried:
 		return s, nil
 	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), s.Close())
+		return nil, errors.Join(ctx.Err(), s.Close()) //nolint:contextcheck // Commands are not canceled.
 	}
 }
 
@@ -95,12 +95,12 @@ func (s *Shared) Admit(_ context.Context, scopes []Scope, stream bool) *Decision
 		return new(Decision)
 	}
 	id := s.local.lastStream.Add(1)
-	d := s.admitByRedis(counters, id)
+	d := s.admitByRedis(counters, id) //nolint:contextcheck // Commands are not canceled.
 	if d == nil {
 		d = s.local.admit(counters, id, s.instances.Load())
 	}
 	if d.Refusal == nil {
-		d.end = func(tokens int64) { s.end(counters, id, tokens) }
+		d.end = func(tokens int64) { s.end(counters, id, tokens) } //nolint:contextcheck // Commands are not canceled.
 	}
 	return d
 }

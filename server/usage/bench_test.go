@@ -22,7 +22,7 @@ func eventMeter() *responseMeter {
 	return newResponseMeter(&http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}}, Request{ConsumesTokens: true}, nil)
 }
 
-func TestEventsAllocateNothing(t *testing.T) {
+func TestTap_AllocatesNothingPerEvent(t *testing.T) {
 	for _, text := range []string{chunk, running} {
 		m, event := eventMeter(), []byte(text)
 		for range 2 { // of whose memory the others make use
@@ -34,7 +34,7 @@ func TestEventsAllocateNothing(t *testing.T) {
 	}
 }
 
-func TestAStreamThatWaitsTakesLittleMemory(t *testing.T) {
+func TestTap_IdleStreamTakesLittleMemory(t *testing.T) {
 	const streams, most = 1000, 1024
 	kept := make([]*responseMeter, streams)
 	var before, after runtime.MemStats

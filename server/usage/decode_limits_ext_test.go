@@ -33,9 +33,9 @@ func hollow(t *testing.T) map[string][]byte {
 	}
 }
 
-// TestBomb_WithoutOutputIsGivenUp has bodies decoded that have nothing in them, which
+// TestDecodeLimits_BombWithoutOutput has bodies decoded that have nothing in them, which
 // no bound of the output meets.
-func TestBomb_WithoutOutputIsGivenUp(t *testing.T) {
+func TestDecodeLimits_BombWithoutOutput(t *testing.T) {
 	t.Parallel()
 	for name, body := range hollow(t) {
 		coding, _, _ := strings.Cut(name, " ")
@@ -58,9 +58,9 @@ func TestBomb_WithoutOutputIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestBomb_OfSeveralLayersIsGivenUp stacks codings, so that a few kilobytes are
+// TestDecodeLimits_BombInLayers stacks codings, so that a few kilobytes are
 // hundreds of megabytes of nothing.
-func TestBomb_OfSeveralLayersIsGivenUp(t *testing.T) {
+func TestDecodeLimits_BombInLayers(t *testing.T) {
 	t.Parallel()
 	inner := string(append(bytes.Clone(encode(t, "gzip", "")[0][:10]), bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 50_000_000)...))
 	body := string(encode(t, "gzip", inner)[0])
@@ -75,8 +75,8 @@ func TestBomb_OfSeveralLayersIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestBomb_OfRepetitionIsRefused has a request decompress to a thousand times its size.
-func TestBomb_OfRepetitionIsRefused(t *testing.T) {
+// TestDecodeLimits_RejectsBombInRequest has a request decompress to a thousand times its size.
+func TestDecodeLimits_RejectsBombInRequest(t *testing.T) {
 	t.Parallel()
 	for coding := range coders {
 		large := encode(t, coding, `{"model":"m","input":"`+strings.Repeat("a", 4<<20)+`"}`)[0]
@@ -93,8 +93,8 @@ func TestBomb_OfRepetitionIsRefused(t *testing.T) {
 	}
 }
 
-// TestCodings_OfRequest takes one coding, in any of the ways to write it.
-func TestCodings_OfRequest(t *testing.T) {
+// TestDecodeLimits_CodingsOfRequest takes one coding, in any of the ways to write it.
+func TestDecodeLimits_CodingsOfRequest(t *testing.T) {
 	t.Parallel()
 	const text = `{"model":"m","stream":true}`
 	twice := func(outer, inner string) string {
@@ -158,9 +158,9 @@ func (c *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestZstd_OfLargeWindowIsNotDecoded has a frame ask for a window of more memory than
+// TestDecodeLimits_ZstdWindow has a frame ask for a window of more memory than
 // RFC 9659 has senders use.
-func TestZstd_OfLargeWindowIsNotDecoded(t *testing.T) {
+func TestDecodeLimits_ZstdWindow(t *testing.T) {
 	t.Parallel()
 	for name, frame := range map[string][]byte{
 		"a window of 1 GiB":                {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa0, 0x11, 0, 0, '{', '}'},
@@ -176,8 +176,8 @@ func TestZstd_OfLargeWindowIsNotDecoded(t *testing.T) {
 	}
 }
 
-// TestDecoding_EndsWithItsContext has the client leave while its request is decoded.
-func TestDecoding_EndsWithItsContext(t *testing.T) {
+// TestDecodeLimits_EndsWithItsContext has the client leave while its request is decoded.
+func TestDecodeLimits_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -188,9 +188,9 @@ func TestDecoding_EndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestBomb_InSessionIsGivenUp has a message of a WebSocket decompress to nothing. What
+// TestDecodeLimits_BombInWebSocket has a message of a WebSocket decompress to nothing. What
 // comes after it is guessed.
-func TestBomb_InSessionIsGivenUp(t *testing.T) {
+func TestDecodeLimits_BombInWebSocket(t *testing.T) {
 	t.Parallel()
 	for name, anew := range map[string]bool{"that goes on": false, "whose messages begin anew": true} {
 		t.Run(name, func(t *testing.T) {

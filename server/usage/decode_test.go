@@ -31,9 +31,9 @@ func gzipped(t *testing.T, pieces ...[]byte) []byte {
 	return buffer.Bytes()
 }
 
-// TestDecoder_GoesOnOnABusyMachine decodes pieces whose reader is stopped for longer
+// TestDecode_HasNoTimeLimitForResponses decodes pieces whose reader is stopped for longer
 // than any decoding takes, as the scheduler does under load.
-func TestDecoder_GoesOnOnABusyMachine(t *testing.T) {
+func TestDecode_HasNoTimeLimitForResponses(t *testing.T) {
 	t.Parallel()
 	first, second := []byte(rand.Text()), []byte(rand.Text())
 	body := gzipped(t, first, second)
@@ -53,8 +53,8 @@ func TestDecoder_GoesOnOnABusyMachine(t *testing.T) {
 	}
 }
 
-// TestDecoder_BoundsWhatIsBetweenCodings decodes a body with two codings.
-func TestDecoder_BoundsWhatIsBetweenCodings(t *testing.T) {
+// TestDecode_BoundsIntermediateData decodes a body with two codings.
+func TestDecode_BoundsIntermediateData(t *testing.T) {
 	t.Parallel()
 	noise := make([]byte, maxIntermediate)
 	if _, err := io.ReadFull(rand.Reader, noise); err != nil {

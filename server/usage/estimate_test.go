@@ -39,7 +39,7 @@ func exact(kind string) float64 {
 	}
 }
 
-func TestEstimate_IsNearTheRealCount(t *testing.T) {
+func TestEstimate_IsCloseToTheTokenizer(t *testing.T) {
 	t.Parallel()
 	for _, s := range samples(t) {
 		t.Run(s.Name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestEstimate_IsTheSameInPiecesAndEscaped(t *testing.T) {
 	}
 }
 
-func TestEstimate_DoesNotDependOnHowAStreamDividesIt(t *testing.T) {
+func TestEstimate_DoesNotDependOnDeltas(t *testing.T) {
 	t.Parallel()
 	for _, s := range samples(t) {
 		want := tokensOf(costOf(s.Text))

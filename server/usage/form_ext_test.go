@@ -16,7 +16,7 @@ func headed(head, value string) string { return "--b\r\n" + head + "\r\n\r\n" + 
 
 const plainModel = `Content-Disposition: form-data; name="model"`
 
-func TestForm_IsKnownInOneSpelling(t *testing.T) {
+func TestForm_IsCompleteIfUnambiguous(t *testing.T) {
 	t.Parallel()
 	allowed := headed(plainModel, "m")
 	for _, row := range []struct {
@@ -110,7 +110,7 @@ func TestForm_IsKnownInOneSpelling(t *testing.T) {
 	}
 }
 
-func TestForm_NamesModelsByPath(t *testing.T) {
+func TestForm_FindsModelsInNestedFields(t *testing.T) {
 	t.Parallel()
 	form := part("session[model]", "m") + part("session[audio][input][transcription][model]", "a") + part("tools[0][model]", "b") +
 		part("tools[][model]", "c") + part("metadata[model]", "free") + part("tools[0][parameters][model]", "free") + part("models[]", "d") + "--b--\r\n"
@@ -127,7 +127,7 @@ func TestForm_NamesModelsByPath(t *testing.T) {
 	}
 }
 
-func TestForm_NamesEveryModel(t *testing.T) {
+func TestForm_FindsEveryModel(t *testing.T) {
 	t.Parallel()
 	form := part("session", `{"model":"a","audio":{"input":{"transcription":{"model":"b"}}},"tools":[{"parameters":{"model":"free"}}]}`) +
 		part("target_model_names", "c, d") + part("fallbacks", "e") + part("metadata", `{"model":"free"}`) + "--b--\r\n"
@@ -138,7 +138,7 @@ func TestForm_NamesEveryModel(t *testing.T) {
 }
 
 // What is behind the head of a long form was not judged, so it may name nothing.
-func TestForm_FailsWhereItNamesAFurtherModel(t *testing.T) {
+func TestForm_FailsAtAnotherModelAfterTheHead(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ target, rest string }{
 		"another field":             {speech, part("models", "x") + "--b--\r\n"},

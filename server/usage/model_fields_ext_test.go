@@ -10,7 +10,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-func TestRequest_NamesEveryModelOfItsBody(t *testing.T) {
+func TestModelFields_FindsModelsInBody(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, target, body string
@@ -67,7 +67,7 @@ func TestRequest_NamesEveryModelOfItsBody(t *testing.T) {
 	}
 }
 
-func TestRequest_IsUnknownIfAModelOfItsBodyIs(t *testing.T) {
+func TestModelFields_IncompleteIfAModelCannotBeRead(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 257)
 	for _, body := range []string{
@@ -110,7 +110,7 @@ func manyModels(n int) string {
 	return `{"model":"m","models":[` + strings.Join(names, ",") + `]}`
 }
 
-func TestRequest_NamesEveryModelOfItsHead(t *testing.T) {
+func TestModelFields_FindsModelsInTargetAndHeader(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, method, target string
@@ -154,7 +154,7 @@ func TestRequest_NamesEveryModelOfItsHead(t *testing.T) {
 	}
 }
 
-func TestRequest_IsUnknownIfItsMethodIs(t *testing.T) {
+func TestModelFields_IncompleteIfMethodIsOverridden(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		method, target string
@@ -178,7 +178,7 @@ func TestRequest_IsUnknownIfItsMethodIs(t *testing.T) {
 	}
 }
 
-func TestRequest_IsUnknownByAPathThatServersReadDifferently(t *testing.T) {
+func TestModelFields_IncompleteIfPathIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"/v1//chat", "/v1/./chat", "/v1/a/../chat", "/v1/chat;x/y", `/v1/chat\y`, "/v1/%252e/chat", "/v1/chat%23"} {
 		if got, _, err := usage.ReadRequest(t.Context(), "POST", target, nil, nil, maximum); err != nil || got.Complete {
@@ -188,7 +188,7 @@ func TestRequest_IsUnknownByAPathThatServersReadDifferently(t *testing.T) {
 }
 
 // Reading takes time that grows with the length of what is read, and no faster.
-func TestRequest_IsReadInLinearTime(t *testing.T) {
+func TestModelFields_TakesLinearTime(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]func(int) (contentType, body string){
 		"members": func(n int) (string, string) {
@@ -218,7 +218,7 @@ func TestRequest_IsReadInLinearTime(t *testing.T) {
 }
 
 // A server that goes by the type finds fields of a form in the text of a JSON body.
-func TestRequest_NamesModelsOfJSONThatIsCalledAForm(t *testing.T) {
+func TestModelFields_FindsModelsInJSONWithFormType(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	for body, others := range map[string][]string{

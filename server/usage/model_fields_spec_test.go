@@ -70,9 +70,9 @@ func (s *specification) walk(schema any, place string, way []string) {
 	}
 }
 
-// TestPlaces_HaveEveryModelOfTheSpecification finds the models of all requests in the
+// TestModelFields_CoverTheSpecification finds the models of all requests in the
 // specification, and makes a request with each.
-func TestPlaces_HaveEveryModelOfTheSpecification(t *testing.T) {
+func TestModelFields_CoverTheSpecification(t *testing.T) {
 	t.Parallel()
 	document, s := readSpecification(t)
 	paths, _ := member(document, "paths").(map[string]any)

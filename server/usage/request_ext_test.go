@@ -43,7 +43,7 @@ func file(size int) string {
 		strings.Repeat("\r\n--", size/4) + "\r\n"
 }
 
-func TestRequests(t *testing.T) {
+func TestReadRequest_ReadsModelAndText(t *testing.T) {
 	t.Parallel()
 	type fields map[string]string
 	asJSON, asForm := fields{"Content-Type": typeJSON}, fields{"Content-Type": formOf}
@@ -181,7 +181,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-func TestARequestWithoutABodyHasNone(t *testing.T) {
+func TestReadRequest_WithoutBody(t *testing.T) {
 	t.Parallel()
 	got, replay, err := usage.ReadRequest(t.Context(), "GET", "/v1/models", nil, nil, maximum)
 	if err != nil || replay != nil || !reflect.DeepEqual(got, usage.Request{Complete: true}) {
@@ -189,7 +189,7 @@ func TestARequestWithoutABodyHasNone(t *testing.T) {
 	}
 }
 
-func TestABodyThatIsKeptStaysWhatItIs(t *testing.T) {
+func TestReadRequest_ReturnsABufferedBodyItself(t *testing.T) {
 	t.Parallel()
 	kept := bytes.NewReader([]byte(`before{"model":"m"}`))
 	kept.Seek(6, io.SeekStart)
@@ -199,7 +199,7 @@ func TestABodyThatIsKeptStaysWhatItIs(t *testing.T) {
 	}
 }
 
-func TestBodiesThatAreTooLarge(t *testing.T) {
+func TestReadRequest_RejectsLargeBodies(t *testing.T) {
 	t.Parallel()
 	text := `{"model":"` + strings.Repeat("x", 100) + `"}`
 	for _, row := range []struct {
@@ -227,7 +227,7 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 	}
 }
 
-func TestABodyThatFailsFails(t *testing.T) {
+func TestReadRequest_ReturnsErrorsOfTheBody(t *testing.T) {
 	t.Parallel()
 	for _, contentType := range []string{typeJSON, formOf, ""} {
 		body := &closable{Reader: broken{}}
@@ -238,7 +238,7 @@ func TestABodyThatFailsFails(t *testing.T) {
 	}
 }
 
-func TestAFormFailsWhereItNamesASecondModel(t *testing.T) {
+func TestForm_FailsAtASecondModel(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"Content-Type": {formOf}}
 	for _, row := range []struct{ name, rest string }{
@@ -260,8 +260,8 @@ func TestAFormFailsWhereItNamesASecondModel(t *testing.T) {
 	}
 }
 
-// TestAFormThatIsReadNoFurtherIsPassedOn has a client that sends no more.
-func TestAFormThatIsReadNoFurtherIsPassedOn(t *testing.T) {
+// TestForm_ForwardsTheRestUnread has a client that sends no more.
+func TestForm_ForwardsTheRestUnread(t *testing.T) {
 	t.Parallel()
 	reader, writer := io.Pipe()
 	go io.WriteString(writer, part("model", "m")+part("stream", "true")+"--b\r\n")

@@ -10,7 +10,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-func TestSpends_NothingWhereTokensAreOnlyCounted(t *testing.T) {
+func TestRequestTarget_CountingEndpointsConsumeNoTokens(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		target string
@@ -73,7 +73,7 @@ var texts = []struct {
 	{"what is not to be spoken has no characters", chat, `{"input":"Hello"}`, 1, 0},
 }
 
-func TestText_OfARequestIsCounted(t *testing.T) {
+func TestRequestText_IsCounted(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"Content-Type": {typeJSON}}
 	for _, row := range texts {
@@ -120,7 +120,7 @@ func (f pieces) Write(p []byte) (int, error) {
 // onlyReader hides that a reader can write.
 type onlyReader struct{ io.Reader }
 
-func TestText_OfWhatIsNoJSONIsWhatWasSaid(t *testing.T) {
+func TestRequestText_OfOtherBodiesIsKept(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, contentType, coding, body string
@@ -156,7 +156,7 @@ func TestText_OfWhatIsNoJSONIsWhatWasSaid(t *testing.T) {
 }
 
 // A compressed request is read only so far.
-func TestText_OfABombIsBounded(t *testing.T) {
+func TestRequestText_OfABombIsBounded(t *testing.T) {
 	t.Parallel()
 	request := usage.Request{ConsumesTokens: true, TextTokens: 7}
 	tell, end := request.MeterBody(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}})
@@ -167,7 +167,7 @@ func TestText_OfABombIsBounded(t *testing.T) {
 	}
 }
 
-func TestSeconds_OfATranscription(t *testing.T) {
+func TestTap_ReadsSecondsOfTranscription(t *testing.T) {
 	t.Parallel()
 	request, _, err := usage.ReadRequest(t.Context(), http.MethodPost, "/v1/audio/transcriptions", nil, nil, 0)
 	if err != nil {
@@ -212,7 +212,7 @@ func TestSeconds_OfATranscription(t *testing.T) {
 	})
 }
 
-func TestLast_IsWhereAStreamEnds(t *testing.T) {
+func TestTap_BytesToLastEvent(t *testing.T) {
 	t.Parallel()
 	text := events(`{"choices":[{"delta":{"content":"Hello"}}]}`)
 	for _, row := range []struct {

@@ -413,7 +413,7 @@ func pass(t *testing.T, resp *http.Response, request usage.Request, body string,
 
 func same(r io.Reader) io.Reader { return r }
 
-func TestAnswers(t *testing.T) {
+func TestTap_ReadsResponses(t *testing.T) {
 	t.Parallel()
 	for _, row := range answers {
 		t.Run(row.name, func(t *testing.T) {
@@ -435,7 +435,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestAnswersToWhatSpendsNothingTakeNothing(t *testing.T) {
+func TestTap_IgnoresUsageIfRequestConsumesNoTokens(t *testing.T) {
 	t.Parallel()
 	body := `{"model":"m","usage":` + chatUsage + `}`
 	if got := pass(t, respond(typeJSON, 0, body), usage.Request{}, body, same); got != (usage.Response{Model: "m"}) {
@@ -443,9 +443,9 @@ func TestAnswersToWhatSpendsNothingTakeNothing(t *testing.T) {
 	}
 }
 
-// FuzzAnswers has any body of any type, in any pieces: nothing of it may change, and
+// FuzzTap has any body of any type, in any pieces: nothing of it may change, and
 // what is known of it doesn't depend on the pieces.
-func FuzzAnswers(f *testing.F) {
+func FuzzTap(f *testing.F) {
 	for _, row := range answers {
 		f.Add(row.contentType, []byte(row.body), []byte{1, 5, 2})
 	}
@@ -514,7 +514,7 @@ func encode(t *testing.T, coding string, pieces ...string) [][]byte {
 	return result
 }
 
-func TestCompressedAnswersAreRead(t *testing.T) {
+func TestTap_ReadsCompressedResponses(t *testing.T) {
 	t.Parallel()
 	for coding := range coders {
 		t.Run(coding, func(t *testing.T) {
@@ -534,7 +534,7 @@ func TestCompressedAnswersAreRead(t *testing.T) {
 	}
 }
 
-func TestCodingsMayStandOneOnAnother(t *testing.T) {
+func TestTap_ReadsSeveralCodings(t *testing.T) {
 	t.Parallel()
 	body := string(encode(t, "br", string(encode(t, "gzip", `{"usage":`+chatUsage+`}`)[0]))[0])
 	resp := respond(typeJSON, 0, body)
@@ -544,7 +544,7 @@ func TestCodingsMayStandOneOnAnother(t *testing.T) {
 	}
 }
 
-func TestCompressedEventsAreHeardOfAsTheyCome(t *testing.T) {
+func TestTap_ReportsCompressedEventsAtOnce(t *testing.T) {
 	t.Parallel()
 	for coding := range coders {
 		t.Run(coding, func(t *testing.T) {
@@ -576,7 +576,7 @@ func TestCompressedEventsAreHeardOfAsTheyCome(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeDecodedIsGuessed(t *testing.T) {
+func TestTap_EstimatesWhatCannotBeDecoded(t *testing.T) {
 	t.Parallel()
 	half := encode(t, "gzip", `{"choices":[{"message":{"content":"Hello there`, `"}}],"usage":`+chatUsage+`}`)
 	bomb := encode(t, "zstd", `{"a":"`+strings.Repeat("x", 65<<20)+`","usage":`+chatUsage+`}`)
@@ -601,9 +601,9 @@ func TestWhatCannotBeDecodedIsGuessed(t *testing.T) {
 	}
 }
 
-// TestTheSandboxIsRead compares with what the sandbox says, streaming and not,
+// TestTap_ReadsTheSandbox compares with what the sandbox says, streaming and not,
 // over real connections.
-func TestTheSandboxIsRead(t *testing.T) {
+func TestTap_ReadsTheSandbox(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(sandbox.New())
 	defer server.Close()

@@ -49,7 +49,7 @@ func costOf(texts ...string) (cost int64) {
 
 func total(tokens int64) Usage { return Usage{Total: tokens} }
 
-func TestScannerReadsAnswers(t *testing.T) {
+func TestScanner_ReadsResponses(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 16<<10)
 	for _, row := range []struct {
@@ -116,7 +116,7 @@ func TestScannerReadsAnswers(t *testing.T) {
 	}
 }
 
-func TestScannerReadsRequests(t *testing.T) {
+func TestScanner_ReadsRequests(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, text string
@@ -144,7 +144,7 @@ func TestScannerReadsRequests(t *testing.T) {
 	}
 }
 
-func TestScannerStopsAtWhatIsNoJSON(t *testing.T) {
+func TestScanner_StopsAtInvalidJSON(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", " ", "{", `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `"a`, `"\u00`, "[", "[1", "[1,", // cut short

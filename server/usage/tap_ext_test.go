@@ -41,7 +41,7 @@ func (b connectionBody) CloseWrite() error { return b.note("close write") }
 
 func (b connectionBody) SetReadDeadline(time.Time) error { return b.note("deadline") }
 
-func TestABodyKeepsItsMethods(t *testing.T) {
+func TestTap_KeepsMethodsOfTheBody(t *testing.T) {
 	t.Parallel()
 	type waiter interface{ Wait() }
 	type connection interface {
@@ -103,7 +103,7 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errBroken }
 
-func TestABodyThatBreaksBreaksTheSame(t *testing.T) {
+func TestTap_KeepsErrorsOfTheBody(t *testing.T) {
 	t.Parallel()
 	resp := respond(typeEvents, 0, "")
 	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(events(`{"choices":[{"delta":{"content":"Hello"}}]}`)), broken{}))
@@ -117,8 +117,8 @@ func TestABodyThatBreaksBreaksTheSame(t *testing.T) {
 	}
 }
 
-// TestATapMayBeAskedMeanwhile has others ask, and close, while a body is read.
-func TestATapMayBeAskedMeanwhile(t *testing.T) {
+// TestTap_IsSafeForConcurrentUse has others ask, and close, while a body is read.
+func TestTap_IsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	for _, coding := range []string{"", "gzip", "zstd", "br"} {
 		text := events(strings.Repeat(`{"choices":[{"delta":{"content":"Hello"}}]}`+"\n\ndata: ", 1000))

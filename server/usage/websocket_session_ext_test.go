@@ -60,7 +60,7 @@ func done(tokens string) string {
 	return `{"type":"response.done","response":{"status":"completed","output":[{"content":[{"transcript":"Hello"}]}],"usage":` + tokens + `}}`
 }
 
-func TestSessions(t *testing.T) {
+func TestWebSocket_ReadsUsage(t *testing.T) {
 	t.Parallel()
 	const (
 		created = `{"type":"session.created","session":{"model":"m","instructions":"Be brief"}}`
@@ -152,8 +152,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// TestRealSessionsAreRead has two sides that compress as libraries do.
-func TestRealSessionsAreRead(t *testing.T) {
+// TestWebSocket_ReadsRealConnections has two sides that compress as libraries do.
+func TestWebSocket_ReadsRealConnections(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]websocket.CompressionMode{
 		"plain": websocket.CompressionDisabled, "kept": websocket.CompressionContextTakeover, "anew": websocket.CompressionNoContextTakeover,

@@ -10,8 +10,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// TestCodings_AreOneWhereABodyIsRead sends stacked codings by clients of all kinds.
-func TestCodings_AreOneWhereABodyIsRead(t *testing.T) {
+// TestPolicy_RejectsSeveralCodingsIfBodyIsNeeded sends stacked codings by clients of all kinds.
+func TestPolicy_RejectsSeveralCodingsIfBodyIsNeeded(t *testing.T) {
 	const text = `{"model":"small","messages":[]}`
 	twice := zipped(t, zipped(t, text))
 	bomb := zipped(t, `{"model":"small","input":"`+strings.Repeat("a", 2<<20)+`"}`)
