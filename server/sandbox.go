@@ -8,8 +8,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/sandbox"
 )
 
-// sandboxServer serves the embedded upstream on a loopback port of its own, so
-// that it is reached as every upstream is.
+// sandboxServer serves the sandbox on a loopback port, so that it is reached like any
+// other upstream.
 type sandboxServer struct {
 	listener net.Listener
 	server   *http.Server

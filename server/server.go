@@ -32,54 +32,48 @@ import (
 )
 
 const (
-	// Sandbox as [Config.Upstream] is the embedded upstream.
+	// Sandbox is the [Config.Upstream] that runs an OpenAI API inside the process.
 	Sandbox = "sandbox"
 
 	// DefaultMaxMessageBytes is the default of [Config.MaxMessageBytes].
 	DefaultMaxMessageBytes = 64 << 20
 
-	// DefaultMaxKeptBytes is the default of [Config.MaxKeptBytes].
-	DefaultMaxKeptBytes = policy.DefaultMaxBufferedBytes
+	// DefaultMaxBufferedBytes is the default of [Config.MaxBufferedBytes].
+	DefaultMaxBufferedBytes = policy.DefaultMaxBufferedBytes
 )
 
 // Config configures a server. The zero value proxies the OpenAI API.
 type Config struct {
-	// Upstream is the proxied host: a base URL as [upstream.ParseBaseURL] takes
-	// it, or [Sandbox]. Empty means [upstream.DefaultBaseURL].
+	// Upstream is the base URL of the upstream, as [upstream.ParseBaseURL] accepts it, or
+	// [Sandbox]. Empty means [upstream.DefaultBaseURL].
 	Upstream string
 
-	// Proxy, UpstreamRoots, UpstreamHTTP2 and NoRedirects are about the way to
-	// the upstream: Proxy, RootCAs, HTTP2 and NoRedirects of [upstream.Config].
+	// Proxy, UpstreamRoots, UpstreamHTTP2 and NoRedirects are the fields Proxy, RootCAs,
+	// HTTP2 and NoRedirects of [upstream.Config].
 	Proxy         string
 	UpstreamRoots *x509.CertPool
 	UpstreamHTTP2 bool
 	NoRedirects   bool
 
-	// ConnectTimeout bounds the way to a connection with the upstream. Zero
-	// means [upstream.DefaultConnectTimeout].
-	ConnectTimeout time.Duration
-
-	// ResponseHeaderTimeout bounds the wait for the upstream's response
-	// headers. Zero means [upstream.DefaultResponseHeaderTimeout].
+	// ResponseHeaderTimeout limits the wait for the upstream's response header. Zero means [upstream.DefaultResponseHeaderTimeout].
 	ResponseHeaderTimeout time.Duration
 
-	// MaxMessageBytes bounds a request message of an RPC. Zero means
-	// [DefaultMaxMessageBytes].
+	// MaxMessageBytes limits a request message of an RPC, and a request body that is
+	// buffered. Zero means [DefaultMaxMessageBytes].
 	MaxMessageBytes int
 
-	// MaxKeptBytes bounds what is held of all bodies together: request messages of
-	// RPCs and replies to them, decompressed, and bodies of raw requests where one of
-	// Clients has rights or limits by model. One of them may have up to
-	// MaxMessageBytes. Package memory says how clients share it. Zero means
-	// [DefaultMaxKeptBytes].
-	MaxKeptBytes int64
+	// MaxBufferedBytes limits the total memory for buffered bodies: request messages of
+	// RPCs and replies to them, decompressed, and bodies of raw requests if the client has
+	// rules or limits by model. Package memory describes how clients share it. Zero means
+	// [DefaultMaxBufferedBytes].
+	MaxBufferedBytes int64
 
-	// MaxReplyBytes bounds the upstream's answer to a unary RPC. Zero means
-	// [typed.DefaultMaxReplyBytes].
+	// MaxReplyBytes limits the upstream's response to a unary RPC. Zero means
+	// [transcode.DefaultMaxReplyBytes].
 	MaxReplyBytes int
 
-	// MaxEventBytes bounds one event of the upstream's answer to a streaming
-	// RPC. Zero means [typed.DefaultMaxEventBytes].
+	// MaxEventBytes limits one event of the upstream's response to a streaming RPC. Zero
+	// means [transcode.DefaultMaxEventBytes].
 	MaxEventBytes int
 
 	// UpstreamKey replaces the credentials of clients in requests to the upstream. It
@@ -115,44 +109,43 @@ type Config struct {
 	// The server doesn't close it.
 	Limiter ratelimit.Limiter
 
-	// Failover, unless nil, lists the upstreams that are asked in order, in place of
-	// Upstream. The server sets their Senders. Of several, all but Proxy of the fields
-	// about the way to the upstream are each one's.
+	// Failover, unless nil, lists the upstreams in order of preference, in place of
+	// Upstream. The server sets their Senders. Each upstream uses the settings above,
+	// except Proxy, separately.
 	Failover *failover.Config
 
-	// Overload, unless nil, bounds the calls that are worked on at a time. Exempt,
-	// Connection and Refuse are the server's own. Nil means the defaults of package overload.
+	// Overload, unless nil, limits the requests in progress. The server sets Connection and
+	// Reject. Nil means the defaults of package overload.
 	Overload *overload.Config
 
-	// Observer, unless nil, observes what the server does. The server doesn't close
-	// it.
+	// Observer, unless nil, records metrics, traces and the access log. The server doesn't
+	// close it.
 	Observer *telemetry.Observer
 
-	// TrustedProxies are those whose word counts for the address of a client. By
-	// default a client has the address that its request came from.
+	// TrustedProxies are the proxies that may report the address of a client. By default,
+	// the address of a client is the address that its connection comes from.
 	TrustedProxies clientaddr.Proxies
 
-	// CORSOrigins are the origins whose web pages may use the server, as
-	// [cors.NewPolicy] takes them. Nil means [cors.Any] without an UpstreamKey
-	// and Clients: a page can do with the server what it could do without; and what
-	// the upstream itself says to pages of other origins is kept. With either nil
-	// means [cors.None], and the upstream has no say.
+	// CORSOrigins are the origins whose web pages may use the server, as [cors.NewPolicy]
+	// accepts them. Without UpstreamKey and Clients, nil means [cors.Any], because the
+	// server gives a page nothing that it could not get elsewhere; CORS headers of the
+	// upstream are kept. With UpstreamKey or Clients, nil means [cors.None], and CORS
+	// headers of the upstream are removed.
 	CORSOrigins []string
 
-	// Register, unless nil, registers further RPC services, to be served in
-	// the same way. Where there is an UpstreamKey, or Clients, they see neither that
-	// nor what clients send as theirs.
+	// Register, unless nil, registers further RPC services. With UpstreamKey or Clients,
+	// their handlers see neither the upstream key nor the credentials of clients.
 	Register func(*connect.Server)
 
-	// Logger is told of failures. Nil means silence.
+	// Logger logs events and failures. Nil disables logging.
 	Logger *slog.Logger
 
-	// DialContext, unless nil, opens the network connections to the upstream.
+	// DialContext, unless nil, opens network connections to the upstream.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Server is the front door. It is an [http.Handler] for a server of your own,
-// or serves by itself with [Server.Serve].
+// Server is a front door to the OpenAI API. It is an [http.Handler] for use in another
+// [http.Server], and it can serve listeners with [Server.Serve].
 type Server struct {
 	handler     http.Handler
 	http        *httpserver.Server
@@ -181,7 +174,7 @@ func New(config Config) (_ *Server, err error) {
 		return nil, err
 	}
 	guarded := gate.HasUpstreamKey() || config.Clients != nil
-	budget := memory.New(cmp.Or(config.MaxKeptBytes, DefaultMaxKeptBytes), config.Clients != nil)
+	budget := memory.New(cmp.Or(config.MaxBufferedBytes, DefaultMaxBufferedBytes), config.Clients != nil)
 	send, err := s.newSender(config, guarded, budget)
 	if err != nil {
 		return nil, err
@@ -214,7 +207,7 @@ func New(config Config) (_ *Server, err error) {
 	return s, nil
 }
 
-// newRPCServer returns the RPC services.
+// newRPCServer returns the server of the RPC services.
 func (s *Server) newRPCServer(config Config, send upstream.Sender) (*connect.Server, error) {
 	interceptors, err := config.Observer.Interceptors()
 	if err != nil {
@@ -244,8 +237,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// Close releases what the server holds. Calls that still run may fail, and
-// WebSockets end.
+// Close releases the server's resources. Requests in progress may fail, and WebSockets
+// end.
 func (s *Server) Close() error {
 	var errs []error
 	if s.http != nil {

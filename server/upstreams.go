@@ -63,7 +63,6 @@ func (s *Server) newUpstream(config Config, base string) (*upstream.Upstream, er
 		RootCAs:               config.UpstreamRoots,
 		HTTP2:                 config.UpstreamHTTP2,
 		NoRedirects:           config.NoRedirects,
-		ConnectTimeout:        config.ConnectTimeout,
 		ResponseHeaderTimeout: config.ResponseHeaderTimeout,
 		DialContext:           config.DialContext,
 	})

@@ -1,12 +1,11 @@
-// Package cors lets web pages of other origins use the server, by the CORS
-// protocol of the Fetch standard (https://fetch.spec.whatwg.org/#http-cors-protocol).
+// Package cors implements the CORS protocol of the Fetch standard, with which web pages of
+// other origins can use the server (https://fetch.spec.whatwg.org/#http-cors-protocol).
 //
-// For a server that holds no key it has one rule, [Policy.Wrap]: an answer that
-// says which origin may read it, by Access-Control-Allow-Origin, stays as it is,
-// to the byte. To any other, and only if the request names an origin, it adds
-// what the policy says. So an upstream that knows CORS decides for itself, and
-// one that doesn't can be used from a page nevertheless. Where the server holds
-// a key, it is the policy that decides, [Policy.Enforce].
+// A server without an upstream key uses [Policy.Wrap]: a response that has an
+// Access-Control-Allow-Origin header stays unchanged. To other responses, if the request
+// has an Origin header, it adds the headers of the policy. So an upstream that supports
+// CORS decides for itself, and one that does not can still be used from a page. A server
+// with an upstream key uses [Policy.Enforce], where only the policy decides.
 package cors
 
 import (
@@ -17,11 +16,11 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// maxAge is how many seconds a browser may remember the answer to a preflight.
-// Chromium remembers none for longer.
+// maxAge is the number of seconds for which a browser may cache the response to a
+// preflight. It is the maximum of Chromium.
 const maxAge = "7200"
 
-// The fields of the protocol, as net/http spells them.
+// The headers of the protocol, in canonical form.
 const (
 	allowOrigin    = "Access-Control-Allow-Origin"
 	allowMethods   = "Access-Control-Allow-Methods"
@@ -32,23 +31,22 @@ const (
 	requestHeaders = "Access-Control-Request-Headers"
 )
 
-// Policy says whose pages may use the server. It never allows credentials, in
-// the sense of the Fetch standard: cookies, client certificates and what a
-// browser remembers of HTTP authentication. An authorization that the page
-// itself sends is none.
+// Policy decides which origins may use the server. It never allows credentials in the sense
+// of the Fetch standard: cookies, client certificates and cached HTTP authentication. An
+// Authorization header that the page itself sets is not a credential in that sense.
 type Policy struct {
 	any     bool
-	origins map[string]bool // as browsers write them
+	origins map[string]bool // as browsers send them
 }
 
-// Wrap returns a handler that serves next under the policy. What next answers to
-// a preflight stands if it allows an origin. Otherwise, and where the policy
-// allows the origin, the answer is 204, with leave for what was asked for.
+// Wrap returns a handler that adds the policy to the responses of next. The response of
+// next to a preflight is kept if it allows an origin. Otherwise, if the policy allows the
+// origin, the response is 204 and allows the request.
 //
-// Every header that an answer has is exposed, by its name: the wildcard would not
-// cover all of them in every browser.
+// Every response header is exposed by its name, because the wildcard does not cover all
+// of them in every browser.
 //
-// Requests without an Origin header reach next untouched.
+// Requests without an Origin header are passed on unchanged.
 func (p *Policy) Wrap(next http.Handler) http.Handler {
 	if !p.any && len(p.origins) == 0 {
 		return next
@@ -67,16 +65,15 @@ func (p *Policy) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Enforce returns a handler that serves next as [Policy.Wrap] does, but the
-// policy alone decides: what next says to pages is left out of its answers, and
-// no preflight reaches it. One that isn't allowed is answered 403.
+// Enforce is like [Policy.Wrap], but only the policy decides: it removes the CORS headers
+// of next, and answers preflights itself, with status 403 if they are not allowed.
 func (p *Policy) Enforce(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !isPreflight(r):
-			sole := &responseWriter{ResponseWriter: w, policy: p, request: r, sole: true}
-			next.ServeHTTP(sole, r)
-			sole.finish()
+			enforcing := &responseWriter{ResponseWriter: w, policy: p, request: r, enforced: true}
+			next.ServeHTTP(enforcing, r)
+			enforcing.finish()
 		case p.allowed(r) == "":
 			p.vary(w.Header())
 			w.WriteHeader(http.StatusForbidden)
@@ -87,13 +84,12 @@ func (p *Policy) Enforce(next http.Handler) http.Handler {
 	})
 }
 
-// Allows reports whether r comes from no page, from one of an origin that is
-// allowed, or from one that the server itself, as r names it, has served. The name
-// has to be one that is known to be the server's, by [auth.Hosts]: anybody's can
-// lead to this server's address for a while (DNS rebinding).
+// Allows reports whether r comes from an allowed origin, from the server's own origin, or
+// not from a web page. The Host of r must have been checked with [auth.Hosts], because
+// any name can temporarily resolve to this server (DNS rebinding).
 //
-// What a page requests without an Origin, an image for example, tells in
-// Sec-Fetch-Site that it comes from another one (W3C Fetch Metadata).
+// A request of a page without an Origin header, such as for an image, has a
+// Sec-Fetch-Site header instead (W3C Fetch Metadata).
 func (p *Policy) Allows(r *http.Request) bool {
 	origin := r.Header["Origin"]
 	if p.allowed(r) != "" {
@@ -107,8 +103,8 @@ func (p *Policy) Allows(r *http.Request) bool {
 	return len(origin) == 1 && found && strings.EqualFold(host, r.Host)
 }
 
-// allowed is the Access-Control-Allow-Origin of an answer to r, and "" if its
-// origin isn't allowed.
+// allowed returns the Access-Control-Allow-Origin for a response to r, or "" if the origin
+// is not allowed.
 func (p *Policy) allowed(r *http.Request) string {
 	origin := r.Header["Origin"]
 	switch {
@@ -120,8 +116,8 @@ func (p *Policy) allowed(r *http.Request) string {
 	return ""
 }
 
-// silence takes out of the header of an answer what it says to pages.
-func silence(header http.Header) {
+// stripCORS removes the CORS headers of a response.
+func stripCORS(header http.Header) {
 	for name := range header {
 		if strings.HasPrefix(name, "Access-Control-") {
 			delete(header, name)
@@ -129,37 +125,35 @@ func silence(header http.Header) {
 	}
 }
 
-// vary says in header that the answer depends on the request's origin, if it does.
+// vary adds Vary: Origin if the response depends on the origin.
 func (p *Policy) vary(header http.Header) {
 	if !p.any && !httpguts.HeaderValuesContainsToken(header["Vary"], "Origin") {
 		add(header, "Vary", "Origin")
 	}
 }
 
-// grant adds to the header of an answer to r what the policy says.
+// grant adds the headers of the policy to a response to r.
 func (p *Policy) grant(header http.Header, r *http.Request) {
 	if len(header[allowOrigin]) > 0 || len(r.Header["Origin"]) == 0 {
 		return
 	}
 	if origin := p.allowed(r); origin != "" {
 		header[allowOrigin] = []string{origin}
-		if names := readable(header); names != "" {
+		if names := exposedHeaders(header); names != "" {
 			add(header, exposeHeaders, names)
 		}
 	}
 	p.vary(header)
 }
 
-// isPreflight reports whether a browser asks, by r, for leave to send another
-// request.
+// isPreflight reports whether r is a preflight request.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header[requestMethod]) > 0
 }
 
-// allowRequest makes header that of the answer to the preflight r, which gives
-// leave for what it asks for.
+// allowRequest replaces header with the header of a response that allows the preflight r.
 func (p *Policy) allowRequest(header http.Header, r *http.Request) {
-	connection := header["Connection"] // is the server's own to decide
+	connection := header["Connection"] // set by the server itself
 	clear(header)
 	if connection != nil {
 		header["Connection"] = connection
@@ -173,12 +167,12 @@ func (p *Policy) allowRequest(header http.Header, r *http.Request) {
 	header[maxAgeHeader] = []string{maxAge}
 }
 
-// readable lists the names of the fields in header that a page may read only by
-// leave.
-func readable(header http.Header) string {
+// exposedHeaders returns the list of headers that a page can only read if they are
+// exposed.
+func exposedHeaders(header http.Header) string {
 	var names []string
 	for name, values := range header {
-		if len(values) > 0 && !alwaysReadable(name) && !neverReadable(name) {
+		if len(values) > 0 && !isSafelisted(name) && !isHidden(name) {
 			names = append(names, name)
 		}
 	}
@@ -186,9 +180,9 @@ func readable(header http.Header) string {
 	return strings.Join(names, ", ")
 }
 
-// alwaysReadable reports whether a field needs no leave:
+// isSafelisted reports whether a page can always read a header:
 // https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name
-func alwaysReadable(name string) bool {
+func isSafelisted(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires", "Last-Modified", "Pragma":
 		return true
@@ -196,9 +190,8 @@ func alwaysReadable(name string) bool {
 	return false
 }
 
-// neverReadable reports whether no leave helps, or there is nothing to read: of
-// what a page never sees, and of the protocol's own fields.
-func neverReadable(name string) bool {
+// isHidden reports whether a page can never read a header, or it is one of the protocol.
+func isHidden(name string) bool {
 	switch name {
 	case "Set-Cookie", "Connection", "Trailer", "Transfer-Encoding":
 		return true
@@ -206,8 +199,8 @@ func neverReadable(name string) bool {
 	return strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, http.TrailerPrefix)
 }
 
-// add adds a field's value. The values may be shared with the message that they
-// come from: Clip makes append copy them.
+// add adds a value to a header. Clip makes append copy the values, which may be shared
+// with another message.
 func add(header http.Header, name, value string) {
 	header[name] = append(slices.Clip(header[name]), value)
 }

@@ -9,20 +9,18 @@ import (
 )
 
 const (
-	// Any stands for every origin, those of files and of sandboxed frames too.
+	// Any means every origin, including "null" of files and sandboxed frames.
 	Any = "*"
 
-	// None stands for no origin.
+	// None means no origin.
 	None = "none"
 )
 
-// NewPolicy returns the policy that allows the origins given, or [Any], or
-// [None]: one of these two stands alone. An origin is written as browsers write
-// it, https://app.example.com or http://localhost:3000. The error says what is
-// wrong with which.
+// NewPolicy returns a policy that allows the given origins: a list such as
+// https://app.example.com and http://localhost:3000, or only [Any], or only [None].
 func NewPolicy(origins []string) (*Policy, error) {
 	if len(origins) == 0 {
-		return nil, fmt.Errorf("no origin is given: write %s if there shall be none", None)
+		return nil, fmt.Errorf("no origins given; use %q to allow none", None)
 	}
 	policy := &Policy{origins: make(map[string]bool)}
 	for _, text := range origins {
@@ -30,7 +28,7 @@ func NewPolicy(origins []string) (*Policy, error) {
 		switch {
 		case text != Any && text != None:
 		case len(origins) > 1:
-			return nil, fmt.Errorf("%q stands alone: leave out it or the others", text)
+			return nil, fmt.Errorf("%q cannot be combined with other origins", text)
 		default:
 			policy.any = text == Any
 			return policy, nil
@@ -44,37 +42,37 @@ func NewPolicy(origins []string) (*Policy, error) {
 	return policy, nil
 }
 
-// parseOrigin returns an origin as it is serialized
+// parseOrigin returns the serialization of an origin
 // (https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin).
 func parseOrigin(text string) (string, error) {
 	if strings.Contains(text, "@") {
-		return "", errors.New("an origin has no user in it") // There may be a password: it isn't shown.
+		return "", errors.New("invalid origin: must not contain a user") // without the value, which may contain a password
 	}
-	refuse := func(why string) (string, error) {
-		return "", fmt.Errorf("%q %s: give an origin such as https://app.example.com or http://localhost:3000, or %s or %s",
-			text, why, Any, None)
+	invalid := func(reason string) (string, error) {
+		return "", fmt.Errorf("invalid origin %q: %s; want an origin such as https://app.example.com or http://localhost:3000, or %s or %s",
+			text, reason, Any, None)
 	}
 	u, err := url.Parse(text)
 	switch {
 	case text == "null":
-		return refuse("is what every page sends whose origin is hidden")
+		return invalid("pages with any hidden origin send it")
 	case err != nil || u.Scheme == "" || u.Host == "" || u.Hostname() == "":
-		return refuse("is no origin")
+		return invalid("no scheme and host")
 	case u.Path != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
-		return refuse("has more than a scheme, a host and a port")
+		return invalid("more than a scheme, a host and a port")
 	case strings.Contains(u.Host, "*"):
-		return refuse("is a pattern")
+		return invalid("patterns are not supported")
 	}
 	for _, c := range []byte(u.Host) {
 		if c > '~' || c <= ' ' || c == '%' {
-			return refuse("is not in the form that browsers send, with a host in ASCII (xn--…)")
+			return invalid("browsers send the host in ASCII (xn--…)")
 		}
 	}
 	host := strings.ToLower(u.Host)
 	if _, after, found := strings.Cut(host[strings.LastIndexByte(host, ']')+1:], ":"); found {
 		port, err := strconv.ParseUint(after, 10, 16)
 		if err != nil || strconv.FormatUint(port, 10) != after {
-			return refuse("has a port that there is not")
+			return invalid("invalid port")
 		}
 		if u.Scheme == "https" && port == 443 || u.Scheme == "http" && port == 80 {
 			host = strings.TrimSuffix(host, ":"+after) // as browsers do

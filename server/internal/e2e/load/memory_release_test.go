@@ -62,7 +62,7 @@ func TestMemory_IsReleasedAfterEveryCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := e2etest.PolicyConfig(t, upstream.URL, `models: ["*"]`)
-	config.MaxKeptBytes, config.Observer = 1<<20, observer
+	config.MaxBufferedBytes, config.Observer = 1<<20, observer
 	front := e2etest.StartServer(t, config)
 
 	raw := []*http.Client{servertest.HTTPClient(t, false), servertest.HTTPClient(t, true)}
@@ -161,7 +161,7 @@ func TestMemory_WholeResponsesAreBounded(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, row.body)
 			})
-			client := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxKeptBytes: 2 << 20}).Client(t, servertest.Protocols()[0])
+			client := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxBufferedBytes: 2 << 20}).Client(t, servertest.Protocols()[0])
 			_, err := client.CreateChatCompletion(e2etest.Context(t), helloWith("Hello"))
 			if code := connect.CodeOf(err); code != connect.CodeResourceExhausted {
 				t.Errorf("got error %v for a unary call", err)

@@ -90,7 +90,7 @@ func TestMemory_TypedCallsAreBounded(t *testing.T) {
 	for _, protocol := range servertest.Protocols() {
 		for _, compressed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, compressed: %v", protocol.Name, compressed), func(t *testing.T) {
-				front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxKeptBytes: limit})
+				front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxBufferedBytes: limit})
 				var options []connecthttp.Option
 				if compressed {
 					options = append(options, connecthttp.WithSendGzip())
@@ -159,7 +159,7 @@ func TestMemory_IsSharedFairlyByClients(t *testing.T) {
 		servertest.JSON(http.StatusOK, `{}`)(w, r)
 	})
 	front := e2etest.StartServer(t, server.Config{
-		Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), MaxKeptBytes: 4 << 20,
+		Upstream: upstream.URL, UpstreamKey: e2etest.Secret(t, e2etest.UpstreamKey), MaxBufferedBytes: 4 << 20,
 		Clients: e2etest.OpenClients(t, e2etest.ClientsFile(t, e2etest.ClientEntry(t, servertest.Key, "", "models: [m]"), e2etest.ClientEntry(t, victimKey, "", "models: [m]"))),
 	})
 	client := servertest.HTTPClient(t, true)
@@ -277,7 +277,7 @@ func TestMemory_CompressionBombIsRejected(t *testing.T) {
 func TestMemory_ManySmallMessagesAreBounded(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, `{}`))
-	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxKeptBytes: 32 << 20})
+	front := e2etest.StartServer(t, server.Config{Upstream: upstream.URL, MaxBufferedBytes: 32 << 20})
 	many := &chatv1.CreateChatCompletionRequest{Model: "m"}
 	for range 200_000 {
 		many.Messages = append(many.Messages, &chatv1.Message{})
