@@ -10,7 +10,6 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// TestPolicy_RejectsSeveralCodingsIfBodyIsNeeded sends stacked codings by clients of all kinds.
 func TestPolicy_RejectsSeveralCodingsIfBodyIsNeeded(t *testing.T) {
 	const text = `{"model":"small","messages":[]}`
 	twice := zipped(t, zipped(t, text))
@@ -26,13 +25,13 @@ func TestPolicy_RejectsSeveralCodingsIfBodyIsNeeded(t *testing.T) {
 	}{
 		{"a client without rules", &clients.Client{Name: "a"}, []string{"gzip, gzip"}, "application/json", twice, 200, ""},
 		{"a client with paths", &clients.Client{Name: "a", Paths: clients.Patterns{"/v1/*"}}, []string{"gzip, gzip"}, "application/json", twice, 200, ""},
-		{"nobody", nil, []string{"gzip", "gzip"}, "application/json", twice, 200, ""},
+		{"no client", nil, []string{"gzip", "gzip"}, "application/json", twice, 200, ""},
 		{"models", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"gzip, gzip"}, "application/json", twice, 415, "unsupported_content_encoding"},
 		{"models, two fields", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"GZIP", "x-gzip"}, "application/vnd.x+json", twice, 415, "unsupported_content_encoding"},
 		{"streams", &clients.Client{Name: "a", Limits: ratelimit.Limits{ConcurrentStreams: 1}}, []string{"br, zstd"}, "application/json", twice, 415, "unsupported_content_encoding"},
 		{"one coding", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"identity", "X-Gzip"}, "application/json", zipped(t, text), 200, ""},
-		{"a bomb of a client without rules", &clients.Client{Name: "a"}, []string{"gzip"}, "application/json", bomb, 200, ""},
-		{"a bomb", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"gzip"}, "application/json", bomb, 413, "request_too_large"},
+		{"a decompression bomb of a client without rules", &clients.Client{Name: "a"}, []string{"gzip"}, "application/json", bomb, 200, ""},
+		{"a decompression bomb", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"gzip"}, "application/json", bomb, 413, "request_too_large"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			up := &recorder{answer: answer}
@@ -41,14 +40,14 @@ func TestPolicy_RejectsSeveralCodingsIfBodyIsNeeded(t *testing.T) {
 			req.Header.Set("Content-Type", row.contentType)
 			c, resp, text := send(t, policy.New(policy.Config{Next: up}), row.token, req)
 			if resp.StatusCode != row.status || row.code != "" && !strings.Contains(text, row.code) || c != nil && c.RejectedBy != row.code {
-				t.Errorf("the answer is %d, %s", resp.StatusCode, text)
+				t.Errorf("the response is %d, %s", resp.StatusCode, text)
 			}
 			accepted := resp.Header.Get("Accept-Encoding")
 			if want := resp.StatusCode == http.StatusUnsupportedMediaType; want != (accepted == "gzip, deflate, br, zstd") {
 				t.Errorf("Accept-Encoding is %q", accepted)
 			}
 			if row.status == http.StatusOK && (len(up.bodies) != 1 || up.bodies[0] != row.body) {
-				t.Error("the body isn't what was sent")
+				t.Error("the upstream got another body")
 			}
 		})
 	}

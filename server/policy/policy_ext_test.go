@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// recorder is an upstream that keeps what it gets, and answers the same to all.
+// recorder is an upstream that records requests and always sends the same response.
 type recorder struct {
 	answer   string
 	header   http.Header
@@ -68,7 +68,7 @@ func mustSecret(t *testing.T, text string) secret.Secret {
 	return secret
 }
 
-// post is a request to create a completion.
+// post returns a request to create a completion.
 func post(body string) *upstream.Request {
 	return &upstream.Request{
 		Method: http.MethodPost, Target: "/v1/chat/completions",
@@ -77,7 +77,7 @@ func post(body string) *upstream.Request {
 	}
 }
 
-// send sends a request as a call of a token's, which ends.
+// send sends a request of a client and ends it.
 func send(t *testing.T, g *policy.Sender, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, string) {
 	t.Helper()
 	c := &request.Record{Client: token}
@@ -103,12 +103,12 @@ func TestPolicy_SetsUpstreamKey(t *testing.T) {
 		method string
 		want   string
 	}{
-		{"is the client's, where the server holds none", secret.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
-		{"is the server's", held, nil, http.MethodPost, "Bearer sk-held"},
-		{"is the server's for a token without one", held, &clients.Client{Name: "a"}, http.MethodPost, "Bearer sk-held"},
-		{"is the token's", held, &clients.Client{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
-		{"is the token's where the server holds none", secret.Secret{}, &clients.Client{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
-		{"is none with TRACE", held, nil, http.MethodTrace, "Bearer of-the-client"},
+		{"the client's, if the server has none", secret.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
+		{"the server's", held, nil, http.MethodPost, "Bearer sk-held"},
+		{"the server's, for a client without one", held, &clients.Client{Name: "a"}, http.MethodPost, "Bearer sk-held"},
+		{"the client's configured key", held, &clients.Client{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"the client's configured key, if the server has none", secret.Secret{}, &clients.Client{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
+		{"none with TRACE", held, nil, http.MethodTrace, "Bearer of-the-client"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			up := &recorder{answer: answer}
@@ -116,11 +116,11 @@ func TestPolicy_SetsUpstreamKey(t *testing.T) {
 			req.Method = row.method
 			send(t, policy.New(policy.Config{Next: up, UpstreamKey: row.held}), row.token, req)
 			if got := up.requests[0].Header.Get("Authorization"); got != row.want {
-				t.Errorf("the upstream saw %q, want %q", got, row.want)
+				t.Errorf("the upstream got %q, want %q", got, row.want)
 			}
 		})
 	}
-	t.Run("goes up without a call, too", func(t *testing.T) {
+	t.Run("without a record", func(t *testing.T) {
 		up := &recorder{answer: answer}
 		resp, err := policy.New(policy.Config{Next: up, UpstreamKey: held}).Send(t.Context(), &upstream.Request{Target: "/v1/models"})
 		if err != nil {
@@ -128,7 +128,7 @@ func TestPolicy_SetsUpstreamKey(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if got := up.requests[0].Header.Get("Authorization"); got != "Bearer sk-held" {
-			t.Errorf("the upstream saw %q", got)
+			t.Errorf("the upstream got %q", got)
 		}
 	})
 }
@@ -164,60 +164,60 @@ func TestPolicy_AuthorizesPathsAndModels(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"a model of the list", models, "POST", "/v1/chat/completions", nil, `{"model": "small"}`, 200, ""},
-		{"a model by its beginning", models, "POST", "/v1/responses", nil, `{"input": "model", "model": "gpt-5.4-mini"}`, 200, ""},
-		{"a model that is spelt with escapes", models, "POST", "/v1/responses", nil, `{"mod\u0065l": "gpt-4"}`, 403, "model_not_allowed"},
+		{"an allowed model", models, "POST", "/v1/chat/completions", nil, `{"model": "small"}`, 200, ""},
+		{"a model that matches a pattern", models, "POST", "/v1/responses", nil, `{"input": "model", "model": "gpt-5.4-mini"}`, 200, ""},
+		{"a field name with escapes", models, "POST", "/v1/responses", nil, `{"mod\u0065l": "gpt-4"}`, 403, "model_not_allowed"},
 		{"another model", models, "POST", "/v1/chat/completions", nil, `{"model": "gpt-4"}`, 403, "model_not_allowed"},
-		{"another model, deeper", models, "POST", "/v1/chat/completions", nil, `{"a": {"model": "gpt-4"}, "model": "small"}`, 200, ""},
+		{"another model in a nested object", models, "POST", "/v1/chat/completions", nil, `{"a": {"model": "gpt-4"}, "model": "small"}`, 200, ""},
 		{"two models", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "model": "gpt-4"}`, 400, "model_not_unique"},
-		{"a model that is no string", models, "POST", "/v1/chat/completions", nil, `{"model": ["small"]}`, 403, "model_not_allowed"},
+		{"a model that is not a string", models, "POST", "/v1/chat/completions", nil, `{"model": ["small"]}`, 403, "model_not_allowed"},
 		{"no model", models, "POST", "/v1/batches", nil, `{"input_file_id": "file-1"}`, 403, "model_not_allowed"},
-		{"no JSON", models, "POST", "/v1/chat/completions", nil, `model=small`, 403, "model_not_allowed"},
-		{"one model, and several", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "models": ["gpt-4"]}`, 403, "model_not_allowed"},
-		{"one model, and several that are allowed", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "models": ["gpt-5.4", "small"]}`, 200, ""},
-		{"a model behind the end of the JSON", models, "POST", "/v1/chat/completions", nil, `{"model": "small"}{"model": "gpt-4"}`, 403, "model_not_allowed"},
-		{"a model behind what can't be decoded", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "small"`) + "?", 403, "model_not_allowed"},
+		{"not JSON", models, "POST", "/v1/chat/completions", nil, `model=small`, 403, "model_not_allowed"},
+		{"an allowed model and a list with another", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "models": ["gpt-4"]}`, 403, "model_not_allowed"},
+		{"an allowed model and a list of allowed ones", models, "POST", "/v1/chat/completions", nil, `{"model": "small", "models": ["gpt-5.4", "small"]}`, 200, ""},
+		{"another model after the JSON", models, "POST", "/v1/chat/completions", nil, `{"model": "small"}{"model": "gpt-4"}`, 403, "model_not_allowed"},
+		{"a body that cannot be decoded completely", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "small"`) + "?", 403, "model_not_allowed"},
 		{"a model in another charset", models, "POST", "/v1/chat/completions", http.Header{"Content-Type": {"application/json; charset=utf-7"}}, `{"model": "small", "+AG0-odel": "gpt-4"}`, 403, "model_not_allowed"},
-		{"a body of two types", models, "POST", "/v1/chat/completions", http.Header{"Content-Type": {"application/json", "multipart/form-data; boundary=x"}}, `{"model": "small"}`, 403, "model_not_allowed"},
-		{"another model, by a method in small letters", models, "post", "/v1/chat/completions", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "model=gpt-4", 403, "model_not_allowed"},
-		{"another model of limits", byModel, "POST", "/v1/chat/completions", nil, `{"model": "other"}`, 200, ""},
-		{"no model, where models have limits", byModel, "POST", "/v1/responses", nil, `{"prompt": {"id": "pmpt_1"}}`, 200, ""},
-		{"a file, where models have limits", byModel, "POST", "/v1/files", http.Header{"Content-Type": {"application/octet-stream"}}, "bytes", 200, ""},
-		{"two models, where models have limits", byModel, "POST", "/v1/chat/completions", nil, `{"model": "large", "Model": "other"}`, 400, "model_not_unique"},
-		{"a coding that nobody knows, where models have limits", byModel, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"secret"}}, "...", 403, "model_not_allowed"},
-		{"a WebSocket for a model of the list", models, "GET", "/v1/realtime?model=small", websocket, "", 200, ""},
-		{"a WebSocket for another model", models, "GET", "/v1/realtime?model=gpt-4", websocket, "", 403, "model_not_allowed"},
+		{"two content types", models, "POST", "/v1/chat/completions", http.Header{"Content-Type": {"application/json", "multipart/form-data; boundary=x"}}, `{"model": "small"}`, 403, "model_not_allowed"},
+		{"another model with a lower-case method", models, "post", "/v1/chat/completions", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "model=gpt-4", 403, "model_not_allowed"},
+		{"a model without limits", byModel, "POST", "/v1/chat/completions", nil, `{"model": "other"}`, 200, ""},
+		{"no model, limits by model", byModel, "POST", "/v1/responses", nil, `{"prompt": {"id": "pmpt_1"}}`, 200, ""},
+		{"a file, limits by model", byModel, "POST", "/v1/files", http.Header{"Content-Type": {"application/octet-stream"}}, "bytes", 200, ""},
+		{"two models, limits by model", byModel, "POST", "/v1/chat/completions", nil, `{"model": "large", "Model": "other"}`, 400, "model_not_unique"},
+		{"an unknown content coding, limits by model", byModel, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"secret"}}, "...", 403, "model_not_allowed"},
+		{"a WebSocket with an allowed model", models, "GET", "/v1/realtime?model=small", websocket, "", 200, ""},
+		{"a WebSocket with another model", models, "GET", "/v1/realtime?model=gpt-4", websocket, "", 403, "model_not_allowed"},
 		{"a WebSocket whose messages name models", models, "GET", "/v1/responses?model=small", websocket, "", 403, "model_not_allowed"},
-		{"a WebSocket whose messages name models, where models have limits", byModel, "GET", "/v1/responses?model=small", websocket, "", 403, "model_not_allowed"},
-		{"a model in the path and another in the body", models, "POST", "/openai/deployments/small/chat/completions", nil, `{"model": "gpt-4"}`, 403, "model_not_allowed"},
-		{"a model in the path and an allowed one in the body", models, "POST", "/openai/deployments/small/chat/completions", nil, `{"model": "gpt-5.4"}`, 200, ""},
+		{"a WebSocket whose messages name models, limits by model", byModel, "GET", "/v1/responses?model=small", websocket, "", 403, "model_not_allowed"},
+		{"an allowed model in the path and another in the body", models, "POST", "/openai/deployments/small/chat/completions", nil, `{"model": "gpt-4"}`, 403, "model_not_allowed"},
+		{"allowed models in the path and the body", models, "POST", "/openai/deployments/small/chat/completions", nil, `{"model": "gpt-5.4"}`, 200, ""},
 		{"another model in the query", models, "POST", "/v1/chat/completions?model=gpt-4", nil, `{"model": "small"}`, 403, "model_not_allowed"},
-		{"a model in the query alone", models, "POST", "/v1/chat/completions?model=small", nil, `{"messages": []}`, 403, "model_not_allowed"},
-		{"another model in a field of the head", models, "POST", "/v1/chat/completions", http.Header{"X-Litellm-Model": {"gpt-4"}}, `{"model": "small"}`, 403, "model_not_allowed"},
-		{"another model of a tool", models, "POST", "/v1/responses", nil, `{"model": "small", "tools": [{"type": "image_generation", "model": "gpt-image-1"}]}`, 403, "model_not_allowed"},
-		{"an allowed model of a tool", models, "POST", "/v1/responses", nil, `{"model": "small", "tools": [{"type": "image_generation", "model": "gpt-5-image"}]}`, 200, ""},
-		{"a tool whose schema has a model", models, "POST", "/v1/responses", nil, `{"model": "small", "metadata": {"model": "x"}, "tools": [{"type": "function", "parameters": {"properties": {"model": {}}, "model": "gpt-4"}}]}`, 200, ""},
-		{"another method by a field", models, "GET", "/v1/chat/completions", http.Header{"X-Http-Method-Override": {"POST"}}, "", 403, "model_not_allowed"},
-		{"another method by a field, where models have limits", byModel, "GET", "/v1/files", http.Header{"X-Http-Method-Override": {"POST"}}, "", 403, "model_not_allowed"},
-		{"another method by a field, where nothing depends on it", paths, "GET", "/v1/files/x", http.Header{"X-Http-Method-Override": {"POST"}}, "", 200, ""},
-		{"a body that can't be read, by another method", models, "PUT", "/v1/chat/completions", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "model=gpt-4", 403, "model_not_allowed"},
-		{"another model by DELETE", models, "DELETE", "/api/delete", nil, `{"name": "gpt-4"}`, 403, "model_not_allowed"},
-		{"a model by DELETE", models, "DELETE", "/api/delete", nil, `{"name": "small"}`, 200, ""},
-		{"a reading request", models, "GET", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
-		{"deleting", models, "DELETE", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
+		{"a model only in the query", models, "POST", "/v1/chat/completions?model=small", nil, `{"messages": []}`, 403, "model_not_allowed"},
+		{"another model in a header field", models, "POST", "/v1/chat/completions", http.Header{"X-Litellm-Model": {"gpt-4"}}, `{"model": "small"}`, 403, "model_not_allowed"},
+		{"another model in a tool", models, "POST", "/v1/responses", nil, `{"model": "small", "tools": [{"type": "image_generation", "model": "gpt-image-1"}]}`, 403, "model_not_allowed"},
+		{"an allowed model in a tool", models, "POST", "/v1/responses", nil, `{"model": "small", "tools": [{"type": "image_generation", "model": "gpt-5-image"}]}`, 200, ""},
+		{"a model in metadata and a schema", models, "POST", "/v1/responses", nil, `{"model": "small", "metadata": {"model": "x"}, "tools": [{"type": "function", "parameters": {"properties": {"model": {}}, "model": "gpt-4"}}]}`, 200, ""},
+		{"a method override", models, "GET", "/v1/chat/completions", http.Header{"X-Http-Method-Override": {"POST"}}, "", 403, "model_not_allowed"},
+		{"a method override, limits by model", byModel, "GET", "/v1/files", http.Header{"X-Http-Method-Override": {"POST"}}, "", 403, "model_not_allowed"},
+		{"a method override without model rules", paths, "GET", "/v1/files/x", http.Header{"X-Http-Method-Override": {"POST"}}, "", 200, ""},
+		{"a form with PUT", models, "PUT", "/v1/chat/completions", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "model=gpt-4", 403, "model_not_allowed"},
+		{"another model with DELETE", models, "DELETE", "/api/delete", nil, `{"name": "gpt-4"}`, 403, "model_not_allowed"},
+		{"an allowed model with DELETE", models, "DELETE", "/api/delete", nil, `{"name": "small"}`, 200, ""},
+		{"a GET", models, "GET", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
+		{"a DELETE without a model", models, "DELETE", "/v1/chat/completions/chatcmpl-1", nil, "", 200, ""},
 		{"a compressed body", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "small"}`), 200, ""},
 		{"another model, compressed", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"gzip"}}, zipped(t, `{"model": "gpt-4"}`), 403, "model_not_allowed"},
-		{"a coding that nobody knows", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"secret"}}, "...", 403, "model_not_allowed"},
+		{"an unknown content coding", models, "POST", "/v1/chat/completions", http.Header{"Content-Encoding": {"secret"}}, "...", 403, "model_not_allowed"},
 		{"a form", both, "POST", "/v1/audio/transcriptions", http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, form, 200, ""},
 		{"another model in a form", both, "POST", "/v1/audio/transcriptions", http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, strings.Replace(form, "small", "large", 1), 403, "model_not_allowed"},
-		{"a path of the list", paths, "POST", "/v1/chat/completions?x=1", nil, "{}", 200, ""},
-		{"a path by its beginning", paths, "GET", "/v1/files/file-1/content", nil, "", 200, ""},
+		{"an allowed path", paths, "POST", "/v1/chat/completions?x=1", nil, "{}", 200, ""},
+		{"a path that matches a pattern", paths, "GET", "/v1/files/file-1/content", nil, "", 200, ""},
 		{"another path", paths, "POST", "/v1/embeddings", nil, "{}", 403, "path_not_allowed"},
-		{"a path that climbs out", paths, "POST", "/v1/files/../embeddings", nil, "{}", 403, "path_not_allowed"},
-		{"a path that climbs out, encoded", paths, "POST", "/v1/files/%2e%2e/embeddings", nil, "{}", 403, "path_not_allowed"},
-		{"a path that climbs out, its slash encoded", paths, "POST", "/v1/files/..%2fembeddings", nil, "{}", 403, "path_not_allowed"},
-		{"a path that climbs out, encoded twice", paths, "POST", "/v1/files/%252e%252e/embeddings", nil, "{}", 403, "path_not_allowed"},
-		{"no model, where the path is allowed", both, "POST", "/v1/files", http.Header{"Content-Type": {"multipart/form-data; boundary=y"}}, "--y--\r\n", 200, ""},
+		{"a path with dot segments", paths, "POST", "/v1/files/../embeddings", nil, "{}", 403, "path_not_allowed"},
+		{"a path with encoded dot segments", paths, "POST", "/v1/files/%2e%2e/embeddings", nil, "{}", 403, "path_not_allowed"},
+		{"a path with dot segments and an encoded slash", paths, "POST", "/v1/files/..%2fembeddings", nil, "{}", 403, "path_not_allowed"},
+		{"a path with dot segments, encoded twice", paths, "POST", "/v1/files/%252e%252e/embeddings", nil, "{}", 403, "path_not_allowed"},
+		{"no model on an allowed path", both, "POST", "/v1/files", http.Header{"Content-Type": {"multipart/form-data; boundary=y"}}, "--y--\r\n", 200, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			up := &recorder{answer: answer}
@@ -226,7 +226,7 @@ func TestPolicy_AuthorizesPathsAndModels(t *testing.T) {
 			maps.Copy(req.Header, row.header)
 			c, resp, text := send(t, policy.New(policy.Config{Next: up}), row.token, req)
 			if resp.StatusCode != row.status || c.RejectedBy != row.code {
-				t.Fatalf("status %d, refused as %q, want %d and %q: %s", resp.StatusCode, c.RejectedBy, row.status, row.code, text)
+				t.Fatalf("status %d, rejected by %q, want %d and %q: %s", resp.StatusCode, c.RejectedBy, row.status, row.code, text)
 			}
 			if row.code == "" {
 				if up.bodies[0] != row.body {
@@ -237,12 +237,12 @@ func TestPolicy_AuthorizesPathsAndModels(t *testing.T) {
 			if len(up.requests) != 0 {
 				t.Error("the request reached the upstream")
 			}
-			var refusal struct {
+			var rejection struct {
 				Error struct{ Message, Type, Code string }
 			}
-			if err := json.Unmarshal([]byte(text), &refusal); err != nil || refusal.Error.Code != row.code ||
-				refusal.Error.Type != "invalid_request_error" || refusal.Error.Message == "" {
-				t.Errorf("not an error in OpenAI's form: %s (%v)", text, err)
+			if err := json.Unmarshal([]byte(text), &rejection); err != nil || rejection.Error.Code != row.code ||
+				rejection.Error.Type != "invalid_request_error" || rejection.Error.Message == "" {
+				t.Errorf("the body is not an OpenAI error: %s, %v", text, err)
 			}
 		})
 	}
@@ -254,11 +254,11 @@ func TestPolicy_RejectsBodiesTooLargeToBuffer(t *testing.T) {
 	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	c, resp, _ := send(t, g, token, post(`{"input": "`+strings.Repeat("x", 100)+`", "model": "small"}`))
 	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.RejectedBy != "request_too_large" || len(up.requests) != 0 {
-		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.RejectedBy, len(up.requests))
+		t.Errorf("status %d, rejected by %q, %d requests were forwarded", resp.StatusCode, c.RejectedBy, len(up.requests))
 	}
 }
 
-// All bodies that are kept together have a bound, which is there again for the next.
+// Buffered bodies share a budget, which is available again after them.
 func TestPolicy_BoundsMemoryForBodies(t *testing.T) {
 	t.Parallel()
 	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
@@ -274,32 +274,32 @@ func TestPolicy_BoundsMemoryForBodies(t *testing.T) {
 	var first sync.WaitGroup
 	first.Go(func() {
 		if _, resp, err := sendRaw(t, g, token, post(long)); err != nil || resp.StatusCode != http.StatusOK {
-			t.Errorf("the first: %v, %v", resp, err)
+			t.Errorf("first request: %v, %v", resp, err)
 		}
 	})
 	<-inside
 	c, resp, err := sendRaw(t, g, token, post(long))
 	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || c.RejectedBy != "server_overloaded" {
-		t.Errorf("the second: %v, %v", resp, err)
+		t.Errorf("second request: %v, %v", resp, err)
 	}
 	close(leave)
 	first.Wait()
 	var third sync.WaitGroup
 	third.Go(func() { <-inside })
 	if _, resp, err := sendRaw(t, g, token, post(long)); err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("the third: %v, %v", resp, err)
+		t.Errorf("third request: %v, %v", resp, err)
 	}
 	third.Wait()
 }
 
-// senderFunc is a function that sends.
+// senderFunc is a function that implements upstream.Sender.
 type senderFunc func(req *upstream.Request) (*http.Response, error)
 
 func (f senderFunc) Send(_ context.Context, req *upstream.Request) (*http.Response, error) {
 	return f(req)
 }
 
-// What a body says is only read where something depends on it.
+// The body is read only if a rule depends on it.
 func TestPolicy_ReadsBodyOnlyIfNeeded(t *testing.T) {
 	up := &recorder{answer: answer}
 	token := &clients.Client{Name: "a", Paths: clients.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
@@ -309,7 +309,7 @@ func TestPolicy_ReadsBodyOnlyIfNeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if up.requests[0].Body != body {
-		t.Error("the upstream was given another body")
+		t.Error("the upstream got another body")
 	}
 }
 
@@ -333,7 +333,7 @@ func TestPolicy_EnforcesRateLimits(t *testing.T) {
 		Next: up, Limiter: limiter,
 		OnDecision: func(token string, refused ratelimit.Kind, _ bool) {
 			if token != "carol" {
-				t.Errorf("a decision on %q", token)
+				t.Errorf("OnDecision was called for %q", token)
 			}
 			decisions = append(decisions, refused)
 		},
@@ -346,18 +346,18 @@ func TestPolicy_EnforcesRateLimits(t *testing.T) {
 		}
 		used := c.Progress().Usage
 		if used.Input != 11 || used.Output != 22 || used.Total != 33 || used.Estimated || c.Progress().Model != "gpt-5.4-mini-2026-03-01" {
-			t.Errorf("counted %+v", c.Progress())
+			t.Errorf("the progress is %+v", c.Progress())
 		}
 		if got := resp.Header.Get("X-Ratelimit-Limit-Requests"); got != "5" {
-			t.Errorf("the answer tells of a limit of %q requests", got)
+			t.Errorf("the limit of requests in the header is %q", got)
 		}
 	}
 	c, resp, text := send(t, g, token, post("{}"))
 	switch {
 	case resp.StatusCode != http.StatusTooManyRequests || c.RejectedBy != "rate_limit_exceeded" || len(up.requests) != 2:
-		t.Errorf("status %d, refused as %q, after %d requests upwards", resp.StatusCode, c.RejectedBy, len(up.requests))
+		t.Errorf("status %d, rejected by %q, %d requests were forwarded", resp.StatusCode, c.RejectedBy, len(up.requests))
 	case resp.Header.Get("Retry-After") == "" || resp.Header.Get("X-Ratelimit-Remaining-Tokens") != "0" || !strings.Contains(text, "tokens per min"):
-		t.Errorf("%v %s", resp.Header, text)
+		t.Errorf("the rejection is %v %s", resp.Header, text)
 	}
 	if want := []ratelimit.Kind{"", "", ratelimit.TokensPerMinute}; len(decisions) != 3 || decisions[2] != want[2] {
 		t.Errorf("decisions %q, want %q", decisions, want)
@@ -371,11 +371,11 @@ func TestPolicy_KeepsRateLimitHeadersOfUpstream(t *testing.T) {
 	token := &clients.Client{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
 	_, resp, _ := send(t, policy.New(policy.Config{Next: up, Limiter: limiter}), token, post("{}"))
 	if got := resp.Header.Values("X-Ratelimit-Remaining-Requests"); len(got) != 1 || got[0] != "4999" || resp.Header.Get("X-Ratelimit-Limit-Requests") != "" {
-		t.Errorf("the answer has %v", resp.Header)
+		t.Errorf("the header is %v", resp.Header)
 	}
 }
 
-// A stream's place is given back when its call ends, however that was.
+// A stream is released when its request ends, for any reason.
 func TestPolicy_ReleasesStreams(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
@@ -402,14 +402,14 @@ func TestPolicy_ReleasesStreams(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if c, second, err := sendRaw(t, g, token, post(streams)); err != nil || second.StatusCode != http.StatusTooManyRequests || !c.Streaming {
-		t.Errorf("beside an open stream: %v, %v", second, err)
+		t.Errorf("second stream: %v, %v", second, err)
 	}
 	if _, other, err := sendRaw(t, g, token, post(`{"model": "m"}`)); err != nil || other.StatusCode != http.StatusOK {
-		t.Errorf("what is no stream: %v, %v", other, err)
+		t.Errorf("not a stream: %v, %v", other, err)
 	}
 }
 
-// A body that breaks off is the client's doing.
+// A truncated body is an error of the client.
 func TestPolicy_ReportsTruncatedBody(t *testing.T) {
 	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	req := post("")
@@ -424,7 +424,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("gone") }
 
-// What the request says of streams is what was read of it. The answer decides.
+// A response may be a stream although the request does not ask for one.
 func TestPolicy_CountsUnannouncedStreams(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
@@ -447,25 +447,24 @@ func TestPolicy_CountsUnannouncedStreams(t *testing.T) {
 	resp := resume(first)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK || !first.Streaming {
-		t.Fatalf("status %d, streams %t", resp.StatusCode, first.Streaming)
+		t.Fatalf("status %d, streaming %t", resp.StatusCode, first.Streaming)
 	}
 	other := resume(second)
 	defer other.Body.Close()
 	if other.StatusCode != http.StatusTooManyRequests || second.RejectedBy != "rate_limit_exceeded" || len(refused) != 1 || refused[0] != ratelimit.ConcurrentStreams {
-		t.Errorf("beside it: status %d, refused as %q, told %q", other.StatusCode, second.RejectedBy, refused)
+		t.Errorf("second stream: status %d, rejected by %q, decisions %q", other.StatusCode, second.RejectedBy, refused)
 	}
 	second.End()
 	first.End()
 	last := resume(third)
 	defer last.Body.Close()
 	if last.StatusCode != http.StatusOK {
-		t.Errorf("behind it: status %d", last.StatusCode)
+		t.Errorf("after the stream: status %d", last.StatusCode)
 	}
 	third.End()
 }
 
-// A file that is uploaded is no text for a model to read, whose length could be a
-// guess of its tokens.
+// The length of an uploaded file is not an estimate of input tokens.
 func TestPolicy_DoesNotEstimateFormsByLength(t *testing.T) {
 	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n%s\r\n--x--\r\n"
@@ -475,12 +474,11 @@ func TestPolicy_DoesNotEstimateFormsByLength(t *testing.T) {
 	req.Header["Content-Type"] = []string{"multipart/form-data; boundary=x"}
 	c, _, _ := send(t, policy.New(policy.Config{Next: up}), &clients.Client{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
 	if used := c.Progress().Usage; used.Total != 1 || !used.Estimated {
-		t.Errorf("counted %+v", used)
+		t.Errorf("the usage is %+v", used)
 	}
 }
 
-// A body that is here need not be expected: some upstreams would never say that they
-// do.
+// A buffered body is sent without Expect: some upstreams never send 100 Continue.
 func TestPolicy_RemovesExpectOfBufferedBody(t *testing.T) {
 	for name, row := range map[string]struct {
 		token *clients.Client
@@ -494,20 +492,20 @@ func TestPolicy_RemovesExpectOfBufferedBody(t *testing.T) {
 		req.Header["Expect"] = []string{"100-continue"}
 		send(t, policy.New(policy.Config{Next: up}), row.token, req)
 		if got := up.requests[0].Header.Get("Expect"); got != row.want {
-			t.Errorf("%s, it goes up with the expectation %q, want %q", name, got, row.want)
+			t.Errorf("%s: the upstream got Expect: %q, want %q", name, got, row.want)
 		}
 	}
 }
 
-// What this server refuses has no answer of the upstream's.
+// A rejected request has no status of the upstream.
 func TestPolicy_RejectionHasNoUpstreamStatus(t *testing.T) {
 	c, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &clients.Client{Name: "p", Paths: clients.Patterns{"/v1/files"}}, post("{}"))
-	if resp.StatusCode != http.StatusForbidden || c.Status != 0 {
-		t.Errorf("status %d, noted as the upstream's %d", resp.StatusCode, c.Status)
+	if resp.StatusCode != http.StatusForbidden || c.UpstreamStatus != 0 {
+		t.Errorf("status %d, upstream status %d", resp.StatusCode, c.UpstreamStatus)
 	}
 }
 
-// A request counts in the limits of every model that it names.
+// A request counts against the limits of every model that it names.
 func TestPolicy_CountsEveryModel(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()

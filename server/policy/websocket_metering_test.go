@@ -15,7 +15,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// session is an upstream that opens WebSockets, which say what they are told to.
+// session is an upstream that opens WebSockets, which send the strings of a channel.
 type session struct{ says chan string }
 
 func (s session) Send(context.Context, *upstream.Request) (*http.Response, error) {
@@ -25,7 +25,7 @@ func (s session) Send(context.Context, *upstream.Request) (*http.Response, error
 	}, nil
 }
 
-// conn is the connection of one.
+// conn is the connection of a WebSocket.
 type conn struct{ says chan string }
 
 func (c conn) Read(p []byte) (int, error) {
@@ -41,14 +41,14 @@ func (conn) Close() error                    { return nil }
 func (conn) CloseWrite() error               { return nil }
 func (conn) SetReadDeadline(time.Time) error { return nil }
 
-// done is a frame of a server's that tells what a response took (RFC 6455 §5.2).
+// done returns a frame with the usage of a response.
 func done(tokens int) string {
 	text := `{"type": "response.done", "response": {"usage": {"total_tokens": ` + strconv.Itoa(tokens) + `}}}`
 	return "\x81" + string(rune(len(text))) + text
 }
 
-// A WebSocket may be open for hours: what it takes counts while it does, once, and
-// what is refused meanwhile counts later.
+// Tokens are counted once, while the WebSocket is open. If the limits are used up, they are
+// counted later.
 func TestPolicy_ChargesOpenWebSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		says := make(chan string)
@@ -79,24 +79,24 @@ func TestPolicy_ChargesOpenWebSockets(t *testing.T) {
 		says <- done(60)
 		synctest.Wait()
 		if got := left(); got != 100 {
-			t.Errorf("at once %d are left, want 100", got)
+			t.Errorf("%d tokens remain before the interval, want 100", got)
 		}
 		time.Sleep(chargeInterval)
 		synctest.Wait()
 		if got := left(); got != 40 {
-			t.Errorf("then %d are left, want 40", got)
+			t.Errorf("%d tokens remain after the interval, want 40", got)
 		}
 		says <- done(70)
 		time.Sleep(chargeInterval)
 		synctest.Wait()
 		if got := left(); got != 0 {
-			t.Errorf("behind the second response %d are left, want none", got)
+			t.Errorf("%d tokens remain after the second response, want none", got)
 		}
-		says <- done(5) // while none is left
+		says <- done(5) // The limit is used up.
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := left(); got != 95 {
-			t.Errorf("in the next minute %d are left, want 95", got)
+			t.Errorf("%d tokens remain in the next minute, want 95", got)
 		}
 		says <- done(15)
 		close(says)
@@ -106,7 +106,7 @@ func TestPolicy_ChargesOpenWebSockets(t *testing.T) {
 		_ = resp.Body.Close()
 		c.End()
 		if got := left(); got != 80 {
-			t.Errorf("in the end %d are left, want 80", got)
+			t.Errorf("%d tokens remain at the end, want 80", got)
 		}
 	})
 }
