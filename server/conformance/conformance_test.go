@@ -1,6 +1,6 @@
 // Package conformance runs the conformance suite of the Connect project against
 // the server: https://github.com/connectrpc/conformance. The suite calls a
-// service of its own, which the server's constructor takes beside ChatService
+// service of its own, which the server's constructor registers next to ChatService
 // and serves by the same options and middleware.
 package conformance_test
 

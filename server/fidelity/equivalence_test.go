@@ -415,7 +415,7 @@ func TestSame_ComparesJSONWithMessage(t *testing.T) {
 		{"a branch whose payload doesn't fit", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"text\",\"text\":5}"}`, `{"type":"text","text":5}`, ""},
 		{"a branch without a payload", &chatv1.ResponseFormat{}, `{"jsonObject":{}}`, `{"type":"json_object"}`, ""},
 		{"a branch without a payload, lost", &chatv1.ResponseFormat{}, `{"extraJson":"{\"type\":\"json_object\"}"}`, `{"type":"json_object"}`, `is in extra_json`},
-		{"a payload beside the tag", &chatv1.ModerationOutcome{}, `{"error":{"code":"a","message":"b"}}`, `{"type":"error","code":"a","message":"c"}`, `"message": "c" is not the same as b`},
+		{"a payload next to the tag", &chatv1.ModerationOutcome{}, `{"error":{"code":"a","message":"b"}}`, `{"type":"error","code":"a","message":"c"}`, `"message": "c" is not the same as b`},
 		{"a bare value", &sharedv1.Voice{}, `{"name":"alloy"}`, `"ash"`, `"ash" is not the same as alloy`},
 		{"a bare value for an object", &sharedv1.Voice{}, `{"id":"alloy"}`, `"alloy"`, `is not the same`},
 		{"content in parts", &chatv1.Message{}, `{"contentParts":[{"text":"a"}]}`, `{"content":[{"type":"text","text":"a"}]}`, ""},

@@ -345,7 +345,7 @@ func TestRoundTrip_ValidatorRejectsIllegalRequests(t *testing.T) {
 		{"a required parameter is missing", `"model":"m",`, ``},
 		{"an empty list where one is not legal", `"stop":["a"]`, `"stop":[]`},
 		{"a member that only replies have", `"content":"a"`, `"content":"a","id":"x"`},
-		{"a member beside a payload", `"type":"text"`, `"type":"text","text":{}`},
+		{"a member next to a payload", `"type":"text"`, `"type":"text","text":{}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -102,8 +102,8 @@ func newRequests(tb testing.TB) requests {
 	return requests{generator, schema, validator}
 }
 
-// isOne reports whether a value is a request by the specification, apart from
-// members that nobody knows.
+// isOne reports whether a value is a request of the specification, apart from
+// unknown fields.
 func (q requests) isOne(v jsontree.Value) bool {
 	return q.validator.Check(withoutUnknown(v).Append(nil, nil)) == nil
 }
@@ -154,11 +154,11 @@ func shortest(v jsontree.Value) jsontree.Value {
 	return v
 }
 
-// unknownPrefix begins the names of members that nobody knows.
+// unknownPrefix is the prefix of unknown names.
 const unknownPrefix = "tomorrow's "
 
-// withUnknown returns a request with members that nobody knows, in its outermost
-// object or in its messages.
+// withUnknown returns a request with unknown fields, in its outermost object or in
+// its messages.
 func withUnknown(r jsontree.Random, v jsontree.Value) jsontree.Value {
 	add := func(v jsontree.Value) jsontree.Value {
 		for range 1 + r.IntN(3) {

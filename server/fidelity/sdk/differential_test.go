@@ -9,11 +9,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// TestARequestIsOneInBothWays is about generated requests, whose answers come
-// whole and in pieces. What the upstream saw is what was generated, whoever sent
-// it; what it answered is read alike; and the typed chunks, put together by the
-// SDK and by the Go client, are the answer that each read.
-func TestARequestIsOneInBothWays(t *testing.T) {
+// Generated requests, with unary and streaming responses. The upstream receives the
+// generated request from each client, each client decodes the same response, and the
+// accumulated chunks of the SDK and of the Go client equal the unary response.
+func TestDifferential_Requests(t *testing.T) {
 	t.Parallel()
 	var (
 		b     = newBench(t)

@@ -148,7 +148,7 @@ func settled(v jsontree.Value) jsontree.Value {
 	return v
 }
 
-func TestEqual(t *testing.T) {
+func TestEqual_ComparesJSON(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, a, b string

@@ -12,10 +12,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// TestAnErrorIsOneInBothWays is about requests that the upstream refuses, or
+// TestDifferential_Errors is about requests that the upstream refuses, or
 // fails at: status, error object, request id and delay are the same, and so is
 // what the upstream saw, whether an answer was asked for whole or as a stream.
-func TestAnErrorIsOneInBothWays(t *testing.T) {
+func TestDifferential_Errors(t *testing.T) {
 	t.Parallel()
 	var (
 		b      = newBench(t)

@@ -23,10 +23,10 @@ type codec interface {
 	restjson.Encodable
 }
 
-// TestTheSDKKnowsWhatIsWritten is about generated instances that were read into
+// TestDifferential_SDKKnowsEveryField is about generated instances that were read into
 // a message and written again: the SDK knows every member, each is valid, and
 // what it writes is equal.
-func TestTheSDKKnowsWhatIsWritten(t *testing.T) {
+func TestDifferential_SDKKnowsEveryField(t *testing.T) {
 	t.Parallel()
 	d := openapi.Specification(t)
 	for _, row := range []struct {

@@ -9,10 +9,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// TestStoredCompletionsAreOneInBothWays is about the life of stored completions:
+// TestDifferential_StoredCompletions is about the life of stored completions:
 // some are made, and then there are random calls about them, of which the first
 // that is refused ends the life.
-func TestStoredCompletionsAreOneInBothWays(t *testing.T) {
+func TestDifferential_StoredCompletions(t *testing.T) {
 	t.Parallel()
 	var (
 		b     = newBench(t)

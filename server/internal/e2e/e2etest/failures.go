@@ -65,6 +65,7 @@ func (d *Delay) check(t *testing.T, got *errdetails.RetryInfo) {
 }
 
 const (
+	// AnyNumber accepts any number of texts.
 	AnyNumber = -1
 	// UpstreamHost is a placeholder for the upstream's HOST:PORT in a detail.
 	UpstreamHost = "UPSTREAM"

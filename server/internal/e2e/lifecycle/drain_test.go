@@ -138,15 +138,15 @@ func TestDrain_ClientsMoveToAnotherServerWithoutFailure(t *testing.T) {
 				return new(net.Dialer).DialContext(ctx, "tcp", second.Address)
 			}
 			var (
-				asked, behind, failed atomic.Int32
-				gone                  atomic.Bool
-				warm                  = make(chan struct{})
-				working               sync.WaitGroup
+				asked, after, failed atomic.Int32
+				gone                 atomic.Bool
+				warm                 = make(chan struct{})
+				working              sync.WaitGroup
 			)
 			for range clients {
 				m := open(t, dial)
 				working.Go(func() {
-					for behind.Load() < enough {
+					for after.Load() < enough {
 						if err := m.ask(e2etest.Context(t)); err != nil && failed.Add(1) < 5 {
 							t.Errorf("request %d: %v", asked.Load(), err)
 						}
@@ -154,7 +154,7 @@ func TestDrain_ClientsMoveToAnotherServerWithoutFailure(t *testing.T) {
 							close(warm)
 						}
 						if gone.Load() {
-							behind.Add(1)
+							after.Add(1)
 						}
 						time.Sleep(rand.N(5 * time.Millisecond)) // leaves connections idle at times
 					}

@@ -68,7 +68,7 @@ func TestFlood_IsBounded(t *testing.T) { //nolint:paralleltest // see above
 			}
 			return nil
 		}},
-		{"pings whose answers nobody reads", func(client *e2etest.HTTP2Conn) error {
+		{"pings with unread responses", func(client *e2etest.HTTP2Conn) error {
 			for range 10 * many {
 				if err := client.WritePing(false, [8]byte{}); err != nil {
 					return err
@@ -76,7 +76,7 @@ func TestFlood_IsBounded(t *testing.T) { //nolint:paralleltest // see above
 			}
 			return nil
 		}},
-		{"settings whose acknowledgements nobody reads", func(client *e2etest.HTTP2Conn) error {
+		{"settings with unread acknowledgements", func(client *e2etest.HTTP2Conn) error {
 			for range 10 * many {
 				if err := client.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 20}); err != nil {
 					return err

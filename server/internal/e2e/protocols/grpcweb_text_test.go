@@ -159,8 +159,8 @@ func TestGRPCWebText_EncodesEveryResponse(t *testing.T) {
 			{"an error", e2etest.StreamMethod, open, servertest.Key, 0, "8", "slow down"},
 			{"nothing", e2etest.UnaryMethod, open, servertest.Key, 0, "14", ""},
 			{"a broken stream", e2etest.StreamMethod, open, servertest.Key, 1, "14", "after 1 event"},
-			{"a reply", e2etest.UnaryMethod, guarded, "another-token-of-nobody", 0, "16", ""},
-			{"a reply", e2etest.StreamMethod, guarded, "another-token-of-nobody", 0, "16", ""},
+			{"a reply", e2etest.UnaryMethod, guarded, "an-unknown-client-key-000", 0, "16", ""},
+			{"a reply", e2etest.StreamMethod, guarded, "an-unknown-client-key-000", 0, "16", ""},
 			{"a reply", e2etest.UnaryMethod, full, servertest.Key, 1, "0", ""},
 		} {
 			t.Run(fmt.Sprintf("%s to %s over %s, %s", row.script, row.method, name, row.status), func(t *testing.T) {

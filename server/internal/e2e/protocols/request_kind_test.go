@@ -2,6 +2,7 @@ package protocols_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,9 +45,7 @@ func TestRequestKind_IsTheSameEverywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, values := range row.header {
-				req.Header[name] = values
-			}
+			maps.Copy(req.Header, row.header)
 			resp, err := servertest.HTTPClient(t, false).Do(req)
 			if err != nil {
 				t.Fatal(err)
@@ -67,13 +66,13 @@ func TestRequestKind_IsTheSameEverywhere(t *testing.T) {
 			counted := func() string {
 				recorder := httptest.NewRecorder()
 				observer.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-				var lines string
+				var lines strings.Builder
 				for line := range strings.Lines(recorder.Body.String()) {
 					if strings.HasPrefix(line, "openai_connect_requests_total") {
-						lines += line
+						lines.WriteString(line)
 					}
 				}
-				return lines
+				return lines.String()
 			}
 			deadline := time.Now().Add(10 * time.Second)
 			for !strings.Contains(counted(), sample) { // the client may be faster

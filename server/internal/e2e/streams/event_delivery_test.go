@@ -50,7 +50,7 @@ func TestEventDelivery_OneByOneOnEveryConnection(t *testing.T) {
 		{"HTTP/2 by prior knowledge", plain, e2etest.NewTransportClient(t, nil, (*http.Protocols).SetUnencryptedHTTP2, false), "HTTP/2.0"},
 		{"HTTP/2 by ALPN", secure, e2etest.NewTransportClient(t, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, (*http.Protocols).SetHTTP2, false), "HTTP/2.0"},
 		{"HTTP/1.1 by ALPN", secure, e2etest.NewTransportClient(t, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, (*http.Protocols).SetHTTP1, false), "HTTP/1.1"},
-		{"TLS without ALPN, as behind some middleboxes", secure, noALPNClient(t, roots), "HTTP/1.1"},
+		{"TLS without ALPN", secure, noALPNClient(t, roots), "HTTP/1.1"},
 	} {
 		t.Run("raw over "+method.name, func(t *testing.T) {
 			request, err := e2etest.NewRawRequest(e2etest.Context(t), method.front.URL, "steps")
