@@ -20,8 +20,8 @@ import (
 
 // handlerLayers returns the chain around the router, from the outside in. The package
 // comment describes the layers.
-func (s *Server) handlerLayers(config Config, gate *auth.Authenticator, router *router, rpc *connect.Server) ([]pipeline.Layer[http.Handler], error) {
-	guarded := gate.HasUpstreamKey() || config.Clients != nil
+func (s *Server) handlerLayers(config Config, authPolicy *auth.Policy, router *router, rpc *connect.Server) ([]pipeline.Layer[http.Handler], error) {
+	guarded := authPolicy.ReplacesCredentials()
 	origins := config.CORSOrigins
 	if origins == nil {
 		origins = []string{cors.Any}
@@ -44,13 +44,10 @@ func (s *Server) handlerLayers(config Config, gate *auth.Authenticator, router *
 	if guarded {
 		applyCORS = corsPolicy.Enforce
 		authenticate = func(next http.Handler) http.Handler {
-			return &authMiddleware{
-				authenticator: gate, clients: config.Clients, policy: corsPolicy, router: router, next: next,
-				forwardOrganization: config.ForwardOrganization,
-			}
+			return &authMiddleware{policy: authPolicy, cors: corsPolicy, router: router, next: next}
 		}
 	}
-	if gate.IsAnonymous() {
+	if authPolicy.IsAnonymous() {
 		hosts, err := auth.NewHosts(config.AllowedHosts)
 		if err != nil {
 			return nil, &ConfigError{"AllowedHosts", err}
@@ -71,12 +68,12 @@ func (s *Server) handlerLayers(config Config, gate *auth.Authenticator, router *
 }
 
 // newSender returns the chain that sends requests to the upstream.
-func (s *Server) newSender(config Config, guarded bool, budget *memory.Budget) (upstream.Sender, error) {
-	upstreams, err := s.newUpstreams(config, guarded, budget)
+func (s *Server) newSender(config Config, authPolicy *auth.Policy, budget *memory.Budget) (upstream.Sender, error) {
+	upstreams, err := s.newUpstreams(config, authPolicy, budget)
 	if err != nil {
 		return nil, err
 	}
-	return pipeline.Build(upstreams, senderLayers(config, guarded, budget)), nil
+	return pipeline.Build(upstreams, senderLayers(config, authPolicy.ReplacesCredentials(), budget)), nil
 }
 
 // senderLayers returns the chain around the upstreams, from the outside in. The package
@@ -89,9 +86,8 @@ func senderLayers(config Config, guarded bool, budget *memory.Budget) []pipeline
 	if guarded {
 		applyPolicy = func(next upstream.Sender) upstream.Sender {
 			return policy.New(policy.Config{
-				Next:        next,
-				UpstreamKey: config.UpstreamKey,
-				Limiter:     config.Limiter,
+				Next:    next,
+				Limiter: config.Limiter,
 
 				MaxBodyBytes: int64(config.MaxMessageBytes),
 				Memory:       budget,

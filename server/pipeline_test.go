@@ -14,11 +14,11 @@ import (
 // The package comment lists the layers of each chain in the order of the code.
 func TestPipeline_MatchesPackageComment(t *testing.T) {
 	t.Parallel()
-	gate, err := newAuthenticator(Config{})
+	authPolicy, err := newAuthPolicy(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	handlers, err := new(Server).handlerLayers(Config{}, gate, new(router), nil)
+	handlers, err := new(Server).handlerLayers(Config{}, authPolicy, new(router), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

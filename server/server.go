@@ -169,13 +169,12 @@ func New(config Config) (_ *Server, err error) {
 			_ = s.Close()
 		}
 	}()
-	gate, err := newAuthenticator(config)
+	authPolicy, err := newAuthPolicy(config)
 	if err != nil {
 		return nil, err
 	}
-	guarded := gate.HasUpstreamKey() || config.Clients != nil
 	budget := memory.New(cmp.Or(config.MaxBufferedBytes, DefaultMaxBufferedBytes), config.Clients != nil)
-	send, err := s.newSender(config, guarded, budget)
+	send, err := s.newSender(config, authPolicy, budget)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +188,7 @@ func New(config Config) (_ *Server, err error) {
 	if s.overload, err = newOverload(router, config); err != nil {
 		return nil, &ConfigError{"Overload", err}
 	}
-	layers, err := s.handlerLayers(config, gate, router, rpc)
+	layers, err := s.handlerLayers(config, authPolicy, router, rpc)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -11,7 +12,7 @@ import (
 
 // newUpstreams returns the sender to the upstream or, with failover, to several of
 // them. Each is observed separately.
-func (s *Server) newUpstreams(config Config, guarded bool, budget *memory.Budget) (upstream.Sender, error) {
+func (s *Server) newUpstreams(config Config, authPolicy *auth.Policy, budget *memory.Budget) (upstream.Sender, error) {
 	if _, err := upstream.ParseProxy(config.Proxy); config.Proxy != "" && err != nil {
 		return nil, &ConfigError{"Proxy", err}
 	}
@@ -24,10 +25,10 @@ func (s *Server) newUpstreams(config Config, guarded bool, budget *memory.Budget
 		if config.Upstream == Sandbox {
 			name = Sandbox
 		}
-		return config.Observer.Upstream(name, up), nil
+		return authPolicy.Sender(0, config.Observer.Upstream(name, up)), nil
 	}
 	upstreams := *config.Failover
-	upstreams.Memory, upstreams.ClientKeys, upstreams.Logger = budget, !guarded, s.logger
+	upstreams.Memory, upstreams.Policy, upstreams.Logger = budget, authPolicy, s.logger
 	upstreams.Upstreams = slices.Clone(upstreams.Upstreams)
 	for i := range upstreams.Upstreams {
 		one := &upstreams.Upstreams[i]

@@ -184,7 +184,7 @@ func TestBody_IsClosedWhenTheClientLeavesDuringBackoff(t *testing.T) {
 		leave()
 		return nil, &upstream.Error{Kind: upstream.KindConnect}
 	})
-	f, err := failover.New(failover.Config{
+	f, err := newFailover(failover.Config{
 		Upstreams: []failover.Upstream{{Name: "first", Sender: first, BaseURL: "http://127.0.0.1", NoKey: true}},
 		Retries:   1,
 	})

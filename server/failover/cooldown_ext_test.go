@@ -49,7 +49,7 @@ func scripted(t *testing.T, config failover.Config, scripts ...*script) *failove
 			Name: names[i], Sender: senderFunc(s.send), BaseURL: "https://an.example/v1",
 		})
 	}
-	f, err := failover.New(config)
+	f, err := newFailover(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestCooldown_ProbesAgainWhenTheProbeIsCanceled(t *testing.T) {
 func TestCooldown_IgnoresTheRateLimitOfAClientsOwnKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &script{status: 429}, &script{status: 200}
-		f := scripted(t, failover.Config{ClientKeys: true}, first, second)
+		f := scripted(t, failover.Config{Policy: withClientKeys}, first, second)
 		for range 2 {
 			if got := outcome(t, f); got != "second 200" {
 				t.Errorf("got %q", got)
@@ -247,7 +247,7 @@ func TestBackoff_IsSkippedWithoutABodyToResend(t *testing.T) {
 		began := time.Now()
 		request := post("")
 		request.Body, request.ContentLength = strings.NewReader(text), -1
-		f, err := failover.New(failover.Config{Retries: 1, Upstreams: []failover.Upstream{{
+		f, err := newFailover(failover.Config{Retries: 1, Upstreams: []failover.Upstream{{
 			Name: "first", BaseURL: "https://an.example/v1",
 			Sender: senderFunc(func(_ context.Context, req *upstream.Request) (*http.Response, error) {
 				_, _ = req.Body.Read(make([]byte, 1))

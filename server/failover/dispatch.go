@@ -32,7 +32,6 @@ type dispatch struct {
 	body      *body
 	hold      *memory.Hold // of the buffered body
 	record    *request.Record
-	pinned    bool      // the client has its own key for the first upstream, which no other may see
 	remaining []*target // the upstreams without an attempt
 	attempts  int
 
@@ -44,11 +43,7 @@ func (f *Failover) newDispatch(ctx context.Context, req *upstream.Request) *disp
 	d := &dispatch{Failover: f, ctx: ctx, req: req, record: request.FromContext(ctx)}
 	d.hold = f.config.Memory.Hold(d.record.ClientName())
 	d.body = newBody(req, d.hold)
-	d.remaining = slices.Clone(f.targets)
-	d.pinned = d.record.Client != nil && !d.record.Client.UpstreamKey.IsZero()
-	if d.pinned {
-		d.remaining = d.remaining[:1]
-	}
+	d.remaining = slices.Clone(f.targets[:f.config.Policy.Reachable(d.record.Client)])
 	return d
 }
 
@@ -139,9 +134,6 @@ func (d *dispatch) attempt(now plan) attempt {
 	if sent.Header == nil {
 		sent.Header = make(http.Header)
 	}
-	if !d.pinned {
-		now.to.authorize(&sent)
-	}
 	sent.Body = now.content
 	if length, ok := d.body.length(); ok {
 		sent.ContentLength = length
@@ -154,7 +146,7 @@ func (d *dispatch) attempt(now plan) attempt {
 func (d *dispatch) recordOutcome(now plan, last attempt) permit {
 	at := time.Now()
 	health := last.health()
-	if health == limited && (d.pinned || d.config.ClientKeys) {
+	if health == limited && d.config.Policy.UsesClientsKey(now.to.index, d.record.Client) {
 		health = healthy // the limit is the client's own
 	}
 	if d.ctx.Err() != nil && last.err != nil {

@@ -29,9 +29,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/openai-connect/openai-connect/server/auth"
@@ -66,12 +64,9 @@ type Upstream struct {
 	// Sender sends to the upstream. [ReadFile] leaves it nil.
 	Sender upstream.Sender
 
-	// Key is the upstream key. It is sent as "Authorization: Bearer KEY" and replaces the
-	// request's Authorization. Without a key the request's Authorization is sent, which is
-	// only allowed for upstreams with the origin of the first one.
-	Key secret.Secret
-
-	// NoKey sends no Authorization, for an upstream that requires none.
+	// Key is the upstream key, and NoKey reports that the upstream requires none. Policy
+	// has rules for them.
+	Key   secret.Secret
 	NoKey bool
 }
 
@@ -95,9 +90,9 @@ type Config struct {
 	// sent to the first upstream. Nil means no limit.
 	Memory *memory.Budget
 
-	// ClientKeys reports that everyone may use the server, with API keys of their own. No
-	// upstream may have a Key then, as everyone could use it.
-	ClientKeys bool
+	// Policy sets the credentials of requests. Its upstreams are the same, in the same
+	// order. [ReadFile] leaves it nil.
+	Policy *auth.Policy
 
 	// Logger receives a warning for each failed attempt, with the upstream's name and the
 	// error or status. Nil discards it.
@@ -115,7 +110,7 @@ type target struct {
 	Upstream
 	cooldown
 
-	first bool
+	index int
 }
 
 // New returns a Failover. An error names the invalid part of config.
@@ -137,14 +132,15 @@ func New(config Config) (*Failover, error) {
 	f := &Failover{config: config}
 	seen := make(map[string]bool)
 	for i, u := range config.Upstreams {
-		if err := config.check(u); err != nil {
+		if err := check(u); err != nil {
 			return nil, fmt.Errorf("upstream %q: %w", u.Name, err)
 		}
 		if seen[u.Name] {
 			return nil, fmt.Errorf("upstream %q: duplicate name", u.Name)
 		}
 		seen[u.Name] = true
-		f.targets = append(f.targets, &target{Upstream: u, first: i == 0})
+		u.Sender = config.Policy.Sender(i, u.Sender)
+		f.targets = append(f.targets, &target{Upstream: u, index: i})
 	}
 	return f, nil
 }
@@ -152,45 +148,14 @@ func New(config Config) (*Failover, error) {
 var validName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // check returns an error for an invalid upstream.
-func (c *Config) check(u Upstream) error {
-	switch hasKey := !u.Key.IsZero(); {
+func check(u Upstream) error {
+	switch {
 	case !validName.MatchString(u.Name):
 		return errors.New(`invalid name: want up to 64 letters, digits, ".", "_" and "-"`)
-	case hasKey && u.NoKey:
-		return errors.New("has a key although NoKey is set: want one of them")
-	case hasKey && c.ClientKeys:
-		return errors.New("has a key, but the server accepts unauthenticated clients: configure client authentication or allow anonymous use explicitly")
-	case hasKey || u.NoKey:
-		return nil
-	}
-	origin, err := originOf(u.BaseURL)
-	if err != nil {
-		return err
-	}
-	first, err := originOf(c.Upstreams[0].BaseURL)
-	if err != nil {
-		return err
-	}
-	if origin != first {
-		return fmt.Errorf("has no key and would receive the key for %s: set its key, or none explicitly", first)
+	case !u.Key.IsZero() && u.NoKey:
+		return errors.New("Key and NoKey are mutually exclusive")
 	}
 	return nil
-}
-
-// originOf returns scheme, host and port of a base URL.
-func originOf(baseURL string) (string, error) {
-	base, err := upstream.ParseBaseURL(baseURL)
-	if err != nil {
-		return "", err
-	}
-	return (&url.URL{Scheme: base.Scheme, Host: strings.TrimSuffix(base.Host, ":"+defaultPort(base.Scheme))}).String(), nil
-}
-
-func defaultPort(scheme string) string {
-	if scheme == "https" {
-		return "443"
-	}
-	return "80"
 }
 
 // Send implements [upstream.Sender].
@@ -205,33 +170,4 @@ func (f *Failover) Send(ctx context.Context, req *upstream.Request) (*http.Respo
 	resp, err := d.run()
 	d.body.finalize()
 	return resp, err
-}
-
-// authorize sets the credentials of a request to this upstream.
-func (t *target) authorize(req *upstream.Request) {
-	if t.Key.IsZero() && !t.NoKey {
-		return
-	}
-	delete(req.Header, "Authorization")
-	if !t.first {
-		// Other credentials belong to an account at the first upstream.
-		for name := range req.Header {
-			if upstream.IsCredential(name) && !isHarmless(name) {
-				delete(req.Header, name)
-			}
-		}
-		auth.StripHeaderCredentials(req.Header, false)
-	}
-	// The response to a TRACE repeats the request (RFC 9110 §9.3.8).
-	if !t.NoKey && req.Method != http.MethodTrace {
-		req.Header["Authorization"] = []string{"Bearer " + t.Key.Reveal()}
-	}
-}
-
-// isHarmless reports whether a header holds no credential although its name suggests it.
-// WebSockets need theirs, from which client keys are removed separately; OpenAI-Beta selects
-// features.
-func isHarmless(name string) bool {
-	lower := strings.ToLower(name)
-	return lower == "openai-beta" || strings.HasPrefix(lower, "sec-websocket-")
 }

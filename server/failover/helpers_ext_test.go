@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/auth"
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
@@ -130,6 +131,30 @@ func newSecret(t *testing.T, text string) secret.Secret {
 // names are the names of the upstreams, in order.
 var names = []string{"first", "second", "third"}
 
+// withClientKeys as the policy of a [failover.Config] stands for that of a server whose
+// clients bring keys of their own.
+var withClientKeys = new(auth.Policy)
+
+// newFailover returns a failover with a policy for its upstreams. Upstreams without a key
+// receive "sk-server".
+func newFailover(config failover.Config) (*failover.Failover, error) {
+	rules := auth.Config{}
+	for _, u := range config.Upstreams {
+		rules.Upstreams = append(rules.Upstreams, auth.Upstream{Name: u.Name, BaseURL: u.BaseURL, Key: u.Key, NoKey: u.NoKey})
+		if u.Key.IsZero() && !u.NoKey && config.Policy != withClientKeys {
+			rules.UpstreamKey, _ = secret.New("sk-server")
+		}
+	}
+	if config.Policy != withClientKeys {
+		rules.ClientKey, _ = secret.New("oc-client")
+	}
+	var err error
+	if config.Policy, err = auth.NewPolicy(rules); err != nil {
+		return nil, err
+	}
+	return failover.New(config)
+}
+
 // over returns a failover over peers, whose keys contain their names: "sk-first".
 func over(t *testing.T, config failover.Config, peers ...*peer) *failover.Failover {
 	t.Helper()
@@ -149,7 +174,7 @@ func overWithin(t *testing.T, patience time.Duration, config failover.Config, pe
 			Name: names[i], Sender: notifying{up}, BaseURL: up.BaseURL(), Key: newSecret(t, "sk-"+names[i]),
 		})
 	}
-	f, err := failover.New(config)
+	f, err := newFailover(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func TestFailover_RetriesUnprocessedHTTP2Requests(t *testing.T) {
 				}
 				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, nil
 			})
-			f, err := failover.New(failover.Config{Upstreams: []failover.Upstream{
+			f, err := newFailover(failover.Config{Upstreams: []failover.Upstream{
 				{Name: "first", Sender: first, BaseURL: "https://a.example", NoKey: true},
 				{Name: "second", Sender: second, BaseURL: "https://b.example", NoKey: true},
 			}})

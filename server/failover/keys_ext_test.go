@@ -50,7 +50,7 @@ func TestKeys_EachUpstreamReceivesOnlyItsOwnKey(t *testing.T) {
 // With client keys, the WebSocket of a browser sends its key as a subprotocol.
 func TestKeys_OnlyTheFirstUpstreamReceivesTheKeyOfAWebSocket(t *testing.T) {
 	first, second := start(t, says(429)), start(t, says(200))
-	config := failover.Config{ClientKeys: true}
+	config := failover.Config{Policy: withClientKeys}
 	for i, p := range []*peer{first, second} {
 		up, err := upstream.New(upstream.Config{BaseURL: p.url})
 		if err != nil {
@@ -59,7 +59,7 @@ func TestKeys_OnlyTheFirstUpstreamReceivesTheKeyOfAWebSocket(t *testing.T) {
 		t.Cleanup(up.CloseIdleConnections)
 		config.Upstreams = append(config.Upstreams, failover.Upstream{Name: names[i], Sender: up, BaseURL: up.BaseURL(), NoKey: i > 0})
 	}
-	f, err := failover.New(config)
+	f, err := newFailover(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestKeys_AnUpstreamWithoutAKeyReceivesNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(up.CloseIdleConnections)
-	f, err := failover.New(failover.Config{Upstreams: []failover.Upstream{{Name: "local", Sender: up, BaseURL: up.BaseURL(), NoKey: true}}})
+	f, err := newFailover(failover.Config{Upstreams: []failover.Upstream{{Name: "local", Sender: up, BaseURL: up.BaseURL(), NoKey: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,15 +190,19 @@ func TestNew_RejectsConfigurationsThatExposeAKey(t *testing.T) {
 		{"another origin that requires no key", []failover.Upstream{openai, none(other)}, false, ""},
 		{"another origin that requires no key, with client keys", []failover.Upstream{openai, none(other)}, true, ""},
 		{"the same host without TLS", []failover.Upstream{openai, plain}, false, `"plain"`},
-		{"a key that everyone could use", []failover.Upstream{openai, key(other)}, true, "accepts unauthenticated clients"},
-		{"a first key that everyone could use", []failover.Upstream{key(openai)}, true, "accepts unauthenticated clients"},
-		{"a key and NoKey", []failover.Upstream{none(key(openai))}, false, "has a key although NoKey is set"},
+		{"a key that everyone could use", []failover.Upstream{openai, key(other)}, true, "requires client authentication"},
+		{"a first key that everyone could use", []failover.Upstream{key(openai)}, true, "requires client authentication"},
+		{"a key and NoKey", []failover.Upstream{none(key(openai))}, false, "Key and NoKey"},
 		{"a duplicate name", []failover.Upstream{openai, openai}, false, "duplicate name"},
 		{"no name", []failover.Upstream{{BaseURL: openai.BaseURL}}, false, "name"},
 		{"a name with a line break", []failover.Upstream{{Name: "a\nb", BaseURL: openai.BaseURL}}, false, "name"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			_, err := failover.New(failover.Config{Upstreams: row.upstreams, ClientKeys: row.clientKeys})
+			config := failover.Config{Upstreams: row.upstreams}
+			if row.clientKeys {
+				config.Policy = withClientKeys
+			}
+			_, err := newFailover(config)
 			switch {
 			case row.says == "" && err != nil:
 				t.Error(err)

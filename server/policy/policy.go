@@ -1,6 +1,5 @@
 // Package policy enforces the rules of clients on their way to the upstream: the paths and
-// models that a client may use, its rate limits, and the upstream key that is sent for it.
-// It charges the client for the tokens of the response.
+// models that a client may use, and its rate limits. It charges the client for the tokens of the response.
 //
 // It handles REST requests, which typed and raw requests both are at this point, so the
 // rules are the same for both. A rejected request is answered in the form of OpenAI's
@@ -16,7 +15,6 @@ import (
 	"github.com/openai-connect/openai-connect/server/memory"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
-	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 	"github.com/openai-connect/openai-connect/server/usage"
 	"github.com/openai-connect/openai-connect/server/usage/metering"
@@ -32,11 +30,6 @@ const (
 type Config struct {
 	// Next gets the requests that are not rejected.
 	Next upstream.Sender
-
-	// UpstreamKey is sent as "Authorization: Bearer KEY" with the requests of clients
-	// without an upstream key of their own. If it is zero, the client's Authorization
-	// is forwarded.
-	UpstreamKey secret.Secret
 
 	// Limiter counts what clients use. Nil enforces no limits.
 	Limiter ratelimit.Limiter
@@ -75,7 +68,6 @@ func New(config Config) *Sender {
 func (s *Sender) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
 	record := request.FromContext(ctx)
 	if record.Client == nil {
-		s.setUpstreamKey(record, req)
 		return s.config.Next.Send(ctx, req)
 	}
 	hold := s.config.Memory.Hold(record.ClientName())
@@ -93,7 +85,6 @@ func (s *Sender) Send(ctx context.Context, req *upstream.Request) (*http.Respons
 	if rejection != nil {
 		return reject(record, req, rejection), nil
 	}
-	s.setUpstreamKey(record, req)
 	removeExtensions(record, req)
 	listsModels := isModelList(record.Client, req)
 	if listsModels {
@@ -118,22 +109,6 @@ func (s *Sender) Send(ctx context.Context, req *upstream.Request) (*http.Respons
 		}
 	}
 	return resp, nil
-}
-
-// setUpstreamKey sets the upstream key of a request. TRACE gets none, because its response
-// is the request (RFC 9110, section 9.3.8).
-func (s *Sender) setUpstreamKey(record *request.Record, req *upstream.Request) {
-	key := s.config.UpstreamKey
-	if record.Client != nil && !record.Client.UpstreamKey.IsZero() {
-		key = record.Client.UpstreamKey
-	}
-	if key.IsZero() || req.Method == http.MethodTrace {
-		return
-	}
-	if req.Header == nil {
-		req.Header = make(http.Header)
-	}
-	req.Header["Authorization"] = []string{"Bearer " + key.Reveal()}
 }
 
 // charge counts the tokens of a response when the request ends, and those of a WebSocket

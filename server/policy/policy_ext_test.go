@@ -94,45 +94,6 @@ func send(t *testing.T, g *policy.Sender, token *clients.Client, req *upstream.R
 	return c, resp, string(text)
 }
 
-func TestPolicy_SetsUpstreamKey(t *testing.T) {
-	own, held := mustSecret(t, "sk-own"), mustSecret(t, "sk-held")
-	for _, row := range []struct {
-		name   string
-		held   secret.Secret
-		token  *clients.Client
-		method string
-		want   string
-	}{
-		{"the client's, if the server has none", secret.Secret{}, nil, http.MethodPost, "Bearer of-the-client"},
-		{"the server's", held, nil, http.MethodPost, "Bearer sk-held"},
-		{"the server's, for a client without one", held, &clients.Client{Name: "a"}, http.MethodPost, "Bearer sk-held"},
-		{"the client's configured key", held, &clients.Client{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
-		{"the client's configured key, if the server has none", secret.Secret{}, &clients.Client{Name: "a", UpstreamKey: own}, http.MethodPost, "Bearer sk-own"},
-		{"none with TRACE", held, nil, http.MethodTrace, "Bearer of-the-client"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			up := &recorder{answer: answer}
-			req := post("{}")
-			req.Method = row.method
-			send(t, policy.New(policy.Config{Next: up, UpstreamKey: row.held}), row.token, req)
-			if got := up.requests[0].Header.Get("Authorization"); got != row.want {
-				t.Errorf("the upstream got %q, want %q", got, row.want)
-			}
-		})
-	}
-	t.Run("without a record", func(t *testing.T) {
-		up := &recorder{answer: answer}
-		resp, err := policy.New(policy.Config{Next: up, UpstreamKey: held}).Send(t.Context(), &upstream.Request{Target: "/v1/models"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if got := up.requests[0].Header.Get("Authorization"); got != "Bearer sk-held" {
-			t.Errorf("the upstream got %q", got)
-		}
-	})
-}
-
 func zipped(t *testing.T, text string) string {
 	t.Helper()
 	var buffer bytes.Buffer

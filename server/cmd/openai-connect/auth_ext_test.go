@@ -56,7 +56,7 @@ func TestAuth_RejectsIncompleteOrContradictingFlags(t *testing.T) {
 		{"a client key and anonymous use", nil, []string{"--upstream-key-file", key, "--client-key-file", token, "--allow-anonymous"}, []string{"--client-key-file", "--allow-anonymous", "choose"}},
 		{"a client key without an upstream key", nil, []string{"--client-key-file", token}, []string{"--client-key-file: ", "--upstream-key-file"}},
 		{"anonymous use without an upstream key", nil, []string{"--allow-anonymous"}, []string{"--allow-anonymous: ", "--upstream-key-file"}},
-		{"the upstream key as the client key", nil, []string{"--upstream-key-file", key, "--client-key-file", key}, []string{"--client-key-file: ", "the upstream's key itself"}},
+		{"the upstream key as the client key", nil, []string{"--upstream-key-file", key, "--client-key-file", key}, []string{"--client-key-file: ", "is an upstream key"}},
 		{"an organization without a key", nil, []string{"--forward-organization"}, []string{"--forward-organization: ", "upstream key"}},
 		{"a missing key", nil, []string{"--upstream-key-file", "/nowhere", "--allow-anonymous"}, []string{"--upstream-key-file: ", "/nowhere"}},
 		{"a key that is a directory", nil, []string{"--upstream-key-file", directory, "--allow-anonymous"}, []string{"--upstream-key-file: ", directory}},

@@ -52,9 +52,6 @@ func (f *serverFlags) build(ctx context.Context, logger *slog.Logger) (_ *deps, 
 	if err != nil {
 		return nil, err
 	}
-	if several != nil && key.IsZero() {
-		key = several.Upstreams[0].Key
-	}
 	proxies, err := clientaddr.Parse(f.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("--trusted-proxies: %w", err)
@@ -179,6 +176,9 @@ func (d *deps) newServer(given givenFlags) (*server.Server, error) {
 		if given.has(flag) {
 			name = flag
 		}
+	}
+	if errors.Is(err, auth.ErrClientAuthRequired) {
+		return nil, fmt.Errorf("%s: %w: add --client-key-file, --clients or --allow-anonymous", nameOf(name), invalid.Err)
 	}
 	return nil, fmt.Errorf("%s: %w", nameOf(name), invalid.Err)
 }

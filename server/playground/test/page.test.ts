@@ -176,7 +176,7 @@ suite("the playground of a server that holds the key", { skip: noServer || noBro
       const { page, send } = await openPlayground(browser, server.url, {}, "ROLE_USER");
       await page.getByLabel("Model").fill("sandbox");
       assert.match(await send(), /^Failed/);
-      assert.match((await page.locator(".failure").textContent()) ?? "", /wants a token/);
+      assert.match((await page.locator(".failure").textContent()) ?? "", /requires an API key/);
       await page.getByLabel("API key").fill("the-clients-token");
       assert.match(await send(), /^Done/);
     } finally {

@@ -83,7 +83,7 @@ func checkTypedCallsAreRejected(t *testing.T, front *servertest.Front) {
 	t.Helper()
 	for _, kind := range e2etest.ClientKinds() {
 		client := kind.Open(t, front)
-		for message, value := range map[string]string{"not known": "Bearer wrong", "wants a token": "Basic YTpi"} {
+		for message, value := range map[string]string{"not known": "Bearer wrong", "requires an API key": "Basic YTpi"} {
 			c := e2etest.Call{Method: "CreateChatCompletion", Request: e2etest.Hello(), Metadata: http.Header{"Authorization": {value}}}
 			_, unary := client.Unary(e2etest.Context(t), c, new(chatv1.ChatCompletion))
 			c.Method = "StreamChatCompletion"

@@ -13,6 +13,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
+	"github.com/openai-connect/openai-connect/server/secret"
 )
 
 // keyReplacingConfigs returns the configurations of servers that replace the API
@@ -30,7 +31,7 @@ func keyReplacingConfigs() map[string]func(*testing.T, string) server.Config {
 		"several upstreams": func(t *testing.T, upstream string) server.Config {
 			t.Helper()
 			config := e2etest.ClientKeyConfig(t, upstream)
-			config.Upstream = ""
+			config.Upstream, config.UpstreamKey = "", secret.Secret{}
 			config.Failover = &failover.Config{Upstreams: []failover.Upstream{
 				{Name: "first", BaseURL: upstream, Key: e2etest.Secret(t, e2etest.UpstreamKey)},
 				{Name: "second", BaseURL: upstream, Key: e2etest.Secret(t, "sk-of-the-second")},

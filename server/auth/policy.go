@@ -1,0 +1,352 @@
+// Package auth decides who may use the server, and with which upstream key.
+//
+// A [Policy] authenticates clients, removes their credentials from requests, and sets the
+// credentials that each upstream receives. It is the only place with rules about keys.
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/openai-connect/openai-connect/server/clients"
+	"github.com/openai-connect/openai-connect/server/request"
+	"github.com/openai-connect/openai-connect/server/secret"
+	"github.com/openai-connect/openai-connect/server/upstream"
+)
+
+// Config configures a [Policy]. At most one of ClientKey, Clients and AllowAnonymous is
+// set. Without any, clients bring credentials of their own, which reach the upstreams
+// unchanged, and no upstream may have a key.
+type Config struct {
+	// Upstreams are in order of preference.
+	Upstreams []Upstream
+
+	// UpstreamKey is the key of upstreams without a key of their own.
+	UpstreamKey secret.Secret
+
+	// ClientKey is the API key that all clients share.
+	ClientKey secret.Secret
+
+	// Clients holds the API keys of many clients.
+	Clients *clients.Store
+
+	// AllowAnonymous allows everyone to use the upstream keys.
+	AllowAnonymous bool
+
+	// ForwardOrganization keeps the OpenAI-Organization and OpenAI-Project headers of
+	// authenticated clients.
+	ForwardOrganization bool
+}
+
+// Upstream is an upstream and its key.
+type Upstream struct {
+	Name    string // for errors
+	BaseURL string // as [upstream.ParseBaseURL] accepts it
+	Key     secret.Secret
+	NoKey   bool // the upstream requires no key
+}
+
+// ConfigError reports an invalid field of a [Config]. Upstreams is the name of the field
+// for errors of one upstream.
+type ConfigError struct {
+	Field string
+	Err   error
+}
+
+// Error implements error.
+func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// ErrClientAuthRequired is the error of a configuration whose upstream keys everyone
+// could use.
+var ErrClientAuthRequired = errors.New("an upstream key requires client authentication: set a client key or a clients file, or allow anonymous use")
+
+// ErrMissingKey is the error of a request without an API key. It may be shown to clients.
+var ErrMissingKey = errors.New("this server requires an API key: send it as authorization: Bearer YOUR_API_KEY," +
+	" as OpenAI's clients do")
+
+// Policy decides who may use the server, and with which upstream key. It is safe for
+// concurrent use.
+type Policy struct {
+	credentials []credential // of the upstreams
+	lookup      func(key string) (*clients.Client, error)
+	anonymous   bool
+
+	forwardOrganization bool
+}
+
+// credential is what an upstream receives.
+type credential struct {
+	key   secret.Secret // zero for the credentials of the request
+	noKey bool          // no credentials
+}
+
+// NewPolicy returns a policy. The error is a [*ConfigError].
+func NewPolicy(config Config) (*Policy, error) {
+	p := &Policy{anonymous: config.AllowAnonymous, forwardOrganization: config.ForwardOrganization}
+	switch {
+	case !config.ClientKey.IsZero() && config.Clients != nil:
+		return nil, &ConfigError{"ClientKey", errors.New("a client key and a clients file are mutually exclusive: add the client to the file")}
+	case !config.ClientKey.IsZero() && config.AllowAnonymous:
+		return nil, &ConfigError{"AllowAnonymous", errors.New("a client key and anonymous use are mutually exclusive")}
+	case config.Clients != nil && config.AllowAnonymous:
+		return nil, &ConfigError{"AllowAnonymous", errors.New("a clients file and anonymous use are mutually exclusive")}
+	case config.Clients != nil:
+		p.lookup = config.Clients.Lookup
+	case !config.ClientKey.IsZero():
+		p.lookup = sharedKey(config.ClientKey)
+	}
+	if err := p.setCredentials(config); err != nil {
+		return nil, err
+	}
+	if err := p.checkCredentials(config); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// sharedKey returns a lookup of the one key that all clients share.
+func sharedKey(key secret.Secret) func(string) (*clients.Client, error) {
+	want := clients.HashKey(key.Reveal())
+	return func(key string) (*clients.Client, error) {
+		if got := clients.HashKey(key); subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			return nil, clients.ErrUnknownKey
+		}
+		return nil, nil //nolint:nilnil // Clients that share a key have no name.
+	}
+}
+
+// setCredentials sets what each upstream receives.
+func (p *Policy) setCredentials(config Config) error {
+	used := config.UpstreamKey.IsZero()
+	for i, u := range config.Upstreams {
+		c := credential{key: u.Key, noKey: u.NoKey}
+		if c.key.IsZero() && !c.noKey {
+			// The key, or the client's credentials, are for the origin of the first upstream.
+			if err := checkOrigin(u, config.Upstreams[0]); i > 0 && err != nil {
+				return &ConfigError{"Upstreams", fmt.Errorf("upstream %q: %w", u.Name, err)}
+			}
+			c.key, used = config.UpstreamKey, true
+			if i > 0 && c.key.IsZero() {
+				c.key = p.credentials[0].key
+			}
+		}
+		p.credentials = append(p.credentials, c)
+	}
+	if !used && len(config.Upstreams) > 0 {
+		return &ConfigError{"UpstreamKey", errors.New("has no effect: every upstream has a key of its own or requires none")}
+	}
+	return nil
+}
+
+// checkOrigin returns an error unless an upstream without a key has the origin of the
+// first one.
+func checkOrigin(u, first Upstream) error {
+	origin, err := originOf(u.BaseURL)
+	if err != nil {
+		return err
+	}
+	home, err := originOf(first.BaseURL)
+	if err != nil {
+		return err
+	}
+	if origin != home {
+		return fmt.Errorf("has no key and would receive the key for %s: set its key, or none explicitly", home)
+	}
+	return nil
+}
+
+// originOf returns scheme, host and port of a base URL.
+func originOf(baseURL string) (string, error) {
+	base, err := upstream.ParseBaseURL(baseURL)
+	if err != nil {
+		return "", err
+	}
+	port := ":80"
+	if base.Scheme == "https" {
+		port = ":443"
+	}
+	return (&url.URL{Scheme: base.Scheme, Host: strings.TrimSuffix(base.Host, port)}).String(), nil
+}
+
+// checkCredentials checks the credentials of upstreams together with the authentication
+// of clients.
+func (p *Policy) checkCredentials(config Config) error {
+	hasKey, passesOn := -1, -1 // an upstream with a key, and one that receives the client's
+	clientKey := sha256.Sum256([]byte(config.ClientKey.Reveal()))
+	for i, c := range p.credentials {
+		switch {
+		case c.noKey:
+		case c.key.IsZero():
+			passesOn = i
+		default:
+			hasKey = i
+			if key := sha256.Sum256([]byte(c.key.Reveal())); key == clientKey {
+				return &ConfigError{"ClientKey", errors.New("is an upstream key, which clients must not know")}
+			}
+		}
+	}
+	switch {
+	case !p.ReplacesCredentials() && hasKey < 0:
+		return nil
+	case !p.ReplacesCredentials() && !config.UpstreamKey.IsZero():
+		return &ConfigError{"UpstreamKey", ErrClientAuthRequired}
+	case !p.ReplacesCredentials():
+		return &ConfigError{"Upstreams", fmt.Errorf("upstream %q: %w", config.Upstreams[hasKey].Name, ErrClientAuthRequired)}
+	case config.Clients != nil && passesOn >= 0:
+		if err := config.Clients.RequireUpstreamKeys(); err != nil {
+			return &ConfigError{"Clients", err}
+		}
+		return nil
+	case config.Clients != nil:
+		return nil
+	case hasKey >= 0 && passesOn >= 0:
+		return &ConfigError{"Upstreams", fmt.Errorf("upstream %q: has no key: set its key, or none explicitly", config.Upstreams[passesOn].Name)}
+	case config.AllowAnonymous && hasKey < 0:
+		return &ConfigError{"AllowAnonymous", errors.New("has no effect without an upstream key")}
+	case passesOn >= 0:
+		return &ConfigError{"ClientKey", errors.New("has no effect without an upstream key: the credentials of clients are sent to the upstream")}
+	}
+	return nil
+}
+
+// ReplacesCredentials reports whether the server replaces the credentials of clients.
+// Otherwise they reach the upstreams unchanged.
+func (p *Policy) ReplacesCredentials() bool { return p.lookup != nil || p.anonymous }
+
+// IsAnonymous reports whether clients need no credentials.
+func (p *Policy) IsAnonymous() bool { return p.anonymous }
+
+// Authenticate returns a request as upstreams may receive it, and its client. The client
+// is nil unless there is a clients file. The request is unchanged if clients bring
+// credentials for the upstream, and otherwise as [StripCredentials] returns it. If a
+// request has several API keys, one of them must be valid. The error is
+// [ErrMissingKey], [clients.ErrUnknownKey] or [clients.ErrExpired].
+func (p *Policy) Authenticate(r *http.Request) (*http.Request, *clients.Client, error) {
+	if !p.ReplacesCredentials() {
+		return r, nil, nil
+	}
+	var client *clients.Client
+	if !p.anonymous {
+		var err error
+		if client, err = p.identify(Credentials(r)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return StripCredentials(r, p.forwardOrganization), client, nil
+}
+
+// identify returns the client of the first valid key. It looks up every key, so that its
+// duration does not depend on which one is valid.
+func (p *Policy) identify(keys []string) (*clients.Client, error) {
+	var (
+		client *clients.Client
+		valid  bool
+		err    = ErrMissingKey
+	)
+	for i, key := range keys {
+		found, failure := p.lookup(key)
+		switch {
+		case failure != nil && (i == 0 || errors.Is(failure, clients.ErrExpired)):
+			err = failure
+		case failure == nil && !valid:
+			client, valid = found, true
+		}
+	}
+	if valid {
+		return client, nil
+	}
+	return nil, err
+}
+
+// Reachable returns how many of the upstreams, from the first, a client's requests may be
+// sent to. A client with its own upstream key may not use the keys of the server: its
+// requests are sent to the first upstream that requires a key, and to those before it.
+func (p *Policy) Reachable(client *clients.Client) int {
+	if !hasOwnKey(client) {
+		return len(p.credentials)
+	}
+	return min(p.firstWithKey()+1, len(p.credentials))
+}
+
+// firstWithKey returns the index of the first upstream that requires a key, or the number
+// of upstreams.
+func (p *Policy) firstWithKey() int {
+	for i, c := range p.credentials {
+		if !c.noKey {
+			return i
+		}
+	}
+	return len(p.credentials)
+}
+
+func hasOwnKey(client *clients.Client) bool { return client != nil && !client.UpstreamKey.IsZero() }
+
+// UsesClientsKey reports whether a client's requests to the i-th upstream have a
+// credential of the client, and not one that it shares with others.
+func (p *Policy) UsesClientsKey(i int, client *clients.Client) bool {
+	return !p.ReplacesCredentials() || hasOwnKey(client) && i == p.firstWithKey()
+}
+
+// Sender returns a sender that sets the credentials of requests to the i-th upstream.
+// It modifies the header of requests.
+func (p *Policy) Sender(i int, next upstream.Sender) upstream.Sender {
+	return &sender{p, i, next}
+}
+
+type sender struct {
+	policy *Policy
+	index  int
+	next   upstream.Sender
+}
+
+// Send implements [upstream.Sender].
+func (s *sender) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
+	s.policy.authorize(s.index, request.FromContext(ctx).Client, req)
+	return s.next.Send(ctx, req)
+}
+
+// authorize sets the credentials of a request to the i-th upstream.
+func (p *Policy) authorize(i int, client *clients.Client, req *upstream.Request) {
+	c := p.credentials[i]
+	if hasOwnKey(client) && i == p.firstWithKey() {
+		c.key = client.UpstreamKey
+	}
+	if c.key.IsZero() && !c.noKey {
+		return
+	}
+	delete(req.Header, authorizationField)
+	if i > 0 {
+		// Other credentials belong to an account at the first upstream.
+		for name := range req.Header {
+			if upstream.IsCredential(name) && !isHarmless(name) {
+				delete(req.Header, name)
+			}
+		}
+		StripHeaderCredentials(req.Header, false)
+	}
+	// The response to a TRACE repeats the request (RFC 9110 §9.3.8).
+	if c.noKey || req.Method == http.MethodTrace {
+		return
+	}
+	if req.Header == nil {
+		req.Header = make(http.Header)
+	}
+	req.Header[authorizationField] = []string{bearer + " " + c.key.Reveal()}
+}
+
+// isHarmless reports whether a header holds no credential although its name suggests it.
+// WebSockets need theirs, from which client keys are removed separately. OpenAI-Beta
+// selects features.
+func isHarmless(name string) bool {
+	lower := strings.ToLower(name)
+	return lower == "openai-beta" || strings.HasPrefix(lower, "sec-websocket-")
+}
