@@ -95,7 +95,10 @@ func New(config Config) *Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func writeJSON(w http.ResponseWriter, status int, body map[string]any) {
-	text, _ := json.Marshal(body) // strings and booleans can be marshaled
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // strings and booleans can be marshaled
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

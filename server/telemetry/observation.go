@@ -40,10 +40,10 @@ func (o *Observer) serve(next http.Handler, w http.ResponseWriter, r *http.Reque
 	}
 	x.protocol.openRequests.Inc()
 	returned := false
-	defer func() { x.end(!returned) }()
+	defer func() { x.end(r.Context(), !returned) }()
 	if record.Protocol == request.Raw && o.traced != nil {
 		x.request = x.request.WithContext(context.WithValue(r.Context(), observationKey{}, x))
-		o.traced.ServeHTTP(&x.writer, sanitizedRequest(x))
+		o.traced.ServeHTTP(&x.writer, sanitizedRequest(x.request.Context(), x))
 	} else {
 		next.ServeHTTP(&x.writer, x.request)
 	}
@@ -91,7 +91,7 @@ func (x *observation) begin(status int) {
 }
 
 // end is called when the handler has returned, or has panicked to abort the response.
-func (x *observation) end(panicked bool) {
+func (x *observation) end(ctx context.Context, panicked bool) {
 	status, code := x.record.Status, x.record.Code
 	if status == 0 && !panicked {
 		status = http.StatusOK // net/http's default
@@ -107,7 +107,7 @@ func (x *observation) end(panicked bool) {
 	}
 	x.observer.metrics.count(x)
 	if x.observer.requests != nil {
-		x.observer.logRequest(context.WithoutCancel(x.request.Context()), x)
+		x.observer.logRequest(context.WithoutCancel(ctx), x)
 	}
 }
 

@@ -87,7 +87,7 @@ func (t *tracer) serverSpans(next http.Handler) http.Handler {
 
 // sanitizedRequest returns the request that tracing may see: without a body, a query and
 // most header fields.
-func sanitizedRequest(x *observation) *http.Request {
+func sanitizedRequest(ctx context.Context, x *observation) *http.Request {
 	r := x.request
 	seen := &http.Request{
 		Method:     r.Method,
@@ -106,7 +106,7 @@ func sanitizedRequest(x *observation) *http.Request {
 			seen.Header[name] = values
 		}
 	}
-	return seen.WithContext(r.Context())
+	return seen.WithContext(ctx)
 }
 
 // serveTraced serves the request behind a sanitized one.
