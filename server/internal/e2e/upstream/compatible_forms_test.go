@@ -343,7 +343,7 @@ func TestCompatible_CompletionBecomesStream(t *testing.T) {
 		},
 		{
 			Name: "malformed completion", Script: e2etest.Reply(200, e2etest.Completion("Hello!")+"x", e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
-			Code: connect.CodeInternal, Contains: []string{"a body that can't be read: malformed JSON"},
+			Code: connect.CodeInternal, Contains: []string{"an invalid body: malformed JSON"},
 		},
 		{
 			Name: "one chunk without finish_reason", Script: e2etest.Reply(200, strings.TrimSpace(strings.TrimPrefix(e2etest.Chunk(0, "a"), "data: ")), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
