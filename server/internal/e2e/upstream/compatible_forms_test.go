@@ -264,7 +264,7 @@ func TestCompatible_GzipIsBounded(t *testing.T) {
 		},
 		{
 			Name: "truncated error", Script: e2etest.Reply(429, cut[:20], e2etest.JSONType, coding),
-			Code: connect.CodeResourceExhausted, Contains: []string{"429 Too Many Requests", "cut short"},
+			Code: connect.CodeResourceExhausted, Contains: []string{"429 Too Many Requests", "truncated"},
 		},
 		{
 			Name: "large error", Script: e2etest.Reply(503, e2etest.Gzip(`{"error":{"message":"`+strings.Repeat("x", 4<<20)+`"}}`), e2etest.JSONType, coding),
