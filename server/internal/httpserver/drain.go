@@ -66,7 +66,7 @@ func sleep(ctx context.Context, duration time.Duration) {
 // of s would close idle connections at the same time. The second server has the same
 // settings as s, and a write deadline for each stream.
 func detachHTTP2(s *http.Server) (goAway func(), err error) {
-	second := &http.Server{ //nolint:gosec // it reads no headers itself
+	second := &http.Server{
 		Protocols:      s.Protocols,
 		IdleTimeout:    s.IdleTimeout,
 		MaxHeaderBytes: s.MaxHeaderBytes,
@@ -102,5 +102,5 @@ func (closedListener) Addr() net.Addr { return new(net.TCPAddr) }
 // jitter returns an age between 90% and 110% of the given one, so that connections
 // that were opened together do not expire together.
 func jitter(age time.Duration) time.Duration {
-	return time.Duration(float64(age) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // not a secret
+	return time.Duration(float64(age) * (0.9 + 0.2*rand.Float64()))
 }

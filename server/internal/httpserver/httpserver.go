@@ -74,7 +74,7 @@ type Server struct {
 	stats  stats
 
 	// closed is done when the server is closed.
-	closed context.Context //nolint:containedctx // it has the lifetime of the server
+	closed context.Context // for the lifetime of the server
 	close  context.CancelFunc
 }
 

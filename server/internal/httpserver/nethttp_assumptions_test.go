@@ -30,8 +30,8 @@ import (
 // assumptionTimeout bounds waits for events that are expected to happen.
 const assumptionTimeout = 10 * time.Second
 
-// changed reports that an assumption no longer holds.
-func changed(t *testing.T, file, format string, args ...any) {
+// changedf reports that an assumption no longer holds.
+func changedf(t *testing.T, file, format string, args ...any) {
 	t.Helper()
 	t.Errorf("net/http changed: %s, see %s", fmt.Sprintf(format, args...), file)
 }
@@ -104,15 +104,16 @@ func dialHTTP2(t *testing.T, address string) *http2Client {
 	return c
 }
 
-// send sends a request header with additional fields, given as names and values.
-func (c *http2Client) send(stream uint32, endStream bool, fields ...string) {
+// send sends a request without a body on stream 1, with additional fields, given as names
+// and values.
+func (c *http2Client) send(fields ...string) {
 	c.t.Helper()
 	c.fields.Reset()
 	fields = append([]string{":method", "POST", ":scheme", "http", ":authority", "host", ":path", "/"}, fields...)
 	for i := 0; i < len(fields); i += 2 {
 		_ = c.encode.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
-	if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.fields.Bytes(), EndHeaders: true, EndStream: endStream}); err != nil {
+	if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: c.fields.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -164,7 +165,7 @@ func TestNetHTTP_TLSNextProtoServesHTTP2OfAnotherServer(t *testing.T) {
 		Protocols: protocols,
 		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if r.Context().Value(key{}) == nil {
-				changed(t, file, "the ConnContext of the first server no longer reaches HTTP/2 requests")
+				changedf(t, file, "the ConnContext of the first server no longer reaches HTTP/2 requests")
 			}
 			close(serving)
 			<-release
@@ -173,10 +174,10 @@ func TestNetHTTP_TLSNextProtoServesHTTP2OfAnotherServer(t *testing.T) {
 	}
 	second := &http.Server{Protocols: protocols}
 	if err := second.Serve(closedListener{}); !errors.Is(err, net.ErrClosed) {
-		changed(t, file, "Serve on a closed listener returns %v", err)
+		changedf(t, file, "Serve on a closed listener returns %v", err)
 	}
 	if second.TLSNextProto["h2"] == nil || second.TLSNextProto["unencrypted_http2"] == nil {
-		changed(t, file, "Serve no longer fills TLSNextProto with h2 and unencrypted_http2: %v", second.TLSNextProto)
+		changedf(t, file, "Serve no longer fills TLSNextProto with h2 and unencrypted_http2: %v", second.TLSNextProto)
 		return
 	}
 	first.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
@@ -193,19 +194,19 @@ func TestNetHTTP_TLSNextProtoServesHTTP2OfAnotherServer(t *testing.T) {
 		<-done
 	}()
 	client := dialHTTP2(t, listener.Addr().String())
-	client.send(1, true)
+	client.send()
 	receive(t, serving)
 	returned := make(chan error, 1)
 	go func() { returned <- second.Shutdown(context.Background()) }()
 	if err := receive(t, returned); err != nil {
-		changed(t, file, "Shutdown of the second server returns %v", err)
+		changedf(t, file, "Shutdown of the second server returns %v", err)
 	}
 	if !client.until(func(frame http2.Frame) bool { _, ok := frame.(*http2.GoAwayFrame); return ok }) {
-		changed(t, file, "Shutdown of the second server sends no GOAWAY")
+		changedf(t, file, "Shutdown of the second server sends no GOAWAY")
 	}
 	close(release)
 	if !client.until(func(frame http2.Frame) bool { return isStatus(frame, "200") }) {
-		changed(t, file, "a request in progress does not survive GOAWAY")
+		changedf(t, file, "a request in progress does not survive GOAWAY")
 	}
 }
 
@@ -213,9 +214,9 @@ func TestNetHTTP_ConnectionCloseSendsGoAway(t *testing.T) {
 	t.Parallel()
 	address := startPlain(t, new(http.Server), func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
 	client := dialHTTP2(t, address)
-	client.send(1, true)
+	client.send()
 	if !client.until(func(frame http2.Frame) bool { _, ok := frame.(*http2.GoAwayFrame); return ok }) {
-		changed(t, "drain.go (advertiseClose)", "an HTTP/2 response with Connection: close sends no GOAWAY")
+		changedf(t, "drain.go (advertiseClose)", "an HTTP/2 response with Connection: close sends no GOAWAY")
 	}
 }
 
@@ -234,13 +235,13 @@ func TestNetHTTP_ExceededMaxBytesReaderClosesAfterResponse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if body, err := io.ReadAll(response.Body); err != nil || string(body) != "early" || !response.Close {
-		changed(t, file, "the response is %q, %v, with close: %v", body, err, response.Close)
+		changedf(t, file, "the response is %q, %v, with close: %v", body, err, response.Close)
 	}
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // exactly EOF
-		changed(t, file, "after the response, the client reads %v", err)
+		changedf(t, file, "after the response, the client reads %v", err)
 	}
 	if _, err := io.WriteString(conn, "more of the body"); err != nil {
-		changed(t, file, "the client can't send while it reads the response: %v", err)
+		changedf(t, file, "the client can't send while it reads the response: %v", err)
 	}
 }
 
@@ -256,7 +257,7 @@ func TestNet_LingerZeroResets(t *testing.T) {
 		_ = conn.Close()
 	})
 	if _, err := exchange(t, address, "GET / HTTP/1.0\r\n\r\n"); !errors.Is(err, syscall.ECONNRESET) {
-		changed(t, "../httpx/httpx.go (Reset) and conn.go (reset)", "closing after SetLinger(0) gives the client %v", err)
+		changedf(t, "../httpx/httpx.go (Reset) and conn.go (reset)", "closing after SetLinger(0) gives the client %v", err)
 	}
 }
 
@@ -268,7 +269,7 @@ func TestNetHTTP_AbortedHTTP10ResponseEndsCleanly(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	if response, err := exchange(t, address, "GET / HTTP/1.0\r\n\r\n"); err != nil || !strings.HasSuffix(response, "half") {
-		changed(t, "http10_truncation.go (no longer needed?)", "an aborted HTTP/1.0 response ends with %v", err)
+		changedf(t, "http10_truncation.go (no longer needed?)", "an aborted HTTP/1.0 response ends with %v", err)
 	}
 }
 
@@ -283,7 +284,7 @@ func TestNetHTTP_AddsLengthToShortResponses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := strings.Contains(response, "Content-Length: "); got != want {
-			changed(t, "http10_truncation.go (netHTTPBuffer)", "a response of %d bytes has a Content-Length: %v", size, got)
+			changedf(t, "http10_truncation.go (netHTTPBuffer)", "a response of %d bytes has a Content-Length: %v", size, got)
 		}
 	}
 }
@@ -316,7 +317,7 @@ func TestNetHTTP_HidesFramingFields(t *testing.T) {
 		}
 		r := receive(t, requests)
 		if got := fmt.Sprint(r.Header["Content-Length"], r.Header["Transfer-Encoding"], r.TransferEncoding); got != row.want {
-			changed(t, row.file, "%s: the handler sees %s, not %s", row.name, got, row.want)
+			changedf(t, row.file, "%s: the handler sees %s, not %s", row.name, got, row.want)
 		}
 	}
 }
@@ -341,7 +342,7 @@ func TestNetHTTP_InspectsTypeOfRequestBody(t *testing.T) {
 		})
 		_, _ = exchange(t, address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
 		if got := len(smuggled) == 1; got == inCopy {
-			changed(t, "client_timeout_http1.go (limitBody)", "with the body replaced in a copy: %v, its rest is the next request: %v", inCopy, got)
+			changedf(t, "client_timeout_http1.go (limitBody)", "with the body replaced in a copy: %v, its rest is the next request: %v", inCopy, got)
 		}
 	}
 }
@@ -351,7 +352,7 @@ func TestNetHTTP_RejectsSpaceBeforeColon(t *testing.T) {
 	address := startPlain(t, new(http.Server), func(http.ResponseWriter, *http.Request) {})
 	response, err := exchange(t, address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 0\r\nConnection: close\r\n\r\n")
 	if err != nil || !strings.HasPrefix(response, "HTTP/1.1 400 ") {
-		changed(t, "content_length.go (lengthPrefix)", "a space before the colon of a field gives %.40q", response)
+		changedf(t, "content_length.go (lengthPrefix)", "a space before the colon of a field gives %.40q", response)
 	}
 }
 
@@ -364,9 +365,9 @@ func TestNetHTTP_AcceptsAmbiguousHTTP2Lengths(t *testing.T) {
 		served := make(chan struct{}, 1)
 		address := startPlain(t, new(http.Server), func(http.ResponseWriter, *http.Request) { served <- struct{}{} })
 		client := dialHTTP2(t, address)
-		client.send(1, true, fields...)
+		client.send(fields...)
 		if !client.until(func(frame http2.Frame) bool { return isStatus(frame, "200") }) || len(served) != 1 {
-			changed(t, "request_smuggling.go (strictFraming)", "HTTP/2 requests with %s are rejected now", name)
+			changedf(t, "request_smuggling.go (strictFraming)", "HTTP/2 requests with %s are rejected now", name)
 		}
 	}
 }
@@ -379,13 +380,13 @@ func TestNetHTTP_InterimResponseHasNoLength(t *testing.T) {
 		w.Header().Set("X-Interim", "yes")
 		w.WriteHeader(http.StatusEarlyHints)
 		if w.Header().Get("Content-Length") != "5" || w.Header().Get("X-Interim") != "yes" {
-			changed(t, file, "writing an interim response changes the header map: %v", w.Header())
+			changedf(t, file, "writing an interim response changes the header map: %v", w.Header())
 		}
 		delete(w.Header(), "X-Interim")
 		_, _ = io.WriteString(w, "final")
 	})
 	client := dialHTTP2(t, address)
-	client.send(1, true)
+	client.send()
 	var names [2][]string
 	for i, status := range []string{"103", "200"} {
 		if !client.until(func(frame http2.Frame) bool {
@@ -403,7 +404,7 @@ func TestNetHTTP_InterimResponseHasNoLength(t *testing.T) {
 	// net/http copies a map that has a Content-Length, which keeps the map free for the
 	// handler while the interim response is encoded.
 	if slices.Contains(names[0], "content-length") || !slices.Contains(names[0], "x-interim") || !slices.Contains(names[1], "content-length") {
-		changed(t, file, "an interim response has the fields %q, and the final one %q", names[0], names[1])
+		changedf(t, file, "an interim response has the fields %q, and the final one %q", names[0], names[1])
 	}
 }
 
@@ -424,11 +425,11 @@ func TestNetHTTP_NilValueSuppressesField(t *testing.T) {
 	})
 	response, err := exchange(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if err != nil || strings.Contains(response, "Content-") || strings.Contains(response, "Date:") {
-		changed(t, file, "a nil value does not suppress a field: %q, %v", response, err)
+		changedf(t, file, "a nil value does not suppress a field: %q, %v", response, err)
 	}
 	response, err = exchange(t, address, "GET /304 HTTP/1.1\r\nHost: x\r\n\r\n")
 	if err != nil || !strings.Contains(response, "content-length: 7") || !strings.Contains(response, "content-type: text/plain") {
-		changed(t, file, "lower-case fields of a 304 are removed or changed: %q, %v", response, err)
+		changedf(t, file, "lower-case fields of a 304 are removed or changed: %q, %v", response, err)
 	}
 }
 
@@ -443,7 +444,7 @@ func TestNetHTTP_HTTP2DeadlineCanBeExtended(t *testing.T) {
 	})
 	for extend, want := range map[string]bool{"yes": true, "": false} {
 		client := dialHTTP2(t, address)
-		client.send(1, true, "x-extend", extend)
+		client.send("x-extend", extend)
 		got := false
 		client.until(func(frame http2.Frame) bool {
 			got = isStatus(frame, "200")
@@ -451,7 +452,7 @@ func TestNetHTTP_HTTP2DeadlineCanBeExtended(t *testing.T) {
 			return got || isReset
 		})
 		if got != want {
-			changed(t, file, "with extend=%q, the response arrives: %v", extend, got)
+			changedf(t, file, "with extend=%q, the response arrives: %v", extend, got)
 		}
 	}
 }
@@ -470,20 +471,20 @@ func TestNetHTTP_UnreadHTTP2ResponseHasDeadline(t *testing.T) {
 	if err := client.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10}); err != nil {
 		t.Fatal(err)
 	}
-	client.send(1, true)
+	client.send()
 	closed := receive(t, ended)
 	select {
 	case <-closed:
-		changed(t, file, "CloseNotify reports the end of the handler, not of the stream")
+		changedf(t, file, "CloseNotify reports the end of the handler, not of the stream")
 	case <-time.After(20 * time.Millisecond):
 	}
 	if !client.until(func(frame http2.Frame) bool { _, ok := frame.(*http2.RSTStreamFrame); return ok }) {
-		changed(t, file, "the write deadline does not reset a stream whose handler has returned")
+		changedf(t, file, "the write deadline does not reset a stream whose handler has returned")
 	}
 	select {
 	case <-closed:
 	case <-time.After(assumptionTimeout):
-		changed(t, file, "CloseNotify does not report the end of a stream whose handler has returned")
+		changedf(t, file, "CloseNotify does not report the end of a stream whose handler has returned")
 	}
 }
 
@@ -506,7 +507,7 @@ func TestNetHTTP_WritesHTTP2FramesSeparately(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	client := dialHTTP2(t, listener.Addr().String())
-	client.send(1, true)
+	client.send()
 	client.until(func(frame http2.Frame) bool {
 		headers, ok := frame.(*http2.MetaHeadersFrame)
 		return ok && headers.StreamEnded()
@@ -514,7 +515,7 @@ func TestNetHTTP_WritesHTTP2FramesSeparately(t *testing.T) {
 	recorder.mu.Lock()
 	defer recorder.mu.Unlock()
 	if recorder.responseWrites < 2 {
-		changed(t, "coalesce.go (no longer needed?)", "HEADERS, DATA and trailers are %d writes", recorder.responseWrites)
+		changedf(t, "coalesce.go (no longer needed?)", "HEADERS, DATA and trailers are %d writes", recorder.responseWrites)
 	}
 }
 
@@ -557,18 +558,18 @@ func TestTLS_CloseSetsPassedWriteDeadline(t *testing.T) {
 	near, far := net.Pipe()
 	recorded := &deadlineRecorder{Conn: near}
 	server := tls.Server(recorded, &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12})
-	client := tls.Client(far, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // of the test's own server
+	client := tls.Client(far, &tls.Config{InsecureSkipVerify: true})
 	go func() { _, _ = io.Copy(io.Discard, client) }()
 	if err := server.Handshake(); err != nil {
 		t.Fatal(err)
 	}
 	if server.NetConn() != net.Conn(recorded) {
-		changed(t, "../httpx/httpx.go (UnwrapConn)", "NetConn no longer returns the underlying connection")
+		changedf(t, "../httpx/httpx.go (UnwrapConn)", "NetConn no longer returns the underlying connection")
 	}
 	_ = server.Close()
 	_ = client.Close()
 	if recorded.last.IsZero() || recorded.last.After(time.Now()) {
-		changed(t, "conn.go (SetWriteDeadline)", "crypto/tls sets the write deadline %v after its last record", recorded.last)
+		changedf(t, "conn.go (SetWriteDeadline)", "crypto/tls sets the write deadline %v after its last record", recorded.last)
 	}
 }
 

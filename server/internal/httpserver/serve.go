@@ -30,7 +30,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, options Optio
 	limited := newLimitListener(listener, options, &s.stats, s.config.Logger)
 	drainer := new(drainer)
 	httpServer := s.newHTTPServer(pipeline.Build(s.config.Handler, layers(drainer, options.StallTimeout)), limited, options)
-	drainer.goAway, err = detachHTTP2(httpServer) //nolint:contextcheck // it does not wait
+	drainer.goAway, err = detachHTTP2(httpServer)
 	if err != nil {
 		return errors.Join(fmt.Errorf("set up HTTP/2: %w", err), listener.Close())
 	}
@@ -72,7 +72,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, options Optio
 		err = errors.Join(fmt.Errorf("aborted requests in progress after %v: %w", options.DrainTimeout, err), limited.abort(httpServer.Close))
 	}
 	limited.waitForClosing()
-	<-failed //nolint:errcheck // the listener is closed
+	<-failed // because the listener is closed
 	if err == nil {
 		s.config.Logger.Info("drained")
 	}

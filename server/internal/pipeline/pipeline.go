@@ -1,6 +1,8 @@
 // Package pipeline builds a chain of layers from a list that reads from the outside in.
 package pipeline
 
+import "slices"
+
 // Layer is one layer of a chain of T, such as [net/http.Handler].
 type Layer[T any] struct {
 	// Name is the layer's name in documentation.
@@ -14,9 +16,9 @@ type Layer[T any] struct {
 // Build wraps the layers around the innermost element. The first layer is the
 // outermost.
 func Build[T any](innermost T, layers []Layer[T]) T {
-	for i := len(layers) - 1; i >= 0; i-- {
-		if wrap := layers[i].Wrap; wrap != nil {
-			innermost = wrap(innermost)
+	for _, layer := range slices.Backward(layers) {
+		if layer.Wrap != nil {
+			innermost = layer.Wrap(innermost)
 		}
 	}
 	return innermost
