@@ -22,7 +22,8 @@ func (o *Observer) Wrap(next http.Handler) http.Handler {
 }
 
 func (o *Observer) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
-	record := request.FromContext(r.Context())
+	ctx := r.Context()
+	record := request.FromContext(ctx)
 	record.ID = idOf(r.Header)
 	x := &observation{
 		observer: o,
@@ -35,15 +36,16 @@ func (o *Observer) serve(next http.Handler, w http.ResponseWriter, r *http.Reque
 	x.writer = writer{ResponseWriter: w, observation: x}
 	record.OnEvent(x.event)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.request = r.WithContext(r.Context())
+		x.request = r.WithContext(ctx)
 		x.request.Body = &body{ReadCloser: r.Body, observation: x}
 	}
 	x.protocol.openRequests.Inc()
 	returned := false
-	defer func() { x.end(r.Context(), !returned) }()
+	defer func() { x.end(ctx, !returned) }()
 	if record.Protocol == request.Raw && o.traced != nil {
-		x.request = x.request.WithContext(context.WithValue(r.Context(), observationKey{}, x))
-		o.traced.ServeHTTP(&x.writer, sanitizedRequest(x.request.Context(), x))
+		ctx = context.WithValue(ctx, observationKey{}, x)
+		x.request = x.request.WithContext(ctx)
+		o.traced.ServeHTTP(&x.writer, sanitizedRequest(ctx, x))
 	} else {
 		next.ServeHTTP(&x.writer, x.request)
 	}
