@@ -37,7 +37,7 @@ func checkAudioFormat(r *request) error {
 }
 
 // speak makes the samples for a transcript's tokens, without a file's header.
-func speak(transcript []string) []byte {
+func synthesizeAudio(transcript []string) []byte {
 	var out []byte
 	for _, token := range transcript[:min(len(transcript), maxTones)] {
 		sum := fnv.New32a()
@@ -56,7 +56,7 @@ func speak(transcript []string) []byte {
 }
 
 // inFormat puts a WAV file's header before samples, for that format.
-func inFormat(format string, samples []byte) []byte {
+func encodeAudio(format string, samples []byte) []byte {
 	if format != formatWAV {
 		return samples
 	}

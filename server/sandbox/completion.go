@@ -2,8 +2,8 @@ package sandbox
 
 import (
 	"math"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // The values of a choice's finish_reason.
@@ -16,15 +16,15 @@ const (
 )
 
 // An answer is what is said to a request, before it takes one of its two forms.
-type answer struct {
-	request    *request
-	identity   identity
-	id         string
-	created    int64 // Unix seconds
-	choices    []choice
-	usage      usage
-	moderation *moderation
-	unknown    *object // members of the request that go back as they came
+type response struct {
+	request     *request
+	requestHash requestHash
+	id          string
+	created     int64 // Unix seconds
+	choices     []choice
+	usage       usage
+	moderation  *moderation
+	unknown     *object // members of the request that go back as they came
 }
 
 // A choice is one of the n ways in which a model answers.
@@ -32,7 +32,7 @@ type choice struct {
 	index       int
 	content     []string // tokens; of the transcript, where there is audio
 	refusal     []string // tokens
-	calls       []call
+	calls       []generatedCall
 	samples     []byte // of the audio
 	audioID     string // empty for an answer in text
 	annotations []annotation
@@ -40,10 +40,10 @@ type choice struct {
 }
 
 func (s *sandbox) createCompletion(x *exchange) error {
-	if err := x.checkMedia(); err != nil {
+	if err := x.checkContentType(); err != nil {
 		return err
 	}
-	r, err := readRequest(s.completion.check, x.body, x.strictness())
+	r, err := parseRequest(s.completion.validate, x.body, x.strictness())
 	if err != nil {
 		return err
 	}
@@ -53,29 +53,29 @@ func (s *sandbox) createCompletion(x *exchange) error {
 		}
 	}
 	if x.controls.tokens*r.choices > maxTokens {
-		return badControl(controlTokens, "with n choices these are more than 1000000 tokens")
+		return invalidControl(controlTokens, "with n choices these are more than 1000000 tokens")
 	}
-	a, err := r.answer(x.controls)
+	resp, err := r.generate(x.controls)
 	if err != nil {
 		return err
 	}
-	a.created = x.now().Unix()
-	a.unknown = unknownMembers(r.tree, s.completion)
-	if r.tree.flag("store") {
-		s.stored.add(a)
+	resp.created = x.now().Unix()
+	resp.unknown = unknownFields(r.tree, s.completion)
+	if r.tree.boolean("store") {
+		s.stored.add(resp)
 	}
 	if r.stream && x.controls.fault != faultJSON {
-		x.stream(a)
+		x.stream(resp)
 	} else {
-		x.reply(withMembers(a.completion(), a.unknown))
+		x.respond(addFields(resp.completion(), resp.unknown))
 	}
 	return nil
 }
 
 // answer decides what to say.
-func (r *request) answer(c controls) (*answer, error) {
-	result := &answer{request: r, identity: identify(r.tree, c)}
-	result.id = result.identity.id("chatcmpl-", 0)
+func (r *request) generate(c controls) (*response, error) {
+	result := &response{request: r, requestHash: hashRequest(r.tree, c)}
+	result.id = result.requestHash.id("chatcmpl-", 0)
 	reasoning := r.reasoningTokens()
 	limit := math.MaxInt
 	if r.limit > 0 {
@@ -84,41 +84,41 @@ func (r *request) answer(c controls) (*answer, error) {
 	}
 	var outputs []string
 	for index := range r.choices {
-		each, err := r.choice(c, result.identity, index)
+		each, err := r.generateChoice(c, result.requestHash, index)
 		if err != nil {
 			return nil, err
 		}
 		text := strings.Join(each.content, "")
 		outputs = append(outputs, text)
-		if user := r.lastUser(); user != nil && r.blocks("input", user.text) || r.blocks("output", text) {
+		if user := r.lastUser(); user != nil && r.isBlocked("input", user.text) || r.isBlocked("output", text) {
 			each = choice{index: index, finish: finishContentFilter}
 		}
-		each.keepWithin(limit)
+		each.truncateTo(limit)
 		if r.audioFormat != "" && len(each.calls)+len(each.refusal) == 0 {
-			each.audioID = result.identity.id("audio_", index)
-			each.samples = speak(each.content)
+			each.audioID = result.requestHash.id("audio_", index)
+			each.samples = synthesizeAudio(each.content)
 		}
-		each.annotations = annotationsOf(strings.Join(each.content, ""))
+		each.annotations = findAnnotations(strings.Join(each.content, ""))
 		result.choices = append(result.choices, each)
 	}
 	result.moderation = r.moderate(outputs)
-	result.usage = r.usageOf(result.choices, reasoning)
+	result.usage = r.countUsage(result.choices, reasoning)
 	return result, nil
 }
 
 // choice is one choice without a limit of its tokens.
-func (r *request) choice(c controls, who identity, index int) (choice, error) {
+func (r *request) generateChoice(c controls, who requestHash, index int) (choice, error) {
 	result := choice{index: index, finish: finishStop}
-	called := r.called()
+	toolsToCall := r.toolsToCall()
 	switch {
 	case c.answer == answerRefusal:
 		result.refusal = tokens(r.refusal(index))
 	case c.tokens > 0:
-		result.content = r.untilStop(strings.Join(exactly(c.tokens, r.speech(index)), ""))
-	case len(called) > 0 && c.answer == "":
+		result.content = r.tokensBeforeStop(strings.Join(textOfTokens(c.tokens, r.replyText(index)), ""))
+	case len(toolsToCall) > 0 && c.answer == "":
 		result.finish = finishToolCalls
-		for i, each := range called {
-			call, err := r.callOf(each, who.id("call_", index, i), index)
+		for i, each := range toolsToCall {
+			call, err := r.generateCall(each, who.id("call_", index, i), index)
 			if err != nil {
 				return result, err
 			}
@@ -128,11 +128,11 @@ func (r *request) choice(c controls, who identity, index int) (choice, error) {
 			result.calls = append(result.calls, call)
 		}
 	default:
-		text, err := r.formatted(index)
+		text, err := r.outputText(index)
 		if err != nil {
 			return result, err
 		}
-		result.content = r.untilStop(text)
+		result.content = r.tokensBeforeStop(text)
 	}
 	if c.answer == answerContentFilter {
 		result.content = result.content[:len(result.content)/2]
@@ -142,7 +142,7 @@ func (r *request) choice(c controls, who identity, index int) (choice, error) {
 }
 
 // untilStop is the tokens of a text before the first stop sequence in it.
-func (r *request) untilStop(text string) []string {
+func (r *request) tokensBeforeStop(text string) []string {
 	end := len(text)
 	for _, stop := range r.stops {
 		if at := strings.Index(text, stop); at >= 0 {
@@ -153,7 +153,7 @@ func (r *request) untilStop(text string) []string {
 }
 
 // keepWithin drops the tokens after so many. Calls that none is left for go too.
-func (c *choice) keepWithin(limit int) {
+func (c *choice) truncateTo(limit int) {
 	cut := func(list []string) []string {
 		kept := list[:min(limit, len(list))]
 		if len(kept) < len(list) {
@@ -174,32 +174,32 @@ func (c *choice) keepWithin(limit int) {
 }
 
 // exactly makes a text of so many tokens, by counting on after its end.
-func exactly(count int, text string) []string {
+func textOfTokens(count int, text string) []string {
 	result := tokens(text)
 	for number := len(result) + 1; number <= count; number++ {
-		result = append(result, " "+decimal(number))
+		result = append(result, " "+strconv.Itoa(number))
 	}
 	return result[:count]
 }
 
 // completion is the answer in one piece.
-func (a *answer) completion() completion {
+func (resp *response) completion() completion {
 	result := completion{
-		ID:                a.id,
+		ID:                resp.id,
 		Object:            "chat.completion",
-		Created:           a.created,
+		Created:           resp.created,
 		Model:             Model,
-		Usage:             a.usage,
-		Moderation:        a.moderation,
-		Metadata:          a.request.metadata,
-		ServiceTier:       a.serviceTier(),
+		Usage:             resp.usage,
+		Moderation:        resp.moderation,
+		Metadata:          resp.request.metadata,
+		ServiceTier:       resp.serviceTier(),
 		SystemFingerprint: systemFingerprint,
 	}
-	for _, each := range a.choices {
+	for _, each := range resp.choices {
 		result.Choices = append(result.Choices, completionChoice{
 			Index:        each.index,
-			Message:      a.message(each),
-			Logprobs:     a.logprobs(each),
+			Message:      resp.message(each),
+			Logprobs:     resp.logprobs(each),
 			FinishReason: each.finish,
 		})
 	}
@@ -211,8 +211,8 @@ const systemFingerprint = "fp_sandbox"
 
 // serviceTier is the one that served the request, as OpenAI reports it:
 // auto is decided, and fast is a name of priority.
-func (a *answer) serviceTier() string {
-	switch tier := a.request.serviceTier; tier {
+func (resp *response) serviceTier() string {
+	switch tier := resp.request.serviceTier; tier {
 	case "", "auto":
 		return "default"
 	case "fast":
@@ -222,15 +222,15 @@ func (a *answer) serviceTier() string {
 	}
 }
 
-func (a *answer) message(c choice) replyMessage {
+func (resp *response) message(c choice) replyMessage {
 	result := replyMessage{Role: "assistant", Annotations: c.annotations}
 	text := strings.Join(c.content, "")
 	switch {
 	case c.audioID != "":
 		result.Audio = &audio{
 			ID:         c.audioID,
-			ExpiresAt:  a.created + audioLifetime,
-			Data:       inFormat(a.request.audioFormat, c.samples),
+			ExpiresAt:  resp.created + audioLifetime,
+			Data:       encodeAudio(resp.request.audioFormat, c.samples),
 			Transcript: text,
 		}
 	case len(c.refusal) > 0:
@@ -250,10 +250,10 @@ func (a *answer) message(c choice) replyMessage {
 }
 
 // unknownMembers are those of a body that its shape doesn't know.
-func unknownMembers(tree *object, known record) *object {
+func unknownFields(tree *object, known objectValidator) *object {
 	result := newObject()
 	for _, name := range tree.names {
-		if known.member(name) == nil {
+		if known.validatorOf(name) == nil {
 			result.set(name, tree.get(name))
 		}
 	}
@@ -261,7 +261,7 @@ func unknownMembers(tree *object, known record) *object {
 }
 
 // withMembers adds members to a value's JSON that it doesn't have itself.
-func withMembers(value any, members *object) any {
+func addFields(value any, members *object) any {
 	if members.len() == 0 {
 		return value
 	}
@@ -277,6 +277,3 @@ func withMembers(value any, members *object) any {
 	}
 	return result
 }
-
-// characters counts as the indices of an annotation do.
-func characters(text string) int { return utf8.RuneCountInString(text) }

@@ -79,17 +79,17 @@ func readControls(header http.Header) (controls, error) {
 		values := header[key]
 		name := strings.ToLower(key)
 		if len(values) != 1 {
-			return result, badControl(name, "it is given more than once")
+			return result, invalidControl(name, "it is given more than once")
 		}
 		if err := result.set(name, values[0]); err != nil {
 			return result, err
 		}
 	}
-	if result.after >= 0 && !result.fault.hasPlace() {
-		return result, badControl(controlAfter, "it needs a fault that happens after some chunks")
+	if result.after >= 0 && !result.fault.isPositional() {
+		return result, invalidControl(controlAfter, "it needs a fault that happens after some chunks")
 	}
 	if result.status != 0 && !slices.Contains([]fault{"", faultHTML, faultError}, result.fault) {
-		return result, badControl(controlStatus, "of the faults, only html and error have a status")
+		return result, invalidControl(controlStatus, "of the faults, only html and error have a status")
 	}
 	return result, nil
 }
@@ -108,48 +108,48 @@ func (c *controls) set(name, value string) error {
 	case controlTokens:
 		c.tokens, err = readCount(name, value, 1, maxTokens)
 	case controlFault:
-		c.fault, err = readChoice(name, value, faultHang, faultClose, faultEmpty, faultHTML, faultJSON,
+		c.fault, err = readEnum(name, value, faultHang, faultClose, faultEmpty, faultHTML, faultJSON,
 			faultMalformed, faultError, faultEnd, faultStall, faultAbort, faultCut)
 	case controlAnswer:
-		c.answer, err = readChoice(name, value, answerRefusal, answerContentFilter)
+		c.answer, err = readEnum(name, value, answerRefusal, answerContentFilter)
 	case controlUnknown:
-		_, err = readChoice(name, value, "accept")
+		_, err = readEnum(name, value, "accept")
 		c.unknown = true
 	default:
-		err = badControl(name, "there is no such control")
+		err = invalidControl(name, "there is no such control")
 	}
 	return err
 }
 
 // hasPlace tells whether the fault comes after some chunks.
-func (f fault) hasPlace() bool {
+func (f fault) isPositional() bool {
 	return slices.Contains([]fault{faultMalformed, faultError, faultEnd, faultStall, faultAbort, faultCut}, f)
 }
 
 // checkUnary refuses the faults of a stream where the answer is none.
 func (c *controls) checkUnary() error {
 	if c.fault == faultJSON || c.fault == faultEnd {
-		return badControl(controlFault, "'"+string(c.fault)+"' needs a request with \"stream\": true")
+		return invalidControl(controlFault, "'"+string(c.fault)+"' needs a request with \"stream\": true")
 	}
 	return nil
 }
 
 // failure is the error that goes with faultError.
-func (c *controls) failure() *failure {
+func (c *controls) apiError() *apiError {
 	if c.status == 0 {
-		return failureOf(http.StatusInternalServerError)
+		return errorForStatus(http.StatusInternalServerError)
 	}
-	return failureOf(c.status)
+	return errorForStatus(c.status)
 }
 
-func badControl(name, problem string) error {
+func invalidControl(name, problem string) error {
 	return invalid(name, "invalid_value", "The header %s can't be obeyed: %s.", name, problem)
 }
 
 func readDuration(name, value string) (time.Duration, error) {
 	result, err := time.ParseDuration(value)
 	if err != nil || result < 0 {
-		return 0, badControl(name, "it has to be a duration such as 150ms")
+		return 0, invalidControl(name, "it has to be a duration such as 150ms")
 	}
 	return result, nil
 }
@@ -157,18 +157,18 @@ func readDuration(name, value string) (time.Duration, error) {
 func readCount(name, value string, low, high int) (int, error) {
 	result, err := strconv.Atoi(value)
 	if err != nil || result < low || result > high {
-		return 0, badControl(name, "it has to be an integer from "+strconv.Itoa(low)+" to "+strconv.Itoa(high))
+		return 0, invalidControl(name, "it has to be an integer from "+strconv.Itoa(low)+" to "+strconv.Itoa(high))
 	}
 	return result, nil
 }
 
-func readChoice[T ~string](name, value string, known ...T) (T, error) {
+func readEnum[T ~string](name, value string, known ...T) (T, error) {
 	if !slices.Contains(known, T(value)) {
 		texts := make([]string, len(known))
 		for i, each := range known {
 			texts[i] = string(each)
 		}
-		return "", badControl(name, "it has to be one of: "+strings.Join(texts, ", "))
+		return "", invalidControl(name, "it has to be one of: "+strings.Join(texts, ", "))
 	}
 	return T(value), nil
 }

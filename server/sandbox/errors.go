@@ -12,7 +12,7 @@ const (
 )
 
 // A failure is an answer other than success, in the shape of OpenAI's errors.
-type failure struct {
+type apiError struct {
 	status  int
 	message string
 	kind    string // the member "type"
@@ -20,15 +20,15 @@ type failure struct {
 	code    string // empty is null
 }
 
-func (f *failure) Error() string { return f.message }
+func (f *apiError) Error() string { return f.message }
 
 // body is the failure as OpenAI's JSON.
-func (f *failure) body() []byte {
+func (f *apiError) body() []byte {
 	return encode(errorReply{Error: errorBody{
 		Message: f.message,
 		Type:    f.kind,
-		Param:   optional(f.param),
-		Code:    optional(f.code),
+		Param:   nullIfEmpty(f.param),
+		Code:    nullIfEmpty(f.code),
 	}})
 }
 
@@ -43,7 +43,7 @@ type errorBody struct {
 	Code    *string `json:"code"`
 }
 
-func optional(text string) *string {
+func nullIfEmpty(text string) *string {
 	if text == "" {
 		return nil
 	}
@@ -52,8 +52,8 @@ func optional(text string) *string {
 
 // invalid is a request that OpenAI refuses with status 400.
 // The param is the path of what is wrong, such as messages[0].role.
-func invalid(param, code, format string, args ...any) *failure {
-	return &failure{
+func invalid(param, code, format string, args ...any) *apiError {
+	return &apiError{
 		status:  http.StatusBadRequest,
 		message: fmt.Sprintf(format, args...),
 		kind:    typeInvalidRequest,
@@ -63,8 +63,8 @@ func invalid(param, code, format string, args ...any) *failure {
 }
 
 // failureOf is what OpenAI answers with a status, for tests that ask for one.
-func failureOf(status int) *failure {
-	result := &failure{
+func errorForStatus(status int) *apiError {
+	result := &apiError{
 		status:  status,
 		message: fmt.Sprintf("The sandbox was asked to fail with status %d.", status),
 		kind:    typeInvalidRequest,
@@ -98,6 +98,6 @@ const statusOverloaded = 529
 // retryAfterSeconds goes with the statuses that ask a client to come again.
 const retryAfterSeconds = "1"
 
-func asksForRetry(status int) bool {
+func hasRetryAfter(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || status == statusOverloaded
 }

@@ -17,18 +17,18 @@ const maxBody = 64 << 20
 
 // An exchange is one request and the answer to it.
 type exchange struct {
-	w        http.ResponseWriter
-	r        *http.Request
-	id       string // out of the path
-	body     []byte
-	controls controls
-	now      func() time.Time
-	began    time.Time
-	answered bool
+	w             http.ResponseWriter
+	r             *http.Request
+	id            string // out of the path
+	body          []byte
+	controls      controls
+	now           func() time.Time
+	start         time.Time
+	headerWritten bool
 }
 
 func (x *exchange) readBody() error {
-	tooLarge := &failure{
+	tooLarge := &apiError{
 		status:  http.StatusRequestEntityTooLarge,
 		message: fmt.Sprintf("The body is larger than %d bytes.", maxBody),
 		kind:    typeInvalidRequest,
@@ -50,13 +50,13 @@ func (x *exchange) readBody() error {
 }
 
 // describe sets the headers that OpenAI sends with every answer.
-func (x *exchange) describe() {
+func (x *exchange) setStandardHeaders() {
 	sum := sha256.New()
 	_, _ = io.WriteString(sum, x.r.Method+" "+x.r.URL.RequestURI()+"\n")
 	_, _ = sum.Write(x.body)
 	header := x.w.Header()
 	for name, value := range map[string]string{
-		"X-Request-Id":                   identity(sum.Sum(nil)).id("req_"),
+		"X-Request-Id":                   requestHash(sum.Sum(nil)).id("req_"),
 		"Openai-Version":                 "2020-10-01",
 		"Openai-Organization":            Model,
 		"X-Ratelimit-Limit-Requests":     "10000",
@@ -71,7 +71,7 @@ func (x *exchange) describe() {
 }
 
 // obey does what the controls ask that doesn't depend on the operation.
-func (x *exchange) obey() error {
+func (x *exchange) applyControls() error {
 	var err error
 	if x.controls, err = readControls(x.r.Header); err != nil {
 		return err
@@ -86,17 +86,17 @@ func (x *exchange) obey() error {
 	case faultClose:
 		x.abort()
 	case faultEmpty:
-		x.start(http.StatusOK, "")
+		x.writeHeader(http.StatusOK, "")
 	case faultHTML:
 		if status == 0 {
 			status = http.StatusBadGateway
 		}
-		x.start(status, "text/html; charset=utf-8")
+		x.writeHeader(status, "text/html; charset=utf-8")
 		x.write(webPage(status))
 	case faultError:
 	default:
 		if status != 0 {
-			return failureOf(status)
+			return errorForStatus(status)
 		}
 	}
 	return nil
@@ -109,39 +109,39 @@ func webPage(status int) []byte {
 }
 
 // checkMedia refuses a body that doesn't say that it is plain JSON.
-func (x *exchange) checkMedia() error {
+func (x *exchange) checkContentType() error {
 	kind := x.r.Header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(kind)
 	if err != nil || media != "application/json" {
-		return &failure{
+		return &apiError{
 			status:  http.StatusUnsupportedMediaType,
-			message: fmt.Sprintf("The content type is %q; it has to be application/json.", clip(kind, maxName)),
+			message: fmt.Sprintf("The content type is %q; it has to be application/json.", truncate(kind, maxQuotedValue)),
 			kind:    typeInvalidRequest,
 		}
 	}
 	if encoding := x.r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return &failure{
+		return &apiError{
 			status:  http.StatusUnsupportedMediaType,
-			message: fmt.Sprintf("The content encoding is %q; the body has to be sent as it is.", clip(encoding, maxName)),
+			message: fmt.Sprintf("The content encoding is %q; the body has to be sent as it is.", truncate(encoding, maxQuotedValue)),
 			kind:    typeInvalidRequest,
 		}
 	}
 	return nil
 }
 
-func (x *exchange) strictness() check { return check{acceptUnknown: x.controls.unknown} }
+func (x *exchange) strictness() strictness { return strictness{acceptUnknown: x.controls.unknown} }
 
 // start sends the status and headers; contentType may be empty.
-func (x *exchange) start(status int, contentType string) {
+func (x *exchange) writeHeader(status int, contentType string) {
 	header := x.w.Header()
 	if contentType != "" {
 		header.Set("Content-Type", contentType)
 	}
-	if asksForRetry(status) {
+	if hasRetryAfter(status) {
 		header.Set("Retry-After", retryAfterSeconds)
 	}
-	header.Set("Openai-Processing-Ms", strconv.FormatInt(x.now().Sub(x.began).Milliseconds(), 10))
-	x.answered = true
+	header.Set("Openai-Processing-Ms", strconv.FormatInt(x.now().Sub(x.start).Milliseconds(), 10))
+	x.headerWritten = true
 	x.w.WriteHeader(status)
 }
 
@@ -169,32 +169,32 @@ func (x *exchange) stall() {
 }
 
 func (x *exchange) noContent() error {
-	x.start(http.StatusNoContent, "")
+	x.writeHeader(http.StatusNoContent, "")
 	return nil
 }
 
 // fail answers with an error.
-func (x *exchange) fail(err error) {
-	var known *failure
+func (x *exchange) writeError(err error) {
+	var known *apiError
 	if !errors.As(err, &known) {
-		known = failureOf(http.StatusInternalServerError)
+		known = errorForStatus(http.StatusInternalServerError)
 		known.message = err.Error()
 	}
-	x.json(known.status, known.body())
+	x.writeJSON(known.status, known.body())
 }
 
 // reply answers with a value as JSON, or breaks as the controls ask.
-func (x *exchange) reply(value any) {
+func (x *exchange) respond(value any) {
 	body := encode(value)
 	half := slices.Clone(body[:len(body)/2])
 	switch x.controls.fault {
 	case faultMalformed:
-		x.json(http.StatusOK, half)
+		x.writeJSON(http.StatusOK, half)
 	case faultError:
-		x.json(http.StatusOK, x.controls.failure().body())
+		x.writeJSON(http.StatusOK, x.controls.apiError().body())
 	case faultStall, faultAbort, faultCut:
 		x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		x.start(http.StatusOK, "application/json")
+		x.writeHeader(http.StatusOK, "application/json")
 		x.write(half)
 		x.flush()
 		if x.controls.fault == faultStall {
@@ -202,14 +202,14 @@ func (x *exchange) reply(value any) {
 		}
 		x.abort()
 	default:
-		x.json(http.StatusOK, body)
+		x.writeJSON(http.StatusOK, body)
 	}
 }
 
 // json ends the body with a line break, for those who read it in a terminal.
-func (x *exchange) json(status int, body []byte) {
+func (x *exchange) writeJSON(status int, body []byte) {
 	body = append(body, '\n')
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	x.start(status, "application/json")
+	x.writeHeader(status, "application/json")
 	x.write(body)
 }

@@ -54,12 +54,12 @@ func (o *object) len() int {
 
 // text, flag, list and object return the zero value
 // for a member that is missing or of another type.
-func (o *object) text(name string) string {
+func (o *object) str(name string) string {
 	value, _ := o.get(name).(string)
 	return value
 }
 
-func (o *object) flag(name string) bool {
+func (o *object) boolean(name string) bool {
 	value, _ := o.get(name).(bool)
 	return value
 }
@@ -149,7 +149,7 @@ func parseValue(decoder *json.Decoder, depth int) (any, error) {
 	case json.Delim('{'):
 		return parseObject(decoder, depth-1)
 	case json.Delim('['):
-		return parseList(decoder, depth-1)
+		return parseArray(decoder, depth-1)
 	default:
 		return token, nil
 	}
@@ -172,7 +172,7 @@ func parseObject(decoder *json.Decoder, depth int) (any, error) {
 	return result, err
 }
 
-func parseList(decoder *json.Decoder, depth int) (any, error) {
+func parseArray(decoder *json.Decoder, depth int) (any, error) {
 	result := []any{}
 	for decoder.More() {
 		value, err := parseValue(decoder, depth)
@@ -186,7 +186,7 @@ func parseList(decoder *json.Decoder, depth int) (any, error) {
 }
 
 // kindOf names a value's type for a person.
-func kindOf(value any) string {
+func typeName(value any) string {
 	switch value.(type) {
 	case nil:
 		return "null"

@@ -17,7 +17,7 @@ type model struct {
 	OwnedBy string `json:"owned_by"`
 }
 
-func theModel() model {
+func sandboxModel() model {
 	return model{
 		ID:      Model,
 		Object:  "model",
@@ -27,20 +27,20 @@ func theModel() model {
 }
 
 func (s *sandbox) listModels(x *exchange) error {
-	x.reply(modelList{Object: "list", Data: []model{theModel()}})
+	x.respond(modelList{Object: "list", Data: []model{sandboxModel()}})
 	return nil
 }
 
 func (s *sandbox) getModel(x *exchange) error {
 	if x.id != Model {
-		return &failure{
+		return &apiError{
 			status:  http.StatusNotFound,
-			message: "There is no model '" + clip(x.id, maxName) + "': the sandbox has '" + Model + "' alone.",
+			message: "There is no model '" + truncate(x.id, maxQuotedValue) + "': the sandbox has '" + Model + "' alone.",
 			kind:    typeInvalidRequest,
 			param:   "model",
 			code:    "model_not_found",
 		}
 	}
-	x.reply(theModel())
+	x.respond(sandboxModel())
 	return nil
 }

@@ -30,9 +30,9 @@ type moderationError struct {
 const moderationPrefix = "omni-moderation"
 
 // flaggedWord is the category that a text falls into by naming it.
-const flaggedWord = "violence"
+const flaggedCategory = "violence"
 
-func isFlagged(text string) bool { return strings.Contains(strings.ToLower(text), flaggedWord) }
+func isFlagged(text string) bool { return strings.Contains(strings.ToLower(text), flaggedCategory) }
 
 // moderate judges what a request says and what each of its choices answers, if
 // the request asks for it. A model that moderates nothing is an error in the
@@ -41,7 +41,7 @@ func (r *request) moderate(outputs []string) *moderation {
 	if r.moderation == nil {
 		return nil
 	}
-	name := r.moderation.text("model")
+	name := r.moderation.str("model")
 	if !strings.HasPrefix(name, moderationPrefix) {
 		failed := moderationError{
 			Type:    "error",
@@ -50,10 +50,10 @@ func (r *request) moderate(outputs []string) *moderation {
 		}
 		return &moderation{Input: failed, Output: failed}
 	}
-	judge := func(texts []string, images bool) moderationResults {
+	resultsFor := func(texts []string, images bool) moderationResults {
 		result := moderationResults{Type: "moderation_results", Model: name, Results: []moderationResult{}}
 		for _, text := range texts {
-			result.Results = append(result.Results, judged(name, text, images))
+			result.Results = append(result.Results, moderationResultFor(name, text, images))
 		}
 		return result
 	}
@@ -61,10 +61,10 @@ func (r *request) moderate(outputs []string) *moderation {
 	if user := r.lastUser(); user != nil {
 		input, images = user.text, user.images > 0
 	}
-	return &moderation{Input: judge([]string{input}, images), Output: judge(outputs, false)}
+	return &moderation{Input: resultsFor([]string{input}, images), Output: resultsFor(outputs, false)}
 }
 
-func judged(name, text string, images bool) moderationResult {
+func moderationResultFor(name, text string, images bool) moderationResult {
 	result := moderationResult{
 		Type:         "moderation_result",
 		Model:        name,
@@ -78,13 +78,13 @@ func judged(name, text string, images bool) moderationResult {
 		"self-harm", "self-harm/instructions", "self-harm/intent", "sexual", "sexual/minors",
 		"violence", "violence/graphic",
 	} {
-		result.Categories[category] = category == flaggedWord && result.Flagged
+		result.Categories[category] = category == flaggedCategory && result.Flagged
 		result.Scores[category] = "0.001"
 		if result.Categories[category] {
 			result.Scores[category] = "0.99"
 		}
 		result.AppliedTypes[category] = []string{"text"}
-		if images && (category == flaggedWord || category == "violence/graphic") {
+		if images && (category == flaggedCategory || category == "violence/graphic") {
 			result.AppliedTypes[category] = []string{"text", "image"}
 		}
 	}
@@ -92,7 +92,7 @@ func judged(name, text string, images bool) moderationResult {
 }
 
 // blocks tells whether the request's policy for input or output blocks a text.
-func (r *request) blocks(side, text string) bool {
-	mode := r.moderation.object("policy").object(side).text("mode")
-	return mode == "block" && strings.HasPrefix(r.moderation.text("model"), moderationPrefix) && isFlagged(text)
+func (r *request) isBlocked(side, text string) bool {
+	mode := r.moderation.object("policy").object(side).str("mode")
+	return mode == "block" && strings.HasPrefix(r.moderation.str("model"), moderationPrefix) && isFlagged(text)
 }

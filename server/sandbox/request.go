@@ -40,38 +40,38 @@ type message struct {
 }
 
 // readRequest validates a body as far as OpenAI would before asking the model.
-func readRequest(shape shape, body []byte, c check) (*request, error) {
-	tree, err := readObject(shape, body, c)
+func parseRequest(validator validator, body []byte, s strictness) (*request, error) {
+	tree, err := parseObjectBody(validator, body, s)
 	if err != nil {
 		return nil, err
 	}
 	result := &request{
 		tree:         tree,
-		tools:        toolsOf(tree),
-		stream:       tree.flag("stream"),
-		usage:        tree.object("stream_options").flag("include_usage"),
-		obfuscation:  tree.object("stream_options").flag("include_obfuscation"),
+		tools:        parseTools(tree),
+		stream:       tree.boolean("stream"),
+		usage:        tree.object("stream_options").boolean("include_usage"),
+		obfuscation:  tree.object("stream_options").boolean("include_obfuscation"),
 		choices:      tree.integer("n", 1),
 		limit:        tree.integer("max_completion_tokens", tree.integer("max_tokens", 0)),
-		logprobs:     tree.flag("logprobs"),
+		logprobs:     tree.boolean("logprobs"),
 		topLogprobs:  tree.integer("top_logprobs", 0),
-		prediction:   contentText(tree.object("prediction").get("content")),
+		prediction:   joinText(tree.object("prediction").get("content")),
 		moderation:   tree.object("moderation"),
 		metadata:     tree.object("metadata"),
-		serviceTier:  tree.text("service_tier"),
-		answerFormat: tree.object("response_format").text("type"),
+		serviceTier:  tree.str("service_tier"),
+		answerFormat: tree.object("response_format").str("type"),
 	}
 	for _, each := range tree.list("messages") {
 		given, _ := each.(*object)
-		result.messages = append(result.messages, messageOf(given))
+		result.messages = append(result.messages, parseMessage(given))
 	}
-	for _, each := range append(tree.list("stop"), tree.text("stop")) {
+	for _, each := range append(tree.list("stop"), tree.str("stop")) {
 		if stop, _ := each.(string); stop != "" {
 			result.stops = append(result.stops, stop)
 		}
 	}
 	if slices.Contains(tree.list("modalities"), any("audio")) {
-		result.audioFormat = tree.object("audio").text("format")
+		result.audioFormat = tree.object("audio").str("format")
 	}
 	if err := checkConversation(result.messages); err != nil {
 		return nil, err
@@ -80,27 +80,27 @@ func readRequest(shape shape, body []byte, c check) (*request, error) {
 }
 
 // readObject parses a body and holds it against a shape.
-func readObject(shape shape, body []byte, c check) (*object, error) {
+func parseObjectBody(validator validator, body []byte, s strictness) (*object, error) {
 	value, err := parse(body)
 	if err != nil {
 		return nil, invalid("", "", "The body is not valid JSON: %v.", err)
 	}
 	tree, ok := value.(*object)
 	if !ok {
-		return nil, invalid("", "", "The body has to be a JSON object, not %s.", kindOf(value))
+		return nil, invalid("", "", "The body has to be a JSON object, not %s.", typeName(value))
 	}
-	return tree, shape(c, "", tree)
+	return tree, validator(s, "", tree)
 }
 
-func messageOf(tree *object) message {
-	result := message{tree: tree, role: tree.text("role"), text: contentText(tree.get("content"))}
+func parseMessage(tree *object) message {
+	result := message{tree: tree, role: tree.str("role"), text: joinText(tree.get("content"))}
 	for _, each := range tree.list("content") {
 		part, _ := each.(*object)
-		switch part.text("type") {
+		switch part.str("type") {
 		case "image_url":
 			result.images++
 		case "input_audio":
-			result.audios = append(result.audios, part.object("input_audio").text("data"))
+			result.audios = append(result.audios, part.object("input_audio").str("data"))
 		case "file":
 			result.files++
 		}
@@ -109,7 +109,7 @@ func messageOf(tree *object) message {
 }
 
 // contentText is the text of a content, which is a string or has parts.
-func contentText(content any) string {
+func joinText(content any) string {
 	if text, ok := content.(string); ok {
 		return text
 	}
@@ -117,8 +117,8 @@ func contentText(content any) string {
 	texts := make([]string, 0, len(parts))
 	for _, each := range parts {
 		part, _ := each.(*object)
-		if kind := part.text("type"); kind == "text" || kind == "refusal" {
-			texts = append(texts, part.text(kind))
+		if kind := part.str("type"); kind == "text" || kind == "refusal" {
+			texts = append(texts, part.str(kind))
 		}
 	}
 	return strings.Join(texts, "\n")
@@ -127,14 +127,14 @@ func contentText(content any) string {
 // checkConversation holds what messages owe to each other: an assistant's tool
 // calls are answered by the tool messages right after it, and only they are.
 func checkConversation(messages []message) error {
-	var asked []string // the ids of the calls that the tool messages may answer
-	var answered []string
-	var caller string // the path of the message that asked
+	var callIDs []string // the ids of the calls that the tool messages may answer
+	var answeredIDs []string
+	var callsPath string // the path of the message that asked
 	settle := func() error {
-		for _, id := range asked {
-			if !slices.Contains(answered, id) {
-				return invalid(caller, "", "'%s' has the call '%s' without an answer: a tool message for each "+
-					"tool_call_id has to come right after the assistant's message.", caller, clip(id, maxName))
+		for _, id := range callIDs {
+			if !slices.Contains(answeredIDs, id) {
+				return invalid(callsPath, "", "'%s' has the call '%s' without an answer: a tool message for each "+
+					"tool_call_id has to come right after the assistant's message.", callsPath, truncate(id, maxQuotedValue))
 			}
 		}
 		return nil
@@ -142,30 +142,30 @@ func checkConversation(messages []message) error {
 	for i, each := range messages {
 		path := fmt.Sprintf("messages[%d]", i)
 		if each.role == "tool" {
-			id := each.tree.text("tool_call_id")
+			id := each.tree.str("tool_call_id")
 			switch {
-			case asked == nil:
+			case callIDs == nil:
 				return invalid(path+".role", "",
 					"'%s.role' is tool, which has to follow an assistant's message with tool_calls.", path)
-			case !slices.Contains(asked, id):
+			case !slices.Contains(callIDs, id):
 				return invalid(path+".tool_call_id", "",
-					"'%s.tool_call_id' is '%s', which no call of the assistant's message before has.", path, clip(id, maxName))
+					"'%s.tool_call_id' is '%s', which no call of the assistant's message before has.", path, truncate(id, maxQuotedValue))
 			}
-			answered = append(answered, id)
+			answeredIDs = append(answeredIDs, id)
 			continue
 		}
 		if err := settle(); err != nil {
 			return err
 		}
-		asked, answered, caller = nil, nil, path+".tool_calls"
+		callIDs, answeredIDs, callsPath = nil, nil, path+".tool_calls"
 		if each.role != "assistant" {
 			continue
 		}
 		for _, call := range each.tree.list("tool_calls") {
 			given, _ := call.(*object)
-			asked = append(asked, given.text("id"))
+			callIDs = append(callIDs, given.str("id"))
 		}
-		if asked == nil && !saysSomething(each.tree) {
+		if callIDs == nil && !hasContent(each.tree) {
 			return invalid(path+".content", "missing_required_parameter",
 				"'%s.content' is required of an assistant that calls no tool.", path)
 		}
@@ -173,7 +173,7 @@ func checkConversation(messages []message) error {
 	return settle()
 }
 
-func saysSomething(assistant *object) bool {
+func hasContent(assistant *object) bool {
 	for _, name := range []string{"content", "refusal", "audio", "function_call"} {
 		if assistant.get(name) != nil {
 			return true

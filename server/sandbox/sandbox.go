@@ -86,8 +86,8 @@ func WithClock(now func() time.Time) Option {
 func New(options ...Option) http.Handler {
 	result := &sandbox{
 		now:        time.Now,
-		completion: completionShape(),
-		update:     updateShape(),
+		completion: completionValidator(),
+		update:     updateValidator(),
 	}
 	for _, option := range options {
 		option(result)
@@ -97,29 +97,29 @@ func New(options ...Option) http.Handler {
 
 type sandbox struct {
 	now        func() time.Time
-	completion record
-	update     record
+	completion objectValidator
+	update     objectValidator
 	stored     store
 }
 
 func (s *sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r, now: s.now, began: s.now()}
+	x := &exchange{w: w, r: r, now: s.now, start: s.now()}
 	if err := s.serve(x); err != nil { //nolint:contextcheck // the exchange has the request's
-		x.fail(err)
+		x.writeError(err)
 	}
 }
 
 func (s *sandbox) serve(x *exchange) error {
 	// The body first: net/http watches for the client's leave only from its end.
 	bodyErr := x.readBody()
-	x.describe()
+	x.setStandardHeaders()
 	if bodyErr != nil {
 		return bodyErr
 	}
-	if err := x.obey(); err != nil || x.answered {
+	if err := x.applyControls(); err != nil || x.headerWritten {
 		return err
 	}
-	run, err := s.find(x)
+	run, err := s.route(x)
 	if err != nil {
 		return err
 	}
@@ -130,13 +130,13 @@ func (s *sandbox) serve(x *exchange) error {
 type operation func(*exchange) error
 
 // find takes the path as it was sent, so that none is cleaned or redirected.
-func (s *sandbox) find(x *exchange) (operation, error) {
-	operations, id := s.at(x.r.URL.EscapedPath())
+func (s *sandbox) route(x *exchange) (operation, error) {
+	operations, id := s.operationsAt(x.r.URL.EscapedPath())
 	var err error
 	if x.id, err = url.PathUnescape(id); err != nil || len(operations) == 0 {
-		return nil, &failure{
+		return nil, &apiError{
 			status:  http.StatusNotFound,
-			message: fmt.Sprintf("Invalid URL (%s %s)", x.r.Method, clip(x.r.URL.EscapedPath(), maxQuote)),
+			message: fmt.Sprintf("Invalid URL (%s %s)", x.r.Method, truncate(x.r.URL.EscapedPath(), maxQuotedMessage)),
 			kind:    typeInvalidRequest,
 		}
 	}
@@ -159,16 +159,16 @@ func (s *sandbox) find(x *exchange) (operation, error) {
 	if method == http.MethodOptions {
 		return (*exchange).noContent, nil
 	}
-	return nil, &failure{
+	return nil, &apiError{
 		status:  http.StatusMethodNotAllowed,
-		message: fmt.Sprintf("%s is not allowed here; %s are.", clip(x.r.Method, maxName), strings.Join(allowed, ", ")),
+		message: fmt.Sprintf("%s is not allowed here; %s are.", truncate(x.r.Method, maxQuotedValue), strings.Join(allowed, ", ")),
 		kind:    typeInvalidRequest,
 		code:    "method_not_supported",
 	}
 }
 
 // unary refuses the faults of a stream before anything is done.
-func unary(run operation) operation {
+func unaryOnly(run operation) operation {
 	return func(x *exchange) error {
 		if err := x.controls.checkUnary(); err != nil {
 			return err
@@ -178,28 +178,28 @@ func unary(run operation) operation {
 }
 
 // at is what a path offers, by method, and the id in it.
-func (s *sandbox) at(path string) (operations map[string]operation, id string) {
+func (s *sandbox) operationsAt(path string) (operations map[string]operation, id string) {
 	switch path {
 	case "/v1/models":
-		return map[string]operation{http.MethodGet: unary(s.listModels)}, ""
+		return map[string]operation{http.MethodGet: unaryOnly(s.listModels)}, ""
 	case "/v1/chat/completions":
 		return map[string]operation{
-			http.MethodGet:  unary(s.listCompletions),
+			http.MethodGet:  unaryOnly(s.listCompletions),
 			http.MethodPost: s.createCompletion,
 		}, ""
 	}
 	id, ok := strings.CutPrefix(path, "/v1/models/")
 	if ok {
-		operations = map[string]operation{http.MethodGet: unary(s.getModel)}
+		operations = map[string]operation{http.MethodGet: unaryOnly(s.getModel)}
 	} else if id, ok = strings.CutPrefix(path, "/v1/chat/completions/"); ok {
 		operations = map[string]operation{
-			http.MethodGet:    unary(s.getCompletion),
-			http.MethodPost:   unary(s.updateCompletion),
-			http.MethodDelete: unary(s.deleteCompletion),
+			http.MethodGet:    unaryOnly(s.getCompletion),
+			http.MethodPost:   unaryOnly(s.updateCompletion),
+			http.MethodDelete: unaryOnly(s.deleteCompletion),
 		}
 		var isMessages bool
 		if id, isMessages = strings.CutSuffix(id, "/messages"); isMessages {
-			operations = map[string]operation{http.MethodGet: unary(s.listMessages)}
+			operations = map[string]operation{http.MethodGet: unaryOnly(s.listMessages)}
 		}
 	}
 	if id == "" || strings.Contains(id, "/") {

@@ -7,12 +7,12 @@ import (
 )
 
 // stream answers as Server-Sent Events, each in a write of its own.
-func (x *exchange) stream(a *answer) {
+func (x *exchange) stream(resp *response) {
 	x.w.Header().Set("Cache-Control", "no-cache")
-	x.start(http.StatusOK, "text/event-stream; charset=utf-8")
+	x.writeHeader(http.StatusOK, "text/event-stream; charset=utf-8")
 	events := &eventWriter{exchange: x}
-	for each := range a.chunks() {
-		if !events.send(encode(withMembers(each, a.unknown))) {
+	for each := range resp.chunks() {
+		if !events.send(encode(addFields(each, resp.unknown))) {
 			return
 		}
 	}
@@ -36,34 +36,34 @@ func (e *eventWriter) send(data []byte) bool {
 		e.abort()
 	}
 	due := e.sent == e.controls.after || string(data) == doneMarker
-	if due && !e.failed && e.controls.fault.hasPlace() {
+	if due && !e.failed && e.controls.fault.isPositional() {
 		e.failed = true
-		return e.fault(data)
+		return e.injectFault(data)
 	}
-	e.event(data)
+	e.writeEvent(data)
 	return true
 }
 
-func (e *eventWriter) event(data []byte) {
-	e.write(inEvent(data))
+func (e *eventWriter) writeEvent(data []byte) {
+	e.write(formatEvent(data))
 	e.flush()
 	e.sent++
 }
 
-func inEvent(data []byte) []byte {
+func formatEvent(data []byte) []byte {
 	event := make([]byte, 0, len("data: \n\n")+len(data))
 	event = append(event, "data: "...)
 	event = append(event, data...)
 	return append(event, "\n\n"...)
 }
 
-func (e *eventWriter) fault(data []byte) bool {
+func (e *eventWriter) injectFault(data []byte) bool {
 	switch e.controls.fault {
 	case faultMalformed:
-		e.event(data[:len(data)/2])
+		e.writeEvent(data[:len(data)/2])
 		return true
 	case faultError:
-		e.event(e.controls.failure().body())
+		e.writeEvent(e.controls.apiError().body())
 	case faultStall:
 		e.flush()
 		e.stall()
@@ -71,7 +71,7 @@ func (e *eventWriter) fault(data []byte) bool {
 		e.flush()
 		e.abort()
 	case faultCut:
-		whole := inEvent(data)
+		whole := formatEvent(data)
 		e.write(whole[:len(whole)/2])
 		e.flush()
 		e.abort()
@@ -82,44 +82,44 @@ func (e *eventWriter) fault(data []byte) bool {
 
 // chunks is the answer in pieces: the choices in turn, then what is about all of
 // them, in chunks without choices.
-func (a *answer) chunks() iter.Seq[chunk] {
+func (resp *response) chunks() iter.Seq[chunk] {
 	return func(yield func(chunk) bool) {
-		for piece := range a.inTurn() {
-			next := a.chunk([]chunkChoice{piece})
-			if a.request.obfuscation {
-				next.Obfuscation = a.padding(next)
+		for piece := range resp.interleave() {
+			next := resp.chunk([]chunkChoice{piece})
+			if resp.request.obfuscation {
+				next.Obfuscation = resp.padding(next)
 			}
 			if !yield(next) {
 				return
 			}
 		}
-		if a.moderation != nil {
-			next := a.chunk([]chunkChoice{})
-			next.Moderation = a.moderation
+		if resp.moderation != nil {
+			next := resp.chunk([]chunkChoice{})
+			next.Moderation = resp.moderation
 			if !yield(next) {
 				return
 			}
 		}
-		if a.request.usage {
-			next := a.chunk([]chunkChoice{})
-			next.Usage = a.usage
+		if resp.request.usage {
+			next := resp.chunk([]chunkChoice{})
+			next.Usage = resp.usage
 			yield(next)
 		}
 	}
 }
 
 // chunk has a null for its usage where the request asks for usage at the end.
-func (a *answer) chunk(choices []chunkChoice) chunk {
+func (resp *response) chunk(choices []chunkChoice) chunk {
 	result := chunk{
-		ID:                a.id,
+		ID:                resp.id,
 		Object:            "chat.completion.chunk",
-		Created:           a.created,
+		Created:           resp.created,
 		Model:             Model,
-		ServiceTier:       a.serviceTier(),
+		ServiceTier:       resp.serviceTier(),
 		SystemFingerprint: systemFingerprint,
 		Choices:           choices,
 	}
-	if a.request.usage {
+	if resp.request.usage {
 		result.Usage = null()
 	}
 	return result
@@ -131,18 +131,18 @@ func null() any { return json.RawMessage("null") }
 // obfuscationBlock is of what the size in bytes of an obfuscated chunk is a multiple.
 const obfuscationBlock = 16
 
-func (a *answer) padding(c chunk) string {
-	c.Obfuscation = a.identity.id("")[:1]
+func (resp *response) padding(c chunk) string {
+	c.Obfuscation = resp.requestHash.id("")[:1]
 	missing := obfuscationBlock - len(encode(c))%obfuscationBlock
-	return a.identity.id("")[:1+missing%obfuscationBlock]
+	return resp.requestHash.id("")[:1+missing%obfuscationBlock]
 }
 
 // inTurn takes a piece of each choice, then the next of each, to the last.
-func (a *answer) inTurn() iter.Seq[chunkChoice] {
+func (resp *response) interleave() iter.Seq[chunkChoice] {
 	return func(yield func(chunkChoice) bool) {
-		pulls := make([]func() (chunkChoice, bool), len(a.choices))
-		for i, each := range a.choices {
-			pull, stop := iter.Pull(a.pieces(each))
+		pulls := make([]func() (chunkChoice, bool), len(resp.choices))
+		for i, each := range resp.choices {
+			pull, stop := iter.Pull(resp.deltas(each))
 			defer stop()
 			pulls[i] = pull
 		}
@@ -165,23 +165,23 @@ func (a *answer) inTurn() iter.Seq[chunkChoice] {
 
 // pieces are the deltas of one choice: who speaks, what is said a token at a
 // time, and why it ends.
-func (a *answer) pieces(c choice) iter.Seq[chunkChoice] {
+func (resp *response) deltas(c choice) iter.Seq[chunkChoice] {
 	return func(yield func(chunkChoice) bool) {
 		opening := delta{Role: "assistant", Content: "", Refusal: null()}
 		if len(c.refusal)+len(c.calls) > 0 || c.audioID != "" {
 			opening.Content = null()
 		}
 		add := func(d delta, l *logprobs) bool { return yield(chunkChoice{Index: c.index, Delta: d, Logprobs: l}) }
-		if !add(opening, nil) || !a.addAudio(c, add) {
+		if !add(opening, nil) || !resp.addAudio(c, add) {
 			return
 		}
 		for i, token := range c.content {
-			if c.audioID == "" && !add(delta{Content: token}, a.logprobs(choice{content: c.content[i : i+1]})) {
+			if c.audioID == "" && !add(delta{Content: token}, resp.logprobs(choice{content: c.content[i : i+1]})) {
 				return
 			}
 		}
 		for i, token := range c.refusal {
-			if !add(delta{Refusal: token}, a.logprobs(choice{refusal: c.refusal[i : i+1]})) {
+			if !add(delta{Refusal: token}, resp.logprobs(choice{refusal: c.refusal[i : i+1]})) {
 				return
 			}
 		}
@@ -201,7 +201,7 @@ const audioPiece = 4800
 
 // addAudio adds the transcript's tokens and then the samples, as OpenAI does it
 // although the specification doesn't say so.
-func (a *answer) addAudio(c choice, add func(delta, *logprobs) bool) bool {
+func (resp *response) addAudio(c choice, add func(delta, *logprobs) bool) bool {
 	if c.audioID == "" {
 		return true
 	}
@@ -209,7 +209,7 @@ func (a *answer) addAudio(c choice, add func(delta, *logprobs) bool) bool {
 		return false
 	}
 	for i, token := range c.content {
-		if !add(delta{Audio: &audioDelta{Transcript: token}}, a.logprobs(choice{content: c.content[i : i+1]})) {
+		if !add(delta{Audio: &audioDelta{Transcript: token}}, resp.logprobs(choice{content: c.content[i : i+1]})) {
 			return false
 		}
 	}
@@ -220,11 +220,11 @@ func (a *answer) addAudio(c choice, add func(delta, *logprobs) bool) bool {
 			return false
 		}
 	}
-	return add(delta{Audio: &audioDelta{ExpiresAt: a.created + audioLifetime}}, nil)
+	return add(delta{Audio: &audioDelta{ExpiresAt: resp.created + audioLifetime}}, nil)
 }
 
 // addCalls first names the calls, and then adds to the arguments of each in turn.
-func addCalls(calls []call, add func(delta, *logprobs) bool) bool {
+func addCalls(calls []generatedCall, add func(delta, *logprobs) bool) bool {
 	longest := 0
 	for i, each := range calls {
 		longest = max(longest, len(each.tokens))
@@ -243,7 +243,7 @@ func addCalls(calls []call, add func(delta, *logprobs) bool) bool {
 }
 
 // delta adds a text to a call's arguments; the first one also says what is called.
-func (c call) delta(index int, first bool, text string) delta {
+func (c generatedCall) delta(index int, first bool, text string) delta {
 	named := ""
 	result := toolCallDelta{Index: index}
 	if first {
@@ -251,11 +251,11 @@ func (c call) delta(index int, first bool, text string) delta {
 	}
 	switch c.kind {
 	case toolLegacy:
-		return delta{FunctionCall: &functionCallAdd{Name: named, Arguments: text}}
+		return delta{FunctionCall: &functionCallDelta{Name: named, Arguments: text}}
 	case toolCustom:
-		result.Custom = &customCallAdd{Name: named, Input: text}
+		result.Custom = &customCallDelta{Name: named, Input: text}
 	default:
-		result.Function = &functionCallAdd{Name: named, Arguments: text}
+		result.Function = &functionCallDelta{Name: named, Arguments: text}
 	}
 	return delta{ToolCalls: []toolCallDelta{result}}
 }

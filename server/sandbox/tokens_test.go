@@ -28,7 +28,7 @@ func TestExactlySoManyTokens(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "Hello", `You said: "Hi"`, "a b  ", "1 2 3"} {
 		for _, count := range []int{1, 2, 3, 5, 100, 12345} {
-			if got := tokens(strings.Join(exactly(count, text), "")); len(got) != count {
+			if got := tokens(strings.Join(textOfTokens(count, text), "")); len(got) != count {
 				t.Errorf("%d tokens of %q are %d", count, text, len(got))
 			}
 		}

@@ -23,17 +23,17 @@ type tool struct {
 }
 
 // toolsOf takes the tools, or where there are none the deprecated functions.
-func toolsOf(tree *object) []tool {
+func parseTools(tree *object) []tool {
 	var result []tool
 	for i, each := range tree.list("tools") {
 		given, _ := each.(*object)
-		kind := given.text("type")
+		kind := given.str("type")
 		if kind != toolFunction && kind != toolCustom {
 			continue
 		}
 		result = append(result, tool{
 			kind:       kind,
-			name:       given.object(kind).text("name"),
+			name:       given.object(kind).str("name"),
 			parameters: given.object(kind).object("parameters"),
 			path:       fmt.Sprintf("tools[%d].%s", i, kind),
 		})
@@ -45,7 +45,7 @@ func toolsOf(tree *object) []tool {
 		given, _ := each.(*object)
 		result = append(result, tool{
 			kind:       toolLegacy,
-			name:       given.text("name"),
+			name:       given.str("name"),
 			parameters: given.object("parameters"),
 			path:       fmt.Sprintf("functions[%d]", i),
 		})
@@ -79,10 +79,10 @@ func (r *request) toolChoice() toolChoice {
 		return result
 	}
 	var wanted []any
-	switch choice.text("type") {
+	switch choice.str("type") {
 	case "allowed_tools":
 		wanted = choice.object("allowed_tools").list("tools")
-		result.required = choice.object("allowed_tools").text("mode") == "required"
+		result.required = choice.object("allowed_tools").str("mode") == "required"
 		param += ".allowed_tools.tools"
 	case toolFunction, toolCustom:
 		wanted = []any{choice}
@@ -98,7 +98,7 @@ func (r *request) toolChoice() toolChoice {
 	for _, each := range wanted {
 		given, _ := each.(*object)
 		index := slices.IndexFunc(r.tools, func(t tool) bool {
-			return t.kind == given.text("type") && t.name == given.object(t.kind).text("name")
+			return t.kind == given.str("type") && t.name == given.object(t.kind).str("name")
 		})
 		if index < 0 {
 			result.missing = param
@@ -122,21 +122,21 @@ func checkToolChoice(r *request) error {
 // the user mentions, or else the first. More than one is called if the request
 // doesn't forbid it and the user mentions several, or if it requires a call
 // without saying of what.
-func (r *request) called() []tool {
+func (r *request) toolsToCall() []tool {
 	choice := r.toolChoice()
-	if len(choice.tools) == 0 || !choice.required && !r.userSpeaks() {
+	if len(choice.tools) == 0 || !choice.required && !r.isUsersTurn() {
 		return nil
 	}
 	var mentioned []tool
 	if user := r.lastUser(); user != nil {
 		for _, each := range choice.tools {
-			if mentions(user.text, each.name) {
+			if containsWord(user.text, each.name) {
 				mentioned = append(mentioned, each)
 			}
 		}
 	}
 	parallel := choice.tools[0].kind != toolLegacy &&
-		(!r.tree.has("parallel_tool_calls") || r.tree.flag("parallel_tool_calls"))
+		(!r.tree.has("parallel_tool_calls") || r.tree.boolean("parallel_tool_calls"))
 	switch {
 	case len(mentioned) > 0 && parallel:
 		return mentioned
@@ -150,7 +150,7 @@ func (r *request) called() []tool {
 }
 
 // mentions tells whether a text has a name as a word of its own.
-func mentions(text, name string) bool {
+func containsWord(text, name string) bool {
 	between := func(char rune) bool { return char != '-' && classOf(char) != word }
 	for each := range strings.FieldsFuncSeq(text, between) {
 		if each == name {
@@ -161,7 +161,7 @@ func mentions(text, name string) bool {
 }
 
 // userSpeaks tells whether the conversation waits for an answer to a user.
-func (r *request) userSpeaks() bool {
+func (r *request) isUsersTurn() bool {
 	for _, each := range slices.Backward(r.messages) {
 		switch each.role {
 		case "user":
@@ -174,18 +174,18 @@ func (r *request) userSpeaks() bool {
 }
 
 // A call is a tool call as the model writes it.
-type call struct {
+type generatedCall struct {
 	id     string
 	kind   string
 	name   string
 	tokens []string // of the arguments, or of a custom tool's input
 }
 
-func (c call) text() string { return strings.Join(c.tokens, "") }
+func (c generatedCall) argumentText() string { return strings.Join(c.tokens, "") }
 
 // callOf makes a call with arguments that are valid for the tool's schema.
-func (r *request) callOf(t tool, id string, variant int) (call, error) {
-	result := call{id: id, kind: t.kind, name: t.name}
+func (r *request) generateCall(t tool, id string, variant int) (generatedCall, error) {
+	result := generatedCall{id: id, kind: t.kind, name: t.name}
 	if t.kind == toolCustom {
 		result.tokens = tokens("sample input for " + t.name)
 		return result, nil
@@ -200,12 +200,14 @@ func (r *request) callOf(t tool, id string, variant int) (call, error) {
 	return result, nil
 }
 
-func (c call) asFunction() *functionCall { return &functionCall{Name: c.name, Arguments: c.text()} }
+func (c generatedCall) asFunction() *functionCall {
+	return &functionCall{Name: c.name, Arguments: c.argumentText()}
+}
 
-func (c call) asTool() toolCall {
+func (c generatedCall) asTool() toolCall {
 	result := toolCall{ID: c.id, Type: c.kind}
 	if c.kind == toolCustom {
-		result.Custom = &customCall{Name: c.name, Input: c.text()}
+		result.Custom = &customCall{Name: c.name, Input: c.argumentText()}
 	} else {
 		result.Function = c.asFunction()
 	}

@@ -22,12 +22,12 @@ func (r *request) reasoningTokens() int {
 		"high":    64,
 		"xhigh":   128,
 		"max":     256,
-	}[r.tree.text("reasoning_effort")]
+	}[r.tree.str("reasoning_effort")]
 }
 
 // usageOf counts a request and its answer, each of whose choices reasoned.
-func (r *request) usageOf(choices []choice, reasoning int) usage {
-	result := usage{PromptDetails: r.promptTokens()}
+func (r *request) countUsage(choices []choice, reasoning int) usage {
+	result := usage{PromptDetails: r.countPromptTokens()}
 	predicted := r.predicted()
 	details := &result.CompletionDetails
 	for _, each := range choices {
@@ -50,13 +50,13 @@ func (r *request) usageOf(choices []choice, reasoning int) usage {
 
 // promptTokens counts what was sent. The messages to the last cache breakpoint
 // are written to the cache; with a cache key, whole blocks of the rest were there.
-func (r *request) promptTokens() promptTokens {
+func (r *request) countPromptTokens() promptTokens {
 	var result promptTokens
 	for _, each := range r.messages {
 		result.Text += tokensPerMessage + countTokens(each.text) + tokensPerFile*each.files
 		for _, name := range []string{"tool_calls", "function_call"} {
-			if asked := each.tree.get(name); !isEmpty(asked) {
-				result.Text += weigh(asked)
+			if calls := each.tree.get(name); !isEmpty(calls) {
+				result.Text += countJSONTokens(calls)
 			}
 		}
 		result.Image += tokensPerImage * each.images
@@ -71,10 +71,10 @@ func (r *request) promptTokens() promptTokens {
 	}
 	for _, name := range []string{"tools", "functions"} {
 		if offered := r.tree.list(name); len(offered) > 0 {
-			result.Text += weigh(offered)
+			result.Text += countJSONTokens(offered)
 		}
 	}
-	if r.tree.text("prompt_cache_key") != "" {
+	if r.tree.str("prompt_cache_key") != "" {
 		rest := result.Text + result.Image + result.Audio - result.CacheWrite
 		result.Cached = rest / cachedBlock * cachedBlock
 	}
@@ -84,7 +84,7 @@ func (r *request) promptTokens() promptTokens {
 // weigh counts the tokens of a JSON value by what it means: those of its texts
 // and names, and one more for each of them. In what order an object's members
 // came makes no difference, nor do those that are empty.
-func weigh(value any) int {
+func countJSONTokens(value any) int {
 	switch value := value.(type) {
 	case string:
 		return 1 + countTokens(value)
@@ -93,14 +93,14 @@ func weigh(value any) int {
 	case []any:
 		total := 1
 		for _, each := range value {
-			total += weigh(each)
+			total += countJSONTokens(each)
 		}
 		return total
 	case *object:
 		total := 1
 		for _, name := range value.names {
-			if member := value.get(name); !saysNothing(name, member) {
-				total += 1 + countTokens(name) + weigh(member)
+			if member := value.get(name); !isEmptyField(name, member) {
+				total += 1 + countTokens(name) + countJSONTokens(member)
 			}
 		}
 		return total

@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,10 +92,10 @@ func TestSampleIsWhatTheSchemaSays(t *testing.T) {
 func doubling(depth int) string {
 	var definitions []string
 	for i := range depth {
-		next := `{"$ref":"#/$defs/` + decimal(i+1) + `"}`
-		definitions = append(definitions, `"`+decimal(i)+`":{"type":"object","properties":{"a":`+next+`,"b":`+next+`},"required":["a","b"]}`)
+		next := `{"$ref":"#/$defs/` + strconv.Itoa(i+1) + `"}`
+		definitions = append(definitions, `"`+strconv.Itoa(i)+`":{"type":"object","properties":{"a":`+next+`,"b":`+next+`},"required":["a","b"]}`)
 	}
-	definitions = append(definitions, `"`+decimal(depth)+`":{"type":"null"}`)
+	definitions = append(definitions, `"`+strconv.Itoa(depth)+`":{"type":"null"}`)
 	return `{"$ref":"#/$defs/0","$defs":{` + strings.Join(definitions, ",") + `}}`
 }
 
@@ -149,7 +150,7 @@ func isBeyond(schema any) bool {
 		for _, name := range schema.names {
 			value := schema.get(name)
 			_, isNumber := value.(json.Number)
-			_, isText := value.(string)
+			_, isString := value.(string)
 			_, isList := value.([]any)
 			_, isObject := value.(*object)
 			_, isFlag := value.(bool)
@@ -161,15 +162,15 @@ func isBeyond(schema any) bool {
 			case "allOf", "oneOf", "format", "not":
 				return true
 			case "pattern":
-				if _, err := regexp.Compile(schema.text(name)); err != nil || !isText {
+				if _, err := regexp.Compile(schema.str(name)); err != nil || !isString {
 					return true
 				}
 				// What can't be repeated into the right length is left alone.
-				if _, ok := matching(schema.text(name), schema); !ok {
+				if _, ok := matchingString(schema.str(name), schema); !ok {
 					return true
 				}
 			case "type":
-				if !isText && !isList {
+				if !isString && !isList {
 					return true
 				}
 			case "properties":
@@ -230,8 +231,8 @@ func isValid(root, schema, value any, depth int) bool {
 		return false
 	}
 	valid := func(schema, value any) bool { return isValid(root, schema, value, depth+1) }
-	if reference := given.text("$ref"); reference != "" {
-		target, found := (&sampler{root: root}).lookUp(reference)
+	if reference := given.str("$ref"); reference != "" {
+		target, found := (&sampler{root: root}).resolvePointer(reference)
 		return found && valid(target, value)
 	}
 	same := func(other any) bool { return string(encode(other)) == string(encode(value)) }
@@ -243,7 +244,7 @@ func isValid(root, schema, value any, depth int) bool {
 		return false
 	}
 	kinds := given.list("type")
-	if kind := given.text("type"); kind != "" {
+	if kind := given.str("type"); kind != "" {
 		kinds = []any{kind}
 	}
 	if len(kinds) > 0 && !slices.ContainsFunc(kinds, func(kind any) bool { return isOfType(value, kind) }) {
@@ -253,10 +254,10 @@ func isValid(root, schema, value any, depth int) bool {
 	case string:
 		length := utf8.RuneCountInString(value)
 		return length >= given.integer("minLength", 0) && length <= given.integer("maxLength", math.MaxInt) &&
-			regexp.MustCompile(given.text("pattern")).MatchString(value)
+			regexp.MustCompile(given.str("pattern")).MatchString(value)
 	case json.Number:
 		number, err := value.Float64()
-		return err == nil && allows(given, number, false)
+		return err == nil && satisfiesBounds(given, number, false)
 	case []any:
 		prefix := given.list("prefixItems")
 		seen := map[string]bool{}
@@ -268,7 +269,7 @@ func isValid(root, schema, value any, depth int) bool {
 			}
 		}
 		return len(value) >= given.integer("minItems", 0) && len(value) <= given.integer("maxItems", math.MaxInt) &&
-			(!given.flag("uniqueItems") || len(seen) == len(value))
+			(!given.boolean("uniqueItems") || len(seen) == len(value))
 	case *object:
 		for _, name := range given.list("required") {
 			if text, ok := name.(string); ok && !value.has(text) {

@@ -137,13 +137,13 @@ type chunkChoice struct {
 // A delta has only the members that a chunk adds to. Content and Refusal are a
 // *string, or a null that is written, as the opening chunk of a choice does.
 type delta struct {
-	Role         string           `json:"role,omitempty"`
-	Content      any              `json:"content,omitempty"`
-	Refusal      any              `json:"refusal,omitempty"`
-	Annotations  []annotation     `json:"annotations,omitempty"`
-	Audio        *audioDelta      `json:"audio,omitempty"`
-	ToolCalls    []toolCallDelta  `json:"tool_calls,omitempty"`
-	FunctionCall *functionCallAdd `json:"function_call,omitempty"`
+	Role         string             `json:"role,omitempty"`
+	Content      any                `json:"content,omitempty"`
+	Refusal      any                `json:"refusal,omitempty"`
+	Annotations  []annotation       `json:"annotations,omitempty"`
+	Audio        *audioDelta        `json:"audio,omitempty"`
+	ToolCalls    []toolCallDelta    `json:"tool_calls,omitempty"`
+	FunctionCall *functionCallDelta `json:"function_call,omitempty"`
 }
 
 type audioDelta struct {
@@ -154,19 +154,19 @@ type audioDelta struct {
 }
 
 type toolCallDelta struct {
-	Index    int              `json:"index"`
-	ID       string           `json:"id,omitempty"`
-	Type     string           `json:"type,omitempty"`
-	Function *functionCallAdd `json:"function,omitempty"`
-	Custom   *customCallAdd   `json:"custom,omitempty"`
+	Index    int                `json:"index"`
+	ID       string             `json:"id,omitempty"`
+	Type     string             `json:"type,omitempty"`
+	Function *functionCallDelta `json:"function,omitempty"`
+	Custom   *customCallDelta   `json:"custom,omitempty"`
 }
 
-type functionCallAdd struct {
+type functionCallDelta struct {
 	Name      string `json:"name,omitempty"`
 	Arguments string `json:"arguments"`
 }
 
-type customCallAdd struct {
+type customCallDelta struct {
 	Name  string `json:"name,omitempty"`
 	Input string `json:"input"`
 }

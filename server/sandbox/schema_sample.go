@@ -31,7 +31,7 @@ const maxOptionalDepth = 8
 // nothing can be found.
 func sample(schema *object, variant int) (value any, ok bool) {
 	s := &sampler{root: schema, budget: maxSample, entered: map[string]bool{"#": true}}
-	return s.value(schema, place{name: "text", variant: variant})
+	return s.value(schema, valueContext{name: "text", variant: variant})
 }
 
 // sampleObject takes a schema that doesn't say of what type to be of an object's,
@@ -49,13 +49,13 @@ type sampler struct {
 }
 
 // A place is what a value's surroundings say about it.
-type place struct {
+type valueContext struct {
 	name    string // of the member
 	variant int
 	depth   int
 }
 
-func (s *sampler) value(schema any, at place) (any, bool) {
+func (s *sampler) value(schema any, at valueContext) (any, bool) {
 	if s.budget--; s.budget < 0 || at.depth > maxSampleDepth {
 		return nil, false
 	}
@@ -81,7 +81,7 @@ func (s *sampler) value(schema any, at place) (any, bool) {
 		}
 	}
 	for _, kind := range typesOf(given) {
-		if value, ok := s.typed(kind, given, at); ok {
+		if value, ok := s.valueOfType(kind, given, at); ok {
 			return value, true
 		}
 	}
@@ -90,8 +90,8 @@ func (s *sampler) value(schema any, at place) (any, bool) {
 
 // reference samples what a $ref points to. One that is being sampled already is
 // not entered again, which ends recursions.
-func (s *sampler) reference(reference string, at place) (any, bool) {
-	target, ok := s.lookUp(reference)
+func (s *sampler) reference(reference string, at valueContext) (any, bool) {
+	target, ok := s.resolvePointer(reference)
 	if !ok || s.entered[reference] {
 		return nil, false
 	}
@@ -101,7 +101,7 @@ func (s *sampler) reference(reference string, at place) (any, bool) {
 }
 
 // lookUp follows a JSON pointer (RFC 6901) into the schema itself.
-func (s *sampler) lookUp(reference string) (any, bool) {
+func (s *sampler) resolvePointer(reference string) (any, bool) {
 	pointer, local := strings.CutPrefix(reference, "#")
 	target := s.root
 	if pointer == "" {
@@ -125,12 +125,12 @@ func (s *sampler) lookUp(reference string) (any, bool) {
 
 // branches takes the first branch that can be sampled together with the
 // keywords beside it; for allOf that is all of them.
-func (s *sampler) branches(keyword string, given *object, branches []any, at place) (any, bool) {
-	beside := without(given, keyword)
+func (s *sampler) branches(keyword string, given *object, branches []any, at valueContext) (any, bool) {
+	beside := copyWithout(given, keyword)
 	at.depth++
 	if keyword == "allOf" {
 		for _, branch := range branches {
-			beside = merge(beside, s.resolved(branch))
+			beside = merge(beside, s.resolveReferences(branch))
 		}
 		return s.value(beside, at)
 	}
@@ -147,13 +147,13 @@ func (s *sampler) branches(keyword string, given *object, branches []any, at pla
 }
 
 // resolved follows the references at the top of a schema, for merging.
-func (s *sampler) resolved(schema any) *object {
+func (s *sampler) resolveReferences(schema any) *object {
 	given, _ := schema.(*object)
 	for range maxOptionalDepth {
 		if !given.has("$ref") {
 			break
 		}
-		target, _ := s.lookUp(given.text("$ref"))
+		target, _ := s.resolvePointer(given.str("$ref"))
 		given, _ = target.(*object)
 	}
 	return given
@@ -162,14 +162,14 @@ func (s *sampler) resolved(schema any) *object {
 // merge adds a schema's keywords to another's: properties and required are
 // joined, and of any other keyword the latter's counts.
 func merge(first, added *object) *object {
-	result := without(first)
+	result := copyWithout(first)
 	if added == nil {
 		return result
 	}
 	for _, name := range added.names {
 		switch {
 		case name == "properties" && result.object(name) != nil:
-			joined := without(result.object(name))
+			joined := copyWithout(result.object(name))
 			for _, property := range added.object(name).names {
 				joined.set(property, added.object(name).get(property))
 			}
@@ -185,7 +185,7 @@ func merge(first, added *object) *object {
 
 // typesOf is what type says, or else what the other keywords are about.
 func typesOf(schema *object) []string {
-	if kind := schema.text("type"); kind != "" {
+	if kind := schema.str("type"); kind != "" {
 		return []string{kind}
 	}
 	if kinds := schema.list("type"); len(kinds) > 0 {
@@ -210,7 +210,7 @@ func typesOf(schema *object) []string {
 	return []string{"string"}
 }
 
-func (s *sampler) typed(kind string, schema *object, at place) (any, bool) {
+func (s *sampler) valueOfType(kind string, schema *object, at valueContext) (any, bool) {
 	switch kind {
 	case "object":
 		return s.object(schema, at)
@@ -219,7 +219,7 @@ func (s *sampler) typed(kind string, schema *object, at place) (any, bool) {
 	case "string":
 		text := sampleText(schema, at)
 		s.budget -= len(text) / bytesPerValue
-		return text, fits(text, schema)
+		return text, hasValidLength(text, schema)
 	case "integer":
 		return sampleNumber(schema, at.variant, true)
 	case "number":
@@ -233,7 +233,7 @@ func (s *sampler) typed(kind string, schema *object, at place) (any, bool) {
 	}
 }
 
-func (s *sampler) object(schema *object, at place) (any, bool) {
+func (s *sampler) object(schema *object, at valueContext) (any, bool) {
 	result := newObject()
 	required := map[string]bool{}
 	for _, each := range schema.list("required") {
@@ -256,7 +256,7 @@ func (s *sampler) object(schema *object, at place) (any, bool) {
 		} else if at.depth >= maxOptionalDepth || result.len()+left >= most {
 			continue
 		}
-		value, ok := s.value(properties.get(name), place{name, at.variant, at.depth + 1})
+		value, ok := s.value(properties.get(name), valueContext{name, at.variant, at.depth + 1})
 		switch {
 		case ok:
 			result.set(name, value)
@@ -278,19 +278,19 @@ func (s *sampler) object(schema *object, at place) (any, bool) {
 }
 
 // additional sets a member that properties doesn't have.
-func (s *sampler) additional(result, schema *object, name string, at place) bool {
+func (s *sampler) additional(result, schema *object, name string, at valueContext) bool {
 	var inner any = true
 	if schema.has("additionalProperties") {
 		inner = schema.get("additionalProperties")
 	}
-	value, ok := s.value(inner, place{name, at.variant, at.depth + 1})
+	value, ok := s.value(inner, valueContext{name, at.variant, at.depth + 1})
 	if ok {
 		result.set(name, value)
 	}
 	return ok
 }
 
-func (s *sampler) array(schema *object, at place) (any, bool) {
+func (s *sampler) array(schema *object, at valueContext) (any, bool) {
 	result := []any{}
 	prefix := schema.list("prefixItems")
 	least := schema.integer("minItems", 0)
@@ -301,13 +301,13 @@ func (s *sampler) array(schema *object, at place) (any, bool) {
 	} else if len(prefix) > 0 {
 		count = min(count, max(least, len(prefix)))
 	}
-	unique, seen := schema.flag("uniqueItems"), map[string]bool{}
+	unique, seen := schema.boolean("uniqueItems"), map[string]bool{}
 	for i := range count {
 		inner := items
 		if i < len(prefix) {
 			inner = prefix[i]
 		}
-		value, ok := s.value(inner, place{at.name, at.variant + i, at.depth + 1})
+		value, ok := s.value(inner, valueContext{at.name, at.variant + i, at.depth + 1})
 		if !ok {
 			break
 		}
@@ -355,7 +355,7 @@ func sampleNumber(schema *object, variant int, whole bool) (any, bool) {
 	for _, each := range candidates {
 		// 15 digits are those that a double always keeps: 0.3, not 3 × 0.1.
 		text := strconv.FormatFloat(each, 'g', 15, 64)
-		if number, err := strconv.ParseFloat(text, 64); err == nil && allows(schema, number, whole) {
+		if number, err := strconv.ParseFloat(text, 64); err == nil && satisfiesBounds(schema, number, whole) {
 			return json.Number(strconv.FormatFloat(number, 'f', -1, 64)), true
 		}
 	}
@@ -377,7 +377,7 @@ func bound(schema *object, inclusive, exclusive string, closer func(x, y float64
 	}
 }
 
-func allows(schema *object, number float64, whole bool) bool {
+func satisfiesBounds(schema *object, number float64, whole bool) bool {
 	for keyword, holds := range map[string]func(bound float64) bool{
 		"minimum":          func(bound float64) bool { return number >= bound },
 		"exclusiveMinimum": func(bound float64) bool { return number > bound },
@@ -405,12 +405,12 @@ func numberOf(schema *object, keyword string) (float64, bool) {
 }
 
 // sampleText follows format and pattern, or else says what it is.
-func sampleText(schema *object, at place) string {
-	if text, ok := formatted(schema.text("format")); ok {
+func sampleText(schema *object, at valueContext) string {
+	if text, ok := sampleFormat(schema.str("format")); ok {
 		return text
 	}
-	if pattern := schema.text("pattern"); pattern != "" {
-		if text, ok := matching(pattern, schema); ok {
+	if pattern := schema.str("pattern"); pattern != "" {
+		if text, ok := matchingString(pattern, schema); ok {
 			return text
 		}
 	}
@@ -424,14 +424,14 @@ func sampleText(schema *object, at place) string {
 	return string(runes[:max(0, min(len(runes), schema.integer("maxLength", len(runes))))])
 }
 
-func fits(text string, schema *object) bool {
+func hasValidLength(text string, schema *object) bool {
 	length := utf8.RuneCountInString(text)
 	return length >= schema.integer("minLength", 0) && length <= schema.integer("maxLength", math.MaxInt)
 }
 
 // formatted is a value of each format that OpenAI's structured outputs know,
 // and of uri. The addresses are those that are reserved for examples.
-func formatted(format string) (string, bool) {
+func sampleFormat(format string) (string, bool) {
 	text, ok := map[string]string{
 		"date-time": "2025-01-02T03:04:05Z",
 		"date":      "2025-01-02",
@@ -454,7 +454,7 @@ const (
 
 // matching makes a text that a pattern matches, of the length that the schema
 // allows. A pattern that is long or beyond Go's syntax (RE2) is left alone.
-func matching(pattern string, schema *object) (string, bool) {
+func matchingString(pattern string, schema *object) (string, bool) {
 	if len(pattern) > maxPattern {
 		return "", false
 	}
@@ -472,7 +472,7 @@ func matching(pattern string, schema *object) (string, bool) {
 		if text.Len() > maxPattern {
 			break
 		}
-		if fits(text.String(), schema) && expression.MatchString(text.String()) {
+		if hasValidLength(text.String(), schema) && expression.MatchString(text.String()) {
 			return text.String(), true
 		}
 	}
@@ -488,7 +488,7 @@ func writeMatch(out *strings.Builder, tree *syntax.Regexp, repeat int) {
 	case syntax.OpLiteral:
 		out.WriteString(string(tree.Rune))
 	case syntax.OpCharClass:
-		out.WriteRune(pleasant(tree.Rune))
+		out.WriteRune(printable(tree.Rune))
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		out.WriteByte('a')
 	case syntax.OpAlternate:
@@ -523,7 +523,7 @@ func repetitions(tree *syntax.Regexp) (low, high int) {
 }
 
 // pleasant takes a letter or digit of a class, which is a list of ranges.
-func pleasant(class []rune) rune {
+func printable(class []rune) rune {
 	for _, want := range "aA0" {
 		for i := 0; i+1 < len(class); i += 2 {
 			if class[i] <= want && want <= class[i+1] {

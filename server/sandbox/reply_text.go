@@ -5,20 +5,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxQuote is how many characters of a message an answer repeats.
-const maxQuote = 1000
+const maxQuotedMessage = 1000
 
 // maxPredicted is how many tokens of a prediction an answer repeats.
 const maxPredicted = 1000
 
 // formatted is what a choice says in the format that the request asks for.
-func (r *request) formatted(index int) (string, error) {
+func (r *request) outputText(index int) (string, error) {
 	switch r.answerFormat {
 	case "json_object":
 		result := newObject()
-		result.set("message", r.speech(index))
+		result.set("message", r.replyText(index))
 		return string(encode(result)), nil
 	case "json_schema":
 		value, ok := sampleObject(r.tree.object("response_format").object("json_schema").object("schema"), index)
@@ -28,21 +29,21 @@ func (r *request) formatted(index int) (string, error) {
 		}
 		return string(encode(value)), nil
 	default:
-		return r.speech(index), nil
+		return r.replyText(index), nil
 	}
 }
 
 // speech is what a choice says in words: what it is, and what it was told.
-func (r *request) speech(index int) string {
+func (r *request) replyText(index int) string {
 	var sentences []string
 	if r.choices > 1 {
 		sentences = append(sentences, fmt.Sprintf("(%d of %d)", index+1, r.choices))
 	}
-	verbosity := r.tree.text("verbosity")
+	verbosity := r.tree.str("verbosity")
 	if verbosity != "low" {
 		sentences = append(sentences, "This is the sandbox: no model, no key, no network.")
 	}
-	sentences = append(sentences, r.heard()...)
+	sentences = append(sentences, r.transcript()...)
 	if verbosity == "high" {
 		sentences = append(sentences,
 			"It answers the same request with the same words every time, so that what is built on it can be tested.")
@@ -62,7 +63,7 @@ func (r *request) predicted() []string { return tokens(r.prediction) }
 
 // heard repeats the tools' answers after the last other message, or else what
 // the user said.
-func (r *request) heard() []string {
+func (r *request) transcript() []string {
 	var results []string
 	for _, each := range slices.Backward(r.messages) {
 		if each.role != "tool" && each.role != "function" {
@@ -79,16 +80,16 @@ func (r *request) heard() []string {
 		return []string{"There is no message of a user to answer."}
 	}
 	result := []string{"You said: " + quote(user.text)}
-	if attached := attachments(*user); attached != "" {
+	if attached := describeAttachments(*user); attached != "" {
 		result = append(result, "With it came "+attached+".")
 	}
 	return result
 }
 
-func quote(text string) string { return `"` + clip(text, maxQuote) + `"` }
+func quote(text string) string { return `"` + truncate(text, maxQuotedMessage) + `"` }
 
 // attachments counts the parts of a message that are no text.
-func attachments(m message) string {
+func describeAttachments(m message) string {
 	var result []string
 	for _, each := range []struct {
 		count int
@@ -104,7 +105,7 @@ func attachments(m message) string {
 		case 1:
 			result = append(result, each.one)
 		default:
-			result = append(result, decimal(each.count)+each.many)
+			result = append(result, strconv.Itoa(each.count)+each.many)
 		}
 	}
 	if len(result) < 2 {
@@ -130,21 +131,19 @@ const (
 )
 
 // annotationsOf finds the citation in a text, unless its end was cut off.
-func annotationsOf(text string) []annotation {
+func findAnnotations(text string) []annotation {
 	before, _, found := strings.Cut(text, citation)
 	if !found {
 		return []annotation{}
 	}
-	start := characters(before)
+	start := utf8.RuneCountInString(before)
 	return []annotation{{
 		Type: "url_citation",
 		URLCitation: urlCitation{
 			StartIndex: start,
-			EndIndex:   start + characters(citation),
+			EndIndex:   start + utf8.RuneCountInString(citation),
 			URL:        citedURL,
 			Title:      citedTitle,
 		},
 	}}
 }
-
-func decimal(number int) string { return strconv.Itoa(number) }

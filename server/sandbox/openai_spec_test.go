@@ -37,15 +37,15 @@ func readSpec(t *testing.T) spec {
 // resolve follows references, and joins what allOf has into one object.
 func (s spec) resolve(schema *object) *object {
 	for schema.has("$ref") {
-		name := strings.TrimPrefix(schema.text("$ref"), "#/components/schemas/")
+		name := strings.TrimPrefix(schema.str("$ref"), "#/components/schemas/")
 		target := s.schemas.object(name)
 		if target == nil {
 			panic("the specification has no schema " + name)
 		}
-		schema = merge(without(schema, "$ref"), target)
+		schema = merge(copyWithout(schema, "$ref"), target)
 	}
 	if branches := schema.list("allOf"); branches != nil {
-		schema = without(schema, "allOf")
+		schema = copyWithout(schema, "allOf")
 		for _, each := range branches {
 			schema = merge(schema, s.resolve(each.(*object)))
 		}
@@ -60,13 +60,13 @@ func alternatives(schema *object) []any { return append(schema.list("anyOf"), sc
 func TestEveryRequestOfTheSpecificationIsKnown(t *testing.T) {
 	t.Parallel()
 	s := readSpec(t)
-	shape := completionShape()
+	validator := completionValidator()
 	requests := s.variants(s.schemas.object("CreateChatCompletionRequest"))
 	for _, each := range requests {
 		text := encode(each)
 		value, err := parse(text)
 		if err == nil {
-			err = shape.check(check{}, "", value)
+			err = validator.validate(strictness{}, "", value)
 		}
 		if err != nil {
 			t.Errorf("%v: %s", err, text)
@@ -81,7 +81,7 @@ func TestEveryRequestOfTheSpecificationIsKnown(t *testing.T) {
 func (s spec) variants(schema *object) []any {
 	schema = s.resolve(schema)
 	var result []any
-	if schema.flag("nullable") {
+	if schema.boolean("nullable") {
 		result = append(result, nil)
 	}
 	if values := schema.list("enum"); values != nil {
@@ -94,7 +94,7 @@ func (s spec) variants(schema *object) []any {
 		}
 		return append(all, result...)
 	}
-	switch schema.text("type") {
+	switch schema.str("type") {
 	case "string":
 		return append([]any{"text"}, result...)
 	case "integer", "number":
@@ -123,7 +123,7 @@ func (s spec) objects(schema *object) []any {
 	if properties := schema.object("properties"); properties != nil {
 		for _, name := range properties.names {
 			for _, each := range s.variants(properties.object(name)) {
-				with := without(least)
+				with := copyWithout(least)
 				with.set(name, each)
 				result = append(result, with)
 			}
@@ -131,7 +131,7 @@ func (s spec) objects(schema *object) []any {
 	}
 	if inner := schema.object("additionalProperties"); inner != nil {
 		for _, each := range s.variants(inner) {
-			with := without(least)
+			with := copyWithout(least)
 			with.set("member", each)
 			result = append(result, with)
 		}
@@ -205,7 +205,7 @@ func TestEveryReplyConformsToTheSpecification(t *testing.T) {
 		{"type":"image_url","image_url":{"url":"data:,","detail":"low"}}]},
 		{"role":"assistant","tool_calls":[{"id":"c","type":"custom","custom":{"name":"x","input":""}}]},
 		{"role":"tool","tool_call_id":"c","content":"done"}]}`)
-	path := "/v1/chat/completions/" + schemaOf(t, stored).text("id")
+	path := "/v1/chat/completions/" + schemaOf(t, stored).str("id")
 	hold("a list", "ChatCompletionList", call(http.MethodGet, "/v1/chat/completions", ""))
 	hold("a stored one", "CreateChatCompletionResponse", call(http.MethodGet, path, ""))
 	hold("an update", "CreateChatCompletionResponse", call(http.MethodPost, path, `{"metadata":{"a":"b"}}`))
@@ -231,7 +231,7 @@ func (s spec) conforms(path string, schema *object, value any, seen map[string]b
 		return nil
 	}
 	schema = s.resolve(schema)
-	if value == nil && (schema.flag("nullable") || schema.text("type") == "null") {
+	if value == nil && (schema.boolean("nullable") || schema.str("type") == "null") {
 		return nil
 	}
 	if branches := alternatives(schema); branches != nil {
@@ -249,8 +249,8 @@ func (s spec) conforms(path string, schema *object, value any, seen map[string]b
 		}
 		return first
 	}
-	if kind := schema.text("type"); kind != "" && !isOfType(value, kind) {
-		return fmt.Errorf("%s is %s, not %s", path, kindOf(value), kind)
+	if kind := schema.str("type"); kind != "" && !isOfType(value, kind) {
+		return fmt.Errorf("%s is %s, not %s", path, typeName(value), kind)
 	}
 	if values := schema.list("enum"); values != nil && !slices.Contains(values, value) {
 		return fmt.Errorf("%s is %v, which its enum doesn't have", path, value)
@@ -275,11 +275,11 @@ func (s spec) membersConform(path string, schema, value *object, seen map[string
 		}
 	}
 	for _, name := range value.names {
-		at := member(path, name)
+		at := joinPath(path, name)
 		inner := schema.object("properties").object(name)
 		if inner == nil {
 			if inner = schema.object("additionalProperties"); inner != nil {
-				at = member(path, "*")
+				at = joinPath(path, "*")
 			}
 		}
 		if _, beyond := beyondSpec()[at]; inner == nil && !beyond {
@@ -303,11 +303,11 @@ func (s spec) paths(path string, schema *object) []string {
 		result = append(result, s.paths(path+"[]", items)...)
 	}
 	if values := schema.object("additionalProperties"); values != nil {
-		result = append(result, s.paths(member(path, "*"), values)...)
+		result = append(result, s.paths(joinPath(path, "*"), values)...)
 	}
 	if properties := schema.object("properties"); properties != nil {
 		for _, name := range properties.names {
-			result = append(result, s.paths(member(path, name), properties.object(name))...)
+			result = append(result, s.paths(joinPath(path, name), properties.object(name))...)
 		}
 	}
 	return result

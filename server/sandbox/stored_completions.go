@@ -25,39 +25,39 @@ type store struct {
 	bytes   int
 	// ordinals is the number for the next completion of an identity, while any
 	// of that identity is stored.
-	ordinals map[identity]ordinal
+	ordinals map[requestHash]ordinal
 }
 
 type ordinal struct{ next, stored int }
 
 type entry struct {
-	identity   identity
-	completion completion
-	messages   []*object
-	size       int
+	requestHash requestHash
+	completion  completion
+	messages    []*object
+	size        int
 }
 
 // add stores an answer, under an id that no stored one has: the first of its
 // identity keeps its own.
-func (s *store) add(a *answer) {
-	messages := messagesOf(a.request)
-	size := len(encode(messages)) + len(encode(a.completion()))
+func (s *store) add(resp *response) {
+	messages := storedMessages(resp.request)
+	size := len(encode(messages)) + len(encode(resp.completion()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ordinals == nil {
-		s.ordinals = map[identity]ordinal{}
+		s.ordinals = map[requestHash]ordinal{}
 	}
-	number := s.ordinals[a.identity]
-	a.id = a.identity.id("chatcmpl-", number.next)
-	s.ordinals[a.identity] = ordinal{next: number.next + 1, stored: number.stored + 1}
-	stored := a.completion()
+	number := s.ordinals[resp.requestHash]
+	resp.id = resp.requestHash.id("chatcmpl-", number.next)
+	s.ordinals[resp.requestHash] = ordinal{next: number.next + 1, stored: number.stored + 1}
+	stored := resp.completion()
 	if stored.Metadata == nil {
 		stored.Metadata = newObject()
 	}
 	for i, each := range messages {
-		each.set("id", fmt.Sprintf("%s-%d", a.id, i))
+		each.set("id", fmt.Sprintf("%s-%d", resp.id, i))
 	}
-	s.entries = append(s.entries, entry{identity: a.identity, completion: stored, messages: messages, size: size})
+	s.entries = append(s.entries, entry{requestHash: resp.requestHash, completion: stored, messages: messages, size: size})
 	s.bytes += size
 	for len(s.entries) > maxStored || s.bytes > maxStoredBytes && len(s.entries) > 1 {
 		s.remove(0)
@@ -68,11 +68,11 @@ func (s *store) remove(index int) {
 	gone := s.entries[index]
 	s.entries = slices.Delete(s.entries, index, index+1)
 	s.bytes -= gone.size
-	number := s.ordinals[gone.identity]
+	number := s.ordinals[gone.requestHash]
 	if number.stored--; number.stored == 0 {
-		delete(s.ordinals, gone.identity)
+		delete(s.ordinals, gone.requestHash)
 	} else {
-		s.ordinals[gone.identity] = number
+		s.ordinals[gone.requestHash] = number
 	}
 }
 
@@ -82,9 +82,9 @@ func (s *store) with(id string, run func(index int)) error {
 	defer s.mu.Unlock()
 	index := slices.IndexFunc(s.entries, func(e entry) bool { return e.completion.ID == id })
 	if index < 0 {
-		return &failure{
+		return &apiError{
 			status:  http.StatusNotFound,
-			message: "No chat completion is stored with the id '" + clip(id, maxName) + "'.",
+			message: "No chat completion is stored with the id '" + truncate(id, maxQuotedValue) + "'.",
 			kind:    typeInvalidRequest,
 			param:   "completion_id",
 			code:    "not_found",
@@ -106,15 +106,15 @@ func (s *sandbox) getCompletion(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.reply(found)
+	x.respond(found)
 	return nil
 }
 
 func (s *sandbox) updateCompletion(x *exchange) error {
-	if err := x.checkMedia(); err != nil {
+	if err := x.checkContentType(); err != nil {
 		return err
 	}
-	tree, err := readObject(s.update.check, x.body, x.strictness())
+	tree, err := parseObjectBody(s.update.validate, x.body, x.strictness())
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (s *sandbox) updateCompletion(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.reply(withMembers(updated, unknownMembers(tree, s.update)))
+	x.respond(addFields(updated, unknownFields(tree, s.update)))
 	return nil
 }
 
@@ -144,7 +144,7 @@ func (s *sandbox) deleteCompletion(x *exchange) error {
 	if err := s.stored.with(x.id, s.stored.remove); err != nil {
 		return err
 	}
-	x.reply(deletedReply{Object: "chat.completion.deleted", ID: x.id, Deleted: true})
+	x.respond(deletedReply{Object: "chat.completion.deleted", ID: x.id, Deleted: true})
 	return nil
 }
 
@@ -159,7 +159,7 @@ func (s *sandbox) listCompletions(x *exchange) error {
 			matching = append(matching, each.completion)
 		}
 	}
-	return answerPage(x, query, matching, func(c completion) string { return c.ID })
+	return writePage(x, query, matching, func(c completion) string { return c.ID })
 }
 
 func (s *sandbox) listMessages(x *exchange) error {
@@ -172,13 +172,13 @@ func (s *sandbox) listMessages(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return answerPage(x, query, messages, func(m *object) string { return m.text("id") })
+	return writePage(x, query, messages, func(m *object) string { return m.str("id") })
 }
 
 // messagesOf is the messages of a request as they are listed: content that was
 // sent in parts is null and stands in content_parts, without those that are
 // neither text nor image.
-func messagesOf(r *request) []*object {
+func storedMessages(r *request) []*object {
 	var result []*object
 	for _, each := range r.messages {
 		listed := newObject()
@@ -191,7 +191,7 @@ func messagesOf(r *request) []*object {
 			kept := []any{}
 			for _, part := range content {
 				given, _ := part.(*object)
-				if kind := given.text("type"); kind == "text" || kind == "image_url" {
+				if kind := given.str("type"); kind == "text" || kind == "image_url" {
 					kept = append(kept, part)
 				}
 			}
@@ -250,7 +250,7 @@ func readQuery(x *exchange, filters ...string) (query, error) {
 		case isKey && slices.Contains(filters, "metadata"):
 			result.metadata[key] = value
 		case !x.controls.unknown:
-			return result, unknownMember("", name)
+			return result, unknownFieldError("", name)
 		}
 	}
 	return result, nil
@@ -270,7 +270,7 @@ func (q query) matches(c completion) bool {
 		return false
 	}
 	for key, value := range q.metadata {
-		if !c.Metadata.has(key) || c.Metadata.text(key) != value {
+		if !c.Metadata.has(key) || c.Metadata.str(key) != value {
 			return false
 		}
 	}
@@ -286,7 +286,7 @@ type page[T any] struct {
 }
 
 // answerPage sends the items that come after the cursor, in the query's order.
-func answerPage[T any](x *exchange, q query, items []T, id func(T) string) error {
+func writePage[T any](x *exchange, q query, items []T, id func(T) string) error {
 	items = slices.Clone(items)
 	if q.backward {
 		slices.Reverse(items)
@@ -294,7 +294,7 @@ func answerPage[T any](x *exchange, q query, items []T, id func(T) string) error
 	if q.after != "" {
 		at := slices.IndexFunc(items, func(item T) bool { return id(item) == q.after })
 		if at < 0 {
-			return invalid("after", "invalid_value", "No item of this list has the id '%s'.", clip(q.after, maxName))
+			return invalid("after", "invalid_value", "No item of this list has the id '%s'.", truncate(q.after, maxQuotedValue))
 		}
 		items = items[at+1:]
 	}
@@ -303,6 +303,6 @@ func answerPage[T any](x *exchange, q query, items []T, id func(T) string) error
 	if count := len(result.Data); count > 0 {
 		result.FirstID, result.LastID = id(result.Data[0]), id(result.Data[count-1])
 	}
-	x.reply(result)
+	x.respond(result)
 	return nil
 }

@@ -13,15 +13,15 @@ import (
 )
 
 // An identity stands for all requests that mean the same: ids follow from it.
-type identity [sha256.Size]byte
+type requestHash [sha256.Size]byte
 
 // identify hashes what a request means. It does not see how it was written
 // (white space, the order of members but a schema's, null or empty for absent, a
 // single stop sequence as string or array), nor whether the answer shall be streamed, so
 // that both forms of an answer have the same ids.
-func identify(tree *object, controls controls) identity {
+func hashRequest(tree *object, controls controls) requestHash {
 	sum := sha256.New()
-	writeCanonical(sum, without(tree, "stream", "stream_options", "stop"), false)
+	writeCanonical(sum, copyWithout(tree, "stream", "stream_options", "stop"), false)
 	if stop := tree.get("stop"); stop != nil {
 		if _, single := stop.(string); single {
 			stop = []any{stop}
@@ -30,10 +30,10 @@ func identify(tree *object, controls controls) identity {
 	}
 	writeCanonical(sum, string(controls.answer), false)
 	writeCanonical(sum, json.Number(strconv.Itoa(controls.tokens)), false)
-	return identity(sum.Sum(nil))
+	return requestHash(sum.Sum(nil))
 }
 
-func without(tree *object, names ...string) *object {
+func copyWithout(tree *object, names ...string) *object {
 	result := newObject()
 	for _, name := range tree.names {
 		if !slices.Contains(names, name) {
@@ -68,7 +68,7 @@ func writeCanonical(out hash.Hash, value any, inSchema bool) {
 		names := slices.Clone(value.names)
 		if !inSchema {
 			slices.Sort(names)
-			names = slices.DeleteFunc(names, func(name string) bool { return saysNothing(name, value.get(name)) })
+			names = slices.DeleteFunc(names, func(name string) bool { return isEmptyField(name, value.get(name)) })
 		}
 		write("o", len(names))
 		for _, name := range names {
@@ -92,14 +92,14 @@ func isEmpty(value any) bool {
 	case []any:
 		return len(value) == 0
 	case *object:
-		return !slices.ContainsFunc(value.names, func(name string) bool { return !saysNothing(name, value.get(name)) })
+		return !slices.ContainsFunc(value.names, func(name string) bool { return !isEmptyField(name, value.get(name)) })
 	default:
 		return false
 	}
 }
 
 // saysNothing is isEmpty for a member. A schema says something by any member.
-func saysNothing(name string, member any) bool {
+func isEmptyField(name string, member any) bool {
 	if inner, is := member.(*object); is && isSchema(name) {
 		return inner.len() == 0
 	}
@@ -127,7 +127,7 @@ func canonicalNumber(literal string) string {
 const idLength = 24
 
 // id derives a name from the identity, one for each list of numbers.
-func (i identity) id(prefix string, numbers ...int) string {
+func (i requestHash) id(prefix string, numbers ...int) string {
 	salted := append([]byte(prefix), i[:]...)
 	for _, number := range numbers {
 		salted = binary.AppendVarint(salted, int64(number))

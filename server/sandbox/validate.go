@@ -13,30 +13,30 @@ import (
 
 // A shape says what a JSON value has to be. It returns the first thing that is
 // wrong as OpenAI reports it: status 400, with the path of the value as param.
-type shape func(c check, path string, value any) error
+type validator func(s strictness, path string, value any) error
 
 // A check is how strictly shapes look.
-type check struct {
+type strictness struct {
 	// acceptUnknown lets members and values of closed sets pass that a shape
 	// doesn't know.
 	acceptUnknown bool
 }
 
 func wrongType(path, want string, value any) error {
-	return invalid(path, "invalid_type", "'%s' has to be %s, not %s.", path, want, kindOf(value))
+	return invalid(path, "invalid_type", "'%s' has to be %s, not %s.", path, want, typeName(value))
 }
 
 // anything is any JSON value.
-func anything(check, string, any) error { return nil }
+func anything(strictness, string, any) error { return nil }
 
-func isBoolean(_ check, path string, value any) error {
+func isBoolean(_ strictness, path string, value any) error {
 	if _, ok := value.(bool); !ok {
 		return wrongType(path, "a boolean", value)
 	}
 	return nil
 }
 
-func isText(_ check, path string, value any) error {
+func isString(_ strictness, path string, value any) error {
 	if _, ok := value.(string); !ok {
 		return wrongType(path, "a string", value)
 	}
@@ -44,8 +44,8 @@ func isText(_ check, path string, value any) error {
 }
 
 // textUpTo is a string of at most so many characters.
-func textUpTo(limit int) shape {
-	return func(_ check, path string, value any) error {
+func stringUpTo(limit int) validator {
+	return func(_ strictness, path string, value any) error {
 		text, ok := value.(string)
 		if !ok {
 			return wrongType(path, "a string", value)
@@ -59,8 +59,8 @@ func textUpTo(limit int) shape {
 }
 
 // textLike is a string that a pattern matches; what describes the pattern.
-func textLike(pattern *regexp.Regexp, what string) shape {
-	return func(_ check, path string, value any) error {
+func stringMatching(pattern *regexp.Regexp, what string) validator {
+	return func(_ strictness, path string, value any) error {
 		text, ok := value.(string)
 		if !ok {
 			return wrongType(path, "a string", value)
@@ -73,35 +73,35 @@ func textLike(pattern *regexp.Regexp, what string) shape {
 }
 
 // oneOf is a string out of a closed set.
-func oneOf(values ...string) shape {
-	return func(c check, path string, value any) error {
+func oneOf(values ...string) validator {
+	return func(s strictness, path string, value any) error {
 		text, ok := value.(string)
 		if !ok {
 			return wrongType(path, "a string", value)
 		}
-		if !c.acceptUnknown && !slices.Contains(values, text) {
+		if !s.acceptUnknown && !slices.Contains(values, text) {
 			return invalid(path, "invalid_value", "'%s' is not known for '%s', which is one of: %s.",
-				clip(text, maxName), path, strings.Join(values, ", "))
+				truncate(text, maxQuotedValue), path, strings.Join(values, ", "))
 		}
 		return nil
 	}
 }
 
-func isInteger(c check, path string, value any) error {
-	return integerIn(math.MinInt64, math.MaxInt64)(c, path, value)
+func isInteger(s strictness, path string, value any) error {
+	return integerIn(math.MinInt64, math.MaxInt64)(s, path, value)
 }
 
-func integerIn(low, high int64) shape {
-	return func(_ check, path string, value any) error {
+func integerIn(low, high int64) validator {
+	return func(_ strictness, path string, value any) error {
 		number, ok := value.(json.Number)
 		if !ok {
 			return wrongType(path, "an integer", value)
 		}
-		got, err := strconv.ParseInt(number.String(), 10, maxName)
+		got, err := strconv.ParseInt(number.String(), 10, 64)
 		switch {
 		case err != nil:
 			return invalid(path, "invalid_type", "'%s' has to be an integer of 64 bits, not %s.",
-				path, clip(number.String(), maxName))
+				path, truncate(number.String(), maxQuotedValue))
 		case got < low:
 			return invalid(path, "integer_below_min_value", "'%s' is %d; it has to be at least %d.", path, got, low)
 		case got > high:
@@ -112,8 +112,8 @@ func integerIn(low, high int64) shape {
 	}
 }
 
-func numberIn(low, high float64) shape {
-	return func(_ check, path string, value any) error {
+func numberIn(low, high float64) validator {
+	return func(_ strictness, path string, value any) error {
 		number, ok := value.(json.Number)
 		if !ok {
 			return wrongType(path, "a number", value)
@@ -133,8 +133,8 @@ func numberIn(low, high float64) shape {
 }
 
 // listOf is an array of so many items.
-func listOf(item shape, low, high int) shape {
-	return func(c check, path string, value any) error {
+func listOf(item validator, low, high int) validator {
+	return func(s strictness, path string, value any) error {
 		items, ok := value.([]any)
 		switch {
 		case !ok:
@@ -146,7 +146,7 @@ func listOf(item shape, low, high int) shape {
 				"'%s' has %d items; at most %d are allowed.", path, len(items), high)
 		}
 		for i, each := range items {
-			if err := item(c, fmt.Sprintf("%s[%d]", path, i), each); err != nil {
+			if err := item(s, fmt.Sprintf("%s[%d]", path, i), each); err != nil {
 				return err
 			}
 		}
@@ -155,8 +155,8 @@ func listOf(item shape, low, high int) shape {
 }
 
 // mapOf is an object of at most so many members, whose names are the caller's.
-func mapOf(name, member shape, high int) shape {
-	return func(c check, path string, value any) error {
+func mapOf(keyValidator, valueValidator validator, high int) validator {
+	return func(s strictness, path string, value any) error {
 		given, ok := value.(*object)
 		switch {
 		case !ok:
@@ -166,10 +166,10 @@ func mapOf(name, member shape, high int) shape {
 				"'%s' has %d members; at most %d are allowed.", path, given.len(), high)
 		}
 		for _, key := range given.names {
-			if err := name(c, path, key); err != nil {
+			if err := keyValidator(s, path, key); err != nil {
 				return err
 			}
-			if err := member(c, path+"."+key, given.get(key)); err != nil {
+			if err := valueValidator(s, path+"."+key, given.get(key)); err != nil {
 				return err
 			}
 		}
@@ -178,83 +178,83 @@ func mapOf(name, member shape, high int) shape {
 }
 
 // isObject is an object with any members.
-func isObject(c check, path string, value any) error {
-	return mapOf(anything, anything, math.MaxInt)(c, path, value)
+func isObject(s strictness, path string, value any) error {
+	return mapOf(anything, anything, math.MaxInt)(s, path, value)
 }
 
 // nullable is null or a shape.
-func nullable(inner shape) shape {
-	return func(c check, path string, value any) error {
+func nullable(inner validator) validator {
+	return func(s strictness, path string, value any) error {
 		if value == nil {
 			return nil
 		}
-		return inner(c, path, value)
+		return inner(s, path, value)
 	}
 }
 
 // textOr is a string or else a shape.
-func textOr(other shape) shape {
-	return func(c check, path string, value any) error {
+func stringOr(other validator) validator {
+	return func(s strictness, path string, value any) error {
 		if _, ok := value.(string); ok {
 			return nil
 		}
-		return other(c, path, value)
+		return other(s, path, value)
 	}
 }
 
 // record is an object of known members.
-type record struct {
+type objectValidator struct {
 	required []field
 	optional []field
 }
 
 type field struct {
-	name  string
-	shape shape
+	name      string
+	validator validator
 }
 
 // check is the record as a shape.
-func (r record) check(c check, path string, value any) error {
+func (v objectValidator) validate(s strictness, path string, value any) error {
 	given, ok := value.(*object)
 	if !ok {
 		return wrongType(path, "an object", value)
 	}
-	for _, each := range r.required {
+	for _, each := range v.required {
 		if !given.has(each.name) {
-			at := member(path, each.name)
+			at := joinPath(path, each.name)
 			return invalid(at, "missing_required_parameter", "'%s' is required.", at)
 		}
 	}
 	for _, name := range given.names {
-		inner := r.member(name)
+		inner := v.validatorOf(name)
 		if inner == nil {
-			if c.acceptUnknown {
+			if s.acceptUnknown {
 				continue
 			}
-			return unknownMember(path, name)
+			return unknownFieldError(path, name)
 		}
-		if err := inner(c, member(path, name), given.get(name)); err != nil {
+		if err := inner(s, joinPath(path, name), given.get(name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r record) member(name string) shape {
-	for _, each := range r.required {
+func (v objectValidator) validatorOf(name string) validator {
+	for _, each := range v.required {
 		if each.name == name {
-			return each.shape
+			return each.validator
 		}
 	}
-	for _, each := range r.optional {
+	for _, each := range v.optional {
 		if each.name == name {
-			return each.shape
+			return each.validator
 		}
 	}
 	return nil
 }
 
-func member(path, name string) string {
+func joinPath(path, name string) string {
 	if path == "" {
 		return name
 	}
@@ -262,43 +262,43 @@ func member(path, name string) string {
 }
 
 // unknownMember is reported without a param at the top, as OpenAI does.
-func unknownMember(path, name string) error {
-	name = clip(name, maxName)
+func unknownFieldError(path, name string) error {
+	name = truncate(name, maxQuotedValue)
 	if path == "" {
 		return invalid("", "", "Unrecognized request argument supplied: %s", name)
 	}
-	return invalid(member(path, name), "unknown_parameter", "'%s' is no known parameter.", member(path, name))
+	return invalid(joinPath(path, name), "unknown_parameter", "'%s' is no known parameter.", joinPath(path, name))
 }
 
 // tagged is an object whose member named tag decides about its shape.
-func tagged(tag string, shapes map[string]shape) shape {
+func tagged(tag string, shapes map[string]validator) validator {
 	known := make([]string, 0, len(shapes))
 	for value := range shapes {
 		known = append(known, value)
 	}
 	slices.Sort(known)
-	header := record{required: []field{{tag, oneOf(known...)}}}
-	return func(c check, path string, value any) error {
-		if err := header.check(check{acceptUnknown: true}, path, value); err != nil {
+	header := objectValidator{required: []field{{tag, oneOf(known...)}}}
+	return func(s strictness, path string, value any) error {
+		if err := header.validate(strictness{acceptUnknown: true}, path, value); err != nil {
 			return err
 		}
 		given, _ := value.(*object)
-		if err := oneOf(known...)(c, member(path, tag), given.get(tag)); err != nil {
+		if err := oneOf(known...)(s, joinPath(path, tag), given.get(tag)); err != nil {
 			return err
 		}
-		inner, ok := shapes[given.text(tag)]
+		inner, ok := shapes[given.str(tag)]
 		if !ok {
 			return nil
 		}
-		return inner(c, path, value)
+		return inner(s, path, value)
 	}
 }
 
 // maxName is how many characters of a caller's name or value an error repeats.
-const maxName = 64
+const maxQuotedValue = 64
 
 // clip shortens a text to so many characters, and shows that it did.
-func clip(text string, limit int) string {
+func truncate(text string, limit int) string {
 	for i := range text {
 		if limit == 0 {
 			return text[:i] + "…"
