@@ -5,8 +5,8 @@ import (
 	"hash/fnv"
 )
 
-// The audio of an answer is a tone for each token of its transcript,
-// 24 kHz, mono, 16 bits: what OpenAI's pcm16 is.
+// The audio of a response is a tone for each token of its transcript. Its format is that
+// of OpenAI's pcm16: 24 kHz, mono, 16 bits.
 const (
 	sampleRate  = 24_000
 	sampleBytes = 2
@@ -15,7 +15,7 @@ const (
 	amplitude   = 8_000
 )
 
-// audioLifetime is for how many seconds an answer's audio can be referred to.
+// audioLifetime is the lifetime of a response's audio ID in seconds.
 const audioLifetime = 3600
 
 const (
@@ -23,20 +23,20 @@ const (
 	formatPCM = "pcm16"
 )
 
-// checkAudioFormat refuses what can't be made: a stream has pcm16 alone, as at
-// OpenAI, and the sandbox encodes nothing.
+// checkAudioFormat rejects unsupported formats. Streams support only pcm16, as at OpenAI.
+// The sandbox has no encoders.
 func checkAudioFormat(r *request) error {
 	switch {
 	case r.audioFormat == "" || r.audioFormat == formatPCM || r.audioFormat == formatWAV && !r.stream:
 		return nil
 	case r.stream:
-		return invalid("audio.format", "unsupported_value", "'audio.format' has to be pcm16 in a stream.")
+		return invalid("audio.format", "unsupported_value", "Invalid 'audio.format': expected pcm16 in a stream.")
 	default:
-		return invalid("audio.format", "unsupported_value", "'audio.format' has to be wav or pcm16 in the sandbox.")
+		return invalid("audio.format", "unsupported_value", "Invalid 'audio.format': the sandbox supports only wav and pcm16.")
 	}
 }
 
-// speak makes the samples for a transcript's tokens, without a file's header.
+// synthesizeAudio returns the samples for a transcript's tokens, without a file header.
 func synthesizeAudio(transcript []string) []byte {
 	var out []byte
 	for _, token := range transcript[:min(len(transcript), maxTones)] {
@@ -48,14 +48,14 @@ func synthesizeAudio(transcript []string) []byte {
 			if phase > period/2 {
 				phase = period - phase
 			}
-			level := 4*amplitude*phase/period - amplitude // a triangle
+			level := 4*amplitude*phase/period - amplitude // a triangle wave
 			out = binary.LittleEndian.AppendUint16(out, uint16(int16(level)))
 		}
 	}
 	return out
 }
 
-// inFormat puts a WAV file's header before samples, for that format.
+// encodeAudio returns samples in a format: it adds the header of a WAV file.
 func encodeAudio(format string, samples []byte) []byte {
 	if format != formatWAV {
 		return samples

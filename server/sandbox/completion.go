@@ -15,7 +15,8 @@ const (
 	finishContentFilter = "content_filter"
 )
 
-// An answer is what is said to a request, before it takes one of its two forms.
+// A response holds the content of a completion, before it is encoded as a unary response
+// or a stream.
 type response struct {
 	request     *request
 	requestHash requestHash
@@ -24,17 +25,17 @@ type response struct {
 	choices     []choice
 	usage       usage
 	moderation  *moderation
-	unknown     *object // members of the request that go back as they came
+	unknown     *object // unknown fields of the request, which are sent back
 }
 
-// A choice is one of the n ways in which a model answers.
+// A choice is one of the n choices of a response.
 type choice struct {
 	index       int
-	content     []string // tokens; of the transcript, where there is audio
+	content     []string // tokens of the text, or of the audio's transcript
 	refusal     []string // tokens
 	calls       []generatedCall
-	samples     []byte // of the audio
-	audioID     string // empty for an answer in text
+	samples     []byte // audio
+	audioID     string // empty for a text response
 	annotations []annotation
 	finish      string
 }
@@ -53,7 +54,7 @@ func (s *sandbox) createCompletion(x *exchange) error {
 		}
 	}
 	if x.controls.tokens*r.choices > maxTokens {
-		return invalidControl(controlTokens, "with n choices these are more than 1000000 tokens")
+		return invalidControl(controlTokens, "multiplied by n, it must not exceed 1000000")
 	}
 	resp, err := r.generate(x.controls)
 	if err != nil {
@@ -72,7 +73,7 @@ func (s *sandbox) createCompletion(x *exchange) error {
 	return nil
 }
 
-// answer decides what to say.
+// generate returns the response to a request.
 func (r *request) generate(c controls) (*response, error) {
 	result := &response{request: r, requestHash: hashRequest(r.tree, c)}
 	result.id = result.requestHash.id("chatcmpl-", 0)
@@ -106,7 +107,7 @@ func (r *request) generate(c controls) (*response, error) {
 	return result, nil
 }
 
-// choice is one choice without a limit of its tokens.
+// generateChoice returns a choice, without applying the token limit.
 func (r *request) generateChoice(c controls, who requestHash, index int) (choice, error) {
 	result := choice{index: index, finish: finishStop}
 	toolsToCall := r.toolsToCall()
@@ -141,7 +142,7 @@ func (r *request) generateChoice(c controls, who requestHash, index int) (choice
 	return result, nil
 }
 
-// untilStop is the tokens of a text before the first stop sequence in it.
+// tokensBeforeStop returns the tokens of text before its first stop sequence.
 func (r *request) tokensBeforeStop(text string) []string {
 	end := len(text)
 	for _, stop := range r.stops {
@@ -152,7 +153,7 @@ func (r *request) tokensBeforeStop(text string) []string {
 	return tokens(text[:end])
 }
 
-// keepWithin drops the tokens after so many. Calls that none is left for go too.
+// truncateTo drops tokens beyond the limit, and calls that have no tokens left.
 func (c *choice) truncateTo(limit int) {
 	cut := func(list []string) []string {
 		kept := list[:min(limit, len(list))]
@@ -173,7 +174,7 @@ func (c *choice) truncateTo(limit int) {
 	}
 }
 
-// exactly makes a text of so many tokens, by counting on after its end.
+// textOfTokens returns exactly count tokens: those of text, followed by numbers.
 func textOfTokens(count int, text string) []string {
 	result := tokens(text)
 	for number := len(result) + 1; number <= count; number++ {
@@ -182,7 +183,7 @@ func textOfTokens(count int, text string) []string {
 	return result[:count]
 }
 
-// completion is the answer in one piece.
+// completion returns the unary response.
 func (resp *response) completion() completion {
 	result := completion{
 		ID:                resp.id,
@@ -206,11 +207,11 @@ func (resp *response) completion() completion {
 	return result
 }
 
-// systemFingerprint says that nothing about the sandbox changes between answers.
+// systemFingerprint is constant, because the sandbox is deterministic.
 const systemFingerprint = "fp_sandbox"
 
-// serviceTier is the one that served the request, as OpenAI reports it:
-// auto is decided, and fast is a name of priority.
+// serviceTier returns the tier that served the request as OpenAI reports it: never auto,
+// and priority for its alias fast.
 func (resp *response) serviceTier() string {
 	switch tier := resp.request.serviceTier; tier {
 	case "", "auto":
@@ -249,7 +250,7 @@ func (resp *response) message(c choice) replyMessage {
 	return result
 }
 
-// unknownMembers are those of a body that its shape doesn't know.
+// unknownFields returns the fields of a request that its validator does not know.
 func unknownFields(tree *object, known objectValidator) *object {
 	result := newObject()
 	for _, name := range tree.names {
@@ -260,7 +261,7 @@ func unknownFields(tree *object, known objectValidator) *object {
 	return result
 }
 
-// withMembers adds members to a value's JSON that it doesn't have itself.
+// addFields returns a value with additional JSON fields. It does not replace fields.
 func addFields(value any, members *object) any {
 	if members.len() == 0 {
 		return value

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// The headers by which a request controls how it is answered.
-// The package's documentation has the table of them.
+// The control headers. The package documentation describes them.
 const (
 	controlPrefix = "X-Sandbox-"
 
@@ -25,7 +24,7 @@ const (
 	controlUnknown    = "x-sandbox-unknown"
 )
 
-// A fault is a way in which an answer goes wrong.
+// A fault is an error injected into a response.
 type fault string
 
 const (
@@ -42,7 +41,7 @@ const (
 	faultCut       fault = "cut"
 )
 
-// An answerKind is an answer that a model would decide to give by itself.
+// An answerKind is an outcome that is usually up to the model.
 type answerKind string
 
 const (
@@ -51,25 +50,26 @@ const (
 )
 
 const (
-	// maxTokens bounds the tokens that a request may ask for, over all choices.
+	// maxTokens is the maximum of x-sandbox-tokens, and of the sum over all choices.
 	maxTokens = 1_000_000
 	minStatus = 400
 	maxStatus = 599
 )
 
-// controls are the values of the control headers, zero where there are none.
+// controls holds the values of the control headers, zero if absent.
 type controls struct {
 	delay      time.Duration
 	chunkDelay time.Duration
 	status     int
 	fault      fault
-	after      int // chunks before the fault, negative for all
+	after      int // number of chunks before the fault, negative for all
 	tokens     int
 	answer     answerKind
-	unknown    bool // accept what is unknown
+	unknown    bool // accept unknown fields and values
 }
 
-// readControls is strict: what a test asks for is done or refused.
+// readControls parses the control headers. It is strict, so that a test never runs
+// without the control that it asked for.
 func readControls(header http.Header) (controls, error) {
 	result := controls{after: -1}
 	for _, key := range slices.Sorted(maps.Keys(header)) {
@@ -79,17 +79,17 @@ func readControls(header http.Header) (controls, error) {
 		values := header[key]
 		name := strings.ToLower(key)
 		if len(values) != 1 {
-			return result, invalidControl(name, "it is given more than once")
+			return result, invalidControl(name, "it must not be repeated")
 		}
 		if err := result.set(name, values[0]); err != nil {
 			return result, err
 		}
 	}
 	if result.after >= 0 && !result.fault.isPositional() {
-		return result, invalidControl(controlAfter, "it needs a fault that happens after some chunks")
+		return result, invalidControl(controlAfter, "it requires a fault that can happen after chunks")
 	}
 	if result.status != 0 && !slices.Contains([]fault{"", faultHTML, faultError}, result.fault) {
-		return result, invalidControl(controlStatus, "of the faults, only html and error have a status")
+		return result, invalidControl(controlStatus, "it cannot be combined with faults other than html and error")
 	}
 	return result, nil
 }
@@ -116,25 +116,25 @@ func (c *controls) set(name, value string) error {
 		_, err = readEnum(name, value, "accept")
 		c.unknown = true
 	default:
-		err = invalidControl(name, "there is no such control")
+		err = invalidControl(name, "unknown control")
 	}
 	return err
 }
 
-// hasPlace tells whether the fault comes after some chunks.
+// isPositional reports whether the fault happens after a number of chunks.
 func (f fault) isPositional() bool {
 	return slices.Contains([]fault{faultMalformed, faultError, faultEnd, faultStall, faultAbort, faultCut}, f)
 }
 
-// checkUnary refuses the faults of a stream where the answer is none.
+// checkUnary rejects faults that need a stream.
 func (c *controls) checkUnary() error {
 	if c.fault == faultJSON || c.fault == faultEnd {
-		return invalidControl(controlFault, "'"+string(c.fault)+"' needs a request with \"stream\": true")
+		return invalidControl(controlFault, "'"+string(c.fault)+"' requires \"stream\": true in the request")
 	}
 	return nil
 }
 
-// failure is the error that goes with faultError.
+// apiError returns the error for faultError.
 func (c *controls) apiError() *apiError {
 	if c.status == 0 {
 		return errorForStatus(http.StatusInternalServerError)
@@ -143,13 +143,13 @@ func (c *controls) apiError() *apiError {
 }
 
 func invalidControl(name, problem string) error {
-	return invalid(name, "invalid_value", "The header %s can't be obeyed: %s.", name, problem)
+	return invalid(name, "invalid_value", "Invalid header %s: %s.", name, problem)
 }
 
 func readDuration(name, value string) (time.Duration, error) {
 	result, err := time.ParseDuration(value)
 	if err != nil || result < 0 {
-		return 0, invalidControl(name, "it has to be a duration such as 150ms")
+		return 0, invalidControl(name, "want a duration such as 150ms")
 	}
 	return result, nil
 }
@@ -157,7 +157,7 @@ func readDuration(name, value string) (time.Duration, error) {
 func readCount(name, value string, low, high int) (int, error) {
 	result, err := strconv.Atoi(value)
 	if err != nil || result < low || result > high {
-		return 0, invalidControl(name, "it has to be an integer from "+strconv.Itoa(low)+" to "+strconv.Itoa(high))
+		return 0, invalidControl(name, "want an integer from "+strconv.Itoa(low)+" to "+strconv.Itoa(high))
 	}
 	return result, nil
 }
@@ -168,12 +168,12 @@ func readEnum[T ~string](name, value string, known ...T) (T, error) {
 		for i, each := range known {
 			texts[i] = string(each)
 		}
-		return "", invalidControl(name, "it has to be one of: "+strings.Join(texts, ", "))
+		return "", invalidControl(name, "want one of "+strings.Join(texts, ", "))
 	}
 	return T(value), nil
 }
 
-// wait returns early, with the reason, when the context ends.
+// wait waits for a duration. It returns the cause if the context ends earlier.
 func wait(ctx context.Context, duration time.Duration) error {
 	if duration <= 0 {
 		return nil

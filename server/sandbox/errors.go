@@ -5,24 +5,24 @@ import (
 	"net/http"
 )
 
-// The values of an error's type that OpenAI documents for these operations.
+// The error types that OpenAI documents for these operations.
 const (
 	typeInvalidRequest = "invalid_request_error"
 	typeServerError    = "server_error"
 )
 
-// A failure is an answer other than success, in the shape of OpenAI's errors.
+// An apiError is an error response in OpenAI's format.
 type apiError struct {
 	status  int
 	message string
-	kind    string // the member "type"
-	param   string // empty is null
-	code    string // empty is null
+	kind    string // the field "type"
+	param   string // null if empty
+	code    string // null if empty
 }
 
 func (f *apiError) Error() string { return f.message }
 
-// body is the failure as OpenAI's JSON.
+// body returns the error as JSON.
 func (f *apiError) body() []byte {
 	return encode(errorReply{Error: errorBody{
 		Message: f.message,
@@ -50,8 +50,8 @@ func nullIfEmpty(text string) *string {
 	return &text
 }
 
-// invalid is a request that OpenAI refuses with status 400.
-// The param is the path of what is wrong, such as messages[0].role.
+// invalid returns the error for an invalid request, with status 400. param is the path
+// of the invalid value, such as messages[0].role.
 func invalid(param, code, format string, args ...any) *apiError {
 	return &apiError{
 		status:  http.StatusBadRequest,
@@ -62,7 +62,7 @@ func invalid(param, code, format string, args ...any) *apiError {
 	}
 }
 
-// failureOf is what OpenAI answers with a status, for tests that ask for one.
+// errorForStatus returns the error that OpenAI sends with a status.
 func errorForStatus(status int) *apiError {
 	result := &apiError{
 		status:  status,
@@ -92,10 +92,10 @@ func errorForStatus(status int) *apiError {
 	return result
 }
 
-// statusOverloaded is what some upstreams answer instead of 503.
+// statusOverloaded is sent by some APIs instead of 503.
 const statusOverloaded = 529
 
-// retryAfterSeconds goes with the statuses that ask a client to come again.
+// retryAfterSeconds is the Retry-After header of statuses that ask for a retry.
 const retryAfterSeconds = "1"
 
 func hasRetryAfter(status int) bool {

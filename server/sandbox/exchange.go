@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// maxBody is the most bytes of a request's body; more is status 413.
+// maxBody is the maximum size of a request body in bytes. Larger bodies get status 413.
 const maxBody = 64 << 20
 
-// An exchange is one request and the answer to it.
+// An exchange is a request and its response.
 type exchange struct {
 	w             http.ResponseWriter
 	r             *http.Request
-	id            string // out of the path
+	id            string // from the path
 	body          []byte
 	controls      controls
 	now           func() time.Time
@@ -30,7 +30,7 @@ type exchange struct {
 func (x *exchange) readBody() error {
 	tooLarge := &apiError{
 		status:  http.StatusRequestEntityTooLarge,
-		message: fmt.Sprintf("The body is larger than %d bytes.", maxBody),
+		message: fmt.Sprintf("The request body is larger than %d bytes.", maxBody),
 		kind:    typeInvalidRequest,
 	}
 	if x.r.ContentLength > maxBody {
@@ -43,13 +43,13 @@ func (x *exchange) readBody() error {
 	case errors.As(err, &limit):
 		return tooLarge
 	case err != nil:
-		return invalid("", "", "The body could not be read to its end: %v.", err)
+		return invalid("", "", "The request body could not be read: %v.", err)
 	default:
 		return nil
 	}
 }
 
-// describe sets the headers that OpenAI sends with every answer.
+// setStandardHeaders sets the headers that OpenAI sends with every response.
 func (x *exchange) setStandardHeaders() {
 	sum := sha256.New()
 	_, _ = io.WriteString(sum, x.r.Method+" "+x.r.URL.RequestURI()+"\n")
@@ -70,7 +70,7 @@ func (x *exchange) setStandardHeaders() {
 	}
 }
 
-// obey does what the controls ask that doesn't depend on the operation.
+// applyControls applies the controls that do not depend on the operation.
 func (x *exchange) applyControls() error {
 	var err error
 	if x.controls, err = readControls(x.r.Header); err != nil {
@@ -105,24 +105,24 @@ func (x *exchange) applyControls() error {
 func webPage(status int) []byte {
 	title := strconv.Itoa(status) + " " + http.StatusText(status)
 	return []byte("<!DOCTYPE html>\n<html><head><title>" + title + "</title></head>\n" +
-		"<body><h1>" + title + "</h1><p>This page came from something between you and the API.</p></body></html>\n")
+		"<body><h1>" + title + "</h1><p>This page was sent by an intermediary, not by the API.</p></body></html>\n")
 }
 
-// checkMedia refuses a body that doesn't say that it is plain JSON.
+// checkContentType rejects a body that is not declared as uncompressed JSON.
 func (x *exchange) checkContentType() error {
 	kind := x.r.Header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(kind)
 	if err != nil || media != "application/json" {
 		return &apiError{
 			status:  http.StatusUnsupportedMediaType,
-			message: fmt.Sprintf("The content type is %q; it has to be application/json.", truncate(kind, maxQuotedValue)),
+			message: fmt.Sprintf("Unsupported content type %q: want application/json.", truncate(kind, maxQuotedValue)),
 			kind:    typeInvalidRequest,
 		}
 	}
 	if encoding := x.r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return &apiError{
 			status:  http.StatusUnsupportedMediaType,
-			message: fmt.Sprintf("The content encoding is %q; the body has to be sent as it is.", truncate(encoding, maxQuotedValue)),
+			message: fmt.Sprintf("Unsupported content encoding %q: want an uncompressed body.", truncate(encoding, maxQuotedValue)),
 			kind:    typeInvalidRequest,
 		}
 	}
@@ -131,7 +131,7 @@ func (x *exchange) checkContentType() error {
 
 func (x *exchange) strictness() strictness { return strictness{acceptUnknown: x.controls.unknown} }
 
-// start sends the status and headers; contentType may be empty.
+// writeHeader sends the status and the headers. contentType may be empty.
 func (x *exchange) writeHeader(status int, contentType string) {
 	header := x.w.Header()
 	if contentType != "" {
@@ -145,24 +145,25 @@ func (x *exchange) writeHeader(status int, contentType string) {
 	x.w.WriteHeader(status)
 }
 
-// write gives up with a client that is gone, as flush does.
+// write sends part of the body. It aborts the exchange if the client has disconnected,
+// as flush does.
 func (x *exchange) write(data []byte) {
 	if _, err := x.w.Write(data); err != nil {
 		x.abort()
 	}
 }
 
-// flush sends what was written.
+// flush sends buffered data.
 func (x *exchange) flush() {
 	if err := http.NewResponseController(x.w).Flush(); err != nil {
 		x.abort()
 	}
 }
 
-// abort breaks the connection, or the stream of an HTTP/2 connection.
+// abort closes the connection, or resets the HTTP/2 stream.
 func (x *exchange) abort() { panic(http.ErrAbortHandler) }
 
-// stall is silent until the client goes.
+// stall sends nothing until the client disconnects.
 func (x *exchange) stall() {
 	<-x.r.Context().Done()
 	x.abort()
@@ -173,7 +174,7 @@ func (x *exchange) noContent() error {
 	return nil
 }
 
-// fail answers with an error.
+// writeError sends an error response.
 func (x *exchange) writeError(err error) {
 	var known *apiError
 	if !errors.As(err, &known) {
@@ -183,7 +184,7 @@ func (x *exchange) writeError(err error) {
 	x.writeJSON(known.status, known.body())
 }
 
-// reply answers with a value as JSON, or breaks as the controls ask.
+// respond sends a value as JSON, or injects the requested fault.
 func (x *exchange) respond(value any) {
 	body := encode(value)
 	half := slices.Clone(body[:len(body)/2])
@@ -206,7 +207,7 @@ func (x *exchange) respond(value any) {
 	}
 }
 
-// json ends the body with a line break, for those who read it in a terminal.
+// writeJSON sends a JSON body, with a final line break for terminals.
 func (x *exchange) writeJSON(status int, body []byte) {
 	body = append(body, '\n')
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -9,12 +9,11 @@ import (
 	"strconv"
 )
 
-// JSON is read into nil, bool, json.Number, string, []any and *object.
+// JSON values are represented as nil, bool, json.Number, string, []any and *object.
 
-// An object keeps its members in the order in which they came: the order of a
-// schema's properties decides the order of a structured output.
-// Of members with one name the last one counts, in the place of the first.
-// A nil object has no members.
+// An object is a JSON object that preserves the order of its fields, because the order of
+// a schema's properties determines the order of structured output. The last of several
+// fields of the same name wins, at the position of the first. A nil object is empty.
 type object struct {
 	names   []string
 	members map[string]any
@@ -29,7 +28,7 @@ func (o *object) set(name string, value any) {
 	o.members[name] = value
 }
 
-// get returns nil for a member that is null or missing.
+// get returns nil for a null or missing field.
 func (o *object) get(name string) any {
 	if o == nil {
 		return nil
@@ -52,8 +51,8 @@ func (o *object) len() int {
 	return len(o.names)
 }
 
-// text, flag, list and object return the zero value
-// for a member that is missing or of another type.
+// str, boolean, list and object return the zero value for a field that is missing or has
+// another type.
 func (o *object) str(name string) string {
 	value, _ := o.get(name).(string)
 	return value
@@ -74,7 +73,7 @@ func (o *object) object(name string) *object {
 	return value
 }
 
-// integer returns the fallback for a member that is no integer.
+// integer returns the fallback for a field that is not an integer.
 func (o *object) integer(name string, fallback int) int {
 	number, _ := o.get(name).(json.Number)
 	value, err := strconv.Atoi(number.String())
@@ -84,7 +83,7 @@ func (o *object) integer(name string, fallback int) int {
 	return value
 }
 
-// MarshalJSON writes the members in their order.
+// MarshalJSON preserves the order of the fields.
 func (o *object) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteByte('{')
@@ -100,24 +99,24 @@ func (o *object) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// encode writes compact JSON, without the escapes that only HTML needs.
-// It is used for values that always have a JSON form.
+// encode returns compact JSON without HTML escapes. It panics if the value cannot be
+// encoded.
 func encode(value any) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		panic(fmt.Errorf("sandbox: a value without a JSON form: %w", err))
+		panic(fmt.Errorf("sandbox: encode JSON: %w", err))
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
-// maxDepth is how deep arrays and objects may be nested in a request.
+// maxDepth is the maximum nesting depth of a request.
 const maxDepth = 512
 
 var errTooDeep = fmt.Errorf("nested deeper than %d levels", maxDepth)
 
-// parse reads one JSON value and nothing after it. An error says at which byte.
+// parse parses a single JSON value. Errors include the byte offset.
 func parse(text []byte) (any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
@@ -185,7 +184,7 @@ func parseArray(decoder *json.Decoder, depth int) (any, error) {
 	return result, err
 }
 
-// kindOf names a value's type for a person.
+// typeName returns the name of a value's type for error messages.
 func typeName(value any) string {
 	switch value.(type) {
 	case nil:

@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// logprobs are those of a choice's text, or of its refusal, if the request asks.
+// logprobs returns the log probabilities of a choice's text or refusal, or nil unless
+// requested.
 func (resp *response) logprobs(c choice) *logprobs {
 	if !resp.request.logprobs || len(c.content)+len(c.refusal) == 0 {
 		return nil
@@ -13,7 +14,7 @@ func (resp *response) logprobs(c choice) *logprobs {
 	return &logprobs{Content: resp.tokenLogprobs(c.content), Refusal: resp.tokenLogprobs(c.refusal)}
 }
 
-// likelihoods is nil, and so null, for no tokens.
+// tokenLogprobs returns nil for no tokens, which is encoded as null.
 func (resp *response) tokenLogprobs(tokens []string) []tokenLogprob {
 	var result []tokenLogprob
 	for _, each := range tokens {
@@ -38,8 +39,8 @@ func newLikelyToken(token string, logprob float64) likelyToken {
 	return result
 }
 
-// logprobOf is always the same for a token, between -1 and -1/1024: fractions
-// that a double holds exactly.
+// syntheticLogprob returns a fixed log probability for a token. It is a multiple of
+// 1/1024 from -1 to -1/1024, which a double represents exactly.
 func syntheticLogprob(token string) float64 {
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(token))

@@ -2,7 +2,8 @@ package sandbox
 
 import "net/http"
 
-// Model is the name of the one model, whatever name a request gives.
+// Model is the name of the only model. Responses have it regardless of the model in the
+// request.
 const Model = "sandbox"
 
 type modelList struct {
@@ -35,7 +36,7 @@ func (s *sandbox) getModel(x *exchange) error {
 	if x.id != Model {
 		return &apiError{
 			status:  http.StatusNotFound,
-			message: "There is no model '" + truncate(x.id, maxQuotedValue) + "': the sandbox has '" + Model + "' alone.",
+			message: "The model '" + truncate(x.id, maxQuotedValue) + "' does not exist: the only model is '" + Model + "'.",
 			kind:    typeInvalidRequest,
 			param:   "model",
 			code:    "model_not_found",

@@ -26,17 +26,17 @@ type moderationError struct {
 	Message string `json:"message"`
 }
 
-// moderationPrefix begins the names of the models that moderate here.
+// moderationPrefix is the prefix of the names of the moderation models.
 const moderationPrefix = "omni-moderation"
 
-// flaggedWord is the category that a text falls into by naming it.
+// flaggedCategory is the category of text that contains its name.
 const flaggedCategory = "violence"
 
 func isFlagged(text string) bool { return strings.Contains(strings.ToLower(text), flaggedCategory) }
 
-// moderate judges what a request says and what each of its choices answers, if
-// the request asks for it. A model that moderates nothing is an error in the
-// answer, as the completion itself succeeds.
+// moderate returns the moderation of the input and of each choice's output, or nil
+// unless requested. An unknown moderation model is reported inside the response, because
+// the completion itself succeeds.
 func (r *request) moderate(outputs []string) *moderation {
 	if r.moderation == nil {
 		return nil
@@ -46,7 +46,7 @@ func (r *request) moderate(outputs []string) *moderation {
 		failed := moderationError{
 			Type:    "error",
 			Code:    "model_not_found",
-			Message: "The sandbox moderates with models whose names begin with " + moderationPrefix + ".",
+			Message: "Unknown moderation model: want a name that starts with " + moderationPrefix + ".",
 		}
 		return &moderation{Input: failed, Output: failed}
 	}
@@ -91,7 +91,7 @@ func moderationResultFor(name, text string, images bool) moderationResult {
 	return result
 }
 
-// blocks tells whether the request's policy for input or output blocks a text.
+// isBlocked reports whether the request's policy for input or output blocks text.
 func (r *request) isBlocked(side, text string) bool {
 	mode := r.moderation.object("policy").object(side).str("mode")
 	return mode == "block" && strings.HasPrefix(r.moderation.str("model"), moderationPrefix) && isFlagged(text)

@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxQuote is how many characters of a message an answer repeats.
+// maxQuotedMessage is the maximum number of characters quoted from a message.
 const maxQuotedMessage = 1000
 
-// maxPredicted is how many tokens of a prediction an answer repeats.
+// maxPredicted is the maximum number of tokens repeated from a prediction.
 const maxPredicted = 1000
 
-// formatted is what a choice says in the format that the request asks for.
+// outputText returns the text of a choice in the requested format.
 func (r *request) outputText(index int) (string, error) {
 	switch r.answerFormat {
 	case "json_object":
@@ -25,7 +25,7 @@ func (r *request) outputText(index int) (string, error) {
 		value, ok := sampleObject(r.tree.object("response_format").object("json_schema").object("schema"), index)
 		if !ok {
 			const path = "response_format.json_schema.schema"
-			return "", invalid(path, "invalid_json_schema", "No value can be made that is valid for '%s'.", path)
+			return "", invalid(path, "invalid_json_schema", "Invalid schema '%s': no valid sample was found.", path)
 		}
 		return string(encode(value)), nil
 	default:
@@ -33,7 +33,8 @@ func (r *request) outputText(index int) (string, error) {
 	}
 }
 
-// speech is what a choice says in words: what it is, and what it was told.
+// replyText returns the plain text of a choice: an introduction, and a quotation of the
+// conversation.
 func (r *request) replyText(index int) string {
 	var sentences []string
 	if r.choices > 1 {
@@ -58,11 +59,11 @@ func (r *request) replyText(index int) string {
 	return text
 }
 
-// predicted is the tokens of the request's prediction.
+// predicted returns the tokens of the request's prediction.
 func (r *request) predicted() []string { return tokens(r.prediction) }
 
-// heard repeats the tools' answers after the last other message, or else what
-// the user said.
+// transcript quotes the tool messages at the end of the conversation, or the last user
+// message.
 func (r *request) transcript() []string {
 	var results []string
 	for _, each := range slices.Backward(r.messages) {
@@ -88,7 +89,7 @@ func (r *request) transcript() []string {
 
 func quote(text string) string { return `"` + truncate(text, maxQuotedMessage) + `"` }
 
-// attachments counts the parts of a message that are no text.
+// describeAttachments counts the parts of a message other than text.
 func describeAttachments(m message) string {
 	var result []string
 	for _, each := range []struct {
@@ -123,14 +124,14 @@ func (r *request) refusal(index int) string {
 	return text
 }
 
-// What an answer cites when the request asks for a search of the web.
+// The citation in a response to a request with web search.
 const (
 	citedURL   = "https://example.com/sandbox"
 	citedTitle = "Example Domain"
 	citation   = "[" + citedTitle + "](" + citedURL + ")"
 )
 
-// annotationsOf finds the citation in a text, unless its end was cut off.
+// findAnnotations returns an annotation for the citation in text, unless it is truncated.
 func findAnnotations(text string) []annotation {
 	before, _, found := strings.Cut(text, citation)
 	if !found {

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// A request is a valid body of POST /v1/chat/completions.
+// A request is a validated body of POST /v1/chat/completions.
 type request struct {
 	tree     *object // the whole body
 	messages []message
 	tools    []tool
 
 	stream      bool
-	usage       bool // a stream ends with its usage
+	usage       bool // send usage at the end of a stream
 	obfuscation bool
 
 	choices      int
-	limit        int // most tokens of a choice, 0 for no limit
+	limit        int // maximum tokens per choice, 0 for no limit
 	stops        []string
 	logprobs     bool
 	topLogprobs  int
-	audioFormat  string // empty for an answer in text
+	audioFormat  string // empty for a text response
 	prediction   string
 	moderation   *object
 	metadata     *object
@@ -29,19 +29,19 @@ type request struct {
 	answerFormat string // text, json_object or json_schema
 }
 
-// A message is what the answer needs to know of one.
+// A message is a message of the conversation.
 type message struct {
 	tree   *object
 	role   string
-	text   string // the text of all its parts
+	text   string // of all parts
 	images int
 	audios []string // base64
 	files  int
 }
 
-// readRequest validates a body as far as OpenAI would before asking the model.
-func parseRequest(validator validator, body []byte, s strictness) (*request, error) {
-	tree, err := parseObjectBody(validator, body, s)
+// parseRequest parses a body and validates it as OpenAI does before running the model.
+func parseRequest(validate validator, body []byte, s strictness) (*request, error) {
+	tree, err := parseObjectBody(validate, body, s)
 	if err != nil {
 		return nil, err
 	}
@@ -79,17 +79,17 @@ func parseRequest(validator validator, body []byte, s strictness) (*request, err
 	return result, checkCombination(result)
 }
 
-// readObject parses a body and holds it against a shape.
-func parseObjectBody(validator validator, body []byte, s strictness) (*object, error) {
+// parseObjectBody parses a JSON object and validates it.
+func parseObjectBody(validate validator, body []byte, s strictness) (*object, error) {
 	value, err := parse(body)
 	if err != nil {
 		return nil, invalid("", "", "The body is not valid JSON: %v.", err)
 	}
 	tree, ok := value.(*object)
 	if !ok {
-		return nil, invalid("", "", "The body has to be a JSON object, not %s.", typeName(value))
+		return nil, invalid("", "", "The body must be a JSON object, but is %s.", typeName(value))
 	}
-	return tree, validator(s, "", tree)
+	return tree, validate(s, "", tree)
 }
 
 func parseMessage(tree *object) message {
@@ -108,7 +108,7 @@ func parseMessage(tree *object) message {
 	return result
 }
 
-// contentText is the text of a content, which is a string or has parts.
+// joinText returns the text of a content, which is a string or a list of parts.
 func joinText(content any) string {
 	if text, ok := content.(string); ok {
 		return text
@@ -124,17 +124,17 @@ func joinText(content any) string {
 	return strings.Join(texts, "\n")
 }
 
-// checkConversation holds what messages owe to each other: an assistant's tool
-// calls are answered by the tool messages right after it, and only they are.
+// checkConversation checks that each tool call of an assistant message has a tool
+// message right after it, and that each tool message belongs to a call.
 func checkConversation(messages []message) error {
-	var callIDs []string // the ids of the calls that the tool messages may answer
+	var callIDs []string // of the last assistant message
 	var answeredIDs []string
-	var callsPath string // the path of the message that asked
+	var callsPath string // the path of these calls
 	settle := func() error {
 		for _, id := range callIDs {
 			if !slices.Contains(answeredIDs, id) {
-				return invalid(callsPath, "", "'%s' has the call '%s' without an answer: a tool message for each "+
-					"tool_call_id has to come right after the assistant's message.", callsPath, truncate(id, maxQuotedValue))
+				return invalid(callsPath, "", "'%s' has a call '%s' without a tool message. An assistant message with tool calls "+
+					"must be followed by a tool message for each tool_call_id.", callsPath, truncate(id, maxQuotedValue))
 			}
 		}
 		return nil
@@ -146,10 +146,10 @@ func checkConversation(messages []message) error {
 			switch {
 			case callIDs == nil:
 				return invalid(path+".role", "",
-					"'%s.role' is tool, which has to follow an assistant's message with tool_calls.", path)
+					"Invalid '%s.role': a tool message must follow an assistant message with tool_calls.", path)
 			case !slices.Contains(callIDs, id):
 				return invalid(path+".tool_call_id", "",
-					"'%s.tool_call_id' is '%s', which no call of the assistant's message before has.", path, truncate(id, maxQuotedValue))
+					"Invalid '%s.tool_call_id': the previous assistant message has no call '%s'.", path, truncate(id, maxQuotedValue))
 			}
 			answeredIDs = append(answeredIDs, id)
 			continue
@@ -167,7 +167,7 @@ func checkConversation(messages []message) error {
 		}
 		if callIDs == nil && !hasContent(each.tree) {
 			return invalid(path+".content", "missing_required_parameter",
-				"'%s.content' is required of an assistant that calls no tool.", path)
+				"'%s.content' is required in an assistant message without tool calls.", path)
 		}
 	}
 	return settle()
@@ -182,7 +182,7 @@ func hasContent(assistant *object) bool {
 	return false
 }
 
-// checkCombination holds what parameters owe to each other.
+// checkCombination rejects parameters that require or exclude each other.
 func checkCombination(r *request) error {
 	needs := func(param, other string) error {
 		return invalid(param, "invalid_value", "'%s' is only allowed together with '%s'.", param, other)
@@ -196,7 +196,7 @@ func checkCombination(r *request) error {
 		return needs("top_logprobs", "logprobs")
 	case tree.get("max_tokens") != nil && tree.get("max_completion_tokens") != nil:
 		return invalid("max_tokens", "invalid_value",
-			"'max_tokens' and 'max_completion_tokens' can't both be given; the latter replaced the former.")
+			"'max_tokens' and 'max_completion_tokens' are mutually exclusive: use 'max_completion_tokens'.")
 	case tree.has("tool_choice") && len(tree.list("tools")) == 0:
 		return needs("tool_choice", "tools")
 	case tree.has("parallel_tool_calls") && len(tree.list("tools")) == 0:
@@ -204,12 +204,11 @@ func checkCombination(r *request) error {
 	case tree.has("function_call") && len(tree.list("functions")) == 0:
 		return needs("function_call", "functions")
 	case audio && tree.object("audio") == nil:
-		return invalid("audio", "missing_required_parameter", "'audio' is required when 'modalities' has \"audio\".")
+		return invalid("audio", "missing_required_parameter", "'audio' is required when 'modalities' includes \"audio\".")
 	case tree.object("audio") != nil && !audio:
-		return invalid("audio", "invalid_value", "'audio' is only allowed when 'modalities' has \"audio\".")
+		return invalid("audio", "invalid_value", "'audio' is only allowed when 'modalities' includes \"audio\".")
 	case r.answerFormat == "json_object" && !slices.ContainsFunc(r.messages, mentionsJSON):
-		return invalid("messages", "", "'messages' have to ask for json, in that word, "+
-			"when 'response_format' is json_object.")
+		return invalid("messages", "", "'messages' must contain the word 'json' when 'response_format' is json_object.")
 	}
 	if err := checkAudioFormat(r); err != nil {
 		return err
@@ -219,7 +218,7 @@ func checkCombination(r *request) error {
 
 func mentionsJSON(m message) bool { return strings.Contains(strings.ToLower(m.text), "json") }
 
-// lastUser is the last message of a user, or nil.
+// lastUser returns the last user message, or nil.
 func (r *request) lastUser() *message {
 	for i := range slices.Backward(r.messages) {
 		if r.messages[i].role == "user" {

@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// An identity stands for all requests that mean the same: ids follow from it.
+// A requestHash is the same for equivalent requests. IDs are derived from it.
 type requestHash [sha256.Size]byte
 
-// identify hashes what a request means. It does not see how it was written
-// (white space, the order of members but a schema's, null or empty for absent, a
-// single stop sequence as string or array), nor whether the answer shall be streamed, so
-// that both forms of an answer have the same ids.
+// hashRequest hashes the meaning of a request. It ignores white space, the order of fields
+// (except in schemas), null and empty fields, and whether a single stop sequence is a
+// string or an array. It also ignores stream, so that a stream has the same IDs as the
+// unary response.
 func hashRequest(tree *object, controls controls) requestHash {
 	sum := sha256.New()
 	writeCanonical(sum, copyWithout(tree, "stream", "stream_options", "stop"), false)
@@ -43,9 +43,8 @@ func copyWithout(tree *object, names ...string) *object {
 	return result
 }
 
-// writeCanonical writes a value so that no two values look the same unless they
-// mean the same. Within a schema the order of members means something, and so
-// does an empty one.
+// writeCanonical hashes an unambiguous encoding of a value. In a schema, the order of
+// fields and empty fields are significant.
 func writeCanonical(out hash.Hash, value any, inSchema bool) {
 	write := func(tag string, length int) {
 		_, _ = out.Write(binary.AppendVarint([]byte(tag), int64(length)))
@@ -83,8 +82,8 @@ func writeCanonicalText(out hash.Hash, write func(string, int), tag, text string
 	_, _ = out.Write([]byte(text))
 }
 
-// isEmpty reports whether a value says nothing: it is null, or a list or object
-// in which there is nothing, or of an object only members that say nothing.
+// isEmpty reports whether a value is null, an empty array, or an object with only empty
+// fields.
 func isEmpty(value any) bool {
 	switch value := value.(type) {
 	case nil:
@@ -98,7 +97,8 @@ func isEmpty(value any) bool {
 	}
 }
 
-// saysNothing is isEmpty for a member. A schema says something by any member.
+// isEmptyField is isEmpty for an object's field. Only a schema without any fields is
+// empty.
 func isEmptyField(name string, member any) bool {
 	if inner, is := member.(*object); is && isSchema(name) {
 		return inner.len() == 0
@@ -108,7 +108,7 @@ func isEmptyField(name string, member any) bool {
 
 func isSchema(name string) bool { return name == "schema" || name == "parameters" }
 
-// canonicalNumber writes 1, 1.0 and 1e0 alike.
+// canonicalNumber returns the same string for 1, 1.0 and 1e0.
 func canonicalNumber(literal string) string {
 	if !strings.ContainsAny(literal, ".eE") {
 		return literal
@@ -123,10 +123,10 @@ func canonicalNumber(literal string) string {
 	return strconv.FormatFloat(number, 'g', -1, 64)
 }
 
-// idLength is the number of hexadecimal digits of an id.
+// idLength is the number of hexadecimal digits in an ID.
 const idLength = 24
 
-// id derives a name from the identity, one for each list of numbers.
+// id derives an ID from the hash and numbers.
 func (i requestHash) id(prefix string, numbers ...int) string {
 	salted := append([]byte(prefix), i[:]...)
 	for _, number := range numbers {

@@ -1,6 +1,6 @@
 package sandbox
 
-// The JSON of OpenAI's answers. A member without omitempty is always there.
+// These types are encoded as OpenAI's responses. Fields without omitempty are always sent.
 
 type completion struct {
 	ID                string             `json:"id"`
@@ -122,7 +122,7 @@ type chunk struct {
 	ServiceTier       string        `json:"service_tier"`
 	SystemFingerprint string        `json:"system_fingerprint"`
 	Choices           []chunkChoice `json:"choices"`
-	Usage             any           `json:"usage,omitempty"` // *usage, or a null that is written
+	Usage             any           `json:"usage,omitempty"` // usage, or an explicit null
 	Moderation        *moderation   `json:"moderation,omitempty"`
 	Obfuscation       string        `json:"obfuscation,omitempty"`
 }
@@ -134,8 +134,8 @@ type chunkChoice struct {
 	FinishReason *string   `json:"finish_reason"`
 }
 
-// A delta has only the members that a chunk adds to. Content and Refusal are a
-// *string, or a null that is written, as the opening chunk of a choice does.
+// A delta has only the fields to which a chunk adds. Content and Refusal are strings, or
+// an explicit null in the first chunk of a choice.
 type delta struct {
 	Role         string             `json:"role,omitempty"`
 	Content      any                `json:"content,omitempty"`

@@ -1,66 +1,70 @@
-// Package sandbox is an upstream inside the process: OpenAI's REST API with no
-// model, key or network behind it, so that the whole product can be run, tried
-// and tested anywhere.
+// Package sandbox is a fake OpenAI API for tests and demonstrations: an httptest
+// for OpenAI's API. It needs no model, API key or network. [New] returns an
+// [http.Handler] to serve with [net/http/httptest.NewServer], or to call directly:
 //
-// It serves chat completions, unary and streamed, stored completions and models
-// under /v1, after OpenAI's specification: tools of both kinds, structured
-// output, several choices, log probabilities, stop sequences, limits, usage,
-// audio, moderation, and their errors. Any model name is accepted; the reply
-// says "sandbox". The authorization header is not looked at.
+//	server := httptest.NewServer(sandbox.New())
+//	defer server.Close()
+//	client := openai.NewClient(option.WithBaseURL(server.URL + "/v1"))
 //
-// The same request gives the same answer: text, ids and token counts depend on
-// what it means and not on how it is written, and both forms of an answer agree.
-// Only the created time is the clock's, and a stored completion's id depends on
-// how many equal ones are stored. Two things differ from OpenAI on purpose:
-// audio is made as wav and pcm16 alone, and a stream has obfuscation only when
-// the request asks for it.
+// It serves chat completions (unary and streamed), stored completions and models
+// under /v1. It follows OpenAI's specification: function and custom tools,
+// structured output, multiple choices, log probabilities, stop sequences, token
+// limits, usage, audio, moderation, and their errors. It accepts any model name and
+// any Authorization header. The model in a response is always "sandbox".
 //
-// It shares no code with the translation of the typed API, because it is also
-// the oracle against which that is tested.
+// Responses are deterministic. Text, IDs and token counts depend on the meaning of
+// the request, not on its formatting. A stream and a unary response to the same
+// request have the same content. Two things vary: the created time is the current
+// time, and the ID of a stored completion depends on how many equal ones are stored.
+//
+// The sandbox deliberately differs from OpenAI in two ways. The only audio formats
+// are wav and pcm16. Streams are obfuscated only on request.
+//
+// The package shares no code with the transcoder, because it is also the oracle in
+// the transcoder's tests.
 //
 // # Controls
 //
-// These request headers control how a request is answered. They apply to every
-// operation, and are strict: an unknown one, or a value that isn't one of those
-// below, is status 400 naming the header.
+// These request headers control the response to any operation. An unknown control
+// header or an invalid value is rejected with status 400 and an error that names the
+// header.
 //
-//	x-sandbox-delay        how long to wait before the answer begins: 150ms, 2s
-//	x-sandbox-chunk-delay  how long to wait between the chunks of a stream
-//	x-sandbox-status       400 to 599: the error that OpenAI answers with that
-//	                       status; 429, 503 and 529 with retry-after
-//	x-sandbox-fault        what goes wrong, see below
-//	x-sandbox-after        how many chunks of the stream come before the fault;
-//	                       without it all do, and it comes in place of [DONE]
-//	x-sandbox-tokens       1 to 1000000: answer in text of so many tokens
-//	                       (times n), whatever tools and formats ask
-//	x-sandbox-answer       refusal: the model refuses; content-filter: its text is
-//	                       cut short by a filter
-//	x-sandbox-unknown      accept: members and enum values that the sandbox does
-//	                       not know are accepted, where else they are status 400.
-//	                       The body's own unknown members come back in the reply,
-//	                       unless it has members of that name itself
+//	x-sandbox-delay        delay before the response, such as 150ms or 2s
+//	x-sandbox-chunk-delay  delay between the chunks of a stream
+//	x-sandbox-status       400 to 599: respond with OpenAI's error for this status
+//	                       (429, 503 and 529 with retry-after)
+//	x-sandbox-fault        the fault to inject, see below
+//	x-sandbox-after        number of chunks before the fault; by default, the fault
+//	                       replaces [DONE]
+//	x-sandbox-tokens       1 to 1000000: respond with this many tokens of text for
+//	                       each choice, regardless of tools and formats
+//	x-sandbox-answer       refusal: the model refuses to answer;
+//	                       content-filter: a content filter truncates the text
+//	x-sandbox-unknown      accept: accept unknown fields and enum values instead of
+//	                       rejecting them with status 400, and copy unknown
+//	                       top-level fields to the response, unless it has a field
+//	                       of the same name
 //
-// The faults that take the whole answer:
+// These faults replace the whole response:
 //
-//	hang       nothing at all, until the client goes
+//	hang       no response until the client disconnects
 //	close      the connection is closed before the headers
 //	empty      status 200 without a body
-//	html       a web page, as a middlebox sends it, with status 502 or that of
-//	           x-sandbox-status
-//	json       one JSON body where a stream was asked for
+//	html       an HTML page, as sent by a middlebox, with x-sandbox-status or 502
+//	json       a single JSON body instead of a stream
 //
-// The faults that have a place, after x-sandbox-after chunks; where the answer is
-// one JSON body it breaks in the middle:
+// These faults happen after x-sandbox-after chunks of a stream, or in the middle of
+// a unary response:
 //
-//	malformed  the chunk is half a JSON text, and the stream goes on
-//	error      an event with the error of x-sandbox-status, or of 500, ends the
-//	           stream; the JSON body is that error, with status 200
-//	end        the body ends as if complete, without [DONE] (streams alone)
-//	stall      silence, until the client goes
+//	malformed  the chunk is truncated JSON, and the stream continues
+//	error      an error event for x-sandbox-status, or 500, ends the stream; a unary
+//	           response has that error as its body, with status 200
+//	end        the body ends normally, but without [DONE] (streams only)
+//	stall      no more data until the client disconnects
 //	abort      the connection is closed (HTTP/2: the stream is reset)
-//	cut        the same, in the middle of a chunk
+//	cut        like abort, in the middle of a chunk
 //
-// Every wait ends at once when the client goes.
+// All delays end as soon as the client disconnects.
 package sandbox
 
 import (
@@ -72,17 +76,18 @@ import (
 	"time"
 )
 
-// An Option changes what New builds.
+// An Option configures the handler returned by [New].
 type Option func(*sandbox)
 
-// WithClock takes the time from now, where the default is time.Now:
-// a test that compares whole answers makes it stand still.
+// WithClock sets the clock, which is [time.Now] by default. A test that compares
+// whole responses can pass a fixed time.
 func WithClock(now func() time.Time) Option {
 	return func(s *sandbox) { s.now = now }
 }
 
-// New returns a handler that serves the API under /v1, with no completion
-// stored. It is safe for concurrent use, and needs no closing.
+// New returns a handler that serves the API under /v1. Each handler has its own
+// stored completions, initially none. It is safe for concurrent use and does not
+// need to be closed.
 func New(options ...Option) http.Handler {
 	result := &sandbox{
 		now:        time.Now,
@@ -104,13 +109,13 @@ type sandbox struct {
 
 func (s *sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, now: s.now, start: s.now()}
-	if err := s.serve(x); err != nil { //nolint:contextcheck // the exchange has the request's
+	if err := s.serve(x); err != nil { //nolint:contextcheck // the exchange has the request's context
 		x.writeError(err)
 	}
 }
 
 func (s *sandbox) serve(x *exchange) error {
-	// The body first: net/http watches for the client's leave only from its end.
+	// Read the body first: net/http detects a disconnect only after the body was read.
 	bodyErr := x.readBody()
 	x.setStandardHeaders()
 	if bodyErr != nil {
@@ -126,10 +131,11 @@ func (s *sandbox) serve(x *exchange) error {
 	return run(x)
 }
 
-// An operation answers through the exchange, or returns the error to answer with.
+// An operation writes a response to the exchange, or returns the error to respond with.
 type operation func(*exchange) error
 
-// find takes the path as it was sent, so that none is cleaned or redirected.
+// route returns the operation for a request. It matches the escaped path, so that no
+// path is cleaned or redirected.
 func (s *sandbox) route(x *exchange) (operation, error) {
 	operations, id := s.operationsAt(x.r.URL.EscapedPath())
 	var err error
@@ -161,13 +167,13 @@ func (s *sandbox) route(x *exchange) (operation, error) {
 	}
 	return nil, &apiError{
 		status:  http.StatusMethodNotAllowed,
-		message: fmt.Sprintf("%s is not allowed here; %s are.", truncate(x.r.Method, maxQuotedValue), strings.Join(allowed, ", ")),
+		message: fmt.Sprintf("Method %s is not allowed: want %s.", truncate(x.r.Method, maxQuotedValue), strings.Join(allowed, ", ")),
 		kind:    typeInvalidRequest,
 		code:    "method_not_supported",
 	}
 }
 
-// unary refuses the faults of a stream before anything is done.
+// unaryOnly wraps an operation that never streams. It rejects faults that need a stream.
 func unaryOnly(run operation) operation {
 	return func(x *exchange) error {
 		if err := x.controls.checkUnary(); err != nil {
@@ -177,7 +183,7 @@ func unaryOnly(run operation) operation {
 	}
 }
 
-// at is what a path offers, by method, and the id in it.
+// operationsAt returns a path's operations by method, and the ID in the path.
 func (s *sandbox) operationsAt(path string) (operations map[string]operation, id string) {
 	switch path {
 	case "/v1/models":

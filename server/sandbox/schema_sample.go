@@ -13,29 +13,29 @@ import (
 )
 
 const (
-	maxSample      = 20_000 // values, and characters of one text
-	bytesPerValue  = 100    // of a text, which count as a value more
+	maxSample      = 20_000 // values of a sample, and characters of a string
+	bytesPerValue  = 100    // this many bytes of a string count as a value
 	maxSampleDepth = 100
 )
 
-// maxOptionalDepth is how deep members are made that a schema doesn't require.
+// maxOptionalDepth is the maximum depth of optional fields.
 const maxOptionalDepth = 8
 
-// sample makes a value that is valid for a JSON Schema: always the same one for
-// the same schema and variant, in the order of the schema's properties.
-// It knows the keywords that OpenAI's structured outputs support, with allOf,
-// oneOf (as anyOf), prefixItems, uniqueItems and the numbers of properties. The
-// sample of a schema that says more, such as not, may break that; so may one that
-// says a thing twice, in a branch and beside it or beside an enum. A recursion
-// ends as soon as the schema lets it; ok is false where it never does, and where
-// nothing can be found.
+// sample returns a value that is valid for a JSON Schema. It is deterministic, and
+// preserves the order of the schema's properties.
+//
+// It supports the keywords of OpenAI's structured outputs, and also allOf, oneOf (treated
+// as anyOf), prefixItems, uniqueItems, minProperties and maxProperties. The sample may be
+// invalid if the schema has other keywords, such as not, or repeats a keyword in a branch
+// and outside of it, or combines enum with other keywords. Recursion ends as early as the
+// schema allows. ok is false if it never ends, or if no sample was found.
 func sample(schema *object, variant int) (value any, ok bool) {
 	s := &sampler{root: schema, budget: maxSample, entered: map[string]bool{"#": true}}
 	return s.value(schema, valueContext{name: "text", variant: variant})
 }
 
-// sampleObject takes a schema that doesn't say of what type to be of an object's,
-// as those are that the API takes. A nil schema has no members.
+// sampleObject is sample for a schema whose type is object by default. A nil schema
+// yields an empty object.
 func sampleObject(schema *object, variant int) (value any, ok bool) {
 	base := newObject()
 	base.set("type", "object")
@@ -45,12 +45,12 @@ func sampleObject(schema *object, variant int) (value any, ok bool) {
 type sampler struct {
 	root    any
 	budget  int
-	entered map[string]bool // the references that are being sampled
+	entered map[string]bool // references being sampled
 }
 
-// A place is what a value's surroundings say about it.
+// A valueContext describes the position of a value.
 type valueContext struct {
-	name    string // of the member
+	name    string // of the field
 	variant int
 	depth   int
 }
@@ -88,8 +88,8 @@ func (s *sampler) value(schema any, at valueContext) (any, bool) {
 	return nil, false
 }
 
-// reference samples what a $ref points to. One that is being sampled already is
-// not entered again, which ends recursions.
+// reference samples the target of a $ref. To end recursion, it fails for a reference that
+// is already being sampled.
 func (s *sampler) reference(reference string, at valueContext) (any, bool) {
 	target, ok := s.resolvePointer(reference)
 	if !ok || s.entered[reference] {
@@ -100,7 +100,7 @@ func (s *sampler) reference(reference string, at valueContext) (any, bool) {
 	return s.value(target, at)
 }
 
-// lookUp follows a JSON pointer (RFC 6901) into the schema itself.
+// resolvePointer follows a JSON pointer (RFC 6901) within the schema.
 func (s *sampler) resolvePointer(reference string) (any, bool) {
 	pointer, local := strings.CutPrefix(reference, "#")
 	target := s.root
@@ -123,8 +123,8 @@ func (s *sampler) resolvePointer(reference string) (any, bool) {
 	return target, local
 }
 
-// branches takes the first branch that can be sampled together with the
-// keywords beside it; for allOf that is all of them.
+// branches samples the first possible branch, combined with the keywords outside of it.
+// For allOf, it combines all branches.
 func (s *sampler) branches(keyword string, given *object, branches []any, at valueContext) (any, bool) {
 	beside := copyWithout(given, keyword)
 	at.depth++
@@ -146,7 +146,7 @@ func (s *sampler) branches(keyword string, given *object, branches []any, at val
 	return nil, false
 }
 
-// resolved follows the references at the top of a schema, for merging.
+// resolveReferences follows a schema's top-level references.
 func (s *sampler) resolveReferences(schema any) *object {
 	given, _ := schema.(*object)
 	for range maxOptionalDepth {
@@ -159,8 +159,8 @@ func (s *sampler) resolveReferences(schema any) *object {
 	return given
 }
 
-// merge adds a schema's keywords to another's: properties and required are
-// joined, and of any other keyword the latter's counts.
+// merge combines the keywords of two schemas. It concatenates properties and required.
+// Other keywords of the second schema override those of the first.
 func merge(first, added *object) *object {
 	result := copyWithout(first)
 	if added == nil {
@@ -183,7 +183,7 @@ func merge(first, added *object) *object {
 	return result
 }
 
-// typesOf is what type says, or else what the other keywords are about.
+// typesOf returns the schema's types, or a type inferred from its other keywords.
 func typesOf(schema *object) []string {
 	if kind := schema.str("type"); kind != "" {
 		return []string{kind}
@@ -245,15 +245,15 @@ func (s *sampler) object(schema *object, at valueContext) (any, bool) {
 	if most < max(least, len(required)) {
 		return nil, false
 	}
-	left := len(required) // the required members to come
+	remaining := len(required) // remaining required fields
 	properties := schema.object("properties")
 	if properties == nil {
 		properties = newObject()
 	}
 	for _, name := range properties.names {
 		if required[name] {
-			left--
-		} else if at.depth >= maxOptionalDepth || result.len()+left >= most {
+			remaining--
+		} else if at.depth >= maxOptionalDepth || result.len()+remaining >= most {
 			continue
 		}
 		value, ok := s.value(properties.get(name), valueContext{name, at.variant, at.depth + 1})
@@ -277,7 +277,7 @@ func (s *sampler) object(schema *object, at valueContext) (any, bool) {
 	return result, true
 }
 
-// additional sets a member that properties doesn't have.
+// additional sets a field that is not in properties.
 func (s *sampler) additional(result, schema *object, name string, at valueContext) bool {
 	var inner any = true
 	if schema.has("additionalProperties") {
@@ -323,8 +323,8 @@ func (s *sampler) array(schema *object, at valueContext) (any, bool) {
 	return result, len(result) >= least
 }
 
-// sampleNumber tries numbers that schemas tend to allow: the first few, those at
-// the bounds, and those between.
+// sampleNumber tries numbers that schemas commonly allow: small ones, the bounds, and
+// numbers between the bounds.
 func sampleNumber(schema *object, variant int, whole bool) (any, bool) {
 	step, _ := numberOf(schema, "multipleOf")
 	if whole {
@@ -353,7 +353,7 @@ func sampleNumber(schema *object, variant int, whole bool) (any, bool) {
 		}
 	}
 	for _, each := range candidates {
-		// 15 digits are those that a double always keeps: 0.3, not 3 × 0.1.
+		// A double preserves 15 digits: 0.3 rather than 3 × 0.1.
 		text := strconv.FormatFloat(each, 'g', 15, 64)
 		if number, err := strconv.ParseFloat(text, 64); err == nil && satisfiesBounds(schema, number, whole) {
 			return json.Number(strconv.FormatFloat(number, 'f', -1, 64)), true
@@ -362,8 +362,7 @@ func sampleNumber(schema *object, variant int, whole bool) (any, bool) {
 	return nil, false
 }
 
-// bound is where a schema's numbers begin or end, without saying whether
-// inclusively.
+// bound returns the lower or upper bound of a schema's numbers, inclusive or not.
 func bound(schema *object, inclusive, exclusive string, closer func(x, y float64) float64) (float64, bool) {
 	first, hasFirst := numberOf(schema, inclusive)
 	second, hasSecond := numberOf(schema, exclusive)
@@ -404,7 +403,7 @@ func numberOf(schema *object, keyword string) (float64, bool) {
 	return value, err == nil
 }
 
-// sampleText follows format and pattern, or else says what it is.
+// sampleText returns a string for the format or pattern, or a description.
 func sampleText(schema *object, at valueContext) string {
 	if text, ok := sampleFormat(schema.str("format")); ok {
 		return text
@@ -429,8 +428,8 @@ func hasValidLength(text string, schema *object) bool {
 	return length >= schema.integer("minLength", 0) && length <= schema.integer("maxLength", math.MaxInt)
 }
 
-// formatted is a value of each format that OpenAI's structured outputs know,
-// and of uri. The addresses are those that are reserved for examples.
+// sampleFormat returns a string for each format of OpenAI's structured outputs, and for
+// uri. Addresses are from ranges reserved for documentation.
 func sampleFormat(format string) (string, bool) {
 	text, ok := map[string]string{
 		"date-time": "2025-01-02T03:04:05Z",
@@ -448,12 +447,12 @@ func sampleFormat(format string) (string, bool) {
 }
 
 const (
-	maxRepeat  = 64    // how often matching tries to repeat what may be repeated
-	maxPattern = 1_000 // bytes of a pattern, and of what it matches
+	maxRepeat  = 64    // maximum number of repetitions
+	maxPattern = 1_000 // maximum bytes of a pattern, and of a match
 )
 
-// matching makes a text that a pattern matches, of the length that the schema
-// allows. A pattern that is long or beyond Go's syntax (RE2) is left alone.
+// matchingString returns a string that matches a pattern and has a valid length. It does
+// not support long patterns, and patterns that are invalid in Go (RE2).
 func matchingString(pattern string, schema *object) (string, bool) {
 	if len(pattern) > maxPattern {
 		return "", false
@@ -479,7 +478,7 @@ func matchingString(pattern string, schema *object) (string, bool) {
 	return "", false
 }
 
-// writeMatch repeats what may be repeated so often, if the pattern lets it.
+// writeMatch writes a match of a regular expression, with repeat repetitions if possible.
 func writeMatch(out *strings.Builder, tree *syntax.Regexp, repeat int) {
 	if out.Len() > maxPattern {
 		return
@@ -502,7 +501,7 @@ func writeMatch(out *strings.Builder, tree *syntax.Regexp, repeat int) {
 		for range max(low, min(repeat, high)) {
 			writeMatch(out, tree.Sub[0], repeat)
 		}
-	default: // the places, such as ^ and \b, have no text
+	default: // assertions such as ^ and \b are empty
 	}
 }
 
@@ -522,7 +521,8 @@ func repetitions(tree *syntax.Regexp) (low, high int) {
 	}
 }
 
-// pleasant takes a letter or digit of a class, which is a list of ranges.
+// printable returns a character of a class, which is a list of ranges. It prefers letters
+// and digits.
 func printable(class []rune) rune {
 	for _, want := range "aA0" {
 		for i := 0; i+1 < len(class); i += 2 {

@@ -11,20 +11,20 @@ import (
 	"sync"
 )
 
-// What the store holds: of more, the oldest completions are dropped.
+// The limits of the store. The oldest completions are dropped to stay within them.
 const (
 	maxStored      = 1000
 	maxStoredBytes = 256 << 20 // of completions and messages, as JSON
 )
 
-// A store holds the completions of requests that say "store": true, in the order
-// in which they were made. The zero value is empty.
+// A store holds the completions of requests with "store": true, in order of creation. The
+// zero value is empty.
 type store struct {
 	mu      sync.Mutex
 	entries []entry
 	bytes   int
-	// ordinals is the number for the next completion of an identity, while any
-	// of that identity is stored.
+	// ordinals numbers the completions of equivalent requests. A hash is removed with its
+	// last stored completion.
 	ordinals map[requestHash]ordinal
 }
 
@@ -37,8 +37,8 @@ type entry struct {
 	size        int
 }
 
-// add stores an answer, under an id that no stored one has: the first of its
-// identity keeps its own.
+// add stores a response. It changes the ID of a response to an equivalent request, so that
+// IDs are unique.
 func (s *store) add(resp *response) {
 	messages := storedMessages(resp.request)
 	size := len(encode(messages)) + len(encode(resp.completion()))
@@ -76,7 +76,7 @@ func (s *store) remove(index int) {
 	}
 }
 
-// with runs a function on the place of a completion, while nothing else changes.
+// with runs a function with the index of a completion, and with the store locked.
 func (s *store) with(id string, run func(index int)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *store) with(id string, run func(index int)) error {
 	if index < 0 {
 		return &apiError{
 			status:  http.StatusNotFound,
-			message: "No chat completion is stored with the id '" + truncate(id, maxQuotedValue) + "'.",
+			message: "No chat completion is stored with the ID '" + truncate(id, maxQuotedValue) + "'.",
 			kind:    typeInvalidRequest,
 			param:   "completion_id",
 			code:    "not_found",
@@ -175,9 +175,8 @@ func (s *sandbox) listMessages(x *exchange) error {
 	return writePage(x, query, messages, func(m *object) string { return m.str("id") })
 }
 
-// messagesOf is the messages of a request as they are listed: content that was
-// sent in parts is null and stands in content_parts, without those that are
-// neither text nor image.
+// storedMessages returns the messages of a request as OpenAI lists them. If the content
+// is an array, content is null, and content_parts has its text and image parts.
 func storedMessages(r *request) []*object {
 	var result []*object
 	for _, each := range r.messages {
@@ -206,13 +205,13 @@ func storedMessages(r *request) []*object {
 	return result
 }
 
-// The number of items in a page of a list.
+// The number of items on a page.
 const (
 	defaultPage = 20
 	maxPage     = 100
 )
 
-// A query is which part of a list is asked for.
+// A query selects the items of a list.
 type query struct {
 	after    string
 	limit    int
@@ -221,12 +220,12 @@ type query struct {
 	metadata map[string]string
 }
 
-// readQuery takes the paging parameters, and those named as filters.
+// readQuery parses the paging parameters and the named filters.
 func readQuery(x *exchange, filters ...string) (query, error) {
 	result := query{limit: defaultPage, metadata: map[string]string{}}
 	values, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {
-		return result, invalid("", "", "The query is not encoded properly: %v.", err)
+		return result, invalid("", "", "Invalid query: %v.", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		key, isKey := metadataKey(name)
@@ -237,12 +236,12 @@ func readQuery(x *exchange, filters ...string) (query, error) {
 		case name == "limit":
 			limit, err := strconv.Atoi(value)
 			if err != nil || limit < 1 || limit > maxPage {
-				return result, invalid("limit", "invalid_value", "'limit' has to be an integer from 1 to %d.", maxPage)
+				return result, invalid("limit", "invalid_value", "Invalid 'limit': expected an integer from 1 to %d.", maxPage)
 			}
 			result.limit = limit
 		case name == "order":
 			if value != "asc" && value != "desc" {
-				return result, invalid("order", "invalid_value", "'order' has to be asc or desc.")
+				return result, invalid("order", "invalid_value", "Invalid 'order': expected asc or desc.")
 			}
 			result.backward = value == "desc"
 		case name == "model" && slices.Contains(filters, name):
@@ -256,7 +255,7 @@ func readQuery(x *exchange, filters ...string) (query, error) {
 	return result, nil
 }
 
-// metadataKey is the k of metadata[k].
+// metadataKey returns the key in a parameter name such as metadata[key].
 func metadataKey(name string) (string, bool) {
 	inner, ok := strings.CutPrefix(name, "metadata[")
 	if !ok {
@@ -285,7 +284,7 @@ type page[T any] struct {
 	HasMore bool   `json:"has_more"`
 }
 
-// answerPage sends the items that come after the cursor, in the query's order.
+// writePage sends a page of items in the query's order, starting after the cursor.
 func writePage[T any](x *exchange, q query, items []T, id func(T) string) error {
 	items = slices.Clone(items)
 	if q.backward {
@@ -294,7 +293,7 @@ func writePage[T any](x *exchange, q query, items []T, id func(T) string) error 
 	if q.after != "" {
 		at := slices.IndexFunc(items, func(item T) bool { return id(item) == q.after })
 		if at < 0 {
-			return invalid("after", "invalid_value", "No item of this list has the id '%s'.", truncate(q.after, maxQuotedValue))
+			return invalid("after", "invalid_value", "Invalid 'after': the list has no item with the ID '%s'.", truncate(q.after, maxQuotedValue))
 		}
 		items = items[at+1:]
 	}

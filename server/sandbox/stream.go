@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// stream answers as Server-Sent Events, each in a write of its own.
+// stream sends a response as Server-Sent Events, each with a separate write.
 func (x *exchange) stream(resp *response) {
 	x.w.Header().Set("Cache-Control", "no-cache")
 	x.writeHeader(http.StatusOK, "text/event-stream; charset=utf-8")
@@ -19,18 +19,18 @@ func (x *exchange) stream(resp *response) {
 	events.send([]byte(doneMarker))
 }
 
-// doneMarker is the data of the event that ends a stream.
+// doneMarker is the data of a stream's last event.
 const doneMarker = "[DONE]"
 
-// An eventWriter sends events, and breaks as the controls ask.
+// An eventWriter sends events and injects the requested fault.
 type eventWriter struct {
 	*exchange
 
 	sent   int
-	failed bool // the fault has happened
+	failed bool // the fault was injected
 }
 
-// send returns false when nothing more is to be sent.
+// send reports whether to send more events.
 func (e *eventWriter) send(data []byte) bool {
 	if e.sent > 0 && wait(e.r.Context(), e.controls.chunkDelay) != nil {
 		e.abort()
@@ -80,8 +80,8 @@ func (e *eventWriter) injectFault(data []byte) bool {
 	return false
 }
 
-// chunks is the answer in pieces: the choices in turn, then what is about all of
-// them, in chunks without choices.
+// chunks returns the chunks of the stream: those of the choices, interleaved, followed by
+// chunks without choices for moderation and usage.
 func (resp *response) chunks() iter.Seq[chunk] {
 	return func(yield func(chunk) bool) {
 		for piece := range resp.interleave() {
@@ -108,7 +108,7 @@ func (resp *response) chunks() iter.Seq[chunk] {
 	}
 }
 
-// chunk has a null for its usage where the request asks for usage at the end.
+// chunk returns a chunk. Its usage is an explicit null if the request asks for usage.
 func (resp *response) chunk(choices []chunkChoice) chunk {
 	result := chunk{
 		ID:                resp.id,
@@ -125,10 +125,10 @@ func (resp *response) chunk(choices []chunkChoice) chunk {
 	return result
 }
 
-// null is a null that omitempty doesn't omit.
+// null returns a null that omitempty does not omit.
 func null() any { return json.RawMessage("null") }
 
-// obfuscationBlock is of what the size in bytes of an obfuscated chunk is a multiple.
+// obfuscationBlock divides the size in bytes of an obfuscated chunk.
 const obfuscationBlock = 16
 
 func (resp *response) padding(c chunk) string {
@@ -137,7 +137,7 @@ func (resp *response) padding(c chunk) string {
 	return resp.requestHash.id("")[:1+missing%obfuscationBlock]
 }
 
-// inTurn takes a piece of each choice, then the next of each, to the last.
+// interleave returns the first delta of each choice, then the second of each, and so on.
 func (resp *response) interleave() iter.Seq[chunkChoice] {
 	return func(yield func(chunkChoice) bool) {
 		pulls := make([]func() (chunkChoice, bool), len(resp.choices))
@@ -163,8 +163,8 @@ func (resp *response) interleave() iter.Seq[chunkChoice] {
 	}
 }
 
-// pieces are the deltas of one choice: who speaks, what is said a token at a
-// time, and why it ends.
+// deltas returns the deltas of a choice: the role, the content token by token, and the
+// finish reason.
 func (resp *response) deltas(c choice) iter.Seq[chunkChoice] {
 	return func(yield func(chunkChoice) bool) {
 		opening := delta{Role: "assistant", Content: "", Refusal: null()}
@@ -195,12 +195,12 @@ func (resp *response) deltas(c choice) iter.Seq[chunkChoice] {
 	}
 }
 
-// audioPiece is the most bytes of audio in a delta: some multiple of a sample,
-// and of three, so that the pieces of base64 can also be joined as text.
+// audioPiece is the maximum number of audio bytes in a delta. It is a multiple of the
+// sample size, and of three, so that the base64 strings can be concatenated.
 const audioPiece = 4800
 
-// addAudio adds the transcript's tokens and then the samples, as OpenAI does it
-// although the specification doesn't say so.
+// addAudio adds the transcript's tokens and then the samples. OpenAI does this, but the
+// specification does not mention it.
 func (resp *response) addAudio(c choice, add func(delta, *logprobs) bool) bool {
 	if c.audioID == "" {
 		return true
@@ -223,7 +223,7 @@ func (resp *response) addAudio(c choice, add func(delta, *logprobs) bool) bool {
 	return add(delta{Audio: &audioDelta{ExpiresAt: resp.created + audioLifetime}}, nil)
 }
 
-// addCalls first names the calls, and then adds to the arguments of each in turn.
+// addCalls first adds the names of all calls, and then their arguments, interleaved.
 func addCalls(calls []generatedCall, add func(delta, *logprobs) bool) bool {
 	longest := 0
 	for i, each := range calls {
@@ -242,7 +242,8 @@ func addCalls(calls []generatedCall, add func(delta, *logprobs) bool) bool {
 	return true
 }
 
-// delta adds a text to a call's arguments; the first one also says what is called.
+// delta returns a delta that adds text to the arguments of a call. The first one also has
+// the ID, type and name.
 func (c generatedCall) delta(index int, first bool, text string) delta {
 	named := ""
 	result := toolCallDelta{Index: index}

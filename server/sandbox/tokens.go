@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxRun is how many characters a token has at most, without a leading space.
+// maxRun is the maximum number of characters in a token, without a leading space.
 const maxRun = 8
 
-// tokens splits text into tokens, which joined are the text again: a word, some
-// punctuation or some white space, with a single space before. It is much simpler
-// than a model's tokenizer and counts about the same for English.
+// tokens splits text into tokens, which concatenate to text again. A token is a run of
+// letters, punctuation or white space, with at most one leading space. This is much
+// simpler than a model's tokenizer, but yields similar counts for English.
 func tokens(text string) []string {
 	result := make([]string, 0, len(text)/4+1)
 	for len(text) > 0 {
@@ -22,7 +22,7 @@ func tokens(text string) []string {
 	return result
 }
 
-// countTokens is len(tokens(text)), without holding them.
+// countTokens returns len(tokens(text)) without allocating.
 func countTokens(text string) int {
 	count := 0
 	for len(text) > 0 {
@@ -32,7 +32,7 @@ func countTokens(text string) int {
 	return count
 }
 
-// tokenSize is the length in bytes of the first token of a text that isn't empty.
+// tokenSize returns the length in bytes of the first token. text must not be empty.
 func tokenSize(text string) int {
 	rest := text
 	if after, ok := strings.CutPrefix(text, " "); ok && after != "" {

@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// The kinds of tools. The deprecated functions are a kind of their own, as they
-// are called in another form.
+// The kinds of tools. Deprecated functions are a separate kind, because calls to them have
+// a different format.
 const (
 	toolFunction = "function"
 	toolCustom   = "custom"
 	toolLegacy   = "function_call"
 )
 
-// A tool is one that the model may call.
+// A tool is a tool that the model may call.
 type tool struct {
 	kind       string
 	name       string
-	parameters *object // the schema of the arguments, nil for none
+	parameters *object // schema of the arguments, or nil
 	path       string  // in the request
 }
 
-// toolsOf takes the tools, or where there are none the deprecated functions.
+// parseTools returns the request's tools, or its deprecated functions if it has no tools.
 func parseTools(tree *object) []tool {
 	var result []tool
 	for i, each := range tree.list("tools") {
@@ -53,11 +53,11 @@ func parseTools(tree *object) []tool {
 	return result
 }
 
-// A toolChoice is which tools may be called, and whether one has to be.
+// A toolChoice holds the tools that may be called, and whether a call is required.
 type toolChoice struct {
 	tools    []tool
 	required bool
-	// missing is the path of a choice that names a tool which isn't there.
+	// missing is the path of a reference to a missing tool, or empty.
 	missing string
 }
 
@@ -87,7 +87,7 @@ func (r *request) toolChoice() toolChoice {
 	case toolFunction, toolCustom:
 		wanted = []any{choice}
 		result.required = true
-	default: // the deprecated form has the name alone
+	default: // the deprecated form has only a name
 		legacy := newObject()
 		legacy.set("type", toolLegacy)
 		legacy.set(toolLegacy, choice)
@@ -109,19 +109,18 @@ func (r *request) toolChoice() toolChoice {
 	return result
 }
 
-// checkToolChoice refuses a choice of tools that are not there.
+// checkToolChoice rejects a choice of missing tools.
 func checkToolChoice(r *request) error {
 	if missing := r.toolChoice().missing; missing != "" {
-		return invalid(missing, "invalid_value", "'%s' names a tool that the request doesn't have.", missing)
+		return invalid(missing, "invalid_value", "Invalid '%s': the request has no such tool.", missing)
 	}
 	return nil
 }
 
-// called is which tools the model calls. With the choice left to it, that is
-// when a user speaks, not when a tool answered; the tools are those whose names
-// the user mentions, or else the first. More than one is called if the request
-// doesn't forbid it and the user mentions several, or if it requires a call
-// without saying of what.
+// toolsToCall returns the tools that the model calls. Unless a call is required, the model
+// calls tools only in response to a user message. It calls the tools mentioned in the
+// last user message. If none is mentioned, it calls the first tool, or the first two if a
+// call is required. It calls only one tool if the request disables parallel calls.
 func (r *request) toolsToCall() []tool {
 	choice := r.toolChoice()
 	if len(choice.tools) == 0 || !choice.required && !r.isUsersTurn() {
@@ -149,7 +148,7 @@ func (r *request) toolsToCall() []tool {
 	}
 }
 
-// mentions tells whether a text has a name as a word of its own.
+// containsWord reports whether text contains a name as a separate word.
 func containsWord(text, name string) bool {
 	between := func(char rune) bool { return char != '-' && classOf(char) != word }
 	for each := range strings.FieldsFuncSeq(text, between) {
@@ -160,7 +159,7 @@ func containsWord(text, name string) bool {
 	return false
 }
 
-// userSpeaks tells whether the conversation waits for an answer to a user.
+// isUsersTurn reports whether the conversation awaits a response to a user message.
 func (r *request) isUsersTurn() bool {
 	for _, each := range slices.Backward(r.messages) {
 		switch each.role {
@@ -173,17 +172,17 @@ func (r *request) isUsersTurn() bool {
 	return false
 }
 
-// A call is a tool call as the model writes it.
+// A generatedCall is a tool call of the model.
 type generatedCall struct {
 	id     string
 	kind   string
 	name   string
-	tokens []string // of the arguments, or of a custom tool's input
+	tokens []string // of the arguments, or of the input of a custom tool
 }
 
 func (c generatedCall) argumentText() string { return strings.Join(c.tokens, "") }
 
-// callOf makes a call with arguments that are valid for the tool's schema.
+// generateCall returns a call with arguments that are valid for the tool's schema.
 func (r *request) generateCall(t tool, id string, variant int) (generatedCall, error) {
 	result := generatedCall{id: id, kind: t.kind, name: t.name}
 	if t.kind == toolCustom {
@@ -194,7 +193,7 @@ func (r *request) generateCall(t tool, id string, variant int) (generatedCall, e
 	if _, isObject := arguments.(*object); !ok || !isObject {
 		path := t.path + ".parameters"
 		return result, invalid(path, "invalid_function_parameters",
-			"No arguments can be made that are valid for '%s'.", path)
+			"Invalid schema '%s': no valid sample was found.", path)
 	}
 	result.tokens = tokens(string(encode(arguments)))
 	return result, nil

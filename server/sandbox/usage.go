@@ -2,8 +2,8 @@ package sandbox
 
 import "encoding/json"
 
-// What a prompt costs beside the tokens of its text. The figures are the
-// sandbox's own, of the size that models have.
+// The tokens of a prompt in addition to those of its text. The numbers are made up, but
+// plausible.
 const (
 	tokensPerMessage    = 4
 	tokensPerImage      = 85
@@ -12,8 +12,8 @@ const (
 	cachedBlock         = 16
 )
 
-// reasoningTokens is how many a request's effort costs. Only a request that
-// names an effort pays, so that a limit of tokens leaves room for the text.
+// reasoningTokens returns the number of reasoning tokens per choice. It is zero without
+// an explicit effort, so that a token limit leaves room for text.
 func (r *request) reasoningTokens() int {
 	return map[string]int{
 		"minimal": 8,
@@ -25,7 +25,8 @@ func (r *request) reasoningTokens() int {
 	}[r.tree.str("reasoning_effort")]
 }
 
-// usageOf counts a request and its answer, each of whose choices reasoned.
+// countUsage returns the usage of a request and its choices. reasoning is the number of
+// reasoning tokens per choice.
 func (r *request) countUsage(choices []choice, reasoning int) usage {
 	result := usage{PromptDetails: r.countPromptTokens()}
 	predicted := r.predicted()
@@ -48,8 +49,9 @@ func (r *request) countUsage(choices []choice, reasoning int) usage {
 	return result
 }
 
-// promptTokens counts what was sent. The messages to the last cache breakpoint
-// are written to the cache; with a cache key, whole blocks of the rest were there.
+// countPromptTokens counts the tokens of a prompt. Messages up to the last cache
+// breakpoint are written to the cache. With a cache key, the remaining prompt counts as
+// cached, in whole blocks.
 func (r *request) countPromptTokens() promptTokens {
 	var result promptTokens
 	for _, each := range r.messages {
@@ -81,9 +83,8 @@ func (r *request) countPromptTokens() promptTokens {
 	return result
 }
 
-// weigh counts the tokens of a JSON value by what it means: those of its texts
-// and names, and one more for each of them. In what order an object's members
-// came makes no difference, nor do those that are empty.
+// countJSONTokens counts the tokens of a JSON value. Each string and name counts its
+// tokens plus one. The order of an object's fields and empty fields make no difference.
 func countJSONTokens(value any) int {
 	switch value := value.(type) {
 	case string:

@@ -11,22 +11,21 @@ import (
 	"unicode/utf8"
 )
 
-// A shape says what a JSON value has to be. It returns the first thing that is
-// wrong as OpenAI reports it: status 400, with the path of the value as param.
+// A validator checks a JSON value. It returns the first problem as OpenAI reports it:
+// status 400 with the path of the value as param.
 type validator func(s strictness, path string, value any) error
 
-// A check is how strictly shapes look.
+// strictness controls how strictly values are checked.
 type strictness struct {
-	// acceptUnknown lets members and values of closed sets pass that a shape
-	// doesn't know.
+	// acceptUnknown accepts unknown fields, and unknown values of closed sets.
 	acceptUnknown bool
 }
 
 func wrongType(path, want string, value any) error {
-	return invalid(path, "invalid_type", "'%s' has to be %s, not %s.", path, want, typeName(value))
+	return invalid(path, "invalid_type", "Invalid type for '%s': expected %s, but got %s.", path, want, typeName(value))
 }
 
-// anything is any JSON value.
+// anything accepts any JSON value.
 func anything(strictness, string, any) error { return nil }
 
 func isBoolean(_ strictness, path string, value any) error {
@@ -43,7 +42,7 @@ func isString(_ strictness, path string, value any) error {
 	return nil
 }
 
-// textUpTo is a string of at most so many characters.
+// stringUpTo accepts a string of up to limit characters.
 func stringUpTo(limit int) validator {
 	return func(_ strictness, path string, value any) error {
 		text, ok := value.(string)
@@ -52,13 +51,13 @@ func stringUpTo(limit int) validator {
 		}
 		if length := utf8.RuneCountInString(text); length > limit {
 			return invalid(path, "string_above_max_length",
-				"'%s' has %d characters; at most %d are allowed.", path, length, limit)
+				"Invalid '%s': got %d characters, but at most %d are allowed.", path, length, limit)
 		}
 		return nil
 	}
 }
 
-// textLike is a string that a pattern matches; what describes the pattern.
+// stringMatching accepts a string that matches a pattern. what describes the pattern.
 func stringMatching(pattern *regexp.Regexp, what string) validator {
 	return func(_ strictness, path string, value any) error {
 		text, ok := value.(string)
@@ -66,13 +65,13 @@ func stringMatching(pattern *regexp.Regexp, what string) validator {
 			return wrongType(path, "a string", value)
 		}
 		if !pattern.MatchString(text) {
-			return invalid(path, "invalid_value", "'%s' has to be %s.", path, what)
+			return invalid(path, "invalid_value", "Invalid '%s': expected %s.", path, what)
 		}
 		return nil
 	}
 }
 
-// oneOf is a string out of a closed set.
+// oneOf accepts a string from a closed set.
 func oneOf(values ...string) validator {
 	return func(s strictness, path string, value any) error {
 		text, ok := value.(string)
@@ -80,7 +79,7 @@ func oneOf(values ...string) validator {
 			return wrongType(path, "a string", value)
 		}
 		if !s.acceptUnknown && !slices.Contains(values, text) {
-			return invalid(path, "invalid_value", "'%s' is not known for '%s', which is one of: %s.",
+			return invalid(path, "invalid_value", "Invalid value '%s' for '%s': expected one of %s.",
 				truncate(text, maxQuotedValue), path, strings.Join(values, ", "))
 		}
 		return nil
@@ -100,12 +99,12 @@ func integerIn(low, high int64) validator {
 		got, err := strconv.ParseInt(number.String(), 10, 64)
 		switch {
 		case err != nil:
-			return invalid(path, "invalid_type", "'%s' has to be an integer of 64 bits, not %s.",
+			return invalid(path, "invalid_type", "Invalid type for '%s': expected a 64-bit integer, but got %s.",
 				path, truncate(number.String(), maxQuotedValue))
 		case got < low:
-			return invalid(path, "integer_below_min_value", "'%s' is %d; it has to be at least %d.", path, got, low)
+			return invalid(path, "integer_below_min_value", "Invalid '%s': got %d, but it must be at least %d.", path, got, low)
 		case got > high:
-			return invalid(path, "integer_above_max_value", "'%s' is %d; it has to be at most %d.", path, got, high)
+			return invalid(path, "integer_above_max_value", "Invalid '%s': got %d, but it must be at most %d.", path, got, high)
 		default:
 			return nil
 		}
@@ -121,18 +120,18 @@ func numberIn(low, high float64) validator {
 		got, err := number.Float64()
 		switch {
 		case err != nil:
-			return invalid(path, "invalid_type", "'%s' is no number that a double can hold.", path)
+			return invalid(path, "invalid_type", "Invalid '%s': the number exceeds the range of a double.", path)
 		case got < low:
-			return invalid(path, "decimal_below_min_value", "'%s' is %v; it has to be at least %v.", path, got, low)
+			return invalid(path, "decimal_below_min_value", "Invalid '%s': got %v, but it must be at least %v.", path, got, low)
 		case got > high:
-			return invalid(path, "decimal_above_max_value", "'%s' is %v; it has to be at most %v.", path, got, high)
+			return invalid(path, "decimal_above_max_value", "Invalid '%s': got %v, but it must be at most %v.", path, got, high)
 		default:
 			return nil
 		}
 	}
 }
 
-// listOf is an array of so many items.
+// listOf accepts an array of low to high items.
 func listOf(item validator, low, high int) validator {
 	return func(s strictness, path string, value any) error {
 		items, ok := value.([]any)
@@ -140,10 +139,10 @@ func listOf(item validator, low, high int) validator {
 		case !ok:
 			return wrongType(path, "an array", value)
 		case len(items) < low:
-			return invalid(path, "empty_array", "'%s' has %d items; it has to have at least %d.", path, len(items), low)
+			return invalid(path, "empty_array", "Invalid '%s': got %d items, but at least %d are required.", path, len(items), low)
 		case len(items) > high:
 			return invalid(path, "array_above_max_length",
-				"'%s' has %d items; at most %d are allowed.", path, len(items), high)
+				"Invalid '%s': got %d items, but at most %d are allowed.", path, len(items), high)
 		}
 		for i, each := range items {
 			if err := item(s, fmt.Sprintf("%s[%d]", path, i), each); err != nil {
@@ -154,7 +153,7 @@ func listOf(item validator, low, high int) validator {
 	}
 }
 
-// mapOf is an object of at most so many members, whose names are the caller's.
+// mapOf accepts an object with arbitrary names and up to high fields.
 func mapOf(keyValidator, valueValidator validator, high int) validator {
 	return func(s strictness, path string, value any) error {
 		given, ok := value.(*object)
@@ -163,7 +162,7 @@ func mapOf(keyValidator, valueValidator validator, high int) validator {
 			return wrongType(path, "an object", value)
 		case given.len() > high:
 			return invalid(path, "object_above_max_properties",
-				"'%s' has %d members; at most %d are allowed.", path, given.len(), high)
+				"Invalid '%s': got %d fields, but at most %d are allowed.", path, given.len(), high)
 		}
 		for _, key := range given.names {
 			if err := keyValidator(s, path, key); err != nil {
@@ -177,12 +176,12 @@ func mapOf(keyValidator, valueValidator validator, high int) validator {
 	}
 }
 
-// isObject is an object with any members.
+// isObject accepts an object with any fields.
 func isObject(s strictness, path string, value any) error {
 	return mapOf(anything, anything, math.MaxInt)(s, path, value)
 }
 
-// nullable is null or a shape.
+// nullable accepts null, or a value that inner accepts.
 func nullable(inner validator) validator {
 	return func(s strictness, path string, value any) error {
 		if value == nil {
@@ -192,7 +191,7 @@ func nullable(inner validator) validator {
 	}
 }
 
-// textOr is a string or else a shape.
+// stringOr accepts a string, or a value that other accepts.
 func stringOr(other validator) validator {
 	return func(s strictness, path string, value any) error {
 		if _, ok := value.(string); ok {
@@ -202,7 +201,7 @@ func stringOr(other validator) validator {
 	}
 }
 
-// record is an object of known members.
+// objectValidator accepts an object with known fields.
 type objectValidator struct {
 	required []field
 	optional []field
@@ -213,7 +212,7 @@ type field struct {
 	validator validator
 }
 
-// check is the record as a shape.
+// validate is a [validator].
 func (v objectValidator) validate(s strictness, path string, value any) error {
 	given, ok := value.(*object)
 	if !ok {
@@ -261,19 +260,20 @@ func joinPath(path, name string) string {
 	return path + "." + name
 }
 
-// unknownMember is reported without a param at the top, as OpenAI does.
+// unknownFieldError returns the error for an unknown field. Like OpenAI's, it has no
+// param for a top-level field.
 func unknownFieldError(path, name string) error {
 	name = truncate(name, maxQuotedValue)
 	if path == "" {
 		return invalid("", "", "Unrecognized request argument supplied: %s", name)
 	}
-	return invalid(joinPath(path, name), "unknown_parameter", "'%s' is no known parameter.", joinPath(path, name))
+	return invalid(joinPath(path, name), "unknown_parameter", "Unknown parameter: '%s'.", joinPath(path, name))
 }
 
-// tagged is an object whose member named tag decides about its shape.
-func tagged(tag string, shapes map[string]validator) validator {
-	known := make([]string, 0, len(shapes))
-	for value := range shapes {
+// tagged accepts an object whose tag field selects the validator.
+func tagged(tag string, validators map[string]validator) validator {
+	known := make([]string, 0, len(validators))
+	for value := range validators {
 		known = append(known, value)
 	}
 	slices.Sort(known)
@@ -286,7 +286,7 @@ func tagged(tag string, shapes map[string]validator) validator {
 		if err := oneOf(known...)(s, joinPath(path, tag), given.get(tag)); err != nil {
 			return err
 		}
-		inner, ok := shapes[given.str(tag)]
+		inner, ok := validators[given.str(tag)]
 		if !ok {
 			return nil
 		}
@@ -294,10 +294,11 @@ func tagged(tag string, shapes map[string]validator) validator {
 	}
 }
 
-// maxName is how many characters of a caller's name or value an error repeats.
+// maxQuotedValue is the maximum number of characters of a request's names and values
+// quoted in an error.
 const maxQuotedValue = 64
 
-// clip shortens a text to so many characters, and shows that it did.
+// truncate shortens a string to limit characters and appends an ellipsis.
 func truncate(text string, limit int) string {
 	for i := range text {
 		if limit == 0 {

@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-// Limits of OpenAI's that their specification tells in words.
+// Limits that OpenAI's specification states only in descriptions.
 const (
 	maxChoices       = 128
 	maxTools         = 128
@@ -18,7 +18,7 @@ const (
 	maxLogitBias     = 100
 )
 
-// completionShape is the body of POST /v1/chat/completions.
+// completionValidator returns the validator for the body of POST /v1/chat/completions.
 func completionValidator() objectValidator {
 	return objectValidator{
 		required: []field{
@@ -82,7 +82,7 @@ func completionValidator() objectValidator {
 	}
 }
 
-// updateShape is the body of POST /v1/chat/completions/{completion_id}.
+// updateValidator returns the validator for the body of POST /v1/chat/completions/{completion_id}.
 func updateValidator() objectValidator {
 	return objectValidator{required: []field{{"metadata", metadataValidator()}}}
 }
@@ -132,7 +132,7 @@ func responseFormatValidator() validator {
 	})
 }
 
-// functionName is the name of a function, a tool or a response format.
+// functionName returns the name field of a function, a tool or a response format.
 func functionName() []field {
 	pattern := regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 	return []field{{"name", stringMatching(pattern, "1 to 64 letters, digits, underscores and dashes")}}
@@ -168,7 +168,7 @@ func toolValidator() validator {
 	})
 }
 
-// named is the object that names a function or a custom tool.
+// namedObject accepts an object that refers to a function or a custom tool.
 func namedObject() validator { return objectValidator{required: []field{{"name", isString}}}.validate }
 
 func toolChoiceValidator() validator {
@@ -189,7 +189,7 @@ func toolChoiceValidator() validator {
 
 func functionCallValidator() validator { return modeOr(oneOf("none", "auto"), namedObject()) }
 
-// modeOr is a string out of a closed set, or else a shape.
+// modeOr accepts a string that modes accepts, or another value that other accepts.
 func modeOr(modes, other validator) validator {
 	return func(s strictness, path string, value any) error {
 		if _, ok := value.(string); ok {
@@ -199,7 +199,7 @@ func modeOr(modes, other validator) validator {
 	}
 }
 
-// messageShape is one message of the conversation.
+// messageValidator accepts a message of the conversation.
 func messageValidator() validator {
 	return tagged("role", map[string]validator{
 		"developer": plainMessage(contentOf(textPart()), "name"),
@@ -208,7 +208,7 @@ func messageValidator() validator {
 		"assistant": assistantValidator(),
 		"tool": objectValidator{
 			required: []field{{"role", anything}, {"content", contentOf(textPart())}, {"tool_call_id", isString}},
-			// The specification has no name here; OpenAI's own examples sent one.
+			// The specification has no name here, but OpenAI's examples sent one.
 			optional: []field{{"name", isString}},
 		}.validate,
 		"function": objectValidator{required: []field{
@@ -235,8 +235,8 @@ func assistantValidator() validator {
 			{"content", nullable(contentOf(assistantPart()))},
 			{"refusal", nullable(isString)},
 			{"name", isString},
-			// A reply's audio has more members than a request needs, and
-			// annotations are a reply's alone: both go back up with it.
+			// A client sends back the assistant message of a response. Its audio has
+			// more fields than a request needs, and it may have annotations.
 			{"audio", nullable(objectValidator{required: []field{{"id", isString}}, optional: []field{
 				{"data", isString},
 				{"transcript", isString},
@@ -255,7 +255,7 @@ func assistantValidator() validator {
 	}.validate
 }
 
-// contentOf is text, or at least one part.
+// contentOf accepts a string, or at least one part.
 func contentOf(part validator) validator { return stringOr(listOf(part, 1, math.MaxInt)) }
 
 func textPart() validator {
@@ -288,7 +288,7 @@ func userPart() validator {
 	})
 }
 
-// part is a content part, whose type is also the name of the member with its payload.
+// part accepts a content part. Its type is also the name of the field with the payload.
 func part(kind string, payload validator) validator {
 	return objectValidator{
 		required: []field{{"type", anything}, {kind, payload}},
