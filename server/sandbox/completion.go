@@ -262,8 +262,8 @@ func unknownFields(tree *object, known objectValidator) *object {
 }
 
 // addFields returns a value with additional JSON fields. It does not replace fields.
-func addFields(value any, members *object) any {
-	if members.len() == 0 {
+func addFields(value any, fields *object) any {
+	if fields.len() == 0 {
 		return value
 	}
 	parsed, err := parse(encode(value))
@@ -271,9 +271,9 @@ func addFields(value any, members *object) any {
 	if err != nil || !ok {
 		return value
 	}
-	for _, name := range members.names {
+	for _, name := range fields.names {
 		if !result.has(name) {
-			result.set(name, members.get(name))
+			result.set(name, fields.get(name))
 		}
 	}
 	return result

@@ -15,12 +15,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/sandbox"
 )
 
-// TestFaultsOfAStream asks for the data of the events that came, if any, and how
-// the body ended.
-func TestFaultsOfAStream(t *testing.T) {
+// TestSandboxFaults_BreakStream checks the body and how it ends.
+func TestSandboxFaults_BreakStream(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	body := asking("Hi", `"stream":true`)
+	server := startSandbox(t)
+	body := userRequest("Hi", `"stream":true`)
 	whole := create(t, server, body).body
 	first, _, _ := strings.Cut(whole, "\n\n")
 	for name, row := range map[string]struct {
@@ -28,18 +27,18 @@ func TestFaultsOfAStream(t *testing.T) {
 		want    string // the body
 		broken  bool
 	}{
-		"abort after the headers":       {[]string{"x-sandbox-fault", "abort", "x-sandbox-after", "0"}, "", true},
-		"abort after a chunk":           {[]string{"x-sandbox-fault", "abort", "x-sandbox-after", "1"}, first + "\n\n", true},
-		"abort before the end":          {[]string{"x-sandbox-fault", "abort"}, strings.TrimSuffix(whole, "data: [DONE]\n\n"), true},
-		"abort later than there is":     {[]string{"x-sandbox-fault", "abort", "x-sandbox-after", "999"}, strings.TrimSuffix(whole, "data: [DONE]\n\n"), true},
-		"cut in the first chunk":        {[]string{"x-sandbox-fault", "cut", "x-sandbox-after", "0"}, (first + "\n\n")[:(len(first)+2)/2], true},
-		"cut in the end marker":         {[]string{"x-sandbox-fault", "cut"}, strings.TrimSuffix(whole, "[DONE]\n\n") + "[", true},
-		"end without the marker":        {[]string{"x-sandbox-fault", "end"}, strings.TrimSuffix(whole, "data: [DONE]\n\n"), false},
-		"end after a chunk":             {[]string{"x-sandbox-fault", "end", "x-sandbox-after", "1"}, first + "\n\n", false},
-		"end before any chunk":          {[]string{"x-sandbox-fault", "end", "x-sandbox-after", "0"}, "", false},
-		"a malformed chunk":             {[]string{"x-sandbox-fault", "malformed", "x-sandbox-after", "0"}, "data: " + first[6:][:(len(first)-6)/2] + whole[len(first):], false},
-		"an error is the last event":    {[]string{"x-sandbox-fault", "error", "x-sandbox-after", "1"}, first + "\n\n" + `data: {"error":{"message":"The sandbox was asked to fail with status 500.","type":"server_error","param":null,"code":null}}` + "\n\n", false},
-		"an error can be of any status": {[]string{"x-sandbox-fault", "error", "x-sandbox-after", "0", "x-sandbox-status", "429"}, `data: {"error":{"message":"The sandbox was asked to fail with status 429.","type":"requests","param":null,"code":"rate_limit_exceeded"}}` + "\n\n", false},
+		"abort after the headers":                {[]string{"x-sandbox-fault", "abort", "x-sandbox-after", "0"}, "", true},
+		"abort after a chunk":                    {[]string{"x-sandbox-fault", "abort", "x-sandbox-after", "1"}, first + "\n\n", true},
+		"abort before [DONE]":                    {[]string{"x-sandbox-fault", "abort"}, strings.TrimSuffix(whole, "data: [DONE]\n\n"), true},
+		"abort after more chunks than there are": {[]string{"x-sandbox-fault", "abort", "x-sandbox-after", "999"}, strings.TrimSuffix(whole, "data: [DONE]\n\n"), true},
+		"cut in the first chunk":                 {[]string{"x-sandbox-fault", "cut", "x-sandbox-after", "0"}, (first + "\n\n")[:(len(first)+2)/2], true},
+		"cut in [DONE]":                          {[]string{"x-sandbox-fault", "cut"}, strings.TrimSuffix(whole, "[DONE]\n\n") + "[", true},
+		"end without [DONE]":                     {[]string{"x-sandbox-fault", "end"}, strings.TrimSuffix(whole, "data: [DONE]\n\n"), false},
+		"end after a chunk":                      {[]string{"x-sandbox-fault", "end", "x-sandbox-after", "1"}, first + "\n\n", false},
+		"end before any chunk":                   {[]string{"x-sandbox-fault", "end", "x-sandbox-after", "0"}, "", false},
+		"a malformed chunk":                      {[]string{"x-sandbox-fault", "malformed", "x-sandbox-after", "0"}, "data: " + first[6:][:(len(first)-6)/2] + whole[len(first):], false},
+		"an error is the last event":             {[]string{"x-sandbox-fault", "error", "x-sandbox-after", "1"}, first + "\n\n" + `data: {"error":{"message":"The sandbox was asked to fail with status 500.","type":"server_error","param":null,"code":null}}` + "\n\n", false},
+		"an error with another status":           {[]string{"x-sandbox-fault", "error", "x-sandbox-after", "0", "x-sandbox-status", "429"}, `data: {"error":{"message":"The sandbox was asked to fail with status 429.","type":"requests","param":null,"code":"rate_limit_exceeded"}}` + "\n\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,10 +53,10 @@ func TestFaultsOfAStream(t *testing.T) {
 	}
 }
 
-func TestFaultsOfOneBody(t *testing.T) {
+func TestSandboxFaults_BreakUnaryResponse(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	unary, streamed := asking("Hi"), asking("Hi", `"stream":true`)
+	server := startSandbox(t)
+	unary, streamed := userRequest("Hi"), userRequest("Hi", `"stream":true`)
 	whole := create(t, server, unary).body
 	half := whole[:(len(whole)-1)/2]
 	for name, row := range map[string]struct {
@@ -68,13 +67,13 @@ func TestFaultsOfOneBody(t *testing.T) {
 		want    string
 		broken  bool
 	}{
-		"no body":                        {unary, []string{"x-sandbox-fault", "empty"}, 200, "", "", false},
-		"no body for a stream":           {streamed, []string{"x-sandbox-fault", "empty"}, 200, "", "", false},
-		"half of the JSON":               {unary, []string{"x-sandbox-fault", "malformed"}, 200, "application/json", half + "\n", false},
-		"an error that says 200":         {unary, []string{"x-sandbox-fault", "error", "x-sandbox-status", "503"}, 200, "application/json", `{"error":{"message":"The sandbox was asked to fail with status 503.","type":"server_error","param":null,"code":null}}` + "\n", false},
-		"a connection that breaks":       {unary, []string{"x-sandbox-fault", "abort"}, 200, "application/json", half, true},
-		"a cut":                          {unary, []string{"x-sandbox-fault", "cut"}, 200, "application/json", half, true},
-		"JSON where a stream was wanted": {streamed, []string{"x-sandbox-fault", "json"}, 200, "application/json", whole, false},
+		"an empty body":                     {unary, []string{"x-sandbox-fault", "empty"}, 200, "", "", false},
+		"an empty body instead of a stream": {streamed, []string{"x-sandbox-fault", "empty"}, 200, "", "", false},
+		"truncated JSON":                    {unary, []string{"x-sandbox-fault", "malformed"}, 200, "application/json", half + "\n", false},
+		"an error with status 200":          {unary, []string{"x-sandbox-fault", "error", "x-sandbox-status", "503"}, 200, "application/json", `{"error":{"message":"The sandbox was asked to fail with status 503.","type":"server_error","param":null,"code":null}}` + "\n", false},
+		"a closed connection":               {unary, []string{"x-sandbox-fault", "abort"}, 200, "application/json", half, true},
+		"a cut":                             {unary, []string{"x-sandbox-fault", "cut"}, 200, "application/json", half, true},
+		"JSON instead of a stream":          {streamed, []string{"x-sandbox-fault", "json"}, 200, "application/json", whole, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,16 +88,16 @@ func TestFaultsOfOneBody(t *testing.T) {
 	}
 }
 
-func TestAWebPageInPlaceOfAnAnswer(t *testing.T) {
+func TestSandboxFaults_SendHTMLPage(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	for status, headers := range map[int][]string{
 		502: {"x-sandbox-fault", "html"},
 		403: {"x-sandbox-fault", "html", "x-sandbox-status", "403"},
 		503: {"x-sandbox-fault", "html", "x-sandbox-status", "503"},
 	} {
-		for _, r := range []reply{
-			create(t, server, asking("Hi"), headers...),
+		for _, r := range []fullResponse{
+			create(t, server, userRequest("Hi"), headers...),
 			send(t, server, http.MethodGet, "/v1/models", "", headers...),
 		} {
 			if r.status != status || r.header.Get("Content-Type") != "text/html; charset=utf-8" ||
@@ -109,64 +108,64 @@ func TestAWebPageInPlaceOfAnAnswer(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatIsClosedBeforeTheHeaders(t *testing.T) {
+func TestSandboxFaults_CloseConnectionBeforeHeaders(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	request := newRequest(t, server, http.MethodPost, "/v1/chat/completions", asking("Hi"), "x-sandbox-fault", "close")
+	server := startSandbox(t)
+	request := newRequest(t, server, http.MethodPost, "/v1/chat/completions", userRequest("Hi"), "x-sandbox-fault", "close")
 	response, err := server.Client().Do(request)
 	if err == nil {
 		response.Body.Close()
 		t.Fatalf("status %d", response.StatusCode)
 	}
 	if !errors.Is(err, io.EOF) {
-		t.Errorf("it failed with %v", err)
+		t.Errorf("the request failed with %v", err)
 	}
 }
 
-func TestControlsAreStrict(t *testing.T) {
+func TestSandboxControls_RejectInvalidValues(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	for name, row := range map[string]struct {
 		headers []string
 		param   string
 	}{
-		"an unknown control":            {[]string{"x-sandbox-colour", "red"}, "x-sandbox-colour"},
-		"a delay without a unit":        {[]string{"x-sandbox-delay", "5"}, "x-sandbox-delay"},
-		"a negative delay":              {[]string{"x-sandbox-chunk-delay", "-1s"}, "x-sandbox-chunk-delay"},
-		"a status that is no error":     {[]string{"x-sandbox-status", "200"}, "x-sandbox-status"},
-		"a status beyond all":           {[]string{"x-sandbox-status", "600"}, "x-sandbox-status"},
-		"an unknown fault":              {[]string{"x-sandbox-fault", "fire"}, "x-sandbox-fault"},
-		"an empty fault":                {[]string{"x-sandbox-fault", ""}, "x-sandbox-fault"},
-		"a place without a fault":       {[]string{"x-sandbox-after", "1"}, "x-sandbox-after"},
-		"a place for a fault of all":    {[]string{"x-sandbox-after", "1", "x-sandbox-fault", "hang"}, "x-sandbox-after"},
-		"a negative place":              {[]string{"x-sandbox-after", "-1", "x-sandbox-fault", "abort"}, "x-sandbox-after"},
-		"a status for a silent fault":   {[]string{"x-sandbox-status", "500", "x-sandbox-fault", "hang"}, "x-sandbox-status"},
-		"no tokens":                     {[]string{"x-sandbox-tokens", "0"}, "x-sandbox-tokens"},
-		"too many tokens":               {[]string{"x-sandbox-tokens", "1000001"}, "x-sandbox-tokens"},
-		"an unknown answer":             {[]string{"x-sandbox-answer", "yes"}, "x-sandbox-answer"},
-		"unknown members, half-hearted": {[]string{"x-sandbox-unknown", "true"}, "x-sandbox-unknown"},
-		"a stream's end without one":    {[]string{"x-sandbox-fault", "end"}, "x-sandbox-fault"},
-		"JSON where there is JSON":      {[]string{"x-sandbox-fault", "json"}, "x-sandbox-fault"},
+		"an unknown control":                      {[]string{"x-sandbox-colour", "red"}, "x-sandbox-colour"},
+		"a delay without a unit":                  {[]string{"x-sandbox-delay", "5"}, "x-sandbox-delay"},
+		"a negative delay":                        {[]string{"x-sandbox-chunk-delay", "-1s"}, "x-sandbox-chunk-delay"},
+		"a success status":                        {[]string{"x-sandbox-status", "200"}, "x-sandbox-status"},
+		"an invalid status":                       {[]string{"x-sandbox-status", "600"}, "x-sandbox-status"},
+		"an unknown fault":                        {[]string{"x-sandbox-fault", "fire"}, "x-sandbox-fault"},
+		"an empty fault":                          {[]string{"x-sandbox-fault", ""}, "x-sandbox-fault"},
+		"a position without a fault":              {[]string{"x-sandbox-after", "1"}, "x-sandbox-after"},
+		"a position for a fault without one":      {[]string{"x-sandbox-after", "1", "x-sandbox-fault", "hang"}, "x-sandbox-after"},
+		"a negative position":                     {[]string{"x-sandbox-after", "-1", "x-sandbox-fault", "abort"}, "x-sandbox-after"},
+		"a status for a fault without one":        {[]string{"x-sandbox-status", "500", "x-sandbox-fault", "hang"}, "x-sandbox-status"},
+		"no tokens":                               {[]string{"x-sandbox-tokens", "0"}, "x-sandbox-tokens"},
+		"too many tokens":                         {[]string{"x-sandbox-tokens", "1000001"}, "x-sandbox-tokens"},
+		"an unknown answer":                       {[]string{"x-sandbox-answer", "yes"}, "x-sandbox-answer"},
+		"an invalid value for unknown fields":     {[]string{"x-sandbox-unknown", "true"}, "x-sandbox-unknown"},
+		"the end of a stream for a unary request": {[]string{"x-sandbox-fault", "end"}, "x-sandbox-fault"},
+		"JSON for a unary request":                {[]string{"x-sandbox-fault", "json"}, "x-sandbox-fault"},
 	} {
-		r := create(t, server, asking("Hi", `"store":true`), row.headers...)
-		failed := dig(t, decode(t, r.body), "error").(map[string]any)
+		r := create(t, server, userRequest("Hi", `"store":true`), row.headers...)
+		failed := lookup(t, decode(t, r.body), "error").(map[string]any)
 		if r.status != http.StatusBadRequest || failed["param"] != row.param ||
 			!strings.Contains(failed["message"].(string), row.param) {
 			t.Errorf("%s: status %d: %s", name, r.status, r.body)
 		}
 	}
-	many := create(t, server, asking("Hi", `"store":true,"n":2`), "x-sandbox-tokens", "600000")
-	if many.status != http.StatusBadRequest || dig(t, decode(t, many.body), "error", "param") != "x-sandbox-tokens" {
-		t.Errorf("more tokens than all choices may have: status %d: %s", many.status, many.body)
+	many := create(t, server, userRequest("Hi", `"store":true,"n":2`), "x-sandbox-tokens", "600000")
+	if many.status != http.StatusBadRequest || lookup(t, decode(t, many.body), "error", "param") != "x-sandbox-tokens" {
+		t.Errorf("too many tokens for all choices: status %d: %s", many.status, many.body)
 	}
 	if list := send(t, server, http.MethodGet, "/v1/chat/completions", ""); !strings.Contains(list.body, `"data":[]`) {
-		t.Errorf("a refused request was stored: %s", list.body)
+		t.Errorf("a rejected request was stored: %s", list.body)
 	}
 }
 
-func TestAControlIsGivenOnce(t *testing.T) {
+func TestSandboxControls_RejectRepeatedHeader(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	request := newRequest(t, server, http.MethodGet, "/v1/models", "")
 	request.Header["X-Sandbox-Delay"] = []string{"1ms", "1ms"}
 	response, err := server.Client().Do(request)
@@ -179,18 +178,18 @@ func TestAControlIsGivenOnce(t *testing.T) {
 	}
 }
 
-// TestDelays runs in a bubble, whose clock moves when all in it wait.
-func TestDelays(t *testing.T) {
+// TestSandboxControls_DelayResponse uses the fake clock of synctest.
+func TestSandboxControls_DelayResponse(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		body    string
 		headers [2]string
 		want    time.Duration
 	}{
-		"no delay":                 {asking("Hi"), [2]string{"x-sandbox-delay", "0"}, 0},
-		"before one body":          {asking("Hi"), [2]string{"x-sandbox-delay", "1h30m"}, 90 * time.Minute},
-		"before a stream":          {asking("Hi", `"stream":true`), [2]string{"x-sandbox-delay", "2s"}, 2 * time.Second},
-		"between chunks, not else": {asking("Hi", `"stream":true,"max_tokens":3`), [2]string{"x-sandbox-chunk-delay", "1s"}, 5 * time.Second},
+		"no delay":                {userRequest("Hi"), [2]string{"x-sandbox-delay", "0"}, 0},
+		"before a unary response": {userRequest("Hi"), [2]string{"x-sandbox-delay", "1h30m"}, 90 * time.Minute},
+		"before a stream":         {userRequest("Hi", `"stream":true`), [2]string{"x-sandbox-delay", "2s"}, 2 * time.Second},
+		"only between chunks":     {userRequest("Hi", `"stream":true,"max_tokens":3`), [2]string{"x-sandbox-chunk-delay", "1s"}, 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,14 +200,14 @@ func TestDelays(t *testing.T) {
 				began := time.Now()
 				sandbox.New().ServeHTTP(httptest.NewRecorder(), request)
 				if took := time.Since(began); took != row.want {
-					t.Errorf("it took %v, want %v", took, row.want)
+					t.Errorf("the response took %v, want %v", took, row.want)
 				}
 			})
 		})
 	}
 }
 
-func TestTheProcessingTimeIsTold(t *testing.T) {
+func TestSandbox_ReportsProcessingTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/models", http.NoBody)
@@ -221,15 +220,15 @@ func TestTheProcessingTimeIsTold(t *testing.T) {
 	})
 }
 
-// TestEveryWaitEndsWhenTheClientGoes relies on the server's Close, which waits
-// for the handlers: one that goes on waiting fails the test by its time limit.
-func TestEveryWaitEndsWhenTheClientGoes(t *testing.T) {
+// TestSandboxControls_StopWaitingWhenClientDisconnects relies on the server's Close, which
+// waits for the handlers. If a handler hangs, the test times out.
+func TestSandboxControls_StopWaitingWhenClientDisconnects(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		headers []string
-		lines   int // of the body, which arrive before the wait; negative for no headers
+		lines   int // of the body before the wait, negative for no headers
 	}{
-		"silence":                  {[]string{"x-sandbox-fault", "hang"}, -1},
+		"a hang":                   {[]string{"x-sandbox-fault", "hang"}, -1},
 		"a delay":                  {[]string{"x-sandbox-delay", "24h"}, -1},
 		"a delay between chunks":   {[]string{"x-sandbox-chunk-delay", "24h"}, 1},
 		"a stall after the header": {[]string{"x-sandbox-fault", "stall", "x-sandbox-after", "0"}, 0},
@@ -246,21 +245,21 @@ func TestEveryWaitEndsWhenTheClientGoes(t *testing.T) {
 			}))
 			defer server.Close()
 			defer server.Client().CloseIdleConnections()
-			ctx, leave := context.WithCancel(t.Context())
-			defer leave()
+			ctx, disconnect := context.WithCancel(t.Context())
+			defer disconnect()
 			request := newRequest(t, server, http.MethodPost, "/v1/chat/completions",
-				asking("Hi", `"stream":true,"max_tokens":2`), row.headers...).WithContext(ctx)
+				userRequest("Hi", `"stream":true,"max_tokens":2`), row.headers...).WithContext(ctx)
 			if row.lines < 0 {
 				go func() {
 					<-entered
-					leave()
+					disconnect()
 				}()
 				response, err := server.Client().Do(request)
 				if err == nil {
 					response.Body.Close()
 				}
 				if !errors.Is(err, context.Canceled) {
-					t.Errorf("it failed with %v", err)
+					t.Errorf("the request failed with %v", err)
 				}
 				return
 			}
@@ -275,7 +274,7 @@ func TestEveryWaitEndsWhenTheClientGoes(t *testing.T) {
 					t.Fatalf("got %q, %v", lines.Text(), lines.Err())
 				}
 			}
-			leave()
+			disconnect()
 		})
 	}
 }

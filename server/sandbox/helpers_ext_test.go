@@ -18,13 +18,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// noon is where the clock of every server under test stands.
-func noon() time.Time { return time.Unix(1_750_000_000, 0) }
+// fixedTime is the time on the clock of every sandbox.
+func fixedTime() time.Time { return time.Unix(1_750_000_000, 0) }
 
-// start serves a new sandbox on a socket until the test ends.
-func start(tb testing.TB) *httptest.Server {
+// startSandbox serves a new sandbox on a local port until the test ends.
+func startSandbox(tb testing.TB) *httptest.Server {
 	tb.Helper()
-	server := httptest.NewServer(sandbox.New(sandbox.WithClock(noon)))
+	server := httptest.NewServer(sandbox.New(sandbox.WithClock(fixedTime)))
 	tb.Cleanup(func() {
 		server.Client().CloseIdleConnections()
 		server.Close()
@@ -32,27 +32,27 @@ func start(tb testing.TB) *httptest.Server {
 	return server
 }
 
-// connect makes the official SDK's client of a server.
-func connect(server *httptest.Server) openai.Client {
+// newSDKClient returns a client of OpenAI's SDK.
+func newSDKClient(server *httptest.Server) openai.Client {
 	return openai.NewClient(
 		option.WithBaseURL(server.URL+"/v1"),
-		option.WithAPIKey("any key will do"),
+		option.WithAPIKey("any key"),
 		option.WithHTTPClient(server.Client()),
 		option.WithMaxRetries(0),
 	)
 }
 
-// A reply is a response with its whole body.
-type reply struct {
+// A fullResponse is a response with its complete body.
+type fullResponse struct {
 	status int
 	header http.Header
 	body   string
-	err    error // of reading the body
+	err    error // while reading the body
 }
 
-// send sends a request whose headers are given as names and values in turn.
-// A body is JSON unless a header says otherwise.
-func send(tb testing.TB, server *httptest.Server, method, path, body string, headers ...string) reply {
+// send sends a request. headers holds alternating names and values. The default content
+// type is JSON.
+func send(tb testing.TB, server *httptest.Server, method, path, body string, headers ...string) fullResponse {
 	tb.Helper()
 	response, err := server.Client().Do(newRequest(tb, server, method, path, body, headers...))
 	if err != nil {
@@ -60,7 +60,7 @@ func send(tb testing.TB, server *httptest.Server, method, path, body string, hea
 	}
 	defer response.Body.Close()
 	got, err := io.ReadAll(response.Body)
-	return reply{response.StatusCode, response.Header, string(got), err}
+	return fullResponse{response.StatusCode, response.Header, string(got), err}
 }
 
 func newRequest(tb testing.TB, server *httptest.Server, method, path, body string, headers ...string) *http.Request {
@@ -78,37 +78,37 @@ func newRequest(tb testing.TB, server *httptest.Server, method, path, body strin
 	return request
 }
 
-// create sends a body to the chat completions.
-func create(tb testing.TB, server *httptest.Server, body string, headers ...string) reply {
+// create creates a chat completion.
+func create(tb testing.TB, server *httptest.Server, body string, headers ...string) fullResponse {
 	tb.Helper()
 	return send(tb, server, http.MethodPost, "/v1/chat/completions", body, headers...)
 }
 
-// asking is a request body with one user message and these other members.
-func asking(text string, members ...string) string {
+// userRequest returns a request body with a user message and additional fields.
+func userRequest(text string, fields ...string) string {
 	message, err := json.Marshal(map[string]string{"role": "user", "content": text})
 	if err != nil {
 		panic(err)
 	}
-	all := append([]string{`{"model":"gpt-5.4-mini"`, `"messages":[` + string(message) + `]`}, members...)
+	all := append([]string{`{"model":"gpt-5.4-mini"`, `"messages":[` + string(message) + `]`}, fields...)
 	return strings.Join(all, ",") + "}"
 }
 
-// events splits an event stream into the data of its events.
+// events returns the data of the events of a stream.
 func events(tb testing.TB, body string) []string {
 	tb.Helper()
 	var result []string
 	for event := range strings.SplitSeq(strings.TrimSuffix(body, "\n\n"), "\n\n") {
 		data, ok := strings.CutPrefix(event, "data: ")
 		if !ok || strings.Contains(data, "\n") {
-			tb.Fatalf("%q is no event with one line of data", event)
+			tb.Fatalf("invalid event %q: want one line of data", event)
 		}
 		result = append(result, data)
 	}
 	return result
 }
 
-// decode reads JSON into maps and lists, with the numbers as they are written.
+// decode parses a JSON object, with numbers as json.Number.
 func decode(tb testing.TB, text string) map[string]any {
 	tb.Helper()
 	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
@@ -120,21 +120,21 @@ func decode(tb testing.TB, text string) map[string]any {
 	return result
 }
 
-// dig follows member names and list indices into decoded JSON.
-func dig(tb testing.TB, value any, path ...any) any {
+// lookup returns the value at a path of field names and array indices.
+func lookup(tb testing.TB, value any, path ...any) any {
 	tb.Helper()
 	for _, step := range path {
 		switch step := step.(type) {
 		case string:
 			members, ok := value.(map[string]any)
 			if !ok {
-				tb.Fatalf("%v is no object with %q", value, step)
+				tb.Fatalf("%v is not an object with %q", value, step)
 			}
 			value = members[step]
 		case int:
 			items, ok := value.([]any)
 			if !ok || step >= len(items) {
-				tb.Fatalf("%v is no list with an item %d", value, step)
+				tb.Fatalf("%v is not an array with an item %d", value, step)
 			}
 			value = items[step]
 		}
@@ -142,12 +142,12 @@ func dig(tb testing.TB, value any, path ...any) any {
 	return value
 }
 
-// content is the text of a completion's first choice.
-func content(tb testing.TB, r reply) string {
+// content returns the text of a completion's first choice.
+func content(tb testing.TB, r fullResponse) string {
 	tb.Helper()
 	if r.status != http.StatusOK {
 		tb.Fatalf("status %d: %s", r.status, r.body)
 	}
-	text, _ := dig(tb, decode(tb, r.body), "choices", 0, "message", "content").(string)
+	text, _ := lookup(tb, decode(tb, r.body), "choices", 0, "message", "content").(string)
 	return text
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/openai-connect/openai-connect/server/sandbox"
 )
 
-func TestAStreamIsTheseBytes(t *testing.T) {
+func TestSandbox_StreamsExactBytes(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	r := create(t, server, asking("Hi", `"verbosity":"low"`, `"n":2`, `"max_tokens":2`, `"stream":true`,
+	server := startSandbox(t)
+	r := create(t, server, userRequest("Hi", `"verbosity":"low"`, `"n":2`, `"max_tokens":2`, `"stream":true`,
 		`"stream_options":{"include_usage":true}`))
 	const (
 		head = `data: {"id":"chatcmpl-6892dd420be5a51380e0864d","object":"chat.completion.chunk","created":1750000000,` +
@@ -48,17 +48,17 @@ func TestAStreamIsTheseBytes(t *testing.T) {
 	}
 }
 
-// TestTheDeltasOfOtherAnswers leaves out what is around the deltas.
-func TestTheDeltasOfOtherAnswers(t *testing.T) {
+// TestSandbox_StreamsDeltas compares only the deltas.
+func TestSandbox_StreamsDeltas(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	for name, row := range map[string]struct {
 		body    string
 		headers []string
 		want    []string
 	}{
-		"calls are named first, then their arguments come in turn": {
-			body: asking("Hi", `"stream":true,"tool_choice":"required","tools":[`+
+		"the names of calls come first, then their arguments, interleaved": {
+			body: userRequest("Hi", `"stream":true,"tool_choice":"required","tools":[`+
 				`{"type":"function","function":{"name":"f","parameters":{"properties":{"a":{}}}}},`+
 				`{"type":"custom","custom":{"name":"c"}}]`),
 			want: []string{
@@ -78,8 +78,8 @@ func TestTheDeltasOfOtherAnswers(t *testing.T) {
 				`{}`,
 			},
 		},
-		"a call that the limit leaves nothing for is not made": {
-			body: asking("Hi", `"stream":true,"max_tokens":2,"tool_choice":"required","tools":[`+
+		"a call beyond the limit is omitted": {
+			body: userRequest("Hi", `"stream":true,"max_tokens":2,"tool_choice":"required","tools":[`+
 				`{"type":"function","function":{"name":"f","parameters":{"properties":{"a":{}}}}},`+
 				`{"type":"custom","custom":{"name":"c"}}]`),
 			want: []string{
@@ -91,7 +91,7 @@ func TestTheDeltasOfOtherAnswers(t *testing.T) {
 			},
 		},
 		"a deprecated call": {
-			body: asking("Hi", `"stream":true,"functions":[{"name":"f"}]`),
+			body: userRequest("Hi", `"stream":true,"functions":[{"name":"f"}]`),
 			want: []string{
 				`{"role":"assistant","content":null,"refusal":null}`,
 				`{"function_call":{"name":"f","arguments":""}}`,
@@ -100,15 +100,15 @@ func TestTheDeltasOfOtherAnswers(t *testing.T) {
 			},
 		},
 		"a refusal": {
-			body: asking("Hi", `"stream":true,"max_tokens":2`), headers: []string{"x-sandbox-answer", "refusal"},
+			body: userRequest("Hi", `"stream":true,"max_tokens":2`), headers: []string{"x-sandbox-answer", "refusal"},
 			want: []string{`{"role":"assistant","content":null,"refusal":null}`, `{"refusal":"The"}`, `{"refusal":" sandbox"}`, `{}`},
 		},
-		"no text": {
-			body: asking("Hi", `"stream":true,"verbosity":"low","stop":"You"`),
+		"an empty text": {
+			body: userRequest("Hi", `"stream":true,"verbosity":"low","stop":"You"`),
 			want: []string{`{"role":"assistant","content":"","refusal":null}`, `{}`},
 		},
-		"an audio's transcript comes before its samples": {
-			body: asking("Hi", `"stream":true,"max_tokens":1,"modalities":["text","audio"],"audio":{"voice":"a","format":"pcm16"}`),
+		"the transcript of audio comes before its samples": {
+			body: userRequest("Hi", `"stream":true,"max_tokens":1,"modalities":["text","audio"],"audio":{"voice":"a","format":"pcm16"}`),
 			want: []string{
 				`{"role":"assistant","content":null,"refusal":null}`,
 				`{"audio":{"id":"ID"}}`,
@@ -141,37 +141,37 @@ func TestTheDeltasOfOtherAnswers(t *testing.T) {
 	}
 }
 
-func TestAnnotationsComeAfterTheText(t *testing.T) {
+func TestSandbox_StreamsAnnotationsAfterText(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	const search = `"web_search_options":{"search_context_size":"low"}`
-	all := events(t, create(t, server, asking("Hi", search, `"stream":true`)).body)
-	streamed := dig(t, decode(t, all[len(all)-3]), "choices", 0, "delta", "annotations")
-	whole := dig(t, decode(t, create(t, server, asking("Hi", search)).body), "choices", 0, "message", "annotations")
+	all := events(t, create(t, server, userRequest("Hi", search, `"stream":true`)).body)
+	streamed := lookup(t, decode(t, all[len(all)-3]), "choices", 0, "delta", "annotations")
+	whole := lookup(t, decode(t, create(t, server, userRequest("Hi", search)).body), "choices", 0, "message", "annotations")
 	if streamed == nil || fmt.Sprint(streamed) != fmt.Sprint(whole) {
 		t.Errorf("streamed %v, whole %v", streamed, whole)
 	}
 }
 
-func TestObfuscationEvensOutTheSizesOfChunks(t *testing.T) {
+func TestSandbox_PadsObfuscatedChunks(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	all := events(t, create(t, server,
-		asking("Hi, incomprehensibilities", `"stream":true,"stream_options":{"include_obfuscation":true}`)).body)
+		userRequest("Hi, incomprehensibilities", `"stream":true,"stream_options":{"include_obfuscation":true}`)).body)
 	for _, each := range all[:len(all)-1] {
-		if len(each)%16 != 0 || dig(t, decode(t, each), "obfuscation") == nil {
+		if len(each)%16 != 0 || lookup(t, decode(t, each), "obfuscation") == nil {
 			t.Errorf("%d bytes: %s", len(each), each)
 		}
 	}
-	if plain := create(t, server, asking("Hi", `"stream":true`)); strings.Contains(plain.body, "obfuscation") {
-		t.Error("obfuscation that nobody asked for")
+	if http1 := create(t, server, userRequest("Hi", `"stream":true`)); strings.Contains(http1.body, "obfuscation") {
+		t.Error("the stream has obfuscation that was not requested")
 	}
 }
 
-func TestModerationIsAChunkOfItsOwn(t *testing.T) {
+func TestSandbox_StreamsModerationInSeparateChunk(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	all := events(t, create(t, server, asking("Hi", `"stream":true,"stream_options":{"include_usage":true}`,
+	server := startSandbox(t)
+	all := events(t, create(t, server, userRequest("Hi", `"stream":true,"stream_options":{"include_usage":true}`,
 		`"moderation":{"model":"omni-moderation-latest"}`)).body)
 	for i, each := range all[:len(all)-1] {
 		chunk := decode(t, each)
@@ -182,61 +182,61 @@ func TestModerationIsAChunkOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestPathsAndMethods(t *testing.T) {
+func TestSandbox_RoutesPathsAndMethods(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	for name, row := range map[string]struct {
 		method, path string
 		status       int
 		allow        string
 	}{
-		"models":                         {http.MethodGet, "/v1/models", 200, ""},
-		"HEAD is as GET":                 {http.MethodHead, "/v1/models", 200, ""},
-		"one model":                      {http.MethodGet, "/v1/models/sandbox", 200, ""},
-		"another model":                  {http.MethodGet, "/v1/models/gpt-5", 404, ""},
-		"an escaped id is that id":       {http.MethodGet, "/v1/models/s%61ndbox", 200, ""},
-		"an escaped slash is no slash":   {http.MethodGet, "/v1/models%2Fsandbox", 404, ""},
-		"stored completions":             {http.MethodGet, "/v1/chat/completions", 200, ""},
-		"an unknown completion":          {http.MethodGet, "/v1/chat/completions/x", 404, ""},
-		"its messages":                   {http.MethodGet, "/v1/chat/completions/x/messages", 404, ""},
-		"its deletion":                   {http.MethodDelete, "/v1/chat/completions/x", 404, ""},
-		"an empty id":                    {http.MethodGet, "/v1/chat/completions/", 404, ""},
-		"the messages of an empty id":    {http.MethodGet, "/v1/chat/completions//messages", 404, ""},
-		"a doubled slash is not cleaned": {http.MethodGet, "/v1//models", 404, ""},
-		"dots are not cleaned":           {http.MethodGet, "/v1/x/../models", 404, ""},
-		"a path beside the version":      {http.MethodGet, "/models", 404, ""},
-		"the root":                       {http.MethodGet, "/", 404, ""},
-		"a path that nobody has":         {http.MethodPost, "/v1/responses", 404, ""},
-		"a wrong method":                 {http.MethodPut, "/v1/chat/completions", 405, "GET, HEAD, OPTIONS, POST"},
-		"a wrong method for a model":     {http.MethodDelete, "/v1/models/sandbox", 405, "GET, HEAD, OPTIONS"},
-		"OPTIONS":                        {http.MethodOptions, "/v1/chat/completions/x", 204, "DELETE, GET, HEAD, OPTIONS, POST"},
+		"models":                             {http.MethodGet, "/v1/models", 200, ""},
+		"HEAD is like GET":                   {http.MethodHead, "/v1/models", 200, ""},
+		"one model":                          {http.MethodGet, "/v1/models/sandbox", 200, ""},
+		"an unknown model":                   {http.MethodGet, "/v1/models/gpt-5", 404, ""},
+		"an escaped ID is unescaped":         {http.MethodGet, "/v1/models/s%61ndbox", 200, ""},
+		"an escaped slash does not separate": {http.MethodGet, "/v1/models%2Fsandbox", 404, ""},
+		"stored completions":                 {http.MethodGet, "/v1/chat/completions", 200, ""},
+		"an unknown completion":              {http.MethodGet, "/v1/chat/completions/x", 404, ""},
+		"messages of an unknown completion":  {http.MethodGet, "/v1/chat/completions/x/messages", 404, ""},
+		"deletion of an unknown completion":  {http.MethodDelete, "/v1/chat/completions/x", 404, ""},
+		"an empty ID":                        {http.MethodGet, "/v1/chat/completions/", 404, ""},
+		"the messages of an empty ID":        {http.MethodGet, "/v1/chat/completions//messages", 404, ""},
+		"a doubled slash is not cleaned":     {http.MethodGet, "/v1//models", 404, ""},
+		"dots are not cleaned":               {http.MethodGet, "/v1/x/../models", 404, ""},
+		"a path without the version":         {http.MethodGet, "/models", 404, ""},
+		"the root":                           {http.MethodGet, "/", 404, ""},
+		"an unknown path":                    {http.MethodPost, "/v1/responses", 404, ""},
+		"a wrong method":                     {http.MethodPut, "/v1/chat/completions", 405, "GET, HEAD, OPTIONS, POST"},
+		"a wrong method for a model":         {http.MethodDelete, "/v1/models/sandbox", 405, "GET, HEAD, OPTIONS"},
+		"OPTIONS":                            {http.MethodOptions, "/v1/chat/completions/x", 204, "DELETE, GET, HEAD, OPTIONS, POST"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := send(t, server, row.method, row.path, "")
 			if r.status != row.status || r.header.Get("Allow") != row.allow {
-				t.Errorf("status %d, allow %q: %s", r.status, r.header.Get("Allow"), r.body)
+				t.Errorf("got status %d, Allow %q: %s", r.status, r.header.Get("Allow"), r.body)
 			}
 			if row.status >= 400 {
-				if got := dig(t, decode(t, r.body), "error", "type"); got != "invalid_request_error" {
-					t.Errorf("the type is %v", got)
+				if got := lookup(t, decode(t, r.body), "error", "type"); got != "invalid_request_error" {
+					t.Errorf("error type is %v", got)
 				}
 			}
 			if row.method == http.MethodHead && r.body != "" {
-				t.Errorf("HEAD has the body %q", r.body)
+				t.Errorf("the response to HEAD has the body %q", r.body)
 			}
 		})
 	}
 }
 
-func TestHeadersAreThoseOfOpenAI(t *testing.T) {
+func TestSandbox_SetsHeadersOfOpenAI(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	for name, r := range map[string]reply{
-		"a completion": create(t, server, asking("Hi")),
-		"a stream":     create(t, server, asking("Hi", `"stream":true`)),
-		"an error":     create(t, server, `{}`),
-		"no path":      send(t, server, http.MethodGet, "/nothing", ""),
+	server := startSandbox(t)
+	for name, r := range map[string]fullResponse{
+		"a completion":    create(t, server, userRequest("Hi")),
+		"a stream":        create(t, server, userRequest("Hi", `"stream":true`)),
+		"an error":        create(t, server, `{}`),
+		"an unknown path": send(t, server, http.MethodGet, "/nothing", ""),
 	} {
 		for header, want := range map[string]string{
 			"Openai-Version": "2020-10-01", "Openai-Organization": "sandbox", "Openai-Processing-Ms": "0",
@@ -257,29 +257,29 @@ func TestHeadersAreThoseOfOpenAI(t *testing.T) {
 	}
 }
 
-func TestBodiesThatAreNotTaken(t *testing.T) {
+func TestSandbox_ChecksContentType(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	for name, row := range map[string]struct {
 		headers []string
 		status  int
 	}{
-		"a form":                  {[]string{"Content-Type", "application/x-www-form-urlencoded"}, 415},
-		"no content type":         {[]string{"Content-Type", ""}, 415},
-		"a compressed body":       {[]string{"Content-Encoding", "gzip"}, 415},
-		"a charset is no matter":  {[]string{"Content-Type", "Application/JSON; charset=utf-8"}, 200},
-		"identity is no encoding": {[]string{"Content-Encoding", "identity"}, 200},
+		"a form":               {[]string{"Content-Type", "application/x-www-form-urlencoded"}, 415},
+		"no content type":      {[]string{"Content-Type", ""}, 415},
+		"a compressed body":    {[]string{"Content-Encoding", "gzip"}, 415},
+		"a charset is ignored": {[]string{"Content-Type", "Application/JSON; charset=utf-8"}, 200},
+		"identity is accepted": {[]string{"Content-Encoding", "identity"}, 200},
 	} {
-		if r := create(t, server, asking("Hi"), row.headers...); r.status != row.status {
+		if r := create(t, server, userRequest("Hi"), row.headers...); r.status != row.status {
 			t.Errorf("%s: status %d: %s", name, r.status, r.body)
 		}
 	}
 }
 
-// TestABodyOverTheLimitIsRefusedUnread sends the head of a request alone.
-func TestABodyOverTheLimitIsRefusedUnread(t *testing.T) {
+// TestSandbox_RejectsLargeBodyUnread sends only the head of a request.
+func TestSandbox_RejectsLargeBodyUnread(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	connection, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -296,13 +296,13 @@ func TestABodyOverTheLimitIsRefusedUnread(t *testing.T) {
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
-	if response.StatusCode != http.StatusRequestEntityTooLarge || dig(t, decode(t, string(body)), "error", "message") == "" {
+	if response.StatusCode != http.StatusRequestEntityTooLarge || lookup(t, decode(t, string(body)), "error", "message") == "" {
 		t.Errorf("status %d: %s", response.StatusCode, body)
 	}
 }
 
-// TestAChunkedBodyOverTheLimitIsRefused can't be refused before it is read.
-func TestAChunkedBodyOverTheLimitIsRefused(t *testing.T) {
+// TestSandbox_RejectsLargeChunkedBody sends a body of unknown length.
+func TestSandbox_RejectsLargeChunkedBody(t *testing.T) {
 	t.Parallel()
 	handler := sandbox.New()
 	request := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", io.LimitReader(endless{}, 64<<20+1))
@@ -321,28 +321,28 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestHTTP2(t *testing.T) {
+func TestSandbox_ServesHTTP2(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewUnstartedServer(sandbox.New(sandbox.WithClock(noon)))
+	server := httptest.NewUnstartedServer(sandbox.New(sandbox.WithClock(fixedTime)))
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(func() {
 		server.Client().CloseIdleConnections()
 		server.Close()
 	})
-	plain := start(t)
-	for _, body := range []string{asking("Hi"), asking("Hi", `"stream":true`)} {
+	http1 := startSandbox(t)
+	for _, body := range []string{userRequest("Hi"), userRequest("Hi", `"stream":true`)} {
 		response, err := server.Client().Do(newRequest(t, server, http.MethodPost, "/v1/chat/completions", body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(response.Body)
-		if err != nil || response.ProtoMajor != 2 || string(got) != create(t, plain, body).body {
+		if err != nil || response.ProtoMajor != 2 || string(got) != create(t, http1, body).body {
 			t.Errorf("%s: %s, %v", response.Proto, got, err)
 		}
 		response.Body.Close()
 	}
-	broken := newRequest(t, server, http.MethodPost, "/v1/chat/completions", asking("Hi", `"stream":true`),
+	broken := newRequest(t, server, http.MethodPost, "/v1/chat/completions", userRequest("Hi", `"stream":true`),
 		"x-sandbox-fault", "abort", "x-sandbox-after", "2")
 	response, err := server.Client().Do(broken)
 	if err != nil {

@@ -15,17 +15,17 @@ import (
 // a schema's properties determines the order of structured output. The last of several
 // fields of the same name wins, at the position of the first. A nil object is empty.
 type object struct {
-	names   []string
-	members map[string]any
+	names  []string
+	values map[string]any
 }
 
-func newObject() *object { return &object{members: map[string]any{}} }
+func newObject() *object { return &object{values: map[string]any{}} }
 
 func (o *object) set(name string, value any) {
-	if _, known := o.members[name]; !known {
+	if _, known := o.values[name]; !known {
 		o.names = append(o.names, name)
 	}
-	o.members[name] = value
+	o.values[name] = value
 }
 
 // get returns nil for a null or missing field.
@@ -33,14 +33,14 @@ func (o *object) get(name string) any {
 	if o == nil {
 		return nil
 	}
-	return o.members[name]
+	return o.values[name]
 }
 
 func (o *object) has(name string) bool {
 	if o == nil {
 		return false
 	}
-	_, known := o.members[name]
+	_, known := o.values[name]
 	return known
 }
 
@@ -93,7 +93,7 @@ func (o *object) MarshalJSON() ([]byte, error) {
 		}
 		out.Write(encode(name))
 		out.WriteByte(':')
-		out.Write(encode(o.members[name]))
+		out.Write(encode(o.values[name]))
 	}
 	out.WriteByte('}')
 	return out.Bytes(), nil

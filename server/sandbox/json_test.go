@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-func TestParseKeepsOrderAndNumbers(t *testing.T) {
+func TestParse_PreservesOrderAndNumbers(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ text, want string }{
-		"the order of members":      {`{"b":1,"a":{"d":[],"c":null}}`, `{"b":1,"a":{"d":[],"c":null}}`},
-		"a number as it is written": {`[1.0,1e400,-0,12345678901234567890]`, `[1.0,1e400,-0,12345678901234567890]`},
-		"the last of equal names":   {`{"a":1,"b":2,"a":3}`, `{"a":3,"b":2}`},
-		"no escapes for HTML":       {`"<&>"`, `"<&>"`},
-		"white space around":        {" \n[ true ]\t", `[true]`},
+		"the order of fields":          {`{"b":1,"a":{"d":[],"c":null}}`, `{"b":1,"a":{"d":[],"c":null}}`},
+		"number formats":               {`[1.0,1e400,-0,12345678901234567890]`, `[1.0,1e400,-0,12345678901234567890]`},
+		"the last of duplicate fields": {`{"a":1,"b":2,"a":3}`, `{"a":3,"b":2}`},
+		"no HTML escapes":              {`"<&>"`, `"<&>"`},
+		"white space":                  {" \n[ true ]\t", `[true]`},
 	} {
 		value, err := parse([]byte(row.text))
 		if got := string(encode(value)); err != nil || got != row.want {
@@ -23,21 +23,21 @@ func TestParseKeepsOrderAndNumbers(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParse_RejectsInvalidJSON(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", "{", "[", `{"a"`, `{"a":}`, `{"a":1,}`, `[1,]`, `[1 2]`, `nul`, `01`, `"`, "1 2", "{}{}", "\x00",
 		strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1),
 	} {
 		if value, err := parse([]byte(text)); err == nil {
-			t.Errorf("%.20q is %v", text, value)
+			t.Errorf("%.20q was parsed as %v", text, value)
 		} else if !strings.Contains(err.Error(), "byte ") {
-			t.Errorf("%.20q: %v says no place", text, err)
+			t.Errorf("%.20q: error %v has no byte offset", text, err)
 		}
 	}
 }
 
-// FuzzParse holds parse against the decoder of the standard library.
+// FuzzParse compares parse with encoding/json.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,-2.5e3,"\ud800",null,true]}`, `[]`, `{"a":1,"a":2}`, `{`, "\"\xff\"", `{"a":{},}`} {
 		f.Add(seed)
@@ -53,7 +53,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if (err == nil) != (wantErr == nil) {
-			t.Fatalf("%q: %v, but %v", text, err, wantErr)
+			t.Fatalf("%q: got error %v, want %v", text, err, wantErr)
 		}
 		if err != nil {
 			return

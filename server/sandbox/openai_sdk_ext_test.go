@@ -16,14 +16,14 @@ import (
 	"github.com/openai/openai-go/v3/shared"
 )
 
-// wellKnown checks what the SDK's decoder lets pass: members that its types
-// don't have, and values of another type than theirs.
-func wellKnown(t *testing.T, path string, value reflect.Value) {
+// checkKnownFields checks for unknown fields and values of the wrong type, which the SDK's
+// decoder accepts.
+func checkKnownFields(t *testing.T, path string, value reflect.Value) {
 	t.Helper()
-	switch value.Kind() { //nolint:exhaustive // of no other kind are values with members
+	switch value.Kind() { //nolint:exhaustive // other kinds have no fields
 	case reflect.Slice:
 		for i := range value.Len() {
-			wellKnown(t, fmt.Sprintf("%s[%d]", path, i), value.Index(i))
+			checkKnownFields(t, fmt.Sprintf("%s[%d]", path, i), value.Index(i))
 		}
 	case reflect.Struct:
 		metadata := value.FieldByName("JSON")
@@ -32,7 +32,7 @@ func wellKnown(t *testing.T, path string, value reflect.Value) {
 		}
 		if extra := metadata.FieldByName("ExtraFields"); extra.IsValid() {
 			for _, name := range extra.MapKeys() {
-				t.Errorf("%s has the extra member %s", path, name)
+				t.Errorf("%s has the unknown field %s", path, name)
 			}
 		}
 		for i := range value.NumField() {
@@ -41,7 +41,7 @@ func wellKnown(t *testing.T, path string, value reflect.Value) {
 				continue
 			}
 			if value.Type().Field(i).Anonymous {
-				wellKnown(t, path, value.Field(i))
+				checkKnownFields(t, path, value.Field(i))
 				continue
 			}
 			described := metadata.FieldByName(name)
@@ -50,20 +50,20 @@ func wellKnown(t *testing.T, path string, value reflect.Value) {
 			}
 			field := described.Interface().(respjson.Field)
 			if field.Raw() != "" && field.Raw() != respjson.Null && !field.Valid() {
-				t.Errorf("%s.%s can't be %s", path, name, field.Raw())
+				t.Errorf("%s.%s has the invalid value %s", path, name, field.Raw())
 			}
 			if field.Valid() {
-				wellKnown(t, path+"."+name, value.Field(i))
+				checkKnownFields(t, path+"."+name, value.Field(i))
 			}
 		}
 	}
 }
 
-// TestTheSDKReadsAStreamAsItReadsTheWhole is about every kind of answer whose
-// stream the SDK's accumulator understands.
-func TestTheSDKReadsAStreamAsItReadsTheWhole(t *testing.T) {
+// TestSDK_AccumulatesStreamToUnaryResponse covers every kind of response that the SDK's
+// accumulator supports.
+func TestSDK_AccumulatesStreamToUnaryResponse(t *testing.T) {
 	t.Parallel()
-	client := connect(start(t))
+	client := newSDKClient(startSandbox(t))
 	ask := func(change func(*openai.ChatCompletionNewParams)) openai.ChatCompletionNewParams {
 		result := openai.ChatCompletionNewParams{
 			Model:         "gpt-5.4-mini",
@@ -87,9 +87,9 @@ func TestTheSDKReadsAStreamAsItReadsTheWhole(t *testing.T) {
 		change  func(*openai.ChatCompletionNewParams)
 		options []option.RequestOption
 	}{
-		"text":              {change: func(*openai.ChatCompletionNewParams) {}},
-		"several choices":   {change: func(p *openai.ChatCompletionNewParams) { p.N = openai.Int(5) }},
-		"a limit of length": {change: func(p *openai.ChatCompletionNewParams) { p.MaxCompletionTokens = openai.Int(7) }},
+		"text":            {change: func(*openai.ChatCompletionNewParams) {}},
+		"several choices": {change: func(p *openai.ChatCompletionNewParams) { p.N = openai.Int(5) }},
+		"a token limit":   {change: func(p *openai.ChatCompletionNewParams) { p.MaxCompletionTokens = openai.Int(7) }},
 		"a stop sequence": {change: func(p *openai.ChatCompletionNewParams) {
 			p.Stop.OfStringArray = []string{"key", "network"}
 		}},
@@ -110,18 +110,18 @@ func TestTheSDKReadsAStreamAsItReadsTheWhole(t *testing.T) {
 				},
 			}
 		}},
-		"a modality that is text alone": {change: func(p *openai.ChatCompletionNewParams) {
+		"only the text modality": {change: func(p *openai.ChatCompletionNewParams) {
 			p.Modalities = []string{"text"}
 		}},
 		"a refusal": {
 			change:  func(p *openai.ChatCompletionNewParams) { p.Logprobs = openai.Bool(true) },
 			options: []option.RequestOption{option.WithHeader("x-sandbox-answer", "refusal")},
 		},
-		"a filtered text": {
+		"filtered text": {
 			change:  func(*openai.ChatCompletionNewParams) {},
 			options: []option.RequestOption{option.WithHeader("x-sandbox-answer", "content-filter")},
 		},
-		"a long text": {
+		"long text": {
 			change:  func(*openai.ChatCompletionNewParams) {},
 			options: []option.RequestOption{option.WithHeader("x-sandbox-tokens", "3000")},
 		},
@@ -133,9 +133,9 @@ func TestTheSDKReadsAStreamAsItReadsTheWhole(t *testing.T) {
 			var streamed openai.ChatCompletionAccumulator
 			for stream.Next() {
 				chunk := stream.Current()
-				wellKnown(t, "chunk", reflect.ValueOf(chunk))
+				checkKnownFields(t, "chunk", reflect.ValueOf(chunk))
 				if !streamed.AddChunk(chunk) {
-					t.Fatalf("the accumulator refuses %s", chunk.RawJSON())
+					t.Fatalf("the accumulator rejects %s", chunk.RawJSON())
 				}
 			}
 			if err := stream.Err(); err != nil {
@@ -146,26 +146,26 @@ func TestTheSDKReadsAStreamAsItReadsTheWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wellKnown(t, "completion", reflect.ValueOf(*whole))
-			if got, want := plain(t, streamed.ChatCompletion), plain(t, *whole); got != want {
+			checkKnownFields(t, "completion", reflect.ValueOf(*whole))
+			if got, want := comparableCompletion(t, streamed.ChatCompletion), comparableCompletion(t, *whole); got != want {
 				t.Errorf("streamed %s\nwhole    %s", got, want)
 			}
 		})
 	}
 }
 
-// plain is what the accumulator keeps of a completion.
-func plain(t *testing.T, c openai.ChatCompletion) string {
+// comparableCompletion returns the fields of a completion that the accumulator supports, as JSON.
+func comparableCompletion(t *testing.T, c openai.ChatCompletion) string {
 	t.Helper()
 	result, err := json.Marshal([]any{
-		c.ID, c.Model, c.ServiceTier, c.SystemFingerprint, //nolint:staticcheck // deprecated, and sent
+		c.ID, c.Model, c.ServiceTier, c.SystemFingerprint, //nolint:staticcheck // deprecated, but sent
 		c.Created,
 		[]int64{
 			c.Usage.PromptTokens, c.Usage.CompletionTokens, c.Usage.TotalTokens,
 			c.Usage.PromptTokensDetails.AudioTokens, c.Usage.PromptTokensDetails.CachedTokens,
 			c.Usage.CompletionTokensDetails.ReasoningTokens, c.Usage.CompletionTokensDetails.RejectedPredictionTokens,
 		},
-		plainChoices(c),
+		comparableChoices(c),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func plain(t *testing.T, c openai.ChatCompletion) string {
 	return string(result)
 }
 
-func plainChoices(c openai.ChatCompletion) []any {
+func comparableChoices(c openai.ChatCompletion) []any {
 	var result []any
 	for _, each := range c.Choices {
 		var calls []any
@@ -194,9 +194,9 @@ func plainChoices(c openai.ChatCompletion) []any {
 	return result
 }
 
-func TestTheSDKHasAConversationWithTools(t *testing.T) {
+func TestSDK_ContinuesConversationWithTools(t *testing.T) {
 	t.Parallel()
-	client := connect(start(t))
+	client := newSDKClient(startSandbox(t))
 	params := openai.ChatCompletionNewParams{
 		Model:    "any",
 		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("weather and clock, please")},
@@ -205,28 +205,28 @@ func TestTheSDKHasAConversationWithTools(t *testing.T) {
 			openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{Name: "clock"}),
 		},
 	}
-	asked, err := client.Chat.Completions.New(t.Context(), params)
+	first, err := client.Chat.Completions.New(t.Context(), params)
 	if err != nil {
 		t.Fatal(err)
 	}
-	params.Messages = append(params.Messages, asked.Choices[0].Message.ToParam())
-	for _, call := range asked.Choices[0].Message.ToolCalls {
+	params.Messages = append(params.Messages, first.Choices[0].Message.ToParam())
+	for _, call := range first.Choices[0].Message.ToolCalls {
 		params.Messages = append(params.Messages, openai.ToolMessage("fine "+call.Function.Name, call.ID))
 	}
-	answered, err := client.Chat.Completions.New(t.Context(), params)
+	second, err := client.Chat.Completions.New(t.Context(), params)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `This is the sandbox: no model, no key, no network. ` +
 		`The tool answered: "fine weather" The tool answered: "fine clock"`
-	if got := answered.Choices[0].Message.Content; got != want {
+	if got := second.Choices[0].Message.Content; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func TestTheSDKPagesThroughStoredCompletions(t *testing.T) {
+func TestSDK_PagesThroughStoredCompletions(t *testing.T) {
 	t.Parallel()
-	client := connect(start(t))
+	client := newSDKClient(startSandbox(t))
 	var made []string
 	for i := range 45 {
 		stored, err := client.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{
@@ -250,7 +250,7 @@ func TestTheSDKPagesThroughStoredCompletions(t *testing.T) {
 	})
 	var listed []string
 	for pages.Next() {
-		wellKnown(t, "completion", reflect.ValueOf(pages.Current()))
+		checkKnownFields(t, "completion", reflect.ValueOf(pages.Current()))
 		listed = append(listed, pages.Current().ID)
 	}
 	if err := pages.Err(); err != nil {
@@ -261,9 +261,9 @@ func TestTheSDKPagesThroughStoredCompletions(t *testing.T) {
 	}
 }
 
-func TestTheSDKChangesWhatIsStored(t *testing.T) {
+func TestSDK_UpdatesAndDeletesStoredCompletion(t *testing.T) {
 	t.Parallel()
-	client := connect(start(t))
+	client := newSDKClient(startSandbox(t))
 	made, err := client.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{
 		Model: "any",
 		Messages: []openai.ChatCompletionMessageParamUnion{
@@ -285,7 +285,7 @@ func TestTheSDKChangesWhatIsStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wellKnown(t, "completion", reflect.ValueOf(*got))
+	checkKnownFields(t, "completion", reflect.ValueOf(*got))
 	if got.RawJSON() != updated.RawJSON() || got.Metadata["seen"] != "yes" {
 		t.Errorf("got %s, updated %s", got.RawJSON(), updated.RawJSON())
 	}
@@ -302,13 +302,13 @@ func TestTheSDKChangesWhatIsStored(t *testing.T) {
 	}
 	var failed *openai.Error
 	if _, err = client.Chat.Completions.Get(t.Context(), made.ID); !errors.As(err, &failed) || failed.StatusCode != http.StatusNotFound {
-		t.Errorf("after its deletion: %v", err)
+		t.Errorf("a deleted completion: %v", err)
 	}
 }
 
-func TestTheSDKFindsTheModel(t *testing.T) {
+func TestSDK_FindsModel(t *testing.T) {
 	t.Parallel()
-	client := connect(start(t))
+	client := newSDKClient(startSandbox(t))
 	page, err := client.Models.List(t.Context())
 	if err != nil || len(page.Data) != 1 || page.Data[0].ID != "sandbox" {
 		t.Fatal(page, err)
@@ -317,16 +317,16 @@ func TestTheSDKFindsTheModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wellKnown(t, "model", reflect.ValueOf(*model))
+	checkKnownFields(t, "model", reflect.ValueOf(*model))
 	var failed *openai.Error
 	if _, err = client.Models.Get(t.Context(), "gpt-5"); !errors.As(err, &failed) || failed.Code != "model_not_found" {
-		t.Errorf("of another model: %v", err)
+		t.Errorf("an unknown model: %v", err)
 	}
 }
 
-func TestTheSDKReadsErrors(t *testing.T) {
+func TestSDK_ParsesErrors(t *testing.T) {
 	t.Parallel()
-	client := connect(start(t))
+	client := newSDKClient(startSandbox(t))
 	for status, want := range map[int]string{
 		400: "invalid_request_error", 401: "invalid_request_error", 402: "insufficient_quota",
 		403: "request_forbidden", 404: "invalid_request_error", 409: "invalid_request_error",
@@ -342,9 +342,9 @@ func TestTheSDKReadsErrors(t *testing.T) {
 			t.Errorf("status %d: %v", status, err)
 			continue
 		}
-		again := failed.Response.Header.Get("Retry-After") != ""
-		if retry := status == 429 || status == 503 || status == 529; again != retry {
-			t.Errorf("status %d asks for a retry: %v", status, again)
+		hasRetryAfter := failed.Response.Header.Get("Retry-After") != ""
+		if retry := status == 429 || status == 503 || status == 529; hasRetryAfter != retry {
+			t.Errorf("status %d has Retry-After: %v", status, hasRetryAfter)
 		}
 	}
 	_, err := client.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{
@@ -354,6 +354,6 @@ func TestTheSDKReadsErrors(t *testing.T) {
 	})
 	var failed *openai.Error
 	if !errors.As(err, &failed) || failed.Param != "n" || failed.Code != "integer_below_min_value" {
-		t.Errorf("n of 0: %v", err)
+		t.Errorf("n is 0: %v", err)
 	}
 }

@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// specVariable names the environment variable with the path of OpenAI's
-// specification of the Chat operations, which this project does not copy.
+// specVariable is the environment variable with the path of OpenAI's specification of the
+// Chat operations. The specification is not part of this repository.
 const specVariable = "OPENAI_CHAT_SPEC"
 
-// A spec is that specification.
+// A spec is OpenAI's specification.
 type spec struct{ schemas *object }
 
 func readSpec(t *testing.T) spec {
 	t.Helper()
 	path := os.Getenv(specVariable)
 	if path == "" {
-		t.Skipf("SKIPPED: %s is not set to the path of OpenAI's Chat specification, so nothing is held against it",
+		t.Skipf("SKIPPED: set %s to the path of OpenAI's Chat specification to test against it",
 			specVariable)
 	}
 	text, err := os.ReadFile(path)
@@ -34,7 +34,7 @@ func readSpec(t *testing.T) spec {
 	return spec{schemaOf(t, string(text)).object("components").object("schemas")}
 }
 
-// resolve follows references, and joins what allOf has into one object.
+// resolve follows references and merges the schemas of allOf.
 func (s spec) resolve(schema *object) *object {
 	for schema.has("$ref") {
 		name := strings.TrimPrefix(schema.str("$ref"), "#/components/schemas/")
@@ -55,9 +55,9 @@ func (s spec) resolve(schema *object) *object {
 
 func alternatives(schema *object) []any { return append(schema.list("anyOf"), schema.list("oneOf")...) }
 
-// TestEveryRequestOfTheSpecificationIsKnown makes requests that together have
-// each property, enum value and alternative at least once.
-func TestEveryRequestOfTheSpecificationIsKnown(t *testing.T) {
+// TestSpecification_AcceptsEveryRequest validates requests that together contain each
+// property, enum value and alternative.
+func TestSpecification_AcceptsEveryRequest(t *testing.T) {
 	t.Parallel()
 	s := readSpec(t)
 	validator := completionValidator()
@@ -73,11 +73,11 @@ func TestEveryRequestOfTheSpecificationIsKnown(t *testing.T) {
 		}
 	}
 	if len(requests) < 300 {
-		t.Errorf("%d requests can't have reached everything", len(requests))
+		t.Errorf("only %d requests were generated", len(requests))
 	}
 }
 
-// variants are values that together have everything of a schema.
+// variants returns values that together cover a schema.
 func (s spec) variants(schema *object) []any {
 	schema = s.resolve(schema)
 	var result []any
@@ -115,47 +115,47 @@ func (s spec) variants(schema *object) []any {
 }
 
 func (s spec) objects(schema *object) []any {
-	least := newObject()
+	minimal := newObject()
 	for _, name := range schema.list("required") {
-		least.set(name.(string), s.variants(schema.object("properties").object(name.(string)))[0])
+		minimal.set(name.(string), s.variants(schema.object("properties").object(name.(string)))[0])
 	}
-	result := []any{least}
+	result := []any{minimal}
 	if properties := schema.object("properties"); properties != nil {
 		for _, name := range properties.names {
 			for _, each := range s.variants(properties.object(name)) {
-				with := copyWithout(least)
-				with.set(name, each)
-				result = append(result, with)
+				extended := copyWithout(minimal)
+				extended.set(name, each)
+				result = append(result, extended)
 			}
 		}
 	}
 	if inner := schema.object("additionalProperties"); inner != nil {
 		for _, each := range s.variants(inner) {
-			with := copyWithout(least)
-			with.set("member", each)
-			result = append(result, with)
+			extended := copyWithout(minimal)
+			extended.set("member", each)
+			result = append(result, extended)
 		}
 	}
 	return result
 }
 
-// beyondSpec is what the sandbox sends as OpenAI does, although their
-// specification doesn't have it: by the path of what is sent.
-func beyondSpec() map[string]string {
+// outsideSpec returns the fields that are missing in the specification, by path. OpenAI
+// sends them, and so does the sandbox.
+func outsideSpec() map[string]string {
 	return map[string]string{
 		"choices[].delta.audio":               "streamed audio",
 		"choices[].delta.annotations":         "streamed annotations",
 		"choices[].delta.tool_calls[].custom": "streamed custom calls",
 		"choices[].delta.tool_calls[].type":   "streamed custom calls, whose type is not function",
-		"data[].role":                         "stored messages are those of the request, of any role",
-		"data[].name":                         "stored messages are those of the request",
-		"data[].tool_call_id":                 "stored messages are those of the request",
+		"data[].role":                         "stored messages have the fields and roles of the request",
+		"data[].name":                         "stored messages have the fields of the request",
+		"data[].tool_call_id":                 "stored messages have the fields of the request",
 	}
 }
 
-// TestEveryReplyConformsToTheSpecification closes the specification's objects:
-// a member that it doesn't have is an error too.
-func TestEveryReplyConformsToTheSpecification(t *testing.T) {
+// TestSpecification_MatchesEveryResponse also rejects fields that are missing in the
+// specification.
+func TestSpecification_MatchesEveryResponse(t *testing.T) {
 	t.Parallel()
 	s := readSpec(t)
 	handler := New(WithClock(func() time.Time { return time.Unix(1_750_000_000, 0) }))
@@ -170,7 +170,7 @@ func TestEveryReplyConformsToTheSpecification(t *testing.T) {
 		return recorder.Body.String()
 	}
 	seen := map[string]bool{}
-	hold := func(what, schema, text string) {
+	checkConforms := func(what, schema, text string) {
 		t.Helper()
 		value := schemaOf(t, text)
 		if err := s.conforms("", s.schemas.object(schema), value, seen); err != nil {
@@ -178,24 +178,24 @@ func TestEveryReplyConformsToTheSpecification(t *testing.T) {
 		}
 	}
 	const user = `{"model":"m","messages":[{"role":"user","content":"violence"}]`
-	for what, members := range map[string]string{
-		"text":         ``,
-		"everything":   `,"n":2,"logprobs":true,"top_logprobs":2,"service_tier":"flex","metadata":{"a":"b"},"web_search_options":{},"prediction":{"type":"content","content":"x"}`,
-		"tools":        `,"tool_choice":"required","tools":[{"type":"function","function":{"name":"f"}},{"type":"custom","custom":{"name":"c"}}]`,
-		"function":     `,"functions":[{"name":"f"}]`,
-		"audio":        `,"modalities":["audio"],"audio":{"voice":"a","format":"pcm16"}`,
-		"moderation":   `,"moderation":{"model":"omni-moderation-latest","policy":{"output":{"mode":"block"}}}`,
-		"no such one":  `,"moderation":{"model":"other"}`,
-		"length":       `,"max_tokens":1`,
-		"stored, once": `,"store":true`,
+	for what, fields := range map[string]string{
+		"text":          ``,
+		"everything":    `,"n":2,"logprobs":true,"top_logprobs":2,"service_tier":"flex","metadata":{"a":"b"},"web_search_options":{},"prediction":{"type":"content","content":"x"}`,
+		"tools":         `,"tool_choice":"required","tools":[{"type":"function","function":{"name":"f"}},{"type":"custom","custom":{"name":"c"}}]`,
+		"function":      `,"functions":[{"name":"f"}]`,
+		"audio":         `,"modalities":["audio"],"audio":{"voice":"a","format":"pcm16"}`,
+		"moderation":    `,"moderation":{"model":"omni-moderation-latest","policy":{"output":{"mode":"block"}}}`,
+		"unknown model": `,"moderation":{"model":"other"}`,
+		"length":        `,"max_tokens":1`,
+		"stored, once":  `,"store":true`,
 	} {
 		for _, headers := range [][]string{nil, {controlAnswer, string(answerRefusal)}, {controlAnswer, string(answerContentFilter)}} {
-			hold(what, "CreateChatCompletionResponse", call(http.MethodPost, "/v1/chat/completions", user+members+`}`, headers...))
+			checkConforms(what, "CreateChatCompletionResponse", call(http.MethodPost, "/v1/chat/completions", user+fields+`}`, headers...))
 			stream := call(http.MethodPost, "/v1/chat/completions",
-				user+members+`,"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":true}}`, headers...)
+				user+fields+`,"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":true}}`, headers...)
 			for event := range strings.SplitSeq(strings.TrimSpace(stream), "\n\n") {
 				if data := strings.TrimPrefix(event, "data: "); data != doneMarker {
-					hold(what+", streamed", "CreateChatCompletionStreamResponse", data)
+					checkConforms(what+", streamed", "CreateChatCompletionStreamResponse", data)
 				}
 			}
 		}
@@ -206,28 +206,28 @@ func TestEveryReplyConformsToTheSpecification(t *testing.T) {
 		{"role":"assistant","tool_calls":[{"id":"c","type":"custom","custom":{"name":"x","input":""}}]},
 		{"role":"tool","tool_call_id":"c","content":"done"}]}`)
 	path := "/v1/chat/completions/" + schemaOf(t, stored).str("id")
-	hold("a list", "ChatCompletionList", call(http.MethodGet, "/v1/chat/completions", ""))
-	hold("a stored one", "CreateChatCompletionResponse", call(http.MethodGet, path, ""))
-	hold("an update", "CreateChatCompletionResponse", call(http.MethodPost, path, `{"metadata":{"a":"b"}}`))
-	hold("messages", "ChatCompletionMessageList", call(http.MethodGet, path+"/messages", ""))
-	hold("a deletion", "ChatCompletionDeleted", call(http.MethodDelete, path, ""))
-	hold("an empty list", "ChatCompletionList", call(http.MethodGet, "/v1/chat/completions?model=none", ""))
-	hold("an error", "ErrorResponse", call(http.MethodGet, path, ""))
+	checkConforms("a list", "ChatCompletionList", call(http.MethodGet, "/v1/chat/completions", ""))
+	checkConforms("a stored completion", "CreateChatCompletionResponse", call(http.MethodGet, path, ""))
+	checkConforms("an update", "CreateChatCompletionResponse", call(http.MethodPost, path, `{"metadata":{"a":"b"}}`))
+	checkConforms("messages", "ChatCompletionMessageList", call(http.MethodGet, path+"/messages", ""))
+	checkConforms("a deletion", "ChatCompletionDeleted", call(http.MethodDelete, path, ""))
+	checkConforms("an empty list", "ChatCompletionList", call(http.MethodGet, "/v1/chat/completions?model=none", ""))
+	checkConforms("an error", "ErrorResponse", call(http.MethodGet, path, ""))
 
-	// The check is only worth something if it reached everything that replies have.
+	// The responses must cover the specification.
 	for _, name := range []string{"CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"} {
 		for _, path := range s.paths("", s.schemas.object(name)) {
 			if !seen[path] {
-				t.Errorf("no reply has the %s of %s", path, name)
+				t.Errorf("no response has the path %s of %s", path, name)
 			}
 		}
 	}
 }
 
-// conforms holds a value against a schema, and notes the paths that it has.
+// conforms validates a value and records its paths.
 func (s spec) conforms(path string, schema *object, value any, seen map[string]bool) error {
 	seen[path] = true
-	if _, beyond := beyondSpec()[path]; beyond {
+	if _, outside := outsideSpec()[path]; outside {
 		return nil
 	}
 	schema = s.resolve(schema)
@@ -253,7 +253,7 @@ func (s spec) conforms(path string, schema *object, value any, seen map[string]b
 		return fmt.Errorf("%s is %s, not %s", path, typeName(value), kind)
 	}
 	if values := schema.list("enum"); values != nil && !slices.Contains(values, value) {
-		return fmt.Errorf("%s is %v, which its enum doesn't have", path, value)
+		return fmt.Errorf("%s is %v, which is missing in the enum", path, value)
 	}
 	switch value := value.(type) {
 	case []any:
@@ -263,12 +263,12 @@ func (s spec) conforms(path string, schema *object, value any, seen map[string]b
 			}
 		}
 	case *object:
-		return s.membersConform(path, schema, value, seen)
+		return s.fieldsConform(path, schema, value, seen)
 	}
 	return nil
 }
 
-func (s spec) membersConform(path string, schema, value *object, seen map[string]bool) error {
+func (s spec) fieldsConform(path string, schema, value *object, seen map[string]bool) error {
 	for _, name := range schema.list("required") {
 		if !value.has(name.(string)) {
 			return fmt.Errorf("%s lacks %s", path, name)
@@ -282,8 +282,8 @@ func (s spec) membersConform(path string, schema, value *object, seen map[string
 				at = joinPath(path, "*")
 			}
 		}
-		if _, beyond := beyondSpec()[at]; inner == nil && !beyond {
-			return fmt.Errorf("%s is no member of the specification", at)
+		if _, outside := outsideSpec()[at]; inner == nil && !outside {
+			return fmt.Errorf("%s is missing in the specification", at)
 		}
 		if err := s.conforms(at, inner, value.get(name), seen); err != nil {
 			return err
@@ -292,7 +292,7 @@ func (s spec) membersConform(path string, schema, value *object, seen map[string
 	return nil
 }
 
-// paths are those of all members that a schema reaches.
+// paths returns the paths of all fields of a schema.
 func (s spec) paths(path string, schema *object) []string {
 	schema = s.resolve(schema)
 	result := []string{path}
@@ -313,8 +313,9 @@ func (s spec) paths(path string, schema *object) []string {
 	return result
 }
 
-// TestTheSandboxIsAnOracle holds that nothing of the translation is in it.
-func TestTheSandboxIsAnOracle(t *testing.T) {
+// TestSandbox_ImportsOnlyStandardLibrary checks that the sandbox shares no code with the
+// transcoder.
+func TestSandbox_ImportsOnlyStandardLibrary(t *testing.T) {
 	t.Parallel()
 	files, err := os.ReadDir(".")
 	if err != nil {
@@ -333,7 +334,7 @@ func TestTheSandboxIsAnOracle(t *testing.T) {
 		for _, match := range imported.FindAllStringSubmatch(string(text), -1) {
 			checked++
 			if strings.Contains(match[1], ".") {
-				t.Errorf("%s imports %s, which is not of the standard library", file.Name(), match[1])
+				t.Errorf("%s imports %s: want only packages of the standard library", file.Name(), match[1])
 			}
 		}
 	}

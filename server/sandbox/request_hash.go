@@ -99,11 +99,11 @@ func isEmpty(value any) bool {
 
 // isEmptyField is isEmpty for an object's field. Only a schema without any fields is
 // empty.
-func isEmptyField(name string, member any) bool {
-	if inner, is := member.(*object); is && isSchema(name) {
+func isEmptyField(name string, value any) bool {
+	if inner, is := value.(*object); is && isSchema(name) {
 		return inner.len() == 0
 	}
-	return isEmpty(member)
+	return isEmpty(value)
 }
 
 func isSchema(name string) bool { return name == "schema" || name == "parameters" }

@@ -126,18 +126,18 @@ func (s *sampler) resolvePointer(reference string) (any, bool) {
 // branches samples the first possible branch, combined with the keywords outside of it.
 // For allOf, it combines all branches.
 func (s *sampler) branches(keyword string, given *object, branches []any, at valueContext) (any, bool) {
-	beside := copyWithout(given, keyword)
+	siblings := copyWithout(given, keyword)
 	at.depth++
 	if keyword == "allOf" {
 		for _, branch := range branches {
-			beside = merge(beside, s.resolveReferences(branch))
+			siblings = merge(siblings, s.resolveReferences(branch))
 		}
-		return s.value(beside, at)
+		return s.value(siblings, at)
 	}
 	for _, branch := range branches {
 		inner, isObject := branch.(*object)
 		if isObject && !inner.has("$ref") {
-			branch = merge(beside, inner)
+			branch = merge(siblings, inner)
 		}
 		if value, ok := s.value(branch, at); ok {
 			return value, true
@@ -240,9 +240,9 @@ func (s *sampler) object(schema *object, at valueContext) (any, bool) {
 		name, _ := each.(string)
 		required[name] = true
 	}
-	most := schema.integer("maxProperties", math.MaxInt)
-	least := schema.integer("minProperties", 0)
-	if most < max(least, len(required)) {
+	maximum := schema.integer("maxProperties", math.MaxInt)
+	minimum := schema.integer("minProperties", 0)
+	if maximum < max(minimum, len(required)) {
 		return nil, false
 	}
 	remaining := len(required) // remaining required fields
@@ -253,7 +253,7 @@ func (s *sampler) object(schema *object, at valueContext) (any, bool) {
 	for _, name := range properties.names {
 		if required[name] {
 			remaining--
-		} else if at.depth >= maxOptionalDepth || result.len()+remaining >= most {
+		} else if at.depth >= maxOptionalDepth || result.len()+remaining >= maximum {
 			continue
 		}
 		value, ok := s.value(properties.get(name), valueContext{name, at.variant, at.depth + 1})
@@ -269,7 +269,7 @@ func (s *sampler) object(schema *object, at valueContext) (any, bool) {
 			return nil, false
 		}
 	}
-	for number := 1; result.len() < least; number++ {
+	for number := 1; result.len() < minimum; number++ {
 		if !s.additional(result, schema, fmt.Sprintf("member%d", number), at) {
 			return nil, false
 		}
@@ -293,13 +293,13 @@ func (s *sampler) additional(result, schema *object, name string, at valueContex
 func (s *sampler) array(schema *object, at valueContext) (any, bool) {
 	result := []any{}
 	prefix := schema.list("prefixItems")
-	least := schema.integer("minItems", 0)
-	count := min(max(least, len(prefix), 1), schema.integer("maxItems", math.MaxInt))
+	minimum := schema.integer("minItems", 0)
+	count := min(max(minimum, len(prefix), 1), schema.integer("maxItems", math.MaxInt))
 	var items any = true
 	if schema.has("items") {
 		items = schema.get("items")
 	} else if len(prefix) > 0 {
-		count = min(count, max(least, len(prefix)))
+		count = min(count, max(minimum, len(prefix)))
 	}
 	unique, seen := schema.boolean("uniqueItems"), map[string]bool{}
 	for i := range count {
@@ -320,7 +320,7 @@ func (s *sampler) array(schema *object, at valueContext) (any, bool) {
 		}
 		result = append(result, value)
 	}
-	return result, len(result) >= least
+	return result, len(result) >= minimum
 }
 
 // sampleNumber tries numbers that schemas commonly allow: small ones, the bounds, and
@@ -417,8 +417,8 @@ func sampleText(schema *object, at valueContext) string {
 	if at.variant > 0 {
 		text += " " + strconv.Itoa(at.variant+1)
 	}
-	least := min(schema.integer("minLength", 0), maxSample)
-	text += strings.Repeat(".", max(0, least-utf8.RuneCountInString(text)))
+	minimum := min(schema.integer("minLength", 0), maxSample)
+	text += strings.Repeat(".", max(0, minimum-utf8.RuneCountInString(text)))
 	runes := []rune(text)
 	return string(runes[:max(0, min(len(runes), schema.integer("maxLength", len(runes))))])
 }

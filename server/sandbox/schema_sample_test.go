@@ -12,67 +12,67 @@ import (
 	"unicode/utf8"
 )
 
-func TestSampleIsWhatTheSchemaSays(t *testing.T) {
+func TestSample_MatchesSchema(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		schema  string
 		variant int
-		want    string // empty where nothing can be valid
+		want    string // empty if no value is valid
 	}{
-		"a string":                          {`{"type":"string"}`, 0, `"sample text"`},
-		"another string":                    {`{"type":"string"}`, 1, `"sample text 2"`},
-		"a long string":                     {`{"type":"string","minLength":14}`, 0, `"sample text..."`},
-		"a short string":                    {`{"type":"string","maxLength":3}`, 0, `"sam"`},
-		"an empty string":                   {`{"type":"string","maxLength":0}`, 0, `""`},
-		"a format":                          {`{"type":"string","format":"date-time"}`, 0, `"2025-01-02T03:04:05Z"`},
-		"an unknown format":                 {`{"type":"string","format":"colour"}`, 0, `"sample text"`},
-		"a pattern":                         {`{"type":"string","pattern":"^[A-Z]{2}-\\d+$"}`, 0, `"AA-0"`},
-		"a pattern of a length":             {`{"type":"string","pattern":"^[a-z]+$","minLength":4}`, 0, `"aaaa"`},
-		"a pattern beyond Go's":             {`{"type":"string","pattern":"^(?!x)"}`, 0, `"sample text"`},
-		"an enum":                           {`{"enum":["b","a"]}`, 0, `"b"`},
-		"an enum's next":                    {`{"enum":["b","a"]}`, 3, `"a"`},
-		"a constant null":                   {`{"const":null}`, 0, `null`},
-		"an integer":                        {`{"type":"integer"}`, 2, `3`},
-		"an integer from":                   {`{"type":"integer","minimum":10}`, 0, `11`},
-		"an integer between":                {`{"type":"integer","exclusiveMinimum":4,"exclusiveMaximum":6}`, 0, `5`},
-		"a negative integer":                {`{"type":"integer","maximum":-3}`, 0, `-3`},
-		"an integer of a multiple":          {`{"type":"integer","multipleOf":7,"minimum":20}`, 0, `21`},
-		"no integer":                        {`{"type":"integer","minimum":1.2,"maximum":1.8}`, 0, ``},
-		"a number":                          {`{"type":"number"}`, 0, `1`},
-		"a number in a narrow gap":          {`{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":0.25}`, 0, `0.125`},
-		"a number of a multiple":            {`{"type":"number","multipleOf":0.1,"minimum":0.25,"maximum":0.35}`, 0, `0.3`},
-		"a boolean":                         {`{"type":"boolean"}`, 1, `false`},
-		"null":                              {`{"type":"null"}`, 0, `null`},
-		"the first type that can be":        {`{"type":["integer","null"],"minimum":2,"maximum":1}`, 0, `null`},
-		"anything":                          {`{}`, 0, `"sample text"`},
-		"an array":                          {`{"type":"array","items":{"type":"integer"}}`, 0, `[1]`},
-		"an array of a length":              {`{"type":"array","items":{"type":"integer"},"minItems":3,"uniqueItems":true}`, 0, `[1,2,3]`},
-		"an array that must be empty":       {`{"type":"array","maxItems":0}`, 0, `[]`},
-		"an array that can't be so long":    {`{"type":"array","items":{"const":1},"minItems":2,"uniqueItems":true}`, 0, ``},
-		"a tuple":                           {`{"prefixItems":[{"type":"null"},{"type":"integer"}]}`, 0, `[null,2]`},
-		"an object in its order":            {`{"properties":{"b":{},"a":{"type":"object","properties":{"c":{}}}}}`, 0, `{"b":"sample b","a":{"c":"sample c"}}`},
-		"required beyond the properties":    {`{"type":"object","required":["x"],"additionalProperties":{"type":"integer"}}`, 0, `{"x":1}`},
-		"required and forbidden":            {`{"type":"object","required":["x"],"additionalProperties":false}`, 0, ``},
-		"a property that can't be":          {`{"properties":{"a":false,"b":{}}}`, 0, `{"b":"sample b"}`},
-		"few properties":                    {`{"properties":{"a":{},"b":{},"c":{}},"required":["c"],"maxProperties":2}`, 0, `{"a":"sample a","c":"sample c"}`},
-		"many properties":                   {`{"properties":{"a":{}},"minProperties":2}`, 0, `{"a":"sample a","member1":"sample member1"}`},
-		"more properties than there may be": {`{"type":"object","minProperties":3,"maxProperties":1}`, 0, ``},
-		"a reference":                       {`{"$ref":"#/$defs/a~1b","$defs":{"a/b":{"type":"boolean"}}}`, 0, `true`},
-		"a reference into a list":           {`{"anyOf":[{"type":"null"}],"properties":{"x":{"$ref":"#/anyOf/0"}}}`, 0, `null`},
-		"a reference to nowhere":            {`{"$ref":"#/$defs/a"}`, 0, ``},
-		"a reference elsewhere":             {`{"$ref":"https://example.com/schema"}`, 0, ``},
-		"a reference to itself":             {`{"$ref":"#"}`, 0, ``},
-		"a list that ends":                  {`{"properties":{"next":{"anyOf":[{"$ref":"#"},{"type":"null"}]}},"required":["next"]}`, 0, `{"next":null}`},
-		"a tree that ends":                  {`{"type":"object","properties":{"name":{},"children":{"type":"array","items":{"$ref":"#"}}}}`, 0, `{"name":"sample name","children":[]}`},
-		"a member that can be left out":     {`{"type":"object","properties":{"name":{},"parent":{"$ref":"#"}}}`, 0, `{"name":"sample name"}`},
-		"a recursion without end":           {`{"type":"object","properties":{"x":{"$ref":"#"}},"required":["x"]}`, 0, ``},
-		"all of several":                    {`{"allOf":[{"properties":{"a":{}},"required":["a"]},{"$ref":"#/$defs/x"}],"$defs":{"x":{"properties":{"b":{}},"required":["b"]}}}`, 0, `{"a":"sample a","b":"sample b"}`},
-		"all of itself":                     {`{"allOf":[{"$ref":"#"}]}`, 0, ``},
-		"any with what is beside":           {`{"type":"object","properties":{"k":{}},"anyOf":[{"required":["l"],"additionalProperties":false},{"required":["k"]}]}`, 0, `{"k":"sample k"}`},
-		"one of":                            {`{"oneOf":[{"type":"integer"},{"type":"string"}]}`, 0, `1`},
-		"texts too long to make":            {`{"type":"array","items":{"type":"string","minLength":20000},"minItems":1000}`, 0, ``},
-		"an array too long to make":         {`{"type":"array","items":{"type":"integer"},"minItems":30000,"uniqueItems":true}`, 0, ``},
-		"references that double each time":  {doubling(40), 0, ``},
+		"a string":                           {`{"type":"string"}`, 0, `"sample text"`},
+		"another string":                     {`{"type":"string"}`, 1, `"sample text 2"`},
+		"a long string":                      {`{"type":"string","minLength":14}`, 0, `"sample text..."`},
+		"a short string":                     {`{"type":"string","maxLength":3}`, 0, `"sam"`},
+		"an empty string":                    {`{"type":"string","maxLength":0}`, 0, `""`},
+		"a format":                           {`{"type":"string","format":"date-time"}`, 0, `"2025-01-02T03:04:05Z"`},
+		"an unknown format":                  {`{"type":"string","format":"colour"}`, 0, `"sample text"`},
+		"a pattern":                          {`{"type":"string","pattern":"^[A-Z]{2}-\\d+$"}`, 0, `"AA-0"`},
+		"a pattern with a length":            {`{"type":"string","pattern":"^[a-z]+$","minLength":4}`, 0, `"aaaa"`},
+		"a pattern that Go does not support": {`{"type":"string","pattern":"^(?!x)"}`, 0, `"sample text"`},
+		"an enum":                            {`{"enum":["b","a"]}`, 0, `"b"`},
+		"another value of an enum":           {`{"enum":["b","a"]}`, 3, `"a"`},
+		"a constant null":                    {`{"const":null}`, 0, `null`},
+		"an integer":                         {`{"type":"integer"}`, 2, `3`},
+		"an integer with a minimum":          {`{"type":"integer","minimum":10}`, 0, `11`},
+		"an integer with bounds":             {`{"type":"integer","exclusiveMinimum":4,"exclusiveMaximum":6}`, 0, `5`},
+		"a negative integer":                 {`{"type":"integer","maximum":-3}`, 0, `-3`},
+		"a multiple":                         {`{"type":"integer","multipleOf":7,"minimum":20}`, 0, `21`},
+		"impossible bounds of an integer":    {`{"type":"integer","minimum":1.2,"maximum":1.8}`, 0, ``},
+		"a number":                           {`{"type":"number"}`, 0, `1`},
+		"a number with narrow bounds":        {`{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":0.25}`, 0, `0.125`},
+		"a fractional multiple":              {`{"type":"number","multipleOf":0.1,"minimum":0.25,"maximum":0.35}`, 0, `0.3`},
+		"a boolean":                          {`{"type":"boolean"}`, 1, `false`},
+		"null":                               {`{"type":"null"}`, 0, `null`},
+		"the first possible type":            {`{"type":["integer","null"],"minimum":2,"maximum":1}`, 0, `null`},
+		"anything":                           {`{}`, 0, `"sample text"`},
+		"an array":                           {`{"type":"array","items":{"type":"integer"}}`, 0, `[1]`},
+		"an array with a length":             {`{"type":"array","items":{"type":"integer"},"minItems":3,"uniqueItems":true}`, 0, `[1,2,3]`},
+		"an array that must be empty":        {`{"type":"array","maxItems":0}`, 0, `[]`},
+		"an impossible length of an array":   {`{"type":"array","items":{"const":1},"minItems":2,"uniqueItems":true}`, 0, ``},
+		"a tuple":                            {`{"prefixItems":[{"type":"null"},{"type":"integer"}]}`, 0, `[null,2]`},
+		"the order of properties":            {`{"properties":{"b":{},"a":{"type":"object","properties":{"c":{}}}}}`, 0, `{"b":"sample b","a":{"c":"sample c"}}`},
+		"required, but not in properties":    {`{"type":"object","required":["x"],"additionalProperties":{"type":"integer"}}`, 0, `{"x":1}`},
+		"required and forbidden":             {`{"type":"object","required":["x"],"additionalProperties":false}`, 0, ``},
+		"an impossible property":             {`{"properties":{"a":false,"b":{}}}`, 0, `{"b":"sample b"}`},
+		"maxProperties":                      {`{"properties":{"a":{},"b":{},"c":{}},"required":["c"],"maxProperties":2}`, 0, `{"a":"sample a","c":"sample c"}`},
+		"minProperties":                      {`{"properties":{"a":{}},"minProperties":2}`, 0, `{"a":"sample a","member1":"sample member1"}`},
+		"minProperties above maxProperties":  {`{"type":"object","minProperties":3,"maxProperties":1}`, 0, ``},
+		"a reference":                        {`{"$ref":"#/$defs/a~1b","$defs":{"a/b":{"type":"boolean"}}}`, 0, `true`},
+		"a reference to an array item":       {`{"anyOf":[{"type":"null"}],"properties":{"x":{"$ref":"#/anyOf/0"}}}`, 0, `null`},
+		"a dangling reference":               {`{"$ref":"#/$defs/a"}`, 0, ``},
+		"an external reference":              {`{"$ref":"https://example.com/schema"}`, 0, ``},
+		"a reference to itself":              {`{"$ref":"#"}`, 0, ``},
+		"a recursive list":                   {`{"properties":{"next":{"anyOf":[{"$ref":"#"},{"type":"null"}]}},"required":["next"]}`, 0, `{"next":null}`},
+		"a recursive tree":                   {`{"type":"object","properties":{"name":{},"children":{"type":"array","items":{"$ref":"#"}}}}`, 0, `{"name":"sample name","children":[]}`},
+		"an optional recursive field":        {`{"type":"object","properties":{"name":{},"parent":{"$ref":"#"}}}`, 0, `{"name":"sample name"}`},
+		"infinite recursion":                 {`{"type":"object","properties":{"x":{"$ref":"#"}},"required":["x"]}`, 0, ``},
+		"allOf":                              {`{"allOf":[{"properties":{"a":{}},"required":["a"]},{"$ref":"#/$defs/x"}],"$defs":{"x":{"properties":{"b":{}},"required":["b"]}}}`, 0, `{"a":"sample a","b":"sample b"}`},
+		"recursive allOf":                    {`{"allOf":[{"$ref":"#"}]}`, 0, ``},
+		"anyOf with other keywords":          {`{"type":"object","properties":{"k":{}},"anyOf":[{"required":["l"],"additionalProperties":false},{"required":["k"]}]}`, 0, `{"k":"sample k"}`},
+		"oneOf":                              {`{"oneOf":[{"type":"integer"},{"type":"string"}]}`, 0, `1`},
+		"strings that exceed the budget":     {`{"type":"array","items":{"type":"string","minLength":20000},"minItems":1000}`, 0, ``},
+		"an array that exceeds the budget":   {`{"type":"array","items":{"type":"integer"},"minItems":30000,"uniqueItems":true}`, 0, ``},
+		"exponentially many references":      {doubling(40), 0, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +88,7 @@ func TestSampleIsWhatTheSchemaSays(t *testing.T) {
 	}
 }
 
-// doubling is a schema whose sample has 2^depth values.
+// doubling returns a schema whose sample has 2^depth values.
 func doubling(depth int) string {
 	var definitions []string
 	for i := range depth {
@@ -108,8 +108,7 @@ func schemaOf(t *testing.T, text string) *object {
 	return value.(*object)
 }
 
-// FuzzSample holds that a sample is valid, by a validator of its own, whatever
-// the schema, and that there is an end to making it.
+// FuzzSample checks that sample terminates, and that samples are valid.
 func FuzzSample(f *testing.F) {
 	for _, seed := range []string{
 		`{"type":"object","properties":{"a":{"type":["string","null"],"pattern":"a+b"},"b":{"type":"array","items":{"$ref":"#"},"minItems":1}},"required":["a"]}`,
@@ -132,20 +131,20 @@ func FuzzSample(f *testing.F) {
 		began := time.Now()
 		sampled, ok := sample(schema, variant)
 		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("sample took %v", took)
 		}
-		if ok && !isBeyond(schema) && !isValid(schema, schema, sampled, 0) {
+		if ok && !isUnsupported(schema) && !isValid(schema, schema, sampled, 0) {
 			t.Errorf("%s is not valid for %s", encode(sampled), text)
 		}
 	})
 }
 
-// isBeyond tells whether a schema has what sample doesn't promise to heed: the
-// meaning of keywords beside $ref, const, enum and branches, and of misplaced ones.
-func isBeyond(schema any) bool {
+// isUnsupported reports whether a schema has keywords that sample does not support: invalid
+// keywords, or keywords combined with $ref, const, enum or anyOf.
+func isUnsupported(schema any) bool {
 	switch schema := schema.(type) {
 	case []any:
-		return slices.ContainsFunc(schema, isBeyond)
+		return slices.ContainsFunc(schema, isUnsupported)
 	case *object:
 		for _, name := range schema.names {
 			value := schema.get(name)
@@ -153,7 +152,7 @@ func isBeyond(schema any) bool {
 			_, isString := value.(string)
 			_, isList := value.([]any)
 			_, isObject := value.(*object)
-			_, isFlag := value.(bool)
+			_, isBoolean := value.(bool)
 			switch name {
 			case "$ref", "const", "enum", "anyOf":
 				if len(schema.names) > 1 || name == "anyOf" && !isList {
@@ -165,7 +164,7 @@ func isBeyond(schema any) bool {
 				if _, err := regexp.Compile(schema.str(name)); err != nil || !isString {
 					return true
 				}
-				// What can't be repeated into the right length is left alone.
+				// Patterns without a match of a valid length are ignored.
 				if _, ok := matchingString(schema.str(name), schema); !ok {
 					return true
 				}
@@ -175,13 +174,13 @@ func isBeyond(schema any) bool {
 				}
 			case "properties":
 				if !isObject || slices.ContainsFunc(schema.object(name).names, func(inner string) bool {
-					return isBeyond(schema.object(name).get(inner))
+					return isUnsupported(schema.object(name).get(inner))
 				}) {
 					return true
 				}
 				continue
 			case "items", "additionalProperties":
-				if !isObject && !isFlag {
+				if !isObject && !isBoolean {
 					return true
 				}
 			case "required", "prefixItems":
@@ -189,7 +188,7 @@ func isBeyond(schema any) bool {
 					return true
 				}
 			case "uniqueItems":
-				if !isFlag {
+				if !isBoolean {
 					return true
 				}
 			case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
@@ -210,7 +209,7 @@ func isBeyond(schema any) bool {
 			default:
 				return true
 			}
-			if isBeyond(value) {
+			if isUnsupported(value) {
 				return true
 			}
 		}
@@ -218,7 +217,7 @@ func isBeyond(schema any) bool {
 	return false
 }
 
-// isValid is a small validator of JSON Schema for what isBeyond lets pass.
+// isValid is a small JSON Schema validator for supported schemas.
 func isValid(root, schema, value any, depth int) bool {
 	if depth > 1000 {
 		return false

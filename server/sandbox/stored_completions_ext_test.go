@@ -16,30 +16,30 @@ import (
 
 const completions = "/v1/chat/completions"
 
-// store stores a completion of a text and returns its id.
-func store(t *testing.T, send func(body string) reply, text string, members ...string) string {
+// store creates a stored completion and returns its ID.
+func store(t *testing.T, send func(body string) fullResponse, text string, fields ...string) string {
 	t.Helper()
-	r := send(asking(text, append(members, `"store":true`)...))
+	r := send(userRequest(text, append(fields, `"store":true`)...))
 	content(t, r)
-	return dig(t, decode(t, r.body), "id").(string)
+	return lookup(t, decode(t, r.body), "id").(string)
 }
 
-func ids(t *testing.T, r reply) []string {
+func ids(t *testing.T, r fullResponse) []string {
 	t.Helper()
 	if r.status != http.StatusOK {
 		t.Fatalf("status %d: %s", r.status, r.body)
 	}
 	var result []string
-	for _, each := range dig(t, decode(t, r.body), "data").([]any) {
-		result = append(result, dig(t, each, "id").(string))
+	for _, each := range lookup(t, decode(t, r.body), "data").([]any) {
+		result = append(result, lookup(t, each, "id").(string))
 	}
 	return result
 }
 
-func TestListsHavePages(t *testing.T) {
+func TestStoredCompletions_AreListedInPages(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	create := func(body string) reply { return create(t, server, body) }
+	server := startSandbox(t)
+	create := func(body string) fullResponse { return create(t, server, body) }
 	var made []string
 	for i := range 25 {
 		made = append(made, store(t, create, strconv.Itoa(i), fmt.Sprintf(`"metadata":{"even":"%v","n":"%d"}`, i%2 == 0, i)))
@@ -51,18 +51,18 @@ func TestListsHavePages(t *testing.T) {
 		want  []string
 		more  bool
 	}{
-		"20 in the order of creation by default": {"", made[:20], true},
-		"a limit":                                {"?limit=3", made[:3], true},
-		"the rest after a cursor":                {"?after=" + made[19], made[20:], false},
-		"nothing after the last":                 {"?after=" + made[24], nil, false},
-		"the latest first":                       {"?order=desc&limit=2", backward[:2], true},
-		"backward after a cursor":                {"?order=desc&limit=100&after=" + made[2], backward[23:], false},
-		"exactly as many as there are":           {"?limit=25", made, false},
-		"those of the model":                     {"?model=sandbox&limit=1", made[:1], true},
-		"none of another model":                  {"?model=gpt-5", nil, false},
-		"those with a value":                     {"?metadata%5Bn%5D=7", made[7:8], false},
-		"those with all values":                  {"?metadata[even]=true&metadata[n]=8", made[8:9], false},
-		"none with all values":                   {"?metadata[even]=true&metadata[n]=7", nil, false},
+		"the default is 20 in order of creation":  {"", made[:20], true},
+		"a limit":                                 {"?limit=3", made[:3], true},
+		"after a cursor":                          {"?after=" + made[19], made[20:], false},
+		"after the last item":                     {"?after=" + made[24], nil, false},
+		"descending order":                        {"?order=desc&limit=2", backward[:2], true},
+		"descending order after a cursor":         {"?order=desc&limit=100&after=" + made[2], backward[23:], false},
+		"a limit equal to the number of items":    {"?limit=25", made, false},
+		"filter by model":                         {"?model=sandbox&limit=1", made[:1], true},
+		"filter by an unknown model":              {"?model=gpt-5", nil, false},
+		"filter by metadata":                      {"?metadata%5Bn%5D=7", made[7:8], false},
+		"filter by two metadata values":           {"?metadata[even]=true&metadata[n]=8", made[8:9], false},
+		"filter by contradicting metadata values": {"?metadata[even]=true&metadata[n]=7", nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,30 +83,30 @@ func TestListsHavePages(t *testing.T) {
 	}
 }
 
-func TestQueriesThatAreRefused(t *testing.T) {
+func TestStoredCompletions_RejectInvalidQuery(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	for query, param := range map[string]any{
 		"?limit=0": "limit", "?limit=101": "limit", "?limit=many": "limit", "?order=up": "order",
 		"?after=nobody": "after", "?colour=red": nil, "?metadata=x": nil, "?a=%zz": nil,
 	} {
 		r := send(t, server, http.MethodGet, completions+query, "")
-		if r.status != http.StatusBadRequest || dig(t, decode(t, r.body), "error", "param") != param {
+		if r.status != http.StatusBadRequest || lookup(t, decode(t, r.body), "error", "param") != param {
 			t.Errorf("%s: status %d: %s", query, r.status, r.body)
 		}
 	}
 	r := send(t, server, http.MethodGet, completions+"?colour=red", "", "x-sandbox-unknown", "accept")
 	if r.status != http.StatusOK {
-		t.Errorf("an unknown parameter that is accepted: status %d", r.status)
+		t.Errorf("an accepted unknown parameter: status %d", r.status)
 	}
 }
 
-func TestAStoredCompletion(t *testing.T) {
+func TestStoredCompletions_AreReadUpdatedAndDeleted(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	created := create(t, server, asking("Hi", `"store":true,"metadata":{"b":"1","a":"2"}`))
+	server := startSandbox(t)
+	created := create(t, server, userRequest("Hi", `"store":true,"metadata":{"b":"1","a":"2"}`))
 	content(t, created)
-	path := completions + "/" + dig(t, decode(t, created.body), "id").(string)
+	path := completions + "/" + lookup(t, decode(t, created.body), "id").(string)
 	if got := send(t, server, http.MethodGet, path, ""); got.body != created.body {
 		t.Errorf("got %s, created %s", got.body, created.body)
 	}
@@ -120,7 +120,7 @@ func TestAStoredCompletion(t *testing.T) {
 		t.Errorf("cleared %s", cleared.body)
 	}
 	for body, param := range map[string]string{`{}`: "metadata", `{"metadata":{"a":1}}`: "metadata.a", `{"metadata":5}`: "metadata"} {
-		if r := send(t, server, http.MethodPost, path, body); dig(t, decode(t, r.body), "error", "param") != param {
+		if r := send(t, server, http.MethodPost, path, body); lookup(t, decode(t, r.body), "error", "param") != param {
 			t.Errorf("%s: %s", body, r.body)
 		}
 	}
@@ -130,7 +130,7 @@ func TestAStoredCompletion(t *testing.T) {
 	}
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
 		r := send(t, server, method, path, "")
-		if r.status != http.StatusNotFound || dig(t, decode(t, r.body), "error", "code") != "not_found" {
+		if r.status != http.StatusNotFound || lookup(t, decode(t, r.body), "error", "code") != "not_found" {
 			t.Errorf("%s after the deletion: status %d: %s", method, r.status, r.body)
 		}
 	}
@@ -139,41 +139,41 @@ func TestAStoredCompletion(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatAsksForItIsStored(t *testing.T) {
+func TestStoredCompletions_ContainOnlyRequestsWithStore(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	create(t, server, asking("Hi"))
-	create(t, server, asking("Hi", `"store":false`))
-	create(t, server, asking("Hi", `"store":null,"stream":true`))
-	create(t, server, asking("Hi", `"store":true`), "x-sandbox-status", "500")
-	streamed := events(t, create(t, server, asking("Hi", `"store":true,"stream":true`)).body)
-	want := []string{dig(t, decode(t, streamed[0]), "id").(string)}
+	server := startSandbox(t)
+	create(t, server, userRequest("Hi"))
+	create(t, server, userRequest("Hi", `"store":false`))
+	create(t, server, userRequest("Hi", `"store":null,"stream":true`))
+	create(t, server, userRequest("Hi", `"store":true`), "x-sandbox-status", "500")
+	streamed := events(t, create(t, server, userRequest("Hi", `"store":true,"stream":true`)).body)
+	want := []string{lookup(t, decode(t, streamed[0]), "id").(string)}
 	if got := ids(t, send(t, server, http.MethodGet, completions, "")); !slices.Equal(got, want) {
 		t.Errorf("stored %q, want %q", got, want)
 	}
 }
 
-func TestEqualCompletionsAreStoredUnderTheirOwnIDs(t *testing.T) {
+func TestStoredCompletions_HaveUniqueIDs(t *testing.T) {
 	t.Parallel()
 	all := func() []string {
-		server := start(t)
-		create := func(body string) reply { return create(t, server, body) }
+		server := startSandbox(t)
+		create := func(body string) fullResponse { return create(t, server, body) }
 		made := []string{store(t, create, "Hi"), store(t, create, "Hi"), store(t, create, "Ho")}
 		send(t, server, http.MethodDelete, completions+"/"+made[0], "")
 		return append(made, store(t, create, "Hi"))
 	}
 	first, second := all(), all()
 	if !slices.Equal(first, second) {
-		t.Errorf("made %q and then %q", first, second)
+		t.Errorf("got %q and then %q", first, second)
 	}
 	if slices.Sort(first); len(slices.Compact(first)) != 4 {
-		t.Errorf("ids are shared: %q", first)
+		t.Errorf("got duplicate IDs: %q", first)
 	}
 }
 
-func TestTheMessagesOfAStoredCompletion(t *testing.T) {
+func TestStoredCompletions_ListMessages(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := startSandbox(t)
 	r := create(t, server, `{"model":"m","store":true,"messages":[
 		{"role":"system","content":"Be kind."},
 		{"role":"user","name":"ada","content":[{"type":"text","text":"Look"},{"type":"file","file":{"file_id":"f"}},
@@ -181,7 +181,7 @@ func TestTheMessagesOfAStoredCompletion(t *testing.T) {
 		{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},
 		{"role":"tool","tool_call_id":"c","content":"done"}]}`)
 	content(t, r)
-	id := dig(t, decode(t, r.body), "id").(string)
+	id := lookup(t, decode(t, r.body), "id").(string)
 	path := completions + "/" + id + "/messages"
 	list := send(t, server, http.MethodGet, path, "")
 	want := fmt.Sprintf(`{"object":"list","data":[`+
@@ -200,21 +200,21 @@ func TestTheMessagesOfAStoredCompletion(t *testing.T) {
 		t.Errorf("the page has %q", got)
 	}
 	if r := send(t, server, http.MethodGet, path+"?model=sandbox", ""); r.status != http.StatusBadRequest {
-		t.Errorf("a filter that messages don't have: status %d", r.status)
+		t.Errorf("an unsupported filter for messages: status %d", r.status)
 	}
 }
 
-func TestTheOldestIsDroppedBeyondTheBound(t *testing.T) {
+func TestStoredCompletions_DropOldest(t *testing.T) {
 	t.Parallel()
 	handler := sandbox.New()
-	call := func(method, path, body string) reply {
+	call := func(method, path, body string) fullResponse {
 		request := httptest.NewRequest(method, path, strings.NewReader(body))
 		request.Header.Set("Content-Type", "application/json")
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, request)
-		return reply{status: recorder.Code, body: recorder.Body.String()}
+		return fullResponse{status: recorder.Code, body: recorder.Body.String()}
 	}
-	create := func(body string) reply { return call(http.MethodPost, completions, body) }
+	create := func(body string) fullResponse { return call(http.MethodPost, completions, body) }
 	first := store(t, create, "first")
 	second := store(t, create, "second")
 	for range 999 {
@@ -228,10 +228,10 @@ func TestTheOldestIsDroppedBeyondTheBound(t *testing.T) {
 	}
 }
 
-func TestStoringFromManySidesAtOnce(t *testing.T) {
+func TestStoredCompletions_AreSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	create := func(body string) reply { return create(t, server, body) }
+	server := startSandbox(t)
+	create := func(body string) fullResponse { return create(t, server, body) }
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	var group sync.WaitGroup
@@ -241,14 +241,14 @@ func TestStoringFromManySidesAtOnce(t *testing.T) {
 				id := store(t, create, "the same", `"metadata":{"side":"x"}`)
 				mu.Lock()
 				if seen[id] {
-					t.Errorf("%s is given twice", id)
+					t.Errorf("duplicate ID %s", id)
 				}
 				seen[id] = true
 				mu.Unlock()
 				path := completions + "/" + id
 				send(t, server, http.MethodPost, path, fmt.Sprintf(`{"metadata":{"side":"%d"}}`, i))
 				if r := send(t, server, http.MethodGet, path, ""); !strings.Contains(r.body, fmt.Sprintf(`{"side":"%d"}`, i)) {
-					t.Errorf("%s is %s", id, r.body)
+					t.Errorf("completion %s is %s", id, r.body)
 				}
 				if r := send(t, server, http.MethodGet, completions, ""); !json.Valid([]byte(r.body)) {
 					t.Errorf("the list is %s", r.body)
@@ -261,6 +261,6 @@ func TestStoringFromManySidesAtOnce(t *testing.T) {
 	}
 	group.Wait()
 	if got := ids(t, send(t, server, http.MethodGet, completions+"?limit=100", "")); len(got) != 80 {
-		t.Errorf("%d are left, want 80", len(got))
+		t.Errorf("%d completions are stored, want 80", len(got))
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTokens(t *testing.T) {
+func TestTokens_SplitText(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
 		"":                      nil,
@@ -19,17 +19,17 @@ func TestTokens(t *testing.T) {
 		"snake_case 12345678 9": {"snake_ca", "se", " 12345678", " 9"},
 	} {
 		if got := tokens(text); !slices.Equal(got, want) {
-			t.Errorf("%q is %q, want %q", text, got, want)
+			t.Errorf("tokens of %q are %q, want %q", text, got, want)
 		}
 	}
 }
 
-func TestExactlySoManyTokens(t *testing.T) {
+func TestTextOfTokens_ReturnsExactCount(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "Hello", `You said: "Hi"`, "a b  ", "1 2 3"} {
 		for _, count := range []int{1, 2, 3, 5, 100, 12345} {
 			if got := tokens(strings.Join(textOfTokens(count, text), "")); len(got) != count {
-				t.Errorf("%d tokens of %q are %d", count, text, len(got))
+				t.Errorf("want %d tokens of %q, got %d", count, text, len(got))
 			}
 		}
 	}
@@ -41,7 +41,7 @@ func FuzzTokens(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		got := tokens(text)
 		if strings.Join(got, "") != text || slices.Contains(got, "") || len(got) != countTokens(text) {
-			t.Errorf("%q is %q", text, got)
+			t.Errorf("tokens of %q are %q", text, got)
 		}
 	})
 }

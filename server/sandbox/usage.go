@@ -100,8 +100,8 @@ func countJSONTokens(value any) int {
 	case *object:
 		total := 1
 		for _, name := range value.names {
-			if member := value.get(name); !isEmptyField(name, member) {
-				total += 1 + countTokens(name) + countJSONTokens(member)
+			if field := value.get(name); !isEmptyField(name, field) {
+				total += 1 + countTokens(name) + countJSONTokens(field)
 			}
 		}
 		return total
