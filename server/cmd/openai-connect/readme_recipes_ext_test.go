@@ -25,7 +25,7 @@ func TestREADME_RecipesWorkAsPrinted(t *testing.T) {
 		// What each command's output has.
 		shows *regexp.Regexp
 	}{
-		{"## See it work", 1, regexp.MustCompile(`"content":"This is the sandbox`)},
+		{"## Quick start", 1, regexp.MustCompile(`"content":"This is the sandbox`)},
 		{"### Typed", 2, regexp.MustCompile(`"model": ?"sandbox"`)},
 		{"### Raw", 1, regexp.MustCompile(`(?s)"model":"sandbox".*\n\ndata: \[DONE\]\n`)},
 		{"### From a terminal", 4, regexp.MustCompile(`^This is the sandbox|"model": ?"sandbox"|is a message:`)},
