@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Places where clients put their API key, in the order in which they are tried:
+// The places of an API key, in order of preference:
 //
-//   - "Authorization: Bearer KEY" (RFC 6750 §2.1), of OpenAI's clients, and of
-//     Anthropic's with an auth token;
-//   - "Api-Key: KEY", of Azure's clients;
-//   - "X-Api-Key: KEY", of Anthropic's clients;
-//   - the WebSocket subprotocol "openai-insecure-api-key.KEY", of web pages, which
-//     can set no header: https://platform.openai.com/docs/guides/realtime-websocket
-//   - the query parameters "api-key=KEY" and "Authorization=Bearer KEY" of a
-//     WebSocket, of Azure's clients in web pages.
+//   - "Authorization: Bearer KEY" (RFC 6750 §2.1): OpenAI's clients, and Anthropic's with
+//     an auth token;
+//   - "Api-Key: KEY": Azure's clients;
+//   - "X-Api-Key: KEY": Anthropic's clients;
+//   - the WebSocket subprotocol "openai-insecure-api-key.KEY": web pages, which cannot set
+//     headers (https://platform.openai.com/docs/guides/realtime-websocket);
+//   - the query parameters "api-key=KEY" and "Authorization=Bearer KEY" of a WebSocket:
+//     Azure's clients in web pages.
 //
-// A header field that occurs twice is not tried.
+// A header that occurs twice is ignored.
 const (
 	bearer      = "Bearer"
 	subprotocol = "openai-insecure-api-key."
@@ -30,7 +30,7 @@ const (
 	subprotocolField   = "Sec-Websocket-Protocol"
 )
 
-// Fields, and the beginnings of subprotocols, that name an account of the upstream.
+// Headers, and prefixes of subprotocols, that name an account of the upstream.
 const (
 	organizationField = "Openai-Organization"
 	projectField      = "Openai-Project"
@@ -39,8 +39,8 @@ const (
 	projectSubprotocol      = "openai-project."
 )
 
-// Shown returns the different API keys that a request shows, at most one for each
-// place. There are none if it shows none.
+// Credentials returns the API keys in a request, without duplicates, and at most one per
+// place.
 func Credentials(r *http.Request) []string {
 	var keys []string
 	add := func(key string, ok bool) {
@@ -73,7 +73,7 @@ func Credentials(r *http.Request) []string {
 	return keys
 }
 
-// bearerKey returns the key of an Authorization, and false for another scheme.
+// bearerKey returns the key in an Authorization header, and false for other schemes.
 func bearerKey(authorization string) (string, bool) {
 	scheme, key, _ := strings.Cut(authorization, " ")
 	return strings.Trim(key, " "), strings.EqualFold(scheme, bearer)
@@ -91,8 +91,8 @@ func subprotocolKey(header http.Header) (string, bool) {
 	return "", false
 }
 
-// parameter returns the name, spelt like a header field, and the value of a
-// parameter of a query. The name is empty if it can't be decoded.
+// parameter returns the name of a query parameter, in the canonical form of a header, and
+// its value. The name is empty if it can't be decoded.
 func parameter(pair string) (name, value string) {
 	name, value, _ = strings.Cut(pair, "=")
 	name, err := url.QueryUnescape(name)
@@ -106,15 +106,14 @@ func parameter(pair string) (name, value string) {
 	return http.CanonicalHeaderKey(name), value
 }
 
-// Strip returns a copy of a request without the client's API key, in every place
-// where [Shown] looks for it. Unless forwardOrganization is set, the copy has no
-// OpenAI-Organization and no OpenAI-Project either: they belong to the client's
-// account and not to the one of the key that replaces the client's. The request
-// itself is not changed.
+// StripCredentials returns a copy of a request without API keys, in every place where
+// [Credentials] finds them. Unless forwardOrganization is set, it also removes
+// OpenAI-Organization and OpenAI-Project, which name the account of the removed key. The
+// request itself is not modified.
 func StripCredentials(r *http.Request, forwardOrganization bool) *http.Request {
 	if r.Trailer == nil {
-		// Fields that come unannounced are put into the map that is there, and
-		// otherwise into one that r alone would have.
+		// net/http adds unannounced trailers to this map. If it were nil, net/http would
+		// create one that the copy does not have.
 		r.Trailer = make(http.Header)
 	}
 	stripped := r.WithContext(r.Context())
@@ -128,8 +127,8 @@ func StripCredentials(r *http.Request, forwardOrganization bool) *http.Request {
 	return stripped
 }
 
-// withoutKeyInQuery returns a request-target without the parameters that hold a key.
-// The others stay as they are written.
+// withoutKeyInQuery returns a request target without the query parameters that contain a
+// key. The other parameters stay unchanged.
 func withoutKeyInQuery(target string) string {
 	path, query, found := strings.Cut(target, "?")
 	if !found {
@@ -150,17 +149,17 @@ func withoutKeyInQuery(target string) string {
 	}
 }
 
-// StripHeader does to a header what [Strip] does to the header of a request. The values may
-// be shared.
+// StripHeaderCredentials removes from a header what [StripCredentials] removes from the
+// header of a request. It does not modify slices of values.
 func StripHeaderCredentials(header http.Header, forwardOrganization bool) {
 	delete(header, authorizationField)
 	delete(header, apiKeyField)
 	delete(header, anthropicField)
-	stop := []string{subprotocol}
+	prefixes := []string{subprotocol}
 	if !forwardOrganization {
 		delete(header, organizationField)
 		delete(header, projectField)
-		stop = append(stop, organizationSubprotocol, projectSubprotocol)
+		prefixes = append(prefixes, organizationSubprotocol, projectSubprotocol)
 	}
 	offers, ok := header[subprotocolField]
 	if !ok {
@@ -168,7 +167,7 @@ func StripHeaderCredentials(header http.Header, forwardOrganization bool) {
 	}
 	var kept []string
 	for _, offered := range offers {
-		if rest := withoutPrefixes(offered, stop); rest != "" {
+		if rest := withoutPrefixes(offered, prefixes); rest != "" {
 			kept = append(kept, rest)
 		}
 	}
@@ -179,8 +178,8 @@ func StripHeaderCredentials(header http.Header, forwardOrganization bool) {
 	header[subprotocolField] = kept
 }
 
-// withoutPrefixes returns a list of subprotocols without those that begin with one of
-// the prefixes. It returns the list unchanged if none does.
+// withoutPrefixes returns a list of subprotocols without those that have one of the
+// prefixes. If there are none, it returns the list unchanged.
 func withoutPrefixes(offered string, prefixes []string) string {
 	var kept []string
 	found := false

@@ -10,28 +10,28 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// Hosts are the host names that a server is reached by. A request for another one
-// may be of a web page whose name leads to the server's address for a while (DNS
-// rebinding): to a browser the server is then the page's own.
+// Hosts are the allowed host names of a server. A request for another host may come from
+// a web page whose name temporarily resolves to the server's address (DNS rebinding). To
+// a browser, such a server has the page's own origin.
 //
-// An IP address is always served, as no name leads there, and so are localhost and
-// the names below it, which lead to the machine itself (RFC 6761 §6.3). Ports do not
-// count, as a port may be forwarded. The zero value has no further names.
+// IP addresses are always allowed, as DNS rebinding needs a name. So are localhost and
+// names below it, which resolve to the machine itself (RFC 6761 §6.3). Ports are ignored,
+// as a port may be forwarded. The zero value has no further names.
 type Hosts struct {
-	names map[string]bool // in lower case and ASCII, without a dot at the end
+	names map[string]bool // lower-case ASCII without a trailing dot
 }
 
-// hostName maps a name to what browsers send for it (RFC 5891). Names of containers
-// have underscores.
+// hostName converts a name to the form that browsers send (RFC 5891). It allows
+// underscores, as in names of containers.
 var hostName = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.VerifyDNSLength(true))
 
-// NewHosts returns hosts with those names, such as api.example.com. The error says
-// which of them is none.
+// NewHosts returns hosts with the given names, such as api.example.com. The error names
+// the invalid one.
 func NewHosts(names []string) (*Hosts, error) {
 	h := &Hosts{names: make(map[string]bool, len(names))}
 	for _, given := range names {
 		if _, err := netip.ParseAddr(strings.Trim(given, "[]")); err == nil {
-			continue // as every address
+			continue // always allowed
 		}
 		name, err := hostName.ToASCII(strings.TrimSuffix(given, "."))
 		switch {
@@ -43,15 +43,15 @@ func NewHosts(names []string) (*Hosts, error) {
 	return h, nil
 }
 
-// ErrHost is the error of a request for a host that is not served. It is fit to be
-// shown to clients.
+// ErrHost is the error of a request for a host that is not allowed. It may be shown to
+// clients.
 var ErrHost = errors.New("this server does not serve the host name of the request: start it with --allowed-host and that name")
 
-// Serves reports whether the host of a request is one of them, in its target, its
-// authority and its field Host. A request without any is served, as HTTP/1.0 has
-// it: browsers send one.
+// Serves reports whether the host of a request is allowed, in its target, its authority
+// and its Host header. Requests without a host, as in HTTP/1.0, are allowed: browsers
+// send one.
 func (h *Hosts) Serves(r *http.Request) bool {
-	for _, host := range r.Header["Host"] { // of HTTP/2, beside its authority
+	for _, host := range r.Header["Host"] { // in HTTP/2, in addition to the authority
 		if !h.serves(host) {
 			return false
 		}
@@ -85,14 +85,14 @@ func isNameCharacter(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
 }
 
-// cutPort returns a host without its port, and an address of IPv6 without its
-// brackets. It returns false for what is no host (RFC 3986 §3.2).
+// cutPort returns a host without its port, and an IPv6 address without its brackets. It
+// returns false for an invalid host (RFC 3986 §3.2).
 func cutPort(host string) (name string, ok bool) {
 	inside, bracketed := strings.CutPrefix(host, "[")
 	if !bracketed {
 		name, port, _ := strings.Cut(host, ":")
 		if strings.Contains(port, ":") {
-			return host, true // an address of IPv6 without brackets, or nothing
+			return host, true // an IPv6 address without brackets, or invalid
 		}
 		return name, isPort(port)
 	}

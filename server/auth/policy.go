@@ -69,6 +69,10 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 // could use.
 var ErrClientAuthRequired = errors.New("an upstream key requires client authentication: set a client key or a clients file, or allow anonymous use")
 
+// ErrUpstreamKeyRequired is the error of a configuration that authenticates clients for
+// an upstream that still receives their credentials.
+var ErrUpstreamKeyRequired = errors.New("has no effect without an upstream key: clients send their own credentials to the upstream")
+
 // ErrMissingKey is the error of a request without an API key. It may be shown to clients.
 var ErrMissingKey = errors.New("this server requires an API key: send it as authorization: Bearer YOUR_API_KEY," +
 	" as OpenAI's clients do")
@@ -120,7 +124,7 @@ func sharedKey(key secret.Secret) func(string) (*clients.Client, error) {
 		if got := clients.HashKey(key); subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			return nil, clients.ErrUnknownKey
 		}
-		return nil, nil //nolint:nilnil // Clients that share a key have no name.
+		return nil, nil // Clients that share a key have no name.
 	}
 }
 
@@ -211,9 +215,9 @@ func (p *Policy) checkCredentials(config Config) error {
 	case hasKey >= 0 && passesOn >= 0:
 		return &ConfigError{"Upstreams", fmt.Errorf("upstream %q: has no key: set its key, or none explicitly", config.Upstreams[passesOn].Name)}
 	case config.AllowAnonymous && hasKey < 0:
-		return &ConfigError{"AllowAnonymous", errors.New("has no effect without an upstream key")}
+		return &ConfigError{"AllowAnonymous", ErrUpstreamKeyRequired}
 	case passesOn >= 0:
-		return &ConfigError{"ClientKey", errors.New("has no effect without an upstream key: the credentials of clients are sent to the upstream")}
+		return &ConfigError{"ClientKey", ErrUpstreamKeyRequired}
 	}
 	return nil
 }

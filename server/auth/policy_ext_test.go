@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,20 +65,22 @@ var openai = []auth.Upstream{{Name: "openai", BaseURL: "https://api.openai.com/v
 // clientsFile opens a file with one client per upstream key, which may be empty.
 func clientsFile(t *testing.T, upstreamKeys ...string) *clients.Store {
 	t.Helper()
-	text, dir := "clients:\n", t.TempDir()
+	var text strings.Builder
+	text.WriteString("clients:\n")
+	dir := t.TempDir()
 	for i, upstreamKey := range upstreamKeys {
-		text += fmt.Sprintf("  - name: client-%d\n    hash: %s\n", i, clients.HashKey(fmt.Sprint(token, i)))
+		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n", i, clients.HashKey(fmt.Sprint(token, i)))
 		if upstreamKey == "" {
 			continue
 		}
-		path := filepath.Join(dir, fmt.Sprint(i))
+		path := filepath.Join(dir, "key-"+strconv.Itoa(i))
 		if err := os.WriteFile(path, []byte(upstreamKey), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		text += "    upstream_key: {file: " + path + "}\n"
+		fmt.Fprintf(&text, "    upstream_key: {file: %s}\n", path)
 	}
 	path := filepath.Join(dir, "clients.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	store, err := clients.Open(path, clients.Options{})
@@ -313,7 +316,7 @@ func checkHeader(t *testing.T, got http.Header, fields []string) {
 	}
 }
 
-func TestAServerForEveryone(t *testing.T) {
+func TestAuthenticate_AdmitsEveryoneIfAnonymous(t *testing.T) {
 	t.Parallel()
 	policy, err := auth.NewPolicy(auth.Config{Upstreams: openai, UpstreamKey: newSecret(t, key), AllowAnonymous: true})
 	if err != nil {
@@ -440,7 +443,7 @@ func TestAuthenticate_DropsOrganizationUnlessForwarded(t *testing.T) {
 	}
 }
 
-func FuzzStrip(f *testing.F) {
+func FuzzStripCredentials(f *testing.F) {
 	f.Add("realtime, openai-insecure-api-key.SECRET", "/v1/realtime?api-key=SECRET&model=m", "Bearer SECRET")
 	f.Add("openai-insecure-api-key.SECRET", "/?Authorization=Bearer%20SECRET", "")
 	f.Add(",openai-project.SECRET ,", "/?%61pi-key=SECRET&&=", "Basic SECRET")

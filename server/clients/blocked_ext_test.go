@@ -40,7 +40,7 @@ func openImpatient(t *testing.T, path string, options clients.Options) *clients.
 	return store
 }
 
-func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
+func TestStore_KeepsClientsWhileReadingBlocks(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	soon := time.Now().Add(time.Second).Truncate(time.Millisecond)
@@ -83,7 +83,7 @@ func TestStore_KeepsItsTokensWhileReadingBlocks(t *testing.T) {
 	checkKnown(t, store, "carol")
 }
 
-func TestStore_TakesAGoodFileInPlaceOfOneThatBlocks(t *testing.T) {
+func TestStore_LoadsAValidFileAfterOneThatBlocks(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice"))
@@ -109,7 +109,7 @@ func TestStore_TakesAGoodFileInPlaceOfOneThatBlocks(t *testing.T) {
 	}
 }
 
-func TestStore_BoundsTheReadsThatBlock(t *testing.T) {
+func TestStore_LimitsBlockedReads(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice"))
@@ -160,7 +160,7 @@ func TestStore_ClosesWhileReadingBlocks(t *testing.T) {
 	}
 }
 
-func TestOpen_GivesUpOnAFileThatBlocks(t *testing.T) {
+func TestOpen_FailsIfReadingBlocks(t *testing.T) {
 	t.Parallel()
 	path := write(t, "")
 	end := swapPipe(t, path)
@@ -171,7 +171,7 @@ func TestOpen_GivesUpOnAFileThatBlocks(t *testing.T) {
 	end()
 }
 
-func TestStore_TreatsAnUpstreamsKeyThatBlocksAsBroken(t *testing.T) {
+func TestStore_RejectsAnUpstreamKeyThatBlocks(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice"))
@@ -209,7 +209,7 @@ func TestEdit_IsNotBlockedByTheLocksOfReaders(t *testing.T) {
 	}
 }
 
-func TestEdit_WaitsForAnotherOneWithinABound(t *testing.T) {
+func TestEdit_WaitsForAnotherEdit(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	unlock, err := clients.Lock(folder, time.Minute)
@@ -231,7 +231,7 @@ func TestEdit_WaitsForAnotherOneWithinABound(t *testing.T) {
 	again()
 }
 
-func TestEdit_SaysThatALockIsNotAFileOfItsOwn(t *testing.T) {
+func TestEdit_RejectsALockThatIsALink(t *testing.T) {
 	t.Parallel()
 	path := write(t, "clients:\n"+entry("alice"))
 	lock := filepath.Join(filepath.Dir(path), ".clients.lock")

@@ -14,7 +14,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-func TestAnEntryIsWhatItSaysAndElseWhatTheDefaultsSay(t *testing.T) {
+func TestRead_CompletesClientsByDefaults(t *testing.T) {
 	t.Parallel()
 	path := write(t, `# A team.
 defaults:
@@ -78,7 +78,7 @@ clients:
 	}
 }
 
-func TestATokenIsFoundUntilItExpires(t *testing.T) {
+func TestLookup_FindsAKeyUntilItExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
@@ -106,7 +106,7 @@ func TestATokenIsFoundUntilItExpires(t *testing.T) {
 	})
 }
 
-func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
+func TestClient_AllowsModelsAndPaths(t *testing.T) {
 	t.Parallel()
 	token := clients.Client{
 		Models: clients.Patterns{"gpt-5*", "o3"},
@@ -194,7 +194,7 @@ func TestWhichModelsAndPathsATokenAllows(t *testing.T) {
 	}
 }
 
-func TestWhatARequestCountsIn(t *testing.T) {
+func TestClient_ScopesOfARequest(t *testing.T) {
 	t.Parallel()
 	own, pro, five := ratelimit.Limits{RequestsPerMinute: 60}, ratelimit.Limits{RequestsPerMinute: 5}, ratelimit.Limits{TokensPerDay: 9}
 	byModel := []clients.ModelLimits{{Models: "gpt-5-pro*", Limits: pro}, {Models: "o3"}, {Models: "gpt-5*", Limits: five}}
@@ -224,7 +224,7 @@ func TestWhatARequestCountsIn(t *testing.T) {
 	}
 }
 
-func TestATokenIsMadeOf256RandomBits(t *testing.T) {
+func TestGenerateKey_Has256RandomBits(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for range 1000 {
@@ -239,7 +239,7 @@ func TestATokenIsMadeOf256RandomBits(t *testing.T) {
 	}
 }
 
-func BenchmarkFind(b *testing.B) {
+func BenchmarkLookup(b *testing.B) {
 	var file strings.Builder
 	file.WriteString("clients:\n")
 	for i := range 1000 {

@@ -109,7 +109,7 @@ func update(file string, create bool, edit func([]byte, *document) ([]byte, []En
 	}
 	defer unlock()
 	text, err := readText(path)
-	if err != nil && !(create && errors.Is(err, os.ErrNotExist)) {
+	if err != nil && (!create || !errors.Is(err, os.ErrNotExist)) {
 		return err
 	}
 	parsed := new(document)

@@ -32,7 +32,7 @@ func rotate(name string) func(string) error {
 	return func(path string) error { return clients.Rotate(path, name, clients.HashKey(tokenOf("new"))) }
 }
 
-func TestAnEditLeavesTheRestOfAFileAsItIs(t *testing.T) {
+func TestEdit_LeavesTheRestOfTheFileUnchanged(t *testing.T) {
 	t.Parallel()
 	const head = "# Our clients.\ndefaults: # of all\n    limits: {requests_per_minute: 5}\n\n"
 	for name, row := range map[string]struct {
@@ -116,7 +116,7 @@ func TestAnEditLeavesTheRestOfAFileAsItIs(t *testing.T) {
 	}
 }
 
-func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
+func TestEdit_ChangesNothingOnError(t *testing.T) {
 	t.Parallel()
 	whole := "clients:\n" + entry("a")
 	for name, row := range map[string]struct {
@@ -153,7 +153,7 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAllThatAnEntrySaysIsWritten(t *testing.T) {
+func TestAdd_WritesEveryField(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "clients.yaml")
 	whole := client("alice")
@@ -188,7 +188,7 @@ func TestAllThatAnEntrySaysIsWritten(t *testing.T) {
 	}
 }
 
-func TestAFileIsItsOwnersAloneAndKeepsItsMode(t *testing.T) {
+func TestEdit_KeepsModeAndOwner(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	path := filepath.Join(folder, "clients.yaml")
@@ -224,7 +224,7 @@ func TestAFileIsItsOwnersAloneAndKeepsItsMode(t *testing.T) {
 	}
 }
 
-func TestManyEditsAtATimeAreAllMade(t *testing.T) {
+func TestEdit_ConcurrentEditsAllTakeEffect(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "clients.yaml")
 	const editors = 20

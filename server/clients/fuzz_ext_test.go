@@ -9,9 +9,9 @@ import (
 	"github.com/openai-connect/openai-connect/server/clients"
 )
 
-// FuzzFile reads anything. What is taken says the same when a client was added and
+// FuzzEdit reads anything. What is taken says the same when a client was added and
 // revoked, or is left alone if it has a form that can't be edited.
-func FuzzFile(f *testing.F) {
+func FuzzEdit(f *testing.F) {
 	for _, seed := range []string{
 		"", "clients: []\n", "clients:\n", "a: [", "clients: [] # none\n...\n", "{clients: []}", "clients: &a []\n", "\"tokens\": []", "? tokens\n: []\n", "{clients:\r\r[]}", "---\nclients: []\n",
 		"clients:\n" + entry("a") + entry("b", "limits: {models: {gpt*: {tokens_per_day: 5}}}") + "# end",
@@ -63,8 +63,8 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// FuzzPath looks for paths that a token without them is let go by.
-func FuzzPath(f *testing.F) {
+// FuzzClient_AllowsPath looks for paths that a token without them is let go by.
+func FuzzClient_AllowsPath(f *testing.F) {
 	for _, seed := range []string{"/v1/files/x", "/v1/files/../x", "/v1/files/%2e%2e/x", "/v1/files/%252e./x", "/v1/files/..;/x", "/v1/files/\\..\\x", "/v1/files/%"} {
 		f.Add(seed)
 	}

@@ -12,7 +12,7 @@ import (
 
 // What logs have to leave out is looked for in each of their lines, so it is told
 // once, however many tokens have it.
-func TestUpstreamKeysAreToldOnce(t *testing.T) {
+func TestStore_UpstreamKeysHasNoDuplicates(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
 	var text strings.Builder

@@ -84,7 +84,7 @@ func link(t *testing.T, target, path string) {
 	}
 }
 
-func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
+func TestStore_ReloadsAfterEveryKindOfChange(t *testing.T) {
 	t.Parallel()
 	alice, bob, carol := "clients:\n"+entry("alice"), "clients:\n"+entry("alice")+entry("bob"), "clients:\n"+entry("carol")
 	for name, begin := range map[string]func(t *testing.T) (path string, change func(text string)){
@@ -167,7 +167,7 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 	}
 }
 
-func TestABrokenFileKeepsTheOneBeforeInForce(t *testing.T) {
+func TestStore_KeepsThePreviousClientsOnError(t *testing.T) {
 	t.Parallel()
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice"))
@@ -204,7 +204,7 @@ func TestABrokenFileKeepsTheOneBeforeInForce(t *testing.T) {
 	}
 }
 
-func TestAReloadReadsTheUpstreamsKeysAgain(t *testing.T) {
+func TestReload_ReadsUpstreamKeysAgain(t *testing.T) {
 	log, logger := newLog()
 	path := write(t, "clients:\n"+entry("alice", "upstream_key: {file: alice.key}")+entry("bob", "upstream_key: {env: KEYS_TEST_BOB}"))
 	key := filepath.Join(filepath.Dir(path), "alice.key")
@@ -245,7 +245,7 @@ func TestAReloadReadsTheUpstreamsKeysAgain(t *testing.T) {
 
 // In each version of the file a token has its name in every field, so that a
 // mixture of two would show.
-func TestNoRequestSeesHalfOfAChange(t *testing.T) {
+func TestStore_ReplacesClientsAtomically(t *testing.T) {
 	t.Parallel()
 	version := func(i int) string {
 		var text strings.Builder
@@ -296,7 +296,7 @@ func TestNoRequestSeesHalfOfAChange(t *testing.T) {
 	}
 }
 
-func TestWhatIsInForceStaysSoWhenTheStoreIsClosed(t *testing.T) {
+func TestClose_KeepsTheClients(t *testing.T) {
 	t.Parallel()
 	path := write(t, "clients:\n"+entry("alice"))
 	store, err := clients.Open(path, clients.Options{})

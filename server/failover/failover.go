@@ -153,7 +153,7 @@ func check(u Upstream) error {
 	case !validName.MatchString(u.Name):
 		return errors.New(`invalid name: want up to 64 letters, digits, ".", "_" and "-"`)
 	case !u.Key.IsZero() && u.NoKey:
-		return errors.New("Key and NoKey are mutually exclusive")
+		return errors.New("both Key and NoKey are set")
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func TestNew_RejectsConfigurationsThatExposeAKey(t *testing.T) {
 		{"the same host without TLS", []failover.Upstream{openai, plain}, false, `"plain"`},
 		{"a key that everyone could use", []failover.Upstream{openai, key(other)}, true, "requires client authentication"},
 		{"a first key that everyone could use", []failover.Upstream{key(openai)}, true, "requires client authentication"},
-		{"a key and NoKey", []failover.Upstream{none(key(openai))}, false, "Key and NoKey"},
+		{"a key and NoKey", []failover.Upstream{none(key(openai))}, false, "both Key and NoKey are set"},
 		{"a duplicate name", []failover.Upstream{openai, openai}, false, "duplicate name"},
 		{"no name", []failover.Upstream{{BaseURL: openai.BaseURL}}, false, "name"},
 		{"a name with a line break", []failover.Upstream{{Name: "a\nb", BaseURL: openai.BaseURL}}, false, "name"},

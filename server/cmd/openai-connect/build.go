@@ -177,8 +177,12 @@ func (d *deps) newServer(given givenFlags) (*server.Server, error) {
 			name = flag
 		}
 	}
-	if errors.Is(err, auth.ErrClientAuthRequired) {
-		return nil, fmt.Errorf("%s: %w: add --client-key-file, --clients or --allow-anonymous", nameOf(name), invalid.Err)
+	advice := ""
+	switch {
+	case errors.Is(err, auth.ErrClientAuthRequired):
+		advice = ": add --client-key-file, --clients or --allow-anonymous"
+	case errors.Is(err, auth.ErrUpstreamKeyRequired):
+		advice = ": add --upstream-key-file, " + nameOf("upstream-key") + " or --upstreams"
 	}
-	return nil, fmt.Errorf("%s: %w", nameOf(name), invalid.Err)
+	return nil, fmt.Errorf("%s: %w%s", nameOf(name), invalid.Err, advice)
 }

@@ -43,10 +43,6 @@ var requiredFlags = []struct {
 	{"redis-password-file", []string{"redis"}, ""},
 	{"admin-pprof", []string{"admin"}, "profiles are served at that address"},
 	{"proxy-protocol", []string{"trusted-proxies"}, "the addresses of the load balancers that speak it"},
-	{"upstream-key-file", []string{"client-key-file", "clients", "allow-anonymous"}, "otherwise everyone could use the key"},
-	{"upstream-key", []string{"client-key-file", "clients", "allow-anonymous"}, "otherwise everyone could use the key"},
-	{"client-key-file", []string{"upstream-key-file", "upstream-key", "upstreams"}, "without an upstream key, clients send their own"},
-	{"allow-anonymous", []string{"upstream-key-file", "upstream-key", "upstreams"}, "without an upstream key, clients send their own"},
 	{"forward-organization", []string{"upstream-key-file", "upstream-key", "upstreams", "clients"}, "without an upstream key, these headers are forwarded anyway"},
 }
 

@@ -43,7 +43,7 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 		{[]string{"redis-password-file=" + own}, []string{"--redis-password-file: requires --redis"}},
 		{[]string{"admin-pprof=true"}, []string{"--admin-pprof: requires --admin"}},
 		{[]string{"proxy-protocol=true"}, []string{"--proxy-protocol: requires --trusted-proxies"}},
-		{[]string{"upstream-key-file=" + held}, []string{"--upstream-key-file: requires --client-key-file, --clients or --allow-anonymous"}},
+		{[]string{"upstream-key-file=" + held}, []string{"--upstream-key-file: an upstream key requires client authentication", "add --client-key-file, --clients or --allow-anonymous"}},
 		{[]string{"client-key-file=" + own}, []string{"--client-key-file: ", "--upstream-key-file"}},
 		{[]string{"allow-anonymous=true"}, []string{"--allow-anonymous: ", "--upstream-key-file"}},
 		{[]string{"forward-organization=true"}, []string{"--forward-organization: requires --upstream-key-file"}},

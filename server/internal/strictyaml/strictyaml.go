@@ -92,8 +92,9 @@ type Value struct {
 
 // Field is a field of a mapping.
 type Field struct {
-	Name string
 	Value
+
+	Name string
 }
 
 // Exists reports whether there is a value.
@@ -187,7 +188,7 @@ func (v Value) Entries() []Field {
 			continue
 		}
 		seen[key.Value] = lineOf(key.Token)
-		fields = append(fields, Field{key.Value, Value{doc: v.doc, node: node.Value, key: key.Token, field: path}})
+		fields = append(fields, Field{Value{doc: v.doc, node: node.Value, key: key.Token, field: path}, key.Value})
 	}
 	return fields
 }
@@ -247,8 +248,8 @@ func (v Value) Int(low, high int64, want string) (int64, bool) {
 			return value, true
 		}
 	case uint64:
-		if value <= uint64(max(high, 0)) && int64(value) >= low { //nolint:gosec // value is at most high
-			return int64(value), true //nolint:gosec // as above
+		if value <= uint64(max(high, 0)) && int64(value) >= low {
+			return int64(value), true
 		}
 	}
 	v.Errorf("%s is out of range: want %s", oneLine(number.Token.Value), want)
