@@ -29,7 +29,7 @@ func TestTap_AllocatesNothingPerEvent(t *testing.T) {
 			m.write(event)
 		}
 		if allocations := testing.AllocsPerRun(1000, func() { m.write(event) }); allocations != 0 {
-			t.Errorf("%v allocations for the event %s", allocations, text)
+			t.Errorf("got %v allocations, want 0, for the event %s", allocations, text)
 		}
 	}
 }
@@ -48,9 +48,9 @@ func TestTap_IdleStreamTakesLittleMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / streams
 	runtime.KeepAlive(kept)
-	t.Logf("%d bytes a stream", each)
+	t.Logf("%d bytes per stream", each)
 	if each > most {
-		t.Errorf("a stream takes %d bytes, more than %d", each, most)
+		t.Errorf("got %d bytes per stream, want at most %d", each, most)
 	}
 }
 

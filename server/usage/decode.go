@@ -26,29 +26,29 @@ const (
 	// bomb.
 	maxDecoded = 64 << 20
 
-	// maxCodings is the number of codings that a response may have. A request may have
-	// one.
+	// maxCodings bounds the number of codings of a response. A request may have one.
 	maxCodings = 2
 
 	// maxWindow bounds the memory of a zstd decoder, as RFC 9659 requires of senders.
 	maxWindow = 8 << 20
 
-	decodeBuffer = 8 << 10
+	decodeBufferSize = 8 << 10
 
 	// maxDecodeTime bounds the time to decode a request.
 	maxDecodeTime = 5 * time.Second
 
 	// maxIntermediate bounds the data between the two codings of a response. A small body
-	// can decode to much intermediate data and that to little content, at a high cost. A
-	// bound in bytes gives the same result on a slow machine, unlike a bound in time.
+	// may decode to much intermediate data, and the latter to little content, at a high
+	// cost. Unlike a bound on the time, a bound in bytes has the same result on a slow
+	// machine.
 	maxIntermediate = 8 << 20
 )
 
-var decodeBuffers = sync.Pool{New: func() any { return new([decodeBuffer]byte) }}
+var decodeBuffers = sync.Pool{New: func() any { return new([decodeBufferSize]byte) }}
 
-// CodingError is the error of a request with more codings than this server decodes. The
-// response has status 415 (RFC 9110, section 15.5.16) and Accept in its Accept-Encoding
-// (RFC 7694, section 3).
+// CodingError is the error of a body with more content codings than this server decodes.
+// The response to such a request has status 415 (RFC 9110, section 15.5.16), and Accept
+// is its Accept-Encoding (RFC 7694, section 3).
 type CodingError struct {
 	Codings []string
 	Accept  string
@@ -58,14 +58,14 @@ func (e *CodingError) Error() string {
 	return fmt.Sprintf("the body has the %d content codings %.100q: use one of %s, or none", len(e.Codings), strings.Join(e.Codings, ", "), e.Accept)
 }
 
-// acceptedCodings are the supported codings of a request, of which it may have one.
+// acceptedCodings are the supported codings of a request, which may have one of them.
 const acceptedCodings = "gzip, deflate, br, zstd"
 
-// checkRequestCodings returns a [*CodingError] if a request has several codings. An
-// unknown coding is detected later.
-func checkRequestCodings(list []string) error {
-	if len(list) > 1 {
-		return &CodingError{Codings: list, Accept: acceptedCodings}
+// checkRequestCodings returns a [*CodingError] if a request has several codings.
+// newDecoder detects an unknown one.
+func checkRequestCodings(codings []string) error {
+	if len(codings) > 1 {
+		return &CodingError{Codings: codings, Accept: acceptedCodings}
 	}
 	return nil
 }
@@ -73,27 +73,28 @@ func checkRequestCodings(list []string) error {
 // contentCodings returns the content codings of a body in the order in which they were
 // applied (RFC 9110, section 8.4), in lower case, without "identity".
 func contentCodings(values []string) []string {
-	var list []string
+	var codings []string
 	for _, value := range values {
 		for each := range strings.SplitSeq(value, ",") {
 			each = strings.ToLower(strings.TrimSpace(each))
 			if each != "" && each != "identity" {
-				list = append(list, each)
+				codings = append(codings, each)
 			}
 		}
 	}
-	return list
+	return codings
 }
 
 // canDecode reports whether the codings can be decoded.
-func canDecode(list []string) bool {
-	return len(list) <= maxCodings && !slices.ContainsFunc(list, func(coding string) bool {
+func canDecode(codings []string) bool {
+	return len(codings) <= maxCodings && !slices.ContainsFunc(codings, func(coding string) bool {
 		_, known := decoders[coding]
 		return !known
 	})
 }
 
-// decoders create the decoder of a coding (RFC 9110, section 8.4.1, RFC 7932, RFC 8878).
+// decoders holds a constructor for each coding (RFC 9110, section 8.4.1, RFC 7932, RFC
+// 8878).
 var decoders = map[string]func(io.Reader) (io.ReadCloser, error){
 	"gzip":    openGzip,
 	"x-gzip":  openGzip,
@@ -112,7 +113,7 @@ var decoders = map[string]func(io.Reader) (io.ReadCloser, error){
 
 func openGzip(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }
 
-// openDeflate decodes "deflate", which is the zlib format. Some servers send raw deflate
+// openDeflate decodes "deflate", the zlib format. Some servers send raw deflate
 // data.
 func openDeflate(r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReader(r)
@@ -128,30 +129,30 @@ func openDeflate(r io.Reader) (io.ReadCloser, error) {
 
 // newDecoder returns a reader that decodes the codings. The bounds apply to each coding.
 // MaxBytes applies to intermediate data only. The reader must be closed.
-func newDecoder(list []string, r io.Reader, bounds inflation.Bounds) (io.ReadCloser, error) {
-	undone := &decoderChain{Reader: r}
-	for i, coding := range slices.Backward(list) {
+func newDecoder(codings []string, r io.Reader, bounds inflation.Bounds) (io.ReadCloser, error) {
+	chain := &decoderChain{Reader: r}
+	for i, coding := range slices.Backward(codings) {
 		open, known := decoders[coding]
 		if !known {
-			_ = undone.Close()
+			_ = chain.Close()
 			return nil, fmt.Errorf("%w: %q", errors.ErrUnsupported, coding)
 		}
 		layer := bounds
 		if i == 0 {
 			layer.MaxBytes = 0
 		}
-		decoder, err := layer.Reader(undone.Reader, open)
+		decoder, err := layer.Reader(chain.Reader, open)
 		if err != nil {
-			_ = undone.Close()
+			_ = chain.Close()
 			return nil, err
 		}
-		undone.Reader = decoder
-		undone.decoders = append(undone.decoders, decoder)
+		chain.Reader = decoder
+		chain.decoders = append(chain.decoders, decoder)
 	}
-	return undone, nil
+	return chain, nil
 }
 
-// decoderChain is a chain of decoders. Each reads from the previous one.
+// decoderChain is a sequence of decoders, each of which reads from the previous one.
 type decoderChain struct {
 	io.Reader
 
@@ -165,18 +166,18 @@ func (s *decoderChain) Close() error {
 	return nil
 }
 
-// newPushDecoder decodes a response that is written to it, and passes the content to
-// sink. It stops at invalid data, and at maxDecoded.
-func newPushDecoder(list []string, sink func([]byte)) *pushReader {
+// newPushDecoder returns a pushReader that decodes a response and passes the content to
+// sink. It stops at invalid data, and after maxDecoded bytes.
+func newPushDecoder(codings []string, sink func([]byte)) *pushReader {
 	return newPushReader(func(r io.Reader) {
-		decoded, err := newDecoder(list, r, inflation.Bounds{MaxBytes: maxIntermediate})
+		decoded, err := newDecoder(codings, r, inflation.Bounds{MaxBytes: maxIntermediate})
 		if err != nil {
 			return
 		}
 		defer decoded.Close()
-		left := maxDecoded
+		remaining := maxDecoded
 		readAll(decoded, func(p []byte) bool {
-			if left -= len(p); left < 0 {
+			if remaining -= len(p); remaining < 0 {
 				return false
 			}
 			sink(p)
@@ -185,9 +186,9 @@ func newPushDecoder(list []string, sink func([]byte)) *pushReader {
 	})
 }
 
-// readAll passes decoded data to sink, as long as sink returns true.
+// readAll passes decoded data to sink until sink returns false.
 func readAll(decoded io.Reader, sink func([]byte) bool) {
-	buffer := decodeBuffers.Get().(*[decodeBuffer]byte)
+	buffer := decodeBuffers.Get().(*[decodeBufferSize]byte)
 	defer decodeBuffers.Put(buffer)
 	for {
 		n, err := decoded.Read(buffer[:])
@@ -197,12 +198,12 @@ func readAll(decoded io.Reader, sink func([]byte) bool) {
 	}
 }
 
-// Decode returns a reader of a response body without the content codings of its header.
-// It must be closed.
+// Decode returns a reader that removes the content codings of a response body. It must be
+// closed.
 func Decode(ctx context.Context, header http.Header, body io.Reader) (io.ReadCloser, error) {
-	encoded := contentCodings(header["Content-Encoding"])
-	if len(encoded) > maxCodings {
-		return nil, &CodingError{Codings: encoded, Accept: acceptedCodings}
+	codings := contentCodings(header["Content-Encoding"])
+	if len(codings) > maxCodings {
+		return nil, &CodingError{Codings: codings, Accept: acceptedCodings}
 	}
-	return newDecoder(encoded, body, inflation.Bounds{Context: ctx})
+	return newDecoder(codings, body, inflation.Bounds{Context: ctx})
 }

@@ -44,7 +44,7 @@ func TestDecodeLimits_BombWithoutOutput(t *testing.T) {
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
 			got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(body), 64<<20)
 			if _, inflated := errors.AsType[*inflation.Error](err); !inflated && (err != nil || got.Complete) {
-				t.Errorf("it is %+v, %v", got, err)
+				t.Errorf("ReadRequest() = %+v, %v", got, err)
 			}
 		})
 		t.Run("answer of "+name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestDecodeLimits_BombWithoutOutput(t *testing.T) {
 			resp := respond(typeJSON, 0, string(body))
 			resp.Header.Set("Content-Encoding", coding)
 			if got := pass(t, resp, asked, string(body), same); !got.Usage.Estimated {
-				t.Errorf("it is %+v", got)
+				t.Errorf("got %+v", got)
 			}
 		})
 	}
@@ -68,14 +68,15 @@ func TestDecodeLimits_BombInLayers(t *testing.T) {
 	resp.Header["Content-Encoding"] = []string{"gzip", "x-gzip"}
 	begun := time.Now()
 	if got := pass(t, resp, asked, body, same); !got.Usage.Estimated {
-		t.Errorf("it is %+v", got)
+		t.Errorf("got %+v", got)
 	}
 	if took := time.Since(begun); took > 2*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("took %v, want at most 2s", took)
 	}
 }
 
-// TestDecodeLimits_RejectsBombInRequest has a request decompress to a thousand times its size.
+// TestDecodeLimits_RejectsBombInRequest has a request decompress to a thousand times its
+// size.
 func TestDecodeLimits_RejectsBombInRequest(t *testing.T) {
 	t.Parallel()
 	for coding := range coders {
@@ -83,12 +84,12 @@ func TestDecodeLimits_RejectsBombInRequest(t *testing.T) {
 		header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
 		_, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(large), 64<<20)
 		if _, inflated := errors.AsType[*inflation.Error](err); !inflated {
-			t.Errorf("%s: the error is %v", coding, err)
+			t.Errorf("%s: got error %v", coding, err)
 		}
 		small := encode(t, coding, `{"model":"m","input":"`+strings.Repeat("a", 1<<19)+`"}`)[0]
 		got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(small), 64<<20)
 		if err != nil || !got.Complete || got.Model != "m" {
-			t.Errorf("%s: half a megabyte is %+v, %v", coding, got, err)
+			t.Errorf("%s: with half a megabyte: ReadRequest() = %+v, %v", coding, got, err)
 		}
 	}
 }
@@ -130,16 +131,16 @@ func TestDecodeLimits_CodingsOfRequest(t *testing.T) {
 			got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, body, 1<<20)
 			if row.taken {
 				if err != nil || !got.Complete || got.Model != "m" || !got.Streaming {
-					t.Errorf("it is %+v, %v", got, err)
+					t.Errorf("ReadRequest() = %+v, %v", got, err)
 				}
 				return
 			}
 			refused, ok := errors.AsType[*usage.CodingError](err)
 			if !ok || refused.Accept != "gzip, deflate, br, zstd" {
-				t.Errorf("it is %+v, %v", got, err)
+				t.Errorf("ReadRequest() = %+v, %v", got, err)
 			}
 			if body.n > 0 || len(err.Error()) > 300 {
-				t.Errorf("%d bytes of the body were read, and the error is %q", body.n, err)
+				t.Errorf("got %d read bytes and error %q, want no read bytes and a short error", body.n, err)
 			}
 		})
 	}
@@ -171,7 +172,7 @@ func TestDecodeLimits_ZstdWindow(t *testing.T) {
 		header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"zstd"}}
 		got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(frame), 64<<20)
 		if err != nil || got.Complete {
-			t.Errorf("%s: it is %+v, %v", name, got, err)
+			t.Errorf("%s: ReadRequest() = %+v, %v", name, got, err)
 		}
 	}
 }
@@ -184,7 +185,7 @@ func TestDecodeLimits_EndsWithItsContext(t *testing.T) {
 	body := encode(t, "gzip", `{"model":"m"}`)[0]
 	header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}}
 	if _, _, err := usage.ReadRequest(ctx, http.MethodPost, chat, header, bytes.NewReader(body), 1<<20); !errors.Is(err, context.Canceled) {
-		t.Errorf("the error is %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -208,7 +209,7 @@ func TestDecodeLimits_BombInWebSocket(t *testing.T) {
 			resp.Header.Set("Sec-WebSocket-Extensions", extension)
 			got := pass(t, resp, asked, body, same)
 			if got.Events != 3 || got.Usage.Input != 4 || got.Usage.Output != 2 {
-				t.Errorf("it is %+v", got)
+				t.Errorf("got %+v", got)
 			}
 		})
 	}

@@ -44,12 +44,12 @@ func TestDecode_HasNoTimeLimitForResponses(t *testing.T) {
 	})
 	for i := range body {
 		if !d.write(body[i : i+1]) {
-			t.Fatalf("it is given up behind %d of %d bytes", i+1, len(body))
+			t.Fatalf("decoding stopped after %d of %d bytes", i+1, len(body))
 		}
 	}
 	d.close()
 	if want := append(first, second...); !bytes.Equal(got, want) {
-		t.Errorf("it decodes to %q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestDecode_BoundsIntermediateData(t *testing.T) {
 		d.write(gzipped(t, gzipped(t, text[:row.size])))
 		d.close()
 		if whole := got == row.size; whole != row.whole {
-			t.Errorf("%d of %d bytes are decoded, want all of them: %v", got, row.size, row.whole)
+			t.Errorf("got %d of %d bytes, want all: %v", got, row.size, row.whole)
 		}
 	}
 }

@@ -1,16 +1,16 @@
 package usage
 
-// The number of tokens of a text is estimated without a vocabulary. The text is split as
-// tokenizers split it before they use their vocabulary: into words with the preceding
-// space, groups of up to three digits, and runs of punctuation and of white space. Each
-// piece costs the average of such pieces in the encoding o200k_base. A word costs more
-// with each letter, and where lower case changes to upper case. Other scripts than Latin
-// cost by the character.
+// The number of tokens of a string is estimated without a vocabulary. The string is split
+// like in the first step of tokenizers: into words with the preceding space, groups of up
+// to three digits, and runs of punctuation and of white space. Each of these has the cost
+// that such pieces have on average in the encoding o200k_base. The cost of a word grows
+// with each letter, and with each change from lower case to upper case. In scripts other
+// than Latin, each character has a cost.
 //
-// The rule is a weighted automaton over bytes. It takes constant memory, and the text may
-// come in pieces of any size, even of parts of characters.
+// The estimator is a weighted automaton over bytes. It takes constant memory, and the
+// pieces of the string may have any size and even split characters.
 
-// estimator counts the tokens of a text. The zero value is at its beginning.
+// estimator counts the tokens of a string. The zero value is at its beginning.
 type estimator struct {
 	cost  int64 // in hundredths of a token
 	state textState
@@ -23,9 +23,9 @@ const costUnit = 100
 func (e *estimator) write(p []byte) {
 	cost, state := 0, e.state
 	for _, c := range p {
-		move := &transitions[state][classOf[c]]
-		cost += int(move.cost)
-		state = move.to
+		next := &transitions[state][classOf[c]]
+		cost += int(next.cost)
+		state = next.to
 	}
 	e.cost += int64(cost)
 	e.state = state
@@ -40,7 +40,7 @@ func (e *estimator) Write(p []byte) (int, error) {
 // tokensOf returns the number of tokens of a cost.
 func tokensOf(cost int64) int64 { return (cost + costUnit - 1) / costUnit }
 
-// textState is the context before the next byte of a text.
+// textState represents the context before the next byte of a string.
 type textState uint8
 
 const (
@@ -67,7 +67,7 @@ const (
 )
 
 // class is a class of bytes with the same cost. The first byte of a character in UTF-8
-// roughly tells its script.
+// roughly determines its script.
 type class uint8
 
 const (
@@ -126,19 +126,19 @@ var classOf = func() (of [256]class) {
 	return of
 }()
 
-// characterCosts are the costs of characters of other scripts, in any state.
+// characterCosts holds the costs of characters of other scripts, in any state.
 var characterCosts = map[class]uint8{
 	classGreek: 45, classCyrillic: 36, classArmenian: 40, classHebrew: 50, classArabic: 42, classIndic: 40,
 	classMixed: 45, classSymbol: 50, classKana: 70, classHan: 80, classHangul: 80, classWide: 15, classEmoji: 160,
 }
 
-// transition is the effect of a byte.
+// transition is the effect of a byte: the next state, and a cost.
 type transition struct {
 	to   textState
 	cost uint8
 }
 
-// transitions has the transitions from each state by class. The costs were fitted to
+// transitions holds the transitions by state and class. The costs were fitted to
 // prose in 40 languages, code in 10 languages and data, as counted by o200k_base.
 var transitions = func() (all [textStates][classes]transition) {
 	for state := range textStates {
@@ -165,7 +165,7 @@ func spaceTransition(state textState) transition {
 	case afterLine:
 		return transition{afterSpaces, 60}
 	default:
-		return transition{afterSpace, 0} // part of what follows
+		return transition{afterSpace, 0} // part of the next word or mark
 	}
 }
 

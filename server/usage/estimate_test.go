@@ -48,7 +48,7 @@ func TestEstimate_IsCloseToTheTokenizer(t *testing.T) {
 			share := float64(got) / float64(s.O200k)
 			t.Logf("%d tokens, want %d: %.2f; %.2f of cl100k_base's", got, s.O200k, share, float64(got)/float64(s.Cl100k))
 			if within := exact(s.Kind); share < 1-within || share > 1+within {
-				t.Errorf("the estimate is %d tokens, want %d within %v", got, s.O200k, within)
+				t.Errorf("got an estimate of %d tokens, want %d with a relative error of at most %v", got, s.O200k, within)
 			}
 		})
 	}
@@ -90,7 +90,7 @@ func TestEstimate_IsTheSameInPiecesAndEscaped(t *testing.T) {
 		}
 		for name, text := range map[string]string{"plain": string(encoded), "escaped": escape(t, s.Text)} {
 			for _, size := range []int{1, 2, 3, 7, 1000} {
-				scanner := scanner{roleOf: answerRole}
+				scanner := scanner{roleOf: responseRole}
 				rest := `{"content":` + text + `}`
 				for len(rest) > 0 {
 					n := min(size, len(rest))
@@ -98,7 +98,7 @@ func TestEstimate_IsTheSameInPiecesAndEscaped(t *testing.T) {
 					rest = rest[n:]
 				}
 				if got := scanner.cost(); got != want || !scanner.isComplete() {
-					t.Errorf("%s: %s in pieces of %d bytes costs %d, want %d", s.Name, name, size, got, want)
+					t.Errorf("%s, %s in pieces of %d bytes: got cost %d, want %d", s.Name, name, size, got, want)
 				}
 			}
 		}
@@ -120,7 +120,7 @@ func TestEstimate_DoesNotDependOnDeltas(t *testing.T) {
 				m.write([]byte(`data: {"choices":[{"delta":{"content":` + string(piece) + "}}]}\n\n"))
 			}
 			if got := m.response().Usage.Output; got != want {
-				t.Errorf("%s: in deltas of %d characters it is %d tokens, want %d", s.Name, size, got, want)
+				t.Errorf("%s, in deltas of %d characters: got %d tokens, want %d", s.Name, size, got, want)
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func FuzzEstimate(f *testing.F) {
 			e.write([]byte(piece))
 		}
 		if e.cost != want || want > 2*costUnit*int64(len(text)) {
-			t.Fatalf("%q costs %d in pieces, and %d at once", text, e.cost, want)
+			t.Fatalf("%q in pieces: got cost %d, want %d as in one piece", text, e.cost, want)
 		}
 	})
 }

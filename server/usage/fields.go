@@ -13,8 +13,8 @@ const (
 	roleType              // string: the type of the event
 	roleStream            // bool: the response is a stream
 	roleDone              // bool: the text is the last of a stream
-	roleNested            // object some of whose fields count like those of the root
-	roleNestedOrText      // the same, or a string with tokens
+	roleNested            // object with some of the fields of the root
+	roleNestedOrText      // roleNested, or a string with tokens
 	roleDelta             // object that may contain usage, or a string with tokens
 	roleVendor            // object of a vendor that may contain usage
 	roleVendorNested      // object in roleVendor or roleChoices that may contain usage
@@ -24,25 +24,25 @@ const (
 	roleInputDetails
 	roleOutputDetails
 
-	// Strings with tokens, and their containers. Those from roleReasoning on are
-	// reasoning, which some servers repeat under several names.
+	// Strings with tokens, and their containers. The roles between roleText and
+	// roleSchema are reasoning, which some servers repeat under several names.
 	roleText
 	roleReasoning
 	roleReasoningContent
 	roleThinking
 	roleDetails
-	roleSchema // object all of whose names and strings have tokens
+	roleSchema // object whose names and strings all have tokens
 	roleInput  // string to be converted to speech
 
-	// A number, or a string with one, of a counter: roleCount + role(counter).
+	// A number, or a string with a number, for a counter: roleCount + role(counter).
 	roleCount
 )
 
-const channels = int(roleSchema - roleText) // the number of channels of text
+const channels = int(roleSchema - roleText) // the number of channels: one for text, one for each role of reasoning
 
 func (r role) isText() bool { return r >= roleText && r <= roleInput }
 
-func (r role) isThought() bool { return r > roleText && r < roleSchema }
+func (r role) isReasoning() bool { return r > roleText && r < roleSchema }
 
 func countRole(c counter) role { return roleCount + role(c) }
 
@@ -54,12 +54,12 @@ func (r role) ofElements() role {
 	return roleNone
 }
 
-// answerRole returns the role of a field of a response or of an event. Nested objects
-// count, too: "response" of the Responses API
+// responseRole returns the role of a field of a response or of an event, also in these
+// nested objects: "response" of the Responses API
 // (https://platform.openai.com/docs/api-reference/responses-streaming) and the Realtime
 // API, "session" of the Realtime API, and "message" of Anthropic's API.
-func answerRole(around role, name []byte) role {
-	switch around {
+func responseRole(parent role, name []byte) role {
+	switch parent {
 	case roleUsage, roleUsagePart:
 		return usageObjectRole(name)
 	case roleInputDetails, roleOutputDetails:
@@ -73,16 +73,16 @@ func answerRole(around role, name []byte) role {
 		case "meta":
 			return roleVendor
 		}
-		return usageOrTextRole(around, name)
+		return usageOrTextRole(parent, name)
 	case roleVendor, roleChoices:
-		if role := usageOrTextRole(around, name); role != roleNone || isFreeForm(name) {
+		if role := usageOrTextRole(parent, name); role != roleNone || isFreeForm(name) {
 			return role
 		}
 		return roleVendorNested
 	case roleDelta, roleVendorNested:
-		return usageOrTextRole(around, name)
+		return usageOrTextRole(parent, name)
 	default:
-		return textRole(around, name)
+		return textRole(parent, name)
 	}
 }
 
@@ -94,7 +94,7 @@ func rootRole(name []byte) role {
 		return roleType
 	case "message", "session":
 		return roleNested
-	case "response": // a string is Ollama's
+	case "response": // in Ollama's API a string
 		return roleNestedOrText
 	case "delta":
 		return roleDelta
@@ -118,24 +118,24 @@ func rootRole(name []byte) role {
 }
 
 // usageOrTextRole returns the role of a field of an object that may contain usage.
-func usageOrTextRole(around role, name []byte) role {
+func usageOrTextRole(parent role, name []byte) role {
 	switch string(name) {
 	case "usage", "usageMetadata", "usage_metadata", "token_usage":
 		return roleUsage
 	case "tokens", "billed_units", "token_count": // of Cohere
-		if around != roleRoot {
+		if parent != roleRoot {
 			return roleUsage
 		}
 	case "generated_tokens": // of Hugging Face
-		if around == roleVendor {
+		if parent == roleVendor {
 			return countRole(countOutput)
 		}
 	case "delta":
-		if around == roleChoices {
+		if parent == roleChoices {
 			return roleDelta
 		}
 	}
-	return textRole(around, name)
+	return textRole(parent, name)
 }
 
 // isFreeForm reports whether the fields of an object are chosen by users or models.
@@ -148,11 +148,11 @@ func isFreeForm(name []byte) bool {
 	}
 }
 
-func textRole(around role, name []byte) role {
+func textRole(parent role, name []byte) role {
 	switch string(name) {
 	case "content", "text", "delta", "arguments", "input", "refusal", "transcript", "partial_json", "generated_text", "completion":
-		if around.isThought() {
-			return around
+		if parent.isReasoning() {
+			return parent
 		}
 		return roleText
 	case "reasoning":
@@ -160,23 +160,23 @@ func textRole(around role, name []byte) role {
 	case "reasoning_content", "reasoning_text":
 		return roleReasoningContent
 	case "thinking":
-		if around == roleDetails {
-			return around
+		if parent == roleDetails {
+			return parent
 		}
 		return roleThinking
 	case "reasoning_details", "thinking_blocks":
 		return roleDetails
 	case "summary":
-		if around.isThought() {
-			return around
+		if parent.isReasoning() {
+			return parent
 		}
 	}
 	return roleNone
 }
 
-// usageObjectRole returns the role of a field of a usage object, by any of its names:
-// those of chat completions and embeddings, of newer parts of OpenAI's API, and of other
-// vendors.
+// usageObjectRole returns the role of a field of a usage object. A counter has different
+// names in chat completions and embeddings, in newer parts of OpenAI's API, and in the
+// APIs of other vendors.
 func usageObjectRole(name []byte) role {
 	switch string(name) {
 	case "prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "input_token_count":
@@ -224,14 +224,14 @@ func detailRole(name []byte) role {
 	return roleNone
 }
 
-// requestRole returns the role of a field of a request. Models are found by a
+// requestRole returns the role of a field of a request, except of those with models: see
 // modelFinder. The name "stream" is compared without regard to case, as some servers do.
-func requestRole(around role, name []byte) role {
-	if around == roleRoot || around == roleNested {
+func requestRole(parent role, name []byte) role {
+	if parent == roleRoot || parent == roleNested {
 		switch {
 		case bytes.EqualFold(name, []byte("stream")):
 			return roleStream
-		case around == roleRoot && bytes.EqualFold(name, []byte("session")): // of a client secret for the Realtime API
+		case parent == roleRoot && bytes.EqualFold(name, []byte("session")): // of a client secret for the Realtime API
 			return roleNested
 		}
 	}
@@ -240,34 +240,34 @@ func requestRole(around role, name []byte) role {
 		"system", "query", "documents", "texts", "title": // of Anthropic, and of embedding and reranking APIs
 		return roleText
 	case "input":
-		if around == roleRoot {
+		if parent == roleRoot {
 			return roleInput
 		}
 		return roleText
 	case "message":
-		if around == roleRoot { // of Cohere
+		if parent == roleRoot { // of Cohere
 			return roleText
 		}
 	case "parameters", "input_schema", "schema":
 		return roleSchema
 	}
-	if around == roleSchema {
+	if parent == roleSchema {
 		return roleSchema
 	}
 	return roleNone
 }
 
-// isEchoType reports whether the text of an event is not new output. At the end of a
-// response the Responses and Realtime APIs repeat the text of the deltas, and they send
-// the user's messages back. An audio delta has no text.
+// isEchoType reports whether the text of an event of the type is not new output. At the
+// end of a response the Responses and Realtime APIs repeat the text of the deltas, and
+// they send the user's messages back. An audio delta has no text.
 func isEchoType(kind []byte) bool {
 	return bytes.IndexByte(kind, '.') >= 0 &&
 		(!bytes.HasSuffix(kind, []byte(".delta")) || bytes.HasSuffix(kind, []byte("audio.delta")) ||
 			bytes.HasPrefix(kind, []byte("conversation.")))
 }
 
-// isLastType reports whether an event of the type is the last of its stream: of the
-// Responses API, Anthropic, transcriptions, speech and Cohere.
+// isLastType reports whether an event of the type is the last of its stream, in the
+// Responses API, Anthropic's API, transcriptions, speech and Cohere's API.
 func isLastType(kind []byte) bool {
 	switch string(kind) {
 	case "response.completed", "response.failed", "response.incomplete", "message_stop",

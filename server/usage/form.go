@@ -9,30 +9,30 @@ import (
 	"sync"
 )
 
-// maxFormHead bounds the buffered part of a form, and maxModelFormHead that of a form
-// whose model has not been found: some clients send the file first, which may have 25 MB
+// maxFormHead bounds the buffered part of a form. maxModelFormHead bounds it until the
+// model has been found, because some clients send the file first, which may have 25 MB
 // (https://platform.openai.com/docs/guides/speech-to-text).
 const (
 	maxFormHead      = 1 << 20
 	maxModelFormHead = 26 << 20
 )
 
-// ErrForm is the error of a form that is invalid or names another model, after the part
-// that was read in advance.
+// ErrForm is the error of a form whose rest, after the buffered part, is invalid or names
+// another model.
 var ErrForm = errors.New("the form is broken or names a further model")
 
-// form is what has been read of multipart/form-data (RFC 7578).
+// form holds the results of reading multipart/form-data (RFC 7578).
 type form struct {
 	finder    *modelFinder
 	streaming bool
-	hasStream bool      // there is a field "stream"
+	hasStream bool      // the form has a field "stream"
 	text      int64     // in tokens
 	partText  estimator // of the value of the current part
 
 	part    formPart
 	base    string // the name of the part, folded, without brackets
 	field   *modelField
-	buf     []byte       // the beginning of the value
+	buf     []byte       // up to maxName+1 bytes of the value
 	size    int64        // of the value, in bytes
 	json    *requestText // reads a value that is JSON
 	nested  *modelFinder // the models of that JSON
@@ -47,28 +47,28 @@ func (f *form) begin(part formPart) {
 	if f.base == "_charset_" { // the charset of the values (RFC 7578, section 4.6)
 		f.invalid = true
 	}
-	place := f.finder.root.field([]byte(base))
-	listed := false
+	field := f.finder.root.field([]byte(base))
+	isList := false
 	for name := range strings.FieldsFuncSeq(index, func(c rune) bool { return c == '[' || c == ']' }) {
 		if strings.Trim(name, "0123456789") == "" {
-			listed = true
-		} else if place != nil {
-			place = place.field([]byte(name))
+			isList = true
+		} else if field != nil {
+			field = field.field([]byte(name))
 		}
 	}
-	listed = listed || strings.HasSuffix(part.name, "[]")
+	isList = isList || strings.HasSuffix(part.name, "[]")
 	switch {
-	case place == nil:
-	case place.kind == fieldStructure && len(place.fields) > 0 && (f.base == "session" || f.base == "extra_body"):
+	case field == nil:
+	case field.kind == fieldStructure && len(field.fields) > 0 && (f.base == "session" || f.base == "extra_body"):
 		f.finder.fieldCount++
-		f.nested = &modelFinder{root: place}
+		f.nested = &modelFinder{root: field}
 		f.json = newRequestText(f.nested)
-	case place.kind == fieldStructure:
+	case field.kind == fieldStructure:
 	default:
-		f.field = place
+		f.field = field
 		f.finder.fieldCount++
-		// Servers read a list of fields, or a file, differently.
-		f.invalid = f.invalid || part.isFile || part.hasOtherType || part.hasEncoding || listed && place.kind == fieldMain
+		// Servers differ in how they read such a part.
+		f.invalid = f.invalid || part.isFile || part.hasOtherType || part.hasEncoding || isList && field.kind == fieldMain
 	}
 }
 
@@ -84,14 +84,14 @@ func (f *form) data(p []byte) {
 	}
 }
 
-// isText reports whether the part has text for the model.
+// isText reports whether the value of the part is text for the model.
 func (f *form) isText() bool {
 	return slices.Contains([]string{"prompt", "input", "text", "instructions"}, f.base)
 }
 
 // end is called at the end of the part.
 func (f *form) end() {
-	known := f.size <= maxName
+	complete := f.size <= maxName
 	switch {
 	case f.json != nil:
 		object := bytes.HasPrefix(trimBOM(f.buf), []byte("{"))
@@ -99,10 +99,10 @@ func (f *form) end() {
 		f.mergeModels(&f.nested.modelNames)
 	case f.field != nil && (f.field.kind == fieldAdditional || f.field.kind == fieldPossible):
 		f.finder.fieldCount--
-		f.addList(string(f.buf), known)
+		f.addList(string(f.buf), complete)
 	case f.field != nil:
 		f.finder.fieldCount--
-		f.finder.add(f.field.kind, string(f.buf), known)
+		f.finder.add(f.field.kind, string(f.buf), complete)
 	}
 	if f.base == "stream" {
 		f.hasStream = true
@@ -112,12 +112,12 @@ func (f *form) end() {
 }
 
 // addList adds the models of a comma-separated list.
-func (f *form) addList(value string, known bool) {
+func (f *form) addList(value string, complete bool) {
 	if strings.ContainsAny(value, "[]{}\"") { // JSON
-		known = false
+		complete = false
 	}
 	for name := range strings.SplitSeq(value, ",") {
-		f.finder.add(fieldAdditional, strings.TrimSpace(name), known)
+		f.finder.add(fieldAdditional, strings.TrimSpace(name), complete)
 	}
 }
 
@@ -131,7 +131,7 @@ func (f *form) mergeModels(nested *modelNames) {
 	}
 }
 
-// isTrue reports whether a value is true to at least one server.
+// isTrue reports whether at least one server parses a value as true.
 func isTrue(value string) bool {
 	switch strings.ToLower(strings.TrimSpace(value)) {
 	case "", "false", "0", "f", "no", "n", "off", "null", "none":
@@ -141,27 +141,27 @@ func isTrue(value string) bool {
 	}
 }
 
-// readForm reads the head of a form. It returns a reader of the whole form.
+// readForm reads the beginning of a form. It returns a reader of the whole form.
 func (r *Request) readForm(body io.Reader, contentType []string, boundary string, finder *modelFinder) (io.Reader, error) {
 	found := &form{finder: finder}
 	scan := newFormReader(boundary, found)
 	head := make([]byte, 0, 16<<10)
 	ended := false
-	bound := maxFormHead
+	limit := maxFormHead
 	if r.ConsumesTokens && r.ModelCount == 0 {
-		bound = maxModelFormHead
+		limit = maxModelFormHead
 	}
-	looksOn := func() bool {
+	needsMore := func() bool {
 		switch {
 		case scan.isComplete():
 			return scan.isUnambiguous() // until the end of the body
 		case !scan.expectsMore():
 			return false
 		default:
-			return finder.mainCount+r.ModelCount == 0 && len(head) < bound || !found.hasStream && len(head) < maxFormHead
+			return finder.mainCount+r.ModelCount == 0 && len(head) < limit || !found.hasStream && len(head) < maxFormHead
 		}
 	}
-	for !ended && looksOn() {
+	for !ended && needsMore() {
 		if len(head) == cap(head) {
 			head = append(make([]byte, 0, 2*cap(head)), head...)
 		}
@@ -177,30 +177,30 @@ func (r *Request) readForm(body io.Reader, contentType []string, boundary string
 	}
 	r.TextTokens = found.text
 	r.Streaming = r.Streaming || found.streaming
-	named := finder.main != "" || r.ModelCount > 0
-	r.Complete = !found.invalid && scan.isUnambiguous() && isUnambiguousForm(contentType, boundary) && (scan.isComplete() || named && scan.expectsMore())
+	hasModel := finder.main != "" || r.ModelCount > 0
+	r.Complete = !found.invalid && scan.isUnambiguous() && isUnambiguousForm(contentType, boundary) && (scan.isComplete() || hasModel && scan.expectsMore())
 	if ended {
 		if closer, ok := body.(io.Closer); ok {
 			_ = closer.Close()
 		}
 		return bytes.NewReader(head), nil
 	}
-	whole := &splicedBody{head: bytes.NewReader(head), rest: body}
+	spliced := &splicedBody{head: bytes.NewReader(head), rest: body}
 	if scan.expectsMore() && r.Complete {
-		whole.reader, whole.form, whole.fieldCount = scan, found, finder.fieldCount
+		spliced.reader, spliced.form, spliced.fieldCount = scan, found, finder.fieldCount
 	}
-	return whole, nil
+	return spliced, nil
 }
 
-// splicedBody is a body whose head has been read.
+// splicedBody is a body whose beginning, head, has been read.
 type splicedBody struct {
 	head *bytes.Reader
 	rest io.Reader
 
 	mu         sync.Mutex
-	reader     *formReader // guarded by mu: reads along in the rest of a form; nil for other bodies
+	reader     *formReader // guarded by mu; reads the rest of a form while it is forwarded; nil for other bodies
 	form       *form       // guarded by mu
-	fieldCount int         // of the head; guarded by mu
+	fieldCount int         // form.finder.fieldCount after the head; guarded by mu
 }
 
 // Read implements [io.Reader].

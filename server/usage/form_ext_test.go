@@ -100,10 +100,10 @@ func TestForm_IsCompleteIfUnambiguous(t *testing.T) {
 			for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader, iotest.HalfReader} {
 				got, replay, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {contentType}}, wrap(strings.NewReader(row.form+end)), maximum)
 				if err != nil || got.Complete != row.known || got.Opaque == row.known || row.known && (got.Model != "m" || got.ModelCount != 1) {
-					t.Errorf("it is %+v, with the error %v, want known %t", got, err, row.known)
+					t.Errorf("ReadRequest() = %+v, %v, want complete %t", got, err, row.known)
 				}
 				if again, err := io.ReadAll(replay); err != nil || string(again) != row.form+end {
-					t.Errorf("the body is %q, with the error %v", again, err)
+					t.Errorf("got body %q, error %v, want the original", again, err)
 				}
 			}
 		})
@@ -116,13 +116,13 @@ func TestForm_FindsModelsInNestedFields(t *testing.T) {
 		part("tools[][model]", "c") + part("metadata[model]", "free") + part("tools[0][parameters][model]", "free") + part("models[]", "d") + "--b--\r\n"
 	got, _, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
 	if err != nil || !got.Complete || got.Model != "m" || strings.Join(got.OtherModels, "") != "abcd" {
-		t.Errorf("it is %+v, with the error %v", got, err)
+		t.Errorf("ReadRequest() = %+v, %v", got, err)
 	}
 	for _, name := range []string{"model[]", "model[0]", "session[0][model]", "session", "extra_body[x"} {
 		form := part("model", "m") + part(name, "x") + "--b--\r\n"
 		got, _, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
 		if err != nil || got.Complete && name != "extra_body[x" {
-			t.Errorf("with %s it is %+v, with the error %v", name, got, err)
+			t.Errorf("with %s: ReadRequest() = %+v, %v", name, got, err)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func TestForm_FindsEveryModel(t *testing.T) {
 		part("target_model_names", "c, d") + part("fallbacks", "e") + part("metadata", `{"model":"free"}`) + "--b--\r\n"
 	got, _, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
 	if err != nil || !got.Complete || got.Model != "a" || strings.Join(got.OtherModels, "") != "bcde" {
-		t.Errorf("it is %+v, with the error %v", got, err)
+		t.Errorf("ReadRequest() = %+v, %v", got, err)
 	}
 }
 
@@ -155,11 +155,11 @@ func TestForm_FailsAtAnotherModelAfterTheHead(t *testing.T) {
 		}
 		got, replay, err := usage.ReadRequest(t.Context(), "POST", row.target, http.Header{"Content-Type": {formOf}}, strings.NewReader(form), maximum)
 		if err != nil || !got.Complete || got.Model != "m" {
-			t.Errorf("%s: it is %+v, with the error %v", name, got, err)
+			t.Errorf("%s: ReadRequest() = %+v, %v", name, got, err)
 			continue
 		}
 		if sent, err := io.ReadAll(replay); !errors.Is(err, usage.ErrForm) || row.rest != "" && len(sent) == len(form) {
-			t.Errorf("%s: %d bytes of %d were passed on, with the error %v", name, len(sent), len(form), err)
+			t.Errorf("%s: %d of %d bytes were read, with error %v, want ErrForm", name, len(sent), len(form), err)
 		}
 		replay.(io.Closer).Close()
 	}

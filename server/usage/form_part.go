@@ -19,9 +19,9 @@ type formPart struct {
 //	form-data; name="model"
 //	form-data; name="file"; filename="a.mp3"
 //
-// whose values may be unquoted tokens, and no other fields than Content-Type,
-// Content-Length and an identity Content-Transfer-Encoding.
-func parsePart(head string) (part formPart, alike bool) {
+// with quoted or unquoted values, and no other fields except Content-Type,
+// Content-Length, and Content-Transfer-Encoding with the value 7bit, 8bit or binary.
+func parsePart(head string) (part formPart, unambiguous bool) {
 	seen := make(map[string]bool)
 	for line := range strings.SplitSeq(head, "\r\n") {
 		name, value, found := strings.Cut(line, ":")
@@ -33,7 +33,7 @@ func parsePart(head string) (part formPart, alike bool) {
 		value = strings.Trim(value, " ")
 		switch name {
 		case "content-disposition":
-			if part.name, part.isFile, alike = parseDisposition(value); !alike {
+			if part.name, part.isFile, unambiguous = parseDisposition(value); !unambiguous {
 				return formPart{}, false
 			}
 		case "content-type":
@@ -61,8 +61,8 @@ func isPlainText(contentType string) bool {
 		(parameter == "" || strings.EqualFold(name, "charset") && isASCIICharset(strings.Trim(charset, `"`)))
 }
 
-// parseDisposition parses a Content-Disposition of the form that parsePart accepts.
-func parseDisposition(value string) (name string, file, alike bool) {
+// parseDisposition parses a Content-Disposition, as described at parsePart.
+func parseDisposition(value string) (name string, file, unambiguous bool) {
 	rest, found := strings.CutPrefix(value, "form-data; name=")
 	if !found {
 		return "", false, false
@@ -77,7 +77,7 @@ func parseDisposition(value string) (name string, file, alike bool) {
 			continue
 		}
 		filename, left, ok := cutValue(after, func(c rune) bool { return c != '\\' })
-		// A parser that splits at semicolons finds parameters in such a value.
+		// A server that splits at semicolons finds parameters in such a value.
 		if !ok || strings.Contains(filename, ";") && strings.Contains(filename, "=") {
 			return "", false, false
 		}
@@ -86,8 +86,8 @@ func parseDisposition(value string) (name string, file, alike bool) {
 	return name, file, rest == ""
 }
 
-// cutValue cuts off the value at the beginning of text, a token or a quoted string of
-// allowed characters.
+// cutValue splits text after the value at its beginning, which is a token or a quoted
+// string of allowed characters.
 func cutValue(text string, allowed func(rune) bool) (value, rest string, ok bool) {
 	if quoted, found := strings.CutPrefix(text, `"`); found {
 		value, rest, ok = strings.Cut(quoted, `"`)
@@ -102,13 +102,13 @@ func cutValue(text string, allowed func(rune) bool) (value, rest string, ok bool
 	return value, rest, ok && !strings.ContainsFunc(value, func(c rune) bool { return !allowed(c) })
 }
 
-// isUnambiguousForm reports whether all servers find the same boundary in a Content-Type.
-// There is one, of the form
+// isUnambiguousForm reports whether all servers find the same boundary in a Content-Type:
+// there is one Content-Type, of the form
 //
 //	multipart/form-data; boundary=BOUNDARY
 //
-// with BOUNDARY in quotes or not, and optionally a charset that leaves ASCII unchanged.
-// No parameter is repeated.
+// with or without quotes around BOUNDARY, and optionally a charset that leaves ASCII
+// unchanged. No parameter is repeated.
 func isUnambiguousForm(contentType []string, boundary string) bool {
 	if len(contentType) != 1 || boundary == "" || len(boundary) > 70 {
 		return false

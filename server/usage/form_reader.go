@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// formReader finds the parts of multipart/form-data (RFC 2046, section 5.1) in pieces of
-// any size. All servers read a form in the same way if the boundary occurs only in
-// delimiters, each on a line that ends with CRLF, and nothing precedes the first
-// delimiter, except one CRLF, or follows the last.
+// formReader finds the parts of multipart/form-data (RFC 2046, section 5.1), which it
+// reads in pieces of any size. All servers read a form in the same way if the boundary
+// occurs only in delimiters, each on a line that ends with CRLF, and nothing precedes the
+// first delimiter, except one CRLF, or follows the last.
 type formReader struct {
 	form      *form
 	delimiter []byte // "--" and the boundary
 	state     formState
-	pending   []byte // the bytes of previous pieces that have not been read
-	rest      []byte // the bytes of pending that have not been read
-	ambiguous bool   // servers may read it differently
+	pending   []byte // the unread bytes of previous pieces, and the current piece
+	rest      []byte // the unread bytes of pending
+	ambiguous bool   // servers may differ in how they read the form
 }
 
 type formState uint8
@@ -49,7 +49,7 @@ func (r *formReader) isComplete() bool { return r.state == formEnd }
 // isUnambiguous reports whether all servers read the form so far in the same way.
 func (r *formReader) isUnambiguous() bool { return !r.ambiguous && r.state != formBroken }
 
-// maxFormPiece bounds the pieces that are copied.
+// maxFormPiece bounds the size of the pieces that are copied to pending.
 const maxFormPiece = 32 << 10
 
 // write reads the next piece. It does not retain p.
@@ -70,7 +70,7 @@ func (r *formReader) finish() {
 	}
 }
 
-// step reads on. It reports whether there may be more to read.
+// step reads the next element. It reports whether another step may read more.
 func (r *formReader) step() bool {
 	switch r.state {
 	case formStart:
@@ -83,7 +83,7 @@ func (r *formReader) step() bool {
 		return r.readValue()
 	case formEnd:
 		r.ambiguous = r.ambiguous || len(r.rest) > 2 || string(r.rest) != "\r\n"[:len(r.rest)]
-		r.drop(len(r.rest) - 3) // One byte too many suffices.
+		r.drop(len(r.rest) - 3) // More than two bytes make the form ambiguous.
 	default:
 		r.rest = nil
 	}
@@ -92,16 +92,16 @@ func (r *formReader) step() bool {
 
 // start looks for the first delimiter.
 func (r *formReader) start() bool {
-	at := bytes.Index(r.rest, r.delimiter)
-	if at < 0 {
-		if most := len("\r\n") + len(r.delimiter); len(r.rest) > most {
+	i := bytes.Index(r.rest, r.delimiter)
+	if i < 0 {
+		if limit := len("\r\n") + len(r.delimiter); len(r.rest) > limit {
 			r.ambiguous = true
-			r.drop(len(r.rest) - most)
+			r.drop(len(r.rest) - limit)
 		}
 		return false
 	}
-	r.ambiguous = r.ambiguous || at != 0 && (at != 2 || string(r.rest[:2]) != "\r\n")
-	r.drop(at + len(r.delimiter))
+	r.ambiguous = r.ambiguous || i != 0 && (i != 2 || string(r.rest[:2]) != "\r\n")
+	r.drop(i + len(r.delimiter))
 	r.state = formDelimiter
 	return true
 }
@@ -124,45 +124,45 @@ func (r *formReader) endDelimiter() bool {
 }
 
 func (r *formReader) readHead() bool {
-	at := bytes.Index(r.rest, []byte("\r\n\r\n"))
-	if at < 0 && len(r.rest) <= maxPartHead {
+	i := bytes.Index(r.rest, []byte("\r\n\r\n"))
+	if i < 0 && len(r.rest) <= maxPartHead {
 		return false
 	}
-	if at < 0 || at > maxPartHead || bytes.Contains(r.rest[:at], r.delimiter) {
+	if i < 0 || i > maxPartHead || bytes.Contains(r.rest[:i], r.delimiter) {
 		r.state = formBroken
 		return false
 	}
-	part, alike := parsePart(string(r.rest[:at]))
-	if !alike {
+	part, unambiguous := parsePart(string(r.rest[:i]))
+	if !unambiguous {
 		r.state = formBroken
 		return false
 	}
 	r.form.begin(part)
-	r.drop(at + 4)
+	r.drop(i + 4)
 	r.state = formValue
 	return true
 }
 
 func (r *formReader) readValue() bool {
-	at := bytes.Index(r.rest, r.delimiter)
-	if at < 0 {
-		// The rest may begin a delimiter, with its line end.
+	i := bytes.Index(r.rest, r.delimiter)
+	if i < 0 {
+		// The last bytes may be a line end and the beginning of a delimiter.
 		if n := len(r.rest) - len(r.delimiter) - 1; n > 0 {
 			r.form.data(r.rest[:n])
 			r.drop(n)
 		}
 		return false
 	}
-	if at < 2 || string(r.rest[at-2:at]) != "\r\n" {
+	if i < 2 || string(r.rest[i-2:i]) != "\r\n" {
 		r.state = formBroken
 		return false
 	}
-	r.form.data(r.rest[:at-2])
+	r.form.data(r.rest[:i-2])
 	r.form.end()
-	r.drop(at + len(r.delimiter))
+	r.drop(i + len(r.delimiter))
 	r.state = formDelimiter
 	return true
 }
 
-// drop removes the first n bytes of rest, none if n is negative.
+// drop removes the first n bytes of rest, or none if n is negative.
 func (r *formReader) drop(n int) { r.rest = r.rest[max(n, 0):] }

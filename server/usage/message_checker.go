@@ -6,8 +6,8 @@ import "errors"
 // allowed, or whose models cannot be determined.
 var ErrMessage = errors.New("the message names a model that is not allowed, or cannot be read")
 
-// MessageChecker checks the models that the messages of a WebSocket's client name, such as
-// those of the Realtime API:
+// MessageChecker checks the models in the messages that the client of a WebSocket sends,
+// such as the client events of the Realtime API:
 // https://platform.openai.com/docs/api-reference/realtime-client-events. Sent and Received
 // may be called concurrently.
 type MessageChecker struct {
@@ -18,8 +18,8 @@ type MessageChecker struct {
 	rejected bool
 }
 
-// NewMessageChecker returns a checker for a WebSocket whose messages may name the models
-// for which allows returns true.
+// NewMessageChecker returns a checker for a WebSocket. allows reports whether messages may
+// name a model.
 func NewMessageChecker(allows func(model string) bool) *MessageChecker {
 	c := &MessageChecker{allows: allows}
 	c.sent = messageReader{fromClient: true, begin: c.begin, data: c.data, end: c.end}
@@ -27,8 +27,8 @@ func NewMessageChecker(allows func(model string) bool) *MessageChecker {
 	return c
 }
 
-// Sent checks what the client sends, before it is forwarded. After [ErrMessage] neither p
-// nor anything that follows may be forwarded.
+// Sent checks the next piece that the client sends, before it is forwarded. After
+// [ErrMessage] neither p nor any later piece may be forwarded.
 func (c *MessageChecker) Sent(p []byte) error {
 	c.sent.write(p)
 	if c.rejected || c.sent.invalid {
@@ -37,7 +37,7 @@ func (c *MessageChecker) Sent(p []byte) error {
 	return nil
 }
 
-// Received reads what the upstream sends.
+// Received reads the next piece that the upstream sends.
 func (c *MessageChecker) Received(p []byte) { c.received.write(p) }
 
 // AtBoundary reports whether the upstream's last frame is complete.

@@ -79,7 +79,7 @@ func FuzzMessageChecker(f *testing.F) {
 			err, rest = m.Sent(rest[:n]), rest[n:]
 		}
 		if (err == nil) != (whole == nil) {
-			t.Errorf("in pieces of %d Sent() = %v, at once %v", size, err, whole)
+			t.Errorf("in pieces of %d: Sent() = %v, want the result for one piece, %v", size, err, whole)
 		}
 	})
 }

@@ -6,39 +6,39 @@ import (
 	"strings"
 )
 
-// fieldKind is the meaning of a field for the choice of models.
+// fieldKind represents how a field chooses models.
 type fieldKind uint8
 
 const (
-	// fieldStructure contains other fields, or none.
+	// fieldStructure only contains other fields.
 	fieldStructure fieldKind = iota
-	// fieldMain is the model that does the work.
+	// fieldMain is the model that processes the request.
 	fieldMain
-	// fieldAlternative is the model if there is no fieldMain.
+	// fieldAlternative is that model if there is no fieldMain.
 	fieldAlternative
-	// fieldAdditional is a model that is used as well or instead, or a list of models.
+	// fieldAdditional is another model, used in addition or instead, or a list of models.
 	fieldAdditional
-	// fieldPossible is a field named like a model. A string or a list of strings counts
-	// as models. Another value does not.
+	// fieldPossible is a field with a name like "model". Only a string or a list of strings
+	// is read as models.
 	fieldPossible
-	// fieldOpaque chooses models in a way that is not understood.
+	// fieldOpaque chooses models in a way that cannot be read.
 	fieldOpaque
 )
 
-// modelField is a field of a request that contains names of models. Fields that it does
-// not list contain none: schemas, arguments, metadata and content.
+// modelField represents a field of a request that contains names of models. Fields that
+// are not in the table contain none: schemas, arguments, metadata and content.
 type modelField struct {
 	kind        fieldKind
-	fields      map[string]*modelField // by the name that fold returns
-	otherFields *modelField            // of fields that are not listed; nil if they contain no models
-	guessByName bool                   // fields that are not listed but named like models are fieldPossible
+	fields      map[string]*modelField // by folded name
+	otherFields *modelField            // represents the fields not in fields; nil if they contain no models
+	guessByName bool                   // fields not in fields are fieldPossible if isModelName accepts their names
 }
 
 var (
 	additionalField = &modelField{kind: fieldAdditional}
 	opaqueField     = &modelField{kind: fieldOpaque}
 	possibleField   = &modelField{kind: fieldPossible}
-	freeField       = &modelField{}
+	ignoredField    = &modelField{}
 
 	requestFields = newRequestFields(nil)
 	ollamaFields  = newRequestFields(map[string]*modelField{
@@ -47,12 +47,12 @@ var (
 	messageFields = newRequestFields(map[string]*modelField{"response": requestFields.fields["extra_body"]})
 )
 
-// newRequestFields returns the fields of a request's JSON body or of a WebSocket message:
-// those of OpenAI's specification, which a test compares, and those from which Azure,
-// vLLM, Ollama, LiteLLM and OpenRouter read a model. The fields in more are added.
+// newRequestFields returns the fields of a request's JSON body or of a WebSocket message
+// from which OpenAI, Azure, vLLM, Ollama, LiteLLM and OpenRouter read a model, and the
+// fields in more. A test compares them with OpenAI's specification.
 func newRequestFields(more map[string]*modelField) *modelField {
 	tool := &modelField{fields: map[string]*modelField{"model": additionalField}}
-	tool.fields["tools"] = tool // in namespaces
+	tool.fields["tools"] = tool // a namespace contains tools
 	tools := map[string]*modelField{"tools": tool}
 	item := &modelField{fields: tools}
 
@@ -69,13 +69,13 @@ func newRequestFields(more map[string]*modelField) *modelField {
 	}, guessByName: true}
 
 	grader := &modelField{fields: map[string]*modelField{"model": additionalField}}
-	grader.fields["graders"] = &modelField{fields: grader.fields, otherFields: grader} // one, or several by name
+	grader.fields["graders"] = &modelField{fields: grader.fields, otherFields: grader} // a grader, or graders by name
 
-	// Of LiteLLM: names, objects that map a name to names, or requests with a name.
-	fallback := &modelField{kind: fieldAdditional, fields: map[string]*modelField{"model": additionalField, "messages": freeField}}
+	// LiteLLM: names, objects that map a name to names, or requests with a name.
+	fallback := &modelField{kind: fieldAdditional, fields: map[string]*modelField{"model": additionalField, "messages": ignoredField}}
 	fallback.otherFields = fallback
 
-	// Of Azure:
+	// Azure:
 	// https://learn.microsoft.com/azure/ai-foundry/openai/references/on-your-data
 	embedding := &modelField{fields: map[string]*modelField{
 		"deployment_name": additionalField, "deploymentname": additionalField, "model_id": additionalField, "modelid": additionalField,
@@ -104,7 +104,7 @@ func newRequestFields(more map[string]*modelField) *modelField {
 		"method": {fields: map[string]*modelField{
 			"reinforcement": {fields: map[string]*modelField{"grader": grader}},
 		}},
-		"model_sample": freeField, // the output of a model
+		"model_sample": ignoredField, // the output of a model
 
 		"data_sources": {fields: map[string]*modelField{"parameters": {fields: map[string]*modelField{
 			"embedding_dependency": embedding, "embeddingdependency": embedding, "embeddingdeploymentname": additionalField,
@@ -126,22 +126,22 @@ func newRequestFields(more map[string]*modelField) *modelField {
 		"model_group_alias":        opaqueField,
 		"litellm_params":           opaqueField,
 	}}
-	within := &modelField{guessByName: true, fields: maps.Clone(root.fields)}
+	nestedFields := &modelField{guessByName: true, fields: maps.Clone(root.fields)}
 	for _, name := range []string{"model", "engine", "deployment", "deployment_id"} {
-		within.fields[name] = additionalField
+		nestedFields.fields[name] = additionalField
 	}
-	within.fields["extra_body"] = within
-	root.fields["extra_body"] = within // LiteLLM replaces the fields of the request by them.
-	root.fields["requests"] = &modelField{fields: map[string]*modelField{"model": additionalField, "params": within}}
+	nestedFields.fields["extra_body"] = nestedFields
+	root.fields["extra_body"] = nestedFields // LiteLLM replaces the fields of the request with these.
+	root.fields["requests"] = &modelField{fields: map[string]*modelField{"model": additionalField, "params": nestedFields}}
 	maps.Copy(root.fields, more)
 	return root
 }
 
-// field returns the field of a name, nil if it contains no models.
+// field returns the field with a name, or nil if it contains no models.
 func (p *modelField) field(name []byte) *modelField {
 	folded := fold(name)
-	if place, ok := p.fields[folded]; ok {
-		return place
+	if field, ok := p.fields[folded]; ok {
+		return field
 	}
 	if p.guessByName && isModelName(folded) {
 		return possibleField
@@ -149,7 +149,7 @@ func (p *modelField) field(name []byte) *modelField {
 	return p.otherFields
 }
 
-// isModelName reports whether a folded field name is one of models, such as
+// isModelName reports whether a folded field name is a name for models, such as
 // "judge_model", "model_ids" and "deployment_name".
 func isModelName(folded string) bool {
 	name := folded
@@ -168,9 +168,8 @@ func isModelName(folded string) bool {
 	return false
 }
 
-// fold returns a name as the most lenient server compares it: without regard to case,
-// with Unicode's simple folding as encoding/json has it, and without spaces and control
-// characters.
+// fold returns the form of a name that the most lenient servers compare: with the case
+// folded as encoding/json does, and without spaces and control characters.
 func fold(name []byte) string {
 	var folded []byte
 	for _, c := range string(name) {
@@ -189,21 +188,21 @@ func fold(name []byte) string {
 	return string(folded)
 }
 
-// maxModels bounds the different models that a request may name.
+// maxModels bounds the number of different models in modelNames.others.
 const maxModels = 64
 
-// modelNames are the models that a part of a request names.
+// modelNames holds the models that a part of a request names.
 type modelNames struct {
 	main         string   // the last of fieldMain, empty if it cannot be read
 	mainCount    int      // the number of values of fieldMain
 	alternative  string   // the first of fieldAlternative
 	others       []string // without duplicates
-	undetermined bool     // A field names a model in a way that is not understood.
+	undetermined bool     // the value of a field cannot be read
 	fieldCount   int      // the number of fields that name models
 }
 
-// add adds the value of a field. known is false if it is longer than maxName bytes.
-func (n *modelNames) add(kind fieldKind, text string, known bool) {
+// add adds the string value of a field. complete reports whether text is all of it.
+func (n *modelNames) add(kind fieldKind, text string, complete bool) {
 	if kind == fieldStructure {
 		return
 	}
@@ -211,19 +210,19 @@ func (n *modelNames) add(kind fieldKind, text string, known bool) {
 	switch kind {
 	case fieldMain:
 		n.mainCount++
-		if n.main = ""; known {
+		if n.main = ""; complete {
 			n.main = text
 		}
 	case fieldOpaque:
-		n.undetermined = n.undetermined || !known || text != ""
+		n.undetermined = n.undetermined || !complete || text != ""
 	case fieldAlternative:
-		if known && n.alternative == "" {
+		if complete && n.alternative == "" {
 			n.alternative = text
 			return
 		}
 		fallthrough
 	default:
-		n.undetermined = n.undetermined || !known
+		n.undetermined = n.undetermined || !complete
 		n.addOther(text)
 	}
 }
@@ -238,37 +237,37 @@ func (n *modelNames) addOther(text string) {
 	}
 }
 
-// addOtherType adds a value of another type: a number or a literal by its first byte, '{'
-// for an object, '[' for an array.
-func (n *modelNames) addOtherType(kind fieldKind, begins byte) {
+// addOtherType adds a value that is not a string. first is the first byte of a number or
+// a literal, '{' for an object, and '[' for an array.
+func (n *modelNames) addOtherType(kind fieldKind, first byte) {
 	switch {
 	case kind == fieldStructure || kind == fieldPossible:
 		return
 	case kind == fieldMain:
 		n.add(kind, "", false)
 		return
-	case begins == 'n' || begins == 'f' && kind == fieldOpaque: // null or false
+	case first == 'n' || first == 'f' && kind == fieldOpaque: // null or false
 		return
 	}
 	n.fieldCount++
 	n.undetermined = true
 }
 
-// modelFinder finds the models in the structure of a JSON text that a scanner reads.
+// modelFinder finds the models in a JSON text, whose structure a scanner passes to it.
 type modelFinder struct {
 	modelNames
 
 	root      *modelField
-	fields    [maxDepth + 1]*modelField // of the container at each depth, or of its elements
+	fields    [maxDepth + 1]*modelField // the field of the container at each depth
 	inArray   uint64                    // bit d-1: the container at depth d is an array
-	nextField *modelField               // of the next value
+	nextField *modelField               // the field of the next value in an object
 }
 
-// beginField is called for the name of a field of the object at a depth. known is false
-// if it is longer than maxName bytes.
-func (f *modelFinder) beginField(depth int, name []byte, known bool) {
+// beginField is called for the name of a field of the object at a depth. complete reports
+// whether name is all of it.
+func (f *modelFinder) beginField(depth int, name []byte, complete bool) {
 	f.nextField = nil
-	if depth <= maxDepth && f.fields[depth] != nil && known {
+	if depth <= maxDepth && f.fields[depth] != nil && complete {
 		f.nextField = f.fields[depth].field(name)
 	}
 }
@@ -287,35 +286,35 @@ func (f *modelFinder) current(depth int) *modelField {
 	}
 }
 
-// beginContainer is called for a container in the one at a depth.
+// beginContainer is called for a container inside the container at a depth.
 func (f *modelFinder) beginContainer(depth int, object bool) {
-	place := f.current(depth)
-	if place == nil {
+	field := f.current(depth)
+	if field == nil {
 		f.enterContainer(depth+1, nil, object)
 		return
 	}
 	nested := !object && depth > 0 && depth <= maxDepth && f.inArray>>(depth-1)&1 != 0
-	readable := place.kind == fieldStructure || place.fields != nil ||
-		!object && (place.kind == fieldAdditional || place.kind == fieldPossible)
+	readable := field.kind == fieldStructure || field.fields != nil ||
+		!object && (field.kind == fieldAdditional || field.kind == fieldPossible)
 	if depth == maxDepth {
-		f.undetermined = f.undetermined || place != freeField // the rest is too deep
+		f.undetermined = f.undetermined || field != ignoredField // the models in this container cannot be found
 	}
 	if nested || depth == maxDepth || !readable {
-		begins := byte('{')
+		first := byte('{')
 		if !object {
-			begins = '['
+			first = '['
 		}
-		f.addOtherType(place.kind, begins)
-		place = nil // No server reads a list of lists.
+		f.addOtherType(field.kind, first)
+		field = nil // No server reads a list of lists.
 	}
-	f.enterContainer(depth+1, place, object)
+	f.enterContainer(depth+1, field, object)
 }
 
-func (f *modelFinder) enterContainer(depth int, place *modelField, object bool) {
+func (f *modelFinder) enterContainer(depth int, field *modelField, object bool) {
 	if depth > maxDepth {
 		return
 	}
-	f.fields[depth], f.nextField = place, nil
+	f.fields[depth], f.nextField = field, nil
 	bit := uint64(1) << (depth - 1)
 	f.inArray &^= bit
 	if !object {
@@ -323,16 +322,16 @@ func (f *modelFinder) enterContainer(depth int, place *modelField, object bool) 
 	}
 }
 
-// addString is called for a string. known is false if it is longer than maxName bytes.
-func (f *modelFinder) addString(depth int, text []byte, known bool) {
-	if place := f.current(depth); place != nil && place.kind != fieldStructure {
-		f.add(place.kind, string(text), known)
+// addString is called for a string. complete reports whether text is all of it.
+func (f *modelFinder) addString(depth int, text []byte, complete bool) {
+	if field := f.current(depth); field != nil && field.kind != fieldStructure {
+		f.add(field.kind, string(text), complete)
 	}
 }
 
 // addScalar is called for the first byte of a number or a literal.
-func (f *modelFinder) addScalar(depth int, begins byte) {
-	if place := f.current(depth); place != nil {
-		f.addOtherType(place.kind, begins)
+func (f *modelFinder) addScalar(depth int, first byte) {
+	if field := f.current(depth); field != nil {
+		f.addOtherType(field.kind, first)
 	}
 }

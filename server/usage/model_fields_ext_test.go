@@ -61,7 +61,7 @@ func TestModelFields_FindsModelsInBody(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got.Model != row.model || !slices.Equal(got.OtherModels, row.others) || !got.Complete || got.Opaque {
-				t.Errorf("got %q and %q, known %t, want %q and %q", got.Model, got.OtherModels, got.Complete, row.model, row.others)
+				t.Errorf("got models %q and %q, complete %t, want %q and %q", got.Model, got.OtherModels, got.Complete, row.model, row.others)
 			}
 		})
 	}
@@ -91,12 +91,12 @@ func TestModelFields_IncompleteIfAModelCannotBeRead(t *testing.T) {
 	} {
 		got, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum)
 		if err != nil || got.Complete || !got.Opaque {
-			t.Errorf("%.200s is %+v, with the error %v", body, got, err)
+			t.Errorf("%.200s: ReadRequest() = %+v, %v", body, got, err)
 		}
 	}
 	for _, body := range []string{manyModels(64), `{"model":"m","models":null,"fallbacks":null,"user_config":null,"tools":[{"model":null}]}`, `{"model":"m","models":[]}`} {
 		if got, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {typeJSON}}, strings.NewReader(body), maximum); err != nil || !got.Complete {
-			t.Errorf("%.200s is %+v, with the error %v", body, got, err)
+			t.Errorf("%.200s: ReadRequest() = %+v, %v", body, got, err)
 		}
 	}
 }
@@ -148,7 +148,7 @@ func TestModelFields_FindsModelsInTargetAndHeader(t *testing.T) {
 			}
 			slices.Sort(got.OtherModels)
 			if got.Model != row.model || !slices.Equal(got.OtherModels, row.others) || !got.Complete {
-				t.Errorf("got %q and %q, known %t, want %q and %q", got.Model, got.OtherModels, got.Complete, row.model, row.others)
+				t.Errorf("got models %q and %q, complete %t, want %q and %q", got.Model, got.OtherModels, got.Complete, row.model, row.others)
 			}
 		})
 	}
@@ -173,7 +173,7 @@ func TestModelFields_IncompleteIfMethodIsOverridden(t *testing.T) {
 	} {
 		got, _, err := usage.ReadRequest(t.Context(), row.method, row.target, row.header, nil, maximum)
 		if err != nil || got.Complete != row.known || got.Opaque == row.known {
-			t.Errorf("%s %s with %v is %+v, with the error %v", row.method, row.target, row.header, got, err)
+			t.Errorf("%s %s with %v: ReadRequest() = %+v, %v", row.method, row.target, row.header, got, err)
 		}
 	}
 }
@@ -182,7 +182,7 @@ func TestModelFields_IncompleteIfPathIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"/v1//chat", "/v1/./chat", "/v1/a/../chat", "/v1/chat;x/y", `/v1/chat\y`, "/v1/%252e/chat", "/v1/chat%23"} {
 		if got, _, err := usage.ReadRequest(t.Context(), "POST", target, nil, nil, maximum); err != nil || got.Complete {
-			t.Errorf("%s is %+v, with the error %v", target, got, err)
+			t.Errorf("%s: ReadRequest() = %+v, %v", target, got, err)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func TestModelFields_TakesLinearTime(t *testing.T) {
 		_, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {contentType}}, strings.NewReader(body), 64<<20)
 		// A reader that goes back for each byte would take minutes.
 		if took := time.Since(begin); err != nil || took > 20*time.Second {
-			t.Errorf("%s take %v, with the error %v", name, took, err)
+			t.Errorf("%s: took %v, with error %v, want at most 20s", name, took, err)
 		}
 	}
 }
@@ -228,7 +228,7 @@ func TestModelFields_FindsModelsInJSONWithFormType(t *testing.T) {
 	} {
 		got, _, err := usage.ReadRequest(t.Context(), "POST", "/api/generate", header, strings.NewReader(body), maximum)
 		if err != nil || !got.Complete || got.Model != "m" || !slices.Equal(got.OtherModels, others) {
-			t.Errorf("%s is %+v, with the error %v", body, got, err)
+			t.Errorf("%s: ReadRequest() = %+v, %v", body, got, err)
 		}
 	}
 }

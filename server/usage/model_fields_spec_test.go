@@ -97,7 +97,7 @@ func TestModelFields_CoverTheSpecification(t *testing.T) {
 				target = strings.ReplaceAll(target, "{"+name+"}", "probe")
 				got, _, err := ReadRequest(t.Context(), strings.ToUpper(method), target, nil, nil, 0)
 				if err != nil || got.Model != "probe" && !slices.Contains(got.OtherModels, "probe") {
-					t.Errorf("%s %s is %+v, with the error %v", method, target, got, err)
+					t.Errorf("%s %s: ReadRequest() = %+v, %v", method, target, got, err)
 				}
 			}
 		}
@@ -109,10 +109,10 @@ func TestModelFields_CoverTheSpecification(t *testing.T) {
 		body := probe(place)
 		got, _, err := ReadRequest(t.Context(), "POST", "/v1/tomorrow", http.Header{"Content-Type": {"application/json"}}, strings.NewReader(body), 1<<20)
 		if err != nil || !got.Complete || got.Model != "probe" && !slices.Contains(got.OtherModels, "probe") {
-			t.Errorf("%s is %+v, with the error %v", body, got, err)
+			t.Errorf("%s: ReadRequest() = %+v, %v", body, got, err)
 		}
 	}
-	t.Logf("%d places of requests", len(s.found))
+	t.Logf("%d model fields of requests", len(s.found))
 	clear(s.found)
 	for name, schema := range s.schemas {
 		if strings.HasPrefix(name, "Realtime") && strings.Contains(name, "ClientEvent") || strings.HasPrefix(name, "ResponsesClientEvent") {
@@ -124,10 +124,10 @@ func TestModelFields_CoverTheSpecification(t *testing.T) {
 		m.begin(false)
 		m.data([]byte(probe(place)))
 		if m.end(); !m.rejected {
-			t.Errorf("%s is not judged in a message", place)
+			t.Errorf("%s: the message was allowed, want ErrMessage", place)
 		}
 	}
-	t.Logf("%d places of messages", len(s.found))
+	t.Logf("%d model fields of messages", len(s.found))
 }
 
 // probe is a JSON object with a model at a place.

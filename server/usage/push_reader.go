@@ -5,9 +5,10 @@ import (
 	"iter"
 )
 
-// pushReader feeds a function that reads from an [io.Reader], such as a decoder, by
-// writes. The function runs within write until it needs more input, never concurrently. A
-// pushReader must be closed. It is not safe for concurrent use.
+// pushReader passes data that is written to it to a function that reads from an
+// [io.Reader], such as a decoder. The function runs within write until it needs more
+// input, never concurrently. A pushReader must be closed. It is not safe for concurrent
+// use.
 type pushReader struct {
 	resume func() (struct{}, bool)
 	stop   func()
@@ -25,8 +26,8 @@ func newPushReader(consume func(io.Reader)) *pushReader {
 	return p
 }
 
-// write passes b to the function, and reports whether it needs more. It does not retain
-// b.
+// write passes b to the function and reports whether it needs more data. It does not
+// retain b.
 func (p *pushReader) write(b []byte) bool {
 	p.input = b
 	_, more := p.resume()

@@ -17,14 +17,15 @@ import (
 
 // Request describes a request.
 type Request struct {
-	// Model is the model that does the work, and ModelCount is the number of fields that
-	// name it. If there are several, the upstream decides which one counts. In JSON,
-	// field names that differ by case count, and the fields of "session".
+	// Model is the model that processes the request, and ModelCount is the number of
+	// fields that name it. If there are several, the upstream decides which one it uses.
+	// In JSON, field names are compared without regard to case, and the fields of
+	// "session" are included.
 	Model      string
 	ModelCount int
-	// OtherModels are the other models that the request names, without duplicates: those
-	// in a place that a server may prefer, such as the query, and those used in addition,
-	// such as the model of a tool.
+	// OtherModels are the other models that the request names, without duplicates: models
+	// in a place that a server may prefer, such as the query, and additional models, such
+	// as the model of a tool.
 	OtherModels []string
 	// Streaming reports whether the client wants a stream, or a WebSocket.
 	Streaming bool
@@ -35,14 +36,14 @@ type Request struct {
 	// Transcription reports whether the response is the transcript of a recording, and
 	// may report its duration.
 	Transcription bool
-	// Complete reports whether all of the request that may name a model was read, so that
-	// Model and OtherModels are complete.
+	// Complete reports whether Model and OtherModels are complete: every part of the
+	// request that may name a model was read.
 	Complete bool
 	// Opaque reports whether there is a body that could not be read, or the request
 	// overrides its method.
 	Opaque bool
-	// ConsumesTokens reports whether the usage in the response is that of the request.
-	// Reads and changes of stored objects repeat the usage of other requests.
+	// ConsumesTokens reports whether the response reports the usage of this request. The
+	// responses to reads and changes of stored objects repeat the usage of other requests.
 	ConsumesTokens bool
 
 	isSpeech  bool              // the response is speech
@@ -59,7 +60,7 @@ func (e *TooLargeError) Error() string {
 }
 
 const (
-	// sniffLen is the maximum number of bytes that are read to detect JSON in a body of
+	// sniffLen bounds the number of bytes that are read to detect JSON in a body of
 	// another content type.
 	sniffLen = 512
 
@@ -71,59 +72,59 @@ const (
 // reader of the unchanged body, or nil if body is nil.
 //
 // A JSON body, of any content type and compressed or not, is buffered and returned as a
-// *bytes.Reader. If body is a *bytes.Reader it is returned itself. A buffered or decoded
-// size of more than limit bytes is a [*TooLargeError], several codings are a
-// [*CodingError], and a decompression bomb is an [*inflation.Error].
+// *bytes.Reader. If body is a *bytes.Reader, it is returned. The error is a
+// [*TooLargeError] if the buffered or decoded size exceeds limit bytes, a [*CodingError]
+// if there are several codings, and an [*inflation.Error] for a decompression bomb.
 //
-// Of multipart/form-data only the beginning is buffered: up to the model, at most 1 MiB,
+// Only the beginning of multipart/form-data is buffered: up to the model, at most 1 MiB,
 // or 26 MiB if the model is after a file. A form is complete if every server reads it in
 // the same way (see formReader). If the rest names another model or is not such a form,
 // the returned reader fails with [ErrForm]. Any other body is passed through.
 //
-// The returned reader must be closed if it is an [io.Closer]. ctx ends decoding. Other
-// errors are those of body. After an error body has been closed.
+// The returned reader must be closed if it is an [io.Closer]. Canceling ctx ends
+// decoding. Errors of body are returned unchanged. After an error, body has been closed.
 func ReadRequest(ctx context.Context, method, target string, header http.Header, body io.Reader, limit int64) (Request, io.Reader, error) {
 	r := fromTarget(method, target, header)
 	if body == nil {
 		return r, nil, nil
 	}
-	found := &modelFinder{root: modelFieldsOf(target)}
-	known := r.Complete
+	finder := &modelFinder{root: modelFieldsOf(target)}
+	targetComplete := r.Complete
 	r.Complete = true
-	replay, err := r.readBody(ctx, header, body, limit, found)
+	replay, err := r.readBody(ctx, header, body, limit, finder)
 	if err != nil {
 		if closer, ok := body.(io.Closer); ok {
 			_ = closer.Close()
 		}
 		return Request{}, nil, err
 	}
-	if kept, ok := replay.(*bytes.Reader); ok && kept.Len() == 0 {
-		r.Complete = known
-		r.addModels(&found.modelNames)
+	if buffered, ok := replay.(*bytes.Reader); ok && buffered.Len() == 0 {
+		r.Complete = targetComplete
+		r.addModels(&finder.modelNames)
 		return r, replay, nil
 	}
-	r.Opaque = r.Opaque || !r.Complete || !isUnambiguous(header["Content-Type"]) || found.undetermined || found.mainCount > 0 && found.main == ""
-	r.Complete = known && !r.Opaque
-	r.addModels(&found.modelNames)
+	r.Opaque = r.Opaque || !r.Complete || !isUnambiguous(header["Content-Type"]) || finder.undetermined || finder.mainCount > 0 && finder.main == ""
+	r.Complete = targetComplete && !r.Opaque
+	r.addModels(&finder.modelNames)
 	return r, replay, nil
 }
 
 // addModels adds the models of the body.
-func (r *Request) addModels(found *modelNames) {
+func (r *Request) addModels(finder *modelNames) {
 	for _, name := range []struct {
 		model string
-		seen  int
-	}{{found.main, found.mainCount}, {found.alternative, min(len(found.alternative), 1)}} {
+		count int
+	}{{finder.main, finder.mainCount}, {finder.alternative, min(len(finder.alternative), 1)}} {
 		switch {
-		case name.seen == 0:
+		case name.count == 0:
 		case r.ModelCount == 0:
-			r.Model, r.ModelCount = name.model, name.seen
+			r.Model, r.ModelCount = name.model, name.count
 		default:
-			r.ModelCount = max(r.ModelCount, name.seen)
+			r.ModelCount = max(r.ModelCount, name.count)
 			r.addModel(name.model)
 		}
 	}
-	for _, model := range found.others {
+	for _, model := range finder.others {
 		r.addModel(model)
 	}
 }
@@ -135,7 +136,7 @@ func (r *Request) addModel(model string) {
 	}
 }
 
-// isUnambiguous reports whether all servers interpret a Content-Type in the same way:
+// isUnambiguous reports whether all servers interpret a Content-Type in the same way, i.e.
 // there is at most one, it is valid, it has no continued or encoded parameters (RFC
 // 2231), and ASCII is unchanged in its charset, unlike in UTF-7 and UTF-16.
 func isUnambiguous(contentType []string) bool {
@@ -154,23 +155,23 @@ func isUnambiguous(contentType []string) bool {
 	}
 }
 
-func (r *Request) readBody(ctx context.Context, header http.Header, body io.Reader, limit int64, found *modelFinder) (replay io.Reader, err error) {
+func (r *Request) readBody(ctx context.Context, header http.Header, body io.Reader, limit int64, finder *modelFinder) (replay io.Reader, err error) {
 	mediaType, parameters, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	encoded := contentCodings(header["Content-Encoding"])
-	if mediaType == "application/x-www-form-urlencoded" && len(encoded) == 0 {
+	codings := contentCodings(header["Content-Encoding"])
+	if mediaType == "application/x-www-form-urlencoded" && len(codings) == 0 {
 		defer func() { r.addModelsOfForm(replay) }()
 	}
-	if kept, ok := body.(*bytes.Reader); ok && mediaType != "multipart/form-data" {
-		return kept, r.readJSON(ctx, kept, encoded, limit, found)
+	if buffered, ok := body.(*bytes.Reader); ok && mediaType != "multipart/form-data" {
+		return buffered, r.readJSON(ctx, buffered, codings, limit, finder)
 	}
 	switch {
-	case mediaType == "multipart/form-data" && len(encoded) == 0:
-		return r.readForm(body, header["Content-Type"], parameters["boundary"], found)
+	case mediaType == "multipart/form-data" && len(codings) == 0:
+		return r.readForm(body, header["Content-Type"], parameters["boundary"], finder)
 	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
-		if err := checkRequestCodings(encoded); err != nil {
+		if err := checkRequestCodings(codings); err != nil {
 			return nil, err
 		}
-	case len(encoded) > 0:
+	case len(codings) > 0:
 		r.Complete = false
 		return body, nil
 	default:
@@ -179,27 +180,27 @@ func (r *Request) readBody(ctx context.Context, header http.Header, body io.Read
 			return nil, err
 		}
 		body = &splicedBody{head: bytes.NewReader(head), rest: body}
-		if begins := trimBOM(head); len(begins) > 0 && begins[0] != '{' {
+		if start := trimBOM(head); len(start) > 0 && start[0] != '{' {
 			r.Complete = false
 			return body, nil
 		}
 	}
-	kept, err := readAllBody(body, header, limit)
+	buffered, err := readAllBody(body, header, limit)
 	if err != nil {
 		return nil, err
 	}
-	return kept, r.readJSON(ctx, kept, encoded, limit, found)
+	return buffered, r.readJSON(ctx, buffered, codings, limit, finder)
 }
 
-// addModelsOfForm adds the models that a JSON body with the content type of a form names
-// to a server that parses it as a form. Some clients send JSON with that type.
+// addModelsOfForm adds the models that a server finds if it parses the body as a form.
+// Some clients send JSON with the content type of a form.
 func (r *Request) addModelsOfForm(body io.Reader) {
-	kept, ok := body.(*bytes.Reader)
-	if !ok || kept == nil {
+	buffered, ok := body.(*bytes.Reader)
+	if !ok || buffered == nil {
 		return
 	}
-	again := *kept
-	text, err := io.ReadAll(&again)
+	reread := *buffered
+	text, err := io.ReadAll(&reread)
 	if err != nil {
 		r.Complete = false
 		return
@@ -207,7 +208,7 @@ func (r *Request) addModelsOfForm(body io.Reader) {
 	r.addModelsOfQuery(string(text))
 }
 
-// sniff reads a body until its first character is known.
+// sniff reads a body up to its first character.
 func sniff(body io.Reader) ([]byte, error) {
 	head := make([]byte, 0, sniffLen)
 	for len(head) < sniffLen && len(trimBOM(head)) == 0 {
@@ -236,7 +237,7 @@ func trimBOM(head []byte) []byte {
 func readAllBody(body io.Reader, header http.Header, limit int64) (*bytes.Reader, error) {
 	var buffer bytes.Buffer
 	if length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && length > 0 {
-		buffer.Grow(int(min(length, maxBufferHint)) + bytes.MinRead) // avoids growth to find the end
+		buffer.Grow(int(min(length, maxBufferHint)) + bytes.MinRead) // ReadFrom needs free space to find the end
 	}
 	if _, err := buffer.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
 		return nil, err
@@ -250,16 +251,16 @@ func readAllBody(body io.Reader, header http.Header, limit int64) (*bytes.Reader
 	return bytes.NewReader(buffer.Bytes()), nil
 }
 
-// readJSON reads a buffered body, and rewinds it.
-func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []string, limit int64, found *modelFinder) error {
-	length := int64(kept.Len())
+// readJSON reads a buffered body and rewinds it.
+func (r *Request) readJSON(ctx context.Context, buffered *bytes.Reader, codings []string, limit int64, finder *modelFinder) error {
+	length := int64(buffered.Len())
 	if length == 0 {
 		return nil
 	}
-	text := newRequestText(found)
+	text := newRequestText(finder)
 	text.scanner.isSpeech = r.isSpeech
-	err := text.readFrom(ctx, kept, encoded, limit)
-	if _, rewound := kept.Seek(-(length - int64(kept.Len())), io.SeekCurrent); rewound != nil {
+	err := text.readFrom(ctx, buffered, codings, limit)
+	if _, rewound := buffered.Seek(-(length - int64(buffered.Len())), io.SeekCurrent); rewound != nil {
 		return rewound
 	}
 	if isRejection(ctx, err) {
@@ -271,7 +272,7 @@ func (r *Request) readJSON(ctx context.Context, kept *bytes.Reader, encoded []st
 	return nil
 }
 
-// isRejection reports whether an error of decoding a body is returned to the client. The
+// isRejection reports whether a decoding error is returned to the client. The
 // upstream handles other errors.
 func isRejection(ctx context.Context, err error) bool {
 	_, large := errors.AsType[*TooLargeError](err)
@@ -285,18 +286,18 @@ type requestText struct {
 	pastBOM bool
 }
 
-// newRequestText returns a requestText that passes the structure to finder.
+// newRequestText returns a requestText that passes the structure of the JSON to finder.
 func newRequestText(finder *modelFinder) *requestText {
 	return &requestText{scanner: scanner{roleOf: requestRole, finder: finder}}
 }
 
-// readFrom reads a body without its codings.
-func (t *requestText) readFrom(ctx context.Context, body *bytes.Reader, encoded []string, limit int64) error {
-	if len(encoded) == 0 {
-		_, err := body.WriteTo(t) // It copies nothing.
+// readFrom decodes and reads a body.
+func (t *requestText) readFrom(ctx context.Context, body *bytes.Reader, codings []string, limit int64) error {
+	if len(codings) == 0 {
+		_, err := body.WriteTo(t) // WriteTo copies nothing.
 		return err
 	}
-	decoded, err := newDecoder(encoded, body, inflation.Bounds{Context: ctx, MaxRatio: inflation.MaxRatio, MaxTime: maxDecodeTime})
+	decoded, err := newDecoder(codings, body, inflation.Bounds{Context: ctx, MaxRatio: inflation.MaxRatio, MaxTime: maxDecodeTime})
 	if err != nil {
 		return err
 	}

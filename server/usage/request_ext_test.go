@@ -148,7 +148,7 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 			for name, value := range row.header {
 				header.Set(name, value)
 			}
-			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader, "with the end": iotest.DataErrReader} {
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": same, "byte by byte": iotest.OneByteReader, "with the last bytes and io.EOF together": iotest.DataErrReader} {
 				body := &closable{Reader: wrap(strings.NewReader(row.body))}
 				got, replay, err := usage.ReadRequest(t.Context(), row.method, row.target, header, body, maximum)
 				if err != nil {
@@ -157,22 +157,22 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 				row.want.Transcription = strings.Contains(row.target, "/audio/transcriptions")
 				row.want.Opaque = !row.want.Complete && row.body != "" && row.name != "neither is one with two slashes"
 				if !reflect.DeepEqual(got, row.want) {
-					t.Errorf("%s it is %+v, want %+v", name, got, row.want)
+					t.Errorf("%s: got %+v, want %+v", name, got, row.want)
 				}
 				again, err := io.ReadAll(replay)
 				if err != nil || string(again) != row.body {
-					t.Errorf("%s the body is %d bytes with the error %v, want %d", name, len(again), err, len(row.body))
+					t.Errorf("%s: got a body of %d bytes, error %v, want %d bytes", name, len(again), err, len(row.body))
 				}
 				if closer, ok := replay.(io.Closer); ok {
 					closer.Close()
 				}
 				if !body.closed {
-					t.Error("the body isn't closed")
+					t.Error("the body was not closed")
 				}
 			}
 			_, replay, err := usage.ReadRequest(t.Context(), row.method, row.target, header, bytes.NewReader([]byte(row.body)), maximum)
 			if again, failure := io.ReadAll(replay); err != nil || failure != nil || string(again) != row.body {
-				t.Errorf("a body that is kept becomes one of %d bytes, with the errors %v and %v", len(again), err, failure)
+				t.Errorf("with a buffered body: got a body of %d bytes, errors %v and %v", len(again), err, failure)
 			}
 			if closer, ok := replay.(io.Closer); ok {
 				closer.Close()
@@ -185,7 +185,7 @@ func TestReadRequest_WithoutBody(t *testing.T) {
 	t.Parallel()
 	got, replay, err := usage.ReadRequest(t.Context(), "GET", "/v1/models", nil, nil, maximum)
 	if err != nil || replay != nil || !reflect.DeepEqual(got, usage.Request{Complete: true}) {
-		t.Errorf("it is %+v, with the body %v and the error %v", got, replay, err)
+		t.Errorf("ReadRequest() = %+v, %v, %v", got, replay, err)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestReadRequest_ReturnsABufferedBodyItself(t *testing.T) {
 	kept.Seek(6, io.SeekStart)
 	got, replay, err := usage.ReadRequest(t.Context(), "POST", chat, nil, kept, 5)
 	if err != nil || replay != io.Reader(kept) || kept.Len() != 13 || got.Model != "m" || !got.Complete {
-		t.Errorf("it is %+v with %d bytes to read, and the error %v", got, kept.Len(), err)
+		t.Errorf("ReadRequest() = %+v with %d unread bytes, error %v", got, kept.Len(), err)
 	}
 }
 
@@ -213,15 +213,15 @@ func TestReadRequest_RejectsLargeBodies(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {row.coding}, "Content-Length": {"999999999"}}
 			if got, _, err := usage.ReadRequest(t.Context(), "POST", chat, header, strings.NewReader(row.body), row.limit+1); err != nil || !got.Complete {
-				t.Errorf("at the limit it is %+v, with the error %v", got, err)
+				t.Errorf("at the limit: ReadRequest() = %+v, %v", got, err)
 			}
 			body := &closable{Reader: strings.NewReader(row.body)}
 			_, _, err := usage.ReadRequest(t.Context(), "POST", chat, header, body, row.limit)
 			if large, ok := errors.AsType[*usage.TooLargeError](err); !ok || large.Limit != row.limit || !strings.Contains(err.Error(), strconv.FormatInt(row.limit, 10)) {
-				t.Errorf("the error is %v", err)
+				t.Errorf("got error %v", err)
 			}
 			if !body.closed {
-				t.Error("the body isn't closed")
+				t.Error("the body was not closed")
 			}
 		})
 	}
@@ -233,7 +233,7 @@ func TestReadRequest_ReturnsErrorsOfTheBody(t *testing.T) {
 		body := &closable{Reader: broken{}}
 		_, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {contentType}}, body, maximum)
 		if !errors.Is(err, errBroken) || !body.closed {
-			t.Errorf("for %q the error is %v, and the body is closed: %v", contentType, err, body.closed)
+			t.Errorf("%q: got error %v, body closed %v, want the error of a closed body", contentType, err, body.closed)
 		}
 	}
 }
@@ -250,11 +250,11 @@ func TestForm_FailsAtASecondModel(t *testing.T) {
 			form := part("model", "m") + file(2*maximum) + row.rest
 			got, replay, err := usage.ReadRequest(t.Context(), "POST", speech, header, strings.NewReader(form), maximum)
 			if err != nil || !got.Complete || got.Model != "m" {
-				t.Fatalf("it is %+v, with the error %v", got, err)
+				t.Fatalf("ReadRequest() = %+v, %v", got, err)
 			}
 			defer replay.(io.Closer).Close()
 			if sent, err := io.ReadAll(replay); !errors.Is(err, usage.ErrForm) || !strings.HasPrefix(form, string(sent)) || len(sent) == len(form) {
-				t.Errorf("%d bytes of %d were passed on, with the error %v", len(sent), len(form), err)
+				t.Errorf("%d of %d bytes were read, with error %v, want ErrForm", len(sent), len(form), err)
 			}
 		})
 	}
@@ -267,7 +267,7 @@ func TestForm_ForwardsTheRestUnread(t *testing.T) {
 	go io.WriteString(writer, part("model", "m")+part("stream", "true")+"--b\r\n")
 	got, replay, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {formOf}}, reader, maximum)
 	if err != nil || !got.Complete || !got.Streaming {
-		t.Fatalf("it is %+v, with the error %v", got, err)
+		t.Fatalf("ReadRequest() = %+v, %v", got, err)
 	}
 	replay.(io.Closer).Close()
 }
@@ -293,15 +293,15 @@ func FuzzForm(f *testing.F) {
 		again, err := io.ReadAll(replay)
 		if errors.Is(err, usage.ErrForm) {
 			if !bytes.HasPrefix(form, again) {
-				t.Fatalf("%q became %q", form, again)
+				t.Fatalf("got body %q, want a prefix of %q", again, form)
 			}
 			return
 		}
 		if err != nil || !bytes.Equal(again, form) {
-			t.Fatalf("%q became %q, with the error %v", form, again, err)
+			t.Fatalf("got body %q, error %v, want %q", again, err, form)
 		}
 		if got.Complete && got.ModelCount > 0 && got.Model == "" {
-			t.Fatalf("%q is %+v", form, got)
+			t.Fatalf("%q: got a complete request without a model: %+v", form, got)
 		}
 	})
 }

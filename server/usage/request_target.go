@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// nonInferencePaths are the first path segments of the parts of the API in which no model
-// runs while a request is processed.
+// nonInferencePaths are the first path segments of endpoints that do not run a model
+// while they process a request.
 var nonInferencePaths = []string{
 	"batches", "containers", "conversations", "evals", "files", "fine_tuning",
 	"organization", "skills", "uploads", "vector_stores",
 }
 
-// tokenCountingPaths are the last path segments of endpoints that only count or split
-// text: of Anthropic, Google, OpenAI, vLLM, llama.cpp and LiteLLM.
+// tokenCountingPaths are the last path segments of endpoints of Anthropic, Google,
+// OpenAI, vLLM, llama.cpp and LiteLLM that only count or split text.
 var tokenCountingPaths = []string{
 	"count_tokens", "count-tokens", "counttokens", "input_tokens", "token_counter", "tokenize", "detokenize", "apply-template",
 }
@@ -26,7 +26,7 @@ var tokenCountingPaths = []string{
 // ollamaAdminPaths are the paths of Ollama's API that manage models.
 var ollamaAdminPaths = []string{"show", "create", "copy", "pull", "push", "delete", "blobs"}
 
-// fromTarget returns what the method, request target and header tell about a request.
+// fromTarget reads the method, request target and header of a request.
 func fromTarget(method, target string, header http.Header) Request {
 	r := Request{Complete: true}
 	segments, query, plain := split(target)
@@ -52,20 +52,20 @@ func fromTarget(method, target string, header http.Header) Request {
 	return r
 }
 
-// split returns the decoded segments of a target's path, and its query. The path is plain
-// if every server finds the same resource by it.
+// split returns the decoded segments of a target's path, and its query. plain reports
+// whether every server finds the same resource at the path.
 func split(target string) (segments []string, query string, plain bool) {
 	escaped, query, _ := strings.Cut(originForm(target), "?")
 	clean, err := url.PathUnescape(escaped)
 	plain = err == nil && (path.Clean(clean) == strings.TrimSuffix(clean, "/") || clean == "/") && !strings.ContainsAny(clean, `#;\`)
-	if again, err := url.PathUnescape(clean); err == nil && again != clean {
+	if decodedTwice, err := url.PathUnescape(clean); err == nil && decodedTwice != clean {
 		plain = false // Some servers decode twice.
 	}
 	return strings.Split(strings.Trim(path.Clean(clean), "/"), "/"), query, plain
 }
 
 // modelFieldsOf returns the fields that name models in the body of a request. Ollama's
-// own API has more.
+// native API has more of them.
 func modelFieldsOf(target string) *modelField {
 	segments, _, _ := split(target)
 	for i, segment := range segments[:len(segments)-1] {
@@ -125,16 +125,16 @@ func parameters(query string) iter.Seq2[string, string] {
 	}
 }
 
-// addModelsOfQuery adds the models that a query names. LiteLLM prefers them to those of
-// the body.
+// addModelsOfQuery adds the models that a query names. LiteLLM prefers them to the models
+// in the body.
 func (r *Request) addModelsOfQuery(query string) {
 	for name, value := range parameters(query) {
 		base, _, _ := strings.Cut(name, "[")
-		place := requestFields.field([]byte(base))
-		if place == nil || place.kind == fieldStructure {
+		field := requestFields.field([]byte(base))
+		if field == nil || field.kind == fieldStructure {
 			continue
 		}
-		if place.kind == fieldOpaque || len(value) > maxName {
+		if field.kind == fieldOpaque || len(value) > maxName {
 			r.Complete = false
 			continue
 		}
@@ -153,10 +153,10 @@ func (r *Request) addModelsOfHeader(header http.Header) {
 			continue
 		}
 		words := strings.FieldsFunc(lower, func(c rune) bool { return c == '-' || c == '_' || c == '.' })
-		names := func(list ...string) bool {
+		hasWord := func(list ...string) bool {
 			return slices.ContainsFunc(words, func(word string) bool { return slices.Contains(list, word) })
 		}
-		if !names("model", "models", "deployment", "deployments") || names("sec", "device", "phone") { // such as Sec-CH-UA-Model
+		if !hasWord("model", "models", "deployment", "deployments") || hasWord("sec", "device", "phone") { // such as Sec-CH-UA-Model
 			continue
 		}
 		for _, value := range values {
@@ -173,18 +173,18 @@ func originForm(target string) string {
 		return target
 	}
 	_, rest, _ := strings.Cut(target, "://")
-	at := strings.IndexAny(rest, "/?")
-	if at < 0 {
+	i := strings.IndexAny(rest, "/?")
+	if i < 0 {
 		return "/"
 	}
-	return rest[at:]
+	return rest[i:]
 }
 
-// modelOf returns the model that a path names, after any prefix: OpenAI's
+// modelOf returns the model that a path names, after any prefix, such as in OpenAI's
 // /v1/models/{id}, /v1/fine_tuning/checkpoints/{id}/permissions and legacy
 // /v1/engines/{id}/…, Azure's /openai/deployments/{id}/…, Google's
 // /v1beta/models/{id}:generateContent and Amazon's /model/{id}/converse. The id may
-// contain slashes, on servers of open models and on LiteLLM.
+// contain slashes on servers of open models and on LiteLLM.
 func modelOf(method string, segments []string) string {
 	for i, segment := range segments[:len(segments)-1] {
 		rest := segments[i+1:]
@@ -203,8 +203,8 @@ func modelOf(method string, segments []string) string {
 			}
 		case "checkpoints":
 			if i > 0 && segments[i-1] == "fine_tuning" {
-				if at := slices.Index(rest, "permissions"); at > 0 {
-					return strings.Join(rest[:at], "/")
+				if end := slices.Index(rest, "permissions"); end > 0 {
+					return strings.Join(rest[:end], "/")
 				}
 			}
 		}
@@ -216,7 +216,7 @@ var (
 	amazonVerbs = []string{"invoke", "converse", "invoke-with-response-stream", "converse-stream", "count-tokens"}
 	googleVerb  = regexp.MustCompile(`^([a-z]+[A-Z][A-Za-z]*|predict)$`)
 
-	// operations are the paths below the id of an engine or a deployment, the longest
+	// operations are the paths under the id of an engine or a deployment, the longest
 	// first.
 	operations = [][]string{
 		{"extensions", "chat", "completions"},
@@ -236,8 +236,8 @@ var (
 
 // withoutVerb removes the verb of Google's API from the name of a model.
 func withoutVerb(name string) string {
-	if at := strings.LastIndexByte(name, ':'); at > 0 && googleVerb.MatchString(name[at+1:]) {
-		return name[:at]
+	if i := strings.LastIndexByte(name, ':'); i > 0 && googleVerb.MatchString(name[i+1:]) {
+		return name[:i]
 	}
 	return name
 }
@@ -246,8 +246,8 @@ func withoutVerb(name string) string {
 // If the operation is unknown, the id is the first segment.
 func withoutOperation(rest []string) []string {
 	for _, operation := range operations {
-		if at := len(rest) - len(operation); at > 0 && slices.Equal(rest[at:], operation) {
-			return rest[:at]
+		if i := len(rest) - len(operation); i > 0 && slices.Equal(rest[i:], operation) {
+			return rest[:i]
 		}
 	}
 	return rest[:1]
@@ -272,7 +272,7 @@ func consumesTokens(segments []string) bool {
 		return false
 	case slices.Contains(nonInferencePaths, segments[0]):
 		return false
-	case segments[0] == "chat": // the others are those of stored completions
+	case segments[0] == "chat": // longer paths refer to stored completions
 		return len(segments) == 2
 	case segments[0] == "responses":
 		return segments[len(segments)-1] != "cancel"
@@ -287,18 +287,18 @@ func isAudio(segments []string, name string) bool {
 	return n >= 2 && segments[n-2] == "audio" && segments[n-1] == name
 }
 
-// onlyCounts reports whether the last segment of a path, or its verb as in Google's API,
-// is of an endpoint that only counts or splits text.
+// onlyCounts reports whether a path is of an endpoint that only counts or splits text,
+// according to its last segment or, as in Google's API, the verb in it.
 func onlyCounts(segments []string) bool {
 	last := segments[len(segments)-1]
-	if len(segments) > 1 && segments[len(segments)-2] == "tokenize" && last == "count" { // of llama-cpp-python
+	if len(segments) > 1 && segments[len(segments)-2] == "tokenize" && last == "count" { // llama-cpp-python
 		return true
 	}
 	return slices.Contains(tokenCountingPaths, strings.ToLower(last[strings.LastIndexByte(last, ':')+1:]))
 }
 
-// readQuery reads the query of a WebSocket's request. If it names no model, a message
-// may.
+// readQuery reads the query of a WebSocket's request. If it names no model, the request
+// is not complete, because a message may name one.
 func (r *Request) readQuery(query string) {
 	if r.Model != "" {
 		return

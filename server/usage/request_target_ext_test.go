@@ -53,7 +53,7 @@ func TestRequestTarget_CountingEndpointsConsumeNoTokens(t *testing.T) {
 	} {
 		got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, nil, nil, 1)
 		if err != nil || got.ConsumesTokens != row.want {
-			t.Errorf("POST %s spends: %v, want %v; the error is %v", row.target, got.ConsumesTokens, row.want, err)
+			t.Errorf("POST %s: got ConsumesTokens %v, want %v; error %v", row.target, got.ConsumesTokens, row.want, err)
 		}
 	}
 }
@@ -79,10 +79,10 @@ func TestRequestText_IsCounted(t *testing.T) {
 	for _, row := range texts {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader} {
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": same, "byte by byte": iotest.OneByteReader} {
 				read, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, header, wrap(strings.NewReader(row.body)), 1<<20)
 				if err != nil || read.TextTokens != row.text || read.Characters != row.characters {
-					t.Errorf("%s it has %d tokens and %d characters, want %d and %d; the error is %v", name, read.TextTokens, read.Characters, row.text, row.characters, err)
+					t.Errorf("%s: got %d tokens and %d characters, want %d and %d; error %v", name, read.TextTokens, read.Characters, row.text, row.characters, err)
 				}
 				for _, coding := range []string{"", "identity", "gzip", "deflate"} {
 					followed, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, header, nil, 0)
@@ -101,7 +101,7 @@ func TestRequestText_IsCounted(t *testing.T) {
 					tell([]byte(body)) // which is too late
 					got := pass(t, respond("audio/mpeg", 0, ""), followed, "", same).Usage
 					if want := (usage.Usage{Input: row.text, Total: row.text, Characters: row.characters, Estimated: true}); got != want {
-						t.Errorf("%s and %q it takes %+v when it was followed, want %+v", name, coding, got, want)
+						t.Errorf("%s, coding %q: got metered usage %+v, want %+v", name, coding, got, want)
 					}
 				}
 			}
@@ -138,7 +138,7 @@ func TestRequestText_OfOtherBodiesIsKept(t *testing.T) {
 			request := usage.Request{ConsumesTokens: true, TextTokens: 7, Characters: 5}
 			tell, end := request.MeterBody(http.Header{"Content-Type": {row.contentType}, "Content-Encoding": {row.coding}})
 			if follows := tell != nil; follows != row.follows {
-				t.Errorf("it is followed: %v", follows)
+				t.Errorf("got metering %v, want %v", follows, row.follows)
 			}
 			if row.body != "" {
 				tell([]byte(row.body))
@@ -149,7 +149,7 @@ func TestRequestText_OfOtherBodiesIsKept(t *testing.T) {
 			want := guess(7, 0)
 			want.Characters = 5
 			if got := pass(t, respond("audio/mpeg", 0, ""), request, "", same).Usage; got != want {
-				t.Errorf("it takes %+v", got)
+				t.Errorf("got %+v", got)
 			}
 		})
 	}
@@ -163,7 +163,7 @@ func TestRequestText_OfABombIsBounded(t *testing.T) {
 	defer end()
 	tell(encode(t, "gzip", `{"input":"`+strings.Repeat("Hello ", 8<<20/6)+`"}`)[0])
 	if got := pass(t, respond("audio/mpeg", 0, ""), request, "", same).Usage; got.Input < 1<<20/6*9/10 || got.Input > 1<<20/6*11/10 {
-		t.Errorf("it takes %+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -195,10 +195,10 @@ func TestTap_ReadsSecondsOfTranscription(t *testing.T) {
 			for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader} {
 				got := pass(t, respond(row.contentType, 0, row.body), request, row.body, wrap).Usage
 				if got != row.want {
-					t.Errorf("it is %+v, want %+v", got, row.want)
+					t.Errorf("got %+v, want %+v", got, row.want)
 				}
 				if charge := got.Total + int64(10*got.Seconds); got.Charge() != charge {
-					t.Errorf("it counts for %d tokens, want %d", got.Charge(), charge)
+					t.Errorf("Charge() = %d, want %d", got.Charge(), charge)
 				}
 			}
 		})
@@ -207,7 +207,7 @@ func TestTap_ReadsSecondsOfTranscription(t *testing.T) {
 		t.Parallel()
 		body := `{"choices":[{"message":{"content":"Hello there"}}],"duration":5000}`
 		if got := pass(t, respond(typeJSON, 0, body), asked, body, same).Usage; got != guess(3, 2) {
-			t.Errorf("it is %+v", got)
+			t.Errorf("got %+v", got)
 		}
 	})
 }
@@ -246,7 +246,7 @@ func TestTap_BytesToLastEvent(t *testing.T) {
 				}
 				resp.Body.Close()
 				if got := tap.BytesToLastEvent(); got != want {
-					t.Errorf("with %q behind it, it ends at %d, want %d", rest, got, want)
+					t.Errorf("followed by %q: BytesToLastEvent() = %d, want %d", rest, got, want)
 				}
 			}
 		})

@@ -9,11 +9,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/inflation"
 )
 
-// maxMetered bounds the decoded data of a compressed request whose text is counted. Few
+// maxMetered bounds the decoded bytes of a compressed request that are counted. Few
 // requests are larger.
 const maxMetered = 1 << 20
 
-// requestTextMeter counts the text of a request while its body is sent.
+// requestTextMeter counts the tokens of a request while its body is sent.
 type requestTextMeter struct {
 	mu      sync.Mutex
 	text    requestText // guarded by mu
@@ -21,23 +21,23 @@ type requestTextMeter struct {
 	closed  bool        // Nothing more is read.
 }
 
-// MeterBody returns functions to count the text of a request while its body is sent:
+// MeterBody returns functions that count the tokens of a request while its body is sent:
 // write receives each piece, and end is called at the end. Both are nil unless the body
-// is JSON, plain or compressed with gzip or deflate, which take little memory. Of
-// compressed JSON the first MiB is counted. If nothing is counted, r.TextTokens and
+// is JSON, uncompressed or compressed with gzip or deflate, which take little memory. Of
+// compressed JSON, only the first MiB is counted. If nothing is counted, r.TextTokens and
 // r.Characters are used.
-func (r *Request) MeterBody(header http.Header) (tell func(piece []byte), end func()) {
+func (r *Request) MeterBody(header http.Header) (write func(piece []byte), end func()) {
 	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	list := contentCodings(header["Content-Encoding"])
-	if !r.ConsumesTokens || !isJSON(mediaType) || len(list) > 1 || len(list) == 1 && !decodesInLittleMemory(list[0]) {
+	codings := contentCodings(header["Content-Encoding"])
+	if !r.ConsumesTokens || !isJSON(mediaType) || len(codings) > 1 || len(codings) == 1 && !decodesInLittleMemory(codings[0]) {
 		return nil, nil
 	}
-	s := &requestTextMeter{text: requestText{scanner: scanner{roleOf: requestRole, isSpeech: r.isSpeech}}}
-	if len(list) == 1 {
-		s.decoder = newPushReader(func(p io.Reader) { s.decode(list, p) })
+	m := &requestTextMeter{text: requestText{scanner: scanner{roleOf: requestRole, isSpeech: r.isSpeech}}}
+	if len(codings) == 1 {
+		m.decoder = newPushReader(func(p io.Reader) { m.decode(codings, p) })
 	}
-	r.textMeter = s
-	return s.write, s.end
+	r.textMeter = m
+	return m.write, m.end
 }
 
 // decodesInLittleMemory reports whether a decoder of the coding needs little memory.
@@ -45,53 +45,53 @@ func decodesInLittleMemory(coding string) bool {
 	return coding == "gzip" || coding == "x-gzip" || coding == "deflate"
 }
 
-// decode counts a compressed body. It runs within write and end.
-func (s *requestTextMeter) decode(list []string, p io.Reader) {
-	decoded, err := newDecoder(list, p, inflation.Bounds{})
+// decode counts the tokens of a compressed body. It runs within write and end.
+func (m *requestTextMeter) decode(codings []string, p io.Reader) {
+	decoded, err := newDecoder(codings, p, inflation.Bounds{})
 	if err != nil {
 		return
 	}
 	defer decoded.Close()
-	left := maxMetered
+	remaining := maxMetered
 	readAll(decoded, func(piece []byte) bool {
-		_, _ = s.text.Write(piece[:min(len(piece), left)])
-		left -= min(len(piece), left)
-		return left > 0
+		_, _ = m.text.Write(piece[:min(len(piece), remaining)])
+		remaining -= min(len(piece), remaining)
+		return remaining > 0
 	})
 }
 
-func (s *requestTextMeter) write(p []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (m *requestTextMeter) write(p []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch {
-	case s.closed:
-	case s.decoder == nil:
-		_, _ = s.text.Write(p)
-	case !s.decoder.write(p):
-		s.close()
+	case m.closed:
+	case m.decoder == nil:
+		_, _ = m.text.Write(p)
+	case !m.decoder.write(p):
+		m.close()
 	}
 }
 
-func (s *requestTextMeter) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.close()
+func (m *requestTextMeter) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.close()
 }
 
 // close ends the counting. The caller holds s.mu.
-func (s *requestTextMeter) close() {
-	if s.decoder != nil {
-		s.decoder.close()
-		s.decoder = nil
+func (m *requestTextMeter) close() {
+	if m.decoder != nil {
+		m.decoder.close()
+		m.decoder = nil
 	}
-	s.closed = true
+	m.closed = true
 }
 
-// isJSON reports whether JSON has been sent, as far as is known.
-func (s *requestTextMeter) isJSON() bool { return s.text.pastBOM && !s.text.scanner.invalid }
+// isJSON reports whether the body so far is valid JSON.
+func (m *requestTextMeter) isJSON() bool { return m.text.pastBOM && !m.text.scanner.invalid }
 
-// requestEstimate is the part of a request that a meter of its response needs. It is
-// small, as there may be many.
+// requestEstimate holds the fields of a request that a meter of its response needs. It is
+// small, because a server meters many responses concurrently.
 type requestEstimate struct {
 	consumesTokens, isTranscription bool
 	tokens                          int64 // Request.TextTokens
@@ -116,7 +116,7 @@ func (r *requestEstimate) text() int64 {
 	return tokensOf(r.textMeter.text.scanner.cost())
 }
 
-// characters returns the length of the text that is converted to speech.
+// characters returns the length of the text to be converted to speech.
 func (r *requestEstimate) characters() int64 {
 	if r.textMeter == nil {
 		return r.characterCount

@@ -390,23 +390,23 @@ func pass(t *testing.T, resp *http.Response, request usage.Request, body string,
 	var heard int
 	tap := usage.NewTap(resp, request, func(at time.Time) {
 		if at.IsZero() {
-			t.Error("an event came at no time")
+			t.Error("got an event without a time")
 		}
 		heard++
 	})
 	got, err := io.ReadAll(wrap(resp.Body))
 	if err != nil || string(got) != body {
-		t.Errorf("the body is %q, with the error %v, want %q", got, err, body)
+		t.Errorf("got body %q, error %v, want %q", got, err, body)
 	}
 	answer := tap.Response()
 	if heard != answer.Events {
-		t.Errorf("%d events were told of, of %d", heard, answer.Events)
+		t.Errorf("got %d calls of onEvent, want %d", heard, answer.Events)
 	}
 	if err := resp.Body.Close(); err != nil {
 		t.Error(err)
 	}
 	if after := tap.Response(); after != answer {
-		t.Errorf("when it is closed the answer is %+v, before it was %+v", after, answer)
+		t.Errorf("Response() = %+v after Close, want %+v as before", after, answer)
 	}
 	return answer
 }
@@ -418,17 +418,17 @@ func TestTap_ReadsResponses(t *testing.T) {
 	for _, row := range answers {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			for name, wrap := range map[string]func(io.Reader) io.Reader{"as it comes": same, "byte by byte": iotest.OneByteReader, "by halves": iotest.HalfReader} {
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": same, "byte by byte": iotest.OneByteReader, "half a buffer per read": iotest.HalfReader} {
 				got := pass(t, respond(row.contentType, row.status, row.body), asked, row.body, wrap)
 				if got != row.want {
-					t.Errorf("%s it is %+v, want %+v", name, got, row.want)
+					t.Errorf("%s: got %+v, want %+v", name, got, row.want)
 				}
 			}
 			for at := range row.body {
 				resp := respond(row.contentType, row.status, row.body)
 				resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(row.body[:at]), strings.NewReader(row.body[at:])))
 				if got := pass(t, resp, asked, row.body, same); got != row.want {
-					t.Errorf("split at %d it is %+v, want %+v", at, got, row.want)
+					t.Errorf("split at %d: got %+v, want %+v", at, got, row.want)
 				}
 			}
 		})
@@ -439,7 +439,7 @@ func TestTap_IgnoresUsageIfRequestConsumesNoTokens(t *testing.T) {
 	t.Parallel()
 	body := `{"model":"m","usage":` + chatUsage + `}`
 	if got := pass(t, respond(typeJSON, 0, body), usage.Request{}, body, same); got != (usage.Response{Model: "m"}) {
-		t.Errorf("it is %+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -461,10 +461,10 @@ func FuzzTap(f *testing.F) {
 		resp := respond(contentType, 0, "")
 		resp.Body = io.NopCloser(io.MultiReader(append(pieces, strings.NewReader(rest))...))
 		if got := pass(t, resp, asked, string(body), same); got != want {
-			t.Fatalf("%q is %+v in pieces, and %+v at once", body, got, want)
+			t.Fatalf("%q in pieces: got %+v, want %+v as in one piece", body, got, want)
 		}
 		if want.Usage.Total < want.Usage.Input+want.Usage.Output || want.Usage.Input < 0 || want.Usage.Output < 0 {
-			t.Fatalf("%q takes %+v", body, want.Usage)
+			t.Fatalf("%q: got inconsistent usage %+v", body, want.Usage)
 		}
 	})
 }
@@ -526,7 +526,7 @@ func TestTap_ReadsCompressedResponses(t *testing.T) {
 					resp := respond(row.contentType, row.status, body)
 					resp.Header.Set("Content-Encoding", coding)
 					if got := pass(t, resp, asked, body, wrap); got != want {
-						t.Errorf("%s: it is %+v, want %+v", row.name, got, want)
+						t.Errorf("%s: got %+v, want %+v", row.name, got, want)
 					}
 				}
 			}
@@ -540,7 +540,7 @@ func TestTap_ReadsSeveralCodings(t *testing.T) {
 	resp := respond(typeJSON, 0, body)
 	resp.Header["Content-Encoding"] = []string{"identity, gzip", "br"}
 	if got := pass(t, resp, asked, body, iotest.OneByteReader); got != (usage.Response{Usage: told}) {
-		t.Errorf("it is %+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -568,7 +568,7 @@ func TestTap_ReportsCompressedEventsAtOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				if heard != i+1 || tap.Response().Events != i+1 {
-					t.Errorf("%d events were heard of %d", heard, i+1)
+					t.Errorf("got %d events, want %d", heard, i+1)
 				}
 			}
 			resp.Body.Close() // with what is left
@@ -595,7 +595,7 @@ func TestTap_EstimatesWhatCannotBeDecoded(t *testing.T) {
 			resp := respond(typeJSON, 0, row.body)
 			resp.Header.Set("Content-Encoding", row.coding)
 			if got := pass(t, resp, asked, row.body, same); got.Usage != row.want {
-				t.Errorf("it is %+v, want %+v", got.Usage, row.want)
+				t.Errorf("got %+v, want %+v", got.Usage, row.want)
 			}
 		})
 	}
@@ -639,26 +639,26 @@ func TestTap_ReadsTheSandbox(t *testing.T) {
 	resp, request := ask(t, `{`+text+`}`)
 	whole := read(t, resp, request)
 	if whole.Usage.Estimated || whole.Usage.Output == 0 || whole.Usage.Total != whole.Usage.Input+whole.Usage.Output || whole.Model != "sandbox" {
-		t.Errorf("the completion is %+v", whole)
+		t.Errorf("completion: got %+v", whole)
 	}
 	resp, request = ask(t, `{`+text+`,"stream":true,"stream_options":{"include_usage":true}}`)
 	if streamed := read(t, resp, request); streamed.Usage != whole.Usage || streamed.Events < 3 || !request.Streaming {
-		t.Errorf("the stream is %+v, the completion %+v", streamed, whole)
+		t.Errorf("stream: got %+v, want the usage of the completion, %+v", streamed, whole)
 	}
 	resp, request = ask(t, `{`+text+`,"stream":true}`)
 	untold := read(t, resp, request).Usage
 	if !untold.Estimated || untold.Output < whole.Usage.Output/2 || untold.Output > whole.Usage.Output*2 || untold.Input == 0 {
-		t.Errorf("the stream that doesn't tell is taken for %+v, where it is %+v", untold, whole.Usage)
+		t.Errorf("stream without usage: got %+v, want an estimate near %+v", untold, whole.Usage)
 	}
 	for _, fault := range []string{"abort", "cut", "end", "malformed", "error"} {
 		resp, request = ask(t, `{`+text+`,"stream":true,"stream_options":{"include_usage":true}}`, "x-sandbox-fault", fault, "x-sandbox-after", strconv.Itoa(3))
 		got := read(t, resp, request)
 		if fault == "malformed" {
 			if got.Usage != whole.Usage {
-				t.Errorf("after a malformed event the stream is %+v, want %+v", got.Usage, whole.Usage)
+				t.Errorf("stream with a malformed event: got %+v, want %+v", got.Usage, whole.Usage)
 			}
 		} else if !got.Usage.Estimated || got.Usage.Output != 2 && got.Usage.Output != 3 {
-			t.Errorf("the stream that breaks by %s is %+v", fault, got)
+			t.Errorf("stream with the fault %s: got %+v, want an estimate", fault, got)
 		}
 	}
 }

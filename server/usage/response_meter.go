@@ -11,12 +11,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// Response is what a [Tap] has read of a response.
+// Response holds the results of reading a response with a [Tap].
 type Response struct {
 	// Usage is zero for a status other than 2xx, and for a request that consumes no
 	// tokens.
 	Usage Usage
-	// Model is the model that the response names, empty if there is none.
+	// Model is the model that the response names, or empty.
 	Model string
 	// Events counts the events of a stream whose data is not "[DONE]", and the text
 	// messages of a WebSocket.
@@ -28,24 +28,24 @@ type responseMeter struct {
 	request          requestEstimate
 	status           int
 	onEvent          func(time.Time)
-	arrival          time.Time // when the current piece arrived; zero if it has not been asked
-	bytesRead        int64     // length of the body so far
+	arrival          time.Time // when the current piece arrived; zero until an event needs it
+	bytesRead        int64     // the length of the body so far
 	bytesToLastEvent int64     // 0 if the last event has not been read
 
 	kind        kind
-	fallback    kind   // the kind if the beginning of the body does not tell
+	fallback    kind   // the kind if the beginning of the body does not determine it
 	head        []byte // the beginning of a body of unknown kind
 	scanner     scanner
 	events      sse.PushReader
-	multiple    bool // The body is several JSON texts.
+	multiple    bool // the body has several JSON values
 	done        doneMarker
 	decoder     *pushReader // nil if the body is not encoded, or decoding has ended
-	undecodable bool        // The rest of the encoded body cannot be read.
+	undecodable bool        // the rest of the encoded body cannot be read
 	session     *webSocket  // nil for other kinds
 
-	opaqueBytes    int64     // bytes that could not be decoded
-	plainText      estimator // of a body that may be plain text
-	unreportedCost int64     // cost of the output since the last report
+	opaqueBytes    int64     // the number of bytes that could not be decoded
+	plainText      estimator // counts a body that may be plain text
+	unreportedCost int64     // the cost of the output since the last report
 	model          string
 	eventCount     int
 }
@@ -54,17 +54,17 @@ type responseMeter struct {
 type kind uint8
 
 const (
-	kindBinary  kind = iota // audio, images, files: not read
-	kindUnknown             // to be detected from the beginning
-	kindPlain               // plain text, estimated by its length
-	kindJSON                // one or several JSON texts
-	kindEvents              // an event stream of JSON texts
-	kindSession             // a WebSocket of JSON texts
+	kindBinary  kind = iota // audio, images and files, which are not read
+	kindUnknown             // not yet detected from the beginning of the body
+	kindPlain               // plain text, whose tokens are estimated
+	kindJSON                // one or several JSON values
+	kindEvents              // an event stream of JSON values
+	kindSession             // a WebSocket with messages of JSON
 )
 
-// kindOf returns the kind of a body by its header, which its beginning may override: many
-// servers send JSON and event streams with other content types. Audio, images and videos
-// are never anything else.
+// kindOf returns the kind of a body according to its header. The beginning of the body
+// may override it, because many servers send JSON and event streams with other content
+// types, except for kindBinary.
 func kindOf(resp *http.Response) kind {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return kindSession
@@ -90,7 +90,7 @@ func isJSON(mediaType string) bool {
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json") || isMultipleJSON(mediaType)
 }
 
-// isMultipleJSON reports whether a media type has several JSON texts.
+// isMultipleJSON reports whether a media type is a format of several JSON values.
 func isMultipleJSON(mediaType string) bool {
 	switch mediaType {
 	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json-seq":
@@ -107,7 +107,7 @@ func mediaTypeOf(resp *http.Response) string {
 
 func newResponseMeter(resp *http.Response, request Request, onEvent func(time.Time)) *responseMeter {
 	m := &responseMeter{request: request.estimate(), status: resp.StatusCode, onEvent: onEvent, kind: kindOf(resp)}
-	m.scanner.roleOf = answerRole
+	m.scanner.roleOf = responseRole
 	switch m.kind {
 	case kindSession:
 		m.session = &webSocket{
@@ -124,9 +124,9 @@ func newResponseMeter(resp *http.Response, request Request, onEvent func(time.Ti
 	m.multiple = m.kind == kindJSON && isMultipleJSON(mediaTypeOf(resp))
 	m.kind = kindUnknown
 	m.events.Data, m.events.End = m.eventData, m.endEvent
-	if list := contentCodings(resp.Header["Content-Encoding"]); len(list) > 0 && m.reads() {
-		if canDecode(list) {
-			m.decoder = newPushDecoder(list, m.content)
+	if codings := contentCodings(resp.Header["Content-Encoding"]); len(codings) > 0 && m.hasUsage() {
+		if canDecode(codings) {
+			m.decoder = newPushDecoder(codings, m.content)
 		} else {
 			m.undecodable = true
 		}
@@ -134,8 +134,8 @@ func newResponseMeter(resp *http.Response, request Request, onEvent func(time.Ti
 	return m
 }
 
-// reads reports whether the body has usage to read.
-func (m *responseMeter) reads() bool {
+// hasUsage reports whether the body may contain usage.
+func (m *responseMeter) hasUsage() bool {
 	return m.kind != kindBinary && m.status/100 == 2 || m.kind == kindSession
 }
 
@@ -144,7 +144,7 @@ func (m *responseMeter) write(p []byte) {
 	m.arrival = time.Time{}
 	m.bytesRead += int64(len(p))
 	switch {
-	case !m.reads():
+	case !m.hasUsage():
 	case m.kind == kindSession:
 		m.session.messages.write(p)
 	case m.undecodable:
@@ -174,7 +174,7 @@ func (m *responseMeter) content(p []byte) {
 	}
 	switch m.kind {
 	case kindJSON:
-		m.json(p)
+		m.jsonText(p)
 	case kindEvents:
 		m.events.Push(p)
 	default:
@@ -184,40 +184,40 @@ func (m *responseMeter) content(p []byte) {
 	}
 }
 
-// detectKind determines the kind of the body from its beginning. It returns the body so
-// far, or nil if it needs more. Leading white space is skipped, because some servers send
-// it to keep the connection alive.
+// detectKind detects the kind of the body from its beginning. It returns the body so far,
+// or nil if it needs more data. It skips leading white space, which some servers send to
+// keep the connection alive.
 func (m *responseMeter) detectKind(p []byte) []byte {
 	if len(m.head) == 0 {
 		p = bytes.TrimLeft(p, whitespace)
 	}
 	m.head = append(m.head, p...)
-	begins, marked := bytes.CutPrefix(m.head, []byte(byteOrderMark))
-	if marked {
-		begins = bytes.TrimLeft(begins, whitespace)
+	start, hasBOM := bytes.CutPrefix(m.head, []byte(byteOrderMark))
+	if hasBOM {
+		start = bytes.TrimLeft(start, whitespace)
 	}
 	switch {
-	case len(begins) == 0:
+	case len(start) == 0:
 		m.head = m.head[:min(len(m.head), len(byteOrderMark))]
 		return nil
-	case !marked && strings.HasPrefix(byteOrderMark, string(begins[:min(len(begins), len(byteOrderMark))])):
+	case !hasBOM && strings.HasPrefix(byteOrderMark, string(start[:min(len(start), len(byteOrderMark))])):
 		return nil
-	case begins[0] == '{', begins[0] == '[':
-		m.kind, m.head = kindJSON, begins
+	case start[0] == '{', start[0] == '[':
+		m.kind, m.head = kindJSON, start
 	default:
-		field, _, whole := strings.Cut(string(begins[:min(len(begins), len(longestFieldName))]), ":")
+		field, _, hasColon := strings.Cut(string(start[:min(len(start), len(longestFieldName))]), ":")
 		switch {
-		case whole && isFieldName(field):
+		case hasColon && isFieldName(field):
 			m.kind = kindEvents
-		case !whole && len(begins) < len(longestFieldName) && isFieldNamePrefix(field):
+		case !hasColon && len(start) < len(longestFieldName) && isFieldNamePrefix(field):
 			return nil
 		default:
 			m.kind = m.fallback
 		}
 	}
-	begun := m.head
+	body := m.head
 	m.head = nil
-	return begun
+	return body
 }
 
 // whitespace may precede the content of a body.
@@ -228,20 +228,20 @@ const (
 	byteOrderMark    = "\ufeff"
 )
 
-// fieldNames are the fields of an event stream. A comment has an empty name.
+// fieldNames are the field names of an event stream. A comment has an empty name.
 var fieldNames = [...]string{"data", "event", "id", "retry", ""}
 
 func isFieldName(name string) bool { return slices.Contains(fieldNames[:], name) }
 
-// isFieldNamePrefix reports whether a field name has the prefix.
-func isFieldNamePrefix(begins string) bool {
-	return slices.ContainsFunc(fieldNames[:], func(name string) bool { return strings.HasPrefix(name, begins) })
+// isFieldNamePrefix reports whether start is a prefix of a field name.
+func isFieldNamePrefix(start string) bool {
+	return slices.ContainsFunc(fieldNames[:], func(name string) bool { return strings.HasPrefix(name, start) })
 }
 
-// json reads JSON texts. A single text is not an event. Only objects and arrays are read:
-// the end of a number or a literal shows only with the next byte, so the result would
-// depend on how the body is split.
-func (m *responseMeter) json(p []byte) {
+// jsonText reads a piece of one or several JSON values. A single value is not an event.
+// Numbers and literals are invalid here: only the next byte shows where they end, so the
+// result would depend on how the body is split.
+func (m *responseMeter) jsonText(p []byte) {
 	for len(p) > 0 {
 		switch {
 		case m.scanner.invalid:
@@ -275,16 +275,16 @@ func (m *responseMeter) json(p []byte) {
 	}
 }
 
-// afterLineEnd returns the bytes after the first line end, nil if there is none.
+// afterLineEnd returns the bytes after the first line end, or nil without a line end.
 func afterLineEnd(p []byte) []byte {
-	_, behind, found := bytes.Cut(p, []byte("\n"))
+	_, rest, found := bytes.Cut(p, []byte("\n"))
 	if !found {
 		return nil
 	}
-	return behind
+	return rest
 }
 
-// separators may stand between JSON texts: white space, and RS (RFC 7464).
+// separators may occur between JSON values: white space, and RS (RFC 7464).
 const separators = whitespace + "\x1e"
 
 func (m *responseMeter) eventData(p []byte) {
@@ -293,10 +293,10 @@ func (m *responseMeter) eventData(p []byte) {
 }
 
 func (m *responseMeter) endEvent() {
-	if m.done.size > 0 && !m.done.is() {
+	if m.done.size > 0 && !m.done.matches() {
 		m.recordEvent()
 	}
-	if m.done.is() || m.scanner.isLast && m.scanner.isComplete() {
+	if m.done.matches() || m.scanner.isLast && m.scanner.isComplete() {
 		m.recordLastEvent()
 	}
 	m.done = doneMarker{}
@@ -321,7 +321,7 @@ func (m *responseMeter) recordEvent() {
 	m.onEvent(m.arrival)
 }
 
-// endText ends one of several JSON texts.
+// endText ends one of several JSON values.
 func (m *responseMeter) endText() {
 	m.unreportedCost = m.outputCost()
 	m.model = m.modelName()
@@ -329,7 +329,7 @@ func (m *responseMeter) endText() {
 }
 
 // outputCost returns the cost of the output since the last report, including the current
-// text. A report covers all of its own text and everything before.
+// JSON value. A report covers its whole JSON value and all previous ones.
 func (m *responseMeter) outputCost() int64 {
 	switch {
 	case m.scanner.reportedMore:
@@ -348,37 +348,37 @@ func (m *responseMeter) modelName() string {
 	return strings.ToValidUTF8(string(m.scanner.model), "\ufffd")
 }
 
-// response returns what has been read so far.
+// response returns the results so far.
 func (m *responseMeter) response() Response {
-	a := Response{Model: m.modelName(), Events: m.eventCount}
+	r := Response{Model: m.modelName(), Events: m.eventCount}
 	switch {
 	case !m.request.consumesTokens:
 	case m.kind == kindSession:
-		a.Usage = m.sessionUsage()
+		r.Usage = m.sessionUsage()
 	case m.status/100 != 2:
 	default:
-		told := m.scanner.reported
+		reported := m.scanner.reported
 		if !m.request.isTranscription {
-			told.Seconds = 0
+			reported.Seconds = 0
 		}
-		told.Characters = max(told.Characters, m.request.characters())
-		a.Usage = estimate(told, m.request.text(), m.estimatedOutput())
+		reported.Characters = max(reported.Characters, m.request.characters())
+		r.Usage = estimate(reported, m.request.text(), m.estimatedOutput())
 	}
-	return a
+	return r
 }
 
 // estimatedOutput returns an estimate of the output tokens since the last report.
 func (m *responseMeter) estimatedOutput() int64 {
-	written := m.outputCost()
-	if m.fallback == kindPlain && written == 0 && m.scanner.reported.Total == 0 {
-		written = m.plainText.cost // The text looks like JSON or an event stream.
+	cost := m.outputCost()
+	if m.fallback == kindPlain && cost == 0 && m.scanner.reported.Total == 0 {
+		cost = m.plainText.cost // The text looks like JSON or an event stream.
 		if m.kind == kindUnknown {
 			head := m.plainText
 			head.write(m.head)
-			written = head.cost
+			cost = head.cost
 		}
 	}
-	return tokensOf(written) + (m.opaqueBytes+BytesPerToken-1)/BytesPerToken
+	return tokensOf(cost) + (m.opaqueBytes+BytesPerToken-1)/BytesPerToken
 }
 
 // BytesPerToken is the estimated size of a token of content that cannot be read.
@@ -398,4 +398,4 @@ func (d *doneMarker) write(p []byte) {
 	d.size = end
 }
 
-func (d *doneMarker) is() bool { return d.size == len(doneData) && !d.differs }
+func (d *doneMarker) matches() bool { return d.size == len(doneData) && !d.differs }

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxName bounds the bytes that are kept of a string, such as a field name or a
+	// maxName bounds the buffered length of a string in bytes, such as a field name or a
 	// model. A longer one is ignored.
 	maxName = 256
 
@@ -20,7 +20,7 @@ const (
 	maxRoleDepth = 16
 )
 
-// expectation is what may follow in a JSON text.
+// expectation represents the elements that may follow in a JSON text.
 type expectation uint8
 
 const (
@@ -39,25 +39,25 @@ const (
 type scanner struct {
 	position
 
-	// roleOf returns the role of a field, given the role of its object.
-	roleOf func(around role, name []byte) role
+	// roleOf returns the role of a field, given the role of its object, parent.
+	roleOf func(parent role, name []byte) role
 
 	// finder, unless nil, receives the structure of a request.
 	finder *modelFinder
 
-	// What has been found. It may be read before the end of the text.
+	// The results. They may be read before the end of the text.
 	reported     Usage  // by the usage objects of this text and previous ones
 	reportedMore bool   // this text reported more output
 	model        []byte // of the last roleModel, empty if it is not a string of up to maxName bytes
 	modelCount   int    // the number of values of roleModel
 	streaming    bool   // a value of roleStream was true
-	isLast       bool   // roleType or roleDone tells that this is the last text
-	isEcho       bool   // roleType tells that the text is repeated, or not the model's
+	isLast       bool   // according to roleType or roleDone, this is the last text
+	isEcho       bool   // according to roleType, the text is repeated or not the model's
 	invalid      bool   // the text is not JSON
 
-	costs  [channels]int64     // of the strings with tokens, by channel
-	states [channels]textState // at the end of the last string of each channel
-	begun  uint8               // bit i: this text has a string in channel i
+	costs     [channels]int64     // of the strings with tokens, by channel
+	states    [channels]textState // at the end of the last string of each channel
+	textBegun uint8               // bit i: this text has a string in channel i
 
 	isSpeech   bool  // count the characters of roleInput
 	characters int64 // the characters of roleInput
@@ -75,7 +75,7 @@ type scanner struct {
 	object *usageObject // the current usage object; nil before the first
 }
 
-// position is the position of a scanner in a text.
+// position represents a position in a JSON text.
 type position struct {
 	expect  expectation
 	depth   int
@@ -84,13 +84,13 @@ type position struct {
 	role    role               // of the current value, or the next one
 }
 
-// reset begins a new text. The reported usage stays. The text of a channel continues that
-// of the previous text.
+// reset begins a new text. The reported usage stays. A channel continues after its
+// strings in the previous text.
 func (s *scanner) reset() {
 	s.model = s.model[:0]
 	s.modelCount, s.streaming, s.isEcho, s.isLast, s.reportedMore, s.invalid = 0, false, false, false, false, false
 	s.position, s.inScalar = position{}, false
-	s.inString, s.escape, s.surrogate, s.begun = false, 0, 0, 0
+	s.inString, s.escape, s.surrogate, s.textBegun = false, 0, 0, 0
 	s.costs = [channels]int64{}
 }
 
@@ -162,7 +162,7 @@ func (s *scanner) beginScalar(p []byte, n int) int {
 		s.finder.addScalar(s.depth, first)
 	}
 	if s.role.isText() && isDigit(first) {
-		s.costs[s.channel()] += costUnit // of a list of tokens
+		s.costs[s.channel()] += costUnit // an element of a list of tokens
 	}
 	start := n - 1
 	for n < len(p) && isScalarByte[p[n]] {
@@ -200,15 +200,15 @@ func (s *scanner) setNumber(text []byte) {
 		s.object.set(c, text)
 		return
 	}
-	var alone usageObject
-	alone.set(c, text)
-	s.report(alone.usage())
+	var single usageObject
+	single.set(c, text)
+	s.report(single.usage())
 }
 
 // report merges a report of usage.
 func (s *scanner) report(u Usage) {
-	told, more := s.reported.merge(u)
-	s.reported, s.reportedMore = told, s.reportedMore || more
+	merged, more := s.reported.merge(u)
+	s.reported, s.reportedMore = merged, s.reportedMore || more
 }
 
 // containerRole returns the role of the current container.
@@ -219,7 +219,7 @@ func (s *scanner) containerRole() role {
 	return s.roles[s.depth-1]
 }
 
-// isScalarByte has the bytes of numbers and literals.
+// isScalarByte reports whether a byte may occur in a number or a literal.
 var isScalarByte = func() (set [256]bool) {
 	for _, c := range "+-.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
 		set[c] = true
@@ -227,6 +227,7 @@ var isScalarByte = func() (set [256]bool) {
 	return set
 }()
 
+// require marks the text as invalid unless a condition holds.
 func (s *scanner) require(holds bool) { s.invalid = s.invalid || !holds }
 
 // beginValue checks that a value may begin.
@@ -363,7 +364,7 @@ func (s *scanner) beginString(p []byte, n int) int {
 			return n
 		}
 		if !s.isName {
-			s.findModel(p[n:end], int64(size))
+			s.passToFinder(p[n:end], int64(size))
 		}
 		if !s.isName && s.hasTokens() {
 			s.beginText()
@@ -389,20 +390,20 @@ func (s *scanner) beginString(p []byte, n int) int {
 }
 
 // indexSpecial returns the index of the first quote or backslash in p, or len(p). It
-// examines eight bytes at once.
+// compares eight bytes in one step.
 func indexSpecial(p []byte) int {
 	const (
-		ones   = 0x0101010101010101
-		highs  = 0x8080808080808080
-		quotes = '"' * ones
-		slants = '\\' * ones
+		ones        = 0x0101010101010101
+		highs       = 0x8080808080808080
+		quotes      = '"' * ones
+		backslashes = '\\' * ones
 	)
 	n := 0
 	for ; len(p)-n >= 8; n += 8 {
-		eight := binary.LittleEndian.Uint64(p[n:])
-		quote, slant := eight^quotes, eight^slants
-		// The lowest bit is correct; those above may be wrong.
-		if found := ((quote - ones) &^ quote & highs) | ((slant - ones) &^ slant & highs); found != 0 {
+		word := binary.LittleEndian.Uint64(p[n:])
+		quote, backslash := word^quotes, word^backslashes
+		// Only the lowest set bit is reliable.
+		if found := ((quote - ones) &^ quote & highs) | ((backslash - ones) &^ backslash & highs); found != 0 {
 			return n + bits.TrailingZeros64(found)/8
 		}
 	}
@@ -412,12 +413,13 @@ func indexSpecial(p []byte) int {
 	return n
 }
 
-// endString processes a string without tokens, or its beginning if size is larger.
+// endString processes a string without tokens. text is its beginning, and size its
+// length.
 func (s *scanner) endString(text []byte, size int64) {
-	known := int64(len(text)) == size
+	whole := int64(len(text)) == size
 	if s.isName {
 		s.expect, s.role = expectColon, roleNone
-		if known && s.depth <= maxRoleDepth {
+		if whole && s.depth <= maxRoleDepth {
 			s.role = s.roleOf(s.containerRole(), text)
 		}
 		if s.containerRole() == roleSchema {
@@ -426,7 +428,7 @@ func (s *scanner) endString(text []byte, size int64) {
 			s.costs[0] += costUnit // the quotes and the colon
 		}
 		if s.finder != nil {
-			s.finder.beginField(s.depth, text, known && size <= maxName)
+			s.finder.beginField(s.depth, text, whole && size <= maxName)
 		}
 		return
 	}
@@ -434,44 +436,45 @@ func (s *scanner) endString(text []byte, size int64) {
 	case s.role == roleModel:
 		s.modelCount++
 		s.model = s.model[:0]
-		if known && size <= maxName {
+		if whole && size <= maxName {
 			s.model = append(s.model, text...)
 		}
 	case s.role == roleType:
 		s.isEcho, s.isLast = isEchoType(text), isLastType(text)
-	case s.role >= roleCount && known:
+	case s.role >= roleCount && whole:
 		s.setNumber(bytes.TrimSpace(text))
 	}
 }
 
-// findModel passes a string value, or its beginning if size is larger, to the finder.
-func (s *scanner) findModel(text []byte, size int64) {
+// passToFinder passes a string value to the finder. text is its beginning, and size its
+// length.
+func (s *scanner) passToFinder(text []byte, size int64) {
 	if s.finder != nil {
 		s.finder.addString(s.depth, text, int64(len(text)) == size && size <= maxName)
 	}
 }
 
-// hasTokens reports whether a string of the current role has tokens.
+// hasTokens reports whether a string of the current role consists of tokens.
 func (s *scanner) hasTokens() bool {
 	return s.role.isText() || s.role == roleDelta || s.role == roleNestedOrText
 }
 
 // channel returns the channel in which the current role is counted.
 func (s *scanner) channel() int {
-	if s.role.isThought() {
+	if s.role.isReasoning() {
 		return int(s.role - roleText)
 	}
 	return 0
 }
 
-// beginText begins a string with tokens. The first string of a text continues the
-// previous text, as the deltas of a stream do.
+// beginText begins a string with tokens. The first string of a text continues the string
+// of the previous text, because a stream splits its output into deltas.
 func (s *scanner) beginText() {
-	voice := s.channel()
-	if s.begun>>voice&1 != 0 {
-		s.states[voice] = atStart
+	channel := s.channel()
+	if s.textBegun>>channel&1 != 0 {
+		s.states[channel] = atStart
 	}
-	s.begun |= 1 << voice
+	s.textBegun |= 1 << channel
 }
 
 // addText counts a piece of a string with tokens.
@@ -482,11 +485,11 @@ func (s *scanner) addText(p []byte) {
 	}
 }
 
-// addCost counts a piece of text in a channel.
-func (s *scanner) addCost(voice int, p []byte) {
-	e := estimator{s.costs[voice], s.states[voice]}
+// addCost adds the cost of a piece of a string to a channel.
+func (s *scanner) addCost(channel int, p []byte) {
+	e := estimator{s.costs[channel], s.states[channel]}
 	e.write(p)
-	s.costs[voice], s.states[voice] = e.cost, e.state
+	s.costs[channel], s.states[channel] = e.cost, e.state
 }
 
 // characters returns the number of characters that begin in p.
@@ -499,12 +502,12 @@ func characters(p []byte) (n int64) {
 	return n
 }
 
-// cost returns the cost of the strings with tokens. Reasoning that is repeated under
+// cost returns the cost of all strings with tokens. Reasoning that is repeated under
 // several names counts once.
 func (s *scanner) cost() int64 {
-	var thought int64
+	var reasoning int64
 	for _, cost := range s.costs[1:] {
-		thought = max(thought, cost)
+		reasoning = max(reasoning, cost)
 	}
-	return s.costs[0] + thought
+	return s.costs[0] + reasoning
 }

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// continueString reads on in a string that has escapes or began in a previous piece. It
-// returns the number of bytes read.
+// continueString reads the next bytes of a string that has escapes or began in a previous
+// piece. It returns the number of bytes read.
 func (s *scanner) continueString(p []byte) int {
 	if s.escape > 0 {
 		s.continueEscape(p[0])
@@ -27,7 +27,7 @@ func (s *scanner) continueString(p []byte) int {
 	s.flushSurrogate()
 	s.inString = false
 	if !s.isName {
-		s.findModel(s.buf, s.size)
+		s.passToFinder(s.buf, s.size)
 	}
 	if s.isName || !s.hasTokens() {
 		s.endString(s.buf, s.size)
@@ -59,7 +59,7 @@ func (s *scanner) continueEscape(c byte) {
 	}
 }
 
-// addCodeUnit adds a UTF-16 code unit. Two may be one character.
+// addCodeUnit adds a UTF-16 code unit. Two surrogates represent one character.
 func (s *scanner) addCodeUnit(code rune) {
 	if s.surrogate != 0 {
 		if whole := utf16.DecodeRune(s.surrogate, code); whole != utf8.RuneError {
@@ -76,7 +76,7 @@ func (s *scanner) addCodeUnit(code rune) {
 	s.addRune(code)
 }
 
-// flushSurrogate replaces a surrogate without its other half.
+// flushSurrogate replaces an unpaired surrogate with U+FFFD.
 func (s *scanner) flushSurrogate() {
 	if s.surrogate != 0 {
 		s.surrogate = 0

@@ -97,19 +97,19 @@ func TestScanner_ReadsResponses(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			whole, ok := scan(t, answerRole, row.text)
+			whole, ok := scan(t, responseRole, row.text)
 			if whole != row.want || !ok {
-				t.Errorf("found %+v, whole %v, want %+v", whole, ok, row.want)
+				t.Errorf("got %+v, complete %v, want %+v", whole, ok, row.want)
 			}
-			if got, ok := scan(t, answerRole, strings.Split(row.text, "")...); got != row.want || !ok {
-				t.Errorf("byte by byte it found %+v, whole %v", got, ok)
+			if got, ok := scan(t, responseRole, strings.Split(row.text, "")...); got != row.want || !ok {
+				t.Errorf("byte by byte: got %+v, complete %v", got, ok)
 			}
 			if len(row.text) > 1000 {
 				return
 			}
 			for at := range row.text {
-				if got, ok := scan(t, answerRole, row.text[:at], row.text[at:]); got != row.want || !ok {
-					t.Errorf("split at %d it found %+v, whole %v", at, got, ok)
+				if got, ok := scan(t, responseRole, row.text[:at], row.text[at:]); got != row.want || !ok {
+					t.Errorf("split at %d: got %+v, complete %v", at, got, ok)
 				}
 			}
 		})
@@ -137,7 +137,7 @@ func TestScanner_ReadsRequests(t *testing.T) {
 			t.Parallel()
 			for at := range row.text {
 				if got, ok := scan(t, requestRole, row.text[:at], row.text[at:]); got != row.want || !ok {
-					t.Errorf("split at %d it found %+v, whole %v, want %+v", at, got, ok, row.want)
+					t.Errorf("split at %d: got %+v, complete %v, want %+v", at, got, ok, row.want)
 				}
 			}
 		})
@@ -153,7 +153,7 @@ func TestScanner_StopsAtInvalidJSON(t *testing.T) {
 		"{\x00\"\x00m\x00",
 	} {
 		if got, whole := scan(t, requestRole, text); whole {
-			t.Errorf("%q is whole: %+v", text, got)
+			t.Errorf("%q: got a complete text, want an invalid one: %+v", text, got)
 		}
 	}
 }
@@ -174,15 +174,15 @@ func FuzzScanner(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, sizes []byte) {
 		pieces := cut(string(text), sizes)
-		got, whole := scan(t, answerRole, pieces...)
-		if again, wholeAgain := scan(t, answerRole, string(text)); again != got || whole != wholeAgain {
-			t.Fatalf("%q in pieces gives %+v, %v, at once %+v, %v", text, got, whole, again, wholeAgain)
+		got, whole := scan(t, responseRole, pieces...)
+		if again, wholeAgain := scan(t, responseRole, string(text)); again != got || whole != wholeAgain {
+			t.Fatalf("%q in pieces: got %+v, complete %v, want %+v, complete %v as in one piece", text, got, whole, again, wholeAgain)
 		}
 		if !json.Valid(text) {
 			return
 		}
 		if !whole {
-			t.Fatalf("%q is valid", text)
+			t.Fatalf("%q: got an invalid text, want a valid one", text)
 		}
 		if !utf8.Valid(text) {
 			return
@@ -190,7 +190,7 @@ func FuzzScanner(f *testing.F) {
 		var want found
 		oracle(t, text, roleRoot, 1, &want, nil)
 		if got.told != want.told || got.models != want.models || len(want.model) <= maxName && got.model != want.model {
-			t.Fatalf("%q gives %+v, want %+v", text, got, want)
+			t.Fatalf("%q: got %+v, want %+v", text, got, want)
 		}
 	})
 }
@@ -226,7 +226,7 @@ func oracle(t *testing.T, text []byte, around role, depth int, into *found, usag
 			}
 			role = roleNone
 			if len(name.(string)) <= maxName {
-				role = answerRole(around, []byte(name.(string)))
+				role = responseRole(around, []byte(name.(string)))
 			}
 		}
 		var value json.RawMessage

@@ -19,14 +19,14 @@ type Tap struct {
 	closed bool           // guarded by mu
 }
 
-// NewTap replaces the body of resp by one that reads along. The content, timing and
-// errors of the body stay the same, as do its optional methods: Wait and, for status 101,
-// those of a connection, as upstream.Upstream.Send documents them. The body must be
-// closed.
+// NewTap replaces the body of resp by a body that passes the data to the Tap, too. The
+// content, timing and errors of the body stay the same, as do its optional methods: Wait
+// and, for status 101, the methods of a connection that upstream.Upstream.Send documents.
+// The body must be closed.
 //
 // Content codings and a WebSocket's permessage-deflate are decoded on the reader's
-// goroutine. A response that cannot be decoded, or decodes to more than 64 MiB, is
-// estimated by its encoded size.
+// goroutine. The tokens of a response that cannot be decoded, or decodes to more than 64
+// MiB, are estimated from its encoded size.
 //
 // onEvent, unless nil, is called for each event of a stream whose data is not "[DONE]",
 // and for each text message of a WebSocket, when its last byte has been read. It must not
@@ -48,15 +48,15 @@ func NewTap(resp *http.Response, request Request, onEvent func(at time.Time)) *T
 	return t
 }
 
-// Response returns what has been read so far. It is final after the end of the body. It
-// is safe for concurrent use.
+// Response returns the results so far. They are final after the end of the body. It is
+// safe for concurrent use.
 func (t *Tap) Response() Response {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.meter.response()
 }
 
-// ByModel returns the usage so far of each model of a WebSocket. It returns nil for other
+// ByModel returns the usage so far of each model of a WebSocket, or nil for other
 // responses. It is safe for concurrent use.
 func (t *Tap) ByModel() []ModelUsage {
 	t.mu.Lock()
@@ -68,9 +68,9 @@ func (t *Tap) ByModel() []ModelUsage {
 }
 
 // BytesToLastEvent returns the length of the body up to and including the last event of
-// its stream, 0 if that event has not been read. The last event has the data "[DONE]", or
-// a type that ends a stream of the Responses API, of Anthropic or others. A client that
-// closes the connection after it misses nothing.
+// its stream, or 0 if that event has not been read. The last event has the data "[DONE]",
+// or a type that ends a stream of the Responses API, of Anthropic's API or of others. A
+// client that closes the connection after this event has received the whole response.
 func (t *Tap) BytesToLastEvent() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,14 +86,14 @@ func (b *tappedBody) Read(p []byte) (int, error) {
 		b.tap.read(p[:n])
 	}
 	if errors.Is(err, io.EOF) {
-		b.tap.close() // Decoders may have output left.
+		b.tap.close() // The decoders may produce more output.
 	}
 	return n, err
 }
 
 // Close implements [io.Closer].
 func (b *tappedBody) Close() error {
-	err := b.tap.body.Close() // It may end a Read in progress.
+	err := b.tap.body.Close() // Close may interrupt a Read in progress.
 	b.tap.close()
 	return err
 }

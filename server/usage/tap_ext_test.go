@@ -67,7 +67,7 @@ func TestTap_KeepsMethodsOfTheBody(t *testing.T) {
 		usage.NewTap(resp, asked, nil)
 		defer resp.Body.Close()
 		if _, ok := resp.Body.(waiter); ok {
-			t.Error("it can")
+			t.Error("got a body with the method Wait, want none")
 		}
 	})
 	t.Run("a connection", func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestTap_KeepsErrorsOfTheBody(t *testing.T) {
 		t.Error(err)
 	}
 	if got := tap.Response(); got.Usage != guess(3, 1) || got.Events != 1 {
-		t.Errorf("it is %+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestTap_IsSafeForConcurrentUse(t *testing.T) {
 		}
 		others.Wait()
 		if got := tap.Response(); got.Events < 10 {
-			t.Errorf("by %q it is %+v", coding, got)
+			t.Errorf("%q: got %+v, want at least 10 events", coding, got)
 		}
 	}
 }

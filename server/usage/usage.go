@@ -2,7 +2,7 @@
 // response consumed, while both are forwarded. It neither changes nor delays them.
 //
 // [ReadRequest] reads a request. [NewTap] reads the response: JSON, event streams,
-// several JSON texts, and WebSockets, compressed or not, of any Content-Type. The usage
+// several JSON values, and WebSockets, compressed or not, of any Content-Type. The usage
 // is read from the usage objects of OpenAI, Anthropic, Google, Cohere, Ollama, llama.cpp
 // and others. Tokens that a response does not report are estimated from its text, as are
 // those of a stream that was canceled or truncated.
@@ -36,19 +36,19 @@ func (u Usage) Charge() int64 {
 	return u.Total + int64(u.Seconds*tokensPerSecond)
 }
 
-// estimate returns the usage of a response that reported told. Input is the estimate of
-// the input tokens, and written that of the output tokens since the last report.
-func estimate(told Usage, input, written int64) Usage {
-	u := told
-	silent := u.Total == 0
-	if silent || u.Input == 0 && u.Total == u.Output {
+// estimate adds the estimated tokens to the reported usage of a response: input if no
+// input was reported, and output since the last report.
+func estimate(reported Usage, input, output int64) Usage {
+	u := reported
+	unreported := u.Total == 0
+	if unreported || u.Input == 0 && u.Total == u.Output {
 		u.Input = input
-		u.Estimated = silent || u.Input > 0
+		u.Estimated = unreported || u.Input > 0
 	}
-	if written > 0 {
-		u.Output += written
+	if output > 0 {
+		u.Output += output
 		u.Estimated = true
 	}
-	u.Total += u.Input - told.Input + u.Output - told.Output
+	u.Total += u.Input - reported.Input + u.Output - reported.Output
 	return u
 }

@@ -16,12 +16,12 @@ const (
 	maxNumber = 32
 )
 
-// counter identifies a number of a usage object.
+// counter identifies a kind of number in a usage object.
 type counter uint8
 
 const (
 	countPrompt     counter = iota // input, including cached tokens
-	countInput                     // input, without cached tokens at Anthropic and Bedrock
+	countInput                     // input; from Anthropic and Bedrock without cached tokens
 	countOutput                    // output
 	countThoughts                  // reasoning that is not part of countOutput
 	countToolInput                 // input from tools that is not part of countPrompt
@@ -38,23 +38,23 @@ const (
 // usageObject holds the numbers of a usage object.
 type usageObject struct {
 	seen            uint16 // bit c: counter c was seen
-	hasInputDetails bool   // It has details of the input. Then the input includes cached tokens.
+	hasInputDetails bool   // the object has details of the input, which then includes cached tokens
 	counts          [counterCount]int64
 }
 
-func (r *usageObject) has(c counter) bool { return r.seen>>c&1 != 0 }
+func (o *usageObject) has(c counter) bool { return o.seen>>c&1 != 0 }
 
-// set sets a counter. Of several numbers for it the largest counts.
-func (r *usageObject) set(c counter, number []byte) {
+// set sets a counter to the largest of its numbers.
+func (o *usageObject) set(c counter, number []byte) {
 	value, ok := parseNumber(number, c == countSeconds)
 	if ok {
-		r.seen |= 1 << c
-		r.counts[c] = max(r.counts[c], value)
+		o.seen |= 1 << c
+		o.counts[c] = max(o.counts[c], value)
 	}
 }
 
-// parseNumber parses a JSON number, in thousandths if milli is true. A value that is not
-// a number, or is negative, is ignored, because some upstreams are only nearly
+// parseNumber parses a JSON number, in thousandths if milli is true. A negative number,
+// or a value of another type, is ignored, because some upstreams are only nearly
 // compatible.
 func parseNumber(text []byte, milli bool) (value int64, ok bool) {
 	if len(text) == 0 || len(text) > maxNumber {
@@ -86,8 +86,8 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // usage returns the usage in OpenAI's terms: cached tokens are a part of the input, and
 // reasoning is a part of the output.
-func (r *usageObject) usage() Usage {
-	n := &r.counts
+func (o *usageObject) usage() Usage {
+	n := &o.counts
 	u := Usage{
 		Input:       max(n[countPrompt], n[countInput]) + n[countToolInput],
 		Output:      n[countOutput] + n[countThoughts],
@@ -97,10 +97,10 @@ func (r *usageObject) usage() Usage {
 		Seconds:     float64(n[countSeconds]) / 1000,
 	}
 	total := n[countTotal]
-	if r.excludesCached(u.Input + u.Output) {
+	if o.excludesCached(u.Input + u.Output) {
 		u.Input += n[countCacheRead] + n[countCacheWrite]
 	}
-	hasInput, hasOutput := r.has(countPrompt) || r.has(countInput), r.has(countOutput)
+	hasInput, hasOutput := o.has(countPrompt) || o.has(countInput), o.has(countOutput)
 	switch {
 	case hasOutput && !hasInput && total > u.Output:
 		u.Input = total - u.Output
@@ -111,21 +111,21 @@ func (r *usageObject) usage() Usage {
 	return u
 }
 
-// excludesCached reports whether the input excludes cached tokens, as at Anthropic
-// (https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching): it is named
-// input_tokens and comes without details, and without a total. sum is the sum of input
-// and output.
-func (r *usageObject) excludesCached(whole int64) bool {
-	return r.has(countInput) && r.counts[countPrompt] == 0 && !r.hasInputDetails &&
-		(!r.has(countTotal) || r.counts[countTotal] != whole)
+// excludesCached reports whether the input excludes cached tokens, as in Anthropic's API
+// (https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching): the field is
+// named input_tokens, and the object has no details of it and no total that equals sum,
+// the sum of input and output.
+func (o *usageObject) excludesCached(sum int64) bool {
+	return o.has(countInput) && o.counts[countPrompt] == 0 && !o.hasInputDetails &&
+		(!o.has(countTotal) || o.counts[countTotal] != sum)
 }
 
 // written returns the part of the total that may be output.
 func (u Usage) written() int64 { return u.Total - u.Input }
 
-// merge returns u updated by a later report. Of running totals the largest counts,
-// because some servers report zeros afterwards. It reports whether v has more output than
-// u.
+// merge returns u updated by a later report, v. It takes the larger number of both,
+// because some servers report zeros after running totals. It reports whether v has more
+// output than u.
 func (u Usage) merge(v Usage) (merged Usage, more bool) {
 	more = v.written() > 0 && (v.Output > u.Output || v.Total > u.Total)
 	u.Input = max(u.Input, v.Input)
@@ -138,7 +138,7 @@ func (u Usage) merge(v Usage) (merged Usage, more bool) {
 	return u, more
 }
 
-// add returns the sum of both.
+// add returns the sum of u and v.
 func (u Usage) add(v Usage) Usage {
 	return Usage{
 		Input:       u.Input + v.Input,

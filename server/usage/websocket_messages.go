@@ -3,20 +3,20 @@ package usage
 import "github.com/openai-connect/openai-connect/server/internal/wsframe"
 
 // messageReader reads the text messages that one side of a WebSocket sends, in pieces of
-// any size and in constant memory. Of a client it reads the binary messages, too.
+// any size and in constant memory. It also reads the binary messages of a client.
 type messageReader struct {
-	fromClient bool // The frames are masked.
+	fromClient bool // the frames are masked
 
 	begin func(compressed bool)
 	data  func(piece []byte)
 	end   func()
 
 	frames    wsframe.Reader
-	inFrame   bool   // The header of the current frame has been seen.
-	offset    uint64 // in the payload of a masked frame
+	inFrame   bool   // the header of the current frame has been read
+	offset    uint64 // the position in the payload of a masked frame
 	inMessage bool
-	isText    bool // The current message is passed on.
-	invalid   bool // The stream does not follow the protocol. The rest is ignored.
+	isText    bool // the current message is read
+	invalid   bool // the stream violates the protocol; the rest is ignored
 }
 
 // write reads the next piece.
@@ -41,7 +41,7 @@ func (m *messageReader) write(p []byte) {
 	}
 }
 
-// payload passes on a piece of a message.
+// payload reads a piece of a message.
 func (m *messageReader) payload(p []byte) {
 	if !m.fromClient {
 		if len(p) > 0 {
@@ -62,7 +62,7 @@ func (m *messageReader) payload(p []byte) {
 // atBoundary reports whether the stream is between two frames.
 func (m *messageReader) atBoundary() bool { return m.frames.AtBoundary() && !m.invalid }
 
-// beginFrame checks the header of a frame, and begins a message. Exactly the frames of
+// beginFrame checks the header of a frame, which may begin a message. Only the frames of
 // clients are masked (RFC 6455, section 5.1).
 func (m *messageReader) beginFrame() {
 	opcode := m.frames.Opcode()

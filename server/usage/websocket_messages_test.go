@@ -83,7 +83,7 @@ func FuzzMessageReader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, sizes []byte) {
 		if got, want := messagesOf(cut(string(text), sizes)...), reference(text); !slices.Equal(got, want) {
-			t.Fatalf("%q has the messages %q, want %q", text, got, want)
+			t.Fatalf("%q: got messages %q, want %q", text, got, want)
 		}
 	})
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/inflation"
 )
 
-// webSocket is the state of a WebSocket, on which a model may answer many times.
+// webSocket is the state of a WebSocket, which may have many responses.
 type webSocket struct {
 	messages messageReader
 
 	compression  compression
-	compressed   bool              // of the current message
-	decodeBudget int               // bytes that the current message may still decode to
-	bounds       *inflation.Bounds // bounds of the decoder; nil if there is none
+	compressed   bool              // the current message is compressed
+	decodeBudget int               // the remaining decoded bytes of the current message
+	bounds       *inflation.Bounds // the bounds of the decoder; nil without a decoder
 
-	model   string       // the last model that was named
-	byModel []ModelUsage // the reported usage
+	model   string       // the model in the last message that names one
+	byModel []ModelUsage // the reported usage by model
 }
 
 // compression is the negotiated compression of messages (RFC 7692, section 7).
@@ -28,11 +28,11 @@ type compression uint8
 
 const (
 	compressionNone      compression = iota
-	compressionContext               // A message may refer to previous ones.
-	compressionNoContext             // Each message is independent.
+	compressionContext               // a message may refer to previous ones
+	compressionNoContext             // each message is independent
 )
 
-// compressionOf returns the compression of a Sec-WebSocket-Extensions header.
+// compressionOf returns the compression that Sec-WebSocket-Extensions negotiates.
 func compressionOf(values []string) compression {
 	for _, value := range values {
 		for extension := range strings.SplitSeq(value, ",") {
@@ -51,8 +51,8 @@ func compressionOf(values []string) compression {
 	return compressionNone
 }
 
-// flushMarker is removed from the end of each message by its sender (RFC 7692, section
-// 7.2.1).
+// flushMarker ends the compressed data of a message. The sender omits it (RFC 7692,
+// section 7.2.1).
 var flushMarker = []byte{0x00, 0x00, 0xff, 0xff}
 
 func (m *responseMeter) beginMessage(compressed bool) {
@@ -103,18 +103,18 @@ func (m *responseMeter) messageData(p []byte) {
 
 func (m *responseMeter) endMessage() {
 	if m.session.compressed && m.decoder != nil {
-		alive := m.decoder.write(flushMarker)
-		if anew := m.session.compression == compressionNoContext; anew || !alive {
+		ok := m.decoder.write(flushMarker)
+		if independent := m.session.compression == compressionNoContext; independent || !ok {
 			m.close()
-			m.undecodable = !anew
+			m.undecodable = !independent
 		}
 	}
 	m.recordEvent()
 	m.endResponse()
 }
 
-// maxSessionModels is the number of models of a WebSocket that are counted separately.
-// Further ones count for the last of them.
+// maxSessionModels bounds the number of models of a WebSocket that are counted
+// separately. The usage of further models is added to the last of them.
 const maxSessionModels = 16
 
 // ModelUsage is the usage of a model of a WebSocket.
@@ -123,10 +123,10 @@ type ModelUsage struct {
 	Usage Usage
 }
 
-// endResponse adds the usage that the message reported. The output before it needs no
-// estimate anymore.
+// endResponse adds the usage that the message reported, which replaces the estimate of
+// the output before it.
 func (m *responseMeter) endResponse() {
-	s, told := m.session, m.scanner.reported
+	s, reported := m.session, m.scanner.reported
 	if named := m.scanner.model; len(named) > 0 && string(named) != s.model {
 		s.model = strings.ToValidUTF8(string(named), "\ufffd")
 	}
@@ -134,32 +134,32 @@ func (m *responseMeter) endResponse() {
 		m.opaqueBytes = 0
 	}
 	m.endText()
-	if told == (Usage{}) {
+	if reported == (Usage{}) {
 		return
 	}
 	m.scanner.reported = Usage{}
-	if told.Total == 0 {
-		told = estimate(told, 0, 0)
+	if reported.Total == 0 {
+		reported = estimate(reported, 0, 0)
 	}
-	s.byModel = addUsage(s.byModel, s.model, told)
+	s.byModel = addUsage(s.byModel, s.model, reported)
 }
 
-// addUsage adds to the usage of a model.
-func addUsage(sums []ModelUsage, model string, used Usage) []ModelUsage {
+// addUsage adds usage to the sum of a model.
+func addUsage(sums []ModelUsage, model string, addition Usage) []ModelUsage {
 	for i := range sums {
 		if sums[i].Model == model || i == maxSessionModels-1 {
-			sums[i].Usage = sums[i].Usage.add(used)
+			sums[i].Usage = sums[i].Usage.add(addition)
 			return sums
 		}
 	}
-	return append(sums, ModelUsage{model, used})
+	return append(sums, ModelUsage{model, addition})
 }
 
-// byModel returns the reported usage, and an estimate of the output since.
+// byModel returns the reported usage plus an estimate of the unreported output.
 func (m *responseMeter) byModel() []ModelUsage {
 	sums := slices.Clone(m.session.byModel)
-	if since := m.estimatedOutput(); since > 0 || len(sums) == 0 {
-		sums = addUsage(sums, m.session.model, Usage{Output: since, Total: since, Estimated: true})
+	if unreported := m.estimatedOutput(); unreported > 0 || len(sums) == 0 {
+		sums = addUsage(sums, m.session.model, Usage{Output: unreported, Total: unreported, Estimated: true})
 	}
 	return sums
 }

@@ -145,7 +145,7 @@ func TestWebSocket_ReadsUsage(t *testing.T) {
 				resp := respond("", http.StatusSwitchingProtocols, row.body)
 				resp.Header.Set("Sec-WebSocket-Extensions", row.extensions)
 				if got := pass(t, resp, asked, row.body, wrap); got != row.want {
-					t.Errorf("it is %+v, want %+v", got, row.want)
+					t.Errorf("got %+v, want %+v", got, row.want)
 				}
 			}
 		})
@@ -189,7 +189,7 @@ func TestWebSocket_ReadsRealConnections(t *testing.T) {
 			conn.Read(context.Background())
 			want := usage.Response{Usage: usage.Usage{Input: answers, Output: 2 * answers, Total: 3 * answers}, Events: answers}
 			if got := through.tap.Response(); got != want {
-				t.Errorf("the session is %+v, want %+v", got, want)
+				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
 	}

@@ -40,7 +40,7 @@ func TestMetering_RecordsModelUsageAndEvents(t *testing.T) {
 			record := &request.Record{Client: test.client}
 			sender := metering.New(senderFunc(func(_ context.Context, req *upstream.Request) (*http.Response, error) {
 				if got, err := io.ReadAll(req.Body); err != nil || string(got) != body {
-					t.Errorf("the body is %q, %v", got, err)
+					t.Errorf("got body %q, error %v", got, err)
 				}
 				const events = "data: {\"model\":\"n\"}\n\ndata: {\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n"
 				return &http.Response{
@@ -61,7 +61,7 @@ func TestMetering_RecordsModelUsageAndEvents(t *testing.T) {
 			resp.Body.Close()
 			record.End()
 			if got := record.Progress(); record.Model != test.model || got.Usage != test.want || (got.Events == 2) != (test.client == nil) {
-				t.Errorf("the model is %q, and the progress %+v", record.Model, got)
+				t.Errorf("got model %q, progress %+v", record.Model, got)
 			}
 		})
 	}
