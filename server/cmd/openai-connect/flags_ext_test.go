@@ -94,7 +94,7 @@ func TestFlags_InvalidValuesNameTheFlag(t *testing.T) {
 		{"a file without a certificate", []string{"--tls-cert", "/dev/null", "--tls-key", key}, []string{"--tls-cert", "--tls-key: ", "PEM"}},
 		{"a URL with a path for an origin", []string{"--cors-origin", "https://app.example.com/chat"}, []string{"--cors-origin: ", `"https://app.example.com/chat"`}},
 		{"one invalid origin of two", []string{"--cors-origin", "https://app.example.com,nowhere"}, []string{"--cors-origin: ", `"nowhere"`}},
-		{"any origin and one more", []string{"--cors-origin", "*", "--cors-origin", "https://app.example.com"}, []string{"--cors-origin: ", `"*"`, "alone"}},
+		{"any origin and one more", []string{"--cors-origin", "*", "--cors-origin", "https://app.example.com"}, []string{"--cors-origin: ", `"*"`, "cannot be combined"}},
 		{"an empty list of origins", []string{"--cors-origin="}, []string{"--cors-origin: ", "none"}},
 		{"an origin with a password", []string{"--cors-origin", "https://me:secret@example.com"}, []string{"--cors-origin: ", "user"}},
 		{"a time without a unit", []string{"--drain-timeout", "5"}, []string{"--drain-timeout: ", `"5"`, "unit"}},
