@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -42,6 +43,30 @@ func (d *drainer) advertiseClose(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// drain shuts the server down: it waits for the drain delay, closes the listener, makes
+// clients leave, and waits for requests in progress until the drain timeout. The delay
+// ends early with serving.
+func (s *Server) drain(serving context.Context, drainer *drainer, httpServer *http.Server, listener *limitListener, options Options) error {
+	drainer.started.Store(true)
+	s.config.OnDrain()
+	sleep(serving, options.DrainDelay)
+	_ = listener.Close() // the kernel rejects new connections from now on
+	draining, cancel := context.WithTimeout(s.closed, options.DrainTimeout)
+	defer cancel()
+	s.config.WebSockets.ShutdownWebSockets()
+	if options.DrainDelay > 0 {
+		drainer.goAwayHTTP2(draining)
+	}
+	err := httpServer.Shutdown(draining)
+	if webSocketsErr := s.config.WebSockets.WaitForWebSockets(draining); err == nil {
+		err = webSocketsErr
+	}
+	if err != nil {
+		err = errors.Join(fmt.Errorf("aborted requests in progress after %v: %w", options.DrainTimeout, err), listener.abort(httpServer.Close))
+	}
+	return err
 }
 
 // goAwayHTTP2 sends GOAWAY on every HTTP/2 connection and waits until clients have had

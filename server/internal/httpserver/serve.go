@@ -54,23 +54,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, options Optio
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	drainer.started.Store(true)
-	s.config.OnDrain()
-	sleep(serving, options.DrainDelay)
-	_ = limited.Close() // the kernel rejects new connections from now on
-	draining, cancel := context.WithTimeout(s.closed, options.DrainTimeout)
-	defer cancel()
-	s.config.WebSockets.ShutdownWebSockets()
-	if options.DrainDelay > 0 {
-		drainer.goAwayHTTP2(draining)
-	}
-	err = httpServer.Shutdown(draining)
-	if webSocketsErr := s.config.WebSockets.WaitForWebSockets(draining); err == nil {
-		err = webSocketsErr
-	}
-	if err != nil {
-		err = errors.Join(fmt.Errorf("aborted requests in progress after %v: %w", options.DrainTimeout, err), limited.abort(httpServer.Close))
-	}
+	err = s.drain(serving, drainer, httpServer, limited, options)
 	limited.waitForClosing()
 	<-failed // because the listener is closed
 	if err == nil {

@@ -1,46 +1,14 @@
 package lifecycle_test
 
 import (
-	"context"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/internal/e2e/e2etest"
-	"github.com/openai-connect/openai-connect/server/internal/servertest"
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
-
-// startWithDrain runs a server with a drain timeout. It returns the server, a
-// function that stops it, and the result of Serve.
-func startWithDrain(t *testing.T, drain time.Duration, upstream string) (front *servertest.Front, stop context.CancelFunc, result <-chan error) {
-	t.Helper()
-	s, err := server.New(server.Config{Upstream: upstream})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served, left := make(chan error, 1), make(chan struct{})
-	go func() {
-		served <- s.Serve(ctx, listener, server.ServeConfig{DrainTimeout: drain})
-		close(left)
-	}()
-	t.Cleanup(func() {
-		stop()
-		<-left
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	address := listener.Addr().String()
-	return &servertest.Front{Server: s, Address: address, URL: "http://" + address}, stop, served
-}
 
 // A server that shuts down accepts no new connections and lets calls in progress
 // finish.
@@ -55,7 +23,7 @@ func TestShutdown_LetsStreamsFinish(t *testing.T) {
 		conn.SendChunk(e2etest.DoneEvent)
 		e2etest.EndStream(conn)
 	}})
-	front, stop, served := startWithDrain(t, e2etest.Timeout, url)
+	front, stop, served := e2etest.StartWithDrainTimeout(t, e2etest.Timeout, url)
 	ways := e2etest.Callers(t, front)
 	began, results := make(chan struct{}), make(chan error)
 	for _, method := range ways {
@@ -106,7 +74,7 @@ func TestShutdown_AbortsStreamsAfterTimeout(t *testing.T) {
 		conn.WaitEnd()
 		ended <- struct{}{}
 	}})
-	front, stop, served := startWithDrain(t, 50*time.Millisecond, url)
+	front, stop, served := e2etest.StartWithDrainTimeout(t, 50*time.Millisecond, url)
 	ways := e2etest.Callers(t, front)
 	type result struct {
 		name string

@@ -1,4 +1,4 @@
-package policy_test
+package websocket_test
 
 import (
 	"errors"
@@ -29,7 +29,7 @@ func dialRealtime(t *testing.T, front *servertest.Front) *websocket.Conn {
 	return conn
 }
 
-func TestModelRules_CheckMessagesOfWebSockets(t *testing.T) {
+func TestWebSocket_ModelRulesApplyToMessages(t *testing.T) {
 	t.Parallel()
 	const text, binary = websocket.MessageText, websocket.MessageBinary
 	rules := map[string][]string{
@@ -108,7 +108,7 @@ func TestModelRules_CheckMessagesOfWebSockets(t *testing.T) {
 }
 
 // A model with its own limit counts once for each session that names it.
-func TestModelRules_CountModelsInMessages(t *testing.T) {
+func TestWebSocket_ModelsInMessagesAreCounted(t *testing.T) {
 	t.Parallel()
 	front := e2etest.StartServer(t, e2etest.PolicyConfig(t, e2etest.ServeWebSocketEcho(t, func(error) {}), "limits: {models: {x: {requests_per_minute: 1}}}"))
 	const message = `{"session":{"audio":{"input":{"transcription":{"model":"x"}}}}}`

@@ -1,4 +1,4 @@
-package lifecycle_test
+package websocket_test
 
 import (
 	"bufio"
@@ -31,7 +31,7 @@ const (
 
 // WebSockets have no end of their own. At a shutdown, the server sends close frames
 // to both sides, which have time to answer.
-func TestShutdown_ClosesWebSockets(t *testing.T) {
+func TestWebSocket_ShutdownSendsCloseFrames(t *testing.T) {
 	t.Parallel()
 	const clients = 10
 	type ending struct {
@@ -39,7 +39,7 @@ func TestShutdown_ClosesWebSockets(t *testing.T) {
 		err  error
 	}
 	endings := make(chan ending, 2*clients)
-	front, stop, served := startWithDrain(t, e2etest.Timeout, e2etest.ServeWebSocketEcho(t, func(err error) { endings <- ending{"upstream", err} }))
+	front, stop, served := e2etest.StartWithDrainTimeout(t, e2etest.Timeout, e2etest.ServeWebSocketEcho(t, func(err error) { endings <- ending{"upstream", err} }))
 	for range clients {
 		conn, _, err := websocket.Dial(t.Context(), "ws://"+front.Address+"/v1/realtime", &websocket.DialOptions{
 			HTTPClient: servertest.HTTPClient(t, false),
@@ -71,7 +71,7 @@ func TestShutdown_ClosesWebSockets(t *testing.T) {
 }
 
 // Over TLS, reads are interrupted differently.
-func TestShutdown_ClosesWebSocketsOverTLS(t *testing.T) {
+func TestWebSocket_ShutdownSendsCloseFramesOverTLS(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
 	front, roots := e2etest.StartTLSServer(t, e2etest.ServeWebSocketEcho(t, func(err error) { ended <- err }))
@@ -118,7 +118,7 @@ func openWebSocket(t *testing.T, front *servertest.Front) *upstreamtest.Conn {
 }
 
 // The close frame follows a frame in progress.
-func TestShutdown_KeepsWebSocketFramesWhole(t *testing.T) {
+func TestWebSocket_ShutdownKeepsFramesWhole(t *testing.T) {
 	t.Parallel()
 	const half = "\x82\x83keysfg" // a frame without its last byte
 	arrived, goOn, heard := make(chan struct{}), make(chan struct{}), make(chan string, 1)
@@ -136,7 +136,7 @@ func TestShutdown_KeepsWebSocketFramesWhole(t *testing.T) {
 		rest, _ := io.ReadAll(conn.Reader)
 		heard <- string(rest)
 	})
-	front, stop, served := startWithDrain(t, e2etest.Timeout, url)
+	front, stop, served := e2etest.StartWithDrainTimeout(t, e2etest.Timeout, url)
 	client := openWebSocket(t, front)
 	frame := make([]byte, 4)
 	if _, err := io.ReadFull(client.Reader, frame); err != nil {
@@ -167,7 +167,7 @@ func TestShutdown_KeepsWebSocketFramesWhole(t *testing.T) {
 }
 
 // A peer that doesn't answer the close frame is disconnected after the timeout.
-func TestShutdown_AbortsWebSocketsAfterTimeout(t *testing.T) {
+func TestWebSocket_ShutdownAbortsAfterTimeout(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
 	url := upstreamtest.Serve(t, func(conn *upstreamtest.Conn) {
@@ -178,7 +178,7 @@ func TestShutdown_AbortsWebSocketsAfterTimeout(t *testing.T) {
 		conn.WaitEnd()
 		close(ended)
 	})
-	front, stop, served := startWithDrain(t, 50*time.Millisecond, url)
+	front, stop, served := e2etest.StartWithDrainTimeout(t, 50*time.Millisecond, url)
 	client := openWebSocket(t, front)
 	stop()
 	if got, err := io.ReadAll(client.Reader); err != nil || string(got) != closeFrame {
