@@ -92,8 +92,8 @@ func senderLayers(config Config, guarded bool, budget *memory.Budget) []pipeline
 				MaxBodyBytes: int64(config.MaxMessageBytes),
 				Memory:       budget,
 
-				OnDecision: func(token string, refused ratelimit.Kind, shared bool) {
-					config.Observer.LimiterDecision(token, refused, shared)
+				OnDecision: func(client string, rejectedBy ratelimit.Kind, shared bool) {
+					config.Observer.RecordRateLimitDecision(client, rejectedBy, shared)
 				},
 			})
 		}

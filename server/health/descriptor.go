@@ -8,30 +8,33 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// file is the descriptor of grpc.health.v1. The generated Go code belongs to grpc-go,
-// which this server does not need otherwise. A second copy of it would make programs that
-// link both panic, so the messages are dynamic.
-var file = newFile()
+// descriptor describes grpc/health/v1/health.proto. The generated Go code is part of
+// grpc-go, which this server does not otherwise depend on. Registering a second copy would
+// make programs that link both panic, so this package uses dynamic messages.
+var descriptor = loadDescriptor()
 
-const path = "grpc/health/v1/health.proto"
+const protoPath = "grpc/health/v1/health.proto"
 
-func newFile() protoreflect.FileDescriptor {
-	if registered, err := protoregistry.GlobalFiles.FindFileByPath(path); err == nil {
+// loadDescriptor returns the registered descriptor if the program links grpc-go's package,
+// and otherwise builds one from descriptorText.
+func loadDescriptor() protoreflect.FileDescriptor {
+	if registered, err := protoregistry.GlobalFiles.FindFileByPath(protoPath); err == nil {
 		return registered
 	}
-	description := new(descriptorpb.FileDescriptorProto)
-	if err := prototext.Unmarshal([]byte(source), description); err != nil {
+	file := new(descriptorpb.FileDescriptorProto)
+	if err := prototext.Unmarshal([]byte(descriptorText), file); err != nil {
 		panic("grpc.health.v1: " + err.Error())
 	}
-	built, err := protodesc.NewFile(description, nil)
+	built, err := protodesc.NewFile(file, nil)
 	if err != nil {
 		panic("grpc.health.v1: " + err.Error())
 	}
 	return built
 }
 
-const source = `
-name: "` + path + `"
+// descriptorText is a FileDescriptorProto in text format.
+const descriptorText = `
+name: "` + protoPath + `"
 package: "grpc.health.v1"
 syntax: "proto3"
 message_type {

@@ -42,7 +42,7 @@ func Register(server *connect.Server) *Checker {
 			c.services = append(c.services, string(method.Parent().FullName()))
 		}
 	}
-	methods := file.Services().ByName("Health").Methods()
+	methods := descriptor.Services().ByName("Health").Methods()
 	server.Register(
 		connect.Method{Spec: newSpec(methods.ByName("Check"), connect.StreamTypeUnary), Handler: c.check},
 		connect.Method{Spec: newSpec(methods.ByName("Watch"), connect.StreamTypeServer), Handler: c.watch},
@@ -121,7 +121,7 @@ func (c *Checker) watch(ctx context.Context, _ connect.Spec, stream connect.Serv
 }
 
 func receive(stream connect.ServerStream) (service string, err error) {
-	request := dynamicpb.NewMessage(file.Messages().ByName("HealthCheckRequest"))
+	request := dynamicpb.NewMessage(descriptor.Messages().ByName("HealthCheckRequest"))
 	if err := stream.Receive(request); err != nil {
 		return "", err
 	}
@@ -129,7 +129,7 @@ func receive(stream connect.ServerStream) (service string, err error) {
 }
 
 func response(status protoreflect.EnumNumber) proto.Message {
-	response := dynamicpb.NewMessage(file.Messages().ByName("HealthCheckResponse"))
+	response := dynamicpb.NewMessage(descriptor.Messages().ByName("HealthCheckResponse"))
 	response.Set(response.Descriptor().Fields().ByName("status"), protoreflect.ValueOfEnum(status))
 	return response
 }

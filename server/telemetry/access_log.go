@@ -16,7 +16,7 @@ func (o *Observer) logRequest(ctx context.Context, x *observation) {
 	}
 	c := x.record
 	progress := c.Progress()
-	redact := o.redact.now()
+	secrets := o.redactor.snapshot()
 	line := make([]slog.Attr, 0, 32)
 	text := func(name, value string) {
 		if value != "" {
@@ -33,17 +33,17 @@ func (o *Observer) logRequest(ctx context.Context, x *observation) {
 			line = append(line, slog.Float64(name, milliseconds(at.Sub(c.Start))))
 		}
 	}
-	text("id", redact.text(c.ID))
+	text("id", secrets.redact(c.ID))
 	text("trace_id", c.TraceID)
 	text("protocol", string(c.Protocol))
 	text("method", x.request.Method)
 	text("route", x.route)
-	text("path", redact.text(x.request.URL.EscapedPath()))
+	text("path", secrets.redact(x.request.URL.EscapedPath()))
 	text("client", c.ClientName())
 	text("peer", peer(x.request.RemoteAddr))
-	text("model", redact.text(c.Model))
+	text("model", secrets.redact(c.Model))
 	if progress.Model != c.Model {
-		text("response_model", redact.text(progress.Model))
+		text("response_model", secrets.redact(progress.Model))
 	}
 	count("status", int64(c.Status))
 	if c.Protocol != request.Raw {
@@ -56,7 +56,7 @@ func (o *Observer) logRequest(ctx context.Context, x *observation) {
 	text("upstream", c.Upstream)
 	count("upstream_status", int64(c.UpstreamStatus))
 	count("attempts", int64(c.Attempts))
-	text("upstream_request_id", redact.text(c.UpstreamRequestID))
+	text("upstream_request_id", secrets.redact(c.UpstreamRequestID))
 	count("received_bytes", x.received.Load())
 	count("sent_bytes", x.sent.Load())
 	since("headers_ms", progress.Headers)

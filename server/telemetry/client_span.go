@@ -158,7 +158,7 @@ func usageAttributes(used usage.Usage) []attribute.KeyValue {
 // modelName returns a model's name for a span, empty if it isn't plausible or looks like a
 // key.
 func modelName(model string) string {
-	if isVisibleASCII(model, maxModelName) && !keyLike.MatchString(model) {
+	if isVisibleASCII(model, maxModelName) && !keyPattern.MatchString(model) {
 		return model
 	}
 	return ""

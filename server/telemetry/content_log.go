@@ -28,7 +28,7 @@ const (
 func (o *Observer) logRequestBody(ctx context.Context, req *upstream.Request) {
 	path, _, _ := strings.Cut(req.Target, "?")
 	seen := o.newCapture(ctx, "request body", req.Header,
-		slog.String("method", req.Method), slog.String("path", o.redact.text(path)))
+		slog.String("method", req.Method), slog.String("path", o.redactor.redact(path)))
 	switch content := req.Body.(type) {
 	case nil:
 	case *bytes.Reader: // stays what it is, as it can be sent again
@@ -96,7 +96,7 @@ func (c *capture) end() {
 	}
 	c.ended = true
 	o := c.observer
-	line := append([]slog.Attr{slog.String("id", o.redact.text(c.record.ID))}, c.line...)
+	line := append([]slog.Attr{slog.String("id", o.redactor.redact(c.record.ID))}, c.line...)
 	line = append(line, slog.Int("bytes", c.total))
 	if c.encoding != "" && c.encoding != "identity" {
 		line = append(line, slog.String("encoding", c.encoding)) // a text no more
@@ -108,7 +108,7 @@ func (c *capture) end() {
 
 // text returns the buffered part, redacted.
 func (c *capture) text() string {
-	text := c.observer.redact.text(strings.ToValidUTF8(string(c.begin), string(utf8.RuneError)), c.keys...)
+	text := c.observer.redactor.redact(strings.ToValidUTF8(string(c.begin), string(utf8.RuneError)), c.keys...)
 	if len(text) > MaxContent {
 		text = strings.ToValidUTF8(text[:MaxContent], "") + "…"
 	}

@@ -31,7 +31,7 @@ func (s *labelSet) value(name string) string {
 	switch {
 	case known:
 		return name
-	case full || len(name) > maxModelName || !utf8.ValidString(name) || keyLike.MatchString(name):
+	case full || len(name) > maxModelName || !utf8.ValidString(name) || keyPattern.MatchString(name):
 		return otherModel
 	}
 	s.mu.Lock()

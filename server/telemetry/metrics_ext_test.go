@@ -164,8 +164,8 @@ func TestMetrics_OfRequests(t *testing.T) {
 		{
 			"what others tell is there",
 			func(_ *testing.T, f *observetest.Front) {
-				f.LimiterDecision("ada", "", true)
-				f.LimiterDecision("ada", ratelimit.TokensPerDay, false)
+				f.RecordRateLimitDecision("ada", "", true)
+				f.RecordRateLimitDecision("ada", ratelimit.TokensPerDay, false)
 				f.RegisterRateLimitStore(func() (bool, int64) { return true, 3 })
 				f.RegisterClients(func() (time.Time, int64) { return time.Unix(1700000000, 0), 2 })
 				f.RegisterOverload(func() (int64, uint64) { return 4, 5 })
@@ -280,7 +280,7 @@ func TestMetrics_UnavailableUpstream(t *testing.T) {
 
 func TestTelemetry_NilObserver(t *testing.T) {
 	var o *telemetry.Observer
-	o.LimiterDecision("ada", "", false)
+	o.RecordRateLimitDecision("ada", "", false)
 	o.RegisterRateLimitStore(nil)
 	o.RegisterClients(nil)
 	o.RegisterOverload(nil)

@@ -8,12 +8,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
-// redacted replaces possible keys.
+// redacted replaces secrets and strings that look like keys.
 const redacted = "[redacted]"
 
-// keyLike matches strings that look like a key: by the prefixes of OpenAI, of this server
-// and of other vendors, as authorization, and by the name of a JSON field.
-var keyLike = regexp.MustCompile(
+// keyPattern matches strings that look like API keys: strings with a key prefix of OpenAI,
+// this server or another vendor, Authorization values, and JSON fields whose name suggests
+// a secret.
+var keyPattern = regexp.MustCompile(
 	`\b(?:sk|oc|pk|rk|sess)-[A-Za-z0-9_-]{6,}` +
 		`|\bek_[A-Za-z0-9_-]{6,}` +
 		`|\b(?:gsk_|hf_|xai-|pplx-|nvapi-)[A-Za-z0-9_-]{20,}` +
@@ -21,83 +22,86 @@ var keyLike = regexp.MustCompile(
 		`|(?i:"(?:[a-z_-]*(?:api[-_]?key|password|secret|_token|authorization))"\s*:\s*)"(?:[^"\\]|\\.)*"`,
 )
 
-// keySigns are characters of which each match of keyLike contains at least one.
-const keySigns = "-_\"+% \t\n\f\r"
+// keyChars is a set of characters. Every match of keyPattern contains at least one of them.
+const keyChars = "-_\"+% \t\n\f\r"
 
-// Redact returns a string without the given secrets and without strings that look like a
-// key.
-func Redact(text string, secrets []secret.Secret) string { return redaction(secrets).text(text) }
+// Redact returns text with the given secrets and everything that looks like an API key
+// replaced by "[redacted]".
+func Redact(text string, secrets []secret.Secret) string { return knownSecrets(secrets).redact(text) }
 
-// redactor removes possible keys from strings.
+// redactor redacts the server's secrets, which may change, and strings that look like API
+// keys.
 type redactor struct {
-	secrets func() []secret.Secret // that are known; may be nil
+	secrets func() []secret.Secret // returns the current secrets; may be nil
 }
 
-// text is [redaction.text] for one string.
-func (r *redactor) text(text string, others ...string) string {
+// redact returns text without secrets. See [knownSecrets.redact].
+func (r *redactor) redact(text string, others ...string) string {
 	if text == "" {
 		return ""
 	}
-	return r.now().text(text, others...)
+	return r.snapshot().redact(text, others...)
 }
 
-// now returns the current secrets, for several strings.
-func (r *redactor) now() redaction {
+// snapshot returns the current secrets. Callers that redact several strings take one
+// snapshot.
+func (r *redactor) snapshot() knownSecrets {
 	if r.secrets == nil {
 		return nil
 	}
 	return r.secrets()
 }
 
-// redaction is the list of secrets to remove.
-type redaction []secret.Secret
+// knownSecrets is a list of secrets to redact.
+type knownSecrets []secret.Secret
 
-// text returns a string without strings that look like a key, the secrets of the server,
-// and others. It also looks for them in a URL-escaped string after unescaping, and returns
-// the unescaped form if it finds one.
-func (r redaction) text(text string, others ...string) string {
+// redact returns text with the known secrets, the strings in others and everything that
+// looks like an API key replaced. If it finds any of them only after URL-unescaping text, it
+// returns the unescaped form.
+func (k knownSecrets) redact(text string, others ...string) string {
 	if text == "" {
 		return ""
 	}
-	text = r.known(text, others)
-	plain, found := text, false
+	text = k.replaceKnown(text, others)
+	unescaped, found := text, false
 	for range maxEscapes {
-		if strings.IndexByte(plain, '%') < 0 {
+		if strings.IndexByte(unescaped, '%') < 0 {
 			break
 		}
-		plain = unescape(plain)
-		clean := r.known(plain, others)
-		plain, found = clean, found || clean != plain
+		unescaped = unescape(unescaped)
+		clean := k.replaceKnown(unescaped, others)
+		unescaped, found = clean, found || clean != unescaped
 	}
-	if clean := withoutKeys(plain); found || clean != plain {
+	if clean := replaceKeys(unescaped); found || clean != unescaped {
 		return clean
 	}
-	return withoutKeys(text)
+	return replaceKeys(text)
 }
 
-// maxEscapes is the maximum number of nested escapings that are undone.
+// maxEscapes is how many times a string is unescaped at most.
 const maxEscapes = 3
 
-// unescape undoes URL escaping (RFC 3986 §2.1). It leaves invalid escapes unchanged.
+// unescape decodes percent-encoding (RFC 3986 §2.1). Unlike [net/url.PathUnescape], it
+// leaves invalid escapes unchanged.
 func unescape(text string) string {
-	var plain strings.Builder
-	plain.Grow(len(text))
+	var decoded strings.Builder
+	decoded.Grow(len(text))
 	for i := 0; i < len(text); i++ {
 		if text[i] == '%' && i+2 < len(text) {
 			if c, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
-				plain.WriteByte(byte(c))
+				decoded.WriteByte(byte(c))
 				i += 2
 				continue
 			}
 		}
-		plain.WriteByte(text[i])
+		decoded.WriteByte(text[i])
 	}
-	return plain.String()
+	return decoded.String()
 }
 
-// known returns a string without known secrets.
-func (r redaction) known(text string, others []string) string {
-	for _, secret := range r {
+// replaceKnown replaces the known secrets and the strings in others.
+func (k knownSecrets) replaceKnown(text string, others []string) string {
+	for _, secret := range k {
 		if !secret.IsZero() {
 			text = strings.ReplaceAll(text, secret.Reveal(), redacted)
 		}
@@ -110,10 +114,10 @@ func (r redaction) known(text string, others []string) string {
 	return text
 }
 
-// withoutKeys returns a string without strings that look like a key.
-func withoutKeys(text string) string {
-	if !strings.ContainsAny(text, keySigns) { // as most names and paths
+// replaceKeys replaces everything that looks like an API key.
+func replaceKeys(text string) string {
+	if !strings.ContainsAny(text, keyChars) { // fast path for most names and paths
 		return text
 	}
-	return keyLike.ReplaceAllString(text, redacted)
+	return keyPattern.ReplaceAllString(text, redacted)
 }

@@ -12,7 +12,7 @@ func TestRedact_Keys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redact := &redactor{secrets: func() []secret.Secret { return []secret.Secret{{}, hidden} }}
+	r := &redactor{secrets: func() []secret.Secret { return []secret.Secret{{}, hidden} }}
 	for _, test := range []struct{ name, text, want string }{
 		{"OpenAI's keys", "a sk-proj-Ab12_-xyz b", "a [redacted] b"},
 		{"this server's tokens", `{"x":"oc-0123456789"}`, `{"x":"[redacted]"}`},
@@ -36,7 +36,7 @@ func TestRedact_Keys(t *testing.T) {
 		{"nothing", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := redact.text(test.text); got != test.want {
+			if got := r.redact(test.text); got != test.want {
 				t.Errorf("%q, not %q", got, test.want)
 			}
 		})
@@ -57,11 +57,11 @@ func FuzzRedact(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		redact := &redactor{secrets: func() []secret.Secret { return []secret.Secret{hidden} }}
-		if got := redact.text(before + key + behind); strings.Contains(got, key) {
+		r := &redactor{secrets: func() []secret.Secret { return []secret.Secret{hidden} }}
+		if got := r.redact(before + key + behind); strings.Contains(got, key) {
 			t.Errorf("%q", got)
 		}
-		if keyLike.MatchString(behind) && !strings.ContainsAny(keyLike.FindString(behind), keySigns) {
+		if keyPattern.MatchString(behind) && !strings.ContainsAny(keyPattern.FindString(behind), keyChars) {
 			t.Errorf("%q looks like a key without a sign of one", behind)
 		}
 	})

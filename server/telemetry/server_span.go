@@ -91,7 +91,7 @@ func sanitizedRequest(ctx context.Context, x *observation) *http.Request {
 	r := x.request
 	seen := &http.Request{
 		Method:     r.Method,
-		URL:        &url.URL{Path: x.observer.redact.text(r.URL.Path)},
+		URL:        &url.URL{Path: x.observer.redactor.redact(r.URL.Path)},
 		Proto:      r.Proto,
 		ProtoMajor: r.ProtoMajor,
 		ProtoMinor: r.ProtoMinor,

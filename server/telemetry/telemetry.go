@@ -45,7 +45,7 @@ type Observer struct {
 	metrics   *metrics
 	upstreams *upstreams
 	state     *stateCollector
-	redact    *redactor
+	redactor  *redactor
 	tracer    *tracer // nil without tracing
 	requests  *slog.Logger
 	contents  *slog.Logger
@@ -63,7 +63,7 @@ func New(config Config) (*Observer, error) {
 	o := &Observer{
 		upstreams: new(upstreams),
 		state:     new(stateCollector),
-		redact:    &redactor{secrets: config.Secrets},
+		redactor:  &redactor{secrets: config.Secrets},
 		requests:  config.Calls,
 		contents:  config.Contents,
 	}

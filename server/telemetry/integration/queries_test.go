@@ -36,8 +36,8 @@ func everything(t *testing.T) []labels.Labels {
 	} else if resp != nil {
 		resp.Body.Close()
 	}
-	f.LimiterDecision("ada", "", true)
-	f.LimiterDecision("ada", ratelimit.RequestsPerMinute, false)
+	f.RecordRateLimitDecision("ada", "", true)
+	f.RecordRateLimitDecision("ada", ratelimit.RequestsPerMinute, false)
 	f.RegisterClients(func() (time.Time, int64) { return time.Now(), 1 })
 	f.RegisterRateLimitStore(func() (bool, int64) { return true, 3 })
 	f.RegisterOverload(func() (int64, uint64) { return 1, 1 })
