@@ -11,7 +11,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// MaxBodyBytes is the largest stated length of a request body that is buffered for
+// MaxBodyBytes is the maximum Content-Length of a request body that is buffered for
 // retries. It suffices for long conversations and for some images.
 const MaxBodyBytes = 1 << 20
 
@@ -49,8 +49,8 @@ func newBody(req *upstream.Request, hold *memory.Hold) *body {
 	return &body{memory: bytes.NewReader(read)}
 }
 
-// readAll reads a body to its end, or one byte more than its stated length. It allocates
-// for the received bytes, not for the stated length.
+// readAll reads a body to its end, or one byte beyond its Content-Length. It allocates
+// for the received bytes, not for the Content-Length.
 func readAll(source io.Reader, length int) (read []byte, err error) {
 	for err == nil && len(read) <= length {
 		read = slices.Grow(read, min(length-len(read)+1, max(len(read), 4<<10)))

@@ -151,7 +151,7 @@ func TestFailover_FailsWhenTheBodyCannotBeRead(t *testing.T) {
 	}
 }
 
-// A stated length without a body must not allocate memory.
+// A Content-Length without a body must not allocate memory.
 func TestBody_AllocatesForReceivedBytesOnly(t *testing.T) {
 	largest := 0
 	request := post("")

@@ -1,26 +1,26 @@
-// Package failover sends requests to one of several upstreams, or to one with several
-// keys, in order of preference, and retries where that is safe.
+// Package failover sends each request to the first available upstream in a list, and
+// retries it where that is safe. The upstreams may differ only in their key.
 //
-// A request is only retried if the upstream cannot have processed it, or may process it
-// twice:
+// A request is retried only if the upstream cannot have processed it, or if processing it
+// twice is harmless:
 //
 //   - The connection, or its TLS handshake, failed: nothing was sent.
 //   - Over HTTP/2, the upstream reported that it did not process the request (RFC 9113
 //     §8.7).
 //   - The upstream rejected the request with 429 (too many requests), 503 or 529
-//     (overloaded). The request is sent to another upstream, as the same one would reject
-//     it again.
+//     (overloaded). The request is sent to another upstream, because the same one would
+//     probably reject it again.
 //   - The method is idempotent (RFC 9110 §9.2.2), and the connection ended before a
 //     response, or the status is 502 or 504.
 //   - The request has an Idempotency-Key, and the connection ended before a response. The
-//     request is sent to the same upstream, which knows the key, and to no other.
+//     request is sent only to the same upstream, because only that one knows the key.
 //
-// The client decides about everything else: slow responses, a 500, failures after the
-// response header, and requests that a redirect turned into a GET.
+// Nothing else is retried, so that the client can decide: slow responses, a 500, failures
+// after the response header, and requests that a redirect turned into a GET.
 //
-// A retry also needs the request's body. A body of a stated length up to [MaxBodyBytes]
-// is buffered before anything is sent. Any other body is streamed, and the request is
-// retried only if none of it was read.
+// A retry also needs the request's body. A body with a Content-Length up to [MaxBodyBytes]
+// is buffered before the request is sent. Any other body is streamed, and the request is
+// retried only if nothing was read from the body.
 package failover
 
 import (
@@ -45,14 +45,15 @@ const (
 	MaxCooldown     = 5 * time.Minute // also bounds an upstream's Retry-After
 )
 
-// Response headers that name the upstream of the response and the number of attempts. They
-// replace those of an upstream that is such a server itself.
+// Response headers. UpstreamHeader holds the name of the upstream that sent the response,
+// and AttemptsHeader the number of attempts. They replace the same headers of an upstream
+// that is itself an openai-connect server.
 const (
 	UpstreamHeader = "Openai-Connect-Upstream"
 	AttemptsHeader = "Openai-Connect-Attempts"
 )
 
-// Upstream is one of the upstreams that requests are sent to.
+// Upstream configures an upstream.
 type Upstream struct {
 	// Name identifies the upstream in response headers, logs and metrics. It has up to
 	// 64 letters, digits, "-", "_" and ".".
@@ -61,11 +62,11 @@ type Upstream struct {
 	// BaseURL is a URL that [upstream.ParseBaseURL] accepts, or [Sandbox].
 	BaseURL string
 
-	// Sender sends to the upstream. [ReadFile] leaves it nil.
+	// Sender sends requests to the upstream. [ReadFile] leaves it nil.
 	Sender upstream.Sender
 
-	// Key is the upstream key, and NoKey reports that the upstream requires none. Policy
-	// has rules for them.
+	// Key is the upstream's API key. NoKey means that the upstream requires none. At most
+	// one of them may be set. See also [auth.Policy].
 	Key   secret.Secret
 	NoKey bool
 }
@@ -75,31 +76,32 @@ type Config struct {
 	// Upstreams are in order of preference.
 	Upstreams []Upstream
 
-	// Retries is the number of retries on one upstream that can't be reached or that
-	// closes the connection before it responds: up to [MaxRetries]. Backoff starts at a
-	// tenth of a second and doubles.
+	// Retries is the maximum number of retries of a request on the same upstream, after a
+	// connection failure or if the connection ends before a response. It is at most
+	// [MaxRetries]. The backoff starts at 100ms and doubles with each retry.
 	Retries int
 
 	// Cooldown is how long an upstream is skipped after a failure: no valid response, or a
 	// status of 429, 502, 503, 504 or 529. A longer Retry-After takes precedence, up to
-	// [MaxCooldown]. After a cooldown one request probes the upstream, and others follow
-	// when it has responded. Zero means [DefaultCooldown].
+	// [MaxCooldown]. After the cooldown, one request probes the upstream. The upstream is
+	// used again once it has responded. Zero means [DefaultCooldown].
 	Cooldown time.Duration
 
-	// Memory is the budget for buffered bodies. A request whose body exceeds it is only
-	// sent to the first upstream. Nil means no limit.
+	// Memory is the budget for buffered bodies. A body that exceeds it is streamed, so the
+	// request isn't retried once some of the body was read. Nil means no limit.
 	Memory *memory.Budget
 
-	// Policy sets the credentials of requests. Its upstreams are the same, in the same
+	// Policy sets the credentials of requests. It must have the same upstreams in the same
 	// order. [ReadFile] leaves it nil.
 	Policy *auth.Policy
 
-	// Logger receives a warning for each failed attempt, with the upstream's name and the
-	// error or status. Nil discards it.
+	// Logger logs a warning for each failed attempt, with the upstream's name and the error
+	// or status. Nil means no logging.
 	Logger *slog.Logger
 }
 
-// Failover is an [upstream.Sender] over several upstreams. It is safe for concurrent use.
+// Failover is an [upstream.Sender] that sends each request to one of several upstreams. It
+// is safe for concurrent use.
 type Failover struct {
 	config  Config
 	targets []*target
@@ -113,7 +115,7 @@ type target struct {
 	index int
 }
 
-// New returns a Failover. An error names the invalid part of config.
+// New returns a Failover. The error names the invalid field of config.
 func New(config Config) (*Failover, error) {
 	switch {
 	case len(config.Upstreams) == 0:
@@ -160,10 +162,9 @@ func check(u Upstream) error {
 
 // Send implements [upstream.Sender].
 //
-// It returns the first response that must not be retried elsewhere. If there is none, it
-// returns the last upstream's response unchanged, or, if that upstream could not be
-// reached, the last rejection of another one. It makes up no responses: without any it
-// returns the last error.
+// It returns the first response that does not allow a retry. If every response allows one,
+// it returns the last one unchanged, even if later attempts on other upstreams failed. If no
+// upstream responded, it returns the last error.
 func (f *Failover) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
 	d := f.newDispatch(ctx, req)
 	defer d.hold.Close()

@@ -2,20 +2,20 @@ package upstream
 
 import "sync"
 
-// queueBlockSize is the size in bytes of the blocks of a byteQueue.
+// queueBlockSize is the size in bytes of each block of a byteQueue.
 const queueBlockSize = 8 << 10
 
 type queueBlock struct {
-	start, end int // the unread part of data
+	start, end int // data[start:end] is unread
 	data       [queueBlockSize]byte
 }
 
 var queueBlocks = sync.Pool{New: func() any { return new(queueBlock) }}
 
-// byteQueue is a queue of bytes. An empty queue holds no memory.
+// byteQueue is a FIFO queue of bytes, stored in pooled blocks. An empty queue holds none.
 type byteQueue []*queueBlock
 
-// write appends p.
+// write appends a copy of p.
 func (q *byteQueue) write(p []byte) {
 	for len(p) > 0 {
 		if len(*q) == 0 || (*q)[len(*q)-1].end == queueBlockSize {
@@ -30,7 +30,7 @@ func (q *byteQueue) write(p []byte) {
 	}
 }
 
-// read removes up to len(p) bytes and copies them to p.
+// read moves up to len(p) bytes from the front of the queue to p.
 func (q *byteQueue) read(p []byte) (n int) {
 	for n < len(p) && len(*q) > 0 {
 		first := (*q)[0]
@@ -48,7 +48,7 @@ func (q *byteQueue) read(p []byte) (n int) {
 	return n
 }
 
-// reset discards all bytes.
+// reset empties the queue.
 func (q *byteQueue) reset() {
 	for _, block := range *q {
 		queueBlocks.Put(block)

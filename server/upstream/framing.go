@@ -9,12 +9,12 @@ import (
 	"sync"
 )
 
-var errBodyTooLong = errors.New("the body is longer than its stated length")
+var errBodyTooLong = errors.New("the body is longer than its Content-Length")
 
 // framing describes how a request's body is delimited (RFC 9112 §6).
 type framing struct {
 	chunked bool
-	length  int64 // in bytes, unless chunked; -1 for a request with neither body nor Content-Length
+	length  int64 // the Content-Length unless chunked; -1 for none, without a body
 	trailer http.Header
 }
 
@@ -25,8 +25,8 @@ func framingOf(req *Request) framing {
 	case inMemory && memory.Len() > 0:
 		return framing{length: int64(memory.Len())}
 	case req.Body == nil, inMemory:
-		// A Content-Length of zero is forwarded with any method, and these methods require
-		// one (RFC 9110 §8.6).
+		// A received "Content-Length: 0" is forwarded with any method. POST, PUT and PATCH
+		// require one (RFC 9110 §8.6).
 		if len(req.Header["Content-Length"]) > 0 || slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, req.Method) {
 			return framing{length: 0}
 		}
@@ -38,33 +38,36 @@ func framingOf(req *Request) framing {
 	}
 }
 
-// uploadBuffer is the size in bytes of the pieces in which a body is sent.
-const uploadBuffer = 32 << 10
+// uploadBufferSize is the maximum number of bytes of a body that are read and sent at once.
+const uploadBufferSize = 32 << 10
 
-var uploadBuffers = sync.Pool{New: func() any { return new([uploadBuffer]byte) }}
+var uploadBuffers = sync.Pool{New: func() any { return new([uploadBufferSize]byte) }}
 
-// copyBody reads a body to its end and passes each piece to send, until send returns
-// false. It reports whether the body is complete. The error is one of reading.
+// copyBody reads body to its end and passes each piece to send. It stops when send returns
+// false. complete reports whether all of the body was passed to send. The error is a read
+// error.
 func (f framing) copyBody(body io.Reader, send func(piece []byte) bool) (complete bool, err error) {
-	left := f.length
+	remaining := f.length
 	var buffer []byte
-	if !f.chunked && left <= smallBody { // from a slow client, and there may be many
-		buffer = make([]byte, left+1)
+	if !f.chunked && remaining <= smallBody {
+		// A small body that isn't buffered comes from a slow client. There may be many of
+		// them, so each gets a buffer of just its size.
+		buffer = make([]byte, remaining+1)
 	} else {
-		pooled := uploadBuffers.Get().(*[uploadBuffer]byte)
+		pooled := uploadBuffers.Get().(*[uploadBufferSize]byte)
 		defer uploadBuffers.Put(pooled)
 		buffer = pooled[:]
 	}
 	for {
 		n, err := body.Read(buffer)
-		if left -= int64(n); !f.chunked && left < 0 {
+		if remaining -= int64(n); !f.chunked && remaining < 0 {
 			return false, errBodyTooLong
 		}
 		if n > 0 && !send(buffer[:n]) {
 			return false, nil
 		}
 		switch {
-		case err == io.EOF && !f.chunked && left > 0:
+		case err == io.EOF && !f.chunked && remaining > 0:
 			return false, io.ErrUnexpectedEOF
 		case err == io.EOF:
 			return true, nil
@@ -74,7 +77,7 @@ func (f framing) copyBody(body io.Reader, send func(piece []byte) bool) (complet
 	}
 }
 
-// closeBody closes a body that is an [io.Closer].
+// closeBody closes body if it is an [io.Closer].
 func closeBody(body io.Reader) {
 	if closer, ok := body.(io.Closer); ok {
 		_ = closer.Close()

@@ -140,9 +140,9 @@ func (x *exchange) run(req *Request, out *wireRequest) (*http.Response, error) {
 	switch {
 	case err != nil:
 		closeBody(out.body)
-		x.wait()
+		x.startWaiting()
 	case out.body == nil:
-		x.wait()
+		x.startWaiting()
 	default:
 		x.upload = newUpload(out, req, x)
 		go x.upload.run(x.ctx)
@@ -204,7 +204,7 @@ func (x *exchange) receive(req *Request) (*http.Response, error) {
 		}
 		switch status := resp.StatusCode; {
 		case status == http.StatusContinue:
-			x.upload.resolveExpectation(true)
+			x.upload.resolveExpectContinue(true)
 		case status < 200 && status != http.StatusSwitchingProtocols:
 			if req.Interim != nil {
 				req.Interim(status, resp.Header)
@@ -216,9 +216,9 @@ func (x *exchange) receive(req *Request) (*http.Response, error) {
 	}
 }
 
-// wait enters the waiting state, in which the response header must arrive in time,
-// unless it has arrived.
-func (x *exchange) wait() {
+// startWaiting enters the waiting state, in which the response header must arrive in time,
+// unless the header has already arrived.
+func (x *exchange) startWaiting() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.state != sending {
@@ -237,7 +237,7 @@ func (x *exchange) startReading() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.state = reading
-	x.upload.resolveExpectation(false)
+	x.upload.resolveExpectContinue(false)
 	_ = x.conn.SetReadDeadline(time.Time{})
 	x.conn.readLimit = math.MaxInt64
 }

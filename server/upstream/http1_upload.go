@@ -13,27 +13,29 @@ import (
 )
 
 // upload sends a request's body on its own goroutine, because the response may arrive
-// before the end of the body. A nil upload stands for a body that was sent with the header.
+// before all of the body is sent. A nil upload means that the body was sent with the header.
 type upload struct {
 	body     io.Reader
 	framing  framing
 	exchange *exchange
 
-	expects  bool
-	proceed  chan bool             // resolves the expectation
-	readErr  atomic.Pointer[error] // the error of reading the body
+	expectsContinue bool      // the request has an Expect header (RFC 9110 §10.1.1)
+	proceed         chan bool // receives whether to send the body that Expect holds back
+
+	readErr  atomic.Pointer[error] // an error from reading the body
 	complete atomic.Bool           // all of the body was sent
 }
 
 func newUpload(out *wireRequest, req *Request, x *exchange) *upload {
 	return &upload{
 		body: out.body, framing: out.framing, exchange: x,
-		expects: len(req.Header["Expect"]) > 0, proceed: make(chan bool, 1),
+		expectsContinue: len(req.Header["Expect"]) > 0, proceed: make(chan bool, 1),
 	}
 }
 
-// resolveExpectation resolves a pending expectation: whether the upstream wants the body.
-func (u *upload) resolveExpectation(proceed bool) {
+// resolveExpectContinue starts an upload that waits for 100 (Continue) if proceed is true, and
+// cancels it otherwise. It has no effect on any other upload.
+func (u *upload) resolveExpectContinue(proceed bool) {
 	if u == nil {
 		return
 	}
@@ -46,7 +48,7 @@ func (u *upload) resolveExpectation(proceed bool) {
 // isComplete reports whether all of the body was sent.
 func (u *upload) isComplete() bool { return u == nil || u.complete.Load() }
 
-// readError returns the error of reading the body, if any.
+// readError returns the error from reading the body, if any.
 func (u *upload) readError() error {
 	if u == nil || u.readErr.Load() == nil {
 		return nil
@@ -54,13 +56,13 @@ func (u *upload) readError() error {
 	return *u.readErr.Load()
 }
 
-// run sends the body, after which the exchange waits for the response.
+// run sends the body and then starts the timeout for the response header.
 func (u *upload) run(ctx context.Context) {
 	defer func() {
 		closeBody(u.body)
-		u.body = nil // the exchange may be long, and the body large
+		u.body = nil // frees a large body during a long exchange
 	}()
-	if u.expects {
+	if u.expectsContinue {
 		timer := time.NewTimer(expectContinueTimeout)
 		defer timer.Stop()
 		select {
@@ -76,16 +78,16 @@ func (u *upload) run(ctx context.Context) {
 	err := u.send()
 	switch {
 	case err == nil:
-		u.exchange.wait()
+		u.exchange.startWaiting()
 	case errors.Is(err, errBodyCanceled):
 	default:
 		u.readErr.Store(&err)
-		_ = u.exchange.conn.Close() // the upstream would wait for the rest
+		_ = u.exchange.conn.Close() // otherwise the upstream waits for the rest
 	}
 }
 
-// send sends the body. It returns errors of reading only: after a write error the response
-// may still be read.
+// send sends the body. It returns only read errors: after a write error the response may
+// still be readable.
 func (u *upload) send() error {
 	conn := u.exchange.conn
 	if !u.framing.chunked {
@@ -96,7 +98,7 @@ func (u *upload) send() error {
 		u.complete.Store(complete)
 		return err
 	}
-	writer := bufio.NewWriter(conn) // its error is sticky and returned by Flush
+	writer := bufio.NewWriter(conn) // Flush returns the error of an earlier Write
 	chunks := httputil.NewChunkedWriter(writer)
 	complete, err := u.framing.copyBody(u.body, func(piece []byte) bool {
 		_, _ = chunks.Write(piece)
@@ -115,7 +117,7 @@ func (u *upload) send() error {
 	return nil
 }
 
-// trailer returns the trailer section, which is empty for most bodies.
+// trailer returns the encoded trailer section. Most bodies have no trailer fields.
 func (u *upload) trailer() (b []byte, err error) {
 	for name, values := range u.framing.trailer {
 		if !httpguts.ValidTrailerHeader(name) {

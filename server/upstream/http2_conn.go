@@ -390,7 +390,7 @@ func (c *http2Conn) writeLoop() {
 		c.takenBytes, c.replyBytes = c.queuedBytes, 0
 		c.mu.Unlock()
 		for rest := batch; len(rest) > 0; {
-			n, err := out.Write(rest[:min(len(rest), uploadBuffer)])
+			n, err := out.Write(rest[:min(len(rest), uploadBufferSize)])
 			if err != nil {
 				c.fail(c.writeError(err), frames.ErrCodeNo)
 				return
@@ -629,7 +629,7 @@ func (c *http2Conn) applySetting(s frames.Setting) error {
 	case frames.SettingMaxConcurrentStreams:
 		c.maxStreams = s.Val
 	case frames.SettingMaxFrameSize:
-		c.maxFrame = int(min(s.Val, uploadBuffer))
+		c.maxFrame = int(min(s.Val, uploadBufferSize))
 	case frames.SettingHeaderTableSize:
 		c.encoder.SetMaxDynamicTableSizeLimit(min(s.Val, 4096))
 		c.encoder.SetMaxDynamicTableSize(min(s.Val, 4096))

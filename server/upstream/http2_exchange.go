@@ -146,7 +146,7 @@ func (s *http2Exchange) sendHeader(header *http2Header, body io.Reader) io.Reade
 	s.requestSent = body == nil
 	s.headerOffset = c.queuedBytes
 	memory, ok := body.(*bytes.Reader)
-	if !ok || memory.Len() > min(memoryBody, c.maxFrame) || int64(memory.Len()) > min(s.sendWindow, c.sendWindow) || header.expects {
+	if !ok || memory.Len() > min(memoryBody, c.maxFrame) || int64(memory.Len()) > min(s.sendWindow, c.sendWindow) || header.expectsContinue {
 		return body
 	}
 	content := make([]byte, memory.Len())
@@ -220,7 +220,7 @@ func (s *http2Exchange) abort(why error) {
 // upload sends a body. It runs on its own goroutine.
 func (s *http2Exchange) upload(body io.Reader, header *http2Header) {
 	defer closeBody(body)
-	if header.expects && !s.awaitContinue() {
+	if header.expectsContinue && !s.awaitContinue() {
 		return
 	}
 	complete, err := header.framing.copyBody(body, s.send)
@@ -454,7 +454,7 @@ func (s *http2Exchange) processData(frame *frames.DataFrame) {
 	}
 	if s.remaining >= 0 {
 		if s.remaining -= int64(len(data)); s.remaining < 0 {
-			s.rejectResponse(malformedError("the body is longer than its stated length"))
+			s.rejectResponse(malformedError("the body is longer than its content-length"))
 			return
 		}
 	}
@@ -633,9 +633,9 @@ func (h *http1Client) fromHTTP2Error(err error) error {
 
 // http2Header is the header of a request.
 type http2Header struct {
-	fields  []hpack.HeaderField
-	framing framing
-	expects bool // the body is held back by an expectation
+	fields          []hpack.HeaderField
+	framing         framing
+	expectsContinue bool // the body waits for 100 (Continue)
 }
 
 // newHTTP2Header returns the header of a request. As over HTTP/1.1, it rejects invalid
@@ -645,7 +645,7 @@ func (h *http1Client) newHTTP2Header(req *Request, target string) (*http2Header,
 	if err != nil {
 		return nil, err
 	}
-	header := &http2Header{framing: framingOf(req), expects: len(req.Header["Expect"]) > 0 && req.Body != nil}
+	header := &http2Header{framing: framingOf(req), expectsContinue: len(req.Header["Expect"]) > 0 && req.Body != nil}
 	fields := make([]hpack.HeaderField, 0, len(req.Header)+6)
 	add := func(name, value string) { fields = append(fields, hpack.HeaderField{Name: name, Value: value}) }
 	add(":method", method)

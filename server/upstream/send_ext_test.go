@@ -98,7 +98,7 @@ func TestHTTP1_SendsTheRequestUnchanged(t *testing.T) {
 			fields:  []string{"Content-Length: 0"},
 		},
 		{
-			name:    "no body with a stated length of zero",
+			name:    "no body with a Content-Length of zero",
 			request: upstream.Request{Method: "DELETE", Target: "/v1/x", Header: http.Header{"Content-Length": {"0"}}},
 			line:    "DELETE /v1/x HTTP/1.1",
 			fields:  []string{"Content-Length: 0"},
