@@ -9,41 +9,41 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/benchmark/contender"
 	"github.com/openai-connect/openai-connect/server/benchmark/process"
 	"github.com/openai-connect/openai-connect/server/benchmark/report"
-	"github.com/openai-connect/openai-connect/server/benchmark/subject"
 )
 
-// eventsPerSecond is how many events all streams of a measure have together: as
-// many at 1,000 streams as at 10,000, so that the figures for an event can be
-// compared, and few enough to leave a small machine idle time.
+// eventsPerSecond is the total rate of events over all streams. It does not depend on the
+// number of streams, so that the figures per event are comparable. It is low enough to
+// leave a small machine idle time.
 const eventsPerSecond = 5000
 
-// benchmark is a run.
+// benchmark is a run of the benchmark.
 type benchmark struct {
-	length time.Duration // of what is counted
+	length time.Duration // of a measure
 	rounds int
 
-	dir                      string // for what is built and written
-	upstream                 string // its program
-	certificate, key         string // of the upstream
-	measuredCores, loadCores []int  // none for all
+	dir                      string // for built programs and other files
+	upstream                 string // the upstream's program
+	certificate, key         string // the upstream's, as PEM files
+	measuredCores, loadCores []int  // nil for all
 	candidates               []candidate
 
 	result   *report.Result
 	progress io.Writer
 }
 
-// candidate is a subject whose program is there.
+// candidate is a contender whose program is available.
 type candidate struct {
-	subject.Subject
+	contender.Contender
 
 	program string
 }
 
-// prepare builds what the run needs. A subject that can't be had is left out,
-// which the result notes.
-func (b *benchmark) prepare(ctx context.Context, subjects []subject.Subject) error {
+// prepare builds the programs. It skips unavailable contenders and adds a note to the
+// result.
+func (b *benchmark) prepare(ctx context.Context, contenders []contender.Contender) error {
 	var err error
 	if b.certificate, b.key, err = writeCertificate(b.dir); err != nil {
 		return err
@@ -54,25 +54,25 @@ func (b *benchmark) prepare(ctx context.Context, subjects []subject.Subject) err
 	if err := process.Pin(b.loadCores); err != nil {
 		return err
 	}
-	workshop := subject.NewWorkshop(ctx, ".", b.dir)
-	if b.upstream, err = workshop.Build(".", "./upstream"); err != nil {
+	builder := contender.NewBuilder(ctx, ".", b.dir)
+	if b.upstream, err = builder.Build(".", "./upstream"); err != nil {
 		return err
 	}
-	for _, s := range subjects {
+	for _, s := range contenders {
 		fmt.Fprintf(b.progress, "prepare %s\n", s.Name)
-		program, err := s.Program(workshop)
+		program, err := s.Program(builder)
 		switch {
 		case err != nil && s.Ours:
 			return err
 		case err != nil:
-			b.notef("%s is LEFT OUT: %v", s.Name, err)
+			b.notef("%s is SKIPPED: %v", s.Name, err)
 			continue
 		}
 		if b.result.Versions[s.Name], err = s.Version(program); err != nil {
 			return err
 		}
 		b.candidates = append(b.candidates, candidate{s, program})
-		b.result.Subjects = append(b.result.Subjects, s.Name)
+		b.result.Contenders = append(b.result.Contenders, s.Name)
 		if s.Ours {
 			b.result.Ours = append(b.result.Ours, s.Name)
 		}
@@ -80,18 +80,18 @@ func (b *benchmark) prepare(ctx context.Context, subjects []subject.Subject) err
 	return nil
 }
 
-// run takes every measure of every subject in each round, so that what the
-// machine does meanwhile strikes all alike. Each round begins with another
-// subject. Interrupted, it ends early.
+// run takes every measure of every contender in each round, so that changes of the
+// machine's speed affect all contenders alike. The first contender differs between
+// rounds. run returns early if interrupted.
 func (b *benchmark) run(ctx context.Context, measures []measure) {
 	for round := range b.rounds {
 		for _, m := range measures {
 			turn := slices.Concat(b.candidates[round%len(b.candidates):], b.candidates[:round%len(b.candidates)])
 			for _, c := range turn {
-				if !m.fits(c.Subject) {
+				if !m.supports(c.Contender) {
 					continue
 				}
-				begun := time.Now()
+				started := time.Now()
 				figures, err := b.figures(ctx, m, c)
 				if ctx.Err() != nil {
 					b.notef("interrupted in round %d", round+1)
@@ -101,14 +101,14 @@ func (b *benchmark) run(ctx context.Context, measures []measure) {
 					b.notef("%s, %s: FAILED: %v", m.Name, c.Name, err)
 					continue
 				}
-				b.result.Samples = append(b.result.Samples, report.Sample{Round: round, Measure: m.Name, Subject: c.Name, Figures: figures})
-				fmt.Fprintf(b.progress, "round %d of %d, %s, %s: %.1f s\n", round+1, b.rounds, m.Name, c.Name, time.Since(begun).Seconds())
+				b.result.Samples = append(b.result.Samples, report.Sample{Round: round, Measure: m.Name, Contender: c.Name, Figures: figures})
+				fmt.Fprintf(b.progress, "round %d of %d, %s, %s: %.1f s\n", round+1, b.rounds, m.Name, c.Name, time.Since(started).Seconds())
 			}
 		}
 	}
 }
 
-// notef keeps what a reader of the result has to know, and says it at once.
+// notef adds a note to the result and prints it.
 func (b *benchmark) notef(format string, args ...any) {
 	note := fmt.Sprintf(format, args...)
 	fmt.Fprintf(b.progress, "NOTE: %s\n", note)
@@ -117,23 +117,23 @@ func (b *benchmark) notef(format string, args ...any) {
 	}
 }
 
-// subjectCores is how many cores a subject may use.
-func (b *benchmark) subjectCores() int {
+// contenderCores returns the number of cores for a contender.
+func (b *benchmark) contenderCores() int {
 	if b.measuredCores != nil {
 		return len(b.measuredCores)
 	}
 	return b.result.Machine.Cores
 }
 
-// coresUsed says who ran where.
-func (b *benchmark) coresUsed() string {
+// describeCores describes which process uses which cores.
+func (b *benchmark) describeCores() string {
 	if b.measuredCores == nil {
-		return "the subject, the load and the upstream share all cores"
+		return "the contender, the load and the upstream share all cores"
 	}
-	return fmt.Sprintf("the subject on %v, the load and the upstream on %v", b.measuredCores, b.loadCores)
+	return fmt.Sprintf("the contender on %v, the load and the upstream on %v", b.measuredCores, b.loadCores)
 }
 
-// choose returns what a flag's list names of all, or all.
+// choose returns the elements named in a comma-separated list, or all if it is empty.
 func choose[T any](list string, all []T, name func(T) string) ([]T, error) {
 	if list == "" {
 		return all, nil
@@ -146,19 +146,19 @@ func choose[T any](list string, all []T, name func(T) string) ([]T, error) {
 			for _, one := range all {
 				names = append(names, name(one))
 			}
-			return nil, fmt.Errorf("no %q among %s", want, strings.Join(names, ", "))
+			return nil, fmt.Errorf("unknown name %q: want one of %s", want, strings.Join(names, ", "))
 		}
 		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
 }
 
-// inTemporary calls a function with a folder that is removed afterwards.
-func inTemporary(call func(dir string) error) error {
+// withTempDir calls a function with a temporary directory.
+func withTempDir(run func(dir string) error) error {
 	dir, err := os.MkdirTemp("", "openai-connect-benchmark-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return call(dir)
+	return run(dir)
 }

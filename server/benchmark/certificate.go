@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// writeCertificate writes a certificate of this machine's loopback that is its
-// own root, and its key, as PEM files into a folder.
+// writeCertificate writes a self-signed certificate for the loopback addresses and its
+// key to a directory, as PEM files.
 func writeCertificate(dir string) (certificate, key string, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

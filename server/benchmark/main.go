@@ -1,17 +1,16 @@
-// Command benchmark measures openai-connect beside its peers, on loopback: what
-// a request and an event of a stream cost in processor time, latency and memory,
-// by the operating system's accounts of the one process that stands between a
-// client and an upstream. It runs on Linux alone.
+// Command benchmark compares openai-connect with other proxies over loopback. It
+// measures the CPU time, latency and memory per request and per event of a stream, as
+// accounted by the operating system for the proxy process. It requires Linux.
 //
 //	go run -C server/benchmark . [flags]
 //
-// Peers are nginx and haproxy where they are installed, Caddy,
-// net/http/httputil.ReverseProxy and connectrpc.com/vanguard, and a Cloudflare
-// Worker in workerd where npm is there. What is missing is said, and left out.
+// The baselines are nginx and haproxy (if installed), Caddy,
+// net/http/httputil.ReverseProxy, connectrpc.com/vanguard, and a Cloudflare Worker in
+// workerd (if npm is installed). Unavailable contenders are skipped and noted.
 //
-// Rounds are interleaved: each takes every measure of every subject, which is
-// started anew for it. A figure is the median of the rounds, with its range, and
-// a ratio is the median of ratios within a round.
+// Rounds are interleaved: each round takes every measure of every contender, with a new
+// process for each. A reported figure is the median of all rounds, with its range. A
+// ratio is the median of the ratios within each round.
 package main
 
 import (
@@ -27,8 +26,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/benchmark/contender"
 	"github.com/openai-connect/openai-connect/server/benchmark/report"
-	"github.com/openai-connect/openai-connect/server/benchmark/subject"
 )
 
 func main() {
@@ -36,21 +35,21 @@ func main() {
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "benchmark: %v\n", err)
-		os.Exit(1) //nolint:gocritic // nothing is left to stop
+		os.Exit(1) //nolint:gocritic // nothing to clean up
 	}
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("benchmark", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	rounds := flags.Int("rounds", 5, "how many `rounds`")
-	seconds := flags.Float64("seconds", 3, "how many `seconds` each measure counts")
-	subjects := flags.String("subjects", "", "the `subjects` to measure, by name and comma (default all)")
-	measures := flags.String("measures", "", "the `measures` to take, by name and comma (default all)")
-	streams := flags.String("streams", "1000,10000", "how many event streams are open at a time, a `number` for each measure of streams; fewer where the limit on open files says so")
-	jsonFile := flags.String("json", "", "write every figure to a `file`")
-	plotFile := flags.String("plot", "", "draw the medians into an SVG `file`")
-	compare := flags.String("compare", "", "compare the ratios with those of an earlier JSON `file`, and fail where ours are more than a quarter worse")
+	rounds := flags.Int("rounds", 5, "`number` of rounds")
+	seconds := flags.Float64("seconds", 3, "`seconds` per measure")
+	contenders := flags.String("contenders", "", "comma-separated `names` of contenders (default all)")
+	measures := flags.String("measures", "", "comma-separated `names` of measures (default all)")
+	streams := flags.String("streams", "1000,10000", "comma-separated `numbers` of concurrent event streams, one per measure; reduced to the limit on open files")
+	jsonFile := flags.String("json", "", "write all figures to a JSON `file`")
+	plotFile := flags.String("plot", "", "plot the medians to an SVG `file`")
+	compare := flags.String("compare", "", "compare with an earlier JSON `file`, and fail if a ratio is more than 25% worse")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -58,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if flags.NArg() > 0 || *rounds < 1 || *seconds <= 0 {
-		return errors.New("no arguments but flags, one round at least, and some time (see -help)")
+		return errors.New("invalid arguments: want only flags, at least one round, and a positive number of seconds (see -help)")
 	}
 	var earlier *report.Result
 	if *compare != "" {
@@ -67,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	counts, err := parseStreams(*streams)
+	counts, err := parseStreamCounts(*streams)
 	if err != nil {
 		return err
 	}
@@ -75,9 +74,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("-measures: %w", err)
 	}
-	takenSubjects, err := choose(*subjects, subject.All(), func(s subject.Subject) string { return s.Name })
+	takenContenders, err := choose(*contenders, contender.All(), func(s contender.Contender) string { return s.Name })
 	if err != nil {
-		return fmt.Errorf("-subjects: %w", err)
+		return fmt.Errorf("-contenders: %w", err)
 	}
 
 	result := &report.Result{
@@ -88,22 +87,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	for _, m := range takenMeasures {
 		result.Measures = append(result.Measures, m.Measure)
 	}
-	err = inTemporary(func(dir string) error {
+	err = withTempDir(func(dir string) error {
 		b := &benchmark{
 			length: time.Duration(*seconds * float64(time.Second)), rounds: *rounds,
 			dir: dir, result: result, progress: stderr,
 		}
-		if err := b.prepare(ctx, takenSubjects); err != nil {
+		if err := b.prepare(ctx, takenContenders); err != nil {
 			return err
 		}
-		result.Parameters.Cores = b.coresUsed()
+		result.Parameters.Cores = b.describeCores()
 		b.run(ctx, takenMeasures)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := result.Text(stdout); err != nil {
+	if err := result.WriteText(stdout); err != nil {
 		return err
 	}
 	if *jsonFile != "" {
@@ -119,15 +118,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if earlier == nil {
 		return nil
 	}
-	if worse := result.Worse(earlier); len(worse) > 0 {
-		return fmt.Errorf("worse than in %s:\n%s", *compare, strings.Join(worse, "\n"))
+	if regressions := result.Regressions(earlier); len(regressions) > 0 {
+		return fmt.Errorf("regressions compared with %s:\n%s", *compare, strings.Join(regressions, "\n"))
 	}
 	return nil
 }
 
-// parseStreams reads the numbers of streams, and bounds each by the limit on open
-// files: a proxy has two for a stream, and some of its own.
-func parseStreams(list string) ([]int, error) {
+// parseStreamCounts parses the numbers of streams. It caps them by the limit on open
+// files, because a proxy needs two per stream and some more.
+func parseStreamCounts(list string) ([]int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, err
@@ -137,41 +136,41 @@ func parseStreams(list string) ([]int, error) {
 	for number := range strings.SplitSeq(list, ",") {
 		count, err := strconv.Atoi(strings.TrimSpace(number))
 		if err != nil || count < 1 {
-			return nil, fmt.Errorf("-streams: no number of streams: %q", number)
+			return nil, fmt.Errorf("-streams: invalid number %q: want a positive integer", number)
 		}
 		counts = append(counts, min(count, most))
 	}
 	return counts, nil
 }
 
-// allMeasures returns the measures in the order in which they are taken.
+// allMeasures returns the measures in the order of a round.
 func allMeasures(streams []int) []measure {
 	var all []measure
 	for _, w := range []struct {
-		way    subject.Way
-		suffix string
-		title  string
+		upstreamProtocol contender.UpstreamProtocol
+		suffix           string
+		title            string
 	}{
-		{subject.Plain, "", ""},
-		{subject.TLS, "-tls", ", upstream over TLS"},
-		{subject.HTTP2, "-http2", ", upstream over TLS by HTTP/2"},
+		{contender.Plain, "", ""},
+		{contender.TLS, "-tls", ", upstream over TLS"},
+		{contender.HTTP2, "-http2", ", upstream over HTTP/2 with TLS"},
 	} {
 		add := func(kind report.Kind, name, title string, streams int) {
 			all = append(all, measure{report.Measure{
 				Name: name + w.suffix, Kind: kind, Title: title + w.title,
-				Upstream: string(w.way), Streams: streams,
-			}, w.way})
+				Upstream: string(w.upstreamProtocol), Streams: streams,
+			}, w.upstreamProtocol})
 		}
 		add(report.Unary, "unary", fmt.Sprintf("Unary requests over %d connections", callers), 0)
 		counts := streams
-		if w.way == subject.Plain {
+		if w.upstreamProtocol == contender.Plain {
 			add(report.Latency, "latency", "Unary requests over 1 connection", 0)
-			add(report.Start, "start", "Start-up to the first answer", 0)
+			add(report.Start, "start", "Startup until the first response", 0)
 		} else {
 			counts = streams[:1]
 		}
 		for _, count := range counts {
-			add(report.Streams, fmt.Sprintf("streams-%d", count), fmt.Sprintf("%d event streams open together, %d events a second in all", count, eventsPerSecond), count)
+			add(report.Streams, fmt.Sprintf("streams-%d", count), fmt.Sprintf("%d concurrent event streams, %d events/s in total", count, eventsPerSecond), count)
 		}
 	}
 	return all

@@ -8,22 +8,22 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openai-connect/openai-connect/server/benchmark/contender"
 	"github.com/openai-connect/openai-connect/server/benchmark/load"
 	"github.com/openai-connect/openai-connect/server/benchmark/report"
-	"github.com/openai-connect/openai-connect/server/benchmark/subject"
 )
 
-// measure is a measurement: the same for each subject.
+// measure is a measurement, identical for each contender.
 type measure struct {
 	report.Measure
 
-	way subject.Way
+	upstreamProtocol contender.UpstreamProtocol
 }
 
-// fits says whether the measure can be taken of a subject.
-func (m measure) fits(s subject.Subject) bool {
+// supports reports whether the measure applies to a contender.
+func (m measure) supports(s contender.Contender) bool {
 	switch {
-	case !s.Can(m.way):
+	case !s.Supports(m.upstreamProtocol):
 		return false
 	case m.Kind == report.Streams:
 		return s.Streams()
@@ -34,12 +34,12 @@ func (m measure) fits(s subject.Subject) bool {
 }
 
 const (
-	callers   = 64          // of a unary measure
-	warmingUp = time.Second // before anything is counted
+	callers   = 64          // concurrent callers of a unary measure
+	warmingUp = time.Second // before the measurement
 )
 
-// figures takes the measure of a subject, which is started for it: what an
-// earlier measure left in its memory would be in the figures of this one.
+// figures takes the measure of a contender. It starts a new process, because an earlier
+// measure would affect memory usage.
 func (b *benchmark) figures(ctx context.Context, m measure, c candidate) (map[report.Metric]float64, error) {
 	switch m.Kind {
 	case report.Unary:
@@ -51,129 +51,129 @@ func (b *benchmark) figures(ctx context.Context, m measure, c candidate) (map[re
 	case report.Start:
 		return b.start(ctx, m, c)
 	}
-	return nil, fmt.Errorf("no kind of a measure: %q", m.Kind)
+	return nil, fmt.Errorf("unknown kind of measure: %q", m.Kind)
 }
 
-// unary measures requests of some callers, each with a connection of its own.
+// unary measures requests by concurrent callers with separate connections.
 func (b *benchmark) unary(ctx context.Context, m measure, c candidate, callers int) (map[report.Metric]float64, error) {
-	stage, err := b.open(ctx, m, c)
+	setup, err := b.startSetup(ctx, m, c)
 	if err != nil {
 		return nil, err
 	}
-	defer stage.close()
-	client, err := load.NewClient(c.Form, stage.address, callers)
+	defer setup.close()
+	client, err := load.NewClient(c.Protocol, setup.address, callers)
 	if err != nil {
-		return nil, stage.explain(err)
+		return nil, setup.withOutput(err)
 	}
 	defer client.Close()
 
 	load.RunUnary(ctx, client.Call, callers, warmingUp)
-	before, err := stage.cpu()
+	before, err := setup.cpu()
 	if err != nil {
 		return nil, err
 	}
 	result := load.RunUnary(ctx, client.Call, callers, b.length)
-	after, err := stage.cpu()
+	after, err := setup.cpu()
 	if err != nil {
-		return nil, stage.explain(err)
+		return nil, setup.withOutput(err)
 	}
 	if result.Failed == result.Requests {
-		return nil, stage.explain(result.Failure)
+		return nil, setup.withOutput(result.Failure)
 	}
 	if result.Failed > 0 {
-		b.notef("%s, %s: %d of %d requests failed, the first so: %v", m.Name, c.Name, result.Failed, result.Requests, result.Failure)
+		b.notef("%s, %s: %d of %d requests failed, the first with: %v", m.Name, c.Name, result.Failed, result.Requests, result.Failure)
 	}
 	figures := map[report.Metric]float64{
 		report.Rate:   float64(result.Requests-result.Failed) / result.Elapsed.Seconds(),
-		report.P50:    micros(load.Quantile(result.Latencies, 0.5)),
-		report.P99:    micros(load.Quantile(result.Latencies, 0.99)),
+		report.P50:    microseconds(load.Quantile(result.Latencies, 0.5)),
+		report.P99:    microseconds(load.Quantile(result.Latencies, 0.99)),
 		report.Failed: float64(result.Failed),
 	}
 	if !c.IsDirect() {
-		figures[report.CPU] = micros(after-before) / float64(result.Requests)
+		figures[report.CPU] = microseconds(after-before) / float64(result.Requests)
 	}
 	return figures, nil
 }
 
-// streams measures event streams that are all open together.
+// streams measures concurrent event streams.
 func (b *benchmark) streams(ctx context.Context, m measure, c candidate) (map[report.Metric]float64, error) {
-	stage, err := b.open(ctx, m, c)
+	setup, err := b.startSetup(ctx, m, c)
 	if err != nil {
 		return nil, err
 	}
-	defer stage.close()
-	client, err := load.NewClient(c.Form, stage.address, m.Streams)
+	defer setup.close()
+	client, err := load.NewClient(c.Protocol, setup.address, m.Streams)
 	if err != nil {
-		return nil, stage.explain(err)
+		return nil, setup.withOutput(err)
 	}
 	defer client.Close()
-	if err := client.Call(ctx); err != nil { // Of its first answer anyone allocates more.
-		return nil, stage.explain(err)
+	if err := client.Call(ctx); err != nil { // The first response allocates more.
+		return nil, setup.withOutput(err)
 	}
-	baseline, err := stage.memory()
+	baseline, err := setup.memory()
 	if err != nil {
 		return nil, err
 	}
 
 	interval := time.Duration(m.Streams) * time.Second / eventsPerSecond
 	streams := load.OpenStreams(ctx, client, m.Streams, interval)
-	time.Sleep(min(interval, warmingUp)) // What opened together has spread.
-	before, err := stage.cpu()
+	time.Sleep(min(interval, warmingUp)) // Wait until the events are spread over time.
+	before, err := setup.cpu()
 	if err != nil {
 		return nil, err
 	}
 	window := streams.Measure(max(b.length, interval))
-	after, err := stage.cpu()
+	after, err := setup.cpu()
 	if err != nil {
-		return nil, stage.explain(err)
+		return nil, setup.withOutput(err)
 	}
-	memory, err := stage.memory()
+	memory, err := setup.memory()
 	if err != nil {
 		return nil, err
 	}
-	if err := stage.upstream.Signal(syscall.SIGUSR1); err != nil {
+	if err := setup.upstream.Signal(syscall.SIGUSR1); err != nil {
 		return nil, err
 	}
 	cutShort, reason := streams.Wait(interval + 30*time.Second)
 	if cutShort == m.Streams {
-		return nil, stage.explain(reason)
+		return nil, setup.withOutput(reason)
 	}
 	if cutShort > 0 {
-		b.notef("%s, %s: %d of %d streams were cut short, the first so: %v", m.Name, c.Name, cutShort, m.Streams, reason)
+		b.notef("%s, %s: %d of %d streams were cut short, the first with: %v", m.Name, c.Name, cutShort, m.Streams, reason)
 	}
 	figures := map[report.Metric]float64{
-		report.P50:          micros(load.Quantile(window.Latencies, 0.5)),
-		report.P99:          micros(load.Quantile(window.Latencies, 0.99)),
-		report.FirstP50:     micros(load.Quantile(streams.FirstEvents, 0.5)),
-		report.FirstP99:     micros(load.Quantile(streams.FirstEvents, 0.99)),
+		report.P50:          microseconds(load.Quantile(window.Latencies, 0.5)),
+		report.P99:          microseconds(load.Quantile(window.Latencies, 0.99)),
+		report.FirstP50:     microseconds(load.Quantile(streams.FirstEvents, 0.5)),
+		report.FirstP99:     microseconds(load.Quantile(streams.FirstEvents, 0.99)),
 		report.Wire:         float64(window.Bytes) / float64(window.Events),
 		report.EventsPerSec: float64(window.Events) / max(b.length, interval).Seconds(),
 		report.Failed:       float64(cutShort),
 	}
 	if !c.IsDirect() {
-		figures[report.CPU] = micros(after-before) / float64(window.Events)
+		figures[report.CPU] = microseconds(after-before) / float64(window.Events)
 		figures[report.Memory] = float64(memory-baseline) / float64(m.Streams) / 1024
 	}
 	return figures, nil
 }
 
-// start measures the time from a program's start to its first answer.
+// start measures the time from the start of a program to its first response.
 func (b *benchmark) start(ctx context.Context, m measure, c candidate) (map[report.Metric]float64, error) {
-	stage, err := b.open(ctx, m, c)
+	setup, err := b.startSetup(ctx, m, c)
 	if err != nil {
 		return nil, err
 	}
-	defer stage.close()
-	client, err := load.NewClient(c.Form, stage.address, 1)
+	defer setup.close()
+	client, err := load.NewClient(c.Protocol, setup.address, 1)
 	if err != nil {
-		return nil, stage.explain(err)
+		return nil, setup.withOutput(err)
 	}
 	defer client.Close()
 	if err := client.Call(ctx); err != nil {
-		return nil, stage.explain(err)
+		return nil, setup.withOutput(err)
 	}
-	took := time.Since(stage.begun)
-	memory, err := stage.memory()
+	took := time.Since(setup.started)
+	memory, err := setup.memory()
 	if err != nil {
 		return nil, err
 	}
@@ -192,4 +192,4 @@ func (b *benchmark) start(ctx context.Context, m measure, c candidate) (map[repo
 	}, nil
 }
 
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -16,8 +16,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/benchmark/codec"
 )
 
-// peers decode into and encode from plain structs.
-var peers = []struct {
+// libraries decode into and encode from plain structs.
+var libraries = []struct {
 	name   string
 	decode func(data []byte, v easyjson.Unmarshaler) error
 	encode func(v easyjson.Marshaler) ([]byte, error)
@@ -39,14 +39,14 @@ var peers = []struct {
 	},
 }
 
-// restMessage is a message that the codec reads and writes.
+// restMessage is a message supported by the codec.
 type restMessage interface {
 	proto.Message
 	restjson.Decodable
 	restjson.Encodable
 }
 
-// replies are what is decoded, with the message and the struct for it.
+// replies are the decoded inputs, with constructors of the message and the struct.
 var replies = []struct {
 	name    string
 	text    []byte
@@ -87,12 +87,12 @@ func TestAllDecodeToTheSame(t *testing.T) {
 			if err := json.Unmarshal(ours, want); err != nil {
 				t.Fatal(err)
 			}
-			for _, peer := range peers {
+			for _, library := range libraries {
 				got := reply.plain()
-				err := peer.decode(reply.text, got)
-				// As text, in which an empty list and none are the same.
+				err := library.decode(reply.text, got)
+				// Compare as text, because empty and nil lists are equal.
 				if got, want := textOf(t, got), textOf(t, want); err != nil || got != want {
-					t.Errorf("%s read %.2000s, not %.2000s; the error is %v", peer.name, got, want, err)
+					t.Errorf("%s read %.2000s, not %.2000s; the error is %v", library.name, got, want, err)
 				}
 			}
 		})
@@ -109,10 +109,10 @@ func TestAllEncodeTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := valueOf(t, ours)
-			for _, peer := range peers {
-				got, err := peer.encode(&request.plain)
+			for _, library := range libraries {
+				got, err := library.encode(&request.plain)
 				if err != nil || !reflect.DeepEqual(valueOf(t, got), want) {
-					t.Errorf("%s wrote another value, or failed: %v", peer.name, err)
+					t.Errorf("%s wrote another value, or failed: %v", library.name, err)
 				}
 			}
 		})
@@ -136,13 +136,13 @@ func textOf(t *testing.T, v any) string {
 	return string(text)
 }
 
-// BenchmarkDecode reads replies.
+// BenchmarkDecode decodes replies.
 func BenchmarkDecode(b *testing.B) {
 	for _, reply := range replies {
 		b.Run("input="+reply.name, func(b *testing.B) {
 			run(b, "restjson", len(reply.text), func() error { return restjson.Unmarshal(reply.text, reply.message()) })
-			for _, peer := range peers {
-				run(b, peer.name, len(reply.text), func() error { return peer.decode(reply.text, reply.plain()) })
+			for _, library := range libraries {
+				run(b, library.name, len(reply.text), func() error { return library.decode(reply.text, reply.plain()) })
 			}
 			message := reply.message()
 			if err := restjson.Unmarshal(reply.text, message); err != nil {
@@ -157,8 +157,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkStream decodes the chunks of a stream, which differ in the text that
-// they add.
+// BenchmarkStream decodes the chunks of a stream, each with different text.
 func BenchmarkStream(b *testing.B) {
 	var events [][]byte
 	size := 0
@@ -172,19 +171,19 @@ func BenchmarkStream(b *testing.B) {
 		i++
 		return u.Unmarshal(events[i%len(events)], new(chatv1.ChatCompletionChunk))
 	})
-	for _, peer := range peers {
-		run(b, peer.name, size/len(events), func() error {
+	for _, library := range libraries {
+		run(b, library.name, size/len(events), func() error {
 			i++
-			return peer.decode(events[i%len(events)], new(codec.Chunk))
+			return library.decode(events[i%len(events)], new(codec.Chunk))
 		})
 	}
 }
 
-// buffer is one that a request's JSON fits into, by the size in which it came:
-// the server makes it so.
+// buffer returns a buffer for the JSON of a request, with a capacity derived from the
+// size of the input, as in the server.
 func buffer(size int) []byte { return make([]byte, 0, size+size/2+256) }
 
-// BenchmarkEncode writes requests.
+// BenchmarkEncode encodes requests.
 func BenchmarkEncode(b *testing.B) {
 	for _, request := range requests {
 		message := messageOf(b, request.plain)
@@ -198,9 +197,9 @@ func BenchmarkEncode(b *testing.B) {
 				_, err := restjson.AppendRequest(buffer(size), message, nil)
 				return err
 			})
-			for _, peer := range peers {
-				run(b, peer.name, len(text), func() error {
-					_, err := peer.encode(&request.plain)
+			for _, library := range libraries {
+				run(b, library.name, len(text), func() error {
+					_, err := library.encode(&request.plain)
 					return err
 				})
 			}
@@ -212,8 +211,7 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// BenchmarkTranscode is the way of a request through the server: from the
-// binary form of Protobuf to JSON.
+// BenchmarkTranscode transcodes requests from binary Protobuf to JSON, as the server does.
 func BenchmarkTranscode(b *testing.B) {
 	for _, request := range requests {
 		binary, err := proto.Marshal(messageOf(b, request.plain))

@@ -13,7 +13,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/benchmark/codec"
 )
 
-// aCompletion is a reply as OpenAI writes it, without the white space.
+// aCompletion is a response of OpenAI without white space.
 var aCompletion = compact(`{
   "id": "chatcmpl-CZkNqaPSqPeUzWlrMVGrYGAqmXQeK",
   "object": "chat.completion",
@@ -41,7 +41,7 @@ var aCompletion = compact(`{
   "system_fingerprint": "fp_560af6e559"
 }`)
 
-// aChunk is an event of a stream.
+// aChunk is the data of an event.
 var aChunk = compact(`{
   "id": "chatcmpl-CZkNqaPSqPeUzWlrMVGrYGAqmXQeK",
   "object": "chat.completion.chunk",
@@ -53,14 +53,14 @@ var aChunk = compact(`{
   "obfuscation": "cmFuZG9tIHBhZGRpbmc"
 }`)
 
-// large is the size of an image, and of speech, in bytes of its base64.
+// large is the size of the base64 of images and speech.
 const large = 5 << 20
 
-// aReplyWithSpeech is a reply of 5 MB, nearly all of it base64.
+// aReplyWithSpeech returns a response of 5 MB, mostly base64.
 var aReplyWithSpeech = bytes.Replace(aCompletion, []byte(`"annotations":[]`), []byte(
 	`"audio":{"id":"audio_1","expires_at":1762553734,"transcript":"Paris.","data":"`+speechBase64()+`"}`), 1)
 
-// chunkOf is a chunk of the same stream that adds this text.
+// chunkOf returns a chunk whose delta is text.
 func chunkOf(text string) []byte {
 	return bytes.Replace(aChunk, []byte(" capital"), []byte(text), 1)
 }
@@ -73,7 +73,7 @@ func compact(text string) []byte {
 	return b.Bytes()
 }
 
-// speech is bytes of every value, whose base64 is large.
+// speech returns bytes of every value. Their base64 has the size large.
 func speech() []byte {
 	b := make([]byte, large/4*3)
 	state := uint32(1)
@@ -86,7 +86,7 @@ func speech() []byte {
 
 func speechBase64() string { return base64.StdEncoding.EncodeToString(speech()) }
 
-// requests are the same requests as plain structs, by name.
+// requests returns plain structs of the requests by name.
 var requests = []struct {
 	name  string
 	plain codec.Request
@@ -97,7 +97,7 @@ var requests = []struct {
 	{"5MB-speech", with(codec.Part{Type: "input_audio", InputAudio: &codec.InputAudio{Data: speech(), Format: "wav"}})},
 }
 
-// conversation is a request of n messages.
+// conversation returns a request with n messages.
 func conversation(n int) codec.Request {
 	r := codec.Request{Model: "gpt-5.4-mini", Temperature: new(0.2), MaxCompletionTokens: new(1000)}
 	for i := range n {
@@ -134,14 +134,14 @@ func withTools(r codec.Request, n int) codec.Request {
 	return r
 }
 
-// with is a request of a text and another part.
+// with returns a request with a text part and another part.
 func with(part codec.Part) codec.Request {
 	r := conversation(2)
 	r.Messages[1].Content = codec.Parts{{Type: "text", Text: "What is this?"}, part}
 	return r
 }
 
-// messageOf is the same request as a message.
+// messageOf returns a request as a Protobuf message.
 func messageOf(tb testing.TB, r codec.Request) *chatv1.CreateChatCompletionRequest {
 	tb.Helper()
 	text, err := json.Marshal(r)

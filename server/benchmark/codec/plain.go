@@ -1,6 +1,5 @@
-// Package codec measures the generated REST codec beside what else turns
-// OpenAI's JSON into Go values: goccy/go-json, easyjson, encoding/json, its
-// version 2, and protojson.
+// Package codec compares the generated REST codec with other JSON libraries:
+// goccy/go-json, easyjson, encoding/json and its version 2, and protojson.
 package codec
 
 import (
@@ -11,11 +10,10 @@ import (
 
 //go:generate go run github.com/mailru/easyjson/easyjson@v0.9.2 -all -no_std_marshalers -output_filename plain_easyjson.go plain.go
 
-// The structs for replies have every member of OpenAI's specification, as one
-// writes them by hand: a value where zero stands for absent, a pointer where it
-// can't.
+// The structs for responses have all fields of OpenAI's specification. Optional fields are
+// pointers only if zero is different from absent.
 
-// Completion is a whole answer.
+// Completion is a unary response.
 type Completion struct {
 	ID                string            `json:"id"`
 	Object            string            `json:"object"`
@@ -29,7 +27,7 @@ type Completion struct {
 	Moderation        *Moderation       `json:"moderation,omitempty"`
 }
 
-// Choice is one answer of a completion.
+// Choice is a choice of a completion.
 type Choice struct {
 	Index        int       `json:"index"`
 	Message      Message   `json:"message"`
@@ -37,7 +35,7 @@ type Choice struct {
 	Logprobs     *Logprobs `json:"logprobs"`
 }
 
-// Chunk is a piece of an answer that is being written.
+// Chunk is a chunk of a stream.
 type Chunk struct {
 	ID                string        `json:"id"`
 	Object            string        `json:"object"`
@@ -51,7 +49,7 @@ type Chunk struct {
 	Moderation        *Moderation   `json:"moderation,omitempty"`
 }
 
-// ChunkChoice is the next piece of one answer.
+// ChunkChoice is a choice of a chunk.
 type ChunkChoice struct {
 	Index        int       `json:"index"`
 	Delta        Delta     `json:"delta"`
@@ -59,7 +57,7 @@ type ChunkChoice struct {
 	Logprobs     *Logprobs `json:"logprobs,omitempty"`
 }
 
-// Delta is what is added to an answer.
+// Delta is an addition to a message.
 type Delta struct {
 	Role         string          `json:"role,omitempty"`
 	Content      *string         `json:"content,omitempty"`
@@ -69,7 +67,7 @@ type Delta struct {
 	FunctionCall *Function       `json:"function_call,omitempty"`
 }
 
-// ToolCallDelta is a piece of a tool call.
+// ToolCallDelta is an addition to a tool call.
 type ToolCallDelta struct {
 	Index    int         `json:"index"`
 	ID       string      `json:"id,omitempty"`
@@ -78,7 +76,7 @@ type ToolCallDelta struct {
 	Custom   *CustomCall `json:"custom,omitempty"`
 }
 
-// Message is a message of a reply.
+// Message is a message of a response.
 type Message struct {
 	Role         string       `json:"role"`
 	Content      *string      `json:"content"`
@@ -97,19 +95,19 @@ type ToolCall struct {
 	Custom   *CustomCall `json:"custom,omitempty"`
 }
 
-// Function is the function that a call names.
+// Function is the called function with its arguments.
 type Function struct {
 	Name      string `json:"name,omitempty"`
 	Arguments string `json:"arguments"`
 }
 
-// CustomCall is the custom tool that a call names.
+// CustomCall is the called custom tool with its input.
 type CustomCall struct {
 	Name  string `json:"name,omitempty"`
 	Input string `json:"input"`
 }
 
-// Audio is speech in a reply.
+// Audio is speech in a response.
 type Audio struct {
 	ID         string `json:"id,omitempty"`
 	ExpiresAt  int64  `json:"expires_at,omitempty"`
@@ -117,13 +115,13 @@ type Audio struct {
 	Transcript string `json:"transcript,omitempty"`
 }
 
-// Annotation is a note on a part of a text.
+// Annotation is an annotation of a message.
 type Annotation struct {
 	Type        string   `json:"type"`
 	URLCitation Citation `json:"url_citation"`
 }
 
-// Citation is a place on the web that a text cites.
+// Citation is a citation of a web page.
 type Citation struct {
 	StartIndex int    `json:"start_index"`
 	EndIndex   int    `json:"end_index"`
@@ -131,7 +129,7 @@ type Citation struct {
 	Title      string `json:"title"`
 }
 
-// Logprobs are the log probabilities of an answer.
+// Logprobs holds the log probabilities of a choice.
 type Logprobs struct {
 	Content []TokenLogprob `json:"content"`
 	Refusal []TokenLogprob `json:"refusal"`
@@ -145,14 +143,14 @@ type TokenLogprob struct {
 	TopLogprobs []TopLogprob `json:"top_logprobs"`
 }
 
-// TopLogprob is that of a token that might have come.
+// TopLogprob is the log probability of an alternative token.
 type TopLogprob struct {
 	Token   string  `json:"token"`
 	Logprob float64 `json:"logprob"`
 	Bytes   []int   `json:"bytes"`
 }
 
-// Usage is the tokens that were used.
+// Usage holds the numbers of tokens.
 type Usage struct {
 	PromptTokens            int                `json:"prompt_tokens"`
 	CompletionTokens        int                `json:"completion_tokens"`
@@ -161,7 +159,7 @@ type Usage struct {
 	CompletionTokensDetails *CompletionDetails `json:"completion_tokens_details,omitempty"`
 }
 
-// PromptDetails are the kinds of tokens that a prompt has.
+// PromptDetails holds the numbers of prompt tokens by kind.
 type PromptDetails struct {
 	AudioTokens      int `json:"audio_tokens"`
 	CachedTokens     int `json:"cached_tokens"`
@@ -170,7 +168,7 @@ type PromptDetails struct {
 	ImageTokens      int `json:"image_tokens,omitempty"`
 }
 
-// CompletionDetails are the kinds of tokens that an answer has.
+// CompletionDetails holds the numbers of completion tokens by kind.
 type CompletionDetails struct {
 	ReasoningTokens          int `json:"reasoning_tokens"`
 	AudioTokens              int `json:"audio_tokens"`
@@ -179,13 +177,13 @@ type CompletionDetails struct {
 	RejectedPredictionTokens int `json:"rejected_prediction_tokens"`
 }
 
-// Moderation is the judgement of input and output.
+// Moderation is the moderation of input and output.
 type Moderation struct {
 	Input  *Outcome `json:"input,omitempty"`
 	Output *Outcome `json:"output,omitempty"`
 }
 
-// Outcome is the judgement of one of them, or why there is none.
+// Outcome holds moderation results, or an error.
 type Outcome struct {
 	Type    string   `json:"type"`
 	Model   string   `json:"model,omitempty"`
@@ -194,7 +192,7 @@ type Outcome struct {
 	Message string   `json:"message,omitempty"`
 }
 
-// Result is the judgement by category.
+// Result is a moderation result by category.
 type Result struct {
 	Model                     string              `json:"model,omitempty"`
 	Flagged                   bool                `json:"flagged"`
@@ -203,7 +201,7 @@ type Result struct {
 	CategoryAppliedInputTypes map[string][]string `json:"category_applied_input_types"`
 }
 
-// Request has the members that the measured requests use.
+// Request has the fields of the measured requests.
 type Request struct {
 	Model               string           `json:"model"`
 	Messages            []RequestMessage `json:"messages"`
@@ -221,16 +219,16 @@ type RequestMessage struct {
 	ToolCallID string     `json:"tool_call_id,omitempty"`
 }
 
-// Text is the content of a message as a string.
+// Text is message content in the form of a string.
 type Text string
 
 // MarshalEasyJSON writes the string.
 func (t Text) MarshalEasyJSON(w *jwriter.Writer) { w.String(string(t)) }
 
-// Parts is the content of a message as a list.
+// Parts is message content in the form of an array.
 type Parts []Part
 
-// Part is a text, an image, or speech.
+// Part is a content part: text, an image, or speech.
 type Part struct {
 	Type       string      `json:"type"`
 	Text       string      `json:"text,omitempty"`
@@ -238,7 +236,7 @@ type Part struct {
 	InputAudio *InputAudio `json:"input_audio,omitempty"`
 }
 
-// ImageURL is where an image is, or the image.
+// ImageURL is an image or its URL.
 type ImageURL struct {
 	URL    string `json:"url"`
 	Detail string `json:"detail,omitempty"`

@@ -1,6 +1,5 @@
-// Package load is the benchmark's client: requests one after another on some
-// connections, and many event streams at once, in each form that a subject
-// speaks.
+// Package load generates the benchmark's load in each protocol: sequential unary requests
+// on several connections, and concurrent event streams.
 package load
 
 import (
@@ -10,59 +9,59 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/benchmark/answer"
+	"github.com/openai-connect/openai-connect/server/benchmark/fixture"
 )
 
-// Form is the form of a call.
-type Form string
+// Protocol is the protocol of a client.
+type Protocol string
 
-// The forms of a call.
+// The protocols of clients.
 const (
-	REST     Form = "REST"     // JSON and Server-Sent Events over HTTP/1.1
-	Connect  Form = "Connect"  // typed, over HTTP/1.1
-	GRPCWeb  Form = "gRPC-Web" // typed, over HTTP/1.1
-	GRPC     Form = "gRPC"     // typed, over HTTP/2
-	Vanguard Form = "vanguard" // gRPC to peers/vanguard, over HTTP/2; unary alone
+	REST     Protocol = "REST"     // JSON and Server-Sent Events over HTTP/1.1
+	Connect  Protocol = "Connect"  // typed, over HTTP/1.1
+	GRPCWeb  Protocol = "gRPC-Web" // typed, over HTTP/1.1
+	GRPC     Protocol = "gRPC"     // typed, over HTTP/2
+	Vanguard Protocol = "vanguard" // gRPC to baselines/vanguard, over HTTP/2; only unary
 )
 
-// Call makes one request and reads its answer.
+// Call sends a unary request and reads the response.
 type Call func(context.Context) error
 
-// Stream is an event stream that was opened.
+// Stream is an open event stream.
 type Stream interface {
-	// Next returns the next event. It returns io.EOF where the stream ended as a
-	// complete one does, and another error where it was cut short.
-	Next() (answer.Event, error)
+	// Next returns the next event. It returns io.EOF at the end of a complete stream, and
+	// another error if the stream was cut short.
+	Next() (fixture.Event, error)
 	Close() error
 }
 
-// Client calls a subject.
+// Client sends requests to a contender.
 type Client struct {
-	// Call makes a unary request.
+	// Call sends a unary request.
 	Call Call
-	// Open opens a stream, whose events come at that interval. It is nil where
-	// the form has no streams.
+	// Open opens a stream with an interval between events. It is nil if the protocol does
+	// not support streams.
 	Open func(ctx context.Context, interval time.Duration) (Stream, error)
-	// Close ends the connections.
+	// Close closes the connections.
 	Close func()
-	// Read counts the bytes of all connections of streams that were received.
+	// Read counts the bytes received on connections of streams.
 	Read *atomic.Int64
 }
 
-// NewClient returns a client that makes up to so many calls at a time.
-func NewClient(form Form, address string, calls int) (*Client, error) {
-	switch form {
+// NewClient returns a client for up to a number of concurrent calls.
+func NewClient(protocol Protocol, address string, calls int) (*Client, error) {
+	switch protocol {
 	case REST:
 		return newREST(address, calls), nil
 	case Connect, GRPCWeb, GRPC:
-		return newTyped(form, address, calls)
+		return newTyped(protocol, address, calls)
 	case Vanguard:
 		return newVanguard(address, calls)
 	}
-	return nil, fmt.Errorf("no form of a call: %q", form)
+	return nil, fmt.Errorf("unknown protocol: %q", protocol)
 }
 
-// dialer connects, and counts the bytes that its connections receive.
+// dialer counts the bytes received on its connections.
 type dialer struct{ read *atomic.Int64 }
 
 func (d dialer) dial(ctx context.Context, address string) (net.Conn, error) {

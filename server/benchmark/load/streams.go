@@ -10,16 +10,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/benchmark/answer"
+	"github.com/openai-connect/openai-connect/server/benchmark/fixture"
 )
 
-// entering is how many streams may be on their way to the first event at a time:
-// all at once would measure the listener's queue.
-const entering = 200
+// maxOpening is the maximum number of concurrent streams without a first event. Opening
+// all streams at once would measure the listen queue.
+const maxOpening = 200
 
-// Streams are event streams that are open at a time.
+// Streams represents concurrent event streams.
 type Streams struct {
-	// FirstEvents are the times from a request to its first event, sorted.
+	// FirstEvents holds the times from a request to its first event, sorted.
 	FirstEvents []time.Duration
 
 	client *Client
@@ -32,23 +32,23 @@ type Streams struct {
 	mu        sync.Mutex
 	latencies []time.Duration
 	broken    int
-	reason    error // why the first broke
+	reason    error // error of the first broken stream
 }
 
-// OpenStreams opens streams and returns when each has its first event, or has
+// OpenStreams opens streams. It returns when each of them has received an event or has
 // failed.
 func OpenStreams(ctx context.Context, client *Client, count int, interval time.Duration) *Streams {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Streams{client: client, cancel: cancel}
-	gate := make(chan struct{}, entering)
+	gate := make(chan struct{}, maxOpening)
 	var first sync.WaitGroup
 	first.Add(count)
 	for range count {
 		s.all.Go(func() {
 			gate <- struct{}{}
-			entered := sync.OnceFunc(func() { <-gate; first.Done() })
-			defer entered()
-			if err := s.read(ctx, interval, entered); err != nil {
+			opened := sync.OnceFunc(func() { <-gate; first.Done() })
+			defer opened()
+			if err := s.read(ctx, interval, opened); err != nil {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if s.broken++; s.reason == nil {
@@ -64,15 +64,15 @@ func OpenStreams(ctx context.Context, client *Client, count int, interval time.D
 	return s
 }
 
-// read opens a stream and reads it to its end.
-func (s *Streams) read(ctx context.Context, interval time.Duration, entered func()) error {
+// read opens a stream and reads all events.
+func (s *Streams) read(ctx context.Context, interval time.Duration, opened func()) error {
 	begin := time.Now()
 	stream, err := s.client.Open(ctx, interval)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	// Closing is what ends a read of a socket.
+	// Closing the stream interrupts reads.
 	defer context.AfterFunc(ctx, func() { stream.Close() })()
 	for number := 0; ; number++ {
 		event, err := stream.Next()
@@ -83,19 +83,19 @@ func (s *Streams) read(ctx context.Context, interval time.Duration, entered func
 		case err != nil:
 			return fmt.Errorf("after %d events: %w", number, err)
 		case event.Number != number:
-			return fmt.Errorf("event %d came where %d was due", event.Number, number)
+			return fmt.Errorf("received event %d, want %d", event.Number, number)
 		}
 		if number == 0 {
 			s.mu.Lock()
 			s.FirstEvents = append(s.FirstEvents, now.Sub(begin))
 			s.mu.Unlock()
-			entered()
+			opened()
 		}
 		s.count(event, now)
 	}
 }
 
-func (s *Streams) count(event answer.Event, now time.Time) {
+func (s *Streams) count(event fixture.Event, now time.Time) {
 	if !s.measuring.Load() {
 		return
 	}
@@ -105,14 +105,14 @@ func (s *Streams) count(event answer.Event, now time.Time) {
 	s.latencies = append(s.latencies, now.Sub(event.Sent))
 }
 
-// Window is what came in a time in which all streams were open.
+// Window holds the measurements of a period with all streams open.
 type Window struct {
 	Events    int
-	Bytes     int64           // on the wire, headers of HTTP/2 and chunks included
-	Latencies []time.Duration // from the upstream's write to the client, sorted
+	Bytes     int64           // on the wire, including HTTP/2 and chunk headers
+	Latencies []time.Duration // from the upstream's write to the client's read, sorted
 }
 
-// Measure counts what comes in a time. It may be called once.
+// Measure counts the events of a period. It must be called only once.
 func (s *Streams) Measure(length time.Duration) Window {
 	bytes := s.client.Read.Load()
 	s.measuring.Store(true)
@@ -126,10 +126,10 @@ func (s *Streams) Measure(length time.Duration) Window {
 	return Window{Events: int(s.events.Load()), Bytes: bytes, Latencies: s.latencies}
 }
 
-// Wait waits for the end of all streams, until patience ends, and returns how
-// many were not complete, and why the first of them.
-func (s *Streams) Wait(patience time.Duration) (cutShort int, reason error) {
-	timer := time.AfterFunc(patience, s.cancel)
+// Wait waits for the end of all streams, and cancels them after the timeout. It returns
+// the number of incomplete streams and the error of the first one.
+func (s *Streams) Wait(timeout time.Duration) (cutShort int, reason error) {
+	timer := time.AfterFunc(timeout, s.cancel)
 	defer timer.Stop()
 	s.all.Wait()
 	s.cancel()

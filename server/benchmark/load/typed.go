@@ -16,38 +16,37 @@ import (
 	"github.com/openai-connect/openai-connect/client"
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 	"github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1/chatv1connect"
-	"github.com/openai-connect/openai-connect/server/benchmark/answer"
+	"github.com/openai-connect/openai-connect/server/benchmark/fixture"
 )
 
-// Calls over HTTP/2 share connections: so many calls one, but there are some
-// connections where there are as many calls.
+// Concurrent calls over HTTP/2 share connections.
 const (
 	callsPerConnection = 100
 	fewConnections     = 4
 )
 
-// newTyped returns a client of the typed API, by the generated stub.
-func newTyped(form Form, address string, calls int) (*Client, error) {
-	protocol, pools := client.Connect, 1
-	switch form {
+// newTyped returns a client of the typed API that uses the generated stub.
+func newTyped(protocol Protocol, address string, calls int) (*Client, error) {
+	clientProtocol, pools := client.Connect, 1
+	switch protocol {
 	case GRPC:
-		protocol, pools = client.GRPC, connections(calls)
+		clientProtocol, pools = client.GRPC, connectionCount(calls)
 	case GRPCWeb:
-		protocol = client.GRPCWeb
+		clientProtocol = client.GRPCWeb
 	case Connect, REST, Vanguard:
 	}
 	read := new(atomic.Int64)
 	var stubs []chatv1connect.ChatServiceClient
 	var transports []*http.Transport
 	for range pools {
-		transport := newTransport(dialer{read}, protocol == client.GRPC, calls)
+		transport := newTransport(dialer{read}, clientProtocol == client.GRPC, calls)
 		transports = append(transports, transport)
-		stubs = append(stubs, client.New("http://"+address, client.WithProtocol(protocol),
+		stubs = append(stubs, client.New("http://"+address, client.WithProtocol(clientProtocol),
 			client.WithHTTPClient(&http.Client{Transport: transport})).Chat.Stub())
 	}
 	request := &chatv1.CreateChatCompletionRequest{
-		Model:    answer.Model,
-		Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: proto.String(answer.Prompt)}},
+		Model:    fixture.Model,
+		Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: proto.String(fixture.Prompt)}},
 	}
 	var next atomic.Int64
 	begin := func(ctx context.Context) (context.Context, *connect.CallInfo, chatv1connect.ChatServiceClient) {
@@ -56,7 +55,7 @@ func newTyped(form Form, address string, calls int) (*Client, error) {
 		return ctx, info, stubs[next.Add(1)%int64(len(stubs))]
 	}
 	call := func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, responseTimeout)
 		defer cancel()
 		ctx, _, stub := begin(ctx)
 		completion, err := stub.CreateChatCompletion(ctx, request)
@@ -64,7 +63,7 @@ func newTyped(form Form, address string, calls int) (*Client, error) {
 			return err
 		}
 		if len(completion.GetChoices()) != 1 || completion.GetChoices()[0].GetMessage().GetContent() == "" {
-			return fmt.Errorf("answered %v", completion)
+			return fmt.Errorf("unexpected response: %v", completion)
 		}
 		return nil
 	}
@@ -72,7 +71,7 @@ func newTyped(form Form, address string, calls int) (*Client, error) {
 		Call: call,
 		Open: func(ctx context.Context, interval time.Duration) (Stream, error) {
 			ctx, info, stub := begin(ctx)
-			info.RequestHeader().Set(answer.IntervalHeader, interval.String())
+			info.RequestHeader().Set(fixture.IntervalHeader, interval.String())
 			stream, err := stub.StreamChatCompletion(ctx, request)
 			if err != nil {
 				return nil, err
@@ -81,18 +80,18 @@ func newTyped(form Form, address string, calls int) (*Client, error) {
 		},
 		Close: closeAll(transports),
 		Read:  read,
-	}, callEach(call, pools)
+	}, callEachConnection(call, pools)
 }
 
-// connections is how many connections calls over HTTP/2 are spread over.
-func connections(calls int) int {
+// connectionCount returns the number of HTTP/2 connections for concurrent calls.
+func connectionCount(calls int) int {
 	return max((calls+callsPerConnection-1)/callsPerConnection, min(calls, fewConnections))
 }
 
-// callEach makes a call on each connection, so that none is dialled twice by
-// calls that come together.
-func callEach(call Call, connections int) error {
-	for range connections {
+// callEachConnection makes a call on each connection, so that concurrent calls do not dial
+// it twice.
+func callEachConnection(call Call, connectionCount int) error {
+	for range connectionCount {
 		if err := call(context.Background()); err != nil {
 			return err
 		}
@@ -124,18 +123,18 @@ type typedEvents struct {
 	last   bool // the event with the finish_reason has come
 }
 
-func (e *typedEvents) Next() (answer.Event, error) {
+func (e *typedEvents) Next() (fixture.Event, error) {
 	chunk, err := e.stream.Receive()
 	if errors.Is(err, io.EOF) && !e.last {
-		return answer.Event{}, fmt.Errorf("the stream ended without its finish_reason: %w", io.ErrUnexpectedEOF)
+		return fixture.Event{}, fmt.Errorf("the stream ended without its finish_reason: %w", io.ErrUnexpectedEOF)
 	} else if err != nil {
-		return answer.Event{}, err
+		return fixture.Event{}, err
 	}
 	if len(chunk.GetChoices()) != 1 {
-		return answer.Event{}, fmt.Errorf("an event of %d choices", len(chunk.GetChoices()))
+		return fixture.Event{}, fmt.Errorf("an event of %d choices", len(chunk.GetChoices()))
 	}
 	choice := chunk.GetChoices()[0]
-	event, err := answer.ParseContent(choice.GetDelta().GetContent())
+	event, err := fixture.ParseContent(choice.GetDelta().GetContent())
 	event.Last = choice.GetFinishReason() != chatv1.FinishReason_FINISH_REASON_UNSPECIFIED
 	e.last = e.last || event.Last
 	return event, err

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// patience is how long an answer may take.
-const patience = 30 * time.Second
+// responseTimeout is the timeout of a unary request.
+const responseTimeout = 30 * time.Second
 
-// Unary is what came of requests.
+// Unary holds the measurements of unary requests.
 type Unary struct {
 	Requests  int
 	Failed    int
-	Failure   error // of the first that failed
+	Failure   error // of the first failed request
 	Elapsed   time.Duration
-	Latencies []time.Duration // of those that did not fail, sorted
+	Latencies []time.Duration // of successful requests, sorted
 }
 
-// RunUnary has each of some callers make one call after another, for a time. It
-// returns when all are answered.
+// RunUnary runs concurrent callers for a period. Each makes sequential calls. RunUnary
+// returns when all calls are complete.
 func RunUnary(ctx context.Context, call Call, callers int, length time.Duration) Unary {
 	results := make([]Unary, callers)
 	begin := time.Now()
@@ -63,11 +63,11 @@ func callFor(ctx context.Context, call Call, end time.Time) Unary {
 	return result
 }
 
-// Quantile returns the value below which a part of sorted values lies: a half is
-// the median. It is 0 of none.
-func Quantile(sorted []time.Duration, part float64) time.Duration {
+// Quantile returns a quantile of sorted values, such as the median for 0.5. It returns 0
+// without values.
+func Quantile(sorted []time.Duration, quantile float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
 	}
-	return sorted[min(int(part*float64(len(sorted))), len(sorted)-1)]
+	return sorted[min(int(quantile*float64(len(sorted))), len(sorted)-1)]
 }

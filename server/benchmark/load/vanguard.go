@@ -10,12 +10,12 @@ import (
 	"connectrpc.com/connect/v2/connecthttp"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/openai-connect/openai-connect/server/benchmark/answer"
-	"github.com/openai-connect/openai-connect/server/benchmark/peers/vanguard/completion"
+	"github.com/openai-connect/openai-connect/server/benchmark/baselines/vanguard/completion"
+	"github.com/openai-connect/openai-connect/server/benchmark/fixture"
 )
 
-// newVanguard returns a client of peers/vanguard, by the same library and over as
-// many connections as the typed API's gRPC.
+// newVanguard returns a client of baselines/vanguard. It uses the same library and number
+// of connections as the gRPC client of the typed API.
 func newVanguard(address string, calls int) (*Client, error) {
 	schema := completion.File_completion_proto.Services().ByName("CompletionService").Methods().ByName("Create")
 	spec := connect.Spec{
@@ -24,11 +24,11 @@ func newVanguard(address string, calls int) (*Client, error) {
 		Procedure:  "/" + string(schema.Parent().FullName()) + "/" + string(schema.Name()),
 	}
 	request := &completion.Request{
-		Model:    answer.Model,
-		Messages: []*completion.Message{{Role: "user", Content: proto.String(answer.Prompt)}},
+		Model:    fixture.Model,
+		Messages: []*completion.Message{{Role: "user", Content: proto.String(fixture.Prompt)}},
 	}
 	read := new(atomic.Int64)
-	pools := connections(calls)
+	pools := connectionCount(calls)
 	transports, clients := make([]*http.Transport, pools), make([]*connect.Client, pools)
 	for i := range pools {
 		transports[i] = newTransport(dialer{read}, true, calls)
@@ -36,7 +36,7 @@ func newVanguard(address string, calls int) (*Client, error) {
 	}
 	var next atomic.Int64
 	call := func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, responseTimeout)
 		defer cancel()
 		ctx, info := connect.NewClientContext(ctx)
 		info.RequestHeader().Set("Authorization", key)
@@ -45,9 +45,9 @@ func newVanguard(address string, calls int) (*Client, error) {
 			return err
 		}
 		if len(reply.GetChoices()) != 1 || reply.GetChoices()[0].GetMessage().GetContent() == "" {
-			return fmt.Errorf("answered %v", reply)
+			return fmt.Errorf("unexpected response: %v", reply)
 		}
 		return nil
 	}
-	return &Client{Call: call, Close: closeAll(transports), Read: read}, callEach(call, pools)
+	return &Client{Call: call, Close: closeAll(transports), Read: read}, callEachConnection(call, pools)
 }

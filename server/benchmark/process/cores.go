@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Split divides this machine's cores between what is measured and the load with
-// its upstream, half each. With fewer than four there is nothing to divide: both
-// results are nil, and everything shares all.
+// Split assigns half of the cores to the measured process, and the other half to the load
+// and the upstream. With fewer than four cores, it returns nil: all processes share all
+// cores.
 func Split() (measured, load []int, err error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
@@ -30,7 +30,7 @@ func Split() (measured, load []int, err error) {
 	return cores[:half], cores[half:], nil
 }
 
-// Pin puts this process on some of the cores.
+// Pin restricts this process to cores. It does nothing if cores is nil.
 func Pin(cores []int) error {
 	if cores == nil {
 		return nil
@@ -52,8 +52,8 @@ func Pin(cores []int) error {
 	return nil
 }
 
-// onCores calls start on a thread that may use those cores alone: a process that
-// it starts inherits that, and may so count its cores.
+// onCores calls start on a thread restricted to cores. A process started by it inherits
+// the restriction, and sees only these cores.
 func onCores(cores []int, start func() error) error {
 	if cores == nil {
 		return start()

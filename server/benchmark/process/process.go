@@ -1,6 +1,5 @@
-// Package process starts a program for the benchmark and reads from the
-// operating system's accounts what it costs, with all its children and nothing
-// else. It reads Linux's /proc, and works nowhere else.
+// Package process starts a program and measures the CPU time and memory of the process and
+// its descendants. It reads /proc and requires Linux.
 package process
 
 import (
@@ -18,35 +17,35 @@ import (
 	"time"
 )
 
-// patience is how long a program may take to start, and to end.
-const patience = 20 * time.Second
+// timeout is the maximum time for a program to start or to stop.
+const timeout = 20 * time.Second
 
-// Process is a program that runs, with its children.
+// Process is a running program with its child processes.
 type Process struct {
 	command *exec.Cmd
 	output  *tail
 	ended   chan struct{}
 }
 
-// Start starts a program on some of the cores, none for any.
+// Start starts a program restricted to cores, or to none if cores is nil.
 func Start(command *exec.Cmd, cores []int) (*Process, error) {
 	p := &Process{command: command, output: new(tail), ended: make(chan struct{})}
 	command.Stdout, command.Stderr = p.output, p.output
-	// A group of its own, which Stop ends, and which ends with the benchmark.
+	// Stop kills the process group. The process is also killed when the benchmark exits.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := onCores(cores, command.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", command.Path, err)
 	}
 	go func() {
-		_ = command.Wait() // What it printed says more than its status.
+		_ = command.Wait() // The output is more useful than the exit status.
 		close(p.ended)
 	}()
 	return p, nil
 }
 
-// Listening waits until the process takes connections at the address.
-func (p *Process) Listening(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// WaitUntilListening waits until the process accepts connections.
+func (p *Process) WaitUntilListening(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
@@ -56,25 +55,25 @@ func (p *Process) Listening(ctx context.Context, address string) error {
 		}
 		select {
 		case <-p.ended:
-			return p.failure("ended before it listened")
+			return p.failure("exited before listening")
 		case <-ctx.Done():
-			return p.failure("does not listen at " + address)
+			return p.failure("is not listening on " + address)
 		case <-time.After(200 * time.Microsecond):
 		}
 	}
 }
 
 func (p *Process) failure(what string) error {
-	return fmt.Errorf("%s %s; it printed: %s", filepath.Base(p.command.Path), what, p.output)
+	return fmt.Errorf("%s %s; output: %s", filepath.Base(p.command.Path), what, p.output)
 }
 
-// Output is the last of what the process and its children printed.
+// Output returns the end of the output of the process and its children.
 func (p *Process) Output() string { return p.output.String() }
 
-// Signal sends a signal to the process alone.
+// Signal sends a signal to the process, but not to its children.
 func (p *Process) Signal(signal os.Signal) error { return p.command.Process.Signal(signal) }
 
-// Stop ends the process and its children, and waits for that.
+// Stop stops the process and its children, and waits for their exit.
 func (p *Process) Stop() error {
 	group := -p.command.Process.Pid
 	if err := syscall.Kill(group, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -82,7 +81,7 @@ func (p *Process) Stop() error {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(time.Second): // Open connections are no reason to wait.
+	case <-time.After(time.Second): // Do not wait for open connections.
 	}
 	if err := syscall.Kill(group, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
@@ -90,13 +89,13 @@ func (p *Process) Stop() error {
 	select {
 	case <-p.ended:
 		return nil
-	case <-time.After(patience):
-		return p.failure("does not end")
+	case <-time.After(timeout):
+		return p.failure("does not exit")
 	}
 }
 
-// CPU is the processor time that the process and its children have taken, in
-// user and in kernel mode, to a hundredth of a second.
+// CPU returns the user and system CPU time of the process and its children, with a
+// resolution of 10 ms.
 func (p *Process) CPU() (time.Duration, error) {
 	tree, err := p.tree()
 	var ticks int64
@@ -106,8 +105,8 @@ func (p *Process) CPU() (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / ticksPerSecond, err
 }
 
-// Memory is the memory that the process and its children have resident, in
-// bytes: the sum of their PSS, in which what several share counts once.
+// Memory returns the resident memory of the process and its children in bytes. It is the
+// sum of their proportional set sizes (PSS), which count shared memory once.
 func (p *Process) Memory() (int64, error) {
 	tree, err := p.tree()
 	if err != nil {
@@ -128,24 +127,24 @@ func (p *Process) Memory() (int64, error) {
 	return sum, nil
 }
 
-// ticksPerSecond is the unit of times in /proc. The kernel's interface fixes it
-// at 100 on every platform that Go runs on (`getconf CLK_TCK`).
+// ticksPerSecond is the unit of times in /proc. It is 100 on all platforms that Go
+// supports (`getconf CLK_TCK`).
 const ticksPerSecond = 100
 
-// stat is what is read of /proc/PID/stat; proc_pid_stat(5) has its fields.
+// stat holds fields of /proc/PID/stat, see proc_pid_stat(5).
 type stat struct {
 	pid, parent int
 	ticks       int64 // utime and stime
 }
 
-// parseStat reads /proc/PID/stat. The name in its second field may hold spaces
-// and parentheses.
+// parseStat parses /proc/PID/stat. The name in its second field may contain spaces and
+// parentheses.
 func parseStat(text []byte) (stat, error) {
 	open, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 0 || end < open {
-		return stat{}, fmt.Errorf("no name in %q", text)
+		return stat{}, fmt.Errorf("missing name in %q", text)
 	}
-	fields := strings.Fields(string(text[end+1:])) // from the third on
+	fields := strings.Fields(string(text[end+1:])) // starting from the third
 	if len(fields) < 13 {
 		return stat{}, fmt.Errorf("too few fields in %q", text)
 	}
@@ -156,22 +155,22 @@ func parseStat(text []byte) (stat, error) {
 	return stat{pid, parent, user + system}, errors.Join(pidErr, parentErr, userErr, systemErr)
 }
 
-// parsePSS reads the PSS of /proc/PID/smaps_rollup, in bytes.
+// parsePSS returns the PSS in /proc/PID/smaps_rollup in bytes.
 func parsePSS(text []byte) (int64, error) {
 	for line := range strings.Lines(string(text)) {
 		if rest, found := strings.CutPrefix(line, "Pss:"); found {
 			number, unit, _ := strings.Cut(strings.TrimSpace(rest), " ")
 			if unit != "kB" {
-				return 0, fmt.Errorf("an unknown unit in %q", line)
+				return 0, fmt.Errorf("unknown unit in %q: want kB", line)
 			}
 			kilobytes, err := strconv.ParseInt(number, 10, 64)
 			return kilobytes << 10, err
 		}
 	}
-	return 0, errors.New("no Pss in smaps_rollup")
+	return 0, errors.New("missing Pss in smaps_rollup")
 }
 
-// tree is the process and its descendants.
+// tree returns the process and its descendants.
 func (p *Process) tree() ([]stat, error) {
 	root := p.command.Process.Pid
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -181,9 +180,9 @@ func (p *Process) tree() ([]stat, error) {
 	children := make(map[int][]stat)
 	var found []stat
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // by the pattern
+		text, err := os.ReadFile(file) //nolint:gosec // matches the pattern
 		if err != nil {
-			continue // It ended since.
+			continue // The process has exited.
 		}
 		process, err := parseStat(text)
 		if err != nil {
@@ -195,7 +194,7 @@ func (p *Process) tree() ([]stat, error) {
 		children[process.parent] = append(children[process.parent], process)
 	}
 	if len(found) == 0 {
-		return nil, p.failure("has ended")
+		return nil, p.failure("has exited")
 	}
 	for i := 0; i < len(found); i++ {
 		found = append(found, children[found[i].pid]...)

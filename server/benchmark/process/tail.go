@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// tail keeps the last of what a program prints.
+// tail holds the end of a program's output.
 type tail struct {
 	mu   sync.Mutex
 	text []byte

@@ -2,45 +2,44 @@ package report
 
 import "fmt"
 
-// worseBy is how much larger a ratio has to be than it was, to count as worse.
-const worseBy = 1.25
+// regressionFactor is the minimum increase of a ratio that counts as a regression.
+const regressionFactor = 1.25
 
-// Worse compares the ratios of ours to a peer with those of an earlier run, and
-// says which are worse: by more than a quarter, and with ranges that don't
-// overlap, so that it takes several rounds to tell a change from noise. The peer
-// is nginx, or ReverseProxy where one of the runs had no nginx. Times are never
-// compared.
-func (r *Result) Worse(earlier *Result) []string {
-	var worse []string
+// Regressions compares the ratios to a baseline with those of an earlier run, and
+// describes regressions. A regression is an increase by more than a quarter, without an
+// overlap of the ranges. The baseline is nginx, or ReverseProxy if a run had no nginx.
+// Regressions does not compare absolute times.
+func (r *Result) Regressions(earlier *Result) []string {
+	var regressions []string
 	for _, measure := range r.Measures {
-		for _, subject := range r.Ours {
+		for _, contender := range r.Ours {
 			for _, metric := range []Metric{CPU, AddedP50, Memory, Wire, StartUp} {
 				if metric == AddedP50 && measure.Kind != Latency {
-					continue // Under load it measures the load.
+					continue // Latency under load depends on the load.
 				}
-				place := Place{measure.Name, subject, metric}
-				peer, now, before, found := ratios(r, earlier, place)
-				if found && now.Median > worseBy*before.Median && now.Min > before.Max {
-					worse = append(worse, fmt.Sprintf("%s, %s, %s: %s times that of %s, where it was %s", measure.Name, subject, metric, now, peer, before))
+				id := figureID{measure.Name, contender, metric}
+				baseline, now, before, found := ratios(r, earlier, id)
+				if found && now.Median > regressionFactor*before.Median && now.Min > before.Max {
+					regressions = append(regressions, fmt.Sprintf("%s, %s, %s: %s times %s, was %s", measure.Name, contender, metric, now, baseline, before))
 				}
 			}
-			now, _ := r.Total(measure.Name, subject, Failed)
-			if before, found := earlier.Total(measure.Name, subject, Failed); found && before == 0 && now > 0 {
-				worse = append(worse, fmt.Sprintf("%s, %s: %.0f failed, where none did", measure.Name, subject, now))
+			now, _ := r.Total(measure.Name, contender, Failed)
+			if before, found := earlier.Total(measure.Name, contender, Failed); found && before == 0 && now > 0 {
+				regressions = append(regressions, fmt.Sprintf("%s, %s: %.0f failed, was 0", measure.Name, contender, now))
 			}
 		}
 	}
-	return worse
+	return regressions
 }
 
-// ratios returns the ratios of a figure to the first peer that both runs have.
-func ratios(r, earlier *Result, place Place) (peer string, now, before Spread, found bool) {
-	for _, peer := range ratioPeers {
-		under := Place{place.Measure, peer, place.Metric}
-		now, found := r.Ratio(place, under)
-		before, foundBefore := earlier.Ratio(place, under)
+// ratios returns the ratios of a figure to the first baseline in both runs.
+func ratios(r, earlier *Result, id figureID) (baseline string, now, before Spread, found bool) {
+	for _, baseline := range ratioBaselines {
+		under := figureID{id.Measure, baseline, id.Metric}
+		now, found := r.ratio(id, under)
+		before, foundBefore := earlier.ratio(id, under)
 		if found && foundBefore {
-			return peer, now, before, true
+			return baseline, now, before, true
 		}
 	}
 	return "", Spread{}, Spread{}, false

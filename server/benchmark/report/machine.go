@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Machine is where a run was made.
+// Machine describes the machine of a run.
 type Machine struct {
 	CPU    string `json:"cpu"`
 	Cores  int    `json:"cores"`
@@ -14,8 +14,7 @@ type Machine struct {
 	Go     string `json:"go"`
 }
 
-// ThisMachine describes the machine that the benchmark runs on. What it can't
-// find out is empty.
+// ThisMachine describes the current machine. Unknown fields are empty.
 func ThisMachine() Machine {
 	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version()}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {

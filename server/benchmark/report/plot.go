@@ -14,15 +14,15 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// panel is a part of the plot: bars of one figure.
+// panel is a bar chart of a metric.
 type panel struct {
 	title   string
 	measure string
 	metric  Metric
 }
 
-// Plot draws the medians of what matters most as bars into an SVG file. What the
-// run did not measure has no panel.
+// Plot writes bar charts of the medians of the main metrics to an SVG file. It omits
+// metrics without figures.
 func (r *Result) Plot(file string) error {
 	few, many := r.streams()
 	var panels []*plot.Plot
@@ -52,7 +52,7 @@ func (r *Result) Plot(file string) error {
 	for i, panel := range panels {
 		panel.Draw(tiles.At(whole, i%2, i/2))
 	}
-	out, err := os.Create(file) //nolint:gosec // the caller's to choose
+	out, err := os.Create(file) //nolint:gosec // chosen by the caller
 	if err != nil {
 		return err
 	}
@@ -63,26 +63,26 @@ func (r *Result) Plot(file string) error {
 	return out.Close()
 }
 
-// draw draws a panel, or returns nil where there is nothing to draw. The first
-// subject is on top.
+// draw draws a panel, with the first contender on top. It returns nil if there are no
+// figures.
 func (r *Result) draw(panel panel) (*plot.Plot, error) {
 	var names []string
 	var medians, others, ours plotter.Values
-	for _, subject := range slices.Backward(r.Subjects) {
-		spread, found := r.Spread(panel.measure, subject, panel.metric)
+	for _, contender := range slices.Backward(r.Contenders) {
+		spread, found := r.Spread(panel.measure, contender, panel.metric)
 		if !found {
 			continue
 		}
-		names = append(names, subject)
+		names = append(names, contender)
 		medians = append(medians, spread.Median)
-		if slices.Contains(r.Ours, subject) {
+		if slices.Contains(r.Ours, contender) {
 			others, ours = append(others, 0), append(ours, spread.Median)
 		} else {
 			others, ours = append(others, spread.Median), append(ours, 0)
 		}
 	}
 	if len(names) == 0 {
-		return nil, nil //nolint:nilnil // as said
+		return nil, nil //nolint:nilnil // documented
 	}
 
 	p := plot.New()
@@ -91,7 +91,7 @@ func (r *Result) draw(panel panel) (*plot.Plot, error) {
 	p.NominalY(names...)
 	p.HideX() // The labels have the numbers.
 	p.X.Min = 0
-	p.X.Max = slices.Max(medians) * 1.15 // room for the largest's label
+	p.X.Max = slices.Max(medians) * 1.15 // space for the label of the longest bar
 	for _, bars := range []struct {
 		values plotter.Values
 		color  color.Color
@@ -113,7 +113,7 @@ func (r *Result) draw(panel panel) (*plot.Plot, error) {
 	return p, nil
 }
 
-// valueLabels are the numbers behind the bars.
+// valueLabels returns the numbers next to the bars.
 func valueLabels(values plotter.Values) (*plotter.Labels, error) {
 	var at plotter.XYLabels
 	for i, value := range values {

@@ -12,9 +12,9 @@ import (
 type column struct {
 	title  string
 	metric Metric
-	// ratios adds columns with the ratios to the peers.
+	// ratios adds columns with the ratios to the baselines.
 	ratios bool
-	// total shows the sum of all rounds, of what should be none.
+	// total shows the sum over all rounds instead of the median.
 	total bool
 }
 
@@ -48,7 +48,7 @@ func columns(kind Kind) []column {
 		}
 	case Start:
 		return []column{
-			{title: "start-up ms", metric: StartUp},
+			{title: "startup ms", metric: StartUp},
 			{title: "program MB", metric: Size},
 			{title: "idle MB", metric: IdleMemory},
 		}
@@ -56,20 +56,20 @@ func columns(kind Kind) []column {
 	return nil
 }
 
-// Peers whose ratios are shown.
-var ratioPeers = []string{nginx, reverseProxy}
+// The baselines of the ratios.
+var ratioBaselines = []string{nginx, reverseProxy}
 
-// Table writes the figures: a table for each measure, each figure the median of
-// the rounds with its range.
-func (r *Result) Table(w io.Writer) error {
+// writeTable writes a table for each measure. A figure is the median over all rounds, with
+// its range.
+func (r *Result) writeTable(w io.Writer) error {
 	for _, measure := range r.Measures {
 		if _, err := fmt.Fprintf(w, "\n%s\n", measure.Title); err != nil {
 			return err
 		}
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(table, strings.Join(r.titles(measure), "\t")+"\t")
-		for _, subject := range r.Subjects {
-			if cells, some := r.cells(measure, subject); some {
+		for _, contender := range r.Contenders {
+			if cells, some := r.cells(measure, contender); some {
 				fmt.Fprintln(table, strings.Join(cells, "\t")+"\t")
 			}
 		}
@@ -85,25 +85,25 @@ func (r *Result) titles(measure Measure) []string {
 	for _, column := range columns(measure.Kind) {
 		titles = append(titles, column.title)
 		if column.ratios {
-			for _, peer := range ratioPeers {
-				titles = append(titles, "× "+peer)
+			for _, baseline := range ratioBaselines {
+				titles = append(titles, "× "+baseline)
 			}
 		}
 	}
 	return titles
 }
 
-// cells returns a line of a table, and whether it has any figure.
-func (r *Result) cells(measure Measure, subject string) (cells []string, some bool) {
-	cells = []string{subject}
+// cells returns a row of a table, and whether it has any figures.
+func (r *Result) cells(measure Measure, contender string) (cells []string, some bool) {
+	cells = []string{contender}
 	for _, column := range columns(measure.Kind) {
-		spread, found := r.Spread(measure.Name, subject, column.metric)
+		spread, found := r.Spread(measure.Name, contender, column.metric)
 		some = some || found
 		switch {
 		case !found:
 			cells = append(cells, "–")
 		case column.total:
-			total, _ := r.Total(measure.Name, subject, column.metric)
+			total, _ := r.Total(measure.Name, contender, column.metric)
 			cells = append(cells, strconv.FormatFloat(total, 'f', 0, 64))
 		default:
 			cells = append(cells, spread.String())
@@ -111,9 +111,9 @@ func (r *Result) cells(measure Measure, subject string) (cells []string, some bo
 		if !column.ratios {
 			continue
 		}
-		for _, peer := range ratioPeers {
-			ratio, found := r.Ratio(Place{measure.Name, subject, column.metric}, Place{measure.Name, peer, column.metric})
-			if found && peer != subject {
+		for _, baseline := range ratioBaselines {
+			ratio, found := r.ratio(figureID{measure.Name, contender, column.metric}, figureID{measure.Name, baseline, column.metric})
+			if found && baseline != contender {
 				cells = append(cells, fmt.Sprintf("%.2f", ratio.Median))
 			} else {
 				cells = append(cells, "–")
@@ -123,7 +123,7 @@ func (r *Result) cells(measure Measure, subject string) (cells []string, some bo
 	return cells, some
 }
 
-// String is the median, and the range in which the rounds were.
+// String formats the median and the range.
 func (s Spread) String() string {
 	if s.Min == s.Max {
 		return number(s.Median)

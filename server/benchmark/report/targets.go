@@ -6,34 +6,34 @@ import (
 	"text/tabwriter"
 )
 
-// target is a ratio that ours shall not be above.
+// target is a ratio of ours with an upper limit.
 type target struct {
 	title       string
-	over, under Place
+	over, under figureID
 	most        float64
 }
 
-// targets returns what is aimed at, in the measures of this run.
+// targets returns the targets for the measures of this run.
 func (r *Result) targets() []target {
 	fewest, most := r.streams()
 	few, many := fewest.Name, most.Name
 	const unary, latency = "unary", "latency"
 	return []target{
-		{"raw, CPU per request, of nginx's", Place{unary, raw, CPU}, Place{unary, nginx, CPU}, 2},
-		{"raw, CPU per request, of ReverseProxy's", Place{unary, raw, CPU}, Place{unary, reverseProxy, CPU}, 0.45},
-		{"raw, added p50 at 1 connection, of nginx's", Place{latency, raw, AddedP50}, Place{latency, nginx, AddedP50}, 1.3},
-		{"raw, CPU per event, " + few + ", of nginx's", Place{few, raw, CPU}, Place{few, nginx, CPU}, 1.5},
-		{"raw, memory per stream, " + many + ", of ReverseProxy's", Place{many, raw, Memory}, Place{many, reverseProxy, Memory}, 0.5},
-		{"gRPC, memory per stream, " + many + ", of ReverseProxy's", Place{many, grpc, Memory}, Place{many, reverseProxy, Memory}, 0.7},
-		{"gRPC, CPU per request, of vanguard's", Place{unary, grpc, CPU}, Place{unary, vanguard, CPU}, 0.35},
-		{"gRPC, CPU per request, of ReverseProxy's raw", Place{unary, grpc, CPU}, Place{unary, reverseProxy, CPU}, 0.9},
-		{"gRPC, CPU per event, " + few + ", of our raw", Place{few, grpc, CPU}, Place{few, raw, CPU}, 1.2},
-		{"gRPC, bytes per event, " + few + ", of our raw", Place{few, grpc, Wire}, Place{few, raw, Wire}, 0.5},
+		{"raw, CPU per request, relative to nginx", figureID{unary, raw, CPU}, figureID{unary, nginx, CPU}, 2},
+		{"raw, CPU per request, relative to ReverseProxy", figureID{unary, raw, CPU}, figureID{unary, reverseProxy, CPU}, 0.45},
+		{"raw, added p50 at 1 connection, relative to nginx", figureID{latency, raw, AddedP50}, figureID{latency, nginx, AddedP50}, 1.3},
+		{"raw, CPU per event, " + few + ", relative to nginx", figureID{few, raw, CPU}, figureID{few, nginx, CPU}, 1.5},
+		{"raw, memory per stream, " + many + ", relative to ReverseProxy", figureID{many, raw, Memory}, figureID{many, reverseProxy, Memory}, 0.5},
+		{"gRPC, memory per stream, " + many + ", relative to ReverseProxy", figureID{many, grpc, Memory}, figureID{many, reverseProxy, Memory}, 0.7},
+		{"gRPC, CPU per request, relative to vanguard", figureID{unary, grpc, CPU}, figureID{unary, vanguard, CPU}, 0.35},
+		{"gRPC, CPU per request, relative to ReverseProxy (raw)", figureID{unary, grpc, CPU}, figureID{unary, reverseProxy, CPU}, 0.9},
+		{"gRPC, CPU per event, " + few + ", relative to ours raw", figureID{few, grpc, CPU}, figureID{few, raw, CPU}, 1.2},
+		{"gRPC, bytes per event, " + few + ", relative to ours raw", figureID{few, grpc, Wire}, figureID{few, raw, Wire}, 0.5},
 	}
 }
 
-// streams returns the measures with the fewest and with the most streams, over
-// the plain upstream, if any.
+// streams returns the measures with the fewest and the most streams, with a plain
+// upstream, if any.
 func (r *Result) streams() (few, many Measure) {
 	for _, m := range r.Measures {
 		if m.Kind != Streams || m.Upstream != Plain {
@@ -49,12 +49,11 @@ func (r *Result) streams() (few, many Measure) {
 	return few, many
 }
 
-// Targets writes which targets are met. One that this run has no figures for is
-// left out.
-func (r *Result) Targets(w io.Writer) error {
+// writeTargets writes whether the targets are met. It omits targets without figures.
+func (r *Result) writeTargets(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, target := range r.targets() {
-		ratio, found := r.Ratio(target.over, target.under)
+		ratio, found := r.ratio(target.over, target.under)
 		if !found {
 			continue
 		}
@@ -64,9 +63,9 @@ func (r *Result) Targets(w io.Writer) error {
 		if m.Kind != Streams {
 			continue
 		}
-		for _, subject := range r.Ours {
-			if cut, found := r.Total(m.Name, subject, Failed); found {
-				fmt.Fprintf(table, "%s, streams cut short, %s\t%.0f\t%s\tnone\n", subject, m.Name, cut, verdict(cut == 0))
+		for _, contender := range r.Ours {
+			if cut, found := r.Total(m.Name, contender, Failed); found {
+				fmt.Fprintf(table, "%s, streams cut short, %s\t%.0f\t%s\tnone\n", contender, m.Name, cut, verdict(cut == 0))
 			}
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/benchmark/answer"
+	"github.com/openai-connect/openai-connect/server/benchmark/fixture"
 )
 
-// serveHTTP2 serves HTTP/2 over TLS, and nothing else.
+// serveHTTP2 serves only HTTP/2 over TLS.
 func serveHTTP2(listener net.Listener, config *tls.Config, finish *atomic.Bool) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
@@ -31,17 +31,17 @@ func handle(w http.ResponseWriter, r *http.Request, finish *atomic.Bool) {
 	if err != nil {
 		return
 	}
-	for _, field := range answer.Header() {
+	for _, field := range fixture.Header() {
 		w.Header().Set(field[0], field[1])
 	}
 	if !bytes.Contains(body, []byte(`"stream":true`)) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, answer.Completion) // It fails where the client is gone.
+		_, _ = io.WriteString(w, fixture.Completion) // It fails if the client has disconnected.
 		return
 	}
-	interval, err := time.ParseDuration(r.Header.Get(answer.IntervalHeader))
+	interval, err := time.ParseDuration(r.Header.Get(fixture.IntervalHeader))
 	if err != nil || interval <= 0 {
-		http.Error(w, "a stream without an interval", http.StatusBadRequest)
+		http.Error(w, "missing or invalid interval of a stream", http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")

@@ -1,8 +1,7 @@
-// Command upstream stands in for api.openai.com in the benchmark, as cheaply as
-// can be, so that what is between it and the client is what a run measures.
+// Command upstream replaces api.openai.com in the benchmark. It uses as little CPU time as
+// possible.
 //
-// A stream goes on until the process gets SIGUSR1; then each ends with its next
-// event. SIGTERM ends the process.
+// On SIGUSR1, each stream ends with its next event. SIGTERM ends the process.
 package main
 
 import (
@@ -17,14 +16,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/benchmark/answer"
+	"github.com/openai-connect/openai-connect/server/benchmark/fixture"
 )
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:9000", "`address` to listen on")
-	certificate := flag.String("certificate", "", "PEM `file` of a certificate: serve TLS")
+	certificate := flag.String("certificate", "", "PEM `file` of a certificate; enables TLS")
 	key := flag.String("key", "", "PEM `file` of the certificate's key")
-	http2 := flag.Bool("http2", false, "serve HTTP/2 over TLS, by net/http, instead of HTTP/1.1")
+	http2 := flag.Bool("http2", false, "serve HTTP/2 over TLS instead of HTTP/1.1")
 	flag.Parse()
 	if err := run(*listen, *certificate, *key, *http2); err != nil {
 		fmt.Fprintf(os.Stderr, "upstream: %v\n", err)
@@ -41,7 +40,7 @@ func run(address, certificate, key string, http2 bool) error {
 		finish.Store(true)
 	}()
 
-	listener, err := net.Listen("tcp", address) //nolint:noctx // for the life of the process
+	listener, err := net.Listen("tcp", address) //nolint:noctx // for the lifetime of the process
 	if err != nil {
 		return err
 	}
@@ -59,17 +58,17 @@ func run(address, certificate, key string, http2 bool) error {
 	return servePlain(listener, &finish)
 }
 
-// stream writes one event each interval until it is told to finish, and the end.
-// The first comes at once, the second after a part of the interval that is
-// random, so that streams which began together don't go on in step.
+// stream writes an event per interval until finish is set, and then the end of the stream.
+// The first event is immediate. The second one follows after a random part of the
+// interval, so that concurrent streams are not synchronized.
 func stream(interval time.Duration, finish *atomic.Bool, write func(event []byte, last bool) error) error {
 	var event []byte
-	wait := time.Duration(rand.Float64() * float64(interval)) //nolint:gosec // no secret
+	wait := time.Duration(rand.Float64() * float64(interval)) //nolint:gosec // not secret
 	for number := 0; ; number++ {
 		last := number > 0 && finish.Load()
-		event = answer.AppendEvent(event[:0], number, time.Now(), last)
+		event = fixture.AppendEvent(event[:0], number, time.Now(), last)
 		if last {
-			event = append(event, answer.Done...)
+			event = append(event, fixture.Done...)
 		}
 		if err := write(event, last); err != nil || last {
 			return err

@@ -12,14 +12,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/openai-connect/openai-connect/server/benchmark/answer"
+	"github.com/openai-connect/openai-connect/server/benchmark/fixture"
 )
 
-// servePlain serves HTTP/1.1 from its bytes: net/http would cost more than the
-// fastest proxies do.
+// servePlain serves HTTP/1.1 without net/http, which would use more CPU time than the
+// fastest proxies.
 func servePlain(listener net.Listener, finish *atomic.Bool) error {
 	unary, streamed := heads()
-	unary += answer.Completion
+	unary += fixture.Completion
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -31,7 +31,7 @@ func servePlain(listener net.Listener, finish *atomic.Bool) error {
 			for {
 				request, err := read(reader)
 				if err != nil {
-					return // The client is gone, or no client.
+					return // The client has disconnected, or the request is invalid.
 				}
 				if !request.stream {
 					if _, err := io.WriteString(conn, unary); err != nil {
@@ -62,24 +62,24 @@ func servePlain(listener net.Listener, finish *atomic.Bool) error {
 	}
 }
 
-// heads are the head of a unary answer and that of a stream.
+// heads returns the response headers of a unary response and of a stream.
 func heads() (unary, streamed string) {
 	common := []byte("HTTP/1.1 200 OK\r\n")
-	for _, field := range answer.Header() {
+	for _, field := range fixture.Header() {
 		common = fmt.Appendf(common, "%s: %s\r\n", field[0], field[1])
 	}
 	fields := string(common)
-	return fmt.Sprintf("%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", fields, len(answer.Completion)),
+	return fmt.Sprintf("%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", fields, len(fixture.Completion)),
 		fields + "Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
 }
 
-// request is what matters of a request.
+// request holds the relevant properties of a request.
 type request struct {
 	stream   bool
 	interval time.Duration
 }
 
-// read reads a request with its body.
+// read reads a request including its body.
 func read(reader *bufio.Reader) (request, error) {
 	var read request
 	var length int64
@@ -100,7 +100,7 @@ func read(reader *bufio.Reader) (request, error) {
 			length, err = strconv.ParseInt(string(value), 10, 64)
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 			chunked = true
-		case bytes.EqualFold(name, []byte(answer.IntervalHeader)):
+		case bytes.EqualFold(name, []byte(fixture.IntervalHeader)):
 			read.interval, err = time.ParseDuration(string(value))
 		}
 		if err != nil {
@@ -112,7 +112,7 @@ func read(reader *bufio.Reader) (request, error) {
 	var err error
 	if chunked {
 		body, err = io.ReadAll(httputil.NewChunkedReader(reader))
-		if err == nil { // The reader leaves the line behind the last chunk.
+		if err == nil { // The reader does not read the empty line after the last chunk.
 			_, err = reader.ReadSlice('\n')
 		}
 	} else {
@@ -121,7 +121,7 @@ func read(reader *bufio.Reader) (request, error) {
 	}
 	read.stream = bytes.Contains(body, []byte(`"stream":true`))
 	if err == nil && read.stream && read.interval <= 0 {
-		err = errors.New("a stream without an interval")
+		err = errors.New("missing or invalid interval of a stream")
 	}
 	return read, err
 }

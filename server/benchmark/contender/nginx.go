@@ -1,14 +1,13 @@
-package subject
+package contender
 
 import (
 	"os/exec"
 	"path/filepath"
 )
 
-// nginx has a worker for each core, keeps its connections to the upstream, and
-// buffers nothing.
-func nginx(program string, site Site) (*exec.Cmd, error) {
-	file := filepath.Join(site.Dir, "nginx.conf")
+// nginx configures a worker per core, persistent upstream connections, and no buffering.
+func nginx(program string, settings Settings) (*exec.Cmd, error) {
+	file := filepath.Join(settings.Dir, "nginx.conf")
 	err := write(file, `
 daemon off;
 pid %[1]s/nginx.pid;
@@ -52,6 +51,6 @@ http {
 		}
 	}
 }
-`, site.Dir, site.Cores, site.Listen, site.Upstream, site.scheme(), 2*site.Streams+100, site.CA)
-	return run(program, "-p", site.Dir, "-e", "stderr", "-c", file), err
+`, settings.Dir, settings.Cores, settings.Listen, settings.Upstream, settings.scheme(), 2*settings.Streams+100, settings.CA)
+	return run(program, "-p", settings.Dir, "-e", "stderr", "-c", file), err
 }

@@ -1,4 +1,4 @@
-package subject
+package contender
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// printed is what a program prints of its version.
-func printed(flag string) func(program string) (string, error) {
+// versionFlag returns the version that a program prints.
+func versionFlag(flag string) func(program string) (string, error) {
 	return func(program string) (string, error) { return firstLine(program, flag) }
 }
 
-// required is the version of a module that the benchmark's own requires.
-func required(module string) func(program string) (string, error) {
+// moduleVersion returns the version of a module that the benchmark requires.
+func moduleVersion(module string) func(program string) (string, error) {
 	return func(string) (string, error) {
 		info, _ := debug.ReadBuildInfo()
 		if info == nil {
@@ -26,26 +26,26 @@ func required(module string) func(program string) (string, error) {
 				return dependency.Version, nil
 			}
 		}
-		// It is no part of this program, but of the peer's.
+		// The module is a dependency of a baseline only.
 		return firstLine("go", "list", "-m", "-f", "{{.Version}}", module)
 	}
 }
 
-// goVersion is that of the standard library.
+// goVersion returns the version of the standard library.
 func goVersion(string) (string, error) { return runtime.Version(), nil }
 
-// revision is the commit that ours was built from, with a mark where the work
-// tree had changes. It is empty outside a repository.
+// revision returns the current commit, with a suffix if the work tree has changes. It is
+// empty outside of a repository.
 func revision(string) (string, error) {
 	line, err := firstLine("git", "describe", "--always", "--dirty")
 	if err != nil {
-		return "", nil //nolint:nilerr // as said
+		return "", nil //nolint:nilerr // not in a repository
 	}
 	return line, nil
 }
 
 func firstLine(name string, args ...string) (string, error) {
-	output, err := exec.CommandContext(context.Background(), name, args...).CombinedOutput() //nolint:gosec // a subject's program
+	output, err := exec.CommandContext(context.Background(), name, args...).CombinedOutput() //nolint:gosec // a contender's program
 	if err != nil {
 		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
 	}

@@ -1,4 +1,4 @@
-// The Worker that people put before the OpenAI API: it swaps the host.
+// A common Worker in front of the OpenAI API: it only replaces the host.
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);

@@ -1,5 +1,5 @@
-// Command caddy is Caddy with no modules but those of a reverse proxy over HTTP.
-// It runs the JSON configuration in the file that its argument names.
+// Command caddy is Caddy with only the modules of an HTTP reverse proxy. Its argument is
+// the path of a JSON configuration.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	config, err := os.ReadFile(os.Args[1]) //nolint:gosec // the benchmark's own
+	config, err := os.ReadFile(os.Args[1]) //nolint:gosec // written by the benchmark
 	if err == nil {
 		err = caddy.Load(config, true)
 	}

@@ -1,4 +1,4 @@
-package subject
+package contender
 
 import (
 	"encoding/json"
@@ -6,33 +6,33 @@ import (
 	"path/filepath"
 )
 
-// caddy keeps its connections to the upstream and flushes each write.
-func caddy(program string, site Site) (*exec.Cmd, error) {
+// caddy configures persistent upstream connections and immediate flushing.
+func caddy(program string, settings Settings) (*exec.Cmd, error) {
 	type object = map[string]any
 	versions := []string{"1.1"}
-	if site.Way == HTTP2 {
+	if settings.UpstreamProtocol == HTTP2 {
 		versions = []string{"2"}
 	}
 	transport := object{
 		"protocol": "http", "versions": versions, "compression": false,
 		"keep_alive": object{"idle_timeout": "1h", "max_idle_conns_per_host": 1 << 20},
 	}
-	if site.Way != Plain {
+	if settings.UpstreamProtocol != Plain {
 		transport["tls"] = object{
 			"server_name": "localhost",
-			"ca":          object{"provider": "file", "pem_files": []string{site.CA}},
+			"ca":          object{"provider": "file", "pem_files": []string{settings.CA}},
 		}
 	}
 	proxy := object{
 		"handler": "reverse_proxy", "flush_interval": -1, "transport": transport,
-		"upstreams": []object{{"dial": site.Upstream}},
+		"upstreams": []object{{"dial": settings.Upstream}},
 	}
 	config, err := json.Marshal(object{
 		"admin":   object{"disabled": true, "config": object{"persist": false}},
-		"storage": object{"module": "file_system", "root": site.Dir},
+		"storage": object{"module": "file_system", "root": settings.Dir},
 		"logging": object{"logs": object{"default": object{"level": "ERROR"}}},
 		"apps": object{"http": object{"servers": object{"front": object{
-			"listen":          []string{site.Listen},
+			"listen":          []string{settings.Listen},
 			"automatic_https": object{"disable": true},
 			"routes":          []object{{"handle": []object{proxy}}},
 		}}}},
@@ -40,6 +40,6 @@ func caddy(program string, site Site) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(site.Dir, "caddy.json")
+	file := filepath.Join(settings.Dir, "caddy.json")
 	return run(program, file), write(file, "%s", config)
 }

@@ -1,5 +1,5 @@
-// Command vanguard is connectrpc.com/vanguard as a transcoder of unary gRPC to
-// REST, before a reverse proxy that is tuned as the peer of that name.
+// Command vanguard is a transcoder from unary gRPC to REST that uses
+// connectrpc.com/vanguard and a tuned net/http/httputil.ReverseProxy.
 package main
 
 import (
@@ -8,9 +8,9 @@ import (
 	"connectrpc.com/vanguard"
 	"google.golang.org/genproto/googleapis/api/annotations"
 
-	"github.com/openai-connect/openai-connect/server/benchmark/answer"
-	"github.com/openai-connect/openai-connect/server/benchmark/peers/tuned"
-	"github.com/openai-connect/openai-connect/server/benchmark/peers/vanguard/completion"
+	"github.com/openai-connect/openai-connect/server/benchmark/baselines/tuned"
+	"github.com/openai-connect/openai-connect/server/benchmark/baselines/vanguard/completion"
+	"github.com/openai-connect/openai-connect/server/benchmark/fixture"
 )
 
 func main() {
@@ -24,7 +24,7 @@ func main() {
 			)},
 			vanguard.WithRules(&annotations.HttpRule{
 				Selector: string(schema.Methods().ByName("Create").FullName()),
-				Pattern:  &annotations.HttpRule_Post{Post: answer.Path},
+				Pattern:  &annotations.HttpRule_Post{Post: fixture.Path},
 				Body:     "*",
 			}),
 		)

@@ -1,6 +1,6 @@
-// Package tuned is net/http/httputil.ReverseProxy with what a proxy of event
-// streams has to set: a flush of each write, idle connections for all callers,
-// pooled buffers, and full duplex, without which it cuts streams short.
+// Package tuned provides a net/http/httputil.ReverseProxy with settings for event streams:
+// immediate flushing, enough idle connections, pooled buffers, and full duplex, which
+// prevents truncated streams.
 package tuned
 
 import (
@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// Main is the main function of a command that serves the proxy, or what wrap
-// puts before it, over HTTP/1.1 and HTTP/2 without TLS.
+// Main is the main function of a command that serves the proxy, wrapped by wrap, over
+// HTTP/1.1 and HTTP/2 without TLS.
 func Main(wrap func(proxy http.Handler) (http.Handler, error)) {
 	listen := flag.String("listen", "127.0.0.1:8080", "`address` to listen on")
 	upstream := flag.String("upstream", "", "base `URL` of the upstream")
-	ca := flag.String("ca", "", "PEM `file` of a root to trust")
-	http2 := flag.Bool("http2", false, "speak HTTP/2 to the upstream")
+	ca := flag.String("ca", "", "PEM `file` of the upstream's root certificate")
+	http2 := flag.Bool("http2", false, "use HTTP/2 to the upstream")
 	flag.Parse()
 	proxy, err := newProxy(*upstream, *ca, *http2)
 	if err == nil {
@@ -56,7 +56,7 @@ func newProxy(upstream, ca string, http2 bool) (http.Handler, error) {
 		ForceAttemptHTTP2:   http2,
 	}
 	if ca != "" {
-		text, err := os.ReadFile(ca) //nolint:gosec // the benchmark names it
+		text, err := os.ReadFile(ca) //nolint:gosec // chosen by the benchmark
 		if err != nil {
 			return nil, err
 		}
@@ -73,12 +73,12 @@ func newProxy(upstream, ca string, http2 bool) (http.Handler, error) {
 		BufferPool:    new(buffers),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is, and can't.
+		_ = http.NewResponseController(w).EnableFullDuplex() // It fails for HTTP/2, which is always full duplex.
 		proxy.ServeHTTP(w, r)
 	}), nil
 }
 
-// buffers is a pool of the buffers that bodies are copied through.
+// buffers is a pool of buffers for copying bodies.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) Get() []byte {

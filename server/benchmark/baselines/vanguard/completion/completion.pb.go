@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: completion.proto
 
-// As much of OpenAI's completions as the benchmark sends and receives, in the
-// names that Protobuf's own JSON needs: vanguard maps by that alone.
+// The fields of OpenAI's completions that the benchmark uses. vanguard maps them with
+// Protobuf's standard JSON mapping.
 
 package completion
 
@@ -555,7 +555,7 @@ const file_completion_proto_rawDesc = "" +
 	"\x1aaccepted_prediction_tokens\x18\x03 \x01(\x05R\x18acceptedPredictionTokens\x12<\n" +
 	"\x1arejected_prediction_tokens\x18\x04 \x01(\x05R\x18rejectedPredictionTokens2^\n" +
 	"\x11CompletionService\x12I\n" +
-	"\x06Create\x12\x1d.benchmark.completion.Request\x1a .benchmark.completion.CompletionBUZSgithub.com/openai-connect/openai-connect/server/benchmark/peers/vanguard/completionb\x06proto3"
+	"\x06Create\x12\x1d.benchmark.completion.Request\x1a .benchmark.completion.CompletionBYZWgithub.com/openai-connect/openai-connect/server/benchmark/baselines/vanguard/completionb\x06proto3"
 
 var (
 	file_completion_proto_rawDescOnce sync.Once

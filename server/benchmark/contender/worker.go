@@ -1,4 +1,4 @@
-package subject
+package contender
 
 import (
 	"fmt"
@@ -7,47 +7,47 @@ import (
 	"path/filepath"
 )
 
-// workerd is Cloudflare's runtime of Workers, of the version that peers/worker
-// names, which npm installs.
-func workerd(w *Workshop) (string, error) {
-	folder := filepath.Join(w.module, "peers", "worker")
-	programs := filepath.Join(folder, "node_modules", "@cloudflare", "*", "bin", "workerd")
+// workerd returns the path of Cloudflare's runtime for Workers. It installs the version in
+// baselines/worker with npm.
+func workerd(w *Builder) (string, error) {
+	dir := filepath.Join(w.module, "baselines", "worker")
+	programs := filepath.Join(dir, "node_modules", "@cloudflare", "*", "bin", "workerd")
 	found, err := filepath.Glob(programs)
 	if err != nil {
 		return "", err
 	}
 	if len(found) == 0 {
 		install := exec.CommandContext(w.ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-		install.Dir = folder
+		install.Dir = dir
 		if output, err := install.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("npm ci, which needs Node.js and a registry: %w\n%s", err, output)
+			return "", fmt.Errorf("npm ci (requires Node.js and a registry): %w\n%s", err, output)
 		}
 		if found, err = filepath.Glob(programs); err != nil || len(found) == 0 {
-			return "", fmt.Errorf("npm installed no workerd for this machine in %s", folder)
+			return "", fmt.Errorf("npm did not install workerd for this platform in %s", dir)
 		}
 	}
 	return filepath.Abs(found[0])
 }
 
-// worker runs the Worker that swaps the host. An isolate has one thread: more
-// cores are of no use to it.
-func worker(program string, site Site) (*exec.Cmd, error) {
-	script, err := os.ReadFile(filepath.Join("peers", "worker", "worker.js"))
+// worker runs a Worker that replaces the host. It uses one core, because an isolate has a
+// single thread.
+func worker(program string, settings Settings) (*exec.Cmd, error) {
+	script, err := os.ReadFile(filepath.Join("baselines", "worker", "worker.js"))
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(site.Dir, "worker.js"), script, 0o600); err != nil { //nolint:gosec // the benchmark's own
+	if err := os.WriteFile(filepath.Join(settings.Dir, "worker.js"), script, 0o600); err != nil { //nolint:gosec // in the benchmark's directory
 		return nil, err
 	}
 	var tls string
-	if site.Way == TLS {
-		root, err := os.ReadFile(site.CA)
+	if settings.UpstreamProtocol == TLS {
+		root, err := os.ReadFile(settings.CA)
 		if err != nil {
 			return nil, err
 		}
 		tls = fmt.Sprintf(", tlsOptions = (trustedCertificates = [%q])", root)
 	}
-	file := filepath.Join(site.Dir, "config.capnp")
+	file := filepath.Join(settings.Dir, "config.capnp")
 	err = write(file, `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -62,6 +62,6 @@ const config :Workerd.Config = (
 	],
 	sockets = [(name = "http", address = "%[4]s", http = (), service = "worker")],
 );
-`, site.scheme(), site.Upstream, tls, site.Listen)
+`, settings.scheme(), settings.Upstream, tls, settings.Listen)
 	return run(program, "serve", file), err
 }
