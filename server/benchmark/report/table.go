@@ -42,7 +42,7 @@ func columns(kind Kind) []column {
 			{title: "p50 µs", metric: P50},
 			{title: "p99 µs", metric: P99},
 			{title: "first event p50 µs", metric: FirstP50},
-			{title: "p99 µs", metric: FirstP99},
+			{title: "first event p99 µs", metric: FirstP99},
 			{title: "bytes/event", metric: Wire},
 			{title: "cut short", metric: Failed, total: true},
 		}
