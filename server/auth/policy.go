@@ -5,17 +5,13 @@
 package auth
 
 import (
-	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/openai-connect/openai-connect/server/clients"
-	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
@@ -115,17 +111,6 @@ func NewPolicy(config Config) (*Policy, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// sharedKey returns a lookup of the one key that all clients share.
-func sharedKey(key secret.Secret) func(string) (*clients.Client, error) {
-	want := clients.HashKey(key.Reveal())
-	return func(key string) (*clients.Client, error) {
-		if got := clients.HashKey(key); subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			return nil, clients.ErrUnknownKey
-		}
-		return nil, nil // Clients that share a key have no name.
-	}
 }
 
 // setCredentials sets what each upstream receives.
@@ -228,129 +213,3 @@ func (p *Policy) ReplacesCredentials() bool { return p.lookup != nil || p.anonym
 
 // IsAnonymous reports whether clients need no credentials.
 func (p *Policy) IsAnonymous() bool { return p.anonymous }
-
-// Authenticate returns a request as upstreams may receive it, and its client. The client
-// is nil unless there is a clients file. The request is unchanged if clients bring
-// credentials for the upstream, and otherwise as [StripCredentials] returns it. If a
-// request has several API keys, one of them must be valid. The error is
-// [ErrMissingKey], [clients.ErrUnknownKey] or [clients.ErrExpired].
-func (p *Policy) Authenticate(r *http.Request) (*http.Request, *clients.Client, error) {
-	if !p.ReplacesCredentials() {
-		return r, nil, nil
-	}
-	var client *clients.Client
-	if !p.anonymous {
-		var err error
-		if client, err = p.identify(Credentials(r)); err != nil {
-			return nil, nil, err
-		}
-	}
-	return StripCredentials(r, p.forwardOrganization), client, nil
-}
-
-// identify returns the client of the first valid key. It looks up every key, so that its
-// duration does not depend on which one is valid.
-func (p *Policy) identify(keys []string) (*clients.Client, error) {
-	var (
-		client *clients.Client
-		valid  bool
-		err    = ErrMissingKey
-	)
-	for i, key := range keys {
-		found, failure := p.lookup(key)
-		switch {
-		case failure != nil && (i == 0 || errors.Is(failure, clients.ErrExpired)):
-			err = failure
-		case failure == nil && !valid:
-			client, valid = found, true
-		}
-	}
-	if valid {
-		return client, nil
-	}
-	return nil, err
-}
-
-// Reachable returns how many of the upstreams, from the first, a client's requests may be
-// sent to. A client with its own upstream key may not use the keys of the server: its
-// requests are sent to the first upstream that requires a key, and to those before it.
-func (p *Policy) Reachable(client *clients.Client) int {
-	if !hasOwnKey(client) {
-		return len(p.credentials)
-	}
-	return min(p.firstWithKey()+1, len(p.credentials))
-}
-
-// firstWithKey returns the index of the first upstream that requires a key, or the number
-// of upstreams.
-func (p *Policy) firstWithKey() int {
-	for i, c := range p.credentials {
-		if !c.noKey {
-			return i
-		}
-	}
-	return len(p.credentials)
-}
-
-func hasOwnKey(client *clients.Client) bool { return client != nil && !client.UpstreamKey.IsZero() }
-
-// UsesClientsKey reports whether a client's requests to the i-th upstream have a
-// credential of the client, and not one that it shares with others.
-func (p *Policy) UsesClientsKey(i int, client *clients.Client) bool {
-	return !p.ReplacesCredentials() || hasOwnKey(client) && i == p.firstWithKey()
-}
-
-// Sender returns a sender that sets the credentials of requests to the i-th upstream.
-// It modifies the header of requests.
-func (p *Policy) Sender(i int, next upstream.Sender) upstream.Sender {
-	return &sender{p, i, next}
-}
-
-type sender struct {
-	policy *Policy
-	index  int
-	next   upstream.Sender
-}
-
-// Send implements [upstream.Sender].
-func (s *sender) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	s.policy.authorize(s.index, request.FromContext(ctx).Client, req)
-	return s.next.Send(ctx, req)
-}
-
-// authorize sets the credentials of a request to the i-th upstream.
-func (p *Policy) authorize(i int, client *clients.Client, req *upstream.Request) {
-	c := p.credentials[i]
-	if hasOwnKey(client) && i == p.firstWithKey() {
-		c.key = client.UpstreamKey
-	}
-	if c.key.IsZero() && !c.noKey {
-		return
-	}
-	delete(req.Header, authorizationField)
-	if i > 0 {
-		// Other credentials belong to an account at the first upstream.
-		for name := range req.Header {
-			if upstream.IsCredential(name) && !isHarmless(name) {
-				delete(req.Header, name)
-			}
-		}
-		StripHeaderCredentials(req.Header, false)
-	}
-	// The response to a TRACE repeats the request (RFC 9110 §9.3.8).
-	if c.noKey || req.Method == http.MethodTrace {
-		return
-	}
-	if req.Header == nil {
-		req.Header = make(http.Header)
-	}
-	req.Header[authorizationField] = []string{bearer + " " + c.key.Reveal()}
-}
-
-// isHarmless reports whether a header holds no credential although its name suggests it.
-// WebSockets need theirs, from which client keys are removed separately. OpenAI-Beta
-// selects features.
-func isHarmless(name string) bool {
-	lower := strings.ToLower(name)
-	return lower == "openai-beta" || strings.HasPrefix(lower, "sec-websocket-")
-}
