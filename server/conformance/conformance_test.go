@@ -1,7 +1,7 @@
 // Package conformance runs the conformance suite of the Connect project against
 // the server: https://github.com/connectrpc/conformance. The suite calls a
-// service of its own, which the server's constructor registers next to ChatService
-// and serves by the same options and middleware.
+// service that the server's constructor registers next to ChatService and serves with
+// the same options and middleware.
 package conformance_test
 
 import (
@@ -49,8 +49,8 @@ func TestConformance_PassesSuite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Some cases fail if the suite's client or server does nothing for half a
-	// second, so the parallelism is that of the machine.
+	// Some cases fail if the suite's client or server is idle for half a second, so the
+	// parallelism matches the machine's.
 	processors := runtime.GOMAXPROCS(0)
 	command := exec.CommandContext(t.Context(), runner,
 		"-v", "--mode", "server", "--conf", "testdata/suite.yaml",

@@ -21,9 +21,9 @@ const descriptorSetPath = "testdata/conformance.binpb"
 //go:embed testdata/conformance.binpb
 var descriptorSet []byte
 
-// registerDescriptors makes package connectrpc.conformance.v1 known to the
-// process as generated code would: in the global registries, where a JSON codec
-// finds what is in a google.protobuf.Any and server reflection its files.
+// registerDescriptors adds package connectrpc.conformance.v1 to the global registries,
+// as generated code would. The JSON codec resolves google.protobuf.Any there, and server
+// reflection finds the files there.
 func registerDescriptors() error {
 	var set descriptorpb.FileDescriptorSet
 	if err := proto.Unmarshal(descriptorSet, &set); err != nil {

@@ -8,9 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// A message has its fields read and written by the names that they have in the
-// .proto files, since there is no generated code for it. A name that is not
-// there is a mistake in this package, and panics.
+// message accesses fields by their names in the .proto files, because there is no
+// generated code for them. An unknown name panics.
 type message struct{ protoreflect.Message }
 
 // newMessage returns an empty message of a registered type.
@@ -38,7 +37,7 @@ func (m message) get(name protoreflect.Name) protoreflect.Value {
 	return m.Get(m.field(name))
 }
 
-// message returns a message field to read; it is empty where the field is unset.
+// message returns a message field to read. The result is empty if the field is unset.
 func (m message) message(name protoreflect.Name) message {
 	return message{m.get(name).Message()}
 }
@@ -59,7 +58,7 @@ func (m message) set(name protoreflect.Name, value protoreflect.Value) {
 	m.Set(m.field(name), value)
 }
 
-// mutable returns a message field to write, and sets it where it is unset.
+// mutable returns a message field to modify and sets the field if it is unset.
 func (m message) mutable(name protoreflect.Name) message {
 	return message{m.Mutable(m.field(name)).Message()}
 }
@@ -69,7 +68,7 @@ func (m message) append(name protoreflect.Name, value protoreflect.Value) {
 	m.Mutable(m.field(name)).List().Append(value)
 }
 
-// add appends an element to a repeated message field and returns it to write.
+// add appends an element to a repeated message field and returns it for modification.
 func (m message) add(name protoreflect.Name) message {
 	return message{m.Mutable(m.field(name)).List().AppendMutable().Message()}
 }

@@ -17,12 +17,12 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// registerService adds connectrpc.conformance.v1.ConformanceService to rpc. Its
-// methods answer as the request says, and tell what arrived of the request; the
-// comments of connectrpc/conformance/v1/service.proto define them.
+// registerService adds connectrpc.conformance.v1.ConformanceService to rpc. Its methods
+// respond as the request defines and report the received request. The comments in
+// connectrpc/conformance/v1/service.proto specify the methods.
 //
-// Unimplemented is left out because the server has to refuse it by itself, and
-// the methods in which the client streams because suite.yaml excludes them.
+// Unimplemented is omitted because the server must reject it. Client-streaming methods
+// are omitted because suite.yaml excludes them.
 func registerService(rpc *connect.Server) {
 	const name = "connectrpc.conformance.v1.ConformanceService"
 	descriptor, _ := protoregistry.GlobalFiles.FindDescriptorByName(name)
@@ -38,7 +38,7 @@ func registerService(rpc *connect.Server) {
 	)
 }
 
-// A handler answers the calls of a method.
+// A handler handles the calls of a method.
 type handler func(ctx context.Context, method protoreflect.MethodDescriptor, stream connect.ServerStream) error
 
 func newMethod(method protoreflect.MethodDescriptor, streamType connect.StreamType, handle handler) connect.Method {
@@ -99,9 +99,9 @@ func serverStream(ctx context.Context, method protoreflect.MethodDescriptor, str
 	return definedError(definition)
 }
 
-// receive reads the request of a call. It returns how the call is to be
-// answered, and the RequestInfo that says what arrived; the headers and
-// trailers of the answer are set.
+// receive reads the request of a call. It returns the definition of the response and the
+// RequestInfo that describes the request. It also sets the headers and trailers of the
+// response.
 func receive(
 	ctx context.Context, method protoreflect.MethodDescriptor, stream connect.ServerStream,
 ) (definition, requestInfo message, err error) {
@@ -123,8 +123,8 @@ func receive(
 	return definition, requestInfo, nil
 }
 
-// newRequestInfo tells what arrived of a call: its headers, the time that it
-// has left, its message, and its query parameters if it came by GET.
+// newRequestInfo returns a description of a call: its headers, remaining time and
+// message, and the query parameters of a GET request.
 func newRequestInfo(ctx context.Context, request message) (message, error) {
 	info := newMessage("connectrpc.conformance.v1.ConformancePayload.RequestInfo")
 	call, _ := connect.CallInfoForServerContext(ctx)
@@ -152,8 +152,8 @@ func newResponse(method protoreflect.MethodDescriptor, data protoreflect.Value) 
 	return response
 }
 
-// definedError returns the error that a call is to end with, or nil if it is to
-// succeed. Its details are those of the definition and then more.
+// definedError returns the error defined for a call, or nil. The values in more are
+// appended to the definition's details.
 func definedError(definition message, more ...protoreflect.Message) error {
 	if !definition.has("error") {
 		return nil
@@ -183,10 +183,9 @@ func definedError(definition message, more ...protoreflect.Message) error {
 	return result
 }
 
-// delay waits as long as definition says, and then returns an error if the call
-// has ended meanwhile. It does not return as soon as the call's deadline passes:
-// the suite's client has the same one, and an answer that it cuts off while
-// reading counts as malformed.
+// delay waits for the defined time and then returns an error if the call has ended. It
+// does not return at the call's deadline: the suite's client has the same deadline and
+// reports a response truncated by it as malformed.
 func delay(ctx context.Context, definition message) error {
 	time.Sleep(time.Duration(definition.get("response_delay_ms").Uint()) * time.Millisecond)
 	return ctx.Err()

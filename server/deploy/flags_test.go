@@ -14,7 +14,7 @@ var (
 	variableName = regexp.MustCompile(`OPENAI_CONNECT_[A-Z_]*[A-Z]`)
 )
 
-// help is what the command says of its flags.
+// help returns the command's help text.
 func help(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -30,13 +30,13 @@ func help(t *testing.T) string {
 	return all.String()
 }
 
-// Flags of the server that the files of this folder set or speak of are in its help.
+// Flags and environment variables mentioned in deployment files are in the help text.
 func TestFlags_InDeploymentFilesExist(t *testing.T) {
 	t.Parallel()
 	text := help(t)
 	for _, row := range []struct {
 		path string
-		// flags says where they are.
+		// flags matches text with flags.
 		flags *regexp.Regexp
 		least int
 	}{
@@ -54,16 +54,16 @@ func TestFlags_InDeploymentFilesExist(t *testing.T) {
 				used = append(used, flagName.FindAllString(strings.Join(match[1:], " "), -1)...)
 			}
 			if len(used) < row.least {
-				t.Errorf("these were found: %q", used)
+				t.Errorf("got flags %q, want at least %d", used, row.least)
 			}
 			for _, flag := range used {
 				if !regexp.MustCompile(`(?m)^ +` + flag + `\b`).MatchString(text) {
-					t.Errorf("the help has no %s", flag)
+					t.Errorf("the help text lacks %s", flag)
 				}
 			}
 			for _, variable := range variableName.FindAllString(content, -1) {
 				if variable != "OPENAI_CONNECT_ROLLING_TIME" && !strings.Contains(text, "$"+variable) {
-					t.Errorf("the help has no %s", variable)
+					t.Errorf("the help text lacks %s", variable)
 				}
 			}
 		})

@@ -23,22 +23,21 @@ import (
 )
 
 const (
-	// drainDelay is that of the instances: what both balancers ask for.
+	// drainDelay is the drain delay of the instances. Both balancers require it.
 	drainDelay = 5 * time.Second
 
-	// markHeader has the name of a request, which the upstream keeps.
+	// markHeader carries the name of a request. The upstream records it.
 	markHeader = "X-Load-Mark"
 
-	// The fewest chunks that a stream of the upstream has, and by how many more
-	// others have.
+	// leastChunks is the minimum number of chunks in a stream of the upstream, moreChunks
+	// the range of additional chunks.
 	leastChunks, moreChunks = 5, 40
 
-	// chunkPace is how long it waits between them.
+	// chunkPace is the delay between chunks.
 	chunkPace = 100 * time.Millisecond
 )
 
-// instance is a process of the server on an address of its own, with an upstream
-// of its own, which tells what has come to it.
+// instance is a server process with an upstream that records requests.
 type instance struct {
 	name     string
 	address  string
@@ -46,21 +45,21 @@ type instance struct {
 	flags    []string
 
 	command *exec.Cmd
-	log     *bytes.Buffer // what it has complained of: of use when it has ended
+	log     *bytes.Buffer // standard error; read only after the process ends
 
-	came  atomic.Int64 // requests
-	mu    sync.Mutex
-	marks map[string]bool // guarded by mu: the names of those
+	requests atomic.Int64 // number of requests
+	mu       sync.Mutex
+	marks    map[string]bool // guarded by mu: names of received requests
 }
 
-// startInstances starts three of them, which are stopped at the end of the test.
+// startInstances starts three instances and stops them at the end of the test.
 func startInstances(t *testing.T) []*instance {
 	t.Helper()
 	var instances []*instance
 	for i := range 3 {
 		one := &instance{name: fmt.Sprintf("openai-connect-%d", i+1), address: commandtest.FreeAddress(t), marks: make(map[string]bool)}
 		one.flags = []string{"--drain-delay", drainDelay.String()}
-		upstream := httptest.NewServer(http.HandlerFunc(one.answer))
+		upstream := httptest.NewServer(http.HandlerFunc(one.serveUpstream))
 		t.Cleanup(upstream.Close)
 		one.upstream = upstream.URL
 		one.start(t)
@@ -70,11 +69,11 @@ func startInstances(t *testing.T) []*instance {
 	return instances
 }
 
-// start starts the process, and waits until it listens.
+// start starts the process and waits until it listens.
 func (i *instance) start(t *testing.T) {
 	t.Helper()
 	i.log = new(bytes.Buffer)
-	arguments := []string{"--listen", i.address, "--upstream", i.upstream, "--drain-timeout", patience.String()}
+	arguments := []string{"--listen", i.address, "--upstream", i.upstream, "--drain-timeout", waitTimeout.String()}
 	i.command = exec.Command(commandtest.Program(t), append(arguments, i.flags...)...)
 	i.command.Env = commandtest.Environment()
 	i.command.Stderr = i.log
@@ -87,20 +86,20 @@ func (i *instance) start(t *testing.T) {
 	}
 	greeting, err := bufio.NewReader(output).ReadString('\n')
 	if err != nil || !strings.Contains(greeting, i.address) {
-		t.Fatalf("%s greets with %q, %v, %v\n%s", i.name, greeting, err, i.command.Wait(), i.log)
+		t.Fatalf("%s: got first line %q, %v, exit %v\n%s", i.name, greeting, err, i.command.Wait(), i.log)
 	}
 }
 
-// stop asks the process to end, and waits until it has, which has to be a success.
+// stop shuts the process down gracefully and waits for a successful exit.
 func (i *instance) stop(t *testing.T) {
 	t.Helper()
 	if err := i.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	hanging := time.AfterFunc(drainDelay+2*patience, func() { _ = i.command.Process.Kill() })
-	defer hanging.Stop()
+	killTimer := time.AfterFunc(drainDelay+2*waitTimeout, func() { _ = i.command.Process.Kill() })
+	defer killTimer.Stop()
 	if err := i.command.Wait(); err != nil {
-		t.Errorf("%s ended with %v and complained\n%s", i.name, err, i.log)
+		t.Errorf("%s: got exit %v, want success\n%s", i.name, err, i.log)
 	}
 }
 
@@ -116,28 +115,28 @@ func (i *instance) kill(t *testing.T) {
 	_ = i.command.Wait()
 }
 
-// awaitCalls waits until that many more calls have come.
+// awaitCalls waits until the instance has received more additional calls.
 func (i *instance) awaitCalls(t *testing.T, more int64) {
 	t.Helper()
-	goal, deadline := i.came.Load()+more, time.Now().Add(2*patience)
-	for i.came.Load() < goal {
+	goal, deadline := i.requests.Load()+more, time.Now().Add(2*waitTimeout)
+	for i.requests.Load() < goal {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s gets no calls", i.name)
+			t.Fatalf("%s receives no calls", i.name)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// has reports whether a request has come that goes by that name.
-func (i *instance) has(mark string) bool {
+// hasReceived reports whether the instance's upstream has received the named request.
+func (i *instance) hasReceived(mark string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.marks[mark]
 }
 
-// answer is the upstream's.
-func (i *instance) answer(w http.ResponseWriter, r *http.Request) {
-	i.came.Add(1)
+// serveUpstream is the handler of the upstream.
+func (i *instance) serveUpstream(w http.ResponseWriter, r *http.Request) {
+	i.requests.Add(1)
 	i.mu.Lock()
 	i.marks[r.Header.Get(markHeader)] = true
 	i.mu.Unlock()
@@ -174,14 +173,14 @@ func (i *instance) answer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "data: [DONE]\n\n")
 }
 
-// streamLength is how many chunks the stream has that goes by a name.
+// streamLength returns the number of chunks in the response to the named request.
 func streamLength(mark string) int {
 	_, digits, _ := strings.Cut(mark, "#")
 	n, _ := strconv.Atoi(digits)
 	return leastChunks + n*7%moreChunks
 }
 
-// echoMessages is a WebSocket that says what it hears.
+// echoMessages accepts a WebSocket and echoes its messages.
 func echoMessages(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -189,8 +188,8 @@ func echoMessages(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = conn.CloseNow() }()
 	for {
-		kind, message, err := conn.Read(r.Context())
-		if err != nil || conn.Write(r.Context(), kind, message) != nil {
+		messageType, message, err := conn.Read(r.Context())
+		if err != nil || conn.Write(r.Context(), messageType, message) != nil {
 			return
 		}
 	}

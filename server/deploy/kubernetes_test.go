@@ -17,23 +17,23 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// render is what kubectl makes of the kustomization.
-func render(t *testing.T) []byte {
+// renderManifests returns kubectl's output for the kustomization.
+func renderManifests(t *testing.T) []byte {
 	t.Helper()
 	tool := servertest.Tool(t, "kubectl", "see https://kubernetes.io/docs/tasks/tools/")
 	command := exec.Command(tool, "kustomize", "kubernetes")
-	var complaint bytes.Buffer
-	command.Stderr = &complaint
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
 	rendered, err := command.Output()
-	if err != nil || complaint.Len() > 0 {
-		t.Fatalf("%v\n%s", err, &complaint)
+	if err != nil || stderr.Len() > 0 {
+		t.Fatalf("%v\n%s", err, &stderr)
 	}
 	return rendered
 }
 
 func TestKubernetes_AcceptsManifests(t *testing.T) {
 	t.Parallel()
-	rendered := render(t)
+	rendered := renderManifests(t)
 	tool := servertest.Tool(t, "kubernetes-validate", "pip install kubernetes-validate==1.37.0")
 	path := filepath.Join(t.TempDir(), "rendered.yaml")
 	if err := os.WriteFile(path, rendered, 0o600); err != nil {
@@ -45,13 +45,13 @@ func TestKubernetes_AcceptsManifests(t *testing.T) {
 			output, err := exec.Command(tool, "--strict", "--kubernetes-version", version, path).CombinedOutput()
 			passed := strings.Count(string(output), " passed for resource ")
 			if err != nil || passed != 5 || strings.Contains(string(output), "WARN") {
-				t.Errorf("%v, %d resources passed\n%s", err, passed, output)
+				t.Errorf("got %v with %d resources passed, want 5 without warnings\n%s", err, passed, output)
 			}
 		})
 	}
 }
 
-// manifest is what is looked at of a resource.
+// manifest holds the tested fields of a resource.
 type manifest struct {
 	Kind     string `yaml:"kind"`
 	Metadata struct {
@@ -101,11 +101,11 @@ type probe struct {
 	} `yaml:"httpGet"`
 }
 
-// manifests are the resources by kind and name.
+// manifests returns the resources by kind and name.
 func manifests(t *testing.T) map[string]manifest {
 	t.Helper()
 	all := make(map[string]manifest)
-	for decoder := yaml.NewDecoder(bytes.NewReader(render(t))); ; {
+	for decoder := yaml.NewDecoder(bytes.NewReader(renderManifests(t))); ; {
 		var one manifest
 		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
 			return all
@@ -121,30 +121,30 @@ func TestKubernetes_ManifestsAreConsistent(t *testing.T) {
 	all := manifests(t)
 	pod := all["Deployment openai-connect"].Spec.Template.Spec
 	if len(pod.Containers) != 1 {
-		t.Fatalf("there are %d containers", len(pod.Containers))
+		t.Fatalf("got %d containers, want 1", len(pod.Containers))
 	}
 	server := pod.Containers[0]
 
 	drain := duration(t, server.Args, "--drain-delay") + duration(t, server.Args, "--drain-timeout")
 	if grace := time.Duration(pod.Grace) * time.Second; grace < drain+10*time.Second {
-		t.Errorf("a pod is given %v to end, and takes up to %v", grace, drain)
+		t.Errorf("got termination grace period %v, want at least the drain time %v and 10s", grace, drain)
 	}
 
 	ports := make(map[string]string)
 	for _, port := range server.Ports {
 		ports[port.Name] = ""
 	}
-	if value(server.Args, "--listen") != ":8080" || server.Ports[0].ContainerPort != 8080 ||
-		value(server.Args, "--admin") != "0.0.0.0:9464" || server.Ports[1].ContainerPort != 9464 {
-		t.Errorf("the server listens as %q, and the ports are %v", server.Args, server.Ports)
+	if flagValue(server.Args, "--listen") != ":8080" || server.Ports[0].ContainerPort != 8080 ||
+		flagValue(server.Args, "--admin") != "0.0.0.0:9464" || server.Ports[1].ContainerPort != 9464 {
+		t.Errorf("the server's arguments %q do not match the container ports %v", server.Args, server.Ports)
 	}
 	for path, p := range map[string]probe{"/healthz": server.Startup, "/readyz": server.Readiness} {
 		if _, known := ports[p.Get.Port]; !known || p.Get.Path != path {
-			t.Errorf("a probe asks for %q on %q, not for %s", p.Get.Path, p.Get.Port, path)
+			t.Errorf("got probe path %q on port %q, want path %s on a container port", p.Get.Path, p.Get.Port, path)
 		}
 	}
 	if server.Liveness.Get != server.Startup.Get {
-		t.Errorf("liveness is asked for at %v", server.Liveness.Get)
+		t.Errorf("got liveness probe %v, want %v", server.Liveness.Get, server.Startup.Get)
 	}
 	services := 0
 	for name, one := range all {
@@ -153,29 +153,29 @@ func TestKubernetes_ManifestsAreConsistent(t *testing.T) {
 		}
 		services++
 		if headless := strings.HasSuffix(name, "-headless"); headless != (one.Spec.ClusterIP == "None") {
-			t.Errorf("%s has the address %q", name, one.Spec.ClusterIP)
+			t.Errorf("%s: got unexpected cluster IP %q", name, one.Spec.ClusterIP)
 		}
 		for _, port := range one.Spec.Ports {
 			if _, known := ports[port.TargetPort]; !known {
-				t.Errorf("%s leads to a port %q, which no container has", name, port.TargetPort)
+				t.Errorf("%s: target port %q is not a container port", name, port.TargetPort)
 			}
 		}
 		if selector, ok := one.Spec.Selector.(map[string]any); !ok || selector["app.kubernetes.io/name"] != "openai-connect" {
-			t.Errorf("%s selects %v", name, one.Spec.Selector)
+			t.Errorf("%s: got selector %v, want app.kubernetes.io/name openai-connect", name, one.Spec.Selector)
 		}
 	}
 	scaler := all["HorizontalPodAutoscaler openai-connect"]
 	if services != 2 || scaler.Spec.Target["name"] != "openai-connect" {
-		t.Errorf("there are %d services, and the autoscaler is for %v", services, scaler.Spec.Target)
+		t.Errorf("got %d services and autoscaler target %v, want 2 and openai-connect", services, scaler.Spec.Target)
 	}
 	metric := scaler.Spec.Metrics[0].Pods.Metric.Name
 	if rule := readFile(t, "kubernetes/prometheus-adapter.yaml"); metric == "" || !strings.Contains(rule, "seriesQuery: '"+metric+"{") || !strings.Contains(rule, "^("+metric+")$") {
-		t.Errorf("the adapter has no rule for %q", metric)
+		t.Errorf("the Prometheus adapter lacks a rule for metric %q", metric)
 	}
 }
 
-// value is what a flag is given.
-func value(arguments []string, flag string) string {
+// flagValue returns the value of a flag in arguments, or "".
+func flagValue(arguments []string, flag string) string {
 	i := slices.IndexFunc(arguments, func(a string) bool { return strings.HasPrefix(a, flag+"=") })
 	if i < 0 {
 		return ""
@@ -185,7 +185,7 @@ func value(arguments []string, flag string) string {
 
 func duration(t *testing.T, arguments []string, flag string) time.Duration {
 	t.Helper()
-	d, err := time.ParseDuration(value(arguments, flag))
+	d, err := time.ParseDuration(flagValue(arguments, flag))
 	if err != nil {
 		t.Errorf("%s: %v", flag, err)
 	}

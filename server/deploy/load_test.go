@@ -10,23 +10,24 @@ import (
 	"time"
 )
 
-// errLooksFinished is the worst failure: what was cut off looks as if it weren't.
-var errLooksFinished = errors.New("it looks finished, and isn't")
+// errSilentTruncation reports a truncated response that looks complete. It is the worst
+// failure.
+var errSilentTruncation = errors.New("truncated response looks complete")
 
-// load is clients of all kinds, who ask again and again.
+// load runs clients of all kinds that send requests in a loop.
 type load struct {
-	address string        // that it asks
-	ending  chan struct{} // closed when no more is asked
+	address string        // of the server or balancer
+	ending  chan struct{} // closed to stop the clients
 	clients sync.WaitGroup
-	count   atomic.Int64 // of requests, for their names
+	count   atomic.Int64 // number of requests; part of their names
 
 	mu       sync.Mutex
-	outcomes map[string]*outcome // guarded by mu: by kind
+	outcomes map[string]*outcome // guarded by mu; by client kind
 	failures []failed            // guarded by mu
 }
 
-// outcome is what became of the requests of a kind.
-type outcome struct{ done, failed, sentAway int }
+// outcome counts the results of requests of one client kind.
+type outcome struct{ done, failed, goneAway int }
 
 // failed is a request that failed.
 type failed struct {
@@ -34,80 +35,80 @@ type failed struct {
 	err  error
 }
 
-// kind is a kind of client.
-type kind struct {
+// clientKind is a kind of client.
+type clientKind struct {
 	name     string
 	parallel int
-	// open returns how to ask once, over connections that are kept. The error
-	// errSentAway is no failure, but that a server asked to come again.
+	// open returns a function that sends one request over reused connections. The error
+	// errGoingAway is not a failure: the server closed a WebSocket to shut down.
 	open func(t *testing.T, l *load) func(ctx context.Context, mark string) error
 }
 
-// errSentAway says that a WebSocket was closed by a server that goes down.
-var errSentAway = errors.New("the server is going down")
+// errGoingAway reports a WebSocket closed by a server that is shutting down.
+var errGoingAway = errors.New("the server is shutting down")
 
-// startLoad has clients of all kinds ask what is at an address, until end.
+// startLoad starts clients of all kinds that send requests to address until end.
 func startLoad(t *testing.T, address string) *load {
 	t.Helper()
 	l := &load{address: address, ending: make(chan struct{}), outcomes: make(map[string]*outcome)}
-	for _, k := range kinds() {
+	for _, k := range clientKinds() {
 		l.outcomes[k.name] = new(outcome)
-		ask := k.open(t, l)
+		send := k.open(t, l)
 		for range k.parallel {
-			l.clients.Go(func() { l.askOn(t.Context(), k.name, ask) })
+			l.clients.Go(func() { l.run(t.Context(), k.name, send) })
 		}
 	}
 	return l
 }
 
-// askOn asks until the load ends.
-func (l *load) askOn(ctx context.Context, kind string, ask func(context.Context, string) error) {
+// run sends requests until the load ends.
+func (l *load) run(ctx context.Context, clientKind string, send func(context.Context, string) error) {
 	for {
 		select {
 		case <-l.ending:
 			return
 		default:
 		}
-		mark := fmt.Sprintf("%s#%d", kind, l.count.Add(1))
-		err := ask(ctx, mark)
+		mark := fmt.Sprintf("%s#%d", clientKind, l.count.Add(1))
+		err := send(ctx, mark)
 		l.mu.Lock()
 		switch {
 		case err == nil:
-			l.outcomes[kind].done++
-		case errors.Is(err, errSentAway):
-			l.outcomes[kind].sentAway++
+			l.outcomes[clientKind].done++
+		case errors.Is(err, errGoingAway):
+			l.outcomes[clientKind].goneAway++
 		default:
-			l.outcomes[kind].failed++
+			l.outcomes[clientKind].failed++
 			l.failures = append(l.failures, failed{mark, err})
 		}
 		l.mu.Unlock()
-		time.Sleep(5 * time.Millisecond) // so that a machine of few cores measures servers, not its own limits
+		time.Sleep(5 * time.Millisecond) // leaves CPU time for the servers on a machine with few cores
 	}
 }
 
-// end lets clients finish what they have begun, and returns what failed.
+// end waits for requests in progress and returns the failures.
 func (l *load) end(t *testing.T) []failed {
 	t.Helper()
 	close(l.ending)
 	l.clients.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, k := range kinds() {
+	for _, k := range clientKinds() {
 		o := l.outcomes[k.name]
-		t.Logf("%-24s %5d done, %d failed, %d sent away", k.name, o.done, o.failed, o.sentAway)
-		if o.done+o.sentAway == 0 {
-			t.Errorf("%s: none was done", k.name)
+		t.Logf("%-24s %5d done, %d failed, %d closed by shutdown", k.name, o.done, o.failed, o.goneAway)
+		if o.done+o.goneAway == 0 {
+			t.Errorf("%s: got no completed request", k.name)
 		}
 	}
 	return l.failures
 }
 
-// sentAway is how many WebSockets were told that their server goes down.
-func (l *load) sentAway() (n int) {
+// goneAway returns the number of WebSockets closed by a shutdown.
+func (l *load) goneAway() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, o := range l.outcomes {
-		n += o.sentAway
+		n += o.goneAway
 	}
 	return n
 }

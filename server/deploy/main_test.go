@@ -11,8 +11,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/commandtest"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+// waitTimeout is the maximum time that a test waits for an expected event.
+const waitTimeout = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// readFile reads a file of this folder.
+// readFile reads a file relative to this directory.
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.FromSlash(path))

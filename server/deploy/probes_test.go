@@ -13,8 +13,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// The server takes the arguments of the deployment, and its probes see it start and
-// leave.
+// The server accepts the deployment's arguments, and its probes follow its start and
+// its shutdown.
 func TestKubernetes_ProbesAreAnswered(t *testing.T) {
 	t.Parallel()
 	container := manifests(t)["Deployment openai-connect"].Spec.Template.Spec.Containers[0]
@@ -48,26 +48,26 @@ func TestKubernetes_ProbesAreAnswered(t *testing.T) {
 	}
 	for _, p := range []probe{container.Startup, container.Readiness, container.Liveness} {
 		if got := status(p.Get.Path); got != http.StatusOK {
-			t.Errorf("%s answers %d", p.Get.Path, got)
+			t.Errorf("%s: got status %d, want 200", p.Get.Path, got)
 		}
 	}
 	if err := one.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(patience); status(container.Readiness.Get.Path) != http.StatusServiceUnavailable; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); status(container.Readiness.Get.Path) != http.StatusServiceUnavailable; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it stays ready")
+			t.Fatal("the server stays ready after SIGTERM")
 		}
 	}
 	if got := status(container.Liveness.Get.Path); got != http.StatusOK {
-		t.Errorf("while it leaves, %s answers %d", container.Liveness.Get.Path, got)
+		t.Errorf("%s while draining: got status %d, want 200", container.Liveness.Get.Path, got)
 	}
 	if err := one.command.Wait(); err != nil {
-		t.Errorf("it ended with %v and complained\n%s", err, one.log)
+		t.Errorf("got exit %v, want success\n%s", err, one.log)
 	}
 }
 
-// secretFile writes a file that the owner alone can read.
+// secretFile writes a file that only the owner can read.
 func secretFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// rollingTime is how long instances are restarted, one after the other: at least
-// once each. It is what OPENAI_CONNECT_ROLLING_TIME says, such as 10m.
+// rollingTime returns the minimum duration of the rolling restarts, such as 10m, from
+// OPENAI_CONNECT_ROLLING_TIME. Each instance restarts at least once.
 func rollingTime(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("OPENAI_CONNECT_ROLLING_TIME")
@@ -22,8 +22,8 @@ func rollingTime(t *testing.T) time.Duration {
 	return d
 }
 
-// Three instances behind a balancer are restarted one after the other, under
-// streams and calls of all kinds: none fails.
+// Instances restart one after the other under streams and calls of all kinds. No
+// request fails.
 func TestRollingRestart_LosesNothing(t *testing.T) {
 	for _, b := range balancers() {
 		t.Run("behind "+b.name, func(t *testing.T) {
@@ -45,19 +45,19 @@ func TestRollingRestart_LosesNothing(t *testing.T) {
 			for _, f := range failures[:min(10, len(failures))] {
 				t.Errorf("%s: %v", f.mark, f.err)
 			}
-			if l.sentAway() == 0 {
-				t.Error("no WebSocket was told that its server goes down")
+			if l.goneAway() == 0 {
+				t.Error("got no WebSocket closed with status Going Away")
 			}
-			t.Logf("%d requests, %d failed, through %d restarts in %v", l.count.Load(), len(failures), restarts, time.Since(began).Round(time.Second))
+			t.Logf("%d requests, %d failed, during %d restarts in %v", l.count.Load(), len(failures), restarts, time.Since(began).Round(time.Second))
 			for _, one := range instances {
-				t.Logf("%s: %d requests", one.name, one.came.Load())
+				t.Logf("%s: %d requests", one.name, one.requests.Load())
 			}
 		})
 	}
 }
 
-// An instance is killed: what ran there fails, each with an error that its client
-// sees, and nothing else does.
+// When an instance is killed, its requests fail with an error that the client can
+// detect, and no other request fails.
 func TestKilledInstance_AffectsOnlyItsRequests(t *testing.T) {
 	for _, b := range balancers() {
 		t.Run("behind "+b.name, func(t *testing.T) {
@@ -78,19 +78,19 @@ func TestKilledInstance_AffectsOnlyItsRequests(t *testing.T) {
 			for _, f := range failures {
 				t.Logf("%s: %v", f.mark, f.err)
 				switch {
-				case errors.Is(f.err, errLooksFinished) && !b.hidesCuts(t):
+				case errors.Is(f.err, errSilentTruncation) && !b.hidesTruncation(t):
 					t.Errorf("%s: %v", f.mark, f.err)
-				case killed.has(f.mark):
+				case killed.hasReceived(f.mark):
 					there++
-				case instances[1].has(f.mark) || instances[2].has(f.mark):
+				case instances[1].hasReceived(f.mark) || instances[2].hasReceived(f.mark):
 					t.Errorf("%s failed at another instance: %v", f.mark, f.err)
 				default:
 					onTheWay++
 				}
 			}
-			t.Logf("%d requests; of those at the killed instance %d failed, and %d on the way there", l.count.Load(), there, onTheWay)
+			t.Logf("%d requests, of which %d failed at the killed instance and %d before they reached it", l.count.Load(), there, onTheWay)
 			if there == 0 {
-				t.Error("none ran at the instance that was killed")
+				t.Error("no request failed at the killed instance")
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// result is what the benchmark has measured.
+// result holds the benchmark's results.
 type result struct {
 	Samples []struct {
 		Measure string             `json:"measure"`
@@ -18,7 +18,7 @@ type result struct {
 	} `json:"samples"`
 }
 
-// median is a figure's of all rounds, as whole as the README has it.
+// median returns the median of a figure over all rounds, rounded as in the README.
 func (r result) median(t *testing.T, measure, subject, figure string) int {
 	t.Helper()
 	var values []float64
@@ -28,13 +28,13 @@ func (r result) median(t *testing.T, measure, subject, figure string) int {
 		}
 	}
 	if len(values) == 0 {
-		t.Fatalf("the result has no %s of %s, %s", measure, subject, figure)
+		t.Fatalf("the results lack measure %s, subject %s, figure %s", measure, subject, figure)
 	}
 	slices.Sort(values)
 	return int(math.Round(values[len(values)/2]))
 }
 
-// The README's sizing is the benchmark's result, and what follows from that.
+// The sizing table in the README follows from the benchmark's results.
 func TestSizing_MatchesBenchmark(t *testing.T) {
 	t.Parallel()
 	var r result
@@ -51,11 +51,11 @@ func TestSizing_MatchesBenchmark(t *testing.T) {
 		row := fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d |\n", name,
 			request, hundreds(1e6/request), event, hundreds(1e6/event), 1e6/event/50, memory, hundreds(1e6/memory))
 		if !strings.Contains(readme, row) {
-			t.Errorf("the README has not\n%s", row)
+			t.Errorf("the README lacks the row\n%s", row)
 		}
 	}
 	haproxy := fmt.Sprintf("HAProxy took %d µs per request and %d µs per event", r.median(t, "unary", "haproxy", "cpu_us"), r.median(t, "streams-1000", "haproxy", "cpu_us"))
 	if !strings.Contains(prose, haproxy) {
-		t.Errorf("the README has not %q", haproxy)
+		t.Errorf("the README lacks %q", haproxy)
 	}
 }

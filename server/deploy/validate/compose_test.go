@@ -12,8 +12,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// made are the folders that the operator makes, as compose.yaml says.
-var made = []string{"clients", "secrets"}
+// operatorDirectories are the directories that compose.yaml asks the operator to create.
+var operatorDirectories = []string{"clients", "secrets"}
 
 func loadCompose(t *testing.T) *types.Project {
 	t.Helper()
@@ -21,14 +21,14 @@ func loadCompose(t *testing.T) *types.Project {
 	if err != nil {
 		t.Fatal(err)
 	}
-	project, err := options.LoadProject(context.Background()) // by the schema, which knows of no other members
+	project, err := options.LoadProject(context.Background()) // validates with a schema that rejects unknown fields
 	if err != nil {
 		t.Fatal(err)
 	}
 	return project
 }
 
-func TestComposeAcceptsItsFile(t *testing.T) {
+func TestCompose_FileIsValid(t *testing.T) {
 	t.Parallel()
 	project := loadCompose(t)
 	instances := 0
@@ -39,23 +39,23 @@ func TestComposeAcceptsItsFile(t *testing.T) {
 			continue
 		}
 		if _, tag, found := strings.Cut(service.Image, ":"); !found || strings.Count(tag, ".") < 2 {
-			t.Errorf("%s: the image %q isn't of one version", name, service.Image)
+			t.Errorf("%s: got image %q, want one with an exact version", name, service.Image)
 		}
 		if service.HealthCheck == nil || service.HealthCheck.Disable || len(service.HealthCheck.Test) == 0 {
-			t.Errorf("%s: has no health check", name)
+			t.Errorf("%s: got no health check", name)
 		}
 	}
 	if instances != 3 {
-		t.Errorf("there are %d instances, and the balancers know three", instances)
+		t.Errorf("got %d instances, want 3 as in the balancers' configuration", instances)
 	}
 	for name, secret := range project.Secrets {
 		if secret.File == "" {
-			t.Errorf("the secret %s isn't a file", name)
+			t.Errorf("secret %s: got no file", name)
 		}
 	}
 }
 
-// checkInstance checks what is asked of each instance.
+// checkInstance checks the settings of an instance.
 func checkInstance(t *testing.T, service types.ServiceConfig) {
 	t.Helper()
 	drain := time.Duration(0)
@@ -71,14 +71,14 @@ func checkInstance(t *testing.T, service types.ServiceConfig) {
 		}
 	}
 	if grace := service.StopGracePeriod; grace == nil || drain == 0 || time.Duration(*grace) < drain+10*time.Second {
-		t.Errorf("%s: is given %v to stop, and takes up to %v", service.Name, grace, drain)
+		t.Errorf("%s: got stop grace period %v, want at least the drain time %v and 10s", service.Name, grace, drain)
 	}
 	if !service.ReadOnly || len(service.CapDrop) != 1 || len(service.Ports) > 0 || len(service.Secrets) == 0 {
-		t.Errorf("%s: can do more than it needs", service.Name)
+		t.Errorf("%s: the container has unneeded privileges, ports or no secrets", service.Name)
 	}
 }
 
-func TestWhatComposeMountsIsThere(t *testing.T) {
+func TestCompose_MountsExist(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -96,18 +96,18 @@ func TestWhatComposeMountsIsThere(t *testing.T) {
 				t.Fatal(err)
 			}
 			top, _, _ := strings.Cut(filepath.ToSlash(path), "/")
-			if top == made[0] || top == made[1] {
+			if top == operatorDirectories[0] || top == operatorDirectories[1] {
 				continue
 			}
 			if _, err := os.Stat(volume.Source); err != nil {
-				t.Errorf("%s: mounts what isn't there: %v", name, err)
+				t.Errorf("%s: mount source does not exist: %v", name, err)
 			}
 			if !volume.ReadOnly {
-				t.Errorf("%s: can write to %s", name, path)
+				t.Errorf("%s: mount %s is writable", name, path)
 			}
 		}
 	}
 	if checked == 0 {
-		t.Error("there are no mounts")
+		t.Error("got no mounts")
 	}
 }

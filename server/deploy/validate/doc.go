@@ -1,3 +1,3 @@
-// Package validate checks the deployment files by the libraries of those who read
-// them. It has nothing but tests.
+// Package validate checks the deployment files with the libraries of the tools that
+// read them. It contains only tests.
 package validate

@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The schemas of Kubernetes don't have the Gateway API: its own types check it.
-func TestTheGatewayAPIAcceptsTheExample(t *testing.T) {
+// The Kubernetes schemas lack the Gateway API, so its Go types validate the example.
+func TestGateway_ExampleIsValid(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../kubernetes/gateway.yaml")
 	if err != nil {
@@ -35,7 +35,7 @@ func TestTheGatewayAPIAcceptsTheExample(t *testing.T) {
 		}
 		var meta metav1.TypeMeta
 		if err := yaml.Unmarshal(one, &meta); err != nil || meta.APIVersion != gatewayv1.GroupVersion.String() {
-			t.Errorf("a document is %v, %v", meta, err)
+			t.Errorf("got document of type %v, %v", meta, err)
 		}
 		seen = append(seen, meta.Kind)
 		switch meta.Kind {
@@ -44,13 +44,13 @@ func TestTheGatewayAPIAcceptsTheExample(t *testing.T) {
 		case "HTTPRoute":
 			err = yaml.UnmarshalStrict(one, new(gatewayv1.HTTPRoute))
 		default:
-			t.Errorf("a document is a %s", meta.Kind)
+			t.Errorf("got unexpected document kind %s", meta.Kind)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", meta.Kind, err)
 		}
 	}
 	if len(seen) != 2 {
-		t.Errorf("there are %q", seen)
+		t.Errorf("got documents %q, want 2", seen)
 	}
 }

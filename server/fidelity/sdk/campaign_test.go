@@ -12,12 +12,12 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// The environment variables of a campaign of generated instances, which are
-// those of package fidelity's.
+// The environment variables of a campaign of generated instances. Package fidelity
+// uses the same ones.
 const (
-	envInstances = "OPENAI_CONNECT_INSTANCES" // how many
-	envSeed      = "OPENAI_CONNECT_SEED"      // another campaign
-	envInstance  = "OPENAI_CONNECT_INSTANCE"  // only this one
+	envInstances = "OPENAI_CONNECT_INSTANCES" // number of instances
+	envSeed      = "OPENAI_CONNECT_SEED"      // random seed
+	envInstance  = "OPENAI_CONNECT_INSTANCE"  // index of the only instance to run
 )
 
 // campaign is a run of generated instances.
@@ -25,20 +25,20 @@ type campaign struct {
 	tb           testing.TB
 	seed         uint64
 	first, count int
-	isWhole      bool // at least as many instances as without being told
+	isComplete   bool // runs at least the default number of instances
 }
 
 func newCampaign(tb testing.TB, instances int) *campaign {
 	tb.Helper()
-	c := &campaign{tb: tb, seed: uint64(setting(tb, envSeed, 1)), count: setting(tb, envInstances, instances)}
-	if only := setting(tb, envInstance, -1); only >= 0 {
+	c := &campaign{tb: tb, seed: uint64(envInt(tb, envSeed, 1)), count: envInt(tb, envInstances, instances)}
+	if only := envInt(tb, envInstance, -1); only >= 0 {
 		c.first, c.count = only, 1
 	}
-	c.isWhole = c.count >= instances
+	c.isComplete = c.count >= instances
 	return c
 }
 
-func setting(tb testing.TB, variable string, otherwise int) int {
+func envInt(tb testing.TB, variable string, otherwise int) int {
 	tb.Helper()
 	text := os.Getenv(variable)
 	if text == "" {
@@ -51,9 +51,8 @@ func setting(tb testing.TB, variable string, otherwise int) int {
 	return n
 }
 
-// run checks instances, which are made of a number and of what is random about
-// it. The first that fails is made as small as it can be while it is legal and
-// fails alike.
+// run generates and checks instances. It shrinks the first failing instance while the
+// instance is valid and fails in a similar way.
 func (c *campaign) run(
 	generate func(int, jsontree.Random) jsontree.Value,
 	legal func(jsontree.Value) bool,
@@ -66,23 +65,23 @@ func (c *campaign) run(
 		if err == nil {
 			continue
 		}
-		small := jsontree.Shrink(v, 1000, func(v jsontree.Value) bool { return legal(v) && isAlike(err, check(i, v)) })
+		small := jsontree.Shrink(v, 1000, func(v jsontree.Value) bool { return legal(v) && isSimilar(err, check(i, v)) })
 		if smaller := check(i, small); smaller != nil {
 			v, err = small, smaller
 		}
-		c.tb.Fatalf("%v\nin %.3000s\nagain: %s=%d %s=%d go test ./server/fidelity/sdk -run '^%s$'",
+		c.tb.Fatalf("%v\nin %.3000s\nreproduce with: %s=%d %s=%d go test ./server/fidelity/sdk -run '^%s$'",
 			err, v.Append(nil, nil), envSeed, c.seed, envInstance, i, c.tb.Name())
 	}
 }
 
-// isAlike reports whether an error says of another instance what err says of
-// one: by its beginning, as the rest is about the instance.
-func isAlike(err, other error) bool {
+// isSimilar reports whether two errors have the same beginning. The rest of an error
+// depends on the instance.
+func isSimilar(err, other error) bool {
 	const kind = 50
 	return other != nil && other.Error()[:min(kind, len(other.Error()))] == err.Error()[:min(kind, len(err.Error()))]
 }
 
-// requests makes instances of the specification's request.
+// requests generates requests that match the specification.
 type requests struct {
 	generator *openapi.Generator
 	schema    *openapi.Schema
@@ -92,7 +91,7 @@ type requests struct {
 func newRequests(tb testing.TB) requests {
 	tb.Helper()
 	generator := openapi.NewGenerator()
-	generator.Plain = true // The SDK doesn't keep the rest.
+	generator.Plain = true // The SDK does not preserve other values.
 	specification := openapi.Specification(tb)
 	schema := specification.Component("CreateChatCompletionRequest")
 	validator, err := specification.Validator(schema)
@@ -102,29 +101,28 @@ func newRequests(tb testing.TB) requests {
 	return requests{generator, schema, validator}
 }
 
-// isOne reports whether a value is a request of the specification, apart from
-// unknown fields.
-func (q requests) isOne(v jsontree.Value) bool {
+// isValid reports whether a value is a valid request, ignoring unknown fields.
+func (q requests) isValid(v jsontree.Value) bool {
 	return q.validator.Check(withoutUnknown(v).Append(nil, nil)) == nil
 }
 
-// areAll is isOne for a list.
-func (q requests) areAll(list jsontree.Value) bool {
-	return !slices.ContainsFunc(list.Items, func(v jsontree.Value) bool { return !q.isOne(v) })
+// areValid reports whether all items of a list are valid requests.
+func (q requests) areValid(list jsontree.Value) bool {
+	return !slices.ContainsFunc(list.Items, func(v jsontree.Value) bool { return !q.isValid(v) })
 }
 
-// next returns a request that the upstream accepts, mostly. Of most the SDK has
-// all in its params.
+// next returns a request. The upstream accepts most of them, and most can be expressed
+// in the SDK's params.
 func (q requests) next(r jsontree.Random) jsontree.Value {
-	v := obeying(r, shortest(q.generator.Instance(r, q.schema)))
-	if easier := obeying(r, solid(sortedSchemas(v))); r.Chance(0.9) && q.isOne(easier) {
+	v := makeValid(r, shortest(q.generator.Instance(r, q.schema)))
+	if easier := makeValid(r, fillZeroObjects(sortedSchemas(v))); r.Chance(0.9) && q.isValid(easier) {
 		return easier
 	}
 	return v
 }
 
-// sortedSchemas returns a value in whose JSON Schemas members stand in the order
-// in which the SDK writes a map.
+// sortedSchemas sorts the members of the JSON Schemas in a value, as the SDK does when
+// it encodes a map.
 func sortedSchemas(v jsontree.Value) jsontree.Value {
 	v = eachItem(func(_ int, item jsontree.Value) jsontree.Value { return sortedSchemas(item) })(v)
 	v.Members = slices.Clone(v.Members)
@@ -138,12 +136,11 @@ func sortedSchemas(v jsontree.Value) jsontree.Value {
 	return v
 }
 
-// shortest returns a value in which each number has the digits that tell its
-// double from others, as more of them are not kept.
+// shortest rewrites each number with the fewest digits that identify its float64.
 func shortest(v jsontree.Value) jsontree.Value {
 	if v.Kind == jsontree.Number && strings.ContainsAny(v.Text, ".eE") {
 		if double, err := strconv.ParseFloat(v.Text, 64); err == nil {
-			return number(strconv.FormatFloat(double, 'g', -1, 64))
+			return numberValue(strconv.FormatFloat(double, 'g', -1, 64))
 		}
 	}
 	v = eachItem(func(_ int, item jsontree.Value) jsontree.Value { return shortest(item) })(v)
@@ -154,11 +151,10 @@ func shortest(v jsontree.Value) jsontree.Value {
 	return v
 }
 
-// unknownPrefix is the prefix of unknown names.
+// unknownPrefix is the prefix of the names of unknown fields.
 const unknownPrefix = "tomorrow's "
 
-// withUnknown returns a request with unknown fields, in its outermost object or in
-// its messages.
+// withUnknown adds unknown fields to a request or to its messages.
 func withUnknown(r jsontree.Random, v jsontree.Value) jsontree.Value {
 	add := func(v jsontree.Value) jsontree.Value {
 		for range 1 + r.IntN(3) {
@@ -172,7 +168,7 @@ func withUnknown(r jsontree.Random, v jsontree.Value) jsontree.Value {
 	return edited(v, "messages", eachItem(func(_ int, message jsontree.Value) jsontree.Value { return add(message) }))
 }
 
-// withoutUnknown takes away what withUnknown has added.
+// withoutUnknown removes the fields that withUnknown added.
 func withoutUnknown(v jsontree.Value) jsontree.Value {
 	take := func(v jsontree.Value) jsontree.Value {
 		v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m jsontree.Member) bool {

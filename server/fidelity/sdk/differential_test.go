@@ -15,7 +15,7 @@ import (
 func TestDifferential_Requests(t *testing.T) {
 	t.Parallel()
 	var (
-		b     = newBench(t)
+		b     = newHarness(t)
 		from  = newRequests(t)
 		run   = newCampaign(t, 100)
 		count = make(map[string]int)
@@ -30,17 +30,17 @@ func TestDifferential_Requests(t *testing.T) {
 			}
 			return v
 		},
-		from.isOne,
+		from.isValid,
 		func(i int, v jsontree.Value) error { return b.checkRequest(i, calls[i], v, count) },
 	)
-	t.Logf("seed %d: %d requests: %d in the SDK's params, %d raw; %d answered with %d chunks, of which %d streams were put together; %d answers and %d streams refused",
-		run.seed, run.count, count["params"], count["raw"], count["answered"], count["chunks"], count["accumulated"], count["refused"], count["refused streams"])
-	if run.isWhole && (count["params"] < run.count/2 || count["answered"] < run.count*4/5 || count["accumulated"] < run.count/2) {
-		t.Error("that is too few to say anything")
+	t.Logf("seed %d: %d requests: %d in the SDK's params, %d raw; %d succeeded with %d chunks; %d streams accumulated; %d unary requests and %d streams rejected",
+		run.seed, run.count, count["params"], count["raw"], count["succeeded"], count["chunks"], count["accumulated"], count["rejected"], count["rejected streams"])
+	if run.isComplete && (count["params"] < run.count/2 || count["succeeded"] < run.count*4/5 || count["accumulated"] < run.count/2) {
+		t.Error("too few requests of these kinds to be significant")
 	}
 }
 
-// control is request headers that control the embedded upstream.
+// control holds request headers that control the embedded upstream.
 type control map[string]string
 
 func randomControl(r jsontree.Random) control {
@@ -59,8 +59,8 @@ func randomControl(r jsontree.Random) control {
 	return c
 }
 
-// checkRequest sends a request for a whole answer and for a stream.
-func (b *bench) checkRequest(number int, c control, v jsontree.Value, count map[string]int) error {
+// checkRequest sends a request once for a unary and once for a streaming response.
+func (b *harness) checkRequest(number int, c control, v jsontree.Value, count map[string]int) error {
 	streamed := v.Append(nil, nil)
 	v = without(v, "stream_options")
 	whole := v.Append(nil, nil)
@@ -69,41 +69,41 @@ func (b *bench) checkRequest(number int, c control, v jsontree.Value, count map[
 	} else {
 		count["raw"]++
 	}
-	answer, err := b.bothWays(number, c, func(ctx context.Context, h hand) ([][]byte, error) {
-		return one(h.create(ctx, whole))
+	response, err := b.callBoth(number, c, func(ctx context.Context, api chatClient) ([][]byte, error) {
+		return single(api.create(ctx, whole))
 	})
 	if err != nil {
 		return fmt.Errorf("unary: %w", err)
 	}
-	if err := equal(whole, []byte(answer.seen[0].Body)); err != nil {
-		return fmt.Errorf("unary: what was sent and what was seen: %w", err)
+	if err := compareJSON(whole, []byte(response.received[0].Body)); err != nil {
+		return fmt.Errorf("unary: the sent and the received request: %w", err)
 	}
-	stream, err := b.bothWays(number, c, func(ctx context.Context, h hand) ([][]byte, error) {
-		return h.stream(ctx, streamed)
+	stream, err := b.callBoth(number, c, func(ctx context.Context, api chatClient) ([][]byte, error) {
+		return api.stream(ctx, streamed)
 	})
 	if err != nil {
 		return fmt.Errorf("streaming: %w", err)
 	}
-	sent := with(parsed(string(streamed)), "stream", parsed("true")).Append(nil, nil)
-	if err := equal(sent, []byte(stream.seen[0].Body)); err != nil {
-		return fmt.Errorf("streaming: what was sent and what was seen: %w", err)
+	sent := with(mustParse(string(streamed)), "stream", mustParse("true")).Append(nil, nil)
+	if err := compareJSON(sent, []byte(stream.received[0].Body)); err != nil {
+		return fmt.Errorf("streaming: the sent and the received request: %w", err)
 	}
 	switch {
-	case answer.isRefused() && !stream.isRefused():
-		return errors.New("only the stream was answered")
-	case answer.isRefused():
-		count["refused"]++
+	case response.isRejected() && !stream.isRejected():
+		return errors.New("only the streaming request succeeded")
+	case response.isRejected():
+		count["rejected"]++
 		return nil
-	case stream.isRefused():
-		count["answered"]++
-		count["refused streams"]++ // Its audio can't be.
+	case stream.isRejected():
+		count["succeeded"]++
+		count["rejected streams"]++ // A stream cannot have this audio format.
 		return nil
 	}
-	count["answered"]++
-	count["chunks"] += len(stream.answers)
+	count["succeeded"]++
+	count["chunks"] += len(stream.responses)
 	count["accumulated"]++
 	return errors.Join(
-		accumulates(stream.answers, answer.answers[0]),
-		clientAccumulates(stream.answers, answer.answers[0]),
+		checkSDKAccumulator(stream.responses, response.responses[0]),
+		checkClientAccumulator(stream.responses, response.responses[0]),
 	)
 }

@@ -1,5 +1,5 @@
-// Package sdk holds the tests in which the official Go SDK is the other hand: it
-// judges what the codec writes, and makes the calls that the typed API makes,
-// through the passthrough, to the same effect. It is apart from package fidelity
-// because the SDK takes long to compile.
+// Package sdk compares the typed API with the official Go SDK. The SDK validates what
+// the codec writes, and calls made with the SDK through the passthrough have the same
+// effect as typed calls. It is separate from package fidelity because the SDK takes
+// long to compile.
 package sdk

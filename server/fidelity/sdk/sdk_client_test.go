@@ -20,25 +20,25 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/sdkcheck"
 )
 
-// sdkHand is the official SDK. Its answers are what it was sent.
-type sdkHand struct {
+// sdkClient calls the API with the official SDK. It returns raw responses.
+type sdkClient struct {
 	client  openai.Client
 	control control // request headers
 }
 
-func (h sdkHand) create(ctx context.Context, body []byte) ([]byte, error) {
+func (c sdkClient) create(ctx context.Context, body []byte) ([]byte, error) {
 	params, _ := sdkParams(body)
-	return sdkAnswer(h.client.Chat.Completions.New(ctx, params, h.options()...))
+	return sdkResponse(c.client.Chat.Completions.New(ctx, params, c.options()...))
 }
 
-func (h sdkHand) stream(ctx context.Context, body []byte) (events [][]byte, err error) {
+func (c sdkClient) stream(ctx context.Context, body []byte) (events [][]byte, err error) {
 	params, _ := sdkParams(body)
 	var response *http.Response
-	stream := h.client.Chat.Completions.NewStreaming(ctx, params, append(h.options(), option.WithResponseInto(&response))...)
+	stream := c.client.Chat.Completions.NewStreaming(ctx, params, append(c.options(), option.WithResponseInto(&response))...)
 	for stream.Next() {
 		events = append(events, []byte(stream.Current().RawJSON()))
 	}
-	if event, is := errors.AsType[*ssestream.StreamError](stream.Err()); is {
+	if event, ok := errors.AsType[*ssestream.StreamError](stream.Err()); ok {
 		return events, sdkEventFailure(response, event.Event.Data)
 	}
 	if err := stream.Err(); err != nil {
@@ -47,34 +47,34 @@ func (h sdkHand) stream(ctx context.Context, body []byte) (events [][]byte, err 
 	return events, stream.Close()
 }
 
-func (h sdkHand) get(ctx context.Context, id string) ([]byte, error) {
-	return sdkAnswer(h.client.Chat.Completions.Get(ctx, id, h.options()...))
+func (c sdkClient) get(ctx context.Context, id string) ([]byte, error) {
+	return sdkResponse(c.client.Chat.Completions.Get(ctx, id, c.options()...))
 }
 
-func (h sdkHand) update(ctx context.Context, id string, metadata map[string]string) ([]byte, error) {
+func (c sdkClient) update(ctx context.Context, id string, metadata map[string]string) ([]byte, error) {
 	params := openai.ChatCompletionUpdateParams{Metadata: metadata}
-	return sdkAnswer(h.client.Chat.Completions.Update(ctx, id, params, h.options()...))
+	return sdkResponse(c.client.Chat.Completions.Update(ctx, id, params, c.options()...))
 }
 
-func (h sdkHand) remove(ctx context.Context, id string) ([]byte, error) {
-	return sdkAnswer(h.client.Chat.Completions.Delete(ctx, id, h.options()...))
+func (c sdkClient) remove(ctx context.Context, id string) ([]byte, error) {
+	return sdkResponse(c.client.Chat.Completions.Delete(ctx, id, c.options()...))
 }
 
-func (h sdkHand) list(ctx context.Context, p page) ([]byte, error) {
+func (c sdkClient) list(ctx context.Context, p page) ([]byte, error) {
 	params := openai.ChatCompletionListParams{
 		Metadata: shared.Metadata(p.metadata),
 		Order:    openai.ChatCompletionListParamsOrder(p.order),
 		Model:    opt(p.model), After: opt(p.after), Limit: p.sdkLimit(),
 	}
-	return sdkAnswer(h.client.Chat.Completions.List(ctx, params, h.options()...))
+	return sdkResponse(c.client.Chat.Completions.List(ctx, params, c.options()...))
 }
 
-func (h sdkHand) listMessages(ctx context.Context, id string, p page) ([]byte, error) {
+func (c sdkClient) listMessages(ctx context.Context, id string, p page) ([]byte, error) {
 	params := openai.ChatCompletionMessageListParams{
 		Order: openai.ChatCompletionMessageListParamsOrder(p.order),
 		After: opt(p.after), Limit: p.sdkLimit(),
 	}
-	return sdkAnswer(h.client.Chat.Completions.Messages.List(ctx, id, params, h.options()...))
+	return sdkResponse(c.client.Chat.Completions.Messages.List(ctx, id, params, c.options()...))
 }
 
 func (p page) sdkLimit() (limit param.Opt[int64]) {
@@ -91,41 +91,41 @@ func opt(text *string) (o param.Opt[string]) {
 	return openai.String(*text)
 }
 
-func (h sdkHand) options() (options []option.RequestOption) {
-	for name, value := range h.control {
+func (c sdkClient) options() (options []option.RequestOption) {
+	for name, value := range c.control {
 		options = append(options, option.WithHeader(name, value))
 	}
 	return options
 }
 
-func sdkAnswer(answer interface{ RawJSON() string }, err error) ([]byte, error) {
+func sdkResponse(response interface{ RawJSON() string }, err error) ([]byte, error) {
 	if err != nil {
 		return nil, sdkFailure(err)
 	}
-	return []byte(answer.RawJSON()), nil
+	return []byte(response.RawJSON()), nil
 }
 
-// sdkFailure is the *failure of an error that the upstream stated, or else the
-// error.
+// sdkFailure converts an error reported by the upstream to a *failure and returns other
+// errors unchanged.
 func sdkFailure(err error) error {
-	stated, is := errors.AsType[*openai.Error](err)
-	if !is {
+	upstreamError, ok := errors.AsType[*openai.Error](err)
+	if !ok {
 		return err
 	}
-	return sdkStated(stated.Response, []byte(stated.RawJSON()))
+	return newSDKFailure(upstreamError.Response, []byte(upstreamError.RawJSON()))
 }
 
-// sdkEventFailure is the *failure of an error event of a stream.
+// sdkEventFailure converts an error event of a stream to a *failure.
 func sdkEventFailure(response *http.Response, data []byte) error {
 	event, err := jsontree.Parse(data)
 	if err != nil {
 		return err
 	}
 	body, _ := event.Find("error")
-	return sdkStated(response, body.Append(nil, nil))
+	return newSDKFailure(response, body.Append(nil, nil))
 }
 
-func sdkStated(response *http.Response, body []byte) *failure {
+func newSDKFailure(response *http.Response, body []byte) *failure {
 	failed := &failure{status: response.StatusCode, body: body, id: response.Header.Get("X-Request-ID"), retry: never}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil {
 		failed.retry = time.Duration(seconds) * time.Second
@@ -133,8 +133,8 @@ func sdkStated(response *http.Response, body []byte) *failure {
 	return failed
 }
 
-// sdkParams returns the params for a body: their fields, where the SDK has them
-// for all of it, and otherwise the body as it is.
+// sdkParams returns the params for a body. It sets their fields if the SDK can express
+// the whole body, and uses the raw body otherwise.
 func sdkParams(body []byte) (params openai.ChatCompletionNewParams, fields bool) {
 	v, err := jsontree.Parse(body)
 	if err != nil {
@@ -152,14 +152,14 @@ func sdkParams(body []byte) (params openai.ChatCompletionNewParams, fields bool)
 		if len(unknown) > 0 {
 			params.SetExtraFields(unknown)
 		}
-		if written, err := json.Marshal(params); err == nil && equal(body, written) == nil {
+		if checkRoundTrip, err := json.Marshal(params); err == nil && compareJSON(body, checkRoundTrip) == nil {
 			return params, true
 		}
 	}
 	return param.Override[openai.ChatCompletionNewParams](json.RawMessage(body)), false
 }
 
-// sdkKnows reports whether the SDK has a field for a member of a request.
+// sdkKnows reports whether the SDK's request type has a field for member.
 func sdkKnows(member string) bool {
 	_, known := reflect.TypeFor[openai.ChatCompletionNewParams]().FieldByNameFunc(func(field string) bool {
 		f, _ := reflect.TypeFor[openai.ChatCompletionNewParams]().FieldByName(field)

@@ -8,10 +8,10 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// clientAccumulates returns in what the chunks, put together by the Go client,
-// are not the answer: in nothing but what a stream doesn't tell, which is the
-// metadata, the usage unless it was asked for, and that a transcript is empty.
-func clientAccumulates(chunks [][]byte, answer []byte) error {
+// checkClientAccumulator compares the chunks, accumulated by the Go client, with the
+// unary response. Chunks lack the metadata, and the usage unless requested, and do not
+// distinguish an empty transcript from an absent one.
+func checkClientAccumulator(chunks [][]byte, response []byte) error {
 	var got client.Accumulator
 	for _, text := range chunks {
 		var chunk chatv1.ChatCompletionChunk
@@ -30,12 +30,12 @@ func clientAccumulates(chunks [][]byte, answer []byte) error {
 	if err != nil {
 		return err
 	}
-	want := without(parsed(string(answer)), "metadata")
+	want := without(mustParse(string(response)), "metadata")
 	if completion.GetUsage() == nil {
 		want = without(want, "usage")
 	}
-	if err := equal(text, want.Append(nil, nil)); err != nil {
-		return fmt.Errorf("the client's accumulated answer: %w", err)
+	if err := compareJSON(text, want.Append(nil, nil)); err != nil {
+		return fmt.Errorf("the response accumulated by the client: %w", err)
 	}
 	return nil
 }

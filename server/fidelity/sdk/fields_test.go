@@ -23,9 +23,8 @@ type codec interface {
 	restjson.Encodable
 }
 
-// TestDifferential_SDKKnowsEveryField is about generated instances that were read into
-// a message and written again: the SDK knows every member, each is valid, and
-// what it writes is equal.
+// The SDK knows every member of generated instances that a message decoded and encoded,
+// every member is valid, and the SDK encodes an equal document.
 func TestDifferential_SDKKnowsEveryField(t *testing.T) {
 	t.Parallel()
 	d := openapi.Specification(t)
@@ -41,41 +40,41 @@ func TestDifferential_SDKKnowsEveryField(t *testing.T) {
 			asRequest, params[openai.ChatCompletionNewParams],
 		},
 		{
-			"a request to update", updateBody(t, d), func() codec { return new(chatv1.UpdateChatCompletionRequest) },
+			"an update request", updateBody(t, d), func() codec { return new(chatv1.UpdateChatCompletionRequest) },
 			asRequest, params[openai.ChatCompletionUpdateParams],
 		},
 		{
 			"a completion", d.Component("CreateChatCompletionResponse"), func() codec { return new(chatv1.ChatCompletion) },
-			restjson.AppendFull, reply[openai.ChatCompletion],
+			restjson.AppendFull, checkResponse[openai.ChatCompletion],
 		},
 		{
 			"a chunk", d.Component("CreateChatCompletionStreamResponse"), func() codec { return new(chatv1.ChatCompletionChunk) },
-			restjson.AppendFull, reply[openai.ChatCompletionChunk],
+			restjson.AppendFull, checkResponse[openai.ChatCompletionChunk],
 		},
 		{
 			"a list", d.Component("ChatCompletionList"), func() codec { return new(chatv1.ChatCompletionList) },
-			restjson.AppendFull, each(reply[openai.ChatCompletion]),
+			restjson.AppendFull, checkItems(checkResponse[openai.ChatCompletion]),
 		},
 		{
 			"a list of messages", d.Component("ChatCompletionMessageList"), func() codec { return new(chatv1.ChatCompletionMessageList) },
-			restjson.AppendFull, each(reply[openai.ChatCompletionStoreMessage]),
+			restjson.AppendFull, checkItems(checkResponse[openai.ChatCompletionStoreMessage]),
 		},
 		{
 			"a deletion", d.Component("ChatCompletionDeleted"), func() codec { return new(chatv1.ChatCompletionDeleted) },
-			restjson.AppendFull, reply[openai.ChatCompletionDeleted],
+			restjson.AppendFull, checkResponse[openai.ChatCompletionDeleted],
 		},
 		{
 			"an error", d.Component("Error"), func() codec { return new(restv1.Error) },
-			restjson.AppendFull, reply[openai.Error],
+			restjson.AppendFull, checkResponse[openai.Error],
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			check := func(text []byte) error { return written(text, row.empty(), row.write, row.check) }
+			check := func(text []byte) error { return checkRoundTrip(text, row.empty(), row.write, row.check) }
 			for seed := range uint64(200) {
 				generator := openapi.NewGenerator()
 				generator.Plain = true
-				v := solid(generator.Instance(jsontree.Random{Rand: rand.New(rand.NewPCG(seed, 11))}, row.schema))
+				v := fillZeroObjects(generator.Instance(jsontree.Random{Rand: rand.New(rand.NewPCG(seed, 11))}, row.schema))
 				if check(v.Append(nil, nil)) == nil {
 					continue
 				}
@@ -83,8 +82,8 @@ func TestDifferential_SDKKnowsEveryField(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				small := solid(jsontree.Shrink(v, 2000, func(v jsontree.Value) bool {
-					text := solid(v).Append(nil, nil)
+				small := fillZeroObjects(jsontree.Shrink(v, 2000, func(v jsontree.Value) bool {
+					text := fillZeroObjects(v).Append(nil, nil)
 					return validator.Check(text) == nil && check(text) != nil
 				})).Append(nil, nil)
 				t.Fatalf("%v\nin %.2000s", check(small), small)
@@ -93,22 +92,22 @@ func TestDifferential_SDKKnowsEveryField(t *testing.T) {
 	}
 }
 
-// solid returns a value in which no object has only zeros: the SDK takes such a
-// one for absent, when it writes.
-func solid(v jsontree.Value) jsontree.Value {
+// fillZeroObjects replaces objects that hold only zero values. The SDK omits them when
+// it encodes a document.
+func fillZeroObjects(v jsontree.Value) jsontree.Value {
 	switch {
-	case isHollow(v):
-		return filled(v)
+	case isZeroObject(v):
+		return fillZeros(v)
 	case v.Kind == jsontree.Array:
 		items := make([]jsontree.Value, 0, len(v.Items))
 		for _, item := range v.Items {
-			items = append(items, solid(item))
+			items = append(items, fillZeroObjects(item))
 		}
 		v.Items = items
 	case v.Kind == jsontree.Object:
 		members := make([]jsontree.Member, 0, len(v.Members))
 		for _, m := range v.Members {
-			if m.Value = solid(m.Value); m.Value.Kind != jsontree.Object || len(m.Value.Members) > 0 {
+			if m.Value = fillZeroObjects(m.Value); m.Value.Kind != jsontree.Object || len(m.Value.Members) > 0 {
 				members = append(members, m)
 			}
 		}
@@ -117,18 +116,18 @@ func solid(v jsontree.Value) jsontree.Value {
 	return v
 }
 
-// isHollow reports whether a value is an object of zeros.
-func isHollow(v jsontree.Value) bool {
+// isZeroObject reports whether a value is an object that holds only zero values.
+func isZeroObject(v jsontree.Value) bool {
 	return v.Kind == jsontree.Object &&
-		!slices.ContainsFunc(v.Members, func(m jsontree.Member) bool { return !isZero(m.Value) && !isHollow(m.Value) })
+		!slices.ContainsFunc(v.Members, func(m jsontree.Member) bool { return !isZero(m.Value) && !isZeroObject(m.Value) })
 }
 
 func isZero(v jsontree.Value) bool {
 	return v.Kind == jsontree.Array && len(v.Items) == 0 || slices.Contains([]string{"null", "false", "0", `""`}, v.Text)
 }
 
-// filled returns a hollow object with other values than zeros.
-func filled(v jsontree.Value) jsontree.Value {
+// fillZeros replaces the zero values in an object.
+func fillZeros(v jsontree.Value) jsontree.Value {
 	members := make([]jsontree.Member, 0, len(v.Members))
 	for _, m := range v.Members {
 		switch m.Value.Kind {
@@ -139,7 +138,7 @@ func filled(v jsontree.Value) jsontree.Value {
 		case jsontree.String:
 			m.Value.Text = `"a"`
 		case jsontree.Object:
-			if m.Value = filled(m.Value); len(m.Value.Members) == 0 {
+			if m.Value = fillZeros(m.Value); len(m.Value.Members) == 0 {
 				continue
 			}
 		default:
@@ -158,24 +157,24 @@ func updateBody(t *testing.T, d *openapi.Document) *openapi.Schema {
 			return op.Request
 		}
 	}
-	t.Fatal("there is no such operation")
+	t.Fatal("the specification has no updateChatCompletion operation")
 	return nil
 }
 
-// written checks what is written of a message that was read from a text.
-func written(text []byte, m codec, write func([]byte, restjson.Encodable) ([]byte, error), check func([]byte) error) error {
+// checkRoundTrip decodes text into m, encodes m with write and checks the result.
+func checkRoundTrip(text []byte, m codec, write func([]byte, restjson.Encodable) ([]byte, error), check func([]byte) error) error {
 	if err := restjson.Unmarshal(text, m); err != nil {
 		return err
 	}
-	if request, is := m.(*chatv1.CreateChatCompletionRequest); is && request.GetModel() == "" {
-		request.Model = "m" // Without one, a request is refused.
+	if request, ok := m.(*chatv1.CreateChatCompletionRequest); ok && request.GetModel() == "" {
+		request.Model = "m" // A request without a model is rejected.
 	}
 	again, err := write(nil, m)
 	if err != nil {
 		return err
 	}
 	if err := check(again); err != nil {
-		return fmt.Errorf("%w, which is written as %.3000s", err, again)
+		return fmt.Errorf("%w in the encoded message %.3000s", err, again)
 	}
 	return nil
 }
@@ -189,14 +188,14 @@ func params[T any](text []byte) error {
 	return err
 }
 
-func reply[T any](text []byte) error {
+func checkResponse[T any](text []byte) error {
 	_, err := sdkcheck.Reply[T](text)
 	return err
 }
 
-// each checks the items of a page, for which the SDK's type has only some of
-// the other members.
-func each(check func([]byte) error) func([]byte) error {
+// checkItems checks the items of a page. The SDK's page type lacks some of the page's
+// other members.
+func checkItems(check func([]byte) error) func([]byte) error {
 	return func(text []byte) error {
 		var page struct {
 			Data []json.RawMessage `json:"data"`

@@ -9,12 +9,12 @@ import (
 	"github.com/openai/openai-go/v3"
 )
 
-// accumulates returns in what the chunks, put together by the SDK, are not the
-// answer. It doesn't look at what the SDK doesn't put together: speech,
-// citations, custom tools, function_call, and moderation.
-func accumulates(chunks [][]byte, answer []byte) error {
+// checkSDKAccumulator compares the chunks, accumulated by the SDK, with the unary
+// response. It ignores what the SDK does not accumulate: audio, citations, custom
+// tools, function_call and moderation.
+func checkSDKAccumulator(chunks [][]byte, response []byte) error {
 	var want openai.ChatCompletion
-	if err := json.Unmarshal(answer, &want); err != nil {
+	if err := json.Unmarshal(response, &want); err != nil {
 		return err
 	}
 	var got openai.ChatCompletionAccumulator
@@ -24,14 +24,14 @@ func accumulates(chunks [][]byte, answer []byte) error {
 			return err
 		}
 		if !got.AddChunk(chunk) {
-			return fmt.Errorf("the SDK can't add %s", text)
+			return fmt.Errorf("the SDK rejected chunk %s", text)
 		}
 	}
 	differ := func(what string, a, b any) error {
 		if reflect.DeepEqual(a, b) {
 			return nil
 		}
-		return fmt.Errorf("the accumulated %s is %v, not %v", what, a, b)
+		return fmt.Errorf("got accumulated %s %v, want %v", what, a, b)
 	}
 	errs := []error{
 		differ("id", got.ID, want.ID),
@@ -40,10 +40,10 @@ func accumulates(chunks [][]byte, answer []byte) error {
 		differ("tier", got.ServiceTier, want.ServiceTier),
 		differ("number of choices", len(got.Choices), len(want.Choices)),
 	}
-	if got.Usage.TotalTokens != 0 { // Otherwise the stream wasn't asked for it.
+	if got.Usage.TotalTokens != 0 { // The stream includes usage only on request.
 		errs = append(errs,
-			differ("usage of the prompt", got.Usage.PromptTokens, want.Usage.PromptTokens),
-			differ("usage of the answer", got.Usage.CompletionTokens, want.Usage.CompletionTokens),
+			differ("prompt tokens", got.Usage.PromptTokens, want.Usage.PromptTokens),
+			differ("completion tokens", got.Usage.CompletionTokens, want.Usage.CompletionTokens),
 			differ("usage", got.Usage.TotalTokens, want.Usage.TotalTokens),
 		)
 	}
@@ -62,7 +62,7 @@ func accumulates(chunks [][]byte, answer []byte) error {
 	return errors.Join(errs...)
 }
 
-// functionsOf are the functions that a choice calls.
+// functionsOf returns the function calls of a choice.
 func functionsOf(choice openai.ChatCompletionChoice) (calls []string) {
 	for _, call := range choice.Message.ToolCalls {
 		if call.Type == "function" {

@@ -7,7 +7,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/jsontree"
 )
 
-// with returns an object in which a member has this value.
+// with returns an object with the member name set to value.
 func with(v jsontree.Value, name string, value jsontree.Value) jsontree.Value {
 	v.Members = slices.Clone(v.Members)
 	for i, m := range v.Members {
@@ -20,7 +20,7 @@ func with(v jsontree.Value, name string, value jsontree.Value) jsontree.Value {
 	return v
 }
 
-// without returns an object that lacks these members.
+// without returns an object without the named members.
 func without(v jsontree.Value, names ...string) jsontree.Value {
 	v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m jsontree.Member) bool {
 		return slices.Contains(names, jsontree.Unquote(m.Name))
@@ -28,7 +28,7 @@ func without(v jsontree.Value, names ...string) jsontree.Value {
 	return v
 }
 
-// edited returns an object of which change has changed a member, if it is there.
+// edited returns an object with change applied to a member, if present.
 func edited(v jsontree.Value, name string, change func(jsontree.Value) jsontree.Value) jsontree.Value {
 	value, there := v.Find(name)
 	if !there {
@@ -37,7 +37,7 @@ func edited(v jsontree.Value, name string, change func(jsontree.Value) jsontree.
 	return with(v, name, change(value))
 }
 
-// eachItem returns a change of a list's items.
+// eachItem returns a function that applies change to each item of an array.
 func eachItem(change func(int, jsontree.Value) jsontree.Value) func(jsontree.Value) jsontree.Value {
 	return func(v jsontree.Value) jsontree.Value {
 		v.Items = slices.Clone(v.Items)
@@ -48,11 +48,11 @@ func eachItem(change func(int, jsontree.Value) jsontree.Value) func(jsontree.Val
 	}
 }
 
-func text(s string) jsontree.Value   { return jsontree.Scalar(jsontree.String, jsontree.Quote(s)) }
-func number(s string) jsontree.Value { return jsontree.Scalar(jsontree.Number, s) }
+func stringValue(s string) jsontree.Value { return jsontree.Scalar(jsontree.String, jsontree.Quote(s)) }
+func numberValue(s string) jsontree.Value { return jsontree.Scalar(jsontree.Number, s) }
 
-// parsed returns the value that a text is.
-func parsed(s string) jsontree.Value {
+// mustParse parses JSON and panics if it is invalid.
+func mustParse(s string) jsontree.Value {
 	v, err := jsontree.Parse([]byte(s))
 	if err != nil {
 		panic(err)
@@ -60,15 +60,15 @@ func parsed(s string) jsontree.Value {
 	return v
 }
 
-// textOf is the text that a member is, or empty.
-func textOf(v jsontree.Value, name string) string {
+// stringField returns the value of a string member, or "".
+func stringField(v jsontree.Value, name string) string {
 	if value, _ := v.Find(name); value.Kind == jsontree.String {
 		return jsontree.Unquote(value.Text)
 	}
 	return ""
 }
 
-// sorted returns a value in which members stand in the order of their names.
+// sorted returns a value with the members of its objects sorted by name.
 func sorted(v jsontree.Value) jsontree.Value {
 	v = eachItem(func(_ int, item jsontree.Value) jsontree.Value { return sorted(item) })(v)
 	v.Members = slices.Clone(v.Members)
