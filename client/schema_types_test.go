@@ -99,8 +99,8 @@ func (schemaOwn) UnmarshalJSON([]byte) error { return nil }
 
 func (m *schemaMoney) UnmarshalText(text []byte) error { m.cents = len(text); return nil }
 
-// schemaTypes are the types of the field of a struct. Responses are generated from
-// the schema. The values in texts are for types with UnmarshalText.
+// schemaTypes are the types of a struct's field. Responses are generated from the
+// schema. The field `texts` holds inputs for types with UnmarshalText.
 var schemaTypes = []struct {
 	name  string
 	of    any

@@ -114,11 +114,11 @@ func (f *Files) reloadLocked() {
 
 // read reads the pair. It returns the current one if the files have not changed.
 func (f *Files) read() (*pair, error) {
-	chain, err := readfile.Read(f.chainPath, maxFileBytes, readfile.Patience)
+	chain, err := readfile.Read(f.chainPath, maxFileBytes, readfile.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	key, err := readfile.Read(f.keyPath, maxFileBytes, readfile.Patience)
+	key, err := readfile.Read(f.keyPath, maxFileBytes, readfile.Timeout)
 	if err != nil {
 		return nil, err
 	}

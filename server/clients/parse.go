@@ -43,7 +43,7 @@ func Read(file string) ([]Entry, error) {
 }
 
 func readText(file string) ([]byte, error) {
-	return readfile.Read(file, maxFileBytes, readfile.Patience)
+	return readfile.Read(file, maxFileBytes, readfile.Timeout)
 }
 
 // settingNames are the fields of the defaults.

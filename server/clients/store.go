@@ -56,7 +56,7 @@ type Store struct {
 const (
 	// readTimeout is how long a read may take before it is logged. It is longer than
 	// the limit of readfile for pipes.
-	readTimeout = readfile.Patience + time.Second
+	readTimeout = readfile.Timeout + time.Second
 
 	// maxReads limits concurrent reads. There is only more than one if reads block.
 	maxReads = 4

@@ -62,23 +62,23 @@ func startLoad(t *testing.T, address string) *load {
 }
 
 // run sends requests until the load ends.
-func (l *load) run(ctx context.Context, clientKind string, send func(context.Context, string) error) {
+func (l *load) run(ctx context.Context, name string, send func(context.Context, string) error) {
 	for {
 		select {
 		case <-l.ending:
 			return
 		default:
 		}
-		mark := fmt.Sprintf("%s#%d", clientKind, l.count.Add(1))
+		mark := fmt.Sprintf("%s#%d", name, l.count.Add(1))
 		err := send(ctx, mark)
 		l.mu.Lock()
 		switch {
 		case err == nil:
-			l.outcomes[clientKind].done++
+			l.outcomes[name].done++
 		case errors.Is(err, errGoingAway):
-			l.outcomes[clientKind].goneAway++
+			l.outcomes[name].goneAway++
 		default:
-			l.outcomes[clientKind].failed++
+			l.outcomes[name].failed++
 			l.failures = append(l.failures, failed{mark, err})
 		}
 		l.mu.Unlock()

@@ -44,7 +44,7 @@ const Sandbox = "sandbox"
 // authorization of the request is sent. An error names the file and the line, and
 // never contains a key.
 func ReadFile(path string) (*Config, error) {
-	text, err := readfile.Read(path, maxFileBytes, readfile.Patience)
+	text, err := readfile.Read(path, maxFileBytes, readfile.Timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -131,8 +131,7 @@ func newSecret(t *testing.T, text string) secret.Secret {
 // names are the names of the upstreams, in order.
 var names = []string{"first", "second", "third"}
 
-// withClientKeys as the policy of a [failover.Config] stands for that of a server whose
-// clients bring keys of their own.
+// withClientKeys is the policy of a server whose clients send their own upstream keys.
 var withClientKeys = new(auth.Policy)
 
 // newFailover returns a failover with a policy for its upstreams. Upstreams without a key

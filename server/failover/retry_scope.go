@@ -71,7 +71,7 @@ func (a attempt) retryScopeOfResponse() retryScope {
 	return noRetry
 }
 
-// health is what an attempt shows about the upstream.
+// health describes the upstream's condition as shown by an attempt.
 type health int
 
 const (

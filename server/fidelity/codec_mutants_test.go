@@ -21,7 +21,7 @@ type mutant struct {
 	edits []edit
 }
 
-// edit replaces the first occurrence of old after another text. In changed, ON
+// edit replaces the first old after the string after with changed. In changed, ON
 // reports whether the defect is active, and pick(ON, a, b) is a if so and else b.
 type edit struct{ after, old, changed string }
 

@@ -87,7 +87,7 @@ func (b *body) roundTrips(t *testing.T, carriers map[string]string) (*campaign, 
 // asGenerated returns an instance unchanged.
 func asGenerated(_ jsontree.Random, v jsontree.Value) jsontree.Value { return v }
 
-// isLegal reports whether a text is an instance of the schema.
+// isLegal reports whether text is an instance of the schema.
 func (b *body) isLegal(text []byte) bool { return b.validator.Check(text) == nil }
 
 // roundTrip checks a legal instance by decoding it into m.

@@ -55,7 +55,7 @@ const maxFileBytes = 8 << 10
 // ReadFile returns the secret that a file contains, with or without a line ending.
 // The error describes the problem without quoting the file.
 func ReadFile(path string) (Secret, error) {
-	text, err := readfile.Read(path, maxFileBytes, readfile.Patience)
+	text, err := readfile.Read(path, maxFileBytes, readfile.Timeout)
 	if err != nil {
 		return Secret{}, err
 	}

@@ -177,7 +177,7 @@ func (s *soak) settle() {
 	}
 }
 
-// leftover is what an idle server still uses. Upstream connections are not counted
+// leftover holds the resources of an idle server. Upstream connections are not counted
 // as files.
 type leftover struct{ goroutines, files, heap, resident float64 }
 
@@ -268,7 +268,7 @@ func (s *soak) secrets() []string {
 	return all
 }
 
-// search searches a text for secrets.
+// search searches text for secrets.
 func (s *soak) search(what, text string) {
 	s.mu.Lock()
 	s.searched[what] += len(text)

@@ -174,7 +174,7 @@ func TestError_HasAKindForEachFailure(t *testing.T) {
 			config: func(t *testing.T) upstream.Config {
 				t.Helper()
 				server := tlsServer(t, func(w http.ResponseWriter, _ *http.Request) {
-					w.Header().Set("X-A", strings.Repeat("v", 1<<20+200)) // little enough beyond the limit to be told apart
+					w.Header().Set("X-A", strings.Repeat("v", 1<<20+200)) // slightly over the limit, so that the error names the limit
 				})
 				return upstream.Config{BaseURL: server.URL, HTTP2: true, RootCAs: rootsOf(server)}
 			},

@@ -320,7 +320,7 @@ func TestHTTP2Hostile_EndsEachRequestWithTheRightErrorAndServesTheNext(t *testin
 			}
 			want := test.early
 			if late && test.late != whole || test.early == whole {
-				want = test.late // what comes at once may be seen early
+				want = test.late // early data may be received before the request ends
 			}
 			if kind != want || !late && test.early == whole {
 				t.Errorf("got %v", err)

@@ -18,8 +18,8 @@ func TestWait_ReturnsWhenReadWouldNotBlock(t *testing.T) {
 	const chunked = "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n"
 	for _, test := range []struct {
 		name   string
-		first  string // what comes before Wait is called
-		second string // and what after
+		first  string // data received before Wait is called
+		second string // data received afterwards
 		cancel bool
 		body   string
 		err    error // nil for one of the upstream's

@@ -11,7 +11,7 @@ import { create, equals, fromJson, type JsonValue, toJson } from "@bufbuild/prot
 import { Accumulator, AudioFormat, type ChatCompletion, ChatCompletionChunkSchema, ChatCompletionSchema, type ChatRequest, Modality, OpenAIConnect, user } from "../src/index.js";
 import { noServer, type Server, startServer } from "./server.js";
 
-/** The completion of chunks, all in Protobuf's JSON. */
+/** Accumulates chunks into a completion, all in Protobuf's JSON encoding. */
 function fold(...chunks: JsonValue[]): JsonValue {
   const accumulator = new Accumulator();
   for (const chunk of chunks) {
@@ -20,12 +20,12 @@ function fold(...chunks: JsonValue[]): JsonValue {
   return toJson(ChatCompletionSchema, accumulator.completion);
 }
 
-/** A chunk with a piece of the first answer. */
+/** A chunk with a delta of the first choice. */
 function delta(delta: JsonValue, more: object = {}): JsonValue {
   return { choices: [{ delta, ...more }] };
 }
 
-/** A completion with one answer. */
+/** A completion with one choice. */
 function answer(message: object, more: object = {}): JsonValue {
   return { choices: [{ message: { role: "ROLE_ASSISTANT", ...message }, ...more }] };
 }
@@ -108,13 +108,13 @@ suite("chunks make", () => {
   }
 });
 
-/** The same message with each extra_json written in one way. */
+/** The same message with each extra_json in a canonical format. */
 function canonical(message: JsonValue): JsonValue {
   const text = JSON.stringify(message, (name, value: unknown) => (name === "extraJson" ? JSON.stringify(JSON.parse(value as string)) : value));
   return JSON.parse(text) as JsonValue;
 }
 
-/** A stream and what it adds up to, in Protobuf's JSON. The Go client is tested with the same table. */
+/** A stream and its accumulated completion, in Protobuf's JSON encoding. The Go client's tests use the same table. */
 interface Row {
   name: string;
   chunks: JsonValue[];
@@ -128,7 +128,7 @@ suite("chunks of a shared table make", () => {
   for (const { name, chunks, completion } of rows) {
     test(name, () => assert.deepEqual(canonical(fold(...chunks)), canonical(completion)));
 
-    test(`${name}, also when the completion is read after each chunk`, () => {
+    test(`${name}, with the completion read after each chunk`, () => {
       const accumulator = new Accumulator();
       for (const chunk of chunks) {
         accumulator.add(fromJson(ChatCompletionChunkSchema, chunk));
@@ -139,7 +139,7 @@ suite("chunks of a shared table make", () => {
   }
 });
 
-test("speech of many pieces is put together in one pass", () => {
+test("accumulates many audio chunks in one pass", () => {
   const accumulator = new Accumulator();
   const piece = create(ChatCompletionChunkSchema, { choices: [{ delta: { audio: { data: new Uint8Array(4800) } } }] });
   for (let i = 0; i < 5000; i++) {
@@ -222,19 +222,19 @@ suite("a message goes back up as it was accumulated", { skip: noServer }, () => 
     });
   }
 
-  /** Messages without white space in arguments: where they are an object, this test's upstream drops it. */
+  /** Messages without white space in arguments, because this test's upstream drops it in objects. */
   function compact(messages: object[]): JsonValue {
     const text = JSON.stringify(messages, (name, value: unknown) => (name === "arguments" ? String(value).replaceAll(" ", "") : value));
     return JSON.parse(text) as JsonValue;
   }
 
-  /** A message without what a request leaves out: of speech all but its ID, and annotations. */
+  /** A message without the fields that a request omits: annotations, and audio fields other than the ID. */
   function forRequest({ annotations: _, audio, ...message }: NonNullable<Row["message"]>): object {
     return { ...message, ...(audio && { audio: { id: audio.id } }) };
   }
 });
 
-/** The parts of requests that change what an answer is made of. All their combinations are asked. */
+/** Request parameters that change the parts of a response. The test sends all combinations. */
 const parts: Record<string, [plain: Partial<ChatRequest>, ...others: Partial<ChatRequest>[]]> = {
   n: [{}, { n: 3 }],
   logprobs: [{}, { logprobs: true }, { logprobs: true, topLogprobs: 3 }],
@@ -255,7 +255,7 @@ function functionTool(name: string): NonNullable<ChatRequest["tools"]>[number] {
   return { tool: { case: "function", value: { name, parametersJson: '{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"}},"required":["a","b"]}' } } };
 }
 
-/** All choices of one of each. */
+/** Returns the Cartesian product of the parameters. */
 function combinations(lists: Partial<ChatRequest>[][]): Partial<ChatRequest>[] {
   const [first, ...rest] = lists;
   return first ? combinations(rest).flatMap((tail) => first.map((head) => ({ ...head, ...tail }) as Partial<ChatRequest>)) : [{}];
@@ -274,7 +274,7 @@ suite("the completion of a stream is that of the unary call", { skip: noServer }
   const controls: Record<string, string>[] = [{}, { "x-sandbox-answer": "refusal" }, { "x-sandbox-answer": "content-filter" }, { "x-sandbox-unknown": "accept" }];
 
   for (const headers of controls) {
-    test(`${requests.length} requests, ${Object.values(headers).join() || "answered as they ask"}`, async () => {
+    test(`${requests.length} requests, ${Object.values(headers).join() || "without special headers"}`, async () => {
       const { chat } = new OpenAIConnect({ baseUrl: server.url, headers });
       const seen = { choices: 0, calls: 0, refusals: 0, logprobs: 0, audio: 0, annotations: 0, extra: 0, refused: 0 };
       for (const part of requests) {
@@ -314,7 +314,7 @@ suite("the completion of a stream is that of the unary call", { skip: noServer }
   }
 });
 
-/** The second that a completion was made in may differ, and nothing else. */
+/** Removes the creation time. Everything else must be equal. */
 function assertEqual(stream: ChatCompletion, unary: ChatCompletion): void {
   assert.ok(stream.created && unary.created && Math.abs(Number(stream.created.seconds - unary.created.seconds)) < 60);
   stream.created = unary.created;

@@ -10,34 +10,34 @@ import { chromium } from "playwright-core";
 
 import { lacking } from "./skip.js";
 
-/** Where Chromium is, by one of its names in PATH. */
+/** The path of Chromium, found under one of its names in PATH. */
 const executablePath = ["chromium", "chromium-browser", "google-chrome"]
   .flatMap((name) => (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, name)))
   .find(isExecutable);
 
-/** Why no browser can be started, or false. */
+/** The reason why no browser can be started, or false. */
 export const noBrowser = executablePath ? false : lacking("Chromium is not in PATH: install it, as by apt-get install chromium");
 
-/** A browser that runs. */
+/** A running browser. */
 export interface Browser {
-  /** Opens a page with the exports of a module, which is bundled with all that it imports. */
+  /** Opens a page with the exports of a module. The module is bundled with its imports. */
   open<Exports>(module: URL): Promise<Page<Exports>>;
-  /** Closes the browser, and with it all pages. */
+  /** Closes the browser and all pages. */
   close(): Promise<void>;
 }
 
-/** A page on an origin of its own, which is not the server's. */
+/** A page whose origin differs from the server's. */
 export interface Page<Exports> {
-  /** Its origin. */
+  /** The page's origin. */
   readonly origin: string;
-  /** Calls one of the module's exports in the page. What goes in and out has to be JSON. */
+  /** Calls one of the module's exports in the page. The arguments and the result must be JSON values. */
   call<Name extends keyof Exports & string>(name: Name, ...args: ArgumentsOf<Exports[Name]>): Promise<ResultOf<Exports[Name]>>;
 }
 
 type ArgumentsOf<F> = F extends (...args: infer Arguments) => unknown ? Arguments : never;
 type ResultOf<F> = F extends (...args: never[]) => infer Result ? Awaited<Result> : never;
 
-/** Starts Chromium without a window. */
+/** Starts headless Chromium. */
 export async function startBrowser(): Promise<Browser> {
   const site = createServer((_, response) => {
     response.setHeader("content-type", "text/html");
@@ -70,12 +70,12 @@ export async function startBrowser(): Promise<Browser> {
   };
 }
 
-/** What {@link bundle} puts into a page. */
+/** A bundle created by {@link bundle} for a page. */
 interface PageGlobals {
   test: Record<string, (...args: unknown[]) => unknown>;
 }
 
-/** A script that makes a module's exports the global `test`. */
+/** Returns a script that assigns a module's exports to the global `test`. */
 async function bundle(module: URL): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(module)],

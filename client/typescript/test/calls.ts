@@ -2,17 +2,17 @@ import { Code, ConnectError, createClient, type Transport } from "@connectrpc/co
 
 import { APIError, ChatService, Role } from "../src/index.js";
 
-/** How a call went, in a form that a page of a browser can hand out. */
+/** The outcome of a call, in a form that a browser page can return. */
 export interface Outcome {
-  /** The error's code, and nothing of a call that succeeded. */
+  /** The error's code, or undefined for a successful call. */
   code?: string;
   /** The error's message. */
   message?: string;
-  /** Response headers: of the answer, or of the error. */
+  /** The headers of the response or of the error. */
   headers: Record<string, string>;
 }
 
-/** The calls whose response headers are looked at. */
+/** The calls whose response headers are tested. */
 export type Call = "unary" | "stream" | "read";
 
 /** Makes a call with request headers. */

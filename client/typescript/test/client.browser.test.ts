@@ -32,7 +32,7 @@ suite("the client in a page of another origin", { skip: noServer || noBrowser },
         assert.ok(equal);
       });
 
-      test("a loop that is left early", async () => {
+      test("breaking out of a loop", async () => {
         assert.equal(await page.call("leave", server.url, protocol), 1);
       });
 
@@ -42,17 +42,17 @@ suite("the client in a page of another origin", { skip: noServer || noBrowser },
         assert.match(requestId ?? "", /^req_/);
       });
 
-      test("answers beyond the client's limit", async () => {
+      test("responses beyond the client's limit", async () => {
         for (const message of await page.call("limited", server.url, protocol)) {
           assert.match(message, /^APIError: .* the client's limit of 10 bytes: raise maxMessageBytes$/);
         }
       });
 
-      test("a call that its signal ends", async () => {
+      test("a call aborted by its signal", async () => {
         assert.equal((await page.call("canceled", server.url, protocol)).isCanceled, true);
       });
 
-      test("a server that isn't there", async () => {
+      test("an unreachable server", async () => {
         assert.equal(await page.call("unreachable", protocol), 2);
       });
 

@@ -30,7 +30,7 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         assert.equal(text(await chat().create(hello)), said);
       });
 
-      test("a conversation goes on with the answer as it is", async () => {
+      test("a conversation continues with the unchanged response", async () => {
         const messages = [system("Be brief."), user("Hello!")];
         const first = await chat().create({ model: "sandbox", messages });
         assert.ok(first.choices[0]?.message);
@@ -38,7 +38,7 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         assert.match(text(await chat().create({ model: "sandbox", messages })), /goodbye!/);
       });
 
-      test("a stream, read by a loop and then as a whole", async () => {
+      test("a stream, read with a loop and then as a whole", async () => {
         const stream = chat().stream(hello);
         let pieces = "";
         for await (const chunk of stream) {
@@ -52,7 +52,7 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         assert.equal(text(await chat().stream(hello).completion()), said);
       });
 
-      test("an error in OpenAI's words", async () => {
+      test("an error with OpenAI's message", async () => {
         const call = chat({ maxRetries: 0 }).create(hello, { headers: { "x-sandbox-status": "429" } });
         await assert.rejects(call, (error) => {
           assert.ok(error instanceof APIError);
@@ -72,7 +72,7 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         await assert.rejects(call, { name: "APIError", status: 400, param: "temperature", type: "invalid_request_error" });
       });
 
-      test("a stream's error, before its first piece and after", async () => {
+      test("a stream's error, before and after the first chunk", async () => {
         const early = chat({ maxRetries: 0 }).stream(hello, { headers: { "x-sandbox-status": "503" } });
         await assert.rejects(early.completion(), { name: "APIError", status: 503 });
 
@@ -95,7 +95,7 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         await assert.rejects(call, (error) => error instanceof APIError && error.status === undefined && !error.isCanceled);
       });
 
-      test("a signal ends a call, a stream before its first piece, and one after", async () => {
+      test("a signal aborts a call, and a stream before and after the first chunk", async () => {
         const canceled = { name: "APIError", isCanceled: true };
         for (const fault of ["hang", "stall"]) {
           const controller = new AbortController();
@@ -115,7 +115,7 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         await assert.rejects(chat().stream(hello, { signal: AbortSignal.abort() }).completion(), canceled);
       });
 
-      test("a time-out", async () => {
+      test("a timeout", async () => {
         const options = { timeoutMs: 50, headers: { "x-sandbox-fault": "hang" } };
         await assert.rejects(chat().create(hello, options), { rpcCode: Code.DeadlineExceeded });
         await assert.rejects(chat().stream(hello, options).completion(), { rpcCode: Code.DeadlineExceeded });
@@ -206,7 +206,7 @@ suite("what reaches the upstream", { skip: noServer }, () => {
   });
 
   for (const [name, connect] of clients) {
-    test(`${name}: the key, the headers, and the end of a loop that is left`, { timeout: 60_000 }, async () => {
+    test(`${name}: the key, the headers, and breaking out of a loop`, { timeout: 60_000 }, async () => {
       const { chat } = connect(server.url, { apiKey: "sk-test", headers: { "x-team": "blue", "x-user": "client" } });
       const stream = chat.stream(hello, { headers: { "x-user": "call" } });
       for await (const chunk of stream) {
@@ -246,7 +246,7 @@ suite("an answer that is cut off between the server and the client is no answer"
   }
 });
 
-test("a client by fetch takes one's own fetch", async () => {
+test("a client with the fetch transport accepts a custom fetch", async () => {
   const urls: string[] = [];
   const client = new OpenAIConnect({
     baseUrl: "http://example.com/",

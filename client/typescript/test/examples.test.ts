@@ -16,20 +16,20 @@ const names = readdirSync(path("examples"))
   .filter((name) => name.endsWith(".ts"))
   .map((name) => name.slice(0, -".ts".length));
 
-/** What a program writes. */
+/** The expected output of a program. */
 async function output(name: string): Promise<string> {
   return runProgram(path("dist/examples"), await readFile(path(`dist/examples/${name}.js`), "utf8"));
 }
 
-/** How many lines of code a program has. */
+/** Returns the number of lines of code in a program. */
 async function lines(name: string): Promise<number> {
   const source = await readFile(path(`examples/${name}.ts`), "utf8");
-  assert.ok(source.split("\n").every((line) => line.length <= 101), "a line is too long to be read beside another");
+  assert.ok(source.split("\n").every((line) => line.length <= 101), "a line is too long for a side-by-side view");
   return source.split("\n").filter((line) => line.trim() !== "").length;
 }
 
 suite("each task in no more lines than with OpenAI's SDK, and to the same effect", { skip: noServer }, () => {
-  test("there are ten", () => assert.equal(names.length, 10));
+  test("there are ten programs", () => assert.equal(names.length, 10));
 
   for (const name of names) {
     test(name, async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 
 import type { Outcome } from "./calls.js";
 
-/** Checks that the headers which OpenAI's clients read were there. */
+/** Checks for the headers that OpenAI's clients read. */
 export function assertReadable({ headers }: Outcome): void {
   assert.match(headers["x-request-id"] ?? "", /^req_/);
   assert.match(headers["openai-processing-ms"] ?? "", /^\d+$/);
@@ -14,7 +14,7 @@ export function assertReadable({ headers }: Outcome): void {
   assert.equal(headers["x-ratelimit-reset-tokens"], "30ms");
 }
 
-/** Checks the same of an error that says when to try again. */
+/** Checks for the same headers and the retry headers in an error. */
 export function assertRateLimited(outcome: Outcome): void {
   assert.equal(outcome.code, "ResourceExhausted");
   assert.equal(outcome.headers["retry-after"], "1");

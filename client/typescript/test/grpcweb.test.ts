@@ -22,10 +22,10 @@ import { noServer, type Server, startServer } from "./server.js";
   createRequire(import.meta.url)("xmlhttprequest") as { XMLHttpRequest: unknown }
 ).XMLHttpRequest;
 
-/** A class of messages, of which the client only keeps the name. */
+/** A message class. The client only uses its name. */
 class Message {}
 
-/** What the client has to know of an RPC. */
+/** The description of an RPC for the client. */
 function descriptor<Response>(name: string, type: string, read: (bytes: Uint8Array) => Response) {
   return new grpcWeb.MethodDescriptor<CreateChatCompletionRequest, Response>(
     `/${ChatService.typeName}/${name}`,
@@ -60,7 +60,7 @@ suite("the official grpc-web client, in text mode", { skip: noServer, timeout: 6
   const ask = (metadata: grpcWeb.Metadata = {}) =>
     client.unaryCall(server.url + unary.getName(), hello, metadata, unary);
 
-  /** The pieces of a stream, and how it ended. */
+  /** The chunks of a stream and its final status. */
   const follow = (metadata: grpcWeb.Metadata = {}, each: () => void = () => {}) =>
     new Promise<{ text: string; pieces: number; code: number; details: string }>((resolve) => {
       let text = "";
@@ -80,12 +80,12 @@ suite("the official grpc-web client, in text mode", { skip: noServer, timeout: 6
         });
     });
 
-  test("receives a reply", async () => {
+  test("receives a response", async () => {
     const reply = await ask();
     assert.match(reply.choices[0]?.message?.content ?? "", /wörld! 😀/);
   });
 
-  test("receives a stream, piece by piece", async () => {
+  test("receives a stream, chunk by chunk", async () => {
     const whole = await ask();
     const times: number[] = [];
     const stream = await follow({ "x-sandbox-chunk-delay": "40ms" }, () => times.push(performance.now()));
@@ -105,7 +105,7 @@ suite("the official grpc-web client, in text mode", { skip: noServer, timeout: 6
     assert.equal((await follow({ "x-sandbox-status": "401" })).code, 16);
   });
 
-  test("sees that a stream breaks off", async () => {
+  test("detects a truncated stream", async () => {
     const stream = await follow({ "x-sandbox-fault": "cut", "x-sandbox-after": "2" });
     assert.equal(stream.code, 14, stream.details);
     assert.ok(stream.pieces > 0);

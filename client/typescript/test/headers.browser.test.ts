@@ -58,7 +58,7 @@ suite("a page of another origin", { skip: noServer || noBrowser }, () => {
           assertReadable(answer);
         });
 
-        test(`raw: an error where ${stream ? "a stream" : "a completion"} was asked for`, async () => {
+        test(`raw: an error instead of ${stream ? "a stream" : "a completion"}`, async () => {
           const answer = await page.call("raw", server.url, { ...body, stream }, limited);
           assert.equal(answer.status, 429);
           assertRateLimited({ code: "ResourceExhausted", ...answer });
@@ -76,13 +76,13 @@ suite("a page of another origin", { skip: noServer || noBrowser }, () => {
 
     after(() => server.stop());
 
-    test("reads why, typed", async () => {
+    test("reads the reason, typed", async () => {
       const outcome = await page.call("typed", "Connect", server.url, "unary", {});
       assert.equal(outcome.code, "Unavailable");
       assert.match(outcome.message ?? "", /could not connect/);
     });
 
-    test("reads why, raw", async () => {
+    test("reads the reason, raw", async () => {
       const answer = await page.call("raw", server.url, body, {});
       assert.equal(answer.status, 502);
       assert.match(answer.text, /could not connect/);

@@ -63,7 +63,7 @@ suite("a schema is refused at once, by name", () => {
     });
   }
 
-  test("and a plain object of another realm is not", () => {
+  test("accepts a plain object of another realm", () => {
     const parameters = runInNewContext('({ type: "object", properties: { a: { enum: ["x"] } } })') as object;
     assert.equal(tool({ name: "x", parameters, run: () => "" }).tool.case, "function");
   });
@@ -112,7 +112,7 @@ suite("a time-out", { skip: noServer }, () => {
 
   for (const [name, connect] of clients) {
     for (const timeoutMs of [30_000.5, 99_999_999, 100_000_000, 2 ** 31, 2 ** 53, Number.MAX_VALUE, Infinity]) {
-      test(`${name}: of ${timeoutMs} ms lets a call end`, async () => {
+      test(`${name}: of ${timeoutMs} ms lets a call complete`, async () => {
         const { chat } = connect(server.url, { maxRetries: 0 });
         for (const completion of [await chat.create(hello, { timeoutMs }), await chat.stream(hello, { timeoutMs }).completion()]) {
           assert.match(completion.choices[0]?.message?.content ?? "", /Hello!/);
@@ -121,7 +121,7 @@ suite("a time-out", { skip: noServer }, () => {
     }
 
     for (const timeoutMs of [0, -1, 0.5, 1.5]) {
-      test(`${name}: of ${timeoutMs} ms ends a call`, async () => {
+      test(`${name}: of ${timeoutMs} ms aborts a call`, async () => {
         const options = { timeoutMs, maxRetries: 0, headers: { "x-sandbox-fault": "hang" } };
         await assert.rejects(connect(server.url).chat.create(hello, options), { rpcCode: Code.DeadlineExceeded });
       });
@@ -161,7 +161,7 @@ suite("a limit of fetch's own", () => {
     ["headers", /^fetch exceeded its headersTimeout/],
     ["body", /^fetch exceeded its bodyTimeout/],
   ] as const) {
-    test(`${kind}: the call is not tried again, and the error names it`, async () => {
+    test(`${kind}: the call is not retried, and the error names the timeout`, async () => {
       answers = 0;
       const client = new OpenAIConnect({ baseUrl: `http://127.0.0.1:${(slow.address() as AddressInfo).port}`, fetch: impatient, headers: { "x-kind": kind } });
       const call = kind === "headers" ? client.chat.create(hello) : client.chat.stream(hello).completion();

@@ -12,7 +12,7 @@ import { APIError, OpenAIConnect } from "../src/index.js";
 const request = { model: "m", messages: [] };
 const megabyte = Buffer.alloc(1 << 20);
 
-/** Writes a megabyte again and again until the client leaves, or 200 of them are sent. */
+/** Writes up to 200 MB, one megabyte per write, until the client disconnects. */
 function flood(response: ServerResponse, sent: number[]): void {
   const write = () => {
     while (sent.length < 200) {
@@ -27,7 +27,7 @@ function flood(response: ServerResponse, sent: number[]): void {
   write();
 }
 
-/** The head of a message in a stream: flags, and a length. */
+/** The prefix of a message in a stream: flags and length. */
 function envelope(length: number): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(length, 1);
@@ -89,7 +89,7 @@ suite("a response beyond the limit", () => {
     ["grpc-web", "message", "create"],
     ["grpc-web", "message", "stream"],
   ] as const) {
-    test(`${protocol}, ${kind}, ${method}: fails, is not received further, and is not tried again`, { timeout: 60_000 }, async () => {
+    test(`${protocol}, ${kind}, ${method}: fails, stops receiving, and is not retried`, { timeout: 60_000 }, async () => {
       attempts = 0;
       const { chat } = new OpenAIConnect({ baseUrl, protocol, headers: { "x-kind": kind } });
       await assert.rejects(method === "create" ? chat.create(request) : chat.stream(request).completion(), tooLarge("67108864"));
@@ -99,19 +99,19 @@ suite("a response beyond the limit", () => {
     });
   }
 
-  test("a limit of one's own", async () => {
+  test("a custom limit", async () => {
     const { chat } = new OpenAIConnect({ baseUrl, maxMessageBytes: 1000, headers: { "x-kind": "gzip" } });
     await assert.rejects(chat.create(request), tooLarge("1000"));
   });
 
-  test("an invalid limit is refused by name", () => {
+  test("an invalid limit is rejected with its name", () => {
     for (const maxMessageBytes of [0, -1, NaN]) {
       assert.throws(() => new OpenAIConnect({ baseUrl, maxMessageBytes }), /^RangeError: maxMessageBytes is/);
     }
   });
 });
 
-test("a redirect fails, is not followed, and is not tried again", async () => {
+test("a redirect fails, is not followed, and is not retried", async () => {
   const paths: (string | undefined)[] = [];
   const server = createServer((incoming, response) => {
     paths.push(incoming.url);
@@ -133,7 +133,7 @@ suite("messages within the limit pass, however their bytes are split", () => {
   const body = Buffer.concat([...Array.from({ length: 3 }, () => Buffer.concat([envelope(message.length), message])), Buffer.from([2, 0, 0, 0, 2]), Buffer.from("{}")]);
 
   for (let size = 1; size <= body.length; size++) {
-    test(`${size} at a time`, async () => {
+    test(`${size} per write`, async () => {
       const { chat } = new OpenAIConnect({
         baseUrl: "http://127.0.0.1:1",
         maxMessageBytes: message.length,

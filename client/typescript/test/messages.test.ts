@@ -15,7 +15,7 @@ suite("a message", () => {
     ["of the developer", developer("Be brief."), { role: "ROLE_DEVELOPER", content: "Be brief." }],
     ["of the model", assistant("Yes."), { role: "ROLE_ASSISTANT", content: "Yes." }],
     ["with a tool's result", toolResult("call_1", "21 °C"), { role: "ROLE_TOOL", toolCallId: "call_1", content: "21 °C" }],
-    ["in parts, of which a string is text", user("What is this?", imageUrl("https://x.example/a.png")), {
+    ["in parts, with a string as a text part", user("What is this?", imageUrl("https://x.example/a.png")), {
       role: "ROLE_USER",
       contentParts: [{ text: "What is this?" }, { imageUrl: { url: "https://x.example/a.png" } }],
     }],
@@ -27,7 +27,7 @@ suite("a message", () => {
 
 suite("a part", () => {
   for (const [name, part, want] of [
-    ["image by address, to be looked at closely", imageUrl("https://x.example/a.png", ImageDetail.HIGH), {
+    ["image URL with high detail", imageUrl("https://x.example/a.png", ImageDetail.HIGH), {
       imageUrl: { url: "https://x.example/a.png", detail: "IMAGE_DETAIL_HIGH" },
     }],
     ["image by bytes", image(bytes, "image/png"), { imageUrl: { url: "data:image/png;base64,AQID" } }],

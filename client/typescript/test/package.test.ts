@@ -21,24 +21,24 @@ const readme = await readFile(join(root, "README.md"), "utf8");
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { dependencies: Record<string, string> };
 const lock = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8")) as { packages: Record<string, { version: string }> };
 
-/** The version of a package that these tests run with. */
+/** Returns the installed version of a package. */
 function locked(name: string): string {
   return lock.packages[`node_modules/${name}`]?.version ?? "";
 }
 
-/** The README's programs, by the headings that they stand under. */
+/** The README's programs, by heading. */
 const programs = readme.split(/^## /m).flatMap((section) => {
   const heading = section.slice(0, section.indexOf("\n"));
   return Array.from(section.matchAll(/^```ts\n(.*?)^```$/gms), ([, code = ""]) => ({ heading, code: complete(code) }));
 });
 
-/** A program that goes on with the first one's client is given it. */
+/** Prepends the first program's client to a program that uses it. */
 function complete(code: string): string {
   const client = 'import { OpenAIConnect } from "@openai-connect/client";\nconst client = new OpenAIConnect({ baseUrl: "http://127.0.0.1:8080" });\n';
   return code.includes("new OpenAIConnect(") ? code : client + code;
 }
 
-/** What the strictest of users sets. */
+/** The strictest compiler settings. */
 const strict: ts.CompilerOptions = {
   strict: true,
   exactOptionalPropertyTypes: true,
@@ -69,7 +69,7 @@ suite("the package in an empty project", () => {
 
   after(() => rm(project, { recursive: true }));
 
-  test("has what is built of its sources, and nothing else", () => {
+  test("contains only files built from its sources", () => {
     const others = files.filter((path) => !/^dist\/src\/.*\.(js|js\.map|d\.ts)$/.test(path));
     assert.deepEqual(others.sort(), ["LICENSE", "README.md", "package.json"]);
     assert.ok(files.includes("dist/src/index.js") && files.includes("dist/src/index.d.ts"));
@@ -77,7 +77,7 @@ suite("the package in an empty project", () => {
 
   // Two copies of Protobuf's runtime reject each other's messages. Connect
   // accepts a range of versions, and so does this package: npm selects one for both.
-  test("has nothing beneath it but Protobuf and Connect, each once", async () => {
+  test("depends only on Protobuf and Connect, each installed once", async () => {
     assert.deepEqual(manifest.dependencies, { "@bufbuild/protobuf": "^2.13.0", "@connectrpc/connect": "2.1.2", "@connectrpc/connect-web": "2.1.2" });
     const { stdout } = await run("npm", ["ls", "--all", "--parseable", "--omit=dev"], { cwd: project });
     const installed = stdout.trim().split("\n").slice(1).map((path) => path.slice(project.length));
@@ -118,7 +118,7 @@ suite("the package in an empty project", () => {
   });
 });
 
-test("a browser's bundle has the size that the README states", async () => {
+test("a browser bundle has the size stated in the README", async () => {
   const { outputFiles } = await build({
     stdin: { contents: 'export { OpenAIConnect, user } from "./dist/src/index.js";', resolveDir: root },
     bundle: true,

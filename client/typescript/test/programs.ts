@@ -7,17 +7,16 @@ import { startServer } from "./server.js";
 
 const run = promisify(execFile);
 
-/** Where the documentation's programs find their server. */
+/** The server's base URL in the documentation's programs. */
 const documented = "http://127.0.0.1:8080";
 
-/** A picture of one pixel. */
+/** A one-pixel image. */
 const picture = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 
 /**
- * Runs a program as it stands in the documentation, but for its server, which
- * is one of its own, on the sandbox. It is run in a new folder within `parent`,
- * by which its imports are found, with a `picture.png`. What it writes is
- * returned.
+ * Runs a program from the documentation with a server on the sandbox and returns
+ * its output. The program runs in a new directory in `parent`, so that its imports
+ * are found. The directory contains `picture.png`.
  */
 export async function runProgram(parent: string, program: string): Promise<string> {
   await mkdir(parent, { recursive: true });

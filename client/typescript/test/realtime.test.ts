@@ -14,25 +14,25 @@ import { noServer, type Server, startServer } from "./server.js";
 
 const key = "ek_test";
 
-/** The SDK knows wss:// alone. The server that is tested speaks without TLS. */
+/** The SDK only supports wss://. The tested server does not use TLS. */
 const withoutTLS: ClientOptions = {
   createConnection: (options: NetConnectOpts) => connect(options),
 } as ClientOptions;
 
-/** What browsers have for a WebSocket. */
+/** A WebSocket with the browser API. */
 class BrowserWebSocket extends WebSocket {
   constructor(url: string, protocols: string[]) {
     super(url, protocols, withoutTLS);
   }
 }
 
-/** A session as the upstream sees it. */
+/** A session as recorded by the upstream. */
 interface Session {
   readonly upgrade: IncomingMessage;
   readonly closed: Promise<unknown[]>;
 }
 
-/** An upstream that speaks some words of the Realtime API. */
+/** An upstream that implements a part of the Realtime API. */
 function createRealtime(): { upstream: ReturnType<typeof createServer>; sessions: Session[] } {
   const upstream = createServer();
   const sessions: Session[] = [];
@@ -127,7 +127,7 @@ suite("the official SDK's Realtime client", { skip: noServer }, () => {
       assert.deepEqual((await session.closed).map(String), ["1000", "that's all"]);
     });
 
-    test(`${name}: a session that the upstream ends`, async () => {
+    test(`${name}: a session ended by the upstream`, async () => {
       const realtime = open();
       await realtime.emitted("session.created");
       const closed = once(realtime.socket as WebSocket, "close");

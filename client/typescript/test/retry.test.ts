@@ -7,15 +7,15 @@ import { APIError, ChatService, ErrorSchema, OpenAIConnect } from "../src/index.
 
 const request = { model: "m", messages: [] };
 
-/** What the server saw, and how long the client waited between. */
+/** The requests received by the server, and the client's delays between them. */
 interface Log {
   keys: (string | null)[];
   waits: number[];
 }
 
 /**
- * A client whose calls fail with each of the errors, and then succeed. Waits
- * take no time, and chance is at its middle.
+ * A client whose calls fail with each of the errors and then succeed. Delays
+ * take no time, and the random number is always 0.5.
  */
 function failing(errors: unknown[], options: { maxRetries?: number } = {}): { client: OpenAIConnect; log: Log; restore: () => void } {
   const log: Log = { keys: [], waits: [] };
@@ -144,20 +144,20 @@ async function waitsOf(errors: unknown[], maxRetries: number | undefined, ownRet
 
 const failures = Array.from({ length: 9 }, () => status(500));
 
-test("two retries, each after a longer wait", async () => {
+test("two retries, each after a longer delay", async () => {
   assert.deepEqual(await waitsOf(failures, undefined, undefined), [437.5, 875]);
 });
 
-test("waits double up to eight seconds", async () => {
+test("the delay doubles up to eight seconds", async () => {
   assert.deepEqual(await waitsOf(failures, 7, undefined), [437.5, 875, 1750, 3500, 7000, 7000, 7000]);
 });
 
-test("a call's own number of retries wins", async () => {
+test("a call's number of retries takes precedence", async () => {
   assert.deepEqual(await waitsOf(failures, 7, 1), [437.5]);
   assert.deepEqual(await waitsOf(failures, 0, undefined), []);
 });
 
-test("each call has a key of its own, unless it brings one", async () => {
+test("each call has its own idempotency key unless it sets one", async () => {
   const { client, log, restore } = failing([]);
   try {
     await client.chat.create(request);
@@ -170,7 +170,7 @@ test("each call has a key of its own, unless it brings one", async () => {
   assert.equal(log.keys[2], "mine");
 });
 
-test("a stream is not tried again after its first message", async () => {
+test("a stream is not retried after its first message", async () => {
   const { client, log, restore } = failing([status(500)]);
   try {
     const pieces: string[] = [];
@@ -189,7 +189,7 @@ test("a stream is not tried again after its first message", async () => {
   }
 });
 
-test("a wait of more than two minutes doesn't begin", async () => {
+test("a delay of more than two minutes prevents a retry", async () => {
   const { client, log, restore } = failing([status(429, { "retry-after": "120" }), status(429, { "retry-after-ms": "120001" })]);
   try {
     await assert.rejects(client.chat.create(request), { status: 429, retryAfterMs: 120_001 });
@@ -199,7 +199,7 @@ test("a wait of more than two minutes doesn't begin", async () => {
   }
 });
 
-test("a wait that would outlast the time-out doesn't begin", async () => {
+test("a delay longer than the timeout prevents a retry", async () => {
   const { client, log, restore } = failing([status(429, { "retry-after": "90" })]);
   try {
     await assert.rejects(client.chat.create(request, { timeoutMs: 60_000 }), { status: 429, retryAfterMs: 90_000 });
@@ -209,7 +209,7 @@ test("a wait that would outlast the time-out doesn't begin", async () => {
   }
 });
 
-test("a signal ends the wait", async () => {
+test("a signal aborts the delay", async () => {
   const { client, log, restore } = failing([status(500)]);
   restore();
   const controller = new AbortController();
@@ -230,7 +230,7 @@ test("a signal ends the wait", async () => {
   }
 });
 
-test("the stub knows no retries", async () => {
+test("the stub does not retry", async () => {
   const { client, log, restore } = failing([status(500)]);
   try {
     await assert.rejects(client.stub.createChatCompletion(request), ConnectError);

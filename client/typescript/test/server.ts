@@ -5,21 +5,21 @@ import { createInterface } from "node:readline";
 
 import { lacking } from "./skip.js";
 
-/** The server's command, which `make test` builds. */
+/** The path of the server's command, built by `make test`. */
 const command = process.env["OPENAI_CONNECT_COMMAND"];
 
-/** Why no server can be started, or false. */
+/** The reason why no server can be started, or false. */
 export const noServer = command ? false : lacking("OPENAI_CONNECT_COMMAND names no server to run: use make test");
 
-/** A server that runs. */
+/** A running server. */
 export interface Server {
-  /** Its base URL, without a slash at the end. */
+  /** The base URL, without a trailing slash. */
   readonly url: string;
-  /** Stops it, and waits until it has ended. */
+  /** Stops the server and waits until it has exited. */
   stop(): Promise<void>;
 }
 
-/** Starts a server on a free port, on the sandbox unless the flags say otherwise. */
+/** Starts a server on a free port. Its upstream is the sandbox unless the flags name another. */
 export async function startServer(...flags: string[]): Promise<Server> {
   const child = spawn(command ?? "", ["--upstream", "sandbox", "--listen", "127.0.0.1:0", ...flags], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -34,7 +34,7 @@ export async function startServer(...flags: string[]): Promise<Server> {
   };
 }
 
-/** The base URL that a server prints at its start. */
+/** Reads the base URL that a server prints when it starts. */
 async function listening(child: ChildProcess): Promise<string> {
   assert.ok(child.stdout);
   for await (const line of createInterface(child.stdout)) {
@@ -44,5 +44,5 @@ async function listening(child: ChildProcess): Promise<string> {
       return url;
     }
   }
-  throw new Error("the server ended before it listened");
+  throw new Error("the server exited before it listened");
 }

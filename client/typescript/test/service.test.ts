@@ -21,7 +21,7 @@ suite("ChatService over the sandbox", { skip: noServer }, () => {
       const hello = { model: "sandbox", messages: [{ role: Role.USER, content: "Hello!" }] };
       const client = () => createClient(ChatService, transport(server.url));
 
-      test("a completion continues the conversation as it is", async () => {
+      test("a conversation continues with the unchanged completion", async () => {
         const first = await client().createChatCompletion(hello);
         const reply = first.choices[0]?.message;
         assert.ok(reply);
@@ -35,7 +35,7 @@ suite("ChatService over the sandbox", { skip: noServer }, () => {
         assert.match(second.choices[0]?.message?.content ?? "", /goodbye!/);
       });
 
-      test("a stream's pieces make the completion's text", async () => {
+      test("a stream's chunks add up to the completion's text", async () => {
         const whole = await client().createChatCompletion(hello);
         let text = "";
         for await (const chunk of client().streamChatCompletion(hello)) {
@@ -44,7 +44,7 @@ suite("ChatService over the sandbox", { skip: noServer }, () => {
         assert.equal(text, whole.choices[0]?.message?.content);
       });
 
-      test("an error carries OpenAI's own", async () => {
+      test("an error contains OpenAI's error", async () => {
         const call = client().createChatCompletion(hello, { headers: { "x-sandbox-status": "429" } });
         await assert.rejects(call, (thrown) => {
           const error = ConnectError.from(thrown);

@@ -1,6 +1,6 @@
 /**
- * The reason for which tests are skipped, after saying it aloud. In continuous
- * integration (CI=true), where nothing may be lacking, it throws instead.
+ * Logs and returns the reason why tests are skipped. In continuous integration
+ * (CI=true) nothing may be skipped, and it throws instead.
  */
 export function lacking(reason: string): string {
   if (process.env["CI"] === "true") {

@@ -8,7 +8,7 @@ import { ChatService, type CreateChatCompletionRequest, type MessageSchema, Open
 
 type Call = MessageInitShape<typeof ToolCallSchema>;
 
-/** A client of a model that makes these calls, round by round, and then says "Done." */
+/** A client of a model that makes these tool calls, round by round, and then replies "Done." */
 function calling(...rounds: Call[][]): { client: OpenAIConnect; requests: CreateChatCompletionRequest[] } {
   const requests: CreateChatCompletionRequest[] = [];
   const transport = createRouterTransport(({ service }) =>
@@ -62,7 +62,7 @@ suite("tools are run", () => {
     });
   }
 
-  test("at once, and answered in the order of the calls", async () => {
+  test("runs concurrently and returns results in call order", async () => {
     const order: string[] = [];
     let release = () => {};
     const second = new Promise<void>((resolve) => (release = resolve));
@@ -85,7 +85,7 @@ suite("tools are run", () => {
     assert.deepEqual(messages.slice(2, 4).map(({ toolCallId, content }) => [toolCallId, content]), [["1", "first"], ["2", "second"]]);
   });
 
-  test("round by round, up to a bound", async () => {
+  test("runs round by round, up to the limit", async () => {
     const round = [call("1", "time", "{}")];
     const { completion } = await calling(round, round, round).client.chat.runTools(request, [time], { maxRounds: 4 });
     assert.equal(completion.choices[0]?.message?.content, "Done.");
@@ -94,7 +94,7 @@ suite("tools are run", () => {
     assert.equal(requests.length, 3);
   });
 
-  test("beside the request's own, a call of which is the caller's", async () => {
+  test("leaves calls of the request's own tools to the caller", async () => {
     const { client, requests } = calling([call("1", "add", "{}")]);
     const { messages, completion } = await client.chat.runTools({ ...request, tools: [add] }, [time]);
     assert.equal(completion.choices[0]?.message?.toolCalls.length, 1);
@@ -102,7 +102,7 @@ suite("tools are run", () => {
     assert.deepEqual(requests[0]?.tools.map((each) => each.tool.value?.name), ["add", "time"]);
   });
 
-  test("with the signal, which ends all", async () => {
+  test("is aborted by the signal", async () => {
     const controller = new AbortController();
     const stop = tool({
       name: "stop",
@@ -117,7 +117,7 @@ suite("tools are run", () => {
   });
 });
 
-test("a tool is also a request's", async () => {
+test("a tool can be used in a request", async () => {
   const { client, requests } = calling();
   await client.chat.create({ ...request, tools: [add] });
   assert.deepEqual(requests[0]?.tools[0]?.tool.value, {
@@ -130,7 +130,7 @@ test("a tool is also a request's", async () => {
   });
 });
 
-test("what runs tools leaves the request as it was", async () => {
+test("running tools does not modify the request", async () => {
   const messages = [user("Go.")];
   await calling([call("1", "time", "{}")]).client.chat.runTools({ model: "m", messages }, [time]);
   assert.equal(messages.length, 1);

@@ -83,7 +83,7 @@ func (c *configFile) load(command *kong.Context) {
 }
 
 func (c *configFile) read(flags []*kong.Flag) error {
-	text, err := readfile.Read(c.path, maxConfigBytes, readfile.Patience)
+	text, err := readfile.Read(c.path, maxConfigBytes, readfile.Timeout)
 	if err != nil {
 		return err
 	}

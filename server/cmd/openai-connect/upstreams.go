@@ -57,7 +57,7 @@ func readRoots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil //nolint:nilnil // as documented
 	}
-	text, err := readfile.Read(file, maxRootsBytes, readfile.Patience)
+	text, err := readfile.Read(file, maxRootsBytes, readfile.Timeout)
 	if err != nil {
 		return nil, err
 	}

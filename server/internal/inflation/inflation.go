@@ -1,8 +1,8 @@
-// Package inflation bounds what it costs to decompress what a stranger has compressed.
+// Package inflation bounds the cost of decompressing untrusted data.
 //
-// A decompressor does work for its input as well as for its output: a megabyte of
-// empty blocks has no output at all, and the same megabyte compressed again is a
-// kilobyte. So both are bounded, at each layer of compression.
+// The work of a decompressor depends on the size of its input and of its output. A
+// megabyte of empty blocks has no output, and compressed again it is a kilobyte. So the
+// package bounds both sizes at each layer of compression.
 package inflation
 
 import (
@@ -13,44 +13,45 @@ import (
 )
 
 const (
-	// MaxRatio suits [Bounds.MaxRatio]. Text takes a fifth to a twentieth of its size,
-	// and what DEFLATE makes of nothing but repetition a thousandth.
+	// MaxRatio is the usual value for [Bounds.MaxRatio]. Text usually compresses to
+	// between a fifth and a twentieth of its size. DEFLATE compresses pure repetition to
+	// a thousandth.
 	MaxRatio = 100
-	// ratioFrom is the size of the output, in bytes, from which the ratio counts.
+	// ratioFrom is the output size in bytes above which the ratio is enforced.
 	ratioFrom = 1 << 20
 
-	// slack is how much input, in bytes, may come before its output does: a block of
-	// Zstandard has up to 128 KiB (RFC 8878 §3.1.1.2).
+	// slack is the number of input bytes that may precede their output. A Zstandard
+	// block has up to 128 KiB (RFC 8878 §3.1.1.2).
 	slack = 160 << 10
-	// maxExpansion is how many times the size of its output the input may have beyond
-	// that. Compression makes nothing much longer, but for a flush after each byte.
+	// maxExpansion is the maximum ratio of input beyond slack to output. Compressed data
+	// is rarely longer than its output, except with a flush after each byte.
 	maxExpansion = 8
 )
 
-// Error says what is wrong with the proportions of a compressed body.
+// Error reports a compressed body that is too expensive to decompress.
 type Error struct{ reason string }
 
 func (e *Error) Error() string { return e.reason }
 
-// Bounds are those of one layer.
+// Bounds holds the limits of one layer of compression.
 type Bounds struct {
-	// Context, unless nil, ends decompression when it is done, with its error.
+	// Context, unless nil, aborts decompression with its error when it is done.
 	Context context.Context
-	// MaxRatio, unless zero, is how many times the size of its input the output may
-	// have, once that is larger than 1 MiB.
+	// MaxRatio, unless zero, is the maximum ratio of output size to input size. It is
+	// enforced for an output larger than 1 MiB.
 	MaxRatio int64
-	// MaxBytes, unless zero, bounds the output, in bytes.
+	// MaxBytes, unless zero, is the maximum output size in bytes.
 	MaxBytes int64
-	// MaxTime, unless zero, bounds the time since the first byte was read. It is for
-	// input that is in memory.
+	// MaxTime, unless zero, is the maximum time since the first byte was read. It is
+	// intended for input in memory.
 	MaxTime time.Duration
 
 	in, out int64
-	begun   time.Time
+	started time.Time
 }
 
-// Reader returns a reader of what open returns for a source. It fails with an [*Error]
-// beyond the bounds, which must not be shared with another reader.
+// Reader returns the decompressor opened for source, with b enforced. A read beyond the
+// bounds returns an [*Error]. Readers must not share b.
 func (b *Bounds) Reader(source io.Reader, open func(io.Reader) (io.ReadCloser, error)) (io.ReadCloser, error) {
 	decoded, err := open(&input{source, b})
 	if err != nil {
@@ -59,11 +60,11 @@ func (b *Bounds) Reader(source io.Reader, open func(io.Reader) (io.ReadCloser, e
 	return &output{decoded, b}, nil
 }
 
-// Reset begins to count anew, for a message that is compressed together with the one
-// before it.
-func (b *Bounds) Reset() { b.in, b.out, b.begun = 0, 0, time.Time{} }
+// Reset resets the counters. It is called before each message if the messages share a
+// compression context.
+func (b *Bounds) Reset() { b.in, b.out, b.started = 0, 0, time.Time{} }
 
-// check returns the error of what was read and decompressed so far.
+// check returns an error if the bytes read and decompressed so far exceed the bounds.
 func (b *Bounds) check() error {
 	switch {
 	case b.in > slack+maxExpansion*b.out:
@@ -75,16 +76,16 @@ func (b *Bounds) check() error {
 	case b.Context != nil && b.Context.Err() != nil:
 		return b.Context.Err()
 	case b.MaxTime == 0:
-	case b.begun.IsZero():
-		b.begun = time.Now()
-	case time.Since(b.begun) > b.MaxTime:
+	case b.started.IsZero():
+		b.started = time.Now()
+	case time.Since(b.started) > b.MaxTime:
 		return &Error{fmt.Sprintf("the body takes more than %v to decompress: send it with less compression, or with none", b.MaxTime)}
 	}
 	return nil
 }
 
-// input is the source of a layer. A decompressor that finds no output doesn't return
-// from its Read, so that the bounds have to hold here.
+// input wraps the source of a layer. It enforces the bounds too, because a decompressor
+// without output does not return from Read.
 type input struct {
 	source io.Reader
 	bounds *Bounds
@@ -108,8 +109,8 @@ type output struct {
 func (o *output) Read(p []byte) (int, error) {
 	n, err := o.ReadCloser.Read(p)
 	o.bounds.out += int64(n)
-	if failed := o.bounds.check(); failed != nil {
-		return 0, failed
+	if boundsErr := o.bounds.check(); boundsErr != nil {
+		return 0, boundsErr
 	}
 	return n, err
 }

@@ -118,7 +118,7 @@ func (r Random) Fraction() Value {
 	return Scalar(Number, text)
 }
 
-// samples are texts in every script, and those that programs stumble over.
+// samples are words in many scripts, and strings that often reveal bugs.
 var samples = []string{
 	"hello", "The quick brown fox.", "naïve café, Straße, İstanbul", "Γειά σου Κόσμε", "Привет, мир", "Գրաբար",
 	"שלום עולם", "مرحبا بالعالم", "नमस्ते दुनिया", "வணக்கம்", "สวัสดีชาวโลก", "ສະບາຍດີ", "မင်္ဂလာပါ", "გამარჯობა", "ሰላም ልዑል", "ᏣᎳᎩ",
@@ -158,7 +158,7 @@ func (r Random) Text() string {
 	}
 }
 
-// LongText returns a text of about size bytes.
+// LongText returns a string of about size bytes.
 func (r Random) LongText(size int) string {
 	unit := Pick(r, samples...) + string(r.character())
 	return strings.Repeat(unit, 1+size/len(unit))
@@ -180,8 +180,8 @@ func (r Random) LoneSurrogate() Value {
 	return Scalar(String, `"`+Pick(r, "", "a", "é")+half+Pick(r, "", "b", `\n`)+`"`)
 }
 
-// Quote returns a text as a JSON string in a random spelling: each character is written
-// as it is or escaped.
+// Quote returns text as a JSON string in a random spelling: each character is literal or
+// escaped.
 func (r Random) Quote(text string) Value {
 	escaped := Pick(r, 0, 0, 0.1, 1)
 	b := []byte{'"'}

@@ -38,7 +38,7 @@ type part struct {
 	pointers []string
 }
 
-// forms returns the alternatives of a schema. A contradictory schema has none.
+// forms returns the alternatives of a schema. The result is empty for a contradictory schema.
 func (s *Schema) forms() []form {
 	var forms []form
 	switch {

@@ -32,7 +32,7 @@ func (d *Document) Validator(s *Schema) (*Validator, error) {
 	return &Validator{schema}, err
 }
 
-// Check returns an error if a text is not an instance.
+// Check returns an error if text is not an instance.
 func (v *Validator) Check(text []byte) error {
 	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// Patience is how long to wait for a file that the server needs.
-const Patience = 3 * time.Second
+// Timeout is the usual timeout of [Read].
+const Timeout = 3 * time.Second
 
-// ErrTooLong is the error of a file that is longer than allowed.
+// ErrTooLong reports a file that is longer than allowed.
 var ErrTooLong = errors.New("the file is longer than allowed")
 
-// lengthError is the error of a file that is longer than a number of bytes.
+// lengthError is the error of a file longer than this number of bytes.
 type lengthError int
 
 // Error implements error.
@@ -30,10 +30,10 @@ func (l lengthError) Error() string {
 	return fmt.Sprintf("it is longer than %d bytes", int(l))
 }
 
-// Is says that it is [ErrTooLong].
+// Is reports whether target is [ErrTooLong].
 func (l lengthError) Is(target error) bool { return target == ErrTooLong }
 
-// pollInterval is how often a pipe without a writer is tried again.
+// pollInterval is the delay between reads of a pipe without a writer.
 const pollInterval = 10 * time.Millisecond
 
 // Read returns the contents of a file, of at most limit bytes. The error is a
@@ -49,7 +49,7 @@ func Read(path string, limit int, timeout time.Duration) ([]byte, error) {
 	}
 	defer func() { _ = file.Close() }() // It was only read.
 	deadline := time.Now().Add(timeout)
-	_ = file.SetReadDeadline(deadline) // A regular file has none, and needs none.
+	_ = file.SetReadDeadline(deadline) // A regular file does not support deadlines and needs no deadline.
 	var text bytes.Buffer
 	for {
 		_, err = text.ReadFrom(io.LimitReader(file, int64(limit)+1-int64(text.Len())))

@@ -18,9 +18,9 @@ type Schedule struct {
 
 var lineEnd = regexp.MustCompile("\r\n|\n|\r")
 
-// ScheduleOf returns the schedule of a text with this number of messages. It finds the
-// events as defined in section 9.2.6 of the WHATWG HTML standard, by splitting the
-// text into lines.
+// ScheduleOf returns the schedule of a stream with the given number of messages. It
+// splits the stream into lines and finds the events as defined in section 9.2.6 of the
+// WHATWG HTML standard.
 //
 // An event is complete with its blank line. If that line ends with CR LF, it is
 // complete with the CR.
@@ -78,7 +78,7 @@ func (s Schedule) Ended(n int) bool { return n >= s.end }
 // Complete returns the numbers of bytes that complete the messages.
 func (s Schedule) Complete() []int { return s.complete }
 
-// Places returns random offsets in a text at which to split it, in order.
+// Places returns sorted random offsets at which to split a string.
 func Places(random *rand.Rand, length, count int) []int {
 	places := make([]int, count)
 	for i := range places {

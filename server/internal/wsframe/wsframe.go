@@ -18,8 +18,8 @@ const (
 	Close        Opcode = 0x8
 )
 
-// IsControl reports whether the opcode is that of a control frame, which may stand between
-// the frames of a message.
+// IsControl reports whether the opcode belongs to a control frame. Control frames may be
+// interleaved with the frames of a message.
 func (o Opcode) IsControl() bool { return o&0x8 != 0 }
 
 // Bits of the first two bytes of a frame.
@@ -47,7 +47,7 @@ type Reader struct {
 }
 
 // Next reads the beginning of b, at most up to the end of the current frame. It returns
-// the number of bytes, and those that are payload. It reads at least one byte unless b is
+// the number of bytes read and their payload. It reads at least one byte unless b is
 // empty.
 func (r *Reader) Next(b []byte) (n int, payload []byte) {
 	if r.inPayload && r.remaining == 0 { // The previous frame has ended.

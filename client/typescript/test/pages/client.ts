@@ -1,10 +1,10 @@
 import { APIError, ChatCompletionSchema, OpenAIConnect, tool, user } from "../../src/index.js";
 import { toJsonString } from "@bufbuild/protobuf";
 
-/** The protocols of the client by fetch. */
+/** The protocols of the client with the fetch transport. */
 export type Protocol = "connect" | "grpc-web";
 
-/** The fields of an error that a page can hand out. */
+/** The fields of an error that a page can return. */
 export interface Failure {
   status: number | undefined;
   code: string | undefined;
@@ -15,13 +15,13 @@ export interface Failure {
 
 const hello = { model: "sandbox", messages: [user("Hello!")] };
 
-/** The text of an answer. */
+/** The text of a response. */
 export async function create(baseUrl: string, protocol: Protocol): Promise<string | undefined> {
   const completion = await new OpenAIConnect({ baseUrl, protocol, apiKey: "sk-test" }).chat.create(hello);
   return completion.choices[0]?.message?.content;
 }
 
-/** The pieces of a stream, and whether it makes the completion of the unary call. */
+/** The chunks of a stream, and whether they add up to the unary completion. */
 export async function stream(baseUrl: string, protocol: Protocol): Promise<{ pieces: string[]; equal: boolean }> {
   const { chat } = new OpenAIConnect({ baseUrl, protocol });
   const pieces: string[] = [];
@@ -35,7 +35,7 @@ export async function stream(baseUrl: string, protocol: Protocol): Promise<{ pie
   return { pieces, equal: toJsonString(ChatCompletionSchema, whole) === toJsonString(ChatCompletionSchema, unary) };
 }
 
-/** How many pieces a loop sees that is left after the first, of a stream that then stalls. */
+/** The number of chunks received by a loop that breaks after the first chunk of a stalling stream. */
 export async function leave(baseUrl: string, protocol: Protocol): Promise<number> {
   const { chat } = new OpenAIConnect({ baseUrl, protocol });
   let pieces = 0;
@@ -46,20 +46,20 @@ export async function leave(baseUrl: string, protocol: Protocol): Promise<number
   return pieces;
 }
 
-/** The error of a call that the API refuses. */
+/** The error of a call rejected by the API. */
 export function refused(baseUrl: string, protocol: Protocol): Promise<Failure> {
   const { chat } = new OpenAIConnect({ baseUrl, protocol, maxRetries: 0 });
   return failure(chat.create(hello, { headers: { "x-sandbox-status": "429" } }));
 }
 
-/** The messages of the errors of a call and a stream that the client's limit ends. */
+/** The error messages of a call and a stream that exceed the client's limit. */
 export async function limited(baseUrl: string, protocol: Protocol): Promise<string[]> {
   const { chat } = new OpenAIConnect({ baseUrl, protocol, maxMessageBytes: 10 });
   const calls = await Promise.allSettled([chat.create(hello), chat.stream(hello).completion()]);
   return calls.map((call) => (call.status === "rejected" ? String(call.reason) : "no error"));
 }
 
-/** The error of a call that its signal ends. */
+/** The error of a call aborted by its signal. */
 export function canceled(baseUrl: string, protocol: Protocol): Promise<Failure> {
   const controller = new AbortController();
   const { chat } = new OpenAIConnect({ baseUrl, protocol });
@@ -68,7 +68,7 @@ export function canceled(baseUrl: string, protocol: Protocol): Promise<Failure> 
   return failure(call);
 }
 
-/** How often a call to a server that isn't there is tried. */
+/** The number of attempts of a call to an unreachable server. */
 export async function unreachable(protocol: Protocol): Promise<number> {
   let tries = 0;
   const counting: typeof fetch = (input, init) => {
@@ -80,7 +80,7 @@ export async function unreachable(protocol: Protocol): Promise<number> {
   return tries;
 }
 
-/** The text of an answer that needs a tool. */
+/** The text of a response that needs a tool. */
 export async function tools(baseUrl: string, protocol: Protocol): Promise<string | undefined> {
   const weather = tool({ name: "get_weather", run: () => ({ celsius: 21 }) });
   const { completion } = await new OpenAIConnect({ baseUrl, protocol }).chat.runTools(hello, [weather]);

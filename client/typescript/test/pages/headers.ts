@@ -1,4 +1,4 @@
-/** What a page does in headers.browser.test.ts. */
+/** The code of the page in headers.browser.test.ts. */
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { type Call, makeCall, type Outcome } from "../calls.js";
@@ -10,7 +10,7 @@ const transports = {
   "gRPC-Web": (baseUrl: string) => createGrpcWebTransport({ baseUrl }),
 };
 
-/** The name of a transport that there is in a browser. */
+/** The name of a transport available in a browser. */
 export type TransportName = keyof typeof transports;
 
 /** Makes a typed call. */

@@ -37,12 +37,12 @@ type FailureCase struct {
 	Code connect.Code
 	// Detail is the complete detail. Its message is also the error's message.
 	Detail *restv1.Error
-	// Retry is the delay in RetryInfo, or nil if the error has none.
+	// Retry is the delay in RetryInfo, or nil without RetryInfo.
 	Retry *Delay
 	// Contains lists substrings of the message, for errors without Detail.
 	Contains []string
-	// Texts is the number of chunks before the error, or AnyNumber.
-	Texts int
+	// Chunks is the number of chunks before the error, or AnyNumber.
+	Chunks int
 }
 
 // Delay is a range of retry delays. A date in Retry-After has no exact delay.
@@ -65,7 +65,7 @@ func (d *Delay) check(t *testing.T, got *errdetails.RetryInfo) {
 }
 
 const (
-	// AnyNumber accepts any number of texts.
+	// AnyNumber accepts any number of chunks.
 	AnyNumber = -1
 	// UpstreamHost is a placeholder for the upstream's HOST:PORT in a detail.
 	UpstreamHost = "UPSTREAM"
@@ -106,13 +106,13 @@ func CheckFailures(t *testing.T, config server.Config, failures []FailureCase) {
 func (f FailureCase) Check(t *testing.T, got Result) {
 	t.Helper()
 	if got.Err == nil {
-		t.Fatalf("call succeeded with %q, want an error", got.Texts)
+		t.Fatalf("call succeeded with %q, want an error", got.Chunks)
 	}
 	if got.Err.Code != f.Code {
 		t.Errorf("got code %v, want %v", got.Err.Code, f.Code)
 	}
-	if f.Texts != AnyNumber && len(got.Texts) != f.Texts {
-		t.Errorf("got %d chunks before the error, want %d", len(got.Texts), f.Texts)
+	if f.Chunks != AnyNumber && len(got.Chunks) != f.Chunks {
+		t.Errorf("got %d chunks before the error, want %d", len(got.Chunks), f.Chunks)
 	}
 	for _, text := range f.Contains {
 		if !strings.Contains(got.Err.Message, text) {

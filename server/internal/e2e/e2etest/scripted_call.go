@@ -44,7 +44,7 @@ type ScriptedCall struct {
 
 // Result is the outcome of a ScriptedCall.
 type Result struct {
-	Texts  []string // in order
+	Chunks []string // in order
 	Header http.Header
 	Err    *RPCError // nil if the call succeeded
 }
@@ -78,12 +78,12 @@ func (q ScriptedCall) DoContext(ctx context.Context, t *testing.T, client Client
 		reply := new(chatv1.ChatCompletion)
 		a.Header, err = client.Unary(ctx, c, reply)
 		for _, choice := range reply.GetChoices() {
-			a.Texts = append(a.Texts, choice.GetMessage().GetContent())
+			a.Chunks = append(a.Chunks, choice.GetMessage().GetContent())
 		}
 	} else {
 		a.Header, err = client.Stream(ctx, c, func(chunk *chatv1.ChatCompletionChunk) {
 			text := ChunkText(chunk)
-			a.Texts = append(a.Texts, text)
+			a.Chunks = append(a.Chunks, text)
 			if q.Each != nil {
 				q.Each(text)
 			}
@@ -123,7 +123,7 @@ func ChunkText(chunk *chatv1.ChatCompletionChunk) string {
 // ScriptHeader is the metadata key that names the upstream's script.
 const ScriptHeader = "X-Script"
 
-// Receive receives a value. It fails the test if there is none within [Timeout].
+// Receive receives a value. It fails the test if no value arrives within [Timeout].
 func Receive[T any](tb testing.TB, from <-chan T, subject string) T {
 	tb.Helper()
 	select {

@@ -30,12 +30,12 @@ func TestErrorEvent_EndsStream(t *testing.T) {
 		{
 			Name:   "data, after chunks",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), e2etest.Chunk(0, "b"), e2etest.Event(body)),
-			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
+			Code:   connect.CodeInternal, Detail: detail, Chunks: 2,
 		},
 		{
 			Name:   "data, in one write with chunks",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a")+e2etest.Chunk(0, "b")+e2etest.Event(body)+e2etest.DoneEvent),
-			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
+			Code:   connect.CodeInternal, Detail: detail, Chunks: 2,
 		},
 		{
 			Name:   "event name, first event",
@@ -45,17 +45,17 @@ func TestErrorEvent_EndsStream(t *testing.T) {
 		{
 			Name:   "event name, after chunks",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event(body), e2etest.DoneEvent),
-			Code:   connect.CodeInternal, Detail: detail, Texts: 1,
+			Code:   connect.CodeInternal, Detail: detail, Chunks: 1,
 		},
 		{
 			Name:   "after the finish_reason",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), e2etest.Finish(0, "stop"), e2etest.Event(body), e2etest.DoneEvent),
-			Code:   connect.CodeInternal, Detail: detail, Texts: 2,
+			Code:   connect.CodeInternal, Detail: detail, Chunks: 2,
 		},
 		{
 			Name:   "truncated",
 			Script: e2etest.StreamWith(fields, e2etest.Chunk(0, "a"), "event: error\ndata: "+body),
-			Code:   connect.CodeInternal, Detail: detail, Texts: 1,
+			Code:   connect.CodeInternal, Detail: detail, Chunks: 1,
 		},
 		{
 			Name:   "next to choices",
@@ -76,7 +76,7 @@ func TestErrorEvent_EndsStream(t *testing.T) {
 				Message:    "the upstream's stream ended after 1 event: an error event arrived",
 				HttpStatus: 200, Type: "upstream_error", BodyExcerpt: "the GPU fell off the bus",
 			},
-			Texts: 1,
+			Chunks: 1,
 		},
 		{
 			Name:   "event name, without data",

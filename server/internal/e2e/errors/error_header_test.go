@@ -58,7 +58,7 @@ func TestRetryInfo_IsRetryAfter(t *testing.T) {
 			Name:    "error event",
 			Script:  e2etest.StreamWith([]string{"Retry-After: 3"}, e2etest.Chunk(0, "a"), e2etest.Event(body)),
 			Methods: []string{e2etest.StreamMethod},
-			Code:    connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: e2etest.After(3 * time.Second), Texts: 1,
+			Code:    connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: e2etest.After(3 * time.Second), Chunks: 1,
 		},
 	})
 }

@@ -83,8 +83,8 @@ func fetch(t *testing.T, client *http.Client, base, script string) rawResponse {
 	return rawResponse{response.StatusCode, response.Header, response.Trailer, body, err != nil}
 }
 
-// A raw client sees a truncated response as it is. Complete error responses are
-// compared by the tests of typed errors too.
+// A raw client receives a truncated response unchanged. The tests of typed errors also
+// compare complete error responses.
 func TestRawError_IsForwardedUnchanged(t *testing.T) {
 	t.Parallel()
 	const body = `{"error": {"message":"slow down",  "type":"rate_limit_error", "param":null,"code":"x"}}` + "\n"

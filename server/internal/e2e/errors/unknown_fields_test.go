@@ -276,8 +276,8 @@ func addName(object *jsontree.Value) {
 	object.Members = append([]jsontree.Member{unknown}, object.Members...)
 }
 
-// unknownNameError returns the error about the first unknown name in a text, with
-// its position.
+// unknownNameError returns the error about the first unknown name in text, with its
+// position.
 func unknownNameError(text string) string {
 	return fmt.Sprintf("(line 1:%d): unknown field %s", strings.Index(text, unknownName)+1, unknownName)
 }

@@ -120,7 +120,7 @@ func TestUpstreamFailure_TruncatedResponse(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeUnavailable,
 			Detail:  cut("1 event"),
-			Texts:   1,
+			Chunks:  1,
 		},
 		{
 			Name:    "after several events in one write",
@@ -128,14 +128,14 @@ func TestUpstreamFailure_TruncatedResponse(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeUnavailable,
 			Detail:  cut("3 events"),
-			Texts:   3,
+			Chunks:  3,
 		},
 		{
 			Name:    "with a reset",
 			Script:  then(begin(e2etest.Chunk(0, "a")), aborted),
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeUnavailable,
-			Texts:   e2etest.AnyNumber, // a reset discards data in flight
+			Chunks:  e2etest.AnyNumber, // a reset discards data in flight
 		},
 		{
 			Name:    "in an event",
@@ -143,7 +143,7 @@ func TestUpstreamFailure_TruncatedResponse(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeUnavailable,
 			Detail:  cut("1 event"),
-			Texts:   1,
+			Chunks:  1,
 		},
 		{
 			Name:    "between the two line ends of an event",
@@ -151,7 +151,7 @@ func TestUpstreamFailure_TruncatedResponse(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeUnavailable,
 			Detail:  cut("1 event"),
-			Texts:   1,
+			Chunks:  1,
 		},
 		{
 			Name:    "after finish_reason, before [DONE] and the end of the body",
@@ -159,14 +159,14 @@ func TestUpstreamFailure_TruncatedResponse(t *testing.T) {
 			Methods: []string{e2etest.StreamMethod},
 			Code:    connect.CodeUnavailable,
 			Detail:  cut("2 events"),
-			Texts:   2,
+			Chunks:  2,
 		},
 		{
 			Name:     "in a chunk of the transfer encoding",
 			Script:   then(begin(e2etest.Chunk(0, "a")), func(conn *upstreamtest.Conn) { conn.Send("100\n" + e2etest.Chunk(0, "b")) }, closed),
 			Methods:  []string{e2etest.StreamMethod},
 			Code:     connect.CodeUnavailable,
-			Texts:    e2etest.AnyNumber,
+			Chunks:   e2etest.AnyNumber,
 			Contains: []string{"response cut short"},
 		},
 	})
@@ -201,7 +201,7 @@ func TestUpstreamFailure_InvalidResponse(t *testing.T) {
 			Methods:  []string{e2etest.StreamMethod},
 			Code:     connect.CodeInternal,
 			Contains: []string{"the upstream's stream ended after 1 event: upstream ", "invalid HTTP response"},
-			Texts:    1,
+			Chunks:   1,
 		},
 		{
 			Name:    "event that is not JSON",
@@ -212,7 +212,7 @@ func TestUpstreamFailure_InvalidResponse(t *testing.T) {
 				Message: "the upstream's stream ended after 1 event: the next event is invalid: malformed JSON at byte 0: expected an object",
 				Type:    "upstream_error", HttpStatus: 200, RequestId: "req_1", BodyExcerpt: "Hello!",
 			},
-			Texts: 1,
+			Chunks: 1,
 		},
 		{
 			Name:    "event with malformed JSON",
@@ -224,7 +224,7 @@ func TestUpstreamFailure_InvalidResponse(t *testing.T) {
 					"malformed JSON at byte 58, in choices[1].delta.content: expected a value",
 				Type: "upstream_error", HttpStatus: 200, BodyExcerpt: `{"choices":[{"delta":{"content":"c"}},{"delta":{"content":tru}}]}`,
 			},
-			Texts: 2,
+			Chunks: 2,
 		},
 	})
 }
@@ -336,8 +336,8 @@ func TestStreamEnd_IsDetected(t *testing.T) {
 			front := e2etest.StartServer(t, server.Config{Upstream: e2etest.ServeScripts(t, map[string]e2etest.Script{"it": test.script})})
 			for _, client := range e2etest.LibraryClients(t, front) {
 				got := e2etest.ScriptedCall{Method: e2etest.StreamMethod, Script: "it", Choices: test.choices}.Do(t, client)
-				if len(got.Texts) != test.texts {
-					t.Errorf("%s: got %d chunks, want %d", client.Name, len(got.Texts), test.texts)
+				if len(got.Chunks) != test.texts {
+					t.Errorf("%s: got %d chunks, want %d", client.Name, len(got.Chunks), test.texts)
 				}
 				switch {
 				case test.failure == "" && got.Err != nil:
@@ -346,7 +346,7 @@ func TestStreamEnd_IsDetected(t *testing.T) {
 					t.Errorf("%s: call succeeded, want an error", client.Name)
 				case test.failure != "":
 					e2etest.FailureCase{
-						Code: connect.CodeUnavailable, Texts: test.texts,
+						Code: connect.CodeUnavailable, Chunks: test.texts,
 						Detail: &restv1.Error{Message: "the upstream's stream ended " + test.failure, Type: "upstream_error", HttpStatus: 200},
 					}.Check(t, got)
 				}
@@ -394,7 +394,7 @@ func TestUpstreamFailure_ResponseOverLimit(t *testing.T) {
 			Code: connect.CodeResourceExhausted, Detail: &restv1.Error{Message: reply10000, Type: "upstream_error", HttpStatus: 200},
 		},
 		{
-			Name: "event", Script: e2etest.Stream(e2etest.Chunk(0, "a"), exceeds(line)+"\n\n"), Methods: []string{e2etest.StreamMethod}, Texts: 1,
+			Name: "event", Script: e2etest.Stream(e2etest.Chunk(0, "a"), exceeds(line)+"\n\n"), Methods: []string{e2etest.StreamMethod}, Chunks: 1,
 			Code: connect.CodeResourceExhausted, Detail: &restv1.Error{
 				Message: "the upstream's stream ended after 1 event: an event of the stream is larger than the limit of 10000 bytes",
 				Type:    "upstream_error", HttpStatus: 200,
@@ -418,7 +418,7 @@ func TestUpstreamFailure_ResponseOverLimit(t *testing.T) {
 			got := q.Do(t, client)
 			if got.Err != nil {
 				t.Errorf("%s, %s of exactly the limit: got error %v", client.Name, q.Script, got.Err)
-			} else if text := strings.Join(got.Texts, ""); strings.Trim(text, "x") != "" || len(text) < limit/2 {
+			} else if text := strings.Join(got.Chunks, ""); strings.Trim(text, "x") != "" || len(text) < limit/2 {
 				t.Errorf("%s, %s of exactly the limit: got %d bytes", client.Name, q.Script, len(text))
 			}
 		}

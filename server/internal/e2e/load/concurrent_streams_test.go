@@ -138,7 +138,7 @@ type expectedStream struct {
 	events int
 }
 
-// check compares a text with the expected event.
+// check compares text with the expected event.
 func (f expectedStream) check(i int, text string) error {
 	if want := fmt.Sprintf("%s, event %d", f.marker, i); text != want {
 		return fmt.Errorf("got %q, want %q", text, want)

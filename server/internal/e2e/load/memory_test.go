@@ -70,8 +70,7 @@ func checkOverBudget(t *testing.T, err error, limit string) {
 	}
 }
 
-// A call that waits for the upstream fills the budget. The budget is released with
-// its response.
+// A call waiting for the upstream fills the budget. Its response releases the budget.
 func TestMemory_TypedCallsAreBounded(t *testing.T) {
 	t.Parallel()
 	asked, leave := make(chan struct{}, 10), make(chan struct{})

@@ -75,7 +75,7 @@ var (
 	hanzi = strings.Repeat(`\u4eca\u5929\u5929\u6c14\u5f88\u597d\uff0c\u6211\u4eec\u6253\u7b97\u4e0b\u5348\u53bb\u516c\u56ed\u6563\u6b65\u3002`, 128)
 )
 
-// deltas returns chunks whose deltas have a part of a text and these fields.
+// deltas returns chunks whose deltas hold parts of text and the given fields.
 func deltas(text, name, members string) []string {
 	var list []string
 	for len(text) > 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// smugglingAttempt is what a client sends on one connection.
+// smugglingAttempt holds the bytes that a client sends on one connection.
 type smugglingAttempt struct {
 	name string
 	text string // sent as it is

@@ -165,7 +165,7 @@ func startWatchedServer(t *testing.T) *watchedServer {
 	return p
 }
 
-// in replaces the placeholders in a text.
+// in replaces the placeholders in text.
 func (p *watchedServer) in(text string) string {
 	return strings.NewReplacer("ELSEWHERE", p.elsewhere, "UPSTREAM", p.upstream).Replace(text)
 }

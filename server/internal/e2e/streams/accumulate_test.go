@@ -84,8 +84,8 @@ func startClient(t *testing.T, upstream string, options ...client.Option) *clien
 	return client.New(listener.URL, append(options, client.WithHTTPClient(listener.Client()), client.WithMaxRetries(0))...)
 }
 
-// textsByChoice returns the texts of a stream's first events by choice and path. It
-// parses the stream independently of the code under test.
+// textsByChoice returns the accumulated strings of a stream's first events by choice
+// and path. It parses the stream independently of the code under test.
 func textsByChoice(stream string, events int) map[int32]map[string]string {
 	said := make(map[int32]map[string]string)
 	add := func(index int32, path string, text any) {

@@ -104,7 +104,7 @@ func startRecorded(t *testing.T, secure bool) (front *servertest.Front, writes *
 func TestCoalesce_FramesOfResponse(t *testing.T) {
 	t.Parallel()
 	const calls = 200
-	const frames = 3 * calls // a header, a message, and a trailer, besides other frames
+	const frames = 3 * calls // at least a header, a message and a trailer per call
 	for _, row := range []struct {
 		name        string
 		secure      bool

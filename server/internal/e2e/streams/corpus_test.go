@@ -53,7 +53,7 @@ func checkInStep(t *testing.T, s streamtest.Stream, schedules ...[]int) {
 	scripts := make(map[string]e2etest.Script)
 	for i, offsets := range schedules {
 		scripts[strconv.Itoa(i)] = func(conn *upstreamtest.Conn) {
-			// A body with Content-Length is on the wire as it is.
+			// A body with Content-Length is sent unchanged, without chunk framing.
 			conn.Send(e2etest.ResponseHead(http.StatusOK, e2etest.EventStreamType, fmt.Sprint("Content-Length: ", len(s.Text))))
 			written, seen := 0, 0
 			for _, offset := range append(offsets, len(s.Text)) {

@@ -161,8 +161,8 @@ func TestFlush_MessagesShareOneFlush(t *testing.T) {
 			}
 		}}
 		got := q.Do(t, client)
-		if got.Err != nil || len(got.Texts) != events+1 {
-			t.Fatalf("%s: got %d messages and error %v", client.Name, len(got.Texts), got.Err)
+		if got.Err != nil || len(got.Chunks) != events+1 {
+			t.Fatalf("%s: got %d messages and error %v", client.Name, len(got.Chunks), got.Err)
 		}
 		// One flush for the header, one for the first message, and one for the others,
 		// or a few if the kernel splits their segment.

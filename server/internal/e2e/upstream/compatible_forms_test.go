@@ -206,8 +206,8 @@ func TestCompatible_GzipArrivesInStep(t *testing.T) {
 	}})})
 	for _, client := range e2etest.LibraryClients(t, front) {
 		got := e2etest.ScriptedCall{Method: e2etest.StreamMethod, Script: "members", Each: func(string) { arrived <- struct{}{} }}.Do(t, client)
-		if got.Err != nil || strings.Join(got.Texts, "") != "abc" {
-			t.Errorf("%s: got texts %q and error %v", client.Name, got.Texts, got.Err)
+		if got.Err != nil || strings.Join(got.Chunks, "") != "abc" {
+			t.Errorf("%s: got texts %q and error %v", client.Name, got.Chunks, got.Err)
 		}
 	}
 }
@@ -243,7 +243,7 @@ func TestCompatible_GzipIsBounded(t *testing.T) {
 			Code: connect.CodeUnavailable, Contains: []string{"its gzip is truncated"},
 		},
 		{
-			Name: "truncated events", Script: e2etest.StreamWith([]string{coding}, cutEvents[:len(cutEvents)/2]), Texts: e2etest.AnyNumber,
+			Name: "truncated events", Script: e2etest.StreamWith([]string{coding}, cutEvents[:len(cutEvents)/2]), Chunks: e2etest.AnyNumber,
 			Code: connect.CodeUnavailable, Contains: []string{"its gzip is truncated"},
 		},
 		{
@@ -347,7 +347,7 @@ func TestCompatible_CompletionBecomesStream(t *testing.T) {
 		},
 		{
 			Name: "one chunk without finish_reason", Script: e2etest.Reply(200, strings.TrimSpace(strings.TrimPrefix(e2etest.Chunk(0, "a"), "data: ")), e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
-			Code: connect.CodeUnavailable, Contains: []string{"it was not finished"}, Texts: 1,
+			Code: connect.CodeUnavailable, Contains: []string{"it was not finished"}, Chunks: 1,
 		},
 		{
 			Name: "JSON of another kind", Script: e2etest.Reply(200, `{"status":"fine"}`, e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
@@ -512,13 +512,13 @@ func TestCompatible_OtherEvents(t *testing.T) {
 		"text after a name without data": "event: status\n\ndata: loading\n\n",
 	} {
 		failures = append(failures, e2etest.FailureCase{
-			Name: name, Script: between(other), Methods: []string{e2etest.StreamMethod}, Texts: 1,
+			Name: name, Script: between(other), Methods: []string{e2etest.StreamMethod}, Chunks: 1,
 			Code: connect.CodeInternal, Contains: []string{"the upstream's stream ended after 1 event: the next event is invalid"},
 		})
 	}
 	for _, name := range []string{"error", "Error", "error "} {
 		failures = append(failures, e2etest.FailureCase{
-			Name: "text with the name " + name, Script: between("event: " + name + "\ndata: out of memory\n\n"), Methods: []string{e2etest.StreamMethod}, Texts: 1,
+			Name: "text with the name " + name, Script: between("event: " + name + "\ndata: out of memory\n\n"), Methods: []string{e2etest.StreamMethod}, Chunks: 1,
 			Code: connect.CodeUnknown, Contains: []string{"an error event arrived"},
 		})
 	}

@@ -145,10 +145,10 @@ func TestCompatible_ErrorsOfChoices(t *testing.T) {
 		{Name: "as text", Script: e2etest.Reply(200, whole(failedBare), e2etest.JSONType), Contains: []string{"out of memory"}, Code: connect.CodeUnknown},
 		{Name: "in a stream", Script: e2etest.Stream(piece(fails), e2etest.DoneEvent), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 		{Name: "in a stream, without a delta", Script: e2etest.Stream(piece(failsBare), e2etest.DoneEvent), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
-		{Name: "in a stream, after some text", Script: e2etest.Stream(e2etest.Chunk(0, "a"), piece(fails), e2etest.DoneEvent), Texts: e2etest.AnyNumber, Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
+		{Name: "in a stream, after some text", Script: e2etest.Stream(e2etest.Chunk(0, "a"), piece(fails), e2etest.DoneEvent), Chunks: e2etest.AnyNumber, Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 		{
 			Name: "all choices of a stream, in several events", Script: e2etest.Stream(e2etest.Chunk(0, "a"), e2etest.Chunk(1, "b"), piece(failsBare), piece(failsToo), e2etest.DoneEvent),
-			Texts: e2etest.AnyNumber, Contains: []string{"too long"}, Code: connect.CodeUnknown,
+			Chunks: e2etest.AnyNumber, Contains: []string{"too long"}, Code: connect.CodeUnknown,
 		},
 		{Name: "all choices of a stream, in one event", Script: e2etest.Stream(piece(fails, failsToo), e2etest.DoneEvent), Contains: []string{"out of memory"}, Code: connect.CodeUnavailable},
 	}
@@ -168,8 +168,8 @@ func TestCompatible_ErrorsOfChoices(t *testing.T) {
 	for _, client := range e2etest.LibraryClients(t, front) {
 		for _, script := range []string{"[DONE]", "end of the body"} {
 			got := e2etest.ScriptedCall{Method: e2etest.StreamMethod, Script: script, Choices: 2}.Do(t, client)
-			if got.Err != nil || strings.Join(got.Texts, "|") != "a||Fine." {
-				t.Errorf("%s, one of two choices in a stream that ends with %s: got texts %q and error %v", client.Name, script, got.Texts, got.Err)
+			if got.Err != nil || strings.Join(got.Chunks, "|") != "a||Fine." {
+				t.Errorf("%s, one of two choices in a stream that ends with %s: got texts %q and error %v", client.Name, script, got.Chunks, got.Err)
 			}
 		}
 	}
@@ -229,7 +229,7 @@ func TestCompatible_RetryInfoFromBody(t *testing.T) {
 		Code: connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: e2etest.After(2 * time.Second),
 	}, e2etest.FailureCase{
 		Name: "error event", Script: e2etest.Stream(e2etest.Chunk(0, "a"), "event: error\n"+e2etest.Event(google(`"4s"`))),
-		Code: connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: e2etest.After(4 * time.Second), Texts: e2etest.AnyNumber,
+		Code: connect.CodeResourceExhausted, Contains: []string{"slow down"}, Retry: e2etest.After(4 * time.Second), Chunks: e2etest.AnyNumber,
 	})
 	e2etest.CheckFailures(t, server.Config{}, failures)
 }
