@@ -9,18 +9,19 @@ import (
 )
 
 const (
-	// maxSeen is how much of a text is looked at: enough for every line, and for a
-	// key that begins in it.
-	maxSeen = 8 * MaxLine
+	// maxInput is the number of bytes of a string that are redacted. The rest is cut off.
+	// It is larger than MaxLine, so that a key at the end of a line is complete.
+	maxInput = 8 * MaxLine
 
-	// minText is how short texts become until attributes are left out.
-	minText = 24
+	// minLength is the minimum length to which strings are shortened. If a line is still
+	// too long, attributes are dropped.
+	minLength = 24
 
-	// maxGroups is how deeply groups nest.
+	// maxGroups is the maximum depth of nested groups.
 	maxGroups = 8
 )
 
-// cleaner makes values fit for a log.
+// cleaner redacts and shortens messages and attributes.
 type cleaner struct {
 	redact func(string) string
 	json   bool
@@ -34,11 +35,11 @@ func (o *output) cleaner() cleaner {
 	return c
 }
 
-// text returns a text without secrets, of a length that a line may have.
+// text returns a redacted string of at most MaxLine bytes.
 func (c cleaner) text(text string) string {
-	if len(text) > maxSeen {
-		text = c.redact(text[:maxSeen])
-		// A secret may begin at the end, and not be known by its beginning.
+	if len(text) > maxInput {
+		text = c.redact(text[:maxInput])
+		// The end may be the beginning of a secret, which redact doesn't recognize.
 		return shorten(text[:max(0, len(text)-MaxLine)]+" …", MaxLine)
 	}
 	return shorten(c.redact(text), MaxLine)
@@ -64,11 +65,12 @@ func (c cleaner) value(value slog.Value, depth int) slog.Value {
 	case slog.KindAny:
 		return c.any(value)
 	default:
-		return value // a number, a time
+		return value // such as a number or a time
 	}
 }
 
-// any keeps a value that shows nothing, and is short. Otherwise it becomes a text.
+// any returns a value unchanged if it is short and contains no secret. Otherwise it
+// returns the value's redacted string.
 func (c cleaner) any(value slog.Value) slog.Value {
 	if err, ok := value.Any().(error); ok {
 		return slog.StringValue(c.text(safely(err.Error)))
@@ -80,7 +82,7 @@ func (c cleaner) any(value slog.Value) slog.Value {
 	return value
 }
 
-// format is a value as the log writes it.
+// format returns a value in the format of the log.
 func (c cleaner) format(value any) string {
 	if c.json {
 		if text, err := json.Marshal(value); err == nil {
@@ -90,17 +92,19 @@ func (c cleaner) format(value any) string {
 	return fmt.Sprintf("%+v", value)
 }
 
-// safely returns what format does, or that it panics, as a method of a nil pointer may.
+// safely returns the result of format, or a placeholder if format panics, as methods of
+// nil pointers may.
 func safely(format func() string) (text string) {
 	defer func() {
 		if recover() != nil {
-			text = "a value that can't be shown"
+			text = "(panic while formatting the value)"
 		}
 	}()
 	return format()
 }
 
-// shortened returns an entry whose texts have at most limit bytes.
+// shortened returns a copy of the entry with strings of at most limit bytes. The message
+// and the keys may have at least 64.
 func (e entry) shortened(limit int) entry {
 	e.message = shorten(e.message, max(limit, 64))
 	e.attrs = shortenAttrs(e.attrs, limit)
@@ -120,17 +124,17 @@ func shortenAttrs(attrs []slog.Attr, limit int) []slog.Attr {
 			if text := safely(func() string { return fmt.Sprintf("%+v", attr.Value.Any()) }); len(text) > limit {
 				short[i].Value = slog.StringValue(shorten(text, limit))
 			}
-		default: // short already
+		default: // Other kinds are short.
 		}
 	}
 	return short
 }
 
-// shorten cuts a text to at most limit bytes, and says how many are missing.
+// shorten shortens a string to at most limit bytes and appends its original length.
 func shorten(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
-	missing := "… (" + strconv.Itoa(len(text)) + " bytes)"
-	return strings.ToValidUTF8(text[:max(0, limit-len(missing))], "") + missing
+	suffix := "… (" + strconv.Itoa(len(text)) + " bytes)"
+	return strings.ToValidUTF8(text[:max(0, limit-len(suffix))], "") + suffix
 }

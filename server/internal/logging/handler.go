@@ -1,9 +1,9 @@
-// Package logging bounds what a log has: the length of each line, how often a warning
-// is repeated, and what a line may show.
+// Package logging provides a [slog.Handler] that limits the length of lines and the rate
+// of repeated warnings, and redacts secrets.
 //
-// What clients and upstreams send ends up in logs, as paths, methods and errors. A
-// key that was put into a path by mistake is not to be in a log, and nobody who is
-// not trusted is to fill a disk.
+// Logs contain data from clients and upstreams, such as paths, methods and errors. A key
+// that a client has put into a path by mistake must not appear in a log, and an untrusted
+// peer must not be able to fill the disk.
 package logging
 
 import (
@@ -19,73 +19,74 @@ import (
 	"time"
 )
 
-// MaxLine is how many bytes a line has at most, its end included.
+// MaxLine is the maximum length of a line in bytes, including the newline.
 const MaxLine = 8 << 10
 
-// Options of a [Handler].
+// Options holds the options of a [Handler].
 type Options struct {
-	// Level is the least level that is logged.
+	// Level is the minimum level. If it is nil, every record is logged.
 	Level slog.Leveler
 
-	// JSON has lines be JSON. Otherwise they are text, as of [slog.TextHandler].
+	// JSON selects the format of [slog.JSONHandler] instead of [slog.TextHandler].
 	JSON bool
 }
 
-// Handler is a [slog.Handler] that writes lines of bounded length. Of texts it leaves
-// out what [Handler.Redact] does. A warning that is repeated often is left out, and a
-// line says how many were.
+// Handler is a [slog.Handler] that writes lines of bounded length. It applies the function
+// set with Redact to all strings. It suppresses warnings that are repeated often, and logs
+// the number of suppressed records.
 type Handler struct {
 	*output
 
-	within []layer
+	scopes []scope // from the outermost to the innermost
 }
 
-// layer is what [Handler.WithGroup] or [Handler.WithAttrs] adds.
-type layer struct {
-	group string // or else
+// scope is the result of one call of [Handler.WithGroup] or [Handler.WithAttrs].
+type scope struct {
+	group string // empty for WithAttrs
 	attrs []slog.Attr
 }
 
-// output is what handlers of one log share.
+// output is the state shared by a handler and the handlers derived from it.
 type output struct {
 	options Options
 	redact  atomic.Pointer[func(string) string]
 	limiter limiter
 	lines   sync.Pool // of *line
 
-	mu sync.Mutex // held while a line is written
-	to io.Writer
+	mu sync.Mutex
+	w  io.Writer // guarded by mu
 }
 
-// line is a line that is being written.
+// line formats a line in a buffer.
 type line struct {
 	bytes.Buffer
 
-	handler slog.Handler // to the buffer
+	handler slog.Handler // writes to the buffer
 }
 
-// New returns a handler that writes each line to w at once.
+// New returns a handler that writes each line with a single call of w.Write.
 func New(w io.Writer, options Options) *Handler {
-	o := &output{options: options, to: w}
-	o.limiter.report = o.write
+	o := &output{options: options, w: w}
+	o.limiter.report = o.writeSuppressed
 	o.lines.New = func() any {
 		l := new(line)
-		// The level is looked at before.
-		if each := (&slog.HandlerOptions{Level: slog.Level(-1 << 20)}); options.JSON {
-			l.handler = slog.NewJSONHandler(&l.Buffer, each)
+		// Enabled checks the level, so this handler must accept every level.
+		if lineOptions := (&slog.HandlerOptions{Level: slog.Level(-1 << 20)}); options.JSON {
+			l.handler = slog.NewJSONHandler(&l.Buffer, lineOptions)
 		} else {
-			l.handler = slog.NewTextHandler(&l.Buffer, each)
+			l.handler = slog.NewTextHandler(&l.Buffer, lineOptions)
 		}
 		return l
 	}
 	return &Handler{output: o}
 }
 
-// Redact sets what takes secrets out of a text, for all handlers of the log. It must
-// be safe for concurrent use.
+// Redact sets the function that removes secrets from a string. It applies to the handler
+// and all handlers derived from the same one. The function must be safe for concurrent
+// use.
 func (o *output) Redact(redact func(string) string) { o.redact.Store(&redact) }
 
-// Flush writes how many lines were left out, which is otherwise told a while later.
+// Flush logs the numbers of suppressed records at once instead of at the end of a window.
 func (o *output) Flush() { o.limiter.flush() }
 
 // Enabled implements [slog.Handler].
@@ -98,7 +99,7 @@ func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	if len(attrs) == 0 {
 		return h
 	}
-	return h.with(layer{attrs: attrs})
+	return h.with(scope{attrs: attrs})
 }
 
 // WithGroup implements [slog.Handler].
@@ -106,11 +107,11 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
 	}
-	return h.with(layer{group: name})
+	return h.with(scope{group: name})
 }
 
-func (h *Handler) with(one layer) *Handler {
-	return &Handler{output: h.output, within: append(slices.Clip(h.within), one)}
+func (h *Handler) with(s scope) *Handler {
+	return &Handler{output: h.output, scopes: append(slices.Clip(h.scopes), s)}
 }
 
 // Handle implements [slog.Handler].
@@ -118,28 +119,29 @@ func (h *Handler) Handle(_ context.Context, record slog.Record) error {
 	if !h.limiter.allows(record) {
 		return nil
 	}
-	attrs := make([]slog.Attr, 0, record.NumAttrs()+len(h.within))
+	attrs := make([]slog.Attr, 0, record.NumAttrs()+len(h.scopes))
 	record.Attrs(func(attr slog.Attr) bool {
 		attrs = append(attrs, attr)
 		return true
 	})
-	for _, one := range slices.Backward(h.within) {
-		if one.group != "" {
-			attrs = []slog.Attr{{Key: one.group, Value: slog.GroupValue(attrs...)}}
+	for _, s := range slices.Backward(h.scopes) {
+		if s.group != "" {
+			attrs = []slog.Attr{{Key: s.group, Value: slog.GroupValue(attrs...)}}
 		} else {
-			attrs = append(slices.Clip(one.attrs), attrs...)
+			attrs = append(slices.Clip(s.attrs), attrs...)
 		}
 	}
 	clean := h.cleaner()
 	return h.emit(entry{record.Time, record.Level, clean.text(record.Message), clean.attrs(attrs, 0)})
 }
 
-// write writes a record that is not limited any more.
-func (o *output) write(at time.Time, level slog.Level, message string, suppressed int) {
-	_ = o.emit(entry{at, level, o.cleaner().text(message), []slog.Attr{slog.Int("suppressed", suppressed)}}) // There is nobody to tell.
+// writeSuppressed writes the number of suppressed records, which is not itself limited.
+func (o *output) writeSuppressed(at time.Time, level slog.Level, message string, suppressed int) {
+	// The error is ignored, as package log does: there is nowhere else to report it.
+	_ = o.emit(entry{at, level, o.cleaner().text(message), []slog.Attr{slog.Int("suppressed", suppressed)}})
 }
 
-// entry is a record that is clean.
+// entry is a redacted record.
 type entry struct {
 	time    time.Time
 	level   slog.Level
@@ -147,7 +149,7 @@ type entry struct {
 	attrs   []slog.Attr
 }
 
-// emit writes an entry as a line.
+// emit writes an entry as one line of at most MaxLine bytes.
 func (o *output) emit(e entry) error {
 	l := o.lines.Get().(*line)
 	defer o.lines.Put(l)
@@ -155,10 +157,10 @@ func (o *output) emit(e entry) error {
 		return err
 	}
 	for limit := MaxLine / 4 * 3; l.Len() > MaxLine; limit = limit / 4 * 3 {
-		if limit < minText {
-			// There are too many of them, not too long ones.
+		if limit < minLength {
+			// The line is too long because of the number of attributes.
 			e.attrs = e.attrs[:len(e.attrs)/2]
-			limit = minText
+			limit = minLength
 		}
 		if err := l.fill(e.shortened(limit)); err != nil {
 			return err
@@ -166,7 +168,7 @@ func (o *output) emit(e entry) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, err := o.to.Write(l.Bytes())
+	_, err := o.w.Write(l.Bytes())
 	return err
 }
 
@@ -177,17 +179,17 @@ func (l *line) fill(e entry) error {
 	return l.handler.Handle(context.Background(), record)
 }
 
-// NewLog returns a logger for packages that take only a logger of package log, such
-// as net/http. What it is told is logged as warnings.
+// NewLog returns a [log.Logger] that logs to handler at level warn. It is for packages
+// that don't accept a [slog.Logger], such as net/http.
 func NewLog(handler slog.Handler) *log.Logger {
-	return log.New(&lineWriter{slog.New(handler)}, "", 0)
+	return log.New(&warningWriter{slog.New(handler)}, "", 0)
 }
 
-// lineWriter logs each text that is written as a warning.
-type lineWriter struct{ logger *slog.Logger }
+// warningWriter logs each Write as a warning.
+type warningWriter struct{ logger *slog.Logger }
 
 // Write implements [io.Writer].
-func (w *lineWriter) Write(text []byte) (int, error) {
-	w.logger.Warn(strings.TrimRight(string(text), "\n"))
-	return len(text), nil
+func (w *warningWriter) Write(p []byte) (int, error) {
+	w.logger.Warn(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
 }

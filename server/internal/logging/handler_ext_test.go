@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// buffer is one that several goroutines write to.
+// buffer is a buffer that is safe for concurrent use.
 type buffer struct {
 	mu     sync.Mutex
 	text   bytes.Buffer
@@ -48,7 +48,7 @@ func (b *buffer) lines() []string {
 	return lines
 }
 
-// formats are a log in each format.
+// formats returns a constructor of a handler for each format.
 func formats(level slog.Level) map[string]func(io.Writer) *logging.Handler {
 	return map[string]func(io.Writer) *logging.Handler{
 		"text": func(w io.Writer) *logging.Handler { return logging.New(w, logging.Options{Level: level}) },
@@ -69,11 +69,11 @@ func TestHandler_WritesWhatSlogWrites(t *testing.T) {
 			theirs = slog.New(slog.NewJSONHandler(&want, options))
 		}
 		for _, logger := range []*slog.Logger{ours, theirs} {
-			logger.Debug("not told")
+			logger.Debug("below the level")
 			logger.Info("plain")
 			logger.Info("with values", "text", "a b", "number", 5, "time", time.Second, "error", errors.New("it broke"), "list", []string{"a", "b"}, "none", nil, "yes", true)
 			logger.With("a", 1).WithGroup("g").With("b", 2).WithGroup("h").Info("groups", "c", 3, slog.Group("i", "d", 4))
-			logger.WithGroup("empty").Info("a group of nothing")
+			logger.WithGroup("empty").Info("an empty group")
 			logger.Info("odd", "\"quoted\"", "a\nb\x00\xff=", "é", "→")
 		}
 		clock := func(text string) []string {
@@ -111,24 +111,24 @@ func TestHandler_BoundsEachLine(t *testing.T) {
 	}
 	for name, format := range formats(slog.LevelDebug) {
 		for what, write := range map[string]func(*slog.Logger){
-			"a value":            func(l *slog.Logger) { l.Info("m", "a", long) },
-			"many values":        func(l *slog.Logger) { l.Info("m", many...) },
-			"many long values":   func(l *slog.Logger) { l.Info("m", "a", long, "b", long, "c", long, "d", long, "e", long) },
-			"an error":           func(l *slog.Logger) { l.Error("m", "error", errors.New(long)) },
-			"a panicking error":  func(l *slog.Logger) { l.Error("m", "error", (*panicking)(nil)) },
-			"a message":          func(l *slog.Logger) { l.Info(long) },
-			"a large message":    func(l *slog.Logger) { l.Info(strings.Repeat(long, 100)) },
-			"a list":             func(l *slog.Logger) { l.Info("m", "names", names) },
-			"a map":              func(l *slog.Logger) { l.Info("m", "map", map[string]string{"a": long, long: "b"}) },
-			"bytes":              func(l *slog.Logger) { l.Info("m", "bytes", []byte(long)) },
-			"a group":            func(l *slog.Logger) { l.WithGroup("g").Info("m", many...) },
-			"deep groups":        func(l *slog.Logger) { l.LogAttrs(t.Context(), slog.LevelInfo, "m", deep) },
-			"values of a logger": func(l *slog.Logger) { l.With("a", long, "b", long).Info("m") },
-			"a long name":        func(l *slog.Logger) { l.Info("m", long, 1) },
-			"a long group":       func(l *slog.Logger) { l.WithGroup(long).Info("m", "a", 1) },
-			"controls alone":     func(l *slog.Logger) { l.Info("m", "a", strings.Repeat("\x00", 100_000)) },
-			"not UTF-8":          func(l *slog.Logger) { l.Info("m", "a", strings.Repeat("\xff", 100_000)) },
-			"the log of others":  func(l *slog.Logger) { logging.NewLog(l.Handler()).Print(long + "\n" + long) },
+			"a value":                 func(l *slog.Logger) { l.Info("m", "a", long) },
+			"many values":             func(l *slog.Logger) { l.Info("m", many...) },
+			"many long values":        func(l *slog.Logger) { l.Info("m", "a", long, "b", long, "c", long, "d", long, "e", long) },
+			"an error":                func(l *slog.Logger) { l.Error("m", "error", errors.New(long)) },
+			"a panicking error":       func(l *slog.Logger) { l.Error("m", "error", (*panicking)(nil)) },
+			"a message":               func(l *slog.Logger) { l.Info(long) },
+			"a large message":         func(l *slog.Logger) { l.Info(strings.Repeat(long, 100)) },
+			"a list":                  func(l *slog.Logger) { l.Info("m", "names", names) },
+			"a map":                   func(l *slog.Logger) { l.Info("m", "map", map[string]string{"a": long, long: "b"}) },
+			"bytes":                   func(l *slog.Logger) { l.Info("m", "bytes", []byte(long)) },
+			"a group":                 func(l *slog.Logger) { l.WithGroup("g").Info("m", many...) },
+			"deep groups":             func(l *slog.Logger) { l.LogAttrs(t.Context(), slog.LevelInfo, "m", deep) },
+			"values of a logger":      func(l *slog.Logger) { l.With("a", long, "b", long).Info("m") },
+			"a long name":             func(l *slog.Logger) { l.Info("m", long, 1) },
+			"a long group":            func(l *slog.Logger) { l.WithGroup(long).Info("m", "a", 1) },
+			"only control characters": func(l *slog.Logger) { l.Info("m", "a", strings.Repeat("\x00", 100_000)) },
+			"invalid UTF-8":           func(l *slog.Logger) { l.Info("m", "a", strings.Repeat("\xff", 100_000)) },
+			"package log":             func(l *slog.Logger) { logging.NewLog(l.Handler()).Print(long + "\n" + long) },
 			"a panic of a handler": func(l *slog.Logger) {
 				logging.NewLog(l.Handler()).Printf("http: panic serving 127.0.0.1:1: %v\n%s", "x", strings.Repeat("goroutine 1\n", 5000))
 			},
@@ -140,7 +140,7 @@ func TestHandler_BoundsEachLine(t *testing.T) {
 				t.Errorf("%s, %s: %d bytes in %d writes: %.200q", name, what, len(text), got.writes, text)
 			}
 			if name == "json" && !json.Valid([]byte(text)) {
-				t.Errorf("%s: no JSON: %.300q", what, text)
+				t.Errorf("%s: invalid JSON: %.300q", what, text)
 			}
 			if !strings.Contains(text, "level") || !strings.Contains(text, "msg") {
 				t.Errorf("%s, %s: %.200q", name, what, text)
@@ -149,7 +149,7 @@ func TestHandler_BoundsEachLine(t *testing.T) {
 	}
 }
 
-func TestHandler_RedactsTextsWherever(t *testing.T) {
+func TestHandler_RedactsEveryString(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse"
 	for name, format := range formats(slog.LevelDebug) {
@@ -212,14 +212,14 @@ func TestHandler_LimitsRepeatedWarnings(t *testing.T) {
 			}
 		}
 		if counts["TLS handshake"] != 11 || suppressed["TLS handshake"] != flood-10 {
-			t.Errorf("%s: %d lines of handshakes, of which %d were left out", name, counts["TLS handshake"], suppressed["TLS handshake"])
+			t.Errorf("%s: %d lines about handshakes and %d suppressed records", name, counts["TLS handshake"], suppressed["TLS handshake"])
 		}
 		if counts["http2"] != 11 || counts["something else"] != 1 {
 			t.Errorf("%s: %v", name, counts)
 		}
-		// Of one message, and of another with two upstreams.
+		// One category has no upstream. The other message has a category for each of two upstreams.
 		if counts["upstream failed"] != 33 || suppressed["upstream failed"] != 2*flood-30 {
-			t.Errorf("%s: %d lines of upstreams, of which %d were left out", name, counts["upstream failed"], suppressed["upstream failed"])
+			t.Errorf("%s: %d lines about upstreams and %d suppressed records", name, counts["upstream failed"], suppressed["upstream failed"])
 		}
 		if got := len(got.lines()); got > 100 {
 			t.Errorf("%s: %d lines", name, got)
@@ -227,22 +227,22 @@ func TestHandler_LimitsRepeatedWarnings(t *testing.T) {
 	}
 }
 
-func TestHandler_DoesNotLimitCallsNorTheOperatorsErrors(t *testing.T) {
+func TestHandler_LimitsNeitherInfoNorFewErrors(t *testing.T) {
 	t.Parallel()
 	got := new(buffer)
 	logger := slog.New(logging.New(got, logging.Options{}))
 	for i := range 1000 {
-		logger.Info("call", "i", i)
+		logger.Info("request", "i", i)
 	}
 	for i := range 50 {
-		logger.Error("the tokens can't be read: those before stay in force", "line", i)
+		logger.Error("failed to reload the clients file, keeping the previous version", "line", i)
 	}
 	if lines := got.lines(); len(lines) != 1050 {
 		t.Errorf("%d lines", len(lines))
 	}
 }
 
-func TestHandler_BoundsTheKindsOfWarnings(t *testing.T) {
+func TestHandler_LimitsTheNumberOfCategories(t *testing.T) {
 	t.Parallel()
 	got := new(buffer)
 	handler := logging.New(got, logging.Options{})
@@ -257,21 +257,21 @@ func TestHandler_BoundsTheKindsOfWarnings(t *testing.T) {
 	}
 }
 
-// discard is [io.Discard] to those who know it not.
+// discard is like [io.Discard], but packages that recognize io.Discard do not skip it.
 type discard struct{}
 
 func (*discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func BenchmarkHandler(b *testing.B) {
 	for name, handler := range map[string]slog.Handler{
-		"ours": logging.New(io.Discard, logging.Options{}),
-		"slog": slog.NewTextHandler(new(discard), nil),
+		"logging.Handler":  logging.New(io.Discard, logging.Options{}),
+		"slog.TextHandler": slog.NewTextHandler(new(discard), nil),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			logger := slog.New(handler)
 			for b.Loop() {
-				logger.LogAttrs(b.Context(), slog.LevelInfo, "call", slog.String("id", "abc"), slog.String("method", "POST"), slog.String("path", "/v1/chat/completions"),
+				logger.LogAttrs(b.Context(), slog.LevelInfo, "request", slog.String("id", "abc"), slog.String("method", "POST"), slog.String("path", "/v1/chat/completions"),
 					slog.String("peer", "127.0.0.1"), slog.Int("status", 200), slog.Float64("total_ms", 1.5))
 			}
 		})
@@ -296,7 +296,7 @@ func FuzzHandler_WritesOneLineOfBoundedLength(f *testing.F) {
 				t.Errorf("%s: %q", kind, text)
 			}
 			if kind == "json" && !json.Valid(text) {
-				t.Errorf("no JSON: %q", text)
+				t.Errorf("invalid JSON: %q", text)
 			}
 		}
 	})

@@ -8,142 +8,143 @@ import (
 )
 
 const (
-	// window is the time in which a warning may be repeated burst times. An error
-	// may be more often: it is of the operator's own files, of which each line that
-	// is wrong has one.
-	window     = 10 * time.Second
-	burst      = 10
-	errorBurst = 100
+	// In each window, at most maxWarnings records of a category of warnings are logged,
+	// and at most maxErrors of a category of errors. Errors have the higher limit because
+	// they report problems in the operator's own files, one record per invalid line.
+	window      = 10 * time.Second
+	maxWarnings = 10
+	maxErrors   = 100
 
-	// maxKinds bounds the kinds of warnings that are told apart.
-	maxKinds = 256
+	// maxCategories is the number of categories that are limited separately.
+	maxCategories = 256
 
-	// maxKind is how much of a message tells kinds apart.
-	maxKind = 64
+	// maxMessagePrefix is the maximum length of category.messagePrefix in bytes.
+	maxMessagePrefix = 64
 )
 
-// limiter bounds how often a kind of warning is logged. When a window is over in
-// which some were left out, it reports how many, with the last one's message.
+// limiter limits the rate at which similar warnings and errors are logged. At the end of
+// a window with suppressed records, it reports their number and the last message.
 type limiter struct {
 	report func(at time.Time, level slog.Level, message string, suppressed int)
 
-	mu    sync.Mutex
-	kinds map[kind]*repeated // guarded by mu
+	mu      sync.Mutex
+	windows map[category]*windowCounts // guarded by mu
 }
 
-// kind is what warnings have in common.
-type kind struct {
-	level    slog.Level
-	message  string // up to what differs
-	upstream string
+// category identifies similar records.
+type category struct {
+	level         slog.Level
+	messagePrefix string // the message up to its first variable part
+	upstream      string
 }
 
-// repeated is how often a kind of warning came in a window.
-type repeated struct {
-	began      time.Time
-	passed     int
-	suppressed int
-	last       string      // message
-	timer      *time.Timer // nil while nothing is suppressed
+// windowCounts holds the records of a category in the current window.
+type windowCounts struct {
+	start       time.Time
+	logged      int
+	suppressed  int
+	lastMessage string      // of the suppressed records
+	timer       *time.Timer // nil while nothing is suppressed
 }
 
-// allows reports whether a record is to be logged.
+// allows reports whether a record should be logged.
 func (l *limiter) allows(record slog.Record) bool {
-	most := burst
+	limit := maxWarnings
 	switch {
 	case record.Level < slog.LevelWarn:
 		return true
 	case record.Level >= slog.LevelError:
-		most = errorBurst
+		limit = maxErrors
 	}
-	k := kindOf(record)
+	c := categoryOf(record)
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.kinds[k]
-	if r == nil && len(l.kinds) >= maxKinds {
-		l.forget(now)
-		if len(l.kinds) >= maxKinds {
-			k = kind{level: record.Level} // as all that are too many
-			r = l.kinds[k]
+	w := l.windows[c]
+	if w == nil && len(l.windows) >= maxCategories {
+		l.removeExpired(now)
+		if len(l.windows) >= maxCategories {
+			c = category{level: record.Level} // shared by all further categories
+			w = l.windows[c]
 		}
 	}
-	if r == nil {
-		if l.kinds == nil {
-			l.kinds = make(map[kind]*repeated)
+	if w == nil {
+		if l.windows == nil {
+			l.windows = make(map[category]*windowCounts)
 		}
-		r = &repeated{began: now}
-		l.kinds[k] = r
+		w = &windowCounts{start: now}
+		l.windows[c] = w
 	}
-	if r.timer == nil && now.Sub(r.began) >= window {
-		r.began, r.passed = now, 0
+	if w.timer == nil && now.Sub(w.start) >= window {
+		w.start, w.logged = now, 0
 	}
-	if r.passed < most {
-		r.passed++
+	if w.logged < limit {
+		w.logged++
 		return true
 	}
-	r.suppressed++
-	r.last = strings.Clone(record.Message[:min(len(record.Message), maxSeen)])
-	if r.timer == nil {
-		r.timer = time.AfterFunc(window-now.Sub(r.began), func() { l.end(k, r) })
+	w.suppressed++
+	w.lastMessage = strings.Clone(record.Message[:min(len(record.Message), maxInput)])
+	if w.timer == nil {
+		w.timer = time.AfterFunc(window-now.Sub(w.start), func() { l.end(c, w) })
 	}
 	return false
 }
 
-// forget drops the kinds whose window is over. The caller holds mu.
-func (l *limiter) forget(now time.Time) {
-	for k, r := range l.kinds {
-		if r.timer == nil && now.Sub(r.began) >= window {
-			delete(l.kinds, k)
+// removeExpired removes the categories whose window has ended. The caller holds mu.
+func (l *limiter) removeExpired(now time.Time) {
+	for c, w := range l.windows {
+		if w.timer == nil && now.Sub(w.start) >= window {
+			delete(l.windows, c)
 		}
 	}
 }
 
-// end ends the window of a kind, and reports what was left out in it.
-func (l *limiter) end(k kind, r *repeated) {
+// end ends the window of a category and reports the suppressed records.
+func (l *limiter) end(c category, w *windowCounts) {
 	l.mu.Lock()
-	suppressed, last := r.suppressed, r.last
-	r.suppressed, r.last, r.passed, r.began = 0, "", 0, time.Now()
-	if r.timer != nil {
-		r.timer.Stop()
-		r.timer = nil
+	suppressed, lastMessage := w.suppressed, w.lastMessage
+	w.suppressed, w.lastMessage, w.logged, w.start = 0, "", 0, time.Now()
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
 	}
 	l.mu.Unlock()
 	if suppressed > 0 {
-		l.report(time.Now(), k.level, last, suppressed)
+		l.report(time.Now(), c.level, lastMessage, suppressed)
 	}
 }
 
-// flush ends all windows.
+// flush ends all windows with suppressed records.
 func (l *limiter) flush() {
 	l.mu.Lock()
-	pending := make(map[kind]*repeated)
-	for k, r := range l.kinds {
-		if r.suppressed > 0 {
-			pending[k] = r
+	pending := make(map[category]*windowCounts)
+	for c, w := range l.windows {
+		if w.suppressed > 0 {
+			pending[c] = w
 		}
 	}
 	l.mu.Unlock()
-	for k, r := range pending {
-		l.end(k, r)
+	for c, w := range pending {
+		l.end(c, w)
 	}
 }
 
-// kindOf tells kinds of warnings apart by the message and the upstream. The messages
-// of net/http have addresses and other values in them.
-func kindOf(record slog.Record) kind {
-	k := kind{level: record.Level, message: record.Message}
-	begin := min(len(k.message), len("http2"))
-	if i := strings.IndexAny(k.message[begin:], "0123456789[(\"'/"); i >= 0 {
-		k.message = k.message[:begin+i]
+// categoryOf returns the category of a record. Its message prefix ends before the first
+// digit, quotation mark, bracket or slash, because messages of net/http contain addresses
+// and other values.
+func categoryOf(record slog.Record) category {
+	prefix := record.Message
+	start := min(len(prefix), len("http2"))
+	if i := strings.IndexAny(prefix[start:], "0123456789[(\"'/"); i >= 0 {
+		prefix = prefix[:start+i]
 	}
-	k.message = strings.Clone(k.message[:min(len(k.message), maxKind)])
+	c := category{level: record.Level, messagePrefix: strings.Clone(prefix[:min(len(prefix), maxMessagePrefix)])}
 	record.Attrs(func(attr slog.Attr) bool {
 		if attr.Key == "upstream" && attr.Value.Kind() == slog.KindString {
-			k.upstream = attr.Value.String()
+			c.upstream = attr.Value.String()
 			return false
 		}
 		return true
 	})
-	return k
+	return c
 }
