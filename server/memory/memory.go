@@ -1,14 +1,13 @@
 // Package memory limits the total memory for buffered bodies: request messages of RPCs,
 // compressed and decompressed, request bodies that are read before they are sent
 // upstream, and unary replies. Memory is charged while a body is read and decompressed,
-// before more of it is.
+// piece by piece.
 //
-// Clients share the budget. Each may hold as much as is left free: a single client gets
-// up to a half, and two clients a third each. If the server does not distinguish
-// clients, everyone shares all of it. Bodies larger than 64 KiB always leave an eighth
-// of the budget free, so that small requests find room. If more than a quarter is used, a
-// client that sends a larger body at less than 64 KiB/s, measured over ten seconds, is
-// rejected.
+// Clients share the budget. Each may hold as much as stays free: a single client uses at
+// most a half, and two clients a third each. If the server does not distinguish clients,
+// they share the whole budget. Bodies larger than 64 KiB always leave an eighth of the
+// budget free for small requests. If more than a quarter is used, a larger body that
+// arrives at less than 64 KiB/s, measured over ten seconds, is rejected.
 package memory
 
 import (
@@ -20,7 +19,7 @@ import (
 )
 
 const (
-	// smallBody is the size in bytes up to which a body may use the reserve and may be
+	// smallBody is the maximum size in bytes of a body that may use the reserve and may be
 	// sent slowly.
 	smallBody = 64 << 10
 
@@ -33,7 +32,7 @@ const (
 	minRate    = 64 << 10
 	rateWindow = 10 * time.Second
 
-	// largeBody is the size in bytes from which decoding is limited.
+	// largeBody is the minimum size in bytes of a body whose decoding is limited.
 	largeBody = 1 << 20
 )
 
@@ -41,7 +40,7 @@ const (
 type Budget struct {
 	limit    int64
 	fair     bool
-	decoding chan struct{} // has an element for each large body being decoded
+	decoding chan struct{} // holds an element for each large body being decoded
 
 	mu      sync.Mutex
 	used    int64            // guarded by mu
@@ -62,7 +61,7 @@ func New(limit int64, fair bool) *Budget {
 type LimitError struct {
 	// Limit is the size of the budget in bytes.
 	Limit int64
-	// Temporary reports whether the body would fit if nobody else held memory.
+	// Temporary reports whether the body would fit into an otherwise unused budget.
 	Temporary bool
 	// Slow reports whether the body was rejected because it was sent too slowly.
 	Slow bool
@@ -100,8 +99,8 @@ func (b *Budget) Used() int64 {
 }
 
 // AcquireDecoding waits until a body of size bytes may be decoded. Decoding briefly uses
-// several times the size, so only as many large bodies are decoded at the same time as
-// there are processors. The caller must call release. The wait ends when done is closed.
+// several times the size, so the number of large bodies being decoded is limited to the
+// number of processors. The caller must call release. The wait ends when done is closed.
 func (b *Budget) AcquireDecoding(size int64, done <-chan struct{}) (release func()) {
 	if b == nil || size < largeBody {
 		return func() {}
@@ -133,8 +132,8 @@ func (h *Hold) Grow(n int64) error {
 	return h.growLocked(n)
 }
 
-// Resize changes the hold to size bytes. If they do not fit, it returns a [*LimitError] and
-// leaves the hold as it is.
+// Resize sets the size of the hold in bytes. If it does not fit, it returns a
+// [*LimitError] and does not change the hold.
 func (h *Hold) Resize(size int64) error {
 	if h == nil {
 		return nil
@@ -144,7 +143,7 @@ func (h *Hold) Resize(size int64) error {
 	return h.growLocked(size - h.size)
 }
 
-// Close releases the memory. Later calls of Grow and Resize have no effect.
+// Close releases the memory. Subsequent calls of Grow and Resize have no effect.
 func (h *Hold) Close() {
 	if h == nil {
 		return
@@ -167,8 +166,8 @@ func (h *Hold) growLocked(n int64) error {
 	return nil
 }
 
-// fits reports whether a body may have a size, if its client then holds own bytes and all
-// clients use used bytes.
+// fits reports whether a body may have a size such that its client holds own bytes, and all
+// clients together used bytes.
 func (b *Budget) fits(size, own, used int64) bool {
 	free := b.limit - used
 	return free >= 0 && (size <= smallBody || free >= b.limit/reserveShare) && (!b.fair || own <= free)
@@ -184,14 +183,15 @@ func (h *Hold) addLocked(n int64) {
 	}
 }
 
-// isUnderPressure reports whether much of the budget is used.
+// isUnderPressure reports whether so much of the budget is used that slow bodies are
+// rejected.
 func (b *Budget) isUnderPressure() bool { return b.Used() > b.limit/pressureShare }
 
 // Reader returns a reader that adds what it reads from r to the hold. If a piece does not
 // fit, Read returns it together with a [*LimitError].
 func (h *Hold) Reader(r io.Reader) *Reader { return &Reader{Reader: r, hold: h} }
 
-// BodyReader is like [Hold.Reader], for a request body, which must be sent at the minimum
+// BodyReader is like [Hold.Reader] for a request body, which must arrive at the minimum
 // rate.
 func (h *Hold) BodyReader(r io.Reader) *Reader { return &Reader{Reader: r, hold: h, timed: h != nil} }
 
@@ -215,12 +215,12 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	r.size += int64(n)
-	if failed := r.hold.Grow(int64(n)); failed != nil {
-		return n, failed
+	if limitErr := r.hold.Grow(int64(n)); limitErr != nil {
+		return n, limitErr
 	}
 	if r.timed && r.size > smallBody && err == nil {
-		if failed := r.checkRate(int64(n)); failed != nil {
-			return n, failed
+		if limitErr := r.checkRate(int64(n)); limitErr != nil {
+			return n, limitErr
 		}
 	}
 	return n, err
@@ -246,7 +246,7 @@ func (r *Reader) checkRate(n int64) error {
 	return nil
 }
 
-// Stop ends the accounting: what is read from now on is not added.
+// Stop ends the accounting. Data that is read afterwards is not added to the hold.
 func (r *Reader) Stop() { r.stopped = true }
 
 // Close implements [io.Closer].

@@ -19,8 +19,8 @@ import (
 )
 
 // authorize checks that the client may use the path and the models of a request. It reads
-// the body only if a rule depends on it, and leaves it unchanged. hold holds the memory of
-// a buffered body. err is an error of reading the body.
+// the body only if a rule depends on it, and leaves it unchanged. hold is charged for the
+// memory of a buffered body. err is an error of reading the body.
 func (s *Sender) authorize(ctx context.Context, record *request.Record, req *upstream.Request, hold *memory.Hold) (info usage.Request, rejection *apierror.Error, err error) {
 	client := record.Client
 	path, _, _ := strings.Cut(req.Target, "?")
@@ -31,7 +31,7 @@ func (s *Sender) authorize(ctx context.Context, record *request.Record, req *ups
 		return metering.ReadRequest(ctx, record, req), nil, nil
 	}
 	stop := func() {}
-	if _, ok := req.Body.(*bytes.Reader); !ok && req.Body != nil { // A bytes.Reader is in memory already.
+	if _, ok := req.Body.(*bytes.Reader); !ok && req.Body != nil { // A bytes.Reader is already in memory.
 		budgeted := hold.BodyReader(req.Body)
 		req.Body, stop = budgeted, budgeted.Stop
 	}
@@ -54,8 +54,8 @@ func (s *Sender) authorize(ctx context.Context, record *request.Record, req *ups
 	return info, authorizeModel(client, req.Method, path, info), nil
 }
 
-// needsBody reports whether a rule of the client depends on the body of its requests: on
-// the model, or on whether a stream is requested.
+// needsBody reports whether a rule of the client depends on the model, or on whether a
+// stream is requested, both of which are in the body.
 func needsBody(client *clients.Client) bool {
 	return hasModelRules(client) || client.Limits.ConcurrentStreams > 0
 }
@@ -77,9 +77,10 @@ func setBody(req *upstream.Request, body io.Reader) {
 	req.Body = body
 }
 
-// authorizeModel checks the models of a request if the client has rules by model. A model
-// that cannot be determined might be any. A POST without a model may use any model that was
-// stored before, so it needs a rule for its path, which authorize has checked.
+// authorizeModel checks the models of a request if the client has rules by model. It
+// rejects a request whose models cannot be determined. A POST without a model may use any
+// model that was stored before, so it needs a rule for its path, which authorize has
+// checked.
 func authorizeModel(client *clients.Client, method, path string, info usage.Request) *apierror.Error {
 	if !hasModelRules(client) {
 		return nil
@@ -138,7 +139,7 @@ func modelAmbiguous() *apierror.Error {
 	return e
 }
 
-// restricted begins the messages of requests whose model cannot be determined.
+// restricted is the beginning of messages for requests whose model cannot be determined.
 const restricted = "Your API key is restricted by model, but the model could not be determined from the request"
 
 func modelUnknown() *apierror.Error {

@@ -16,7 +16,7 @@ func TestPolicy_RejectsSeveralCodingsIfBodyIsNeeded(t *testing.T) {
 	bomb := zipped(t, `{"model":"small","input":"`+strings.Repeat("a", 2<<20)+`"}`)
 	for _, row := range []struct {
 		name        string
-		token       *clients.Client
+		client      *clients.Client
 		codings     []string
 		contentType string
 		body        string
@@ -34,20 +34,20 @@ func TestPolicy_RejectsSeveralCodingsIfBodyIsNeeded(t *testing.T) {
 		{"a decompression bomb", &clients.Client{Name: "a", Models: clients.Patterns{"small"}}, []string{"gzip"}, "application/json", bomb, 413, "request_too_large"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			up := &recorder{answer: answer}
+			up := &recorder{response: response}
 			req := post(row.body)
 			req.Header["Content-Encoding"] = row.codings
 			req.Header.Set("Content-Type", row.contentType)
-			c, resp, text := send(t, policy.New(policy.Config{Next: up}), row.token, req)
-			if resp.StatusCode != row.status || row.code != "" && !strings.Contains(text, row.code) || c != nil && c.RejectedBy != row.code {
-				t.Errorf("the response is %d, %s", resp.StatusCode, text)
+			record, resp, text := send(t, policy.New(policy.Config{Next: up}), row.client, req)
+			if resp.StatusCode != row.status || row.code != "" && !strings.Contains(text, row.code) || record != nil && record.RejectedBy != row.code {
+				t.Errorf("got status %d, rejected by %q, want %d and %q: %s", resp.StatusCode, record.RejectedBy, row.status, row.code, text)
 			}
 			accepted := resp.Header.Get("Accept-Encoding")
 			if want := resp.StatusCode == http.StatusUnsupportedMediaType; want != (accepted == "gzip, deflate, br, zstd") {
-				t.Errorf("Accept-Encoding is %q", accepted)
+				t.Errorf("got Accept-Encoding %q for status %d", accepted, resp.StatusCode)
 			}
 			if row.status == http.StatusOK && (len(up.bodies) != 1 || up.bodies[0] != row.body) {
-				t.Error("the upstream got another body")
+				t.Error("the upstream got a changed body")
 			}
 		})
 	}

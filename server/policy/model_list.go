@@ -41,20 +41,21 @@ func isModelList(client *clients.Client, req *upstream.Request) bool {
 	}
 	segments := strings.Split(strings.ToLower(path.Clean("/"+escaped)), "/")
 	last, _, _ := strings.Cut(segments[len(segments)-1], ";")
-	before := segments[len(segments)-2]
+	parent := segments[len(segments)-2]
 	switch last {
 	case "models", "engines", "deployments":
 		return true
-	case "tags", "ps": // Ollama's
-		return before == "api"
-	case "info": // LiteLLM's
-		return before == "model" || before == "models" || before == "model_group"
+	case "tags", "ps": // Ollama
+		return parent == "api"
+	case "info": // LiteLLM
+		return parent == "model" || parent == "models" || parent == "model_group"
 	default:
 		return false
 	}
 }
 
-// requestWholeList makes the upstream send the whole list, without a content coding.
+// requestWholeList changes a request so that the upstream sends the whole list,
+// uncompressed.
 func requestWholeList(req *upstream.Request) {
 	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"} {
 		delete(req.Header, name)
@@ -65,9 +66,9 @@ func requestWholeList(req *upstream.Request) {
 	req.Header["Accept-Encoding"] = []string{"identity"}
 }
 
-// filterModels removes the models from a list that the client may not use. The rest of the
-// list is unchanged. Its validators and digests are removed. If the list cannot be read, an
-// error is returned instead.
+// filterModels removes the models that the client may not use from a list of models, and
+// the validators and digests of the list from the header. The rest is unchanged. If the
+// list cannot be read, the response is an error.
 func (s *Sender) filterModels(ctx context.Context, record *request.Record, req *upstream.Request, resp *http.Response) (*http.Response, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 || resp.StatusCode == http.StatusNoContent {
 		return resp, nil
@@ -80,7 +81,7 @@ func (s *Sender) filterModels(ctx context.Context, record *request.Record, req *
 	hold := s.config.Memory.Hold(record.ClientName())
 	record.OnEnd(hold.Close)
 	body, err := readModelList(hold, resp.Body)
-	closed := resp.Body.Close()
+	closeErr := resp.Body.Close()
 	var filtered []byte
 	if err == nil {
 		filtered, err = filterBody(ctx, record.Client, hold, resp.Header, body)
@@ -89,17 +90,17 @@ func (s *Sender) filterModels(ctx context.Context, record *request.Record, req *
 		return nil, ctx.Err()
 	}
 	sent := &upstream.Request{Method: req.Method} // without the body, which has been sent
-	if short, ok := errors.AsType[*memory.LimitError](err); ok {
-		e, _ := apierror.ForLimit(short)
+	if limitErr, ok := errors.AsType[*memory.LimitError](err); ok {
+		e, _ := apierror.ForLimit(limitErr)
 		return reject(record, sent, e), nil
 	}
-	if broken, ok := errors.AsType[*upstream.Error](cmp.Or(err, closed)); ok {
-		return nil, broken
+	if upstreamErr, ok := errors.AsType[*upstream.Error](cmp.Or(err, closeErr)); ok {
+		return nil, upstreamErr
 	}
 	if err != nil {
 		return reject(record, sent, modelListUnreadable(err)), nil
 	}
-	if filtered == nil { // Nothing is left out.
+	if filtered == nil { // Nothing was removed.
 		filtered = body
 	} else {
 		dropValidators(resp.Header)
@@ -137,22 +138,22 @@ func filterBody(ctx context.Context, client *clients.Client, hold *memory.Hold, 
 	if err := hold.Grow(int64(len(text))); err != nil { // for the filtered list
 		return nil, err
 	}
-	mark := []byte("\ufeff")
-	plain, marked := bytes.CutPrefix(text, mark)
+	bom := []byte("\ufeff")
+	plain, hasBOM := bytes.CutPrefix(text, bom)
 	filter := modelFilter{decoder: json.NewDecoder(bytes.NewReader(plain)), text: plain, allows: client.AllowsModel}
 	filtered, err := filter.list()
 	switch {
 	case err != nil || bytes.Equal(filtered, plain):
 		return nil, err
-	case marked:
-		return append(mark, filtered...), nil
+	case hasBOM:
+		return append(bom, filtered...), nil
 	default:
 		return filtered, nil
 	}
 }
 
-// dropValidators removes the header fields that describe the whole list (RFC 9110, section
-// 8.8, and RFC 9530).
+// dropValidators removes header fields that depend on the content of the list (RFC 9110,
+// section 8.8, and RFC 9530).
 func dropValidators(header http.Header) {
 	for _, name := range []string{
 		"Content-Length", "Etag", "Last-Modified", "Accept-Ranges",
@@ -162,17 +163,17 @@ func dropValidators(header http.Header) {
 	}
 }
 
-// modelFilter copies a list of models without those that are not allowed.
+// modelFilter copies a list of models without the models that are not allowed.
 type modelFilter struct {
 	decoder *json.Decoder
 	text    []byte
 	allows  func(model string) bool
-	copied  int64 // the part of text that has been processed
+	copied  int64 // the length of the part of text that has been processed
 	result  []byte
 }
 
-// list filters a list, or an object with lists. Everything but the removed models stays
-// byte by byte.
+// list filters a list, or an object with lists. All bytes except the removed models stay
+// unchanged.
 func (f *modelFilter) list() ([]byte, error) {
 	begin, err := f.decoder.Token()
 	if err != nil {
@@ -202,8 +203,8 @@ func (f *modelFilter) fields() error {
 		if err != nil {
 			return err
 		}
-		at := f.decoder.InputOffset()
-		rest := bytes.TrimLeft(f.text[at:], ": \t\r\n")
+		offset := f.decoder.InputOffset()
+		rest := bytes.TrimLeft(f.text[offset:], ": \t\r\n")
 		if !bytes.HasPrefix(rest, []byte("[")) {
 			var skipped json.RawMessage
 			if err := f.decoder.Decode(&skipped); err != nil {
@@ -222,11 +223,11 @@ func (f *modelFilter) fields() error {
 	return err
 }
 
-// elements filters the current list. A list of models contains only models. Another list
-// may contain some.
+// elements filters the current list. models reports whether it is a list of models. Other
+// lists may also contain models.
 func (f *modelFilter) elements(models bool) error {
 	f.copy(f.decoder.InputOffset())
-	kept := 0
+	count := 0
 	for f.decoder.More() {
 		var element json.RawMessage
 		if err := f.decoder.Decode(&element); err != nil {
@@ -236,16 +237,16 @@ func (f *modelFilter) elements(models bool) error {
 		// The element, with the preceding white space and comma.
 		piece := f.text[f.copied:end]
 		f.copied = end
-		if !f.keeps(element, models) {
+		if !f.allowsElement(element, models) {
 			continue
 		}
-		if kept == 0 {
+		if count == 0 {
 			piece = withoutComma(piece)
 		} else if !bytes.HasPrefix(bytes.TrimLeft(piece, " \t\r\n"), []byte(",")) {
 			f.result = append(f.result, ',')
 		}
 		f.result = append(f.result, piece...)
-		kept++
+		count++
 	}
 	_, err := f.decoder.Token()
 	return err
@@ -266,9 +267,9 @@ func (f *modelFilter) copy(to int64) {
 	f.copied = to
 }
 
-// keeps reports whether an element stays: an allowed model, or another element of a list
-// that is not of models.
-func (f *modelFilter) keeps(element json.RawMessage, models bool) bool {
+// allowsElement reports whether an element stays: an allowed model or, unless the list is a
+// list of models, an element of another type.
+func (f *modelFilter) allowsElement(element json.RawMessage, models bool) bool {
 	var name string
 	if json.Unmarshal(element, &name) == nil {
 		return !models || f.allows(name)
@@ -286,7 +287,7 @@ func (f *modelFilter) keeps(element json.RawMessage, models bool) bool {
 	}
 	for _, name := range []*string{model.ID, model.ModelName, model.ModelGroup, model.Model, model.Name} {
 		if name != nil {
-			return f.allows(*name) || f.allows(strings.TrimPrefix(*name, "models/")) // the prefix is Google's
+			return f.allows(*name) || f.allows(strings.TrimPrefix(*name, "models/")) // Google's prefix
 		}
 	}
 	return !models

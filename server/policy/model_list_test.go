@@ -9,8 +9,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/clients"
 )
 
-// FuzzModelFilter filters any text: what is left is JSON, and is all of it if every model
-// is allowed.
+// FuzzModelFilter filters any text. The result is JSON, and filtering it again removes
+// nothing.
 func FuzzModelFilter(f *testing.F) {
 	for _, seed := range []string{
 		`{"object":"list","data":[{"id":"a"}, {"id":"b"} ,{"id":"c"}],"more":[1]}`, `[{"id":"b"},"a"]`, `{"data":[[],{}]}`, `{"models":[{"name":"models/b"}]}x`, `{"data" : [ ] }`,
@@ -24,16 +24,16 @@ func FuzzModelFilter(f *testing.F) {
 			return
 		}
 		if filtered != nil && !json.Valid(bytes.TrimPrefix(filtered, []byte("\ufeff"))) {
-			t.Errorf("%q became %q", text, filtered)
+			t.Errorf("%q: got %q, want JSON", text, filtered)
 		}
 		if filtered != nil {
 			if again, err := filterBody(t.Context(), some, nil, http.Header{}, filtered); err != nil || again != nil {
-				t.Errorf("%q became %q, and then %q (%v)", text, filtered, again, err)
+				t.Errorf("%q: got %q, and then %q, error %v, want no change", text, filtered, again, err)
 			}
 		}
 		filter := modelFilter{decoder: json.NewDecoder(bytes.NewReader(text)), text: text, allows: all.AllowsModel}
 		if whole, err := filter.list(); err == nil && len(whole) > len(text) {
-			t.Errorf("%q became %q", text, whole)
+			t.Errorf("%q: got a longer list %q, although all models are allowed", text, whole)
 		}
 	})
 }

@@ -1,9 +1,9 @@
-// Package policy enforces the rules of clients on their way to the upstream: the paths and
-// models that a client may use, and its rate limits. It charges the client for the tokens of the response.
+// Package policy enforces the rules of clients: the paths and models that a client may
+// use, and its rate limits. It charges the client for the tokens of the response.
 //
-// It handles REST requests, which typed and raw requests both are at this point, so the
-// rules are the same for both. A rejected request is answered in the form of OpenAI's
-// errors, and the answer is returned like one of the upstream.
+// It runs after the transcoding of typed requests, so the same rules apply to typed and
+// raw requests. The response to a rejected request is an error in OpenAI's format,
+// returned like a response of the upstream.
 package policy
 
 import (
@@ -28,18 +28,18 @@ const (
 
 // Config configures a [Sender].
 type Config struct {
-	// Next gets the requests that are not rejected.
+	// Next sends the requests that are not rejected.
 	Next upstream.Sender
 
-	// Limiter counts what clients use. Nil enforces no limits.
+	// Limiter enforces the rate limits of clients. Nil means no limits.
 	Limiter ratelimit.Limiter
 
-	// MaxBodyBytes bounds the JSON body of a request whose model must be known. It is
-	// buffered until it is sent. A larger one gets status 413. Zero means
-	// [DefaultMaxBodyBytes].
+	// MaxBodyBytes bounds the JSON body of a request whose model must be known. Such a
+	// body is buffered until it is sent. The response to a larger one has status 413. Zero
+	// means [DefaultMaxBodyBytes].
 	MaxBodyBytes int64
 
-	// Memory is the budget of such bodies. If it is exhausted the request gets status
+	// Memory is the budget of such bodies. If it is exhausted, the response has status
 	// 503, or 413 if the body exceeds the whole budget, or 408 if the body arrives too
 	// slowly. Nil means a budget of [DefaultMaxBufferedBytes].
 	Memory *memory.Budget
@@ -111,8 +111,8 @@ func (s *Sender) Send(ctx context.Context, req *upstream.Request) (*http.Respons
 	return resp, nil
 }
 
-// charge counts the tokens of a response when the request ends, and those of a WebSocket
-// while it is open, too.
+// charge counts the tokens of a response when the request ends. It also counts the tokens
+// of a WebSocket while it is open.
 func (s *Sender) charge(ctx context.Context, record *request.Record, info usage.Request, resp *http.Response, decision *ratelimit.Decision) {
 	tap := metering.ReadResponse(record, info, resp)
 	charged := func() int64 { return 0 }
@@ -122,7 +122,7 @@ func (s *Sender) charge(ctx context.Context, record *request.Record, info usage.
 	record.OnEnd(func() { endDecision(decision, tap.Response().Usage.Charge()-charged()) })
 }
 
-// reject returns an error as the response to a request, which is not sent.
+// reject returns an error as the response to a request that is not sent upstream.
 func reject(record *request.Record, req *upstream.Request, e *apierror.Error) *http.Response {
 	record.RejectedBy = e.Code
 	return e.Response(req)

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // recorder is an upstream that records requests and always sends the same response.
 type recorder struct {
-	answer   string
+	response string
 	header   http.Header
 	err      error
 	requests []*upstream.Request
@@ -53,11 +53,11 @@ func (r *recorder) Send(_ context.Context, req *upstream.Request) (*http.Respons
 	maps.Copy(header, r.header)
 	return &http.Response{
 		StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Header: header,
-		Body: io.NopCloser(strings.NewReader(r.answer)), ContentLength: int64(len(r.answer)),
+		Body: io.NopCloser(strings.NewReader(r.response)), ContentLength: int64(len(r.response)),
 	}, nil
 }
 
-const answer = `{"object": "chat.completion", "model": "gpt-5.4-mini-2026-03-01", "usage": {"prompt_tokens": 11, "completion_tokens": 22, "total_tokens": 33}}`
+const response = `{"object": "chat.completion", "model": "gpt-5.4-mini-2026-03-01", "usage": {"prompt_tokens": 11, "completion_tokens": 22, "total_tokens": 33}}`
 
 func mustSecret(t *testing.T, text string) secret.Secret {
 	t.Helper()
@@ -78,11 +78,11 @@ func post(body string) *upstream.Request {
 }
 
 // send sends a request of a client and ends it.
-func send(t *testing.T, g *policy.Sender, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, string) {
+func send(t *testing.T, sender *policy.Sender, client *clients.Client, req *upstream.Request) (*request.Record, *http.Response, string) {
 	t.Helper()
-	c := &request.Record{Client: token}
-	defer c.End()
-	resp, err := g.Send(request.NewContext(t.Context(), c), req)
+	record := &request.Record{Client: client}
+	defer record.End()
+	resp, err := sender.Send(request.NewContext(t.Context(), record), req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func send(t *testing.T, g *policy.Sender, token *clients.Client, req *upstream.R
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, resp, string(text)
+	return record, resp, string(text)
 }
 
 func zipped(t *testing.T, text string) string {
@@ -117,7 +117,7 @@ func TestPolicy_AuthorizesPathsAndModels(t *testing.T) {
 		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nbytes\r\n--x--\r\n"
 	for _, row := range []struct {
 		name   string
-		token  *clients.Client
+		client *clients.Client
 		method string
 		target string
 		header http.Header
@@ -181,13 +181,13 @@ func TestPolicy_AuthorizesPathsAndModels(t *testing.T) {
 		{"no model on an allowed path", both, "POST", "/v1/files", http.Header{"Content-Type": {"multipart/form-data; boundary=y"}}, "--y--\r\n", 200, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			up := &recorder{answer: answer}
+			up := &recorder{response: response}
 			req := post(row.body)
 			req.Method, req.Target = row.method, row.target
 			maps.Copy(req.Header, row.header)
-			c, resp, text := send(t, policy.New(policy.Config{Next: up}), row.token, req)
-			if resp.StatusCode != row.status || c.RejectedBy != row.code {
-				t.Fatalf("status %d, rejected by %q, want %d and %q: %s", resp.StatusCode, c.RejectedBy, row.status, row.code, text)
+			record, resp, text := send(t, policy.New(policy.Config{Next: up}), row.client, req)
+			if resp.StatusCode != row.status || record.RejectedBy != row.code {
+				t.Fatalf("status %d, rejected by %q, want %d and %q: %s", resp.StatusCode, record.RejectedBy, row.status, row.code, text)
 			}
 			if row.code == "" {
 				if up.bodies[0] != row.body {
@@ -203,51 +203,51 @@ func TestPolicy_AuthorizesPathsAndModels(t *testing.T) {
 			}
 			if err := json.Unmarshal([]byte(text), &rejection); err != nil || rejection.Error.Code != row.code ||
 				rejection.Error.Type != "invalid_request_error" || rejection.Error.Message == "" {
-				t.Errorf("the body is not an OpenAI error: %s, %v", text, err)
+				t.Errorf("got body %s, error %v, want an OpenAI error", text, err)
 			}
 		})
 	}
 }
 
 func TestPolicy_RejectsBodiesTooLargeToBuffer(t *testing.T) {
-	up := &recorder{answer: answer}
-	g := policy.New(policy.Config{Next: up, MaxBodyBytes: 100})
-	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
-	c, resp, _ := send(t, g, token, post(`{"input": "`+strings.Repeat("x", 100)+`", "model": "small"}`))
-	if resp.StatusCode != http.StatusRequestEntityTooLarge || c.RejectedBy != "request_too_large" || len(up.requests) != 0 {
-		t.Errorf("status %d, rejected by %q, %d requests were forwarded", resp.StatusCode, c.RejectedBy, len(up.requests))
+	up := &recorder{response: response}
+	sender := policy.New(policy.Config{Next: up, MaxBodyBytes: 100})
+	client := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
+	record, resp, _ := send(t, sender, client, post(`{"input": "`+strings.Repeat("x", 100)+`", "model": "small"}`))
+	if resp.StatusCode != http.StatusRequestEntityTooLarge || record.RejectedBy != "request_too_large" || len(up.requests) != 0 {
+		t.Errorf("status %d, rejected by %q, %d requests were forwarded", resp.StatusCode, record.RejectedBy, len(up.requests))
 	}
 }
 
 // Buffered bodies share a budget, which is available again after them.
 func TestPolicy_BoundsMemoryForBodies(t *testing.T) {
 	t.Parallel()
-	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
+	client := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	long := `{"input": "` + strings.Repeat("x", 600) + `", "model": "small"}`
 	inside := make(chan struct{})
 	leave := make(chan struct{})
 	waiting := senderFunc(func(req *upstream.Request) (*http.Response, error) {
 		inside <- struct{}{}
 		<-leave
-		return (&recorder{answer: answer}).Send(t.Context(), req)
+		return (&recorder{response: response}).Send(t.Context(), req)
 	})
-	g := policy.New(policy.Config{Next: waiting, Memory: memory.New(1000, false)})
+	sender := policy.New(policy.Config{Next: waiting, Memory: memory.New(1000, false)})
 	var first sync.WaitGroup
 	first.Go(func() {
-		if _, resp, err := sendRaw(t, g, token, post(long)); err != nil || resp.StatusCode != http.StatusOK {
+		if _, resp, err := sendRaw(t, sender, client, post(long)); err != nil || resp.StatusCode != http.StatusOK {
 			t.Errorf("first request: %v, %v", resp, err)
 		}
 	})
 	<-inside
-	c, resp, err := sendRaw(t, g, token, post(long))
-	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || c.RejectedBy != "server_overloaded" {
+	record, resp, err := sendRaw(t, sender, client, post(long))
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || record.RejectedBy != "server_overloaded" {
 		t.Errorf("second request: %v, %v", resp, err)
 	}
 	close(leave)
 	first.Wait()
 	var third sync.WaitGroup
 	third.Go(func() { <-inside })
-	if _, resp, err := sendRaw(t, g, token, post(long)); err != nil || resp.StatusCode != http.StatusOK {
+	if _, resp, err := sendRaw(t, sender, client, post(long)); err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("third request: %v, %v", resp, err)
 	}
 	third.Wait()
@@ -262,77 +262,77 @@ func (f senderFunc) Send(_ context.Context, req *upstream.Request) (*http.Respon
 
 // The body is read only if a rule depends on it.
 func TestPolicy_ReadsBodyOnlyIfNeeded(t *testing.T) {
-	up := &recorder{answer: answer}
-	token := &clients.Client{Name: "a", Paths: clients.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
+	up := &recorder{response: response}
+	client := &clients.Client{Name: "a", Paths: clients.Patterns{"/v1/*"}, Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerDay: 7}}
 	req := post(`{"model": "small"}`)
 	body := req.Body
-	if _, _, err := sendRaw(t, policy.New(policy.Config{Next: up}), token, req); err != nil {
+	if _, _, err := sendRaw(t, policy.New(policy.Config{Next: up}), client, req); err != nil {
 		t.Fatal(err)
 	}
 	if up.requests[0].Body != body {
-		t.Error("the upstream got another body")
+		t.Error("the upstream got a changed body")
 	}
 }
 
-func sendRaw(t *testing.T, g *policy.Sender, token *clients.Client, req *upstream.Request) (*request.Record, *http.Response, error) {
+func sendRaw(t *testing.T, sender *policy.Sender, client *clients.Client, req *upstream.Request) (*request.Record, *http.Response, error) {
 	t.Helper()
-	c := &request.Record{Client: token}
-	defer c.End()
-	resp, err := g.Send(request.NewContext(t.Context(), c), req)
+	record := &request.Record{Client: client}
+	defer record.End()
+	resp, err := sender.Send(request.NewContext(t.Context(), record), req)
 	if err == nil {
 		_ = resp.Body.Close()
 	}
-	return c, resp, err
+	return record, resp, err
 }
 
 func TestPolicy_EnforcesRateLimits(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	up := &recorder{answer: answer}
+	up := &recorder{response: response}
 	var decisions []ratelimit.Kind
-	g := policy.New(policy.Config{
+	sender := policy.New(policy.Config{
 		Next: up, Limiter: limiter,
-		OnDecision: func(token string, refused ratelimit.Kind, _ bool) {
-			if token != "carol" {
-				t.Errorf("OnDecision was called for %q", token)
+		OnDecision: func(client string, rejected ratelimit.Kind, _ bool) {
+			if client != "carol" {
+				t.Errorf("OnDecision was called for %q", client)
 			}
-			decisions = append(decisions, refused)
+			decisions = append(decisions, rejected)
 		},
 	})
-	token := &clients.Client{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
+	client := &clients.Client{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5, TokensPerMinute: 60}}
 	for i := range 2 {
-		c, resp, _ := send(t, g, token, post("{}"))
+		record, resp, _ := send(t, sender, client, post("{}"))
 		if resp.StatusCode != http.StatusOK {
 			t.Fatalf("request %d: status %d", i, resp.StatusCode)
 		}
-		used := c.Progress().Usage
-		if used.Input != 11 || used.Output != 22 || used.Total != 33 || used.Estimated || c.Progress().Model != "gpt-5.4-mini-2026-03-01" {
-			t.Errorf("the progress is %+v", c.Progress())
+		used := record.Progress().Usage
+		if used.Input != 11 || used.Output != 22 || used.Total != 33 || used.Estimated || record.Progress().Model != "gpt-5.4-mini-2026-03-01" {
+			t.Errorf("got progress %+v", record.Progress())
 		}
 		if got := resp.Header.Get("X-Ratelimit-Limit-Requests"); got != "5" {
-			t.Errorf("the limit of requests in the header is %q", got)
+			t.Errorf("got X-Ratelimit-Limit-Requests %q, want 5", got)
 		}
 	}
-	c, resp, text := send(t, g, token, post("{}"))
+	record, resp, text := send(t, sender, client, post("{}"))
 	switch {
-	case resp.StatusCode != http.StatusTooManyRequests || c.RejectedBy != "rate_limit_exceeded" || len(up.requests) != 2:
-		t.Errorf("status %d, rejected by %q, %d requests were forwarded", resp.StatusCode, c.RejectedBy, len(up.requests))
+	case resp.StatusCode != http.StatusTooManyRequests || record.RejectedBy != "rate_limit_exceeded" || len(up.requests) != 2:
+		t.Errorf("status %d, rejected by %q, %d requests were forwarded", resp.StatusCode, record.RejectedBy, len(up.requests))
 	case resp.Header.Get("Retry-After") == "" || resp.Header.Get("X-Ratelimit-Remaining-Tokens") != "0" || !strings.Contains(text, "tokens per min"):
-		t.Errorf("the rejection is %v %s", resp.Header, text)
+		t.Errorf("got rejection %v %s", resp.Header, text)
 	}
 	if want := []ratelimit.Kind{"", "", ratelimit.TokensPerMinute}; len(decisions) != 3 || decisions[2] != want[2] {
-		t.Errorf("decisions %q, want %q", decisions, want)
+		t.Errorf("got decisions %q, want %q", decisions, want)
 	}
 }
 
 func TestPolicy_KeepsRateLimitHeadersOfUpstream(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	up := &recorder{answer: answer, header: http.Header{"X-Ratelimit-Remaining-Requests": {"4999"}}}
-	token := &clients.Client{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
-	_, resp, _ := send(t, policy.New(policy.Config{Next: up, Limiter: limiter}), token, post("{}"))
+	up := &recorder{response: response, header: http.Header{"X-Ratelimit-Remaining-Requests": {"4999"}}}
+	client := &clients.Client{Name: "carol", Limits: ratelimit.Limits{RequestsPerMinute: 5}}
+	_, resp, _ := send(t, policy.New(policy.Config{Next: up, Limiter: limiter}), client, post("{}"))
 	if got := resp.Header.Values("X-Ratelimit-Remaining-Requests"); len(got) != 1 || got[0] != "4999" || resp.Header.Get("X-Ratelimit-Limit-Requests") != "" {
-		t.Errorf("the header is %v", resp.Header)
+		t.Errorf("got header %v, want the rate limits of the upstream", resp.Header)
 	}
 }
 
@@ -340,44 +340,44 @@ func TestPolicy_KeepsRateLimitHeadersOfUpstream(t *testing.T) {
 func TestPolicy_ReleasesStreams(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	token := &clients.Client{Name: "s", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
+	client := &clients.Client{Name: "s", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
 	const streams = `{"model": "m", "stream": true}`
-	broken := errors.New("the upstream is away")
-	up := &recorder{answer: answer}
-	g := policy.New(policy.Config{Next: up, Limiter: limiter})
+	broken := errors.New("the upstream is unavailable")
+	up := &recorder{response: response}
+	sender := policy.New(policy.Config{Next: up, Limiter: limiter})
 	for range 3 {
 		up.err = broken
-		if _, _, err := sendRaw(t, g, token, post(streams)); !errors.Is(err, broken) {
+		if _, _, err := sendRaw(t, sender, client, post(streams)); !errors.Is(err, broken) {
 			t.Fatal(err)
 		}
 		up.err = nil
-		if _, resp, err := sendRaw(t, g, token, post(streams)); err != nil || resp.StatusCode != http.StatusOK {
+		if _, resp, err := sendRaw(t, sender, client, post(streams)); err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%v, %v", resp, err)
 		}
 	}
-	open := &request.Record{Client: token}
+	open := &request.Record{Client: client}
 	defer open.End()
-	resp, err := g.Send(request.NewContext(t.Context(), open), post(streams))
+	resp, err := sender.Send(request.NewContext(t.Context(), open), post(streams))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if c, second, err := sendRaw(t, g, token, post(streams)); err != nil || second.StatusCode != http.StatusTooManyRequests || !c.Streaming {
+	if record, second, err := sendRaw(t, sender, client, post(streams)); err != nil || second.StatusCode != http.StatusTooManyRequests || !record.Streaming {
 		t.Errorf("second stream: %v, %v", second, err)
 	}
-	if _, other, err := sendRaw(t, g, token, post(`{"model": "m"}`)); err != nil || other.StatusCode != http.StatusOK {
+	if _, other, err := sendRaw(t, sender, client, post(`{"model": "m"}`)); err != nil || other.StatusCode != http.StatusOK {
 		t.Errorf("not a stream: %v, %v", other, err)
 	}
 }
 
 // A truncated body is an error of the client.
 func TestPolicy_ReportsTruncatedBody(t *testing.T) {
-	token := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
+	client := &clients.Client{Name: "m", Models: clients.Patterns{"small"}}
 	req := post("")
 	req.Body = io.MultiReader(strings.NewReader(`{"model": "sm`), failing{})
-	_, _, err := sendRaw(t, policy.New(policy.Config{Next: &recorder{answer: answer}}), token, req)
+	_, _, err := sendRaw(t, policy.New(policy.Config{Next: &recorder{response: response}}), client, req)
 	if failure, ok := errors.AsType[*upstream.Error](err); !ok || failure.Kind != upstream.KindRequest {
-		t.Errorf("the error is %v", err)
+		t.Errorf("got error %v, want a request error", err)
 	}
 }
 
@@ -389,22 +389,22 @@ func (failing) Read([]byte) (int, error) { return 0, errors.New("gone") }
 func TestPolicy_CountsUnannouncedStreams(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	up := &recorder{answer: "data: {}\n\n", header: http.Header{"Content-Type": {"text/event-stream"}}}
-	var refused []ratelimit.Kind
-	g := policy.New(policy.Config{Next: up, Limiter: limiter, OnDecision: func(_ string, kind ratelimit.Kind, _ bool) {
+	up := &recorder{response: "data: {}\n\n", header: http.Header{"Content-Type": {"text/event-stream"}}}
+	var rejected []ratelimit.Kind
+	sender := policy.New(policy.Config{Next: up, Limiter: limiter, OnDecision: func(_ string, kind ratelimit.Kind, _ bool) {
 		if kind != "" {
-			refused = append(refused, kind)
+			rejected = append(rejected, kind)
 		}
 	}})
-	token := &clients.Client{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
-	resume := func(c *request.Record) *http.Response {
-		resp, err := g.Send(request.NewContext(t.Context(), c), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
+	client := &clients.Client{Name: "carol", Limits: ratelimit.Limits{ConcurrentStreams: 1}}
+	resume := func(record *request.Record) *http.Response {
+		resp, err := sender.Send(request.NewContext(t.Context(), record), &upstream.Request{Method: http.MethodGet, Target: "/v1/responses/resp_1?stream=true"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return resp
 	}
-	first, second, third := &request.Record{Client: token}, &request.Record{Client: token}, &request.Record{Client: token}
+	first, second, third := &request.Record{Client: client}, &request.Record{Client: client}, &request.Record{Client: client}
 	resp := resume(first)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK || !first.Streaming {
@@ -412,8 +412,8 @@ func TestPolicy_CountsUnannouncedStreams(t *testing.T) {
 	}
 	other := resume(second)
 	defer other.Body.Close()
-	if other.StatusCode != http.StatusTooManyRequests || second.RejectedBy != "rate_limit_exceeded" || len(refused) != 1 || refused[0] != ratelimit.ConcurrentStreams {
-		t.Errorf("second stream: status %d, rejected by %q, decisions %q", other.StatusCode, second.RejectedBy, refused)
+	if other.StatusCode != http.StatusTooManyRequests || second.RejectedBy != "rate_limit_exceeded" || len(rejected) != 1 || rejected[0] != ratelimit.ConcurrentStreams {
+		t.Errorf("second stream: status %d, rejected by %q, decisions %q", other.StatusCode, second.RejectedBy, rejected)
 	}
 	second.End()
 	first.End()
@@ -429,29 +429,29 @@ func TestPolicy_CountsUnannouncedStreams(t *testing.T) {
 func TestPolicy_DoesNotEstimateFormsByLength(t *testing.T) {
 	const form = "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n%s\r\n--x--\r\n"
-	up := &recorder{answer: `{"text": "four", "usage": {"type": "duration", "seconds": 1}}`}
+	up := &recorder{response: `{"text": "four", "usage": {"type": "duration", "seconds": 1}}`}
 	req := post(fmt.Sprintf(form, strings.Repeat("x", 1<<20)))
 	req.Target = "/v1/audio/transcriptions"
 	req.Header["Content-Type"] = []string{"multipart/form-data; boundary=x"}
-	c, _, _ := send(t, policy.New(policy.Config{Next: up}), &clients.Client{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
-	if used := c.Progress().Usage; used.Total != 1 || !used.Estimated {
-		t.Errorf("the usage is %+v", used)
+	record, _, _ := send(t, policy.New(policy.Config{Next: up}), &clients.Client{Name: "a", Limits: ratelimit.Limits{TokensPerDay: 1000}}, req)
+	if used := record.Progress().Usage; used.Total != 1 || !used.Estimated {
+		t.Errorf("got usage %+v, want an estimate of 1 token", used)
 	}
 }
 
 // A buffered body is sent without Expect: some upstreams never send 100 Continue.
 func TestPolicy_RemovesExpectOfBufferedBody(t *testing.T) {
 	for name, row := range map[string]struct {
-		token *clients.Client
-		want  string
+		client *clients.Client
+		want   string
 	}{
 		"read":     {&clients.Client{Name: "m", Models: clients.Patterns{"small"}}, ""},
 		"not read": {&clients.Client{Name: "p"}, "100-continue"},
 	} {
-		up := &recorder{answer: answer}
+		up := &recorder{response: response}
 		req := post(`{"model": "small"}`)
 		req.Header["Expect"] = []string{"100-continue"}
-		send(t, policy.New(policy.Config{Next: up}), row.token, req)
+		send(t, policy.New(policy.Config{Next: up}), row.client, req)
 		if got := up.requests[0].Header.Get("Expect"); got != row.want {
 			t.Errorf("%s: the upstream got Expect: %q, want %q", name, got, row.want)
 		}
@@ -460,9 +460,9 @@ func TestPolicy_RemovesExpectOfBufferedBody(t *testing.T) {
 
 // A rejected request has no status of the upstream.
 func TestPolicy_RejectionHasNoUpstreamStatus(t *testing.T) {
-	c, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &clients.Client{Name: "p", Paths: clients.Patterns{"/v1/files"}}, post("{}"))
-	if resp.StatusCode != http.StatusForbidden || c.UpstreamStatus != 0 {
-		t.Errorf("status %d, upstream status %d", resp.StatusCode, c.UpstreamStatus)
+	record, resp, _ := send(t, policy.New(policy.Config{Next: &recorder{}}), &clients.Client{Name: "p", Paths: clients.Patterns{"/v1/files"}}, post("{}"))
+	if resp.StatusCode != http.StatusForbidden || record.UpstreamStatus != 0 {
+		t.Errorf("status %d, upstream status %d", resp.StatusCode, record.UpstreamStatus)
 	}
 }
 
@@ -470,7 +470,7 @@ func TestPolicy_RejectionHasNoUpstreamStatus(t *testing.T) {
 func TestPolicy_CountsEveryModel(t *testing.T) {
 	limiter := ratelimit.NewMemory()
 	defer func() { _ = limiter.Close() }()
-	token := &clients.Client{
+	client := &clients.Client{
 		Name:   "carol",
 		Limits: ratelimit.Limits{RequestsPerMinute: 100},
 		ModelLimits: []clients.ModelLimits{
@@ -478,7 +478,7 @@ func TestPolicy_CountsEveryModel(t *testing.T) {
 			{Models: "small", Limits: ratelimit.Limits{RequestsPerMinute: 50}},
 		},
 	}
-	g := policy.New(policy.Config{Next: &recorder{answer: answer}, Limiter: limiter})
+	sender := policy.New(policy.Config{Next: &recorder{response: response}, Limiter: limiter})
 	for i, row := range []struct {
 		body   string
 		status int
@@ -489,7 +489,7 @@ func TestPolicy_CountsEveryModel(t *testing.T) {
 		{`{"model": "image-3"}`, 429},
 		{`{"model": "other", "models": ["small"]}`, 200},
 	} {
-		if _, resp, text := send(t, g, token, post(row.body)); resp.StatusCode != row.status {
+		if _, resp, text := send(t, sender, client, post(row.body)); resp.StatusCode != row.status {
 			t.Errorf("request %d: status %d, want %d: %s", i, resp.StatusCode, row.status, text)
 		}
 	}

@@ -34,15 +34,15 @@ func (s *Sender) admitStream(ctx context.Context, record *request.Record) *apier
 	}
 	d := s.config.Limiter.Admit(ctx, scopes, true)
 	record.OnEnd(func() { endDecision(d, 0) })
-	if d.Refusal != nil {
+	if d.Rejection != nil {
 		s.reportDecision(record, d)
 	}
 	return rateLimited(d)
 }
 
-// scopes returns the scopes in which a request counts: those of its client for each model
-// that the request names, without duplicates. Only the selected limits apply. A scope
-// without limits is left out.
+// scopes returns the scopes in which a request is counted: the scopes of its client for
+// each model that the request names, without duplicates. selected returns the limits to
+// apply. Scopes without limits are omitted.
 func (s *Sender) scopes(record *request.Record, selected func(ratelimit.Limits) ratelimit.Limits) []ratelimit.Scope {
 	if s.config.Limiter == nil {
 		return nil
@@ -68,27 +68,27 @@ func (s *Sender) reportDecision(record *request.Record, d *ratelimit.Decision) {
 		return
 	}
 	rejected := ratelimit.Kind("")
-	if d.Refusal != nil {
-		rejected = d.Refusal.Kind
+	if d.Rejection != nil {
+		rejected = d.Rejection.Kind
 	}
 	s.config.OnDecision(record.Client.Name, rejected, d.Shared)
 }
 
-// rateLimited returns the error of a decision, nil if it admits.
+// rateLimited returns the error of a decision, or nil if it admits the request.
 func rateLimited(d *ratelimit.Decision) *apierror.Error {
-	if d.Refusal == nil {
+	if d.Rejection == nil {
 		return nil
 	}
 	header := d.States.Header()
-	maps.Copy(header, d.Refusal.Header())
+	maps.Copy(header, d.Rejection.Header())
 	return &apierror.Error{
-		Status: http.StatusTooManyRequests, Type: d.Refusal.Type(), Code: d.Refusal.Code(),
-		Message: d.Refusal.Message(), Header: header,
+		Status: http.StatusTooManyRequests, Type: d.Rejection.Type(), Code: d.Rejection.Code(),
+		Message: d.Rejection.Message(), Header: header,
 	}
 }
 
-// endDecision counts the tokens of a request. It does not wait for Redis, because the client
-// may receive the end of the response only when the request has ended.
+// endDecision counts the tokens of a request. It does not wait for Redis, because the
+// client may receive the end of the response only when the request has ended.
 func endDecision(d *ratelimit.Decision, tokens int64) {
 	if d.Shared {
 		go d.End(tokens)
@@ -97,8 +97,8 @@ func endDecision(d *ratelimit.Decision, tokens int64) {
 	d.End(tokens)
 }
 
-// setRateLimitHeaders sets the x-ratelimit headers of a response, unless it has those of the
-// upstream.
+// setRateLimitHeaders sets the x-ratelimit headers of a response, unless it has those of
+// the upstream.
 func setRateLimitHeaders(header http.Header, d *ratelimit.Decision) {
 	for name := range header {
 		if strings.HasPrefix(name, "X-Ratelimit-") {

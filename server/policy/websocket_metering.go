@@ -14,7 +14,7 @@ import (
 const chargeInterval = 10 * time.Second
 
 // chargeWebSocket counts the tokens of a WebSocket while it is open. The returned function
-// stops that and returns the number of tokens counted.
+// ends the counting and returns the number of counted tokens.
 func (s *Sender) chargeWebSocket(ctx context.Context, record *request.Record, tap *usage.Tap) (stop func() int64) {
 	scopes := s.scopes(record, func(limits ratelimit.Limits) ratelimit.Limits {
 		return ratelimit.Limits{TokensPerMinute: limits.TokensPerMinute, TokensPerDay: limits.TokensPerDay}
@@ -44,14 +44,14 @@ func (s *Sender) chargeWebSocket(ctx context.Context, record *request.Record, ta
 	}
 }
 
-// chargeTokens counts tokens and returns how many it counted: none if the limits are used
-// up. They are counted in a later window.
+// chargeTokens counts tokens and returns their number. If the limits are used up, it
+// returns 0, and the tokens must be counted in a later window.
 func (s *Sender) chargeTokens(ctx context.Context, scopes []ratelimit.Scope, tokens int64) int64 {
 	if tokens <= 0 {
 		return 0
 	}
 	d := s.config.Limiter.Admit(ctx, scopes, false)
-	if d.Refusal != nil {
+	if d.Rejection != nil {
 		return 0
 	}
 	d.End(tokens)

@@ -15,8 +15,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// session is an upstream that opens WebSockets, which send the strings of a channel.
-type session struct{ says chan string }
+// session is an upstream that opens WebSockets. They send the strings of the channel frames.
+type session struct{ frames chan string }
 
 func (s session) Send(context.Context, *upstream.Request) (*http.Response, error) {
 	return &http.Response{
@@ -25,15 +25,15 @@ func (s session) Send(context.Context, *upstream.Request) (*http.Response, error
 	}, nil
 }
 
-// conn is the connection of a WebSocket.
-type conn struct{ says chan string }
+// conn is the connection of a WebSocket that sends the strings of the channel frames.
+type conn struct{ frames chan string }
 
-func (c conn) Read(p []byte) (int, error) {
-	said, ok := <-c.says
+func (record conn) Read(p []byte) (int, error) {
+	frame, ok := <-record.frames
 	if !ok {
 		return 0, io.EOF
 	}
-	return copy(p, said), nil
+	return copy(p, frame), nil
 }
 
 func (conn) Write(p []byte) (int, error)     { return len(p), nil }
@@ -51,20 +51,20 @@ func done(tokens int) string {
 // counted later.
 func TestPolicy_ChargesOpenWebSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		says := make(chan string)
+		frames := make(chan string)
 		limiter := ratelimit.NewMemory()
-		g := New(Config{Next: session{says}, Limiter: limiter})
-		token := &clients.Client{Name: "alice", Limits: ratelimit.Limits{TokensPerMinute: 100, RequestsPerMinute: 1000}}
-		left := func() int64 {
-			d := limiter.Admit(t.Context(), token.Scopes(""), false)
+		sender := New(Config{Next: session{frames}, Limiter: limiter})
+		client := &clients.Client{Name: "alice", Limits: ratelimit.Limits{TokensPerMinute: 100, RequestsPerMinute: 1000}}
+		remaining := func() int64 {
+			d := limiter.Admit(t.Context(), client.Scopes(""), false)
 			defer d.End(0)
-			if d.Refusal != nil {
+			if d.Rejection != nil {
 				return 0
 			}
 			return d.States.Tokens.Remaining
 		}
-		c := &request.Record{Client: token}
-		resp, err := g.Send(request.NewContext(t.Context(), c), &upstream.Request{
+		record := &request.Record{Client: client}
+		resp, err := sender.Send(request.NewContext(t.Context(), record), &upstream.Request{
 			Method: http.MethodGet, Target: "/v1/realtime?model=m",
 			Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},
 		})
@@ -76,36 +76,36 @@ func TestPolicy_ChargesOpenWebSockets(t *testing.T) {
 			_, err := io.Copy(io.Discard, resp.Body)
 			reader <- err
 		}()
-		says <- done(60)
+		frames <- done(60)
 		synctest.Wait()
-		if got := left(); got != 100 {
+		if got := remaining(); got != 100 {
 			t.Errorf("%d tokens remain before the interval, want 100", got)
 		}
 		time.Sleep(chargeInterval)
 		synctest.Wait()
-		if got := left(); got != 40 {
+		if got := remaining(); got != 40 {
 			t.Errorf("%d tokens remain after the interval, want 40", got)
 		}
-		says <- done(70)
+		frames <- done(70)
 		time.Sleep(chargeInterval)
 		synctest.Wait()
-		if got := left(); got != 0 {
+		if got := remaining(); got != 0 {
 			t.Errorf("%d tokens remain after the second response, want none", got)
 		}
-		says <- done(5) // The limit is used up.
+		frames <- done(5) // The limit is used up.
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := left(); got != 95 {
+		if got := remaining(); got != 95 {
 			t.Errorf("%d tokens remain in the next minute, want 95", got)
 		}
-		says <- done(15)
-		close(says)
+		frames <- done(15)
+		close(frames)
 		if err := <-reader; err != nil {
 			t.Error(err)
 		}
 		_ = resp.Body.Close()
-		c.End()
-		if got := left(); got != 80 {
+		record.End()
+		if got := remaining(); got != 80 {
 			t.Errorf("%d tokens remain at the end, want 80", got)
 		}
 	})

@@ -14,16 +14,16 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// removeExtensions disables the compression of a WebSocket whose messages are checked. It
-// is only used if the client offers it (RFC 6455, section 9.1).
+// removeExtensions disables the compression of a WebSocket whose messages are checked.
+// An upstream compresses only if the client offers it (RFC 6455, section 9.1).
 func removeExtensions(record *request.Record, req *upstream.Request) {
 	if hasModelRules(record.Client) {
 		delete(req.Header, "Sec-Websocket-Extensions")
 	}
 }
 
-// checkMessages checks the models that the messages of a WebSocket's client name, if the
-// client has rules by model.
+// checkMessages checks the models in the messages that the client of a WebSocket sends, if
+// the client has rules by model.
 func (s *Sender) checkMessages(ctx context.Context, record *request.Record, resp *http.Response) {
 	conn, ok := resp.Body.(httpx.Duplex)
 	if !ok || resp.StatusCode != http.StatusSwitchingProtocols || !hasModelRules(record.Client) {
@@ -47,13 +47,13 @@ func (s *Sender) checkMessages(ctx context.Context, record *request.Record, resp
 		counted = append(counted, scopes...)
 		d := s.config.Limiter.Admit(ctx, scopes, false)
 		endDecision(d, 0)
-		return d.Refusal == nil
+		return d.Rejection == nil
 	})}
 }
 
-// checkedConn is a WebSocket whose client's messages are checked. A message reaches the
-// upstream completely or not at all: the piece with its end is checked before it is
-// forwarded. A rejected message closes the connection, after a close frame to the client.
+// checkedConn is a WebSocket with checks of the messages that the client sends. The end of
+// a message is forwarded only after the check, so a rejected message is never complete. A
+// rejected message closes the connection, after a close frame to the client.
 type checkedConn struct {
 	httpx.Duplex
 
@@ -62,20 +62,20 @@ type checkedConn struct {
 	sentClose bool // used by Read
 }
 
-// Write forwards what the client sends.
+// Write forwards a piece that the client sends.
 func (c *checkedConn) Write(p []byte) (int, error) {
 	if c.rejected.Load() {
 		return 0, usage.ErrMessage
 	}
 	if err := c.checker.Sent(p); err != nil {
 		c.rejected.Store(true)
-		_ = c.Close() // It ends Read.
+		_ = c.Close() // Close interrupts Read.
 		return 0, err
 	}
 	return c.Duplex.Write(p)
 }
 
-// Read returns what the upstream sends.
+// Read returns the next piece that the upstream sends.
 func (c *checkedConn) Read(p []byte) (int, error) {
 	n, err := c.Duplex.Read(p)
 	c.checker.Received(p[:n])

@@ -16,8 +16,8 @@ func BenchmarkAdmit(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				d := l.Admit(b.Context(), scopes, false)
-				if d.Refusal != nil {
-					b.Error(d.Refusal)
+				if d.Rejection != nil {
+					b.Error(d.Rejection)
 					return
 				}
 				d.End(10)

@@ -8,8 +8,8 @@ import (
 // Decision is the result of [Limiter.Admit]. The zero value admits a request without
 // limits.
 type Decision struct {
-	// Refusal is the reason why the request is not admitted, nil if it is.
-	Refusal *Refusal
+	// Rejection is the reason why the request is not admitted, or nil if it is admitted.
+	Rejection *Rejection
 	// States are the limits that are closest to being used up, including this request.
 	States States
 	// Shared reports whether Redis decided, rather than this instance alone.
@@ -19,9 +19,9 @@ type Decision struct {
 	ended atomic.Bool
 }
 
-// Refusal identifies the limit that is used up. Of several it is the one with the
-// longest wait.
-type Refusal struct {
+// Rejection identifies the limit that is used up. If there are several, it is the limit
+// with the longest wait.
+type Rejection struct {
 	Kind       Kind
 	Scope      string
 	Limit      int64
@@ -34,7 +34,7 @@ type State struct {
 	Reset            time.Duration // until the next window
 }
 
-// States are the limits that OpenAI's x-ratelimit headers describe; nil without a limit.
+// States holds the limits for OpenAI's x-ratelimit headers. Each is nil without a limit.
 type States struct{ Requests, Tokens *State }
 
 // maxTokens bounds the tokens of one request, so that the sums of a window stay in the
@@ -42,8 +42,8 @@ type States struct{ Requests, Tokens *State }
 const maxTokens = 1e12
 
 // End counts the tokens of the request and closes its stream. Only the first call has an
-// effect. Requests that are checked after End has returned are checked against the
-// tokens. End is safe for concurrent use.
+// effect. The tokens apply to all requests that are checked after End has returned. End
+// is safe for concurrent use.
 func (d *Decision) End(tokens int64) {
 	if d.end != nil && !d.ended.Swap(true) {
 		d.end(min(max(tokens, 0), maxTokens))
@@ -57,7 +57,7 @@ type counter struct {
 	limit int64
 }
 
-// cost is what a request adds to the counter when it is admitted.
+// cost returns the number that an admitted request adds to the counter.
 func (c *counter) cost() int64 {
 	if c.kind.countsTokens() {
 		return 0
@@ -90,7 +90,7 @@ type count struct {
 	reset time.Duration // until the window ends
 }
 
-// streamRetry is the wait for a stream to end. The actual time is unknown.
+// streamRetry is the suggested wait for a stream to end. The actual time is unknown.
 const streamRetry = time.Second
 
 // decide returns the decision on a request, given the counts before it. Each of n
@@ -102,8 +102,8 @@ func decide(counters []counter, counts []count, n int64) *Decision {
 		if c.kind == ConcurrentStreams {
 			wait = streamRetry
 		}
-		if counts[i].used >= share(c.limit, n) && (d.Refusal == nil || wait > d.Refusal.RetryAfter) {
-			d.Refusal = &Refusal{Kind: c.kind, Scope: c.scope, Limit: c.limit, RetryAfter: wait}
+		if counts[i].used >= share(c.limit, n) && (d.Rejection == nil || wait > d.Rejection.RetryAfter) {
+			d.Rejection = &Rejection{Kind: c.kind, Scope: c.scope, Limit: c.limit, RetryAfter: wait}
 		}
 	}
 	for i, c := range counters {
@@ -115,7 +115,7 @@ func decide(counters []counter, counts []count, n int64) *Decision {
 			state = &d.States.Tokens
 		}
 		remaining := share(c.limit, n) - counts[i].used
-		if d.Refusal == nil {
+		if d.Rejection == nil {
 			remaining -= c.cost()
 		}
 		remaining = max(remaining, 0)
@@ -126,7 +126,7 @@ func decide(counters []counter, counts []count, n int64) *Decision {
 	return d
 }
 
-// share is what one of n instances may use of a limit, rounded up.
+// share returns the part of a limit that one of n instances may use, rounded up.
 func share(limit, n int64) int64 {
 	return limit/n + min(limit%n, 1)
 }

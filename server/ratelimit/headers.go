@@ -22,15 +22,16 @@ func (s States) Header() http.Header {
 	return header
 }
 
-// maxRetryWait is the longest wait after which a client should retry on its own. OpenAI's
-// SDK for Go has the same bound. The SDK for Node.js has none and would wait for a day.
+// maxRetryWait is the longest wait after which a client should retry automatically.
+// OpenAI's SDK for Go has the same bound. The SDK for Node.js is without a bound and would
+// wait for a day.
 const maxRetryWait = 2 * time.Minute
 
 // Header returns Retry-After in whole seconds (RFC 9110, section 10.2.3) and
 // Retry-After-Ms in milliseconds, which OpenAI's SDKs prefer. Both are rounded up. If the
-// wait is longer than two minutes X-Should-Retry is false, so that these SDKs return the
-// error instead of waiting. The caller may change it.
-func (r *Refusal) Header() http.Header {
+// wait is longer than two minutes, X-Should-Retry is false, so that these SDKs return the
+// error instead of waiting. The caller may change the returned header.
+func (r *Rejection) Header() http.Header {
 	header := make(http.Header)
 	header.Set("Retry-After", strconv.FormatInt(ceil(r.RetryAfter, time.Second), 10))
 	header.Set("Retry-After-Ms", strconv.FormatInt(ceil(r.RetryAfter, time.Millisecond), 10))
@@ -41,10 +42,10 @@ func (r *Refusal) Header() http.Header {
 }
 
 // Code returns the code of OpenAI's error.
-func (r *Refusal) Code() string { return "rate_limit_exceeded" }
+func (r *Rejection) Code() string { return "rate_limit_exceeded" }
 
 // Type returns the type of OpenAI's error, "requests" or "tokens".
-func (r *Refusal) Type() string {
+func (r *Rejection) Type() string {
 	if r.Kind.countsTokens() {
 		return "tokens"
 	}
@@ -52,12 +53,12 @@ func (r *Refusal) Type() string {
 }
 
 // Message returns the message of the error, in OpenAI's wording.
-func (r *Refusal) Message() string {
+func (r *Rejection) Message() string {
 	return fmt.Sprintf("Rate limit reached for %s on %s: Limit %d. Please try again in %s.",
 		r.Scope, r.Kind.label(), r.Limit, formatDuration(r.RetryAfter))
 }
 
-// label returns OpenAI's name of the kind, where it has one.
+// label returns OpenAI's name of the kind, if OpenAI has such limits.
 func (k Kind) label() string {
 	switch k {
 	case RequestsPerMinute:

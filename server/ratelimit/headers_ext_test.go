@@ -48,56 +48,56 @@ func TestHeaders_HaveOpenAIsFormat(t *testing.T) {
 	}
 }
 
-func TestRefusal_HasOpenAIsFormat(t *testing.T) {
+func TestRejection_HasOpenAIsFormat(t *testing.T) {
 	for _, test := range []struct {
-		name    string
-		refusal ratelimit.Refusal
-		kind    string
-		message string
-		header  http.Header
+		name      string
+		rejection ratelimit.Rejection
+		kind      string
+		message   string
+		header    http.Header
 	}{
 		{
 			"requests",
-			ratelimit.Refusal{Kind: ratelimit.RequestsPerMinute, Scope: "alice", Limit: 60, RetryAfter: 12300 * time.Millisecond},
+			ratelimit.Rejection{Kind: ratelimit.RequestsPerMinute, Scope: "alice", Limit: 60, RetryAfter: 12300 * time.Millisecond},
 			"requests", "Rate limit reached for alice on requests per min (RPM): Limit 60. Please try again in 12.3s.",
 			http.Header{"Retry-After": {"13"}, "Retry-After-Ms": {"12300"}},
 		},
 		{
 			"tokens per minute",
-			ratelimit.Refusal{Kind: ratelimit.TokensPerMinute, Scope: "alice", Limit: 1000, RetryAfter: 20 * time.Millisecond},
+			ratelimit.Rejection{Kind: ratelimit.TokensPerMinute, Scope: "alice", Limit: 1000, RetryAfter: 20 * time.Millisecond},
 			"tokens", "Rate limit reached for alice on tokens per min (TPM): Limit 1000. Please try again in 20ms.",
 			http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"20"}},
 		},
 		{
 			"tokens per day",
-			ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 90 * time.Minute},
+			ratelimit.Rejection{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 90 * time.Minute},
 			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 1h30m0s.",
 			http.Header{"Retry-After": {"5400"}, "Retry-After-Ms": {"5400000"}, "X-Should-Retry": {"false"}},
 		},
 		{
 			"tokens per day with a short wait",
-			ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 2 * time.Minute},
+			ratelimit.Rejection{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 5, RetryAfter: 2 * time.Minute},
 			"tokens", "Rate limit reached for alice on tokens per day (TPD): Limit 5. Please try again in 2m0s.",
 			http.Header{"Retry-After": {"120"}, "Retry-After-Ms": {"120000"}},
 		},
 		{
 			"streams",
-			ratelimit.Refusal{Kind: ratelimit.ConcurrentStreams, Scope: "alice", Limit: 3, RetryAfter: time.Second},
+			ratelimit.Rejection{Kind: ratelimit.ConcurrentStreams, Scope: "alice", Limit: 3, RetryAfter: time.Second},
 			"requests", "Rate limit reached for alice on concurrent streams: Limit 3. Please try again in 1s.",
 			http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"1000"}},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := test.refusal.Type(); got != test.kind {
+			if got := test.rejection.Type(); got != test.kind {
 				t.Errorf("Type() = %q, want %q", got, test.kind)
 			}
-			if got := test.refusal.Code(); got != "rate_limit_exceeded" {
+			if got := test.rejection.Code(); got != "rate_limit_exceeded" {
 				t.Errorf("Code() = %q", got)
 			}
-			if got := test.refusal.Message(); got != test.message {
+			if got := test.rejection.Message(); got != test.message {
 				t.Errorf("got  %s\nwant %s", got, test.message)
 			}
-			if got := test.refusal.Header(); !reflect.DeepEqual(got, test.header) {
+			if got := test.rejection.Header(); !reflect.DeepEqual(got, test.header) {
 				t.Errorf("got  %v\nwant %v", got, test.header)
 			}
 		})

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// heartbeat keeps this instance and its streams registered in Redis until ctx ends, and
-// tries to reach Redis while it is unavailable.
+// heartbeat renews the leases of this instance and its streams in Redis until ctx ends.
+// While Redis is unavailable, it retries.
 func (s *Shared) heartbeat(ctx context.Context) {
 	interval := s.options.Lease / 3 // One heartbeat may fail.
 	ticker := time.NewTicker(min(s.options.Retry, interval))
@@ -30,11 +30,11 @@ func (s *Shared) heartbeat(ctx context.Context) {
 	}
 }
 
-// leaseBatch is the number of leases that one command renews.
+// leaseBatch is the maximum number of leases that one command renews.
 const leaseBatch = 500
 
-// sync registers this instance and its open streams, and learns the number of live
-// instances. If it succeeds Redis is available.
+// sync registers this instance and its open streams, and updates the number of live
+// instances. If it succeeds, Redis is available.
 func (s *Shared) sync() error {
 	if err := s.redis.connect(); err != nil {
 		return err

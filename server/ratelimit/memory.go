@@ -12,8 +12,8 @@ import (
 // step. The zero value is ready for use.
 type Memory struct {
 	mu      sync.Mutex
-	windows map[windowID]*window           // guarded by mu: the current ones, and some that are over
-	sweepAt int                            // guarded by mu: the number of windows at which those that are over are deleted
+	windows map[windowID]*window           // guarded by mu: the current windows, and some expired ones
+	sweepAt int                            // guarded by mu: the number of windows at which expired ones are deleted
 	streams map[string]map[uint64]struct{} // guarded by mu: the open streams of each scope
 
 	lastStream atomic.Uint64
@@ -40,7 +40,7 @@ func (m *Memory) Admit(_ context.Context, scopes []Scope, stream bool) *Decision
 	}
 	id := m.lastStream.Add(1)
 	d := m.admit(counters, id, 1)
-	if d.Refusal == nil {
+	if d.Rejection == nil {
 		d.end = func(tokens int64) { m.end(counters, id, tokens) }
 	}
 	return d
@@ -52,8 +52,8 @@ func (m *Memory) Stats() Stats { return Stats{Instances: 1} }
 // Close implements [Limiter].
 func (m *Memory) Close() error { return nil }
 
-// admit checks a request against the share of one of n instances, and counts it if it is
-// admitted.
+// admit checks a request against this instance's share of the limits, as one of n
+// instances, and counts it if it is admitted.
 func (m *Memory) admit(counters []counter, stream uint64, n int64) *Decision {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -70,7 +70,7 @@ func (m *Memory) admit(counters []counter, stream uint64, n int64) *Decision {
 		counts = append(counts, count{w.used, w.end.Sub(now)})
 	}
 	d := decide(counters, counts, n)
-	if d.Refusal == nil {
+	if d.Rejection == nil {
 		m.addLocked(counters, stream, now)
 	}
 	return d
@@ -143,13 +143,12 @@ func (m *Memory) isOpen(scope string, stream uint64) bool {
 	return open
 }
 
-// minSweep is the number of windows that are kept without looking for those that are
-// over.
+// minSweep is the minimum number of windows at which expired ones are deleted.
 const minSweep = 64
 
-// window returns the current window of a counter. It creates one if the previous one is
-// over. It also deletes the windows that are over from time to time, so that there are at
-// most about twice as many as are current. The caller holds m.mu.
+// window returns the current window of a counter. It creates one if the previous one has
+// expired. It also deletes expired windows whenever the number of windows has doubled.
+// The caller holds m.mu.
 func (m *Memory) window(c *counter, now time.Time) *window {
 	id := windowID{c.scope, c.kind}
 	if w := m.windows[id]; w != nil && now.Before(w.end) {

@@ -22,21 +22,21 @@ func one(name string, of ratelimit.Limits) []ratelimit.Scope {
 func admitted(tb testing.TB, l ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) *ratelimit.Decision {
 	tb.Helper()
 	d := l.Admit(tb.Context(), scopes, streams)
-	if r := d.Refusal; r != nil {
-		tb.Fatalf("the request is refused: %+v", *r)
+	if r := d.Rejection; r != nil {
+		tb.Fatalf("the request was rejected: %+v", *r)
 	}
 	return d
 }
 
-// refused sends a request that must be refused.
-func refused(tb testing.TB, l ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) ratelimit.Refusal {
+// rejected sends a request that must be rejected.
+func rejected(tb testing.TB, l ratelimit.Limiter, scopes []ratelimit.Scope, streams bool) ratelimit.Rejection {
 	tb.Helper()
 	d := l.Admit(tb.Context(), scopes, streams)
-	if d.Refusal == nil {
-		tb.Fatalf("the request is admitted, with %+v", d.States)
+	if d.Rejection == nil {
+		tb.Fatalf("the request was admitted, with %+v", d.States)
 	}
-	d.End(1000) // It has no effect.
-	return *d.Refusal
+	d.End(1000) // End of a rejected request has no effect.
+	return *d.Rejection
 }
 
 func TestMemory_WindowBeginsWithItsFirstRequestAndLastsAMinute(t *testing.T) {
@@ -46,18 +46,18 @@ func TestMemory_WindowBeginsWithItsFirstRequestAndLastsAMinute(t *testing.T) {
 		time.Sleep(17 * time.Second)
 		d := admitted(t, l, scopes, false)
 		if got, want := *d.States.Requests, (ratelimit.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
-			t.Errorf("the state is %+v, want %+v", got, want)
+			t.Errorf("got state %+v, want %+v", got, want)
 		}
 		time.Sleep(20 * time.Second)
 		admitted(t, l, scopes, false)
 		time.Sleep(39 * time.Second)
-		if got, want := refused(t, l, scopes, false), (ratelimit.Refusal{Kind: ratelimit.RequestsPerMinute, Scope: "alice", Limit: 2, RetryAfter: time.Second}); got != want {
-			t.Errorf("the refusal is %+v, want %+v", got, want)
+		if got, want := rejected(t, l, scopes, false), (ratelimit.Rejection{Kind: ratelimit.RequestsPerMinute, Scope: "alice", Limit: 2, RetryAfter: time.Second}); got != want {
+			t.Errorf("got rejection %+v, want %+v", got, want)
 		}
 		time.Sleep(time.Second)
 		d = admitted(t, l, scopes, false)
 		if got, want := *d.States.Requests, (ratelimit.State{Limit: 2, Remaining: 1, Reset: time.Minute}); got != want {
-			t.Errorf("the state in the next window is %+v, want %+v", got, want)
+			t.Errorf("in the next window: got state %+v, want %+v", got, want)
 		}
 	})
 }
@@ -73,14 +73,14 @@ func TestMemory_CountsTokensWhenTheRequestEnds(t *testing.T) {
 			t.Errorf("%d tokens remain, want 1", got)
 		}
 		second.End(50)
-		if got := refused(t, l, scopes, false); got.Kind != ratelimit.TokensPerMinute || got.RetryAfter != time.Minute {
-			t.Errorf("the refusal is %+v", got)
+		if got := rejected(t, l, scopes, false); got.Kind != ratelimit.TokensPerMinute || got.RetryAfter != time.Minute {
+			t.Errorf("got rejection %+v", got)
 		}
 		time.Sleep(time.Minute)
 		admitted(t, l, scopes, false).End(101)
 		time.Sleep(time.Minute)
-		if got, want := refused(t, l, scopes, false), (ratelimit.Refusal{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 250, RetryAfter: 24*time.Hour - 2*time.Minute}); got != want {
-			t.Errorf("the refusal is %+v, want %+v", got, want)
+		if got, want := rejected(t, l, scopes, false), (ratelimit.Rejection{Kind: ratelimit.TokensPerDay, Scope: "alice", Limit: 250, RetryAfter: 24*time.Hour - 2*time.Minute}); got != want {
+			t.Errorf("got rejection %+v, want %+v", got, want)
 		}
 		time.Sleep(24*time.Hour - 2*time.Minute)
 		admitted(t, l, scopes, false)
@@ -92,18 +92,18 @@ func TestMemory_ReleasesStreamsThatEnd(t *testing.T) {
 	scopes := one("alice", ratelimit.Limits{ConcurrentStreams: 2})
 	first, second := admitted(t, l, scopes, true), admitted(t, l, scopes, true)
 	admitted(t, l, scopes, false).End(0) // It is not a stream.
-	if got := refused(t, l, scopes, true); got.Kind != ratelimit.ConcurrentStreams || got.RetryAfter != time.Second {
-		t.Errorf("the refusal is %+v", got)
+	if got := rejected(t, l, scopes, true); got.Kind != ratelimit.ConcurrentStreams || got.RetryAfter != time.Second {
+		t.Errorf("got rejection %+v", got)
 	}
 	first.End(0)
 	first.End(0) // It has no effect.
 	admitted(t, l, scopes, true)
-	refused(t, l, scopes, true)
+	rejected(t, l, scopes, true)
 	second.End(0)
 	admitted(t, l, scopes, true)
 }
 
-func TestMemory_DoesNotCountRefusedRequests(t *testing.T) {
+func TestMemory_DoesNotCountRejectedRequests(t *testing.T) {
 	for _, of := range []ratelimit.Limits{{RequestsPerMinute: 1}, {ConcurrentStreams: 1}} {
 		t.Run(fmt.Sprintf("%+v", of), func(t *testing.T) {
 			l := ratelimit.NewMemory()
@@ -111,11 +111,11 @@ func TestMemory_DoesNotCountRefusedRequests(t *testing.T) {
 			both := append(one("alice", wide), one("alice/gpt", of)...)
 			admitted(t, l, both, true)
 			for range 10 {
-				refused(t, l, both, true)
+				rejected(t, l, both, true)
 			}
 			admitted(t, l, one("alice", wide), true)
 			admitted(t, l, one("alice", wide), true)
-			refused(t, l, one("alice", wide), true)
+			rejected(t, l, one("alice", wide), true)
 		})
 	}
 }
@@ -124,8 +124,8 @@ func TestMemory_ReportsTheLimitWithTheLongestWait(t *testing.T) {
 	l := ratelimit.NewMemory()
 	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 1, TokensPerMinute: 10, TokensPerDay: 10})
 	admitted(t, l, scopes, false).End(10)
-	if got := refused(t, l, scopes, false); got.Kind != ratelimit.TokensPerDay {
-		t.Errorf("the refusal is %+v", got)
+	if got := rejected(t, l, scopes, false); got.Kind != ratelimit.TokensPerDay {
+		t.Errorf("got rejection %+v", got)
 	}
 }
 
@@ -135,18 +135,18 @@ func TestMemory_AdmitsEverythingWithoutLimits(t *testing.T) {
 		for range 100 {
 			d := admitted(t, l, scopes, true)
 			if d.States != (ratelimit.States{}) {
-				t.Fatalf("the states are %+v, want none", d.States)
+				t.Fatalf("got states %+v, want none", d.States)
 			}
 		}
 	}
 }
 
 func TestMemory_NeverExceedsALimitUnderConcurrency(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // so that the window does not end meanwhile
+	synctest.Test(t, func(t *testing.T) { // with a fake clock, so that the window does not end
 		l := ratelimit.NewMemory()
 		scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 1000, ConcurrentStreams: 7})
 		count, most := hammer(l, scopes, 64, 500, func() { runtime.Gosched() })
-		for l.Admit(t.Context(), scopes, false).Refusal == nil {
+		for l.Admit(t.Context(), scopes, false).Rejection == nil {
 			count++
 		}
 		if count != 1000 {
@@ -158,8 +158,8 @@ func TestMemory_NeverExceedsALimitUnderConcurrency(t *testing.T) {
 	})
 }
 
-// hammer opens streams from many goroutines at once and calls do while each is open. It
-// returns how many were admitted, and the largest number that was open at once.
+// hammer opens streams from many goroutines and calls do while each is open. It returns
+// the number of admitted streams, and the largest number of concurrently open ones.
 func hammer(l ratelimit.Limiter, scopes []ratelimit.Scope, goroutines, each int, do func()) (count, most int64) {
 	var admitted, open, peak atomic.Int64
 	var running sync.WaitGroup
@@ -167,7 +167,7 @@ func hammer(l ratelimit.Limiter, scopes []ratelimit.Scope, goroutines, each int,
 		running.Go(func() {
 			for range each {
 				d := l.Admit(context.Background(), scopes, true)
-				if d.Refusal != nil {
+				if d.Rejection != nil {
 					continue
 				}
 				admitted.Add(1)

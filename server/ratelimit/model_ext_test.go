@@ -10,7 +10,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// model counts in the simplest way: it keeps a log of all uses and of the begin of each
+// model is a simple limiter for comparison. It records all uses, and the start of each
 // window.
 type model struct {
 	began map[string][]time.Time
@@ -23,7 +23,7 @@ type entry struct {
 	n  int64
 }
 
-// count returns what was used in the current window, and the end of the window.
+// count returns the use in the current window, and the end of the window.
 func (m *model) count(scope string, kind ratelimit.Kind, now time.Time) (count int64, end time.Time) {
 	length := time.Minute
 	if kind == ratelimit.TokensPerDay {
@@ -78,7 +78,7 @@ func (m *model) admit(scopes []ratelimit.Scope, stream bool) string {
 		}
 	})
 	if wait > 0 {
-		return fmt.Sprintf("refused for %v", wait)
+		return fmt.Sprintf("rejected for %v", wait)
 	}
 	left := map[bool]int64{false: -1, true: -1}
 	each(scopes, func(scope string, kind ratelimit.Kind, limit int64) {
@@ -116,8 +116,8 @@ func (m *model) end(scopes []ratelimit.Scope, streams bool, tokens int64) {
 
 // describe returns the description of a decision, in the format of the model.
 func describe(d *ratelimit.Decision) string {
-	if r := d.Refusal; r != nil {
-		return fmt.Sprintf("refused for %v", r.RetryAfter)
+	if r := d.Rejection; r != nil {
+		return fmt.Sprintf("rejected for %v", r.RetryAfter)
 	}
 	requests, tokens := int64(-1), int64(-1)
 	if s := d.States.Requests; s != nil {
@@ -168,7 +168,7 @@ func TestMemory_MatchesASimpleModel(t *testing.T) {
 					if got := describe(d); got != want {
 						t.Fatalf("seed %d, step %d: %s, want %s", seed, step, got, want)
 					}
-					if d.Refusal == nil {
+					if d.Rejection == nil {
 						open = append(open, running{d, scopes, streams})
 					}
 				}

@@ -13,19 +13,19 @@ import (
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 )
 
-// limit is the limit of three instances, and share that of each during an outage.
+// limit is the limit of three instances, and share the share of each during an outage.
 const limit, share = 10, 4
 
-func TestOutage_EachInstanceEnforcesItsShareWhileRedisIsDead(t *testing.T) {
+func TestOutage_EachInstanceEnforcesItsShareWhileRedisIsKilled(t *testing.T) {
 	requests := one("alice", ratelimit.Limits{RequestsPerMinute: limit})
 	streams := one("alice", ratelimit.Limits{ConcurrentStreams: limit})
 	for _, test := range []struct {
 		name   string
 		scopes []ratelimit.Scope
 		stream bool
-		// What each instance admits before and during the outage.
+		// The requests that each instance admits before and during the outage.
 		before, during [3]int64
-		after          int64 // what all of them admit after the outage, in which Redis lost its data
+		after          int64 // the requests that all instances admit after the outage, in which Redis lost its data
 	}{
 		{"requests, one instance used the whole limit", requests, false, [3]int64{10, 0, 0}, [3]int64{0, 4, 4}, limit},
 		{"streams, one instance used the whole limit", streams, true, [3]int64{10, 0, 0}, [3]int64{0, 4, 4}, 0},
@@ -44,16 +44,16 @@ func TestOutage_EachInstanceEnforcesItsShareWhileRedisIsDead(t *testing.T) {
 			for n, i := range all {
 				start := time.Now()
 				if d := admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 100}), false); d.Shared {
-					t.Error("the decision of a dead Redis is shared")
+					t.Error("got a shared decision after Redis was killed")
 				}
 				slowest := time.Since(start)
 				i.await(t, unavailable)
 				got, waited := use(i, test.scopes, test.stream)
 				if got != test.during[n] {
-					t.Errorf("instance %d admits %d during the outage, want %d", n, got, test.during[n])
+					t.Errorf("instance %d admitted %d requests during the outage, want %d", n, got, test.during[n])
 				}
 				if slowest = max(slowest, waited); slowest > timeout+slack {
-					t.Errorf("a request waits %v during the outage", slowest)
+					t.Errorf("a request waited %v during the outage", slowest)
 				}
 			}
 			redis.Restart(t)
@@ -66,7 +66,7 @@ func TestOutage_EachInstanceEnforcesItsShareWhileRedisIsDead(t *testing.T) {
 				after += got
 			}
 			if after != test.after {
-				t.Errorf("%d are admitted after the outage, want %d", after, test.after)
+				t.Errorf("%d requests were admitted after the outage, want %d", after, test.after)
 			}
 		})
 	}
@@ -82,10 +82,10 @@ func TestOutage_ASingleInstanceKeepsItsLimits(t *testing.T) {
 	redis.Kill(t)
 	d := admitted(t, i, scopes, false)
 	if got := d.States; d.Shared || got.Requests.Remaining != limit-5 || got.Tokens.Remaining != 60 {
-		t.Errorf("the states are %+v and %+v", *got.Requests, *got.Tokens)
+		t.Errorf("got states %+v and %+v", *got.Requests, *got.Tokens)
 	}
 	if got, _ := use(i, scopes, false); got != limit-5 {
-		t.Errorf("%d are admitted during the outage, want %d", got, limit-5)
+		t.Errorf("%d requests were admitted during the outage, want %d", got, limit-5)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestOutage_RedisLosesItsDataUnnoticed(t *testing.T) {
 		limits ratelimit.Limits
 		most   int64
 	}{
-		"requests": {ratelimit.Limits{RequestsPerMinute: limit}, 2*limit + 3*share}, // by Redis's old and new counters, and by local ones
+		"requests": {ratelimit.Limits{RequestsPerMinute: limit}, 2*limit + 3*share}, // the old and the new counters of Redis, and the local counters
 		"streams":  {ratelimit.Limits{ConcurrentStreams: limit}, limit + 2*share},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestOutage_RedisLosesItsDataUnnoticed(t *testing.T) {
 				sum += n
 			}
 			if sum > test.most {
-				t.Errorf("%d are admitted, want at most %d", sum, test.most)
+				t.Errorf("%d requests were admitted, want at most %d", sum, test.most)
 			}
 		})
 	}
@@ -125,11 +125,11 @@ func TestOutage_RedisHangsAndKeepsItsData(t *testing.T) {
 	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: limit, TokensPerDay: 100})
 	admitted(t, all[0], scopes, false).End(10)
 	redis.Pause(t)
-	// The first request waits. The following ones don't.
+	// Only the first request waits.
 	start := time.Now()
 	admitted(t, all[0], one("bob", ratelimit.Limits{RequestsPerMinute: 10}), false)
 	if took := time.Since(start); took < timeout || took > timeout+slack {
-		t.Errorf("the first request waits %v, want %v", took, timeout)
+		t.Errorf("the first request waited %v, want %v", took, timeout)
 	}
 	all[0].await(t, unavailable)
 	start = time.Now()
@@ -137,16 +137,16 @@ func TestOutage_RedisHangsAndKeepsItsData(t *testing.T) {
 		admitted(t, all[0], scopes, false).End(1)
 	}
 	if took := time.Since(start); took > slack {
-		t.Errorf("the following requests wait %v", took)
+		t.Errorf("the following requests waited %v", took)
 	}
-	if got := refused(t, all[0], scopes, false); got.Kind != ratelimit.RequestsPerMinute || got.Limit != limit {
-		t.Errorf("the refusal is %+v", got)
+	if got := rejected(t, all[0], scopes, false); got.Kind != ratelimit.RequestsPerMinute || got.Limit != limit {
+		t.Errorf("got rejection %+v", got)
 	}
 	redis.Continue(t)
 	all[0].await(t, available)
 	d := admitted(t, all[0], scopes, false)
 	if got := d.States; got.Requests.Remaining != limit-2 || got.Tokens.Remaining != 90 {
-		t.Errorf("the states are %+v and %+v", *got.Requests, *got.Tokens)
+		t.Errorf("got states %+v and %+v", *got.Requests, *got.Tokens)
 	}
 	var sum int64
 	for _, i := range all {
@@ -154,11 +154,11 @@ func TestOutage_RedisHangsAndKeepsItsData(t *testing.T) {
 		sum += n
 	}
 	if sum != limit-2 {
-		t.Errorf("%d are admitted after the outage, want %d", sum, limit-2)
+		t.Errorf("%d requests were admitted after the outage, want %d", sum, limit-2)
 	}
 }
 
-func TestOutage_NoRequestFailsOrWaitsWhileRedisComesAndGoes(t *testing.T) {
+func TestOutage_NoRequestFailsOrWaitsDuringRepeatedOutages(t *testing.T) {
 	redis := redistest.Start(t)
 	all := openMany(t, 3, redis.URL)
 	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 3000, TokensPerDay: 1e9, ConcurrentStreams: 6})
@@ -184,7 +184,7 @@ func TestOutage_NoRequestFailsOrWaitsWhileRedisComesAndGoes(t *testing.T) {
 				d.End(1)
 				endTime := time.Since(start)
 				mu.Lock()
-				if d.Refusal == nil {
+				if d.Rejection == nil {
 					sum++
 				}
 				if d.Shared {
@@ -257,8 +257,7 @@ func TestOutage_OpenStreamsAreRegisteredAgain(t *testing.T) {
 	}
 	first.End(0)
 	second.End(0)
-	// They are released at once, or when their leases expire if Redis was unavailable
-	// again meanwhile.
+	// They are released immediately or, after another outage, when their leases expire.
 	for deadline := time.Now().Add(20 * time.Second); held() != 0; {
 		if time.Now().After(deadline) {
 			t.Fatalf("Redis has %d streams, want none", held())
@@ -278,7 +277,7 @@ func TestOutage_RedisRejectsCommands(t *testing.T) {
 			"the password was changed",
 			[][]string{{"CONFIG", "SET", "requirepass", password}, {"CLIENT", "KILL", "TYPE", "normal"}},
 			[][]string{{"CONFIG", "SET", "requirepass", ""}},
-			"error=", // Often the end of the connection is noticed first.
+			"error=", // Often the end of the connection is detected first.
 		},
 		{
 			"it is now a replica",
@@ -311,21 +310,21 @@ func TestOutage_RedisRejectsCommands(t *testing.T) {
 			admitted(t, i, scopes, true).End(0)
 			i.await(t, unavailable)
 			if d := admitted(t, i, scopes, true); d.Shared {
-				t.Error("the decision during the outage is shared")
+				t.Error("got a shared decision during the outage")
 			}
-			refused(t, i, scopes, true)
+			rejected(t, i, scopes, true)
 			for _, command := range test.recover {
 				do(t, client, command...)
 			}
 			i.await(t, available)
 			if d := admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 1}), false); !d.Shared {
-				t.Error("the decision after the outage is not shared")
+				t.Error("got a local decision after the outage, want a shared one")
 			}
 			if got, want := i.Stats(), (ratelimit.Stats{Shared: true, RedisUp: true, Instances: 1, Outages: 1}); got != want {
 				t.Errorf("Stats() = %+v, want %+v", got, want)
 			}
 			if log := i.String(); !strings.Contains(log, test.log) || strings.Contains(log, password) {
-				t.Errorf("the log is\n%s", log)
+				t.Errorf("got log\n%s", log)
 			}
 		})
 	}
@@ -340,17 +339,17 @@ func TestOutage_AnInstanceStartsWithoutRedis(t *testing.T) {
 	i := open(t, wrong)
 	i.await(t, unavailable)
 	if got, _ := use(i, scopes, false); got != limit {
-		t.Errorf("%d are admitted with a wrong password, want %d", got, limit)
+		t.Errorf("%d requests were admitted with a wrong password, want %d", got, limit)
 	}
 	if log := i.String(); strings.Contains(log, "hunter2") || !strings.Contains(log, "WRONGPASS") {
-		t.Errorf("the log is\n%s", log)
+		t.Errorf("got log\n%s", log)
 	}
 
 	redis.Kill(t)
 	i = open(t, right)
 	i.await(t, unavailable)
 	if got, _ := use(i, scopes, false); got != limit {
-		t.Errorf("%d are admitted without Redis, want %d", got, limit)
+		t.Errorf("%d requests were admitted without Redis, want %d", got, limit)
 	}
 	redis.Restart(t)
 	i.await(t, available)
@@ -358,11 +357,11 @@ func TestOutage_AnInstanceStartsWithoutRedis(t *testing.T) {
 		t.Errorf("Stats() = %+v, want %+v", got, want)
 	}
 	if d := admitted(t, i, one("bob", ratelimit.Limits{RequestsPerMinute: 1}), false); !d.Shared {
-		t.Error("the decision after the outage is not shared")
+		t.Error("got a local decision after the outage, want a shared one")
 	}
 }
 
-func TestOutage_NobodyWaitsForAServerThatNeverResponds(t *testing.T) {
+func TestOutage_DoesNotWaitForAServerThatNeverResponds(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // Its backlog accepts connections. Nothing is sent.
 	if err != nil {
 		t.Fatal(err)

@@ -4,21 +4,22 @@
 // A window begins with the first request that is checked against it and lasts a minute,
 // or a day of 24 hours. Requests are counted when they are admitted, so a window never
 // admits more than its limit. Tokens are counted when a request ends, because they are
-// not known earlier: a window whose tokens are used up admits no further request, and
+// not known earlier. A window whose tokens are used up admits no further request, and
 // can exceed its limit only by the tokens of the requests in progress at that moment.
 //
 // [Memory] counts in one process. [Shared] counts in Redis, and while Redis is
 // unavailable each instance enforces its share by local counting:
 //
-//   - With N instances, each enforces ⌈L/N⌉ of every limit L, counting the requests,
-//     tokens and streams that it admitted itself in the current window, before the outage
-//     as well.
-//   - N is the number of live instances that Redis last reported, or 1 if it never did.
-//   - When Redis returns, its counters decide again, and the requests and tokens of the
+//   - With N instances, each enforces ⌈L/N⌉ of every limit L. It counts the requests,
+//     tokens and streams that it admitted itself in the current window, including those
+//     before the outage.
+//   - N is the number of live instances that Redis last reported, or 1 without a report.
+//   - When Redis is available again, its counters decide. The requests and tokens of the
 //     outage are not added to them.
 //
-// A window therefore admits at most L requests by Redis's counters and ⌈L/N⌉ by those
-// of each instance: less than 2·L + N. If Redis loses its data, its windows begin again.
+// In a window, Redis's counters therefore admit at most L requests, and the counters of
+// each instance at most ⌈L/N⌉: less than 2·L + N in total. If Redis loses its data, its
+// windows begin again.
 package ratelimit
 
 import (
@@ -36,10 +37,10 @@ type Limits struct {
 	ConcurrentStreams int64
 }
 
-// Scope is a name with limits. A request counts in all of its scopes.
+// Scope is a name with limits, such as a client. A request is counted in all of its scopes.
 //
-// The scopes of a request have different names. [Shared] needs them to have the same
-// text before the first slash, because a Redis Cluster keeps their counters in one slot.
+// The scopes of a request have different names. For [Shared] the names must be the same
+// up to the first slash, because a Redis Cluster must store the counters in one slot.
 type Scope struct {
 	Name   string
 	Limits Limits
@@ -49,7 +50,7 @@ type Scope struct {
 type Limiter interface {
 	// Admit counts a request, and an open stream if stream is true, unless a limit of
 	// one of the scopes is used up. A request that is not admitted is not counted.
-	// The caller must call End of a decision that admits.
+	// If the decision admits the request, the caller must call its End.
 	Admit(ctx context.Context, scopes []Scope, stream bool) *Decision
 	// Stats returns the current state.
 	Stats() Stats
@@ -57,7 +58,7 @@ type Limiter interface {
 	Close() error
 }
 
-// Kind is what a limit counts.
+// Kind identifies the quantity that a limit restricts.
 type Kind string
 
 // The kinds of limits, named as in the clients file.
@@ -68,7 +69,7 @@ const (
 	ConcurrentStreams Kind = "concurrent_streams"
 )
 
-// window returns the length of a window of the kind, 0 for [ConcurrentStreams].
+// window returns the length of a window of the kind, or 0 for [ConcurrentStreams].
 func (k Kind) window() time.Duration {
 	switch k {
 	case ConcurrentStreams:

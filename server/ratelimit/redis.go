@@ -12,8 +12,8 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-// redis is a database of Redis or Valkey. All of its keys expire, and the keys of each
-// command are in one slot, as a cluster requires.
+// redis accesses a database of Redis or Valkey. All of its keys expire, and the keys of
+// each command are in one slot, as a cluster requires.
 type redis struct {
 	option   valkey.ClientOption
 	timeout  time.Duration // of each command
@@ -23,8 +23,8 @@ type redis struct {
 	client atomic.Pointer[valkey.Client] // nil until connect has succeeded
 }
 
-// connect connects to the database unless that has been done. Later the client reconnects
-// itself. It is not safe for concurrent use.
+// connect connects to the database unless it is connected. The client reconnects
+// automatically. connect is not safe for concurrent use.
 func (r *redis) connect() error {
 	if r.client.Load() != nil {
 		return nil
@@ -59,7 +59,7 @@ func (c *counter) key() string {
 	return prefix + ":{" + escapeBraces.Replace(client) + "}" + escapeBraces.Replace(model) + ":" + string(c.kind)
 }
 
-// escapeBraces escapes what would end a hash tag.
+// escapeBraces escapes the characters that would end a hash tag.
 var escapeBraces = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
 
 // leaseName returns the name of the lease of a stream.
@@ -67,10 +67,11 @@ func (r *redis) leaseName(stream uint64) string {
 	return r.instance + "-" + strconv.FormatUint(stream, 36)
 }
 
-// admitScript checks a request against all of its counters and counts it if each has
-// room. ARGV has the duration and the name of a lease, then for each key the limit, the
-// length of the window in milliseconds, 0 for leases of streams, and the cost. It returns
-// for each key the count before the request and the milliseconds until its window ends.
+// admitScript checks a request against all of its counters and counts it if each is below
+// its limit. ARGV has the duration and the name of a lease, then for each key the limit,
+// the length of the window in milliseconds, or 0 for leases of streams, and the cost. It
+// returns for each key the count before the request and the milliseconds until its window
+// ends.
 //
 // A lease is a member of a sorted set whose score is the time when it expires.
 var admitScript = valkey.NewLuaScript(`
@@ -127,7 +128,7 @@ func (r *redis) admit(counters []counter, stream uint64) ([]count, error) {
 }
 
 // endScript adds tokens to windows and releases leases. ARGV has the name of the lease and
-// the tokens, then for each key the length of the window, 0 for leases.
+// the tokens, then for each key the length of the window, or 0 for leases.
 var endScript = valkey.NewLuaScript(`
 for i, key in ipairs(KEYS) do
   local length = ARGV[i + 2]
@@ -159,7 +160,7 @@ func (r *redis) end(counters []counter, stream uint64, tokens int64) error {
 	return err
 }
 
-// leaseScript takes or renews leases and returns how many are held. ARGV has their
+// leaseScript acquires or renews leases and returns the number of leases. ARGV has their
 // duration, then their names.
 var leaseScript = valkey.NewLuaScript(`
 local time = redis.call("TIME")
@@ -172,7 +173,7 @@ redis.call("PEXPIRE", KEYS[1], ARGV[1])
 return redis.call("ZCARD", KEYS[1])
 `)
 
-// register renews the lease of this instance and returns how many are live.
+// register renews the lease of this instance and returns the number of live instances.
 func (r *redis) register() (instances int64, err error) {
 	return r.run(leaseScript, []string{instancesKey}, []string{milliseconds(r.lease), r.instance}).AsInt64()
 }

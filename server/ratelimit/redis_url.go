@@ -53,7 +53,7 @@ func parseURL(raw string, password func() (string, error), timeout time.Duration
 	option.PipelineMultiplex = -1 // One connection, so that a heartbeat shows whether it works.
 	option.ClientName = prefix
 	option.ReadBufferEachConn, option.WriteBufferEachConn = 64<<10, 64<<10
-	// These end calls that nobody waits for anymore.
+	// These timeouts end commands whose callers have timed out.
 	if option.Dialer.Timeout == 0 {
 		option.Dialer.Timeout = 4 * timeout
 	}
@@ -67,7 +67,7 @@ func parseURL(raw string, password func() (string, error), timeout time.Duration
 // invalid part and does not quote values.
 func CheckURL(url string) error { return checkURL(url, false) }
 
-// checkURL rejects the parts of a URL that package valkey would ignore or replace by a
+// checkURL rejects a URL with a part that package valkey would ignore or replace by a
 // default.
 func checkURL(raw string, hasPassword bool) error {
 	u, err := url.Parse(raw)

@@ -58,10 +58,10 @@ func TestRedisURL_RejectsPartsThatWouldBeIgnored(t *testing.T) {
 			l, err := ratelimit.OpenShared(t.Context(), test.url, ratelimit.Options{Password: test.password})
 			if err == nil {
 				_ = l.Close()
-				t.Fatal("OpenShared accepts the URL")
+				t.Fatal("OpenShared accepted the URL")
 			}
 			if !strings.Contains(err.Error(), test.wrong) || strings.Contains(err.Error(), "hunter") {
-				t.Errorf("the error is %v, want one with %q", err, test.wrong)
+				t.Errorf("got error %v, want one that contains %q", err, test.wrong)
 			}
 		})
 	}
@@ -74,7 +74,7 @@ func TestRedisURL_AcceptsSupportedParts(t *testing.T) {
 		redis.URL + "/1?dial_timeout=2s&write_timeout=2s", strings.Replace(redis.URL, "redis:", "valkey:", 1),
 	} {
 		if i := open(t, url); !i.Stats().RedisUp {
-			t.Errorf("%s: Redis is not used: %+v", url, i.Stats())
+			t.Errorf("%s: Stats() = %+v, want Redis to be available", url, i.Stats())
 		}
 	}
 }
@@ -88,10 +88,10 @@ func FuzzRedisURL(f *testing.F) {
 			return
 		}
 		if _, err := valkey.ParseURL(url); err != nil {
-			t.Errorf("CheckURL accepts %q, which the client rejects: %v", url, err)
+			t.Errorf("CheckURL accepted %q, which the client rejects: %v", url, err)
 		}
 		if strings.ContainsAny(url, "#") {
-			t.Errorf("CheckURL accepts %q, which has a fragment", url)
+			t.Errorf("CheckURL accepted %q, which has a fragment", url)
 		}
 	})
 }

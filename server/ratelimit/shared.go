@@ -20,20 +20,21 @@ type Options struct {
 	// Retry is the interval of attempts to reach Redis while it is unavailable; 1 s by
 	// default.
 	Retry time.Duration
-	// Lease is the time after the last heartbeat of an instance at which it counts as
-	// dead and its streams as closed; 30 s by default.
+	// Lease is the time without a heartbeat after which an instance is assumed to be dead
+	// and its streams closed; 30 s by default.
 	Lease time.Duration
 	// Password, unless nil, returns the password of Redis. It is called before each
-	// login, so that the password may change. The URL must not have a password then.
+	// login, so that the password may change. If it is set, the URL must not have a
+	// password.
 	Password func() (string, error)
 }
 
 // Shared counts in Redis or Valkey, together with all instances that use the same
 // database. The package comment describes what happens while Redis is unavailable.
 //
-// Redis checks and counts a request atomically in one round trip, timed by its own clock.
-// An open stream is a lease that the instance renews, so the streams of an instance
-// that dies are closed when their leases expire.
+// Redis checks and counts a request atomically in one round trip, using the clock of
+// Redis. An open stream is a lease that the instance renews, so if an instance dies, its
+// streams are closed when their leases expire.
 type Shared struct {
 	options Options
 	redis   redis
@@ -87,8 +88,8 @@ func OpenShared(ctx context.Context, url string, options Options) (*Shared, erro
 	}
 }
 
-// Admit implements [Limiter]. It waits for Redis no longer than [Options.Timeout], and not
-// at all while Redis is known to be unavailable.
+// Admit implements [Limiter]. It waits for Redis at most [Options.Timeout], and not at all
+// while Redis is known to be unavailable.
 func (s *Shared) Admit(_ context.Context, scopes []Scope, stream bool) *Decision {
 	counters := countersOf(scopes, stream)
 	if len(counters) == 0 {
@@ -99,13 +100,13 @@ func (s *Shared) Admit(_ context.Context, scopes []Scope, stream bool) *Decision
 	if d == nil {
 		d = s.local.admit(counters, id, s.instances.Load())
 	}
-	if d.Refusal == nil {
+	if d.Rejection == nil {
 		d.end = func(tokens int64) { s.end(counters, id, tokens) } //nolint:contextcheck // Commands are not canceled.
 	}
 	return d
 }
 
-// admitByRedis returns Redis's decision, nil if it is unavailable.
+// admitByRedis returns the decision of Redis, or nil if Redis is unavailable.
 func (s *Shared) admitByRedis(counters []counter, stream uint64) *Decision {
 	if !s.up.Load() {
 		return nil
@@ -117,7 +118,7 @@ func (s *Shared) admitByRedis(counters []counter, stream uint64) *Decision {
 	}
 	d := decide(counters, counts, 1)
 	d.Shared = true
-	if d.Refusal == nil {
+	if d.Rejection == nil {
 		s.local.add(counters, stream)
 	}
 	return d
@@ -140,7 +141,7 @@ func (s *Shared) Stats() Stats {
 }
 
 // Close releases the leases of the open streams, removes this instance from Redis and
-// closes the connections. It waits for an unresponsive Redis no longer than four times
+// closes the connections. It waits for an unresponsive Redis at most four times
 // [Options.Timeout].
 func (s *Shared) Close() error {
 	s.stop()

@@ -35,8 +35,8 @@ func TestShared_InstancesEnforceLimitsTogetherExactly(t *testing.T) {
 		t.Errorf("%d requests were admitted, want 500", sum.Load())
 	}
 	for _, i := range all {
-		if got := refused(t, i, scopes, false); got.Kind != ratelimit.RequestsPerMinute || got.RetryAfter > time.Minute {
-			t.Errorf("the refusal is %+v", got)
+		if got := rejected(t, i, scopes, false); got.Kind != ratelimit.RequestsPerMinute || got.RetryAfter > time.Minute {
+			t.Errorf("got rejection %+v", got)
 		}
 		if got := i.Stats(); got.Outages > 0 {
 			t.Errorf("Stats() = %+v, want no outage", got)
@@ -54,26 +54,26 @@ func TestShared_InstancesSeeEachOthersUse(t *testing.T) {
 	scopes := one("alice", ratelimit.Limits{RequestsPerMinute: 100, TokensPerMinute: 100, TokensPerDay: 1000})
 	d := admitted(t, all[0], scopes, false)
 	if got := d.States; got.Requests.Remaining != 99 || got.Tokens.Remaining != 100 {
-		t.Errorf("the states are %+v and %+v", *got.Requests, *got.Tokens)
+		t.Errorf("got states %+v and %+v", *got.Requests, *got.Tokens)
 	}
 	d.End(99)
 	d = admitted(t, all[1], scopes, false)
 	if got := d.States; got.Requests.Remaining != 98 || got.Tokens.Remaining != 1 {
-		t.Errorf("the states are %+v and %+v", *got.Requests, *got.Tokens)
+		t.Errorf("got states %+v and %+v", *got.Requests, *got.Tokens)
 	}
 	d.End(1)
 	for _, i := range all {
-		got := refused(t, i, scopes, false)
+		got := rejected(t, i, scopes, false)
 		if got.Kind != ratelimit.TokensPerMinute || got.Limit != 100 || got.RetryAfter <= 50*time.Second || got.RetryAfter > time.Minute {
-			t.Errorf("the refusal is %+v", got)
+			t.Errorf("got rejection %+v", got)
 		}
 	}
 	if got := admitted(t, all[0], one("alice", ratelimit.Limits{RequestsPerMinute: 100}), false).States; got.Requests.Remaining != 97 {
-		t.Errorf("the refused requests were counted: %+v", *got.Requests)
+		t.Errorf("the rejected requests were counted: %+v", *got.Requests)
 	}
 }
 
-func TestShared_CountsRefusedRequestsAtNoInstance(t *testing.T) {
+func TestShared_CountsRejectedRequestsAtNoInstance(t *testing.T) {
 	wide := ratelimit.Limits{RequestsPerMinute: 100, ConcurrentStreams: 2}
 	for name, narrow := range map[string]ratelimit.Limits{
 		"requests": {RequestsPerMinute: 1}, "streams": {ConcurrentStreams: 1},
@@ -83,13 +83,13 @@ func TestShared_CountsRefusedRequestsAtNoInstance(t *testing.T) {
 			both := append(one("alice", wide), one("alice/{gpt*}", narrow)...)
 			admitted(t, all[0], both, true)
 			for range 5 {
-				refused(t, all[0], both, true)
-				refused(t, all[1], both, true)
+				rejected(t, all[0], both, true)
+				rejected(t, all[1], both, true)
 			}
 			if got := admitted(t, all[1], one("alice", wide), true).States.Requests.Remaining; got != 98 {
 				t.Errorf("%d requests remain, want 98", got)
 			}
-			refused(t, all[0], one("alice", wide), true)
+			rejected(t, all[0], one("alice", wide), true)
 		})
 	}
 }
@@ -100,13 +100,13 @@ func TestShared_ReleasesStreamsThatEnd(t *testing.T) {
 	first := admitted(t, all[0], scopes, true)
 	admitted(t, all[1], scopes, true)
 	for _, i := range all {
-		if got := refused(t, i, scopes, true); got.Kind != ratelimit.ConcurrentStreams {
-			t.Errorf("the refusal is %+v", got)
+		if got := rejected(t, i, scopes, true); got.Kind != ratelimit.ConcurrentStreams {
+			t.Errorf("got rejection %+v", got)
 		}
 	}
 	first.End(0)
 	admitted(t, all[1], scopes, true)
-	refused(t, all[0], scopes, true)
+	rejected(t, all[0], scopes, true)
 	if err := all[1].Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +123,8 @@ func TestShared_ReleasesStreamsOfADeadInstanceWhenTheirLeaseExpires(t *testing.T
 	admitted(t, alive, scopes, true)
 	start := time.Now()
 	dead.Die()
-	refused(t, alive, scopes, true)
-	for alive.Admit(t.Context(), scopes, true).Refusal != nil {
+	rejected(t, alive, scopes, true)
+	for alive.Admit(t.Context(), scopes, true).Rejection != nil {
 		if time.Since(start) > 10*time.Second {
 			t.Fatal("the stream is not released after 10 s")
 		}
@@ -134,7 +134,7 @@ func TestShared_ReleasesStreamsOfADeadInstanceWhenTheirLeaseExpires(t *testing.T
 	}
 	// A live instance keeps its streams for longer than a lease.
 	for time.Since(start) < 3*time.Second {
-		refused(t, alive, scopes, true)
+		rejected(t, alive, scopes, true)
 	}
 	for alive.Stats().Instances != 1 {
 		if time.Since(start) > 10*time.Second {
@@ -151,7 +151,7 @@ func TestShared_EveryRedisKeyExpires(t *testing.T) {
 	admitted(t, all[0], scopes, true)
 	admitted(t, all[1], scopes, true).End(5)
 	admitted(t, all[1], append(scopes, one("bob", ratelimit.Limits{RequestsPerMinute: 1})...), true)
-	refused(t, all[0], scopes, true)
+	rejected(t, all[0], scopes, true)
 	client := admin(t, redis)
 	keys, err := do(t, client, "KEYS", "*").AsStrSlice()
 	if err != nil || len(keys) != 6 {
@@ -163,7 +163,7 @@ func TestShared_EveryRedisKeyExpires(t *testing.T) {
 			t.Errorf("%s expires in %d ms, %v", key, ttl, err)
 		}
 		if !strings.HasPrefix(key, "openai-connect:{") {
-			t.Errorf("%s lacks the prefix", key)
+			t.Errorf("got key %s, want one with the prefix openai-connect:{", key)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func TestShared_KeepsTheKeysOfAClientInOneSlot(t *testing.T) {
 	}
 	for _, key := range keys {
 		if !strings.HasPrefix(key, "openai-connect:{al%7Bic%7De}") && key != "openai-connect:{instances}" {
-			t.Errorf("the key %s has another hash tag", key)
+			t.Errorf("got key %s with another hash tag", key)
 		}
 	}
 }
@@ -194,9 +194,9 @@ func TestShared_RejectsInvalidURLsWithoutShowingThem(t *testing.T) {
 		l, err := ratelimit.OpenShared(t.Context(), url, ratelimit.Options{})
 		if err == nil {
 			_ = l.Close()
-			t.Errorf("OpenShared accepts %q", url)
+			t.Errorf("OpenShared accepted %q", url)
 		} else if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the error for %q is %v", url, err)
+			t.Errorf("%q: got error %v, want one without the password", url, err)
 		}
 	}
 }

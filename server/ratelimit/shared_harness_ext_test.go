@@ -49,7 +49,7 @@ func open(tb testing.TB, url string, change ...func(*ratelimit.Options)) *instan
 	return i
 }
 
-// openMany opens n instances and waits until each knows that there are n.
+// openMany opens n instances and checks that each counts n live instances.
 func openMany(tb testing.TB, n int, url string) []*instance {
 	tb.Helper()
 	var all []*instance
@@ -127,14 +127,14 @@ const (
 	available   = "rate limit store available again"
 )
 
-// use sends requests until one is refused. It returns how many were admitted and how long
-// the slowest took.
+// use sends requests until one is rejected. It returns the number of admitted requests and
+// the duration of the slowest one.
 func use(l ratelimit.Limiter, scopes []ratelimit.Scope, stream bool) (admitted int64, slowest time.Duration) {
 	for {
 		start := time.Now()
 		d := l.Admit(context.Background(), scopes, stream)
 		slowest = max(slowest, time.Since(start))
-		if d.Refusal != nil {
+		if d.Rejection != nil {
 			return admitted, slowest
 		}
 		admitted++
