@@ -10,23 +10,26 @@ import (
 	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
 )
 
-// audioBuilder assembles the audio of a message.
+// audioBuilder assembles the audio of a message from its deltas.
 type audioBuilder struct {
-	fields jsonObject // except the data
-	data   []byte     // contents of a JSON string, nil without data
+	fields jsonObject // all fields except data
+	data   []byte     // base64 as in a JSON string, without the quotes; nil if no delta had data
 }
 
-func (a *audioBuilder) add(piece *chatv1.AudioDelta) {
-	a.fields.addText(`"id"`, piece.Id)
-	a.fields.addText(`"transcript"`, piece.Transcript)
-	if at := piece.GetExpiresAt(); at != nil {
+// add adds a delta.
+func (a *audioBuilder) add(delta *chatv1.AudioDelta) {
+	a.fields.addText(`"id"`, delta.Id)
+	a.fields.addText(`"transcript"`, delta.Transcript)
+	if at := delta.GetExpiresAt(); at != nil {
 		a.fields.add(`"expires_at"`, appendSeconds(nil, at), 0)
 	}
-	if piece.Data != nil {
-		a.data = base64.StdEncoding.AppendEncode(orEmpty(a.data), piece.GetData())
+	if delta.Data != nil {
+		a.data = base64.StdEncoding.AppendEncode(orEmpty(a.data), delta.GetData())
 	}
-	for name, value := range jsonFields([]byte(piece.GetExtraJson())) {
-		if name == `"data"` && jsonKind(value) == '"' { // It is incomplete or invalid base64.
+	for name, value := range jsonFields([]byte(delta.GetExtraJson())) {
+		if name == `"data"` && jsonKind(value) == '"' {
+			// A string in extra_json was not valid base64 on its own. It may be valid
+			// together with other deltas.
 			text := bytes.ReplaceAll(value[1:len(value)-1], []byte(`\/`), []byte("/"))
 			a.data = append(orEmpty(a.data), text...)
 		} else {
@@ -35,6 +38,7 @@ func (a *audioBuilder) add(piece *chatv1.AudioDelta) {
 	}
 }
 
+// json returns the audio as a JSON object.
 func (a *audioBuilder) json() []byte {
 	writer := newObjectWriter()
 	dataName := ""
@@ -46,12 +50,13 @@ func (a *audioBuilder) json() []byte {
 	return writer.end()
 }
 
+// appendSeconds appends a Unix time in seconds.
 func appendSeconds(b []byte, at *timestamppb.Timestamp) []byte {
 	return strconv.AppendInt(b, at.GetSeconds(), 10)
 }
 
-// joinBase64 removes the padding between concatenated base64 pieces. It returns
-// invalid base64 unchanged.
+// joinBase64 turns concatenated base64 strings, each with its own padding, into one base64
+// string. It returns invalid base64 unchanged.
 func joinBase64(text []byte) []byte {
 	if padding := bytes.IndexByte(text, '='); padding < 0 || padding >= len(text)-2 {
 		return text
@@ -71,6 +76,7 @@ func joinBase64(text []byte) []byte {
 	return base64.StdEncoding.AppendEncode(nil, data)
 }
 
+// orEmpty returns b, or an empty slice if b is nil.
 func orEmpty(b []byte) []byte {
 	if b == nil {
 		return []byte{}

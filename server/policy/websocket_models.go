@@ -65,9 +65,9 @@ type checkedConn struct {
 // Write forwards a piece that the client sends.
 func (c *checkedConn) Write(p []byte) (int, error) {
 	if c.rejected.Load() {
-		return 0, usage.ErrMessage
+		return 0, usage.ErrMessageRejected
 	}
-	if err := c.checker.Sent(p); err != nil {
+	if err := c.checker.CheckSent(p); err != nil {
 		c.rejected.Store(true)
 		_ = c.Close() // Close interrupts Read.
 		return 0, err
@@ -78,7 +78,7 @@ func (c *checkedConn) Write(p []byte) (int, error) {
 // Read returns the next piece that the upstream sends.
 func (c *checkedConn) Read(p []byte) (int, error) {
 	n, err := c.Duplex.Read(p)
-	c.checker.Received(p[:n])
+	c.checker.TrackReceived(p[:n])
 	if n > 0 || err == nil || !c.rejected.Load() {
 		return n, err
 	}

@@ -2,24 +2,24 @@ package usage
 
 import "errors"
 
-// ErrMessage is the error of a client's WebSocket message that names a model that is not
-// allowed, or whose models cannot be determined.
-var ErrMessage = errors.New("the message names a model that is not allowed, or cannot be read")
+// ErrMessageRejected is returned for a client's WebSocket message that names a model that
+// is not allowed, or whose models cannot be determined.
+var ErrMessageRejected = errors.New("WebSocket message rejected: its model is not allowed or cannot be determined")
 
-// MessageChecker checks the models in the messages that the client of a WebSocket sends,
-// such as the client events of the Realtime API:
-// https://platform.openai.com/docs/api-reference/realtime-client-events. Sent and Received
-// may be called concurrently.
+// MessageChecker checks the models named in the messages that a client sends on a
+// WebSocket, such as the client events of the Realtime API:
+// https://platform.openai.com/docs/api-reference/realtime-client-events. CheckSent and
+// TrackReceived may be called concurrently.
 type MessageChecker struct {
 	allows   func(model string) bool
-	sent     messageReader
-	received messageReader
-	text     *requestText
-	rejected bool
+	sent     messageReader // of the data from the client
+	received messageReader // of the data from the upstream
+	text     *requestText  // reads the client's current message
+	rejected bool          // a message was rejected
 }
 
-// NewMessageChecker returns a checker for a WebSocket. allows reports whether messages may
-// name a model.
+// NewMessageChecker returns a checker for one WebSocket. It rejects a message that names a
+// model for which allows returns false.
 func NewMessageChecker(allows func(model string) bool) *MessageChecker {
 	c := &MessageChecker{allows: allows}
 	c.sent = messageReader{fromClient: true, begin: c.begin, data: c.data, end: c.end}
@@ -27,35 +27,39 @@ func NewMessageChecker(allows func(model string) bool) *MessageChecker {
 	return c
 }
 
-// Sent checks the next piece that the client sends, before it is forwarded. After
-// [ErrMessage] neither p nor any later piece may be forwarded.
-func (c *MessageChecker) Sent(p []byte) error {
+// CheckSent checks data from the client. It must be called before the data is forwarded.
+// After [ErrMessageRejected], neither p nor any later data may be forwarded.
+func (c *MessageChecker) CheckSent(p []byte) error {
 	c.sent.write(p)
 	if c.rejected || c.sent.invalid {
-		return ErrMessage
+		return ErrMessageRejected
 	}
 	return nil
 }
 
-// Received reads the next piece that the upstream sends.
-func (c *MessageChecker) Received(p []byte) { c.received.write(p) }
+// TrackReceived finds the frame boundaries in data from the upstream, for
+// [MessageChecker.AtBoundary].
+func (c *MessageChecker) TrackReceived(p []byte) { c.received.write(p) }
 
-// AtBoundary reports whether the upstream's last frame is complete.
+// AtBoundary reports whether the data from the upstream ends between two frames, so that
+// another frame may follow.
 func (c *MessageChecker) AtBoundary() bool { return c.received.atBoundary() }
 
+// begin, data and end are called for each message of the client.
 func (c *MessageChecker) begin(compressed bool) {
-	c.rejected = c.rejected || compressed // Compression was not negotiated.
+	c.rejected = c.rejected || compressed // clients with rules can't negotiate compression
 	c.text = newRequestText(&modelFinder{root: messageFields})
 }
 
 func (c *MessageChecker) data(p []byte) {
-	_, _ = c.text.Write(p) // It never fails.
+	_, _ = c.text.Write(p) // never fails
 }
 
-// end checks a message.
 func (c *MessageChecker) end() {
 	found := c.text.scanner.finder
-	if !c.text.scanner.isComplete() || found.undetermined || found.mainCount > 1 || found.mainCount == 1 && found.main == "" {
+	ambiguous := found.undetermined || found.mainCount > 1
+	unreadable := !c.text.scanner.isComplete() || found.mainCount == 1 && found.main == ""
+	if ambiguous || unreadable {
 		c.rejected = true
 		return
 	}

@@ -55,10 +55,10 @@ func TestMessageChecker_RejectsFramesThatServersReadDifferently(t *testing.T) {
 			m := NewMessageChecker(func(model string) bool { return model != "x" })
 			var err error
 			for rest := row.sent; len(rest) > 0 && err == nil; rest = rest[min(size, len(rest)):] {
-				err = m.Sent(rest[:min(size, len(rest))])
+				err = m.CheckSent(rest[:min(size, len(rest))])
 			}
 			if (err == nil) != row.ok {
-				t.Errorf("%s, in pieces of %d: Sent() = %v, want allowed %t", name, size, err, row.ok)
+				t.Errorf("%s, in pieces of %d: CheckSent() = %v, want allowed %t", name, size, err, row.ok)
 			}
 		}
 	}
@@ -71,15 +71,15 @@ func FuzzMessageChecker(f *testing.F) {
 	f.Add([]byte{0x81, 0x80}, 5)
 	f.Fuzz(func(t *testing.T, sent []byte, size int) {
 		allows := func(model string) bool { return model != "x" }
-		whole := NewMessageChecker(allows).Sent(sent)
+		whole := NewMessageChecker(allows).CheckSent(sent)
 		m := NewMessageChecker(allows)
 		var err error
 		for rest := sent; len(rest) > 0 && err == nil; {
 			n := min(max(size, 1), len(rest))
-			err, rest = m.Sent(rest[:n]), rest[n:]
+			err, rest = m.CheckSent(rest[:n]), rest[n:]
 		}
 		if (err == nil) != (whole == nil) {
-			t.Errorf("in pieces of %d: Sent() = %v, want the result for one piece, %v", size, err, whole)
+			t.Errorf("in pieces of %d: CheckSent() = %v, want the result for one piece, %v", size, err, whole)
 		}
 	})
 }

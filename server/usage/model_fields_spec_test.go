@@ -124,7 +124,7 @@ func TestModelFields_CoverTheSpecification(t *testing.T) {
 		m.begin(false)
 		m.data([]byte(probe(place)))
 		if m.end(); !m.rejected {
-			t.Errorf("%s: the message was allowed, want ErrMessage", place)
+			t.Errorf("%s: the message was allowed, want ErrMessageRejected", place)
 		}
 	}
 	t.Logf("%d model fields of messages", len(s.found))

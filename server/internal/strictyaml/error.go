@@ -7,18 +7,19 @@ import (
 	"strings"
 )
 
-// Error is a problem in a file.
+// Error describes a problem in a YAML file.
 type Error struct {
 	File string
-	Line int // from 1
-	// Field is the path of the field, such as "limits.requests_per_minute", from the root
-	// or from the innermost list item. It is empty for problems outside of fields.
+	Line int // counted from 1
+	// Field is the path of the field, such as "limits.requests_per_minute". It is relative
+	// to the innermost list item, if there is one. It is empty if the problem isn't in a
+	// field.
 	Field string
 	// Text describes the problem and how to fix it.
 	Text string
 }
 
-// Error returns "FILE:LINE: FIELD: TEXT".
+// Error returns the problem in the form "FILE:LINE: FIELD: TEXT".
 func (e Error) Error() string {
 	if e.Field == "" {
 		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text)
@@ -26,7 +27,7 @@ func (e Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s: %s", e.File, e.Line, e.Field, e.Text)
 }
 
-// Errors are all problems in a file, in the order of its lines.
+// Errors is a list of all problems in a file.
 type Errors []Error
 
 // Error returns one line per problem.
@@ -38,7 +39,7 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Err returns the sorted problems as an error, or nil if there are none.
+// Err sorts the problems by line and returns e, or nil if e is empty.
 func (e Errors) Err() error {
 	if len(e) == 0 {
 		return nil
@@ -47,18 +48,19 @@ func (e Errors) Err() error {
 	return e
 }
 
-// Nearest returns the name that is most similar to text, or "" if none is similar.
+// Nearest returns the name with the smallest edit distance to text, or "" if no name is
+// similar.
 func Nearest(text string, names []string) string {
-	best, least := "", len(text)/3+2
+	best, limit := "", len(text)/3+2
 	for _, name := range names {
-		if d := editDistance(text, name); d < least {
-			best, least = name, d
+		if d := editDistance(text, name); d < limit {
+			best, limit = name, d
 		}
 	}
 	return best
 }
 
-// editDistance returns the Levenshtein distance of two strings.
+// editDistance returns the Levenshtein distance between two strings.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -1,5 +1,5 @@
-// Package metering records the model and the usage of a request in its record. It buffers
-// nothing and delays nothing.
+// Package metering records the model, streaming mode and token usage of each request in its
+// [request.Record]. It neither buffers nor delays requests and responses.
 package metering
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// Sender meters the requests that it forwards, unless they have a known client: package
-// policy meters the requests of known clients, whose limits depend on the usage.
+// Sender meters the requests that it forwards. It leaves requests of authenticated clients
+// to package policy, which needs their usage to enforce the clients' limits.
 type Sender struct{ next upstream.Sender }
 
 // New returns a sender that meters requests and forwards them to next.
@@ -37,20 +37,21 @@ func (s *Sender) Send(ctx context.Context, req *upstream.Request) (*http.Respons
 	return resp, nil
 }
 
-// maxDecoded bounds the decoded size of a request body in memory.
+// maxDecoded is the maximum number of bytes to decode of a body in memory.
 const maxDecoded = 64 << 20
 
-// ReadRequest reads a request without waiting for its body, and records the result: it
-// reads all of a typed request, and the header of a raw one. The input tokens of a raw
-// request are estimated while a JSON body is sent, and otherwise from the length of the
-// body. For a form they are not estimated, because most of it is a file.
+// ReadRequest records the model and the streaming mode of a request, as far as they are
+// known without waiting for its body. The body of a typed request is in memory, so all of
+// it is read. For a raw request, the input tokens are estimated: from the text of a JSON
+// body while it is sent, and otherwise from the Content-Length. The tokens of a form are
+// not estimated, because it consists mostly of files.
 func ReadRequest(ctx context.Context, record *request.Record, req *upstream.Request) usage.Request {
 	var body io.Reader
 	if buffered, ok := req.Body.(*bytes.Reader); ok {
 		body = buffered
 	}
 	parsed, _, err := usage.ReadRequest(ctx, req.Method, req.Target, req.Header, body, maxDecoded)
-	if err != nil { // The body cannot be decoded. The upstream returns the error.
+	if err != nil { // The body cannot be decoded. The upstream will report that.
 		parsed, _, _ = usage.ReadRequest(ctx, req.Method, req.Target, req.Header, nil, 0)
 	}
 	if body == nil && req.Body != nil {
@@ -66,14 +67,14 @@ func ReadRequest(ctx context.Context, record *request.Record, req *upstream.Requ
 	return parsed
 }
 
-// isForm reports whether a body is a form with files (RFC 7578).
+// isForm reports whether the content type is multipart/form-data (RFC 7578).
 func isForm(header http.Header) bool {
 	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	return mediaType == "multipart/form-data"
 }
 
-// ReadResponse records the header of a response, and its events and usage while its body
-// is read. parsed is its request.
+// ReadResponse records the status of a response at once, and its events, model and usage
+// while its body is read. parsed is the result of [ReadRequest] for its request.
 func ReadResponse(record *request.Record, parsed usage.Request, resp *http.Response) *usage.Tap {
 	record.SetResponse(resp.StatusCode, httpx.IsEventStream(resp.Header) || resp.StatusCode == http.StatusSwitchingProtocols)
 	tap := usage.NewTap(resp, parsed, record.RecordEvent)
