@@ -11,8 +11,8 @@ import (
 )
 
 // authMiddleware authenticates the clients of a server that replaces their credentials.
-// Requests that it admits have neither credentials of the client nor of the upstream: the
-// policy sets the latter where requests leave.
+// Admitted requests contain no credentials: the policy sets those of the upstream when a
+// request is sent.
 type authMiddleware struct {
 	policy *auth.Policy
 	cors   *cors.Policy

@@ -31,8 +31,8 @@
 //
 //	usage              meters requests without a known client, for telemetry
 //	policy             applies the client's rules and rate limits, and meters its requests
-//	telemetry          observes what is sent: traces and content
+//	telemetry          observes requests to the upstream: traces and content
 //
 // Innermost is the upstream or, with failover, the choice among several. README.md has
-// a map of the packages and the path of one call.
+// a map of the packages and the path of one request.
 package server

@@ -59,9 +59,8 @@ func (m *router) mount(rpc *connect.Server) {
 	)
 }
 
-// Handle implements [connecthttp.ServeMux]. The pattern is a procedure, or the path of a
-// service. The handler of the latter is ignored: it answers some requests with a bare
-// status.
+// Handle implements [connecthttp.ServeMux]. The pattern is a procedure or the path of a
+// service. Handlers of services are ignored: they answer some requests without a body.
 func (m *router) Handle(pattern string, handler http.Handler) {
 	if strings.HasSuffix(pattern, "/") {
 		return

@@ -24,8 +24,8 @@ type Config struct {
 	Metrics http.Handler
 
 	// Ready returns the reason why the server should not get new requests, nil if it
-	// should. It is not ready before its start and during its shutdown. That it rejects
-	// some requests, or couldn't reload a file, is no reason.
+	// should. It is not ready before its start and during its shutdown. Rejected
+	// requests and failed reloads of a file do not affect readiness.
 	Ready func() error
 
 	// Hosts, unless nil, are the host names that are served. Requests for others are

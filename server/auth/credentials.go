@@ -178,8 +178,8 @@ func StripHeaderCredentials(header http.Header, forwardOrganization bool) {
 	header[subprotocolField] = kept
 }
 
-// withoutPrefixes returns a list of subprotocols without those that have one of the
-// prefixes. If there are none, it returns the list unchanged.
+// withoutPrefixes removes the subprotocols that start with one of the prefixes from a
+// list. If there are none, it returns the list unchanged.
 func withoutPrefixes(offered string, prefixes []string) string {
 	var kept []string
 	found := false

@@ -83,7 +83,7 @@ type Policy struct {
 	forwardOrganization bool
 }
 
-// credential is what an upstream receives.
+// credential is the credential sent to an upstream.
 type credential struct {
 	key   secret.Secret // zero for the credentials of the request
 	noKey bool          // no credentials

@@ -254,7 +254,7 @@ func TestAuthenticate_AdmitsAndStripsCredentials(t *testing.T) {
 	const protocols = "Sec-WebSocket-Protocol: "
 	for name, row := range map[string]struct {
 		fields []string
-		left   []string // what is left then
+		left   []string // headers after removal
 		err    error
 	}{
 		"the token":                         {fields: []string{"Authorization: Bearer " + token}},

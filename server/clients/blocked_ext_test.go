@@ -53,14 +53,14 @@ func TestStore_KeepsClientsWhileReadingBlocks(t *testing.T) {
 	if now := store.Status(); now.Failures == 0 || now.Err == nil || now.Clients != 2 {
 		t.Errorf("its status is %+v", now)
 	}
-	if _, err := store.Lookup(tokenOf("alice")); err != nil {
+	if _, err := store.Lookup(keyOf("alice")); err != nil {
 		t.Errorf("of alice it says %v", err)
 	}
-	if _, err := store.Lookup(tokenOf("carol")); !errors.Is(err, clients.ErrUnknownKey) {
+	if _, err := store.Lookup(keyOf("carol")); !errors.Is(err, clients.ErrUnknownKey) {
 		t.Errorf("of a stranger it says %v", err)
 	}
 	time.Sleep(time.Until(soon))
-	if _, err := store.Lookup(tokenOf("bob")); !errors.Is(err, clients.ErrExpired) {
+	if _, err := store.Lookup(keyOf("bob")); !errors.Is(err, clients.ErrExpired) {
 		t.Errorf("of bob, whose token has expired, it says %v", err)
 	}
 

@@ -48,7 +48,7 @@ clients:
 		t.Fatal(err)
 	}
 	byDefault := clients.Entry{
-		Name: "by-default", Hash: clients.HashKey(tokenOf("by-default")),
+		Name: "by-default", Hash: clients.HashKey(keyOf("by-default")),
 		Expires:     time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 		UpstreamKey: secret.Source{File: "shared.key"},
 		Models:      clients.Patterns{"gpt-5*"}, Paths: clients.Patterns{"/v1/chat/completions"},
@@ -56,9 +56,9 @@ clients:
 		ModelLimits: []clients.ModelLimits{{Models: "o3", Limits: ratelimit.Limits{TokensPerDay: 5}}},
 	}
 	last := byDefault
-	last.Name, last.Hash, last.Expires = "never", clients.HashKey(tokenOf("never")), time.Time{}
+	last.Name, last.Hash, last.Expires = "never", clients.HashKey(keyOf("never")), time.Time{}
 	want := []clients.Entry{byDefault, {
-		Name: "own", Hash: clients.HashKey(tokenOf("own")),
+		Name: "own", Hash: clients.HashKey(keyOf("own")),
 		Expires:     time.Date(2027, 6, 1, 10, 30, 0, 0, time.UTC),
 		UpstreamKey: secret.Source{Env: "OWN"},
 		Models:      clients.Patterns{"*"}, Paths: clients.Patterns{"/v1/*", "/"},
@@ -85,20 +85,20 @@ func TestLookup_FindsAKeyUntilItExpires(t *testing.T) {
 		find := clients.LookupIn(t, "clients:\n"+entry("alice")+entry("bob", "expires: "+expires))
 		for range 2 {
 			for _, name := range []string{"alice", "bob"} {
-				if token, err := find(tokenOf(name)); err != nil || token.Name != name {
+				if token, err := find(keyOf(name)); err != nil || token.Name != name {
 					t.Errorf("%s: got %v, %v", name, token, err)
 				}
 			}
 			time.Sleep(30*time.Minute - time.Nanosecond)
 		}
 		time.Sleep(2 * time.Nanosecond)
-		if token, err := find(tokenOf("bob")); !errors.Is(err, clients.ErrExpired) || token != nil {
+		if token, err := find(keyOf("bob")); !errors.Is(err, clients.ErrExpired) || token != nil {
 			t.Errorf("once it expired, got %v, %v", token, err)
 		}
-		if _, err := find(tokenOf("alice")); err != nil {
+		if _, err := find(keyOf("alice")); err != nil {
 			t.Error(err)
 		}
-		for _, shown := range []string{"", "x", tokenOf("carol"), tokenOf("alice") + "x", hashOf("alice"), strings.ToUpper(tokenOf("alice")), "alice"} {
+		for _, shown := range []string{"", "x", keyOf("carol"), keyOf("alice") + "x", hashOf("alice"), strings.ToUpper(keyOf("alice")), "alice"} {
 			if token, err := find(shown); !errors.Is(err, clients.ErrUnknownKey) || token != nil {
 				t.Errorf("%q: got %v, %v", shown, token, err)
 			}
@@ -246,7 +246,7 @@ func BenchmarkLookup(b *testing.B) {
 		file.WriteString(entry(fmt.Sprint("client-", i)))
 	}
 	store := open(b, write(b, file.String()), clients.Options{})
-	for _, row := range []struct{ name, token string }{{"known", tokenOf("client-500")}, {"unknown", tokenOf("nobody")}} {
+	for _, row := range []struct{ name, token string }{{"known", keyOf("client-500")}, {"unknown", keyOf("nobody")}} {
 		b.Run(row.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -141,7 +141,7 @@ func update(file string, create bool, edit func([]byte, *document) ([]byte, []En
 	return writeAtomically(path, edited)
 }
 
-// isCommentOnly reports whether a text has nothing but comments.
+// isCommentOnly reports whether text consists of comments only.
 func isCommentOnly(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {

@@ -17,7 +17,7 @@ import (
 )
 
 func client(name string) clients.Entry {
-	return clients.Entry{Name: name, Hash: clients.HashKey(tokenOf(name))}
+	return clients.Entry{Name: name, Hash: clients.HashKey(keyOf(name))}
 }
 
 func add(name string) func(string) error {
@@ -29,7 +29,7 @@ func revoke(name string) func(string) error {
 }
 
 func rotate(name string) func(string) error {
-	return func(path string) error { return clients.Rotate(path, name, clients.HashKey(tokenOf("new"))) }
+	return func(path string) error { return clients.Rotate(path, name, clients.HashKey(keyOf("new"))) }
 }
 
 func TestEdit_LeavesTheRestOfTheFileUnchanged(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 
 // Entry is a client in a file, completed by the defaults of the file. The file is YAML:
 //
-//	# Fields of clients, except name and hash, for those that do not set them. Limits are
-//	# merged one by one, except those of models.
+//	# Defaults for the fields of clients except name and hash. Limits are merged one by
+//	# one, except limits of models.
 //	defaults:
 //	  limits: {requests_per_minute: 600}
 //	clients:

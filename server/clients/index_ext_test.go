@@ -10,8 +10,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/clients"
 )
 
-// What logs have to leave out is looked for in each of their lines, so it is told
-// once, however many tokens have it.
+// Each line of the log is searched for every upstream key, so shared keys are listed
+// once.
 func TestStore_UpstreamKeysHasNoDuplicates(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()

@@ -13,17 +13,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tokenOf is the token of a client, and hashOf is how the file has it.
-func tokenOf(name string) string { return "oc-secret-of-" + name }
-func hashOf(name string) string  { return clients.HashKey(tokenOf(name)).String() }
+// keyOf returns the API key of a client, and hashOf its hash in the file.
+func keyOf(name string) string  { return "oc-secret-of-" + name }
+func hashOf(name string) string { return clients.HashKey(keyOf(name)).String() }
 
-// entry is the text of a client with a key of its own, and further fields.
+// entry returns the YAML of a client with the given additional fields.
 func entry(name string, fields ...string) string {
 	lines := append([]string{"  - name: " + name, "hash: " + hashOf(name)}, fields...)
 	return strings.Join(lines, "\n    ") + "\n"
 }
 
-// write writes a file of tokens into a folder of its own.
+// write writes a clients file into a temporary directory.
 func write(tb testing.TB, text string) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "clients.yaml")

@@ -10,8 +10,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/clients"
 )
 
-// Each row is a file, and what is wrong with it: the line, the field, and a part of
-// what is said.
+// Each row is a file and its problems: the line, the field, and a part of the message.
 func TestRead_ReportsProblemsByLine(t *testing.T) {
 	t.Parallel()
 	const list = "clients:\n"
@@ -45,7 +44,7 @@ func TestRead_ReportsProblemsByLine(t *testing.T) {
 		"a name of two lines":                          {list + "  - name: |\n      a\n    hash: " + hashOf("a") + "\n", []string{"2: name: is a string of several lines: want a string"}},
 		"a duplicate name":                             {list + entry("a") + "  - name: a\n    hash: " + hashOf("b") + "\n", []string{`4: name: duplicate name "a", first on line 2`}},
 		"a duplicate hash":                             {list + entry("a") + "  - name: b\n    hash: " + hashOf("a") + "\n", []string{"5: hash: duplicate hash, first on line 3: run `openai-connect clients rotate` for one of the clients"}},
-		"an API key in place of its hash":              {list + "  - name: a\n    hash: " + tokenOf("a") + "\n", []string{"3: hash: invalid hash: want \"sha256:\" and 64 hexadecimal digits; `openai-connect clients add` generates API keys and their hashes"}},
+		"an API key in place of its hash":              {list + "  - name: a\n    hash: " + keyOf("a") + "\n", []string{"3: hash: invalid hash: want \"sha256:\" and 64 hexadecimal digits; `openai-connect clients add` generates API keys and their hashes"}},
 		"a hash that is too short":                     {list + "  - name: a\n    hash: sha256:00000000\n", []string{"3: hash: invalid hash: want \"sha256:\" and 64 hexadecimal digits; `openai-connect clients add` generates API keys and their hashes"}},
 		"a hash of another algorithm":                  {list + "  - name: a\n    hash: md5:" + strings.Repeat("0", 64) + "\n", []string{"3: hash: invalid hash: want \"sha256:\" and 64 hexadecimal digits; `openai-connect clients add` generates API keys and their hashes"}},
 		"an expiry in words":                           {list + entry("a", "expires: tomorrow"), []string{`4: expires: invalid time "tomorrow": want a date such as 2027-01-01, a time such as 2027-01-01T12:00:00Z, or never`}},
@@ -108,7 +107,7 @@ func TestOpen_ReportsMissingUpstreamKeysByLine(t *testing.T) {
 	t.Setenv("KEYS_TEST_GOOD", "sk-secret-of-a")
 	t.Setenv("KEYS_TEST_EMPTY", "")
 	t.Setenv("KEYS_TEST_LINES", "sk-secret\nsk-secret")
-	t.Setenv("KEYS_TEST_TOKEN", tokenOf("b"))
+	t.Setenv("KEYS_TEST_TOKEN", keyOf("b"))
 	const list = "clients:\n"
 	for name, row := range map[string]struct {
 		text string

@@ -85,7 +85,7 @@ func (p Pattern) CheckPath() error {
 // hasDotSegments reports whether a path has a "." or ".." segment (RFC 3986 §3.3) for any
 // reader: one that decodes it repeatedly, treats backslashes as slashes, or drops
 // parameters after semicolons. Segments of only dots, spaces and invisible characters
-// count, as some readers drop the latter two. So do control characters and invalid UTF-8,
+// count, as some readers drop spaces and invisible characters. So do control characters and invalid UTF-8,
 // in which lenient decoders find dots and slashes, and paths that are encoded more than
 // maxEncodings times.
 func hasDotSegments(path string) bool {

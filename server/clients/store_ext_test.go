@@ -31,7 +31,7 @@ func newLog() (lines, *slog.Logger) {
 	return log, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// await waits for a line that has these texts. It tells no secret.
+// await waits for a line that contains the given strings, and checks it for secrets.
 func (l lines) await(t *testing.T, texts ...string) string {
 	t.Helper()
 	timeout := time.After(patience)
@@ -60,7 +60,7 @@ func (l lines) await(t *testing.T, texts ...string) string {
 func checkKnown(t *testing.T, store *clients.Store, known ...string) {
 	t.Helper()
 	for _, name := range []string{"alice", "bob", "carol"} {
-		token, err := store.Lookup(tokenOf(name))
+		token, err := store.Lookup(keyOf(name))
 		if is := strings.Contains(strings.Join(known, " "), name); is && (err != nil || token.Name != name) || !is && !errors.Is(err, clients.ErrUnknownKey) {
 			t.Errorf("%s: got %v, %v", name, token, err)
 		}
@@ -213,7 +213,7 @@ func TestReload_ReadsUpstreamKeysAgain(t *testing.T) {
 	store := open(t, path, clients.Options{Logger: logger})
 	check := func(name, want string) {
 		t.Helper()
-		if token, err := store.Lookup(tokenOf(name)); err != nil || token.UpstreamKey.Reveal() != want {
+		if token, err := store.Lookup(keyOf(name)); err != nil || token.UpstreamKey.Reveal() != want {
 			t.Errorf("%s has %q, %v", name, token.UpstreamKey.Reveal(), err)
 		}
 	}
@@ -263,7 +263,7 @@ func TestStore_ReplacesClientsAtomically(t *testing.T) {
 	for range 4 {
 		running.Go(func() {
 			for last := int64(0); ; {
-				token, err := store.Lookup(tokenOf("alice"))
+				token, err := store.Lookup(keyOf("alice"))
 				if err != nil {
 					t.Error(err)
 					return
@@ -291,7 +291,7 @@ func TestStore_ReplacesClientsAtomically(t *testing.T) {
 	}
 	close(done)
 	running.Wait()
-	if token, err := store.Lookup(tokenOf("bob")); err != nil || token.Limits.RequestsPerMinute != versions {
+	if token, err := store.Lookup(keyOf("bob")); err != nil || token.Limits.RequestsPerMinute != versions {
 		t.Errorf("in the end it is %+v, %v", token, err)
 	}
 }

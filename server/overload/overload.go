@@ -45,8 +45,8 @@ type Config struct {
 	// are open. It must be at least 1.
 	MaxCalls int
 
-	// MaxQueue limits the requests that wait, first come, first served. Their bodies are
-	// not read. Zero means no queue.
+	// MaxQueue limits the queued requests, which are served in order. Their bodies are not
+	// read. Zero means no queue.
 	MaxQueue int
 
 	// QueueTimeout limits the wait. It is required if there is a queue.

@@ -35,9 +35,9 @@ const (
 // IsRPC reports whether requests of the kind are answered in the protocol of an RPC.
 func (k Kind) IsRPC() bool { return k == KindRPC || k == KindHealth || k == KindReflection }
 
-// IsPublic reports whether requests of the kind need no credential. None of them goes to
-// the upstream: load balancers have no API key, the API is no secret, and the requests
-// that the playground's page makes have a credential.
+// IsPublic reports whether requests of the kind need no credential. They are never sent to
+// the upstream. Load balancers have no API key, the API is public, and requests made by
+// the playground's page contain a credential.
 func (k Kind) IsPublic() bool { return k >= KindHealth }
 
 // ProcedureKind returns the kind of a registered RPC, or of a path of its service.

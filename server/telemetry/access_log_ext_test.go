@@ -18,7 +18,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/telemetry/internal/observetest"
 )
 
-// logged is what was logged, a line of JSON each.
+// logged returns the logged lines of JSON.
 type logged struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer // guarded by mu

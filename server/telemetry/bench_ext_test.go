@@ -20,7 +20,7 @@ func (*discard) Write(p []byte) (int, error) { return len(p), nil }
 func (*discard) WriteHeader(int)             {}
 func (*discard) FlushError() error           { return nil }
 
-// BenchmarkObserver is what it costs to observe a call, and one event of a stream.
+// BenchmarkObserver measures the observation of a request and of an event of a stream.
 func BenchmarkObserver(b *testing.B) {
 	for _, test := range []struct {
 		name   string

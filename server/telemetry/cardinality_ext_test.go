@@ -72,8 +72,7 @@ func TestMetrics_HostileRequestsCreateBoundedSeries(t *testing.T) {
 	t.Logf("10,000 hostile requests made %d series, of %d models", len(samples), len(models))
 }
 
-// TestMetrics_KeyAsModelIsNoLabel: there are upstreams that answer by the name they
-// were asked for.
+// Some upstreams return the requested model name, which may be a key.
 func TestMetrics_KeyAsModelIsNoLabel(t *testing.T) {
 	o, err := telemetry.New(telemetry.Config{})
 	if err != nil {

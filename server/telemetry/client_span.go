@@ -96,8 +96,8 @@ func (o *Observer) startClientSpan(ctx context.Context, record *request.Record, 
 	return ctx, span
 }
 
-// endClientSpan ends the span of a completed request. The failure is the reason why there
-// was no response, empty otherwise.
+// endClientSpan ends the span of a completed request. The failure is the reason for a
+// missing response, or empty.
 func (o *Observer) endClientSpan(span trace.Span, record *request.Record, failure string) {
 	defer span.End()
 	if !span.IsRecording() {
@@ -130,8 +130,8 @@ func (o *Observer) endClientSpan(span trace.Span, record *request.Record, failur
 	}
 }
 
-// usageAttributes returns the attributes of a usage: OpenTelemetry's, and
-// openai_connect.usage.* where it has none.
+// usageAttributes returns the attributes of a usage: OpenTelemetry's names, or
+// openai_connect.usage.* for usage without a standard name.
 func usageAttributes(used usage.Usage) []attribute.KeyValue {
 	var list []attribute.KeyValue
 	if used.Input != 0 || used.Output != 0 {

@@ -99,7 +99,7 @@ func (c *capture) end() {
 	line := append([]slog.Attr{slog.String("id", o.redactor.redact(c.record.ID))}, c.line...)
 	line = append(line, slog.Int("bytes", c.total))
 	if c.encoding != "" && c.encoding != "identity" {
-		line = append(line, slog.String("encoding", c.encoding)) // a text no more
+		line = append(line, slog.String("encoding", c.encoding)) // not text
 	} else {
 		line = append(line, slog.String("content", c.text()))
 	}

@@ -15,7 +15,7 @@ import (
 // namespace begins every metric's name.
 const namespace = "openai_connect"
 
-// Histogram buckets in seconds: those that OpenTelemetry recommends for generative AI
+// Histogram buckets in seconds, as OpenTelemetry recommends for generative AI
 // (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics), and larger ones,
 // because a reasoning model may take many minutes. Scrapers that support native histograms
 // get those too.

@@ -110,7 +110,7 @@ func checkWriter(t *testing.T, config telemetry.Config) {
 		} {
 			failed = errors.Join(failed, err)
 		}
-		// Full duplex: what is read after the answer has begun.
+		// Full duplex: the body is read after the response has started.
 		content, err := io.ReadAll(r.Body)
 		failed = errors.Join(failed, err)
 		_, _ = w.Write(content)

@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Interceptors returns the interceptors that observe RPCs. A nil Observer has none.
+// Interceptors returns the interceptors that observe RPCs. A nil Observer returns nil.
 func (o *Observer) Interceptors() ([]connect.ServerInterceptor, error) {
 	if o == nil {
 		return nil, nil

@@ -1,8 +1,8 @@
 // Package telemetry observes what the server does: metrics for Prometheus, traces for
 // OpenTelemetry, and an access log.
 //
-// None of them contains request or response bodies, keys or query strings. Only the log of
-// bodies, a switch for debugging, contains the former.
+// None of them contains request or response bodies, keys or query strings. The exception is
+// the log of bodies, which is for debugging.
 package telemetry
 
 import (
@@ -24,12 +24,12 @@ type Config struct {
 	// across events of a stream. Nil means none. Other values are for debugging only.
 	Contents *slog.Logger
 
-	// Secrets returns secrets that must not appear in a log. Nil means only those that look
-	// like a key.
+	// Secrets returns secrets that must not appear in a log. Nil means only strings that
+	// look like a key.
 	Secrets func() []secret.Secret
 
-	// Tracing configures the export of spans. Nil means that there are none, and that the
-	// trace context of clients is forwarded unchanged.
+	// Tracing configures the export of spans. Nil disables spans and forwards the trace
+	// context of clients unchanged.
 	Tracing *Tracing
 
 	// Version is the version of the server.

@@ -53,7 +53,7 @@ func TestTracing_Config(t *testing.T) {
 	}
 }
 
-// received runs an upstream that tells of the header of each request.
+// received starts an upstream that reports the headers of each request.
 func received(tb testing.TB) (string, <-chan http.Header) {
 	tb.Helper()
 	headers := make(chan http.Header, 1)

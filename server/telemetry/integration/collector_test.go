@@ -1,6 +1,5 @@
-// Package peertest tests what is observed with those who are to read it:
-// OpenTelemetry's collector, and the language of Prometheus. It is a module of its
-// own, as nobody else needs either.
+// Package integration tests telemetry with OpenTelemetry's collector and with
+// Prometheus' query language. It is a separate module because of these dependencies.
 package integration
 
 import (
@@ -31,8 +30,8 @@ const (
 	parent  = "00-" + trace + "-" + clients + "-01"
 )
 
-// collect runs the receiver of OpenTelemetry's collector until the test ends. It
-// returns the two endpoints, and what was received.
+// collect starts the receiver of OpenTelemetry's collector until the test ends. It
+// returns its two endpoints and the received spans.
 func collect(t *testing.T) (endpoints map[string]string, sink *consumertest.TracesSink) {
 	t.Helper()
 	sink = new(consumertest.TracesSink)
@@ -61,7 +60,7 @@ func collect(t *testing.T) (endpoints map[string]string, sink *consumertest.Trac
 	return map[string]string{"gRPC": "grpc://" + grpc, "HTTP": "http://" + http}, sink
 }
 
-// free is an address where nothing listens now.
+// free returns an unused address.
 func free(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -72,7 +71,7 @@ func free(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// spans returns those that a collector received, by kind.
+// spans returns the spans received by a collector, by kind.
 func spans(sink *consumertest.TracesSink) map[ptrace.SpanKind][]ptrace.Span {
 	all := make(map[ptrace.SpanKind][]ptrace.Span)
 	for _, traces := range sink.AllTraces() {
@@ -87,7 +86,7 @@ func spans(sink *consumertest.TracesSink) map[ptrace.SpanKind][]ptrace.Span {
 	return all
 }
 
-// A way in which a client asks for a completion.
+// A kind of request for a completion.
 type way struct {
 	name   string
 	ask    func(t *testing.T, f *observetest.Front, stream bool, fault string)

@@ -29,7 +29,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage/metering"
 )
 
-// UpstreamName is what the upstream is called.
+// UpstreamName is the name of the upstream.
 const UpstreamName = "main"
 
 // Front is a server that is observed.
@@ -38,7 +38,7 @@ type Front struct {
 
 	// URL is its base URL, without a slash at the end.
 	URL string
-	// Handler is what it serves.
+	// Handler is the served handler.
 	Handler http.Handler
 
 	client  *http.Client
@@ -111,14 +111,14 @@ func protocols(http2 bool) *http.Protocols {
 // HTTP returns a client for HTTP/1.1.
 func (f *Front) HTTP() *http.Client { return f.client }
 
-// Settle waits for the end of the calls that run: a client may have the whole of
-// an answer before.
+// Settle waits for requests in progress to end. A client may have received the whole
+// response before that.
 func (f *Front) Settle(tb testing.TB) {
 	tb.Helper()
 	Wait(tb, "the end of all calls", func() bool { return f.running.Load() == 0 })
 }
 
-// Address is its HOST:PORT.
+// Address returns the HOST:PORT of the server.
 func (f *Front) Address() string { return strings.TrimPrefix(f.URL, "http://") }
 
 // Client returns a client for the RPCs, which speaks gRPC if it isn't Connect.
@@ -130,7 +130,7 @@ func (f *Front) Client(tb testing.TB, options ...connecthttp.Option) chatv1conne
 		connecthttp.NewTransport(&http.Client{Transport: transport}, f.URL, options...)))
 }
 
-// router tells RPCs from the rest.
+// router separates RPCs from other requests.
 type router struct {
 	rpcs map[string]http.Handler
 	rest http.Handler
