@@ -70,7 +70,7 @@ func TestAllowedHosts_AreNotCheckedIfClientsSendTheirKey(t *testing.T) {
 func TestAllowedHosts_RejectsInvalidNames(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"https://api.example.com", "api.example.com:443", "*.example.com", "a,,b"} {
-		checkRejected(t, end(t, nil, "--allowed-host", value), []string{"--allowed-host: ", "invalid host name"})
+		checkRejected(t, end(t, nil, "--admin", "127.0.0.1:0", "--allowed-host", value), []string{"--allowed-host: ", "invalid host name"})
 	}
 	if help := end(t, nil, "--help"); !strings.Contains(help.stdout, "--allowed-host") {
 		t.Error("the help does not mention the flag")

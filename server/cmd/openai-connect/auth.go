@@ -14,6 +14,7 @@ import (
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/clients"
+	"github.com/openai-connect/openai-connect/server/failover"
 	"github.com/openai-connect/openai-connect/server/secret"
 )
 
@@ -96,18 +97,22 @@ func (f *authFlags) credential(upstream string) string {
 	}
 }
 
-// warn logs warnings about settings that may expose the key.
-func (f *authFlags) warn(listen string, upstreams []string, logger *slog.Logger) {
-	if host, _, err := net.SplitHostPort(listen); f.AllowAnonymous && err == nil && !isLoopback(host) {
+// warn logs warnings about settings that may expose the keys of the server.
+func (f *serverFlags) warn(listen string, d *deps, logger *slog.Logger) {
+	if host, _, err := net.SplitHostPort(listen); f.Auth.AllowAnonymous && err == nil && !isLoopback(host) {
 		logger.Warn("--allow-anonymous: everyone who can reach this address can use the upstream key", "address", listen)
 	}
-	if f.UpstreamKey == "" && f.UpstreamKeyFile == "" && f.Clients == "" {
+	if !d.replacesKeys() {
 		return
 	}
+	flag, upstreams := "--upstream", []failover.Upstream{{BaseURL: d.config.Upstream}}
+	if f.Upstream.Upstreams != "" {
+		flag, upstreams = "--upstreams", d.config.Failover.Upstreams
+	}
 	for _, to := range upstreams {
-		base, err := url.Parse(to)
-		if err == nil && base.Scheme == "http" && !isLoopback(base.Hostname()) {
-			logger.Warn("--upstream: keys and messages are sent in plain text: use https", "host", base.Host)
+		base, err := url.Parse(to.BaseURL)
+		if err == nil && base.Scheme == "http" && !to.NoKey && !isLoopback(base.Hostname()) {
+			logger.Warn(flag+": keys and messages are sent in plain text: use https", "host", base.Host)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func TestAuth_RejectsIncompleteOrContradictingFlags(t *testing.T) {
 		{"a client key without an upstream key", nil, []string{"--client-key-file", token}, []string{"--client-key-file: ", "--upstream-key-file"}},
 		{"anonymous use without an upstream key", nil, []string{"--allow-anonymous"}, []string{"--allow-anonymous: ", "--upstream-key-file"}},
 		{"the upstream key as the client key", nil, []string{"--upstream-key-file", key, "--client-key-file", key}, []string{"--client-key-file: ", "is an upstream key"}},
-		{"an organization without a key", nil, []string{"--forward-organization"}, []string{"--forward-organization: ", "upstream key"}},
+		{"an organization without a key", nil, []string{"--forward-organization"}, []string{"--forward-organization: ", "replaces keys"}},
 		{"a missing key", nil, []string{"--upstream-key-file", "/nowhere", "--allow-anonymous"}, []string{"--upstream-key-file: ", "/nowhere"}},
 		{"a key that is a directory", nil, []string{"--upstream-key-file", directory, "--allow-anonymous"}, []string{"--upstream-key-file: ", directory}},
 		{"a key that is empty", nil, []string{"--upstream-key-file", file("empty", "\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "empty"}},
@@ -128,20 +128,24 @@ func TestAuth_WarnsAboutAWorldReadableKeyFile(t *testing.T) {
 func TestAuth_WarnsAboutExposedKeys(t *testing.T) {
 	t.Parallel()
 	key := secretFile(t, heldKey)
+	upstreams := secretFile(t, "upstreams: [{name: a, url: 'http://127.0.0.1:9', key: none}, {name: b, url: 'http://llm.example', key: {file: "+key+"}}]")
+	keyless := secretFile(t, "upstreams: [{name: a, url: 'http://llm.example', key: none}, {name: b, url: 'http://127.0.0.1:9', key: {file: "+key+"}}]")
 	for _, row := range []struct {
 		name      string
 		arguments []string
 		says      string // nothing if empty
 	}{
-		{"to all of the network", []string{"--upstream", "sandbox", "--listen", ":0", "--allow-anonymous"}, "--allow-anonymous: everyone"},
-		{"to this machine", []string{"--upstream", "sandbox", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
-		{"on the way", []string{"--upstream", "http://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous"}, "--upstream: keys and messages are sent in plain text"},
-		{"on the way, by TLS", []string{"--upstream", "https://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
-		{"on the way within this machine", []string{"--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
+		{"to all of the network", []string{"--upstream", "sandbox", "--listen", ":0", "--allow-anonymous", "--upstream-key-file", key}, "--allow-anonymous: everyone"},
+		{"to this machine", []string{"--upstream", "sandbox", "--listen", "127.0.0.1:0", "--allow-anonymous", "--upstream-key-file", key}, ""},
+		{"on the way", []string{"--upstream", "http://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous", "--upstream-key-file", key}, "--upstream: keys and messages are sent in plain text"},
+		{"on the way, by TLS", []string{"--upstream", "https://llm.example", "--listen", "127.0.0.1:0", "--allow-anonymous", "--upstream-key-file", key}, ""},
+		{"on the way within this machine", []string{"--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--allow-anonymous", "--upstream-key-file", key}, ""},
+		{"on the way to one of several", []string{"--upstreams", upstreams, "--listen", "127.0.0.1:0", "--allow-anonymous"}, "--upstreams: keys and messages are sent in plain text"},
+		{"on the way to one of several that gets no key", []string{"--upstreams", keyless, "--listen", "127.0.0.1:0", "--allow-anonymous"}, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, nil, append(row.arguments, "--upstream-key-file", key)...)
+			p := start(t, nil, row.arguments...)
 			p.signal(t, os.Interrupt)
 			p.exitsCleanly(t)
 			text := p.stderr.String()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/openai-connect/openai-connect/server"
 	"github.com/openai-connect/openai-connect/server/auth"
@@ -116,6 +117,11 @@ func (d *deps) openClients(ctx context.Context, f *serverFlags, logger *slog.Log
 	return nil
 }
 
+// replacesKeys reports whether the server replaces the keys that clients send.
+func (d *deps) replacesKeys() bool {
+	return !d.config.ClientKey.IsZero() || d.config.Clients != nil || d.config.AllowAnonymous
+}
+
 // upstreams returns the base URLs of the upstreams, in order of preference.
 func (d *deps) upstreams() []string {
 	if d.config.Failover == nil {
@@ -157,8 +163,27 @@ var flagsOfFields = map[string][]string{
 	"Overload":       {"max-calls"},
 }
 
+// checkTransport returns an error if a flag about connections has no effect on any
+// upstream. The sandbox is reached directly and without TLS.
+func (d *deps) checkTransport(given givenFlags) error {
+	remote := slices.DeleteFunc(d.upstreams(), func(base string) bool { return base == server.Sandbox })
+	for _, flag := range []string{"proxy", "upstream-ca"} {
+		if given.has(flag) && len(remote) == 0 {
+			return fmt.Errorf("%s: has no effect on the sandbox, which is reached directly: leave it out", nameOf(flag))
+		}
+	}
+	isHTTPS := func(base string) bool { return !strings.HasPrefix(strings.ToLower(base), "http:") }
+	if given.has("upstream-http2") && !slices.ContainsFunc(remote, isHTTPS) {
+		return errors.New("--upstream-http2: requires an https upstream")
+	}
+	return nil
+}
+
 // newServer returns a server. Its errors name the flag that was given.
 func (d *deps) newServer(given givenFlags) (*server.Server, error) {
+	if err := d.checkTransport(given); err != nil {
+		return nil, err
+	}
 	s, err := server.New(d.config)
 	invalid, ok := errors.AsType[*server.ConfigError](err)
 	if !ok && err != nil {

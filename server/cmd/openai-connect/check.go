@@ -59,7 +59,7 @@ func (c *checkCommand) Run(ctx context.Context, given givenFlags, streams stream
 	c.printAddresses(ctx, r)
 	r.printf("clients", "%s", c.Auth.describe(deps))
 	c.printRateLimits(r, deps)
-	r.printf("web pages", "%s", describeOrigins(c.CORSOrigin, deps.holdsKey()))
+	r.printf("web pages", "%s", describeOrigins(c.CORSOrigin, deps.replacesKeys()))
 	r.printf("limits", "%d concurrent requests, %d connections, messages of %d bytes, %d bytes of buffers",
 		c.Limits.MaxCalls, c.Limits.MaxConnections, c.Limits.MaxMessageBytes, c.Limits.MaxBufferedBytes)
 	for _, upstream := range deps.probes() {
@@ -178,18 +178,13 @@ func (f *serverFlags) printRateLimits(r *checkReport, d *deps) {
 }
 
 // describeOrigins returns which web pages may use the server.
-func describeOrigins(origins []string, holdsKey bool) string {
+func describeOrigins(origins []string, replacesKeys bool) string {
 	switch {
-	case origins == nil && holdsKey, len(origins) == 1 && origins[0] == "none":
+	case origins == nil && replacesKeys, len(origins) == 1 && origins[0] == "none":
 		return "none of other origins"
 	case origins == nil, len(origins) == 1 && origins[0] == "*":
 		return "all"
 	default:
 		return "of " + strings.Join(origins, ", ")
 	}
-}
-
-// holdsKey reports whether the server has keys of the upstream.
-func (d *deps) holdsKey() bool {
-	return !d.config.UpstreamKey.IsZero() || d.config.Clients != nil
 }

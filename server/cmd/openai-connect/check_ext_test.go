@@ -72,6 +72,9 @@ func TestCheck_ReportsWhatWouldBeServed(t *testing.T) {
 				{"web pages", "none of other origins"},
 			},
 		},
+		{"upstreams with keys that everyone may use", nil, []string{"--allow-anonymous", "--upstreams", secretFile(t, "upstreams: [{name: a, url: sandbox, key: {file: "+secretFile(t, heldKey)+"}}]")}, [][2]string{
+			{"web pages", "none of other origins"},
+		}},
 		{"a client key", nil, []string{"--upstream-key-file", secretFile(t, heldKey), "--client-key-file", secretFile(t, clientToken), "--upstream", "sandbox"}, [][2]string{
 			{"clients", "all that send the client key"},
 		}},

@@ -34,7 +34,7 @@ max_calls: 17
 max_buffered_bytes: 1_000_000
 drain_timeout: 2s
 access_log: true
-log_level: warn
+log_level: debug
 log_format: json
 `)
 	for name, arguments := range map[string][]string{"flag": {"check", "--config", path}, "variable": {"check"}} {

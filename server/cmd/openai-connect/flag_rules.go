@@ -43,7 +43,8 @@ var requiredFlags = []struct {
 	{"redis-password-file", []string{"redis"}, ""},
 	{"admin-pprof", []string{"admin"}, "profiles are served at that address"},
 	{"proxy-protocol", []string{"trusted-proxies"}, "the addresses of the load balancers that speak it"},
-	{"forward-organization", []string{"upstream-key-file", "upstream-key", "upstreams", "clients"}, "without an upstream key, these headers are forwarded anyway"},
+	{"forward-organization", []string{"client-key-file", "clients", "allow-anonymous"}, "these headers are forwarded anyway unless the server replaces keys"},
+	{"allowed-host", []string{"allow-anonymous", "admin"}, "host names are checked only for those"},
 }
 
 // givenFlags holds the flags of a command that were given, by name, with their

@@ -16,8 +16,8 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 	held, own := secretFile(t, heldKey), secretFile(t, clientToken)
 	directory := t.TempDir()
 	clients := filepath.Join(directory, "clients.yaml")
-	upstreams := filepath.Join(directory, "upstreams.yaml")
-	for path, text := range map[string]string{clients: "clients: []\n", upstreams: "upstreams: [{name: a, url: sandbox, key: none}]\n"} {
+	upstreams, open := filepath.Join(directory, "upstreams.yaml"), filepath.Join(directory, "open.yaml")
+	for path, text := range map[string]string{clients: "clients: []\n", open: "upstreams: [{name: a, url: 'http://a.example/v1'}]\n", upstreams: "upstreams: [{name: a, url: sandbox, key: none}]\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -45,8 +45,18 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 		{[]string{"proxy-protocol=true"}, []string{"--proxy-protocol: requires --trusted-proxies"}},
 		{[]string{"upstream-key-file=" + held}, []string{"--upstream-key-file: an upstream key requires client authentication", "add --client-key-file, --clients or --allow-anonymous"}},
 		{[]string{"client-key-file=" + own}, []string{"--client-key-file: ", "--upstream-key-file"}},
+		{[]string{"client-key-file=" + own, "upstreams=" + open}, []string{"--client-key-file: has no effect"}},
 		{[]string{"allow-anonymous=true"}, []string{"--allow-anonymous: ", "--upstream-key-file"}},
-		{[]string{"forward-organization=true"}, []string{"--forward-organization: requires --upstream-key-file"}},
+		{[]string{"allow-anonymous=true", "upstreams=" + upstreams}, []string{"--allow-anonymous: has no effect"}},
+		{[]string{"forward-organization=true"}, []string{"--forward-organization: requires --client-key-file, --clients or --allow-anonymous"}},
+		{[]string{"forward-organization=true", "upstreams=" + upstreams}, []string{"--forward-organization: requires --client-key-file, --clients or --allow-anonymous"}},
+		{[]string{"allowed-host=a.example"}, []string{"--allowed-host: requires --allow-anonymous or --admin"}},
+		{[]string{"access-log=true", "log-level=warn"}, []string{"--access-log and --log-level: ", "info or debug"}},
+		{[]string{"log-content=true", "log-level=error"}, []string{"--log-content and --log-level: ", "info or debug"}},
+		{[]string{"upstream-http2=true", "upstream=http://a.example/v1"}, []string{"--upstream-http2: ", "https"}},
+		{[]string{"upstream-http2=true", "upstream=sandbox"}, []string{"--upstream-http2: ", "https"}},
+		{[]string{"proxy=http://a.example:3128", "upstream=sandbox"}, []string{"--proxy: ", "sandbox"}},
+		{[]string{"upstream-ca=" + chain, "upstreams=" + upstreams}, []string{"--upstream-ca: ", "sandbox"}},
 	} {
 		var arguments, settings []string
 		var config strings.Builder
@@ -55,7 +65,7 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 			arguments = append(arguments, "--"+flag)
 			settings = append(settings, "OPENAI_CONNECT_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+value)
 			switch {
-			case name == "domain":
+			case name == "domain", name == "allowed-host":
 				value = "[" + value + "]"
 			case value != "true" && value != "0":
 				value = "'" + strings.ReplaceAll(value, "'", "''") + "'"
@@ -73,7 +83,7 @@ func TestFlags_NoneIsSilentlyIgnored(t *testing.T) {
 			{"command line", nil, arguments, first},
 			{"environment", settings, nil, first + " is set by " + variable},
 			{"configuration file", nil, []string{"--config", path}, first + " is set by " + path + ":1"},
-			{"both", settings[:1], append(slices.Clone(arguments[1:]), "--log-level", "info"), first + " is set by " + variable},
+			{"both", settings[:1], append(slices.Clone(arguments[1:]), "--max-queue", "7"), first + " is set by " + variable},
 		} {
 			t.Run(strings.Join(arguments, " ")+" from the "+source.name, func(t *testing.T) {
 				t.Parallel()

@@ -92,7 +92,7 @@ func TestREADME_FilesAreValid(t *testing.T) {
 	// Without its path, as start would take it for the banner's last line.
 	upstreams := write("upstreams.yaml", strings.ReplaceAll(block(t, section(t, "### Retries and failover"), "yaml", 0), "openai.com/v1", "openai.com"))
 	p := start(t, []string{"KEY_OF_ALICE=sk-alice", "SECOND_KEY=sk-second"},
-		"--listen", "127.0.0.1:0", "--clients", tokens, "--upstreams", upstreams, "--admin", "127.0.0.1:0", "--access-log", "--log-level", "warn")
+		"--listen", "127.0.0.1:0", "--clients", tokens, "--upstreams", upstreams, "--admin", "127.0.0.1:0", "--log-level", "warn")
 	listed := end(t, nil, "clients", "list", "--file", tokens)
 	if listed.status != 0 || !strings.Contains(listed.stdout, "alice") {
 		t.Errorf("the tokens are %+v", listed)

@@ -82,7 +82,7 @@ func (c *serveCommand) Run(ctx context.Context, given givenFlags, streams stream
 	defer func() { err = errors.Join(err, stopAdmin()) }()
 	ballast := newGCBallast()
 	defer runtime.KeepAlive(ballast)
-	c.Auth.warn(listener.Addr().String(), deps.upstreams(), logger)
+	c.warn(listener.Addr().String(), deps, logger)
 	first := deps.upstreams()[0]
 	fmt.Fprint(streams.out, banner(address, first, c.Auth.credential(first), tlsConfig != nil, site))
 	watchdog.serving(c.DrainDelay + c.DrainTimeout)

@@ -39,6 +39,11 @@ func (f *telemetryFlags) check() error {
 			return fmt.Errorf("--otlp-endpoint: %w", err)
 		}
 	}
+	for flag, logs := range map[string]bool{"--access-log": f.AccessLog, "--log-content": f.LogContent} {
+		if logs && f.LogLevel > logLevel(slog.LevelInfo) {
+			return fmt.Errorf("%s and --log-level: messages of level info are not logged: set the level to info or debug", flag)
+		}
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -43,6 +44,10 @@ func TestUpstreamTransport_FollowsTheFlags(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(proxy.Close)
+	upstreams := filepath.Join(t.TempDir(), "upstreams.yaml")
+	if err := os.WriteFile(upstreams, []byte("upstreams: [{name: a, url: sandbox}, {name: b, url: 'http://b.example/v1', key: none}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct {
 		name, path string
 		settings   []string
@@ -60,11 +65,15 @@ func TestUpstreamTransport_FollowsTheFlags(t *testing.T) {
 		{"by a proxy", "/v1/to", nil, []string{"--upstream-ca", roots, "--proxy", proxy.URL}, 502, "", 1},
 		{"by a proxy of the product's own variable", "/v1/to", []string{"OPENAI_CONNECT_PROXY=" + proxy.URL}, nil, 502, "", 1},
 		{"by no proxy", "/v1/to", []string{"HTTPS_PROXY=" + proxy.URL}, []string{"--upstream-ca", roots, "--proxy", "none"}, 200, "HTTP/1.1", 0},
-		{"to the sandbox, which no proxy is before", "/v1/models", nil, []string{"--upstream", "sandbox", "--proxy", proxy.URL}, 200, "", 0},
+		{"to the sandbox, which no proxy is before", "/v1/models", nil, []string{"--upstreams", upstreams, "--proxy", proxy.URL}, 200, "", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			before := asked.Load()
-			p := start(t, row.settings, append([]string{"--listen", "127.0.0.1:0", "--upstream", url}, row.arguments...)...)
+			arguments := append([]string{"--listen", "127.0.0.1:0"}, row.arguments...)
+			if !slices.Contains(arguments, "--upstreams") {
+				arguments = append(arguments, "--upstream", url)
+			}
+			p := start(t, row.settings, arguments...)
 			resp, err := servertest.HTTPClient(t, false).Get(p.url + row.path)
 			if err != nil {
 				t.Fatal(err)
