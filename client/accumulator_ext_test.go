@@ -74,7 +74,7 @@ func TestAccumulator_AssemblesChunks(t *testing.T) {
 				{"id":"b","type":"custom","custom":{"name":"g","input":"yz"}}]}}]}`,
 		},
 		{
-			"tool calls without an index, told by their ids",
+			"tool calls without an index, identified by ID",
 			[]string{
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"1"}}]}}]}`,
 				`{"choices":[{"index":0,"delta":{"tool_calls":[{"function":{"arguments":"2"}}]}}]}`,
@@ -106,7 +106,7 @@ func TestAccumulator_AssemblesChunks(t *testing.T) {
 			`{"choices":[{"index":0,"message":{"role":"assistant","function_call":{"name":"f","arguments":"{}"}}}]}`,
 		},
 		{
-			"speech",
+			"audio",
 			[]string{
 				`{"choices":[{"index":0,"delta":{"audio":{"id":"s","transcript":"He"}}}]}`, `{"choices":[{"index":0,"delta":{"audio":{"data":"AAEC","transcript":"y"}}}]}`,
 				`{"choices":[{"index":0,"delta":{"audio":{"data":"Aw=="}}}]}`, `{"choices":[{"index":0,"delta":{"audio":{"expires_at":9}}}]}`,
@@ -114,7 +114,7 @@ func TestAccumulator_AssemblesChunks(t *testing.T) {
 			`{"choices":[{"index":0,"message":{"role":"assistant","audio":{"id":"s","transcript":"Hey","data":"AAECAw==","expires_at":9}}}]}`,
 		},
 		{
-			"speech that is empty",
+			"empty audio",
 			[]string{`{"choices":[{"index":0,"delta":{"audio":{"id":"s","data":""}}}]}`},
 			`{"choices":[{"index":0,"message":{"role":"assistant","audio":{"id":"s","data":""}}}]}`,
 		},
@@ -160,12 +160,12 @@ func TestAccumulator_AssemblesChunks(t *testing.T) {
 			`{"provider":"P","choices":[{"index":0,"message":{"role":"assistant"},"native":"b"}]}`,
 		},
 		{
-			"what a delta has no field for, and a message has",
+			"a field of the message that the delta lacks",
 			[]string{`{"choices":[{"index":0,"delta":{"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":2,"url":"u","title":"t"}}],"x":1}}]}`},
 			`{"choices":[{"index":0,"message":{"role":"assistant","annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":2,"url":"u","title":"t"}}],"x":1}}]}`,
 		},
 		{
-			"an image that comes in pieces, and one that comes again",
+			"an image in several chunks and a repeated image",
 			[]string{
 				`{"choices":[{"index":0,"delta":{"images":[{"index":0,"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},{"index":1,"type":"image_url","image_url":{"url":"https://example.com/a"}}]}}]}`,
 				`{"choices":[{"index":0,"delta":{"images":[{"index":0,"image_url":{"url":"EC"}},{"index":1,"type":"image_url","image_url":{"url":"https://example.com/a"}}]}}]}`,
@@ -223,13 +223,13 @@ func TestAccumulator_ReturnsIndependentCompletions(t *testing.T) {
 	kept := proto.CloneOf(early)
 	add(`{"usage":{"prompt_tokens":2},"x":"b","choices":[{"index":0,"delta":{"content":"b","x":"b","audio":{"data":"AAEC"}},"logprobs":{"content":[{"token":"b","logprob":-1,"bytes":[98],"top_logprobs":[]}]}}]}`)
 	if !proto.Equal(early, kept) {
-		t.Errorf("a completion became\n%s", prototext.Format(early))
+		t.Errorf("an earlier completion changed to\n%s", prototext.Format(early))
 	}
 	late := proto.CloneOf(whole.Completion())
 	early = whole.Completion()
 	early.Usage.PromptTokens, early.Choices[0].Message.Audio.Data[0], early.Choices[0].Logprobs.Content[0].Token = new(int32(9)), 9, "z"
 	if got := whole.Completion(); !proto.Equal(got, late) {
-		t.Errorf("a change of one completion made another\n%s", prototext.Format(got))
+		t.Errorf("modifying one completion changed another to\n%s", prototext.Format(got))
 	}
 }
 
@@ -257,14 +257,14 @@ func FuzzAccumulator(f *testing.F) {
 		}
 		got := whole.Completion()
 		if _, err := proto.Marshal(got); err != nil {
-			t.Errorf("can't be marshalled: %v", err)
+			t.Errorf("marshal the completion: %v", err)
 		}
 		if _, err := restjson.AppendFull(nil, got); err != nil {
-			t.Errorf("can't be written: %v\n%s", err, prototext.Format(got))
+			t.Errorf("encode the completion: %v\n%s", err, prototext.Format(got))
 		}
 		for _, choice := range got.GetChoices() {
 			if _, err := restjson.AppendRequest(nil, choice.GetMessage(), nil); err != nil {
-				t.Errorf("can't go up: %v\n%s", err, prototext.Format(choice))
+				t.Errorf("encode the message for a request: %v\n%s", err, prototext.Format(choice))
 			}
 		}
 	})

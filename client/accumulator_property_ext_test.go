@@ -54,10 +54,10 @@ func TestAccumulator_ReassemblesAnyMessage(t *testing.T) {
 		completion := whole.Completion()
 		want := decoded(t, message, new(chatv1.Message))
 		if got, want := asJSON(t, completion.GetChoices()[0].GetMessage()), asJSON(t, want); !reflect.DeepEqual(got, want) {
-			t.Fatalf("seed %d: got\n%s\nwant\n%s\nof the deltas\n%s", seed, indent(t, got), indent(t, want), strings.Join(deltas, "\n"))
+			t.Fatalf("seed %d: got\n%s\nwant\n%s\nfor the deltas\n%s", seed, indent(t, got), indent(t, want), strings.Join(deltas, "\n"))
 		}
 		if got := client.TextOf(completion.GetChoices()[0].GetMessage()); got != strings.TrimSuffix(shown.String(), g.refusal(message)) {
-			t.Errorf("seed %d: shown is %q, and the text is %q", seed, &shown, got)
+			t.Errorf("seed %d: got displayed text %q, want %q", seed, &shown, got)
 		}
 		if _, err := echo.Chat.Create(t.Context(), ask(completion.GetChoices()[0].GetMessage())); err != nil {
 			t.Fatalf("seed %d: %v: %s", seed, err, message)
@@ -65,7 +65,7 @@ func TestAccumulator_ReassemblesAnyMessage(t *testing.T) {
 		sent, _ := values(t, received()).(map[string]any)
 		messages, _ := sent["messages"].([]any)
 		if want := values(t, []byte(message)); len(messages) != 1 || !reflect.DeepEqual(messages[0], want) {
-			t.Fatalf("seed %d: sent is\n%s\nand not\n%s", seed, indent(t, messages), indent(t, want))
+			t.Fatalf("seed %d: got request messages\n%s\nwant\n%s", seed, indent(t, messages), indent(t, want))
 		}
 	}
 }
@@ -226,7 +226,7 @@ func (g *deltaGenerator) refusal(message string) string {
 	return parsed.Refusal
 }
 
-// hostileStreams returns the i-th small piece of a stream without end, by kind.
+// hostileStreams returns the i-th small chunk of an endless stream, by kind.
 var hostileStreams = map[string]func(i int) string{
 	"text":   func(int) string { return `{"content":"x"}` },
 	"halves": func(i int) string { return []string{`{"content":"\ud83d"}`, `{"content":"\ude00"}`}[i%2] },
@@ -240,7 +240,7 @@ var hostileStreams = map[string]func(i int) string{
 	"arguments": func(int) string {
 		return `{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}`
 	},
-	"arguments in pieces": func(int) string { return `{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}` },
+	"arguments in chunks": func(int) string { return `{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}` },
 	"objects":             func(int) string { return `{"tool_calls":[{"index":0,"function":{"arguments":{}}}]}` },
 	"members":             func(i int) string { return fmt.Sprintf(`{"k%d":"v"}`, i) },
 	"members of a member": func(i int) string { return fmt.Sprintf(`{"k":{"k%d":"v"}}`, i) },
@@ -248,10 +248,10 @@ var hostileStreams = map[string]func(i int) string{
 	"lists":               func(i int) string { return fmt.Sprintf(`{"l":[{"index":%d,"text":"v"}]}`, i) },
 	"lists of one item":   func(int) string { return `{"l":[{"index":0,"text":"v"}]}` },
 	"lists without index": func(int) string { return `{"l":[{"type":"text","text":"v"}]}` },
-	"speech":              func(int) string { return `{"audio":{"data":"AA==","transcript":"x"}}` },
+	"audio":               func(int) string { return `{"audio":{"data":"AA==","transcript":"x"}}` },
 }
 
-// hostileChunks returns a stream of n pieces.
+// hostileChunks returns a stream of n chunks.
 func hostileChunks(tb testing.TB, delta func(int) string, n int) []*chatv1.ChatCompletionChunk {
 	tb.Helper()
 	chunks := make([]*chatv1.ChatCompletionChunk, n)
@@ -261,8 +261,8 @@ func hostileChunks(tb testing.TB, delta func(int) string, n int) []*chatv1.ChatC
 	return chunks
 }
 
-// The time is linear in the number of pieces of any kind. Quadratic time would grow
-// 256-fold for 16 times as many.
+// The time is linear in the number of chunks of any kind. Quadratic time would grow
+// 256-fold for 16 times as many chunks.
 func TestAccumulator_TakesLinearTime(t *testing.T) {
 	const few, many, allowed = 500, 16 * 500, 80
 	for name, delta := range hostileStreams {
@@ -274,14 +274,14 @@ func TestAccumulator_TakesLinearTime(t *testing.T) {
 					return
 				}
 				if attempt == 5 {
-					t.Fatalf("%d pieces take %v, and %d take %v", few, base, many, took)
+					t.Fatalf("%d chunks took %v, %d took %v; want linear growth", few, base, many, took)
 				}
 			}
 		})
 	}
 }
 
-// timeOf is how long it takes to put chunks together.
+// timeOf returns the time to accumulate chunks.
 func timeOf(chunks []*chatv1.ChatCompletionChunk) time.Duration {
 	begin := time.Now()
 	accumulated(chunks)

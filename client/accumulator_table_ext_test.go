@@ -171,7 +171,7 @@ func TestAccumulator_SharedTableIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(written, lines.Bytes()) {
-		t.Errorf("%s is not the table any more: run this test with -update", connectFile)
+		t.Errorf("%s is out of date: run this test with -update", connectFile)
 	}
 }
 

@@ -39,8 +39,8 @@ func TestClient_SendsAPIKeyToUpstream(t *testing.T) {
 			want      string
 		}{
 			{"the client's key", "sk-client", "", "Bearer sk-client"},
-			{"the call's own, if it has one", "sk-client", "Bearer sk-call", "Bearer sk-call"},
-			{"none, if there is none", "", "", ""},
+			{"the call's key takes precedence", "sk-client", "Bearer sk-call", "Bearer sk-call"},
+			{"no key", "", "", ""},
 		} {
 			t.Run(name+"/"+test.name, func(t *testing.T) {
 				ctx, info := connect.NewClientContext(context.Background())
@@ -53,10 +53,10 @@ func TestClient_SendsAPIKeyToUpstream(t *testing.T) {
 					t.Fatal(err)
 				}
 				if completion.GetId() != "chatcmpl-1" {
-					t.Errorf("id: %q", completion.GetId())
+					t.Errorf("got id %q", completion.GetId())
 				}
 				if got := <-authorization; got != test.want {
-					t.Errorf("authorization: %q, want %q", got, test.want)
+					t.Errorf("got Authorization %q, want %q", got, test.want)
 				}
 			})
 		}
@@ -96,6 +96,6 @@ func TestClient_UsesGivenHTTPClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sent.requests != 1 {
-		t.Errorf("it sent %d requests", sent.requests)
+		t.Errorf("got %d requests from the client", sent.requests)
 	}
 }

@@ -23,10 +23,10 @@ func plain(t *testing.T, err error) client.Error {
 	t.Helper()
 	failed, ok := errors.AsType[*client.Error](err)
 	if !ok {
-		t.Fatalf("got %v, which is no *client.Error", err)
+		t.Fatalf("got %v, want a *client.Error", err)
 	}
 	if _, ok := errors.AsType[*connect.Error](err); !ok {
-		t.Errorf("%v doesn't wrap a *connect.Error", err)
+		t.Errorf("%v does not wrap a *connect.Error", err)
 	}
 	return client.Error{
 		Message: failed.Message, Type: failed.Type, Code: failed.Code, Param: failed.Param, Status: failed.Status,
@@ -55,12 +55,12 @@ func TestError_HasFieldsOfUpstreamError(t *testing.T) {
 			"400 model_not_found: No such model. (request req_1)",
 		},
 		{
-			"one that says little", http.StatusUnauthorized, nil, `{"error":{"message":"Who are you?"}}`,
+			"an error with only a message", http.StatusUnauthorized, nil, `{"error":{"message":"Who are you?"}}`,
 			client.Error{Message: "Who are you?", Status: http.StatusUnauthorized, ConnectCode: connect.CodeUnauthenticated},
 			"401 unauthenticated: Who are you?",
 		},
 		{
-			"one that says when to come again", http.StatusTooManyRequests,
+			"an error with a retry delay in seconds", http.StatusTooManyRequests,
 			map[string]string{"Retry-After": "20"},
 			`{"error":{"message":"Slow down.","type":"requests","code":"rate_limit_exceeded"}}`,
 			client.Error{
@@ -70,7 +70,7 @@ func TestError_HasFieldsOfUpstreamError(t *testing.T) {
 			"429 rate_limit_exceeded: Slow down.",
 		},
 		{
-			"one that says so in milliseconds", http.StatusServiceUnavailable,
+			"an error with a retry delay in milliseconds", http.StatusServiceUnavailable,
 			map[string]string{"Retry-After-Ms": "1500", "Retry-After": "2"},
 			`{"error":{"message":"Busy."}}`,
 			client.Error{
@@ -96,7 +96,7 @@ func TestError_HasFieldsOfUpstreamError(t *testing.T) {
 						t.Errorf("got  %#v\nwant %#v", got, row.want)
 					}
 					if err.Error() != row.text {
-						t.Errorf("it reads %q, not %q", err, row.text)
+						t.Errorf("got text %q, want %q", err, row.text)
 					}
 				})
 			}
@@ -124,8 +124,8 @@ func TestError_WithoutUpstreamResponse(t *testing.T) {
 		code  connect.Code
 		cause error
 	}{
-		{"is that the caller cancelled", cancelled, connect.CodeCanceled, context.Canceled},
-		{"is that the caller's time is over", soon, connect.CodeDeadlineExceeded, context.DeadlineExceeded},
+		{"canceled by the caller", cancelled, connect.CodeCanceled, context.Canceled},
+		{"deadline of the caller exceeded", soon, connect.CodeDeadlineExceeded, context.DeadlineExceeded},
 	} {
 		for name, protocol := range protocols() {
 			for kind, call := range calls() {
@@ -137,13 +137,13 @@ func TestError_WithoutUpstreamResponse(t *testing.T) {
 					_, err := call(ctx, openai)
 					failed, ok := errors.AsType[*client.Error](err)
 					if !ok || failed.ConnectCode != row.code || !errors.Is(err, row.cause) {
-						t.Errorf("got the error %v", err)
+						t.Errorf("got error %v", err)
 					}
 				})
 			}
 		}
 	}
-	t.Run("is that there is no server", func(t *testing.T) {
+	t.Run("unreachable server", func(t *testing.T) {
 		t.Parallel()
 		openai := client.New("http://127.0.0.1:1", client.WithMaxRetries(0), client.WithAPIKey("sk-secret"))
 		_, err := openai.Chat.Create(t.Context(), ask(client.User("Hello!")))
@@ -151,7 +151,7 @@ func TestError_WithoutUpstreamResponse(t *testing.T) {
 			t.Errorf("got %#v", got)
 		}
 		if strings.Contains(err.Error(), "sk-secret") {
-			t.Errorf("the key is in %q", err)
+			t.Errorf("got the API key in %q", err)
 		}
 	})
 	t.Run("is that the server can't translate the request", func(t *testing.T) {
@@ -178,13 +178,13 @@ func TestError_HasAKind(t *testing.T) {
 		_, err := openai.Chat.Get(t.Context(), "chatcmpl-1")
 		for kind, is := range kinds {
 			if is(err) != (kind == want) {
-				t.Errorf("that %v is %s: %t", err, kind, is(err))
+				t.Errorf("%v is %s: got %t", err, kind, is(err))
 			}
 		}
 	}
 	for kind, is := range kinds {
 		if is(nil) || is(io.EOF) {
-			t.Errorf("none, or another's, is %s", kind)
+			t.Errorf("nil or a foreign error is reported as %s", kind)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func TestHeaders_OfResponseAreAvailable(t *testing.T) {
 			{"a completion", unary, "", 0},
 			{"a stream", stream, "", 0},
 			{"an error", unary, "1", connect.CodeResourceExhausted},
-			{"an error where a stream was asked for", stream, "1", connect.CodeResourceExhausted},
+			{"an error instead of a stream", stream, "1", connect.CodeResourceExhausted},
 		} {
 			t.Run(name+": "+row.name, func(t *testing.T) {
 				ctx, info := connect.NewClientContext(t.Context())
@@ -86,11 +86,11 @@ func TestHeaders_OfResponseAreAvailable(t *testing.T) {
 				}
 				err := row.call(ctx, client.New(url, client.WithProtocol(protocol)))
 				if failed := err != nil; failed != (row.fail != "") || failed && connect.CodeOf(err) != row.code {
-					t.Fatalf("got the error %v", err)
+					t.Fatalf("got error %v", err)
 				}
 				for name, want := range headers {
 					if got := info.ResponseHeader().Values(name); !slices.Equal(got, want) {
-						t.Errorf("%s is %q, not %q", name, got, want)
+						t.Errorf("got %s %q, want %q", name, got, want)
 					}
 				}
 			})

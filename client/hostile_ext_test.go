@@ -59,7 +59,7 @@ func TestHostileServer_CannotExceedMessageLimit(t *testing.T) {
 				_, err = openai.Chat.Create(t.Context(), ask(client.User("Hello!")))
 			}
 			if connect.CodeOf(err) != connect.CodeResourceExhausted {
-				t.Errorf("got the error %v", err)
+				t.Errorf("got error %v", err)
 			}
 		})
 	}

@@ -30,7 +30,7 @@ func TestMessage_HelpersBuildMessages(t *testing.T) {
 			parts(client.Image(png, "image/webp")),
 			`role: ROLE_USER content_parts {image_url {url: "data:image/webp;base64,iVBORw0KGgo="}}`,
 		},
-		"with an image whose data tells the type": {
+		"with an image whose type is detected from its data": {
 			parts(client.Image(png, "")),
 			`role: ROLE_USER content_parts {image_url {url: "data:image/png;base64,iVBORw0KGgo="}}`,
 		},
@@ -42,7 +42,7 @@ func TestMessage_HelpersBuildMessages(t *testing.T) {
 			parts(client.File("a.pdf", []byte("%PDF-1.7"))),
 			`role: ROLE_USER content_parts {file {filename: "a.pdf" file_data: "data:application/pdf;base64,JVBERi0xLjc="}}`,
 		},
-		"with a file whose data tells the type": {
+		"with a file whose type is detected from its data": {
 			parts(client.File("a", []byte("some text"))),
 			`role: ROLE_USER content_parts {file {filename: "a" file_data: "data:text/plain;base64,c29tZSB0ZXh0"}}`,
 		},

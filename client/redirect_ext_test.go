@@ -123,17 +123,17 @@ func TestRedirect_ToAnotherOriginIsAnError(t *testing.T) {
 						client.WithAPIKey("sk-KEY"), client.WithHeader("Api-Key", "azure-KEY"), client.WithMaxRetries(2))
 					err := kind.call(t.Context(), openai)
 					if err == nil || connect.CodeOf(err) != connect.CodeInternal || !strings.Contains(err.Error(), row.named) {
-						t.Errorf("%s, %d: got the error %v", name, status, err)
+						t.Errorf("%s, %d: got error %v", name, status, err)
 					} else if text := err.Error(); strings.Contains(text, "PASSWORD") || strings.Contains(text, "KEY") || len(text) > 1000 {
-						t.Errorf("%s, %d: the error is %s", name, status, text)
+						t.Errorf("%s, %d: the error leaks a secret or is too long: %s", name, status, text)
 					}
 					if requests := from.requests.Load(); requests != 1 {
-						t.Errorf("%s, %d: the server got %d requests", name, status, requests)
+						t.Errorf("%s, %d: got %d requests at the server", name, status, requests)
 					}
 				}
 			}
 			if caught.Load() != 0 {
-				t.Errorf("the other origin got %d requests", caught.Load())
+				t.Errorf("got %d requests at the other origin", caught.Load())
 			}
 		})
 	}
@@ -153,10 +153,10 @@ func TestRedirect_FromTLSToPlaintextIsAnError(t *testing.T) {
 			defer front.Close()
 			openai := client.New(front.URL, client.WithHTTPClient(newHTTPClient(t, kind.protocol)), client.WithProtocol(kind.protocol), client.WithAPIKey("sk-KEY"))
 			if err := kind.call(t.Context(), openai); err == nil || !strings.Contains(err.Error(), catcher) {
-				t.Errorf("got the error %v", err)
+				t.Errorf("got error %v", err)
 			}
 			if caught.Load() != 0 {
-				t.Errorf("the other origin got %d requests", caught.Load())
+				t.Errorf("got %d requests at the other origin", caught.Load())
 			}
 		})
 	}
@@ -212,7 +212,7 @@ func TestRedirect_LoopEnds(t *testing.T) {
 	openai := client.New(front, client.WithHTTPClient(newHTTPClient(t, client.Connect)))
 	_, err := openai.Chat.Create(t.Context(), ask(client.User("Hello!")))
 	if err == nil || connect.CodeOf(err) != connect.CodeInternal || from.requests.Load() != 10 {
-		t.Errorf("got the error %v after %d requests", err, from.requests.Load())
+		t.Errorf("got error %v after %d requests", err, from.requests.Load())
 	}
 }
 
@@ -228,20 +228,20 @@ func TestRedirect_DoesNotModifyGivenClient(t *testing.T) {
 	given := newHTTPClient(t, client.Connect)
 	openai := client.New(front, client.WithHTTPClient(given), client.WithMaxRetries(0))
 	if _, err := openai.Chat.Create(t.Context(), ask(client.User("Hello!"))); err == nil || caught.Load() != 0 {
-		t.Errorf("got the error %v, and the other origin %d requests", err, caught.Load())
+		t.Errorf("got error %v and %d requests at the other origin", err, caught.Load())
 	}
 	if given.CheckRedirect != nil {
-		t.Error("the client has another rule")
+		t.Error("the returned HTTP client has the wrong CheckRedirect")
 	}
 	if response, err := given.Get(front); err != nil || caught.Load() != 1 {
-		t.Errorf("the client itself does not follow: %v", err)
+		t.Errorf("the original HTTP client does not follow redirects: %v", err)
 	} else {
 		_ = response.Body.Close()
 	}
 
 	// The client's own CheckRedirect runs first and cannot permit another origin.
 	for name, rule := range map[string]func(*http.Request, []*http.Request) error{
-		"refuses": func(*http.Request, []*http.Request) error { return errors.New("not a step") },
+		"refuses": func(*http.Request, []*http.Request) error { return errors.New("no redirects") },
 		"follows": func(*http.Request, []*http.Request) error { return nil },
 		"changes the address": func(request *http.Request, _ []*http.Request) (err error) {
 			request.URL, err = url.Parse(catcher)
@@ -253,7 +253,7 @@ func TestRedirect_DoesNotModifyGivenClient(t *testing.T) {
 		given.CheckRedirect = rule
 		_, err := openai.Chat.Create(t.Context(), ask(client.User("Hello!")))
 		if err == nil || caught.Load() != 0 {
-			t.Errorf("%s: got the error %v, and the other origin %d requests", name, err, caught.Load())
+			t.Errorf("%s: got error %v and %d requests at the other origin", name, err, caught.Load())
 		}
 	}
 }

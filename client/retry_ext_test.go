@@ -172,17 +172,17 @@ func TestRetry_RepeatsTransientFailures(t *testing.T) {
 		{"twice, waiting longer each time", []response{slow, slow}, 2, []wait{backoff(500 * time.Millisecond), backoff(time.Second)}, none},
 		{"no more than twice", []response{slow, slow, slow}, 2, []wait{backoff(500 * time.Millisecond), backoff(time.Second)}, connect.CodeResourceExhausted},
 		{
-			"as often as the client says, and never waiting longer than 8 s", slices.Repeat([]response{slow}, 6), 6,
+			"up to the client's limit, with a delay of at most 8 s", slices.Repeat([]response{slow}, 6), 6,
 			[]wait{
 				backoff(500 * time.Millisecond), backoff(time.Second), backoff(2 * time.Second), backoff(4 * time.Second),
 				backoff(8 * time.Second), backoff(8 * time.Second),
 			},
 			none,
 		},
-		{"never, if the client says so", []response{slow}, 0, nil, connect.CodeResourceExhausted},
+		{"never, if the client's limit is 0", []response{slow}, 0, nil, connect.CodeResourceExhausted},
 		{"never, for a negative number of retries", []response{slow}, -1, nil, connect.CodeResourceExhausted},
 		{"when the upstream asks for it", []response{retryAfter(20 * time.Second)}, 2, []wait{exactly(20 * time.Second)}, none},
-		{"at once, if it asks for that", []response{retryAfter(0)}, 2, []wait{exactly(0)}, none},
+		{"at once, if the error asks for no delay", []response{retryAfter(0)}, 2, []wait{exactly(0)}, none},
 		{"after two minutes", []response{retryAfter(2 * time.Minute)}, 2, []wait{exactly(2 * time.Minute)}, none},
 		{"not after longer", []response{retryAfter(2*time.Minute + 1)}, 2, nil, connect.CodeResourceExhausted},
 		{
@@ -205,14 +205,14 @@ func TestRetry_RepeatsTransientFailures(t *testing.T) {
 			none,
 		},
 		{
-			"where the upstream says that it helps",
+			"if the upstream allows retries",
 			[]response{failing(http.StatusBadRequest, connect.CodeInvalidArgument, "X-Should-Retry", "true")},
 			2,
 			[]wait{backoff(500 * time.Millisecond)},
 			none,
 		},
 		{
-			"not where the upstream says that it doesn't help",
+			"not if the upstream disallows retries",
 			[]response{failing(http.StatusTooManyRequests, connect.CodeResourceExhausted, "X-Should-Retry", "false")},
 			2,
 			nil, connect.CodeResourceExhausted,
@@ -226,7 +226,7 @@ func TestRetry_RepeatsTransientFailures(t *testing.T) {
 					_, err := call(t.Context(), server.client(client.WithMaxRetries(row.retries)))
 					failed, isError := errors.AsType[*client.Error](err)
 					if (err != nil) != (row.fails != none) || isError && failed.ConnectCode != row.fails {
-						t.Fatalf("got the error %v", err)
+						t.Fatalf("got error %v", err)
 					}
 					waits := server.waits()
 					if len(waits) != len(row.waits) {
@@ -275,7 +275,7 @@ func TestRetry_NotAfterFirstMessageOfStream(t *testing.T) {
 		server := newScript(broken)
 		messages, err := calls()["a stream"](t.Context(), server.client())
 		if failed, ok := errors.AsType[*client.Error](err); !ok || failed.Status != http.StatusServiceUnavailable {
-			t.Errorf("got the error %v", err)
+			t.Errorf("got error %v", err)
 		}
 		if messages != 1 || len(server.at) != 1 {
 			t.Errorf("%d messages in %d tries", messages, len(server.at))
@@ -313,7 +313,7 @@ func TestRetry_ContextEndsBackoff(t *testing.T) {
 					server, began := newScript(retryAfter(10*time.Second)), time.Now()
 					_, err := call(ctx, server.client())
 					if !client.IsRateLimited(err) || errors.Is(err, context.Canceled) != (row.cause != nil) {
-						t.Errorf("got the error %v, not that of the try", err)
+						t.Errorf("got error %v, not that of the try", err)
 					}
 					if took := time.Since(began); took != row.after || len(server.at) != 1 {
 						t.Errorf("%d tries, over after %v", len(server.at), took)
@@ -335,7 +335,7 @@ func TestRetry_NotAfterContextIsDone(t *testing.T) {
 			_, err := call(ctx, server.client())
 			failed, ok := errors.AsType[*client.Error](err)
 			if !ok || failed.ConnectCode != connect.CodeCanceled || !errors.Is(err, context.Canceled) || len(server.at) > 1 {
-				t.Errorf("got the error %v after %d tries", err, len(server.at))
+				t.Errorf("got error %v after %d tries", err, len(server.at))
 			}
 		})
 	}

@@ -151,7 +151,7 @@ func TestRunTools_RunsUntilModelIsDone(t *testing.T) {
 			},
 		},
 		{
-			"several at once, answered in the order of the calls",
+			"several concurrent calls with results in call order",
 			[]string{calling("meet", `{"city":"a"}`, `{"city":"b"}`, `{"city":"c"}`)},
 			[]string{
 				`assistant: [call_0 meet({"city":"a"})][call_1 meet({"city":"b"})][call_2 meet({"city":"c"})]`,
@@ -343,7 +343,7 @@ func TestRunTools_SeparatesHeadersOfTools(t *testing.T) {
 func TestTool_IsDefinedByItsFunction(t *testing.T) {
 	t.Parallel()
 	if _, err := client.NewTool("odd", "", func(context.Context, map[string]any) (string, error) { return "", nil }); err == nil || !strings.Contains(err.Error(), "tool odd") {
-		t.Errorf("a map: got the error %v", err)
+		t.Errorf("a map: got error %v", err)
 	}
 	weather := tool(t, "weather", func(_ context.Context, at place) (string, error) { return "clear in " + at.City, nil })
 	want := &chatv1.FunctionTool{

@@ -74,7 +74,7 @@ func TestSchema_IsStrict(t *testing.T) {
 				`"maybe":{"type":["string","null"],"enum":["a",null]},"many":{"type":"array","items":{"type":"string","enum":["x","y"]}}},"required":["unit","maybe","many"],"additionalProperties":false}`,
 		},
 		{
-			"with the fields of what is embedded, and without those that JSON leaves out",
+			"with the fields of embedded structs and without fields that JSON omits",
 			struct {
 				schemaEmbedded
 
@@ -129,7 +129,7 @@ func TestSchema_RejectsUnsupportedTypes(t *testing.T) {
 			t.Parallel()
 			got, err := schemaOf(reflect.TypeOf(row.of))
 			if err == nil || !strings.Contains(err.Error(), row.says) {
-				t.Errorf("got %s and the error %v, which doesn't say %q", got, err, row.says)
+				t.Errorf("got %s and error %v, want the error to contain %q", got, err, row.says)
 			}
 		})
 	}

@@ -122,26 +122,26 @@ var schemaTypes = []struct {
 		V []*schemaLevel `enum:" low ,high"`
 	}{}, nil, `{"type":"array","items":{"type":["string","null"],"enum":["low","high",null]}}`},
 	{"a struct that reads text", struct{ V schemaMoney }{}, []string{"a"}, `{"type":"string"}`},
-	{"a struct that embeds what reads text", struct{ V schemaPromotes }{}, []string{"::1"}, `{"type":"string"}`},
+	{"a struct that embeds a TextUnmarshaler", struct{ V schemaPromotes }{}, []string{"::1"}, `{"type":"string"}`},
 	{"words", struct {
 		V schemaWord `enum:"red, green"`
 	}{}, nil, `{"type":"string","enum":["red","green"]}`},
-	{"a word that may be left out", struct {
+	{"an omitempty string type", struct {
 		V *string `enum:"red, green" json:",omitempty"`
 	}{}, nil, `{"type":["string","null"],"enum":["red","green",null]}`},
 	{"bytes", struct{ V []byte }{}, nil, `{"type":"string","pattern":"` + base64Pattern + `"}`},
-	{"bytes that read text", struct{ V []schemaByte }{}, []string{"a"}, `{"type":"array","items":{"type":"string"}}`},
+	{"bytes that implement TextUnmarshaler", struct{ V []schemaByte }{}, []string{"a"}, `{"type":"array","items":{"type":"string"}}`},
 	{"an array of bytes", struct{ V [3]byte }{}, nil, `{"type":"array","items":{"type":"integer","minimum":0,"maximum":255},"minItems":3,"maxItems":3}`},
 	{"an empty array", struct{ V [0]int }{}, nil, `{"type":"array","items":{"type":"integer"},"minItems":0,"maxItems":0}`},
 	{"an array of lists", struct{ V [2][]string }{}, nil, ""},
 	{"pointers to pointers", struct{ V **string }{}, nil, `{"type":["string","null"]}`},
 	{"lists of pointers", struct{ V []*int }{}, nil, `{"type":"array","items":{"type":["integer","null"]}}`},
-	{"a number as it is", struct{ V json.Number }{}, nil, `{"type":"number"}`},
+	{"a json.Number", struct{ V json.Number }{}, nil, `{"type":"number"}`},
 	{"a duration", struct{ V time.Duration }{}, nil, `{"type":"integer"}`},
 	{"a rune", struct{ V rune }{}, nil, `{"type":"integer","minimum":-2147483648,"maximum":2147483647}`},
-	{"an address in memory", struct{ V uintptr }{}, nil, `{"type":"integer","minimum":0}`},
+	{"a uintptr", struct{ V uintptr }{}, nil, `{"type":"integer","minimum":0}`},
 	{"a small integer", struct{ V int8 }{}, nil, `{"type":"integer","minimum":-128,"maximum":127}`},
-	{"a small fraction", struct{ V float32 }{}, nil, ""},
+	{"a float32", struct{ V float32 }{}, nil, ""},
 	{"an integer in a string", struct {
 		V int `json:",string"`
 	}{}, nil, ""},
@@ -154,22 +154,22 @@ var schemaTypes = []struct {
 	{"a large number in a string", struct {
 		V uint64 `json:",string,omitempty"`
 	}{}, nil, ""},
-	{"a fraction in a string", struct {
+	{"a float64 in a string", struct {
 		V float64 `json:",string"`
 	}{}, nil, ""},
-	{"a small fraction in a string", struct {
+	{"a float32 in a string", struct {
 		V float32 `json:",string"`
 	}{}, nil, ""},
-	{"a truth value in a string", struct {
+	{"a bool in a string", struct {
 		V *bool `json:",string"`
 	}{}, nil, `{"type":["string","null"],"enum":["true","false",null]}`},
 	{"a string in a string", struct {
 		V string `json:",string"`
 	}{}, nil, ""},
-	{"a number as it is, in a string", struct {
+	{"a json.Number in a string", struct {
 		V json.Number `json:",string"`
 	}{}, nil, ""},
-	{"a list, which has no such option", structOf[[]int](`json:",string"`), nil, `{"type":"array","items":{"type":"integer"}}`},
+	{"a list with the option string", structOf[[]int](`json:",string"`), nil, `{"type":"array","items":{"type":"integer"}}`},
 	{"an embedded struct with a name", schemaTagged{}, nil, ""},
 	{"an embedded pointer with a name", schemaNamedOuter{}, nil, ""},
 	{"an embedded pointer", struct {
@@ -178,11 +178,11 @@ var schemaTypes = []struct {
 		Own bool
 	}{}, nil, ""},
 	{"an embedded struct that is not exported", struct{ schemaEmbedded }{}, nil, `{"type":"string"}`},
-	{"two fields of a name, which hide each other", struct {
+	{"two fields with the same name, which hide each other", struct {
 		schemaLeft
 		schemaRight
 	}{}, nil, ""},
-	{"a field that is less deep", struct {
+	{"a field at a shallower depth", struct {
 		schemaDeep
 		schemaRight
 	}{}, nil, ""},
@@ -191,19 +191,19 @@ var schemaTypes = []struct {
 		schemaWithTag
 	}{}, nil, ""},
 	{"a struct that embeds itself", schemaSelf{}, nil, `{"type":"string"}`},
-	{"an embedded text", struct{ schemaWord }{}, nil, ""},
+	{"an embedded TextUnmarshaler", struct{ schemaWord }{}, nil, ""},
 	{"names that only differ in case", struct {
 		A string `json:"a"`
 		B string `json:"A"`
 		C string
 	}{}, nil, ""},
-	{"names that are none", structOf[string](`json:"a\"b"`, `json:"-,"`, `json:"-"`, `json:"wörter und/zeichen"`, `json:"'"`), nil, ""},
+	{"unusual and invalid names", structOf[string](`json:"a\"b"`, `json:"-,"`, `json:"-"`, `json:"wörter und/zeichen"`, `json:"'"`), nil, ""},
 	{"a struct in a struct", struct {
 		V struct {
 			W *struct{ X []struct{ Y string } }
 		}
 	}{}, nil, ""},
-	{"what may be left out", struct {
+	{"omitempty and omitzero fields", struct {
 		A string     `json:",omitempty"`
 		B schemaPart `json:",omitzero"`
 		C [2]int     `json:",omitempty"`
@@ -223,7 +223,7 @@ func structOf[T any](tags ...string) reflect.Type {
 	return reflect.StructOf(fields)
 }
 
-// typeOf is the type of a value, or the type that it is.
+// typeOf returns v if it is a type, and the type of v otherwise.
 func typeOf(of any) reflect.Type {
 	if of, ok := of.(reflect.Type); ok {
 		return of
@@ -297,7 +297,7 @@ func TestSchema_HasNamesOfEncodingJSON(t *testing.T) {
 			names = append(names, field.name)
 		}
 		if !slices.Equal(names, row.want) {
-			t.Errorf("%T: got %q, not %q", row.of, names, row.want)
+			t.Errorf("%T: got %q, want %q", row.of, names, row.want)
 		}
 	}
 }
@@ -316,7 +316,7 @@ func TestSchema_ErrorNamesField(t *testing.T) {
 		{"an embedded struct with its own JSON", struct{ V schemaPromotesJSON }{}, []string{".V", "schemaPromotesJSON", "UnmarshalJSON"}},
 		{"a root with its own JSON", schemaOwn{}, []string{"schemaOwn", "UnmarshalJSON"}},
 		{"a root that is a time", time.Time{}, []string{"time.Time", "use a struct"}},
-		{"a root that reads text", netip.Addr{}, []string{"netip.Addr", "use it as a field of a struct"}},
+		{"a root that implements TextUnmarshaler", netip.Addr{}, []string{"netip.Addr", "use it as a field of a struct"}},
 		{"a list of itself", struct{ V schemaList }{}, []string{".V[]", "schemaList", "recursive type"}},
 		{"a pointer to itself", struct{ V schemaPipe }{}, []string{".V", "schemaPipe", "recursive type"}},
 		{"a map of integers", struct{ V map[int]string }{}, []string{".V is a map"}},
@@ -328,16 +328,16 @@ func TestSchema_ErrorNamesField(t *testing.T) {
 		{"an embedded pointer with a name that can't be set", struct {
 			*schemaEmbedded `json:"a"`
 		}{}, []string{".schemaEmbedded", "embed the struct"}},
-		{"the option string of what reads text", struct {
+		{"the option string of a TextUnmarshaler", struct {
 			V schemaLevel `json:",string"`
 		}{}, []string{".V", "option string"}},
 		{"values of an integer in a string", struct {
 			V int `enum:"1,2" json:",string"`
 		}{}, []string{".V", "option string"}},
-		{"values that the type doesn't take", struct {
+		{"values that do not fit the type", struct {
 			V schemaLevel `enum:"low,higher"`
 		}{}, []string{".V", `"higher"`}},
-		{"values that are no times", struct {
+		{"values that are not times", struct {
 			V time.Time `enum:"today"`
 		}{}, []string{".V", `"today"`}},
 		{"values of an embedded struct", struct {
@@ -364,7 +364,7 @@ func TestSchema_ErrorNamesField(t *testing.T) {
 			}
 			for _, says := range row.says {
 				if !strings.Contains(err.Error(), says) {
-					t.Errorf("the error %v does not say %q", err, says)
+					t.Errorf("got error %v, want it to contain %q", err, says)
 				}
 			}
 		})
@@ -417,11 +417,11 @@ func checkDecodes(t *testing.T, of reflect.Type, texts []string, count int) *jso
 	for range count {
 		answer := answerTo(random, schema, texts)
 		if err := resolved.Validate(answer); err != nil {
-			t.Fatalf("%s is not an answer to %s: %v", jsonText(t, answer), text, err)
+			t.Fatalf("%s is not valid for schema %s: %v", jsonText(t, answer), text, err)
 		}
 		value := reflect.New(of)
 		if err := json.Unmarshal(jsonText(t, answer), value.Interface()); err != nil {
-			t.Fatalf("%v by %s: %s does not decode: %v", of, text, jsonText(t, answer), err)
+			t.Fatalf("%v with schema %s: decode %s: %v", of, text, jsonText(t, answer), err)
 		}
 		if texts == nil { // Types with UnmarshalText may not encode what they decode.
 			checkKept(t, answer, roundTrip(t, value.Interface()))

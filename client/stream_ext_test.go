@@ -109,11 +109,11 @@ func TestHeaders_OfOneCall(t *testing.T) {
 	}
 	for name, want := range map[string]string{"Authorization": "Bearer sk-client", "X-Of-Client": "a,b", "X-Of-Both": "call"} {
 		if joined := strings.Join(got.Values(name), ","); joined != want {
-			t.Errorf("%s is %q, not %q", name, joined, want)
+			t.Errorf("got %s %q, want %q", name, joined, want)
 		}
 	}
 	if left := info.ResponseHeader().Get("X-Ratelimit-Remaining-Requests"); left != "41" {
-		t.Errorf("the answer's header is %q", left)
+		t.Errorf("got response header %q", left)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestList_ReturnsAllPages(t *testing.T) {
 			listed = append(listed, completion.Id)
 		}
 		if strings.Join(listed, ",") != strings.Join(ids, ",") {
-			t.Errorf("pages of %d: got %v, not %v", limit, listed, ids)
+			t.Errorf("page size %d: got %v, want %v", limit, listed, ids)
 		}
 		var said strings.Builder
 		for message, err := range openai.Chat.Messages(t.Context(), &chatv1.ListChatCompletionMessagesRequest{CompletionId: ids[0], Limit: &limit}) {
@@ -149,10 +149,10 @@ func TestList_ReturnsAllPages(t *testing.T) {
 			said.WriteString(message.GetContent())
 		}
 		if said.String() != "12345" {
-			t.Errorf("pages of %d: the messages are %q", limit, said.String())
+			t.Errorf("page size %d: got messages %q", limit, said.String())
 		}
 	}
-	t.Run("from where the request says", func(t *testing.T) {
+	t.Run("starts at the request's position", func(t *testing.T) {
 		request := &chatv1.ListChatCompletionsRequest{After: &ids[2], Limit: new(int32(1))}
 		var listed []string
 		for completion, err := range openai.Chat.List(t.Context(), request) {
@@ -162,7 +162,7 @@ func TestList_ReturnsAllPages(t *testing.T) {
 			listed = append(listed, completion.Id)
 		}
 		if strings.Join(listed, ",") != strings.Join(ids[3:], ",") || request.GetAfter() != ids[2] {
-			t.Errorf("got %v, and the request is %v", listed, request)
+			t.Errorf("got %v and request %v", listed, request)
 		}
 	})
 	t.Run("until the loop is left", func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestList_EndsAfterError(t *testing.T) {
 				}
 				failures++
 				if _, ok := errors.AsType[*client.Error](err); ok != row.typed {
-					t.Errorf("got the error %v", err)
+					t.Errorf("got error %v", err)
 				}
 			}
 			if items != row.items || failures != 1 {
@@ -242,6 +242,6 @@ func TestStoredCompletion_CreateGetUpdateDelete(t *testing.T) {
 		t.Errorf("got %v, %v", deleted, err)
 	}
 	if _, err := openai.Chat.Get(t.Context(), created.Id); !client.IsNotFound(err) {
-		t.Errorf("got the error %v", err)
+		t.Errorf("got error %v", err)
 	}
 }

@@ -31,10 +31,10 @@ func TestCreateAs_ReturnsValue(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	if completion.Choices[0].Message.GetContent() == "" {
-		t.Errorf("the completion is %v", completion)
+		t.Errorf("got completion %v", completion)
 	}
 	if !proto.Equal(request, before) {
-		t.Errorf("the request became %v", request)
+		t.Errorf("the request changed to %v", request)
 	}
 }
 
@@ -53,7 +53,7 @@ func TestCreateAs_SendsStrictSchema(t *testing.T) {
 		`{"type":"object","properties":{"title":{"type":"string"},"steps":{"type":"array","items":{"type":"string"}},"salt":{"type":["number","null"]}},` +
 		`"required":["title","steps","salt"],"additionalProperties":false},"strict":true}}`
 	if !strings.Contains(string(body), format) {
-		t.Errorf("the request is %s", body)
+		t.Errorf("got request %s", body)
 	}
 }
 
@@ -82,14 +82,14 @@ func TestCreateAs_Errors(t *testing.T) {
 		says          string
 	}{
 		{"the model refuses", `{"message":{"refusal":"I won't."},"finish_reason":"stop"}`, client.ErrRefused, "I won't."},
-		{"the model refuses in half a character", `{"message":{"refusal":"I won't \ud83d."},"finish_reason":"stop"}`, client.ErrRefused, "I won't \ufffd."},
-		{"the model refuses in a part", `{"message":{"content":[{"type":"refusal","refusal":"I won't."}]},"finish_reason":"stop"}`, client.ErrRefused, "I won't."},
+		{"the refusal contains a lone surrogate", `{"message":{"refusal":"I won't \ud83d."},"finish_reason":"stop"}`, client.ErrRefused, "I won't \ufffd."},
+		{"the refusal is a content part", `{"message":{"content":[{"type":"refusal","refusal":"I won't."}]},"finish_reason":"stop"}`, client.ErrRefused, "I won't."},
 		{"the token limit is reached", `{"message":{"content":"{\"title\":"},"finish_reason":"length"}`, client.ErrTruncated, "token limit"},
-		{"a filter cuts it short", `{"message":{"content":"{"},"finish_reason":"content_filter"}`, client.ErrFiltered, "content filter"},
+		{"a filter truncates the response", `{"message":{"content":"{"},"finish_reason":"content_filter"}`, client.ErrFiltered, "content filter"},
 		{"the model calls tools", `{"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":"tool_calls"}`, client.ErrNoAnswer, "tools"},
 		{"there is no choice", ``, client.ErrNoAnswer, "no choice"},
-		{"it is no JSON", `{"message":{"content":"Boil it."},"finish_reason":"stop"}`, nil, "does not match client_test.recipe"},
-		{"it doesn't fit", `{"message":{"content":"{\"title\":5}"},"finish_reason":"stop"}`, nil, "does not match client_test.recipe"},
+		{"the content is not JSON", `{"message":{"content":"Boil it."},"finish_reason":"stop"}`, nil, "does not match client_test.recipe"},
+		{"the content does not match the type", `{"message":{"content":"{\"title\":5}"},"finish_reason":"stop"}`, nil, "does not match client_test.recipe"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +99,7 @@ func TestCreateAs_Errors(t *testing.T) {
 			})
 			got, completion, err := client.CreateAs[recipe](t.Context(), openai.Chat, ask(client.User("Egg?")))
 			if err == nil || row.is != nil && !errors.Is(err, row.is) || !strings.Contains(err.Error(), row.says) {
-				t.Errorf("got the error %v", err)
+				t.Errorf("got error %v", err)
 			}
 			if completion.GetId() != "a" || got.Title != "" {
 				t.Errorf("got %+v of %v", got, completion)
@@ -112,16 +112,16 @@ func TestCreateAs_RejectsInvalidRequests(t *testing.T) {
 	t.Parallel()
 	chat := client.New("http://127.0.0.1:1", client.WithMaxRetries(0)).Chat
 	if _, _, err := client.CreateAs[[]string](t.Context(), chat, ask()); err == nil || !strings.Contains(err.Error(), "struct") {
-		t.Errorf("a list: got the error %v", err)
+		t.Errorf("a list: got error %v", err)
 	}
 	formed := ask()
 	formed.ResponseFormat = new(chatv1.ResponseFormat)
 	if _, _, err := client.CreateAs[recipe](t.Context(), chat, formed); err == nil || !strings.Contains(err.Error(), "response_format") {
-		t.Errorf("a request with a format: got the error %v", err)
+		t.Errorf("a request with a format: got error %v", err)
 	}
 	if _, _, err := client.CreateAs[recipe](t.Context(), chat, ask(client.User("Egg?"))); err == nil {
 		t.Error("no server: got no error")
 	} else if _, ok := errors.AsType[*client.Error](err); !ok {
-		t.Errorf("no server: got the error %v", err)
+		t.Errorf("no server: got error %v", err)
 	}
 }

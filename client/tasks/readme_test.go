@@ -28,14 +28,14 @@ func TestREADME_PrintsTestedTasks(t *testing.T) {
 	before, rest, hasBegin := strings.Cut(string(printed), begin)
 	_, after, hasEnd := strings.Cut(rest, end)
 	if !hasBegin || !hasEnd {
-		t.Fatalf("%s lacks the marks of the tasks", readme)
+		t.Fatalf("%s lacks the markers of the tasks", readme)
 	}
 	want := before + begin + "\n" + table(t) + end + after
 	if string(printed) == want {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s doesn't print the tasks as they are: run `go test ./client/tasks -update`", readme)
+		t.Fatalf("%s is out of date: run `go test ./client/tasks -update`", readme)
 	}
 	if err := os.WriteFile(readme, []byte(want), 0o600); err != nil {
 		t.Fatal(err)
@@ -46,12 +46,12 @@ func TestTasks_AreNoLongerThanWithOpenAIsClient(t *testing.T) {
 	ours, theirs := bodies(t, "connect"), bodies(t, "openai")
 	for _, row := range results {
 		if a, b := lines(ours[row.name]), lines(theirs[row.name]); a == 0 || a > b {
-			t.Errorf("%s takes %d lines, and %d by OpenAI's client", row.name, a, b)
+			t.Errorf("%s: got %d lines, want at most %d as with OpenAI's client", row.name, a, b)
 		}
 	}
 }
 
-// table is the tasks, as Markdown.
+// table returns the tasks as Markdown.
 func table(t *testing.T) string {
 	t.Helper()
 	ours, theirs := bodies(t, "connect"), bodies(t, "openai")

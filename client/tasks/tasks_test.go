@@ -18,7 +18,7 @@ import (
 // A task calls the server at a URL and returns a result.
 type task func(ctx context.Context, url string) (string, error)
 
-// results are the tasks in the order of the README, and their results.
+// results holds the tasks in README order with the expected results.
 var results = []struct{ name, result string }{
 	{"Hello", `This is the sandbox: no model, no key, no network. You said: "Hello!"`},
 	{"Streaming", `This is the sandbox: no model, no key, no network. You said: "Tell me a story."`},
@@ -37,7 +37,7 @@ func TestTasks_RunWithBothClients(t *testing.T) {
 	url := startSandbox(t)
 	for by, tasks := range map[string]map[string]task{"this client": withConnect(), "OpenAI's": withOpenAI()} {
 		if len(tasks) != len(results) {
-			t.Errorf("%s has %d tasks, not %d", by, len(tasks), len(results))
+			t.Errorf("%s: got %d tasks, want %d", by, len(tasks), len(results))
 		}
 		for _, row := range results {
 			t.Run(row.name+" by "+by, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestTasks_RunWithBothClients(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got != row.result {
-					t.Errorf("the result is %q, not %q", got, row.result)
+					t.Errorf("got result %q, want %q", got, row.result)
 				}
 			})
 		}

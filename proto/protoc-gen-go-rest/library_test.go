@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-var update = flag.Bool("update", false, "generate internal/library anew")
+var update = flag.Bool("update", false, "regenerate internal/library")
 
 // TestLibrary_IsCurrent compares internal/library with the code generated from
 // testdata/library.txtpb. The tests of that package check the code's behavior.

@@ -115,7 +115,7 @@ func TestOperations_RejectInvalidTargets(t *testing.T) {
 		{"the id of this directory", "DeleteChatCompletion", `completion_id: "."`, `completion_id: "." is not a valid ID`},
 		{"the id of the directory above", "UpdateChatCompletion", `completion_id: ".."`, `completion_id: ".." is not a valid ID`},
 		{"the id of the directory above, of messages", "ListChatCompletionMessages", `completion_id: ".."`, `completion_id: ".." is not a valid ID`},
-		{"an order that is none", "ListChatCompletions", `order: 7`, "order: 7 is not a known value"},
+		{"an unknown order", "ListChatCompletions", `order: 7`, "order: 7 is not a known value"},
 		{"a parameter twice", "ListChatCompletions", `limit: 5 extra_query: { key: "limit" value: "6" }`, `extra_query: "limit" is also set as a typed field: remove one`},
 		{
 			"an entry of the metadata twice", "ListChatCompletions", `metadata: { key: "k" value: "v" } extra_query: { key: "metadata[k]" value: "w" }`,
@@ -203,7 +203,7 @@ func TestStream_IsCompleteWhenEveryChoiceIs(t *testing.T) {
 		{"only usage came", nil, []string{usage}, false},
 		{"the choice has begun", nil, []string{begun}, false},
 		{"the choice is finished", nil, []string{begun, finished}, true},
-		{"what comes after doesn't change that", nil, []string{begun, finished, usage}, true},
+		{"later events do not change the result", nil, []string{begun, finished, usage}, true},
 		{"for a reason that nobody knows yet", nil, []string{begun, `{"choices":[{"index":0,"delta":{},"finish_reason":"eos"}]}`}, true},
 		{"for no reason, as text", nil, []string{begun, `{"choices":[{"index":0,"delta":{},"finish_reason":"null"}]}`}, false},
 		{"for no reason, as text of Python's", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":"None"}]}`}, false},

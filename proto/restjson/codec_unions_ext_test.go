@@ -222,19 +222,19 @@ var unions = []rule{
 	{name: "metadata to replace", kind: anUpdate, rest: `{"metadata":{"a":"b"}}`, typed: `metadata: { key: "a" value: "b" }`},
 	{name: "the ID is in the path only", kind: anUpdate, typed: `completion_id: "c"`, full: `{"metadata":{}}`, request: `{"metadata":{}}`},
 
-	// A tool call of a delta is a piece.
+	// A tool call of a delta is partial.
 	{
 		name: "the first piece of a tool call", kind: aDelta,
 		rest:  `{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]}`,
 		typed: `tool_calls: { index: 0 id: "call_1" type: TOOL_CALL_TYPE_FUNCTION function: { name: "f" arguments: "" } }`,
 	},
 	{name: "a later piece of a tool call", kind: aDelta, rest: `{"tool_calls":[{"index":1,"function":{"arguments":"{\""}}]}`, typed: `tool_calls: { index: 1 function: { arguments: '{"' } }`},
-	{name: "a piece of a tool call without an index", kind: aDelta, rest: `{"tool_calls":[{"function":{"arguments":"}"}}]}`, typed: `tool_calls: { function: { arguments: "}" } }`},
-	{name: "a piece of a custom tool call", kind: aDelta, rest: `{"tool_calls":[{"index":0,"type":"custom","custom":{"name":"c","input":"a"}}]}`, typed: `tool_calls: { index: 0 type: TOOL_CALL_TYPE_CUSTOM custom: { name: "c" input: "a" } }`},
-	{name: "a piece of a tool call of an unknown type", kind: aDelta, rest: `{"tool_calls":[{"index":0,"type":"mcp","mcp":{}}]}`, typed: `tool_calls: { index: 0 extra_json: '{"type":"mcp","mcp":{}}' }`},
-	{name: "a piece of audio", kind: aDelta, rest: `{"audio":{"id":"a","data":"AAE=","transcript":"He"}}`, typed: `audio: { id: "a" data: "\x00\x01" transcript: "He" }`},
+	{name: "part of a tool call without an index", kind: aDelta, rest: `{"tool_calls":[{"function":{"arguments":"}"}}]}`, typed: `tool_calls: { function: { arguments: "}" } }`},
+	{name: "part of a custom tool call", kind: aDelta, rest: `{"tool_calls":[{"index":0,"type":"custom","custom":{"name":"c","input":"a"}}]}`, typed: `tool_calls: { index: 0 type: TOOL_CALL_TYPE_CUSTOM custom: { name: "c" input: "a" } }`},
+	{name: "part of a tool call of an unknown type", kind: aDelta, rest: `{"tool_calls":[{"index":0,"type":"mcp","mcp":{}}]}`, typed: `tool_calls: { index: 0 extra_json: '{"type":"mcp","mcp":{}}' }`},
+	{name: "part of audio", kind: aDelta, rest: `{"audio":{"id":"a","data":"AAE=","transcript":"He"}}`, typed: `audio: { id: "a" data: "\x00\x01" transcript: "He" }`},
 	{name: "the last piece of audio", kind: aDelta, rest: `{"audio":{"expires_at":1730000000}}`, typed: `audio: { expires_at: { seconds: 1730000000 } }`},
-	{name: "a piece of a function call", kind: aDelta, rest: `{"function_call":{"name":"f","arguments":"{"}}`, typed: `function_call: { name: "f" arguments: "{" }`},
+	{name: "part of a function call", kind: aDelta, rest: `{"function_call":{"name":"f","arguments":"{"}}`, typed: `function_call: { name: "f" arguments: "{" }`},
 	{name: "an empty delta", kind: aDelta, rest: `{}`, typed: ``},
 
 	// The tag is missing.

@@ -124,7 +124,7 @@ func TestDecoder_Int32(t *testing.T) {
 func TestDecoder_Int64(t *testing.T) {
 	t.Parallel()
 	checkValues(t, (*restjson.Decoder).Int64, []valueRow[int64]{
-		{"beyond what a double keeps", `9007199254740993`, 9007199254740993, true},
+		{"beyond the precision of a float64", `9007199254740993`, 9007199254740993, true},
 		{"the largest", `9223372036854775807`, math.MaxInt64, true},
 		{"the smallest", `-9223372036854775808`, math.MinInt64, true},
 		{"beyond the largest", `9223372036854775808`, 0, false},

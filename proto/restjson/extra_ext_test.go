@@ -138,7 +138,7 @@ func TestEncoder_RequiredMembers(t *testing.T) {
 			t.Errorf("got %s, %v", got, err)
 		}
 	})
-	t.Run("a request is refused, with the name of the first", func(t *testing.T) {
+	t.Run("a request is rejected with the name of the first", func(t *testing.T) {
 		t.Parallel()
 		_, err := restjson.AppendRequest(nil, required(``), nil)
 		checkFieldError(t, err, "m.a_field: is required")

@@ -23,7 +23,7 @@ func TestProgress(t *testing.T) {
 		{"an item that has begun", []note{{0, false}}, 1, false},
 		{"an item that is complete", []note{{0, false}, {0, true}}, 1, true},
 		{"an item that is complete stays so", []note{{0, true}, {0, false}}, 1, true},
-		{"an item that says so twice is one", []note{{0, true}, {0, true}}, 2, false},
+		{"an item that completes twice counts once", []note{{0, true}, {0, true}}, 2, false},
 		{"no count means one", []note{{0, true}}, 0, true},
 		{"a count that makes no sense means one", []note{{0, true}}, -5, true},
 		{"one of two", []note{{0, true}, {1, false}}, 2, false},

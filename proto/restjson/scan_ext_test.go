@@ -93,10 +93,10 @@ var malformed = []struct {
 	{"a comma at the end of an array", `{"a":[1,]}`, 8, "a[1]", "expected a value"},
 	{"two commas in an array", `{"a":[1,,2]}`, 8, "a[1]", "expected a value"},
 	{"no comma between items", `{"a":[1 2]}`, 8, "a", "expected a comma or the end of the array"},
-	{"a word that is none", `{"a":nil}`, 5, "a", "expected a value"},
+	{"an invalid literal", `{"a":nil}`, 5, "a", "expected a value"},
 	{"a word in capitals", `{"a":True}`, 5, "a", "expected a value"},
 	{"a word that is cut", `{"a":tru`, 5, "a", "expected a value"},
-	{"a word that goes on", `{"a":nullx}`, 9, "a", "expected a comma or the end of the object"},
+	{"a literal with a trailing letter", `{"a":nullx}`, 9, "a", "expected a comma or the end of the object"},
 	{"NaN in other case", `{"a":nan}`, 5, "a", "expected a value"},
 	{"NaN cut short", `{"a":Na`, 5, "a", "expected a value"},
 	{"NaN with more letters", `{"a":NaN0}`, 8, "a", "expected a comma or the end of the object"},
@@ -123,11 +123,11 @@ var malformed = []struct {
 	{"a name that does not end", `{"a":1,"b`, 9, "", "unterminated string"},
 	{"a line break in a string", "{\"a\":\"b\nc\"}", 7, "a", "unescaped control character in a string"},
 	{"a NUL in a string", "{\"a\":\"\x00\"}", 6, "a", "unescaped control character in a string"},
-	{"an escape that is none", `{"a":"b\x41"}`, 7, "a", "unknown escape"},
+	{"an invalid escape", `{"a":"b\x41"}`, 7, "a", "unknown escape"},
 	{"an escaped line break", "{\"a\":\"b\\\nc\"}", 7, "a", "unknown escape"},
 	{"an escaped character beyond ASCII", `{"a":"\é"}`, 6, "a", "unknown escape"},
 	{"an escape with too few digits", `{"a":"\u00e"}`, 6, "a", `\u is not followed by four hexadecimal digits`},
-	{"an escape with a digit that is none", `{"a":"\u00g0"}`, 6, "a", `\u is not followed by four hexadecimal digits`},
+	{"an escape with an invalid digit", `{"a":"\u00g0"}`, 6, "a", `\u is not followed by four hexadecimal digits`},
 	{"an escape in capitals", `{"a":"\U00E9"}`, 6, "a", "unknown escape"},
 	{"a bad escape in a name", `{"a":1,"b\q":2}`, 9, "", "unknown escape"},
 	{"a byte that begins no UTF-8 sequence", "{\"a\":\"b\x80\"}", 7, "a", "invalid UTF-8"},
@@ -237,7 +237,7 @@ func TestScan_StringsAtEveryAlignment(t *testing.T) {
 				p := testMessage[string]{read: (*restjson.Decoder).String}
 				err := restjson.Unmarshal([]byte(text), &p)
 				if valid := wantErr == nil && utf8.ValidString(text); valid != (err == nil) {
-					t.Fatalf("%q: got %v, encoding/json says %v", text, err, wantErr)
+					t.Fatalf("%q: got error %v, want %v as from encoding/json", text, err, wantErr)
 				}
 				if err == nil && p.value != want.V {
 					t.Fatalf("%q: got %q, want %q", text, p.value, want.V)
@@ -297,7 +297,7 @@ func FuzzScanner(f *testing.F) {
 		}
 		syntax := syntaxError(t, err)
 		if syntax.Offset < 0 || syntax.Offset > len(text) || syntax.Reason == "" || !utf8.ValidString(syntax.Path) {
-			t.Fatalf("the error says %+v of a text of %d bytes", syntax, len(text))
+			t.Fatalf("got error %+v for input of %d bytes", syntax, len(text))
 		}
 	})
 }

@@ -102,7 +102,7 @@ func TestQuery_Appends(t *testing.T) {
 		{"an empty value", func(q *restjson.Query, b []byte) ([]byte, error) {
 			return q.Add(b, "after", ""), nil
 		}, "?after="},
-		{"what has a meaning in queries is escaped", func(q *restjson.Query, b []byte) ([]byte, error) {
+		{"special characters of queries are escaped", func(q *restjson.Query, b []byte) ([]byte, error) {
 			return q.Add(b, "a&b", "c=d e+f#g%h;i?é\n"), nil
 		}, "?a%26b=c%3Dd+e%2Bf%23g%25h%3Bi%3F%C3%A9%0A"},
 		{"a map in brackets, sorted by key", func(q *restjson.Query, b []byte) ([]byte, error) {

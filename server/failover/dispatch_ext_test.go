@@ -43,12 +43,12 @@ func TestFailover_RetriesOnlyWhenSafe(t *testing.T) {
 		{"a rejection takes precedence over a failed connection", []answer{says(429)}, nil, nil, 1, "first", 429, none, 3, [2]int{1, 0}},
 		{"a request that may have been processed takes precedence over a rejection", []answer{says(429)}, []answer{hangsUp}, nil, 1, "", 0, upstream.KindClosed, 2, [2]int{1, 1}},
 
-		{"500 to what isn't idempotent", []answer{says(500)}, []answer{says(200)}, nil, 1, "first", 500, none, 1, [2]int{1, 0}},
-		{"500 to what is", []answer{says(500)}, []answer{says(200)}, get, 1, "first", 500, none, 1, [2]int{1, 0}},
-		{"502 to what isn't idempotent", []answer{says(502)}, []answer{says(200)}, nil, 1, "first", 502, none, 1, [2]int{1, 0}},
-		{"502 to what is", []answer{says(502)}, []answer{says(200)}, get, 1, "second", 200, none, 2, [2]int{1, 1}},
-		{"504 to what isn't idempotent", []answer{says(504)}, []answer{says(200)}, nil, 1, "first", 504, none, 1, [2]int{1, 0}},
-		{"504 to what is", []answer{says(504)}, []answer{says(200)}, get, 1, "second", 200, none, 2, [2]int{1, 1}},
+		{"500 to a request that is not idempotent", []answer{says(500)}, []answer{says(200)}, nil, 1, "first", 500, none, 1, [2]int{1, 0}},
+		{"500 to an idempotent request", []answer{says(500)}, []answer{says(200)}, get, 1, "first", 500, none, 1, [2]int{1, 0}},
+		{"502 to a request that is not idempotent", []answer{says(502)}, []answer{says(200)}, nil, 1, "first", 502, none, 1, [2]int{1, 0}},
+		{"502 to an idempotent request", []answer{says(502)}, []answer{says(200)}, get, 1, "second", 200, none, 2, [2]int{1, 1}},
+		{"504 to a request that is not idempotent", []answer{says(504)}, []answer{says(200)}, nil, 1, "first", 504, none, 1, [2]int{1, 0}},
+		{"504 to an idempotent request", []answer{says(504)}, []answer{says(200)}, get, 1, "second", 200, none, 2, [2]int{1, 1}},
 		{"400", []answer{says(400)}, []answer{says(200)}, nil, 1, "first", 400, none, 1, [2]int{1, 0}},
 		{"401", []answer{says(401)}, []answer{says(200)}, nil, 1, "first", 401, none, 1, [2]int{1, 0}},
 
@@ -168,7 +168,7 @@ func TestFailover_DoesNotRetryARequestThatBecameAGET(t *testing.T) {
 		{"303, and then 503", 303, says(503), false},
 		{"302, and then 429", 302, says(429), false},
 		{"303, and then hung up", 303, hangsUp, false},
-		{"307, which is the POST still, and then 503", 307, says(503), true},
+		{"307, which keeps the POST, and then 503", 307, says(503), true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			first, second := start(t, says(row.location, "Location: /v1/there"), row.then), start(t, says(200))

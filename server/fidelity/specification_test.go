@@ -167,11 +167,11 @@ func TestSpecification_AdditionsAreDetected(t *testing.T) {
 		{"another type", []change{{create, "n", `{"type": "string"}`}}, "properties/n: openaiconnect.chat.v1.CreateChatCompletionRequest.n can't carry string"},
 		{"a number with a fraction", []change{{create, "max_tokens", `{"type": "number"}`}}, "max_tokens can't carry number"},
 		{"a time without a format", []change{{components + "/CreateChatCompletionResponse/properties", "created", `{"type": "integer"}`}}, "created can't carry integer"},
-		{"a list of what was one", []change{{create, "user", `{"type": "array", "items": {"type": "string"}}`}}, "user can't carry array"},
+		{"a list instead of a single value", []change{{create, "user", `{"type": "array", "items": {"type": "string"}}`}}, "user can't carry array"},
 		{"a query parameter", []change{{"paths/~1chat~1completions/get/parameters", "+", `{"name": "before", "in": "query", "schema": {"type": "string"}}`}}, "GET /v1/chat/completions, query parameter before: no field of ListChatCompletionsRequest carries it"},
 		{"a value of a query parameter", []change{{"paths/~1chat~1completions/get/parameters/4/schema/enum", "+", `"random"`}}, `the enum ListOrder has no "random"`},
 		{"an operation", []change{{"paths", "/chat/drafts", `{"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "string"}}}}}}}`}}, "GET /v1/chat/drafts: no RPC answers with application/json"},
-		{"a form of answer", []change{{"paths/~1chat~1completions~1{completion_id}/get/responses/200/content", "text/event-stream", `{"schema": {"type": "string"}}`}}, "GET /v1/chat/completions/{completion_id}: no RPC answers with text/event-stream"},
+		{"a media type of a response", []change{{"paths/~1chat~1completions~1{completion_id}/get/responses/200/content", "text/event-stream", `{"schema": {"type": "string"}}`}}, "GET /v1/chat/completions/{completion_id}: no RPC answers with text/event-stream"},
 		{"an operation that is gone", []change{{"paths/~1chat~1completions~1{completion_id}", "delete", ""}}, "DeleteChatCompletion: the specification has no such operation"},
 		{"a member of the error", []change{{components + "/Error/properties", "doc_url", `{"type": "string"}`}}, "Error/properties/doc_url: Error has no field for it"},
 	} {

@@ -34,20 +34,20 @@ const call = (index: number | undefined, more: object): JsonValue => delta({ too
 
 suite("chunks make", () => {
   for (const [name, chunks, want] of [
-    ["nothing of nothing", [], {}],
-    ["a text", [delta({ role: "ROLE_ASSISTANT", content: "" }), delta({ content: "Hel" }), delta({ content: "lo" })], answer({ content: "Hello" })],
-    ["no text where there is none", [delta({ role: "ROLE_ASSISTANT" })], answer({})],
-    ["an empty text where there is one", [delta({ content: "" })], answer({ content: "" })],
+    ["an empty completion without chunks", [], {}],
+    ["a content string", [delta({ role: "ROLE_ASSISTANT", content: "" }), delta({ content: "Hel" }), delta({ content: "lo" })], answer({ content: "Hello" })],
+    ["no content if chunks have none", [delta({ role: "ROLE_ASSISTANT" })], answer({})],
+    ["an empty content string", [delta({ content: "" })], answer({ content: "" })],
     ["a refusal", [delta({ refusal: "I " }), delta({ refusal: "won't" })], answer({ refusal: "I won't" })],
     ["another role", [delta({ role: "ROLE_TOOL" }), delta({ content: "x" })], { choices: [{ message: { role: "ROLE_TOOL", content: "x" } }] }],
-    ["a reason to end", [delta({}), delta({}, { finishReason: "FINISH_REASON_LENGTH" })], answer({}, { finishReason: "FINISH_REASON_LENGTH" })],
-    ["what stands in every chunk, where some leave it empty", [
+    ["a finish reason", [delta({}), delta({}, { finishReason: "FINISH_REASON_LENGTH" })], answer({}, { finishReason: "FINISH_REASON_LENGTH" })],
+    ["a field repeated in chunks and empty in some", [
       { id: "", model: "", created: "1970-01-01T00:00:00Z" },
       { id: "c1", model: "m", created: "2025-01-01T00:00:00Z", serviceTier: "SERVICE_TIER_DEFAULT", systemFingerprint: "fp" },
       { id: "", model: "" },
     ], { id: "c1", model: "m", created: "2025-01-01T00:00:00Z", serviceTier: "SERVICE_TIER_DEFAULT", systemFingerprint: "fp" }],
     ["the last usage", [{ usage: { totalTokens: 1 } }, { usage: { totalTokens: 2 } }, {}], { usage: { totalTokens: 2 } }],
-    ["answers by their index", [{ choices: [{ index: 1, delta: { content: "b" } }] }, { choices: [{ delta: { content: "a" } }] }, { choices: [{ index: 1, delta: { content: "B" } }] }], {
+    ["choices by index", [{ choices: [{ index: 1, delta: { content: "b" } }] }, { choices: [{ delta: { content: "a" } }] }, { choices: [{ index: 1, delta: { content: "B" } }] }], {
       choices: [{ message: { role: "ROLE_ASSISTANT", content: "a" } }, { index: 1, message: { role: "ROLE_ASSISTANT", content: "bB" } }],
     }],
     ["parallel tool calls", [
@@ -58,28 +58,28 @@ suite("chunks make", () => {
       call(0, { function: { arguments: "1}" } }),
       call(1, { custom: { input: "y" } }),
     ], answer({ toolCalls: [{ id: "1", function: { name: "f", arguments: '{"a":1}' } }, { id: "2", custom: { name: "g", input: "xy" } }] })],
-    ["tool calls by their index", [call(1, { id: "2", function: { name: "g" } }), call(0, { id: "1", function: { name: "f" } })], answer({
+    ["tool calls by index", [call(1, { id: "2", function: { name: "g" } }), call(0, { id: "1", function: { name: "f" } })], answer({
       toolCalls: [{ id: "1", function: { name: "f" } }, { id: "2", function: { name: "g" } }],
     })],
-    ["tool calls without an index by their ids", [
+    ["tool calls without an index by ID", [
       call(undefined, { id: "1", function: { name: "f", arguments: "{" } }),
       call(undefined, { function: { arguments: "}" } }),
       call(undefined, { id: "2", function: { name: "g", arguments: "{}" } }),
     ], answer({ toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }, { id: "2", function: { name: "g", arguments: "{}" } }] })],
-    ["one tool call without an ID of pieces that repeat its name", [call(0, { function: { name: "f", arguments: '{"a":' } }), call(0, { function: { name: "f", arguments: "{}}" } })], answer({
+    ["one tool call without an ID from chunks that repeat its name", [call(0, { function: { name: "f", arguments: '{"a":' } }), call(0, { function: { name: "f", arguments: "{}}" } })], answer({
       toolCalls: [{ function: { name: "f", arguments: '{"a":{}}' } }],
     })],
-    ["a name that is sent as far as it is known", [call(0, { id: "1", function: { name: "re" } }), call(0, { function: { name: "read" } })], answer({
+    ["a function name resent as it grows", [call(0, { id: "1", function: { name: "re" } }), call(0, { function: { name: "read" } })], answer({
       toolCalls: [{ id: "1", function: { name: "read" } }],
     })],
-    ["one tool call of pieces that repeat its name", [call(0, { id: "1", function: { name: "f", arguments: "{" } }), call(0, { id: "1", function: { name: "f", arguments: "}" } })], answer({
+    ["one tool call from chunks that repeat its name", [call(0, { id: "1", function: { name: "f", arguments: "{" } }), call(0, { id: "1", function: { name: "f", arguments: "}" } })], answer({
       toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }],
     })],
-    ["a tool call of no known type", [call(0, { id: "1", extraJson: '{"type":"mcp","mcp":{}}' })], answer({ toolCalls: [{ id: "1", extraJson: '{"type":"mcp","mcp":{}}' }] })],
+    ["a tool call of an unknown type", [call(0, { id: "1", extraJson: '{"type":"mcp","mcp":{}}' })], answer({ toolCalls: [{ id: "1", extraJson: '{"type":"mcp","mcp":{}}' }] })],
     ["a function call", [delta({ functionCall: { name: "f", arguments: "{" } }), delta({ functionCall: { arguments: "}", extraJson: '{"x":1}' } })], answer({
       functionCall: { name: "f", arguments: "{}", extraJson: '{"x":1}' },
     })],
-    ["speech", [
+    ["audio", [
       delta({ audio: { id: "a1" } }),
       delta({ audio: { transcript: "Hel" } }),
       delta({ audio: { transcript: "lo", data: "AQI=" } }),
@@ -90,10 +90,10 @@ suite("chunks make", () => {
       delta({}, { logprobs: { content: [{ token: "a", logprob: -1 }] } }),
       delta({}, { logprobs: { content: [{ token: "b", logprob: -2 }], refusal: [{ token: "c", logprob: -3 }], extraJson: '{"x":1}' } }),
     ], answer({}, { logprobs: { content: [{ token: "a", logprob: -1 }, { token: "b", logprob: -2 }], refusal: [{ token: "c", logprob: -3 }], extraJson: '{"x":1}' } })],
-    ["texts that have no field", [delta({ extraJson: '{"reasoning_content":"Let"}' }), delta({ extraJson: '{"reasoning_content":" me","n":1}' }), delta({ extraJson: '{"n":2}' })], answer({
+    ["unknown string fields", [delta({ extraJson: '{"reasoning_content":"Let"}' }), delta({ extraJson: '{"reasoning_content":" me","n":1}' }), delta({ extraJson: '{"n":2}' })], answer({
       extraJson: '{"reasoning_content":"Let me","n":2}',
     })],
-    ["what an answer and a completion say again and again but once", [
+    ["repeated fields of a choice and a completion once", [
       { extraJson: '{"provider":"x"}', choices: [{ delta: {}, extraJson: '{"native":"a"}' }] },
       { extraJson: '{"provider":"x"}', choices: [{ delta: {}, extraJson: '{"native":"b"}' }] },
     ], { extraJson: '{"provider":"x"}', choices: [{ message: { role: "ROLE_ASSISTANT" }, extraJson: '{"native":"b"}' }] }],
@@ -101,7 +101,7 @@ suite("chunks make", () => {
       content: "x",
       annotations: [{ urlCitation: { startIndex: 1, url: "u" } }],
     })],
-    ["annotations of no known form in extra_json", [delta({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })], answer({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })],
+    ["annotations of an unknown type in extra_json", [delta({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })], answer({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })],
     ["no padding", [{ obfuscation: "xxx" }], {}],
   ] satisfies [string, JsonValue[], JsonValue][]) {
     test(name, () => assert.deepEqual(fold(...chunks), want));
@@ -148,17 +148,17 @@ test("accumulates many audio chunks in one pass", () => {
   assert.equal(accumulator.completion.choices[0]?.message?.audio?.data?.length, 24_000_000);
 });
 
-suite("many chunks are put together in one pass", () => {
+suite("many chunks are accumulated in one pass", () => {
   const count = 50_000;
   for (const [name, piece] of [
-    ["texts", () => delta({ content: "x" })],
-    ["texts in parts", () => delta({ extraJson: '{"content":[{"type":"text","text":"x"}]}' })],
+    ["content strings", () => delta({ content: "x" })],
+    ["content in parts", () => delta({ extraJson: '{"content":[{"type":"text","text":"x"}]}' })],
     ["arguments", () => call(0, { id: "1", function: { name: "f", arguments: "x" } })],
-    ["arguments under one ID after another", (i) => call(0, { id: `${i}`, function: { arguments: "x" } })],
+    ["arguments with a new ID in each chunk", (i) => call(0, { id: `${i}`, function: { arguments: "x" } })],
     ["calls", (i) => call(i, { id: `${i}`, function: { name: "f" } })],
-    ["calls of one index", (i) => call(0, { id: `${i}`, function: { name: "f" } })],
-    ["texts without a field", () => delta({ extraJson: '{"reasoning_content":"x"}' })],
-    ["members", (i) => delta({ extraJson: `{"a${i}":"x"}` })],
+    ["calls with the same index", (i) => call(0, { id: `${i}`, function: { name: "f" } })],
+    ["unknown string fields", () => delta({ extraJson: '{"reasoning_content":"x"}' })],
+    ["unknown fields", (i) => delta({ extraJson: `{"a${i}":"x"}` })],
     ["lists", () => delta({ extraJson: '{"reasoning_details":[{"type":"reasoning.text","text":"x","index":0}]}' })],
     ["items", (i) => delta({ extraJson: `{"images":[{"index":${i}}]}` })],
     ["annotations", () => delta({ extraJson: '{"annotations":[{"type":"url_citation","url_citation":{"url":"u"}}]}' })],
@@ -174,7 +174,7 @@ suite("many chunks are put together in one pass", () => {
   }
 });
 
-suite("a message goes back up as it was accumulated", { skip: noServer }, () => {
+suite("a request with an accumulated message reaches the upstream unchanged", { skip: noServer }, () => {
   interface Row {
     name: string;
     deltas?: object[];
@@ -261,7 +261,7 @@ function combinations(lists: Partial<ChatRequest>[][]): Partial<ChatRequest>[] {
   return first ? combinations(rest).flatMap((tail) => first.map((head) => ({ ...head, ...tail }) as Partial<ChatRequest>)) : [{}];
 }
 
-suite("the completion of a stream is that of the unary call", { skip: noServer }, () => {
+suite("a stream accumulates to the completion of the unary call", { skip: noServer }, () => {
   let server: Server;
 
   before(async () => {

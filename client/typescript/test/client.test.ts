@@ -183,7 +183,7 @@ suite("the client over the sandbox", { skip: noServer }, () => {
   }
 });
 
-suite("what reaches the upstream", { skip: noServer }, () => {
+suite("requests received by the upstream", { skip: noServer }, () => {
   const requests: IncomingMessage[] = [];
   const gone: Promise<unknown>[] = [];
   const upstream = createServer((request, response) => {
@@ -225,7 +225,7 @@ suite("what reaches the upstream", { skip: noServer }, () => {
   }
 });
 
-suite("an answer that is cut off between the server and the client is no answer", () => {
+suite("a response truncated between the server and the client is an error", () => {
   const cutting = createServer((request, response) => {
     response.setHeader("content-type", request.headers["content-type"] ?? "");
     response.end();

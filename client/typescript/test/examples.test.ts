@@ -28,7 +28,7 @@ async function lines(name: string): Promise<number> {
   return source.split("\n").filter((line) => line.trim() !== "").length;
 }
 
-suite("each task in no more lines than with OpenAI's SDK, and to the same effect", { skip: noServer }, () => {
+suite("each task has the same result as with OpenAI's SDK, with no more lines", { skip: noServer }, () => {
   test("there are ten programs", () => assert.equal(names.length, 10));
 
   for (const name of names) {

@@ -18,13 +18,13 @@ function silent(): OpenAIConnect {
   return new OpenAIConnect({ baseUrl: "http://127.0.0.1:1", fetch: () => Promise.reject(new assert.AssertionError({ message: "a request was sent" })) });
 }
 
-suite("a baseUrl is refused at once, by name", () => {
+suite("an invalid baseUrl is rejected at once with its name", () => {
   for (const [name, baseUrl, want] of [
     ["undefined", undefined, /^TypeError: baseUrl is undefined: want the server's URL/],
     ["null", null, /^TypeError: baseUrl is object: want/],
     ["empty", "", /^TypeError: baseUrl is empty: want/],
-    ["no URL", "127.0.0.1:8080", /^TypeError: baseUrl is not a URL: want/],
-    ["a path outside a page", "/api", /^TypeError: baseUrl is not a URL: want/],
+    ["not a URL", "127.0.0.1:8080", /^TypeError: baseUrl is not a URL: want/],
+    ["a path without a page", "/api", /^TypeError: baseUrl is not a URL: want/],
     ["another scheme", "localhost:8080", /^TypeError: baseUrl has the scheme localhost: want/],
     ["a password", "http://user:hunter2@127.0.0.1", /^TypeError: baseUrl contains a user or a password: use apiKey or headers$/],
     ["a query", "http://127.0.0.1/?a=b", /^TypeError: baseUrl contains a query or a fragment/],
@@ -36,7 +36,7 @@ suite("a baseUrl is refused at once, by name", () => {
   }
 });
 
-suite("a schema is refused at once, by name", () => {
+suite("an invalid schema is rejected at once with its name", () => {
   // Schemas of Zod and Valibot: a class instance, and a literal with the property of a Standard Schema.
   const zod = new (class ZodObject {
     readonly "~standard" = { version: 1, vendor: "zod" };
@@ -47,12 +47,12 @@ suite("a schema is refused at once, by name", () => {
 
   for (const [name, schema, want] of [
     ["a Zod object", zod, /^TypeError: schema is an object of a schema library: pass its JSON Schema, with Zod z\.toJSONSchema\(schema\)$/],
-    ["a literal of another library", valibot, /^TypeError: schema is an object of a schema library/],
+    ["an object of another library", valibot, /^TypeError: schema is an object of a schema library/],
     ["a function", arktype, /^TypeError: schema is an object of a schema library/],
-    ["a property's", { type: "object", properties: { name: zod } }, /^TypeError: schema at "name" is an object of a schema library/],
+    ["a property with a Zod object", { type: "object", properties: { name: zod } }, /^TypeError: schema at "name" is an object of a schema library/],
     ["an array", [], /^TypeError: schema is an array: want a JSON Schema/],
     ["undefined", undefined, /^TypeError: schema is undefined: want a JSON Schema/],
-    ["a text", "{}", /^TypeError: schema is {}: want a JSON Schema/],
+    ["a string", "{}", /^TypeError: schema is {}: want a JSON Schema/],
   ] satisfies [string, unknown, RegExp][]) {
     test(name, async () => {
       await assert.rejects(silent().chat.createAs(hello, { name: "x", schema: schema as object }), want);
@@ -69,7 +69,7 @@ suite("a schema is refused at once, by name", () => {
   });
 });
 
-suite("numbers that are none are refused by name", () => {
+suite("invalid numbers are rejected with their names", () => {
   for (const name of ["timeoutMs", "maxRetries"]) {
     test(name, async () => {
       const { chat } = silent();
@@ -101,7 +101,7 @@ test("a runtime without crypto makes calls", async () => {
   }
 });
 
-suite("a time-out", { skip: noServer }, () => {
+suite("a timeout", { skip: noServer }, () => {
   let server: Server;
 
   before(async () => {
@@ -129,7 +129,7 @@ suite("a time-out", { skip: noServer }, () => {
   }
 });
 
-suite("a limit of fetch's own", () => {
+suite("a timeout of fetch", () => {
   let answers = 0;
   const slow = createServer((_, response) => {
     answers++;

@@ -128,7 +128,7 @@ test("a redirect fails, is not followed, and is not retried", async () => {
   server.close();
 });
 
-suite("messages within the limit pass, however their bytes are split", () => {
+suite("messages within the limit are accepted for any chunking of their bytes", () => {
   const message = Buffer.from([0x0a, 1, 0x61]); // a chunk with the ID "a"
   const body = Buffer.concat([...Array.from({ length: 3 }, () => Buffer.concat([envelope(message.length), message])), Buffer.from([2, 0, 0, 0, 2]), Buffer.from("{}")]);
 

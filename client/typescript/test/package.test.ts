@@ -106,8 +106,8 @@ suite("the package in an empty project", () => {
     });
   }
 
-  suite("runs as the README says", { skip: noServer }, () => {
-    test("in eight programs", () => assert.equal(programs.length, 8));
+  suite("the README's programs run", { skip: noServer }, () => {
+    test("there are eight programs", () => assert.equal(programs.length, 8));
 
     for (const { heading, code } of programs) {
       test(heading, async () => {

@@ -85,7 +85,7 @@ suite("the official SDK's Realtime client", { skip: noServer }, () => {
 
   const model = "gpt-realtime";
   const ways: [name: string, open: () => OpenAIRealtimeEmitter & { socket: unknown; close: OpenAIRealtimeWS["close"]; send: OpenAIRealtimeWS["send"] }][] = [
-    ["on Node", () => new OpenAIRealtimeWS({ model, options: withoutTLS }, client)],
+    ["in Node.js", () => new OpenAIRealtimeWS({ model, options: withoutTLS }, client)],
     ["in a browser", () => new OpenAIRealtimeWebSocket({ model }, client)],
   ];
   for (const [name, open] of ways) {

@@ -69,7 +69,7 @@ function status(httpStatus: number, headers: HeadersInit = {}, code = Code.Unkno
 const fetchFailed = new TypeError("fetch failed");
 const reset = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
 
-suite("a call is tried again after", () => {
+suite("a call is retried after", () => {
   for (const [name, error, wait] of [
     ["408", status(408), 437.5],
     ["409", status(409), 437.5],
@@ -77,16 +77,16 @@ suite("a call is tried again after", () => {
     ["500", status(500), 437.5],
     ["529", status(529), 437.5],
     ["429 with seconds", status(429, { "retry-after": "2" }), 2000],
-    ["429 with parts of seconds", status(429, { "retry-after": "0.5" }), 500],
-    ["429 with milliseconds, which are more exact", status(429, { "retry-after": "2", "retry-after-ms": "1500" }), 1500],
-    ["429 with milliseconds that are none", status(429, { "retry-after": "2", "retry-after-ms": "x" }), 2000],
-    ["429 with a date that has passed", status(429, { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }), 0],
-    ["429 with a negative wait", status(429, { "retry-after": "-5" }), 0],
-    ["429 with a wait that can't be read", status(429, { "retry-after": "soon" }), 437.5],
-    ["400 that says it's worth it", status(400, { "x-should-retry": "true" }), 437.5],
-    ["an answer of no API: unavailable", new ConnectError("no connection", Code.Unavailable), 437.5],
-    ["a fetch that failed", new ConnectError("fetch failed", Code.Internal, undefined, undefined, fetchFailed), 437.5],
-    ["a connection that broke", new ConnectError("aborted", Code.Aborted, undefined, undefined, reset), 437.5],
+    ["429 with fractional seconds", status(429, { "retry-after": "0.5" }), 500],
+    ["429 with seconds and milliseconds", status(429, { "retry-after": "2", "retry-after-ms": "1500" }), 1500],
+    ["429 with invalid milliseconds", status(429, { "retry-after": "2", "retry-after-ms": "x" }), 2000],
+    ["429 with a past date", status(429, { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }), 0],
+    ["429 with a negative delay", status(429, { "retry-after": "-5" }), 0],
+    ["429 with an invalid delay", status(429, { "retry-after": "soon" }), 437.5],
+    ["400 with x-should-retry: true", status(400, { "x-should-retry": "true" }), 437.5],
+    ["a response that is not from the API: unavailable", new ConnectError("no connection", Code.Unavailable), 437.5],
+    ["a failed fetch", new ConnectError("fetch failed", Code.Internal, undefined, undefined, fetchFailed), 437.5],
+    ["a reset connection", new ConnectError("aborted", Code.Aborted, undefined, undefined, reset), 437.5],
   ] satisfies [string, unknown, number][]) {
     for (const call of ["create", "get", "stream"] as const) {
       test(`${name}: ${call}`, async () => {
@@ -107,18 +107,18 @@ suite("a call is tried again after", () => {
   }
 });
 
-suite("a call is not tried again after", () => {
+suite("a call is not retried after", () => {
   for (const [name, error] of [
     ["400", status(400)],
     ["401", status(401)],
     ["404", status(404)],
     ["499", status(499)],
-    ["500 that says it's not worth it", status(500, { "x-should-retry": "false" })],
+    ["500 with x-should-retry: false", status(500, { "x-should-retry": "false" })],
     ["a success with a foreign body", status(200, {}, Code.Internal)],
     ["a missing method", new ConnectError("no such method", Code.Unimplemented)],
-    ["an answer that can't be read", new ConnectError("bad JSON", Code.Internal, undefined, undefined, new SyntaxError("bad JSON"))],
+    ["an invalid response body", new ConnectError("bad JSON", Code.Internal, undefined, undefined, new SyntaxError("bad JSON"))],
     ["a message that is too large", new ConnectError("too large", Code.ResourceExhausted)],
-    ["its time-out", new ConnectError("timed out", Code.DeadlineExceeded, undefined, undefined, reset)],
+    ["its timeout", new ConnectError("timed out", Code.DeadlineExceeded, undefined, undefined, reset)],
   ] satisfies [string, unknown][]) {
     test(name, async () => {
       const { client, log, restore } = failing([error]);

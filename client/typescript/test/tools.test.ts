@@ -40,14 +40,14 @@ const fail = tool({
 
 suite("tools are run", () => {
   for (const [name, made, want] of [
-    ["and what they return goes to the model as JSON", call("1", "add", '{"a": 1, "b": 2}'), "3"],
-    ["and a string as it is", call("1", "time", "{}"), "noon"],
+    ["and the return value is sent to the model as JSON", call("1", "add", '{"a": 1, "b": 2}'), "3"],
+    ["and a string is sent unchanged", call("1", "time", "{}"), "noon"],
     ["without arguments", call("1", "time", ""), "noon"],
-    ["and what they throw goes to the model", call("1", "fail", "{}"), "Error: out of order"],
-    ["unless the arguments are no JSON, which the model is told", call("1", "add", "{"), /^SyntaxError: /],
-    ["unless there is none of the name", call("1", "divide", "{}"), 'Error: unknown function "divide"'],
-    ["unless another kind of tool is called", { id: "1", tool: { case: "custom", value: { name: "add", input: "x" } } }, 'Error: unknown function "add"'],
-    ["unless nothing known is called", { id: "1", extraJson: '{"type":"mcp"}' }, "Error: unknown function undefined"],
+    ["and a thrown error is sent to the model", call("1", "fail", "{}"), "Error: out of order"],
+    ["unless the arguments are invalid JSON", call("1", "add", "{"), /^SyntaxError: /],
+    ["unless the function is unknown", call("1", "divide", "{}"), 'Error: unknown function "divide"'],
+    ["unless the tool is of another kind", { id: "1", tool: { case: "custom", value: { name: "add", input: "x" } } }, 'Error: unknown function "add"'],
+    ["unless the kind of tool is unknown", { id: "1", extraJson: '{"type":"mcp"}' }, "Error: unknown function undefined"],
   ] satisfies [string, Call, string | RegExp][]) {
     test(name, async () => {
       const { client, requests } = calling([made]);
