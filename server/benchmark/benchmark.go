@@ -58,23 +58,23 @@ func (b *benchmark) prepare(ctx context.Context, contenders []contender.Contende
 	if b.upstream, err = builder.Build(".", "./upstream"); err != nil {
 		return err
 	}
-	for _, s := range contenders {
-		fmt.Fprintf(b.progress, "prepare %s\n", s.Name)
-		program, err := s.Program(builder)
+	for _, c := range contenders {
+		fmt.Fprintf(b.progress, "prepare %s\n", c.Name)
+		program, err := c.Program(builder)
 		switch {
-		case err != nil && s.Ours:
+		case err != nil && c.Ours:
 			return err
 		case err != nil:
-			b.notef("%s is SKIPPED: %v", s.Name, err)
+			b.notef("%s is SKIPPED: %v", c.Name, err)
 			continue
 		}
-		if b.result.Versions[s.Name], err = s.Version(program); err != nil {
+		if b.result.Versions[c.Name], err = c.Version(program); err != nil {
 			return err
 		}
-		b.candidates = append(b.candidates, candidate{s, program})
-		b.result.Contenders = append(b.result.Contenders, s.Name)
-		if s.Ours {
-			b.result.Ours = append(b.result.Ours, s.Name)
+		b.candidates = append(b.candidates, candidate{c, program})
+		b.result.Contenders = append(b.result.Contenders, c.Name)
+		if c.Ours {
+			b.result.Ours = append(b.result.Ours, c.Name)
 		}
 	}
 	return nil

@@ -21,21 +21,21 @@ type measure struct {
 }
 
 // supports reports whether the measure applies to a contender.
-func (m measure) supports(s contender.Contender) bool {
+func (m measure) supports(c contender.Contender) bool {
 	switch {
-	case !s.Supports(m.upstreamProtocol):
+	case !c.Supports(m.upstreamProtocol):
 		return false
 	case m.Kind == report.Streams:
-		return s.Streams()
+		return c.Streams()
 	case m.Kind == report.Start:
-		return !s.IsDirect()
+		return !c.IsDirect()
 	}
 	return true
 }
 
 const (
-	callers   = 64          // concurrent callers of a unary measure
-	warmingUp = time.Second // before the measurement
+	callers = 64          // concurrent callers of a unary measure
+	warmUp  = time.Second // before the measurement
 )
 
 // figures takes the measure of a contender. It starts a new process, because an earlier
@@ -67,7 +67,7 @@ func (b *benchmark) unary(ctx context.Context, m measure, c candidate, callers i
 	}
 	defer client.Close()
 
-	load.RunUnary(ctx, client.Call, callers, warmingUp)
+	load.RunUnary(ctx, client.Call, callers, warmUp)
 	before, err := setup.cpu()
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (b *benchmark) streams(ctx context.Context, m measure, c candidate) (map[re
 
 	interval := time.Duration(m.Streams) * time.Second / eventsPerSecond
 	streams := load.OpenStreams(ctx, client, m.Streams, interval)
-	time.Sleep(min(interval, warmingUp)) // Wait until the events are spread over time.
+	time.Sleep(min(interval, warmUp)) // Wait until the events are spread over time.
 	before, err := setup.cpu()
 	if err != nil {
 		return nil, err

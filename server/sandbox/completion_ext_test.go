@@ -46,7 +46,7 @@ func TestSandbox_QuotesConversation(t *testing.T) {
 		},
 		"a conversation without a user message is valid": {
 			`{"model":"m","verbosity":"low","messages":[{"role":"system","content":"Be kind."}]}`,
-			`There is no message of a user to answer.`,
+			`There is no user message to answer.`,
 		},
 		"a long message is truncated": {
 			userRequest(strings.Repeat("ä", 2000), `"verbosity":"low"`),

@@ -16,7 +16,7 @@ const maxPredicted = 1000
 
 // outputText returns the text of a choice in the requested format.
 func (r *request) outputText(index int) (string, error) {
-	switch r.answerFormat {
+	switch r.responseFormat {
 	case "json_object":
 		result := newObject()
 		result.set("message", r.replyText(index))
@@ -47,7 +47,7 @@ func (r *request) replyText(index int) string {
 	sentences = append(sentences, r.transcript()...)
 	if verbosity == "high" {
 		sentences = append(sentences,
-			"It answers the same request with the same words every time, so that what is built on it can be tested.")
+			"The same request always gets the same response, so that it can be used in tests.")
 	}
 	if r.tree.object("web_search_options") != nil {
 		sentences = append(sentences, "It would have searched the web: "+citation+".")
@@ -78,7 +78,7 @@ func (r *request) transcript() []string {
 	}
 	user := r.lastUser()
 	if user == nil {
-		return []string{"There is no message of a user to answer."}
+		return []string{"There is no user message to answer."}
 	}
 	result := []string{"You said: " + quote(user.text)}
 	if attached := describeAttachments(*user); attached != "" {

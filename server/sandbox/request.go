@@ -16,20 +16,20 @@ type request struct {
 	usage       bool // send usage at the end of a stream
 	obfuscation bool
 
-	choices      int
-	limit        int // maximum tokens per choice, 0 for no limit
-	stops        []string
-	logprobs     bool
-	topLogprobs  int
-	audioFormat  string // empty for a text response
-	prediction   string
-	moderation   *object
-	metadata     *object
-	serviceTier  string
-	answerFormat string // text, json_object or json_schema
+	choices        int
+	limit          int // maximum tokens per choice, 0 for no limit
+	stops          []string
+	logprobs       bool
+	topLogprobs    int
+	audioFormat    string // empty for a text response
+	prediction     string
+	moderation     *object
+	metadata       *object
+	serviceTier    string
+	responseFormat string // text, json_object or json_schema
 }
 
-// A message is a message of the conversation.
+// A message is a parsed message of the conversation.
 type message struct {
 	tree   *object
 	role   string
@@ -46,20 +46,20 @@ func parseRequest(validate validator, body []byte, s strictness) (*request, erro
 		return nil, err
 	}
 	result := &request{
-		tree:         tree,
-		tools:        parseTools(tree),
-		stream:       tree.boolean("stream"),
-		usage:        tree.object("stream_options").boolean("include_usage"),
-		obfuscation:  tree.object("stream_options").boolean("include_obfuscation"),
-		choices:      tree.integer("n", 1),
-		limit:        tree.integer("max_completion_tokens", tree.integer("max_tokens", 0)),
-		logprobs:     tree.boolean("logprobs"),
-		topLogprobs:  tree.integer("top_logprobs", 0),
-		prediction:   joinText(tree.object("prediction").get("content")),
-		moderation:   tree.object("moderation"),
-		metadata:     tree.object("metadata"),
-		serviceTier:  tree.str("service_tier"),
-		answerFormat: tree.object("response_format").str("type"),
+		tree:           tree,
+		tools:          parseTools(tree),
+		stream:         tree.boolean("stream"),
+		usage:          tree.object("stream_options").boolean("include_usage"),
+		obfuscation:    tree.object("stream_options").boolean("include_obfuscation"),
+		choices:        tree.integer("n", 1),
+		limit:          tree.integer("max_completion_tokens", tree.integer("max_tokens", 0)),
+		logprobs:       tree.boolean("logprobs"),
+		topLogprobs:    tree.integer("top_logprobs", 0),
+		prediction:     joinText(tree.object("prediction").get("content")),
+		moderation:     tree.object("moderation"),
+		metadata:       tree.object("metadata"),
+		serviceTier:    tree.str("service_tier"),
+		responseFormat: tree.object("response_format").str("type"),
 	}
 	for _, each := range tree.list("messages") {
 		given, _ := each.(*object)
@@ -207,7 +207,7 @@ func checkCombination(r *request) error {
 		return invalid("audio", "missing_required_parameter", "'audio' is required when 'modalities' includes \"audio\".")
 	case tree.object("audio") != nil && !audio:
 		return invalid("audio", "invalid_value", "'audio' is only allowed when 'modalities' includes \"audio\".")
-	case r.answerFormat == "json_object" && !slices.ContainsFunc(r.messages, mentionsJSON):
+	case r.responseFormat == "json_object" && !slices.ContainsFunc(r.messages, mentionsJSON):
 		return invalid("messages", "", "'messages' must contain the word 'json' when 'response_format' is json_object.")
 	}
 	if err := checkAudioFormat(r); err != nil {

@@ -97,8 +97,8 @@ func isEmpty(value any) bool {
 	}
 }
 
-// isEmptyField is isEmpty for an object's field. Only a schema without any fields is
-// empty.
+// isEmptyField is isEmpty for an object's field. A schema is empty only if it has no
+// fields.
 func isEmptyField(name string, value any) bool {
 	if inner, is := value.(*object); is && isSchema(name) {
 		return inner.len() == 0

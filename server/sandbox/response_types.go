@@ -134,7 +134,7 @@ type chunkChoice struct {
 	FinishReason *string   `json:"finish_reason"`
 }
 
-// A delta has only the fields to which a chunk adds. Content and Refusal are strings, or
+// A delta has only the fields to which a chunk adds. Content and Refusal are a string, or
 // an explicit null in the first chunk of a choice.
 type delta struct {
 	Role         string             `json:"role,omitempty"`

@@ -128,7 +128,7 @@ func (resp *response) chunk(choices []chunkChoice) chunk {
 // null returns a null that omitempty does not omit.
 func null() any { return json.RawMessage("null") }
 
-// obfuscationBlock divides the size in bytes of an obfuscated chunk.
+// obfuscationBlock is the block size to which obfuscated chunks are padded, in bytes.
 const obfuscationBlock = 16
 
 func (resp *response) padding(c chunk) string {

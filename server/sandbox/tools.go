@@ -123,7 +123,7 @@ func checkToolChoice(r *request) error {
 // call is required. It calls only one tool if the request disables parallel calls.
 func (r *request) toolsToCall() []tool {
 	choice := r.toolChoice()
-	if len(choice.tools) == 0 || !choice.required && !r.isUsersTurn() {
+	if len(choice.tools) == 0 || !choice.required && !r.awaitsReply() {
 		return nil
 	}
 	var mentioned []tool
@@ -159,8 +159,8 @@ func containsWord(text, name string) bool {
 	return false
 }
 
-// isUsersTurn reports whether the conversation awaits a response to a user message.
-func (r *request) isUsersTurn() bool {
+// awaitsReply reports whether the conversation awaits a response to a user message.
+func (r *request) awaitsReply() bool {
 	for _, each := range slices.Backward(r.messages) {
 		switch each.role {
 		case "user":

@@ -26,17 +26,17 @@ func NewBuilder(ctx context.Context, module, dir string) *Builder {
 
 // Build builds a command with the flags of a release and returns its path. module is
 // relative to the benchmark's module.
-func (w *Builder) Build(module, command string) (string, error) {
-	if file, found := w.built[command]; found {
+func (b *Builder) Build(module, command string) (string, error) {
+	if file, found := b.built[command]; found {
 		return file, nil
 	}
-	file := filepath.Join(w.dir, path.Base(command))
-	build := exec.CommandContext(w.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, command) //nolint:gosec // in this repository
-	build.Dir = filepath.Join(w.module, module)
+	file := filepath.Join(b.dir, path.Base(command))
+	build := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, command) //nolint:gosec // in this repository
+	build.Dir = filepath.Join(b.module, module)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", command, err, output)
 	}
-	w.built[command] = file
+	b.built[command] = file
 	return file, nil
 }

@@ -74,36 +74,36 @@ func All() []Contender {
 }
 
 // Supports reports whether the contender supports an upstream protocol.
-func (s Contender) Supports(upstreamProtocol UpstreamProtocol) bool {
-	return slices.Contains(s.upstreamProtocols, upstreamProtocol)
+func (c Contender) Supports(upstreamProtocol UpstreamProtocol) bool {
+	return slices.Contains(c.upstreamProtocols, upstreamProtocol)
 }
 
 // IsDirect reports whether clients connect to the upstream without a proxy.
-func (s Contender) IsDirect() bool { return s.command == nil }
+func (c Contender) IsDirect() bool { return c.command == nil }
 
 // Streams reports whether the contender supports streams.
-func (s Contender) Streams() bool { return s.Protocol != load.Vanguard }
+func (c Contender) Streams() bool { return c.Protocol != load.Vanguard }
 
 // Program returns the path of the contender's program. It builds the program if
 // necessary, and returns an error if a program is not installed.
-func (s Contender) Program(w *Builder) (string, error) {
-	if s.IsDirect() {
+func (c Contender) Program(b *Builder) (string, error) {
+	if c.IsDirect() {
 		return "", nil
 	}
-	return s.program(w)
+	return c.program(b)
 }
 
 // Command returns the command that starts the contender.
-func (s Contender) Command(program string, settings Settings) (*exec.Cmd, error) {
-	return s.command(program, settings)
+func (c Contender) Command(program string, settings Settings) (*exec.Cmd, error) {
+	return c.command(program, settings)
 }
 
 // Version returns the version of the contender's program.
-func (s Contender) Version(program string) (string, error) {
-	if s.IsDirect() {
+func (c Contender) Version(program string) (string, error) {
+	if c.IsDirect() {
 		return "", nil
 	}
-	return s.version(program)
+	return c.version(program)
 }
 
 // installed finds an installed program.
@@ -112,11 +112,11 @@ func installed(name string) func(*Builder) (string, error) {
 }
 
 func baseline(name string) func(*Builder) (string, error) {
-	return func(w *Builder) (string, error) { return w.Build(".", "./baselines/"+name) }
+	return func(b *Builder) (string, error) { return b.Build(".", "./baselines/"+name) }
 }
 
 // ours builds openai-connect as `make build` does.
-func ours(w *Builder) (string, error) { return w.Build("../..", "./server/cmd/openai-connect") }
+func ours(b *Builder) (string, error) { return b.Build("../..", "./server/cmd/openai-connect") }
 
 func openaiConnect(program string, settings Settings) (*exec.Cmd, error) {
 	args := []string{"--listen", settings.Listen, "--upstream", settings.scheme() + "://" + settings.Upstream, "--proxy", "none", "--log-level", "error"}

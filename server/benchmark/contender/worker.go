@@ -9,15 +9,15 @@ import (
 
 // workerd returns the path of Cloudflare's runtime for Workers. It installs the version in
 // baselines/worker with npm.
-func workerd(w *Builder) (string, error) {
-	dir := filepath.Join(w.module, "baselines", "worker")
+func workerd(b *Builder) (string, error) {
+	dir := filepath.Join(b.module, "baselines", "worker")
 	programs := filepath.Join(dir, "node_modules", "@cloudflare", "*", "bin", "workerd")
 	found, err := filepath.Glob(programs)
 	if err != nil {
 		return "", err
 	}
 	if len(found) == 0 {
-		install := exec.CommandContext(w.ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+		install := exec.CommandContext(b.ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 		install.Dir = dir
 		if output, err := install.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("npm ci (requires Node.js and a registry): %w\n%s", err, output)
