@@ -62,8 +62,8 @@ func parseRequest(validate validator, body []byte, s strictness) (*request, erro
 		responseFormat: tree.object("response_format").str("type"),
 	}
 	for _, each := range tree.list("messages") {
-		given, _ := each.(*object)
-		result.messages = append(result.messages, parseMessage(given))
+		obj, _ := each.(*object)
+		result.messages = append(result.messages, parseMessage(obj))
 	}
 	for _, each := range append(tree.list("stop"), tree.str("stop")) {
 		if stop, _ := each.(string); stop != "" {
@@ -162,8 +162,8 @@ func checkConversation(messages []message) error {
 			continue
 		}
 		for _, call := range each.tree.list("tool_calls") {
-			given, _ := call.(*object)
-			callIDs = append(callIDs, given.str("id"))
+			obj, _ := call.(*object)
+			callIDs = append(callIDs, obj.str("id"))
 		}
 		if callIDs == nil && !hasContent(each.tree) {
 			return invalid(path+".content", "missing_required_parameter",

@@ -62,26 +62,26 @@ func (s *sampler) value(schema any, at valueContext) (any, bool) {
 	if allowed, isBool := schema.(bool); isBool {
 		return sampleText(newObject(), at), allowed
 	}
-	given, ok := schema.(*object)
+	obj, ok := schema.(*object)
 	if !ok {
 		return nil, false
 	}
-	if reference, ok := given.get("$ref").(string); ok {
+	if reference, ok := obj.get("$ref").(string); ok {
 		return s.reference(reference, at)
 	}
-	if given.has("const") {
-		return given.get("const"), true
+	if obj.has("const") {
+		return obj.get("const"), true
 	}
-	if values := given.list("enum"); len(values) > 0 {
+	if values := obj.list("enum"); len(values) > 0 {
 		return values[at.variant%len(values)], true
 	}
 	for _, keyword := range []string{"allOf", "anyOf", "oneOf"} {
-		if branches := given.list(keyword); len(branches) > 0 {
-			return s.branches(keyword, given, branches, at)
+		if branches := obj.list(keyword); len(branches) > 0 {
+			return s.branches(keyword, obj, branches, at)
 		}
 	}
-	for _, kind := range typesOf(given) {
-		if value, ok := s.valueOfType(kind, given, at); ok {
+	for _, kind := range typesOf(obj) {
+		if value, ok := s.valueOfType(kind, obj, at); ok {
 			return value, true
 		}
 	}
@@ -125,8 +125,8 @@ func (s *sampler) resolvePointer(reference string) (any, bool) {
 
 // branches samples the first possible branch, combined with the keywords outside of it.
 // For allOf, it combines all branches.
-func (s *sampler) branches(keyword string, given *object, branches []any, at valueContext) (any, bool) {
-	siblings := copyWithout(given, keyword)
+func (s *sampler) branches(keyword string, obj *object, branches []any, at valueContext) (any, bool) {
+	siblings := copyWithout(obj, keyword)
 	at.depth++
 	if keyword == "allOf" {
 		for _, branch := range branches {
@@ -148,15 +148,15 @@ func (s *sampler) branches(keyword string, given *object, branches []any, at val
 
 // resolveReferences follows a schema's top-level references.
 func (s *sampler) resolveReferences(schema any) *object {
-	given, _ := schema.(*object)
+	obj, _ := schema.(*object)
 	for range maxOptionalDepth {
-		if !given.has("$ref") {
+		if !obj.has("$ref") {
 			break
 		}
-		target, _ := s.resolvePointer(given.str("$ref"))
-		given, _ = target.(*object)
+		target, _ := s.resolvePointer(obj.str("$ref"))
+		obj, _ = target.(*object)
 	}
-	return given
+	return obj
 }
 
 // merge combines the keywords of two schemas. It concatenates properties and required.

@@ -225,25 +225,25 @@ func isValid(root, schema, value any, depth int) bool {
 	if allowed, ok := schema.(bool); ok {
 		return allowed
 	}
-	given, ok := schema.(*object)
+	obj, ok := schema.(*object)
 	if !ok {
 		return false
 	}
 	valid := func(schema, value any) bool { return isValid(root, schema, value, depth+1) }
-	if reference := given.str("$ref"); reference != "" {
+	if reference := obj.str("$ref"); reference != "" {
 		target, found := (&sampler{root: root}).resolvePointer(reference)
 		return found && valid(target, value)
 	}
 	same := func(other any) bool { return string(encode(other)) == string(encode(value)) }
-	if given.has("const") && !same(given.get("const")) || given.has("enum") && !slices.ContainsFunc(given.list("enum"), same) {
+	if obj.has("const") && !same(obj.get("const")) || obj.has("enum") && !slices.ContainsFunc(obj.list("enum"), same) {
 		return false
 	}
-	if branches := given.list("anyOf"); len(branches) > 0 &&
+	if branches := obj.list("anyOf"); len(branches) > 0 &&
 		!slices.ContainsFunc(branches, func(branch any) bool { return valid(branch, value) }) {
 		return false
 	}
-	kinds := given.list("type")
-	if kind := given.str("type"); kind != "" {
+	kinds := obj.list("type")
+	if kind := obj.str("type"); kind != "" {
 		kinds = []any{kind}
 	}
 	if len(kinds) > 0 && !slices.ContainsFunc(kinds, func(kind any) bool { return isOfType(value, kind) }) {
@@ -252,41 +252,41 @@ func isValid(root, schema, value any, depth int) bool {
 	switch value := value.(type) {
 	case string:
 		length := utf8.RuneCountInString(value)
-		return length >= given.integer("minLength", 0) && length <= given.integer("maxLength", math.MaxInt) &&
-			regexp.MustCompile(given.str("pattern")).MatchString(value)
+		return length >= obj.integer("minLength", 0) && length <= obj.integer("maxLength", math.MaxInt) &&
+			regexp.MustCompile(obj.str("pattern")).MatchString(value)
 	case json.Number:
 		number, err := value.Float64()
-		return err == nil && satisfiesBounds(given, number, false)
+		return err == nil && satisfiesBounds(obj, number, false)
 	case []any:
-		prefix := given.list("prefixItems")
+		prefix := obj.list("prefixItems")
 		seen := map[string]bool{}
 		for i, each := range value {
 			seen[string(encode(each))] = true
 			if i < len(prefix) && !valid(prefix[i], each) ||
-				i >= len(prefix) && given.has("items") && !valid(given.get("items"), each) {
+				i >= len(prefix) && obj.has("items") && !valid(obj.get("items"), each) {
 				return false
 			}
 		}
-		return len(value) >= given.integer("minItems", 0) && len(value) <= given.integer("maxItems", math.MaxInt) &&
-			(!given.boolean("uniqueItems") || len(seen) == len(value))
+		return len(value) >= obj.integer("minItems", 0) && len(value) <= obj.integer("maxItems", math.MaxInt) &&
+			(!obj.boolean("uniqueItems") || len(seen) == len(value))
 	case *object:
-		for _, name := range given.list("required") {
+		for _, name := range obj.list("required") {
 			if text, ok := name.(string); ok && !value.has(text) {
 				return false
 			}
 		}
 		for _, name := range value.names {
 			inner := any(true)
-			if given.object("properties").has(name) {
-				inner = given.object("properties").get(name)
-			} else if given.has("additionalProperties") {
-				inner = given.get("additionalProperties")
+			if obj.object("properties").has(name) {
+				inner = obj.object("properties").get(name)
+			} else if obj.has("additionalProperties") {
+				inner = obj.get("additionalProperties")
 			}
 			if !valid(inner, value.get(name)) {
 				return false
 			}
 		}
-		return value.len() >= given.integer("minProperties", 0) && value.len() <= given.integer("maxProperties", math.MaxInt)
+		return value.len() >= obj.integer("minProperties", 0) && value.len() <= obj.integer("maxProperties", math.MaxInt)
 	default:
 		return true
 	}

@@ -189,8 +189,8 @@ func storedMessages(r *request) []*object {
 		if content, ok := each.tree.get("content").([]any); ok {
 			kept := []any{}
 			for _, part := range content {
-				given, _ := part.(*object)
-				if kind := given.str("type"); kind == "text" || kind == "image_url" {
+				obj, _ := part.(*object)
+				if kind := obj.str("type"); kind == "text" || kind == "image_url" {
 					kept = append(kept, part)
 				}
 			}

@@ -26,15 +26,15 @@ type tool struct {
 func parseTools(tree *object) []tool {
 	var result []tool
 	for i, each := range tree.list("tools") {
-		given, _ := each.(*object)
-		kind := given.str("type")
+		obj, _ := each.(*object)
+		kind := obj.str("type")
 		if kind != toolFunction && kind != toolCustom {
 			continue
 		}
 		result = append(result, tool{
 			kind:       kind,
-			name:       given.object(kind).str("name"),
-			parameters: given.object(kind).object("parameters"),
+			name:       obj.object(kind).str("name"),
+			parameters: obj.object(kind).object("parameters"),
 			path:       fmt.Sprintf("tools[%d].%s", i, kind),
 		})
 	}
@@ -42,11 +42,11 @@ func parseTools(tree *object) []tool {
 		return result
 	}
 	for i, each := range tree.list("functions") {
-		given, _ := each.(*object)
+		obj, _ := each.(*object)
 		result = append(result, tool{
 			kind:       toolLegacy,
-			name:       given.str("name"),
-			parameters: given.object("parameters"),
+			name:       obj.str("name"),
+			parameters: obj.object("parameters"),
 			path:       fmt.Sprintf("functions[%d]", i),
 		})
 	}
@@ -96,9 +96,9 @@ func (r *request) toolChoice() toolChoice {
 	}
 	result.tools = nil
 	for _, each := range wanted {
-		given, _ := each.(*object)
+		obj, _ := each.(*object)
 		index := slices.IndexFunc(r.tools, func(t tool) bool {
-			return t.kind == given.str("type") && t.name == given.object(t.kind).str("name")
+			return t.kind == obj.str("type") && t.name == obj.object(t.kind).str("name")
 		})
 		if index < 0 {
 			result.missing = param

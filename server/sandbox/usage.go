@@ -66,7 +66,7 @@ func (r *request) countPromptTokens() promptTokens {
 			result.Audio += 1 + len(audio)/base64PerAudioToken
 		}
 		for _, part := range each.tree.list("content") {
-			if given, _ := part.(*object); given.get("prompt_cache_breakpoint") != nil {
+			if obj, _ := part.(*object); obj.get("prompt_cache_breakpoint") != nil {
 				result.CacheWrite = result.Text + result.Image + result.Audio
 			}
 		}

@@ -156,19 +156,19 @@ func listOf(item validator, low, high int) validator {
 // mapOf accepts an object with arbitrary names and up to high fields.
 func mapOf(keyValidator, valueValidator validator, high int) validator {
 	return func(s strictness, path string, value any) error {
-		given, ok := value.(*object)
+		obj, ok := value.(*object)
 		switch {
 		case !ok:
 			return wrongType(path, "an object", value)
-		case given.len() > high:
+		case obj.len() > high:
 			return invalid(path, "object_above_max_properties",
-				"Invalid '%s': got %d fields, but at most %d are allowed.", path, given.len(), high)
+				"Invalid '%s': got %d fields, but at most %d are allowed.", path, obj.len(), high)
 		}
-		for _, key := range given.names {
+		for _, key := range obj.names {
 			if err := keyValidator(s, path, key); err != nil {
 				return err
 			}
-			if err := valueValidator(s, path+"."+key, given.get(key)); err != nil {
+			if err := valueValidator(s, path+"."+key, obj.get(key)); err != nil {
 				return err
 			}
 		}
@@ -214,17 +214,17 @@ type field struct {
 
 // validate is a [validator].
 func (v objectValidator) validate(s strictness, path string, value any) error {
-	given, ok := value.(*object)
+	obj, ok := value.(*object)
 	if !ok {
 		return wrongType(path, "an object", value)
 	}
 	for _, each := range v.required {
-		if !given.has(each.name) {
+		if !obj.has(each.name) {
 			at := joinPath(path, each.name)
 			return invalid(at, "missing_required_parameter", "'%s' is required.", at)
 		}
 	}
-	for _, name := range given.names {
+	for _, name := range obj.names {
 		inner := v.validatorOf(name)
 		if inner == nil {
 			if s.acceptUnknown {
@@ -232,7 +232,7 @@ func (v objectValidator) validate(s strictness, path string, value any) error {
 			}
 			return unknownFieldError(path, name)
 		}
-		if err := inner(s, joinPath(path, name), given.get(name)); err != nil {
+		if err := inner(s, joinPath(path, name), obj.get(name)); err != nil {
 			return err
 		}
 	}
@@ -282,11 +282,11 @@ func tagged(tag string, validators map[string]validator) validator {
 		if err := header.validate(strictness{acceptUnknown: true}, path, value); err != nil {
 			return err
 		}
-		given, _ := value.(*object)
-		if err := oneOf(known...)(s, joinPath(path, tag), given.get(tag)); err != nil {
+		obj, _ := value.(*object)
+		if err := oneOf(known...)(s, joinPath(path, tag), obj.get(tag)); err != nil {
 			return err
 		}
-		inner, ok := validators[given.str(tag)]
+		inner, ok := validators[obj.str(tag)]
 		if !ok {
 			return nil
 		}
