@@ -10,18 +10,18 @@ import (
 	"connectrpc.com/connect/v2"
 )
 
-// maxRedirects is the maximum number of redirects, the same as in net/http.
+// maxRedirects is the maximum number of redirects, as in net/http.
 const maxRedirects = 10
 
 // maxErrorURL is the maximum length of a URL in an error, in bytes.
 const maxErrorURL = 200
 
-// sameOriginClient sends requests with an HTTP client, but follows redirects only
-// within the origin of the request (RFC 6454, section 4). A redirect to another
-// origin is an error: net/http would send it the request and most headers.
+// sameOriginClient sends requests with an HTTP client and follows only redirects to the
+// origin of the request (RFC 6454, section 4). A redirect to another origin is an error,
+// because net/http would send the request and most headers to the other origin.
 type sameOriginClient struct{ inner *http.Client }
 
-// Do sends a request. The RPC transport calls it.
+// Do sends a request. connect-go calls it.
 func (c sameOriginClient) Do(request *http.Request) (*http.Response, error) {
 	client := *c.inner
 	client.CheckRedirect = func(request *http.Request, via []*http.Request) error {
@@ -38,16 +38,16 @@ func (c sameOriginClient) Do(request *http.Request) (*http.Response, error) {
 	if rejected, ok := errors.AsType[*connect.Error](failed.Err); ok {
 		return nil, rejected
 	}
-	if strings.HasPrefix(failed.Err.Error(), "failed to parse Location header") { // net/http's error quotes the whole URL.
+	if strings.HasPrefix(failed.Err.Error(), "failed to parse Location header") { // The error quotes the whole URL.
 		return nil, connect.NewError(connect.CodeInternal, "invalid redirect from the server: its Location header is not a URL")
 	}
-	if location, err := url.Parse(failed.URL); err == nil { // It may be the URL of a redirect.
+	if location, err := url.Parse(failed.URL); err == nil { // failed.URL may come from a redirect.
 		failed.URL = redactURL(location)
 	}
 	return nil, err
 }
 
-// checkRedirect applies the CheckRedirect of the inner client or net/http's default.
+// checkRedirect applies the client's CheckRedirect, or the default of net/http.
 func checkRedirect(client *http.Client, request *http.Request, via []*http.Request) error {
 	switch {
 	case client.CheckRedirect != nil:
@@ -59,6 +59,7 @@ func checkRedirect(client *http.Client, request *http.Request, via []*http.Reque
 	}
 }
 
+// checkOrigin returns an error unless both URLs have the same origin.
 func checkOrigin(original, location *url.URL) error {
 	if originOf(original) == originOf(location) {
 		return nil
@@ -76,8 +77,8 @@ func originOf(u *url.URL) string {
 	return fmt.Sprintf("%s://%s:%s", scheme, strings.ToLower(u.Hostname()), port)
 }
 
-// redactURL returns a URL without the parts that may be secret: user information,
-// query and fragment.
+// redactURL returns a URL for an error message, without the parts that may be secret: user
+// information, query and fragment. It truncates a long URL.
 func redactURL(u *url.URL) string {
 	public := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	text := public.String()

@@ -115,12 +115,12 @@ func TestOpen_ReportsMissingUpstreamKeysByLine(t *testing.T) {
 	}{
 		"no key at all":                   {list + entry("a"), []string{"2: upstream_key: client a has no upstream key … --upstream-key-file"}},
 		"a variable that is not set":      {list + entry("a", "upstream_key: {env: KEYS_TEST_NONE}"), []string{"4: upstream_key: of client a: environment variable KEYS_TEST_NONE is not set"}},
-		"a variable that is empty":        {list + entry("a", "upstream_key: {env: KEYS_TEST_EMPTY}"), []string{"4: upstream_key: of client a: environment variable KEYS_TEST_EMPTY: it is empty"}},
-		"a variable of two lines":         {list + entry("a", "upstream_key: {env: KEYS_TEST_LINES}"), []string{"4: upstream_key: of client a: … more than one line"}},
+		"a variable that is empty":        {list + entry("a", "upstream_key: {env: KEYS_TEST_EMPTY}"), []string{"4: upstream_key: of client a: environment variable KEYS_TEST_EMPTY: must not be empty"}},
+		"a variable of two lines":         {list + entry("a", "upstream_key: {env: KEYS_TEST_LINES}"), []string{"4: upstream_key: of client a: … must be a single line"}},
 		"a file that is missing":          {list + entry("a", "upstream_key: {file: /nowhere}"), []string{"4: upstream_key: of client a: … /nowhere"}},
 		"a missing relative file":         {list + entry("a", "upstream_key: {file: nowhere}"), []string{"4: upstream_key: of client a: … /nowhere"}},
-		"a file that is empty":            {list + entry("a", "upstream_key: {file: "+file("empty", "\n")+"}"), []string{"4: upstream_key: of client a: … it is empty"}},
-		"a file with a space":             {list + entry("a", "upstream_key: {file: "+file("space", "sk secret")+"}"), []string{"4: upstream_key: of client a: … a space"}},
+		"a file that is empty":            {list + entry("a", "upstream_key: {file: "+file("empty", "\n")+"}"), []string{"4: upstream_key: of client a: … must not be empty"}},
+		"a file with a space":             {list + entry("a", "upstream_key: {file: "+file("space", "sk secret")+"}"), []string{"4: upstream_key: of client a: … must not contain spaces or tabs"}},
 		"a missing variable of a default": {"defaults:\n  upstream_key: {env: KEYS_TEST_NONE}\n" + list + entry("a") + entry("b"), []string{"2: upstream_key: of client a", "2: upstream_key: of client b"}},
 		"an API key that is an upstream key": {
 			list + entry("a", "upstream_key: {env: KEYS_TEST_TOKEN}") + entry("b", "upstream_key: {env: KEYS_TEST_GOOD}"),

@@ -231,7 +231,7 @@ func TestReload_ReadsUpstreamKeysAgain(t *testing.T) {
 	if err := store.Reload(); err == nil {
 		t.Error("an empty key is taken")
 	}
-	log.await(t, "level=ERROR", "it is empty")
+	log.await(t, "level=ERROR", "must not be empty")
 	if err := os.Chmod(key, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,5 @@
-// Package secret holds API keys so that they cannot leak by accident.
+// Package secret holds API keys in a type that does not reveal them when it is logged,
+// printed or encoded.
 package secret
 
 import (
@@ -13,13 +14,13 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/readfile"
 )
 
-// Secret is an API key. The zero value is the absence of one.
+// Secret is an API key or password. The zero value means that no secret is set.
 //
 // Printing, logging or encoding a Secret, or a value that contains one, never
-// shows its text.
+// reveals its text. Only [Secret.Reveal] returns it.
 type Secret struct {
-	// text is a pointer because package fmt calls no methods on unexported
-	// fields. It prints the address of a pointer instead.
+	// text is a pointer because package fmt does not call the methods of a Secret in
+	// an unexported field. It then prints the pointer's address, not the text.
 	text *string
 }
 
@@ -31,29 +32,29 @@ const redacted = "[redacted]"
 // the text.
 func New(text string) (Secret, error) {
 	if text == "" {
-		return Secret{}, errors.New("it is empty")
+		return Secret{}, errors.New("must not be empty")
 	}
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c == '\n' || c == '\r':
-			return Secret{}, errors.New("it has more than one line")
+			return Secret{}, errors.New("must be a single line")
 		case c == ' ' || c == '\t':
-			return Secret{}, errors.New("it has a space or a tab")
+			return Secret{}, errors.New("must not contain spaces or tabs")
 		case c < ' ' || c == 0x7f:
-			return Secret{}, errors.New("it has a control character")
+			return Secret{}, errors.New("must not contain control characters")
 		case c > '~':
-			return Secret{}, errors.New("it has a character beyond ASCII")
+			return Secret{}, errors.New("must not contain non-ASCII characters")
 		}
 	}
 	return Secret{text: &text}, nil
 }
 
-// maxFileBytes limits the size of a file. Longer keys do not fit into the headers
-// that servers accept.
+// maxFileBytes is the maximum size of a key file. Servers do not accept headers with
+// longer keys.
 const maxFileBytes = 8 << 10
 
-// ReadFile returns the secret that a file contains, with or without a line ending.
-// The error describes the problem without quoting the file.
+// ReadFile returns the secret in a file, without a trailing line break. The error
+// describes the problem without quoting the file's content.
 func ReadFile(path string) (Secret, error) {
 	text, err := readfile.Read(path, maxFileBytes, readfile.Timeout)
 	if err != nil {
@@ -68,7 +69,7 @@ func ReadFile(path string) (Secret, error) {
 }
 
 // IsWorldReadable reports whether every user of the machine can read a file. It
-// returns false on systems whose file modes don't say.
+// returns false on Windows, whose file modes don't show this.
 func IsWorldReadable(path string) bool {
 	const worldReadable = 0o004
 	info, err := os.Stat(path)
@@ -78,7 +79,7 @@ func IsWorldReadable(path string) bool {
 // IsZero reports whether there is no secret.
 func (s Secret) IsZero() bool { return s.text == nil }
 
-// Reveal returns the text. No other method does.
+// Reveal returns the text of the secret.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -97,11 +98,12 @@ func (s Secret) String() string {
 // GoString returns the same as [Secret.String].
 func (s Secret) GoString() string { return s.String() }
 
-// Format writes [Secret.String] for every verb.
+// Format implements [fmt.Formatter]. It writes [Secret.String] for every verb.
 func (s Secret) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, s.String()) }
 
-// LogValue returns [Secret.String].
+// LogValue implements [slog.LogValuer]. It returns [Secret.String].
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText returns [Secret.String]. Encoders such as encoding/json use it.
+// MarshalText implements [encoding.TextMarshaler], for encoders such as encoding/json. It
+// returns [Secret.String].
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -1,7 +1,10 @@
 import { OutputError } from "./error.js";
 import { type ChatCompletion, FinishReason } from "./gen/openaiconnect/chat/v1/chat_completion_pb.js";
 
-/** Returns the parsed JSON of the first choice. */
+/**
+ * Returns the parsed JSON of the first choice, or throws an OutputError if it has no
+ * complete JSON output.
+ */
 export function readOutput(completion: ChatCompletion): unknown {
   const choice = completion.choices[0];
   const { content, contentParts, refusal } = choice?.message ?? {};

@@ -52,7 +52,7 @@ func TestAuth_RejectsIncompleteOrContradictingFlags(t *testing.T) {
 		{"only a key in the variable", []string{variable + "=" + heldKey}, nil, []string{variable + ": ", "--client-key-file", "--allow-anonymous"}},
 		{"a key in a file and in the variable", []string{variable + "=" + heldKey}, []string{"--upstream-key-file", key, "--allow-anonymous"}, []string{"--upstream-key-file", variable, "choose"}},
 		{"an empty variable", []string{variable + "="}, []string{"--allow-anonymous"}, []string{variable + ": ", "empty"}},
-		{"a variable of two lines", []string{variable + "=" + heldKey + "\nsecret"}, []string{"--allow-anonymous"}, []string{variable + ": ", "more than one line"}},
+		{"a variable of two lines", []string{variable + "=" + heldKey + "\nsecret"}, []string{"--allow-anonymous"}, []string{variable + ": ", "must be a single line"}},
 		{"a client key and anonymous use", nil, []string{"--upstream-key-file", key, "--client-key-file", token, "--allow-anonymous"}, []string{"--client-key-file", "--allow-anonymous", "choose"}},
 		{"a client key without an upstream key", nil, []string{"--client-key-file", token}, []string{"--client-key-file: ", "--upstream-key-file"}},
 		{"anonymous use without an upstream key", nil, []string{"--allow-anonymous"}, []string{"--allow-anonymous: ", "--upstream-key-file"}},
@@ -61,7 +61,7 @@ func TestAuth_RejectsIncompleteOrContradictingFlags(t *testing.T) {
 		{"a missing key", nil, []string{"--upstream-key-file", "/nowhere", "--allow-anonymous"}, []string{"--upstream-key-file: ", "/nowhere"}},
 		{"a key that is a directory", nil, []string{"--upstream-key-file", directory, "--allow-anonymous"}, []string{"--upstream-key-file: ", directory}},
 		{"a key that is empty", nil, []string{"--upstream-key-file", file("empty", "\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "empty"}},
-		{"a key of two lines", nil, []string{"--upstream-key-file", file("lines", heldKey+"\n"+heldKey+"\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "more than one line"}},
+		{"a key of two lines", nil, []string{"--upstream-key-file", file("lines", heldKey+"\n"+heldKey+"\n"), "--allow-anonymous"}, []string{"--upstream-key-file: ", "must be a single line"}},
 		{"a token with a control character", nil, []string{"--upstream-key-file", key, "--client-key-file", file("control", clientToken+"\x1b")}, []string{"--client-key-file: ", "control character"}},
 		{"a flag for the key itself", nil, []string{"--upstream-key", "sk"}, []string{"--upstream-key"}},
 	} {

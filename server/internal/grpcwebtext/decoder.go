@@ -10,18 +10,18 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
 )
 
-// group is how many characters of base64 stand for up to three bytes.
-const group = 4
+// groupSize is the number of base64 characters that encode up to three bytes.
+const groupSize = 4
 
-// decoder is a body in base64 as the bytes that it stands for.
+// decoder decodes a base64 request body.
 type decoder struct {
 	body io.ReadCloser
 
-	text    [4 << 10]byte // what was read of the body
-	have    int           // bytes of it
-	ready   []byte        // what was decoded, in plain
-	plain   [3 << 10]byte
-	failure error // what reading ends with, behind what is ready
+	encoded [4 << 10]byte // encoded[:n] was read from body and not yet decoded
+	n       int
+	decoded [3 << 10]byte
+	unread  []byte // the part of decoded that Read has not returned
+	err     error  // Read returns it after unread
 }
 
 func newDecoder(body io.ReadCloser) *decoder { return &decoder{body: body} }
@@ -31,58 +31,58 @@ func (d *decoder) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for len(d.ready) == 0 {
-		if d.failure != nil {
-			return 0, d.failure
+	for len(d.unread) == 0 {
+		if d.err != nil {
+			return 0, d.err
 		}
 		d.fill()
 	}
-	n := copy(p, d.ready)
-	d.ready = d.ready[n:]
+	n := copy(p, d.unread)
+	d.unread = d.unread[n:]
 	return n, nil
 }
 
-// fill reads what comes next, and decodes all groups that are whole.
+// fill reads from the body and decodes all complete groups.
 func (d *decoder) fill() {
-	n, err := d.body.Read(d.text[d.have:])
-	d.have += n
-	whole := d.have - d.have%group
-	decoded, at := 0, 0
-	for at < whole && d.failure == nil {
-		// A group that is padded ends a piece: another one may follow.
-		end := pieceEnd(d.text[:whole], at)
-		size, failure := base64.StdEncoding.Strict().Decode(d.plain[decoded:], d.text[at:end])
-		decoded += size
-		if failure != nil || bytes.ContainsAny(d.text[at:end], "\r\n") { // which encoding/base64 takes for nothing
-			d.failure = errNotBase64
+	n, err := d.body.Read(d.encoded[d.n:])
+	d.n += n
+	complete := d.n - d.n%groupSize
+	size, start := 0, 0
+	for start < complete && d.err == nil {
+		// A padded group ends a chunk. Another chunk may follow.
+		end := chunkEnd(d.encoded[:complete], start)
+		n, decodeErr := base64.StdEncoding.Strict().Decode(d.decoded[size:], d.encoded[start:end])
+		size += n
+		if decodeErr != nil || bytes.ContainsAny(d.encoded[start:end], "\r\n") { // encoding/base64 ignores line breaks
+			d.err = errNotBase64
 		}
-		at = end
+		start = end
 	}
-	d.ready = d.plain[:decoded]
-	d.have = copy(d.text[:], d.text[whole:d.have])
+	d.unread = d.decoded[:size]
+	d.n = copy(d.encoded[:], d.encoded[complete:d.n])
 	switch {
-	case err == nil || d.failure != nil:
-	case err == io.EOF && d.have > 0:
-		d.failure = errNotBase64
+	case err == nil || d.err != nil:
+	case err == io.EOF && d.n > 0:
+		d.err = errNotBase64
 	default:
-		d.failure = err
+		d.err = err
 	}
 }
 
-// pieceEnd returns where the piece that begins at a group ends: behind the first group
-// that has padding, or at the end of the text.
-func pieceEnd(text []byte, at int) int {
-	for at += group; at < len(text) && text[at-1] != '='; {
-		at += group
+// chunkEnd returns the end of the base64 chunk that begins at start: the end of its first
+// padded group, or the end of encoded if no group is padded.
+func chunkEnd(encoded []byte, start int) int {
+	end := start + groupSize
+	for end < len(encoded) && encoded[end-1] != '=' {
+		end += groupSize
 	}
-	return at
+	return end
 }
 
-var errNotBase64 = connect.NewError(connect.CodeInvalidArgument, "the body is not in base64: application/grpc-web-text is base64 of whole groups, with padding")
+var errNotBase64 = connect.NewError(connect.CodeInvalidArgument, "the body is not valid base64: application/grpc-web-text requires base64 with padding")
 
 // Close implements [io.Closer].
 func (d *decoder) Close() error { return d.body.Close() }
 
-// Stalled returns what the body beneath says that was cut off as its client sent none
-// of it, nil if it wasn't.
+// Stalled implements [httpx.Staller].
 func (d *decoder) Stalled() error { return httpx.Stalled(d.body) }
