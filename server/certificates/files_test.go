@@ -18,19 +18,19 @@ import (
 	"time"
 )
 
-// folder has a certificate in chain.pem and key.pem.
-type folder struct {
+// directory is a directory with a certificate in chain.pem and key.pem.
+type directory struct {
 	t    *testing.T
 	path string
 }
 
-func newFolder(t *testing.T) *folder {
+func newDirectory(t *testing.T) *directory {
 	t.Helper()
-	return &folder{t, t.TempDir()}
+	return &directory{t, t.TempDir()}
 }
 
-// made returns the text of a certificate with the serial number, and of its key.
-func made(t *testing.T, serial int64) (chain, key []byte) {
+// newPair returns a certificate with the serial number, and its key, in PEM.
+func newPair(t *testing.T, serial int64) (chain, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -49,23 +49,23 @@ func made(t *testing.T, serial int64) (chain, key []byte) {
 }
 
 // write writes a file in place.
-func (f *folder) write(name string, text []byte) {
+func (f *directory) write(name string, text []byte) {
 	f.t.Helper()
 	if err := os.WriteFile(filepath.Join(f.path, name), text, 0o600); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-// rename gives a file of the folder another name, over what has it.
-func (f *folder) rename(from, to string) {
+// rename renames a file of the directory. It replaces an existing file.
+func (f *directory) rename(from, to string) {
 	f.t.Helper()
 	if err := os.Rename(filepath.Join(f.path, from), filepath.Join(f.path, to)); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-// link makes a symbolic link.
-func (f *folder) link(target, name string) {
+// link creates a symbolic link.
+func (f *directory) link(target, name string) {
 	f.t.Helper()
 	if err := os.Symlink(target, filepath.Join(f.path, name)); err != nil {
 		f.t.Fatal(err)
@@ -73,14 +73,14 @@ func (f *folder) link(target, name string) {
 }
 
 // pair writes both files in place.
-func (f *folder) pair(serial int64) {
+func (f *directory) pair(serial int64) {
 	f.t.Helper()
-	chain, key := made(f.t, serial)
+	chain, key := newPair(f.t, serial)
 	f.write("chain.pem", chain)
 	f.write("key.pem", key)
 }
 
-// reader is Files with a clock of its own.
+// reader is a Files with a fake clock.
 type reader struct {
 	*Files
 
@@ -89,8 +89,8 @@ type reader struct {
 	log   lines
 }
 
-// read reads the folder's files.
-func (f *folder) read() *reader {
+// read opens the files of the directory.
+func (f *directory) read() *reader {
 	f.t.Helper()
 	r := &reader{t: f.t, log: make(lines, 100)}
 	files, err := NewFiles(filepath.Join(f.path, "chain.pem"), filepath.Join(f.path, "key.pem"), slog.New(slog.NewTextHandler(r.log, nil)))
@@ -103,8 +103,8 @@ func (f *folder) read() *reader {
 	return r
 }
 
-// serial is that of the certificate for a handshake that takes place so much
-// later.
+// serial advances the clock and returns the serial number of the certificate for a
+// handshake.
 func (r *reader) serial(later time.Duration) int64 {
 	r.t.Helper()
 	r.clock.Add(int64(later))
@@ -115,56 +115,56 @@ func (r *reader) serial(later time.Duration) int64 {
 	return certificate.Leaf.SerialNumber.Int64()
 }
 
-// sees checks the next certificate, and that the log since then has these texts,
-// one a line.
-func (r *reader) sees(want int64, logged ...string) {
+// check checks the certificate of a handshake a second later. logged are strings that the
+// new log lines must contain, one per line.
+func (r *reader) check(want int64, logged ...string) {
 	r.t.Helper()
 	if serial := r.serial(time.Second); serial != want {
-		r.t.Errorf("the certificate is number %d, not %d", serial, want)
+		r.t.Errorf("got certificate %d, want %d", serial, want)
 	}
 	log := r.log.rest()
 	if strings.Count(log, "\n") != len(logged) {
-		r.t.Errorf("it logged\n%s, not %q", log, logged)
+		r.t.Errorf("got log\n%swant lines with %q", log, logged)
 	}
 	for _, text := range logged {
 		if !strings.Contains(log, text) {
-			r.t.Errorf("it logged\n%s, without %q", log, text)
+			r.t.Errorf("got log\n%swant a line with %q", log, text)
 		}
 	}
 	if strings.Contains(log, "PRIVATE KEY-") {
-		r.t.Error("it logged a key")
+		r.t.Error("got a private key in the log")
 	}
 }
 
 const (
-	changed   = "certificate reloaded"
-	unusable  = "keeping previous"
-	notByName = "no such file"
+	reloadedMessage = "certificate reloaded"
+	keptMessage     = "keeping previous"
+	missingMessage  = "no such file"
 )
 
-func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
+func TestFiles_DetectsChanges(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name   string
-		before func(*folder)
-		after  func(*folder)
+		before func(*directory)
+		after  func(*directory)
 	}{
-		{"in place", func(f *folder) { f.pair(1) }, func(f *folder) { f.pair(2) }},
-		{"by renaming", func(f *folder) { f.pair(1) }, func(f *folder) {
-			chain, key := made(f.t, 2)
+		{"in place", func(f *directory) { f.pair(1) }, func(f *directory) { f.pair(2) }},
+		{"with renames", func(f *directory) { f.pair(1) }, func(f *directory) {
+			chain, key := newPair(f.t, 2)
 			f.write("chain.new", chain)
 			f.write("key.new", key)
 			f.rename("chain.new", "chain.pem")
 			f.rename("key.new", "key.pem")
 		}},
-		{"by a link to each file, as certbot has them", func(f *folder) {
-			chain, key := made(f.t, 1)
+		{"with symbolic links to files, as from certbot", func(f *directory) {
+			chain, key := newPair(f.t, 1)
 			f.write("chain1.pem", chain)
 			f.write("key1.pem", key)
 			f.link("chain1.pem", "chain.pem")
 			f.link("key1.pem", "key.pem")
-		}, func(f *folder) {
-			chain, key := made(f.t, 2)
+		}, func(f *directory) {
+			chain, key := newPair(f.t, 2)
 			f.write("chain2.pem", chain)
 			f.write("key2.pem", key)
 			f.link("chain2.pem", "chain.new")
@@ -172,29 +172,29 @@ func TestAChangeIsNoticedHoweverItIsMade(t *testing.T) {
 			f.rename("chain.new", "chain.pem")
 			f.rename("key.new", "key.pem")
 		}},
-		{"by a link to the folder, as Kubernetes has it", func(f *folder) { kubernetes(f, "..1", 1) }, func(f *folder) { kubernetes(f, "..2", 2) }},
-		{"with the time and the size that the files had", func(f *folder) { f.pair(1); f.date() }, func(f *folder) { f.pair(2); f.date() }},
+		{"with a symbolic link to a directory, as in Kubernetes", func(f *directory) { kubernetes(f, "..1", 1) }, func(f *directory) { kubernetes(f, "..2", 2) }},
+		{"without a change of time and size", func(f *directory) { f.pair(1); f.setTimes() }, func(f *directory) { f.pair(2); f.setTimes() }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFolder(t)
+			f := newDirectory(t)
 			row.before(f)
 			r := f.read()
-			r.sees(1)
+			r.check(1)
 			row.after(f)
-			r.sees(2, changed)
-			r.sees(2)
+			r.check(2, reloadedMessage)
+			r.check(2)
 		})
 	}
 }
 
-// kubernetes makes a version of the folder the current one.
-func kubernetes(f *folder, version string, serial int64) {
+// kubernetes makes a version of the directory the current one.
+func kubernetes(f *directory, version string, serial int64) {
 	f.t.Helper()
 	if err := os.Mkdir(filepath.Join(f.path, version), 0o700); err != nil {
 		f.t.Fatal(err)
 	}
-	chain, key := made(f.t, serial)
+	chain, key := newPair(f.t, serial)
 	f.write(filepath.Join(version, "chain.pem"), chain)
 	f.write(filepath.Join(version, "key.pem"), key)
 	f.link(version, "..data_tmp")
@@ -205,8 +205,8 @@ func kubernetes(f *folder, version string, serial int64) {
 	}
 }
 
-// date gives both files one time.
-func (f *folder) date() {
+// setTimes sets the same modification time for both files.
+func (f *directory) setTimes() {
 	f.t.Helper()
 	for _, name := range []string{"chain.pem", "key.pem"} {
 		if err := os.Chtimes(filepath.Join(f.path, name), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
@@ -215,81 +215,81 @@ func (f *folder) date() {
 	}
 }
 
-func TestAPairThatIsOfNoUseIsLoggedOnceAndNotUsed(t *testing.T) {
+func TestFiles_LogsInvalidPairOnceAndKeepsPrevious(t *testing.T) {
 	t.Parallel()
-	chain, key := made(t, 2)
+	chain, key := newPair(t, 2)
 	for _, row := range []struct {
-		name   string
-		change func(*folder)
-		says   string
+		name    string
+		change  func(*directory)
+		wantErr string
 	}{
-		{"a chain without its key yet", func(f *folder) { f.write("chain.pem", chain) }, "does not match"},
-		{"a key without its chain yet", func(f *folder) { f.write("key.pem", key) }, "does not match"},
-		{"half a chain", func(f *folder) { f.write("chain.pem", chain[:len(chain)/2]) }, "failed to find any PEM data in certificate input"},
-		{"an empty chain", func(f *folder) { f.write("chain.pem", nil) }, "failed to find any PEM data in certificate input"},
-		{"an empty key", func(f *folder) { f.write("key.pem", nil) }, "failed to find any PEM data in key input"},
-		{"no chain", func(f *folder) { f.rename("chain.pem", "chain.old") }, notByName},
-		{"no key", func(f *folder) { f.rename("key.pem", "key.old") }, notByName},
-		{"a link that leads nowhere", func(f *folder) { f.link("nowhere", "link"); f.rename("link", "key.pem") }, notByName},
+		{"a new chain with the old key", func(f *directory) { f.write("chain.pem", chain) }, "does not match"},
+		{"a new key with the old chain", func(f *directory) { f.write("key.pem", key) }, "does not match"},
+		{"half a chain", func(f *directory) { f.write("chain.pem", chain[:len(chain)/2]) }, "failed to find any PEM data in certificate input"},
+		{"an empty chain", func(f *directory) { f.write("chain.pem", nil) }, "failed to find any PEM data in certificate input"},
+		{"an empty key", func(f *directory) { f.write("key.pem", nil) }, "failed to find any PEM data in key input"},
+		{"no chain", func(f *directory) { f.rename("chain.pem", "chain.old") }, missingMessage},
+		{"no key", func(f *directory) { f.rename("key.pem", "key.old") }, missingMessage},
+		{"a dangling link", func(f *directory) { f.link("nowhere", "link"); f.rename("link", "key.pem") }, missingMessage},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFolder(t)
+			f := newDirectory(t)
 			f.pair(1)
 			r := f.read()
 			row.change(f)
-			r.sees(1, unusable)
-			r.sees(1)
+			r.check(1, keptMessage)
+			r.check(1)
 			r.clock.Add(int64(time.Second))
-			if _, err := r.read(); err == nil || !strings.Contains(err.Error(), row.says) || !strings.Contains(err.Error(), f.path) {
-				t.Errorf("it says %v", err)
+			if _, err := r.read(); err == nil || !strings.Contains(err.Error(), row.wantErr) || !strings.Contains(err.Error(), f.path) {
+				t.Errorf("got error %v, want one that contains %q", err, row.wantErr)
 			}
 			f.write("chain.pem", chain)
 			if target, err := os.Readlink(filepath.Join(f.path, "key.pem")); err == nil && target != "" {
 				f.rename("key.pem", "link")
 			}
 			f.write("key.pem", key)
-			r.sees(2, changed)
+			r.check(2, reloadedMessage)
 		})
 	}
 }
 
-func TestTheSamePairAgainIsNoChange(t *testing.T) {
+func TestFiles_DoesNotReloadTheSamePair(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
-	chain, key := made(t, 1)
+	f := newDirectory(t)
+	chain, key := newPair(t, 1)
 	f.write("chain.pem", chain)
 	f.write("key.pem", key)
 	r := f.read()
 	f.write("chain.pem", nil)
-	r.sees(1, unusable)
+	r.check(1, keptMessage)
 	f.write("chain.pem", chain)
-	r.sees(1)
+	r.check(1)
 	f.write("chain.pem", nil)
-	r.sees(1, unusable)
+	r.check(1, keptMessage)
 }
 
-func TestFilesAreReadOnceASecond(t *testing.T) {
+func TestFiles_ReadsOncePerSecond(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.pair(1)
 	r := f.read()
 	f.pair(2)
 	if serial := r.serial(reloadInterval - time.Nanosecond); serial != 1 {
-		t.Error("they are read too early")
+		t.Error("the files were read too early")
 	}
 	if serial := r.serial(time.Nanosecond); serial != 2 {
-		t.Error("they are read too late")
+		t.Error("the files were read too late")
 	}
 	f.pair(3)
 	if serial := r.serial(reloadInterval - time.Nanosecond); serial != 2 {
-		t.Error("they are read again too early")
+		t.Error("the files were read again too early")
 	}
 }
 
-func TestHandshakesDuringAChangeHaveOneOrTheOther(t *testing.T) {
+func TestFiles_HandshakesDuringAChange(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
+	f := newDirectory(t)
 	f.pair(1)
 	r := f.read()
 	var handshakes sync.WaitGroup
@@ -304,7 +304,7 @@ func TestHandshakesDuringAChangeHaveOneOrTheOther(t *testing.T) {
 				}
 				serial := certificate.Leaf.SerialNumber.Int64()
 				if serial < last {
-					t.Errorf("number %d comes after %d", serial, last)
+					t.Errorf("got certificate %d after %d", serial, last)
 				}
 				last = serial
 				r.clock.Add(int64(time.Second))

@@ -8,11 +8,10 @@ import (
 	"testing"
 )
 
-// token is the challenge that is under way.
+// token is the path of the challenge in progress.
 const token = "/.well-known/acme-challenge/x0123456789"
 
-// startPlain serves a handler for two domains, the first of which has a
-// challenge.
+// startPlain serves a redirectHandler for two domains, with a challenge in progress.
 func startPlain(t *testing.T) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(&redirectHandler{
@@ -21,7 +20,7 @@ func startPlain(t *testing.T) *httptest.Server {
 			if r.URL.Path != token {
 				return false
 			}
-			_, _ = io.WriteString(w, "the answer")
+			_, _ = io.WriteString(w, "the response")
 			return true
 		},
 	})
@@ -31,7 +30,7 @@ func startPlain(t *testing.T) *httptest.Server {
 	return s
 }
 
-func TestWithoutTLSThereAreChallengesAndARedirect(t *testing.T) {
+func TestRedirectHandler_AnswersChallengesAndRedirects(t *testing.T) {
 	t.Parallel()
 	s := startPlain(t)
 	for _, row := range []struct {
@@ -44,8 +43,8 @@ func TestWithoutTLSThereAreChallengesAndARedirect(t *testing.T) {
 		{"a query", "GET", "api.example.com", "/v1/files?limit=2&order=desc", 308, "https://api.example.com/v1/files?limit=2&order=desc"},
 		{"an empty query", "GET", "api.example.com", "/v1/files?", 308, "https://api.example.com/v1/files?"},
 		{"an escaped path", "GET", "api.example.com", "/a%2Fb%20c", 308, "https://api.example.com/a%2Fb%20c"},
-		{"a POST, whose method stays", "POST", "api.example.com", "/v1/chat/completions", 308, "https://api.example.com/v1/chat/completions"},
-		{"a HEAD", "HEAD", "api.example.com", "/", 308, "https://api.example.com/"},
+		{"a POST request, which keeps its method", "POST", "api.example.com", "/v1/chat/completions", 308, "https://api.example.com/v1/chat/completions"},
+		{"a HEAD request", "HEAD", "api.example.com", "/", 308, "https://api.example.com/"},
 		{"another domain", "GET", "chat.example.org", "/a", 308, "https://chat.example.org/a"},
 		{"a host in upper case", "GET", "API.Example.COM", "/", 308, "https://api.example.com/"},
 		{"a host with a port", "GET", "api.example.com:8080", "/", 308, "https://api.example.com/"},
@@ -71,16 +70,16 @@ func TestWithoutTLSThereAreChallengesAndARedirect(t *testing.T) {
 		{"a foreign token", "GET", "api.example.com", token + "0", 404, ""},
 		{"no token", "GET", "api.example.com", "/.well-known/acme-challenge/", 404, ""},
 		{"a token of a foreign host", "GET", "evil.example", token, 404, ""},
-		{"what is beside the challenges", "GET", "api.example.com", "/.well-known/security.txt", 308, "https://api.example.com/.well-known/security.txt"},
+		{"another well-known path", "GET", "api.example.com", "/.well-known/security.txt", 308, "https://api.example.com/.well-known/security.txt"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			text := row.method + " " + row.target + " HTTP/1.1\r\nHost: " + row.host + "\r\nConnection: close\r\n\r\n"
-			status, header, body := speak(t, s.Listener.Addr().String(), text)
+			status, header, body := sendRaw(t, s.Listener.Addr().String(), text)
 			if status != row.status || header.Get("Location") != row.location {
-				t.Errorf("it is answered by %d and %q", status, header.Get("Location"))
+				t.Errorf("got status %d and location %q, want %d and %q", status, header.Get("Location"), row.status, row.location)
 			}
-			if answered := strings.Contains(body, "the answer"); answered != (status == http.StatusOK) {
-				t.Errorf("the body is %q", body)
+			if answered := strings.Contains(body, "the response"); answered != (status == http.StatusOK) {
+				t.Errorf("got body %q for status %d", body, status)
 			}
 		})
 	}

@@ -21,56 +21,55 @@ import (
 )
 
 const (
-	// patience is how long a test waits for what must come.
-	patience = 30 * time.Second
+	// testTimeout bounds the wait for an expected event.
+	testTimeout = 30 * time.Second
 
-	inForce     = "certificate active"
-	cannotBeGot = "failed to obtain certificate"
+	activeMessage = "certificate active"
+	failedMessage = "failed to obtain certificate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, acmetest.Leaks()...) }
 
-// place is where a site is run, again and again.
-type place struct {
+// environment is an authority and a storage directory, used by successive sites.
+type environment struct {
 	authority *acmetest.Authority
 	storage   string
 
-	// domain is what a certificate is got for. Each place has another one, as
-	// certmagic has one list of challenges, and one of renewals, for all of a
-	// process.
+	// domain is the domain of the certificate. It is unique, because certmagic has
+	// one list of challenges, and one of renewals, per process.
 	domain string
 }
 
-var places atomic.Int32
+var environments atomic.Int32
 
-// newPlace returns a place whose authority issues certificates that are valid
-// for that time.
-func newPlace(t *testing.T, validity time.Duration) *place {
+// newEnvironment returns an environment whose authority issues certificates with a
+// validity.
+func newEnvironment(t *testing.T, validity time.Duration) *environment {
 	t.Helper()
-	domain := fmt.Sprintf("api%d.example.com", places.Add(1))
-	return &place{acmetest.Start(t, validity), filepath.Join(t.TempDir(), "certificates"), domain}
+	domain := fmt.Sprintf("api%d.example.com", environments.Add(1))
+	return &environment{acmetest.Start(t, validity), filepath.Join(t.TempDir(), "certificates"), domain}
 }
 
-// reach has the authority reach the site by HTTP and HTTPS.
-func (p *place) reach(s *site) {
+// openPorts makes the site reachable for the authority, over HTTP and HTTPS.
+func (p *environment) openPorts(s *site) {
 	p.authority.HTTP.Open(s.http)
 	p.authority.TLS.Open(s.https)
 }
 
-// site is a server of HTTPS, and of HTTP, with automatic certificates.
+// site is a server for HTTPS and HTTP, with automatic certificates.
 type site struct {
 	*ACME
-	*place
+	*environment
 
 	https, http string // addresses
 	log         lines
 	close       func()
 }
 
-// open runs a site until the test ends, or close is called.
-func (p *place) open(t *testing.T, change func(*Config)) *site {
+// open runs a site until the test ends or close is called.
+func (p *environment) open(t *testing.T, change func(*Config)) *site {
 	t.Helper()
-	s := &site{place: p, log: make(lines, 1000)}
+	s := &site{environment: p, log: make(lines, 1000)}
 	https, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -121,11 +120,10 @@ func (p *place) open(t *testing.T, change func(*Config)) *site {
 	return s
 }
 
-// dial returns a connection for a domain that speaks one of the protocols, or
-// none.
+// dial opens a connection for a domain. It offers the protocols with ALPN.
 func (s *site) dial(t *testing.T, name string, protocols ...string) (*tls.Conn, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	dialer := &tls.Dialer{Config: &tls.Config{ServerName: name, RootCAs: s.authority.Roots, NextProtos: protocols}}
 	conn, err := dialer.DialContext(ctx, "tcp", s.https)
@@ -136,7 +134,7 @@ func (s *site) dial(t *testing.T, name string, protocols ...string) (*tls.Conn, 
 	return conn.(*tls.Conn), nil
 }
 
-// serial is the serial number of the certificate that a new connection sees.
+// serial returns the serial number of the certificate of a new connection.
 func (s *site) serial(t *testing.T) string {
 	t.Helper()
 	conn, err := s.dial(t, s.domain)
@@ -146,10 +144,10 @@ func (s *site) serial(t *testing.T) string {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
-// lines are what was logged.
+// lines receives the logged lines.
 type lines chan string
 
-// Write is called with one line at a time.
+// Write is called for each line.
 func (l lines) Write(line []byte) (int, error) {
 	select {
 	case l <- string(line):
@@ -161,7 +159,7 @@ func (l lines) Write(line []byte) (int, error) {
 // await waits for a line with the text.
 func (l lines) await(t *testing.T, text string) string {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(testTimeout)
 	var before strings.Builder
 	for {
 		select {
@@ -171,12 +169,12 @@ func (l lines) await(t *testing.T, text string) string {
 			}
 			before.WriteString(line)
 		case <-timeout:
-			t.Fatalf("%q was not logged, but\n%s", text, &before)
+			t.Fatalf("%q was not logged, only\n%s", text, &before)
 		}
 	}
 }
 
-// rest is what was logged since.
+// rest returns the lines that have not been read.
 func (l lines) rest() string {
 	var rest strings.Builder
 	for {
@@ -189,8 +187,8 @@ func (l lines) rest() string {
 	}
 }
 
-// speak sends the text of a request and returns what is answered.
-func speak(t *testing.T, address, text string) (int, http.Header, string) {
+// sendRaw sends the bytes of a request and returns the status, header and body of the response.
+func sendRaw(t *testing.T, address, text string) (int, http.Header, string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

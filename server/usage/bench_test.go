@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// chunk is an event of a chat stream, 318 bytes as it is on the wire.
+// chunk is an event of a chat stream, of 318 bytes.
 const chunk = `data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk",` +
 	`"created":1741569952,"model":"gpt-5.4-mini-2026-03-17","service_tier":"default",` +
 	`"system_fingerprint":"fp_fc9f1d7035","choices":[{"index":0,"delta":{"content":" together"},` +
 	`"logprobs":null,"finish_reason":null}],"obfuscation":"pX2"}` + "\n\n"
 
-// running is one that tells of the usage so far, as some servers have it.
-const running = `data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk",` +
+// runningTotal is an event with the usage so far, which some servers send in each event.
+const runningTotal = `data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk",` +
 	`"created":1741569952,"model":"m","choices":[{"index":0,"delta":{"content":" together"}}],` +
 	`"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}` + "\n\n"
 
@@ -23,9 +23,9 @@ func eventMeter() *responseMeter {
 }
 
 func TestTap_AllocatesNothingPerEvent(t *testing.T) {
-	for _, text := range []string{chunk, running} {
+	for _, text := range []string{chunk, runningTotal} {
 		m, event := eventMeter(), []byte(text)
-		for range 2 { // of whose memory the others make use
+		for range 2 { // The following events reuse the memory of these.
 			m.write(event)
 		}
 		if allocations := testing.AllocsPerRun(1000, func() { m.write(event) }); allocations != 0 {
@@ -35,27 +35,27 @@ func TestTap_AllocatesNothingPerEvent(t *testing.T) {
 }
 
 func TestTap_IdleStreamTakesLittleMemory(t *testing.T) {
-	const streams, most = 1000, 1024
-	kept := make([]*responseMeter, streams)
+	const streams, limit = 1000, 1024
+	meters := make([]*responseMeter, streams)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	for i := range kept {
-		kept[i] = eventMeter()
-		kept[i].write([]byte(chunk))
+	for i := range meters {
+		meters[i] = eventMeter()
+		meters[i].write([]byte(chunk))
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / streams
-	runtime.KeepAlive(kept)
+	runtime.KeepAlive(meters)
 	t.Logf("%d bytes per stream", each)
-	if each > most {
-		t.Errorf("got %d bytes per stream, want at most %d", each, most)
+	if each > limit {
+		t.Errorf("got %d bytes per stream, want at most %d", each, limit)
 	}
 }
 
 func BenchmarkEvent(b *testing.B) {
-	for _, row := range []struct{ name, text string }{{"Chunk", chunk}, {"RunningTotal", running}} {
+	for _, row := range []struct{ name, text string }{{"Chunk", chunk}, {"RunningTotal", runningTotal}} {
 		b.Run(row.name, func(b *testing.B) {
 			m, event := eventMeter(), []byte(row.text)
 			b.ReportAllocs()

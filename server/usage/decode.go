@@ -38,7 +38,7 @@ const (
 	maxDecodeTime = 5 * time.Second
 
 	// maxIntermediate bounds the data between the two codings of a response. A small body
-	// may decode to much intermediate data, and the latter to little content, at a high
+	// may decode to much intermediate data, which decodes to little content, at a high
 	// cost. Unlike a bound on the time, a bound in bytes has the same result on a slow
 	// machine.
 	maxIntermediate = 8 << 20

@@ -14,8 +14,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// hollow are bodies of megabytes, in each coding, that decompress to nothing.
-func hollow(t *testing.T) map[string][]byte {
+// emptyBodies returns large bodies, in each coding, that decompress to nothing.
+func emptyBodies(t *testing.T) map[string][]byte {
 	t.Helper()
 	const size = 8 << 20
 	member := encode(t, "gzip", "")[0]
@@ -33,13 +33,13 @@ func hollow(t *testing.T) map[string][]byte {
 	}
 }
 
-// TestDecodeLimits_BombWithoutOutput has bodies decoded that have nothing in them, which
-// no bound of the output meets.
+// TestDecodeLimits_BombWithoutOutput decodes bodies that decompress to nothing, so that a
+// bound of the output has no effect.
 func TestDecodeLimits_BombWithoutOutput(t *testing.T) {
 	t.Parallel()
-	for name, body := range hollow(t) {
+	for name, body := range emptyBodies(t) {
 		coding, _, _ := strings.Cut(name, " ")
-		t.Run("request of "+name, func(t *testing.T) {
+		t.Run("request with "+name, func(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}
 			got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(body), 64<<20)
@@ -47,36 +47,36 @@ func TestDecodeLimits_BombWithoutOutput(t *testing.T) {
 				t.Errorf("ReadRequest() = %+v, %v", got, err)
 			}
 		})
-		t.Run("answer of "+name, func(t *testing.T) {
+		t.Run("response with "+name, func(t *testing.T) {
 			t.Parallel()
 			resp := respond(typeJSON, 0, string(body))
 			resp.Header.Set("Content-Encoding", coding)
-			if got := pass(t, resp, asked, string(body), same); !got.Usage.Estimated {
+			if got := pass(t, resp, textRequest, string(body), unsplit); !got.Usage.Estimated {
 				t.Errorf("got %+v", got)
 			}
 		})
 	}
 }
 
-// TestDecodeLimits_BombInLayers stacks codings, so that a few kilobytes are
-// hundreds of megabytes of nothing.
+// TestDecodeLimits_BombInLayers decodes two codings, so that a few kilobytes become
+// hundreds of megabytes of empty blocks.
 func TestDecodeLimits_BombInLayers(t *testing.T) {
 	t.Parallel()
 	inner := string(append(bytes.Clone(encode(t, "gzip", "")[0][:10]), bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 50_000_000)...))
 	body := string(encode(t, "gzip", inner)[0])
 	resp := respond(typeJSON, 0, body)
 	resp.Header["Content-Encoding"] = []string{"gzip", "x-gzip"}
-	begun := time.Now()
-	if got := pass(t, resp, asked, body, same); !got.Usage.Estimated {
+	start := time.Now()
+	if got := pass(t, resp, textRequest, body, unsplit); !got.Usage.Estimated {
 		t.Errorf("got %+v", got)
 	}
-	if took := time.Since(begun); took > 2*time.Second {
+	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("took %v, want at most 2s", took)
 	}
 }
 
-// TestDecodeLimits_RejectsBombInRequest has a request decompress to a thousand times its
-// size.
+// TestDecodeLimits_RejectsBombInRequest decodes a request that decompresses to a thousand
+// times its size.
 func TestDecodeLimits_RejectsBombInRequest(t *testing.T) {
 	t.Parallel()
 	for coding := range coders {
@@ -94,7 +94,7 @@ func TestDecodeLimits_RejectsBombInRequest(t *testing.T) {
 	}
 }
 
-// TestDecodeLimits_CodingsOfRequest takes one coding, in any of the ways to write it.
+// TestDecodeLimits_CodingsOfRequest accepts one coding, in any spelling.
 func TestDecodeLimits_CodingsOfRequest(t *testing.T) {
 	t.Parallel()
 	const text = `{"model":"m","stream":true}`
@@ -103,10 +103,10 @@ func TestDecodeLimits_CodingsOfRequest(t *testing.T) {
 	}
 	members := string(encode(t, "gzip", text[:9])[0]) + string(encode(t, "gzip", text[9:])[0])
 	for _, row := range []struct {
-		name    string
-		codings []string
-		body    string
-		taken   bool
+		name     string
+		codings  []string
+		body     string
+		accepted bool
 	}{
 		{"none", nil, text, true},
 		{"identity", []string{"identity"}, text, true},
@@ -129,14 +129,14 @@ func TestDecodeLimits_CodingsOfRequest(t *testing.T) {
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": row.codings}
 			body := &countedReader{Reader: strings.NewReader(row.body)}
 			got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, body, 1<<20)
-			if row.taken {
+			if row.accepted {
 				if err != nil || !got.Complete || got.Model != "m" || !got.Streaming {
 					t.Errorf("ReadRequest() = %+v, %v", got, err)
 				}
 				return
 			}
-			refused, ok := errors.AsType[*usage.CodingError](err)
-			if !ok || refused.Accept != "gzip, deflate, br, zstd" {
+			rejected, ok := errors.AsType[*usage.CodingError](err)
+			if !ok || rejected.Accept != "gzip, deflate, br, zstd" {
 				t.Errorf("ReadRequest() = %+v, %v", got, err)
 			}
 			if body.n > 0 || len(err.Error()) > 300 {
@@ -146,7 +146,7 @@ func TestDecodeLimits_CodingsOfRequest(t *testing.T) {
 	}
 }
 
-// countedReader counts what is read.
+// countedReader counts the bytes that are read.
 type countedReader struct {
 	io.Reader
 
@@ -159,15 +159,15 @@ func (c *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestDecodeLimits_ZstdWindow has a frame ask for a window of more memory than
-// RFC 9659 has senders use.
+// TestDecodeLimits_ZstdWindow decodes frames with a window that exceeds the limit of
+// RFC 9659.
 func TestDecodeLimits_ZstdWindow(t *testing.T) {
 	t.Parallel()
 	for name, frame := range map[string][]byte{
-		"a window of 1 GiB":                {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa0, 0x11, 0, 0, '{', '}'},
-		"a single segment of 1 GiB":        {0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x40, 0x11, 0, 0, '{', '}'},
-		"a single segment of 4 EiB":        {0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0x11, 0, 0, '{', '}'},
-		"a dictionary that nobody has got": {0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x58, 0x07, 0x11, 0, 0, '{', '}'},
+		"a window of 1 GiB":         {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa0, 0x11, 0, 0, '{', '}'},
+		"a single segment of 1 GiB": {0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x40, 0x11, 0, 0, '{', '}'},
+		"a single segment of 4 EiB": {0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0x11, 0, 0, '{', '}'},
+		"an unknown dictionary":     {0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x58, 0x07, 0x11, 0, 0, '{', '}'},
 	} {
 		header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"zstd"}}
 		got, _, err := usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(frame), 64<<20)
@@ -177,7 +177,7 @@ func TestDecodeLimits_ZstdWindow(t *testing.T) {
 	}
 }
 
-// TestDecodeLimits_EndsWithItsContext has the client leave while its request is decoded.
+// TestDecodeLimits_EndsWithItsContext cancels the context of a request that is decoded.
 func TestDecodeLimits_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -189,25 +189,25 @@ func TestDecodeLimits_EndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestDecodeLimits_BombInWebSocket has a message of a WebSocket decompress to nothing. What
-// comes after it is guessed.
+// TestDecodeLimits_BombInWebSocket decodes a WebSocket message that decompresses to
+// nothing. Later compressed messages are estimated.
 func TestDecodeLimits_BombInWebSocket(t *testing.T) {
 	t.Parallel()
-	for name, anew := range map[string]bool{"that goes on": false, "whose messages begin anew": true} {
+	for name, independent := range map[string]bool{"with context takeover": false, "without context takeover": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			extension := "permessage-deflate"
-			if anew {
+			if independent {
 				extension += "; server_no_context_takeover"
 			}
-			deflated := &deflater{anew: anew}
-			told := done(`{"total_tokens":3,"input_tokens":2,"output_tokens":1}`)
-			body := frame(final|compressed|text, deflated.message(told)) +
+			deflated := &deflater{independent: independent}
+			reportedUsage := done(`{"total_tokens":3,"input_tokens":2,"output_tokens":1}`)
+			body := frame(final|compressed|text, deflated.message(reportedUsage)) +
 				frame(final|compressed|text, strings.Repeat("\x00\x00\x00\xff\xff", 1<<20)) +
-				frame(final|text, told)
+				frame(final|text, reportedUsage)
 			resp := respond("", http.StatusSwitchingProtocols, body)
 			resp.Header.Set("Sec-WebSocket-Extensions", extension)
-			got := pass(t, resp, asked, body, same)
+			got := pass(t, resp, textRequest, body, unsplit)
 			if got.Events != 3 || got.Usage.Input != 4 || got.Usage.Output != 2 {
 				t.Errorf("got %+v", got)
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// gzipped compresses pieces, each of which can be decoded before the next one comes.
+// gzipped compresses pieces, and flushes after each.
 func gzipped(t *testing.T, pieces ...[]byte) []byte {
 	t.Helper()
 	var buffer bytes.Buffer
@@ -31,15 +31,15 @@ func gzipped(t *testing.T, pieces ...[]byte) []byte {
 	return buffer.Bytes()
 }
 
-// TestDecode_HasNoTimeLimitForResponses decodes pieces whose reader is stopped for longer
-// than any decoding takes, as the scheduler does under load.
+// TestDecode_HasNoTimeLimitForResponses pauses decoding for longer than it takes, as the
+// scheduler does under load.
 func TestDecode_HasNoTimeLimitForResponses(t *testing.T) {
 	t.Parallel()
 	first, second := []byte(rand.Text()), []byte(rand.Text())
 	body := gzipped(t, first, second)
 	var got []byte
 	d := newPushDecoder([]string{"gzip"}, func(p []byte) {
-		time.Sleep(1500 * time.Millisecond) // The machine does something else.
+		time.Sleep(1500 * time.Millisecond)
 		got = append(got, p...)
 	})
 	for i := range body {
@@ -60,7 +60,7 @@ func TestDecode_BoundsIntermediateData(t *testing.T) {
 	if _, err := io.ReadFull(rand.Reader, noise); err != nil {
 		t.Fatal(err)
 	}
-	text := []byte(base64.StdEncoding.EncodeToString(noise)) // Compressed it has little more than maxBetween.
+	text := []byte(base64.StdEncoding.EncodeToString(noise)) // Compressed, it is slightly larger than maxIntermediate.
 	for _, row := range []struct {
 		size  int
 		whole bool

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// sample is a text whose tokens were counted by a real tokenizer.
+// sample is a string with the token counts of real tokenizers.
 type sample struct {
 	Name, Kind, Text string
 	O200k            int64 // by o200k_base, of OpenAI's models since GPT-4o
@@ -27,10 +27,9 @@ func samples(tb testing.TB) []sample {
 	return all
 }
 
-// exact is how far an estimate may be from the real count, as a factor: 35 % for what
-// most people write, and more for scripts in which the estimate doesn't tell languages
-// apart.
-func exact(kind string) float64 {
+// exact returns the maximum relative error of an estimate: 35 % for common kinds of text,
+// and more for scripts of several languages, which the estimator does not distinguish.
+func maxError(kind string) float64 {
 	switch kind {
 	case "english", "chinese", "code", "japanese", "numbers", "random", "russian", "arabic", "korean", "german", "french", "spanish":
 		return 0.35
@@ -45,16 +44,16 @@ func TestEstimate_IsCloseToTheTokenizer(t *testing.T) {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			got := tokensOf(costOf(s.Text))
-			share := float64(got) / float64(s.O200k)
-			t.Logf("%d tokens, want %d: %.2f; %.2f of cl100k_base's", got, s.O200k, share, float64(got)/float64(s.Cl100k))
-			if within := exact(s.Kind); share < 1-within || share > 1+within {
-				t.Errorf("got an estimate of %d tokens, want %d with a relative error of at most %v", got, s.O200k, within)
+			ratio := float64(got) / float64(s.O200k)
+			t.Logf("%d tokens, want %d: %.2f; %.2f of cl100k_base's", got, s.O200k, ratio, float64(got)/float64(s.Cl100k))
+			if tolerance := maxError(s.Kind); ratio < 1-tolerance || ratio > 1+tolerance {
+				t.Errorf("got an estimate of %d tokens, want %d with a relative error of at most %v", got, s.O200k, tolerance)
 			}
 		})
 	}
 }
 
-// escape writes a string of JSON with no characters but those of ASCII.
+// escape returns a JSON string in ASCII.
 func escape(tb testing.TB, text string) string {
 	tb.Helper()
 	var escaped strings.Builder
@@ -126,8 +125,8 @@ func TestEstimate_DoesNotDependOnDeltas(t *testing.T) {
 	}
 }
 
-// FuzzEstimate has any text in any pieces: it costs the same, and no more than two
-// tokens a byte.
+// FuzzEstimate checks that the cost of a string does not depend on its pieces and is at
+// most two tokens per byte.
 func FuzzEstimate(f *testing.F) {
 	for _, s := range samples(f) {
 		f.Add(s.Text[:min(len(s.Text), 200)], []byte{1, 3, 2})

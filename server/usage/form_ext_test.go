@@ -11,79 +11,79 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// headed is a part with a head of the test's own.
-func headed(head, value string) string { return "--b\r\n" + head + "\r\n\r\n" + value + "\r\n" }
+// partWithHeader returns a part with the given header.
+func partWithHeader(head, value string) string { return "--b\r\n" + head + "\r\n\r\n" + value + "\r\n" }
 
 const plainModel = `Content-Disposition: form-data; name="model"`
 
 func TestForm_IsCompleteIfUnambiguous(t *testing.T) {
 	t.Parallel()
-	allowed := headed(plainModel, "m")
+	allowed := partWithHeader(plainModel, "m")
 	for _, row := range []struct {
-		name, contentType, form string // the form without its end
-		known                   bool
+		name, contentType, form string // the form without the last delimiter
+		complete                bool
 	}{
 		{"as OpenAI's clients send it", "", allowed + file(8), true},
-		{"without quotes, as .NET's clients send it", "", headed("Content-Disposition: form-data; name=model", "m") + headed("Content-Disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3", "x"), true},
-		{"with types and lengths", "", headed("Content-Type: text/plain; charset=utf-8\r\n"+plainModel+"\r\ncontent-length: 1", "m"), true},
-		{"with a file as Ruby's clients send it", "", allowed + headed("Content-Disposition: form-data; name=\"file\"; filename=\"ä;b.mp3\"\r\nContent-Length: 1\r\nContent-Type: audio/mpeg\r\nContent-Transfer-Encoding: binary", "x"), true},
-		{"with lists", "", allowed + headed(`Content-Disposition: form-data; name="include[]"`, "x") + headed(`Content-Disposition: form-data; name="a[0][b-c.d_e]"`, "x"), true},
-		{"behind a line break", "", "\r\n" + allowed, true},
+		{"without quotes, as .NET's clients send it", "", partWithHeader("Content-Disposition: form-data; name=model", "m") + partWithHeader("Content-Disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3", "x"), true},
+		{"with types and lengths", "", partWithHeader("Content-Type: text/plain; charset=utf-8\r\n"+plainModel+"\r\ncontent-length: 1", "m"), true},
+		{"with a file as Ruby's clients send it", "", allowed + partWithHeader("Content-Disposition: form-data; name=\"file\"; filename=\"ä;b.mp3\"\r\nContent-Length: 1\r\nContent-Type: audio/mpeg\r\nContent-Transfer-Encoding: binary", "x"), true},
+		{"with lists", "", allowed + partWithHeader(`Content-Disposition: form-data; name="include[]"`, "x") + partWithHeader(`Content-Disposition: form-data; name="a[0][b-c.d_e]"`, "x"), true},
+		{"after a line break", "", "\r\n" + allowed, true},
 		{"with a quoted boundary", `multipart/form-data; boundary="b"`, allowed, true},
 		{"with a boundary without quotes", `Multipart/Form-Data;boundary=b`, allowed, true},
 		{"with a charset", `multipart/form-data; charset=UTF-8; boundary=b`, allowed, true},
 
-		{"name* hides name", "", allowed + headed(plainModel+"; name*=utf-8''other", "x"), false},
-		{"name* alone", "", allowed + headed("Content-Disposition: form-data; name*=utf-8''model", "x"), false},
-		{"name in pieces", "", allowed + headed(`Content-Disposition: form-data; name*0="oth"; name*1="er"; name="model"`, "x"), false},
-		{"two dispositions", "", allowed + headed("Content-Disposition: form-data; name=\"other\"\r\n"+plainModel, "x"), false},
-		{"two dispositions in another case", "", allowed + headed("Content-Disposition: form-data; name=\"other\"\r\ncontent-disposition: form-data; name=\"model\"", "x"), false},
-		{"two names", "", allowed + headed(`Content-Disposition: form-data; name="other"; name="model"`, "x"), false},
-		{"another type", "", allowed + headed(`Content-Disposition: attachment; name="model"`, "x"), false},
-		{"no type", "", allowed + headed(`Content-Disposition: name="model"`, "x"), false},
-		{"single quotes", "", headed(`Content-Disposition: form-data; name='model'`, "x"), false},
-		{"an escape", "", headed(`Content-Disposition: form-data; name="mo\del"`, "x"), false},
-		{"a percent escape", "", headed(`Content-Disposition: form-data; name="mo%64el"`, "x"), false},
-		{"a model as a file", "", headed(plainModel+`; filename="x"`, "m"), false},
-		{"a semicolon in quotes", "", allowed + headed(`Content-Disposition: form-data; x="; name=other"; name="model"`, "x"), false},
-		{"a parameter in a file name", "", allowed + headed(`Content-Disposition: form-data; name="file"; filename="a; name=model"`, "x"), false},
-		{"an escaped quote in a file name", "", allowed + headed(`Content-Disposition: form-data; name="file"; filename="a\"; name="model"`, "x"), false},
-		{"a folded line", "", allowed + headed("Content-Disposition: form-data;\r\n name=\"model\"", "x"), false},
-		{"a tab", "", allowed + headed("Content-Disposition:\tform-data; name=\"model\"", "x"), false},
-		{"a space before the colon", "", allowed + headed(`Content-Disposition : form-data; name="model"`, "x"), false},
-		{"a name in capitals", "", allowed + headed(`Content-Disposition: form-data; NAME="model"`, "x"), false},
-		{"a byte order mark", "", allowed + headed("Content-Disposition: form-data; name=\"\ufeffmodel\"", "x"), false},
-		{"a space in the name", "", allowed + headed(`Content-Disposition: form-data; name="model "`, "x"), false},
-		{"a null byte in the name", "", allowed + headed("Content-Disposition: form-data; name=\"model\x00\"", "x"), false},
-		{"a list of models", "", allowed + headed(`Content-Disposition: form-data; name="model[]"`, "x"), false},
-		{"no name", "", allowed + headed("Content-Type: text/plain", "x"), false},
-		{"another field", "", allowed + headed(plainModel+"\r\nX-A: b", "x"), false},
-		{"no field", "", allowed + headed(plainModel+"\r\nX-A", "x"), false},
-		{"an encoding", "", headed(plainModel+"\r\nContent-Transfer-Encoding: base64", "eA=="), false},
-		{"an encoding that changes nothing", "", headed(plainModel+"\r\nContent-Transfer-Encoding: 8bit", "x"), false},
-		{"an encoding of another part", "", allowed + headed("Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\nContent-Transfer-Encoding: base64", "eA=="), false},
-		{"a charset of the model", "", headed(plainModel+"\r\nContent-Type: text/plain; charset=utf-16", "m"), false},
-		{"a model that is JSON", "", headed(plainModel+"\r\nContent-Type: application/json", `"m"`), false},
-		{"a charset of the form", "", headed(`Content-Disposition: form-data; name="_charset_"`, "utf-7") + allowed, false},
-		{"a long head", "", allowed + headed(plainModel+strings.Repeat(" ", 5000), "x"), false},
-		{"a model that is long", "", headed(plainModel, strings.Repeat("x", 257)), false},
-		{"a session that is no JSON", "", allowed + headed(`Content-Disposition: form-data; name="session"`, "x"), false},
-		{"options that are JSON", "", allowed + headed(`Content-Disposition: form-data; name="fallbacks"`, `["x"]`), false},
+		{"name* hides name", "", allowed + partWithHeader(plainModel+"; name*=utf-8''other", "x"), false},
+		{"name* alone", "", allowed + partWithHeader("Content-Disposition: form-data; name*=utf-8''model", "x"), false},
+		{"name in pieces", "", allowed + partWithHeader(`Content-Disposition: form-data; name*0="oth"; name*1="er"; name="model"`, "x"), false},
+		{"two dispositions", "", allowed + partWithHeader("Content-Disposition: form-data; name=\"other\"\r\n"+plainModel, "x"), false},
+		{"two dispositions in another case", "", allowed + partWithHeader("Content-Disposition: form-data; name=\"other\"\r\ncontent-disposition: form-data; name=\"model\"", "x"), false},
+		{"two names", "", allowed + partWithHeader(`Content-Disposition: form-data; name="other"; name="model"`, "x"), false},
+		{"another type", "", allowed + partWithHeader(`Content-Disposition: attachment; name="model"`, "x"), false},
+		{"no type", "", allowed + partWithHeader(`Content-Disposition: name="model"`, "x"), false},
+		{"single quotes", "", partWithHeader(`Content-Disposition: form-data; name='model'`, "x"), false},
+		{"an escape", "", partWithHeader(`Content-Disposition: form-data; name="mo\del"`, "x"), false},
+		{"a percent escape", "", partWithHeader(`Content-Disposition: form-data; name="mo%64el"`, "x"), false},
+		{"a model as a file", "", partWithHeader(plainModel+`; filename="x"`, "m"), false},
+		{"a semicolon in quotes", "", allowed + partWithHeader(`Content-Disposition: form-data; x="; name=other"; name="model"`, "x"), false},
+		{"a parameter in a file name", "", allowed + partWithHeader(`Content-Disposition: form-data; name="file"; filename="a; name=model"`, "x"), false},
+		{"an escaped quote in a file name", "", allowed + partWithHeader(`Content-Disposition: form-data; name="file"; filename="a\"; name="model"`, "x"), false},
+		{"a folded line", "", allowed + partWithHeader("Content-Disposition: form-data;\r\n name=\"model\"", "x"), false},
+		{"a tab", "", allowed + partWithHeader("Content-Disposition:\tform-data; name=\"model\"", "x"), false},
+		{"a space before the colon", "", allowed + partWithHeader(`Content-Disposition : form-data; name="model"`, "x"), false},
+		{"a name in capitals", "", allowed + partWithHeader(`Content-Disposition: form-data; NAME="model"`, "x"), false},
+		{"a byte order mark", "", allowed + partWithHeader("Content-Disposition: form-data; name=\"\ufeffmodel\"", "x"), false},
+		{"a space in the name", "", allowed + partWithHeader(`Content-Disposition: form-data; name="model "`, "x"), false},
+		{"a null byte in the name", "", allowed + partWithHeader("Content-Disposition: form-data; name=\"model\x00\"", "x"), false},
+		{"a list of models", "", allowed + partWithHeader(`Content-Disposition: form-data; name="model[]"`, "x"), false},
+		{"no name", "", allowed + partWithHeader("Content-Type: text/plain", "x"), false},
+		{"another field", "", allowed + partWithHeader(plainModel+"\r\nX-A: b", "x"), false},
+		{"no field", "", allowed + partWithHeader(plainModel+"\r\nX-A", "x"), false},
+		{"an encoding", "", partWithHeader(plainModel+"\r\nContent-Transfer-Encoding: base64", "eA=="), false},
+		{"an encoding that changes nothing", "", partWithHeader(plainModel+"\r\nContent-Transfer-Encoding: 8bit", "x"), false},
+		{"an encoding of another part", "", allowed + partWithHeader("Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\nContent-Transfer-Encoding: base64", "eA=="), false},
+		{"a charset of the model", "", partWithHeader(plainModel+"\r\nContent-Type: text/plain; charset=utf-16", "m"), false},
+		{"a model that is JSON", "", partWithHeader(plainModel+"\r\nContent-Type: application/json", `"m"`), false},
+		{"a charset of the form", "", partWithHeader(`Content-Disposition: form-data; name="_charset_"`, "utf-7") + allowed, false},
+		{"a long head", "", allowed + partWithHeader(plainModel+strings.Repeat(" ", 5000), "x"), false},
+		{"a model that is long", "", partWithHeader(plainModel, strings.Repeat("x", 257)), false},
+		{"a session that is not JSON", "", allowed + partWithHeader(`Content-Disposition: form-data; name="session"`, "x"), false},
+		{"options that are JSON", "", allowed + partWithHeader(`Content-Disposition: form-data; name="fallbacks"`, `["x"]`), false},
 
 		{"line feeds alone", "", allowed + "--b\nContent-Disposition: form-data; name=\"model\"\n\nx\r\n", false},
-		{"a line feed before a delimiter", "", allowed[:len(allowed)-2] + "\n" + headed(plainModel, "x"), false},
+		{"a line feed before a delimiter", "", allowed[:len(allowed)-2] + "\n" + partWithHeader(plainModel, "x"), false},
 		{"a line feed in a head", "", allowed + "--b\r\nContent-Disposition: form-data; name=\"file\"\nX: y\r\n\r\nx\r\n", false},
-		{"the boundary in a value", "", allowed + headed(`Content-Disposition: form-data; name="a"`, "x--b"), false},
-		{"the boundary in a head", "", allowed + headed(`Content-Disposition: form-data; name="a"; filename="--b"`, "x"), false},
-		{"spaces behind a delimiter", "", "--b \r\n" + plainModel + "\r\n\r\nm\r\n", false},
-		{"something behind the end", "", allowed + "--b--\r\n" + headed(plainModel, "x"), false},
-		{"something before the beginning", "", "x\r\n" + allowed, false},
-		{"a line break too many", "", "\r\n\r\n" + allowed, false},
+		{"the boundary in a value", "", allowed + partWithHeader(`Content-Disposition: form-data; name="a"`, "x--b"), false},
+		{"the boundary in a head", "", allowed + partWithHeader(`Content-Disposition: form-data; name="a"; filename="--b"`, "x"), false},
+		{"spaces after a delimiter", "", "--b \r\n" + plainModel + "\r\n\r\nm\r\n", false},
+		{"data after the end", "", allowed + "--b--\r\n" + partWithHeader(plainModel, "x"), false},
+		{"data before the first delimiter", "", "x\r\n" + allowed, false},
+		{"two line breaks at the beginning", "", "\r\n\r\n" + allowed, false},
 		{"a value without its line break", "", "--b\r\n" + plainModel + "\r\n\r\n--b\r\n" + plainModel + "\r\n\r\nx\r\n", false},
 		{"two boundaries", "multipart/form-data; boundary=b; boundary=c", allowed, false},
 		{"two boundaries in other cases", "multipart/form-data; Boundary=b; boundary=c", allowed, false},
 		{"another parameter", "multipart/form-data; xboundary=c; boundary=b", allowed, false},
-		{"an odd boundary", `multipart/form-data; boundary="b'"`, strings.ReplaceAll(allowed, "--b", "--b'"), false},
+		{"a boundary with an unusual character", `multipart/form-data; boundary="b'"`, strings.ReplaceAll(allowed, "--b", "--b'"), false},
 		{"a boundary in pieces", "multipart/form-data; boundary*0=b", allowed, false},
 		{"another kind of multipart", "multipart/mixed; boundary=b", allowed, false},
 	} {
@@ -94,13 +94,13 @@ func TestForm_IsCompleteIfUnambiguous(t *testing.T) {
 				contentType = formOf
 			}
 			end := "--b--\r\n"
-			if row.name == "an odd boundary" {
+			if row.name == "a boundary with an unusual character" {
 				end = "--b'--\r\n"
 			}
-			for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader, iotest.HalfReader} {
+			for _, wrap := range []func(io.Reader) io.Reader{unsplit, iotest.OneByteReader, iotest.HalfReader} {
 				got, replay, err := usage.ReadRequest(t.Context(), "POST", speech, http.Header{"Content-Type": {contentType}}, wrap(strings.NewReader(row.form+end)), maximum)
-				if err != nil || got.Complete != row.known || got.Opaque == row.known || row.known && (got.Model != "m" || got.ModelCount != 1) {
-					t.Errorf("ReadRequest() = %+v, %v, want complete %t", got, err, row.known)
+				if err != nil || got.Complete != row.complete || got.Opaque == row.complete || row.complete && (got.Model != "m" || got.ModelCount != 1) {
+					t.Errorf("ReadRequest() = %+v, %v, want complete %t", got, err, row.complete)
 				}
 				if again, err := io.ReadAll(replay); err != nil || string(again) != row.form+end {
 					t.Errorf("got body %q, error %v, want the original", again, err)
@@ -137,17 +137,17 @@ func TestForm_FindsEveryModel(t *testing.T) {
 	}
 }
 
-// What is behind the head of a long form was not judged, so it may name nothing.
+// The rest of a long form is read while it is forwarded, so it must not name other models.
 func TestForm_FailsAtAnotherModelAfterTheHead(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ target, rest string }{
 		"another field":             {speech, part("models", "x") + "--b--\r\n"},
 		"a session":                 {speech, part("session", `{"model":"x"}`) + "--b--\r\n"},
 		"the model of a deployment": {"/openai/deployments/m/audio/transcriptions", part("model", "x") + "--b--\r\n"},
-		"another spelling":          {speech, headed(plainModel+"; name*=utf-8''other", "x") + "--b--\r\n"},
-		"something behind the end":  {speech, "--b--\r\n" + part("model", "x")},
-		"an end that is missing":    {speech, "--b\r\n" + plainModel + "\r\n\r\nx"},
-		"an end that is cut":        {speech, ""},
+		"another spelling":          {speech, partWithHeader(plainModel+"; name*=utf-8''other", "x") + "--b--\r\n"},
+		"data after the end":        {speech, "--b--\r\n" + part("model", "x")},
+		"a missing last delimiter":  {speech, "--b\r\n" + plainModel + "\r\n\r\nx"},
+		"a truncated form":          {speech, ""},
 	} {
 		form := part("model", "m") + part("stream", "false") + file(2*maximum) + row.rest
 		if strings.Contains(row.target, "deployments") {

@@ -63,7 +63,7 @@ func TestTap_TakesLinearTime(t *testing.T) {
 					return func() {
 						resp := respond(contentType, status, text)
 						maps.Copy(resp.Header, header)
-						tap := usage.NewTap(resp, asked, nil)
+						tap := usage.NewTap(resp, textRequest, nil)
 						_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{resp.Body}, make([]byte, chunk))
 						_ = resp.Body.Close()
 						tap.Response()
@@ -84,7 +84,7 @@ func TestTap_TakesLinearTime(t *testing.T) {
 		frame(final|text, `{"type":"response.done","response":{"usage":{"total_tokens":1}}}`), frame(text, "[") + frame(final, "]"), "\x81", "\xff", "\x00",
 	}
 	pass("", http.StatusSwitchingProtocols, nil, frames)
-	deflated := &deflater{anew: true}
+	deflated := &deflater{independent: true}
 	packed := http.Header{"Sec-Websocket-Extensions": {"permessage-deflate"}}
 	pass("", http.StatusSwitchingProtocols, packed, append(frames,
 		frame(final|compressed|text, deflated.message("{}")), frame(final|compressed|text, ""), frame(final|compressed|text, "\x00\x00\x00\xff\xff"), frame(compressed|text, "\x00")))
@@ -103,7 +103,7 @@ func TestDecoding_TakesLinearTime(t *testing.T) {
 					_, _, _ = usage.ReadRequest(t.Context(), http.MethodPost, chat, header, bytes.NewReader(body.Bytes()), 64<<20)
 					resp := respond(typeJSON, 0, body.String())
 					resp.Header.Set("Content-Encoding", coding)
-					tap := usage.NewTap(resp, asked, nil)
+					tap := usage.NewTap(resp, textRequest, nil)
 					_, _ = io.Copy(io.Discard, resp.Body)
 					_ = resp.Body.Close()
 					tap.Response()
@@ -111,7 +111,7 @@ func TestDecoding_TakesLinearTime(t *testing.T) {
 			})
 		}
 	}
-	for name, body := range hollow(t) {
+	for name, body := range emptyBodies(t) {
 		coding, _, _ := strings.Cut(name, " ")
 		lineartest.Check(t, len(body), func(size int) func() {
 			header := http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}}

@@ -17,21 +17,21 @@ func TestModelFields_FindsModelsInBody(t *testing.T) {
 		model              string
 		others             []string
 	}{
-		// OpenAI's.
+		// OpenAI.
 		{"a tool", "/v1/responses", `{"model":"m","tools":[{"type":"web_search"},{"type":"image_generation","model":"x"}]}`, "m", []string{"x"}},
 		{"a tool in a namespace", "/v1/responses", `{"model":"m","tools":[{"type":"namespace","tools":[{"model":"x"}]}]}`, "m", []string{"x"}},
 		{"a tool in an item", "/v1/responses", `{"model":"m","input":[{"role":"user"},{"tools":[{"model":"x"}]}]}`, "m", []string{"x"}},
 		{"a tool of a conversation", "/v1/conversations", `{"items":[{"tools":[{"model":"x"}]}]}`, "", []string{"x"}},
 		{"moderation", chat, `{"moderation":{"model":"x"},"model":"m"}`, "m", []string{"x"}},
-		{"the same twice", chat, `{"moderation":{"model":"x"},"model":"m","tools":[{"model":"x"},{"model":"m"}]}`, "m", []string{"x"}},
+		{"the same model twice", chat, `{"moderation":{"model":"x"},"model":"m","tools":[{"model":"x"},{"model":"m"}]}`, "m", []string{"x"}},
 		{"transcription of a session", "/v1/realtime/client_secrets", `{"session":{"model":"m","audio":{"input":{"transcription":{"model":"x"}}}}}`, "m", []string{"x"}},
-		{"transcription of a session of old", "/v1/realtime/sessions", `{"model":"m","input_audio_transcription":{"model":"x"}}`, "m", []string{"x"}},
+		{"transcription of a legacy session", "/v1/realtime/sessions", `{"model":"m","input_audio_transcription":{"model":"x"}}`, "m", []string{"x"}},
 		{"transcription of a call", "/v1/realtime/calls/c/accept", `{"model":"m","audio":{"input":{"transcription":{"model":"x"}}}}`, "m", []string{"x"}},
 		{"a source of an eval's data", "/v1/evals/e/runs", `{"data_source":{"model":"x","source":{"model":"y"},"sampling_params":{"tools":[{"model":"z"}]}}}`, "", []string{"x", "y", "z"}},
 		{"a grader", "/v1/fine_tuning/alpha/graders/run", `{"grader":{"type":"multi","graders":{"a":{"model":"x"},"model":"y"}},"model_sample":"text"}`, "", []string{"x", "y"}},
 		{"a grader of fine-tuning", "/v1/fine_tuning/jobs", `{"model":"m","method":{"reinforcement":{"grader":{"model":"x","graders":{"model":"y"}}}}}`, "m", []string{"x", "y"}},
 		{"testing criteria", "/v1/evals", `{"testing_criteria":[{"model":"x"}]}`, "", []string{"x"}},
-		// Those of other servers.
+		// Other servers.
 		{"models", chat, `{"model":"m","models":["x","y"]}`, "m", []string{"x", "y"}},
 		{"fallbacks", chat, `{"model":"m","fallbacks":["x",{"m":["y"]},{"model":"z","messages":[{"role":"user"}]}]}`, "m", []string{"x", "y", "z"}},
 		{"fallbacks of other kinds", chat, `{"model":"m","context_window_fallbacks":[{"m":["x"]}],"content_policy_fallbacks":[{"m":["y"]}]}`, "m", []string{"x", "y"}},
@@ -41,11 +41,11 @@ func TestModelFields_FindsModelsInBody(t *testing.T) {
 		{"data with embeddings", "/openai/deployments/m/chat/completions", `{"data_sources":[{"parameters":{"embedding_dependency":{"deployment_name":"x"}}}]}`, "m", []string{"x"}},
 		{"requests", "/v1/messages/batches", `{"requests":[{"params":{"model":"x"}},{"params":{"model":"y"}}]}`, "", []string{"x", "y"}},
 		{"Ollama's name", "/api/pull", `{"name":"x"}`, "x", nil},
-		{"Ollama's name beside the model", "/api/create", `{"name":"x","model":"m","from":"y"}`, "m", []string{"x", "y"}},
+		{"Ollama's name and the model", "/api/create", `{"name":"x","model":"m","from":"y"}`, "m", []string{"x", "y"}},
 		{"Ollama's copy", "/ollama/api/copy", `{"source":"x","destination":"y"}`, "", []string{"x", "y"}},
-		{"an engine of old", chat, `{"engine":"x"}`, "x", nil},
+		{"a legacy engine", chat, `{"engine":"x"}`, "x", nil},
 		{"a name in another case", chat, `{"model":"m","MODELſ":["x"],"Tools":[{"mo\u0064el":"y"}],"model\u0000s ":["z"]}`, "m", []string{"x", "y", "z"}},
-		// What is free.
+		// Fields that do not name models.
 		{"a schema", chat, `{"model":"m","tools":[{"type":"function","function":{"name":"model","parameters":{"properties":{"model":{"type":"string","enum":["x"]}},"model":"x"}}}]}`, "m", nil},
 		{"a schema of a flat tool", "/v1/responses", `{"model":"m","tools":[{"type":"function","parameters":{"model":"x","models":["x"]}}],"text":{"format":{"schema":{"model":"x"}}}}`, "m", nil},
 		{"metadata", chat, `{"model":"m","metadata":{"model":"x","models":["y"],"session":{"model":"z"}}}`, "m", nil},
@@ -101,7 +101,7 @@ func TestModelFields_IncompleteIfAModelCannotBeRead(t *testing.T) {
 	}
 }
 
-// manyModels is a request with that many models beside its own.
+// manyModels returns a request with n models in addition to the main one.
 func manyModels(n int) string {
 	names := make([]string, n)
 	for i := range names {
@@ -128,15 +128,15 @@ func TestModelFields_FindsModelsInTargetAndHeader(t *testing.T) {
 		{"another field", "POST", chat, http.Header{"X-Model": {"x, y"}, "X-Model_Name": {"z"}, "X-Remodeled": {"a"}, "Modeling": {"b"}, "Sec-Ch-Ua-Model": {"c"}, "X-Device-Model": {"d"}}, "", []string{"x", "y", "z"}},
 		{"a deployment", "POST", "/openai/deployments/m/chat/completions", nil, "m", nil},
 		{"a deployment in another case", "POST", "/OpenAI/Deployments/m/chat/completions", nil, "m", nil},
-		{"a deployment behind a prefix", "POST", "/azure/openai/deployments/m/images/generations", nil, "m", nil},
+		{"a deployment after a prefix", "POST", "/azure/openai/deployments/m/images/generations", nil, "m", nil},
 		{"LiteLLM's deployment with a slash", "POST", "/openai/deployments/a/m/chat/completions", nil, "a/m", nil},
-		{"a deployment and something new", "POST", "/openai/deployments/m/new/thing", nil, "m", nil},
+		{"a deployment and an unknown operation", "POST", "/openai/deployments/m/new/thing", nil, "m", nil},
 		{"an engine", "POST", "/engines/m/chat/completions", nil, "m", nil},
-		{"Google's", "POST", "/v1beta/models/m:generateContent", nil, "m", nil},
-		{"Google's stream", "POST", "/v1/models/m:streamGenerateContent?alt=sse", nil, "m", nil},
-		{"Google's on Vertex", "POST", "/v1/projects/p/locations/l/publishers/google/models/m:rawPredict", nil, "m", nil},
+		{"Google", "POST", "/v1beta/models/m:generateContent", nil, "m", nil},
+		{"Google, a stream", "POST", "/v1/models/m:streamGenerateContent?alt=sse", nil, "m", nil},
+		{"Google on Vertex", "POST", "/v1/projects/p/locations/l/publishers/google/models/m:rawPredict", nil, "m", nil},
 		{"a model with a colon", "GET", "/v1/models/ft:gpt-4o:org::id", nil, "ft:gpt-4o:org::id", nil},
-		{"Amazon's", "POST", "/bedrock/model/m/converse", nil, "m", nil},
+		{"Amazon", "POST", "/bedrock/model/m/converse", nil, "m", nil},
 		{"a checkpoint", "POST", "/v1/fine_tuning/checkpoints/ft:m:ckpt/permissions", nil, "ft:m:ckpt", nil},
 		{"a list of models", "GET", "/v1/models?limit=1", nil, "", nil},
 	} {
@@ -159,7 +159,7 @@ func TestModelFields_IncompleteIfMethodIsOverridden(t *testing.T) {
 	for _, row := range []struct {
 		method, target string
 		header         http.Header
-		known          bool
+		complete       bool
 	}{
 		{"GET", "/v1/files", http.Header{"X-Http-Method-Override": {"POST"}}, false},
 		{"GET", "/v1/files", http.Header{"X-Method-Override": {"post"}}, false},
@@ -172,7 +172,7 @@ func TestModelFields_IncompleteIfMethodIsOverridden(t *testing.T) {
 		{"GET", "/v1/files?_method=GET&method=POST", nil, true},
 	} {
 		got, _, err := usage.ReadRequest(t.Context(), row.method, row.target, row.header, nil, maximum)
-		if err != nil || got.Complete != row.known || got.Opaque == row.known {
+		if err != nil || got.Complete != row.complete || got.Opaque == row.complete {
 			t.Errorf("%s %s with %v: ReadRequest() = %+v, %v", row.method, row.target, row.header, got, err)
 		}
 	}
@@ -187,7 +187,7 @@ func TestModelFields_IncompleteIfPathIsAmbiguous(t *testing.T) {
 	}
 }
 
-// Reading takes time that grows with the length of what is read, and no faster.
+// The time to read a request is linear in its length.
 func TestModelFields_TakesLinearTime(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]func(int) (contentType, body string){
@@ -210,14 +210,14 @@ func TestModelFields_TakesLinearTime(t *testing.T) {
 		contentType, body := text(1 << 20)
 		begin := time.Now()
 		_, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {contentType}}, strings.NewReader(body), 64<<20)
-		// A reader that goes back for each byte would take minutes.
+		// A reader with quadratic time would take minutes.
 		if took := time.Since(begin); err != nil || took > 20*time.Second {
 			t.Errorf("%s: took %v, with error %v, want at most 20s", name, took, err)
 		}
 	}
 }
 
-// A server that goes by the type finds fields of a form in the text of a JSON body.
+// A server that parses a JSON body as a form, according to its type, finds fields in it.
 func TestModelFields_FindsModelsInJSONWithFormType(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}

@@ -13,11 +13,11 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/openapi"
 )
 
-// specModelName is how OpenAI's specification calls models.
+// specModelName matches the names of fields for models in OpenAI's specification.
 var specModelName = regexp.MustCompile(`(^|_)(models?|deployments?|engines?)(_ids?|_names?)?$`)
 
-// specification is OpenAI's, of its whole API where that is beside the one of the Chat
-// operations.
+// specification is OpenAI's specification: of the whole API if openapi.json is in the
+// directory, otherwise of the Chat operations.
 type specification struct {
 	schemas map[string]any
 	found   map[string]bool // places such as "tools[].model"
@@ -41,32 +41,32 @@ func member(value any, name string) any {
 	return object[name]
 }
 
-// walk adds the places of models below a schema. A name of a schema may occur twice on
-// the way, as recursion shows no new place behind that.
-func (s *specification) walk(schema any, place string, way []string) {
+// walk adds the places of models in a schema. path has the names of the enclosing schemas.
+// A schema is followed at most twice, because deeper recursion adds no new places.
+func (s *specification) walk(schema any, place string, path []string) {
 	if ref, ok := member(schema, "$ref").(string); ok {
 		name := ref[strings.LastIndexByte(ref, '/')+1:]
-		if count := len(slices.DeleteFunc(slices.Clone(way), func(other string) bool { return other != name })); count < 2 {
-			s.walk(s.schemas[name], place, append(slices.Clone(way), name))
+		if count := len(slices.DeleteFunc(slices.Clone(path), func(other string) bool { return other != name })); count < 2 {
+			s.walk(s.schemas[name], place, append(slices.Clone(path), name))
 		}
 		return
 	}
 	for _, kind := range []string{"allOf", "anyOf", "oneOf"} {
 		branches, _ := member(schema, kind).([]any)
 		for _, branch := range branches {
-			s.walk(branch, place, way)
+			s.walk(branch, place, path)
 		}
 	}
 	properties, _ := member(schema, "properties").(map[string]any)
 	for name, property := range properties {
-		at := strings.TrimPrefix(place+"."+name, ".")
+		field := strings.TrimPrefix(place+"."+name, ".")
 		if specModelName.MatchString(name) {
-			s.found[at] = true
+			s.found[field] = true
 		}
-		s.walk(property, at, way)
+		s.walk(property, field, path)
 	}
 	if items := member(schema, "items"); items != nil {
-		s.walk(items, place+"[]", way)
+		s.walk(items, place+"[]", path)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestModelFields_CoverTheSpecification(t *testing.T) {
 	t.Logf("%d model fields of messages", len(s.found))
 }
 
-// probe is a JSON object with a model at a place.
+// probe returns a JSON object with a model at a place.
 func probe(place string) string {
 	text := `"probe"`
 	for _, name := range slices.Backward(strings.Split(place, ".")) {

@@ -21,19 +21,19 @@ const (
 	maximum = 1 << 20
 )
 
-// closable tells whether it was closed.
-type closable struct {
+// closeRecorder records whether it was closed.
+type closeRecorder struct {
 	io.Reader
 
 	closed bool
 }
 
-func (c *closable) Close() error {
+func (c *closeRecorder) Close() error {
 	c.closed = true
 	return nil
 }
 
-// part is one of a form.
+// part returns a part of a form.
 func part(name, value string) string {
 	return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n"
 }
@@ -58,14 +58,14 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 	}{
 		// JSON.
 		{"JSON is read", "POST", chat, asJSON, hello, helloIs},
-		{"JSON is read whatever it is called", "POST", chat, fields{"Content-Type": "text/plain"}, " \r\n" + hello, helloIs},
-		{"JSON is read without a name", "POST", chat, nil, "\ufeff" + hello, helloIs},
+		{"JSON with another content type", "POST", chat, fields{"Content-Type": "text/plain"}, " \r\n" + hello, helloIs},
+		{"JSON without a content type", "POST", chat, nil, "\ufeff" + hello, helloIs},
 		{"JSON is read at another server's path", "POST", "/api/v3/chat/completions?x=1", asJSON, hello, helloIs},
 		{"every model is counted", "POST", chat, asJSON, `{"model":"a","Model":"b"}`, usage.Request{Model: "b", ModelCount: 2, Complete: true, ConsumesTokens: true}},
 		{"a request may name no model", "POST", chat, asJSON, `{"input":"Hello"}`, usage.Request{TextTokens: 1, Complete: true, ConsumesTokens: true}},
 		{"an empty body names none", "POST", "/v1/responses/x/cancel", asJSON, "", usage.Request{Complete: true}},
 		{"a model that is no string isn't known", "POST", chat, asJSON, `{"model":5}`, usage.Request{ModelCount: 1, ConsumesTokens: true}},
-		{"what is no JSON isn't known", "POST", chat, asJSON, `{"model":"m",}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
+		{"invalid JSON is not complete", "POST", chat, asJSON, `{"model":"m",}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
 		{"two texts aren't known", "POST", chat, asJSON, `{"model":"m"}{"model":"n"}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
 		{"JSON in UTF-16 isn't known", "POST", chat, asJSON, "{\x00\"\x00m\x00\"\x00}\x00", unknown},
 		{"other bodies aren't known", "POST", chat, fields{"Content-Type": "application/octet-stream"}, "\xff\xd8\xff", unknown},
@@ -90,7 +90,7 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 			usage.Request{Model: "m", ModelCount: 1, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true},
 		},
 		{
-			"a form is read behind its file", "POST", speech, asForm,
+			"a form with the file first", "POST", speech, asForm,
 			part("prompt", "Hello") + file(100_000) + part("model", "m") + "--b--",
 			usage.Request{Model: "m", ModelCount: 1, TextTokens: 1, Complete: true, ConsumesTokens: true},
 		},
@@ -109,19 +109,19 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 			usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true},
 		},
 		{
-			"it counts beside the form's own", "POST", "/v1/realtime/calls", asForm, part("model", "a") + part("session", `{"model":"m"}`) + "--b--\r\n",
+			"a form and its session name a model", "POST", "/v1/realtime/calls", asForm, part("model", "a") + part("session", `{"model":"m"}`) + "--b--\r\n",
 			usage.Request{Model: "m", ModelCount: 2, Complete: true, ConsumesTokens: true},
 		},
 		{"a form without a boundary isn't known", "POST", speech, fields{"Content-Type": "multipart/form-data"}, part("model", "m") + "--b--\r\n", unknown},
-		{"what is no form isn't known", "POST", speech, asForm, hello, unknown},
+		{"an invalid form is not complete", "POST", speech, asForm, hello, unknown},
 		{"a compressed form isn't known", "POST", speech, fields{"Content-Type": formOf, "Content-Encoding": "gzip"}, string(encode(t, "gzip", part("model", "m")+"--b--\r\n")[0]), unknown},
-		{"a model behind a long file is known", "POST", speech, asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true}},
-		{"a form that asks no model isn't read so far", "POST", "/v1/files", asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{}},
-		{"a long file behind the model is passed on", "POST", speech, asForm, part("model", "m") + file(3*maximum) + "--b--\r\n", usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true}},
+		{"a model after a long file", "POST", speech, asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true}},
+		{"a form for a file is not read to the model", "POST", "/v1/files", asForm, file(maximum) + part("model", "m") + "--b--\r\n", usage.Request{}},
+		{"a long file after the model", "POST", speech, asForm, part("model", "m") + file(3*maximum) + "--b--\r\n", usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true}},
 		// Targets.
 		{"a path names a model", "GET", "/v1/models/gpt%2D5", nil, "", usage.Request{Model: "gpt-5", ModelCount: 1, Complete: true}},
 		{"a model may have slashes", "GET", "/v1/models/a/b", nil, "", usage.Request{Model: "a/b", ModelCount: 1, Complete: true}},
-		{"an engine of old is one", "POST", "/v1/engines/e/completions", asJSON, hello, usage.Request{Model: "e", ModelCount: 1, OtherModels: []string{"m"}, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true}},
+		{"a path names an engine", "POST", "/v1/engines/e/completions", asJSON, hello, usage.Request{Model: "e", ModelCount: 1, OtherModels: []string{"m"}, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true}},
 		{"Azure's deployment is one", "POST", "/openai/deployments/d/chat/completions?api-version=1", asJSON, hello, usage.Request{Model: "d", ModelCount: 1, OtherModels: []string{"m"}, Streaming: true, TextTokens: 1, Complete: true, ConsumesTokens: true}},
 		{"Azure's deployment is known if the body isn't", "POST", "/openai/deployments/d/audio/transcriptions", asForm, "", usage.Request{Model: "d", ModelCount: 1, Complete: true, ConsumesTokens: true}},
 		{"a host before the path is none of it", "GET", "http://x/v1/models/m", nil, "", usage.Request{Model: "m", ModelCount: 1, Complete: true}},
@@ -134,12 +134,12 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 		{"each of a WebSocket's counts", "GET", "/v1/realtime?model=m&model=n", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "n", ModelCount: 2, OtherModels: []string{"m"}, Streaming: true, Complete: true, ConsumesTokens: true}},
 		{"a WebSocket whose messages name models isn't known", "GET", "/v1/responses?model=m", fields{"Upgrade": "websocket"}, "", usage.Request{Model: "m", ModelCount: 1, Streaming: true, ConsumesTokens: true}},
 		{"a WebSocket without one isn't known", "GET", "/v1/responses", fields{"Upgrade": "websocket"}, "", usage.Request{Streaming: true, ConsumesTokens: true}},
-		// What spends.
-		{"a method in small letters spends too", "post", chat, asJSON, "{}", usage.Request{Complete: true, ConsumesTokens: true}},
-		{"a read spends nothing", "GET", chat + "/x", nil, "", usage.Request{Complete: true}},
-		{"neither does a change of what is stored", "POST", chat + "/x", asJSON, "{}", usage.Request{Complete: true}},
-		{"neither does an upload", "POST", "/v1/files", nil, "", usage.Request{Complete: true}},
-		{"what is new may", "POST", "/v1/tomorrow", asJSON, "{}", usage.Request{Complete: true, ConsumesTokens: true}},
+		// Requests that consume tokens.
+		{"a method in lower case consumes tokens", "post", chat, asJSON, "{}", usage.Request{Complete: true, ConsumesTokens: true}},
+		{"a read consumes no tokens", "GET", chat + "/x", nil, "", usage.Request{Complete: true}},
+		{"a change of a stored object consumes no tokens", "POST", chat + "/x", asJSON, "{}", usage.Request{Complete: true}},
+		{"an upload consumes no tokens", "POST", "/v1/files", nil, "", usage.Request{Complete: true}},
+		{"an unknown endpoint may consume tokens", "POST", "/v1/tomorrow", asJSON, "{}", usage.Request{Complete: true, ConsumesTokens: true}},
 		{"OPTIONS of all are a request", "OPTIONS", "*", nil, "", usage.Request{Complete: true}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -148,8 +148,8 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 			for name, value := range row.header {
 				header.Set(name, value)
 			}
-			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": same, "byte by byte": iotest.OneByteReader, "with the last bytes and io.EOF together": iotest.DataErrReader} {
-				body := &closable{Reader: wrap(strings.NewReader(row.body))}
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": unsplit, "byte by byte": iotest.OneByteReader, "with the last bytes and io.EOF together": iotest.DataErrReader} {
+				body := &closeRecorder{Reader: wrap(strings.NewReader(row.body))}
 				got, replay, err := usage.ReadRequest(t.Context(), row.method, row.target, header, body, maximum)
 				if err != nil {
 					t.Fatal(err)
@@ -191,11 +191,11 @@ func TestReadRequest_WithoutBody(t *testing.T) {
 
 func TestReadRequest_ReturnsABufferedBodyItself(t *testing.T) {
 	t.Parallel()
-	kept := bytes.NewReader([]byte(`before{"model":"m"}`))
-	kept.Seek(6, io.SeekStart)
-	got, replay, err := usage.ReadRequest(t.Context(), "POST", chat, nil, kept, 5)
-	if err != nil || replay != io.Reader(kept) || kept.Len() != 13 || got.Model != "m" || !got.Complete {
-		t.Errorf("ReadRequest() = %+v with %d unread bytes, error %v", got, kept.Len(), err)
+	buffered := bytes.NewReader([]byte(`before{"model":"m"}`))
+	buffered.Seek(6, io.SeekStart)
+	got, replay, err := usage.ReadRequest(t.Context(), "POST", chat, nil, buffered, 5)
+	if err != nil || replay != io.Reader(buffered) || buffered.Len() != 13 || got.Model != "m" || !got.Complete {
+		t.Errorf("ReadRequest() = %+v with %d unread bytes, error %v", got, buffered.Len(), err)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestReadRequest_RejectsLargeBodies(t *testing.T) {
 		name, coding, body string
 		limit              int64
 	}{
-		{"as they came", "identity", text, 111},
+		{"buffered", "identity", text, 111},
 		{"decoded", "gzip", string(encode(t, "gzip", text)[0]), 111},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestReadRequest_RejectsLargeBodies(t *testing.T) {
 			if got, _, err := usage.ReadRequest(t.Context(), "POST", chat, header, strings.NewReader(row.body), row.limit+1); err != nil || !got.Complete {
 				t.Errorf("at the limit: ReadRequest() = %+v, %v", got, err)
 			}
-			body := &closable{Reader: strings.NewReader(row.body)}
+			body := &closeRecorder{Reader: strings.NewReader(row.body)}
 			_, _, err := usage.ReadRequest(t.Context(), "POST", chat, header, body, row.limit)
 			if large, ok := errors.AsType[*usage.TooLargeError](err); !ok || large.Limit != row.limit || !strings.Contains(err.Error(), strconv.FormatInt(row.limit, 10)) {
 				t.Errorf("got error %v", err)
@@ -230,7 +230,7 @@ func TestReadRequest_RejectsLargeBodies(t *testing.T) {
 func TestReadRequest_ReturnsErrorsOfTheBody(t *testing.T) {
 	t.Parallel()
 	for _, contentType := range []string{typeJSON, formOf, ""} {
-		body := &closable{Reader: broken{}}
+		body := &closeRecorder{Reader: broken{}}
 		_, _, err := usage.ReadRequest(t.Context(), "POST", chat, http.Header{"Content-Type": {contentType}}, body, maximum)
 		if !errors.Is(err, errBroken) || !body.closed {
 			t.Errorf("%q: got error %v, body closed %v, want the error of a closed body", contentType, err, body.closed)

@@ -35,7 +35,7 @@ func TestRequestTarget_CountingEndpointsConsumeNoTokens(t *testing.T) {
 		{"/openai/v1/responses/input_tokens", false},
 		{"/openai/deployments/tokenize/chat/completions", true},
 		{"/v1/tokenize/../chat/completions", true},
-		{"/v1/chat/completions/x/../../../tokenize", true}, // who doesn't resolve it may see another resource
+		{"/v1/chat/completions/x/../../../tokenize", true}, // a server that does not resolve it may find another resource
 		{"/v1/chat/completions/%2e%2e/%2e%2e/tokenize", true},
 		{"/v1/chat/completions%23/tokenize", true},
 		{"/v1/chat/completions;/tokenize", true},
@@ -58,34 +58,34 @@ func TestRequestTarget_CountingEndpointsConsumeNoTokens(t *testing.T) {
 	}
 }
 
-// texts are requests with what there is to count in them.
-var texts = []struct {
+// textRequests are requests with the numbers of their tokens and characters.
+var textRequests = []struct {
 	name, target, body string
 	text, characters   int64
 }{
 	{"a chat", chat, `{"messages":[{"role":"user","content":"Hello there"},{"role":"user","content":[{"type":"text","text":"Hello"}]}]}`, 3, 0},
-	{"escapes are of one character", chat, `{"messages":[{"role":"user","content":"\u4f60\u597d"}]}`, 2, 0},
-	{"an image has no text", chat, `{"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,` + strings.Repeat("QUJD", 1000) + `"}}]}]}`, 0, 0},
-	{"all of a schema is read", chat, `{"tools":[{"function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]}`, 14, 0},
+	{"an escape is one character", chat, `{"messages":[{"role":"user","content":"\u4f60\u597d"}]}`, 2, 0},
+	{"an image", chat, `{"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,` + strings.Repeat("QUJD", 1000) + `"}}]}]}`, 0, 0},
+	{"a schema", chat, `{"tools":[{"function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]}`, 14, 0},
 	{"a list of tokens", "/v1/embeddings", `{"input":[[9906,1070],[11]],"dimensions":256}`, 3, 0},
 	{"speech", "/v1/audio/speech", `{"model":"tts-1","input":"H\u00e9llo \ud83d\ude00 there","voice":"alloy","instructions":"Whisper"}`, 6, 13},
 	{"speech at Azure", "/openai/deployments/tts/audio/speech?api-version=1", `{"input":"你好"}`, 2, 2},
-	{"what is not to be spoken has no characters", chat, `{"input":"Hello"}`, 1, 0},
+	{"not speech", chat, `{"input":"Hello"}`, 1, 0},
 }
 
 func TestRequestText_IsCounted(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"Content-Type": {typeJSON}}
-	for _, row := range texts {
+	for _, row := range textRequests {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": same, "byte by byte": iotest.OneByteReader} {
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": unsplit, "byte by byte": iotest.OneByteReader} {
 				read, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, header, wrap(strings.NewReader(row.body)), 1<<20)
 				if err != nil || read.TextTokens != row.text || read.Characters != row.characters {
 					t.Errorf("%s: got %d tokens and %d characters, want %d and %d; error %v", name, read.TextTokens, read.Characters, row.text, row.characters, err)
 				}
 				for _, coding := range []string{"", "identity", "gzip", "deflate"} {
-					followed, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, header, nil, 0)
+					metered, _, err := usage.ReadRequest(t.Context(), http.MethodPost, row.target, header, nil, 0)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -93,13 +93,13 @@ func TestRequestText_IsCounted(t *testing.T) {
 					if coders[coding] != nil {
 						body = string(encode(t, coding, body)[0])
 					}
-					tell, end := followed.MeterBody(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}})
-					if _, err := io.Copy(pieces(tell), onlyReader{wrap(strings.NewReader(body))}); err != nil {
+					write, end := metered.MeterBody(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {coding}})
+					if _, err := io.Copy(pieces(write), onlyReader{wrap(strings.NewReader(body))}); err != nil {
 						t.Fatal(err)
 					}
 					end()
-					tell([]byte(body)) // which is too late
-					got := pass(t, respond("audio/mpeg", 0, ""), followed, "", same).Usage
+					write([]byte(body)) // ignored after the end
+					got := pass(t, respond("audio/mpeg", 0, ""), metered, "", unsplit).Usage
 					if want := (usage.Usage{Input: row.text, Total: row.text, Characters: row.characters, Estimated: true}); got != want {
 						t.Errorf("%s, coding %q: got metered usage %+v, want %+v", name, coding, got, want)
 					}
@@ -109,7 +109,7 @@ func TestRequestText_IsCounted(t *testing.T) {
 	}
 }
 
-// pieces is a writer that tells of what is written.
+// pieces is a function that implements io.Writer.
 type pieces func(p []byte)
 
 func (f pieces) Write(p []byte) (int, error) {
@@ -117,52 +117,52 @@ func (f pieces) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// onlyReader hides that a reader can write.
+// onlyReader hides the method WriteTo of a reader.
 type onlyReader struct{ io.Reader }
 
-func TestRequestText_OfOtherBodiesIsKept(t *testing.T) {
+func TestRequestText_UsesEstimateForOtherBodies(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, contentType, coding, body string
 		follows                         bool
 	}{
 		{"broken JSON", typeJSON, "", `{"input":"Hello"]`, true},
-		{"nothing that was sent", typeJSON, "", "", true},
-		{"what isn't compressed", typeJSON, "gzip", "Hello", true},
-		{"JSON that is compressed otherwise", typeJSON, "zstd", "", false},
-		{"JSON that is compressed twice", typeJSON, "gzip, gzip", "", false},
+		{"an empty body", typeJSON, "", "", true},
+		{"JSON that is not compressed", typeJSON, "gzip", "Hello", true},
+		{"JSON with another coding", typeJSON, "zstd", "", false},
+		{"JSON with two codings", typeJSON, "gzip, gzip", "", false},
 		{"another type", "application/octet-stream", "", "", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			request := usage.Request{ConsumesTokens: true, TextTokens: 7, Characters: 5}
-			tell, end := request.MeterBody(http.Header{"Content-Type": {row.contentType}, "Content-Encoding": {row.coding}})
-			if follows := tell != nil; follows != row.follows {
+			write, end := request.MeterBody(http.Header{"Content-Type": {row.contentType}, "Content-Encoding": {row.coding}})
+			if follows := write != nil; follows != row.follows {
 				t.Errorf("got metering %v, want %v", follows, row.follows)
 			}
 			if row.body != "" {
-				tell([]byte(row.body))
+				write([]byte(row.body))
 			}
 			if end != nil {
 				end()
 			}
-			want := guess(7, 0)
+			want := estimated(7, 0)
 			want.Characters = 5
-			if got := pass(t, respond("audio/mpeg", 0, ""), request, "", same).Usage; got != want {
+			if got := pass(t, respond("audio/mpeg", 0, ""), request, "", unsplit).Usage; got != want {
 				t.Errorf("got %+v", got)
 			}
 		})
 	}
 }
 
-// A compressed request is read only so far.
-func TestRequestText_OfABombIsBounded(t *testing.T) {
+// Only the beginning of a compressed request is read.
+func TestRequestText_BoundsCompressedBody(t *testing.T) {
 	t.Parallel()
 	request := usage.Request{ConsumesTokens: true, TextTokens: 7}
-	tell, end := request.MeterBody(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}})
+	write, end := request.MeterBody(http.Header{"Content-Type": {typeJSON}, "Content-Encoding": {"gzip"}})
 	defer end()
-	tell(encode(t, "gzip", `{"input":"`+strings.Repeat("Hello ", 8<<20/6)+`"}`)[0])
-	if got := pass(t, respond("audio/mpeg", 0, ""), request, "", same).Usage; got.Input < 1<<20/6*9/10 || got.Input > 1<<20/6*11/10 {
+	write(encode(t, "gzip", `{"input":"`+strings.Repeat("Hello ", 8<<20/6)+`"}`)[0])
+	if got := pass(t, respond("audio/mpeg", 0, ""), request, "", unsplit).Usage; got.Input < 1<<20/6*9/10 || got.Input > 1<<20/6*11/10 {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -188,11 +188,11 @@ func TestTap_ReadsSecondsOfTranscription(t *testing.T) {
 		{"both", typeJSON, `{"text":"Hello there","duration":8.47,"usage":{"type":"duration","seconds":9}}`, seconds(9, 2)},
 		{"a stream", typeEvents, events(`{"type":"transcript.text.delta","delta":"Hello there"}`, `{"type":"transcript.text.done","text":"Hello there","usage":{"type":"duration","seconds":9}}`), seconds(9, 2)},
 		{"tokens", typeJSON, `{"text":"Hello there","usage":{"type":"tokens","input_tokens":14,"output_tokens":4,"total_tokens":18}}`, usage.Usage{Input: 14, Output: 4, Total: 18}},
-		{"a text", "text/plain", "Hello there", guess(3, 2)},
+		{"plain text", "text/plain", "Hello there", estimated(3, 2)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader} {
+			for _, wrap := range []func(io.Reader) io.Reader{unsplit, iotest.OneByteReader} {
 				got := pass(t, respond(row.contentType, 0, row.body), request, row.body, wrap).Usage
 				if got != row.want {
 					t.Errorf("got %+v, want %+v", got, row.want)
@@ -203,10 +203,10 @@ func TestTap_ReadsSecondsOfTranscription(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a duration of something else", func(t *testing.T) {
+	t.Run("a duration in another response", func(t *testing.T) {
 		t.Parallel()
 		body := `{"choices":[{"message":{"content":"Hello there"}}],"duration":5000}`
-		if got := pass(t, respond(typeJSON, 0, body), asked, body, same).Usage; got != guess(3, 2) {
+		if got := pass(t, respond(typeJSON, 0, body), textRequest, body, unsplit).Usage; got != estimated(3, 2) {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -219,14 +219,14 @@ func TestTap_BytesToLastEvent(t *testing.T) {
 		name, contentType, before, last string
 	}{
 		{"a chat", typeEvents, text, "data: [DONE]\n\n"},
-		{"a response that is completed", typeEvents, text, events(`{"type":"response.completed","response":{}}`)},
-		{"one that failed", typeEvents, text, events(`{"type":"response.failed","response":{}}`)},
-		{"one that is incomplete", typeEvents, text, "event: response.incomplete\n" + events(`{"response":{},"type":"response.incomplete"}`)},
+		{"a completed response", typeEvents, text, events(`{"type":"response.completed","response":{}}`)},
+		{"a failed response", typeEvents, text, events(`{"type":"response.failed","response":{}}`)},
+		{"an incomplete response", typeEvents, text, "event: response.incomplete\n" + events(`{"response":{},"type":"response.incomplete"}`)},
 		{"a message", typeEvents, text, "event: message_stop\n" + events(`{"type":"message_stop"}`)},
 		{"a transcription", typeEvents, text, events(`{"type":"transcript.text.done","text":"Hello"}`)},
-		{"Ollama's", "application/x-ndjson", `{"done":false}` + "\n", `{"done":true}`},
-		{"one that goes on", typeEvents, text + events(`{"type":"response.output_text.done"}`, `{"type":"content_block_stop"}`, "[DONE] ") + "data: [DONE]\n", ""},
-		{"one whose text says so", typeEvents, events(`{"choices":[{"delta":{"content":"[DONE]","type":"message_stop","done":true}}]}`), ""},
+		{"Ollama", "application/x-ndjson", `{"done":false}` + "\n", `{"done":true}`},
+		{"a stream without a last event", typeEvents, text + events(`{"type":"response.output_text.done"}`, `{"type":"content_block_stop"}`, "[DONE] ") + "data: [DONE]\n", ""},
+		{"a last event in the text of a model", typeEvents, events(`{"choices":[{"delta":{"content":"[DONE]","type":"message_stop","done":true}}]}`), ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -240,7 +240,7 @@ func TestTap_BytesToLastEvent(t *testing.T) {
 					continue
 				}
 				resp := respond(row.contentType, 0, body+rest)
-				tap := usage.NewTap(resp, asked, nil)
+				tap := usage.NewTap(resp, textRequest, nil)
 				if _, err := io.Copy(io.Discard, iotest.OneByteReader(resp.Body)); err != nil {
 					t.Fatal(err)
 				}

@@ -21,8 +21,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// asked is a request of 3 tokens of text.
-var asked = usage.Request{ConsumesTokens: true, TextTokens: 3}
+// textRequest is a request with 3 tokens of text.
+var textRequest = usage.Request{ConsumesTokens: true, TextTokens: 3}
 
 const chatUsage = `{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,` +
 	`"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":5}}`
@@ -30,9 +30,9 @@ const chatUsage = `{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,`
 const responsesUsage = `{"input_tokens":9,"input_tokens_details":{"cached_tokens":4},"output_tokens":12,` +
 	`"output_tokens_details":{"reasoning_tokens":5},"total_tokens":21}`
 
-var told = usage.Usage{Input: 9, Output: 12, Total: 21, CachedInput: 4, Reasoning: 5}
+var reportedUsage = usage.Usage{Input: 9, Output: 12, Total: 21, CachedInput: 4, Reasoning: 5}
 
-func guess(input, output int64) usage.Usage {
+func estimated(input, output int64) usage.Usage {
 	return usage.Usage{Input: input, Output: output, Total: input + output, Estimated: true}
 }
 
@@ -45,8 +45,8 @@ const (
 	typeEvents = "text/event-stream; charset=utf-8"
 )
 
-// answers are by example what there is to know of answers to asked.
-var answers = []struct {
+// responseRows are responses to textRequest, with the expected results.
+var responseRows = []struct {
 	name        string
 	contentType string
 	status      int // 200 if it is 0
@@ -56,12 +56,12 @@ var answers = []struct {
 	{
 		"a chat completion tells", typeJSON, 0,
 		`{"id":"x","model":"m","choices":[{"message":{"content":"Hello"}}],"usage":` + chatUsage + `}`,
-		usage.Response{Usage: told, Model: "m"},
+		usage.Response{Usage: reportedUsage, Model: "m"},
 	},
 	{
 		"a response tells", typeJSON, 0,
 		`{"id":"x","object":"response","model":"m","output":[{"content":[{"text":"Hello"}]}],"usage":` + responsesUsage + `}`,
-		usage.Response{Usage: told, Model: "m"},
+		usage.Response{Usage: reportedUsage, Model: "m"},
 	},
 	{
 		"embeddings tell", typeJSON, 0,
@@ -83,7 +83,7 @@ var answers = []struct {
 	},
 	{
 		"a negative number is none", typeJSON, 0, `{"usage":{"prompt_tokens":-8,"completion_tokens":3}}`,
-		usage.Response{Usage: guess(3, 3)},
+		usage.Response{Usage: estimated(3, 3)},
 	},
 	{
 		"a huge number is bounded", typeJSON, 0, `{"usage":{"prompt_tokens":1e300,"completion_tokens":0}}`,
@@ -95,27 +95,27 @@ var answers = []struct {
 	},
 	{
 		"a transcription that tells of seconds is guessed", typeJSON, 0, `{"text":"Hello there","usage":{"type":"duration","seconds":5}}`,
-		usage.Response{Usage: guess(3, 2)},
+		usage.Response{Usage: estimated(3, 2)},
 	},
 	{
 		"an answer that tells nothing is guessed", typeJSON, 0, `{"choices":[{"message":{"content":"Hello there","refusal":null}}]}`,
-		usage.Response{Usage: guess(3, 2)},
+		usage.Response{Usage: estimated(3, 2)},
 	},
 	{
 		"so is one that was cut", typeJSON, 0, `{"model":"m","choices":[{"message":{"content":"Hello there"`,
-		usage.Response{Usage: guess(3, 2), Model: "m"},
+		usage.Response{Usage: estimated(3, 2), Model: "m"},
 	},
 	{
 		"so is one that is no JSON", typeJSON, 0, `<html>`,
-		usage.Response{Usage: guess(3, 0)},
+		usage.Response{Usage: estimated(3, 0)},
 	},
 	{
 		"a text is guessed by its length", "text/plain; charset=utf-8", 0, "Hello there",
-		usage.Response{Usage: guess(3, 2)},
+		usage.Response{Usage: estimated(3, 2)},
 	},
 	{
 		"audio has no text", "audio/mpeg", 0, "Hello there",
-		usage.Response{Usage: guess(3, 0)},
+		usage.Response{Usage: estimated(3, 0)},
 	},
 	{
 		"an error takes nothing", typeJSON, 429, `{"error":{"message":"no"},"model":"m","usage":` + chatUsage + `}`,
@@ -124,12 +124,12 @@ var answers = []struct {
 	{
 		"a stream tells at its end", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}],"usage":null}`, `{"model":"m","choices":[],"usage":`+chatUsage+`}`, "[DONE]"),
-		usage.Response{Usage: told, Model: "m", Events: 2},
+		usage.Response{Usage: reportedUsage, Model: "m", Events: 2},
 	},
 	{
 		"a stream tells without a blank line at its end", typeEvents, 0,
 		`data: {"usage":` + chatUsage + `}`,
-		usage.Response{Usage: told},
+		usage.Response{Usage: reportedUsage},
 	},
 	{
 		"of running totals the last counts", typeEvents, 0,
@@ -143,7 +143,7 @@ var answers = []struct {
 			`{"type":"response.output_text.delta","delta":"Hello"}`,
 			`{"type":"response.completed","response":{"model":"m","usage":`+responsesUsage+`}}`,
 		),
-		usage.Response{Usage: told, Model: "m", Events: 3},
+		usage.Response{Usage: reportedUsage, Model: "m", Events: 3},
 	},
 	{
 		"one that was cut is guessed by its deltas", typeEvents, 0,
@@ -153,43 +153,43 @@ var answers = []struct {
 			`{"type":"response.output_text.delta","delta":" you"}`,
 			`{"type":"response.output_text.done","text":"Hello you"}`,
 		),
-		usage.Response{Usage: guess(3, 2), Model: "m", Events: 4},
+		usage.Response{Usage: estimated(3, 2), Model: "m", Events: 4},
 	},
 	{
 		"the text of a stream that tells nothing is guessed as a whole", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"role":"assistant","content":""}}]}`, `{"choices":[{"delta":{"content":"a"}}]}`,
 			`{"choices":[{"delta":{"content":"b"}}]}`, `{"choices":[{"delta":{}}]}`, "[DONE]"),
-		usage.Response{Usage: guess(3, 1), Model: "m", Events: 4},
+		usage.Response{Usage: estimated(3, 1), Model: "m", Events: 4},
 	},
 	{
 		"the text of tools and of thoughts counts", typeEvents, 0,
 		events(`{"choices":[{"delta":{"reasoning_content":"abcdefgh","tool_calls":[{"function":{"arguments":"{\"a\":1}"}}]}}]}`),
-		usage.Response{Usage: guess(3, 7), Events: 1},
+		usage.Response{Usage: estimated(3, 7), Events: 1},
 	},
 	{
 		"a stream that doesn't say what it is is one", "", 0,
 		events(`{"usage":` + chatUsage + `}`),
-		usage.Response{Usage: told, Events: 1},
+		usage.Response{Usage: reportedUsage, Events: 1},
 	},
 	{
 		"JSON that doesn't say what it is is JSON", "", 0, `{"usage":` + chatUsage + `}`,
-		usage.Response{Usage: told},
+		usage.Response{Usage: reportedUsage},
 	},
-	// What other vendors tell, and where.
+	// Usage of other vendors.
 	{
 		"a vendor's member may tell", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}],"x_groq":{"id":"r"}}`, `{"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r","usage":`+chatUsage+`}}`, "[DONE]"),
-		usage.Response{Usage: told, Model: "m", Events: 2},
+		usage.Response{Usage: reportedUsage, Model: "m", Events: 2},
 	},
 	{
 		"a choice may tell", typeEvents, 0,
 		events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":`+chatUsage+`}]}`, "[DONE]"),
-		usage.Response{Usage: told, Model: "m", Events: 2},
+		usage.Response{Usage: reportedUsage, Model: "m", Events: 2},
 	},
 	{
 		"a choice's message may tell", typeJSON, 0,
 		`{"choices":[{"message":{"content":"Hello","usage":` + chatUsage + `}}]}`,
-		usage.Response{Usage: told},
+		usage.Response{Usage: reportedUsage},
 	},
 	{
 		"a stream of Anthropic's tells at its beginning and its end, and of what was cached beside the rest", typeEvents, 0,
@@ -234,7 +234,7 @@ var answers = []struct {
 	{
 		"one that was cut is guessed", "application/x-ndjson", 0,
 		`{"model":"m","response":"Hello","done":false}` + "\n" + `{"model":"m","response":" there","done":false}` + "\n" + `{"model":"m","resp`,
-		usage.Response{Usage: guess(3, 2), Model: "m", Events: 2},
+		usage.Response{Usage: estimated(3, 2), Model: "m", Events: 2},
 	},
 	{
 		"a line that is broken is passed over", "application/jsonl", 0,
@@ -248,7 +248,7 @@ var answers = []struct {
 	},
 	{
 		"JSON that is neither an object nor an array is not read, however it is split", typeJSON, 0, "1234 true \"a\" \"b\"",
-		usage.Response{Usage: guess(3, 0)},
+		usage.Response{Usage: estimated(3, 0)},
 	},
 	{
 		"JSON by lines may come as JSON", typeJSON, 0,
@@ -258,41 +258,41 @@ var answers = []struct {
 	{
 		"so may an event stream", typeJSON, 0,
 		"\n: hi\n" + events(`{"model":"m","choices":[{"delta":{"content":"Hello"}}]}`, `{"usage":`+chatUsage+`}`, "[DONE]"),
-		usage.Response{Usage: told, Model: "m", Events: 2},
+		usage.Response{Usage: reportedUsage, Model: "m", Events: 2},
 	},
 	{
 		"an event stream may come as bytes", "application/octet-stream", 0,
 		"event: x\n" + events(`{"model":"m","usage":`+chatUsage+`}`, "[DONE]"),
-		usage.Response{Usage: told, Model: "m", Events: 1},
+		usage.Response{Usage: reportedUsage, Model: "m", Events: 1},
 	},
 	{
 		"or as a text", "text/plain", 0,
 		"\ufeff" + events(`{"model":"m","usage":`+chatUsage+`}`, "[DONE]"),
-		usage.Response{Usage: told, Model: "m", Events: 1},
+		usage.Response{Usage: reportedUsage, Model: "m", Events: 1},
 	},
 	{
 		"JSON may come as bytes", "application/octet-stream", 0, " \n" + `{"model":"m","usage":` + chatUsage + `}`,
-		usage.Response{Usage: told, Model: "m"},
+		usage.Response{Usage: reportedUsage, Model: "m"},
 	},
 	{
 		"or as an event stream, with a byte order mark", typeEvents, 0, "\ufeff" + `{"model":"m","usage":` + chatUsage + `}`,
-		usage.Response{Usage: told, Model: "m"},
+		usage.Response{Usage: reportedUsage, Model: "m"},
 	},
 	{
 		"white space may come before it for long", "application/octet-stream", 0, strings.Repeat(" \n", 1000) + `{"model":"m","usage":` + chatUsage + `}`,
-		usage.Response{Usage: told, Model: "m"},
+		usage.Response{Usage: reportedUsage, Model: "m"},
 	},
 	{
 		"a text that begins like JSON is a text", "text/plain", 0, `{laughs} Hello there`,
-		usage.Response{Usage: guess(3, 5)},
+		usage.Response{Usage: estimated(3, 5)},
 	},
 	{
 		"a text that begins like an event is one", "text/plain", 0, `data: Hello there`,
-		usage.Response{Usage: guess(3, 4)},
+		usage.Response{Usage: estimated(3, 4)},
 	},
 	{
 		"bytes that are neither have no text", "application/octet-stream", 0, "data Hello there",
-		usage.Response{Usage: guess(3, 0)},
+		usage.Response{Usage: estimated(3, 0)},
 	},
 	{
 		"Google's usage is told", typeEvents, 0,
@@ -331,16 +331,16 @@ var answers = []struct {
 		"what a total alone leaves open is worked out", typeJSON, 0, `{"usage":{"completion_tokens":12,"total_tokens":30}}`,
 		usage.Response{Usage: usage.Usage{Input: 18, Output: 12, Total: 30}},
 	},
-	// What isn't told, or wrongly.
+	// Missing or wrong usage.
 	{
 		"an empty usage behind a real one takes nothing back", typeEvents, 0,
 		events(`{"choices":[{"delta":{"content":"Hello"}}]}`, `{"usage":`+chatUsage+`}`, `{"choices":[],"usage":{}}`, `{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, "[DONE]"),
-		usage.Response{Usage: told, Events: 4},
+		usage.Response{Usage: reportedUsage, Events: 4},
 	},
 	{
 		"zeros beside text are guessed", typeEvents, 0,
 		events(`{"choices":[{"delta":{"content":"Hello"}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, `{"choices":[{"delta":{"content":" there"}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`),
-		usage.Response{Usage: guess(3, 2), Events: 2},
+		usage.Response{Usage: estimated(3, 2), Events: 2},
 	},
 	{
 		"so is an output of zero", typeJSON, 0, `{"choices":[{"message":{"content":"Hello there"}}],"usage":{"prompt_tokens":9,"completion_tokens":0,"total_tokens":9}}`,
@@ -348,7 +348,7 @@ var answers = []struct {
 	},
 	{
 		"so is an input of zero", typeJSON, 0, `{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":0,"total_tokens":0}}`,
-		usage.Response{Usage: guess(3, 0)},
+		usage.Response{Usage: estimated(3, 0)},
 	},
 	{
 		"what came since the last usage is guessed", typeEvents, 0,
@@ -360,16 +360,16 @@ var answers = []struct {
 		events(`{"choices":[{"delta":{"content":"","reasoning":"Hello","reasoning_content":"Hello","reasoning_details":[{"type":"reasoning.text","text":"Hello"}]}}]}`,
 			`{"choices":[{"delta":{"reasoning":" there","reasoning_content":" there","reasoning_details":[{"type":"reasoning.text","text":" there"}]}}]}`,
 			`{"choices":[{"delta":{"content":"Hello"}}]}`),
-		usage.Response{Usage: guess(3, 3), Events: 3},
+		usage.Response{Usage: estimated(3, 3), Events: 3},
 	},
 	{
 		"a usage in the words of a model is none", typeJSON, 0, `{"choices":[{"message":{"content":"{\"usage\":{\"total_tokens\":1}}"}}],"metadata":{"usage":{"total_tokens":1}},"tools":[{"usage":{"total_tokens":1}}]}`,
-		usage.Response{Usage: guess(3, 10)},
+		usage.Response{Usage: estimated(3, 10)},
 	},
 	{
 		"comments and empty data are no events", typeEvents, 0,
 		": keep-alive\n\ndata:\n\ndata: {}\r\n\r\ndata: [DONE]\r\rdata: [DONE] \n\n",
-		usage.Response{Usage: guess(3, 0), Events: 2},
+		usage.Response{Usage: estimated(3, 0), Events: 2},
 	},
 }
 
@@ -384,42 +384,42 @@ func respond(contentType string, status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// pass reads resp's body, which must be the one given, through a tap.
+// pass reads the body of resp, which must equal body, through a tap.
 func pass(t *testing.T, resp *http.Response, request usage.Request, body string, wrap func(io.Reader) io.Reader) usage.Response {
 	t.Helper()
-	var heard int
+	var eventCount int
 	tap := usage.NewTap(resp, request, func(at time.Time) {
 		if at.IsZero() {
 			t.Error("got an event without a time")
 		}
-		heard++
+		eventCount++
 	})
 	got, err := io.ReadAll(wrap(resp.Body))
 	if err != nil || string(got) != body {
 		t.Errorf("got body %q, error %v, want %q", got, err, body)
 	}
-	answer := tap.Response()
-	if heard != answer.Events {
-		t.Errorf("got %d calls of onEvent, want %d", heard, answer.Events)
+	response := tap.Response()
+	if eventCount != response.Events {
+		t.Errorf("got %d calls of onEvent, want %d", eventCount, response.Events)
 	}
 	if err := resp.Body.Close(); err != nil {
 		t.Error(err)
 	}
-	if after := tap.Response(); after != answer {
-		t.Errorf("Response() = %+v after Close, want %+v as before", after, answer)
+	if after := tap.Response(); after != response {
+		t.Errorf("Response() = %+v after Close, want %+v as before", after, response)
 	}
-	return answer
+	return response
 }
 
-func same(r io.Reader) io.Reader { return r }
+func unsplit(r io.Reader) io.Reader { return r }
 
 func TestTap_ReadsResponses(t *testing.T) {
 	t.Parallel()
-	for _, row := range answers {
+	for _, row := range responseRows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": same, "byte by byte": iotest.OneByteReader, "half a buffer per read": iotest.HalfReader} {
-				got := pass(t, respond(row.contentType, row.status, row.body), asked, row.body, wrap)
+			for name, wrap := range map[string]func(io.Reader) io.Reader{"in one piece": unsplit, "byte by byte": iotest.OneByteReader, "half a buffer per read": iotest.HalfReader} {
+				got := pass(t, respond(row.contentType, row.status, row.body), textRequest, row.body, wrap)
 				if got != row.want {
 					t.Errorf("%s: got %+v, want %+v", name, got, row.want)
 				}
@@ -427,7 +427,7 @@ func TestTap_ReadsResponses(t *testing.T) {
 			for at := range row.body {
 				resp := respond(row.contentType, row.status, row.body)
 				resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(row.body[:at]), strings.NewReader(row.body[at:])))
-				if got := pass(t, resp, asked, row.body, same); got != row.want {
+				if got := pass(t, resp, textRequest, row.body, unsplit); got != row.want {
 					t.Errorf("split at %d: got %+v, want %+v", at, got, row.want)
 				}
 			}
@@ -438,19 +438,19 @@ func TestTap_ReadsResponses(t *testing.T) {
 func TestTap_IgnoresUsageIfRequestConsumesNoTokens(t *testing.T) {
 	t.Parallel()
 	body := `{"model":"m","usage":` + chatUsage + `}`
-	if got := pass(t, respond(typeJSON, 0, body), usage.Request{}, body, same); got != (usage.Response{Model: "m"}) {
+	if got := pass(t, respond(typeJSON, 0, body), usage.Request{}, body, unsplit); got != (usage.Response{Model: "m"}) {
 		t.Errorf("got %+v", got)
 	}
 }
 
-// FuzzTap has any body of any type, in any pieces: nothing of it may change, and
-// what is known of it doesn't depend on the pieces.
+// FuzzTap reads any body of any type in pieces. The body must not change, and the result
+// must not depend on the pieces.
 func FuzzTap(f *testing.F) {
-	for _, row := range answers {
+	for _, row := range responseRows {
 		f.Add(row.contentType, []byte(row.body), []byte{1, 5, 2})
 	}
 	f.Fuzz(func(t *testing.T, contentType string, body, sizes []byte) {
-		want := pass(t, respond(contentType, 0, string(body)), asked, string(body), same)
+		want := pass(t, respond(contentType, 0, string(body)), textRequest, string(body), unsplit)
 		pieces := []io.Reader{}
 		rest := string(body)
 		for _, size := range sizes {
@@ -460,7 +460,7 @@ func FuzzTap(f *testing.F) {
 		}
 		resp := respond(contentType, 0, "")
 		resp.Body = io.NopCloser(io.MultiReader(append(pieces, strings.NewReader(rest))...))
-		if got := pass(t, resp, asked, string(body), same); got != want {
+		if got := pass(t, resp, textRequest, string(body), unsplit); got != want {
 			t.Fatalf("%q in pieces: got %+v, want %+v as in one piece", body, got, want)
 		}
 		if want.Usage.Total < want.Usage.Input+want.Usage.Output || want.Usage.Input < 0 || want.Usage.Output < 0 {
@@ -519,13 +519,13 @@ func TestTap_ReadsCompressedResponses(t *testing.T) {
 	for coding := range coders {
 		t.Run(coding, func(t *testing.T) {
 			t.Parallel()
-			for _, row := range answers {
+			for _, row := range responseRows {
 				want := row.want
 				body := string(encode(t, coding, row.body)[0])
-				for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader} {
+				for _, wrap := range []func(io.Reader) io.Reader{unsplit, iotest.OneByteReader} {
 					resp := respond(row.contentType, row.status, body)
 					resp.Header.Set("Content-Encoding", coding)
-					if got := pass(t, resp, asked, body, wrap); got != want {
+					if got := pass(t, resp, textRequest, body, wrap); got != want {
 						t.Errorf("%s: got %+v, want %+v", row.name, got, want)
 					}
 				}
@@ -539,7 +539,7 @@ func TestTap_ReadsSeveralCodings(t *testing.T) {
 	body := string(encode(t, "br", string(encode(t, "gzip", `{"usage":`+chatUsage+`}`)[0]))[0])
 	resp := respond(typeJSON, 0, body)
 	resp.Header["Content-Encoding"] = []string{"identity, gzip", "br"}
-	if got := pass(t, resp, asked, body, iotest.OneByteReader); got != (usage.Response{Usage: told}) {
+	if got := pass(t, resp, textRequest, body, iotest.OneByteReader); got != (usage.Response{Usage: reportedUsage}) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -553,8 +553,8 @@ func TestTap_ReportsCompressedEventsAtOnce(t *testing.T) {
 			resp := respond(typeEvents, 0, "")
 			resp.Header.Set("Content-Encoding", coding)
 			resp.Body = reader
-			heard := 0
-			tap := usage.NewTap(resp, asked, func(time.Time) { heard++ })
+			eventCount := 0
+			tap := usage.NewTap(resp, textRequest, func(time.Time) { eventCount++ })
 			pieces := encode(t, coding, events("1"), events("2"), events("3"), "")
 			go func() {
 				for _, piece := range pieces {
@@ -567,16 +567,16 @@ func TestTap_ReportsCompressedEventsAtOnce(t *testing.T) {
 				if _, err := io.ReadFull(resp.Body, buffer[:len(piece)]); err != nil {
 					t.Fatal(err)
 				}
-				if heard != i+1 || tap.Response().Events != i+1 {
-					t.Errorf("got %d events, want %d", heard, i+1)
+				if eventCount != i+1 || tap.Response().Events != i+1 {
+					t.Errorf("got %d events, want %d", eventCount, i+1)
 				}
 			}
-			resp.Body.Close() // with what is left
+			resp.Body.Close() // before the end of the body
 		})
 	}
 }
 
-func TestTap_EstimatesWhatCannotBeDecoded(t *testing.T) {
+func TestTap_EstimatesUndecodableResponses(t *testing.T) {
 	t.Parallel()
 	half := encode(t, "gzip", `{"choices":[{"message":{"content":"Hello there`, `"}}],"usage":`+chatUsage+`}`)
 	bomb := encode(t, "zstd", `{"a":"`+strings.Repeat("x", 65<<20)+`","usage":`+chatUsage+`}`)
@@ -584,25 +584,25 @@ func TestTap_EstimatesWhatCannotBeDecoded(t *testing.T) {
 		name, coding, body string
 		want               usage.Usage
 	}{
-		{"an unknown coding", "snappy", "Hello there", guess(3, 3)},
-		{"too many codings", "gzip,gzip,gzip,gzip,gzip", "Hello there", guess(3, 3)},
-		{"what isn't compressed", "gzip", "Hello there", guess(3, 0)},
-		{"what was cut", "gzip", string(half[0]), guess(3, 2)},
-		{"a bomb", "zstd", string(bomb[0]), guess(3, 0)},
+		{"an unknown coding", "snappy", "Hello there", estimated(3, 3)},
+		{"too many codings", "gzip,gzip,gzip,gzip,gzip", "Hello there", estimated(3, 3)},
+		{"not compressed", "gzip", "Hello there", estimated(3, 0)},
+		{"truncated data", "gzip", string(half[0]), estimated(3, 2)},
+		{"a decompression bomb", "zstd", string(bomb[0]), estimated(3, 0)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			resp := respond(typeJSON, 0, row.body)
 			resp.Header.Set("Content-Encoding", row.coding)
-			if got := pass(t, resp, asked, row.body, same); got.Usage != row.want {
+			if got := pass(t, resp, textRequest, row.body, unsplit); got.Usage != row.want {
 				t.Errorf("got %+v, want %+v", got.Usage, row.want)
 			}
 		})
 	}
 }
 
-// TestTap_ReadsTheSandbox compares with what the sandbox says, streaming and not,
-// over real connections.
+// TestTap_ReadsTheSandbox compares the usage of streams and unary responses of the
+// sandbox, over real connections.
 func TestTap_ReadsTheSandbox(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(sandbox.New())
@@ -646,9 +646,9 @@ func TestTap_ReadsTheSandbox(t *testing.T) {
 		t.Errorf("stream: got %+v, want the usage of the completion, %+v", streamed, whole)
 	}
 	resp, request = ask(t, `{`+text+`,"stream":true}`)
-	untold := read(t, resp, request).Usage
-	if !untold.Estimated || untold.Output < whole.Usage.Output/2 || untold.Output > whole.Usage.Output*2 || untold.Input == 0 {
-		t.Errorf("stream without usage: got %+v, want an estimate near %+v", untold, whole.Usage)
+	unreported := read(t, resp, request).Usage
+	if !unreported.Estimated || unreported.Output < whole.Usage.Output/2 || unreported.Output > whole.Usage.Output*2 || unreported.Input == 0 {
+		t.Errorf("stream without usage: got %+v, want an estimate near %+v", unreported, whole.Usage)
 	}
 	for _, fault := range []string{"abort", "cut", "end", "malformed", "error"} {
 		resp, request = ask(t, `{`+text+`,"stream":true,"stream_options":{"include_usage":true}}`, "x-sandbox-fault", fault, "x-sandbox-after", strconv.Itoa(3))

@@ -467,8 +467,8 @@ func (s *scanner) channel() int {
 	return 0
 }
 
-// beginText begins a string with tokens. The first string of a text continues the string
-// of the previous text, because a stream splits its output into deltas.
+// beginText begins a string with tokens. The first string of a JSON text continues the
+// string of the previous text, because a stream splits its output into deltas.
 func (s *scanner) beginText() {
 	channel := s.channel()
 	if s.textBegun>>channel&1 != 0 {

@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// found is what a scanner is asked for.
-type found struct {
-	told    Usage
-	model   string
-	models  int
-	streams bool
-	echoes  bool
-	cost    int64
+// scanResult holds the results of a scanner.
+type scanResult struct {
+	reported  Usage
+	model     string
+	models    int
+	streaming bool
+	isEcho    bool
+	cost      int64
 }
 
-func scan(t *testing.T, roleOf func(role, []byte) role, pieces ...string) (result found, whole bool) {
+func scan(t *testing.T, roleOf func(role, []byte) role, pieces ...string) (result scanResult, complete bool) {
 	t.Helper()
 	s := scanner{roleOf: roleOf}
 	if reflect.ValueOf(roleOf).Pointer() == reflect.ValueOf(requestRole).Pointer() {
@@ -31,13 +31,13 @@ func scan(t *testing.T, roleOf func(role, []byte) role, pieces ...string) (resul
 	if s.finder != nil {
 		s.model, s.modelCount = []byte(s.finder.main), s.finder.mainCount
 	}
-	return found{
-		told: s.reported, model: string(s.model), models: s.modelCount,
-		streams: s.streaming, echoes: s.isEcho, cost: s.cost(),
+	return scanResult{
+		reported: s.reported, model: string(s.model), models: s.modelCount,
+		streaming: s.streaming, isEcho: s.isEcho, cost: s.cost(),
 	}, s.isComplete()
 }
 
-// costOf is what texts cost.
+// costOf returns the cost of strings.
 func costOf(texts ...string) (cost int64) {
 	for _, text := range texts {
 		var e estimator
@@ -54,52 +54,52 @@ func TestScanner_ReadsResponses(t *testing.T) {
 	large := strings.Repeat("x", 16<<10)
 	for _, row := range []struct {
 		name, text string
-		want       found
+		want       scanResult
 	}{
-		{"usage and model at the top count", `{"model":"m","usage":{"total_tokens":5}}`, found{told: total(5), model: "m", models: 1}},
-		{"space may stand anywhere", " {\n\"model\" :\t\"m\" , \"usage\" : { \"total_tokens\" : 5 , \"a\" : [ 1 , 2 ] } } ", found{told: total(5), model: "m", models: 1}},
-		{"names may be escaped", `{"mo\u0064el":"m","\u0075sage":{"total_t\u006fkens":5}}`, found{told: total(5), model: "m", models: 1}},
-		{"a model may be escaped", `{"model":"a\"\\\/\u00e9\ud83d\ude00\n"}`, found{model: "a\"\\/é😀\n", models: 1}},
-		{"half a surrogate pair is replaced", `{"model":"\ud83dx\ude00\ud83d"}`, found{model: "�x��", models: 1}},
-		{"the model of what isn't the root doesn't count", `{"a":{"model":"n"},"b":[{"model":"m"}]}`, found{}},
-		{"usage deep down doesn't count", `{"a":{"b":{"c":{"usage":{"total_tokens":5}}}},"b":[{"usage":{"total_tokens":5}}],"choices":[{"a":{"b":{"usage":{"total_tokens":5}}}}]}`, found{}},
-		{"usage in free JSON doesn't count", `{"metadata":{"usage":{"total_tokens":5}},"input":{"usage":{"total_tokens":5}},"content":[{"input":{"usage":{"total_tokens":5}}}],"arguments":{"usage":{"total_tokens":5}}}`, found{}},
-		{"that of a vendor's member does", `{"x_groq":{"id":"r","usage":{"total_tokens":5}}}`, found{told: total(5)}},
-		{"that of an object within it does", `{"x_vendor":{"stats":{"usage":{"total_tokens":5}}}}`, found{told: total(5)}},
-		{"that of a vendor's member of a choice does", `{"choices":[{"x_vendor":{"usage":{"total_tokens":5}}}]}`, found{told: total(5)}},
-		{"that of a delta does", `{"choices":[{"delta":{"content":"a","usage":{"total_tokens":5}}}]}`, found{told: total(5), cost: costOf("a")}},
-		{"that of free JSON within a vendor's member doesn't", `{"prompt":{"variables":{"usage":{"total_tokens":5}}},"choices":[{"metadata":{"usage":{"total_tokens":5}},"message":{"args":{"usage":{"total_tokens":5}}}}]}`, found{}},
-		{"that of a choice does", `{"choices":[{"index":0,"usage":{"total_tokens":5}}]}`, found{told: total(5)}},
-		{"those within response do", `{"type":"response.completed","response":{"model":"m","usage":{"total_tokens":5}}}`, found{told: total(5), model: "m", models: 1, echoes: true}},
-		{"those deeper within response don't", `{"response":{"a":{"usage":{"total_tokens":5}},"output":[{"model":"m"}]}}`, found{}},
-		{"those of an array of responses don't", `{"response":[{"usage":{"total_tokens":5}}]}`, found{}},
-		{"the model of a session counts", `{"type":"session.created","session":{"model":"m"}}`, found{model: "m", models: 1, echoes: true}},
-		{"an array has answers", `[{"usageMetadata":{"totalTokenCount":5},"modelVersion":"m"}]`, found{told: total(5), model: "m", models: 1}},
-		{"names in strings are no members", `{"a":"\"usage\":{\"total_tokens\":1}","b":"{\"model\":\"m\"}"}`, found{}},
-		{"the largest usage counts", `{"usage":{"total_tokens":2},"usage":{"total_tokens":1}}`, found{told: total(2)}},
-		{"a null leaves the one before", `{"usage":{"total_tokens":1},"usage":null}`, found{told: total(1)}},
-		{"a usage that is no object is none", `{"usage":[{"total_tokens":1}]}`, found{}},
-		{"a usage within usage is none", `{"usage":{"usage":{"total_tokens":1,"model":"m"}}}`, found{}},
-		{"a usage may be long", `{"usage":{"total_tokens":1,"b":"` + large + `"},"model":"m"}`, found{told: total(1), model: "m", models: 1}},
-		{"numbers may be strings", `{"usage":{"prompt_tokens":" 12 ","completion_tokens":"3.0"}}`, found{told: Usage{Input: 12, Output: 3, Total: 15}}},
-		{"other strings are no numbers", `{"usage":{"prompt_tokens":"12a","completion_tokens":"","total_tokens":"NaN"},"eval_count":"Infinity"}`, found{}},
-		{"a number that is too long is none", `{"usage":{"prompt_tokens":` + large[:0] + strings.Repeat("1", 40) + `,"total_tokens":7}}`, found{told: total(7)}},
-		{"numbers at the root count", `{"model":"m","prompt_eval_count":26,"eval_count":298}`, found{told: Usage{Input: 26, Output: 298, Total: 324}, model: "m", models: 1}},
-		{"a model that is no string is empty", `{"model":"a","model":5}`, found{models: 2}},
-		{"a model that is too long is empty", `{"model":"` + large + `"}`, found{models: 1}},
-		{"text is counted without its escapes", `{"choices":[{"message":{"content":"a\u00e9\n\"€"}}]}`, found{cost: costOf("aé\n\"€")}},
-		{"text is counted in arrays", `{"content":["ab",["cd"],{"x":"ef","text":"gh"},"ij"]}`, found{cost: costOf("ab", "cd", "gh", "ij")}},
-		{"the types of deltas are told apart", `{"type":"response.output_text.delta","delta":"abc"}`, found{cost: costOf("abc")}},
-		{"what was told before is an echo", `{"type":"response.output_text.done","text":"abc"}`, found{cost: costOf("abc"), echoes: true}},
-		{"a delta of audio is no text", `{"type":"response.output_audio.delta","delta":"AAAA"}`, found{cost: costOf("AAAA"), echoes: true}},
-		{"deep down nothing is looked at", strings.Repeat(`{"content":`, 100) + `"abc"` + strings.Repeat("}", 100), found{}},
-		{"behind the deep it goes on", `{"a":` + strings.Repeat(`[{"content":`, 100) + `"abc"` + strings.Repeat("}]", 100) + `,"model":"m"}`, found{model: "m", models: 1}},
+		{"usage and model at the top count", `{"model":"m","usage":{"total_tokens":5}}`, scanResult{reported: total(5), model: "m", models: 1}},
+		{"space may stand anywhere", " {\n\"model\" :\t\"m\" , \"usage\" : { \"total_tokens\" : 5 , \"a\" : [ 1 , 2 ] } } ", scanResult{reported: total(5), model: "m", models: 1}},
+		{"names may be escaped", `{"mo\u0064el":"m","\u0075sage":{"total_t\u006fkens":5}}`, scanResult{reported: total(5), model: "m", models: 1}},
+		{"a model may be escaped", `{"model":"a\"\\\/\u00e9\ud83d\ude00\n"}`, scanResult{model: "a\"\\/é😀\n", models: 1}},
+		{"half a surrogate pair is replaced", `{"model":"\ud83dx\ude00\ud83d"}`, scanResult{model: "�x��", models: 1}},
+		{"the model of what isn't the root doesn't count", `{"a":{"model":"n"},"b":[{"model":"m"}]}`, scanResult{}},
+		{"usage deep down doesn't count", `{"a":{"b":{"c":{"usage":{"total_tokens":5}}}},"b":[{"usage":{"total_tokens":5}}],"choices":[{"a":{"b":{"usage":{"total_tokens":5}}}}]}`, scanResult{}},
+		{"usage in free JSON doesn't count", `{"metadata":{"usage":{"total_tokens":5}},"input":{"usage":{"total_tokens":5}},"content":[{"input":{"usage":{"total_tokens":5}}}],"arguments":{"usage":{"total_tokens":5}}}`, scanResult{}},
+		{"that of a vendor's member does", `{"x_groq":{"id":"r","usage":{"total_tokens":5}}}`, scanResult{reported: total(5)}},
+		{"that of an object within it does", `{"x_vendor":{"stats":{"usage":{"total_tokens":5}}}}`, scanResult{reported: total(5)}},
+		{"that of a vendor's member of a choice does", `{"choices":[{"x_vendor":{"usage":{"total_tokens":5}}}]}`, scanResult{reported: total(5)}},
+		{"that of a delta does", `{"choices":[{"delta":{"content":"a","usage":{"total_tokens":5}}}]}`, scanResult{reported: total(5), cost: costOf("a")}},
+		{"that of free JSON within a vendor's member doesn't", `{"prompt":{"variables":{"usage":{"total_tokens":5}}},"choices":[{"metadata":{"usage":{"total_tokens":5}},"message":{"args":{"usage":{"total_tokens":5}}}}]}`, scanResult{}},
+		{"that of a choice does", `{"choices":[{"index":0,"usage":{"total_tokens":5}}]}`, scanResult{reported: total(5)}},
+		{"those within response do", `{"type":"response.completed","response":{"model":"m","usage":{"total_tokens":5}}}`, scanResult{reported: total(5), model: "m", models: 1, isEcho: true}},
+		{"those deeper within response don't", `{"response":{"a":{"usage":{"total_tokens":5}},"output":[{"model":"m"}]}}`, scanResult{}},
+		{"those of an array of responses don't", `{"response":[{"usage":{"total_tokens":5}}]}`, scanResult{}},
+		{"the model of a session counts", `{"type":"session.created","session":{"model":"m"}}`, scanResult{model: "m", models: 1, isEcho: true}},
+		{"an array has answers", `[{"usageMetadata":{"totalTokenCount":5},"modelVersion":"m"}]`, scanResult{reported: total(5), model: "m", models: 1}},
+		{"names in strings are no members", `{"a":"\"usage\":{\"total_tokens\":1}","b":"{\"model\":\"m\"}"}`, scanResult{}},
+		{"the largest usage counts", `{"usage":{"total_tokens":2},"usage":{"total_tokens":1}}`, scanResult{reported: total(2)}},
+		{"a null leaves the one before", `{"usage":{"total_tokens":1},"usage":null}`, scanResult{reported: total(1)}},
+		{"a usage that is no object is none", `{"usage":[{"total_tokens":1}]}`, scanResult{}},
+		{"a usage within usage is none", `{"usage":{"usage":{"total_tokens":1,"model":"m"}}}`, scanResult{}},
+		{"a usage may be long", `{"usage":{"total_tokens":1,"b":"` + large + `"},"model":"m"}`, scanResult{reported: total(1), model: "m", models: 1}},
+		{"numbers may be strings", `{"usage":{"prompt_tokens":" 12 ","completion_tokens":"3.0"}}`, scanResult{reported: Usage{Input: 12, Output: 3, Total: 15}}},
+		{"other strings are no numbers", `{"usage":{"prompt_tokens":"12a","completion_tokens":"","total_tokens":"NaN"},"eval_count":"Infinity"}`, scanResult{}},
+		{"a number that is too long is none", `{"usage":{"prompt_tokens":` + large[:0] + strings.Repeat("1", 40) + `,"total_tokens":7}}`, scanResult{reported: total(7)}},
+		{"numbers at the root count", `{"model":"m","prompt_eval_count":26,"eval_count":298}`, scanResult{reported: Usage{Input: 26, Output: 298, Total: 324}, model: "m", models: 1}},
+		{"a model that is no string is empty", `{"model":"a","model":5}`, scanResult{models: 2}},
+		{"a model that is too long is empty", `{"model":"` + large + `"}`, scanResult{models: 1}},
+		{"text is counted without its escapes", `{"choices":[{"message":{"content":"a\u00e9\n\"€"}}]}`, scanResult{cost: costOf("aé\n\"€")}},
+		{"text is counted in arrays", `{"content":["ab",["cd"],{"x":"ef","text":"gh"},"ij"]}`, scanResult{cost: costOf("ab", "cd", "gh", "ij")}},
+		{"the types of deltas are told apart", `{"type":"response.output_text.delta","delta":"abc"}`, scanResult{cost: costOf("abc")}},
+		{"what was told before is an echo", `{"type":"response.output_text.done","text":"abc"}`, scanResult{cost: costOf("abc"), isEcho: true}},
+		{"a delta of audio is no text", `{"type":"response.output_audio.delta","delta":"AAAA"}`, scanResult{cost: costOf("AAAA"), isEcho: true}},
+		{"deep down nothing is looked at", strings.Repeat(`{"content":`, 100) + `"abc"` + strings.Repeat("}", 100), scanResult{}},
+		{"behind the deep it goes on", `{"a":` + strings.Repeat(`[{"content":`, 100) + `"abc"` + strings.Repeat("}]", 100) + `,"model":"m"}`, scanResult{model: "m", models: 1}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			whole, ok := scan(t, responseRole, row.text)
-			if whole != row.want || !ok {
-				t.Errorf("got %+v, complete %v, want %+v", whole, ok, row.want)
+			complete, ok := scan(t, responseRole, row.text)
+			if complete != row.want || !ok {
+				t.Errorf("got %+v, complete %v, want %+v", complete, ok, row.want)
 			}
 			if got, ok := scan(t, responseRole, strings.Split(row.text, "")...); got != row.want || !ok {
 				t.Errorf("byte by byte: got %+v, complete %v", got, ok)
@@ -120,18 +120,18 @@ func TestScanner_ReadsRequests(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		name, text string
-		want       found
+		want       scanResult
 	}{
-		{"a stream is asked for", `{"model":"m","stream":true}`, found{model: "m", models: 1, streams: true}},
-		{"a stream isn't asked for", `{"stream":false,"model":"m"}`, found{model: "m", models: 1}},
-		{"any true of several counts", `{"stream":true,"stream":false}`, found{streams: true}},
-		{"a string is not true", `{"stream":"true"}`, found{}},
-		{"every model counts", `{"model":"a","model":"b"}`, found{model: "b", models: 2}},
-		{"a model by another case counts", `{"model":"a","MODEL":"b"}`, found{model: "b", models: 2}},
-		{"a session has a model", `{"session":{"type":"realtime","model":"a"}}`, found{model: "a", models: 1}},
-		{"the models of messages are none", `{"messages":[{"model":"a"}],"metadata":{"model":"b","stream":true}}`, found{}},
-		{"what a model reads counts", `{"messages":[{"role":"user","content":"abc"},{"content":[{"type":"text","text":"de"},{"image_url":{"url":"data:…"}}]}]}`, found{cost: costOf("abc", "de")}},
-		{"inputs count", `{"input":["abc","de"],"instructions":"f"}`, found{cost: costOf("abc", "de", "f")}},
+		{"a stream is asked for", `{"model":"m","stream":true}`, scanResult{model: "m", models: 1, streaming: true}},
+		{"a stream isn't asked for", `{"stream":false,"model":"m"}`, scanResult{model: "m", models: 1}},
+		{"any true of several counts", `{"stream":true,"stream":false}`, scanResult{streaming: true}},
+		{"a string is not true", `{"stream":"true"}`, scanResult{}},
+		{"every model counts", `{"model":"a","model":"b"}`, scanResult{model: "b", models: 2}},
+		{"a model by another case counts", `{"model":"a","MODEL":"b"}`, scanResult{model: "b", models: 2}},
+		{"a session has a model", `{"session":{"type":"realtime","model":"a"}}`, scanResult{model: "a", models: 1}},
+		{"the models of messages are none", `{"messages":[{"model":"a"}],"metadata":{"model":"b","stream":true}}`, scanResult{}},
+		{"what a model reads counts", `{"messages":[{"role":"user","content":"abc"},{"content":[{"type":"text","text":"de"},{"image_url":{"url":"data:…"}}]}]}`, scanResult{cost: costOf("abc", "de")}},
+		{"inputs count", `{"input":["abc","de"],"instructions":"f"}`, scanResult{cost: costOf("abc", "de", "f")}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -152,7 +152,7 @@ func TestScanner_StopsAtInvalidJSON(t *testing.T) {
 		`{"a":"b" "c":1}`, `{"a":"b":1}`, "{} {}", "1 2", `"a" "b"`, "{'a':1}", `{"a":1}//`, `{/**/"a":1}`, "{\x00}", `"\u00g0"`, "\ufeff{}",
 		"{\x00\"\x00m\x00",
 	} {
-		if got, whole := scan(t, requestRole, text); whole {
+		if got, complete := scan(t, requestRole, text); complete {
 			t.Errorf("%q: got a complete text, want an invalid one: %+v", text, got)
 		}
 	}
@@ -174,30 +174,30 @@ func FuzzScanner(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, sizes []byte) {
 		pieces := cut(string(text), sizes)
-		got, whole := scan(t, responseRole, pieces...)
-		if again, wholeAgain := scan(t, responseRole, string(text)); again != got || whole != wholeAgain {
-			t.Fatalf("%q in pieces: got %+v, complete %v, want %+v, complete %v as in one piece", text, got, whole, again, wholeAgain)
+		got, complete := scan(t, responseRole, pieces...)
+		if again, wholeAgain := scan(t, responseRole, string(text)); again != got || complete != wholeAgain {
+			t.Fatalf("%q in pieces: got %+v, complete %v, want %+v, complete %v as in one piece", text, got, complete, again, wholeAgain)
 		}
 		if !json.Valid(text) {
 			return
 		}
-		if !whole {
+		if !complete {
 			t.Fatalf("%q: got an invalid text, want a valid one", text)
 		}
 		if !utf8.Valid(text) {
 			return
 		}
-		var want found
+		var want scanResult
 		oracle(t, text, roleRoot, 1, &want, nil)
-		if got.told != want.told || got.models != want.models || len(want.model) <= maxName && got.model != want.model {
+		if got.reported != want.reported || got.models != want.models || len(want.model) <= maxName && got.model != want.model {
 			t.Fatalf("%q: got %+v, want %+v", text, got, want)
 		}
 	})
 }
 
-// oracle finds the models of an answer, and what its usage objects tell, by
-// encoding/json. What is in a usage object goes into its report.
-func oracle(t *testing.T, text []byte, around role, depth int, into *found, usage *usageObject) {
+// oracle computes the models and the reported usage of a response with encoding/json.
+// usage is the enclosing usage object.
+func oracle(t *testing.T, text []byte, parent role, depth int, result *scanResult, usage *usageObject) {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	first, err := decoder.Token()
@@ -206,19 +206,19 @@ func oracle(t *testing.T, text []byte, around role, depth int, into *found, usag
 	}
 	switch {
 	case depth == 1 && first == json.Delim('['):
-		around = roleRoots
+		parent = roleRoots
 	case first == json.Delim('['):
-		around = around.ofElements()
-	case around == roleUsage:
+		parent = parent.ofElements()
+	case parent == roleUsage:
 		usage = &usageObject{}
-		defer func() { into.told, _ = into.told.merge(usage.usage()) }()
-	case around == roleInputDetails:
+		defer func() { result.reported, _ = result.reported.merge(usage.usage()) }()
+	case parent == roleInputDetails:
 		usage.hasInputDetails = true
-	case around >= roleCount:
-		around = roleNone
+	case parent >= roleCount:
+		parent = roleNone
 	}
 	for decoder.More() {
-		role := around
+		role := parent
 		if first == json.Delim('{') {
 			name, err := decoder.Token()
 			if err != nil {
@@ -226,7 +226,7 @@ func oracle(t *testing.T, text []byte, around role, depth int, into *found, usag
 			}
 			role = roleNone
 			if len(name.(string)) <= maxName {
-				role = responseRole(around, []byte(name.(string)))
+				role = responseRole(parent, []byte(name.(string)))
 			}
 		}
 		var value json.RawMessage
@@ -235,10 +235,10 @@ func oracle(t *testing.T, text []byte, around role, depth int, into *found, usag
 		}
 		switch {
 		case role == roleModel:
-			into.models++
-			into.model = ""
+			result.models++
+			result.model = ""
 			if value[0] == '"' {
-				if err := json.Unmarshal(value, &into.model); err != nil {
+				if err := json.Unmarshal(value, &result.model); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -254,20 +254,20 @@ func oracle(t *testing.T, text []byte, around role, depth int, into *found, usag
 				}
 				number = bytes.TrimSpace([]byte(word))
 			}
-			if around >= roleUsage {
+			if parent >= roleUsage {
 				usage.set(counter(role-roleCount), number)
 				continue
 			}
-			var alone usageObject
-			alone.set(counter(role-roleCount), number)
-			into.told, _ = into.told.merge(alone.usage())
+			var single usageObject
+			single.set(counter(role-roleCount), number)
+			result.reported, _ = result.reported.merge(single.usage())
 		default:
-			oracle(t, value, role, depth+1, into, usage)
+			oracle(t, value, role, depth+1, result, usage)
 		}
 	}
 }
 
-// cut cuts a text into pieces of the sizes, and what they leave.
+// cut splits a string into pieces of the given sizes, and the rest.
 func cut(text string, sizes []byte) []string {
 	var pieces []string
 	for _, size := range sizes {

@@ -13,15 +13,15 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// body notes what it is asked.
+// body records the calls of its methods.
 type body struct {
 	io.Reader
 
-	asked []string
+	calls []string
 }
 
 func (b *body) note(what string) error {
-	b.asked = append(b.asked, what)
+	b.calls = append(b.calls, what)
 	return nil
 }
 
@@ -49,22 +49,22 @@ func TestTap_KeepsMethodsOfTheBody(t *testing.T) {
 		CloseWrite() error
 		SetReadDeadline(deadline time.Time) error
 	}
-	t.Run("one that can be waited for", func(t *testing.T) {
+	t.Run("with Wait", func(t *testing.T) {
 		t.Parallel()
 		inner := &body{Reader: strings.NewReader("{}")}
 		resp := respond(typeJSON, 0, "")
 		resp.Body = waitingBody{inner}
-		usage.NewTap(resp, asked, nil)
+		usage.NewTap(resp, textRequest, nil)
 		resp.Body.(waiter).Wait()
 		resp.Body.Close()
-		if got := strings.Join(inner.asked, ", "); got != "wait, close" {
+		if got := strings.Join(inner.calls, ", "); got != "wait, close" {
 			t.Error(got)
 		}
 	})
-	t.Run("one that can't", func(t *testing.T) {
+	t.Run("without Wait", func(t *testing.T) {
 		t.Parallel()
 		resp := respond(typeJSON, 0, "{}")
-		usage.NewTap(resp, asked, nil)
+		usage.NewTap(resp, textRequest, nil)
 		defer resp.Body.Close()
 		if _, ok := resp.Body.(waiter); ok {
 			t.Error("got a body with the method Wait, want none")
@@ -75,28 +75,28 @@ func TestTap_KeepsMethodsOfTheBody(t *testing.T) {
 		inner := &body{Reader: strings.NewReader("")}
 		resp := respond("", http.StatusSwitchingProtocols, "")
 		resp.Body = connectionBody{inner}
-		usage.NewTap(resp, asked, nil)
+		usage.NewTap(resp, textRequest, nil)
 		through := resp.Body.(connection)
 		through.Write([]byte("x"))
 		through.CloseWrite()
 		through.SetReadDeadline(time.Time{})
 		through.Close()
-		if got := strings.Join(inner.asked, ", "); got != "write x, close write, deadline, close" {
+		if got := strings.Join(inner.calls, ", "); got != "write x, close write, deadline, close" {
 			t.Error(got)
 		}
 	})
-	t.Run("none at all", func(t *testing.T) {
+	t.Run("no body", func(t *testing.T) {
 		t.Parallel()
 		resp := respond(typeJSON, http.StatusNoContent, "")
 		resp.Body = http.NoBody
-		tap := usage.NewTap(resp, asked, nil)
-		if got := tap.Response().Usage; resp.Body != http.NoBody || got != guess(3, 0) {
+		tap := usage.NewTap(resp, textRequest, nil)
+		if got := tap.Response().Usage; resp.Body != http.NoBody || got != estimated(3, 0) {
 			t.Error(resp.Body, got)
 		}
 	})
 }
 
-// errBroken breaks a body off.
+// errBroken is the error of a truncated body.
 var errBroken = errors.New("broken")
 
 type broken struct{}
@@ -107,17 +107,17 @@ func TestTap_KeepsErrorsOfTheBody(t *testing.T) {
 	t.Parallel()
 	resp := respond(typeEvents, 0, "")
 	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(events(`{"choices":[{"delta":{"content":"Hello"}}]}`)), broken{}))
-	tap := usage.NewTap(resp, asked, nil)
+	tap := usage.NewTap(resp, textRequest, nil)
 	defer resp.Body.Close()
-	if _, err := io.ReadAll(resp.Body); err != errBroken { //nolint:errorlint // the very same
+	if _, err := io.ReadAll(resp.Body); err != errBroken { //nolint:errorlint // the identical error
 		t.Error(err)
 	}
-	if got := tap.Response(); got.Usage != guess(3, 1) || got.Events != 1 {
+	if got := tap.Response(); got.Usage != estimated(3, 1) || got.Events != 1 {
 		t.Errorf("got %+v", got)
 	}
 }
 
-// TestTap_IsSafeForConcurrentUse has others ask, and close, while a body is read.
+// TestTap_IsSafeForConcurrentUse calls Response and Close while a body is read.
 func TestTap_IsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	for _, coding := range []string{"", "gzip", "zstd", "br"} {
@@ -127,7 +127,7 @@ func TestTap_IsSafeForConcurrentUse(t *testing.T) {
 		}
 		resp := respond(typeEvents, 0, text)
 		resp.Header.Set("Content-Encoding", coding)
-		tap := usage.NewTap(resp, asked, nil)
+		tap := usage.NewTap(resp, textRequest, nil)
 		body := resp.Body
 		var others sync.WaitGroup
 		others.Go(func() {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// messagesOf reads text messages that come in pieces.
+// messagesOf returns the text messages in pieces of a stream.
 func messagesOf(pieces ...string) []string {
 	var (
 		messages []string
@@ -28,7 +28,7 @@ func messagesOf(pieces ...string) []string {
 	return messages
 }
 
-// reference reads them at once, by the words of RFC 6455 §5.2.
+// reference returns the text messages of a complete stream, parsed according to RFC 6455 §5.2.
 func reference(b []byte) []string {
 	var (
 		messages []string
@@ -73,7 +73,7 @@ func reference(b []byte) []string {
 	return messages
 }
 
-// FuzzMessageReader compares what is read in pieces with what is read at once.
+// FuzzMessageReader compares the messages of a stream in pieces with those of reference.
 func FuzzMessageReader(f *testing.F) {
 	for _, text := range []string{
 		"\x81\x05Hello", "\x01\x03Hel\x89\x02hi\x80\x02lo", "\xc1\x03abc\x82\x01x\x81\x00", "\x01\x7e\x00\x01a\x80\x7f\x00\x00\x00\x00\x00\x00\x00\x02bc",

@@ -17,7 +17,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/usage"
 )
 
-// frame is one of a server's.
+// frame returns a frame of a server.
 func frame(first byte, payload string) string {
 	b := []byte{first}
 	switch size := len(payload); {
@@ -36,17 +36,17 @@ const (
 	final, compressed                  = 0x80, 0x40
 )
 
-// deflater compresses messages in the manner of RFC 7692.
+// deflater compresses messages (RFC 7692).
 type deflater struct {
-	buffer bytes.Buffer
-	writer *flate.Writer
-	anew   bool
+	buffer      bytes.Buffer
+	writer      *flate.Writer
+	independent bool
 }
 
 func (d *deflater) message(payload string) string {
 	if d.writer == nil {
 		d.writer, _ = flate.NewWriter(&d.buffer, 5)
-	} else if d.anew {
+	} else if d.independent {
 		d.writer.Reset(&d.buffer)
 	}
 	io.WriteString(d.writer, payload)
@@ -71,80 +71,80 @@ func TestWebSocket_ReadsUsage(t *testing.T) {
 	)
 	sum := usage.Usage{Input: 134, Output: 122, Total: 256, CachedInput: 64}
 	half := len(done(first)) / 2
-	kept, anew := &deflater{}, &deflater{anew: true}
+	kept, independent := &deflater{}, &deflater{independent: true}
 	large := strings.Repeat("x", 70_000)
 	for _, row := range []struct {
 		name, extensions, body string
 		want                   usage.Response
 	}{
 		{
-			"the answers of a session add up", "",
+			"the usage of several responses is added", "",
 			frame(final|text, created) + frame(final|text, delta) + frame(final|text, done(first)) + frame(final|text, done(second)),
 			usage.Response{Usage: sum, Model: "m", Events: 4},
 		},
 		{
-			"a message may be in pieces, with a ping in between", "",
+			"a fragmented message with a ping", "",
 			frame(text, done(first)[:half]) + frame(final|ping, `{"usage":`) + frame(0, "") + frame(final, done(first)[half:]) + frame(final|text, done(second)),
 			usage.Response{Usage: sum, Events: 2},
 		},
 		{
-			"binary messages and empty ones say nothing", "",
+			"binary and empty messages are ignored", "",
 			frame(final|binaryMessage, done(first)) + frame(binaryMessage, "") + frame(final, done(first)) + frame(final|text, "") + frame(final|text, done(second)),
 			usage.Response{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 2},
 		},
 		{
-			"what was said since the last answer is guessed", "",
+			"output after the last response is estimated", "",
 			frame(final|text, done(second)) + frame(final|text, audio) + frame(final|text, delta) + frame(text, delta[:len(delta)-5]),
 			usage.Response{Usage: usage.Usage{Input: 2, Output: 4, Total: 6, Estimated: true}, Events: 3},
 		},
 		{
-			"a transcription has a usage of its own", "",
+			"a transcription reports usage", "",
 			frame(final|text, `{"type":"conversation.item.input_audio_transcription.completed","transcript":"Hello","usage":`+second+`}`),
 			usage.Response{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 1},
 		},
 		{
-			"messages may be long", "",
+			"long messages", "",
 			frame(final|text, `{"a":"`+large[:200]+`"}`) + frame(final|text, `{"a":"`+large+`"}`) + frame(final|text, done(second)) + frame(final|closing, "\x03\xe8bye"),
 			usage.Response{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 3},
 		},
 		{
-			"a session that says nothing takes nothing that is known", "", "",
+			"an empty session", "", "",
 			usage.Response{Usage: usage.Usage{Estimated: true}},
 		},
 		{
-			"messages may be compressed", "permessage-deflate; client_max_window_bits=15",
+			"compressed messages with context takeover", "permessage-deflate; client_max_window_bits=15",
 			frame(final|compressed|text, kept.message(created)) + frame(final|compressed|text, kept.message(done(first))) +
 				frame(final|text, delta) + frame(final|compressed|text, kept.message(done(second))),
 			usage.Response{Usage: sum, Model: "m", Events: 4},
 		},
 		{
-			"they may be compressed each for itself", "x-other, Permessage-Deflate; Server_no_context_takeover; client_no_context_takeover",
-			frame(final|compressed|text, anew.message(created)) + frame(final|compressed|text, anew.message(done(first))) +
-				frame(final|text, delta) + frame(final|compressed|text, anew.message(done(second))),
+			"compressed messages without context takeover", "x-other, Permessage-Deflate; Server_no_context_takeover; client_no_context_takeover",
+			frame(final|compressed|text, independent.message(created)) + frame(final|compressed|text, independent.message(done(first))) +
+				frame(final|text, delta) + frame(final|compressed|text, independent.message(done(second))),
 			usage.Response{Usage: sum, Model: "m", Events: 4},
 		},
 		{
-			"what is compressed though nobody agreed is guessed", "",
+			"compression that was not negotiated is estimated", "",
 			frame(final|compressed|text, "Hello there"),
-			usage.Response{Usage: guess(0, 3), Events: 1},
+			usage.Response{Usage: estimated(0, 3), Events: 1},
 		},
 		{
-			"what can't be decoded is guessed", "permessage-deflate",
+			"undecodable messages are estimated", "permessage-deflate",
 			frame(final|compressed|text, "\xff\xff") + frame(final|compressed|text, "Hello there"),
-			usage.Response{Usage: guess(0, 3), Events: 2},
+			usage.Response{Usage: estimated(0, 3), Events: 2},
 		},
 		{
-			"what is masked ends the reading", "",
+			"a masked frame ends the metering", "",
 			frame(final|text, done(second)) + "\x81\x85\x00\x00\x00\x00Hello" + frame(final|text, done(first)),
 			usage.Response{Usage: usage.Usage{Input: 2, Output: 1, Total: 3}, Events: 1},
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			for _, wrap := range []func(io.Reader) io.Reader{same, iotest.OneByteReader} {
+			for _, wrap := range []func(io.Reader) io.Reader{unsplit, iotest.OneByteReader} {
 				resp := respond("", http.StatusSwitchingProtocols, row.body)
 				resp.Header.Set("Sec-WebSocket-Extensions", row.extensions)
-				if got := pass(t, resp, asked, row.body, wrap); got != row.want {
+				if got := pass(t, resp, textRequest, row.body, wrap); got != row.want {
 					t.Errorf("got %+v, want %+v", got, row.want)
 				}
 			}
@@ -152,11 +152,11 @@ func TestWebSocket_ReadsUsage(t *testing.T) {
 	}
 }
 
-// TestWebSocket_ReadsRealConnections has two sides that compress as libraries do.
+// TestWebSocket_ReadsRealConnections uses a real client and server, with compression.
 func TestWebSocket_ReadsRealConnections(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]websocket.CompressionMode{
-		"plain": websocket.CompressionDisabled, "kept": websocket.CompressionContextTakeover, "anew": websocket.CompressionNoContextTakeover,
+		"uncompressed": websocket.CompressionDisabled, "context takeover": websocket.CompressionContextTakeover, "no context takeover": websocket.CompressionNoContextTakeover,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -173,7 +173,7 @@ func TestWebSocket_ReadsRealConnections(t *testing.T) {
 				conn.Close(websocket.StatusNormalClosure, "")
 			}))
 			defer server.Close()
-			through := &tapping{next: server.Client().Transport}
+			through := &tapTransport{next: server.Client().Transport}
 			conn, _, err := websocket.Dial(t.Context(), server.URL, &websocket.DialOptions{
 				HTTPClient: &http.Client{Transport: through}, CompressionMode: mode,
 			})
@@ -195,24 +195,24 @@ func TestWebSocket_ReadsRealConnections(t *testing.T) {
 	}
 }
 
-// tapping is a transport that taps the answer.
-type tapping struct {
+// tapTransport is a transport with a Tap on the response.
+type tapTransport struct {
 	next http.RoundTripper
 	tap  *usage.Tap
 }
 
-func (t *tapping) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *tapTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	if err == nil {
 		body := resp.Body
-		t.tap = usage.NewTap(resp, asked, nil)
+		t.tap = usage.NewTap(resp, textRequest, nil)
 		resp.Body = struct {
 			io.Reader
 			io.WriteCloser
 		}{resp.Body, struct {
 			io.Writer
 			io.Closer
-		}{body.(io.Writer), resp.Body}} // as net/http's have no CloseWrite
+		}{body.(io.Writer), resp.Body}} // bodies of net/http have no CloseWrite
 	}
 	return resp, err
 }
