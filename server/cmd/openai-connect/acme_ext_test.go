@@ -64,7 +64,7 @@ func startDomain(t *testing.T, authority *acmetest.Authority, directory string, 
 	return p
 }
 
-// certificate is what a new connection sees, as soon as there is one.
+// certificate waits for a certificate and returns it, as seen by a new connection.
 func (p *domainProcess) certificate(t *testing.T) *x509.Certificate {
 	t.Helper()
 	return seen(t, p.https, &tls.Config{ServerName: domain, RootCAs: p.roots}, func(*x509.Certificate) bool { return true })
@@ -90,7 +90,7 @@ func seen(t *testing.T, address string, config *tls.Config, wanted func(*x509.Ce
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("there is no such certificate: %v", err)
+			t.Fatalf("no certificate became active: %v", err)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestACME_ServesADomain(t *testing.T) {
 	authority, directory := acmetest.Start(t, validity), t.TempDir()
 	p := startDomain(t, authority, directory)
 	if !strings.HasPrefix(p.url, "https://"+domain+":") || !strings.Contains(p.banner, "stored in "+directory+";") {
-		t.Errorf("the banner is\n%s", p.banner)
+		t.Errorf("got banner\n%s", p.banner)
 	}
 	certificate := p.certificate(t)
 	for version, protocol := range map[int]string{1: "HTTP/1.1", 2: "HTTP/2.0"} {
@@ -181,14 +181,14 @@ func TestACME_ServesADomain(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.exitsCleanly(t)
 	if log := p.stderr.String(); !strings.Contains(log, `level=INFO msg="certificate active" domain=`+domain) || strings.Contains(log, "PRIVATE") {
-		t.Errorf("the log is\n%s", log)
+		t.Errorf("got log\n%s", log)
 	}
 
 	t.Run("a restart uses what is stored", func(t *testing.T) {
 		authority.Down()
 		again := startDomain(t, authority, directory)
 		if !again.certificate(t).Equal(certificate) || authority.Orders() != 1 {
-			t.Errorf("the certificate is another one, after %d orders", authority.Orders())
+			t.Errorf("got a new certificate after %d orders, want the stored one", authority.Orders())
 		}
 	})
 }
@@ -197,7 +197,7 @@ func TestACME_ServesADomainWithoutPort80(t *testing.T) {
 	t.Parallel()
 	p := startDomain(t, acmetest.Start(t, validity), t.TempDir(), "--http-listen=")
 	if p.http != "" {
-		t.Errorf("it listens on %s", p.http)
+		t.Errorf("got address %s", p.http)
 	}
 	p.certificate(t)
 }

@@ -60,10 +60,10 @@ func TestAllowedHosts_AreNotCheckedIfClientsSendTheirKey(t *testing.T) {
 	admin := commandtest.FreeAddress(t)
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--admin", admin)
 	if got := statusFor(t, p.url+"/v1/models", "any.example"); got != http.StatusOK {
-		t.Errorf("the status is %d", got)
+		t.Errorf("got status %d", got)
 	}
 	if got := statusFor(t, "http://"+admin+"/metrics", "any.example"); got != http.StatusForbidden {
-		t.Errorf("of the metrics the status is %d", got)
+		t.Errorf("metrics: got status %d", got)
 	}
 }
 

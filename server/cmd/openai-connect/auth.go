@@ -31,7 +31,7 @@ type authFlags struct {
 	ForwardOrganization bool   `help:"Forward the OpenAI-Organization and OpenAI-Project headers of clients even if the server replaces their key. By default they are dropped then."`
 }
 
-// read returns the upstream key and the client key, each zero if it is not given.
+// read returns the upstream key and the client key. A key that is not given is zero.
 func (f *authFlags) read(logger *slog.Logger) (upstreamKey, clientKey secret.Secret, err error) {
 	if f.UpstreamKey != "" {
 		if upstreamKey, err = secret.New(f.UpstreamKey); err != nil {
@@ -80,7 +80,7 @@ func reloadAtHangup(store *clients.Store) (stop func()) {
 	}
 }
 
-// credential returns a shell expression of what clients send as their API key. It is
+// credential returns a shell expression for the API key that clients send. It is
 // empty if they need none.
 func (f *authFlags) credential(upstream string) string {
 	switch {

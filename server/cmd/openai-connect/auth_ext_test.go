@@ -101,10 +101,10 @@ func TestAuth_ReplacesClientKeyWithUpstreamKey(t *testing.T) {
 			p.signal(t, os.Interrupt)
 			p.exitsCleanly(t)
 			if written := p.banner + p.more.String() + p.stderr.String(); strings.Contains(written, heldKey) || strings.Contains(written, clientToken) {
-				t.Errorf("it wrote\n%s", written)
+				t.Errorf("got output\n%s", written)
 			}
 			if strings.Contains(p.stderr.String(), "chmod") {
-				t.Errorf("it complained of a file that is the owner's alone:\n%s", &p.stderr)
+				t.Errorf("got a warning for a file with mode 0600:\n%s", &p.stderr)
 			}
 		})
 	}
@@ -121,7 +121,7 @@ func TestAuth_WarnsAboutAWorldReadableKeyFile(t *testing.T) {
 	p.exitsCleanly(t)
 	if text := p.stderr.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "--upstream-key-file: every user") ||
 		!strings.Contains(text, "chmod 600") || strings.Contains(text, heldKey) {
-		t.Errorf("stderr is %q", text)
+		t.Errorf("got stderr %q", text)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestAuth_WarnsAboutExposedKeys(t *testing.T) {
 			p.exitsCleanly(t)
 			text := p.stderr.String()
 			if row.says != "" && !strings.Contains(text, row.says) || row.says == "" && strings.Contains(text, "level=WARN") || strings.Contains(text, heldKey) {
-				t.Errorf("stderr is %q", text)
+				t.Errorf("got stderr %q", text)
 			}
 		})
 	}

@@ -39,8 +39,7 @@ func shell(ctx context.Context, t *testing.T, key, text string) string {
 	tool, _, _ := strings.Cut(text, " ")
 	servertest.Tool(t, tool, "the banner needs it")
 	if grpcurl := regexp.MustCompile(`^go run (\S+)`).FindString(text); grpcurl != "" {
-		// It is built in another time than that of the call, and needs a module
-		// proxy.
+		// It is built before the timed call, and needs a module proxy.
 		words := strings.Fields(grpcurl)
 		if output, err := exec.CommandContext(t.Context(), words[0], append(words[1:], "-version")...).CombinedOutput(); err != nil {
 			servertest.Skip(t, grpcurl+" can't be built: "+string(output))
@@ -69,10 +68,10 @@ func TestBanner_CommandsWorkAsPrinted(t *testing.T) {
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0")
 	commands := commandsOf(p.banner)
 	if len(commands) != commandCount {
-		t.Fatalf("these are %d commands, not %d: %q", len(commands), commandCount, commands)
+		t.Fatalf("got %d commands, want %d: %q", len(commands), commandCount, commands)
 	}
 	if !strings.Contains(p.banner, "upstream: the embedded sandbox") || strings.Contains(p.banner, "authorization") {
-		t.Errorf("the sandbox is greeted with\n%s", p.banner)
+		t.Errorf("got banner\n%s", p.banner)
 	}
 	if !strings.Contains(p.banner, "base URL to "+p.url+"/v1\n") {
 		t.Errorf("the base URL for SDKs isn't right in\n%s", p.banner)
@@ -129,7 +128,7 @@ func TestBanner_CommandsWorkAsPrinted(t *testing.T) {
 	})
 }
 
-// decode reads all of a text as JSON.
+// decode parses a string as one JSON value.
 func decode(t *testing.T, text string, into any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), into); err != nil {
@@ -180,7 +179,7 @@ func TestBanner_PrintsADialableAddress(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, "--upstream", "sandbox", "--listen", ":0")
 	if !strings.HasPrefix(p.url, "http://localhost:") {
-		t.Errorf("it listens on %s", p.url)
+		t.Errorf("got address %s", p.url)
 	}
 	output := shell(t.Context(), t, "", commandsOf(p.banner)[rawCommand])
 	if !strings.Contains(output, `"chat.completion"`) {

@@ -20,16 +20,16 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// chatKey is what no output may have.
+// chatKey is an API key that no output may contain.
 const chatKey = "sk-of-the-chat"
 
-// spoken is what the sandbox answers.
+// spoken returns the response of the sandbox.
 func spoken(question string) string {
 	return "This is the sandbox: no model, no key, no network. You said: \"" + question + "\"\n"
 }
 
-// chatWith runs `openai-connect chat` with a text piped in, against a server, and
-// with a key that it must not tell.
+// chatWith runs `openai-connect chat` with piped input against a server. The output must
+// not contain the key.
 func chatWith(t *testing.T, front *servertest.Front, piped string, arguments ...string) outcome {
 	t.Helper()
 	var output, stderr bytes.Buffer
@@ -42,7 +42,7 @@ func chatWith(t *testing.T, front *servertest.Front, piped string, arguments ...
 		t.Fatal(err)
 	}
 	if strings.Contains(output.String()+stderr.String(), chatKey) {
-		t.Errorf("the key is told:\n%s%s", &output, &stderr)
+		t.Errorf("got the key in the output:\n%s%s", &output, &stderr)
 	}
 	return outcome{command.ProcessState.ExitCode(), output.String(), stderr.String()}
 }
@@ -120,8 +120,8 @@ func TestChat_PrintsOpenAIsJSON(t *testing.T) {
 	}
 }
 
-// TestChat_SendsTheParametersOfTheFlags looks at what arrives at the upstream: of a
-// question that isn't asked at a terminal, nothing that wasn't asked for.
+// TestChat_SendsTheParametersOfTheFlags checks the request at the upstream. Without a
+// terminal, it has only the parameters of the flags.
 func TestChat_SendsTheParametersOfTheFlags(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.Events(
@@ -263,7 +263,7 @@ func TestChat_ASignalCancelsThePrompt(t *testing.T) {
 	}
 	begun := make([]byte, len(slowBegin))
 	if _, err := io.ReadFull(output, begun); err != nil || string(begun) != slowBegin {
-		t.Errorf("it wrote %q, %v", begun, err)
+		t.Errorf("got output %q, %v", begun, err)
 	}
 	if err := command.Process.Signal(os.Interrupt); err != nil {
 		t.Error(err)
@@ -271,9 +271,9 @@ func TestChat_ASignalCancelsThePrompt(t *testing.T) {
 	upstream.waitCanceled(t)
 	rest, err := io.ReadAll(output)
 	if err != nil || string(rest) != "\n" {
-		t.Errorf("then it wrote %q, %v", rest, err)
+		t.Errorf("got rest of the output %q, %v", rest, err)
 	}
 	if err := command.Wait(); command.ProcessState.ExitCode() != 130 {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("got exit error %v", err)
 	}
 }

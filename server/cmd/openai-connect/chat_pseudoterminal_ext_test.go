@@ -20,7 +20,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// slowBegin is what the slow upstream says at once.
+// slowBegin is the text that the slow upstream sends immediately.
 const slowBegin = "It begins"
 
 // slowUpstream answers "slow" with a stream that begins and doesn't end, and
@@ -50,7 +50,7 @@ func startSlow(t *testing.T) *slowUpstream {
 	return u
 }
 
-// chunkOf is an event with a text.
+// chunkOf returns an event with the given content.
 func chunkOf(text string) string {
 	quoted, err := json.Marshal(text)
 	if err != nil {
@@ -100,7 +100,7 @@ func converse(t *testing.T, front *servertest.Front, arguments ...string) *termi
 		_ = screen.Close()
 		_ = tty.Close()
 		if strings.Contains(x.shown.String(), chatKey) {
-			t.Errorf("the key is shown:\n%s", &x.shown)
+			t.Errorf("got the key in the terminal output:\n%s", &x.shown)
 		}
 	})
 	x.command = command(context.WithoutCancel(t.Context()), t, []string{
@@ -127,7 +127,7 @@ func (x *terminal) write(t *testing.T, keys string) {
 	}
 }
 
-// wait waits until a text is shown, and returns what was before it.
+// wait waits for output that contains text, and returns the output before it.
 func (x *terminal) wait(t *testing.T, text string) string {
 	t.Helper()
 	if err := x.screen.SetReadDeadline(time.Now().Add(testTimeout)); err != nil {
@@ -165,7 +165,7 @@ func (x *terminal) endsWith(t *testing.T, status int) {
 	defer timer.Stop()
 	err := x.command.Wait()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed || x.command.ProcessState.ExitCode() != status {
-		t.Errorf("it ended with %v:\n%s", x.command.ProcessState, &x.shown)
+		t.Errorf("got exit error %v:\n%s", x.command.ProcessState, &x.shown)
 	}
 }
 
@@ -199,7 +199,7 @@ func checkSaid(t *testing.T, upstream *slowUpstream, want ...said) {
 	}
 	for i := range want {
 		if got[i] != want[i] {
-			t.Errorf("message %d is %q", i, got[i])
+			t.Errorf("message %d: got %q", i, got[i])
 		}
 	}
 }

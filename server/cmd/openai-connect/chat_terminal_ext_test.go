@@ -23,12 +23,12 @@ func TestChatSession_SendsTheConversation(t *testing.T) {
 	upstream := startSlow(t)
 	x := converse(t, servertest.Start(t, server.Config{Upstream: upstream.URL}), "--model", "m", "--system", "Be brief.")
 	if banner := x.wait(t, promptShown); !strings.Contains(banner, "Model: m.") || !strings.Contains(banner, "/help") {
-		t.Errorf("the banner is %q", banner)
+		t.Errorf("got banner %q", banner)
 	}
 	shown := x.ask(t, "One **bold** `word`")
 	if !strings.Contains(shown, "You said: One **bold** `word`\r\n") ||
 		!regexp.MustCompile(`\[m: 7 tokens in, 8 out, \d+\.\d s(, first text after \d+\.\d s)?\]\r\n`).MatchString(shown) {
-		t.Errorf("it shows %q", shown)
+		t.Errorf("got terminal output %q", shown)
 	}
 	checkSaid(t, upstream, said{"system", "Be brief."}, said{"user", "One **bold** `word`"})
 	x.ask(t, "Two")
@@ -49,7 +49,7 @@ func TestChatSession_CtrlCCancelsTheReply(t *testing.T) {
 		x.write(t, "\x03")
 		upstream.waitCanceled(t)
 		if shown := x.wait(t, promptShown); !strings.Contains(shown, "\r\n[canceled]\r\n") {
-			t.Errorf("it shows %q", shown)
+			t.Errorf("got terminal output %q", shown)
 		}
 		upstream.Take()
 		x.ask(t, "/clear")
@@ -60,7 +60,7 @@ func TestChatSession_CtrlCCancelsTheReply(t *testing.T) {
 	x.wait(t, promptShown)
 	upstream.Take()
 	if shown := x.ask(t, "Go on"); !strings.Contains(shown, "You said: Go on") {
-		t.Errorf("it shows %q", shown)
+		t.Errorf("got terminal output %q", shown)
 	}
 	checkSaid(t, upstream, said{"user", "slow"}, said{"assistant", slowBegin}, said{"user", "Go on"})
 	x.write(t, "\x04")
@@ -74,7 +74,7 @@ func TestChatSession_CtrlCDiscardsTheLine(t *testing.T) {
 	x.wait(t, promptShown)
 	x.write(t, "never mind\x03")
 	if shown := x.wait(t, promptShown); !strings.Contains(shown, "Ctrl-D quits") {
-		t.Errorf("it shows %q", shown)
+		t.Errorf("got terminal output %q", shown)
 	}
 	x.ask(t, "This")
 	checkSaid(t, upstream, said{"user", "This"})
@@ -145,10 +145,10 @@ func TestChatSession_RunsCommands(t *testing.T) {
 		`{"role":"assistant","content":"You said: Hello"}],"temperature":0.5}`
 	text, err := os.ReadFile(saved)
 	if err != nil || !sameJSON(t, string(text), conversation) {
-		t.Errorf("%v: saved is %s", err, text)
+		t.Errorf("error %v: got saved file %s", err, text)
 	}
 	if info, err := os.Stat(saved); err != nil || info.Mode() != 0o600 {
-		t.Errorf("its mode is %v, %v", info.Mode(), err)
+		t.Errorf("got mode %v, %v", info.Mode(), err)
 	}
 	upstream.Take()
 	x.ask(t, "Anew")
@@ -173,7 +173,7 @@ func TestChatSession_StoresTheHistory(t *testing.T) {
 		checkSaid(t, upstream, said{"user", "a\nb"})
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
-		t.Errorf("its mode is %v, %v", info.Mode(), err)
+		t.Errorf("got mode %v, %v", info.Mode(), err)
 	}
 }
 
@@ -185,14 +185,14 @@ func TestChatSession_ASignalRestoresTheTerminal(t *testing.T) {
 	before := x.mode(t)
 	x.wait(t, promptShown)
 	if x.mode(t) == before {
-		t.Error("the terminal is in no mode of an editor's")
+		t.Error("the terminal is not in raw mode")
 	}
 	if err := x.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	x.endsWith(t, 130)
 	if x.mode(t) != before {
-		t.Error("the terminal isn't as it was")
+		t.Error("the mode of the terminal was not restored")
 	}
 }
 
@@ -205,7 +205,7 @@ func TestChatSession_ReplacesControlCharacters(t *testing.T) {
 	x.wait(t, promptShown)
 	shown := x.ask(t, "\x1b[200~a\u009b2J\u202eb\tc\x1b[201~")
 	if !strings.Contains(shown, "You said: a\ufffd2J\ufffdb\tc\r\n") {
-		t.Errorf("it shows %q", shown)
+		t.Errorf("got terminal output %q", shown)
 	}
 	x.write(t, "\x04")
 	x.endsWith(t, 0)
@@ -239,10 +239,10 @@ func TestChat_ReplacesControlCharactersForATerminal(t *testing.T) {
 			_, _ = io.Copy(&x.shown, x.screen)
 			shown := strings.ReplaceAll(x.shown.String(), "\r\n", "\n") // The terminal's own.
 			if strings.ContainsFunc(shown, func(r rune) bool { return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
-				t.Errorf("it shows %q", shown)
+				t.Errorf("got terminal output %q", shown)
 			}
 			if !strings.Contains(shown, "2J") {
-				t.Errorf("the answer is not in %q", shown)
+				t.Errorf("got no response in %q", shown)
 			}
 			if got := chatWith(t, front, "", arguments...); !strings.Contains(got.stdout, text) {
 				t.Errorf("a pipe gets %q", got.stdout)
@@ -302,10 +302,10 @@ func TestChatSession_ContinuesAfterAnError(t *testing.T) {
 	x.wait(t, promptShown)
 	for range 2 {
 		if shown := x.ask(t, "Hello"); !strings.Contains(shown, "The model does not exist.") || !strings.Contains(shown, "/model") {
-			t.Errorf("it shows %q", shown)
+			t.Errorf("got terminal output %q", shown)
 		}
 		if got := lastMessages(t, upstream); len(got) != 1 {
-			t.Errorf("what failed is asked again with %q", got)
+			t.Errorf("got messages %q after a failed prompt", got)
 		}
 	}
 	x.write(t, "\x04")

@@ -35,7 +35,7 @@ func printed(t *testing.T, got outcome) string {
 	t.Helper()
 	token := strings.TrimSuffix(got.stdout, "\n")
 	if !tokenLine.MatchString(got.stdout) || strings.Contains(got.stderr, token) {
-		t.Fatalf("it wrote %+v", got)
+		t.Fatalf("got output %+v", got)
 	}
 	return token
 }
@@ -47,7 +47,7 @@ func TestClients_AreAddedListedRotatedAndRevoked(t *testing.T) {
 		"--upstream-key-env", "ALICE", "--requests-per-minute", "60", "--tokens-per-minute", "100000", "--tokens-per-day", "2000000", "--concurrent-streams", "10"))
 	bob := printed(t, clientsOf(t, file, "add", "bob", "--upstream-key-file", "bob.key"))
 	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
-		t.Errorf("the file is %v, %v", info, err)
+		t.Errorf("got file %v, %v", info, err)
 	}
 	checkListed(t, file, map[string]string{
 		"alice": `{"name":"alice","expires":"2126-01-01","expired":false,"upstream_key":{"env":"ALICE"},"models":["gpt-5*","o3","o4"],"paths":["/v1/chat/completions"],` +
@@ -61,18 +61,18 @@ func TestClients_AreAddedListedRotatedAndRevoked(t *testing.T) {
 		`bob +never +file /.*/bob.key +all +all +none`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + cells + `$`).MatchString(table) {
-			t.Errorf("no line is like %s:\n%s", cells, table)
+			t.Errorf("got no line like %s:\n%s", cells, table)
 		}
 	}
 	rotated := clientsOf(t, file, "rotate", "bob")
 	another := printed(t, rotated)
 	if another == bob || !regexp.MustCompile(`within a second of 2\d{3}-`).MatchString(rotated.stderr) {
-		t.Errorf("it was rotated with %+v", rotated)
+		t.Errorf("rotate: got %+v", rotated)
 	}
 	checkListed(t, file, map[string]string{"alice": "", "bob": ""}, map[string]string{"alice": alice, "bob": another})
 	revoked := clientsOf(t, file, "revoke", "alice")
 	if revoked.stdout != "" || !strings.HasPrefix(revoked.stderr, "Removed alice from "+file) {
-		t.Errorf("it was revoked with %+v", revoked)
+		t.Errorf("revoke: got %+v", revoked)
 	}
 	checkListed(t, file, map[string]string{"bob": ""}, map[string]string{"bob": another})
 	text, err := os.ReadFile(file)
@@ -90,7 +90,7 @@ func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 	var list []json.RawMessage
 	output := clientsOf(t, file, "list", "--json").stdout
 	if err := json.Unmarshal([]byte(output), &list); err != nil || len(list) != len(want) || strings.Contains(output, "sha256") {
-		t.Errorf("it lists %s, %v", output, err)
+		t.Errorf("got list %s, %v", output, err)
 	}
 	for _, encoded := range list {
 		var token struct{ Name string }
@@ -99,7 +99,7 @@ func checkListed(t *testing.T, file string, want, tokens map[string]string) {
 		}
 		compact := strings.NewReplacer("\n", "", " ", "").Replace(string(encoded))
 		if wanted, ok := want[token.Name]; !ok || wanted != "" && compact != wanted {
-			t.Errorf("%s is listed as %s", token.Name, compact)
+			t.Errorf("%s: got %s", token.Name, compact)
 		}
 	}
 	entries, err := clients.Read(file)
@@ -121,10 +121,10 @@ func TestClients_ListMarksExpiredKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	if table := clientsOf(t, file, "list").stdout; !strings.Contains(table, "2020-01-01 (expired)") || !strings.Contains(table, "o3: 5 requests/min") {
-		t.Errorf("it is listed as\n%s", table)
+		t.Errorf("got list\n%s", table)
 	}
 	if list := clientsOf(t, file, "list", "--json").stdout; !strings.Contains(list, `"expired": true`) || !strings.Contains(list, `"models": "o3"`) {
-		t.Errorf("it is listed as\n%s", list)
+		t.Errorf("got list\n%s", list)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestClients_RejectsContradictingServerFlags(t *testing.T) {
 	}
 }
 
-// statusOf is what a client gets.
+// statusOf returns the status of a client's request.
 func statusOf(t *testing.T, p *process, token string) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/v1/models", nil)
@@ -245,9 +245,9 @@ func becomes(t *testing.T, p *process, token string, status int) {
 	}
 }
 
-// TestClients_ChangeWhileTheServerRuns keeps a file by the command, beside a
-// server that runs by it. Nothing that either writes has a token or a key, but for
-// the one line that hands a token over.
+// TestClients_ChangeWhileTheServerRuns edits the file of a running server with the
+// command. No output contains an API key or upstream key, except the line that prints a
+// new API key.
 func TestClients_ChangeWhileTheServerRuns(t *testing.T) {
 	t.Parallel()
 	upstream := servertest.StartUpstream(t, servertest.JSON(http.StatusOK, "{}"))
@@ -304,17 +304,17 @@ func TestClients_ChangeWhileTheServerRuns(t *testing.T) {
 	}
 	p.signal(t, syscall.SIGHUP)
 	if got := statusOf(t, p, another); got != http.StatusOK {
-		t.Errorf("when the file is broken, alice gets %d", got)
+		t.Errorf("with an invalid file: got status %d for alice", got)
 	}
 	p.signal(t, os.Interrupt)
 	p.exitsCleanly(t)
 	written := p.banner + p.more.String() + p.stderr.String()
 	for _, hidden := range []string{alice, another, bob, own, next, heldKey, clients.HashKey(another).String()[7:]} {
 		if strings.Contains(written, hidden) {
-			t.Errorf("it wrote a secret:\n%s", written)
+			t.Errorf("got a secret in the output:\n%s", written)
 		}
 	}
 	if !strings.Contains(written, "added=[bob]") || !strings.Contains(written, "removed=[bob]") || !strings.Contains(written, "changed=[alice]") {
-		t.Errorf("it wrote\n%s", written)
+		t.Errorf("got output\n%s", written)
 	}
 }

@@ -116,7 +116,7 @@ type listedModels struct {
 }
 
 func listed(e clients.Entry) listedClient {
-	token := listedClient{
+	client := listedClient{
 		Name:        e.Name,
 		Expired:     isExpired(e.Expires),
 		UpstreamKey: e.UpstreamKey,
@@ -125,10 +125,10 @@ func listed(e clients.Entry) listedClient {
 		Limits:      listedLimits(e.Limits),
 	}
 	if !e.Expires.IsZero() {
-		token.Expires = clients.FormatExpiry(e.Expires)
+		client.Expires = clients.FormatExpiry(e.Expires)
 	}
 	for _, m := range e.ModelLimits {
-		token.ModelLimits = append(token.ModelLimits, listedModels{m.Models, listedLimits(m.Limits)})
+		client.ModelLimits = append(client.ModelLimits, listedModels{m.Models, listedLimits(m.Limits)})
 	}
-	return token
+	return client
 }

@@ -151,7 +151,7 @@ func TestConfigFile_TheExampleOfTheREADMEWorks(t *testing.T) {
 	}
 	check, serve, found := strings.Cut(block(t, text, "sh", 0), "\n")
 	if !found || serve != "openai-connect --config config.yaml\n" {
-		t.Fatalf("the server is started with %q", serve)
+		t.Fatalf("got command line %q", serve)
 	}
 	upstream := statusServer(t, http.StatusOK, "Bearer "+heldKey)
 	output := runShell(t, directory, check, "OPENAI_CONNECT_UPSTREAM="+upstream, "OPENAI_CONNECT_LISTEN=127.0.0.1:0")

@@ -76,6 +76,6 @@ func TestDeploy_ImageIsBuiltAsMakeBuilds(t *testing.T) {
 	}
 	from := regexp.MustCompile(`(?m)^FROM golang:(\S+)`).FindStringSubmatch(project(t, "server/deploy/Dockerfile"))
 	if from == nil || !strings.Contains(project(t, "go.mod"), "\ngo "+from[1]+".") {
-		t.Errorf("the image is built with %q, of which go.mod doesn't speak", from)
+		t.Errorf("got image %q, want the Go version of go.mod", from)
 	}
 }

@@ -57,7 +57,7 @@ func TestFileDescriptors_LeaveRoomForTheUpstream(t *testing.T) {
 				_, _ = io.Copy(io.Discard, response.Body)
 				response.Body.Close()
 				if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
-					t.Errorf("the status is %d", response.StatusCode)
+					t.Errorf("got status %d", response.StatusCode)
 				}
 			})
 		}
@@ -72,9 +72,9 @@ func TestFileDescriptors_LeaveRoomForTheUpstream(t *testing.T) {
 	}
 	text := stderr.String()
 	if !strings.Contains(text, "to fit the limit of file descriptors") || !strings.Contains(text, "file_descriptors=300") {
-		t.Errorf("the log is\n%s", text)
+		t.Errorf("got log\n%s", text)
 	}
 	if strings.Contains(text, "too many open files") {
-		t.Errorf("it ran out of files:\n%s", text)
+		t.Errorf("got an error of file descriptors:\n%s", text)
 	}
 }

@@ -29,7 +29,7 @@ func TestFileDescriptors_FitLeavesRoomForBothSides(t *testing.T) {
 			t.Errorf("%+v: got %d and %d", row, connections, calls)
 		}
 		if total := uint64(connections) + uint64(calls); row.files > 2*reservedFiles && total+reservedFiles > row.files {
-			t.Errorf("%+v: %d and %d are too many", row, connections, calls)
+			t.Errorf("%+v: got %d and %d, which exceed the limit", row, connections, calls)
 		}
 	}
 }

@@ -129,7 +129,7 @@ func checkRejected(t *testing.T, got outcome, says []string) {
 	}
 	line, ok := strings.CutPrefix(got.stderr, "openai-connect: ")
 	if !ok || strings.Index(line, "\n") != len(line)-1 {
-		t.Fatalf("stderr is %q", got.stderr)
+		t.Fatalf("got stderr %q", got.stderr)
 	}
 	for i, text := range says {
 		if !strings.Contains(line, text) || i == 0 && !strings.HasPrefix(line, text) && strings.HasSuffix(text, ": ") {
@@ -172,7 +172,7 @@ func TestFlags_EachHasAVariable(t *testing.T) {
 		"redis": "x", "redis-password-file": "x",
 	}
 	if len(names) != len(wrong) {
-		t.Errorf("the flags are %q", names)
+		t.Errorf("got flags %q", names)
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {

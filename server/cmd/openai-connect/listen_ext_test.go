@@ -65,7 +65,7 @@ func TestListen_UsesTheFamilyOfTheAddress(t *testing.T) {
 		}
 		for _, host := range []string{"127.0.0.1", "[::1]"} {
 			if !answers("http://" + host + ":" + port + "/v1/models") {
-				t.Errorf("it doesn't answer on %s", host)
+				t.Errorf("no response on %s", host)
 			}
 		}
 	})

@@ -39,7 +39,7 @@ func (p *process) logged(t *testing.T) []string {
 	return lines
 }
 
-// say sends a text on a connection of its own, and reads until its end.
+// say sends bytes on a new connection and reads it to the end.
 func say(t *testing.T, address, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -86,7 +86,7 @@ func TestLog_HasNoSecretsFromPathsOrMethods(t *testing.T) {
 			}
 			lines := p.logged(t)
 			if len(lines) < 10 {
-				t.Errorf("it logged %q", lines)
+				t.Errorf("got log %q", lines)
 			}
 			for _, line := range lines {
 				for _, secret := range append(secrets, "held%3Akey", "%6b", "%256B") {

@@ -32,7 +32,7 @@ func main() {
 }
 
 // commandLine holds all commands and flags. Each flag has an environment variable:
-// OPENAI_CONNECT_MAX_CALLS is that of --max-calls.
+// OPENAI_CONNECT_MAX_CALLS for --max-calls.
 type commandLine struct {
 	Serve   serveCommand     `cmd:"" default:"withargs" help:"Run the server (default)."`
 	Check   checkCommand     `cmd:"" help:"Validate the flags of a server and connect to its upstreams."`

@@ -68,7 +68,7 @@ func start(t *testing.T, settings []string, arguments ...string) *process {
 	for !strings.HasSuffix(p.banner, "/v1\n\n") { // its last line
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			t.Fatalf("it greeted with\n%s\nand then: %v, %v\n%s", p.banner, err, p.command.Wait(), &p.stderr)
+			t.Fatalf("got banner\n%s\nand then errors %v, %v\n%s", p.banner, err, p.command.Wait(), &p.stderr)
 		}
 		p.banner += line
 	}
@@ -105,7 +105,7 @@ func (p *process) wait(t *testing.T) {
 	case <-p.ended:
 	case <-time.After(testTimeout):
 		_ = p.command.Process.Kill()
-		t.Fatal("it does not exit")
+		t.Fatal("the process did not exit")
 	}
 }
 

@@ -90,7 +90,7 @@ func TestProxyProtocol_SetsTheClientAddress(t *testing.T) {
 			for _, header := range []string{"", "PROXY TCP4 nonsense\r\n", "PROXY TCP4 203.0.113.9 10.0.0.1 1234 80", strings.Repeat("P", 200)} {
 				if response, err := through(t, header, false).Get(p.url + "/v1/models"); err == nil {
 					response.Body.Close()
-					t.Errorf("%q: it answers %s", header, response.Status)
+					t.Errorf("%q: got %s", header, response.Status)
 				}
 			}
 			silent, err := net.Dial("tcp", p.address)

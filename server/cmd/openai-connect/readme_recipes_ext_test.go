@@ -36,11 +36,11 @@ func TestREADME_RecipesWorkAsPrinted(t *testing.T) {
 			_, section, found := strings.Cut(readme, "\n"+row.heading+"\n")
 			end := regexp.MustCompile(`(?m)^##`).FindStringIndex(section)
 			if !found || end == nil {
-				t.Fatal("there is no such section")
+				t.Fatal("the section is missing")
 			}
 			blocks := recipesOf(section[:end[0]])
 			if len(blocks) != row.blocks {
-				t.Fatalf("these are its recipes: %q", blocks)
+				t.Fatalf("got recipes %q", blocks)
 			}
 			for _, block := range blocks {
 				for _, text := range commandsIn(block) {

@@ -30,12 +30,12 @@ func block(t *testing.T, text, language string, n int) string {
 	t.Helper()
 	blocks := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```").FindAllStringSubmatch(text, -1)
 	if len(blocks) <= n {
-		t.Fatalf("there are %d blocks of %s, want %d", len(blocks), language, n+1)
+		t.Fatalf("got %d blocks of %s, want %d", len(blocks), language, n+1)
 	}
 	return blocks[n][1]
 }
 
-// runShell runs a text for a shell in a directory, where the command is in PATH.
+// runShell runs a shell script in a directory, with the command in PATH.
 func runShell(t *testing.T, directory, text string, settings ...string) string {
 	t.Helper()
 	path := commandtest.Program(t)
@@ -71,11 +71,11 @@ func TestREADME_ClientsWorkAsPrinted(t *testing.T) {
 		t.Errorf("%s\nwrites %s", use, output)
 	}
 	if left := runShell(t, directory, "openai-connect clients list --file clients.yaml"); strings.Contains(left, "alice") || !strings.Contains(left, "ci") {
-		t.Errorf("in the end there is %s", left)
+		t.Errorf("got remaining clients %s", left)
 	}
 }
 
-// The files that the README shows are taken as they are.
+// The files in the README are accepted unchanged.
 func TestREADME_FilesAreValid(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
@@ -95,9 +95,9 @@ func TestREADME_FilesAreValid(t *testing.T) {
 		"--listen", "127.0.0.1:0", "--clients", tokens, "--upstreams", upstreams, "--admin", "127.0.0.1:0", "--log-level", "warn")
 	listed := end(t, nil, "clients", "list", "--file", tokens)
 	if listed.status != 0 || !strings.Contains(listed.stdout, "alice") {
-		t.Errorf("the tokens are %+v", listed)
+		t.Errorf("got clients %+v", listed)
 	}
 	if !strings.Contains(p.banner, "https://api.openai.com") {
-		t.Errorf("the banner is %s", p.banner)
+		t.Errorf("got banner %s", p.banner)
 	}
 }

@@ -69,7 +69,7 @@ type passwordFile struct {
 
 	mu      sync.Mutex
 	last    secret.Secret     // guarded by mu: of the last successful read
-	reading chan passwordRead // guarded by mu: receives the result of the read in progress; nil if there is none
+	reading chan passwordRead // guarded by mu: receives the result of the read in progress; nil without one
 	failing bool              // guarded by mu: the last read failed
 }
 
@@ -104,7 +104,7 @@ func (p *passwordFile) current() (string, error) {
 			p.last = read.secret
 		}
 	case <-timer.C:
-		err = fmt.Errorf("read %s: no answer in %v", p.path, passwordPatience)
+		err = fmt.Errorf("read %s: no data after %v", p.path, passwordPatience)
 	}
 	if err != nil && !p.failing {
 		p.logger.Warn("failed to read --redis-password-file, keeping the previous password", slog.Any("error", err))

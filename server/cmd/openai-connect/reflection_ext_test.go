@@ -24,7 +24,7 @@ func TestReflection_ListsAllServices(t *testing.T) {
 	described := grpcurl(p.address, "describe")
 	services := strings.Fields(grpcurl(p.address, "list"))
 	if len(services) != 4 {
-		t.Errorf("the services are %q", services)
+		t.Errorf("got services %q", services)
 	}
 	for _, name := range services {
 		if !strings.Contains(described, name+" is a service:") {
@@ -32,6 +32,6 @@ func TestReflection_ListsAllServices(t *testing.T) {
 		}
 	}
 	if health := grpcurl("-d", `{"service": "openaiconnect.chat.v1.ChatService"}`, p.address, "grpc.health.v1.Health/Check"); !strings.Contains(health, `"SERVING"`) {
-		t.Errorf("the health is %s", health)
+		t.Errorf("got health %s", health)
 	}
 }

@@ -98,7 +98,7 @@ func (s *scene) sees(t *testing.T, want grpc_health_v1.HealthCheckResponse_Servi
 	t.Helper()
 	response, err := s.health.Recv()
 	if err != nil || response.GetStatus() != want {
-		t.Fatalf("the health is %v and %v, not %v", response.GetStatus(), err, want)
+		t.Fatalf("got health %v, error %v, want %v", response.GetStatus(), err, want)
 	}
 }
 
@@ -131,14 +131,14 @@ func TestShutdown_LetsStreamsFinish(t *testing.T) {
 			}
 			s.exitsCleanly(t)
 			if s.stderr.Len() > 0 {
-				t.Errorf("the log is\n%s", &s.stderr)
+				t.Errorf("got log\n%s", &s.stderr)
 			}
 		})
 	}
 }
 
-// For the delay of a shutdown, calls and connections are taken as ever, while the
-// server says that it isn't ready.
+// During the delay of a shutdown, the server accepts requests and connections, and its
+// status is not ready.
 func TestShutdown_WaitsForTheDelay(t *testing.T) {
 	t.Parallel()
 	s := open(t, "--drain-delay", "500ms")
@@ -150,7 +150,7 @@ func TestShutdown_WaitsForTheDelay(t *testing.T) {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK || !response.Close {
-		t.Errorf("it answers %s, and that the connection is closed: %t", response.Status, response.Close)
+		t.Errorf("got %s, close %t", response.Status, response.Close)
 	}
 	s.finish()
 	if _, err := s.receive(); err != nil {
@@ -175,10 +175,10 @@ func TestShutdown_AbortsStreamsAfterTheTimeout(t *testing.T) {
 	s.wait(t)
 	failed, ok := errors.AsType[*exec.ExitError](s.err)
 	if !ok || failed.ExitCode() != 1 {
-		t.Errorf("it ended with %v", s.err)
+		t.Errorf("got exit error %v", s.err)
 	}
 	if text := s.stderr.String(); !strings.Contains(text, "aborted requests in progress after 50ms") {
-		t.Errorf("it complained\n%s", text)
+		t.Errorf("got log\n%s", text)
 	}
 }
 
@@ -200,12 +200,12 @@ func TestShutdown_ASecondSignalExitsAtOnce(t *testing.T) {
 				case <-s.ended:
 					ended = true
 				case <-t.Context().Done():
-					t.Fatal("it does not exit")
+					t.Fatal("the process did not exit")
 				}
 			}
 			failed, ok := errors.AsType[*exec.ExitError](s.err)
 			if !ok || failed.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
-				t.Errorf("it ended with %v", s.err)
+				t.Errorf("got exit error %v", s.err)
 			}
 		})
 	}

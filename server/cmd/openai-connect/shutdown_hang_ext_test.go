@@ -32,7 +32,7 @@ func (p *process) endsWithin(t *testing.T, bound time.Duration) {
 	case <-time.After(bound):
 		_ = p.command.Process.Signal(syscall.SIGQUIT)
 		<-p.ended
-		t.Fatalf("it runs %v after the signal:\n%s", time.Since(began), &p.stderr)
+		t.Fatalf("the process was running %v after the signal:\n%s", time.Since(began), &p.stderr)
 	}
 }
 
@@ -95,7 +95,7 @@ func (p *process) awaits(t *testing.T, token string, want int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the status is %d, want %d", got, want)
+			t.Fatalf("got status %d, want %d", got, want)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestShutdown_EndsWhileTheClientsFileBlocks(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.endsWithin(t, shutdownBound)
 	if p.err != nil {
-		t.Errorf("it ended with %v\n%s", p.err, &p.stderr)
+		t.Errorf("got exit error %v\n%s", p.err, &p.stderr)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestShutdown_EndsWhileClientsReadNothing(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.endsWithin(t, shutdownBound)
 	if failed, ok := errors.AsType[*exec.ExitError](p.err); !ok || failed.ExitCode() != 1 || !strings.Contains(p.stderr.String(), "aborted requests in progress after 100ms") {
-		t.Errorf("it ended with %v\n%s", p.err, &p.stderr)
+		t.Errorf("got exit error %v\n%s", p.err, &p.stderr)
 	}
 }
 
@@ -236,6 +236,6 @@ func TestShutdown_EndsWhileTheLogBlocks(t *testing.T) {
 	defer timer.Stop()
 	err = command.Wait()
 	if failed, ok := errors.AsType[*exec.ExitError](err); !ok || failed.ExitCode() != 1 {
-		t.Errorf("it ended with %v after %v", err, time.Since(began))
+		t.Errorf("got exit error %v after %v", err, time.Since(began))
 	}
 }

@@ -75,15 +75,15 @@ func TestHTTPS_IsServedWithACertificate(t *testing.T) {
 	chain, key := certificate(t)
 	p := start(t, nil, "--upstream", "sandbox", "--listen", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key, "--log-level", "warn")
 	if !strings.HasPrefix(p.url, "https://") {
-		t.Errorf("it listens on %s", p.url)
+		t.Errorf("got address %s", p.url)
 	}
 	for _, text := range commandsOf(p.banner)[:grpcCommand] {
 		if !strings.HasPrefix(text, "curl "+p.url+"/") {
-			t.Errorf("this command is for another server:\n%s", text)
+			t.Errorf("got a command for another server:\n%s", text)
 		}
 	}
 	if text := commandsOf(p.banner)[grpcCommand]; strings.Contains(text, "-plaintext") {
-		t.Errorf("this command is for a server without TLS:\n%s", text)
+		t.Errorf("got a command for a server without TLS:\n%s", text)
 	}
 	public, err := os.ReadFile(chain)
 	if err != nil {
@@ -140,13 +140,13 @@ func TestHTTPS_IsServedWithACertificate(t *testing.T) {
 		}
 		defer response.Body.Close()
 		if response.StatusCode != http.StatusBadRequest {
-			t.Errorf("the status is %s", response.Status)
+			t.Errorf("got status %s", response.Status)
 		}
 	})
 	p.signal(t, syscall.SIGTERM)
 	p.exitsCleanly(t)
 	if log := p.stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "client sent an HTTP request to an HTTPS server") {
-		t.Errorf("the log is\n%s", log)
+		t.Errorf("got log\n%s", log)
 	}
 }
 
@@ -180,11 +180,11 @@ func TestHTTPS_ReloadsTheCertificate(t *testing.T) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		t.Errorf("it is answered %s", response.Status)
+		t.Errorf("got %s", response.Status)
 	}
 	p.signal(t, syscall.SIGTERM)
 	p.exitsCleanly(t)
 	if log := p.stderr.String(); !strings.Contains(log, "certificate reloaded") {
-		t.Errorf("the log is\n%s", log)
+		t.Errorf("got log\n%s", log)
 	}
 }

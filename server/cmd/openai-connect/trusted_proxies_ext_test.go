@@ -37,7 +37,7 @@ func TestTrustedProxies_ForwardTheClientAddress(t *testing.T) {
 		}
 		response.Body.Close()
 		if log := strings.Join(p.logged(t), ""); !strings.Contains(log, " peer="+row.want+" ") {
-			t.Errorf("%+v: the log is\n%s", row, log)
+			t.Errorf("%+v: got log\n%s", row, log)
 		}
 		if got.Get(row.field) != row.value {
 			t.Errorf("%+v: the upstream got %q", row, got)

@@ -14,7 +14,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// far is an upstream by TLS, with a certificate that only its file vouches for.
+// far starts an upstream with TLS. Its certificate is only trusted with the roots file.
 func far(t *testing.T) (url, roots string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

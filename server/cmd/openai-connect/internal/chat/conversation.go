@@ -31,11 +31,11 @@ type Conversation struct {
 // reply is the response to a prompt.
 type reply struct {
 	completion *chatv1.ChatCompletion // possibly incomplete
-	first      time.Duration          // time to the first text; 0 if there is none
+	first      time.Duration          // time to the first text; 0 without text
 	total      time.Duration          // total time
 }
 
-// message returns the message of the reply, nil if there is none.
+// message returns the message of the reply, or nil without one.
 func (r reply) message() *chatv1.Message {
 	if choices := r.completion.GetChoices(); len(choices) > 0 {
 		return choices[0].GetMessage()
@@ -59,7 +59,7 @@ func (c *Conversation) request(question ...*chatv1.Message) *chatv1.CreateChatCo
 // reply become part of the conversation, also if the reply was canceled after its first
 // text. A failed prompt does not, and can be repeated.
 func (c *Conversation) ask(ctx context.Context, question string, show func(text string) error) (reply, error) {
-	got, err := c.answer(ctx, c.request(client.User(question)), show)
+	got, err := c.fetchReply(ctx, c.request(client.User(question)), show)
 	canceled := ctx.Err() != nil && got.first > 0
 	if message := got.message(); message != nil && (err == nil || canceled) {
 		c.messages = append(c.messages, client.User(question), message)
@@ -67,7 +67,7 @@ func (c *Conversation) ask(ctx context.Context, question string, show func(text 
 	return got, err
 }
 
-func (c *Conversation) answer(ctx context.Context, request *chatv1.CreateChatCompletionRequest, show func(string) error) (got reply, err error) {
+func (c *Conversation) fetchReply(ctx context.Context, request *chatv1.CreateChatCompletionRequest, show func(string) error) (got reply, err error) {
 	begin := time.Now()
 	defer func() { got.total = time.Since(begin) }()
 	showAny := func(text string) error {
@@ -91,14 +91,14 @@ func (c *Conversation) answer(ctx context.Context, request *chatv1.CreateChatCom
 	if c.Usage {
 		request.StreamOptions = &chatv1.StreamOptions{IncludeUsage: new(true)}
 	}
-	var folded client.Accumulator
-	defer func() { got.completion = folded.Completion() }()
+	var accumulator client.Accumulator
+	defer func() { got.completion = accumulator.Completion() }()
 	for chunk, err := range c.Client.Chat.Stream(ctx, request) {
 		if err != nil {
 			return got, err
 		}
-		folded.Add(chunk)
-		if err := showAny(folded.Added()); err != nil {
+		accumulator.Add(chunk)
+		if err := showAny(accumulator.Added()); err != nil {
 			return got, err
 		}
 	}

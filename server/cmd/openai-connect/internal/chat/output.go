@@ -50,9 +50,9 @@ func (o *Output) notef(format string, arguments ...any) {
 	fmt.Fprintln(o.Notes, replaceControl(fmt.Sprintf(format, arguments...)))
 }
 
-// replaceControl replaces the characters that control a terminal: those of ISO/IEC 6429
-// except newlines and tabs, and those that change the direction of text, which can
-// disguise it.
+// replaceControl replaces the characters that control a terminal: the control characters
+// of ISO/IEC 6429 except newlines and tabs, and characters that change the direction of
+// text, which can disguise it.
 func replaceControl(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && r != '\t' && isControl(r) {

@@ -164,7 +164,7 @@ func TestHistory_HasTheNewestFirst(t *testing.T) {
 		h.Add("e")
 	}
 	if h.Len() != maxHistoryLines || h.At(0) != "e" || h.At(maxHistoryLines-1) != "d" {
-		t.Errorf("%d are maxHistoryLines", h.Len())
+		t.Errorf("got %d lines, want maxHistoryLines", h.Len())
 	}
 }
 
