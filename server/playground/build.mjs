@@ -1,5 +1,5 @@
-// Builds the page into dist, which the server embeds: node build.mjs. The same
-// source gives the same bytes. The packages are those of ../../client/typescript.
+// Builds the page into dist, which the server embeds. Usage: node build.mjs
+// The build is reproducible. It uses the packages of ../../client/typescript.
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";

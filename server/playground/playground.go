@@ -1,5 +1,5 @@
-// Package playground is the page at /playground/, on which a person tries the
-// API: it holds what build.mjs makes of src, so that the server needs no file.
+// Package playground serves a page to try the API, at /playground/. The page is
+// embedded in the binary: build.mjs builds it from src into dist.
 package playground
 
 import (
@@ -14,28 +14,28 @@ import (
 	"time"
 )
 
-// Path is where the page is. Every path below is the page's too.
+// Path is the path of the page. The page owns every path below it.
 const Path = "/playground/"
 
-// policy lets the page load and call what its own origin serves, and nothing
-// else: no inline script or style, no other host, no frame around it
-// (https://www.w3.org/TR/CSP3/). An image that is attached is a data URL.
+// policy allows only requests to the page's own origin, without inline scripts,
+// inline styles and framing (https://www.w3.org/TR/CSP3/). Attached images are
+// data URLs.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
 //go:embed dist
-var built embed.FS
+var dist embed.FS
 
-// asset is one file of the page.
+// asset represents a file of the page.
 type asset struct {
 	content []byte
 	mime    string
 	etag    string // strong: a digest of the content (RFC 9110 §8.8.3)
 }
 
-// Handler serves the page, for GET and HEAD. It takes requests for [Path], for
-// what is below, and for Path without its last slash, which it redirects.
-// Browsers may keep the files, but ask each time whether they are current.
+// Handler returns a handler for [Path] and every path below it. It redirects Path
+// without the trailing slash. Browsers may cache the files, but must revalidate
+// them before each use.
 func Handler() http.Handler {
 	assets := load()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -47,13 +47,13 @@ func Handler() http.Handler {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			header.Set("Allow", "GET, HEAD")
-			http.Error(w, "the playground is a page: GET it", http.StatusMethodNotAllowed)
+			http.Error(w, "method not allowed: use GET", http.StatusMethodNotAllowed)
 			return
 		}
-		name, below := strings.CutPrefix(r.URL.EscapedPath(), Path)
-		if !below {
-			// Relative, so that it holds behind a proxy that adds a path; http.Redirect
-			// would make it absolute.
+		name, found := strings.CutPrefix(r.URL.EscapedPath(), Path)
+		if !found {
+			// A relative location also works through a proxy that adds a path prefix.
+			// http.Redirect would make it absolute.
 			header.Set("Location", path.Base(Path)+"/")
 			w.WriteHeader(http.StatusPermanentRedirect)
 			return
@@ -63,7 +63,7 @@ func Handler() http.Handler {
 		}
 		file, ok := assets[name]
 		if !ok {
-			http.Error(w, "the playground has no such file: it is at "+Path, http.StatusNotFound)
+			http.Error(w, "no such file: the playground is at "+Path, http.StatusNotFound)
 			return
 		}
 		header.Set("Content-Type", file.mime)
@@ -73,9 +73,9 @@ func Handler() http.Handler {
 	})
 }
 
-// load returns the files by name. They are compiled in, so none fails to be read.
+// load returns the embedded files by name. Reading them can't fail.
 func load() map[string]asset {
-	files, err := fs.Sub(built, "dist")
+	files, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err)
 	}
@@ -99,7 +99,8 @@ func load() map[string]asset {
 	return assets
 }
 
-// mediaType is that of a file's extension: package mime would ask the machine.
+// mediaType returns the media type for a file name extension. Package mime would
+// depend on the system's tables.
 func mediaType(extension string) string {
 	switch extension {
 	case ".html":

@@ -1,6 +1,6 @@
-// Runs the page's tests in Chromium, against the server that
-// OPENAI_CONNECT_COMMAND names: node test.mjs [arguments of node --test]. The
-// packages are those of ../../client/typescript, whose dist has to be built.
+// Runs the page's tests in Chromium. Usage: node test.mjs [arguments of node --test]
+// OPENAI_CONNECT_COMMAND is the path of the server. The tests use the packages and
+// the built dist of ../../client/typescript.
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { createRequire } from "node:module";

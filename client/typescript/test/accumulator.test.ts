@@ -11,8 +11,8 @@ import { create, equals, fromJson, type JsonValue, toJson } from "@bufbuild/prot
 import { Accumulator, AudioFormat, type ChatCompletion, ChatCompletionChunkSchema, ChatCompletionSchema, type ChatRequest, Modality, OpenAIConnect, user } from "../src/index.js";
 import { noServer, type Server, startServer } from "./server.js";
 
-/** Accumulates chunks into a completion, all in Protobuf's JSON encoding. */
-function fold(...chunks: JsonValue[]): JsonValue {
+/** Accumulates chunks in Protobuf JSON, and returns the completion in Protobuf JSON. */
+function accumulate(...chunks: JsonValue[]): JsonValue {
   const accumulator = new Accumulator();
   for (const chunk of chunks) {
     accumulator.add(fromJson(ChatCompletionChunkSchema, chunk));
@@ -20,28 +20,28 @@ function fold(...chunks: JsonValue[]): JsonValue {
   return toJson(ChatCompletionSchema, accumulator.completion);
 }
 
-/** A chunk with a delta of the first choice. */
+/** Returns a chunk with a delta of the first choice. */
 function delta(delta: JsonValue, more: object = {}): JsonValue {
   return { choices: [{ delta, ...more }] };
 }
 
-/** A completion with one choice. */
-function answer(message: object, more: object = {}): JsonValue {
+/** Returns a completion with one choice. */
+function completionOf(message: object, more: object = {}): JsonValue {
   return { choices: [{ message: { role: "ROLE_ASSISTANT", ...message }, ...more }] };
 }
 
 const call = (index: number | undefined, more: object): JsonValue => delta({ toolCalls: [{ ...(index !== undefined && { index }), ...more }] });
 
-suite("chunks make", () => {
+suite("chunks are accumulated to", () => {
   for (const [name, chunks, want] of [
     ["an empty completion without chunks", [], {}],
-    ["a content string", [delta({ role: "ROLE_ASSISTANT", content: "" }), delta({ content: "Hel" }), delta({ content: "lo" })], answer({ content: "Hello" })],
-    ["no content if chunks have none", [delta({ role: "ROLE_ASSISTANT" })], answer({})],
-    ["an empty content string", [delta({ content: "" })], answer({ content: "" })],
-    ["a refusal", [delta({ refusal: "I " }), delta({ refusal: "won't" })], answer({ refusal: "I won't" })],
+    ["a content", [delta({ role: "ROLE_ASSISTANT", content: "" }), delta({ content: "Hel" }), delta({ content: "lo" })], completionOf({ content: "Hello" })],
+    ["a message without content", [delta({ role: "ROLE_ASSISTANT" })], completionOf({})],
+    ["an empty content", [delta({ content: "" })], completionOf({ content: "" })],
+    ["a refusal", [delta({ refusal: "I " }), delta({ refusal: "won't" })], completionOf({ refusal: "I won't" })],
     ["another role", [delta({ role: "ROLE_TOOL" }), delta({ content: "x" })], { choices: [{ message: { role: "ROLE_TOOL", content: "x" } }] }],
-    ["a finish reason", [delta({}), delta({}, { finishReason: "FINISH_REASON_LENGTH" })], answer({}, { finishReason: "FINISH_REASON_LENGTH" })],
-    ["a field repeated in chunks and empty in some", [
+    ["a finish reason", [delta({}), delta({}, { finishReason: "FINISH_REASON_LENGTH" })], completionOf({}, { finishReason: "FINISH_REASON_LENGTH" })],
+    ["the fields of every chunk, even if some are empty", [
       { id: "", model: "", created: "1970-01-01T00:00:00Z" },
       { id: "c1", model: "m", created: "2025-01-01T00:00:00Z", serviceTier: "SERVICE_TIER_DEFAULT", systemFingerprint: "fp" },
       { id: "", model: "" },
@@ -57,26 +57,26 @@ suite("chunks make", () => {
       call(1, { custom: { input: "x" } }),
       call(0, { function: { arguments: "1}" } }),
       call(1, { custom: { input: "y" } }),
-    ], answer({ toolCalls: [{ id: "1", function: { name: "f", arguments: '{"a":1}' } }, { id: "2", custom: { name: "g", input: "xy" } }] })],
-    ["tool calls by index", [call(1, { id: "2", function: { name: "g" } }), call(0, { id: "1", function: { name: "f" } })], answer({
+    ], completionOf({ toolCalls: [{ id: "1", function: { name: "f", arguments: '{"a":1}' } }, { id: "2", custom: { name: "g", input: "xy" } }] })],
+    ["tool calls by index", [call(1, { id: "2", function: { name: "g" } }), call(0, { id: "1", function: { name: "f" } })], completionOf({
       toolCalls: [{ id: "1", function: { name: "f" } }, { id: "2", function: { name: "g" } }],
     })],
-    ["tool calls without an index by ID", [
+    ["tool calls by ID without an index", [
       call(undefined, { id: "1", function: { name: "f", arguments: "{" } }),
       call(undefined, { function: { arguments: "}" } }),
       call(undefined, { id: "2", function: { name: "g", arguments: "{}" } }),
-    ], answer({ toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }, { id: "2", function: { name: "g", arguments: "{}" } }] })],
-    ["one tool call without an ID from chunks that repeat its name", [call(0, { function: { name: "f", arguments: '{"a":' } }), call(0, { function: { name: "f", arguments: "{}}" } })], answer({
+    ], completionOf({ toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }, { id: "2", function: { name: "g", arguments: "{}" } }] })],
+    ["one tool call without an ID if chunks repeat its name", [call(0, { function: { name: "f", arguments: '{"a":' } }), call(0, { function: { name: "f", arguments: "{}}" } })], completionOf({
       toolCalls: [{ function: { name: "f", arguments: '{"a":{}}' } }],
     })],
-    ["a function name resent as it grows", [call(0, { id: "1", function: { name: "re" } }), call(0, { function: { name: "read" } })], answer({
+    ["the longest of growing names", [call(0, { id: "1", function: { name: "re" } }), call(0, { function: { name: "read" } })], completionOf({
       toolCalls: [{ id: "1", function: { name: "read" } }],
     })],
-    ["one tool call from chunks that repeat its name", [call(0, { id: "1", function: { name: "f", arguments: "{" } }), call(0, { id: "1", function: { name: "f", arguments: "}" } })], answer({
+    ["one tool call if chunks repeat its name", [call(0, { id: "1", function: { name: "f", arguments: "{" } }), call(0, { id: "1", function: { name: "f", arguments: "}" } })], completionOf({
       toolCalls: [{ id: "1", function: { name: "f", arguments: "{}" } }],
     })],
-    ["a tool call of an unknown type", [call(0, { id: "1", extraJson: '{"type":"mcp","mcp":{}}' })], answer({ toolCalls: [{ id: "1", extraJson: '{"type":"mcp","mcp":{}}' }] })],
-    ["a function call", [delta({ functionCall: { name: "f", arguments: "{" } }), delta({ functionCall: { arguments: "}", extraJson: '{"x":1}' } })], answer({
+    ["a tool call of an unknown type", [call(0, { id: "1", extraJson: '{"type":"mcp","mcp":{}}' })], completionOf({ toolCalls: [{ id: "1", extraJson: '{"type":"mcp","mcp":{}}' }] })],
+    ["a function call", [delta({ functionCall: { name: "f", arguments: "{" } }), delta({ functionCall: { arguments: "}", extraJson: '{"x":1}' } })], completionOf({
       functionCall: { name: "f", arguments: "{}", extraJson: '{"x":1}' },
     })],
     ["audio", [
@@ -85,50 +85,50 @@ suite("chunks make", () => {
       delta({ audio: { transcript: "lo", data: "AQI=" } }),
       delta({ audio: { data: "AwQF" } }),
       delta({ audio: { expiresAt: "2025-01-01T00:00:00Z", extraJson: '{"x":1}' } }),
-    ], answer({ audio: { id: "a1", transcript: "Hello", data: "AQIDBAU=", expiresAt: "2025-01-01T00:00:00Z", extraJson: '{"x":1}' } })],
+    ], completionOf({ audio: { id: "a1", transcript: "Hello", data: "AQIDBAU=", expiresAt: "2025-01-01T00:00:00Z", extraJson: '{"x":1}' } })],
     ["log probabilities", [
       delta({}, { logprobs: { content: [{ token: "a", logprob: -1 }] } }),
       delta({}, { logprobs: { content: [{ token: "b", logprob: -2 }], refusal: [{ token: "c", logprob: -3 }], extraJson: '{"x":1}' } }),
-    ], answer({}, { logprobs: { content: [{ token: "a", logprob: -1 }, { token: "b", logprob: -2 }], refusal: [{ token: "c", logprob: -3 }], extraJson: '{"x":1}' } })],
-    ["unknown string fields", [delta({ extraJson: '{"reasoning_content":"Let"}' }), delta({ extraJson: '{"reasoning_content":" me","n":1}' }), delta({ extraJson: '{"n":2}' })], answer({
+    ], completionOf({}, { logprobs: { content: [{ token: "a", logprob: -1 }, { token: "b", logprob: -2 }], refusal: [{ token: "c", logprob: -3 }], extraJson: '{"x":1}' } })],
+    ["joined strings in extra_json", [delta({ extraJson: '{"reasoning_content":"Let"}' }), delta({ extraJson: '{"reasoning_content":" me","n":1}' }), delta({ extraJson: '{"n":2}' })], completionOf({
       extraJson: '{"reasoning_content":"Let me","n":2}',
     })],
-    ["repeated fields of a choice and a completion once", [
+    ["one value for repeated values in extra_json of choices and completions", [
       { extraJson: '{"provider":"x"}', choices: [{ delta: {}, extraJson: '{"native":"a"}' }] },
       { extraJson: '{"provider":"x"}', choices: [{ delta: {}, extraJson: '{"native":"b"}' }] },
     ], { extraJson: '{"provider":"x"}', choices: [{ message: { role: "ROLE_ASSISTANT" }, extraJson: '{"native":"b"}' }] }],
-    ["annotations", [delta({ content: "x", extraJson: '{"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"url":"u"}}]}' })], answer({
+    ["annotations", [delta({ content: "x", extraJson: '{"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"url":"u"}}]}' })], completionOf({
       content: "x",
       annotations: [{ urlCitation: { startIndex: 1, url: "u" } }],
     })],
-    ["annotations of an unknown type in extra_json", [delta({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })], answer({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })],
-    ["no padding", [{ obfuscation: "xxx" }], {}],
+    ["unknown annotations in extra_json", [delta({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })], completionOf({ extraJson: '{"annotations":[{"type":"file_citation"}]}' })],
+    ["a completion without padding", [{ obfuscation: "xxx" }], {}],
   ] satisfies [string, JsonValue[], JsonValue][]) {
-    test(name, () => assert.deepEqual(fold(...chunks), want));
+    test(name, () => assert.deepEqual(accumulate(...chunks), want));
   }
 });
 
-/** The same message with each extra_json in a canonical format. */
+/** Returns a message with every extra_json in canonical form. */
 function canonical(message: JsonValue): JsonValue {
   const text = JSON.stringify(message, (name, value: unknown) => (name === "extraJson" ? JSON.stringify(JSON.parse(value as string)) : value));
   return JSON.parse(text) as JsonValue;
 }
 
-/** A stream and its accumulated completion, in Protobuf's JSON encoding. The Go client's tests use the same table. */
+/** A stream and its completion in Protobuf JSON. The Go client's tests use the same table. */
 interface Row {
   name: string;
   chunks: JsonValue[];
   completion: JsonValue;
 }
 
-suite("chunks of a shared table make", () => {
+suite("chunks of the shared table are accumulated to", () => {
   const table = readFileSync(new URL("../../../testdata/accumulate.connect.jsonl", import.meta.url), "utf8");
   const rows = table.trim().split("\n").map((line) => JSON.parse(line) as Row);
   assert.ok(rows.length > 50);
   for (const { name, chunks, completion } of rows) {
-    test(name, () => assert.deepEqual(canonical(fold(...chunks)), canonical(completion)));
+    test(name, () => assert.deepEqual(canonical(accumulate(...chunks)), canonical(completion)));
 
-    test(`${name}, with the completion read after each chunk`, () => {
+    test(`${name}, when the completion is read after each chunk`, () => {
       const accumulator = new Accumulator();
       for (const chunk of chunks) {
         accumulator.add(fromJson(ChatCompletionChunkSchema, chunk));
@@ -139,42 +139,42 @@ suite("chunks of a shared table make", () => {
   }
 });
 
-test("accumulates many audio chunks in one pass", () => {
+test("much audio is accumulated in linear time", () => {
   const accumulator = new Accumulator();
-  const piece = create(ChatCompletionChunkSchema, { choices: [{ delta: { audio: { data: new Uint8Array(4800) } } }] });
+  const chunk = create(ChatCompletionChunkSchema, { choices: [{ delta: { audio: { data: new Uint8Array(4800) } } }] });
   for (let i = 0; i < 5000; i++) {
-    accumulator.add(piece);
+    accumulator.add(chunk);
   }
   assert.equal(accumulator.completion.choices[0]?.message?.audio?.data?.length, 24_000_000);
 });
 
-suite("many chunks are accumulated in one pass", () => {
+suite("many chunks are accumulated in linear time", () => {
   const count = 50_000;
-  for (const [name, piece] of [
-    ["content strings", () => delta({ content: "x" })],
-    ["content in parts", () => delta({ extraJson: '{"content":[{"type":"text","text":"x"}]}' })],
+  for (const [name, chunkAt] of [
+    ["contents", () => delta({ content: "x" })],
+    ["content parts in extra_json", () => delta({ extraJson: '{"content":[{"type":"text","text":"x"}]}' })],
     ["arguments", () => call(0, { id: "1", function: { name: "f", arguments: "x" } })],
-    ["arguments with a new ID in each chunk", (i) => call(0, { id: `${i}`, function: { arguments: "x" } })],
-    ["calls", (i) => call(i, { id: `${i}`, function: { name: "f" } })],
-    ["calls with the same index", (i) => call(0, { id: `${i}`, function: { name: "f" } })],
-    ["unknown string fields", () => delta({ extraJson: '{"reasoning_content":"x"}' })],
-    ["unknown fields", (i) => delta({ extraJson: `{"a${i}":"x"}` })],
-    ["lists", () => delta({ extraJson: '{"reasoning_details":[{"type":"reasoning.text","text":"x","index":0}]}' })],
-    ["items", (i) => delta({ extraJson: `{"images":[{"index":${i}}]}` })],
+    ["arguments under changing IDs", (i) => call(0, { id: `${i}`, function: { arguments: "x" } })],
+    ["tool calls", (i) => call(i, { id: `${i}`, function: { name: "f" } })],
+    ["tool calls of one index", (i) => call(0, { id: `${i}`, function: { name: "f" } })],
+    ["strings in extra_json", () => delta({ extraJson: '{"reasoning_content":"x"}' })],
+    ["members of extra_json", (i) => delta({ extraJson: `{"a${i}":"x"}` })],
+    ["arrays in extra_json", () => delta({ extraJson: '{"reasoning_details":[{"type":"reasoning.text","text":"x","index":0}]}' })],
+    ["array items in extra_json", (i) => delta({ extraJson: `{"images":[{"index":${i}}]}` })],
     ["annotations", () => delta({ extraJson: '{"annotations":[{"type":"url_citation","url_citation":{"url":"u"}}]}' })],
     ["choices", (i) => ({ choices: [{ index: i, delta: { content: "x" } }] })],
   ] satisfies [string, (i: number) => JsonValue][]) {
     test(name, { timeout: 60_000 }, () => {
       const accumulator = new Accumulator();
       for (let i = 0; i < count; i++) {
-        accumulator.add(fromJson(ChatCompletionChunkSchema, piece(i)));
+        accumulator.add(fromJson(ChatCompletionChunkSchema, chunkAt(i)));
       }
       assert.ok(JSON.stringify(toJson(ChatCompletionSchema, accumulator.completion)).length >= count);
     });
   }
 });
 
-suite("a request with an accumulated message reaches the upstream unchanged", { skip: noServer }, () => {
+suite("an accumulated message is sent back unchanged", { skip: noServer }, () => {
   interface Row {
     name: string;
     deltas?: object[];
@@ -222,19 +222,19 @@ suite("a request with an accumulated message reaches the upstream unchanged", { 
     });
   }
 
-  /** Messages without white space in arguments, because this test's upstream drops it in objects. */
+  /** Removes white space from arguments. This test's upstream does the same if they are an object. */
   function compact(messages: object[]): JsonValue {
     const text = JSON.stringify(messages, (name, value: unknown) => (name === "arguments" ? String(value).replaceAll(" ", "") : value));
     return JSON.parse(text) as JsonValue;
   }
 
-  /** A message without the fields that a request omits: annotations, and audio fields other than the ID. */
+  /** Removes the fields that requests omit: annotations, and all fields of audio except the ID. */
   function forRequest({ annotations: _, audio, ...message }: NonNullable<Row["message"]>): object {
     return { ...message, ...(audio && { audio: { id: audio.id } }) };
   }
 });
 
-/** Request parameters that change the parts of a response. The test sends all combinations. */
+/** The request fields that change the shape of a response. The test sends all their combinations. */
 const parts: Record<string, [plain: Partial<ChatRequest>, ...others: Partial<ChatRequest>[]]> = {
   n: [{}, { n: 3 }],
   logprobs: [{}, { logprobs: true }, { logprobs: true, topLogprobs: 3 }],
@@ -255,13 +255,13 @@ function functionTool(name: string): NonNullable<ChatRequest["tools"]>[number] {
   return { tool: { case: "function", value: { name, parametersJson: '{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"}},"required":["a","b"]}' } } };
 }
 
-/** Returns the Cartesian product of the parameters. */
+/** Returns every combination of one item from each list. */
 function combinations(lists: Partial<ChatRequest>[][]): Partial<ChatRequest>[] {
   const [first, ...rest] = lists;
   return first ? combinations(rest).flatMap((tail) => first.map((head) => ({ ...head, ...tail }) as Partial<ChatRequest>)) : [{}];
 }
 
-suite("a stream accumulates to the completion of the unary call", { skip: noServer }, () => {
+suite("a stream has the completion of the unary call", { skip: noServer }, () => {
   let server: Server;
 
   before(async () => {
@@ -274,9 +274,9 @@ suite("a stream accumulates to the completion of the unary call", { skip: noServ
   const controls: Record<string, string>[] = [{}, { "x-sandbox-answer": "refusal" }, { "x-sandbox-answer": "content-filter" }, { "x-sandbox-unknown": "accept" }];
 
   for (const headers of controls) {
-    test(`${requests.length} requests, ${Object.values(headers).join() || "without special headers"}`, async () => {
+    test(`${requests.length} requests, ${Object.values(headers).join() || "default response"}`, async () => {
       const { chat } = new OpenAIConnect({ baseUrl: server.url, headers });
-      const seen = { choices: 0, calls: 0, refusals: 0, logprobs: 0, audio: 0, annotations: 0, extra: 0, refused: 0 };
+      const seen = { choices: 0, calls: 0, refusals: 0, logprobs: 0, audio: 0, annotations: 0, extra: 0, rejected: 0 };
       for (const part of requests) {
         const request = {
           model: "sandbox",
@@ -291,7 +291,7 @@ suite("a stream accumulates to the completion of the unary call", { skip: noServ
         assert.equal(stream.status, unary.status, JSON.stringify(part));
         if (unary.status === "rejected" || stream.status === "rejected") {
           assert.match(String((unary as PromiseRejectedResult).reason), /APIError/);
-          seen.refused++;
+          seen.rejected++;
           continue;
         }
         assertEqual(stream.value, unary.value);
@@ -314,7 +314,7 @@ suite("a stream accumulates to the completion of the unary call", { skip: noServ
   }
 });
 
-/** Removes the creation time. Everything else must be equal. */
+/** Checks that two completions are equal, except for their times. */
 function assertEqual(stream: ChatCompletion, unary: ChatCompletion): void {
   assert.ok(stream.created && unary.created && Math.abs(Number(stream.created.seconds - unary.created.seconds)) < 60);
   stream.created = unary.created;
@@ -326,6 +326,6 @@ function assertEqual(stream: ChatCompletion, unary: ChatCompletion): void {
   }
   if (!equals(ChatCompletionSchema, stream, unary)) {
     assert.deepEqual(toJson(ChatCompletionSchema, stream), toJson(ChatCompletionSchema, unary));
-    assert.fail("differs in a way that Protobuf's JSON doesn't show");
+    assert.fail("differs, but not in Protobuf JSON");
   }
 }

@@ -8,29 +8,29 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 
-import { lacking } from "./skip.js";
+import { skipReason } from "./skip.js";
 
-/** The path of Chromium, found under one of its names in PATH. */
+/** The path of Chromium, found in PATH. */
 const executablePath = ["chromium", "chromium-browser", "google-chrome"]
   .flatMap((name) => (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, name)))
   .find(isExecutable);
 
-/** The reason why no browser can be started, or false. */
-export const noBrowser = executablePath ? false : lacking("Chromium is not in PATH: install it, as by apt-get install chromium");
+/** The reason to skip browser tests, or false. */
+export const noBrowser = executablePath ? false : skipReason("Chromium is not in PATH: install it, for example with apt-get install chromium");
 
 /** A running browser. */
 export interface Browser {
-  /** Opens a page with the exports of a module. The module is bundled with its imports. */
+  /** Opens a page with the exports of a module, bundled with its imports. */
   open<Exports>(module: URL): Promise<Page<Exports>>;
-  /** Closes the browser and all pages. */
+  /** Closes the browser and all its pages. */
   close(): Promise<void>;
 }
 
-/** A page whose origin differs from the server's. */
+/** A page of another origin than the server's. */
 export interface Page<Exports> {
   /** The page's origin. */
   readonly origin: string;
-  /** Calls one of the module's exports in the page. The arguments and the result must be JSON values. */
+  /** Calls an export of the module in the page. Arguments and result must be JSON values. */
   call<Name extends keyof Exports & string>(name: Name, ...args: ArgumentsOf<Exports[Name]>): Promise<ResultOf<Exports[Name]>>;
 }
 
@@ -70,12 +70,12 @@ export async function startBrowser(): Promise<Browser> {
   };
 }
 
-/** A bundle created by {@link bundle} for a page. */
+/** The globals defined by {@link bundle}. */
 interface PageGlobals {
   test: Record<string, (...args: unknown[]) => unknown>;
 }
 
-/** Returns a script that assigns a module's exports to the global `test`. */
+/** Returns a script that assigns a module's exports to the global variable `test`. */
 async function bundle(module: URL): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(module)],

@@ -2,9 +2,9 @@ import { Code, ConnectError, createClient, type Transport } from "@connectrpc/co
 
 import { APIError, ChatService, Role } from "../src/index.js";
 
-/** The outcome of a call, in a form that a browser page can return. */
+/** The outcome of a call, as a JSON value that a browser page can return. */
 export interface Outcome {
-  /** The error's code, or undefined for a successful call. */
+  /** The error's code. Undefined after success. */
   code?: string;
   /** The error's message. */
   message?: string;
@@ -12,10 +12,10 @@ export interface Outcome {
   headers: Record<string, string>;
 }
 
-/** The calls whose response headers are tested. */
+/** The calls made by the header tests. */
 export type Call = "unary" | "stream" | "read";
 
-/** Makes a call with request headers. */
+/** Makes a call with additional request headers. */
 export async function makeCall(transport: Transport, call: Call, headers: Record<string, string>): Promise<Outcome> {
   const client = createClient(ChatService, transport);
   const request = { model: "sandbox", messages: [{ role: Role.USER, content: "Hello!" }] };

@@ -5,7 +5,7 @@ import { type Browser, noBrowser, type Page, startBrowser } from "./browser.js";
 import type { Protocol } from "./pages/client.js";
 import { noServer, type Server, startServer } from "./server.js";
 
-const said = 'This is the sandbox: no model, no key, no network. You said: "Hello!"';
+const reply = 'This is the sandbox: no model, no key, no network. You said: "Hello!"';
 
 suite("the client in a page of another origin", { skip: noServer || noBrowser }, () => {
   let server: Server;
@@ -21,42 +21,42 @@ suite("the client in a page of another origin", { skip: noServer || noBrowser },
 
   for (const protocol of ["connect", "grpc-web"] satisfies Protocol[]) {
     suite(protocol, () => {
-      test("a completion", async () => {
-        assert.equal(await page.call("create", server.url, protocol), said);
+      test("creates a completion", async () => {
+        assert.equal(await page.call("create", server.url, protocol), reply);
       });
 
-      test("a stream, equal to the completion", async () => {
-        const { pieces, equal } = await page.call("stream", server.url, protocol);
-        assert.equal(pieces.join(""), said);
-        assert.ok(pieces.length > 10);
+      test("streams a completion equal to the unary one", async () => {
+        const { contents, equal } = await page.call("stream", server.url, protocol);
+        assert.equal(contents.join(""), reply);
+        assert.ok(contents.length > 10);
         assert.ok(equal);
       });
 
-      test("breaking out of a loop", async () => {
-        assert.equal(await page.call("leave", server.url, protocol), 1);
+      test("can leave a stream early", async () => {
+        assert.equal(await page.call("breakOut", server.url, protocol), 1);
       });
 
-      test("an error", async () => {
-        const { requestId, ...failure } = await page.call("refused", server.url, protocol);
+      test("throws an API error", async () => {
+        const { requestId, ...failure } = await page.call("rateLimited", server.url, protocol);
         assert.deepEqual(failure, { status: 429, code: "rate_limit_exceeded", retryAfterMs: 1000, isCanceled: false });
         assert.match(requestId ?? "", /^req_/);
       });
 
-      test("responses beyond the client's limit", async () => {
+      test("rejects responses above maxMessageBytes", async () => {
         for (const message of await page.call("limited", server.url, protocol)) {
           assert.match(message, /^APIError: .* the client's limit of 10 bytes: raise maxMessageBytes$/);
         }
       });
 
-      test("a call aborted by its signal", async () => {
+      test("a signal aborts a call", async () => {
         assert.equal((await page.call("canceled", server.url, protocol)).isCanceled, true);
       });
 
-      test("an unreachable server", async () => {
+      test("retries an unreachable server", async () => {
         assert.equal(await page.call("unreachable", protocol), 2);
       });
 
-      test("tools", async () => {
+      test("runs tools", async () => {
         assert.match((await page.call("tools", server.url, protocol)) ?? "", /celsius/);
       });
     });

@@ -11,9 +11,9 @@ import { noServer, type Server, startServer } from "./server.js";
 import { clients, http1 } from "./transports.js";
 
 const hello = { model: "sandbox", messages: [user("Hello!")] };
-const said = 'This is the sandbox: no model, no key, no network. You said: "Hello!"';
+const reply = 'This is the sandbox: no model, no key, no network. You said: "Hello!"';
 
-suite("the client over the sandbox", { skip: noServer }, () => {
+suite("the client with the sandbox", { skip: noServer }, () => {
   let server: Server;
 
   before(async () => {
@@ -26,11 +26,11 @@ suite("the client over the sandbox", { skip: noServer }, () => {
     suite(name, () => {
       const chat = (options?: Parameters<typeof connect>[1]) => connect(server.url, options).chat;
 
-      test("a completion", async () => {
-        assert.equal(text(await chat().create(hello)), said);
+      test("creates a completion", async () => {
+        assert.equal(text(await chat().create(hello)), reply);
       });
 
-      test("a conversation continues with the unchanged response", async () => {
+      test("continues a conversation with the returned message", async () => {
         const messages = [system("Be brief."), user("Hello!")];
         const first = await chat().create({ model: "sandbox", messages });
         assert.ok(first.choices[0]?.message);
@@ -38,21 +38,21 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         assert.match(text(await chat().create({ model: "sandbox", messages })), /goodbye!/);
       });
 
-      test("a stream, read with a loop and then as a whole", async () => {
+      test("reads a stream in a loop, then its completion", async () => {
         const stream = chat().stream(hello);
-        let pieces = "";
+        let content = "";
         for await (const chunk of stream) {
-          pieces += chunk.choices[0]?.delta?.content ?? "";
+          content += chunk.choices[0]?.delta?.content ?? "";
         }
-        assert.equal(pieces, said);
-        assert.equal(text(await stream.completion()), said);
+        assert.equal(content, reply);
+        assert.equal(text(await stream.completion()), reply);
       });
 
-      test("a stream as a whole", async () => {
-        assert.equal(text(await chat().stream(hello).completion()), said);
+      test("reads only the completion of a stream", async () => {
+        assert.equal(text(await chat().stream(hello).completion()), reply);
       });
 
-      test("an error with OpenAI's message", async () => {
+      test("throws an API error with OpenAI's fields", async () => {
         const call = chat({ maxRetries: 0 }).create(hello, { headers: { "x-sandbox-status": "429" } });
         await assert.rejects(call, (error) => {
           assert.ok(error instanceof APIError);
@@ -67,35 +67,35 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         });
       });
 
-      test("an error that names the parameter", async () => {
+      test("an API error names the invalid parameter", async () => {
         const call = chat().create({ ...hello, temperature: 3 });
         await assert.rejects(call, { name: "APIError", status: 400, param: "temperature", type: "invalid_request_error" });
       });
 
-      test("a stream's error, before and after the first chunk", async () => {
+      test("a stream throws an error before and after its first chunk", async () => {
         const early = chat({ maxRetries: 0 }).stream(hello, { headers: { "x-sandbox-status": "503" } });
         await assert.rejects(early.completion(), { name: "APIError", status: 503 });
 
         const late = chat().stream(hello, { headers: { "x-sandbox-fault": "abort", "x-sandbox-after": "2" } });
-        let pieces = 0;
+        let choices = 0;
         await assert.rejects(
           async () => {
             for await (const chunk of late) {
-              pieces += chunk.choices.length;
+              choices += chunk.choices.length;
             }
           },
           { name: "APIError", rpcCode: Code.Unavailable },
         );
-        assert.equal(pieces, 2);
+        assert.equal(choices, 2);
         await assert.rejects(late.completion(), { name: "APIError", rpcCode: Code.Unavailable });
       });
 
-      test("an unreachable server", async () => {
+      test("throws if the server is unreachable", async () => {
         const call = connect("http://127.0.0.1:1", { maxRetries: 0 }).chat.create(hello);
         await assert.rejects(call, (error) => error instanceof APIError && error.status === undefined && !error.isCanceled);
       });
 
-      test("a signal aborts a call, and a stream before and after the first chunk", async () => {
+      test("a signal aborts a call, and a stream before or after its first chunk", async () => {
         const canceled = { name: "APIError", isCanceled: true };
         for (const fault of ["hang", "stall"]) {
           const controller = new AbortController();
@@ -115,13 +115,13 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         await assert.rejects(chat().stream(hello, { signal: AbortSignal.abort() }).completion(), canceled);
       });
 
-      test("a timeout", async () => {
+      test("timeoutMs limits a call and a stream", async () => {
         const options = { timeoutMs: 50, headers: { "x-sandbox-fault": "hang" } };
         await assert.rejects(chat().create(hello, options), { rpcCode: Code.DeadlineExceeded });
         await assert.rejects(chat().stream(hello, options).completion(), { rpcCode: Code.DeadlineExceeded });
       });
 
-      test("response headers", async () => {
+      test("onHeader receives the response headers", async () => {
         for (const call of [
           (onHeader: (headers: Headers) => void) => chat().create(hello, { onHeader }),
           (onHeader: (headers: Headers) => void) => chat().stream(hello, { onHeader }).completion(),
@@ -133,7 +133,7 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         }
       });
 
-      test("stored completions", async () => {
+      test("lists, reads, updates and deletes stored completions", async () => {
         const metadata = { test: name };
         const stored = await Promise.all([1, 2, 3].map((n) => chat().create({ ...hello, store: true, metadata, messages: [user(`Hello ${n}!`)] })));
         const ids: string[] = [];
@@ -155,28 +155,28 @@ suite("the client over the sandbox", { skip: noServer }, () => {
         await assert.rejects(chat().get(id), { name: "APIError", isNotFound: true });
       });
 
-      test("tools", async () => {
-        const asked: string[] = [];
+      test("runs tools", async () => {
+        const cities: string[] = [];
         const weather = tool<{ city: string }>({
           name: "get_weather",
           parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
           run: ({ city }) => {
-            asked.push(city);
+            cities.push(city);
             return { city, celsius: 21 };
           },
         });
         const { completion, messages } = await chat().runTools({ model: "sandbox", messages: [user("How is the weather?")] }, [weather]);
-        assert.equal(asked.length, 1);
+        assert.equal(cities.length, 1);
         assert.match(text(completion), /celsius/);
         assert.equal(messages.length, 4);
       });
 
-      test("structured output", async () => {
+      test("returns structured output, and throws without it", async () => {
         const schema = { type: "object", properties: { name: { type: "string" } }, required: ["name"], additionalProperties: false };
         const { value } = await chat().createAs<{ name: string }>(hello, { name: "event", schema });
         assert.equal(typeof value.name, "string");
-        const refused = chat().createAs(hello, { name: "event", schema }, { headers: { "x-sandbox-answer": "refusal" } });
-        await assert.rejects(refused, (error) => error instanceof OutputError && /refused/.test(error.message));
+        const refusal = chat().createAs(hello, { name: "event", schema }, { headers: { "x-sandbox-answer": "refusal" } });
+        await assert.rejects(refusal, (error) => error instanceof OutputError && /refused/.test(error.message));
         await assert.rejects(chat().createAs({ ...hello, maxCompletionTokens: 1 }, { name: "event", schema }), /truncated/);
       });
     });
@@ -185,10 +185,10 @@ suite("the client over the sandbox", { skip: noServer }, () => {
 
 suite("requests received by the upstream", { skip: noServer }, () => {
   const requests: IncomingMessage[] = [];
-  const gone: Promise<unknown>[] = [];
+  const closed: Promise<unknown>[] = [];
   const upstream = createServer((request, response) => {
     requests.push(request);
-    gone.push(once(response, "close"));
+    closed.push(once(response, "close"));
     response.setHeader("content-type", "text/event-stream");
     response.write('data: {"id":"1","choices":[{"index":0,"delta":{"content":"Hello"}}]}\n\n');
   });
@@ -206,7 +206,7 @@ suite("requests received by the upstream", { skip: noServer }, () => {
   });
 
   for (const [name, connect] of clients) {
-    test(`${name}: the key, the headers, and breaking out of a loop`, { timeout: 60_000 }, async () => {
+    test(`${name}: have the key and the headers, and end when the loop ends`, { timeout: 60_000 }, async () => {
       const { chat } = connect(server.url, { apiKey: "sk-test", headers: { "x-team": "blue", "x-user": "client" } });
       const stream = chat.stream(hello, { headers: { "x-user": "call" } });
       for await (const chunk of stream) {
@@ -218,35 +218,35 @@ suite("requests received by the upstream", { skip: noServer }, () => {
       assert.equal(headers["x-team"], "blue");
       assert.equal(headers["x-user"], "call");
       assert.match(String(headers["idempotency-key"]), /^[0-9a-f]{32}$/);
-      await gone.pop();
+      await closed.pop();
       await assert.rejects(stream.completion(), /left before the stream ended/);
       assert.throws(() => stream[Symbol.asyncIterator](), /read once/);
     });
   }
 });
 
-suite("a response truncated between the server and the client is an error", () => {
-  const cutting = createServer((request, response) => {
+suite("the client rejects an incomplete response", () => {
+  const incomplete = createServer((request, response) => {
     response.setHeader("content-type", request.headers["content-type"] ?? "");
     response.end();
   });
 
   before(async () => {
-    cutting.listen(0, "127.0.0.1").unref();
-    await once(cutting, "listening");
+    incomplete.listen(0, "127.0.0.1").unref();
+    await once(incomplete, "listening");
   });
 
-  after(() => cutting.close());
+  after(() => incomplete.close());
 
-  for (const [name, connect] of clients.filter(([name]) => http1.has(name) || name.endsWith("by fetch"))) {
+  for (const [name, connect] of clients.filter(([name]) => http1.has(name) || name.endsWith("with fetch"))) {
     test(name, async () => {
-      const { chat } = connect(`http://127.0.0.1:${(cutting.address() as AddressInfo).port}`, { maxRetries: 0 });
+      const { chat } = connect(`http://127.0.0.1:${(incomplete.address() as AddressInfo).port}`, { maxRetries: 0 });
       await assert.rejects(chat.stream(hello).completion(), APIError);
     });
   }
 });
 
-test("a client with the fetch transport accepts a custom fetch", async () => {
+test("the client uses a custom fetch", async () => {
   const urls: string[] = [];
   const client = new OpenAIConnect({
     baseUrl: "http://example.com/",

@@ -14,7 +14,7 @@ export function assertReadable({ headers }: Outcome): void {
   assert.equal(headers["x-ratelimit-reset-tokens"], "30ms");
 }
 
-/** Checks for the same headers and the retry headers in an error. */
+/** Checks for a rate limit error with Retry-After and the headers of {@link assertReadable}. */
 export function assertRateLimited(outcome: Outcome): void {
   assert.equal(outcome.code, "ResourceExhausted");
   assert.equal(outcome.headers["retry-after"], "1");

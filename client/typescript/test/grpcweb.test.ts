@@ -22,10 +22,10 @@ import { noServer, type Server, startServer } from "./server.js";
   createRequire(import.meta.url)("xmlhttprequest") as { XMLHttpRequest: unknown }
 ).XMLHttpRequest;
 
-/** A message class. The client only uses its name. */
+/** A placeholder for message classes, which the client doesn't instantiate. */
 class Message {}
 
-/** The description of an RPC for the client. */
+/** Returns the client's description of an RPC. */
 function descriptor<Response>(name: string, type: string, read: (bytes: Uint8Array) => Response) {
   return new grpcWeb.MethodDescriptor<CreateChatCompletionRequest, Response>(
     `/${ChatService.typeName}/${name}`,
@@ -47,7 +47,7 @@ const hello = create(CreateChatCompletionRequestSchema, {
   messages: [{ role: Role.USER, content: "Hello, wörld! 😀" }],
 });
 
-suite("the official grpc-web client, in text mode", { skip: noServer, timeout: 60_000 }, () => {
+suite("the official grpc-web client in text mode", { skip: noServer, timeout: 60_000 }, () => {
   let server: Server;
   const client = new grpcWeb.GrpcWebClientBase({ format: "text" });
 
@@ -57,57 +57,57 @@ suite("the official grpc-web client, in text mode", { skip: noServer, timeout: 6
 
   after(() => server.stop());
 
-  const ask = (metadata: grpcWeb.Metadata = {}) =>
+  const createCompletion = (metadata: grpcWeb.Metadata = {}) =>
     client.unaryCall(server.url + unary.getName(), hello, metadata, unary);
 
-  /** The chunks of a stream and its final status. */
-  const follow = (metadata: grpcWeb.Metadata = {}, each: () => void = () => {}) =>
-    new Promise<{ text: string; pieces: number; code: number; details: string }>((resolve) => {
+  /** Reads a stream. Returns its text, the number of chunks, and the status. */
+  const readStream = (metadata: grpcWeb.Metadata = {}, onChunk: () => void = () => {}) =>
+    new Promise<{ text: string; chunks: number; code: number; details: string }>((resolve) => {
       let text = "";
-      let pieces = 0;
+      let chunks = 0;
       client
         .serverStreaming(server.url + streaming.getName(), hello, metadata, streaming)
         .on("data", (chunk) => {
           text += chunk.choices[0]?.delta?.content ?? "";
-          pieces++;
-          each();
+          chunks++;
+          onChunk();
         })
         .on("error", (error) => {
-          resolve({ text, pieces, code: error.code, details: error.message });
+          resolve({ text, chunks, code: error.code, details: error.message });
         })
         .on("end", () => {
-          resolve({ text, pieces, code: 0, details: "" });
+          resolve({ text, chunks, code: 0, details: "" });
         });
     });
 
-  test("receives a response", async () => {
-    const reply = await ask();
-    assert.match(reply.choices[0]?.message?.content ?? "", /wörld! 😀/);
+  test("receives a unary response", async () => {
+    const completion = await createCompletion();
+    assert.match(completion.choices[0]?.message?.content ?? "", /wörld! 😀/);
   });
 
-  test("receives a stream, chunk by chunk", async () => {
-    const whole = await ask();
+  test("receives the chunks of a stream one by one", async () => {
+    const completion = await createCompletion();
     const times: number[] = [];
-    const stream = await follow({ "x-sandbox-chunk-delay": "40ms" }, () => times.push(performance.now()));
+    const stream = await readStream({ "x-sandbox-chunk-delay": "40ms" }, () => times.push(performance.now()));
     assert.equal(stream.code, 0, stream.details);
-    assert.equal(stream.text, whole.choices[0]?.message?.content);
-    assert.ok(stream.pieces > 3);
+    assert.equal(stream.text, completion.choices[0]?.message?.content);
+    assert.ok(stream.chunks > 3);
     // Chunks delivered together would have no time between them.
-    assert.ok((times.at(-1) ?? 0) - (times[0] ?? 0) > 40, `the pieces came at ${times.join(", ")}`);
+    assert.ok((times.at(-1) ?? 0) - (times[0] ?? 0) > 40, `the chunks arrived at ${times.join(", ")}`);
   });
 
   test("receives errors", async () => {
-    await assert.rejects(ask({ "x-sandbox-status": "429" }), (thrown) => {
+    await assert.rejects(createCompletion({ "x-sandbox-status": "429" }), (thrown) => {
       assert.equal((thrown as grpcWeb.RpcError).code, 8);
       assert.match((thrown as Error).message, /status 429/);
       return true;
     });
-    assert.equal((await follow({ "x-sandbox-status": "401" })).code, 16);
+    assert.equal((await readStream({ "x-sandbox-status": "401" })).code, 16);
   });
 
-  test("detects a truncated stream", async () => {
-    const stream = await follow({ "x-sandbox-fault": "cut", "x-sandbox-after": "2" });
+  test("receives an error for an interrupted stream", async () => {
+    const stream = await readStream({ "x-sandbox-fault": "cut", "x-sandbox-after": "2" });
     assert.equal(stream.code, 14, stream.details);
-    assert.ok(stream.pieces > 0);
+    assert.ok(stream.chunks > 0);
   });
 });

@@ -9,7 +9,7 @@ import type { TransportName } from "./pages/headers.js";
 
 type Headers = Page<typeof import("./pages/headers.js")>;
 
-const limited = { "x-sandbox-status": "429" };
+const rateLimited = { "x-sandbox-status": "429" };
 const body = { model: "sandbox", messages: [{ role: "user", content: "Hello!" }] };
 
 suite("a page of another origin", { skip: noServer || noBrowser }, () => {
@@ -38,36 +38,36 @@ suite("a page of another origin", { skip: noServer || noBrowser }, () => {
 
       for (const transport of ["Connect", "Connect JSON", "Connect GET", "gRPC-Web"] satisfies TransportName[]) {
         for (const call of ["unary", "stream", "read"] satisfies Call[]) {
-          test(`${transport}: ${call}`, async () => {
+          test(`reads the headers of a response: ${transport}, ${call}`, async () => {
             const outcome = await page.call("typed", transport, server.url, call, { authorization: "Bearer sk-test" });
             assert.equal(outcome.code, undefined, outcome.message);
             assertReadable(outcome);
           });
 
-          test(`${transport}: ${call}, an error`, async () => {
-            assertRateLimited(await page.call("typed", transport, server.url, call, limited));
+          test(`reads the headers of an error: ${transport}, ${call}`, async () => {
+            assertRateLimited(await page.call("typed", transport, server.url, call, rateLimited));
           });
         }
       }
 
       for (const stream of [false, true]) {
-        test(`raw: ${stream ? "a stream" : "a completion"}`, async () => {
-          const answer = await page.call("raw", server.url, { ...body, stream }, { "x-stainless-lang": "js" });
-          assert.equal(answer.status, 200);
-          assert.match(answer.text, stream ? /\[DONE\]\n\n$/ : /Hello!/);
-          assertReadable(answer);
+        test(`reads the headers of a raw ${stream ? "stream" : "completion"}`, async () => {
+          const response = await page.call("raw", server.url, { ...body, stream }, { "x-stainless-lang": "js" });
+          assert.equal(response.status, 200);
+          assert.match(response.text, stream ? /\[DONE\]\n\n$/ : /Hello!/);
+          assertReadable(response);
         });
 
-        test(`raw: an error instead of ${stream ? "a stream" : "a completion"}`, async () => {
-          const answer = await page.call("raw", server.url, { ...body, stream }, limited);
-          assert.equal(answer.status, 429);
-          assertRateLimited({ code: "ResourceExhausted", ...answer });
+        test(`reads the headers of an error to a raw ${stream ? "stream" : "completion"}`, async () => {
+          const response = await page.call("raw", server.url, { ...body, stream }, rateLimited);
+          assert.equal(response.status, 429);
+          assertRateLimited({ code: "ResourceExhausted", ...response });
         });
       }
     });
   }
 
-  suite("on a server whose upstream does not answer", () => {
+  suite("on a server with an unreachable upstream", () => {
     let server: Server;
 
     before(async () => {
@@ -76,16 +76,16 @@ suite("a page of another origin", { skip: noServer || noBrowser }, () => {
 
     after(() => server.stop());
 
-    test("reads the reason, typed", async () => {
+    test("reads the error of a typed call", async () => {
       const outcome = await page.call("typed", "Connect", server.url, "unary", {});
       assert.equal(outcome.code, "Unavailable");
       assert.match(outcome.message ?? "", /could not connect/);
     });
 
-    test("reads the reason, raw", async () => {
-      const answer = await page.call("raw", server.url, body, {});
-      assert.equal(answer.status, 502);
-      assert.match(answer.text, /could not connect/);
+    test("reads the error of a raw request", async () => {
+      const response = await page.call("raw", server.url, body, {});
+      assert.equal(response.status, 502);
+      assert.match(response.text, /could not connect/);
     });
   });
 
@@ -99,13 +99,13 @@ suite("a page of another origin", { skip: noServer || noBrowser }, () => {
 
       after(() => server.stop());
 
-      test("reads nothing, typed", async () => {
+      test("can't read the response of a typed call", async () => {
         const outcome = await page.call("typed", "Connect", server.url, "unary", {});
         assert.match(outcome.message ?? "", /Failed to fetch/);
         assert.deepEqual(outcome.headers, {});
       });
 
-      test("reads nothing, raw", async () => {
+      test("can't read the response of a raw request", async () => {
         await assert.rejects(page.call("raw", server.url, body, {}), /Failed to fetch/);
       });
     });

@@ -9,7 +9,7 @@ import { assertRateLimited, assertReadable } from "./expect.js";
 import { noServer, type Server, startServer } from "./server.js";
 import { http1, transports } from "./transports.js";
 
-suite("response headers on Node", { skip: noServer }, () => {
+suite("response headers on Node.js", { skip: noServer }, () => {
   let server: Server;
 
   before(async () => {
@@ -26,14 +26,14 @@ suite("response headers on Node", { skip: noServer }, () => {
         assertReadable(outcome);
       });
 
-      test(`${name}: ${call}, an error`, async () => {
+      test(`${name}: error to ${call}`, async () => {
         assertRateLimited(await makeCall(transport(server.url), call, { "x-sandbox-status": "429" }));
       });
     }
   }
 });
 
-suite("a large response header on Node", { skip: noServer }, () => {
+suite("a large response header on Node.js", { skip: noServer }, () => {
   const upstream = createServer((request, response) => {
     response.setHeader("x-large", "x".repeat(Number(request.headers["x-size"])));
     response.setHeader("content-type", "application/json");
@@ -59,8 +59,7 @@ suite("a large response header on Node", { skip: noServer }, () => {
       assert.equal(outcome.headers["x-large"]?.length, 8192);
     });
 
-    // Node.js accepts 16 KB of headers over HTTP/1.1, unless --max-http-header-size
-    // is larger.
+    // The default limit of Node.js for HTTP/1.1 headers is 16 KB (--max-http-header-size).
     test(`${name}: 60 KB`, async () => {
       const outcome = await makeCall(transport(server.url), "read", { "x-size": "60000" });
       if (http1.has(name)) {

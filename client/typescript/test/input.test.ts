@@ -13,22 +13,22 @@ import { clients } from "./transports.js";
 
 const hello = { model: "sandbox", messages: [user("Hello!")] };
 
-/** A client that fails the test if it sends anything. */
-function silent(): OpenAIConnect {
+/** Returns a client that fails the test if it sends a request. */
+function offlineClient(): OpenAIConnect {
   return new OpenAIConnect({ baseUrl: "http://127.0.0.1:1", fetch: () => Promise.reject(new assert.AssertionError({ message: "a request was sent" })) });
 }
 
-suite("an invalid baseUrl is rejected at once with its name", () => {
+suite("the constructor rejects a baseUrl that", () => {
   for (const [name, baseUrl, want] of [
-    ["undefined", undefined, /^TypeError: baseUrl is undefined: want the server's URL/],
-    ["null", null, /^TypeError: baseUrl is object: want/],
-    ["empty", "", /^TypeError: baseUrl is empty: want/],
-    ["not a URL", "127.0.0.1:8080", /^TypeError: baseUrl is not a URL: want/],
-    ["a path without a page", "/api", /^TypeError: baseUrl is not a URL: want/],
-    ["another scheme", "localhost:8080", /^TypeError: baseUrl has the scheme localhost: want/],
-    ["a password", "http://user:hunter2@127.0.0.1", /^TypeError: baseUrl contains a user or a password: use apiKey or headers$/],
-    ["a query", "http://127.0.0.1/?a=b", /^TypeError: baseUrl contains a query or a fragment/],
-    ["a fragment", "http://127.0.0.1/#a", /^TypeError: baseUrl contains a query or a fragment/],
+    ["is undefined", undefined, /^TypeError: baseUrl is undefined: want the server's URL/],
+    ["is null", null, /^TypeError: baseUrl is object: want/],
+    ["is empty", "", /^TypeError: baseUrl is empty: want/],
+    ["is not a URL", "127.0.0.1:8080", /^TypeError: baseUrl is not a URL: want/],
+    ["is a path, outside a browser", "/api", /^TypeError: baseUrl is not a URL: want/],
+    ["has another scheme", "localhost:8080", /^TypeError: baseUrl has the scheme localhost: want/],
+    ["has a password", "http://user:hunter2@127.0.0.1", /^TypeError: baseUrl contains a user or a password: use apiKey or headers$/],
+    ["has a query", "http://127.0.0.1/?a=b", /^TypeError: baseUrl contains a query or a fragment/],
+    ["has a fragment", "http://127.0.0.1/#a", /^TypeError: baseUrl contains a query or a fragment/],
   ] satisfies [string, unknown, RegExp][]) {
     test(name, () => {
       assert.throws(() => new OpenAIConnect({ baseUrl: baseUrl as string }), want);
@@ -36,7 +36,7 @@ suite("an invalid baseUrl is rejected at once with its name", () => {
   }
 });
 
-suite("an invalid schema is rejected at once with its name", () => {
+suite("a JSON Schema option", () => {
   // Schemas of Zod and Valibot: a class instance, and a literal with the property of a Standard Schema.
   const zod = new (class ZodObject {
     readonly "~standard" = { version: 1, vendor: "zod" };
@@ -47,15 +47,15 @@ suite("an invalid schema is rejected at once with its name", () => {
 
   for (const [name, schema, want] of [
     ["a Zod object", zod, /^TypeError: schema is an object of a schema library: pass its JSON Schema, with Zod z\.toJSONSchema\(schema\)$/],
-    ["an object of another library", valibot, /^TypeError: schema is an object of a schema library/],
+    ["a plain object of another library", valibot, /^TypeError: schema is an object of a schema library/],
     ["a function", arktype, /^TypeError: schema is an object of a schema library/],
-    ["a property with a Zod object", { type: "object", properties: { name: zod } }, /^TypeError: schema at "name" is an object of a schema library/],
+    ["a Zod object as a property", { type: "object", properties: { name: zod } }, /^TypeError: schema at "name" is an object of a schema library/],
     ["an array", [], /^TypeError: schema is an array: want a JSON Schema/],
     ["undefined", undefined, /^TypeError: schema is undefined: want a JSON Schema/],
     ["a string", "{}", /^TypeError: schema is {}: want a JSON Schema/],
   ] satisfies [string, unknown, RegExp][]) {
-    test(name, async () => {
-      await assert.rejects(silent().chat.createAs(hello, { name: "x", schema: schema as object }), want);
+    test(`rejects ${name}`, async () => {
+      await assert.rejects(offlineClient().chat.createAs(hello, { name: "x", schema: schema as object }), want);
       if (schema !== undefined) {
         const parameters = new RegExp(want.source.replace("schema", "parameters"));
         assert.throws(() => tool({ name: "x", parameters: schema as object, run: () => "" }), parameters);
@@ -69,10 +69,10 @@ suite("an invalid schema is rejected at once with its name", () => {
   });
 });
 
-suite("invalid numbers are rejected with their names", () => {
+suite("calls reject NaN as", () => {
   for (const name of ["timeoutMs", "maxRetries"]) {
     test(name, async () => {
-      const { chat } = silent();
+      const { chat } = offlineClient();
       const want = new RegExp(`${name} is NaN: want a number`);
       await assert.rejects(chat.create(hello, { [name]: NaN }), want);
       await assert.rejects(chat.stream(hello, { [name]: NaN }).completion(), want);
@@ -80,7 +80,7 @@ suite("invalid numbers are rejected with their names", () => {
   }
 });
 
-test("a runtime without crypto makes calls", async () => {
+test("the client works in a runtime without crypto", async () => {
   const crypto = Object.getOwnPropertyDescriptor(globalThis, "crypto");
   Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
   try {
@@ -101,7 +101,7 @@ test("a runtime without crypto makes calls", async () => {
   }
 });
 
-suite("a timeout", { skip: noServer }, () => {
+suite("timeoutMs", { skip: noServer }, () => {
   let server: Server;
 
   before(async () => {
@@ -112,7 +112,7 @@ suite("a timeout", { skip: noServer }, () => {
 
   for (const [name, connect] of clients) {
     for (const timeoutMs of [30_000.5, 99_999_999, 100_000_000, 2 ** 31, 2 ** 53, Number.MAX_VALUE, Infinity]) {
-      test(`${name}: of ${timeoutMs} ms lets a call complete`, async () => {
+      test(`${name}: a call succeeds within ${timeoutMs} ms`, async () => {
         const { chat } = connect(server.url, { maxRetries: 0 });
         for (const completion of [await chat.create(hello, { timeoutMs }), await chat.stream(hello, { timeoutMs }).completion()]) {
           assert.match(completion.choices[0]?.message?.content ?? "", /Hello!/);
@@ -121,7 +121,7 @@ suite("a timeout", { skip: noServer }, () => {
     }
 
     for (const timeoutMs of [0, -1, 0.5, 1.5]) {
-      test(`${name}: of ${timeoutMs} ms aborts a call`, async () => {
+      test(`${name}: a call fails after ${timeoutMs} ms`, async () => {
         const options = { timeoutMs, maxRetries: 0, headers: { "x-sandbox-fault": "hang" } };
         await assert.rejects(connect(server.url).chat.create(hello, options), { rpcCode: Code.DeadlineExceeded });
       });
@@ -129,16 +129,16 @@ suite("a timeout", { skip: noServer }, () => {
   }
 });
 
-suite("a timeout of fetch", () => {
-  let answers = 0;
+suite("a timeout of fetch itself", () => {
+  let requests = 0;
   const slow = createServer((_, response) => {
-    answers++;
+    requests++;
     if (response.req.headers["x-kind"] === "body") {
       response.writeHead(200, { "content-type": "application/connect+proto" }).write(Buffer.from([0, 0]));
     }
   });
   let dispatcher: { destroy(): Promise<void> };
-  const impatient: typeof fetch = (input, init) => fetch(input, { ...init, dispatcher } as RequestInit);
+  const shortFetch: typeof fetch = (input, init) => fetch(input, { ...init, dispatcher } as RequestInit);
 
   before(async () => {
     slow.listen(0, "127.0.0.1").unref();
@@ -162,8 +162,8 @@ suite("a timeout of fetch", () => {
     ["body", /^fetch exceeded its bodyTimeout/],
   ] as const) {
     test(`${kind}: the call is not retried, and the error names the timeout`, async () => {
-      answers = 0;
-      const client = new OpenAIConnect({ baseUrl: `http://127.0.0.1:${(slow.address() as AddressInfo).port}`, fetch: impatient, headers: { "x-kind": kind } });
+      requests = 0;
+      const client = new OpenAIConnect({ baseUrl: `http://127.0.0.1:${(slow.address() as AddressInfo).port}`, fetch: shortFetch, headers: { "x-kind": kind } });
       const call = kind === "headers" ? client.chat.create(hello) : client.chat.stream(hello).completion();
       await assert.rejects(call, (error) => {
         assert.ok(error instanceof APIError);
@@ -171,7 +171,7 @@ suite("a timeout of fetch", () => {
         assert.equal(error.rpcCode, Code.DeadlineExceeded);
         return true;
       });
-      assert.equal(answers, 1);
+      assert.equal(requests, 1);
     });
   }
 });

@@ -12,7 +12,7 @@ import { APIError, OpenAIConnect } from "../src/index.js";
 const request = { model: "m", messages: [] };
 const megabyte = Buffer.alloc(1 << 20);
 
-/** Writes up to 200 MB, one megabyte per write, until the client disconnects. */
+/** Writes up to 200 megabytes, until the client disconnects. Each written megabyte is added to `sent`. */
 function flood(response: ServerResponse, sent: number[]): void {
   const write = () => {
     while (sent.length < 200) {
@@ -27,14 +27,14 @@ function flood(response: ServerResponse, sent: number[]): void {
   write();
 }
 
-/** The prefix of a message in a stream: flags and length. */
+/** Returns the prefix of a message in a stream: flags and length. */
 function envelope(length: number): Buffer {
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(length, 1);
-  return head;
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(length, 1);
+  return prefix;
 }
 
-suite("a response beyond the limit", () => {
+suite("a response above maxMessageBytes", () => {
   const bomb = gzipSync(Buffer.alloc(80 << 20));
   let sent: number[] = [];
   let closed: Promise<unknown> = Promise.resolve();
@@ -89,29 +89,29 @@ suite("a response beyond the limit", () => {
     ["grpc-web", "message", "create"],
     ["grpc-web", "message", "stream"],
   ] as const) {
-    test(`${protocol}, ${kind}, ${method}: fails, stops receiving, and is not retried`, { timeout: 60_000 }, async () => {
+    test(`fails, is not read further and is not retried: ${protocol}, ${kind}, ${method}`, { timeout: 60_000 }, async () => {
       attempts = 0;
       const { chat } = new OpenAIConnect({ baseUrl, protocol, headers: { "x-kind": kind } });
       await assert.rejects(method === "create" ? chat.create(request) : chat.stream(request).completion(), tooLarge("67108864"));
       assert.equal(attempts, 1);
       await closed;
-      assert.ok(sent.length < 150, `${sent.length} MB`);
+      assert.ok(sent.length < 150, `the client read ${sent.length} MB`);
     });
   }
 
-  test("a custom limit", async () => {
+  test("fails with a custom limit", async () => {
     const { chat } = new OpenAIConnect({ baseUrl, maxMessageBytes: 1000, headers: { "x-kind": "gzip" } });
     await assert.rejects(chat.create(request), tooLarge("1000"));
   });
 
-  test("an invalid limit is rejected with its name", () => {
+  test("the constructor rejects an invalid limit", () => {
     for (const maxMessageBytes of [0, -1, NaN]) {
       assert.throws(() => new OpenAIConnect({ baseUrl, maxMessageBytes }), /^RangeError: maxMessageBytes is/);
     }
   });
 });
 
-test("a redirect fails, is not followed, and is not retried", async () => {
+test("a redirect fails, and is neither followed nor retried", async () => {
   const paths: (string | undefined)[] = [];
   const server = createServer((incoming, response) => {
     paths.push(incoming.url);
@@ -128,12 +128,12 @@ test("a redirect fails, is not followed, and is not retried", async () => {
   server.close();
 });
 
-suite("messages within the limit are accepted for any chunking of their bytes", () => {
+suite("messages within maxMessageBytes are accepted in chunks of", () => {
   const message = Buffer.from([0x0a, 1, 0x61]); // a chunk with the ID "a"
   const body = Buffer.concat([...Array.from({ length: 3 }, () => Buffer.concat([envelope(message.length), message])), Buffer.from([2, 0, 0, 0, 2]), Buffer.from("{}")]);
 
   for (let size = 1; size <= body.length; size++) {
-    test(`${size} per write`, async () => {
+    test(`${size} bytes`, async () => {
       const { chat } = new OpenAIConnect({
         baseUrl: "http://127.0.0.1:1",
         maxMessageBytes: message.length,

@@ -21,18 +21,18 @@ const readme = await readFile(join(root, "README.md"), "utf8");
 const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { dependencies: Record<string, string> };
 const lock = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8")) as { packages: Record<string, { version: string }> };
 
-/** Returns the installed version of a package. */
+/** Returns the version of a package in the lock file. */
 function locked(name: string): string {
   return lock.packages[`node_modules/${name}`]?.version ?? "";
 }
 
-/** The README's programs, by heading. */
+/** The programs in the README, with their headings. */
 const programs = readme.split(/^## /m).flatMap((section) => {
   const heading = section.slice(0, section.indexOf("\n"));
   return Array.from(section.matchAll(/^```ts\n(.*?)^```$/gms), ([, code = ""]) => ({ heading, code: complete(code) }));
 });
 
-/** Prepends the first program's client to a program that uses it. */
+/** Adds the client to a program that reuses the client of the first one. */
 function complete(code: string): string {
   const client = 'import { OpenAIConnect } from "@openai-connect/client";\nconst client = new OpenAIConnect({ baseUrl: "http://127.0.0.1:8080" });\n';
   return code.includes("new OpenAIConnect(") ? code : client + code;
@@ -69,14 +69,14 @@ suite("the package in an empty project", () => {
 
   after(() => rm(project, { recursive: true }));
 
-  test("contains only files built from its sources", () => {
+  test("contains only the built sources and documents", () => {
     const others = files.filter((path) => !/^dist\/src\/.*\.(js|js\.map|d\.ts)$/.test(path));
     assert.deepEqual(others.sort(), ["LICENSE", "README.md", "package.json"]);
     assert.ok(files.includes("dist/src/index.js") && files.includes("dist/src/index.d.ts"));
   });
 
-  // Two copies of Protobuf's runtime reject each other's messages. Connect
-  // accepts a range of versions, and so does this package: npm selects one for both.
+  // Two copies of the Protobuf runtime reject each other's messages. Connect and
+  // this package accept a range of versions, so npm installs one for both.
   test("depends only on Protobuf and Connect, each installed once", async () => {
     assert.deepEqual(manifest.dependencies, { "@bufbuild/protobuf": "^2.13.0", "@connectrpc/connect": "2.1.2", "@connectrpc/connect-web": "2.1.2" });
     const { stdout } = await run("npm", ["ls", "--all", "--parseable", "--omit=dev"], { cwd: project });
@@ -91,7 +91,7 @@ suite("the package in an empty project", () => {
     ["Node.js", { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ["lib.es2022.d.ts", "lib.dom.d.ts"] }],
     ["a bundler", { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"] }],
   ] satisfies [string, ts.CompilerOptions][]) {
-    test(`type-checks under strict settings for ${name}, as the README uses it`, async () => {
+    test(`type-checks the README's programs with strict settings for ${name}`, async () => {
       const names = await Promise.all(
         programs.map(async ({ code }, index) => {
           const file = join(project, `${index}.ts`);
@@ -101,13 +101,13 @@ suite("the package in an empty project", () => {
       );
       const typeRoots = [join(project, "node_modules/@types")];
       const program = ts.createProgram(names, { ...strict, ...resolution, typeRoots, noEmit: true });
-      const faults = ts.getPreEmitDiagnostics(program).map((each) => `${each.file?.fileName}: ${ts.flattenDiagnosticMessageText(each.messageText, "\n")}`);
-      assert.deepEqual(faults, []);
+      const errors = ts.getPreEmitDiagnostics(program).map((each) => `${each.file?.fileName}: ${ts.flattenDiagnosticMessageText(each.messageText, "\n")}`);
+      assert.deepEqual(errors, []);
     });
   }
 
-  suite("the README's programs run", { skip: noServer }, () => {
-    test("there are eight programs", () => assert.equal(programs.length, 8));
+  suite("runs the README's programs", { skip: noServer }, () => {
+    test("the README has eight programs", () => assert.equal(programs.length, 8));
 
     for (const { heading, code } of programs) {
       test(heading, async () => {
@@ -130,5 +130,5 @@ test("a browser bundle has the size stated in the README", async () => {
   });
   const stated = Number(/bundle is (\d+) kB larger/.exec(readme)?.[1]);
   const size = gzipSync(outputFiles[0]?.contents ?? "", { level: 9 }).length / 1000;
-  assert.ok(Math.abs(size - stated) < 1, `${size.toFixed(1)} kB, and not ${stated}`);
+  assert.ok(Math.abs(size - stated) < 1, `the bundle has ${size.toFixed(1)} kB, the README states ${stated}`);
 });

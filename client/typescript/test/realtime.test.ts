@@ -14,25 +14,25 @@ import { noServer, type Server, startServer } from "./server.js";
 
 const key = "ek_test";
 
-/** The SDK only supports wss://. The tested server does not use TLS. */
+/** The SDK always connects with wss://. The tested server has no TLS. */
 const withoutTLS: ClientOptions = {
   createConnection: (options: NetConnectOpts) => connect(options),
 } as ClientOptions;
 
-/** A WebSocket with the browser API. */
+/** A WebSocket with the constructor of browsers. */
 class BrowserWebSocket extends WebSocket {
   constructor(url: string, protocols: string[]) {
     super(url, protocols, withoutTLS);
   }
 }
 
-/** A session as recorded by the upstream. */
+/** A session of the upstream. */
 interface Session {
   readonly upgrade: IncomingMessage;
   readonly closed: Promise<unknown[]>;
 }
 
-/** An upstream that implements a part of the Realtime API. */
+/** Creates an upstream with a few events of the Realtime API. */
 function createRealtime(): { upstream: ReturnType<typeof createServer>; sessions: Session[] } {
   const upstream = createServer();
   const sessions: Session[] = [];
@@ -42,25 +42,25 @@ function createRealtime(): { upstream: ReturnType<typeof createServer>; sessions
     handleProtocols: (offered) => (offered.has("realtime") ? "realtime" : false),
   });
   sockets.on("connection", (socket, request) => {
-    const say = (event: object) => socket.send(JSON.stringify(event));
+    const send = (event: object) => socket.send(JSON.stringify(event));
     sessions.push({ upgrade: request, closed: once(socket, "close") });
     socket.on("message", (message) => {
       const event = JSON.parse(message.toString()) as { type: string; session?: object };
       switch (event.type) {
         case "session.update":
-          return say({ type: "session.updated", session: event.session });
+          return send({ type: "session.updated", session: event.session });
         case "response.create":
           for (const delta of ["Hel", "lo", "!"]) {
-            say({ type: "response.output_text.delta", delta });
+            send({ type: "response.output_text.delta", delta });
           }
-          return say({ type: "response.done", response: { status: "completed" } });
+          return send({ type: "response.done", response: { status: "completed" } });
         case "response.cancel":
           return socket.close(4000, "session_expired");
         default:
-          return say({ type: "error", error: { type: "invalid_request_error", code: "unknown_event", message: event.type } });
+          return send({ type: "error", error: { type: "invalid_request_error", code: "unknown_event", message: event.type } });
       }
     });
-    say({ type: "session.created", session: { type: "realtime" } });
+    send({ type: "session.created", session: { type: "realtime" } });
   });
   return { upstream, sessions };
 }
@@ -84,12 +84,12 @@ suite("the official SDK's Realtime client", { skip: noServer }, () => {
   });
 
   const model = "gpt-realtime";
-  const ways: [name: string, open: () => OpenAIRealtimeEmitter & { socket: unknown; close: OpenAIRealtimeWS["close"]; send: OpenAIRealtimeWS["send"] }][] = [
-    ["in Node.js", () => new OpenAIRealtimeWS({ model, options: withoutTLS }, client)],
+  const variants: [name: string, open: () => OpenAIRealtimeEmitter & { socket: unknown; close: OpenAIRealtimeWS["close"]; send: OpenAIRealtimeWS["send"] }][] = [
+    ["on Node.js", () => new OpenAIRealtimeWS({ model, options: withoutTLS }, client)],
     ["in a browser", () => new OpenAIRealtimeWebSocket({ model }, client)],
   ];
-  for (const [name, open] of ways) {
-    test(`${name}: a conversation`, async () => {
+  for (const [name, open] of variants) {
+    test(`exchanges events ${name}`, async () => {
       const realtime = open();
       const next = (type: Parameters<typeof realtime.once>[0]) => realtime.emitted(type);
       await next("session.created");
@@ -98,7 +98,7 @@ suite("the official SDK's Realtime client", { skip: noServer }, () => {
       const { upgrade } = session;
       assert.equal(upgrade.url, `/v1/realtime?model=${model}`);
       assert.match(upgrade.headers["sec-websocket-extensions"] ?? "", /permessage-deflate/);
-      if (name === "on Node") {
+      if (name === "on Node.js") {
         assert.equal(upgrade.headers.authorization, `Bearer ${key}`);
       } else {
         assert.equal(upgrade.headers["sec-websocket-protocol"], `realtime,openai-insecure-api-key.${key}`);
@@ -127,7 +127,7 @@ suite("the official SDK's Realtime client", { skip: noServer }, () => {
       assert.deepEqual((await session.closed).map(String), ["1000", "that's all"]);
     });
 
-    test(`${name}: a session ended by the upstream`, async () => {
+    test(`receives the upstream's close code ${name}`, async () => {
       const realtime = open();
       await realtime.emitted("session.created");
       const closed = once(realtime.socket as WebSocket, "close");
@@ -136,7 +136,7 @@ suite("the official SDK's Realtime client", { skip: noServer }, () => {
     });
   }
 
-  test("a shutdown of the server", async () => {
+  test("receives close code 1001 when the server shuts down", async () => {
     const realtime = new OpenAIRealtimeWS({ model, options: withoutTLS }, client);
     await realtime.emitted("session.created");
     const closed = once(realtime.socket, "close");

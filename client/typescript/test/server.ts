@@ -3,19 +3,19 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-import { lacking } from "./skip.js";
+import { skipReason } from "./skip.js";
 
-/** The path of the server's command, built by `make test`. */
+/** The path of the server, built by `make test`. */
 const command = process.env["OPENAI_CONNECT_COMMAND"];
 
-/** The reason why no server can be started, or false. */
-export const noServer = command ? false : lacking("OPENAI_CONNECT_COMMAND names no server to run: use make test");
+/** The reason to skip tests that need a server, or false. */
+export const noServer = command ? false : skipReason("OPENAI_CONNECT_COMMAND is not set: use make test");
 
 /** A running server. */
 export interface Server {
   /** The base URL, without a trailing slash. */
   readonly url: string;
-  /** Stops the server and waits until it has exited. */
+  /** Stops the server and waits for it to exit. */
   stop(): Promise<void>;
 }
 
@@ -26,7 +26,7 @@ export async function startServer(...flags: string[]): Promise<Server> {
   });
   const exited = once(child, "exit");
   return {
-    url: await listening(child),
+    url: await printedURL(child),
     async stop() {
       child.kill();
       await exited;
@@ -34,8 +34,8 @@ export async function startServer(...flags: string[]): Promise<Server> {
   };
 }
 
-/** Reads the base URL that a server prints when it starts. */
-async function listening(child: ChildProcess): Promise<string> {
+/** Returns the base URL printed by a starting server. */
+async function printedURL(child: ChildProcess): Promise<string> {
   assert.ok(child.stdout);
   for await (const line of createInterface(child.stdout)) {
     const url = /listens on (http:\S+)/.exec(line)?.[1];
@@ -44,5 +44,5 @@ async function listening(child: ChildProcess): Promise<string> {
       return url;
     }
   }
-  throw new Error("the server exited before it listened");
+  throw new Error("the server exited without printing its URL");
 }

@@ -7,7 +7,7 @@ import { APIError, ChatService, ErrorSchema, FinishReason, Role } from "../src/i
 import { noServer, type Server, startServer } from "./server.js";
 import { transports } from "./transports.js";
 
-suite("ChatService over the sandbox", { skip: noServer }, () => {
+suite("ChatService with the sandbox", { skip: noServer }, () => {
   let server: Server;
 
   before(async () => {
@@ -21,27 +21,27 @@ suite("ChatService over the sandbox", { skip: noServer }, () => {
       const hello = { model: "sandbox", messages: [{ role: Role.USER, content: "Hello!" }] };
       const client = () => createClient(ChatService, transport(server.url));
 
-      test("a conversation continues with the unchanged completion", async () => {
+      test("continues a conversation with the returned message", async () => {
         const first = await client().createChatCompletion(hello);
-        const reply = first.choices[0]?.message;
-        assert.ok(reply);
-        assert.match(reply.content ?? "", /Hello!/);
+        const message = first.choices[0]?.message;
+        assert.ok(message);
+        assert.match(message.content ?? "", /Hello!/);
         assert.equal(first.choices[0]?.finishReason, FinishReason.STOP);
 
         const second = await client().createChatCompletion({
           model: "sandbox",
-          messages: [...hello.messages, reply, { role: Role.USER, content: "And goodbye!" }],
+          messages: [...hello.messages, message, { role: Role.USER, content: "And goodbye!" }],
         });
         assert.match(second.choices[0]?.message?.content ?? "", /goodbye!/);
       });
 
-      test("a stream's chunks add up to the completion's text", async () => {
-        const whole = await client().createChatCompletion(hello);
+      test("a stream has the text of the completion", async () => {
+        const completion = await client().createChatCompletion(hello);
         let text = "";
         for await (const chunk of client().streamChatCompletion(hello)) {
           text += chunk.choices[0]?.delta?.content ?? "";
         }
-        assert.equal(text, whole.choices[0]?.message?.content);
+        assert.equal(text, completion.choices[0]?.message?.content);
       });
 
       test("an error contains OpenAI's error", async () => {

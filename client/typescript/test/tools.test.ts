@@ -8,8 +8,8 @@ import { ChatService, type CreateChatCompletionRequest, type MessageSchema, Open
 
 type Call = MessageInitShape<typeof ToolCallSchema>;
 
-/** A client of a model that makes these tool calls, round by round, and then replies "Done." */
-function calling(...rounds: Call[][]): { client: OpenAIConnect; requests: CreateChatCompletionRequest[] } {
+/** Returns a client of a model that makes the calls of each round and then replies "Done." */
+function clientWithCalls(...rounds: Call[][]): { client: OpenAIConnect; requests: CreateChatCompletionRequest[] } {
   const requests: CreateChatCompletionRequest[] = [];
   const transport = createRouterTransport(({ service }) =>
     service(ChatService, {
@@ -38,19 +38,19 @@ const fail = tool({
   },
 });
 
-suite("tools are run", () => {
-  for (const [name, made, want] of [
-    ["and the return value is sent to the model as JSON", call("1", "add", '{"a": 1, "b": 2}'), "3"],
-    ["and a string is sent unchanged", call("1", "time", "{}"), "noon"],
-    ["without arguments", call("1", "time", ""), "noon"],
-    ["and a thrown error is sent to the model", call("1", "fail", "{}"), "Error: out of order"],
-    ["unless the arguments are invalid JSON", call("1", "add", "{"), /^SyntaxError: /],
-    ["unless the function is unknown", call("1", "divide", "{}"), 'Error: unknown function "divide"'],
-    ["unless the tool is of another kind", { id: "1", tool: { case: "custom", value: { name: "add", input: "x" } } }, 'Error: unknown function "add"'],
-    ["unless the kind of tool is unknown", { id: "1", extraJson: '{"type":"mcp"}' }, "Error: unknown function undefined"],
+suite("runTools", () => {
+  for (const [name, toolCall, want] of [
+    ["sends the returned value as JSON", call("1", "add", '{"a": 1, "b": 2}'), "3"],
+    ["sends a returned string unchanged", call("1", "time", "{}"), "noon"],
+    ["runs a tool without arguments", call("1", "time", ""), "noon"],
+    ["sends a thrown error", call("1", "fail", "{}"), "Error: out of order"],
+    ["sends an error for invalid arguments", call("1", "add", "{"), /^SyntaxError: /],
+    ["sends an error for an unknown tool", call("1", "divide", "{}"), 'Error: unknown function "divide"'],
+    ["sends an error for a custom tool call", { id: "1", tool: { case: "custom", value: { name: "add", input: "x" } } }, 'Error: unknown function "add"'],
+    ["sends an error for an unknown type of tool call", { id: "1", extraJson: '{"type":"mcp"}' }, "Error: unknown function undefined"],
   ] satisfies [string, Call, string | RegExp][]) {
     test(name, async () => {
-      const { client, requests } = calling([made]);
+      const { client, requests } = clientWithCalls([toolCall]);
       const { completion, messages } = await client.chat.runTools(request, [add, time, fail]);
       assert.equal(completion.choices[0]?.message?.content, "Done.");
       assert.deepEqual(messages.map(({ role }) => role), [Role.USER, Role.ASSISTANT, Role.TOOL, Role.ASSISTANT]);
@@ -62,7 +62,7 @@ suite("tools are run", () => {
     });
   }
 
-  test("runs concurrently and returns results in call order", async () => {
+  test("runs the tools in parallel and keeps the order of the calls", async () => {
     const order: string[] = [];
     let release = () => {};
     const second = new Promise<void>((resolve) => (release = resolve));
@@ -79,30 +79,30 @@ suite("tools are run", () => {
         },
       }),
     );
-    const { client } = calling([call("1", "first", "{}"), call("2", "second", "{}")]);
+    const { client } = clientWithCalls([call("1", "first", "{}"), call("2", "second", "{}")]);
     const { messages } = await client.chat.runTools(request, tools);
     assert.deepEqual(order, ["second", "first"]);
     assert.deepEqual(messages.slice(2, 4).map(({ toolCallId, content }) => [toolCallId, content]), [["1", "first"], ["2", "second"]]);
   });
 
-  test("runs round by round, up to the limit", async () => {
+  test("runs up to maxRounds rounds", async () => {
     const round = [call("1", "time", "{}")];
-    const { completion } = await calling(round, round, round).client.chat.runTools(request, [time], { maxRounds: 4 });
+    const { completion } = await clientWithCalls(round, round, round).client.chat.runTools(request, [time], { maxRounds: 4 });
     assert.equal(completion.choices[0]?.message?.content, "Done.");
-    const { client, requests } = calling(round, round, round);
+    const { client, requests } = clientWithCalls(round, round, round);
     await assert.rejects(client.chat.runTools(request, [time], { maxRounds: 3 }), /after 3 rounds/);
     assert.equal(requests.length, 3);
   });
 
-  test("leaves calls of the request's own tools to the caller", async () => {
-    const { client, requests } = calling([call("1", "add", "{}")]);
+  test("returns a call of another tool in the request", async () => {
+    const { client, requests } = clientWithCalls([call("1", "add", "{}")]);
     const { messages, completion } = await client.chat.runTools({ ...request, tools: [add] }, [time]);
     assert.equal(completion.choices[0]?.message?.toolCalls.length, 1);
     assert.equal(messages.length, 2);
     assert.deepEqual(requests[0]?.tools.map((each) => each.tool.value?.name), ["add", "time"]);
   });
 
-  test("is aborted by the signal", async () => {
+  test("passes on the signal, which aborts the run", async () => {
     const controller = new AbortController();
     const stop = tool({
       name: "stop",
@@ -111,14 +111,14 @@ suite("tools are run", () => {
         signal?.throwIfAborted();
       },
     });
-    const { client, requests } = calling([call("1", "stop", "{}")]);
+    const { client, requests } = clientWithCalls([call("1", "stop", "{}")]);
     await assert.rejects(client.chat.runTools(request, [stop], { signal: controller.signal }), /enough/);
     assert.equal(requests.length, 1);
   });
 });
 
-test("a tool can be used in a request", async () => {
-  const { client, requests } = calling();
+test("create accepts a runnable tool", async () => {
+  const { client, requests } = clientWithCalls();
   await client.chat.create({ ...request, tools: [add] });
   assert.deepEqual(requests[0]?.tools[0]?.tool.value, {
     $typeName: "openaiconnect.chat.v1.FunctionTool",
@@ -130,8 +130,8 @@ test("a tool can be used in a request", async () => {
   });
 });
 
-test("running tools does not modify the request", async () => {
+test("runTools does not modify the request", async () => {
   const messages = [user("Go.")];
-  await calling([call("1", "time", "{}")]).client.chat.runTools({ model: "m", messages }, [time]);
+  await clientWithCalls([call("1", "time", "{}")]).client.chat.runTools({ model: "m", messages }, [time]);
   assert.equal(messages.length, 1);
 });

@@ -3,7 +3,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 
 import { type ClientOptions, OpenAIConnect } from "../src/index.js";
 
-/** Every transport available in Node.js, by name. */
+/** The transports for Node.js, by name. */
 export const transports: [string, (baseUrl: string) => Transport][] = [
   ["Connect over HTTP/1.1", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1" })],
   ["Connect over HTTP/2", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2" })],
@@ -14,16 +14,16 @@ export const transports: [string, (baseUrl: string) => Transport][] = [
   ["gRPC-Web over HTTP/2", (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "2" })],
 ];
 
-/** The names of the transports over HTTP/1.1. */
+/** The names of the transports with HTTP/1.1. */
 export const http1 = new Set(["Connect over HTTP/1.1", "Connect JSON", "Connect GET", "gRPC-Web"]);
 
-/** A client's options except the server and the transport. */
+/** The client options that don't select a server or a transport. */
 type Options = Omit<ClientOptions, "baseUrl" | "transport" | "protocol" | "fetch" | "maxMessageBytes">;
 
-/** A client for each transport and for fetch, by name. */
+/** Constructors of clients with each transport and with fetch, by name. */
 export const clients: [string, (baseUrl: string, options?: Options) => OpenAIConnect][] = [
-  ["Connect by fetch", (baseUrl, options) => new OpenAIConnect({ ...options, baseUrl })],
-  ["gRPC-Web by fetch", (baseUrl, options) => new OpenAIConnect({ ...options, baseUrl, protocol: "grpc-web" })],
+  ["Connect with fetch", (baseUrl, options) => new OpenAIConnect({ ...options, baseUrl })],
+  ["gRPC-Web with fetch", (baseUrl, options) => new OpenAIConnect({ ...options, baseUrl, protocol: "grpc-web" })],
   ...transports.map(
     ([name, transport]): (typeof clients)[number] => [name, (baseUrl, options) => new OpenAIConnect({ ...options, transport: transport(baseUrl) })],
   ),

@@ -1,57 +1,57 @@
-/** Makes the call, and shows what comes of it as it comes. */
+/** Sends the request and shows the response. */
 import { Accumulator, APIError, ChatCompletionChunkSchema, ChatCompletionSchema, type Message, OpenAIConnect } from "../../../client/typescript/src/index.js";
-import { Answers } from "./answers.js";
+import { Choices } from "./choices.js";
 import { html, input } from "./dom.js";
-import { duration, Meter } from "./meter.js";
-import { Received } from "./received.js";
+import { Inspector } from "./inspector.js";
 import type { Call } from "./settings.js";
+import { duration, Stats } from "./stats.js";
 
-/** Makes a call, until it ends or the signal ends it. It does not throw. */
-export async function run(call: Call, signal: AbortSignal, proceed: (message: Message) => void): Promise<void> {
+/** Makes a call until it ends or the signal aborts it. It never throws. */
+export async function run(call: Call, signal: AbortSignal, onContinue: (message: Message) => void): Promise<void> {
   const status = html("status");
-  status.textContent = "Waiting for the answer.";
-  const meter = new Meter();
-  const received = new Received();
-  const answers = new Answers(html("answers"), proceed);
+  status.textContent = "Waiting for the response…";
+  const stats = new Stats();
+  const inspector = new Inspector();
+  const choices = new Choices(html("choices"), onContinue);
   try {
-    // Here one wants to see what goes wrong, and when.
+    // Retries would hide errors and distort the times.
     const { chat } = new OpenAIConnect({ baseUrl: call.baseUrl, apiKey: input("key").value.trim(), maxRetries: 0 });
     const options = { signal, headers: call.headers };
     if (call.stream) {
-      const whole = new Accumulator();
+      const accumulator = new Accumulator();
       for await (const chunk of chat.stream(call.request, options)) {
-        const at = meter.elapsed();
-        whole.add(chunk);
-        received.add(ChatCompletionChunkSchema, chunk, at);
+        const at = stats.elapsed();
+        accumulator.add(chunk);
+        inspector.add(ChatCompletionChunkSchema, chunk, at);
         if (chunk.usage) {
-          meter.count(chunk.usage);
+          stats.setUsage(chunk.usage);
         }
-        if (answers.add(chunk)) {
-          meter.token(at);
-          status.textContent = "The answer arrives.";
+        if (choices.add(chunk)) {
+          stats.addChunk(at);
+          status.textContent = "Receiving the response…";
         }
       }
-      answers.finish(whole.completion);
+      choices.finish(accumulator.completion);
     } else {
       const completion = await chat.create(call.request, options);
-      const at = meter.elapsed();
-      received.add(ChatCompletionSchema, completion, at);
-      meter.token(at);
+      const at = stats.elapsed();
+      inspector.add(ChatCompletionSchema, completion, at);
+      stats.addChunk(at);
       if (completion.usage) {
-        meter.count(completion.usage);
+        stats.setUsage(completion.usage);
       }
-      answers.finish(completion);
+      choices.finish(completion);
     }
-    status.textContent = `Done in ${duration(meter.end())}.`;
+    status.textContent = `Done in ${duration(stats.end())}.`;
   } catch (thrown) {
-    const elapsed = duration(meter.end());
+    const elapsed = duration(stats.end());
     if (signal.aborted) {
-      status.textContent = `Cancelled after ${elapsed}.`;
-      answers.end();
+      status.textContent = `Canceled after ${elapsed}.`;
+      choices.end();
     } else {
       status.textContent = `Failed after ${elapsed}.`;
-      answers.fail(APIError.from(thrown));
+      choices.fail(APIError.from(thrown));
     }
-    received.end();
+    inspector.end();
   }
 }

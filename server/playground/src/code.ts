@@ -1,54 +1,54 @@
-/** The call as code, in the language that is chosen, and what of it is shown and copied. */
+/** The code tabs and the copy buttons. */
 import { button, html } from "./dom.js";
 import { go } from "./code/go.js";
 import { curl, grpcurl } from "./code/shell.js";
 import { typescript } from "./code/typescript.js";
 import type { Call } from "./settings.js";
 
-/** A language, or a tool, that a call can be written for. */
-interface Language {
-  write: (call: Call) => string;
-  /** What one has to know to run it. */
+/** The generator of a code tab. */
+interface Generator {
+  generate: (call: Call) => string;
+  /** The instructions to run the code. */
   note: (call: Call) => string;
 }
 
-const languages: Record<string, Language> = {
+const generators: Record<string, Generator> = {
   "tab-curl": {
-    write: curl,
+    generate: curl,
     note: ({ stream }) => (stream
-      ? "Connect frames its streams in binary, so curl asks for the same stream in OpenAI's own form."
-      : "The typed call, as Connect JSON."),
+      ? "curl can't decode Connect's binary stream, so this request uses OpenAI's REST API."
+      : "The typed call with Connect JSON."),
   },
-  "tab-grpcurl": { write: grpcurl, note: () => "The typed call over gRPC. The server describes the service by reflection." },
-  "tab-go": { write: go, note: () => "Save it as main.go, then: go mod init example && go mod tidy && go run ." },
-  "tab-typescript": { write: typescript, note: () => "Save it as main.mjs, then: npm install @openai-connect/client && node main.mjs" },
+  "tab-grpcurl": { generate: grpcurl, note: () => "The typed call over gRPC. The server supports reflection." },
+  "tab-go": { generate: go, note: () => "Save as main.go, then run: go mod init example && go mod tidy && go run ." },
+  "tab-typescript": { generate: typescript, note: () => "Save as main.mjs, then run: npm install @openai-connect/client && node main.mjs" },
 };
 
-/** Shows the call as the code of a tab. */
+/** Shows the code of a tab for a call. */
 export function showCode(call: Call, tab: string): void {
-  const language = languages[tab];
-  if (language) {
-    html("code-note").textContent = `${language.note(call)}${call.hasKey ? " It takes the key from the environment: export API_KEY=…" : ""}`;
-    show("code", language.write(call));
+  const generator = generators[tab];
+  if (generator) {
+    html("code-note").textContent = `${generator.note(call)}${call.hasKey ? " Set the API key first: export API_KEY=…" : ""}`;
+    show("code", generator.generate(call));
   }
 }
 
-/** What stands in a block, whole. On the page, a file in it is cut short. */
+/** The full text of each block. The page shows embedded files shortened. */
 const texts = new Map<string, string>();
 
-/** Puts a text into the block of an id. */
+/** Shows text in a block. */
 export function show(id: string, text: string): void {
   texts.set(id, text);
-  html(id).textContent = text.replace(/(data:[\w/+.-]+;base64,[\w+/]{24})[\w+/=]{64,}/g, (whole, start: string) =>
-    `${start}… (${Math.ceil(whole.length / 1024)} KB, copied whole)`);
+  html(id).textContent = text.replace(/(data:[\w/+.-]+;base64,[\w+/]{24})[\w+/=]{64,}/g, (url, start: string) =>
+    `${start}… (${Math.ceil(url.length / 1024)} KB, copied in full)`);
 }
 
-/** Lets a block be copied by its button. */
-export function makeCopyable(id: string): void {
+/** Initializes the copy button of a block. */
+export function initCopyButton(id: string): void {
   const copy = button(`copy-${id}`);
   let timer: ReturnType<typeof setTimeout> | undefined;
   copy.addEventListener("click", () => {
-    void write(texts.get(id) ?? "").then(() => {
+    void copyText(texts.get(id) ?? "").then(() => {
       copy.textContent = "Copied";
       html("status").textContent = "Copied to the clipboard.";
       clearTimeout(timer);
@@ -57,8 +57,8 @@ export function makeCopyable(id: string): void {
   });
 }
 
-/** Writes to the clipboard, which pages without TLS can only by a selection. */
-async function write(text: string): Promise<void> {
+/** Writes to the clipboard. A page without TLS has to copy a selection. */
+async function copyText(text: string): Promise<void> {
   if (navigator.clipboard) {
     return navigator.clipboard.writeText(text);
   }

@@ -1,10 +1,10 @@
-/** The messages of the request, as cards that are written into and moved. */
+/** The messages of the request, as cards that can be edited and reordered. */
 import { clone, create } from "@bufbuild/protobuf";
 
 import { ContentPartSchema, type Message, MessageSchema, Role, type ToolCall } from "../../../client/typescript/src/index.js";
-import { freshId, h } from "./dom.js";
+import { h, uniqueId } from "./dom.js";
 
-/** The roles that a message can have, by the name that OpenAI gives them. */
+/** The roles of messages, with OpenAI's names. */
 export const roleNames: [Role, string][] = [
   [Role.DEVELOPER, "developer"],
   [Role.SYSTEM, "system"],
@@ -13,22 +13,22 @@ export const roleNames: [Role, string][] = [
   [Role.TOOL, "tool"],
 ];
 
-/** The list of cards. What it holds is the page itself: their order is the messages'. */
+/** The list of message cards. The order of the elements is the order of the messages. */
 export class Conversation {
   private readonly cards = new Map<Element, Card>();
 
-  /** @param changed is called after every edit */
+  /** @param onChange is called after every edit */
   constructor(
     private readonly list: HTMLElement,
-    private readonly changed: () => void,
+    private readonly onChange: () => void,
   ) {
-    list.addEventListener("input", changed);
+    list.addEventListener("input", onChange);
   }
 
-  /** Adds a message at the end, and returns its field of text. */
+  /** Appends a message. Returns its text field. */
   add(message: Message): HTMLTextAreaElement {
     const card = new Card(message, {
-      changed: this.changed,
+      onChange: this.onChange,
       move: (by) => this.move(card, by),
       remove: () => this.remove(card),
     });
@@ -38,7 +38,7 @@ export class Conversation {
     return card.text;
   }
 
-  /** The messages as they stand. */
+  /** Returns the current messages. */
   read(): Message[] {
     return this.ordered().map((card) => card.read());
   }
@@ -62,27 +62,27 @@ export class Conversation {
     this.cards.delete(card.element);
     card.element.remove();
     this.renumber();
-    // Whoever works by keyboard is not sent back to the page's beginning.
+    // Keyboard users keep their place on the page.
     (this.cards.get(next ?? this.list)?.text ?? document.getElementById("add-message"))?.focus();
   }
 
-  /** Names the cards by their places, for those who don't see them. */
+  /** Updates the accessible names of the cards. */
   private renumber(): void {
     const cards = this.ordered();
     for (const [index, card] of cards.entries()) {
       card.number(index + 1, cards.length);
     }
-    this.changed();
+    this.onChange();
   }
 }
 
 interface Actions {
-  changed(): void;
+  onChange(): void;
   move(by: -1 | 1): void;
   remove(): void;
 }
 
-/** One message. Fields that the card doesn't show stay as they were given. */
+/** One message. Fields without a control keep their values. */
 class Card {
   readonly element: HTMLLIElement;
   readonly text: HTMLTextAreaElement;
@@ -90,11 +90,11 @@ class Card {
   private readonly callId: HTMLInputElement;
   private readonly up: HTMLButtonElement;
   private readonly down: HTMLButtonElement;
-  private readonly drop: HTMLButtonElement;
+  private readonly removeButton: HTMLButtonElement;
   private readonly file: HTMLInputElement;
   private readonly images: HTMLUListElement;
   private readonly urls = new Map<Element, string>();
-  private readonly problem = h("p", { class: "problem", role: "alert", hidden: true });
+  private readonly error = h("p", { class: "field-error", role: "alert", hidden: true });
   private readonly base: Message;
 
   constructor(message: Message, private readonly actions: Actions) {
@@ -103,12 +103,12 @@ class Card {
       ...roleNames.map(([value, name]) => h("option", { value: String(value), selected: value === message.role }, name)));
     this.text = h("textarea", { rows: "2", class: "text", onpaste: (event: ClipboardEvent) => this.paste(event) });
     this.text.value = textOf(message);
-    const callId = freshId();
+    const callId = uniqueId();
     this.callId = h("input", { id: callId, class: "call-id", autocomplete: "off", spellcheck: "false" });
     this.callId.value = message.toolCallId ?? "";
     this.up = h("button", { type: "button", class: "icon", onclick: () => this.move(-1) }, "↑");
     this.down = h("button", { type: "button", class: "icon", onclick: () => this.move(1) }, "↓");
-    this.drop = h("button", { type: "button", class: "icon", onclick: () => actions.remove() }, "✕");
+    this.removeButton = h("button", { type: "button", class: "icon", onclick: () => actions.remove() }, "✕");
     this.file = h("input", {
       type: "file", class: "visually-hidden", accept: "image/png,image/jpeg,image/webp,image/gif", multiple: true,
       onchange: () => void this.attach([...(this.file.files ?? [])]).then(() => (this.file.value = "")),
@@ -116,9 +116,9 @@ class Card {
     this.images = h("ul", { class: "images" });
     this.element = h("li", { class: "message" },
       h("div", { class: "message-head" }, this.role, h("span", { class: "grow" }),
-        h("label", { class: "attach button" }, this.file, "Attach an image"), this.up, this.down, this.drop),
-      h("div", { class: "call-line" }, h("label", { for: callId }, "Answers the call"), this.callId),
-      this.text, this.images, this.problem,
+        h("label", { class: "attach button" }, this.file, "Attach image"), this.up, this.down, this.removeButton),
+      h("div", { class: "call-line" }, h("label", { for: callId }, "Tool call ID"), this.callId),
+      this.text, this.images, this.error,
       ...(message.toolCalls.length > 0 ? [callList(message.toolCalls)] : []));
     this.roleChanged();
   }
@@ -127,10 +127,10 @@ class Card {
     const name = `message ${index}`;
     this.role.setAttribute("aria-label", `Role of ${name}`);
     this.text.setAttribute("aria-label", `Text of ${name}`);
-    this.file.setAttribute("aria-label", `Attach an image to ${name}`);
+    this.file.setAttribute("aria-label", `Attach image to ${name}`);
     this.up.setAttribute("aria-label", `Move ${name} up`);
     this.down.setAttribute("aria-label", `Move ${name} down`);
-    this.drop.setAttribute("aria-label", `Remove ${name}`);
+    this.removeButton.setAttribute("aria-label", `Remove ${name}`);
     this.up.disabled = index === 1;
     this.down.disabled = index === count;
   }
@@ -141,7 +141,7 @@ class Card {
     const text = this.text.value;
     const urls = [...this.images.children].flatMap((each) => this.urls.get(each) ?? []);
     if (urls.length === 0 && text === textOf(this.base) && message.contentParts.length > 0) {
-      // Parts that cannot be edited here, such as a model's thinking, go up unchanged.
+      // Parts without a control, such as a model's reasoning, are sent unchanged.
     } else if (urls.length > 0) {
       message.contentParts = [
         ...(text ? [create(ContentPartSchema, { part: { case: "text", value: text } })] : []),
@@ -181,47 +181,47 @@ class Card {
   }
 
   private async attach(files: File[]): Promise<void> {
-    this.problem.hidden = true;
+    this.error.hidden = true;
     for (const file of files) {
       if (file.size > maxImageBytes) {
-        this.problem.textContent = `${file.name} has ${Math.ceil(file.size / mebibyte)} MB: an image may have ${maxImageBytes / mebibyte}.`;
-        this.problem.hidden = false;
+        this.error.textContent = `${file.name} is too large (${Math.ceil(file.size / mebibyte)} MB): the limit is ${maxImageBytes / mebibyte} MB.`;
+        this.error.hidden = false;
         continue;
       }
       const url = await dataURL(file);
-      const remove = h("button", { type: "button", class: "icon", "aria-label": `Remove the image ${file.name}`, onclick: () => {
+      const remove = h("button", { type: "button", class: "icon", "aria-label": `Remove image ${file.name}`, onclick: () => {
         item.remove();
         this.text.focus();
-        this.actions.changed();
+        this.actions.onChange();
       } }, "✕");
       const item = h("li", {}, h("img", { src: url, alt: file.name }), remove);
       this.urls.set(item, url);
       this.images.append(item);
     }
-    this.actions.changed();
+    this.actions.onChange();
   }
 }
 
 const mebibyte = 1 << 20;
 
-/** Beyond this, base64 makes more of an image than OpenAI takes in a request (50 MB). */
+/** The maximum size of an image. In base64 it fits into OpenAI's limit for a request, 50 MB. */
 const maxImageBytes = 36 * mebibyte;
 
 function dataURL(file: File): Promise<string> {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(String(reader.result));
-    reader.onerror = () => reject(reader.error ?? new Error("the file can't be read"));
+    reader.onerror = () => reject(reader.error ?? new Error("can't read the file"));
     reader.readAsDataURL(file);
   });
 }
 
-/** The text of a message, also where its content is a list of parts. */
+/** The text of a message, including its text parts. */
 export function textOf(message: Message): string {
   return message.content ?? message.contentParts.map(({ part }) => (part.case === "text" ? part.value : "")).join("");
 }
 
-/** Tool calls as they are shown, in a message and in an answer. */
+/** A list of tool calls, for messages and choices. */
 export function callList(calls: ToolCall[]): HTMLUListElement {
   return h("ul", { class: "calls" }, ...calls.map(({ id, tool }) => {
     const [name, text] = tool.case === "function" ? [tool.value.name, tool.value.arguments]
@@ -230,7 +230,7 @@ export function callList(calls: ToolCall[]): HTMLUListElement {
   }));
 }
 
-/** JSON with line breaks, and any other text as it is. */
+/** Indents JSON. Other strings are returned unchanged. */
 export function pretty(text: string): string {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);

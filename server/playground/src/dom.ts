@@ -1,10 +1,11 @@
-/** The few things that the page needs to make and find elements. */
+/** Helpers to create and find elements. */
 
 type Value = string | boolean | undefined | ((event: never) => void);
 
 /**
- * Makes an element. A property is an attribute (true: without a value; false
- * and undefined: none), or a listener if its name begins with "on".
+ * Creates an element. A function is a listener, under a name such as `onclick`.
+ * Other properties are attributes: true sets one without a value, and false and
+ * undefined set none.
  */
 export function h<Name extends keyof HTMLElementTagNameMap>(
   name: Name,
@@ -25,11 +26,11 @@ export function h<Name extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** The element of the page with an id. */
+/** Returns the element with an ID, or throws if it is missing or of another type. */
 export function find<T extends Element>(id: string, type: new () => T): T {
   const element = document.getElementById(id);
   if (!(element instanceof type)) {
-    throw new TypeError(`the page has no ${type.name} with the id ${id}`);
+    throw new TypeError(`no ${type.name} with the ID ${id}`);
   }
   return element;
 }
@@ -40,8 +41,8 @@ export const area = (id: string): HTMLTextAreaElement => find(id, HTMLTextAreaEl
 export const button = (id: string): HTMLButtonElement => find(id, HTMLButtonElement);
 export const html = (id: string): HTMLElement => find(id, HTMLElement);
 
-/** An id that no other element has, for labels to refer to. */
-export function freshId(): string {
+/** Returns a unique element ID. */
+export function uniqueId(): string {
   return `e${(lastId += 1)}`;
 }
 

@@ -1,39 +1,39 @@
-/** The page: what stands on it at first, and what its buttons and keys do. */
+/** The page: its initial content, its buttons and its keyboard shortcuts. */
 import { create } from "@bufbuild/protobuf";
 
 import { type Message, MessageSchema, Role } from "../../../client/typescript/src/index.js";
 import { run } from "./call.js";
-import { makeCopyable, show, showCode } from "./code.js";
+import { initCopyButton, show, showCode } from "./code.js";
 import { connectJSON } from "./code/shell.js";
 import { Conversation } from "./conversation.js";
 import { button, html } from "./dom.js";
 import { suggestModels } from "./models.js";
 import { rememberKey, rememberTheme } from "./preferences.js";
 import { prepareSettings, readCall } from "./settings.js";
-import { makeTabs } from "./tabs.js";
+import { initTabs } from "./tabs.js";
 import { Tools } from "./tools.js";
 
-const conversation = new Conversation(html("messages"), edited);
-const tools = new Tools(html("tools"), edited);
+const conversation = new Conversation(html("messages"), update);
+const tools = new Tools(html("tools"), update);
 let running: AbortController | undefined;
 let language = "";
-let pending = 0;
+let pendingFrame = 0;
 
 rememberTheme();
-rememberKey(() => void suggestModels(edited));
+rememberKey(() => void suggestModels(update));
 prepareSettings();
-conversation.add(say(Role.USER, "Hello!"));
-makeTabs("views");
-makeTabs("languages", (tab) => {
+conversation.add(newMessage(Role.USER, "Hello!"));
+initTabs("views");
+initTabs("languages", (tab) => {
   language = tab.id;
-  edited();
+  update();
 });
-makeCopyable("request");
-makeCopyable("code");
+initCopyButton("request");
+initCopyButton("code");
 for (const event of ["input", "change"]) {
-  document.addEventListener(event, edited);
+  document.addEventListener(event, update);
 }
-button("add-message").addEventListener("click", () => conversation.add(say(Role.USER)).focus());
+button("add-message").addEventListener("click", () => conversation.add(newMessage(Role.USER)).focus());
 button("add-tool").addEventListener("click", () => tools.add());
 button("send").addEventListener("click", () => void send());
 button("cancel").addEventListener("click", cancel);
@@ -45,12 +45,12 @@ document.addEventListener("keydown", (event) => {
     cancel();
   }
 });
-void suggestModels(edited);
+void suggestModels(update);
 
-/** Shows the call as it is now, once a frame. */
-function edited(): void {
-  pending ||= requestAnimationFrame(() => {
-    pending = 0;
+/** Updates the request and its code, at most once per frame. */
+function update(): void {
+  pendingFrame ||= requestAnimationFrame(() => {
+    pendingFrame = 0;
     const { call } = readCall(conversation.read(), tools, false);
     show("request", connectJSON(call.request));
     showCode(call, language);
@@ -61,22 +61,22 @@ async function send(): Promise<void> {
   if (running) {
     return;
   }
-  const { call, problems } = readCall(conversation.read(), tools, true);
-  const [wrong] = problems.fields;
-  if (wrong) {
-    html("status").textContent = "Not sent: a field has to be put right first.";
-    const details = wrong.closest("details");
+  const { call, errors } = readCall(conversation.read(), tools, true);
+  const [invalid] = errors.fields;
+  if (invalid) {
+    html("status").textContent = "Not sent: correct the highlighted field.";
+    const details = invalid.closest("details");
     if (details) {
       details.open = true;
     }
-    wrong.focus();
+    invalid.focus();
     return;
   }
   running = new AbortController();
   button("send").disabled = true;
   button("cancel").hidden = false;
   try {
-    await run(call, running.signal, proceed);
+    await run(call, running.signal, continueFrom);
   } finally {
     running = undefined;
     button("send").disabled = false;
@@ -91,18 +91,18 @@ function cancel(): void {
   running?.abort();
 }
 
-/** Goes on from an answer: with the results of the tools it calls, or the user's next word. */
-function proceed(message: Message): void {
-  html("answers").replaceChildren();
+/** Continues the conversation from a response, with the results of its tool calls or a user message. */
+function continueFrom(message: Message): void {
+  html("choices").replaceChildren();
   html("status").textContent = "";
   conversation.add(message);
   const next = message.toolCalls.length > 0
     ? message.toolCalls.map(({ id }) => create(MessageSchema, { role: Role.TOOL, toolCallId: id }))
-    : [say(Role.USER)];
+    : [newMessage(Role.USER)];
   const [first] = next.map((each) => conversation.add(each));
   first?.focus();
 }
 
-function say(role: Role, content = ""): Message {
+function newMessage(role: Role, content = ""): Message {
   return create(MessageSchema, { role, content });
 }

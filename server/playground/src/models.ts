@@ -1,8 +1,8 @@
-/** The models that the upstream has, to choose from. */
+/** Suggestions for the model field. */
 import { h, html, input } from "./dom.js";
 
-/** Offers the upstream's models. If none is chosen and there is but one, it is that. */
-export async function suggestModels(changed: () => void): Promise<void> {
+/** Suggests the upstream's models. A single model is entered into an empty field. */
+export async function suggestModels(onChange: () => void): Promise<void> {
   const key = input("key").value.trim();
   let ids: string[];
   try {
@@ -10,12 +10,12 @@ export async function suggestModels(changed: () => void): Promise<void> {
     const { data } = (await response.json()) as { data?: { id: string }[] };
     ids = (data ?? []).map(({ id }) => id).sort();
   } catch {
-    return; // They are suggestions: a model can be written without.
+    return; // A model can be entered without suggestions.
   }
   html("models").replaceChildren(...ids.map((id) => h("option", { value: id })));
   const model = input("model");
   if (!model.value && ids[0] && ids.length === 1) {
     model.value = ids[0];
-    changed();
+    onChange();
   }
 }

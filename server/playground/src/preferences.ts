@@ -1,46 +1,46 @@
-/** What the page remembers, in this browser alone: the theme, and the key if it is asked to. */
+/** Preferences saved in the browser: the theme and, on request, the API key. */
 import { input, select } from "./dom.js";
 
-const themeName = "openai-connect.theme";
-const keyName = "openai-connect.key";
+const themeItem = "openai-connect.theme";
+const keyItem = "openai-connect.key";
 
-/** Follows the switch of the theme, which else is the system's. */
+/** Applies and saves the theme. The default is the theme of the system. */
 export function rememberTheme(): void {
   const theme = select("theme");
-  theme.value = storage()?.getItem(themeName) ?? "";
+  theme.value = storage()?.getItem(themeItem) ?? "";
   const apply = (): void => {
     if (theme.value) {
       document.documentElement.dataset["theme"] = theme.value;
-      storage()?.setItem(themeName, theme.value);
+      storage()?.setItem(themeItem, theme.value);
     } else {
       delete document.documentElement.dataset["theme"];
-      storage()?.removeItem(themeName);
+      storage()?.removeItem(themeItem);
     }
   };
   theme.addEventListener("change", apply);
   apply();
 }
 
-/** Keeps the key while the box is checked. Without it the key ends with the page. */
-export function rememberKey(changed: () => void): void {
+/** Saves the API key while the checkbox is checked. Otherwise the key is lost with the page. */
+export function rememberKey(onChange: () => void): void {
   const key = input("key");
-  const keep = input("keep-key");
-  const kept = storage()?.getItem(keyName);
-  key.value = kept ?? "";
-  keep.checked = typeof kept === "string";
-  const store = (): void => {
-    if (keep.checked) {
-      storage()?.setItem(keyName, key.value);
+  const remember = input("remember-key");
+  const saved = storage()?.getItem(keyItem);
+  key.value = saved ?? "";
+  remember.checked = typeof saved === "string";
+  const save = (): void => {
+    if (remember.checked) {
+      storage()?.setItem(keyItem, key.value);
     } else {
-      storage()?.removeItem(keyName);
+      storage()?.removeItem(keyItem);
     }
   };
-  keep.addEventListener("change", store);
-  key.addEventListener("input", store);
-  key.addEventListener("change", changed);
+  remember.addEventListener("change", save);
+  key.addEventListener("input", save);
+  key.addEventListener("change", onChange);
 }
 
-/** The browser's storage, where the user allows it one. */
+/** The browser's storage, unless the user disabled it. */
 function storage(): Storage | undefined {
   try {
     return localStorage;

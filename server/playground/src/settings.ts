@@ -1,4 +1,4 @@
-/** The call that the settings and the messages make. */
+/** The request settings. */
 import { create, type DescEnum, type MessageInitShape } from "@bufbuild/protobuf";
 
 import {
@@ -12,19 +12,19 @@ import {
   VerbositySchema,
 } from "../../../client/typescript/src/index.js";
 import { area, h, html, input, select } from "./dom.js";
-import { headerLines, int32, int64, jsonObject, number, Problems } from "./problems.js";
+import { FieldErrors, headerLines, int32, int64, jsonObject, number } from "./errors.js";
 import type { Tools } from "./tools.js";
 
-/** A call of the server. */
+/** A call to the server. */
 export interface Call {
-  /** The server's base URL, without a slash at the end. */
+  /** The server's base URL, without a trailing slash. */
   baseUrl: string;
   request: CreateChatCompletionRequest;
-  /** Whether the answer comes piece by piece. */
+  /** Whether to stream the response. */
   stream: boolean;
-  /** Headers beside the key's. */
+  /** Additional headers, without the API key. */
   headers: [string, string][];
-  /** Whether a key is sent. The key itself is in no code that is shown. */
+  /** Whether an API key is sent. The key itself never appears in the code tabs. */
   hasKey: boolean;
 }
 
@@ -38,41 +38,41 @@ const exampleSchema = `{
   "additionalProperties": false
 }`;
 
-/** Fills in what the page's HTML leaves to its script. */
+/** Fills the lists and the fields that the HTML leaves empty. */
 export function prepareSettings(): void {
-  offer(select("reasoning-effort"), ReasoningEffortSchema);
-  offer(select("verbosity"), VerbositySchema);
-  offer(select("tool-choice"), ToolChoiceModeSchema);
+  addOptions(select("reasoning-effort"), ReasoningEffortSchema);
+  addOptions(select("verbosity"), VerbositySchema);
+  addOptions(select("tool-choice"), ToolChoiceModeSchema);
   area("schema").value = exampleSchema;
-  // On a phone, the conversation is what one came for.
+  // On a phone the conversation comes first, with the parameters collapsed.
   for (const details of document.querySelectorAll<HTMLDetailsElement>("details[data-wide-open]")) {
     details.open = matchMedia("(min-width: 48rem)").matches;
   }
 }
 
-/** Offers the values of an enum by OpenAI's names, all but the unset one. */
-function offer(list: HTMLSelectElement, schema: DescEnum): void {
+/** Adds the values of an enum under OpenAI's names, without the unspecified value. */
+function addOptions(list: HTMLSelectElement, schema: DescEnum): void {
   list.append(...schema.values.filter(({ number }) => number !== 0).map(({ number, localName }) =>
     h("option", { value: String(number) }, localName.toLowerCase())));
 }
 
-/** Reads the call, and what keeps it from being sent. */
-export function readCall(messages: Message[], tools: Tools, show: boolean): { call: Call; problems: Problems } {
-  const problems = new Problems(show);
+/** Reads the call and the errors that prevent sending it. */
+export function readCall(messages: Message[], tools: Tools, show: boolean): { call: Call; errors: FieldErrors } {
+  const errors = new FieldErrors(show);
   const stream = input("stream").checked;
   html("include-usage-label").hidden = !stream;
   html("schema-fields").hidden = select("format").value !== "jsonSchema";
-  const model = problems.need(input("model"), "Which model shall answer?");
+  const model = errors.require(input("model"), "Enter a model.");
   const mode: ToolChoiceMode = Number(select("tool-choice").value);
   const request = create(CreateChatCompletionRequestSchema, {
     ...defined({
-      temperature: problems.read(input("temperature"), number),
-      topP: problems.read(input("top-p"), number),
-      maxCompletionTokens: problems.read(input("max-completion-tokens"), int32),
-      n: problems.read(input("n"), int32),
-      seed: problems.read(input("seed"), int64),
-      responseFormat: readFormat(problems),
-      extraJson: problems.read(area("extra"), jsonObject),
+      temperature: errors.read(input("temperature"), number),
+      topP: errors.read(input("top-p"), number),
+      maxCompletionTokens: errors.read(input("max-completion-tokens"), int32),
+      n: errors.read(input("n"), int32),
+      seed: errors.read(input("seed"), int64),
+      responseFormat: readFormat(errors),
+      extraJson: errors.read(area("extra"), jsonObject),
     }),
     ...(mode && { toolChoice: { choice: { case: "mode", value: mode } } }),
     ...(stream && input("include-usage").checked && { streamOptions: { includeUsage: true } }),
@@ -81,21 +81,21 @@ export function readCall(messages: Message[], tools: Tools, show: boolean): { ca
     reasoningEffort: Number(select("reasoning-effort").value),
     verbosity: Number(select("verbosity").value),
     stop: area("stop").value.split("\n").filter((text) => text),
-    tools: tools.read(problems),
+    tools: tools.read(errors),
   });
   return {
-    problems,
+    errors,
     call: {
       baseUrl: new URL("..", location.href).href.replace(/\/$/, ""),
       request,
       stream,
-      headers: problems.read(area("headers"), headerLines) ?? [],
+      headers: errors.read(area("headers"), headerLines) ?? [],
       hasKey: input("key").value.trim() !== "",
     },
   };
 }
 
-function readFormat(problems: Problems): MessageInitShape<typeof ResponseFormatSchema> | undefined {
+function readFormat(errors: FieldErrors): MessageInitShape<typeof ResponseFormatSchema> | undefined {
   switch (select("format").value) {
     case "text":
       return { format: { case: "text", value: {} } };
@@ -107,7 +107,7 @@ function readFormat(problems: Problems): MessageInitShape<typeof ResponseFormatS
           case: "jsonSchema",
           value: {
             name: input("schema-name").value.trim(),
-            schemaJson: problems.read(area("schema"), jsonObject) ?? "",
+            schemaJson: errors.read(area("schema"), jsonObject) ?? "",
             ...(input("schema-strict").checked && { strict: true }),
           },
         },
@@ -117,7 +117,7 @@ function readFormat(problems: Problems): MessageInitShape<typeof ResponseFormatS
   }
 }
 
-/** An object without the members that are undefined. */
+/** Returns an object without its undefined properties. */
 function defined<T extends object>(object: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never;
 }

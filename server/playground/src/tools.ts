@@ -1,14 +1,14 @@
-/** The functions that the model may call, as cards that are written into. */
+/** The tools of the request, as cards that can be edited. */
 import { create } from "@bufbuild/protobuf";
 
 import { type Tool, ToolSchema } from "../../../client/typescript/src/index.js";
-import { freshId, h, html } from "./dom.js";
-import { jsonObject, type Problems } from "./problems.js";
+import { h, html, uniqueId } from "./dom.js";
+import { type FieldErrors, jsonObject } from "./errors.js";
 
-/** What a new tool begins as: something that works, to be written over. */
+/** The content of a new tool: a working example. */
 const example = {
   name: "get_weather",
-  description: "Tells the weather at a place.",
+  description: "Get the current weather in a city.",
   parameters: `{
   "type": "object",
   "properties": {"city": {"type": "string"}},
@@ -21,15 +21,15 @@ const example = {
 export class Tools {
   private readonly cards = new Map<Element, Card>();
 
-  /** @param changed is called after every edit */
+  /** @param onChange is called after every edit */
   constructor(
     private readonly list: HTMLElement,
-    private readonly changed: () => void,
+    private readonly onChange: () => void,
   ) {
-    list.addEventListener("input", changed);
+    list.addEventListener("input", onChange);
   }
 
-  /** Adds a tool, and puts the caret into its name. */
+  /** Adds a tool and focuses its name. */
   add(): void {
     const names = new Set([...this.cards.values()].map(({ name }) => name.value));
     let name = example.name;
@@ -40,25 +40,27 @@ export class Tools {
       this.cards.delete(card.element);
       card.element.remove();
       html("add-tool").focus();
-      this.count();
+      this.updateCount();
     });
     this.cards.set(card.element, card);
     this.list.append(card.element);
-    this.count();
+    this.updateCount();
     card.name.focus();
     card.name.select();
   }
 
-  read(problems: Problems): Tool[] {
-    return [...this.cards.values()].map((card) => card.read(problems));
+  /** Returns the current tools. */
+  read(errors: FieldErrors): Tool[] {
+    return [...this.cards.values()].map((card) => card.read(errors));
   }
 
-  private count(): void {
+  private updateCount(): void {
     html("tool-count").textContent = this.cards.size > 0 ? String(this.cards.size) : "";
-    this.changed();
+    this.onChange();
   }
 }
 
+/** One tool. */
 class Card {
   readonly element: HTMLLIElement;
   readonly name: HTMLInputElement;
@@ -67,7 +69,7 @@ class Card {
   private readonly strict: HTMLInputElement;
 
   constructor(name: string, remove: () => void) {
-    const [nameId, descriptionId, parametersId] = [freshId(), freshId(), freshId()];
+    const [nameId, descriptionId, parametersId] = [uniqueId(), uniqueId(), uniqueId()];
     this.name = h("input", { id: nameId, value: name, autocomplete: "off", spellcheck: "false" });
     this.description = h("input", { id: descriptionId, value: example.description, autocomplete: "off" });
     this.parameters = h("textarea", { id: parametersId, class: "whole code", rows: "6", spellcheck: "false" });
@@ -78,10 +80,10 @@ class Card {
       h("label", { for: descriptionId }, "Description"), this.description,
       h("label", { for: parametersId, class: "whole" }, "Parameters ", h("small", {}, "JSON Schema")), this.parameters,
       h("label", { class: "check" }, this.strict, " Strict"),
-      h("button", { type: "button", onclick: remove }, "Remove the tool"));
+      h("button", { type: "button", onclick: remove }, "Remove tool"));
   }
 
-  read(problems: Problems): Tool {
+  read(errors: FieldErrors): Tool {
     const description = this.description.value.trim();
     return create(ToolSchema, {
       tool: {
@@ -89,7 +91,7 @@ class Card {
         value: {
           name: this.name.value.trim(),
           ...(description && { description }),
-          parametersJson: problems.read(this.parameters, jsonObject) ?? "",
+          parametersJson: errors.read(this.parameters, jsonObject) ?? "",
           ...(this.strict.checked && { strict: true }),
         },
       },

@@ -1,15 +1,15 @@
-/** The playground in Chromium, as its tests use it. */
+/** The playground in Chromium, for tests. */
 import { accessSync, constants } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 
-import { lacking } from "../../../client/typescript/test/skip.js";
+import { skipReason } from "../../../client/typescript/test/skip.js";
 
 const { chromium } = createRequire(new URL("../../../client/typescript/package.json", import.meta.url))("playwright-core") as typeof import("playwright-core");
 
-/** Where Chromium is, by one of its names in PATH. */
+/** The path of Chromium, found in PATH. */
 const executablePath = ["chromium", "chromium-browser", "google-chrome"]
   .flatMap((name) => (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, name)))
   .find((path) => {
@@ -21,76 +21,77 @@ const executablePath = ["chromium", "chromium-browser", "google-chrome"]
     }
   });
 
-/** Why no browser can be started, or false. */
-export const noBrowser = executablePath ? false : lacking("Chromium is not in PATH: install it, as by apt-get install chromium");
+/** The reason to skip browser tests, or false. */
+export const noBrowser = executablePath ? false : skipReason("Chromium is not in PATH: install it, for example with apt-get install chromium");
 
-/** Starts Chromium without a window. */
+/** Starts headless Chromium. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     ...(executablePath && { executablePath }),
-    // As root, which a container runs tests as, its sandbox can't be had. It
-    // loads pages of this test alone.
+    // Chromium's sandbox is unavailable to root, the user of containers. The browser
+    // only loads pages of this test.
     args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
   });
 }
 
-/** A playground that is open. */
+/** An open playground. */
 export interface Playground {
   readonly page: Page;
-  /** The URLs that were asked for, and what the console and the page's policy complained of. */
-  readonly asked: string[];
-  readonly complaints: string[];
-  /** Writes the request's headers, by which a test tells the sandbox what to do. */
-  control(headers: string): Promise<void>;
-  /** Presses Send, and waits until the call has ended. Returns what the status then says. */
+  /** The requested URLs. */
+  readonly urls: string[];
+  /** The page's exceptions, and the console's errors and warnings, including policy violations. */
+  readonly errors: string[];
+  /** Fills in the request headers. Tests use them to control the sandbox. */
+  setHeaders(headers: string): Promise<void>;
+  /** Sends the request and waits for its end. Returns the final status. */
   send(): Promise<string>;
   status(): Locator;
-  answers(): Locator;
+  choices(): Locator;
   message(index: number): Locator;
-  /** Reads what a copy button writes to the clipboard. */
-  copied(button: string): Promise<string>;
+  /** Clicks a copy button. Returns the text that it copies to the clipboard. */
+  copy(button: string): Promise<string>;
   close(): Promise<void>;
 }
 
 /**
- * Opens the page of a server, in a profile of its own, and waits until the
- * request that it shows has a text: the model of the sandbox, which it asks for.
+ * Opens the page of a server in a new profile, and waits until the displayed
+ * request contains a string. The default is the model suggested by the sandbox.
  */
-export async function openPlayground(browser: Browser, url: string, options: BrowserContextOptions = {}, shows = '"model": "sandbox"'): Promise<Playground> {
+export async function openPlayground(browser: Browser, url: string, options: BrowserContextOptions = {}, content = '"model": "sandbox"'): Promise<Playground> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: url });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
-  const asked: string[] = [];
-  const complaints: string[] = [];
-  page.on("request", (request) => asked.push(request.url()));
-  page.on("pageerror", (error) => complaints.push(String(error)));
+  const urls: string[] = [];
+  const errors: string[] = [];
+  page.on("request", (request) => urls.push(request.url()));
+  page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) {
-      complaints.push(message.text());
+      errors.push(message.text());
     }
   });
   await page.goto(`${url}/playground/`);
-  await page.locator("#request").filter({ hasText: shows }).waitFor();
+  await page.locator("#request").filter({ hasText: content }).waitFor();
   const status = (): Locator => page.getByRole("status");
   return {
     page,
-    asked,
-    complaints,
-    async control(headers) {
-      await page.getByText("More", { exact: true }).click();
+    urls,
+    errors,
+    async setHeaders(headers) {
+      await page.getByText("Advanced", { exact: true }).click();
       await page.locator("#headers").fill(headers);
     },
     async send() {
       await page.getByRole("button", { name: "Send" }).click();
-      const ended = status().filter({ hasText: /^(Done|Failed|Cancelled|Not sent)/ });
+      const ended = status().filter({ hasText: /^(Done|Failed|Canceled|Not sent)/ });
       await ended.waitFor();
       return (await ended.textContent()) ?? "";
     },
     status,
-    answers: () => page.locator(".answer"),
+    choices: () => page.locator(".choice"),
     message: (index) => page.getByLabel(`Text of message ${index}`, { exact: true }),
-    async copied(button) {
+    async copy(button) {
       await page.evaluate(() => navigator.clipboard.writeText(""));
       await page.locator(button).click();
       return page.evaluate(async () => {

@@ -11,59 +11,59 @@ import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
 
 import { noServer, type Server, startServer } from "../../../client/typescript/test/server.js";
-import { lacking } from "../../../client/typescript/test/skip.js";
+import { skipReason } from "../../../client/typescript/test/skip.js";
 import { noBrowser, openPlayground, type Playground, startBrowser } from "./browser.js";
-import { type Received, said, startUpstream, type Upstream } from "./upstream.js";
+import { type Received, reply, startUpstream, type Upstream } from "./upstream.js";
 
 const exec = promisify(execFile);
 const repository = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** A text that every language has to quote. */
-const awkward = `It's "quoted" \\ \`back\` $HOME \${x} \n\tnext line: Köln 🙂 \u2028 <b>JSON</b>`;
+/** A string that every language has to quote. */
+const specialCharacters = `It's "quoted" \\ \`back\` $HOME \${x} \n\tnext line: Köln 🙂 \u2028 <b>JSON</b>`;
 
-/** What a page is set to before its call is made. */
+/** The steps that fill in each request. */
 const requests: Record<string, (playground: Playground) => Promise<void>> = {
-  "the smallest request": async () => undefined,
-  "a request with everything": async ({ page, message, control }) => {
+  "a minimal request": async () => undefined,
+  "a request with all fields": async ({ page, message, setHeaders }) => {
     await page.getByLabel("API key").fill("sk-the-key");
-    await message(1).fill(awkward);
-    // Larger than an argument of a command may be.
-    const buffer = Buffer.alloc(150_000, "an image, as far as anyone here knows; ");
-    await page.getByLabel("Attach an image to message 1").setInputFiles({ name: "large.png", mimeType: "image/png", buffer });
-    await page.getByRole("button", { name: "Add a message" }).click();
+    await message(1).fill(specialCharacters);
+    // Larger than the limit for a command-line argument.
+    const buffer = Buffer.alloc(150_000, "a fake image; ");
+    await page.getByLabel("Attach image to message 1").setInputFiles({ name: "large.png", mimeType: "image/png", buffer });
+    await page.getByRole("button", { name: "Add message" }).click();
     await page.getByLabel("Role of message 2").selectOption("developer");
     await message(2).fill("Be brief.");
-    for (const [label, text] of Object.entries({ Temperature: "1", "Top P": "0.25", "Most tokens": "300", Answers: "1", Seed: "9007199254740993" })) {
+    for (const [label, text] of Object.entries({ Temperature: "1", "Top P": "0.25", "Max tokens": "300", "Choices (n)": "1", Seed: "9007199254740993" })) {
       await page.getByLabel(label, { exact: true }).fill(text);
     }
-    await page.getByLabel("Reasoning").selectOption("xhigh");
+    await page.getByLabel("Reasoning effort").selectOption("xhigh");
     await page.getByLabel("Verbosity").selectOption("low");
-    await page.getByLabel(/^Stop at/).fill("END\n###");
-    await page.getByText("Form of the answer").click();
-    await page.getByLabel("Form", { exact: true }).selectOption("JSON Schema");
+    await page.getByLabel(/^Stop sequences/).fill("END\n###");
+    await page.getByText("Response format").click();
+    await page.getByLabel("Format", { exact: true }).selectOption("JSON Schema");
     await page.getByText("Tools", { exact: true }).click();
-    await page.getByRole("button", { name: "Add a tool" }).click();
+    await page.getByRole("button", { name: "Add tool" }).click();
     await page.getByLabel("Description").fill("What's the “weather”?");
-    await page.getByLabel("Choice").selectOption("auto");
-    await control("x-request-note: it's $5\nopenai-project: proj_1");
-    await page.getByLabel("Other parameters").fill('{"metadata": {"b": "1", "a": "it\'s"}, "brand_new": [1, 2.50]}');
+    await page.getByLabel("Tool choice").selectOption("auto");
+    await setHeaders("x-request-note: it's $5\nopenai-project: proj_1");
+    await page.getByLabel("Additional parameters").fill('{"metadata": {"b": "1", "a": "it\'s"}, "brand_new": [1, 2.50]}');
   },
-  "the answer to a tool's call": async ({ page, send, message }) => {
+  "a tool result": async ({ page, send, message }) => {
     await page.getByText("Tools", { exact: true }).click();
-    await page.getByRole("button", { name: "Add a tool" }).click();
+    await page.getByRole("button", { name: "Add tool" }).click();
     await send();
-    await page.getByRole("button", { name: "Answer the call" }).click();
+    await page.getByRole("button", { name: "Add tool result" }).click();
     await message(3).fill("It's raining.");
   },
 };
 
-/** The members of "a request with everything", beside those of a stream. */
-const everything = [
+/** The JSON members of "a request with all fields", except for the stream's. */
+const allMembers = [
   "brand_new", "max_completion_tokens", "messages", "metadata", "model", "n", "reasoning_effort", "response_format",
   "seed", "stop", "temperature", "tool_choice", "tools", "top_p", "verbosity",
 ];
 
-/** How a copied text is run, in a directory of its own. */
+/** The tool and the function to run each language's code in a new directory. */
 const languages: Record<string, { tool: string; run(directory: string, text: string): Promise<string> }> = {
   curl: { tool: "curl", run: (directory, text) => shell(directory, text) },
   grpcurl: { tool: "grpcurl", run: (directory, text) => shell(directory, text) },
@@ -72,7 +72,7 @@ const languages: Record<string, { tool: string; run(directory: string, text: str
     async run(directory, text) {
       const file = join(directory, "main.go");
       await writeFile(file, text);
-      assert.equal((await exec("gofmt", ["-d", file])).stdout, "", "it is formatted");
+      assert.equal((await exec("gofmt", ["-d", file])).stdout, "", "the code is not formatted");
       return (await exec("go", ["run", file], { cwd: repository, env })).stdout;
     },
   },
@@ -95,7 +95,7 @@ async function shell(directory: string, text: string): Promise<string> {
   return (await exec("sh", ["call.sh"], { cwd: directory, env })).stdout;
 }
 
-suite("the code that the playground gives", { skip: noServer || noBrowser }, () => {
+suite("the playground's code", { skip: noServer || noBrowser }, () => {
   let upstream: Upstream;
   let server: Server;
   let browser: Browser;
@@ -112,39 +112,39 @@ suite("the code that the playground gives", { skip: noServer || noBrowser }, () 
 
   for (const [name, prepare] of Object.entries(requests)) {
     for (const stream of [true, false]) {
-      suite(`for ${name}, ${stream ? "as a stream" : "in one piece"}`, () => {
+      suite(`for ${name}, ${stream ? "streamed" : "not streamed"}`, () => {
         let playground: Playground;
-        let want: ReturnType<typeof essence>;
+        let want: ReturnType<typeof summarize>;
 
         before(async () => {
           playground = await openPlayground(browser, server.url, {}, "ROLE_USER");
           const { page, send, status } = playground;
           await page.getByLabel("Model").fill("m");
-          await page.getByLabel("Stream the answer").setChecked(stream);
+          await page.getByLabel("Stream", { exact: true }).setChecked(stream);
           await prepare(playground);
           upstream.take();
           assert.match(await send(), /^Done/, (await status().textContent()) ?? "");
           const received = upstream.take();
           assert.equal(received.length, 1);
-          if (name === "a request with everything") {
+          if (name === "a request with all fields") {
             const members = Object.keys(received[0]?.body ?? {}).filter((member) => !member.startsWith("stream"));
-            assert.deepEqual(members.sort(), everything);
+            assert.deepEqual(members.sort(), allMembers);
           }
-          want = essence(received);
+          want = summarize(received);
           await page.locator("#tab-code").click();
         });
         after(() => playground.close());
 
         for (const [language, { tool, run }] of Object.entries(languages)) {
-          test(`makes the same call by ${language}`, { skip: absent(tool) }, async () => {
+          test(`${language} sends the same request`, { skip: missing(tool) }, async () => {
             await playground.page.locator(`#tab-${language}`).click();
-            const text = await playground.copied("#copy-code");
+            const text = await playground.copy("#copy-code");
             assert.doesNotMatch(text, /sk-the-key/);
             const directory = await mkdtemp(join(tmpdir(), "playground-"));
             try {
               const printed = await run(directory, text);
-              assert.deepEqual(essence(upstream.take()), want);
-              assert.ok(printed.includes(name === "a request with everything" ? "get_weather" : said), printed);
+              assert.deepEqual(summarize(upstream.take()), want);
+              assert.ok(printed.includes(name === "a request with all fields" ? "get_weather" : reply), printed);
             } finally {
               await rm(directory, { recursive: true });
             }
@@ -155,8 +155,8 @@ suite("the code that the playground gives", { skip: noServer || noBrowser }, () 
   }
 });
 
-/** What has to be the same of a call, however it is made. */
-function essence(received: Received[]): unknown {
+/** The parts of requests that must be equal for every language. */
+function summarize(received: Received[]): unknown {
   return received.map(({ body, text, headers }) => ({
     body,
     seed: /"seed":\s*(\d+)/.exec(text)?.[1],
@@ -164,8 +164,8 @@ function essence(received: Received[]): unknown {
   }));
 }
 
-/** Why a tool can't be run, or false. */
-function absent(tool: string): string | false {
+/** The reason to skip tests of a tool, or false. */
+function missing(tool: string): string | false {
   const found = (process.env["PATH"] ?? "").split(delimiter).some((directory) => {
     try {
       accessSync(join(directory, tool), constants.X_OK);
@@ -174,5 +174,5 @@ function absent(tool: string): string | false {
       return false;
     }
   });
-  return found ? false : lacking(`${tool} is not in PATH: install it, or run make tools`);
+  return found ? false : skipReason(`${tool} is not in PATH: install it, or run make tools`);
 }

@@ -21,7 +21,7 @@ suite("the playground's page", { skip: noServer || noBrowser }, () => {
     await server.stop();
   });
 
-  /** Runs a test on a page of its own. */
+  /** Runs a test on a new page. */
   async function withPage(options: BrowserContextOptions, run: (playground: Playground) => Promise<void>): Promise<void> {
     const playground = await openPlayground(browser, server.url, options);
     try {
@@ -31,41 +31,41 @@ suite("the playground's page", { skip: noServer || noBrowser }, () => {
     }
   }
 
-  test("asks no other host, and breaks no rule of its policy", () =>
-    withPage({}, async ({ page, asked, complaints, send, copied }) => {
-      await page.getByLabel("Attach an image to message 1").setInputFiles({ name: "a.gif", mimeType: "image/gif", buffer: Buffer.from("R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=", "base64") });
+  test("contacts no other host and violates no policy", () =>
+    withPage({}, async ({ page, urls, errors, send, copy }) => {
+      await page.getByLabel("Attach image to message 1").setInputFiles({ name: "a.gif", mimeType: "image/gif", buffer: Buffer.from("R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=", "base64") });
       await page.locator("#theme").selectOption("dark");
       await send();
       await page.locator("#tab-code").click();
-      await copied("#copy-code");
-      assert.deepEqual(complaints, []);
-      assert.deepEqual(asked.filter((url) => !url.startsWith(`${server.url}/`) && !url.startsWith("data:")), []);
-      assert.ok(!asked.some((url) => url.endsWith("/favicon.ico")), "the icon is the page's own");
+      await copy("#copy-code");
+      assert.deepEqual(errors, []);
+      assert.deepEqual(urls.filter((url) => !url.startsWith(`${server.url}/`) && !url.startsWith("data:")), []);
+      assert.ok(!urls.some((url) => url.endsWith("/favicon.ico")), "the browser requested the default icon");
     }));
 
-  test("runs no script and no style that a text brings along", () =>
-    withPage({}, async ({ page, complaints, message, send, answers }) => {
+  test("runs no script or style from message text", () =>
+    withPage({}, async ({ page, errors, message, send, choices }) => {
       const text = `<img src=x onerror="document.title='bad'"><style>body{display:none}</style>`;
       await message(1).fill(text);
       await send();
-      assert.ok((await answers().textContent())?.includes(text));
+      assert.ok((await choices().textContent())?.includes(text));
       assert.match(await page.title(), /^Playground/);
-      assert.deepEqual(complaints, []);
-      // The policy is in force, and not by luck: a script that is put in does not run.
+      assert.deepEqual(errors, []);
+      // The policy also blocks an injected script.
       await page.evaluate(() => {
         const script = document.createElement("script");
         script.setAttribute("src", "data:text/javascript,document.title='bad'");
         document.body.append(script);
       }).catch(() => undefined);
       assert.match(await page.title(), /^Playground/);
-      assert.ok(complaints.length > 0);
+      assert.ok(errors.length > 0);
     }));
 
   const background = (playground: Playground): Promise<string> => playground.page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
 
   for (const scheme of ["light", "dark"] as const) {
     const other = scheme === "dark" ? "light" : "dark";
-    test(`is ${scheme} where the system is, unless the switch says ${other}, which is remembered`, () =>
+    test(`follows a ${scheme} system theme until the user selects and saves ${other}`, () =>
       withPage({ colorScheme: scheme }, async (playground) => {
         const dark = (color: string): boolean => Number(/\d+/.exec(color)?.[0]) < 128;
         assert.equal(dark(await background(playground)), scheme === "dark");
@@ -73,19 +73,19 @@ suite("the playground's page", { skip: noServer || noBrowser }, () => {
         assert.equal(dark(await background(playground)), other === "dark");
         await playground.page.reload();
         assert.equal(dark(await background(playground)), other === "dark");
-        await playground.page.getByLabel("Theme").selectOption("Automatic");
+        await playground.page.getByLabel("Theme").selectOption("System");
         assert.equal(dark(await background(playground)), scheme === "dark");
       }));
   }
 
-  test("fits a phone of 360 px with all of it open", () =>
-    withPage({ viewport: { width: 360, height: 740 }, hasTouch: true }, async ({ page, control, send }) => {
-      for (const summary of ["Parameters", "Form of the answer", "Tools"]) {
+  test("fits a 360-pixel phone with all sections open", () =>
+    withPage({ viewport: { width: 360, height: 740 }, hasTouch: true }, async ({ page, setHeaders, send }) => {
+      for (const summary of ["Parameters", "Response format", "Tools"]) {
         await page.getByText(summary, { exact: true }).click();
       }
       await page.locator("#format").selectOption("jsonSchema");
-      await page.getByRole("button", { name: "Add a tool" }).click();
-      await control("x-sandbox-status: 400");
+      await page.getByRole("button", { name: "Add tool" }).click();
+      await setHeaders("x-sandbox-status: 400");
       await send();
       await page.locator("#tab-code").click();
       for (const language of ["curl", "grpcurl", "go", "typescript"]) {
@@ -94,8 +94,8 @@ suite("the playground's page", { skip: noServer || noBrowser }, () => {
       }
     }));
 
-  test("keeps the key in memory unless it is asked to", () =>
-    withPage({}, async ({ page, asked }) => {
+  test("keeps the API key in memory unless told to remember it", () =>
+    withPage({}, async ({ page, urls }) => {
       const stored = (): Promise<string> => page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }));
       await page.getByLabel("API key").fill("sk-secret");
       assert.doesNotMatch(await stored(), /sk-secret/);
@@ -103,20 +103,20 @@ suite("the playground's page", { skip: noServer || noBrowser }, () => {
       assert.equal(await page.getByLabel("API key").inputValue(), "");
 
       await page.getByLabel("API key").fill("sk-secret");
-      await page.getByLabel("Keep in this browser").check();
+      await page.getByLabel("Remember in this browser").check();
       await page.reload();
       assert.equal(await page.getByLabel("API key").inputValue(), "sk-secret");
-      assert.equal(await page.getByLabel("Keep in this browser").isChecked(), true);
+      assert.equal(await page.getByLabel("Remember in this browser").isChecked(), true);
 
-      await page.getByLabel("Keep in this browser").uncheck();
+      await page.getByLabel("Remember in this browser").uncheck();
       assert.doesNotMatch(await stored(), /sk-secret/);
       await page.reload();
       assert.equal(await page.getByLabel("API key").inputValue(), "");
-      assert.ok(!asked.some((url) => url.includes("sk-secret")));
+      assert.ok(!urls.some((url) => url.includes("sk-secret")));
     }));
 
-  test("sends the key, and shows it nowhere", () =>
-    withPage({}, async ({ page, send, copied }) => {
+  test("sends the API key without displaying it", () =>
+    withPage({}, async ({ page, send, copy }) => {
       await page.getByLabel("API key").fill("sk-secret");
       const call = page.waitForRequest(/ChatService/);
       await send();
@@ -124,20 +124,20 @@ suite("the playground's page", { skip: noServer || noBrowser }, () => {
       await page.locator("#tab-code").click();
       for (const language of ["curl", "grpcurl", "go", "typescript"]) {
         await page.locator(`#tab-${language}`).click();
-        assert.match(await copied("#copy-code"), /API_KEY/, language);
+        assert.match(await copy("#copy-code"), /API_KEY/, language);
       }
       assert.doesNotMatch(await page.content(), /sk-secret/);
     }));
 
-  test("every field and button has a name, and the keyboard reaches them in their order", () =>
+  test("every control has an accessible name, and the Tab key follows the layout", () =>
     withPage({}, async ({ page }) => {
-      for (const summary of ["Form of the answer", "Tools", "More"]) {
+      for (const summary of ["Response format", "Tools", "Advanced"]) {
         await page.getByText(summary, { exact: true }).click();
       }
-      await page.getByRole("button", { name: "Add a tool" }).click();
-      const nameless = await page.locator("input, select, textarea, button").evaluateAll((elements) =>
+      await page.getByRole("button", { name: "Add tool" }).click();
+      const unnamed = await page.locator("input, select, textarea, button").evaluateAll((elements) =>
         (elements as HTMLInputElement[]).filter((element) => !element.ariaLabel && !element.labels?.length && !element.textContent).map((element) => element.outerHTML));
-      assert.deepEqual(nameless, []);
+      assert.deepEqual(unnamed, []);
 
       await page.getByLabel("API key").focus();
       const order: string[] = [];
@@ -145,24 +145,24 @@ suite("the playground's page", { skip: noServer || noBrowser }, () => {
         await page.keyboard.press("Tab");
         order.push(await page.evaluate(() => document.activeElement?.id ?? ""));
       }
-      const places = ["keep-key", "theme", "model", "temperature", "add-tool", "headers", "add-message", "send", "tab-request", "request"].map((id) => order.indexOf(id));
-      assert.ok(places.every((place, i) => place > (places[i - 1] ?? -1)), order.join(" "));
-      assert.ok(!order.includes("tab-received"), "the tabs are one stop");
+      const positions = ["remember-key", "theme", "model", "temperature", "add-tool", "headers", "add-message", "send", "tab-request", "request"].map((id) => order.indexOf(id));
+      assert.ok(positions.every((position, i) => position > (positions[i - 1] ?? -1)), order.join(" "));
+      assert.ok(!order.includes("tab-response"), "Tab reached a second tab of the list");
       await page.locator("#tab-request").focus();
       await page.keyboard.press("ArrowRight");
-      assert.equal(await page.locator("#tab-received").getAttribute("aria-selected"), "true");
-      assert.notEqual(await page.locator("#tab-received").evaluate((tab) => getComputedStyle(tab).outlineStyle), "none");
+      assert.equal(await page.locator("#tab-response").getAttribute("aria-selected"), "true");
+      assert.notEqual(await page.locator("#tab-response").evaluate((tab) => getComputedStyle(tab).outlineStyle), "none");
     }));
 });
 
-suite("the playground of a server that holds the key", { skip: noServer || noBrowser }, () => {
+suite("the playground of a server with an upstream key", { skip: noServer || noBrowser }, () => {
   let directory: string;
   let browser: Browser;
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), "playground-"));
-    await writeFile(join(directory, "token"), "the-clients-token", { mode: 0o600 });
-    await writeFile(join(directory, "key"), "the-upstreams-key", { mode: 0o600 });
+    await writeFile(join(directory, "client-key"), "the-client-key", { mode: 0o600 });
+    await writeFile(join(directory, "upstream-key"), "the-upstream-key", { mode: 0o600 });
     browser = await startBrowser();
   });
   after(async () => {
@@ -170,22 +170,22 @@ suite("the playground of a server that holds the key", { skip: noServer || noBro
     await rm(directory, { recursive: true });
   });
 
-  test("is open, and its calls need the token", async () => {
-    const server = await startServer("--upstream-key-file", join(directory, "key"), "--client-key-file", join(directory, "token"));
+  test("is public, but its requests need the client key", async () => {
+    const server = await startServer("--upstream-key-file", join(directory, "upstream-key"), "--client-key-file", join(directory, "client-key"));
     try {
       const { page, send } = await openPlayground(browser, server.url, {}, "ROLE_USER");
       await page.getByLabel("Model").fill("sandbox");
       assert.match(await send(), /^Failed/);
       assert.match((await page.locator(".failure").textContent()) ?? "", /requires an API key/);
-      await page.getByLabel("API key").fill("the-clients-token");
+      await page.getByLabel("API key").fill("the-client-key");
       assert.match(await send(), /^Done/);
     } finally {
       await server.stop();
     }
   });
 
-  test("serves everyone where the server does", async () => {
-    const server = await startServer("--upstream-key-file", join(directory, "key"), "--allow-anonymous");
+  test("needs no key if the server allows anonymous clients", async () => {
+    const server = await startServer("--upstream-key-file", join(directory, "upstream-key"), "--allow-anonymous");
     try {
       const { send } = await openPlayground(browser, server.url);
       assert.match(await send(), /^Done/);

@@ -1,52 +1,52 @@
-/** An upstream that keeps what it is asked, and has one answer to all of it. */
+/** An upstream that records requests and sends a fixed reply. */
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What it says. */
-export const said = "Said by the upstream.";
+/** The content of the reply. */
+export const reply = "Reply from the upstream.";
 
-/** A call as it has received it. */
+/** A received request. */
 export interface Received {
   body: { stream?: boolean; tools?: unknown[]; messages: { role: string }[] };
-  /** The body's own text: numbers lose digits when they are parsed. */
+  /** The body's text. Parsed numbers lose digits. */
   text: string;
   headers: IncomingHttpHeaders;
 }
 
-/** An upstream that runs. */
+/** A running upstream. */
 export interface Upstream {
   readonly url: string;
-  /** The calls that it has received since it was last asked. */
+  /** Returns and forgets the received requests. */
   take(): Received[];
   close(): void;
 }
 
-/** Starts one. Where it is offered tools, and none has answered yet, it calls one. */
+/** Starts an upstream. It calls a tool if the request has tools and no tool result. */
 export async function startUpstream(): Promise<Upstream> {
   let received: Received[] = [];
   const server = createServer((request, response) => {
-    const pieces: Buffer[] = [];
-    request.on("data", (piece: Buffer) => pieces.push(piece));
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       if (request.method !== "POST") {
         response.writeHead(404).end();
         return;
       }
-      const text = Buffer.concat(pieces).toString();
+      const text = Buffer.concat(chunks).toString();
       const body = JSON.parse(text) as Received["body"];
       received.push({ body, text, headers: request.headers });
       const calls = body.tools && !body.messages.some(({ role }) => role === "tool");
       const tool_calls = [{ id: "call_1", index: 0, type: "function", function: { name: "get_weather", arguments: '{"city":"Köln"}' } }];
-      const message = { role: "assistant", ...(calls ? { tool_calls } : { content: said }) };
-      const whole = { id: "chatcmpl-1", object: "chat.completion", created: 1, model: "m" };
+      const message = { role: "assistant", ...(calls ? { tool_calls } : { content: reply }) };
+      const base = { id: "chatcmpl-1", object: "chat.completion", created: 1, model: "m" };
       if (body.stream) {
         response.writeHead(200, { "content-type": "text/event-stream" });
         const choices = [{ index: 0, delta: message, finish_reason: calls ? "tool_calls" : "stop" }];
-        response.end(`data: ${JSON.stringify({ ...whole, object: "chat.completion.chunk", choices })}\n\ndata: [DONE]\n\n`);
+        response.end(`data: ${JSON.stringify({ ...base, object: "chat.completion.chunk", choices })}\n\ndata: [DONE]\n\n`);
       } else {
         response.writeHead(200, { "content-type": "application/json" });
-        response.end(JSON.stringify({ ...whole, choices: [{ index: 0, message, finish_reason: "stop" }] }));
+        response.end(JSON.stringify({ ...base, choices: [{ index: 0, message, finish_reason: "stop" }] }));
       }
     });
   });

@@ -1,10 +1,10 @@
 import { APIError, ChatCompletionSchema, OpenAIConnect, tool, user } from "../../src/index.js";
 import { toJsonString } from "@bufbuild/protobuf";
 
-/** The protocols of the client with the fetch transport. */
+/** The protocols of the client with fetch. */
 export type Protocol = "connect" | "grpc-web";
 
-/** The fields of an error that a page can return. */
+/** The fields of an error, as a JSON value. */
 export interface Failure {
   status: number | undefined;
   code: string | undefined;
@@ -15,51 +15,51 @@ export interface Failure {
 
 const hello = { model: "sandbox", messages: [user("Hello!")] };
 
-/** The text of a response. */
+/** Returns the content of a completion. */
 export async function create(baseUrl: string, protocol: Protocol): Promise<string | undefined> {
   const completion = await new OpenAIConnect({ baseUrl, protocol, apiKey: "sk-test" }).chat.create(hello);
   return completion.choices[0]?.message?.content;
 }
 
-/** The chunks of a stream, and whether they add up to the unary completion. */
-export async function stream(baseUrl: string, protocol: Protocol): Promise<{ pieces: string[]; equal: boolean }> {
+/** Returns the content of each chunk, and whether the accumulated completion equals the unary one. */
+export async function stream(baseUrl: string, protocol: Protocol): Promise<{ contents: string[]; equal: boolean }> {
   const { chat } = new OpenAIConnect({ baseUrl, protocol });
-  const pieces: string[] = [];
+  const contents: string[] = [];
   const stream = chat.stream({ ...hello, streamOptions: { includeUsage: true } });
   for await (const chunk of stream) {
-    pieces.push(chunk.choices[0]?.delta?.content ?? "");
+    contents.push(chunk.choices[0]?.delta?.content ?? "");
   }
-  const [whole, unary] = [await stream.completion(), await chat.create(hello)];
-  delete whole.created;
+  const [streamed, unary] = [await stream.completion(), await chat.create(hello)];
+  delete streamed.created;
   delete unary.created;
-  return { pieces, equal: toJsonString(ChatCompletionSchema, whole) === toJsonString(ChatCompletionSchema, unary) };
+  return { contents, equal: toJsonString(ChatCompletionSchema, streamed) === toJsonString(ChatCompletionSchema, unary) };
 }
 
-/** The number of chunks received by a loop that breaks after the first chunk of a stalling stream. */
-export async function leave(baseUrl: string, protocol: Protocol): Promise<number> {
+/** Leaves a stalled stream after its first chunk. Returns the number of choices received. */
+export async function breakOut(baseUrl: string, protocol: Protocol): Promise<number> {
   const { chat } = new OpenAIConnect({ baseUrl, protocol });
-  let pieces = 0;
+  let choices = 0;
   for await (const chunk of chat.stream(hello, { headers: { "x-sandbox-fault": "stall", "x-sandbox-after": "1" } })) {
-    pieces += chunk.choices.length;
+    choices += chunk.choices.length;
     break;
   }
-  return pieces;
+  return choices;
 }
 
-/** The error of a call rejected by the API. */
-export function refused(baseUrl: string, protocol: Protocol): Promise<Failure> {
+/** Returns the error of a rate-limited call. */
+export function rateLimited(baseUrl: string, protocol: Protocol): Promise<Failure> {
   const { chat } = new OpenAIConnect({ baseUrl, protocol, maxRetries: 0 });
   return failure(chat.create(hello, { headers: { "x-sandbox-status": "429" } }));
 }
 
-/** The error messages of a call and a stream that exceed the client's limit. */
+/** Returns the error messages of a unary response and a stream above maxMessageBytes. */
 export async function limited(baseUrl: string, protocol: Protocol): Promise<string[]> {
   const { chat } = new OpenAIConnect({ baseUrl, protocol, maxMessageBytes: 10 });
   const calls = await Promise.allSettled([chat.create(hello), chat.stream(hello).completion()]);
   return calls.map((call) => (call.status === "rejected" ? String(call.reason) : "no error"));
 }
 
-/** The error of a call aborted by its signal. */
+/** Returns the error of an aborted call. */
 export function canceled(baseUrl: string, protocol: Protocol): Promise<Failure> {
   const controller = new AbortController();
   const { chat } = new OpenAIConnect({ baseUrl, protocol });
@@ -68,19 +68,19 @@ export function canceled(baseUrl: string, protocol: Protocol): Promise<Failure> 
   return failure(call);
 }
 
-/** The number of attempts of a call to an unreachable server. */
+/** Returns the number of attempts to call an unreachable server. */
 export async function unreachable(protocol: Protocol): Promise<number> {
-  let tries = 0;
+  let attempts = 0;
   const counting: typeof fetch = (input, init) => {
-    tries++;
+    attempts++;
     return fetch(input, init);
   };
   const { chat } = new OpenAIConnect({ baseUrl: "http://127.0.0.1:1", protocol, fetch: counting, maxRetries: 1 });
   await failure(chat.create(hello));
-  return tries;
+  return attempts;
 }
 
-/** The text of a response that needs a tool. */
+/** Returns the content of a completion after a tool call. */
 export async function tools(baseUrl: string, protocol: Protocol): Promise<string | undefined> {
   const weather = tool({ name: "get_weather", run: () => ({ celsius: 21 }) });
   const { completion } = await new OpenAIConnect({ baseUrl, protocol }).chat.runTools(hello, [weather]);

@@ -1,4 +1,4 @@
-/** The code of the page in headers.browser.test.ts. */
+/** The page of headers.browser.test.ts. */
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { type Call, makeCall, type Outcome } from "../calls.js";
@@ -10,7 +10,7 @@ const transports = {
   "gRPC-Web": (baseUrl: string) => createGrpcWebTransport({ baseUrl }),
 };
 
-/** The name of a transport available in a browser. */
+/** The name of a transport available in browsers. */
 export type TransportName = keyof typeof transports;
 
 /** Makes a typed call. */
@@ -18,7 +18,7 @@ export function typed(name: TransportName, baseUrl: string, call: Call, headers:
   return makeCall(transports[name](baseUrl), call, headers);
 }
 
-/** Makes a raw call, with a key. */
+/** Sends a raw request with an API key. */
 export async function raw(
   baseUrl: string,
   body: unknown,

@@ -42,10 +42,10 @@ func TestPlayground_ServesOnlyItsFiles(t *testing.T) {
 			"missing file":           {e2etest.HTTPRequest{Method: "GET", Path: "/playground/nothing.js"}, http.StatusNotFound, "no such file", "", ""},
 			"dot segments":           {e2etest.HTTPRequest{Method: "GET", Path: "/playground/../v1/models"}, http.StatusNotFound, "no such file", "", ""},
 			"encoded dot segments":   {e2etest.HTTPRequest{Method: "GET", Path: "/playground/%2e%2e/v1/models"}, http.StatusNotFound, "no such file", "", ""},
-			"POST":                   {e2etest.HTTPRequest{Method: "POST", Path: "/playground/", Body: e2etest.HelloBody}, http.StatusMethodNotAllowed, "GET it", "", ""},
-			"POST without the slash": {e2etest.HTTPRequest{Method: "POST", Path: "/playground", Body: e2etest.HelloBody}, http.StatusMethodNotAllowed, "GET it", "", ""},
-			"DELETE":                 {e2etest.HTTPRequest{Method: "DELETE", Path: "/playground/style.css"}, http.StatusMethodNotAllowed, "GET it", "", ""},
-			"gRPC request below it":  {e2etest.HTTPRequest{Method: "POST", Path: "/playground/Create", Header: http.Header{"Content-Type": {"application/grpc"}}, HTTP2: true}, http.StatusMethodNotAllowed, "GET it", "", ""},
+			"POST":                   {e2etest.HTTPRequest{Method: "POST", Path: "/playground/", Body: e2etest.HelloBody}, http.StatusMethodNotAllowed, "use GET", "", ""},
+			"POST without the slash": {e2etest.HTTPRequest{Method: "POST", Path: "/playground", Body: e2etest.HelloBody}, http.StatusMethodNotAllowed, "use GET", "", ""},
+			"DELETE":                 {e2etest.HTTPRequest{Method: "DELETE", Path: "/playground/style.css"}, http.StatusMethodNotAllowed, "use GET", "", ""},
+			"gRPC request below it":  {e2etest.HTTPRequest{Method: "POST", Path: "/playground/Create", Header: http.Header{"Content-Type": {"application/grpc"}}, HTTP2: true}, http.StatusMethodNotAllowed, "use GET", "", ""},
 		} {
 			response, body := row.request.Do(e2etest.Context(t), t, front)
 			if response.StatusCode != row.status || !strings.Contains(body, row.says) || response.Header.Get("Location") != row.location {

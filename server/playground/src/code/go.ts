@@ -1,35 +1,36 @@
-/** The call as a Go program of the client in github.com/openai-connect/openai-connect/client. */
-import { type DescField, type DescMessage, isMessage, ScalarType } from "@bufbuild/protobuf";
+/** Generates Go programs that use the package github.com/openai-connect/openai-connect/client. */
+import { type DescEnum, type DescField, type DescMessage, isMessage, ScalarType } from "@bufbuild/protobuf";
 import { reflect, type ReflectList, type ReflectMap, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 
 import { CreateChatCompletionRequestSchema, MessageSchema } from "../../../../client/typescript/src/index.js";
 import type { Call } from "../settings.js";
-import { type Composite, shorthand, write } from "./source.js";
+import { type Composite, formatComposite, shorthand } from "./source.js";
 
-/** A program that makes the call and prints the answer. */
+/** Returns a program that makes the call and prints the response. */
 export function go({ baseUrl, request, stream, headers, hasKey }: Call): string {
   const options = [
     quote(baseUrl),
     ...(hasKey ? ['client.WithAPIKey(os.Getenv("API_KEY"))'] : []),
     ...headers.map(([name, value]) => `client.WithHeader(${quote(name)}, ${quote(value)})`),
   ];
-  const imports = ["context", "fmt", "log", ...(hasKey ? ["os"] : [])].map((path) => `\t"${path}"\n`).join("");
+  const packages = ["context", "fmt", "log", ...(hasKey ? ["os"] : [])].map((path) => `\t"${path}"\n`).join("");
+  const imports = new Set<string>();
+  const body = literal(reflect(CreateChatCompletionRequestSchema, request), 1, imports, true);
   return `package main
 
 import (
-${imports}
+${packages}
 	"github.com/openai-connect/openai-connect/client"
-	chatv1 "github.com/openai-connect/openai-connect/gen/openaiconnect/chat/v1"
-)
+${[...imports].sort().join("")})
 
 func main() {
 	openai := client.New(${options.join(", ")})
-	request := &${literal(reflect(CreateChatCompletionRequestSchema, request), 1, true)}
-${stream ? streamed : whole}}
+	request := &${body}
+${stream ? printStream : printCompletion}}
 `;
 }
 
-const streamed = `	for chunk, err := range openai.Chat.Stream(context.Background(), request) {
+const printStream = `	for chunk, err := range openai.Chat.Stream(context.Background(), request) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -43,7 +44,7 @@ const streamed = `	for chunk, err := range openai.Chat.Stream(context.Background
 	fmt.Println()
 `;
 
-const whole = `	completion, err := openai.Chat.Create(context.Background(), request)
+const printCompletion = `	completion, err := openai.Chat.Create(context.Background(), request)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -57,54 +58,54 @@ const whole = `	completion, err := openai.Chat.Create(context.Background(), requ
 
 const style = { close: "}", padding: "", colon: ": ", indent: "\t", aligned: true, trailing: true } satisfies Partial<Composite>;
 
-/** A message's composite literal. */
-function literal(message: ReflectMessage, depth: number, broken = false, elided = false): string {
+/** Returns a message's composite literal. */
+function literal(message: ReflectMessage, depth: number, imports: Set<string>, multiline = false, elided = false): string {
   const entries = message.fields.filter((field) => message.isSet(field)).map((field) => {
-    const plain = value(field, message.get(field), depth + 1);
+    const plain = value(field, message.get(field), depth + 1, imports);
     if (!field.oneof) {
       return [goName(field.name), field.presence === explicit && field.fieldKind === "scalar" ? `new(${typed(field.scalar, plain)})` : plain];
     }
     const name = goName(field.name);
-    return [goName(field.oneof.name), `&${typeName(message.desc)}_${name}{${name}: ${plain}}`];
+    return [goName(field.oneof.name), `&${typeName(message.desc, imports)}_${name}{${name}: ${plain}}`];
   });
-  return write({ ...style, open: (elided ? "" : typeName(message.desc)) + "{", entries, broken }, depth);
+  return formatComposite({ ...style, open: (elided ? "" : typeName(message.desc, imports)) + "{", entries, multiline }, depth);
 }
 
 /** google.protobuf.FeatureSet.FieldPresence.EXPLICIT */
 const explicit = 1;
 
-function value(field: DescField, given: unknown, depth: number): string {
+function value(field: DescField, given: unknown, depth: number, imports: Set<string>): string {
   switch (field.fieldKind) {
     case "scalar":
       return scalar(given);
     case "enum":
-      return enumValue(field.enum, given as number);
+      return enumValue(field.enum, given as number, imports);
     case "message":
-      return `&${literal(given as ReflectMessage, depth)}`;
+      return `&${literal(given as ReflectMessage, depth, imports)}`;
     case "list": {
       const items = [...(given as ReflectList)];
       switch (field.listKind) {
         case "scalar":
-          return write({ ...style, open: "[]string{", entries: items.map((item) => [scalar(item)]) }, depth);
+          return formatComposite({ ...style, open: "[]string{", entries: items.map((item) => [scalar(item)]) }, depth);
         case "enum":
-          return write({ ...style, open: `[]chatv1.${field.enum.name}{`, entries: items.map((item) => [enumValue(field.enum, item as number)]) }, depth);
+          return formatComposite({ ...style, open: `[]${typeName(field.enum, imports)}{`, entries: items.map((item) => [enumValue(field.enum, item as number, imports)]) }, depth);
         case "message":
-          return write({
-            ...style, broken: true, open: `[]*${typeName(field.message)}{`,
-            entries: items.map((item) => [helper(item as ReflectMessage, depth + 1) ?? literal(item as ReflectMessage, depth + 1, false, true)]),
+          return formatComposite({
+            ...style, multiline: true, open: `[]*${typeName(field.message, imports)}{`,
+            entries: items.map((item) => [helper(item as ReflectMessage, depth + 1) ?? literal(item as ReflectMessage, depth + 1, imports, false, true)]),
           }, depth);
       }
       break;
     }
     case "map":
-      return write({
+      return formatComposite({
         ...style, open: `map[string]${field.scalar === ScalarType.INT32 ? "int32" : "string"}{`,
         entries: [...(given as ReflectMap)].map(([key, item]) => [quote(String(key)), scalar(item)]),
       }, depth);
   }
 }
 
-/** The client's own helper for a message, if it has one. */
+/** Returns a call of the client's helper for a message, or undefined if no helper can express it. */
 function helper({ message }: ReflectMessage, depth: number): string | undefined {
   const short = isMessage(message, MessageSchema) ? shorthand(message) : undefined;
   if (short === undefined) {
@@ -112,22 +113,22 @@ function helper({ message }: ReflectMessage, depth: number): string | undefined 
   }
   const entries = short.parts.length > 0
     ? short.parts.map(({ helper, value }) => [`client.${capitalized(helper)}(${quote(value)})`])
-    : short.texts.map((text) => [quote(text)]);
+    : short.strings.map((text) => [quote(text)]);
   const name = short.parts.length > 0 ? "UserParts" : capitalized(short.name);
-  return write({ ...style, open: `client.${name}(`, close: ")", entries, inline: short.parts.length === 0 }, depth);
+  return formatComposite({ ...style, open: `client.${name}(`, close: ")", entries, inline: short.parts.length === 0 }, depth);
 }
 
 const capitalized = (name: string): string => name.slice(0, 1).toUpperCase() + name.slice(1);
 
-function enumValue(desc: { name: string; value: Readonly<Record<number, { name: string }>> }, number: number): string {
-  return `chatv1.${desc.name}_${desc.value[number]?.name ?? number}`;
+function enumValue(desc: DescEnum, number: number, imports: Set<string>): string {
+  return `${typeName(desc, imports)}_${desc.value[number]?.name ?? number}`;
 }
 
 function scalar(given: unknown): string {
   return typeof given === "string" ? quote(given) : String(given);
 }
 
-/** A constant with the type that new shall give it. */
+/** Returns a constant expression of a type, an argument of new. */
 function typed(type: ScalarType, constant: string): string {
   switch (type) {
     case ScalarType.INT32:
@@ -141,7 +142,7 @@ function typed(type: ScalarType, constant: string): string {
   }
 }
 
-/** A string literal: raw where quotes would need escapes. */
+/** Returns a string literal. A raw literal avoids escapes. */
 function quote(text: string): string {
   if (/["\\\n]/.test(text) && !/[`\x00-\x08\x0b-\x1f\x7f\ufeff]/.test(text)) {
     return "`" + text + "`";
@@ -149,9 +150,15 @@ function quote(text: string): string {
   return JSON.stringify(text).replaceAll("\ufeff", "\\ufeff").replaceAll("\x7f", "\\u007f");
 }
 
-const typeName = ({ name }: DescMessage): string => `chatv1.${name}`;
+/** Returns the qualified name of a generated type, and adds its package to the imports. */
+function typeName({ name, file }: DescMessage | DescEnum, imports: Set<string>): string {
+  const path = file.proto.package.split(".");
+  const alias = path.slice(-2).join("");
+  imports.add(`\t${alias} "github.com/openai-connect/openai-connect/gen/${path.join("/")}"\n`);
+  return `${alias}.${name}`;
+}
 
-/** A field's name as protoc-gen-go writes it. */
+/** Returns a field's name in protoc-gen-go's code. */
 function goName(name: string): string {
   return name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

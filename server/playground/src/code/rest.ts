@@ -1,20 +1,17 @@
-/**
- * The request as OpenAI's own JSON, by the options in the .proto files that say
- * how a message maps to it.
- */
+/** Converts the request to OpenAI's JSON, using the options in the .proto files. */
 import { type DescEnum, type DescField, getOption, hasOption } from "@bufbuild/protobuf";
 import { reflect, type ReflectList, type ReflectMap, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 
 import { type CreateChatCompletionRequest, CreateChatCompletionRequestSchema } from "../../../../client/typescript/src/index.js";
 import { Format, member as memberOption, object$ as objectOption, Presence, union, value as valueOption } from "../../../../client/typescript/src/gen/openaiconnect/rest/v1/annotations_pb.js";
-import { type Composite, write } from "./source.js";
+import { type Composite, formatComposite } from "./source.js";
 
-/** The body of the request, with `"stream": true`. */
+/** Returns the request body, with `"stream": true`. */
 export function restBody(request: CreateChatCompletionRequest): string {
   return object(reflect(CreateChatCompletionRequestSchema, request), 0, [['"stream"', "true"]]);
 }
 
-/** A message's object. Free-form JSON goes into it as it is. */
+/** Returns a message as an object. Free-form JSON is inserted unchanged. */
 function object(message: ReflectMessage, depth: number, members: string[][] = []): string {
   const entries = [
     ...members,
@@ -22,12 +19,12 @@ function object(message: ReflectMessage, depth: number, members: string[][] = []
     ...message.fields.flatMap((field) => memberOf(message, field, depth)),
   ];
   const bare = message.fields.find((field) => message.isSet(field) && getOption(field, memberOption).bare);
-  return bare ? single(bare, message.get(bare), depth) : write({ ...style, entries, broken: depth === 0 }, depth);
+  return bare ? single(bare, message.get(bare), depth) : formatComposite({ ...style, entries, multiline: depth === 0 }, depth);
 }
 
 const style = { open: "{", close: "}", padding: "", colon: ": ", indent: "  ", aligned: false, trailing: false } satisfies Partial<Composite>;
 
-/** The members that a field becomes: none, one, or with a union's tag two. */
+/** Returns the JSON members of a field: none, one, or two for a union with a tag. */
 function memberOf(message: ReflectMessage, field: DescField, depth: number): string[][] {
   const { name, presence, format, outputOnly } = getOption(field, memberOption);
   if (format === Format.REMAINDER) {
@@ -51,15 +48,15 @@ function memberOf(message: ReflectMessage, field: DescField, depth: number): str
 function value(field: DescField, given: unknown, depth: number): string {
   switch (field.fieldKind) {
     case "list":
-      return write({ ...style, open: "[", close: "]", entries: [...(given as ReflectList)].map((item) => [single(field, item, depth + 1)]) }, depth);
+      return formatComposite({ ...style, open: "[", close: "]", entries: [...(given as ReflectList)].map((item) => [single(field, item, depth + 1)]) }, depth);
     case "map":
-      return write({ ...style, entries: [...(given as ReflectMap)].map(([key, item]) => [JSON.stringify(String(key)), JSON.stringify(item)]) }, depth);
+      return formatComposite({ ...style, entries: [...(given as ReflectMap)].map(([key, item]) => [JSON.stringify(String(key)), JSON.stringify(item)]) }, depth);
     default:
       return single(field, given, depth);
   }
 }
 
-/** One value of a field, or of its list. */
+/** Returns a singular value or a list item. */
 function single(field: DescField, given: unknown, depth: number): string {
   if (field.message) {
     return object(given as ReflectMessage, depth);

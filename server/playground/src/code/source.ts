@@ -1,47 +1,48 @@
-/** What the examples of code have in common: a request as text, on few lines where it fits. */
+/** Formatting shared by the code generators. */
 import { type ContentPart, type Message, Role } from "../../../../client/typescript/src/index.js";
 
-/** How wide a line may become before it is broken. */
+/** The maximum length of a line. Longer composites are split. */
 const maxWidth = 88;
 
-/** A composite that a language writes between brackets. */
+/** A bracketed list of values or key-value pairs. */
 export interface Composite {
-  /** What stands before the entries, such as `{`. */
+  /** The opening text, such as `{`. */
   open: string;
   close: string;
-  entries: string[][]; // each a value, or a key and a value
-  /** What stands around one-line entries: a space in TypeScript, nothing in Go. */
+  /** Each entry is a value, or a key and a value. */
+  entries: string[][];
+  /** The padding inside the brackets on one line: a space in TypeScript, nothing in Go. */
   padding: string;
-  /** What stands between a key and its value. */
+  /** The separator between a key and its value. */
   colon: string;
   indent: string;
-  /** Whether the values of adjoining lines begin in one column, as gofmt has them. */
+  /** Whether to align the values of adjacent lines, like gofmt. */
   aligned: boolean;
-  /** Whether the last line of several has a comma too, as all but JSON may. */
+  /** Whether to write a trailing comma on several lines, which JSON doesn't allow. */
   trailing: boolean;
-  /** Whether it is broken though it fits. */
-  broken?: boolean;
-  /** Whether it stays on its line though it doesn't fit. */
+  /** Whether to split the composite even if it fits on a line. */
+  multiline?: boolean;
+  /** Whether to keep the composite on one line even if it doesn't fit. */
   inline?: boolean;
 }
 
-/** Writes a composite at a depth of indentation. */
-export function write(composite: Composite, depth: number): string {
-  const { open, close, entries, padding, colon, indent, broken = false, inline = false } = composite;
+/** Formats a composite at an indentation depth. */
+export function formatComposite(composite: Composite, depth: number): string {
+  const { open, close, entries, padding, colon, indent, multiline = false, inline = false } = composite;
   if (entries.length === 0) {
     return open + close;
   }
   const line = open + padding + entries.map((entry) => entry.join(colon)).join(", ") + padding + close;
-  if (inline || (!broken && !line.includes("\n") && line.length <= maxWidth)) {
+  if (inline || (!multiline && !line.includes("\n") && line.length <= maxWidth)) {
     return line;
   }
   const inner = indent.repeat(depth + 1);
-  const lines = entries.map((entry, i) => inner + entry.join(colon + (composite.aligned ? spaces(entries, i) : "")));
+  const lines = entries.map((entry, i) => inner + entry.join(colon + (composite.aligned ? alignment(entries, i) : "")));
   return `${open}\n${lines.join(",\n")}${composite.trailing ? "," : ""}\n${indent.repeat(depth)}${close}`;
 }
 
-/** What lines a value up with those of the lines around: values of several lines stand alone. */
-function spaces(entries: string[][], index: number): string {
+/** Returns the spaces that align a value with adjacent lines. Multi-line values are not aligned. */
+function alignment(entries: string[][], index: number): string {
   const isOneLine = (entry: string[] | undefined): boolean => entry?.length === 2 && !entry[1]?.includes("\n");
   if (!isOneLine(entries[index])) {
     return "";
@@ -57,16 +58,16 @@ function spaces(entries: string[][], index: number): string {
   return " ".repeat(width - (entries[index]?.[0]?.length ?? 0));
 }
 
-/** A message by the helper that both clients have for it. */
+/** A call of a message helper, which the Go and TypeScript clients share. */
 export interface Shorthand {
   /** `user`, `system`, `developer`, `assistant` or `toolResult`. */
   name: string;
-  /** The helper's arguments: texts, or of a user's message parts. */
-  texts: string[];
+  /** The string arguments. Empty if the message has parts. */
+  strings: string[];
   parts: { helper: "text" | "imageURL"; value: string }[];
 }
 
-/** A message by its helper, if that says all of it. */
+/** Returns the helper call for a message, or undefined if no helper can express it. */
 export function shorthand(message: Message): Shorthand | undefined {
   const { role, content, contentParts, refusal, name, toolCalls, toolCallId, audio, functionCall, extraJson } = message;
   const more = [refusal, name, audio, functionCall].some((each) => each !== undefined) || toolCalls.length > 0 || extraJson !== "";
@@ -75,10 +76,10 @@ export function shorthand(message: Message): Shorthand | undefined {
   }
   if (content === undefined) {
     const parts = contentParts.map(partShorthand);
-    return role === Role.USER && parts.length > 0 && parts.every((part) => part !== undefined) ? { name: "user", texts: [], parts } : undefined;
+    return role === Role.USER && parts.length > 0 && parts.every((part) => part !== undefined) ? { name: "user", strings: [], parts } : undefined;
   }
   const helper = helpers[role];
-  return helper === undefined || contentParts.length > 0 ? undefined : { name: helper, texts: [...(toolCallId === undefined ? [] : [toolCallId]), content], parts: [] };
+  return helper === undefined || contentParts.length > 0 ? undefined : { name: helper, strings: [...(toolCallId === undefined ? [] : [toolCallId]), content], parts: [] };
 }
 
 function partShorthand({ part, promptCacheBreakpoint, extraJson }: ContentPart): Shorthand["parts"][number] | undefined {

@@ -1,105 +1,106 @@
-/** What is wrong with what was written into a field, and where it is said. */
+/** Validation of the page's fields. */
 
 type Field = HTMLInputElement | HTMLTextAreaElement;
 
-/** The fields that have a problem, in the order in which they were read. */
-export class Problems {
+/** The errors found while reading the fields. */
+export class FieldErrors {
+  /** The invalid fields, in reading order. */
   readonly fields: Field[] = [];
 
-  /** @param show whether to say what is new; what is gone is taken back in any case */
+  /** @param show whether to show new errors; errors already shown are always updated */
   constructor(private readonly show: boolean) {}
 
-  /** What a field means, or undefined if it is empty or parse throws. */
+  /** Returns a field's parsed value, or undefined if the field is empty or `parse` throws. */
   read<T>(field: Field, parse: (text: string) => T): T | undefined {
     let result: T | undefined;
-    let problem = "";
+    let message = "";
     const text = field.value.trim();
     if (text) {
       try {
         result = parse(text);
       } catch (error) {
-        problem = error instanceof Error ? error.message : String(error);
+        message = error instanceof Error ? error.message : String(error);
         this.fields.push(field);
       }
     }
-    this.say(field, problem);
+    this.update(field, message);
     return result;
   }
 
-  /** What a field says, which has to be something. */
-  need(field: Field, problem: string): string {
+  /** Returns the text of a required field. */
+  require(field: Field, message: string): string {
     const text = field.value.trim();
     if (!text) {
       this.fields.push(field);
     }
-    this.say(field, text ? "" : problem);
+    this.update(field, text ? "" : message);
     return text;
   }
 
-  private say(field: Field, problem: string): void {
-    const id = `${field.id}-problem`;
-    const said = document.getElementById(id);
-    if (!problem || (said === null && !this.show)) {
-      said?.remove();
+  private update(field: Field, message: string): void {
+    const id = `${field.id}-error`;
+    const shown = document.getElementById(id);
+    if (!message || (shown === null && !this.show)) {
+      shown?.remove();
       field.removeAttribute("aria-invalid");
       field.removeAttribute("aria-describedby");
       return;
     }
-    const note = said ?? field.ownerDocument.createElement("p");
+    const note = shown ?? field.ownerDocument.createElement("p");
     note.id = id;
-    note.className = "problem whole";
-    note.textContent = problem;
+    note.className = "field-error whole";
+    note.textContent = message;
     field.after(note);
     field.setAttribute("aria-invalid", "true");
     field.setAttribute("aria-describedby", id);
   }
 }
 
-/** Parses a number. Its range is the model's to judge. */
+/** Parses a number. The API checks its range. */
 export function number(text: string): number {
   const result = Number(text);
   if (!Number.isFinite(result)) {
-    throw new Error("This has to be a number, such as 0.7.");
+    throw new Error("Enter a number, such as 0.7.");
   }
   return result;
 }
 
-/** Parses an integer of 32 bits. */
+/** Parses a 32-bit integer. */
 export function int32(text: string): number {
   if (!/^[+-]?\d+$/.test(text) || Number(text) !== (Number(text) | 0)) {
-    throw new Error("This has to be a whole number of up to 32 bits.");
+    throw new Error("Enter a 32-bit integer.");
   }
   return Number(text);
 }
 
-/** Parses an integer of 64 bits. */
+/** Parses a 64-bit integer. */
 export function int64(text: string): bigint {
   if (!/^-?\d+$/.test(text) || BigInt.asIntN(64, BigInt(text)) !== BigInt(text)) {
-    throw new Error("This has to be a whole number of up to 64 bits.");
+    throw new Error("Enter a 64-bit integer.");
   }
   return BigInt(text);
 }
 
-/** Checks that a text is one JSON object, and returns it as it is. */
+/** Checks that a string is a JSON object, and returns it unchanged. */
 export function jsonObject(text: string): string {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Error(`This is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(`Invalid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error("This has to be a JSON object: {…}.");
+    throw new Error("Enter a JSON object: {…}.");
   }
   return text;
 }
 
-/** Parses lines of `name: value`, as HTTP has them (RFC 9110 §5). */
+/** Parses header lines of the form `name: value` (RFC 9110 §5). */
 export function headerLines(text: string): [string, string][] {
   return text.split("\n").filter((line) => line.trim()).map((line) => {
     const [, name, value] = /^\s*([!#$%&'*+\-.^_`|~\w]+)\s*:\s*([\x20-\x7e\t]*?)\s*$/.exec(line) ?? [];
     if (name === undefined || value === undefined) {
-      throw new Error(`“${line.trim()}” is no header: write name: value.`);
+      throw new Error(`Invalid header “${line.trim()}”: use name: value.`);
     }
     return [name.toLowerCase(), value];
   });

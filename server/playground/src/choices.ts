@@ -1,4 +1,4 @@
-/** What comes back: the answers as they are written, and what went wrong. */
+/** Shows the choices of a response, or its error. */
 import { Code } from "@connectrpc/connect";
 
 import {
@@ -13,65 +13,65 @@ import {
 } from "../../../client/typescript/src/index.js";
 import { callList, pretty, textOf } from "./conversation.js";
 import { h } from "./dom.js";
-import { duration } from "./meter.js";
+import { duration } from "./stats.js";
 
-/** The answers to one call. */
-export class Answers {
-  private readonly views = new Map<number, AnswerView>();
+/** The choices of one response. */
+export class Choices {
+  private readonly views = new Map<number, ChoiceView>();
 
-  /** @param proceed is given an answer's message when the conversation shall go on from it */
+  /** @param onContinue is called with the message of a choice to continue the conversation from it */
   constructor(
     private readonly list: HTMLElement,
-    private readonly proceed: (message: Message) => void,
+    private readonly onContinue: (message: Message) => void,
   ) {
     list.replaceChildren();
-    // Screen readers wait until it is whole.
+    // Screen readers wait for the complete response.
     list.setAttribute("aria-busy", "true");
   }
 
-  /** Adds a piece. Returns whether there was something of an answer in it. */
+  /** Adds a chunk. Returns whether it had any content. */
   add(chunk: ChatCompletionChunk): boolean {
-    let something = false;
+    let hasContent = false;
     for (const { index, delta } of chunk.choices) {
       const view = this.view(index);
-      something = view.append("text", delta?.content) || something;
-      something = view.append("refusal", delta?.refusal) || something;
-      something = view.append("transcript", delta?.audio?.transcript) || something;
+      hasContent = view.append("text", delta?.content) || hasContent;
+      hasContent = view.append("refusal", delta?.refusal) || hasContent;
+      hasContent = view.append("transcript", delta?.audio?.transcript) || hasContent;
       for (const call of delta?.toolCalls ?? []) {
         const { name, text } = call.custom ? { name: call.custom.name, text: call.custom.input } : { name: call.function?.name, text: call.function?.arguments };
-        view.call(call.index ?? 0, name, text);
-        something = true;
+        view.appendToCall(call.index ?? 0, name, text);
+        hasContent = true;
       }
     }
-    return something;
+    return hasContent;
   }
 
-  /** Shows the whole, which can be gone on from. */
+  /** Shows the complete response, with a button to continue from each choice. */
   finish(completion: ChatCompletion): void {
     for (const choice of completion.choices) {
-      this.view(choice.index).finish(choice, completion.choices.length, this.proceed);
+      this.view(choice.index).finish(choice, completion.choices.length, this.onContinue);
     }
     this.end();
   }
 
-  /** Says why there is no more. */
+  /** Shows the error that ended the response. */
   fail(error: APIError): void {
     this.list.append(failure(error));
     this.end();
   }
 
-  /** No more comes. */
+  /** Marks the response as ended. */
   end(): void {
     this.list.removeAttribute("aria-busy");
     for (const view of this.views.values()) {
-      view.element.classList.remove("growing");
+      view.element.classList.remove("streaming");
     }
   }
 
-  private view(index: number): AnswerView {
+  private view(index: number): ChoiceView {
     let view = this.views.get(index);
     if (!view) {
-      view = new AnswerView(index);
+      view = new ChoiceView(index);
       this.views.set(index, view);
       this.list.append(view.element);
     }
@@ -79,21 +79,21 @@ export class Answers {
   }
 }
 
-/** One answer. */
-class AnswerView {
+/** Shows one choice. */
+class ChoiceView {
   readonly element: HTMLElement;
-  private readonly title = h("h2", {}, "Answer");
-  private readonly body = h("div", { class: "answer-body" });
+  private readonly title = h("h2", {}, "Response");
+  private readonly body = h("div", { class: "choice-body" });
   private readonly texts = new Map<string, Text>();
 
   constructor(index: number) {
     if (index > 0) {
-      this.title.append(` ${index + 1}`);
+      this.title.textContent = `Choice ${index + 1}`;
     }
-    this.element = h("article", { class: "answer growing" }, this.title, this.body);
+    this.element = h("article", { class: "choice streaming" }, this.title, this.body);
   }
 
-  /** Appends to the text of a kind. */
+  /** Appends to the text of a kind. Returns whether there was anything to append. */
   append(kind: string, piece: string | undefined): boolean {
     if (!piece) {
       return false;
@@ -103,7 +103,7 @@ class AnswerView {
   }
 
   /** Appends to a tool call. */
-  call(index: number, name: string | undefined, piece: string | undefined): void {
+  appendToCall(index: number, name: string | undefined, piece: string | undefined): void {
     const text = this.text(`call ${index}`, () => h("pre", { class: "code call" }));
     if (name) {
       text.parentElement?.before(h("p", {}, h("strong", {}, name)));
@@ -111,12 +111,12 @@ class AnswerView {
     text.appendData(piece ?? "");
   }
 
-  /** Shows the whole of it, as one of so many. */
-  finish({ index, message, finishReason }: Choice, count: number, proceed: (message: Message) => void): void {
+  /** Shows the complete choice, one of `count`. */
+  finish({ index, message, finishReason }: Choice, count: number, onContinue: (message: Message) => void): void {
     if (count > 1) {
-      this.title.textContent = `Answer ${index + 1} of ${count}`;
+      this.title.textContent = `Choice ${index + 1} of ${count}`;
     }
-    this.title.append(" ", h("span", { class: "finish" }, ending(finishReason)));
+    this.title.append(" ", h("span", { class: "finish" }, reasonName(finishReason)));
     if (!message) {
       return;
     }
@@ -127,11 +127,11 @@ class AnswerView {
       ...(message.audio?.transcript ? [h("p", { class: "transcript" }, message.audio.transcript)] : []),
       ...(message.toolCalls.length > 0 ? [callList(message.toolCalls)] : []));
     if (!this.body.hasChildNodes()) {
-      this.body.append(h("p", { class: "note" }, "The answer is empty."));
+      this.body.append(h("p", { class: "note" }, "Empty response."));
     }
     const calls = message.toolCalls.length;
-    this.element.append(h("button", { type: "button", class: "proceed", onclick: () => proceed(message) },
-      calls > 1 ? "Answer the calls" : calls ? "Answer the call" : "Go on from here"));
+    this.element.append(h("button", { type: "button", class: "continue", onclick: () => onContinue(message) },
+      calls > 1 ? "Add tool results" : calls ? "Add tool result" : "Continue"));
   }
 
   private text(kind: string, make: () => HTMLElement): Text {
@@ -149,12 +149,12 @@ class AnswerView {
 
 const looksLikeJSON = (text: string): boolean => /^\s*\{/.test(text);
 
-/** Why an answer ends, by OpenAI's word. */
-function ending(reason: FinishReason): string {
+/** OpenAI's name of a finish reason. */
+function reasonName(reason: FinishReason): string {
   return reason === FinishReason.UNSPECIFIED ? "" : (FinishReasonSchema.value[reason]?.localName.toLowerCase() ?? String(reason));
 }
 
-/** What went wrong, with all that the API says about it. */
+/** An element with all fields of an error. */
 function failure(error: APIError): HTMLElement {
   const [detail] = error.cause.findDetails(ErrorSchema);
   const rows: [string, string | undefined][] = [
@@ -162,14 +162,14 @@ function failure(error: APIError): HTMLElement {
     ["code", error.code],
     ["param", error.param],
     ["HTTP status", error.status?.toString()],
-    ["request id", error.requestId],
-    ["retry after", error.retryAfterMs === undefined ? undefined : duration(error.retryAfterMs)],
+    ["request ID", error.requestId],
+    ["retry-after", error.retryAfterMs === undefined ? undefined : duration(error.retryAfterMs)],
     ["RPC code", Code[error.rpcCode]?.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase()],
     ["body", detail?.bodyExcerpt],
-    ["more", detail?.extraJson],
+    ["other fields", detail?.extraJson],
   ];
   return h("article", { class: "failure" },
-    h("h2", {}, "The call failed"),
+    h("h2", {}, "Request failed"),
     h("p", { class: "text" }, error.message),
     h("dl", {}, ...rows.flatMap(([name, value]) => (value ? [h("div", {}, h("dt", {}, name), h("dd", {}, value))] : []))));
 }

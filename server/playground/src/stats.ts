@@ -1,19 +1,19 @@
-/** How fast the answer comes: the time to its first token, and its rate over time. */
+/** The statistics of a response: the time to its first token, its rate, and its token usage. */
 import type { Usage } from "../../../client/typescript/src/index.js";
 import { find, html } from "./dom.js";
 
 const width = 320;
 const height = 64;
 
-/** How many columns the plot has. */
+/** The number of columns in the plot. */
 const columns = 64;
 
 const svgNamespace = "http://www.w3.org/2000/svg";
 
-/** Measures one answer, from when it is made. */
-export class Meter {
+/** Measures one response, starting at construction. */
+export class Stats {
   private readonly start = performance.now();
-  private readonly arrivals: number[] = []; // of tokens, in ms from the start
+  private readonly arrivals: number[] = []; // of chunks, in milliseconds since the start
   private drawing = 0;
   private usage: Usage | undefined;
 
@@ -24,27 +24,27 @@ export class Meter {
     this.draw(0);
   }
 
-  /** How long ago the call was made, in ms. */
+  /** The time since the request, in milliseconds. */
   elapsed(): number {
     return performance.now() - this.start;
   }
 
-  /** A message with something of the answer has come. */
-  token(at: number): void {
+  /** Records a chunk with content, received `at` milliseconds after the request. */
+  addChunk(at: number): void {
     this.arrivals.push(at);
-    // One drawing a frame, however many messages come in it.
+    // At most one drawing per frame.
     this.drawing ||= requestAnimationFrame(() => {
       this.drawing = 0;
       this.show(this.elapsed());
     });
   }
 
-  /** The upstream has counted. */
-  count(usage: Usage): void {
+  /** Records the token usage. */
+  setUsage(usage: Usage): void {
     this.usage = usage;
   }
 
-  /** The answer has ended. */
+  /** Ends the measurement. Returns the total time in milliseconds. */
   end(): number {
     cancelAnimationFrame(this.drawing);
     const elapsed = this.elapsed();
@@ -65,7 +65,7 @@ export class Meter {
     this.draw(elapsed);
   }
 
-  /** Messages a second after the first, which most upstreams send one a token. */
+  /** The chunks per second after the first. Most upstreams send one token per chunk. */
   private rate(): string {
     const [first, last] = [this.arrivals[0], this.arrivals.at(-1)];
     if (first === undefined || last === undefined || last <= first) {
@@ -75,23 +75,23 @@ export class Meter {
   }
 
   /**
-   * The rate at each column's time: the messages within a window around it. The
-   * window spans several messages, so that what comes evenly looks so.
+   * The rate at the time of each column, averaged over a window. The window spans
+   * several chunks, so that a steady stream gives a flat line.
    */
   private rates(elapsed: number): number[] {
     const [first, last] = [this.arrivals[0] ?? 0, this.arrivals.at(-1) ?? 0];
     const interval = (last - first) / Math.max(1, this.arrivals.length - 1);
-    const reach = Math.max(elapsed / 24, 4 * interval);
-    let [from, to] = [0, 0]; // the messages within the window
+    const halfWindow = Math.max(elapsed / 24, 4 * interval);
+    let [from, to] = [0, 0]; // the chunks within the window
     return Array.from({ length: columns }, (_, column) => {
       const time = ((column + 0.5) / columns) * elapsed;
-      while ((this.arrivals[to] ?? Infinity) <= time + reach) {
+      while ((this.arrivals[to] ?? Infinity) <= time + halfWindow) {
         to++;
       }
-      while ((this.arrivals[from] ?? Infinity) < time - reach) {
+      while ((this.arrivals[from] ?? Infinity) < time - halfWindow) {
         from++;
       }
-      const span = Math.min(time + reach, last + interval) - Math.max(time - reach, first);
+      const span = Math.min(time + halfWindow, last + interval) - Math.max(time - halfWindow, first);
       const within = time >= first - elapsed / columns && time <= last + interval;
       return within && span > 0 ? ((to - from) * 1000) / span : 0;
     });
@@ -115,12 +115,12 @@ export class Meter {
     html("plot-peak").textContent = peak > 0 ? `peak ${perSecond}/s` : "";
     html("plot-end").textContent = elapsed > 0 ? duration(elapsed) : "";
     plot.setAttribute("aria-label", peak > 0
-      ? `${this.arrivals.length} messages in ${duration(elapsed)}, the first after ${duration(this.arrivals[0] ?? 0)}, at most ${perSecond} a second`
-      : "No answer yet");
+      ? `${this.arrivals.length} chunks in ${duration(elapsed)}, the first after ${duration(this.arrivals[0] ?? 0)}, at most ${perSecond} per second`
+      : "No response yet");
   }
 }
 
-/** A time of some ms, to be read. */
+/** Formats a duration in milliseconds. */
 export function duration(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 }
