@@ -32,7 +32,7 @@ type body struct {
 	schema    *openapi.Schema
 	validator *openapi.Validator
 	message   protoreflect.MessageType
-	way       encoding
+	enc       encoding
 	// decided are the fields that an RPC sets in a request, by RPC.
 	decided map[protoreflect.Name][]restjson.Constant
 }
@@ -60,7 +60,7 @@ func bodies(tb testing.TB, d *openapi.Document) (all []*body) {
 	if len(problems) > 0 {
 		tb.Fatal(problems)
 	}
-	add := func(s *openapi.Schema, desc protoreflect.MessageDescriptor, way encoding) *body {
+	add := func(s *openapi.Schema, desc protoreflect.MessageDescriptor, enc encoding) *body {
 		name := string(desc.Name())
 		if i := slices.IndexFunc(all, func(b *body) bool { return b.name == name }); i >= 0 {
 			return all[i]
@@ -73,7 +73,7 @@ func bodies(tb testing.TB, d *openapi.Document) (all []*body) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		b := &body{name, s, validator, message, way, make(map[protoreflect.Name][]restjson.Constant)}
+		b := &body{name, s, validator, message, enc, make(map[protoreflect.Name][]restjson.Constant)}
 		all = append(all, b)
 		return b
 	}
@@ -181,9 +181,9 @@ func (c *campaign) measure(size int) {
 	c.all += size
 }
 
-// isWhole reports whether the campaign has at least the default number of
+// isComplete reports whether the campaign has at least the default number of
 // instances.
-func (c *campaign) isWhole() bool { return c.first == 0 && c.count >= c.enough }
+func (c *campaign) isComplete() bool { return c.first == 0 && c.count >= c.enough }
 
 func TestCampaign_ShrinksFailingInstance(t *testing.T) {
 	t.Parallel()

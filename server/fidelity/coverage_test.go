@@ -29,7 +29,7 @@ type coverage struct {
 	// The state of the walk: visited schemas, the direction, and the fields of the
 	// current object that the RPC sets.
 	walked  map[string]bool
-	way     encoding
+	enc     encoding
 	decides func(string) bool
 }
 
@@ -65,7 +65,7 @@ func cover(d *openapi.Document) *coverage {
 	}
 	c.rpcs, c.problems = matchRPCs(d)
 	for _, r := range c.rpcs {
-		c.way = request
+		c.enc = request
 		if r.operation.Request != nil {
 			c.decides = r.decides
 			c.message(r.operation.Request, r.input, true)
@@ -74,7 +74,7 @@ func cover(d *openapi.Document) *coverage {
 		for _, p := range r.operation.Parameters {
 			c.parameter(r, p)
 		}
-		c.way = reply
+		c.enc = reply
 		c.message(r.answer, r.output, false)
 		for _, response := range r.operation.Responses {
 			if response.Status != "200" {
@@ -157,8 +157,8 @@ func (c *coverage) visit(s *openapi.Schema, desc protoreflect.MessageDescriptor)
 		v = &visits{lacks: make(map[string]bool)}
 		c.messages[desc.FullName()] = v
 	}
-	v.inRequest = v.inRequest || c.way == request
-	v.inReply = v.inReply || c.way == reply
+	v.inRequest = v.inRequest || c.enc == request
+	v.inReply = v.inReply || c.enc == reply
 	for name := range mappingOf(desc).members {
 		v.lacks[name] = v.lacks[name] || !hasProperty(s, name)
 	}
@@ -185,7 +185,7 @@ func (c *coverage) part(s *openapi.Schema, desc protoreflect.MessageDescriptor) 
 // object covers the properties of a schema whose instances are messages.
 func (c *coverage) object(s *openapi.Schema, desc protoreflect.MessageDescriptor) {
 	m := mappingOf(desc)
-	key := fmt.Sprint(s.Pointer, " ", desc.FullName(), " ", c.way, " ", c.decides != nil)
+	key := fmt.Sprint(s.Pointer, " ", desc.FullName(), " ", c.enc, " ", c.decides != nil)
 	if c.walked[key] {
 		return
 	}
@@ -265,8 +265,8 @@ func (c *coverage) use(s slot, p openapi.Property) {
 		c.uses[s.field.FullName()] = u
 	}
 	note := func(which *bool, is bool) { *which = *which || is }
-	note(&u.inRequest, c.way == request)
-	note(&u.inReply, c.way == reply)
+	note(&u.inRequest, c.enc == request)
+	note(&u.inReply, c.enc == reply)
 	note(&u.required, p.Required)
 	note(&u.optional, !p.Required)
 	note(&u.deprecated, isDeprecated(p.Schema))

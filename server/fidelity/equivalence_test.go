@@ -43,7 +43,7 @@ func same(v jsontree.Value, m protoreflect.Message, e encoding) error {
 	case in.array != nil:
 		return sameField(v, m, *in.array, e)
 	case v.Kind == jsontree.Object:
-		c := comparison{in: in, m: m, e: e, object: v, told: make(map[protoreflect.FullName]bool)}
+		c := comparison{in: in, m: m, e: e, object: v, matched: make(map[protoreflect.FullName]bool)}
 		return c.compare()
 	case in.bare == nil || !m.Has(in.bare.field) || m.Get(in.remainder).String() != "":
 		return differ(v, m)
@@ -54,11 +54,11 @@ func same(v jsontree.Value, m protoreflect.Message, e encoding) error {
 
 // comparison compares one object with one message.
 type comparison struct {
-	in     *mapping
-	m      protoreflect.Message
-	e      encoding
-	object jsontree.Value
-	told   map[protoreflect.FullName]bool // fields with a JSON field
+	in      *mapping
+	m       protoreflect.Message
+	e       encoding
+	object  jsontree.Value
+	matched map[protoreflect.FullName]bool // fields with a JSON field
 }
 
 func (c *comparison) compare() error {
@@ -85,7 +85,7 @@ func (c *comparison) compare() error {
 	c.m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		s := newSlot(field)
 		hasMember := field != c.in.remainder && !s.option.GetTypedOnly() && (c.e != request || !s.option.GetOutputOnly())
-		if !c.told[field.FullName()] && hasMember && isSet(c.m, s) {
+		if !c.matched[field.FullName()] && hasMember && isSet(c.m, s) {
 			err = fmt.Errorf("%s: is set, but the JSON has no such field", field.Name())
 		}
 		return err == nil
@@ -116,16 +116,16 @@ func (c *comparison) typed(name string, v jsontree.Value) error {
 		if !c.m.Has(carrier.within) {
 			return fmt.Errorf("%s is not set", carrier.within.Name())
 		}
-		c.told[carrier.within.FullName()] = true
+		c.matched[carrier.within.FullName()] = true
 		holder = c.m.Get(carrier.within).Message()
 	}
 	if isEmpty(v) && (carrier.field.IsList() || carrier.field.IsMap()) {
 		return nil // If the field is set, another JSON field must carry it.
 	}
-	if c.told[carrier.field.FullName()] {
+	if c.matched[carrier.field.FullName()] {
 		return fmt.Errorf("%s: carries two JSON fields", carrier.field.Name())
 	}
-	c.told[carrier.field.FullName()] = true
+	c.matched[carrier.field.FullName()] = true
 	return sameField(v, holder, carrier, c.e)
 }
 
@@ -136,7 +136,7 @@ func (c *comparison) typedTag(v jsontree.Value) error {
 		return fmt.Errorf("%s is not the branch that is set", v.Text)
 	}
 	if branch.isTagOnly() || branch.union().GetInline() {
-		c.told[set.FullName()] = true
+		c.matched[set.FullName()] = true
 	}
 	return nil
 }
@@ -379,35 +379,35 @@ func TestSame_ComparesJSONWithMessage(t *testing.T) {
 			"members in their fields", &chatv1.Message{}, `{"role":"ROLE_TOOL","content":"","toolCallId":"x"}`,
 			`{"role":"tool","content":"\u0000","tool_call_id":"x"}`, `"content": "\u0000" is not the same as `,
 		},
-		{"a field that is lost", &chatv1.Message{}, `{"role":"ROLE_TOOL"}`, `{"role":"tool","content":""}`, `"content": content: is not set`},
-		{"a field that is invented", &chatv1.Message{}, `{"role":"ROLE_TOOL","content":""}`, `{"role":"tool"}`, `content: is set, but the JSON has no such field`},
+		{"a lost field", &chatv1.Message{}, `{"role":"ROLE_TOOL"}`, `{"role":"tool","content":""}`, `"content": content: is not set`},
+		{"an added field", &chatv1.Message{}, `{"role":"ROLE_TOOL","content":""}`, `{"role":"tool"}`, `content: is set, but the JSON has no such field`},
 		{"null for an unset field", &chatv1.Message{}, `{"role":"ROLE_TOOL"}`, `{"role":"tool","content":null,"tool_calls":[]}`, ""},
 		{"null for a set field", &chatv1.Message{}, `{"name":"x"}`, `{"name":null}`, `name: is set`},
 		{"another enum value", &chatv1.Message{}, `{"role":"ROLE_USER"}`, `{"role":"tool"}`, `"role": "tool" is not the same as user`},
-		{"swapped members", &chatv1.URLCitation{}, `{"url":"a","title":"b"}`, `{"start_index":0,"end_index":0,"url":"b","title":"a"}`, `"url": "b" is not the same as a`},
+		{"swapped fields", &chatv1.URLCitation{}, `{"url":"a","title":"b"}`, `{"start_index":0,"end_index":0,"url":"b","title":"a"}`, `"url": "b" is not the same as a`},
 		{"an empty message is not absent", &chatv1.CreateChatCompletionRequest{}, `{}`, `{"web_search_options":{}}`, `web_search_options: is not set`},
 		{"an empty list is absent", &chatv1.CreateChatCompletionRequest{}, `{}`, `{"tools":[],"metadata":{}}`, ""},
 		{"a list in another order", &chatv1.CreateChatCompletionRequest{}, `{"stop":["a","b"]}`, `{"stop":["b","a"]}`, `"stop": [0]: "b" is not the same as a`},
 		{"one item for a list that takes one", &chatv1.CreateChatCompletionRequest{}, `{"stop":["a"]}`, `{"stop":"a"}`, ""},
 		{"a map", &chatv1.CreateChatCompletionRequest{}, `{"metadata":{"a":"b"}}`, `{"metadata":{"a":"c"}}`, `"metadata": ["a"]: "c" is not the same as b`},
-		{"a double in another form", &chatv1.CreateChatCompletionRequest{}, `{"topP":1}`, `{"top_p":1.0e0}`, ""},
+		{"a double in a different format", &chatv1.CreateChatCompletionRequest{}, `{"topP":1}`, `{"top_p":1.0e0}`, ""},
 		{"minus zero is not zero", &chatv1.CreateChatCompletionRequest{}, `{"topP":0}`, `{"top_p":-0}`, `-0 is not the same as 0`},
-		{"an integer in another form", &chatv1.CreateChatCompletionRequest{}, `{"n":1}`, `{"n":1.0}`, `"n": 1.0 is not the same as 1`},
+		{"an integer in a different format", &chatv1.CreateChatCompletionRequest{}, `{"n":1}`, `{"n":1.0}`, `"n": 1.0 is not the same as 1`},
 		{"raw JSON, verbatim", &chatv1.FunctionTool{}, `{"name":"f","parametersJson":"{\"a\": 1}"}`, `{"name":"f","parameters":{"a": 1}}`, ""},
 		{"raw JSON, not verbatim", &chatv1.FunctionTool{}, `{"name":"f","parametersJson":"{\"a\":1}"}`, `{"name":"f","parameters":{"a": 1}}`, `is not the same`},
 		{"octets", &chatv1.TopLogprob{}, `{"bytes":"AP8="}`, `{"token":"","logprob":0,"bytes":[0,254]}`, `"bytes": [0,254] is not the same as`},
 		{"base64", &chatv1.InputAudio{}, `{"data":"AP8="}`, `{"data":"AP4="}`, `"data": "AP4=" is not the same as AP8=`},
-		{"unknown members, verbatim and in order", &chatv1.Message{}, `{"extraJson":"{\"b\": 1,\"a\":null}"}`, `{"b": 1,"role":null,"a":null}`, ""},
-		{"an unknown member is lost", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{"b":1,"a":null}`, `"a": null is neither in a field nor`},
-		{"an unknown member, not verbatim", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{"b":1.0}`, `"b": 1.0 is neither in a field nor`},
-		{"unknown members in another order", &chatv1.Message{}, `{"extraJson":"{\"b\":1,\"a\":2}"}`, `{"a":2,"b":1}`, `"a": 2 is neither`},
-		{"an unknown member is invented", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{}`, `extra_json has "b":1, which the JSON lacks`},
-		{"a known member in extra_json", &chatv1.Message{}, `{"extraJson":"{\"name\":\"x\"}"}`, `{"name":"x"}`, `is in extra_json, but a field can carry it`},
-		{"a known member of another type", &chatv1.Message{}, `{"extraJson":"{\"name\":5}"}`, `{"name":5}`, ""},
-		{"a member that is repeated", &chatv1.Message{}, `{"name":"x","extraJson":"{\"name\":\"y\"}"}`, `{"name":"x","name":"y"}`, ""},
-		{"a repeated member is lost", &chatv1.Message{}, `{"name":"x"}`, `{"name":"x","name":"x"}`, `carries two JSON fields`},
-		{"the one legal value", &chatv1.ChatCompletionDeleted{}, `{"deleted":true}`, `{"object":"chat.completion.deleted","id":"","deleted":true}`, ""},
-		{"another than the one legal value", &chatv1.ChatCompletionDeleted{}, `{}`, `{"object":"deleted"}`, `"object": "deleted" is neither`},
+		{"unknown fields, verbatim and in order", &chatv1.Message{}, `{"extraJson":"{\"b\": 1,\"a\":null}"}`, `{"b": 1,"role":null,"a":null}`, ""},
+		{"an unknown field is lost", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{"b":1,"a":null}`, `"a": null is neither in a field nor`},
+		{"an unknown field, not verbatim", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{"b":1.0}`, `"b": 1.0 is neither in a field nor`},
+		{"unknown fields in another order", &chatv1.Message{}, `{"extraJson":"{\"b\":1,\"a\":2}"}`, `{"a":2,"b":1}`, `"a": 2 is neither`},
+		{"an unknown field is added", &chatv1.Message{}, `{"extraJson":"{\"b\":1}"}`, `{}`, `extra_json has "b":1, which the JSON lacks`},
+		{"a known field in extra_json", &chatv1.Message{}, `{"extraJson":"{\"name\":\"x\"}"}`, `{"name":"x"}`, `is in extra_json, but a field can carry it`},
+		{"a known field of another type", &chatv1.Message{}, `{"extraJson":"{\"name\":5}"}`, `{"name":5}`, ""},
+		{"a repeated field", &chatv1.Message{}, `{"name":"x","extraJson":"{\"name\":\"y\"}"}`, `{"name":"x","name":"y"}`, ""},
+		{"a repeated field is lost", &chatv1.Message{}, `{"name":"x"}`, `{"name":"x","name":"x"}`, `carries two JSON fields`},
+		{"the only legal value", &chatv1.ChatCompletionDeleted{}, `{"deleted":true}`, `{"object":"chat.completion.deleted","id":"","deleted":true}`, ""},
+		{"not the only legal value", &chatv1.ChatCompletionDeleted{}, `{}`, `{"object":"deleted"}`, `"object": "deleted" is neither`},
 		{"a union", &chatv1.ContentPart{}, `{"imageUrl":{"url":"a"}}`, `{"image_url":{"url":"a"},"type":"image_url"}`, ""},
 		{"another branch", &chatv1.ContentPart{}, `{"text":"a"}`, `{"type":"refusal","refusal":"a"}`, `"refusal" is not the branch that is set`},
 		{"a branch that became unknown", &chatv1.ContentPart{}, `{"extraJson":"{\"type\":\"text\",\"text\":\"a\"}"}`, `{"type":"text","text":"a"}`, `"text": is in extra_json, but a field can`},
@@ -419,7 +419,7 @@ func TestSame_ComparesJSONWithMessage(t *testing.T) {
 		{"a bare value", &sharedv1.Voice{}, `{"name":"alloy"}`, `"ash"`, `"ash" is not the same as alloy`},
 		{"a bare value for an object", &sharedv1.Voice{}, `{"id":"alloy"}`, `"alloy"`, `is not the same`},
 		{"content in parts", &chatv1.Message{}, `{"contentParts":[{"text":"a"}]}`, `{"content":[{"type":"text","text":"a"}]}`, ""},
-		{"content in parts by its other name", &chatv1.Message{}, `{"contentParts":[{"text":"a"}],"id":"b"}`, `{"content":null,"content_parts":[{"type":"text","text":"a"}],"id":"b"}`, ""},
+		{"content in parts under its other name", &chatv1.Message{}, `{"contentParts":[{"text":"a"}],"id":"b"}`, `{"content":null,"content_parts":[{"type":"text","text":"a"}],"id":"b"}`, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

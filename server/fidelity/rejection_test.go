@@ -171,12 +171,12 @@ func justified(err error, m protoreflect.Message, e encoding) error {
 		}
 		return nil
 	}
-	refused, ok := errors.AsType[*restjson.FieldError](err)
+	rejected, ok := errors.AsType[*restjson.FieldError](err)
 	if !ok {
 		return fmt.Errorf("want a *restjson.FieldError, got %w", err)
 	}
 	for _, reason := range reasons {
-		if refused.Path == reason.path && strings.Contains(refused.Reason, reason.says) {
+		if rejected.Path == reason.path && strings.Contains(rejected.Reason, reason.says) {
 			return nil
 		}
 	}

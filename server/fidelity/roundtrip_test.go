@@ -39,7 +39,7 @@ func TestRoundTrip(t *testing.T) {
 				run, set := b.roundTrips(t, c.carriers)
 				mutex.Lock()
 				defer mutex.Unlock()
-				whole = whole && run.isWhole()
+				whole = whole && run.isComplete()
 				most = max(most, run.most)
 				maps.Copy(filled, set)
 			})
@@ -72,7 +72,7 @@ func (b *body) roundTrips(t *testing.T, carriers map[string]string) (*campaign, 
 		noteFields(m.ProtoReflect(), filled)
 		return nil
 	})
-	if !run.isWhole() {
+	if !run.isComplete() {
 		return run, filled
 	}
 	for _, pointer := range openapi.Parts(b.schema) {
@@ -113,7 +113,7 @@ func (b *body) roundTrip(text []byte, m codec) error {
 	if err := same(out, m.ProtoReflect(), reply); err != nil {
 		return fmt.Errorf("typed to REST: %w", err)
 	}
-	if b.way == request {
+	if b.enc == request {
 		return b.requestTrip(in, m)
 	}
 	return b.legal(in, out, full)
@@ -150,8 +150,8 @@ func checkDecided(otherwise []byte, m codec, decided []restjson.Constant) error 
 		switch {
 		case len(said) == 1 && (said[0] == c.JSON || slices.Contains(c.Equivalent, said[0])):
 		case len(said) > 0:
-			refused, ok := errors.AsType[*restjson.FieldError](err)
-			if !ok || refused.Path != "extra_json" || !strings.Contains(refused.Reason, `"`+c.Name+`"`) {
+			rejected, ok := errors.AsType[*restjson.FieldError](err)
+			if !ok || rejected.Path != "extra_json" || !strings.Contains(rejected.Reason, `"`+c.Name+`"`) {
 				return fmt.Errorf("got error %[2]w, want a rejection of %[1]s", c.Name, err)
 			}
 			return nil
@@ -339,13 +339,13 @@ func TestRoundTrip_ValidatorRejectsIllegalRequests(t *testing.T) {
 		{"a string for a number", `"temperature":null`, `"temperature":"1"`},
 		{"a number out of range", `"temperature":null`, `"temperature":2.5`},
 		{"a fraction for an integer", `"temperature":null`, `"n":1.5`},
-		{"a member of a closed map's value", `"a":"b"`, `"a":{"b":1}`},
-		{"a payload in the wrong member", `"function":{"name"`, `"custom":{"name"`},
-		{"a required member is missing", `"name":"f",`, ``},
+		{"a field of a closed map's value", `"a":"b"`, `"a":{"b":1}`},
+		{"a payload in the wrong field", `"function":{"name"`, `"custom":{"name"`},
+		{"a required field is missing", `"name":"f",`, ``},
 		{"a required parameter is missing", `"model":"m",`, ``},
 		{"an empty list where one is not legal", `"stop":["a"]`, `"stop":[]`},
-		{"a member that only replies have", `"content":"a"`, `"content":"a","id":"x"`},
-		{"a member next to a payload", `"type":"text"`, `"type":"text","text":{}`},
+		{"a field that only replies have", `"content":"a"`, `"content":"a","id":"x"`},
+		{"a field next to a payload", `"type":"text"`, `"type":"text","text":{}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -45,7 +45,7 @@ func matchRPCs(d *openapi.Document) (rpcs []rpc, problems []string) {
 				}
 			}
 			if !found {
-				problems = append(problems, fmt.Sprintf("%s %s: no RPC answers with %s", operation.Method, operation.Path, response.MediaType))
+				problems = append(problems, fmt.Sprintf("%s %s: no RPC responds with %s", operation.Method, operation.Path, response.MediaType))
 			}
 		}
 	}

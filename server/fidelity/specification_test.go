@@ -145,9 +145,9 @@ func TestSpecification_AdditionsAreDetected(t *testing.T) {
 	}{
 		{"a parameter", []change{{create, "top_k", `{"type": "integer"}`}}, "CreateChatCompletionRequest/allOf/1/properties/top_k: CreateChatCompletionRequest has no field for it"},
 		{"a parameter of all models", []change{{components + "/ModelResponseProperties/properties", "min_p", `{"type": "number"}`}}, "ModelResponseProperties/properties/min_p"},
-		{"a member of an object below", []change{{components + "/CompletionUsage/properties/prompt_tokens_details/properties", "video_tokens", `{"type": "integer"}`}}, "prompt_tokens_details/properties/video_tokens: PromptTokensDetails has no field for it"},
-		{"a member of a chunk's delta", []change{{components + "/ChatCompletionStreamResponseDelta/properties", "reasoning", `{"type": "string"}`}}, "Delta has no field for it"},
-		{"a member next to a tag", []change{{components + "/ChatCompletionModerationError/properties", "hint", `{"type": "string"}`}}, "ModerationOutcome has no field for it"},
+		{"a field of a nested object", []change{{components + "/CompletionUsage/properties/prompt_tokens_details/properties", "video_tokens", `{"type": "integer"}`}}, "prompt_tokens_details/properties/video_tokens: PromptTokensDetails has no field for it"},
+		{"a field of a chunk's delta", []change{{components + "/ChatCompletionStreamResponseDelta/properties", "reasoning", `{"type": "string"}`}}, "Delta has no field for it"},
+		{"a field next to a tag", []change{{components + "/ChatCompletionModerationError/properties", "hint", `{"type": "string"}`}}, "ModerationOutcome has no field for it"},
 		{"an enum value", []change{{components + "/ServiceTier/anyOf/0/enum", "+", `"turbo"`}}, `ServiceTier/anyOf/0/enum/6: the enum ServiceTier has no "turbo"`},
 		{"an enum value of a list", []change{{components + "/ResponseModalities/anyOf/0/items/enum", "+", `"video"`}}, `the enum Modality has no "video"`},
 		{"an enum value of a map's lists", []change{{components + "/ModerationInputType/enum", "+", `"audio"`}}, `the enum ModerationInputType has no "audio"`},
@@ -170,10 +170,10 @@ func TestSpecification_AdditionsAreDetected(t *testing.T) {
 		{"a list instead of a single value", []change{{create, "user", `{"type": "array", "items": {"type": "string"}}`}}, "user can't carry array"},
 		{"a query parameter", []change{{"paths/~1chat~1completions/get/parameters", "+", `{"name": "before", "in": "query", "schema": {"type": "string"}}`}}, "GET /v1/chat/completions, query parameter before: no field of ListChatCompletionsRequest carries it"},
 		{"a value of a query parameter", []change{{"paths/~1chat~1completions/get/parameters/4/schema/enum", "+", `"random"`}}, `the enum ListOrder has no "random"`},
-		{"an operation", []change{{"paths", "/chat/drafts", `{"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "string"}}}}}}}`}}, "GET /v1/chat/drafts: no RPC answers with application/json"},
-		{"a media type of a response", []change{{"paths/~1chat~1completions~1{completion_id}/get/responses/200/content", "text/event-stream", `{"schema": {"type": "string"}}`}}, "GET /v1/chat/completions/{completion_id}: no RPC answers with text/event-stream"},
-		{"an operation that is gone", []change{{"paths/~1chat~1completions~1{completion_id}", "delete", ""}}, "DeleteChatCompletion: the specification has no such operation"},
-		{"a member of the error", []change{{components + "/Error/properties", "doc_url", `{"type": "string"}`}}, "Error/properties/doc_url: Error has no field for it"},
+		{"an operation", []change{{"paths", "/chat/drafts", `{"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "string"}}}}}}}`}}, "GET /v1/chat/drafts: no RPC responds with application/json"},
+		{"a media type of a response", []change{{"paths/~1chat~1completions~1{completion_id}/get/responses/200/content", "text/event-stream", `{"schema": {"type": "string"}}`}}, "GET /v1/chat/completions/{completion_id}: no RPC responds with text/event-stream"},
+		{"a removed operation", []change{{"paths/~1chat~1completions~1{completion_id}", "delete", ""}}, "DeleteChatCompletion: the specification has no such operation"},
+		{"a field of the error", []change{{components + "/Error/properties", "doc_url", `{"type": "string"}`}}, "Error/properties/doc_url: Error has no field for it"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

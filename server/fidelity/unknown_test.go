@@ -45,7 +45,7 @@ func TestUnknown_Survives(t *testing.T) {
 				})
 			t.Logf("%v; mutations %v", outcome, counts)
 			for _, s := range all {
-				if run.isWhole() && counts[s.name] == 0 && b.has(s) {
+				if run.isComplete() && counts[s.name] == 0 && b.has(s) {
 					t.Errorf("no instance was changed by %s", s.name)
 				}
 			}
@@ -77,37 +77,37 @@ func (b *body) survives(text []byte, m codec) (string, error) {
 		return "", fmt.Errorf("REST to typed: %w", err)
 	}
 	outcome := "arrived"
-	for _, way := range []encoding{reply, request} {
-		if way == request && b.way != request {
+	for _, enc := range []encoding{reply, request} {
+		if enc == request && b.enc != request {
 			continue
 		}
-		refused, err := arrives(m, way)
+		rejected, err := arrives(m, enc)
 		if err != nil {
 			return "", err
 		}
-		if refused {
-			outcome = "refused"
+		if rejected {
+			outcome = "rejected"
 		}
 	}
 	return outcome, nil
 }
 
 // arrives checks that a message is encoded completely, or rejected for a reason.
-func arrives(m codec, way encoding) (refused bool, err error) {
+func arrives(m codec, enc encoding) (rejected bool, err error) {
 	var text []byte
-	if way == request {
+	if enc == request {
 		text, err = restjson.AppendRequest(nil, m, nil)
 	} else {
 		text, err = restjson.AppendFull(nil, m)
 	}
-	if because := justified(err, m.ProtoReflect(), way); because != nil || err != nil {
+	if because := justified(err, m.ProtoReflect(), enc); because != nil || err != nil {
 		return true, because
 	}
 	out, err := jsontree.Parse(text)
 	if err != nil {
 		return false, fmt.Errorf("typed to REST: %w in %s", err, text)
 	}
-	if err := same(out, m.ProtoReflect(), way); err != nil {
+	if err := same(out, m.ProtoReflect(), enc); err != nil {
 		return false, fmt.Errorf("typed to REST: %w in %.2000s", err, text)
 	}
 	return false, nil
@@ -126,13 +126,13 @@ func TestDepth_LimitOfDecoding(t *testing.T) {
 		message codec
 		text    func(depth int) string // an object of this depth
 	}{
-		{"an unknown member", new(chatv1.ChatCompletion), func(n int) string { return `{"x":` + array(n-1) + `}` }},
-		{"a known member of another type", new(chatv1.ChatCompletion), func(n int) string { return `{"model":` + object(n-1) + `}` }},
+		{"an unknown field", new(chatv1.ChatCompletion), func(n int) string { return `{"x":` + array(n-1) + `}` }},
+		{"a known field of another type", new(chatv1.ChatCompletion), func(n int) string { return `{"model":` + object(n-1) + `}` }},
 		{"a list that doesn't fit", new(chatv1.ChatCompletion), func(n int) string { return `{"choices":[{"index":0},` + array(n-2) + `]}` }},
-		{"a member below", new(chatv1.ChatCompletion), func(n int) string { return `{"choices":[{"message":{"x":` + array(n-4) + `}}]}` }},
+		{"a nested field", new(chatv1.ChatCompletion), func(n int) string { return `{"choices":[{"message":{"x":` + array(n-4) + `}}]}` }},
 		{"raw JSON", new(chatv1.FunctionTool), func(n int) string { return `{"name":"f","parameters":` + object(n-1) + `}` }},
 		{"a union of an unknown kind", new(chatv1.ContentPart), func(n int) string { return `{"type":"x","x":` + array(n-1) + `}` }},
-		{"a member before the tag of a union", new(chatv1.ContentPart), func(n int) string { return `{"x":` + array(n-1) + `,"type":"text","text":"a"}` }},
+		{"a field before the tag of a union", new(chatv1.ContentPart), func(n int) string { return `{"x":` + array(n-1) + `,"type":"text","text":"a"}` }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -145,8 +145,8 @@ func TestDepth_LimitOfDecoding(t *testing.T) {
 			if err := same(in, m.ProtoReflect(), received); err != nil {
 				t.Error(err)
 			}
-			if refused, err := arrives(m, reply); refused || err != nil {
-				t.Errorf("got rejected: %v, error: %v", refused, err)
+			if rejected, err := arrives(m, reply); rejected || err != nil {
+				t.Errorf("got rejected: %v, error: %v", rejected, err)
 			}
 			deeper, _ := row.message.ProtoReflect().New().Interface().(codec)
 			err := restjson.Unmarshal([]byte(row.text(limit+1)), deeper)
@@ -191,8 +191,8 @@ func TestRoundTrip_RandomMessages(t *testing.T) {
 			for seed := range uint64(50) {
 				m := b.newMessage(t)
 				fill(randomOf(seed, 7), m.ProtoReflect())
-				if refused, err := arrives(m, reply); refused || err != nil {
-					t.Fatalf("got rejected: %v, error: %v: %v", refused, err, m)
+				if rejected, err := arrives(m, reply); rejected || err != nil {
+					t.Fatalf("got rejected: %v, error: %v: %v", rejected, err, m)
 				}
 				text, err := restjson.AppendFull(nil, m)
 				if err != nil {

@@ -166,7 +166,7 @@ func (o *output) Write(text []byte) (int, error) {
 	return o.buffer.Write(text)
 }
 
-// String returns what was written.
+// String returns the written text.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

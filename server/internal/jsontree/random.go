@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Random generates random values, covering what JSON can express and programs get
-// wrong.
+// Random generates random values, covering the JSON syntax and
+// common sources of bugs.
 type Random struct {
 	*rand.Rand
 

@@ -157,7 +157,7 @@ func (r *reader) read(keyword string, value any) (err error) {
 	case "maxLength":
 		s.maxLength, err = r.count(keyword, value)
 	case "default", "discriminator", "x-stainless-const":
-		// They don't affect validity.
+		// These keywords do not affect validity.
 	default:
 		return fmt.Errorf("%s: unknown keyword %s", s.Pointer, keyword)
 	}

@@ -1,4 +1,4 @@
-//nolint:staticcheck // What is deprecated is a part of everything.
+//nolint:staticcheck // The replies include deprecated fields.
 package sdkcheck
 
 import (

@@ -22,7 +22,7 @@ import (
 )
 
 // Params decodes the body of a request as the SDK's type T, such as
-// openai.ChatCompletionNewParams. The error names what is unknown to the SDK.
+// openai.ChatCompletionNewParams. The error names the fields unknown to the SDK.
 //
 // The SDK's types have no field for `stream`, which its methods set. Params ignores
 // it.
@@ -50,7 +50,7 @@ func Params[T any](body []byte) (params T, err error) {
 }
 
 // Reply decodes the body of a reply, or the data of an event, as the SDK's type T, such
-// as openai.ChatCompletion. The error names what is unknown to the SDK.
+// as openai.ChatCompletion. The error names the fields unknown to the SDK.
 func Reply[T any](body []byte) (reply T, err error) {
 	if err := json.Unmarshal(body, &reply); err != nil {
 		return reply, err

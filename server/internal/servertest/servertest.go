@@ -197,7 +197,7 @@ type Upstream struct {
 }
 
 // StartUpstream runs an upstream until the test ends. It records each request and
-// answers with handler.
+// responds with handler.
 func StartUpstream(tb testing.TB, handler http.HandlerFunc) *Upstream {
 	tb.Helper()
 	u := new(Upstream)
@@ -226,7 +226,7 @@ func (u *Upstream) Take() []Request {
 	return requests
 }
 
-// JSON answers with a status and a JSON body.
+// JSON responds with a status and a JSON body.
 func JSON(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -235,7 +235,7 @@ func JSON(status int, body string) http.HandlerFunc {
 	}
 }
 
-// Events answers with a stream of Server-Sent Events with these data. It flushes each
+// Events responds with a stream of Server-Sent Events with these data. It flushes each
 // event.
 func Events(data ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {

@@ -17,7 +17,7 @@ func Skip(tb testing.TB, reason string) {
 }
 
 // Tool returns the path of a program. Without the program it skips the test with
-// [Skip]; how says how to install it.
+// [Skip]; how describes how to install it.
 func Tool(tb testing.TB, name, how string) string {
 	tb.Helper()
 	path, err := exec.LookPath(name)

@@ -79,7 +79,7 @@ func ClientsFileConfig(tb testing.TB, upstream string) server.Config {
 }
 
 // ClientEntry returns the entry of a clients file for a client with an API key,
-// an upstream key of its own unless upstreamKey is empty, and further fields.
+// its own upstream key unless upstreamKey is empty, and further fields.
 func ClientEntry(tb testing.TB, apiKey, upstreamKey string, fields ...string) string {
 	tb.Helper()
 	hash := clients.HashKey(apiKey).String()

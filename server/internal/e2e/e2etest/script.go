@@ -80,7 +80,7 @@ const (
 	HTMLType        = "Content-Type: text/html; charset=utf-8"
 )
 
-// Reply answers with a complete response. The fields are header lines without
+// Reply responds with a complete response. The fields are header lines without
 // Content-Length.
 func Reply(code int, body string, fields ...string) Script {
 	return func(conn *upstreamtest.Conn) {
@@ -102,7 +102,7 @@ func TruncatedReply(n int, code int, body string, fields ...string) Script {
 	}
 }
 
-// Stream answers with a complete event stream. Each text is one chunk of the
+// Stream responds with a complete event stream. Each text is one chunk of the
 // transfer coding.
 func Stream(texts ...string) Script {
 	return StreamWith(nil, texts...)
@@ -139,7 +139,7 @@ func BeginStream(conn *upstreamtest.Conn, fields ...string) {
 // EndStream sends the last chunk.
 func EndStream(conn *upstreamtest.Conn) { conn.SendChunk("") }
 
-// SendRaw answers with arbitrary bytes and closes the connection.
+// SendRaw responds with arbitrary bytes and closes the connection.
 func SendRaw(text string) Script {
 	return func(conn *upstreamtest.Conn) {
 		conn.Send(text)

@@ -513,7 +513,7 @@ func TestInvalidRequest_UnknownRPCIsNotForwarded(t *testing.T) {
 			})
 			for _, media := range slices.Concat(jsonMedia, binaryMedia) {
 				t.Run(media, func(t *testing.T) {
-					// This header tells a Connect request without envelopes from a raw JSON
+					// This header distinguishes a Connect request without envelopes from a raw JSON
 					// request.
 					header := http.Header{"Connect-Protocol-Version": {"1"}}
 					e2etest.CheckError(t, sendRaw(t, front, path, media, nil, header), connect.CodeUnimplemented, path)

@@ -18,7 +18,7 @@ import (
 )
 
 // A call to an upstream that closes the connection early fails with unavailable.
-// The error says how many events preceded it.
+// The error reports how many events preceded it.
 func TestUpstreamFailure_TruncatedResponse(t *testing.T) {
 	t.Parallel()
 	aborted := func(conn *upstreamtest.Conn) {
@@ -425,7 +425,7 @@ func TestUpstreamFailure_ResponseOverLimit(t *testing.T) {
 	}
 }
 
-// ending answers with an event stream delimited by the end of the connection.
+// ending responds with an event stream delimited by the end of the connection.
 func ending(text string) e2etest.Script {
 	return func(conn *upstreamtest.Conn) {
 		conn.Send(e2etest.ResponseHead(http.StatusOK, e2etest.EventStreamType, "Connection: close"))

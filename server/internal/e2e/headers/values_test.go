@@ -237,7 +237,7 @@ func TestMetadata_HeadersOverLimit(t *testing.T) {
 			}
 		})
 		if strings.Contains(call.name, "curl") {
-			continue // It refuses to send them.
+			continue // The client rejects these headers itself.
 		}
 		// The server announces its limit at the start of an HTTP/2 connection, and
 		// serveAny 431 over HTTP/1.1. The error is the client's.

@@ -65,7 +65,7 @@ type drainClient struct {
 	ask  func(ctx context.Context) error
 }
 
-// newDrainClient returns a client with connections of its own, opened by dial.
+// newDrainClient returns a client with its own connections, opened by dial.
 type newDrainClient func(t *testing.T, dial func(context.Context) (net.Conn, error)) drainClient
 
 func httpDrainClient(version int) newDrainClient {

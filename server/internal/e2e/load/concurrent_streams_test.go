@@ -105,7 +105,7 @@ func newBarrier(size int) *barrier {
 // release stops waiting for further requests.
 func (c *barrier) release() { c.once.Do(func() { close(c.complete) }) }
 
-// serve answers with a stream of events that contain the marker of the request. It
+// serve responds with a stream of events that contain the marker of the request. It
 // sends the first event at once, and the others when all requests have arrived.
 func (c *barrier) serve(events int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

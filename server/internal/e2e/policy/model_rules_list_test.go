@@ -14,7 +14,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/servertest"
 )
 
-// listOfModels answers with a list of models, in a framing and a content coding.
+// listOfModels responds with a list of models, in a framing and a content coding.
 func listOfModels(body, coding string, chunked bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sent := []byte(body)

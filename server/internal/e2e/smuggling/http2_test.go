@@ -70,7 +70,7 @@ func TestSmuggling_HTTP2(t *testing.T) {
 		{"te with trailers", with(e2etest.HeaderField{Name: "te", Value: "trailers"}), []string{"hello"}, []string{"hello"}},
 		{"a host that differs from the authority", with(e2etest.HeaderField{Name: "host", Value: "evil.example"}), []string{"hello"}, []string{"hello"}},
 		{"a body that looks like a request", with(), []string{next}, []string{next}},
-		{"a body in pieces that look like chunks", with(), []string{"0\r\n\r\n", next}, []string{"0\r\n\r\n" + next}},
+		{"a body in DATA frames that look like chunks", with(), []string{"0\r\n\r\n", next}, []string{"0\r\n\r\n" + next}},
 	}
 	for _, length := range []string{"+5", "-5", "5, 5", "0x5", " ", "", "18446744073709551621", "5\r\nx: y"} {
 		rows = append(rows, row{fmt.Sprintf("length %q", length), with(e2etest.HeaderField{Name: "content-length", Value: length}), []string{"hello"}, nil})

@@ -18,7 +18,7 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream/upstreamtest"
 )
 
-// body answers with a body and a content type, unless that is "no type".
+// body responds with a body and a content type, unless that is "no type".
 func body(text, media string, fields ...string) e2etest.Script {
 	if media != "no type" {
 		fields = append(fields, "Content-Type: "+media)
@@ -137,7 +137,7 @@ func TestCompatible_FormIsDetectedFromBody(t *testing.T) {
 	checkCompatible(t, rows)
 }
 
-// The start of the body arrives in pieces.
+// The start of the body arrives in several reads.
 func TestCompatible_FormIsDetectedFromFragments(t *testing.T) {
 	t.Parallel()
 	pieces := func(text, media string) e2etest.Script {
@@ -190,7 +190,7 @@ func TestCompatible_GzipIsDecoded(t *testing.T) {
 	checkCompatible(t, rows)
 }
 
-// Each event, in a gzip member of its own or before a flush, must arrive before the
+// Each event, in a separate gzip member or before a flush, must arrive before the
 // next one is sent.
 func TestCompatible_GzipArrivesInStep(t *testing.T) {
 	t.Parallel()

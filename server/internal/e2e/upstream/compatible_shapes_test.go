@@ -118,7 +118,7 @@ func TestCompatible_SuccessesWithStatus200(t *testing.T) {
 	checkCompatible(t, rows)
 }
 
-// Choices with errors of their own fail the call if all of them failed.
+// Choices that contain errors fail the call if all of them failed.
 func TestCompatible_ErrorsOfChoices(t *testing.T) {
 	t.Parallel()
 	const failure = `"error":{"message":"out of memory","code":503}`

@@ -29,7 +29,7 @@ const (
 	webSocketResponse = "HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n\n"
 )
 
-// WebSockets have no end of their own. At a shutdown, the server sends close frames
+// WebSockets do not end by themselves. At a shutdown, the server sends close frames
 // to both sides, which have time to answer.
 func TestWebSocket_ShutdownSendsCloseFrames(t *testing.T) {
 	t.Parallel()
