@@ -100,12 +100,12 @@ func (schemaOwn) UnmarshalJSON([]byte) error { return nil }
 func (m *schemaMoney) UnmarshalText(text []byte) error { m.cents = len(text); return nil }
 
 // schemaTypes are the types of a struct's field. Responses are generated from the
-// schema. The field `texts` holds inputs for types with UnmarshalText.
+// schema. The field inputs holds values for types with UnmarshalText.
 var schemaTypes = []struct {
-	name  string
-	of    any
-	texts []string
-	want  string // the expected schema of the only property, if given
+	name   string
+	of     any
+	inputs []string
+	want   string // the expected schema of the only property, if given
 }{
 	{"a time", struct{ V time.Time }{}, nil, `{"type":"string","format":"date-time"}`},
 	{"a time that may be left out", struct{ V *time.Time }{}, nil, `{"type":["string","null"],"format":"date-time"}`},
@@ -236,7 +236,7 @@ func TestSchema_DescribesWhatEncodingJSONDecodes(t *testing.T) {
 	for _, row := range schemaTypes {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			schema := checkDecodes(t, typeOf(row.of), row.texts, 100)
+			schema := checkDecodes(t, typeOf(row.of), row.inputs, 100)
 			if row.want == "" {
 				return
 			}
@@ -399,7 +399,7 @@ func TestSchema_BoundsNumbersInStrings(t *testing.T) {
 
 // checkDecodes generates valid responses from the schema of a type and decodes
 // them: none fails, and none loses anything. It returns the schema.
-func checkDecodes(t *testing.T, of reflect.Type, texts []string, count int) *jsonschema.Schema {
+func checkDecodes(t *testing.T, of reflect.Type, inputs []string, count int) *jsonschema.Schema {
 	t.Helper()
 	text, err := schemaOf(of)
 	if err != nil {
@@ -415,7 +415,7 @@ func checkDecodes(t *testing.T, of reflect.Type, texts []string, count int) *jso
 	}
 	random := rand.New(rand.NewPCG(1, uint64(len(text))))
 	for range count {
-		answer := answerTo(random, schema, texts)
+		answer := answerTo(random, schema, inputs)
 		if err := resolved.Validate(answer); err != nil {
 			t.Fatalf("%s is not valid for schema %s: %v", jsonText(t, answer), text, err)
 		}
@@ -423,7 +423,7 @@ func checkDecodes(t *testing.T, of reflect.Type, texts []string, count int) *jso
 		if err := json.Unmarshal(jsonText(t, answer), value.Interface()); err != nil {
 			t.Fatalf("%v with schema %s: decode %s: %v", of, text, jsonText(t, answer), err)
 		}
-		if texts == nil { // Types with UnmarshalText may not encode what they decode.
+		if inputs == nil { // Types with UnmarshalText may not encode what they decode.
 			checkKept(t, answer, roundTrip(t, value.Interface()))
 		}
 	}
@@ -525,7 +525,7 @@ func isZero(value any) bool {
 }
 
 // answerTo returns a value that is valid according to a schema.
-func answerTo(random *rand.Rand, schema *jsonschema.Schema, texts []string) any {
+func answerTo(random *rand.Rand, schema *jsonschema.Schema, inputs []string) any {
 	if len(schema.Types) > 0 && random.IntN(4) == 0 {
 		return nil
 	}
@@ -536,7 +536,7 @@ func answerTo(random *rand.Rand, schema *jsonschema.Schema, texts []string) any 
 	case "object":
 		answer := make(map[string]any)
 		for name, property := range schema.Properties {
-			answer[name] = answerTo(random, property, texts)
+			answer[name] = answerTo(random, property, inputs)
 		}
 		return answer
 	case "array":
@@ -546,7 +546,7 @@ func answerTo(random *rand.Rand, schema *jsonschema.Schema, texts []string) any 
 		}
 		answer := make([]any, count)
 		for i := range answer {
-			answer[i] = answerTo(random, schema.Items, texts)
+			answer[i] = answerTo(random, schema.Items, inputs)
 		}
 		return answer
 	case "boolean":
@@ -556,7 +556,7 @@ func answerTo(random *rand.Rand, schema *jsonschema.Schema, texts []string) any 
 	case "number":
 		return random.Float64()*upper(schema, 1e300) + []float64{0, -random.Float64() * upper(schema, 1e300)}[random.IntN(2)]
 	default:
-		return stringOf(random, schema, texts)
+		return stringOf(random, schema, inputs)
 	}
 }
 
@@ -574,7 +574,7 @@ func lower(schema *jsonschema.Schema, most float64) float64 {
 	return most
 }
 
-func stringOf(random *rand.Rand, schema *jsonschema.Schema, texts []string) string {
+func stringOf(random *rand.Rand, schema *jsonschema.Schema, inputs []string) string {
 	switch {
 	case schema.Format == "date-time":
 		return time.Unix(random.Int64N(1<<32), random.Int64N(1e9)).UTC().Format(time.RFC3339Nano)
@@ -592,8 +592,8 @@ func stringOf(random *rand.Rand, schema *jsonschema.Schema, texts []string) stri
 			panic(err)
 		}
 		return matching(random, parsed)
-	case texts != nil:
-		return texts[random.IntN(len(texts))]
+	case inputs != nil:
+		return inputs[random.IntN(len(inputs))]
 	default:
 		return []string{"", "a", "\"\\\n", "世界 😀", "null", "0"}[random.IntN(6)]
 	}
