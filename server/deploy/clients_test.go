@@ -223,7 +223,7 @@ func checkChunks(mark string, receive func() (*chatv1.ChatCompletionChunk, error
 
 func checkCompletion(completion *chatv1.ChatCompletion) error {
 	if got := completion.GetChoices()[0].GetMessage().GetContent(); got != "Hello!" {
-		return fmt.Errorf("got content %q, want Hello!", got)
+		return fmt.Errorf("got content %q, want Hello! from the upstream", got)
 	}
 	return nil
 }
