@@ -15,19 +15,19 @@ import (
 	"github.com/openai-connect/openai-connect/proto/restjson"
 )
 
-// Some upstreams report errors in responses with status 200, each in another form.
-// This file detects them in the fields of a response that are not part of the API.
+// Some upstreams report errors in responses with status 200, each in its own format. This
+// file detects them by fields of the response that are not part of OpenAI's API.
 
-// errorSignals are the signs of an error in a response with status 200.
+// errorSignals holds the signs of an error in a response with status 200.
 type errorSignals struct {
 	envelope bool // OpenAI's `error`, or an `object` of "error"
-	failure  bool // a code or flag that is certainly an error
-	word     bool // a code or type that is an error if there is a message
-	message  bool
+	certain  bool // a code or flag that certainly means an error
+	possible bool // a code or type that means an error if message or detail is set
+	message  bool // a field of messageNames
 	detail   bool // FastAPI's `detail`
 }
 
-// Names of the fields that contain the code and the message of an error.
+// Names of the fields that contain the code or the message of an error.
 var (
 	codeNames = map[string]bool{
 		"code": true, "error_code": true, "errorCode": true, "errcode": true, "err_code": true, "errno": true, "err_no": true,
@@ -39,26 +39,26 @@ var (
 	}
 )
 
-// readSignals returns the signs of an error in an extra_json.
+// readSignals returns the signs of an error in the value of an extra_json field.
 func readSignals(extraJSON string) (s errorSignals) {
 	for name, value := range restjson.ExtraMembers(extraJSON) {
-		says := restjson.IsMeaningful(value)
+		meaningful := restjson.IsMeaningful(value)
 		switch {
-		case !says && value != "false":
+		case !meaningful && value != "false":
 		case name == "error":
-			s.error(value)
+			s.addError(value)
 		case name == "errors":
-			s.failure = s.failure || value != "[]" && value != "{}"
+			s.certain = s.certain || value != "[]" && value != "{}"
 		case name == "object":
 			s.envelope = s.envelope || value == `"error"`
 		case name == "success", name == "ok":
-			s.failure = s.failure || value == "false"
+			s.certain = s.certain || value == "false"
 		case name == "base_resp", name == "baseResp":
-			s.base(value)
+			s.addBaseResp(value)
 		case codeNames[name]:
-			s.code(value)
+			s.addCode(value)
 		case name == "type", name == "status", name == "error_type", name == "__type":
-			s.kind(value)
+			s.addType(value)
 		case name == "detail":
 			s.detail = true
 		case isMessageName(name):
@@ -72,8 +72,8 @@ func isMessageName(name string) bool {
 	return slices.Contains(messageNames, name)
 }
 
-// error reads the field `error`, which is not empty.
-func (s *errorSignals) error(value string) {
+// addError reads a non-empty field `error`.
+func (s *errorSignals) addError(value string) {
 	switch value[0] {
 	case '{':
 		s.envelope = s.envelope || isError(json.RawMessage(value))
@@ -81,16 +81,16 @@ func (s *errorSignals) error(value string) {
 		var list []json.RawMessage
 		_ = json.Unmarshal([]byte(value), &list)
 		for _, each := range list {
-			s.failure = s.failure || each[0] == '{' && isError(each) || each[0] == '"' && len(each) > 2
+			s.certain = s.certain || each[0] == '{' && isError(each) || each[0] == '"' && len(each) > 2
 		}
 	case '"':
 		s.envelope = s.envelope || !isSuccess(value)
 	default: // a Boolean or a number
-		s.failure = s.failure || value == "true" || value != "false" && !isSuccess(value)
+		s.certain = s.certain || value == "true" || value != "false" && !isSuccess(value)
 	}
 }
 
-// isError reports whether an error object has content and no code of success.
+// isError reports whether an error object has content and no code that means success.
 func isError(value json.RawMessage) bool {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(value, &fields) != nil {
@@ -109,38 +109,38 @@ func isError(value json.RawMessage) bool {
 	return hasContent
 }
 
-// base reads the field `base_resp` of MiniMax.
-func (s *errorSignals) base(value string) {
+// addBaseResp reads MiniMax's field `base_resp`.
+func (s *errorSignals) addBaseResp(value string) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(value), &members) != nil {
 		return
 	}
 	for name, member := range members {
 		if codeNames[name] && restjson.IsMeaningful(string(member)) {
-			s.failure = s.failure || !isSuccess(string(member))
+			s.certain = s.certain || !isSuccess(string(member))
 		}
 	}
 }
 
-// code reads a code, a number or a word.
-func (s *errorSignals) code(value string) {
+// addCode reads an error code, which is a number or a string.
+func (s *errorSignals) addCode(value string) {
 	switch {
 	case isSuccess(value), value == "false":
 	case value[0] == '"' && !isNumber(value):
-		s.word = true
+		s.possible = true
 	case value[0] == '"' || value[0] == '-' || '0' <= value[0] && value[0] <= '9':
-		s.failure = true
+		s.certain = true
 	}
 }
 
-// kind reads a type or status.
-func (s *errorSignals) kind(value string) {
+// addType reads an error type or a status.
+func (s *errorSignals) addType(value string) {
 	word := strings.ToLower(value)
 	for _, failure := range []string{"error", "fail", "exception", "invalid", "denied"} {
-		s.word = s.word || value[0] == '"' && strings.Contains(word, failure)
+		s.possible = s.possible || value[0] == '"' && strings.Contains(word, failure)
 	}
 	if n, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil {
-		s.word = s.word || n >= 400
+		s.possible = s.possible || n >= 400
 	}
 }
 
@@ -162,14 +162,14 @@ func isSuccess(value string) bool {
 	return false
 }
 
-// embeddedError returns the error in the body of a 2xx response, or nil. It accepts
-// OpenAI's form, and other forms if the response has no output.
+// embeddedError returns the error in the body of a 2xx response, or nil. An error in a
+// format other than OpenAI's counts only if the response has no output.
 func (op *operation) embeddedError(response *http.Response, body []byte, message restjson.Response) error {
 	extra := message.GetExtraJson()
 	if extra != "" {
 		s := readSignals(extra)
 		isError := s.envelope
-		if !isError && (s.failure || s.word && s.message || s.word && s.detail) {
+		if !isError && (s.certain || s.possible && s.message || s.possible && s.detail) {
 			isError = !op.hasOutput(message)
 		}
 		if !isError && (s.detail || s.message && op.Stream == nil) {
@@ -185,8 +185,8 @@ func (op *operation) embeddedError(response *http.Response, body []byte, message
 	return op.itemsError(response, body, message)
 }
 
-// bodyError returns the error in a body. The extraJSON contains the fields of the body
-// that are not part of the API.
+// bodyError returns the error in a body. extraJSON contains the fields of the body that are
+// not part of the API.
 func bodyError(response *http.Response, body []byte, extraJSON string) error {
 	detail := parseError(body)
 	if detail == nil {
@@ -195,25 +195,25 @@ func bodyError(response *http.Response, body []byte, extraJSON string) error {
 	return upstreamError(errorCode(detail), response, detail, body)
 }
 
-// items holds the names of the list of items in a response, of the field that
-// identifies an item, and of its output.
+// items holds names of fields: list is the list of items in a response, such as choices,
+// key identifies an item, and output holds its output.
 type items struct{ list, key, output string }
 
-// each calls do for each item of a message with its key, its error as JSON or an empty
-// string, and whether it has output.
-func (of *items) each(message proto.Message, do func(key int32, failure string, hasOutput bool)) {
+// forEach calls do for each item of a message. failure is the item's error as JSON, or empty
+// if the item has not failed.
+func (i *items) forEach(message proto.Message, do func(key int32, failure string, hasOutput bool)) {
 	m := message.ProtoReflect()
-	list := fieldOf(m.Descriptor(), of.list)
-	key, output := fieldOf(list.Message(), of.key), fieldOf(list.Message(), of.output)
+	list := fieldOf(m.Descriptor(), i.list)
+	key, output := fieldOf(list.Message(), i.key), fieldOf(list.Message(), i.output)
 	extra := list.Message().Fields().ByName("extra_json")
 	all := m.Get(list).List()
-	for i := range all.Len() {
-		item := all.Get(i).Message()
+	for n := range all.Len() {
+		item := all.Get(n).Message()
 		failure := ""
 		for name, value := range restjson.ExtraMembers(item.Get(extra).String()) {
 			var s errorSignals
 			if name == "error" && restjson.IsMeaningful(value) {
-				if s.error(value); s.envelope || s.failure {
+				if s.addError(value); s.envelope || s.certain {
 					failure = value
 				}
 			}
@@ -226,7 +226,7 @@ func (of *items) each(message proto.Message, do func(key int32, failure string, 
 // output, or nil.
 func (op *operation) itemsError(response *http.Response, body []byte, message restjson.Response) error {
 	first, failed := "", true
-	op.items.each(message, func(_ int32, failure string, hasOutput bool) {
+	op.items.forEach(message, func(_ int32, failure string, hasOutput bool) {
 		failed = failed && failure != "" && !hasOutput
 		if first == "" {
 			first = failure
@@ -254,12 +254,12 @@ func (op *operation) hasOutput(message restjson.Response) (has bool) {
 	if op.items == nil {
 		return hasFields(message)
 	}
-	op.items.each(message, func(_ int32, _ string, hasOutput bool) { has = has || hasOutput })
+	op.items.forEach(message, func(_ int32, _ string, hasOutput bool) { has = has || hasOutput })
 	return has
 }
 
-// hasContent reports whether a message contains text, bytes or a non-empty list. Roles,
-// ids and names do not count.
+// hasContent reports whether a message contains text, bytes or a non-empty list or map.
+// Roles, ids and names do not count.
 func hasContent(m protoreflect.Message) (has bool) {
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
@@ -296,14 +296,14 @@ func hasExtraContent(extraJSON string) bool {
 	return false
 }
 
-// itemErrors records the items of a message that failed, and returns an error when all
-// requested items have.
+// itemErrors records the failed items of a message. It returns an error when all requested
+// items have failed.
 func (s *eventStream) itemErrors(data []byte, message proto.Message) (err error) {
 	if s.op.items == nil || !bytes.Contains(data, []byte(`"error"`)) {
 		return nil
 	}
 	first := ""
-	s.op.items.each(message, func(key int32, failure string, hasOutput bool) {
+	s.op.items.forEach(message, func(key int32, failure string, hasOutput bool) {
 		if failure == "" || hasOutput {
 			return
 		}
