@@ -21,7 +21,6 @@ import (
 	"github.com/openai-connect/openai-connect/server/policy"
 	"github.com/openai-connect/openai-connect/server/ratelimit"
 	"github.com/openai-connect/openai-connect/server/request"
-	"github.com/openai-connect/openai-connect/server/secret"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -58,15 +57,6 @@ func (r *recorder) Send(_ context.Context, req *upstream.Request) (*http.Respons
 }
 
 const response = `{"object": "chat.completion", "model": "gpt-5.4-mini-2026-03-01", "usage": {"prompt_tokens": 11, "completion_tokens": 22, "total_tokens": 33}}`
-
-func mustSecret(t *testing.T, text string) secret.Secret {
-	t.Helper()
-	secret, err := secret.New(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return secret
-}
 
 // post returns a request to create a completion.
 func post(body string) *upstream.Request {
