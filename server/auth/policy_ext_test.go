@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	key   = "sk-the-key-of-the-upstream"
-	token = "the-token-of-the-clients"
+	key       = "sk-the-key-of-the-upstream"
+	clientKey = "the-key-of-the-clients"
 )
 
 // newSecret returns a secret with the given text.
@@ -41,7 +41,7 @@ func newSecret(tb testing.TB, text string) secret.Secret {
 
 func TestPolicy_NeverPrintsItsSecrets(t *testing.T) {
 	t.Parallel()
-	config := auth.Config{Upstreams: openai, UpstreamKey: newSecret(t, key), ClientKey: newSecret(t, token)}
+	config := auth.Config{Upstreams: openai, UpstreamKey: newSecret(t, key), ClientKey: newSecret(t, clientKey)}
 	policy, err := auth.NewPolicy(config)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestPolicy_NeverPrintsItsSecrets(t *testing.T) {
 			fmt.Fprintf(&text, verb+"\n", value)
 		}
 		slog.New(slog.NewJSONHandler(&text, nil)).Info("value", "value", value)
-		for _, plain := range []string{key, token, fmt.Sprintf("%x", key), fmt.Sprintf("%x", token)} {
+		for _, plain := range []string{key, clientKey, fmt.Sprintf("%x", key), fmt.Sprintf("%x", clientKey)} {
 			if strings.Contains(text.String(), plain) {
 				t.Errorf("a %T is printed with its secrets:\n%s", value, &text)
 			}
@@ -69,7 +69,7 @@ func clientsFile(t *testing.T, upstreamKeys ...string) *clients.Store {
 	text.WriteString("clients:\n")
 	dir := t.TempDir()
 	for i, upstreamKey := range upstreamKeys {
-		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n", i, clients.HashKey(fmt.Sprint(token, i)))
+		fmt.Fprintf(&text, "  - name: client-%d\n    hash: %s\n", i, clients.HashKey(fmt.Sprint(clientKey, i)))
 		if upstreamKey == "" {
 			continue
 		}
@@ -109,12 +109,12 @@ func TestNewPolicy_ChecksUpstreamsAndClientsTogether(t *testing.T) {
 	}
 	modes := map[string]func(*auth.Config){
 		"none":                         func(*auth.Config) {},
-		"client key":                   func(c *auth.Config) { c.ClientKey = newSecret(t, token) },
+		"client key":                   func(c *auth.Config) { c.ClientKey = newSecret(t, clientKey) },
 		"clients":                      func(c *auth.Config) { c.Clients = clientsFile(t, "") },
 		"clients with own keys":        func(c *auth.Config) { c.Clients = clientsFile(t, "sk-own") },
 		"anonymous":                    func(c *auth.Config) { c.AllowAnonymous = true },
-		"client key, clients":          func(c *auth.Config) { c.ClientKey, c.Clients = newSecret(t, token), clientsFile(t, "") },
-		"client key, anonymous":        func(c *auth.Config) { c.ClientKey, c.AllowAnonymous = newSecret(t, token), true },
+		"client key, clients":          func(c *auth.Config) { c.ClientKey, c.Clients = newSecret(t, clientKey), clientsFile(t, "") },
+		"client key, anonymous":        func(c *auth.Config) { c.ClientKey, c.AllowAnonymous = newSecret(t, clientKey), true },
 		"clients, anonymous":           func(c *auth.Config) { c.Clients, c.AllowAnonymous = clientsFile(t, ""), true },
 		"upstream key as a client key": func(c *auth.Config) { c.ClientKey = held },
 	}
@@ -206,7 +206,7 @@ func TestPolicy_SetsTheCredentialsOfEachUpstream(t *testing.T) {
 	} {
 		config := auth.Config{Upstreams: row.upstreams, UpstreamKey: row.upstreamKey}
 		if !row.bringKeys {
-			config.ClientKey = newSecret(t, token)
+			config.ClientKey = newSecret(t, clientKey)
 		}
 		policy, err := auth.NewPolicy(config)
 		if err != nil {
@@ -247,7 +247,7 @@ const held = "Authorization: Bearer " + key
 
 func TestAuthenticate_AdmitsAndStripsCredentials(t *testing.T) {
 	t.Parallel()
-	policy, err := auth.NewPolicy(auth.Config{Upstreams: openai, UpstreamKey: newSecret(t, key), ClientKey: newSecret(t, token)})
+	policy, err := auth.NewPolicy(auth.Config{Upstreams: openai, UpstreamKey: newSecret(t, key), ClientKey: newSecret(t, clientKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,33 +257,33 @@ func TestAuthenticate_AdmitsAndStripsCredentials(t *testing.T) {
 		left   []string // headers after removal
 		err    error
 	}{
-		"the token":                         {fields: []string{"Authorization: Bearer " + token}},
-		"a scheme in small letters":         {fields: []string{"Authorization: bearer " + token}},
-		"spaces before the token":           {fields: []string{"Authorization: Bearer   " + token}},
-		"beside other fields":               {fields: []string{"Authorization: Bearer " + token, "OpenAI-Beta: b"}, left: []string{"OpenAI-Beta: b"}},
-		"as Azure's clients":                {fields: []string{"Api-Key: " + token}},
-		"in both fields":                    {fields: []string{"Authorization: Bearer " + token, "Api-Key: " + token}},
-		"as a page does":                    {fields: []string{protocols + "realtime, openai-insecure-api-key." + token}, left: []string{protocols + "realtime"}},
-		"as a page does, in the middle":     {fields: []string{protocols + "realtime,openai-insecure-api-key." + token + ", openai-beta.realtime-v1"}, left: []string{protocols + "realtime, openai-beta.realtime-v1"}},
-		"as a page does, in two fields":     {fields: []string{protocols + "realtime", protocols + "openai-insecure-api-key." + token}, left: []string{protocols + "realtime"}},
-		"as a page does, alone":             {fields: []string{protocols + "openai-insecure-api-key." + token}},
-		"by header, and a protocol's key":   {fields: []string{"Authorization: Bearer " + token, protocols + "openai-insecure-api-key.other, realtime"}, left: []string{protocols + "realtime"}},
-		"by header, and other protocols":    {fields: []string{"Authorization: Bearer " + token, protocols + "a , b"}, left: []string{protocols + "a , b"}},
+		"the client key":                    {fields: []string{"Authorization: Bearer " + clientKey}},
+		"a scheme in small letters":         {fields: []string{"Authorization: bearer " + clientKey}},
+		"spaces before the key":             {fields: []string{"Authorization: Bearer   " + clientKey}},
+		"beside other fields":               {fields: []string{"Authorization: Bearer " + clientKey, "OpenAI-Beta: b"}, left: []string{"OpenAI-Beta: b"}},
+		"as Azure's clients":                {fields: []string{"Api-Key: " + clientKey}},
+		"in both fields":                    {fields: []string{"Authorization: Bearer " + clientKey, "Api-Key: " + clientKey}},
+		"as a page does":                    {fields: []string{protocols + "realtime, openai-insecure-api-key." + clientKey}, left: []string{protocols + "realtime"}},
+		"as a page does, in the middle":     {fields: []string{protocols + "realtime,openai-insecure-api-key." + clientKey + ", openai-beta.realtime-v1"}, left: []string{protocols + "realtime, openai-beta.realtime-v1"}},
+		"as a page does, in two fields":     {fields: []string{protocols + "realtime", protocols + "openai-insecure-api-key." + clientKey}, left: []string{protocols + "realtime"}},
+		"as a page does, alone":             {fields: []string{protocols + "openai-insecure-api-key." + clientKey}},
+		"by header, and a protocol's key":   {fields: []string{"Authorization: Bearer " + clientKey, protocols + "openai-insecure-api-key.other, realtime"}, left: []string{protocols + "realtime"}},
+		"by header, and other protocols":    {fields: []string{"Authorization: Bearer " + clientKey, protocols + "a , b"}, left: []string{protocols + "a , b"}},
 		"nothing":                           {err: auth.ErrMissingKey},
 		"an empty field":                    {fields: []string{"Authorization: "}, err: auth.ErrMissingKey},
-		"another scheme":                    {fields: []string{"Authorization: Basic " + token}, err: auth.ErrMissingKey},
-		"no scheme":                         {fields: []string{"Authorization: " + token}, err: auth.ErrMissingKey},
-		"twice":                             {fields: []string{"Authorization: Bearer " + token, "Authorization: Bearer " + token}, err: auth.ErrMissingKey},
-		"Azure's field twice":               {fields: []string{"Api-Key: " + token, "Api-Key: " + token}, err: auth.ErrMissingKey},
+		"another scheme":                    {fields: []string{"Authorization: Basic " + clientKey}, err: auth.ErrMissingKey},
+		"no scheme":                         {fields: []string{"Authorization: " + clientKey}, err: auth.ErrMissingKey},
+		"twice":                             {fields: []string{"Authorization: Bearer " + clientKey, "Authorization: Bearer " + clientKey}, err: auth.ErrMissingKey},
+		"Azure's field twice":               {fields: []string{"Api-Key: " + clientKey, "Api-Key: " + clientKey}, err: auth.ErrMissingKey},
 		"protocols without a key":           {fields: []string{protocols + "realtime"}, err: auth.ErrMissingKey},
-		"no token behind the scheme":        {fields: []string{"Authorization: Bearer "}, err: clients.ErrUnknownKey},
-		"another token":                     {fields: []string{"Authorization: Bearer other"}, err: clients.ErrUnknownKey},
-		"the token and more":                {fields: []string{"Authorization: Bearer " + token + "x"}, err: clients.ErrUnknownKey},
-		"the token's beginning":             {fields: []string{"Authorization: Bearer " + token[:5]}, err: clients.ErrUnknownKey},
-		"the token in capitals":             {fields: []string{"Authorization: Bearer " + strings.ToUpper(token)}, err: clients.ErrUnknownKey},
-		"two tokens in one":                 {fields: []string{"Authorization: Bearer " + token + ", Bearer " + token}, err: clients.ErrUnknownKey},
+		"no key behind the scheme":          {fields: []string{"Authorization: Bearer "}, err: clients.ErrUnknownKey},
+		"another key":                       {fields: []string{"Authorization: Bearer other"}, err: clients.ErrUnknownKey},
+		"the key and more":                  {fields: []string{"Authorization: Bearer " + clientKey + "x"}, err: clients.ErrUnknownKey},
+		"the key's beginning":               {fields: []string{"Authorization: Bearer " + clientKey[:5]}, err: clients.ErrUnknownKey},
+		"the key in capitals":               {fields: []string{"Authorization: Bearer " + strings.ToUpper(clientKey)}, err: clients.ErrUnknownKey},
+		"two keys in one":                   {fields: []string{"Authorization: Bearer " + clientKey + ", Bearer " + clientKey}, err: clients.ErrUnknownKey},
 		"the key":                           {fields: []string{held}, err: clients.ErrUnknownKey},
-		"another one, and Azure's is right": {fields: []string{"Authorization: Bearer other", "Api-Key: " + token}},
+		"another one, and Azure's is right": {fields: []string{"Authorization: Bearer other", "Api-Key: " + clientKey}},
 		"another one by Azure's field":      {fields: []string{"Api-Key: other"}, err: clients.ErrUnknownKey},
 		"another one by protocol":           {fields: []string{protocols + "openai-insecure-api-key.other"}, err: clients.ErrUnknownKey},
 		"none by protocol":                  {fields: []string{protocols + "openai-insecure-api-key."}, err: clients.ErrUnknownKey},
@@ -324,7 +324,7 @@ func TestAuthenticate_AdmitsEveryoneIfAnonymous(t *testing.T) {
 	}
 	for name, fields := range map[string][]string{
 		"nothing":        nil,
-		"a key":          {"Authorization: Bearer " + token},
+		"a key":          {"Authorization: Bearer " + clientKey},
 		"two keys":       {"Authorization: Bearer a", "Authorization: Bearer b"},
 		"a password":     {"Authorization: Basic YTpi"},
 		"Azure's":        {"Api-Key: a"},
@@ -355,7 +355,7 @@ func TestAuthenticate_LeavesRequestsUnchangedWithoutAnUpstreamKey(t *testing.T) 
 
 func TestAuthenticate_TakesTheKeyFromEveryPlaceOfAClient(t *testing.T) {
 	t.Parallel()
-	policy, err := auth.NewPolicy(auth.Config{Upstreams: openai, UpstreamKey: newSecret(t, key), ClientKey: newSecret(t, token)})
+	policy, err := auth.NewPolicy(auth.Config{Upstreams: openai, UpstreamKey: newSecret(t, key), ClientKey: newSecret(t, clientKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,21 +370,21 @@ func TestAuthenticate_TakesTheKeyFromEveryPlaceOfAClient(t *testing.T) {
 		goesTo string // the target that is left, target if empty
 		err    error
 	}{
-		"as Anthropic's clients":                  {fields: []string{"X-Api-Key: " + token, "Anthropic-Version: 2023-06-01"}, left: []string{"Anthropic-Version: 2023-06-01"}},
-		"as Anthropic's clients, and a wrong one": {fields: []string{"X-Api-Key: " + token, "Authorization: Bearer other"}},
-		"a wrong one as Anthropic's clients":      {fields: []string{"X-Api-Key: other", "Authorization: Bearer " + token}},
-		"the same twice":                          {fields: []string{"X-Api-Key: " + token, "Authorization: Bearer " + token, "Api-Key: " + token}},
-		"beside another scheme":                   {fields: []string{"X-Api-Key: " + token, "Authorization: Basic YTpi"}},
-		"beside two of another place":             {fields: []string{"X-Api-Key: " + token, "Authorization: Bearer a", "Authorization: Bearer b"}},
-		"by subprotocol, and a wrong one":         {fields: []string{"Authorization: Bearer other", protocols + "realtime, openai-insecure-api-key." + token}, left: []string{protocols + "realtime"}},
-		"twice in its place":                      {fields: []string{"X-Api-Key: " + token, "X-Api-Key: " + token}, err: auth.ErrMissingKey},
+		"as Anthropic's clients":                  {fields: []string{"X-Api-Key: " + clientKey, "Anthropic-Version: 2023-06-01"}, left: []string{"Anthropic-Version: 2023-06-01"}},
+		"as Anthropic's clients, and a wrong one": {fields: []string{"X-Api-Key: " + clientKey, "Authorization: Bearer other"}},
+		"a wrong one as Anthropic's clients":      {fields: []string{"X-Api-Key: other", "Authorization: Bearer " + clientKey}},
+		"the same twice":                          {fields: []string{"X-Api-Key: " + clientKey, "Authorization: Bearer " + clientKey, "Api-Key: " + clientKey}},
+		"beside another scheme":                   {fields: []string{"X-Api-Key: " + clientKey, "Authorization: Basic YTpi"}},
+		"beside two of another place":             {fields: []string{"X-Api-Key: " + clientKey, "Authorization: Bearer a", "Authorization: Bearer b"}},
+		"by subprotocol, and a wrong one":         {fields: []string{"Authorization: Bearer other", protocols + "realtime, openai-insecure-api-key." + clientKey}, left: []string{protocols + "realtime"}},
+		"twice in its place":                      {fields: []string{"X-Api-Key: " + clientKey, "X-Api-Key: " + clientKey}, err: auth.ErrMissingKey},
 		"several wrong ones":                      {fields: []string{"X-Api-Key: a", "Api-Key: b", "Authorization: Bearer c"}, err: clients.ErrUnknownKey},
 		"an empty one":                            {fields: []string{"X-Api-Key: "}, err: clients.ErrUnknownKey},
-		"in the query of a WebSocket":             {fields: []string{websocket}, target: "/openai/realtime?api-version=1&api-key=" + token + "&deployment=%6D", left: []string{websocket}, goesTo: "/openai/realtime?api-version=1&deployment=%6D"},
-		"in the query, as authorization":          {fields: []string{websocket}, target: "/openai/realtime?Authorization=Bearer+" + token, left: []string{websocket}, goesTo: "/openai/realtime"},
-		"in the query, encoded":                   {fields: []string{websocket}, target: "/openai/realtime?a;b&api%2Dkey=" + token + "&%zz", left: []string{websocket}, goesTo: "/openai/realtime?a;b&%zz"},
-		"in another query":                        {target: "/v1/models?api-key=" + token, err: auth.ErrMissingKey},
-		"in another query, too":                   {fields: []string{"Api-Key: " + token}, target: "/v1/models?api-key=" + token + "&limit=1", goesTo: "/v1/models?limit=1"},
+		"in the query of a WebSocket":             {fields: []string{websocket}, target: "/openai/realtime?api-version=1&api-key=" + clientKey + "&deployment=%6D", left: []string{websocket}, goesTo: "/openai/realtime?api-version=1&deployment=%6D"},
+		"in the query, as authorization":          {fields: []string{websocket}, target: "/openai/realtime?Authorization=Bearer+" + clientKey, left: []string{websocket}, goesTo: "/openai/realtime"},
+		"in the query, encoded":                   {fields: []string{websocket}, target: "/openai/realtime?a;b&api%2Dkey=" + clientKey + "&%zz", left: []string{websocket}, goesTo: "/openai/realtime?a;b&%zz"},
+		"in another query":                        {target: "/v1/models?api-key=" + clientKey, err: auth.ErrMissingKey},
+		"in another query, too":                   {fields: []string{"Api-Key: " + clientKey}, target: "/v1/models?api-key=" + clientKey + "&limit=1", goesTo: "/v1/models?limit=1"},
 		"a wrong one in the query":                {fields: []string{websocket}, target: "/openai/realtime?api-key=other", err: clients.ErrUnknownKey},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -418,9 +418,9 @@ func TestAuthenticate_DropsOrganizationUnlessForwarded(t *testing.T) {
 	const protocols = "Sec-WebSocket-Protocol: "
 	fields := []string{
 		"OpenAI-Organization: org", "OpenAI-Project: proj", "OpenAI-Beta: b",
-		protocols + "realtime, openai-insecure-api-key." + token + ", openai-organization.org, openai-project.proj, openai-beta.realtime-v1",
+		protocols + "realtime, openai-insecure-api-key." + clientKey + ", openai-organization.org, openai-project.proj, openai-beta.realtime-v1",
 	}
-	for _, config := range []auth.Config{{ClientKey: newSecret(t, token)}, {AllowAnonymous: true}} {
+	for _, config := range []auth.Config{{ClientKey: newSecret(t, clientKey)}, {AllowAnonymous: true}} {
 		config.Upstreams, config.UpstreamKey = openai, newSecret(t, key)
 		for forward, left := range map[bool][]string{
 			false: {"OpenAI-Beta: b", protocols + "realtime, openai-beta.realtime-v1"},

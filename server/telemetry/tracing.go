@@ -102,7 +102,7 @@ func newTracer(config Tracing, version string, logger *slog.Logger) (*tracer, er
 		sdktrace.WithResource(about),
 	)
 	return &tracer{
-		Tracer:     provider.Tracer("github.com/openai-connect/openai-connect/server/observe"),
+		Tracer:     provider.Tracer("github.com/openai-connect/openai-connect/server/telemetry"),
 		provider:   provider,
 		exporter:   quiet,
 		propagator: propagation.TraceContext{}, // https://www.w3.org/TR/trace-context/

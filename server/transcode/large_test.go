@@ -88,7 +88,7 @@ func TestMemory_StreamDoesNotRetainItsRequest(t *testing.T) {
 	}
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, rpc, connecthttp.WithCodecs(Codecs()...))
-	server := httptest.NewServer(Wrap(mux))
+	server := httptest.NewServer(Bounds{}.Wrap(mux))
 	defer server.Close()
 
 	message, err := proto.Marshal(&chatv1.CreateChatCompletionRequest{Model: "m", Messages: []*chatv1.Message{{Role: chatv1.Role_ROLE_USER}}})

@@ -21,9 +21,6 @@ type Bounds struct {
 	MaxMessageBytes int
 }
 
-// Wrap is [Bounds.Wrap] without limits.
-func Wrap(next http.Handler) http.Handler { return Bounds{}.Wrap(next) }
-
 // Wrap returns a handler that adds to Connect's RPC handler:
 //   - Stream messages that are ready together are flushed together. Connect flushes
 //     every message, and the system call is most of the cost of a token.

@@ -53,7 +53,7 @@ func TestFlush_WithoutAWriter(t *testing.T) {
 func TestWrap_PassesWriterToTheCall(t *testing.T) {
 	t.Parallel()
 	counted := &flushes{ResponseWriter: httptest.NewRecorder()}
-	Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	Bounds{}.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if writerOf(r.Context()) != w {
 			t.Error("the context has another writer")
 		}

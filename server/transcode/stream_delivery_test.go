@@ -160,7 +160,7 @@ func newStreamServer(tb testing.TB) *streamServer {
 	}})
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, server, connecthttp.WithCodecs(Codecs()...))
-	return &streamServer{Wrap(mux)}
+	return &streamServer{Bounds{}.Wrap(mux)}
 }
 
 // call makes a call for the given number of choices, with a delivery as the response.

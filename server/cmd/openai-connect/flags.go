@@ -41,7 +41,7 @@ type limitFlags struct {
 	MaxQueue           int           `help:"Maximum number of requests that wait up to one second for their turn. Further ones are rejected." default:"1000" min:"0" max:"1048576"`
 	MaxConnections     int           `help:"Maximum number of client connections. Further ones wait, and idle connections are closed for them." default:"12000" min:"1" max:"1048576"`
 	MaxMessageBytes    int           `help:"Maximum size of a request message or a unary response of an RPC, in bytes." default:"67108864" min:"1"`
-	MaxBufferedBytes   int64         `help:"Maximum memory for all buffered bodies, in bytes: decompressed messages of RPCs, and raw requests that are read for their model or kept for a retry. Further ones are rejected." default:"268435456" min:"1"`
+	MaxBufferedBytes   int64         `help:"Maximum memory for all buffered bodies, in bytes: decompressed messages of RPCs, and raw requests that are read for their model or buffered for a retry. Further ones are rejected." default:"268435456" min:"1"`
 	ClientStallTimeout time.Duration `help:"Maximum pause of a client while it sends a body or reads a response that is ready. The time that a model takes does not count." default:"2m" min:"1s"`
 	ClientIdleTimeout  time.Duration `help:"Maximum idle time of a client connection." default:"3m" min:"1s"`
 }

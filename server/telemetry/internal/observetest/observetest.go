@@ -139,7 +139,7 @@ type router struct {
 // Handle implements [connecthttp.ServeMux].
 func (r *router) Handle(pattern string, handler http.Handler) {
 	if !strings.HasSuffix(pattern, "/") {
-		r.rpcs[pattern] = transcode.Wrap(handler)
+		r.rpcs[pattern] = transcode.Bounds{}.Wrap(handler)
 	}
 }
 
