@@ -1,10 +1,9 @@
-// Package grpcwebtext serves the text mode of gRPC-Web to clients of a handler that
-// knows the binary mode alone. It is the only mode in which the official client,
-// grpc-web of npm, receives a stream: an XMLHttpRequest shows no bytes before the
-// answer's end, but text.
+// Package grpcwebtext adds the text mode of gRPC-Web to a handler that only supports the
+// binary mode. The official client, the npm package grpc-web, receives streams only in
+// text mode: an XMLHttpRequest returns text, but not bytes, before the end of a response.
 //
-// The bodies of both sides are the same as in the binary mode, in base64, in one or
-// more pieces of which each may end with padding:
+// The bodies are those of the binary mode encoded as base64, in one or more pieces that
+// may each end with padding:
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
 package grpcwebtext
 
@@ -18,12 +17,11 @@ const (
 	textType   = binaryType + "-text"
 )
 
-// Wrap returns a handler that serves next to clients in either mode. Where the request
-// is text, next receives it as binary. The answer is text if the client accepts that,
-// or, unless it accepts binary, if the request is. An answer that isn't gRPC-Web's
-// is left unchanged.
+// Wrap returns a handler that serves next in both modes. Text requests are decoded for
+// next. Responses are encoded if the client accepts text, or if the request is text and
+// the client does not accept binary. Responses other than gRPC-Web are unchanged.
 //
-// A request that isn't valid base64 fails as its body is read, with an error of
+// Reading the body of a request with invalid base64 returns an error with
 // [connect.CodeInvalidArgument].
 func Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,13 +47,13 @@ func Wrap(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		answer := &responseWriter{ResponseWriter: w}
-		next.ServeHTTP(answer, r)
-		answer.finish()
+		encoder := &responseWriter{ResponseWriter: w}
+		next.ServeHTTP(encoder, r)
+		encoder.finish()
 	})
 }
 
-// decoded returns r with its body and content type as in the binary mode.
+// decoded returns a request with a decoded body and the content type of the binary mode.
 func decoded(r *http.Request, contentType string) *http.Request {
 	received := r
 	r = r.WithContext(r.Context())
@@ -67,14 +65,14 @@ func decoded(r *http.Request, contentType string) *http.Request {
 	return r
 }
 
-// cutText returns the content type of the binary mode for one of the text mode, and
-// reports whether it is that.
+// cutText returns the binary content type for a text content type. It reports false for
+// other content types.
 func cutText(contentType string) (binary string, ok bool) {
 	format, ok := strings.CutPrefix(mediaType(contentType), textType)
 	return binaryType + format, ok && (format == "" || format[0] == '+')
 }
 
-// isBinary reports whether a content type is of the binary mode.
+// isBinary reports whether a content type belongs to the binary mode.
 func isBinary(contentType string) bool {
 	format, ok := strings.CutPrefix(mediaType(contentType), binaryType)
 	return ok && (format == "" || format[0] == '+')

@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// plainPiece is how many bytes are encoded at a time. It is a multiple of 3.
-const plainPiece = 3 << 10
+// maxPiece is the maximum number of bytes encoded at a time, a multiple of 3.
+const maxPiece = 3 << 10
 
-// responseWriter writes an answer of the binary mode in the text mode.
+// responseWriter encodes a binary response as text.
 type responseWriter struct {
 	http.ResponseWriter
 
-	begun bool
-	text  bool    // the answer is gRPC-Web's
-	rest  [2]byte // what was written, short of three bytes, and isn't encoded yet
-	have  int
-	piece []byte // memory to encode in
+	started    bool
+	text       bool    // the response is gRPC-Web
+	pending    [2]byte // bytes of an incomplete group of three
+	pendingLen int
+	buffer     []byte // for encoding
 }
 
 // WriteHeader implements [http.ResponseWriter].
 func (w *responseWriter) WriteHeader(status int) {
-	if status >= http.StatusOK && !w.begun {
-		w.begun = true
+	if status >= http.StatusOK && !w.started {
+		w.started = true
 		header := w.Header()
 		if contentType := header.Get("Content-Type"); isBinary(contentType) {
 			w.text = true
@@ -36,43 +36,43 @@ func (w *responseWriter) WriteHeader(status int) {
 
 // Write implements [http.ResponseWriter].
 func (w *responseWriter) Write(p []byte) (n int, err error) {
-	w.begin()
+	w.start()
 	if !w.text {
 		return w.ResponseWriter.Write(p)
 	}
-	if w.have > 0 && w.have+len(p) >= 3 {
-		// Fill up the group that was begun.
+	if w.pendingLen > 0 && w.pendingLen+len(p) >= 3 {
+		// Complete the pending group.
 		var first [3]byte
-		copy(first[:], w.rest[:w.have])
-		n = copy(first[w.have:], p)
-		w.have = 0
+		copy(first[:], w.pending[:w.pendingLen])
+		n = copy(first[w.pendingLen:], p)
+		w.pendingLen = 0
 		if err := w.encode(first[:]); err != nil {
 			return 0, err
 		}
 	}
-	for len(p)-n >= 3 && w.have == 0 {
-		size := min(len(p)-n, plainPiece)
+	for len(p)-n >= 3 && w.pendingLen == 0 {
+		size := min(len(p)-n, maxPiece)
 		size -= size % 3
 		if err := w.encode(p[n : n+size]); err != nil {
 			return n, err
 		}
 		n += size
 	}
-	w.have += copy(w.rest[w.have:], p[n:])
+	w.pendingLen += copy(w.pending[w.pendingLen:], p[n:])
 	return len(p), nil
 }
 
 // encode writes bytes in base64, with padding unless they are a multiple of 3.
 func (w *responseWriter) encode(p []byte) error {
-	w.piece = base64.StdEncoding.AppendEncode(w.piece[:0], p)
-	_, err := w.ResponseWriter.Write(w.piece)
+	w.buffer = base64.StdEncoding.AppendEncode(w.buffer[:0], p)
+	_, err := w.ResponseWriter.Write(w.buffer)
 	return err
 }
 
-// FlushError serves [http.ResponseController]. What was written is all sent, padded if
-// need be: the client may have to wait long for more.
+// FlushError supports [http.ResponseController]. It pads and sends all written bytes, since
+// the next ones may take long.
 func (w *responseWriter) FlushError() error {
-	w.begin()
+	w.start()
 	if err := w.pad(); err != nil {
 		return err
 	}
@@ -82,26 +82,26 @@ func (w *responseWriter) FlushError() error {
 // Flush implements [http.Flusher].
 func (w *responseWriter) Flush() { _ = w.FlushError() }
 
-// finish is called when the handler has returned.
+// finish completes the response after the handler has returned.
 func (w *responseWriter) finish() {
-	w.begin()
-	_ = w.pad() // a client that is gone needs no end
+	w.start()
+	_ = w.pad() // fails only if the client has disconnected
 }
 
 func (w *responseWriter) pad() error {
-	if w.have == 0 {
+	if w.pendingLen == 0 {
 		return nil
 	}
-	have := w.have
-	w.have = 0
-	return w.encode(w.rest[:have])
+	n := w.pendingLen
+	w.pendingLen = 0
+	return w.encode(w.pending[:n])
 }
 
-func (w *responseWriter) begin() {
-	if !w.begun {
+func (w *responseWriter) start() {
+	if !w.started {
 		w.WriteHeader(http.StatusOK)
 	}
 }
 
-// Unwrap serves [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

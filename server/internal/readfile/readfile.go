@@ -1,7 +1,7 @@
 // Package readfile reads configuration files within bounds of size and time.
 //
-// A file may be a named pipe, to which nobody writes. Reading it with [os.ReadFile]
-// blocks forever, and with it whatever waits for the file.
+// A file may be a named pipe without a writer. Reading it with [os.ReadFile] would block
+// forever.
 package readfile
 
 import (
@@ -47,9 +47,9 @@ func Read(path string, limit int, timeout time.Duration) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = file.Close() }() // It was only read.
+	defer func() { _ = file.Close() }() // opened for reading only
 	deadline := time.Now().Add(timeout)
-	_ = file.SetReadDeadline(deadline) // A regular file does not support deadlines and needs no deadline.
+	_ = file.SetReadDeadline(deadline) // Regular files do not support deadlines and do not need one.
 	var text bytes.Buffer
 	for {
 		_, err = text.ReadFrom(io.LimitReader(file, int64(limit)+1-int64(text.Len())))
