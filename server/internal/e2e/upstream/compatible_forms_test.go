@@ -352,7 +352,7 @@ func TestCompatible_CompletionBecomesStream(t *testing.T) {
 		{
 			Name: "JSON of another kind", Script: e2etest.Reply(200, `{"status":"fine"}`, e2etest.JSONType), Methods: []string{e2etest.StreamMethod},
 			Code: connect.CodeInternal, Detail: &restv1.Error{
-				Message: "the upstream answered 200 OK, with JSON where a stream was asked for", Type: "upstream_error", HttpStatus: 200, BodyExcerpt: `{"status":"fine"}`,
+				Message: "the upstream answered 200 OK, with JSON instead of an event stream", Type: "upstream_error", HttpStatus: 200, BodyExcerpt: `{"status":"fine"}`,
 			},
 		},
 	})
