@@ -1,6 +1,6 @@
-// Command protoc-gen-go-rest is a protoc plugin. From the options of
-// openaiconnect/rest/v1 it generates a REST codec for the messages of
-// protoc-gen-go: a decoder and an encoder for each message, and a table of
+// Command protoc-gen-go-rest is a protoc plugin that generates a REST codec for the
+// Go types of protoc-gen-go, according to the options in openaiconnect/rest/v1. The
+// codec consists of a decoder and an encoder for each message, and a table of REST
 // operations for each service.
 package main
 
@@ -11,13 +11,14 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-const runtime = protogen.GoImportPath("github.com/openai-connect/openai-connect/proto/restjson")
+// runtimePackage is the package that the generated code calls.
+const runtimePackage = protogen.GoImportPath("github.com/openai-connect/openai-connect/proto/restjson")
 
 func main() {
 	protogen.Options{}.Run(run)
 }
 
-// run generates the codec of the requested files.
+// run generates the codecs for the requested files.
 func run(plugin *protogen.Plugin) error {
 	plugin.SupportedFeatures = uint64(pluginpb.CodeGeneratorResponse_FEATURE_PROTO3_OPTIONAL)
 	model, err := newModel(plugin)
@@ -32,7 +33,7 @@ func run(plugin *protogen.Plugin) error {
 	return nil
 }
 
-// generator writes one file.
+// generator writes one generated file.
 type generator struct {
 	*protogen.GeneratedFile
 }
@@ -62,15 +63,16 @@ func generate(plugin *protogen.Plugin, model *model, file *protogen.File) {
 	}
 }
 
+// restjson returns a reference to an identifier of package restjson.
 func (g generator) restjson(name string) string {
-	return g.QualifiedGoIdent(runtime.Ident(name))
+	return g.QualifiedGoIdent(runtimePackage.Ident(name))
 }
 
 // jsonString returns s as a JSON string.
 func jsonString(s string) string {
 	quoted, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // unreachable: every string has a JSON form
+		panic(err) // unreachable: every string can be encoded as JSON
 	}
 	return string(quoted)
 }

@@ -5,12 +5,13 @@ import (
 	"unsafe"
 )
 
-// slab allocates small values, several at once. Each keeps the others alive.
+// slab allocates small values in batches, to save allocations. A value in use keeps its
+// whole batch in memory.
 type slab[T any] struct {
 	free []T
 }
 
-// slabSize is the size of the allocations of a slab in bytes.
+// slabSize is the size of a batch in bytes.
 const slabSize = 64
 
 // next returns a new zero value.
@@ -23,19 +24,21 @@ func (s *slab[T]) next() *T {
 	return v
 }
 
-// stringSlab allocates short strings, several at once. Each keeps the others alive.
+// stringSlab allocates short strings in batches. A string in use keeps its whole batch in
+// memory.
 type stringSlab struct {
 	data strings.Builder
 }
 
 const (
-	// stringSlabSize is the size of the allocations of a stringSlab in bytes.
+	// stringSlabSize is the size of a batch in bytes.
 	stringSlabSize = 128
-	// maxShort is the maximum length of a short string: an ID, a model, a token.
+	// maxShort is the maximum length of a string in a batch, such as an ID, a model or a
+	// token.
 	maxShort = 64
 )
 
-// string returns b as a string.
+// string returns a copy of b as a string.
 func (s *stringSlab) string(b []byte) string {
 	if len(b) > maxShort {
 		return string(b)

@@ -8,39 +8,39 @@ import (
 	"strings"
 )
 
-// The places of an API key, in order of preference:
+// A request can contain API keys in the following places, in order of preference:
 //
-//   - "Authorization: Bearer KEY" (RFC 6750 §2.1): OpenAI's clients, and Anthropic's with
-//     an auth token;
-//   - "Api-Key: KEY": Azure's clients;
-//   - "X-Api-Key: KEY": Anthropic's clients;
-//   - the WebSocket subprotocol "openai-insecure-api-key.KEY": web pages, which cannot set
-//     headers (https://platform.openai.com/docs/guides/realtime-websocket);
-//   - the query parameters "api-key=KEY" and "Authorization=Bearer KEY" of a WebSocket:
-//     Azure's clients in web pages.
+//   - "Authorization: Bearer KEY" (RFC 6750 §2.1), sent by OpenAI's clients, and by
+//     Anthropic's clients with an auth token;
+//   - "Api-Key: KEY", sent by Azure's clients;
+//   - "X-Api-Key: KEY", sent by Anthropic's clients;
+//   - the WebSocket subprotocol "openai-insecure-api-key.KEY", sent by web pages, which
+//     cannot set headers (https://platform.openai.com/docs/guides/realtime-websocket);
+//   - the query parameters "api-key=KEY" and "Authorization=Bearer KEY" of a WebSocket, sent
+//     by Azure's clients in web pages.
 //
-// A header that occurs twice is ignored.
+// The first three are ignored if the header occurs more than once.
 const (
 	bearer      = "Bearer"
 	subprotocol = "openai-insecure-api-key."
 
-	authorizationField = "Authorization"
-	apiKeyField        = "Api-Key"
-	anthropicField     = "X-Api-Key"
-	subprotocolField   = "Sec-Websocket-Protocol"
+	authorizationHeader = "Authorization"
+	apiKeyHeader        = "Api-Key"
+	anthropicHeader     = "X-Api-Key"
+	subprotocolHeader   = "Sec-Websocket-Protocol"
 )
 
-// Headers, and prefixes of subprotocols, that name an account of the upstream.
+// Headers and prefixes of WebSocket subprotocols that select an organization or a project
+// of the upstream.
 const (
-	organizationField = "Openai-Organization"
-	projectField      = "Openai-Project"
+	organizationHeader = "Openai-Organization"
+	projectHeader      = "Openai-Project"
 
 	organizationSubprotocol = "openai-organization."
 	projectSubprotocol      = "openai-project."
 )
 
-// Credentials returns the API keys in a request, without duplicates, and at most one per
-// place.
+// Credentials returns the API keys in a request, without duplicates.
 func Credentials(r *http.Request) []string {
 	var keys []string
 	add := func(key string, ok bool) {
@@ -48,10 +48,10 @@ func Credentials(r *http.Request) []string {
 			keys = append(keys, key)
 		}
 	}
-	if values := r.Header[authorizationField]; len(values) == 1 {
+	if values := r.Header[authorizationHeader]; len(values) == 1 {
 		add(bearerKey(values[0]))
 	}
-	for _, name := range [...]string{apiKeyField, anthropicField} {
+	for _, name := range [...]string{apiKeyHeader, anthropicHeader} {
 		if values := r.Header[name]; len(values) == 1 {
 			add(values[0], true)
 		}
@@ -64,24 +64,25 @@ func Credentials(r *http.Request) []string {
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value := parameter(pair)
 		switch name {
-		case apiKeyField:
+		case apiKeyHeader:
 			add(value, true)
-		case authorizationField:
+		case authorizationHeader:
 			add(bearerKey(value))
 		}
 	}
 	return keys
 }
 
-// bearerKey returns the key in an Authorization header, and false for other schemes.
+// bearerKey returns the key in an Authorization header. It returns false if the scheme is
+// not Bearer.
 func bearerKey(authorization string) (string, bool) {
 	scheme, key, _ := strings.Cut(authorization, " ")
 	return strings.Trim(key, " "), strings.EqualFold(scheme, bearer)
 }
 
-// subprotocolKey returns the first key among the subprotocols of a WebSocket.
+// subprotocolKey returns the first key among the offered WebSocket subprotocols.
 func subprotocolKey(header http.Header) (string, bool) {
-	for _, offered := range header[subprotocolField] {
+	for _, offered := range header[subprotocolHeader] {
 		for name := range strings.SplitSeq(offered, ",") {
 			if key, ok := strings.CutPrefix(strings.Trim(name, " \t"), subprotocol); ok {
 				return key, true
@@ -91,8 +92,8 @@ func subprotocolKey(header http.Header) (string, bool) {
 	return "", false
 }
 
-// parameter returns the name of a query parameter, in the canonical form of a header, and
-// its value. The name is empty if it can't be decoded.
+// parameter decodes a query parameter. It returns the name in the canonical form of a header
+// name. A name or value that can't be decoded is returned as an empty string.
 func parameter(pair string) (name, value string) {
 	name, value, _ = strings.Cut(pair, "=")
 	name, err := url.QueryUnescape(name)
@@ -106,10 +107,10 @@ func parameter(pair string) (name, value string) {
 	return http.CanonicalHeaderKey(name), value
 }
 
-// StripCredentials returns a copy of a request without API keys, in every place where
-// [Credentials] finds them. Unless forwardOrganization is set, it also removes
-// OpenAI-Organization and OpenAI-Project, which name the account of the removed key. The
-// request itself is not modified.
+// StripCredentials returns a copy of a request without the API keys that [Credentials]
+// returns. Unless forwardOrganization is set, it also removes OpenAI-Organization and
+// OpenAI-Project, which belong to the account of the removed key. The header and URL of the
+// original request are not modified.
 func StripCredentials(r *http.Request, forwardOrganization bool) *http.Request {
 	if r.Trailer == nil {
 		// net/http adds unannounced trailers to this map. If it were nil, net/http would
@@ -128,7 +129,7 @@ func StripCredentials(r *http.Request, forwardOrganization bool) *http.Request {
 }
 
 // withoutKeyInQuery returns a request target without the query parameters that contain a
-// key. The other parameters stay unchanged.
+// key. It does not change the other parameters.
 func withoutKeyInQuery(target string) string {
 	path, query, found := strings.Cut(target, "?")
 	if !found {
@@ -137,7 +138,7 @@ func withoutKeyInQuery(target string) string {
 	pairs := strings.Split(query, "&")
 	kept := slices.DeleteFunc(slices.Clone(pairs), func(pair string) bool {
 		name, _ := parameter(pair)
-		return name == apiKeyField || name == authorizationField
+		return name == apiKeyHeader || name == authorizationHeader
 	})
 	switch len(kept) {
 	case len(pairs):
@@ -149,19 +150,19 @@ func withoutKeyInQuery(target string) string {
 	}
 }
 
-// StripHeaderCredentials removes from a header what [StripCredentials] removes from the
-// header of a request. It does not modify slices of values.
+// StripHeaderCredentials removes the same headers and subprotocols as [StripCredentials]. It
+// does not modify slices of values.
 func StripHeaderCredentials(header http.Header, forwardOrganization bool) {
-	delete(header, authorizationField)
-	delete(header, apiKeyField)
-	delete(header, anthropicField)
+	delete(header, authorizationHeader)
+	delete(header, apiKeyHeader)
+	delete(header, anthropicHeader)
 	prefixes := []string{subprotocol}
 	if !forwardOrganization {
-		delete(header, organizationField)
-		delete(header, projectField)
+		delete(header, organizationHeader)
+		delete(header, projectHeader)
 		prefixes = append(prefixes, organizationSubprotocol, projectSubprotocol)
 	}
-	offers, ok := header[subprotocolField]
+	offers, ok := header[subprotocolHeader]
 	if !ok {
 		return
 	}
@@ -172,14 +173,14 @@ func StripHeaderCredentials(header http.Header, forwardOrganization bool) {
 		}
 	}
 	if kept == nil {
-		delete(header, subprotocolField)
+		delete(header, subprotocolHeader)
 		return
 	}
-	header[subprotocolField] = kept
+	header[subprotocolHeader] = kept
 }
 
-// withoutPrefixes removes the subprotocols that start with one of the prefixes from a
-// list. If there are none, it returns the list unchanged.
+// withoutPrefixes removes the subprotocols with one of the prefixes from a comma-separated
+// list. If no subprotocol matches, it returns the list unchanged.
 func withoutPrefixes(offered string, prefixes []string) string {
 	var kept []string
 	found := false

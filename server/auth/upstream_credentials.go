@@ -66,7 +66,7 @@ func (p *Policy) authorize(i int, client *clients.Client, req *upstream.Request)
 	if c.key.IsZero() && !c.noKey {
 		return
 	}
-	delete(req.Header, authorizationField)
+	delete(req.Header, authorizationHeader)
 	if i > 0 {
 		// Other credentials belong to an account at the first upstream.
 		for name := range req.Header {
@@ -83,7 +83,7 @@ func (p *Policy) authorize(i int, client *clients.Client, req *upstream.Request)
 	if req.Header == nil {
 		req.Header = make(http.Header)
 	}
-	req.Header[authorizationField] = []string{bearer + " " + c.key.Reveal()}
+	req.Header[authorizationHeader] = []string{bearer + " " + c.key.Reveal()}
 }
 
 // isHarmless reports whether a header holds no credential although its name suggests it.

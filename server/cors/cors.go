@@ -1,11 +1,10 @@
-// Package cors implements the CORS protocol of the Fetch standard, with which web pages of
-// other origins can use the server (https://fetch.spec.whatwg.org/#http-cors-protocol).
+// Package cors implements the CORS protocol of the Fetch standard, which lets web pages of
+// other origins use the server (https://fetch.spec.whatwg.org/#http-cors-protocol).
 //
-// A server without an upstream key uses [Policy.Wrap]: a response that has an
-// Access-Control-Allow-Origin header stays unchanged. To other responses, if the request
-// has an Origin header, it adds the headers of the policy. So an upstream that supports
-// CORS decides for itself, and one that does not can still be used from a page. A server
-// with an upstream key uses [Policy.Enforce], where only the policy decides.
+// A server without an upstream key uses [Policy.Wrap]. It adds the headers of the policy to
+// responses without an Access-Control-Allow-Origin header. An upstream that supports CORS
+// therefore applies its own policy. A server with an upstream key uses [Policy.Enforce],
+// which replaces the upstream's policy.
 package cors
 
 import (
@@ -17,10 +16,10 @@ import (
 )
 
 // maxAge is the number of seconds for which a browser may cache the response to a
-// preflight. It is the maximum of Chromium.
+// preflight. Chromium accepts no more than this.
 const maxAge = "7200"
 
-// The headers of the protocol, in canonical form.
+// The CORS headers, in canonical form.
 const (
 	allowOrigin    = "Access-Control-Allow-Origin"
 	allowMethods   = "Access-Control-Allow-Methods"
@@ -35,20 +34,20 @@ const (
 // of the Fetch standard: cookies, client certificates and cached HTTP authentication. An
 // Authorization header that the page itself sets is not a credential in that sense.
 type Policy struct {
-	any     bool
-	origins map[string]bool // as browsers send them
+	anyOrigin bool
+	origins   map[string]bool // in the form in which browsers send them
 }
 
-// Wrap returns a handler that adds the policy to the responses of next. The response of
-// next to a preflight is kept if it allows an origin. Otherwise, if the policy allows the
-// origin, the response is 204 and allows the request.
+// Wrap returns a handler that adds the headers of the policy to the responses of next. If
+// the policy allows the origin of a preflight, and the response of next has no
+// Access-Control-Allow-Origin, the response is replaced by a 204 that allows the request.
 //
-// Every response header is exposed by its name, because the wildcard does not cover all
-// of them in every browser.
+// Each response header is exposed by name, because the wildcard does not cover all headers
+// in every browser.
 //
-// Requests without an Origin header are passed on unchanged.
+// Wrap has no effect on requests without an Origin header.
 func (p *Policy) Wrap(next http.Handler) http.Handler {
-	if !p.any && len(p.origins) == 0 {
+	if !p.anyOrigin && len(p.origins) == 0 {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -56,40 +55,42 @@ func (p *Policy) Wrap(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		granting := &responseWriter{ResponseWriter: w, policy: p, request: r}
+		wrapped := &responseWriter{ResponseWriter: w, policy: p, request: r}
 		if isPreflight(r) {
-			defer granting.endPreflight()
+			defer wrapped.recoverAbort()
 		}
-		next.ServeHTTP(granting, r)
-		granting.finish()
+		next.ServeHTTP(wrapped, r)
+		wrapped.finish()
 	})
 }
 
-// Enforce is like [Policy.Wrap], but only the policy decides: it removes the CORS headers
-// of next, and answers preflights itself, with status 403 if they are not allowed.
+// Enforce is like [Policy.Wrap], but ignores the CORS policy of next. It removes the CORS
+// headers of next, and responds to preflights itself, with status 403 if the origin is not
+// allowed.
 func (p *Policy) Enforce(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !isPreflight(r):
-			enforcing := &responseWriter{ResponseWriter: w, policy: p, request: r, enforced: true}
-			next.ServeHTTP(enforcing, r)
-			enforcing.finish()
+			wrapped := &responseWriter{ResponseWriter: w, policy: p, request: r, enforced: true}
+			next.ServeHTTP(wrapped, r)
+			wrapped.finish()
 		case p.allowed(r) == "":
-			p.vary(w.Header())
+			p.addVary(w.Header())
 			w.WriteHeader(http.StatusForbidden)
 		default:
-			p.allowRequest(w.Header(), r)
+			p.allowPreflight(w.Header(), r)
 			w.WriteHeader(http.StatusNoContent)
 		}
 	})
 }
 
-// Allows reports whether r comes from an allowed origin, from the server's own origin, or
-// not from a web page. The Host of r must have been checked with [auth.Hosts], because
-// any name can temporarily resolve to this server (DNS rebinding).
+// Allows reports whether r may be processed: it comes from an allowed origin, from the
+// server's own origin, or from a client that is not a web page. The Host of r must have
+// been checked with [auth.Hosts], because an attacker's domain can resolve to this server
+// (DNS rebinding).
 //
-// A request of a page without an Origin header, such as for an image, has a
-// Sec-Fetch-Site header instead (W3C Fetch Metadata).
+// Some requests of web pages, such as for images, have no Origin header. Browsers mark
+// them with a Sec-Fetch-Site header (W3C Fetch Metadata).
 func (p *Policy) Allows(r *http.Request) bool {
 	origin := r.Header["Origin"]
 	if p.allowed(r) != "" {
@@ -103,12 +104,12 @@ func (p *Policy) Allows(r *http.Request) bool {
 	return len(origin) == 1 && found && strings.EqualFold(host, r.Host)
 }
 
-// allowed returns the Access-Control-Allow-Origin for a response to r, or "" if the origin
-// is not allowed.
+// allowed returns the value of Access-Control-Allow-Origin for a response to r, or "" if
+// the origin is not allowed.
 func (p *Policy) allowed(r *http.Request) string {
 	origin := r.Header["Origin"]
 	switch {
-	case p.any:
+	case p.anyOrigin:
 		return Any
 	case len(origin) == 1 && p.origins[origin[0]]:
 		return origin[0]
@@ -125,15 +126,15 @@ func stripCORS(header http.Header) {
 	}
 }
 
-// vary adds Vary: Origin if the response depends on the origin.
-func (p *Policy) vary(header http.Header) {
-	if !p.any && !httpguts.HeaderValuesContainsToken(header["Vary"], "Origin") {
+// addVary adds "Vary: Origin" if the response depends on the origin.
+func (p *Policy) addVary(header http.Header) {
+	if !p.anyOrigin && !httpguts.HeaderValuesContainsToken(header["Vary"], "Origin") {
 		add(header, "Vary", "Origin")
 	}
 }
 
-// grant adds the headers of the policy to a response to r.
-func (p *Policy) grant(header http.Header, r *http.Request) {
+// addCORS adds the headers of the policy to a response to r, unless next has set them.
+func (p *Policy) addCORS(header http.Header, r *http.Request) {
 	if len(header[allowOrigin]) > 0 || len(r.Header["Origin"]) == 0 {
 		return
 	}
@@ -143,7 +144,7 @@ func (p *Policy) grant(header http.Header, r *http.Request) {
 			add(header, exposeHeaders, names)
 		}
 	}
-	p.vary(header)
+	p.addVary(header)
 }
 
 // isPreflight reports whether r is a preflight request.
@@ -151,14 +152,15 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header[requestMethod]) > 0
 }
 
-// allowRequest replaces header with the header of a response that allows the preflight r.
-func (p *Policy) allowRequest(header http.Header, r *http.Request) {
+// allowPreflight replaces header with the headers of a response that allows the preflight
+// request r.
+func (p *Policy) allowPreflight(header http.Header, r *http.Request) {
 	connection := header["Connection"] // set by the server itself
 	clear(header)
 	if connection != nil {
 		header["Connection"] = connection
 	}
-	p.vary(header)
+	p.addVary(header)
 	header[allowOrigin] = []string{p.allowed(r)}
 	header[allowMethods] = r.Header[requestMethod]
 	if names := r.Header[requestHeaders]; len(names) > 0 {
@@ -167,12 +169,12 @@ func (p *Policy) allowRequest(header http.Header, r *http.Request) {
 	header[maxAgeHeader] = []string{maxAge}
 }
 
-// exposedHeaders returns the list of headers that a page can only read if they are
-// exposed.
+// exposedHeaders returns the value of Access-Control-Expose-Headers: all headers that a web
+// page could not read otherwise.
 func exposedHeaders(header http.Header) string {
 	var names []string
 	for name, values := range header {
-		if len(values) > 0 && !isSafelisted(name) && !isHidden(name) {
+		if len(values) > 0 && !isSafelisted(name) && !isUnreadable(name) {
 			names = append(names, name)
 		}
 	}
@@ -180,7 +182,7 @@ func exposedHeaders(header http.Header) string {
 	return strings.Join(names, ", ")
 }
 
-// isSafelisted reports whether a page can always read a header:
+// isSafelisted reports whether a web page can read a header that is not exposed. See
 // https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name
 func isSafelisted(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
@@ -190,8 +192,9 @@ func isSafelisted(name string) bool {
 	return false
 }
 
-// isHidden reports whether a page can never read a header, or it is one of the protocol.
-func isHidden(name string) bool {
+// isUnreadable reports whether a web page cannot or need not read a header: those of the
+// connection, cookies and CORS headers.
+func isUnreadable(name string) bool {
 	switch name {
 	case "Set-Cookie", "Connection", "Trailer", "Transfer-Encoding":
 		return true
@@ -199,8 +202,8 @@ func isHidden(name string) bool {
 	return strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, http.TrailerPrefix)
 }
 
-// add adds a value to a header. Clip makes append copy the values, which may be shared
-// with another message.
+// add adds a value to a header without modifying the existing slice of values, which may be
+// shared with another message.
 func add(header http.Header, name, value string) {
 	header[name] = append(slices.Clip(header[name]), value)
 }

@@ -30,7 +30,7 @@ func NewPolicy(origins []string) (*Policy, error) {
 		case len(origins) > 1:
 			return nil, fmt.Errorf("%q cannot be combined with other origins", text)
 		default:
-			policy.any = text == Any
+			policy.anyOrigin = text == Any
 			return policy, nil
 		}
 		origin, err := parseOrigin(text)

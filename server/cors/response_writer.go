@@ -33,11 +33,11 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	if isPreflight(w.request) && len(header[allowOrigin]) == 0 && w.policy.allowed(w.request) != "" {
 		w.replaced = true
-		w.policy.allowRequest(header, w.request)
+		w.policy.allowPreflight(header, w.request)
 		w.ResponseWriter.WriteHeader(http.StatusNoContent)
 		return
 	}
-	w.policy.grant(header, w.request)
+	w.policy.addCORS(header, w.request)
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -71,13 +71,13 @@ func (w *responseWriter) finish() {
 	case isPreflight(w.request):
 		w.start()
 	default:
-		w.policy.grant(w.Header(), w.request)
+		w.policy.addCORS(w.Header(), w.request)
 	}
 }
 
-// endPreflight must be deferred by the handler of a preflight. It ignores an abort of a
-// response that was replaced.
-func (w *responseWriter) endPreflight() {
+// recoverAbort must be deferred by the handler of a preflight. It recovers from an
+// [http.ErrAbortHandler] panic if the response was replaced.
+func (w *responseWriter) recoverAbort() {
 	value := recover()
 	if value == nil || w.replaced && value == http.ErrAbortHandler { //nolint:errorlint // never wrapped
 		return

@@ -17,44 +17,45 @@ type downstream struct {
 	control http.ResponseController
 	upload  *upload // nil for a request without a body
 
-	// mu guards w while interim responses may be written by the goroutines that read the
-	// response and the request's body.
-	mu          sync.Mutex
-	interimDone bool
+	// mu guards w until endInterim. Until then, both the goroutine that reads the upstream's
+	// response and the one that reads the request body may write interim responses.
+	mu           sync.Mutex
+	interimEnded bool
 }
 
 func newDownstream(w http.ResponseWriter, r *http.Request) *downstream {
 	d := &downstream{w: w, r: r, control: *http.NewResponseController(w)}
 	if r.Body != nil && r.Body != http.NoBody {
 		d.upload = newUpload(d)
-		// Over HTTP/1.1, net/http would otherwise read the upload to its end before it
-		// starts a response, while the upstream's client reads it too. HTTP/2 doesn't,
-		// and without support for the call there is no connection to protect.
+		// Without full duplex, net/http reads the rest of an HTTP/1.1 request body before it
+		// writes a response, while the upstream's client may still be reading it. The error
+		// is ignored: HTTP/2 is always full duplex, and other writers have no connection.
 		_ = d.control.EnableFullDuplex()
 	}
 	return d
 }
 
-// uploading reports whether the client is still sending.
-func (d *downstream) uploading() bool {
+// isUploading reports whether the client is still sending the request body.
+func (d *downstream) isUploading() bool {
 	return d.upload != nil && !d.upload.done.Load()
 }
 
-// stallError returns the error of a body whose client stalled, or nil.
+// stallError returns the error with which the request body ended if the client stalled, or
+// nil.
 func (d *downstream) stallError() error {
 	return httpx.Stalled(d.r.Body)
 }
 
 // closeIfUploading must be called before the header of the final response is written.
 //
-// Over HTTP/1, a response that is sent while the client is still sending must be the last one
-// of the connection: the rest of the body could be taken for the next request. The client
-// also needs time to read the response, because TCP may discard it when the client sends to
-// a closed connection (RFC 9112 §9.6). net/http does all of this, including "Connection:
-// close", for a body that exceeds the limit of an http.MaxBytesReader, so this method
-// exceeds one.
+// If the server responds before an HTTP/1 client has sent its whole request, it must close
+// the connection afterwards: the rest of the body could be taken for the next request. It
+// must also give the client time to read the response, because TCP may discard the response
+// when the client sends to a closed connection (RFC 9112 §9.6). net/http does both, and adds
+// "Connection: close", after a request body has exceeded the limit of an http.MaxBytesReader.
+// This method exceeds such a limit with a dummy body.
 func (d *downstream) closeIfUploading() {
-	if d.r.ProtoMajor != 1 || !d.uploading() {
+	if d.r.ProtoMajor != 1 || !d.isUploading() {
 		return
 	}
 	d.w.Header().Set("Connection", "close")
@@ -62,10 +63,10 @@ func (d *downstream) closeIfUploading() {
 	_, _ = http.MaxBytesReader(httpx.Unwrap(d.w), excess, 0).Read(make([]byte, 1))
 }
 
-// abort ends an incomplete response, so that the client can't take it for a complete one.
-// net/http closes the connection, or resets the HTTP/2 stream. Over HTTP/1.0, where the end
-// of the connection ends a response without a length (RFC 9112 §6.3), the connection is
-// reset without a TLS close_notify.
+// abort aborts a response, so that the client can detect that it is incomplete. net/http
+// closes the connection, or resets the HTTP/2 stream. That is not enough for an HTTP/1.0
+// response without a Content-Length, which ends with the connection (RFC 9112 §6.3). In that
+// case, abort resets the connection without a TLS close_notify.
 func (d *downstream) abort() {
 	if !d.r.ProtoAtLeast(1, 1) && d.w.Header().Get("Content-Length") == "" {
 		d.reset()
@@ -82,10 +83,10 @@ func (d *downstream) reset() {
 	httpx.Reset(client)
 }
 
-// endUpload stops reading from a client that is still sending at the end of the exchange.
-// The upstream's client may be blocked in Read, and others may wait for it.
+// endUpload stops reading the request body if the exchange ends before the body. It unblocks
+// a pending Read of the upstream's client, for which other goroutines may be waiting.
 func (d *downstream) endUpload() {
-	if d.uploading() && d.control.SetReadDeadline(time.Unix(1, 0)) == nil {
+	if d.isUploading() && d.control.SetReadDeadline(time.Unix(1, 0)) == nil {
 		_ = d.r.Body.Close()
 	}
 }

@@ -14,7 +14,7 @@ func (d *downstream) writeInterim(status int, header http.Header) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.interimDone {
+	if d.interimEnded {
 		return
 	}
 	// The final response uses the same map. Headers set by others are restored below.
@@ -35,5 +35,5 @@ func (d *downstream) writeInterim(status int, header http.Header) {
 func (d *downstream) endInterim() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.interimDone = true
+	d.interimEnded = true
 }

@@ -49,7 +49,7 @@ func (d *downstream) respond(resp *http.Response) error {
 	}
 	d.closeIfUploading()
 	d.w.WriteHeader(resp.StatusCode)
-	if resp.ContentLength < 0 || resp.ContentLength > smallBody || d.uploading() {
+	if resp.ContentLength < 0 || resp.ContentLength > smallBody || d.isUploading() {
 		if err := d.control.Flush(); err != nil {
 			return err
 		}

@@ -13,30 +13,30 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// upstreams collects the connections of the observed upstreams.
+// upstreams is a [prometheus.Collector] for the connections to all observed upstreams.
 type upstreams struct {
-	mu    sync.Mutex
-	named []*namedUpstream // guarded by mu
+	mu       sync.Mutex
+	observed []*observedUpstream // guarded by mu
 }
 
-// namedUpstream is an upstream with its name in [request.Record.Upstream].
-type namedUpstream struct {
+// observedUpstream counts the requests to an upstream.
+type observedUpstream struct {
 	*upstream.Upstream
 
-	name     string
+	name     string // in metrics and in [request.Record.Upstream]
 	host     string
 	port     int
 	requests *prometheus.CounterVec
 }
 
-// Upstream returns a sender that counts the requests to an upstream under its configured
-// name. With failover there is one for each upstream. A nil Observer returns the upstream
-// itself.
+// Upstream returns a sender that counts the requests to an upstream. The name is the label
+// of the upstream in metrics. With failover, Upstream is called for each upstream. If o is
+// nil, it returns u.
 func (o *Observer) Upstream(name string, u *upstream.Upstream) upstream.Sender {
 	if o == nil {
 		return u
 	}
-	n := &namedUpstream{Upstream: u, name: name, requests: o.metrics.upstreamRequests}
+	n := &observedUpstream{Upstream: u, name: name, requests: o.metrics.upstreamRequests}
 	if base, err := url.Parse(u.BaseURL()); err == nil {
 		n.host = base.Hostname()
 		n.port, _ = strconv.Atoi(base.Port())
@@ -46,13 +46,13 @@ func (o *Observer) Upstream(name string, u *upstream.Upstream) upstream.Sender {
 	}
 	o.upstreams.mu.Lock()
 	defer o.upstreams.mu.Unlock()
-	o.upstreams.named = append(o.upstreams.named, n)
+	o.upstreams.observed = append(o.upstreams.observed, n)
 	return n
 }
 
 // Send implements [upstream.Sender].
-func (n *namedUpstream) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
-	if record := request.FromContext(ctx); record.Attempts == 0 { // there is no failover
+func (n *observedUpstream) Send(ctx context.Context, req *upstream.Request) (*http.Response, error) {
+	if record := request.FromContext(ctx); record.Attempts == 0 { // without failover, which sets the attempt
 		record.SetAttempt(n.name, 1)
 	}
 	resp, err := n.Upstream.Send(ctx, req)
@@ -64,13 +64,13 @@ func (n *namedUpstream) Send(ctx context.Context, req *upstream.Request) (*http.
 	return resp, nil
 }
 
-// find returns the upstream with a name, or the only one if the name is empty. It returns
-// nil if there is none.
-func (u *upstreams) find(name string) *namedUpstream {
+// find returns the upstream with the given name. If the name is empty and there is only one
+// upstream, it returns that one. Otherwise it returns nil.
+func (u *upstreams) find(name string) *observedUpstream {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, n := range u.named {
-		if n.name == name || name == "" && len(u.named) == 1 {
+	for _, n := range u.observed {
+		if n.name == name || name == "" && len(u.observed) == 1 {
 			return n
 		}
 	}
@@ -85,18 +85,18 @@ var upstreamConnectionsDesc = prometheus.NewDesc(namespace+"_upstream_connection
 func (u *upstreams) Describe(descs chan<- *prometheus.Desc) { descs <- upstreamConnectionsDesc }
 
 // Collect implements [prometheus.Collector].
-func (u *upstreams) Collect(to chan<- prometheus.Metric) {
+func (u *upstreams) Collect(metrics chan<- prometheus.Metric) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	totals := make(map[string]upstream.Stats)
-	for _, n := range u.named {
+	for _, n := range u.observed {
 		stats, total := n.Stats(), totals[n.name]
 		total.Active += stats.Active
 		total.Idle += stats.Idle
 		totals[n.name] = total
 	}
 	for name, total := range totals {
-		to <- prometheus.MustNewConstMetric(upstreamConnectionsDesc, prometheus.GaugeValue, float64(total.Active), name, "active")
-		to <- prometheus.MustNewConstMetric(upstreamConnectionsDesc, prometheus.GaugeValue, float64(total.Idle), name, "idle")
+		metrics <- prometheus.MustNewConstMetric(upstreamConnectionsDesc, prometheus.GaugeValue, float64(total.Active), name, "active")
+		metrics <- prometheus.MustNewConstMetric(upstreamConnectionsDesc, prometheus.GaugeValue, float64(total.Idle), name, "idle")
 	}
 }

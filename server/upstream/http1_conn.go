@@ -15,26 +15,26 @@ import (
 
 var errHeaderTooLarge = errors.New("the response header is too large")
 
-// conn is an HTTP/1.1 connection, with or without TLS. It serves one exchange at once.
+// conn is an HTTP/1.1 connection, with or without TLS. It serves one exchange at a time.
 type conn struct {
 	net.Conn
 
 	reader    *bufio.Reader
 	deadline  deadline.Reader
 	writer    deadline.Writer
-	readLimit int64           // how many more bytes may be read
-	readErr   error           // the last error of reading
-	raw       syscall.RawConn // nil if the connection has none
+	readLimit int64           // the number of bytes that may still be read
+	readErr   error           // the last error of Read
+	raw       syscall.RawConn // nil if the connection has no socket
 	probe     connProbe
 	createdAt time.Time
 	idleSince time.Time
-	reused    bool   // it has served a request before
+	reused    bool   // the connection has served a request
 	untrack   func() // see http1Client.trackConn; nil if the connection is not counted
 }
 
-func newConn(network net.Conn) *conn {
-	c := &conn{Conn: network, readLimit: math.MaxInt64, raw: rawConn(network), createdAt: time.Now()}
-	c.deadline.Conn, c.writer.Conn = network, network
+func newConn(netConn net.Conn) *conn {
+	c := &conn{Conn: netConn, readLimit: math.MaxInt64, raw: rawConn(netConn), createdAt: time.Now()}
+	c.deadline.Conn, c.writer.Conn = netConn, netConn
 	c.reader = bufio.NewReader(c)
 	return c
 }
@@ -48,7 +48,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if int64(len(p)) > c.readLimit {
 		p = p[:c.readLimit]
 	}
-	// The kernel reports a reset once, and the end of the connection afterwards.
+	// The kernel reports a reset only once. Later reads would return EOF.
 	if c.readErr != nil && !errors.Is(c.readErr, os.ErrDeadlineExceeded) {
 		return 0, c.readErr
 	}
@@ -72,15 +72,15 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// isReusable reports whether the peer of an idle connection has neither closed it nor
-// sent anything unsolicited.
+// isReusable reports whether an idle connection can be used for another request. It can't
+// if the peer has closed it or has sent unsolicited data.
 func (c *conn) isReusable() bool {
 	return c.reader.Buffered() == 0 && (c.raw == nil || c.probe.isIdle(c.raw)) && !c.hasBufferedRecord()
 }
 
-// hasUnsolicitedData reports whether the peer of a new connection has sent data. With TLS
-// that is a record that arrived with the handshake. Data on the socket may be session
-// tickets, which don't count.
+// hasUnsolicitedData reports whether the peer of a new connection has sent data before the
+// first request. With TLS, it only checks for a record that arrived with the handshake,
+// because unread data of the socket may be session tickets.
 func (c *conn) hasUnsolicitedData() bool {
 	if _, ok := c.Conn.(*tls.Conn); ok {
 		return c.hasBufferedRecord()
@@ -88,36 +88,36 @@ func (c *conn) hasUnsolicitedData() bool {
 	return c.raw != nil && !c.probe.isIdle(c.raw)
 }
 
-// hasBufferedRecord reports whether the TLS layer holds an unread record that arrived with
-// earlier data. It doesn't read from the socket.
+// hasBufferedRecord reports whether the TLS connection has buffered a record that has not
+// been read. It doesn't read from the socket.
 func (c *conn) hasBufferedRecord() bool {
-	secured, ok := c.Conn.(*tls.Conn)
+	tlsConn, ok := c.Conn.(*tls.Conn)
 	if !ok {
 		return false
 	}
-	// After the deadline only buffered data can be read.
+	// After the deadline, Read can only return buffered data.
 	var next [1]byte
 	if c.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return true
 	}
-	_, err := secured.Read(next[:])
+	_, err := tlsConn.Read(next[:])
 	return !errors.Is(err, os.ErrDeadlineExceeded) || c.SetReadDeadline(time.Time{}) != nil
 }
 
-// rawConn returns the socket of a network connection, nil if it has none.
-func rawConn(network net.Conn) syscall.RawConn {
+// rawConn returns the socket of a connection, or nil for other connections.
+func rawConn(netConn net.Conn) syscall.RawConn {
 	for {
-		secured, ok := network.(*tls.Conn)
+		tlsConn, ok := netConn.(*tls.Conn)
 		if !ok {
 			break
 		}
-		network = secured.NetConn()
+		netConn = tlsConn.NetConn()
 	}
-	system, ok := network.(syscall.Conn)
+	socket, ok := netConn.(syscall.Conn)
 	if !ok {
 		return nil
 	}
-	raw, err := system.SyscallConn()
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return nil
 	}

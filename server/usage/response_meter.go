@@ -11,41 +11,42 @@ import (
 	"github.com/openai-connect/openai-connect/server/sse"
 )
 
-// Response holds the results of reading a response with a [Tap].
+// Response holds what a [Tap] has read from a response.
 type Response struct {
-	// Usage is zero for a status other than 2xx, and for a request that consumes no
-	// tokens.
+	// Usage is zero if the status is not 2xx or 101, or if requests of this kind consume
+	// no tokens.
 	Usage Usage
-	// Model is the model that the response names, or empty.
+	// Model is the model named in the response, or empty.
 	Model string
-	// Events counts the events of a stream whose data is not "[DONE]", and the text
-	// messages of a WebSocket.
+	// Events is the number of events of a stream, without "[DONE]", or of text messages of
+	// a WebSocket.
 	Events int
 }
 
-// responseMeter reads the body of a response. It is not safe for concurrent use.
+// responseMeter determines the usage of a response from its body. It is not safe for
+// concurrent use.
 type responseMeter struct {
 	request          requestEstimate
 	status           int
 	onEvent          func(time.Time)
-	arrival          time.Time // when the current piece arrived; zero until an event needs it
-	bytesRead        int64     // the length of the body so far
-	bytesToLastEvent int64     // 0 if the last event has not been read
+	arrival          time.Time // when the current piece arrived; set when an event ends in it
+	bytesRead        int64     // the number of encoded bytes so far
+	bytesToLastEvent int64     // see [Tap.BytesToLastEvent]
 
 	kind        kind
-	fallback    kind   // the kind if the beginning of the body does not determine it
-	head        []byte // the beginning of a body of unknown kind
+	fallback    kind   // used if detectKind finds neither JSON nor an event stream
+	head        []byte // the buffered beginning of the body while its kind is unknown
 	scanner     scanner
 	events      sse.PushReader
-	multiple    bool // the body has several JSON values
-	done        doneMarker
-	decoder     *pushReader // nil if the body is not encoded, or decoding has ended
+	multiple    bool        // the body consists of several JSON values
+	done        doneMarker  // compares the data of the current event
+	decoder     *pushReader // nil if the body has no content coding, or decoding has ended
 	undecodable bool        // the rest of the encoded body cannot be read
-	session     *webSocket  // nil for other kinds
+	webSocket   *webSocket  // nil for other kinds
 
-	opaqueBytes    int64     // the number of bytes that could not be decoded
-	plainText      estimator // counts a body that may be plain text
-	unreportedCost int64     // the cost of the output since the last report
+	undecodedBytes int64     // the number of bytes that could not be decoded
+	plainText      estimator // estimates the tokens of the body if it is plain text
+	unreportedCost int64     // the cost of the output after the last reported usage, see [estimator]
 	model          string
 	eventCount     int
 }
@@ -54,30 +55,30 @@ type responseMeter struct {
 type kind uint8
 
 const (
-	kindBinary  kind = iota // audio, images and files, which are not read
-	kindUnknown             // not yet detected from the beginning of the body
-	kindPlain               // plain text, whose tokens are estimated
-	kindJSON                // one or several JSON values
-	kindEvents              // an event stream of JSON values
-	kindSession             // a WebSocket with messages of JSON
+	kindBinary      kind = iota // audio, images and files, which are not parsed
+	kindUnknown                 // to be detected from the beginning of the body
+	kindPlainText               // plain text, whose tokens are estimated
+	kindJSON                    // one or several JSON values
+	kindEventStream             // an event stream of JSON values
+	kindWebSocket               // a WebSocket with JSON messages
 )
 
-// kindOf returns the kind of a body according to its header. The beginning of the body
-// may override it, because many servers send JSON and event streams with other content
-// types, except for kindBinary.
+// kindOf returns the kind of a body according to its Content-Type. For all kinds except
+// kindBinary, the beginning of the body takes precedence, because many servers send JSON
+// and event streams with the wrong content type.
 func kindOf(resp *http.Response) kind {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return kindSession
+		return kindWebSocket
 	}
 	mediaType := mediaTypeOf(resp)
 	major, _, _ := strings.Cut(mediaType, "/")
 	switch {
 	case mediaType == "text/event-stream", mediaType == "":
-		return kindEvents
+		return kindEventStream
 	case isJSON(mediaType):
 		return kindJSON
 	case major == "text", mediaType == "application/x-subrip":
-		return kindPlain
+		return kindPlainText
 	case major == "application" && mediaType != "application/zip":
 		return kindUnknown
 	default:
@@ -90,7 +91,7 @@ func isJSON(mediaType string) bool {
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json") || isMultipleJSON(mediaType)
 }
 
-// isMultipleJSON reports whether a media type is a format of several JSON values.
+// isMultipleJSON reports whether a media type stands for a sequence of JSON values.
 func isMultipleJSON(mediaType string) bool {
 	switch mediaType {
 	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json-seq":
@@ -109,8 +110,8 @@ func newResponseMeter(resp *http.Response, request Request, onEvent func(time.Ti
 	m := &responseMeter{request: request.estimate(), status: resp.StatusCode, onEvent: onEvent, kind: kindOf(resp)}
 	m.scanner.roleOf = responseRole
 	switch m.kind {
-	case kindSession:
-		m.session = &webSocket{
+	case kindWebSocket:
+		m.webSocket = &webSocket{
 			messages:    messageReader{begin: m.beginMessage, data: m.messageData, end: m.endMessage},
 			compression: compressionOf(resp.Header["Sec-Websocket-Extensions"]),
 		}
@@ -134,9 +135,9 @@ func newResponseMeter(resp *http.Response, request Request, onEvent func(time.Ti
 	return m
 }
 
-// hasUsage reports whether the body may contain usage.
+// hasUsage reports whether the body can contain usage.
 func (m *responseMeter) hasUsage() bool {
-	return m.kind != kindBinary && m.status/100 == 2 || m.kind == kindSession
+	return m.kind != kindBinary && m.status/100 == 2 || m.kind == kindWebSocket
 }
 
 // write reads the next piece of the body.
@@ -145,10 +146,10 @@ func (m *responseMeter) write(p []byte) {
 	m.bytesRead += int64(len(p))
 	switch {
 	case !m.hasUsage():
-	case m.kind == kindSession:
-		m.session.messages.write(p)
+	case m.kind == kindWebSocket:
+		m.webSocket.messages.write(p)
 	case m.undecodable:
-		m.opaqueBytes += int64(len(p))
+		m.undecodedBytes += int64(len(p))
 	case m.decoder == nil:
 		m.content(p)
 	case !m.decoder.write(p):
@@ -156,7 +157,7 @@ func (m *responseMeter) write(p []byte) {
 	}
 }
 
-// close ends decoding, which may produce more output.
+// close ends decoding, which may deliver buffered output.
 func (m *responseMeter) close() {
 	if m.decoder != nil {
 		m.arrival = time.Time{}
@@ -174,19 +175,19 @@ func (m *responseMeter) content(p []byte) {
 	}
 	switch m.kind {
 	case kindJSON:
-		m.jsonText(p)
-	case kindEvents:
+		m.readJSON(p)
+	case kindEventStream:
 		m.events.Push(p)
 	default:
 	}
-	if m.fallback == kindPlain {
+	if m.fallback == kindPlainText {
 		m.plainText.write(p)
 	}
 }
 
-// detectKind detects the kind of the body from its beginning. It returns the body so far,
-// or nil if it needs more data. It skips leading white space, which some servers send to
-// keep the connection alive.
+// detectKind sets the kind of the body according to its beginning, and returns the body so
+// far. If it needs more data, it returns nil. It skips leading white space, which some
+// servers send to keep the connection alive.
 func (m *responseMeter) detectKind(p []byte) []byte {
 	if len(m.head) == 0 {
 		p = bytes.TrimLeft(p, whitespace)
@@ -208,7 +209,7 @@ func (m *responseMeter) detectKind(p []byte) []byte {
 		field, _, hasColon := strings.Cut(string(start[:min(len(start), len(longestFieldName))]), ":")
 		switch {
 		case hasColon && isFieldName(field):
-			m.kind = kindEvents
+			m.kind = kindEventStream
 		case !hasColon && len(start) < len(longestFieldName) && isFieldNamePrefix(field):
 			return nil
 		default:
@@ -220,7 +221,7 @@ func (m *responseMeter) detectKind(p []byte) []byte {
 	return body
 }
 
-// whitespace may precede the content of a body.
+// whitespace holds the characters that may precede the content of a body.
 const whitespace = " \t\r\n"
 
 const (
@@ -228,7 +229,7 @@ const (
 	byteOrderMark    = "\ufeff"
 )
 
-// fieldNames are the field names of an event stream. A comment has an empty name.
+// fieldNames are the field names of an event stream. A comment starts with an empty name.
 var fieldNames = [...]string{"data", "event", "id", "retry", ""}
 
 func isFieldName(name string) bool { return slices.Contains(fieldNames[:], name) }
@@ -238,17 +239,17 @@ func isFieldNamePrefix(start string) bool {
 	return slices.ContainsFunc(fieldNames[:], func(name string) bool { return strings.HasPrefix(name, start) })
 }
 
-// jsonText reads a piece of one or several JSON values. A single value is not an event.
-// Numbers and literals are invalid here: only the next byte shows where they end, so the
-// result would depend on how the body is split.
-func (m *responseMeter) jsonText(p []byte) {
+// readJSON reads a piece of one or several JSON values. Each of several values is an event.
+// Only objects and arrays are valid. The end of a number or literal is known only from the
+// next byte, so its arrival time would depend on how the body is split.
+func (m *responseMeter) readJSON(p []byte) {
 	for len(p) > 0 {
 		switch {
 		case m.scanner.invalid:
-			if p = afterLineEnd(p); !m.multiple || p == nil {
+			if p = afterNewline(p); !m.multiple || p == nil {
 				return
 			}
-			m.endText()
+			m.endValue()
 			continue
 		case m.scanner.isAtBoundary():
 			if p = bytes.TrimLeft(p, separators); len(p) == 0 {
@@ -257,7 +258,7 @@ func (m *responseMeter) jsonText(p []byte) {
 			if m.scanner.isComplete() {
 				m.multiple = true
 				m.recordEvent()
-				m.endText()
+				m.endValue()
 			}
 			if p[0] != '{' && p[0] != '[' {
 				m.scanner.invalid = true
@@ -270,13 +271,13 @@ func (m *responseMeter) jsonText(p []byte) {
 		}
 		if m.multiple && m.scanner.isComplete() {
 			m.recordEvent()
-			m.endText()
+			m.endValue()
 		}
 	}
 }
 
-// afterLineEnd returns the bytes after the first line end, or nil without a line end.
-func afterLineEnd(p []byte) []byte {
+// afterNewline returns the bytes after the first newline, or nil if p has no newline.
+func afterNewline(p []byte) []byte {
 	_, rest, found := bytes.Cut(p, []byte("\n"))
 	if !found {
 		return nil
@@ -284,7 +285,8 @@ func afterLineEnd(p []byte) []byte {
 	return rest
 }
 
-// separators may occur between JSON values: white space, and RS (RFC 7464).
+// separators holds the characters that may occur between JSON values: white space and the
+// record separator of RFC 7464.
 const separators = whitespace + "\x1e"
 
 func (m *responseMeter) eventData(p []byte) {
@@ -300,10 +302,10 @@ func (m *responseMeter) endEvent() {
 		m.recordLastEvent()
 	}
 	m.done = doneMarker{}
-	m.endText()
+	m.endValue()
 }
 
-// recordLastEvent records the position of the last event.
+// recordLastEvent records that the body so far includes the last event.
 func (m *responseMeter) recordLastEvent() {
 	if m.bytesToLastEvent == 0 {
 		m.bytesToLastEvent = m.bytesRead
@@ -321,15 +323,16 @@ func (m *responseMeter) recordEvent() {
 	m.onEvent(m.arrival)
 }
 
-// endText ends one of several JSON values.
-func (m *responseMeter) endText() {
+// endValue must be called at the end of each JSON value of a sequence, and of the data of
+// each event.
+func (m *responseMeter) endValue() {
 	m.unreportedCost = m.outputCost()
 	m.model = m.modelName()
 	m.scanner.reset()
 }
 
-// outputCost returns the cost of the output since the last report, including the current
-// JSON value. A report covers its whole JSON value and all previous ones.
+// outputCost returns the cost of the output after the last reported usage, including the
+// current JSON value. Reported usage covers its own JSON value and all previous ones.
 func (m *responseMeter) outputCost() int64 {
 	switch {
 	case m.scanner.reportedMore:
@@ -353,8 +356,8 @@ func (m *responseMeter) response() Response {
 	r := Response{Model: m.modelName(), Events: m.eventCount}
 	switch {
 	case !m.request.consumesTokens:
-	case m.kind == kindSession:
-		r.Usage = m.sessionUsage()
+	case m.kind == kindWebSocket:
+		r.Usage = m.webSocketUsage()
 	case m.status/100 != 2:
 	default:
 		reported := m.scanner.reported
@@ -367,26 +370,26 @@ func (m *responseMeter) response() Response {
 	return r
 }
 
-// estimatedOutput returns an estimate of the output tokens since the last report.
+// estimatedOutput estimates the number of output tokens after the last reported usage.
 func (m *responseMeter) estimatedOutput() int64 {
 	cost := m.outputCost()
-	if m.fallback == kindPlain && cost == 0 && m.scanner.reported.Total == 0 {
-		cost = m.plainText.cost // The text looks like JSON or an event stream.
+	if m.fallback == kindPlainText && cost == 0 && m.scanner.reported.Total == 0 {
+		cost = m.plainText.cost // Even if its kind was detected, the body is plain text.
 		if m.kind == kindUnknown {
 			head := m.plainText
 			head.write(m.head)
 			cost = head.cost
 		}
 	}
-	return tokensOf(cost) + (m.opaqueBytes+BytesPerToken-1)/BytesPerToken
+	return tokensOf(cost) + (m.undecodedBytes+BytesPerToken-1)/BytesPerToken
 }
 
-// BytesPerToken is the estimated size of a token of content that cannot be read.
+// BytesPerToken is the estimated size of a token in content that cannot be parsed.
 const BytesPerToken = 4
 
-// doneMarker recognizes the data "[DONE]" of OpenAI's streams.
+// doneMarker reports whether the data of an event is "[DONE]", which ends OpenAI's streams.
 type doneMarker struct {
-	size    int
+	size    int // the length of the data so far
 	differs bool
 }
 

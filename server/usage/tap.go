@@ -61,7 +61,7 @@ func (t *Tap) Response() Response {
 func (t *Tap) ByModel() []ModelUsage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.meter.kind != kindSession || !t.meter.request.consumesTokens {
+	if t.meter.kind != kindWebSocket || !t.meter.request.consumesTokens {
 		return nil
 	}
 	return t.meter.byModel()

@@ -56,7 +56,7 @@ func compressionOf(values []string) compression {
 var flushMarker = []byte{0x00, 0x00, 0xff, 0xff}
 
 func (m *responseMeter) beginMessage(compressed bool) {
-	s := m.session
+	s := m.webSocket
 	s.compressed, s.decodeBudget = compressed, maxDecoded
 	if s.bounds != nil {
 		s.bounds.Reset()
@@ -92,19 +92,19 @@ func newMessageDecoder(s *webSocket, sink func([]byte)) *pushReader {
 
 func (m *responseMeter) messageData(p []byte) {
 	switch {
-	case !m.session.compressed:
+	case !m.webSocket.compressed:
 		m.scanner.write(p)
 	case m.undecodable:
-		m.opaqueBytes += int64(len(p))
+		m.undecodedBytes += int64(len(p))
 	case !m.decoder.write(p):
 		m.close()
 	}
 }
 
 func (m *responseMeter) endMessage() {
-	if m.session.compressed && m.decoder != nil {
+	if m.webSocket.compressed && m.decoder != nil {
 		ok := m.decoder.write(flushMarker)
-		if independent := m.session.compression == compressionNoContext; independent || !ok {
+		if independent := m.webSocket.compression == compressionNoContext; independent || !ok {
 			m.close()
 			m.undecodable = !independent
 		}
@@ -113,9 +113,9 @@ func (m *responseMeter) endMessage() {
 	m.endResponse()
 }
 
-// maxSessionModels bounds the number of models of a WebSocket that are counted
+// maxWebSocketModels bounds the number of models of a WebSocket that are counted
 // separately. The usage of further models is added to the last of them.
-const maxSessionModels = 16
+const maxWebSocketModels = 16
 
 // ModelUsage is the usage of a model of a WebSocket.
 type ModelUsage struct {
@@ -126,14 +126,14 @@ type ModelUsage struct {
 // endResponse adds the usage that the message reported, which replaces the estimate of
 // the output before it.
 func (m *responseMeter) endResponse() {
-	s, reported := m.session, m.scanner.reported
+	s, reported := m.webSocket, m.scanner.reported
 	if named := m.scanner.model; len(named) > 0 && string(named) != s.model {
 		s.model = strings.ToValidUTF8(string(named), "\ufffd")
 	}
 	if m.scanner.reportedMore {
-		m.opaqueBytes = 0
+		m.undecodedBytes = 0
 	}
-	m.endText()
+	m.endValue()
 	if reported == (Usage{}) {
 		return
 	}
@@ -147,7 +147,7 @@ func (m *responseMeter) endResponse() {
 // addUsage adds usage to the sum of a model.
 func addUsage(sums []ModelUsage, model string, addition Usage) []ModelUsage {
 	for i := range sums {
-		if sums[i].Model == model || i == maxSessionModels-1 {
+		if sums[i].Model == model || i == maxWebSocketModels-1 {
 			sums[i].Usage = sums[i].Usage.add(addition)
 			return sums
 		}
@@ -157,15 +157,15 @@ func addUsage(sums []ModelUsage, model string, addition Usage) []ModelUsage {
 
 // byModel returns the reported usage plus an estimate of the unreported output.
 func (m *responseMeter) byModel() []ModelUsage {
-	sums := slices.Clone(m.session.byModel)
+	sums := slices.Clone(m.webSocket.byModel)
 	if unreported := m.estimatedOutput(); unreported > 0 || len(sums) == 0 {
-		sums = addUsage(sums, m.session.model, Usage{Output: unreported, Total: unreported, Estimated: true})
+		sums = addUsage(sums, m.webSocket.model, Usage{Output: unreported, Total: unreported, Estimated: true})
 	}
 	return sums
 }
 
-// sessionUsage returns the sum over all models.
-func (m *responseMeter) sessionUsage() Usage {
+// webSocketUsage returns the sum over all models.
+func (m *responseMeter) webSocketUsage() Usage {
 	var sum Usage
 	for _, each := range m.byModel() {
 		sum = sum.add(each.Usage)

@@ -15,7 +15,7 @@ import type {
   ListChatCompletionsRequestSchema,
   UpdateChatCompletionRequestSchema,
 } from "./gen/openaiconnect/chat/v1/stored_chat_completion_pb.js";
-import { combine } from "./headers.js";
+import { mergeHeaders } from "./headers.js";
 import { readOutput } from "./output.js";
 import { pages } from "./pages.js";
 import { withRetries } from "./retry.js";
@@ -166,5 +166,5 @@ function withKey(options: CallOptions): CallOptions {
   // The key is not a secret, so Math.random is a sufficient replacement.
   const bytes = globalThis.crypto?.getRandomValues(new Uint8Array(16)) ?? Array.from({ length: 16 }, () => Math.floor(Math.random() * 256));
   const key = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return { ...options, headers: combine({ "idempotency-key": key }, options.headers) };
+  return { ...options, headers: mergeHeaders({ "idempotency-key": key }, options.headers) };
 }

@@ -3,7 +3,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 
 import { Chat } from "./chat.js";
 import { ChatService } from "./gen/openaiconnect/chat/v1/chat_service_pb.js";
-import { combine, withHeaders } from "./headers.js";
+import { mergeHeaders, withHeaders } from "./headers.js";
 import { defaultMaxMessageBytes, limitMessages } from "./limits.js";
 
 /** Options of every client. */
@@ -63,7 +63,7 @@ export class OpenAIConnect {
   constructor(options: ClientOptions) {
     const authorization: HeadersInit = options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {};
     const transport = options.transport ?? fetchTransport(options);
-    this.stub = createClient(ChatService, withHeaders(transport, combine(authorization, options.headers)));
+    this.stub = createClient(ChatService, withHeaders(transport, mergeHeaders(authorization, options.headers)));
     this.chat = new Chat(this.stub, options.maxRetries ?? 2);
   }
 }

@@ -1,18 +1,18 @@
 import type { Transport } from "@connectrpc/connect";
 
-/** Returns both sets of headers. Those of `own` take precedence. */
-export function combine(defaults: HeadersInit | undefined, own: HeadersInit | undefined): Headers {
-  const combined = new Headers(defaults);
-  new Headers(own).forEach((value, name) => combined.set(name, value));
-  return combined;
+/** Merges two sets of headers. A header in `overrides` replaces the default of the same name. */
+export function mergeHeaders(defaults: HeadersInit | undefined, overrides: HeadersInit | undefined): Headers {
+  const merged = new Headers(defaults);
+  new Headers(overrides).forEach((value, name) => merged.set(name, value));
+  return merged;
 }
 
-/** Returns a transport that sends these headers with every call. Headers of a call take precedence. */
+/** Returns a transport that adds default headers to every call. The headers of the call take precedence. */
 export function withHeaders(transport: Transport, headers: Headers): Transport {
   return {
-    unary: (method, signal, timeoutMs, own, input, contextValues) =>
-      transport.unary(method, signal, timeoutMs, combine(headers, own), input, contextValues),
-    stream: (method, signal, timeoutMs, own, input, contextValues) =>
-      transport.stream(method, signal, timeoutMs, combine(headers, own), input, contextValues),
+    unary: (method, signal, timeoutMs, callHeaders, input, contextValues) =>
+      transport.unary(method, signal, timeoutMs, mergeHeaders(headers, callHeaders), input, contextValues),
+    stream: (method, signal, timeoutMs, callHeaders, input, contextValues) =>
+      transport.stream(method, signal, timeoutMs, mergeHeaders(headers, callHeaders), input, contextValues),
   };
 }

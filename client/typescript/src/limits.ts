@@ -4,14 +4,14 @@ import { Code, ConnectError } from "@connectrpc/connect";
 export const defaultMaxMessageBytes = 64 * 1024 * 1024;
 
 /**
- * Returns a fetch that limits the size of each message of a stream and of any
- * other body, after decompression. A larger one fails with `resource_exhausted`,
- * and the rest is not received. A redirect is an error: it could send the request
- * to another server.
+ * Returns a fetch function that limits the decompressed size of a response: of each
+ * message of a stream, or else of the whole body. If the limit is exceeded, it cancels
+ * the response and throws `resource_exhausted`. It also throws on a redirect, which could
+ * send the request to another server.
  */
 export function limitMessages(fetch: typeof globalThis.fetch, maxBytes: number): typeof globalThis.fetch {
   return async (input, init) => {
-    // Connect lets fetch fail on a redirect, which looks like a connection failure and would be retried.
+    // With Connect's own setting, "error", a redirect would look like a connection failure and would be retried.
     const response = await fetch(input, { ...init, redirect: "manual" });
     if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
       throw new ConnectError("redirect not followed: change baseUrl to the location that the server redirects to", Code.Internal);
@@ -20,16 +20,16 @@ export function limitMessages(fetch: typeof globalThis.fetch, maxBytes: number):
       return response;
     }
     const isStream = /^application\/(connect\+|grpc-web)/i.test(response.headers.get("content-type") ?? "");
-    const body = isStream ? limited(response.body, envelopeLimit(maxBytes)) : await readAll(limited(response.body, bodyLimit(maxBytes)));
+    const body = isStream ? withSizeCheck(response.body, envelopeCheck(maxBytes)) : await readAll(withSizeCheck(response.body, bodyCheck(maxBytes)));
     return new Response(body, { status: response.status, statusText: response.statusText, headers: response.headers });
   };
 }
 
-/** Throws if a chunk of a body exceeds the limit of a message. */
-type Limit = (piece: Uint8Array) => void;
+/** Receives each chunk of a body. Throws if the body or one of its messages is too large. */
+type SizeCheck = (chunk: Uint8Array) => void;
 
-/** Returns a stream of the same bytes that fails and cancels the original when the limit throws. */
-function limited(body: ReadableStream<Uint8Array>, check: Limit): ReadableStream<Uint8Array<ArrayBuffer>> {
+/** Returns a stream of the same bytes. If `check` throws, the stream fails and the original is canceled. */
+function withSizeCheck(body: ReadableStream<Uint8Array>, check: SizeCheck): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   return new ReadableStream({
     async pull(controller) {
@@ -53,46 +53,46 @@ function limited(body: ReadableStream<Uint8Array>, check: Limit): ReadableStream
 /** Reads a stream. `Response.arrayBuffer` does not throw the stream's error in every browser. */
 async function readAll(body: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<Blob> {
   const reader = body.getReader();
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
   for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    pieces.push(next.value);
+    chunks.push(next.value);
   }
-  return new Blob(pieces);
+  return new Blob(chunks);
 }
 
-function bodyLimit(maxBytes: number): Limit {
+function bodyCheck(maxBytes: number): SizeCheck {
   let received = 0;
-  return (piece) => {
-    received += piece.length;
+  return (chunk) => {
+    received += chunk.length;
     if (received > maxBytes) {
-      throw tooLarge(`the response has more than`, maxBytes);
+      throw tooLarge(`the response is larger than`, maxBytes);
     }
   };
 }
 
 /**
- * Limits each message in a stream of envelopes: one byte of flags, four bytes of
- * length, and the message.
+ * Checks each message of a stream of envelopes. An envelope consists of one byte of
+ * flags, four bytes of length, and the message.
  */
-function envelopeLimit(maxBytes: number): Limit {
+function envelopeCheck(maxBytes: number): SizeCheck {
   let headerBytes = 0;
   let length = 0;
   let messageBytesLeft = 0;
-  return (piece) => {
-    for (let at = 0; at < piece.length; ) {
+  return (chunk) => {
+    for (let offset = 0; offset < chunk.length; ) {
       if (messageBytesLeft > 0) {
-        const taken = Math.min(messageBytesLeft, piece.length - at);
-        messageBytesLeft -= taken;
-        at += taken;
+        const skipped = Math.min(messageBytesLeft, chunk.length - offset);
+        messageBytesLeft -= skipped;
+        offset += skipped;
         continue;
       }
-      length = headerBytes === 0 ? 0 : length * 256 + (piece[at] ?? 0);
-      at++;
+      length = headerBytes === 0 ? 0 : length * 256 + (chunk[offset] ?? 0);
+      offset++;
       if (++headerBytes < 5) {
         continue;
       }
       if (length > maxBytes) {
-        throw tooLarge(`a message has ${length} bytes, more than`, maxBytes);
+        throw tooLarge(`a message of ${length} bytes is larger than`, maxBytes);
       }
       headerBytes = 0;
       messageBytesLeft = length;
@@ -100,6 +100,6 @@ function envelopeLimit(maxBytes: number): Limit {
   };
 }
 
-function tooLarge(what: string, maxBytes: number): ConnectError {
-  return new ConnectError(`${what} the client's limit of ${maxBytes} bytes: raise maxMessageBytes`, Code.ResourceExhausted);
+function tooLarge(problem: string, maxBytes: number): ConnectError {
+  return new ConnectError(`${problem} the client's limit of ${maxBytes} bytes: raise maxMessageBytes`, Code.ResourceExhausted);
 }

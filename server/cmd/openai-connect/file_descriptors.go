@@ -5,20 +5,20 @@ import (
 	"log/slog"
 )
 
-// reservedFiles is the number of file descriptors for all but connections to clients
-// and upstreams: listeners, logs, watched files, Redis and --admin.
+// reservedFiles is the number of file descriptors that are reserved for everything except
+// connections to clients and upstreams, such as listeners, logs, watched files, Redis and
+// --admin.
 const reservedFiles = 128
 
-// fitFileLimit lowers --max-connections and --max-calls if the process may have too few
-// file descriptors for them. Each request may take a connection to the upstream, and
-// admitted requests must not fail for lack of one. It logs a warning if it lowers
-// --max-connections.
-func (c *serverFlags) fitFileLimit(ctx context.Context, logger *slog.Logger) {
-	files, known := maxFiles()
-	if !known {
+// applyFileLimit lowers --max-connections and --max-calls if the process could run out of
+// file descriptors. Each admitted request may need its own connection to the upstream. It
+// logs a warning if it lowers --max-connections.
+func (c *serverFlags) applyFileLimit(ctx context.Context, logger *slog.Logger) {
+	files, ok := maxFiles()
+	if !ok {
 		return
 	}
-	connections, calls := fit(files, c.Limits.MaxConnections, c.Limits.MaxCalls)
+	connections, calls := divideFiles(files, c.Limits.MaxConnections, c.Limits.MaxCalls)
 	level := slog.LevelDebug
 	if connections < c.Limits.MaxConnections {
 		level = slog.LevelWarn
@@ -30,18 +30,19 @@ func (c *serverFlags) fitFileLimit(ctx context.Context, logger *slog.Logger) {
 	c.Limits.MaxConnections, c.Limits.MaxCalls = connections, calls
 }
 
-// fit returns the number of client connections and of requests for which there are
-// file descriptors. If those are fewer than one and a half times the connections, each
-// side gets half, and what the other side leaves.
-func fit(files uint64, maxConnections, maxCalls int) (connections, calls int) {
+// divideFiles returns the number of client connections and of calls for which there are
+// enough file descriptors. If maxConnections and half as many calls do not fit, connections
+// and calls get half of the file descriptors each. Either gets more if the other needs less
+// than half.
+func divideFiles(files uint64, maxConnections, maxCalls int) (connections, calls int) {
 	if files >= reservedFiles+uint64(maxConnections)+uint64(maxCalls) {
 		return maxConnections, maxCalls
 	}
-	room := int(files) - min(reservedFiles, int(files)/2)
+	available := int(files) - min(reservedFiles, int(files)/2)
 	connections = maxConnections
-	if room < maxConnections+maxConnections/2 {
-		connections = min(maxConnections, max(room/2, room-maxCalls))
+	if available < maxConnections+maxConnections/2 {
+		connections = min(maxConnections, max(available/2, available-maxCalls))
 	}
-	calls = min(maxCalls, room-connections)
+	calls = min(maxCalls, available-connections)
 	return max(connections, 1), max(calls, 1)
 }

@@ -3,4 +3,4 @@
 package main
 
 // maxFiles returns false: the system has no such limit.
-func maxFiles() (files uint64, known bool) { return 0, false }
+func maxFiles() (files uint64, ok bool) { return 0, false }

@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-func TestFileDescriptors_FitLeavesRoomForBothSides(t *testing.T) {
+func TestFileDescriptors_AreDividedBetweenClientsAndUpstreams(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		files                 uint64
@@ -24,7 +24,7 @@ func TestFileDescriptors_FitLeavesRoomForBothSides(t *testing.T) {
 		{2, 12000, 12000, 1, 1},
 		{0, 12000, 12000, 1, 1},
 	} {
-		connections, calls := fit(row.files, row.maxConnections, row.calls)
+		connections, calls := divideFiles(row.files, row.maxConnections, row.calls)
 		if connections < row.wantConnections || connections > row.wantConnections+1 || calls < row.wantCalls-1 || calls > row.wantCalls+1 {
 			t.Errorf("%+v: got %d and %d", row, connections, calls)
 		}

@@ -46,7 +46,7 @@ func (c *serveCommand) Run(ctx context.Context, given givenFlags, streams stream
 	handler := c.Telemetry.newLog(streams.err)
 	defer handler.Flush()
 	logger := slog.New(handler)
-	c.fitFileLimit(ctx, logger)
+	c.applyFileLimit(ctx, logger)
 	tlsConfig, err := c.HTTPS.files(logger)
 	if err != nil {
 		return err

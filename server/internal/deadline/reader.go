@@ -1,11 +1,11 @@
-// Package deadline avoids most of the system work of setting deadlines on connections.
+// Package deadline reduces the cost of deadlines on connections.
 //
 // Setting a deadline changes a timer of the runtime, which costs as much as a short
-// system call. A server sets several in every request, and nearly all of them are
-// canceled or extended before they expire. [Reader] and [Writer] set fewer: if the
-// connection already has an earlier deadline, they only remember the new one, and set it
-// when the earlier one expires; and a deadline is set so late that it serves several
-// operations.
+// system call. A server sets several deadlines in every request, and nearly all of them
+// are canceled or extended before they expire. [Reader] therefore leaves an earlier
+// deadline of the connection in place, and sets the new one only when the earlier one
+// expires. [Writer] sets a deadline somewhat later than necessary, so that several writes
+// can use it.
 package deadline
 
 import (
@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Reader reads from a connection until a deadline. The zero value with a Conn has none.
-// Its methods may be called during a Read.
+// Reader reads from a connection until a deadline. A Reader with only a Conn has no
+// deadline. Its methods may be called concurrently with Read.
 type Reader struct {
 	// Conn is the connection. Only the Reader may set its read deadline.
 	Conn net.Conn
@@ -25,10 +25,10 @@ type Reader struct {
 	mu       sync.Mutex
 	deadline time.Time // guarded by mu; zero for none
 	limit    time.Time // guarded by mu; zero for none
-	armed    time.Time // guarded by mu: the connection's deadline, never later than the others
+	armed    time.Time // guarded by mu; the deadline of Conn, not later than deadline and limit
 }
 
-// Set sets the deadline, as [net.Conn] does.
+// Set sets the deadline, like [net.Conn.SetReadDeadline].
 func (r *Reader) Set(t time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,15 +36,15 @@ func (r *Reader) Set(t time.Time) error {
 	return r.armLocked(t)
 }
 
-// Limit sets a second, independent deadline. The earlier one applies.
-func (r *Reader) Limit(t time.Time) error {
+// SetLimit sets a second, independent deadline. The earlier of the two applies.
+func (r *Reader) SetLimit(t time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.limit = t
 	return r.armLocked(t)
 }
 
-// armLocked ensures that the connection has a deadline no later than t.
+// armLocked ensures that the deadline of Conn is not later than t. The caller holds mu.
 func (r *Reader) armLocked(t time.Time) error {
 	if t.IsZero() || !r.armed.IsZero() && !t.Before(r.armed) {
 		return nil
@@ -64,8 +64,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 }
 
-// expired reports whether one of the two deadlines has expired. If none has, it sets
-// the connection's deadline again.
+// expired reports whether one of the two deadlines has expired. Otherwise it sets the
+// deadline of Conn to the earlier of the two.
 func (r *Reader) expired() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,7 +80,7 @@ func (r *Reader) expired() bool {
 	return r.Conn.SetReadDeadline(next) != nil
 }
 
-// LimitExpired reports whether the deadline of Limit has expired.
+// LimitExpired reports whether the deadline set with SetLimit has expired.
 func (r *Reader) LimitExpired() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -77,7 +77,7 @@ func TestReader_EndsAtEarliestDeadline(t *testing.T) {
 					}
 				}
 				for _, seconds := range row.limit {
-					if err := reader.Limit(at(seconds)); err != nil {
+					if err := reader.SetLimit(at(seconds)); err != nil {
 						t.Fatal(err)
 					}
 				}

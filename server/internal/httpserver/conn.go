@@ -91,10 +91,10 @@ func (c *clientConn) Read(p []byte) (int, error) {
 }
 
 // limitRead makes reads fail from now on if the client sends nothing for the timeout.
-func (c *clientConn) limitRead(timeout time.Duration) { _ = c.reader.Limit(time.Now().Add(timeout)) }
+func (c *clientConn) limitRead(timeout time.Duration) { _ = c.reader.SetLimit(time.Now().Add(timeout)) }
 
 // clearReadLimit cancels limitRead.
-func (c *clientConn) clearReadLimit() { _ = c.reader.Limit(time.Time{}) }
+func (c *clientConn) clearReadLimit() { _ = c.reader.SetLimit(time.Time{}) }
 
 // SetReadDeadline implements [net.Conn].
 func (c *clientConn) SetReadDeadline(t time.Time) error { return c.reader.Set(t) }

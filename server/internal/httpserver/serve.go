@@ -11,52 +11,52 @@ import (
 	"github.com/openai-connect/openai-connect/server/internal/pipeline"
 )
 
-// Serve serves HTTP/1.1 and HTTP/2 on the listener until ctx is done. It then drains
-// the server and returns nil if all requests ended in time:
+// Serve serves HTTP/1.1 and HTTP/2 on the listener until ctx is done. It then shuts the
+// server down in three steps, and returns nil if no request was aborted:
 //
 //  1. It calls OnDrain and continues to serve for the drain delay.
 //  2. It stops accepting connections, sends GOAWAY on HTTP/2 connections, and shuts
 //     down WebSockets.
-//  3. It waits for requests and WebSockets to end. After the drain timeout it aborts
-//     the remaining ones.
+//  3. It waits for requests and WebSockets to end. When the drain timeout expires, it
+//     aborts all remaining requests and WebSockets.
 //
-// [Server.Close] ends each of the waits at once, as does a failure of the listener
-// during the delay.
+// [Server.Close] ends the drain delay and the wait immediately. So does a failure of the
+// listener during the delay.
 func (s *Server) Serve(ctx context.Context, listener net.Listener, options Options) error {
 	options, err := options.withDefaults()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	limited := newLimitListener(listener, options, &s.stats, s.config.Logger)
+	limitListener := newLimitListener(listener, options, &s.stats, s.config.Logger)
 	drainer := new(drainer)
-	httpServer := s.newHTTPServer(pipeline.Build(s.config.Handler, layers(drainer, options.StallTimeout)), limited, options)
+	httpServer := s.newHTTPServer(pipeline.Build(s.config.Handler, layers(drainer, options.StallTimeout)), limitListener, options)
 	drainer.goAway, err = detachHTTP2(httpServer)
 	if err != nil {
 		return errors.Join(fmt.Errorf("set up HTTP/2: %w", err), listener.Close())
 	}
-	var accepting net.Listener = limited
+	var acceptListener net.Listener = limitListener
 	if options.ProxyProtocol {
-		accepting = withProxyProtocol(limited, s.config.TrustedProxies, options.HeaderTimeout)
+		acceptListener = withProxyProtocol(limitListener, s.config.TrustedProxies, options.HeaderTimeout)
 	}
-	failed := make(chan error, 1)
+	serveErr := make(chan error, 1)
 	serving, cancelServing := context.WithCancel(s.closed) // done when Serve fails or the server is closed
 	defer cancelServing()
 	go func() {
 		defer cancelServing()
 		if options.TLS != nil {
-			failed <- httpServer.ServeTLS(accepting, "", "")
+			serveErr <- httpServer.ServeTLS(acceptListener, "", "")
 			return
 		}
-		failed <- httpServer.Serve(accepting)
+		serveErr <- httpServer.Serve(acceptListener)
 	}()
 	select {
-	case err := <-failed:
+	case err := <-serveErr:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	err = s.drain(serving, drainer, httpServer, limited, options)
-	limited.waitForClosing()
-	<-failed // because the listener is closed
+	err = s.drain(serving, drainer, httpServer, limitListener, options)
+	limitListener.waitForClosing()
+	<-serveErr // because the listener is closed
 	if err == nil {
 		s.config.Logger.Info("drained")
 	}

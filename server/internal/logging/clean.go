@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxInput is the number of bytes of a string that are redacted. The rest is cut off.
+	// maxInput is the number of bytes of a string that are redacted. The rest is dropped.
 	// It is larger than MaxLine, so that a key at the end of a line is complete.
 	maxInput = 8 * MaxLine
 
