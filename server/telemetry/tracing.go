@@ -55,7 +55,7 @@ func (t Tracing) endpoint() (*url.URL, error) {
 	switch endpoint.Scheme {
 	case "grpc", "grpcs":
 		if strings.Trim(endpoint.Path, "/") != "" {
-			return nil, fmt.Errorf("the OTLP endpoint has the path %q: remove it, gRPC has none", endpoint.Path)
+			return nil, fmt.Errorf("the OTLP endpoint has the path %q: remove it, since gRPC uses no path", endpoint.Path)
 		}
 	case "http", "https":
 	default:

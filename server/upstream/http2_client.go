@@ -271,7 +271,7 @@ func (h *http2Client) dial(ctx context.Context) *http2Dial {
 	return d
 }
 
-// finishDial reserves streams of a new connection, if any, for the requests that wait.
+// finishDial reserves streams of a new connection, if any, for waiting requests.
 func (h *http2Client) finishDial(d *http2Dial, c *http2Conn) {
 	h.mu.Lock()
 	h.removeDial(d)

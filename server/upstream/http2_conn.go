@@ -295,7 +295,7 @@ func (c *http2Conn) isClosing() bool {
 	return c.closing
 }
 
-// retire makes the connection accept no more requests, and ends it when it has none.
+// retire makes the connection accept no more requests, and ends it after the last one.
 // Requests on streams above last are not processed by the peer.
 func (c *http2Conn) retire(err *http2Error, last uint32) {
 	unprocessed := *err

@@ -345,7 +345,7 @@ func (s *http2Exchange) processHeader(fields []hpack.HeaderField, size int64, en
 		s.processTrailer(fields, end)
 		return
 	}
-	resp, err := parseHTTP2Response(fields) //nolint:bodyclose // it has none yet
+	resp, err := parseHTTP2Response(fields) //nolint:bodyclose // no body yet
 	if err == nil {
 		err = checkResponse(s.req, resp)
 	}
@@ -360,7 +360,7 @@ func (s *http2Exchange) processHeader(fields []hpack.HeaderField, size int64, en
 		notify(s.uploadReady)
 	case resp.StatusCode < 200:
 		if s.req.Interim != nil {
-			s.interim = append(s.interim, resp) //nolint:bodyclose // it has none
+			s.interim = append(s.interim, resp) //nolint:bodyclose // no body
 			notify(s.progress)
 		}
 	default:

@@ -100,7 +100,7 @@ func (r *bodyReplay) finish() {
 	}
 }
 
-// attemptBody is the body for one attempt. Only that of the last attempt can be read.
+// attemptBody is the body for one attempt. Only the body of the last attempt is readable.
 type attemptBody struct {
 	replay *bodyReplay
 	offset int // bytes read

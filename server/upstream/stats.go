@@ -10,7 +10,7 @@ type Stats struct {
 	Active, Idle int
 }
 
-// Stats returns the number of connections that are open now.
+// Stats returns the number of open connections.
 func (u *Upstream) Stats() Stats {
 	u.http1.pool.mu.Lock()
 	idle := len(u.http1.pool.idle)

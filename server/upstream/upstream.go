@@ -1,5 +1,5 @@
-// Package upstream is the HTTP client for the proxied host. Every request that leaves
-// the server, typed or raw, is sent by this package.
+// Package upstream is the HTTP client for the proxied host. It sends every
+// request to the upstream, typed or raw.
 //
 // The client sends a request as given: it stores no cookies, decompresses no bodies and
 // adds no headers that HTTP doesn't require. [Upstream.Send] documents redirects.

@@ -38,7 +38,7 @@ type serverFlags struct {
 // limitFlags bound what clients can use.
 type limitFlags struct {
 	MaxCalls           int           `help:"Maximum number of requests in progress, of all clients. Open streams and WebSockets count." default:"12000" min:"1" max:"1048576"`
-	MaxQueue           int           `help:"Maximum number of requests that wait up to one second for their turn. Further ones are rejected." default:"1000" min:"0" max:"1048576"`
+	MaxQueue           int           `help:"Maximum number of queued requests, each for up to one second. Further ones are rejected." default:"1000" min:"0" max:"1048576"`
 	MaxConnections     int           `help:"Maximum number of client connections. Further ones wait, and idle connections are closed for them." default:"12000" min:"1" max:"1048576"`
 	MaxMessageBytes    int           `help:"Maximum size of a request message or a unary response of an RPC, in bytes." default:"67108864" min:"1"`
 	MaxBufferedBytes   int64         `help:"Maximum memory for all buffered bodies, in bytes: decompressed messages of RPCs, and raw requests that are read for their model or buffered for a retry. Further ones are rejected." default:"268435456" min:"1"`

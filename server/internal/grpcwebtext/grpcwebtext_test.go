@@ -21,8 +21,8 @@ func TestWrap_ContentTypes(t *testing.T) {
 	for _, row := range []struct {
 		name, method, contentType, accept string
 		answer                            string // the handler's content type
-		seen                              string // the content type that the handler gets
-		want                              string // that of the answer
+		seen                              string // the content type received by the handler
+		want                              string // the content type of the response
 		isText                            bool
 	}{
 		{"text", "POST", "application/grpc-web-text", "application/grpc-web-text", "application/grpc-web", "application/grpc-web", "application/grpc-web-text", true},
@@ -131,8 +131,8 @@ func TestDecoder_TellsWhatIsNotBase64(t *testing.T) {
 	}
 }
 
-// Whatever is written, in whatever pieces, is read again; and what is read as valid is
-// what encoding/base64 makes of its pieces.
+// Encoded data is decoded unchanged, in any pieces. Valid input decodes like the
+// concatenated pieces with encoding/base64.
 func FuzzText(f *testing.F) {
 	f.Add("YWJj", uint8(1))
 	f.Add("YQ==YWI=YWJj", uint8(2))

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// gate is a connection whose writes end when they are let through.
+// gate is a connection whose writes block until they are released.
 type gate struct {
 	wrote []string
 	open  chan error
@@ -44,7 +44,7 @@ func TestGathering(t *testing.T) {
 			t.Errorf("a further write: %d, %v", n, err)
 		}
 	}
-	// full has a write under way, and as much as may be behind it.
+	// full has a write in progress and the maximum pending data.
 	full := func(t *testing.T, g *writeCoalescer) {
 		t.Helper()
 		write(t, g, "a")

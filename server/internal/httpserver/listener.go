@@ -130,8 +130,8 @@ func (l *limitListener) closeIdlest() {
 // Close implements [net.Listener].
 func (l *limitListener) Close() error { return l.closeOnce() }
 
-// abort closes all connections of a server by calling closeAll. It resets those that
-// are still open after abortTimeout.
+// abort closes all connections of a server by calling closeAll. It resets
+// connections that are still open after abortTimeout.
 func (l *limitListener) abort(closeAll func() error) error {
 	l.resetUnfinished()
 	closed := make(chan error, 1)

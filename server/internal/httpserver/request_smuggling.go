@@ -11,8 +11,8 @@ import (
 // An HTTP/1.0 connection carries one request here: RFC 9112 §6.1 requires it to be
 // closed if the request has a Transfer-Encoding, which net/http does not report. It
 // requires the same if an HTTP/1.1 request has both a Transfer-Encoding and a
-// Content-Length. An HTTP/2 request is malformed if it has several lengths, or a length
-// other than that of its body (RFC 9113 §8.1.1).
+// Content-Length. An HTTP/2 request is malformed if it has several lengths, or if its
+// length differs from its body (RFC 9113 §8.1.1).
 func strictFraming(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch lengths := r.Header["Content-Length"]; {

@@ -14,7 +14,7 @@ func IsIdempotent(method string) bool {
 	return false
 }
 
-// IsEventStream reports whether a Content-Type is that of an event stream.
+// IsEventStream reports whether the Content-Type is text/event-stream.
 func IsEventStream(header http.Header) bool {
 	mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")

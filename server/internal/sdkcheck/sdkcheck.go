@@ -275,7 +275,7 @@ func checkUnion(path string, v reflect.Value) error {
 	if asAny := v.MethodByName("AsAny"); asAny.IsValid() {
 		variant := asAny.Call(nil)[0]
 		if variant.IsNil() {
-			return fmt.Errorf("%s: is no variant that the SDK knows", path)
+			return fmt.Errorf("%s: unknown variant to the SDK", path)
 		}
 		return checkReply(path, variant)
 	}

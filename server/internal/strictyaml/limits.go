@@ -20,7 +20,7 @@ const MaxDepth = 32
 // of the text as the previous one, so that a limit exceeded early is found cheaply.
 const firstScan = 64 << 10
 
-// checkLimits returns an error for a text that nests deeper than [MaxDepth], or has
+// checkLimits returns an error for text that nests deeper than [MaxDepth], or has
 // more than maxTokens tokens. It does not limit anchors, as the tree has references for
 // them.
 func checkLimits(text []byte, maxTokens int) *Error {
