@@ -24,7 +24,7 @@ func TestReply(t *testing.T) {
 		{"another constant", `"chat.completion"`, `"chat.chunk"`, `.Object: want "chat.completion", got "chat.chunk"`},
 		{"a constant is missing", `"object":"chat.completion",`, ``, ".Object: is missing"},
 		{"a required member is missing", `"index":0,`, ``, ".Choices[0].Index: is missing"},
-		{"a variant that the SDK doesn't know", `"type":"function"`, `"type":"mcp"`, ".ToolCalls[0]: is no variant that the SDK knows"},
+		{"a variant that the SDK doesn't know", `"type":"function"`, `"type":"mcp"`, ".ToolCalls[0]: unknown variant to the SDK"},
 		{"malformed JSON", `"id":"a"`, `"id":`, "invalid character"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
