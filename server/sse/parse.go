@@ -3,10 +3,7 @@ package sse
 import (
 	"bytes"
 	"io"
-	"math"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // draft is the current event without its data, which is in the Reader's buffer.
@@ -178,8 +175,6 @@ func (r *Reader) field(start, end int) error {
 		if r.id != string(value) && bytes.IndexByte(value, 0) < 0 {
 			r.id = string(value)
 		}
-	case "retry":
-		r.setRetry(string(value))
 	}
 	return nil
 }
@@ -203,17 +198,6 @@ func (r *Reader) addData(start, end int) {
 	r.buf[r.dataEnd] = '\n'
 	r.dataEnd++
 	r.dataEnd += copy(r.buf[r.dataEnd:], r.buf[start:end])
-}
-
-// setRetry sets the retry time, a number of milliseconds in ASCII digits. A number
-// beyond the range of a Duration becomes the longest one.
-func (r *Reader) setRetry(digits string) {
-	const longest = math.MaxInt64 / uint64(time.Millisecond)
-	if digits == "" || strings.Trim(digits, "0123456789") != "" {
-		return
-	}
-	n, _ := strconv.ParseUint(digits, 10, 64) // the largest uint64 if out of range
-	r.retry, r.hasRetry = time.Duration(min(n, longest))*time.Millisecond, true
 }
 
 // complete returns the event that ends with a blank line, and reports whether it has

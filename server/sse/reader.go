@@ -2,7 +2,6 @@ package sse
 
 import (
 	"io"
-	"time"
 )
 
 // maxEmptyReads is the maximum number of consecutive reads without bytes or an error,
@@ -26,9 +25,7 @@ type Reader struct {
 	end                int
 
 	draft    draft
-	id       string        // the last event ID
-	retry    time.Duration // valid if hasRetry
-	hasRetry bool
+	id       string // the last event ID
 	lastType string // of an earlier event, to reuse its memory
 
 	pastBOM  bool // a byte order mark is no longer possible
@@ -88,12 +85,6 @@ func (r *Reader) Buffered() bool {
 		r.next, r.err = r.finish()
 	}
 	return r.ready || r.err != nil
-}
-
-// Retry returns the reconnection time of the last parsed "retry" line, and whether
-// there was one.
-func (r *Reader) Retry() (time.Duration, bool) {
-	return r.retry, r.hasRetry
 }
 
 // Release releases the Reader's buffer for other Readers. The Data of the last event

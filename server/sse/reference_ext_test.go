@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"math"
-	"math/big"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/openai-connect/openai-connect/server/sse"
 )
@@ -25,11 +22,9 @@ func keep(e sse.Event) event {
 
 // stream is the result of reading a stream.
 type stream struct {
-	events   []event
-	err      error // that ends it
-	last     event // the event returned with the error
-	retry    time.Duration
-	hasRetry bool
+	events []event
+	err    error // that ends it
+	last   event // the event returned with the error
 }
 
 // schedule holds the positions at which a Reader may read on: after it has returned the
@@ -42,8 +37,7 @@ type schedule struct {
 var (
 	knownFields = []string{"data", "event", "id", "retry"}
 
-	lineEnds   = regexp.MustCompile("\r\n|\n|\r")
-	onlyDigits = regexp.MustCompile("^[0-9]+$")
+	lineEnds = regexp.MustCompile("\r\n|\n|\r")
 )
 
 // reference parses a whole stream like the standard: it splits it into lines and processes
@@ -74,10 +68,6 @@ func reference(input string, limit int) (stream, schedule) {
 		case "id":
 			if !strings.Contains(value, "\x00") {
 				lastID = value
-			}
-		case "retry":
-			if onlyDigits.MatchString(value) {
-				got.retry, got.hasRetry = milliseconds(value), true
 			}
 		}
 		return nil
@@ -120,14 +110,6 @@ func reference(input string, limit int) (stream, schedule) {
 		got.err = io.EOF
 	}
 	return got, when
-}
-
-func milliseconds(digits string) time.Duration {
-	n, _ := new(big.Int).SetString(digits, 10)
-	if longest := big.NewInt(math.MaxInt64 / int64(time.Millisecond)); n.Cmp(longest) > 0 {
-		n = longest
-	}
-	return time.Duration(n.Int64()) * time.Millisecond
 }
 
 // watched is a source that fails the test if it is read too early.
@@ -181,7 +163,6 @@ func read(t *testing.T, source io.Reader, limit int, when schedule) stream {
 				t.Fatalf("Next = %q, %v, and then %q, %v", before, err, keep(again), sameErr)
 			}
 			got.err, got.last = err, before
-			got.retry, got.hasRetry = reader.Retry()
 			return got
 		}
 		from.delivered++
@@ -202,7 +183,7 @@ func show(s stream) []string {
 	for _, e := range append(slices.Clone(s.events), s.last) {
 		lines = append(lines, "event "+e.typ+", id "+e.id+": "+e.data)
 	}
-	return append(lines, s.err.Error(), s.retry.String())
+	return append(lines, s.err.Error())
 }
 
 // pieces returns a source that returns each piece with a separate read.

@@ -7,7 +7,7 @@
 //   - Invalid UTF-8 is not replaced. The caller decodes [Event.Data].
 //   - An unfinished event at the end of the stream is not dropped silently: see
 //     [ErrUnfinished].
-//   - The Reader does not reconnect. The caller gets the ID and the retry time.
+//   - The Reader does not reconnect. It returns the ID and ignores the retry time.
 package sse
 
 import (
