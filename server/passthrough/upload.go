@@ -16,12 +16,13 @@ type upload struct {
 	expectsContinue bool
 	trailer         http.Header     // announced keys, with values after the end of the body; nil for a body without trailers
 	done            atomic.Bool     // the body was read to its end
-	record          *request.Record // records the body; nil for none
+	record          *request.Record // records the body
 }
 
 func newUpload(d *downstream) *upload {
 	u := &upload{
 		downstream: d,
+		record:     request.FromContext(d.r.Context()),
 		// Over HTTP/2 one goroutine writes the frames of all responses, so that net/http can
 		// send the 100 itself.
 		expectsContinue: d.r.ProtoMajor == 1 && d.r.Header.Get("Expect") != "",
@@ -48,7 +49,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		u.downstream.writeInterim(http.StatusContinue, nil)
 	}
 	n, err := u.downstream.r.Body.Read(p)
-	if u.record != nil && n > 0 {
+	if n > 0 {
 		u.record.RecordBody(p[:n])
 	}
 	if err == io.EOF {
