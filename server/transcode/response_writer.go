@@ -29,7 +29,7 @@ type Bounds struct {
 func (b Bounds) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		record := request.FromContext(r.Context())
-		writer := &responseWriter{ResponseWriter: w, request: r, protocol: record.Protocol, bounds: b, memory: b.Memory.Hold(record.ClientName())}
+		writer := &responseWriter{ResponseWriter: w, request: r, bounds: b, memory: b.Memory.Hold(record.ClientName())}
 		defer writer.memory.Close()
 		r = r.WithContext(context.WithValue(r.Context(), writerKey{}, writer))
 		if writer.memory != nil && r.Body != nil && r.Body != http.NoBody {
@@ -52,7 +52,6 @@ type responseWriter struct {
 	http.ResponseWriter
 
 	request  *http.Request
-	protocol request.Protocol
 	paused   bool // flushes are deferred
 	deferred bool // a flush is pending
 
@@ -127,7 +126,7 @@ func (w *responseWriter) WriteHeader(status int) {
 		return
 	}
 	body, media := []byte(message+"\n"), "text/plain; charset=utf-8"
-	if w.protocol == request.Connect {
+	if w.request.Header.Get("Connect-Protocol-Version") != "" {
 		// Connect clients derive the same code from these statuses.
 		if b, err := json.Marshal(map[string]string{"code": "unknown", "message": message}); err == nil {
 			body, media = b, mediaJSON
