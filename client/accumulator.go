@@ -13,25 +13,25 @@ import (
 
 // Accumulator assembles the chunks of a stream into the completion that the unary
 // call would have returned, with any number of choices and tool calls. The zero
-// value is empty. An Accumulator is not safe for concurrent use. It takes time
-// linear in the size of the chunks.
+// value is ready to use. An Accumulator is not safe for concurrent use. It takes time
+// linear in the total size of the chunks.
 //
 // The message of each choice can be appended to the next request unchanged. Its
 // role is assistant if no chunk contains a role.
 //
-// A stream does not contain the metadata of the request, and contains usage only
-// with stream_options.include_usage. The same holds for the completion. Obfuscation
+// A stream does not contain the request's metadata field, and contains usage only
+// with stream_options.include_usage; the same is true of the completion. Obfuscation
 // padding is dropped.
 //
 // Strings of a delta are concatenated, including strings in extra_json, such as the
 // halves of a surrogate pair in two chunks. Content that arrives in parts becomes
 // content_parts; consecutive text parts are joined. Fields unknown to the schema
 // are merged: objects field by field, lists by the index of their items or else
-// appended. For other values the last one wins, and null replaces nothing. Outside
-// the deltas, which repeat in every chunk, the last non-empty value wins.
+// appended. Of other values, the last one wins, but null replaces nothing. Fields
+// outside the deltas repeat in every chunk; their last non-empty value wins.
 //
 // A tool call delta continues the call with the same id or index. A delta with a
-// name and a different id starts a new call.
+// name and a new id starts a new call, even at an index already in use.
 type Accumulator struct {
 	completion *chatv1.ChatCompletion // without choices and extra_json; nil if empty
 	choices    map[int32]*choiceBuilder
@@ -72,7 +72,7 @@ func (a *Accumulator) Add(chunk *chatv1.ChatCompletionChunk) {
 	a.added.next(a.choices[0])
 }
 
-// addMalformed adds the choices of a list that also contains other values.
+// addMalformed adds the valid choices from a list that also contains other values.
 func (a *Accumulator) addMalformed(choices []byte) {
 	for value := range jsonItems(choices) {
 		piece := new(chatv1.ChunkChoice)
@@ -95,8 +95,8 @@ func (a *Accumulator) addChoice(piece *chatv1.ChunkChoice) {
 }
 
 // Added returns the text that the last chunk added to the first choice, for
-// incremental display: content, in parts or not, and refusal. A character split
-// into two chunks is part of the second one.
+// incremental display: content (a string or parts) and refusal. A character split
+// across two chunks is returned with the second one.
 func (a *Accumulator) Added() string { return a.added.text }
 
 // Completion returns the completion so far, as a new message.
@@ -115,7 +115,7 @@ func (a *Accumulator) Completion() *chatv1.ChatCompletion {
 	return result
 }
 
-// typedFields returns the quoted names of the fields that are set in whole.
+// typedFields returns "choices" and the names of the set fields of whole, all quoted.
 func typedFields(whole *chatv1.ChatCompletion) []string {
 	names := []string{`"choices"`}
 	for name, set := range map[string]bool{
@@ -130,7 +130,7 @@ func typedFields(whole *chatv1.ChatCompletion) []string {
 	return names
 }
 
-// hasTokens reports whether a usage has a non-zero count.
+// hasTokens reports whether usage has a non-zero token count.
 func hasTokens(usage *chatv1.Usage) bool {
 	return usage.GetPromptTokens() != 0 || usage.GetCompletionTokens() != 0 || usage.GetTotalTokens() != 0
 }
@@ -259,7 +259,7 @@ func (c *choiceBuilder) messageJSON() []byte {
 	return writer.end()
 }
 
-// indexOf returns the value of an index, a number or a numeric string.
+// indexOf parses the JSON value of an index, which is a number or a numeric string.
 func indexOf(value []byte) (int32, bool) {
 	text := string(value)
 	if jsonKind(value) == '"' {
@@ -269,7 +269,7 @@ func indexOf(value []byte) (int32, bool) {
 	return int32(index), err == nil
 }
 
-// replace sets dst to a non-zero value.
+// replace sets dst to value unless value is zero.
 func replace[T comparable](dst *T, value T) {
 	var zero T
 	if value != zero {
@@ -277,7 +277,7 @@ func replace[T comparable](dst *T, value T) {
 	}
 }
 
-// getOrNew returns the target of a pointer, which it allocates if it is nil.
+// getOrNew returns *pointer, after allocating a value for it if it is nil.
 func getOrNew[T any](pointer **T) *T {
 	if *pointer == nil {
 		*pointer = new(T)

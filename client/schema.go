@@ -15,8 +15,8 @@ import (
 // schemaOf returns the JSON Schema of a struct type as required by OpenAI's strict
 // mode: all properties are required, in the order of the fields, and additional
 // properties are forbidden. The schema describes the JSON that encoding/json decodes
-// into the type. Optional fields (pointers, omitempty, omitzero) are nullable. The
-// error names a field without a strict schema.
+// into the type. Optional fields (pointers, omitempty, omitzero) are nullable. If a
+// field has no strict schema, the error names it.
 //
 // [NewTool] documents the tags of a field.
 func schemaOf(of reflect.Type) (string, error) {
@@ -74,7 +74,7 @@ func (w *schemaWriter) of(of reflect.Type, path string) (*jsonschema.Schema, err
 	}
 }
 
-// customSchema returns the schema of a type with a known decoder, or nil.
+// customSchema returns the schema of a type that does not decode by its kind, or nil.
 func customSchema(of reflect.Type) *jsonschema.Schema {
 	switch {
 	case of == reflect.TypeFor[time.Time]():
@@ -199,7 +199,7 @@ func makeNullable(schema *jsonschema.Schema) {
 	}
 }
 
-// kindOf returns the type of a schema other than null.
+// kindOf returns the type of a schema, without null if it is nullable.
 func kindOf(schema *jsonschema.Schema) string {
 	if schema.Type == "" {
 		return schema.Types[0]

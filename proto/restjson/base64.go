@@ -20,7 +20,7 @@ func appendBase64(b, data []byte) []byte {
 	return b
 }
 
-// decodeBase64 decodes base64. It returns false if text is not canonical.
+// decodeBase64 decodes base64. It returns false if text is not canonical base64.
 func decodeBase64(text []byte) ([]byte, bool) {
 	data := make([]byte, strictBase64.DecodedLen(len(text)))
 	n, err := strictBase64.Decode(data, text)

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// span is the text of a member, from its name to the end of its value.
+// span locates the text of a member, from its name to the end of its value.
 type span struct{ start, end int }
 
-// ObjectReader is the state of reading an object. Its offsets are in the data.
+// ObjectReader holds the state of reading an object. Its offsets are relative to Decoder.data.
 type ObjectReader struct {
 	seen     Set
 	start    int // where the first member begins
@@ -21,7 +21,7 @@ type ObjectReader struct {
 	repeated Set  // the repeated members found by [Decoder.TakeZero]
 }
 
-// Object begins to read an object. It returns false for other values.
+// Object begins to read an object. It returns false if the value is not an object.
 func (d *Decoder) Object(o *ObjectReader) bool {
 	if d.peek() != '{' {
 		return false
@@ -34,8 +34,8 @@ func (d *Decoder) Object(o *ObjectReader) bool {
 	return true
 }
 
-// Next advances to the value of the next member. It returns false after the last
-// member, when it has consumed the object, and after an error.
+// Next advances to the value of the next member. It returns false at the end of the
+// object, whose closing brace it consumes, and after an error.
 func (d *Decoder) Next(o *ObjectReader) bool {
 	if d.err != "" {
 		return false
@@ -125,8 +125,8 @@ func (d *Decoder) escapedKey(o *ObjectReader) []byte {
 	return []byte(key)
 }
 
-// Take reports whether member number i has not occurred before. The caller spills
-// a repeated member.
+// Take marks member number i as seen. It returns false if it already was: the caller
+// must then spill the repeated member.
 func (o *ObjectReader) Take(i int) bool {
 	if o.seen.Has(i) {
 		return false
@@ -182,8 +182,8 @@ func (d *Decoder) insert(o *ObjectReader, s span) {
 	d.spans = slices.Insert(d.spans, at, s)
 }
 
-// HasString reports whether member number i, which may come later, is a string
-// that a field can hold. If the member was already read, the result is set.
+// HasString reports whether member number i, which may not have been read yet, is a
+// string that a field can hold. If the member has been read, HasString returns set.
 func (d *Decoder) HasString(o *ObjectReader, i int, name string, set bool) bool {
 	if o.seen.Has(i) {
 		return set
@@ -212,7 +212,7 @@ func (d *Decoder) Spill(o *ObjectReader) {
 }
 
 // Extra returns the spilled members of an object in order, as the text of an
-// object. It is empty without spilled members.
+// object. It returns "" if there are none.
 func (d *Decoder) Extra(o *ObjectReader) string {
 	spans := d.spans[o.spans:]
 	if len(spans) == 0 || d.err != "" {

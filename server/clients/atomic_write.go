@@ -9,8 +9,8 @@ import (
 // ownerOnly is the mode of a new file.
 const ownerOnly = 0o600
 
-// writeAtomically replaces the content of a file. Readers see either the old or the new
-// content. The file keeps its mode and its owner.
+// writeAtomically creates or replaces a file. Readers see either the old or the new
+// content. An existing file keeps its mode and owner.
 func writeAtomically(path string, content []byte) (err error) {
 	previous, err := os.Stat(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -25,10 +25,10 @@ const (
 type document struct {
 	entries []Entry
 	list    *ast.SequenceNode // of the clients
-	next    int               // the line of the field after the list, or 0
+	next    int               // the line of the field after the list, or 0 if the list is last
 }
 
-// Read returns the clients in a file, in its order. It does not read the keys that the
+// Read returns the clients in a file, in file order. It does not read the keys that the
 // file refers to.
 func Read(file string) ([]Entry, error) {
 	text, err := readText(file)
@@ -46,10 +46,10 @@ func readText(file string) ([]byte, error) {
 	return readfile.Read(file, maxFileBytes, readfile.Timeout)
 }
 
-// settingNames are the fields of the defaults.
+// settingNames are the fields of the defaults, which a client may override.
 var settingNames = []string{"expires", "upstream_key", "models", "paths", "limits"}
 
-// limitNames are the limits of a client, and of a model.
+// limitNames are the limits of a client, in total or for a model pattern.
 var limitNames = []string{
 	string(ratelimit.RequestsPerMinute), string(ratelimit.TokensPerMinute), string(ratelimit.TokensPerDay), string(ratelimit.ConcurrentStreams),
 }
@@ -122,7 +122,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// parseEntry reads a client. It returns false if that has problems.
+// parseEntry reads a client. It returns false if the client has problems.
 func parseEntry(doc *strictyaml.Document, item strictyaml.Value, defaults Entry) (Entry, bool) {
 	e, problems := defaults, doc.Problems()
 	for _, field := range item.Fields(append([]string{"name", "hash"}, settingNames...)...) {
@@ -189,7 +189,7 @@ func parseSetting(e *Entry, field strictyaml.Field) {
 	}
 }
 
-// ParseExpiry reads the time at which a client expires: a date, which begins in UTC, an
+// ParseExpiry parses the time at which a client expires: a date, meaning midnight UTC, an
 // RFC 3339 time, or "never", which is the zero time.
 func ParseExpiry(text string) (time.Time, error) {
 	if text == never {
@@ -239,7 +239,7 @@ func parseLimit(limits *ratelimit.Limits, field strictyaml.Field) {
 	}
 }
 
-// parseModelLimits reads limits by pattern, in their order.
+// parseModelLimits reads the limits of each model pattern, in file order.
 func parseModelLimits(v strictyaml.Value) []ModelLimits {
 	var all []ModelLimits
 	for _, entry := range v.Entries() {

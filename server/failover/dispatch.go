@@ -19,8 +19,8 @@ import (
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
-// initialBackoff bounds the backoff before the first retry. The lower bound is half of
-// it: requests that failed together must not be retried together.
+// initialBackoff is the longest backoff before the first retry. The shortest is half of it;
+// the random choice in between spreads out requests that failed together.
 const initialBackoff = 100 * time.Millisecond
 
 // dispatch sends one request to one upstream after another.
@@ -30,9 +30,9 @@ type dispatch struct {
 	ctx       context.Context //nolint:containedctx // the context passed to Send
 	req       *upstream.Request
 	body      *body
-	hold      *memory.Hold // of the buffered body
+	hold      *memory.Hold // for the buffered body
 	record    *request.Record
-	remaining []*target // the upstreams without an attempt
+	remaining []*target // the upstreams not tried yet
 	attempts  int
 
 	lastRejection *http.Response // returned if no other upstream responds; may be nil
@@ -47,12 +47,12 @@ func (f *Failover) newDispatch(ctx context.Context, req *upstream.Request) *disp
 	return d
 }
 
-// plan is the next attempt.
+// plan describes one attempt.
 type plan struct {
 	to      *target
 	permit  permit
 	content io.Reader
-	retries int // on this upstream, including this one
+	retries int // of this upstream, including this attempt; 0 for the first attempt
 }
 
 // run makes attempts until there is a result for the client.
@@ -88,7 +88,7 @@ func (d *dispatch) next(now plan, last attempt) (next plan, ok bool) {
 	case (scope == retrySame || scope == retryAny) && now.retries < d.config.Retries:
 		next = plan{to: now.to, permit: now.permit, retries: now.retries + 1}
 	case scope == retryAny || scope == retryOther:
-		// With a rejection to return, no upstream is disturbed during its cooldown.
+		// If there is a rejection to return, upstreams that are cooling down are left alone.
 		next.to, next.permit, ok = d.choose(last.resp == nil && d.lastRejection == nil)
 		if !ok {
 			return plan{}, false
@@ -102,8 +102,8 @@ func (d *dispatch) next(now plan, last attempt) (next plan, ok bool) {
 	return next, ok
 }
 
-// choose removes an upstream from the remaining ones and returns it: the first that is not
-// cooling down. If all are, and disturb is true, it is the one whose cooldown ends first.
+// choose removes and returns the first remaining upstream that is not cooling down. If all
+// are cooling down and disturb is true, it takes the one whose cooldown ends first.
 func (d *dispatch) choose(disturb bool) (*target, permit, bool) {
 	now := time.Now()
 	earliest, cooling := -1, permit{}
@@ -179,10 +179,10 @@ func (d *dispatch) warn(to *target, last attempt) {
 		slog.String("upstream", to.Name), slog.Int("attempt", d.attempts), outcome)
 }
 
-// backoff waits before a retry. Each backoff is twice as long as the previous one.
+// backoff waits before a retry. The longest wait doubles with each retry.
 func (d *dispatch) backoff(retry int) error {
 	longest := initialBackoff << (retry - 1)
-	timer := time.NewTimer(longest/2 + rand.N(longest/2)) //nolint:gosec // nobody gains by guessing it
+	timer := time.NewTimer(longest/2 + rand.N(longest/2)) //nolint:gosec // need not be unpredictable
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -196,7 +196,7 @@ func (d *dispatch) backoff(retry int) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// saveRejection saves a response, unless it is nil, while another upstream is tried.
+// saveRejection keeps a response, unless it is nil, while the request is retried.
 func (d *dispatch) saveRejection(from *target, resp *http.Response) {
 	if resp == nil {
 		return

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/openai-connect/openai-connect/server/internal/httpx"
+	"github.com/openai-connect/openai-connect/server/request"
 	"github.com/openai-connect/openai-connect/server/upstream"
 )
 
@@ -95,6 +96,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Interim:       down.writeInterim,
 	}
 	if down.upload != nil {
+		down.upload.record = request.FromContext(r.Context())
 		out.Body = down.upload
 		out.Trailer = down.upload.trailer
 		out.CancelBody = down.endUpload

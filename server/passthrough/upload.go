@@ -16,13 +16,12 @@ type upload struct {
 	expectsContinue bool
 	trailer         http.Header     // announced keys, with values after the end of the body; nil for a body without trailers
 	done            atomic.Bool     // the body was read to its end
-	record          *request.Record // records the body
+	record          *request.Record // records the body; set before the body is read
 }
 
 func newUpload(d *downstream) *upload {
 	u := &upload{
 		downstream: d,
-		record:     request.FromContext(d.r.Context()),
 		// Over HTTP/2 one goroutine writes the frames of all responses, so that net/http can
 		// send the 100 itself.
 		expectsContinue: d.r.ProtoMajor == 1 && d.r.Header.Get("Expect") != "",

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// stream sends a response as Server-Sent Events, each with a separate write.
+// stream sends a response as Server-Sent Events, each in a separate write.
 func (x *exchange) stream(resp *response) {
 	x.w.Header().Set("Cache-Control", "no-cache")
 	x.writeHeader(http.StatusOK, "text/event-stream; charset=utf-8")
@@ -30,7 +30,7 @@ type eventWriter struct {
 	failed bool // the fault was injected
 }
 
-// send reports whether to send more events.
+// send sends an event, or injects the fault when it is due. It reports whether to continue.
 func (e *eventWriter) send(data []byte) bool {
 	if e.sent > 0 && wait(e.r.Context(), e.controls.chunkDelay) != nil {
 		e.abort()
@@ -75,7 +75,7 @@ func (e *eventWriter) injectFault(data []byte) bool {
 		e.write(whole[:len(whole)/2])
 		e.flush()
 		e.abort()
-	default: // faultEnd
+	default: // faultEnd: no more events, not even [DONE]
 	}
 	return false
 }
@@ -128,7 +128,7 @@ func (resp *response) chunk(choices []chunkChoice) chunk {
 // null returns a null that omitempty does not omit.
 func null() any { return json.RawMessage("null") }
 
-// obfuscationBlock is the block size to which obfuscated chunks are padded, in bytes.
+// obfuscationBlock is the number of bytes to a multiple of which chunks are padded.
 const obfuscationBlock = 16
 
 func (resp *response) padding(c chunk) string {

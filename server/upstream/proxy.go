@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// NoProxy as [Config.Proxy] means a direct connection, whatever the environment.
+// NoProxy, as [Config.Proxy], means a direct connection, even if the environment has a proxy.
 const NoProxy = "none"
 
 // ParseProxy parses the URL of a proxy, "http://user:password@proxy.example:3128", with
@@ -54,9 +54,9 @@ func isProxyScheme(scheme string) bool {
 	}
 }
 
-// proxyFor returns the configured proxy, or else the environment's proxy for base, or nil for
-// none. Unlike net/http, which then connects directly, it returns an error for an invalid
-// proxy: a configured proxy must not be bypassed.
+// proxyFor returns the configured proxy, or else the environment's proxy for base, or else
+// nil. It returns an error for an invalid proxy, where net/http would connect directly: a
+// configured proxy must not be bypassed.
 func proxyFor(base *url.URL, configured string) (*url.URL, error) {
 	if configured != "" {
 		proxy, err := ParseProxy(configured)

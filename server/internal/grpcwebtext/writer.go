@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// maxPiece is the maximum number of bytes encoded at a time, a multiple of 3.
+// maxPiece is the maximum number of bytes encoded at a time. It is a multiple of 3.
 const maxPiece = 3 << 10
 
-// responseWriter encodes a binary response as text.
+// responseWriter encodes a binary gRPC-Web response as base64 text.
 type responseWriter struct {
 	http.ResponseWriter
 
@@ -62,15 +62,15 @@ func (w *responseWriter) Write(p []byte) (n int, err error) {
 	return len(p), nil
 }
 
-// encode writes bytes in base64, with padding unless they are a multiple of 3.
+// encode writes p in base64, with padding unless its length is a multiple of 3.
 func (w *responseWriter) encode(p []byte) error {
 	w.buffer = base64.StdEncoding.AppendEncode(w.buffer[:0], p)
 	_, err := w.ResponseWriter.Write(w.buffer)
 	return err
 }
 
-// FlushError supports [http.ResponseController]. It pads and sends all written bytes, since
-// the next ones may take long.
+// FlushError supports [http.ResponseController]. It pads an incomplete group rather than wait
+// for the next bytes, which may be a long time coming.
 func (w *responseWriter) FlushError() error {
 	w.start()
 	if err := w.pad(); err != nil {
