@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// NoProxy, as [Config.Proxy], means a direct connection, even if the environment has a proxy.
+// NoProxy as [Config.Proxy] means a direct connection, even if the environment has a proxy.
 const NoProxy = "none"
 
 // ParseProxy parses the URL of a proxy, "http://user:password@proxy.example:3128", with
