@@ -313,7 +313,7 @@ func TestRetry_ContextEndsBackoff(t *testing.T) {
 					server, began := newScript(retryAfter(10*time.Second)), time.Now()
 					_, err := call(ctx, server.client())
 					if !client.IsRateLimited(err) || errors.Is(err, context.Canceled) != (row.cause != nil) {
-						t.Errorf("got error %v, not that of the try", err)
+						t.Errorf("got error %v, want the error of the attempt", err)
 					}
 					if took := time.Since(began); took != row.after || len(server.at) != 1 {
 						t.Errorf("%d tries, over after %v", len(server.at), took)

@@ -1,7 +1,7 @@
 // Package passthrough forwards every request that is not an RPC to the proxied host, so
 // that curl and the OpenAI SDKs only need another base URL.
 //
-// Requests and responses are forwarded unchanged, each part as soon as it is received. Only
+// Requests and responses are forwarded unchanged, each part immediately on arrival. Only
 // hop-by-hop headers are removed, and two headers are added: Via, in both directions, and
 // "X-Accel-Buffering: no" for event streams, which a buffering proxy would otherwise delay.
 //

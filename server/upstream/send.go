@@ -37,7 +37,7 @@ type Request struct {
 	// the body. A small body and a *bytes.Reader can be sent again: on a new connection if a
 	// reused one was stale, and after a redirect.
 	//
-	// Over HTTP/2, every body is sent as it is read, and up to 64 KiB of it are buffered until
+	// Over HTTP/2, every body is sent while it is read, and up to 64 KiB of it are buffered until
 	// the response arrives. A request that the upstream didn't process (RFC 9113 §8.7) is
 	// sent again if only buffered bytes were read, or if the body is a *bytes.Reader. An
 	// idempotent request is also sent again, once, if a reused connection was stale. Before a

@@ -93,7 +93,7 @@ func Start(tb testing.TB, validity time.Duration) *Authority {
 // Down makes the authority unreachable.
 func (a *Authority) Down() { a.api.Shut() }
 
-// Up makes the authority reachable, as it is initially.
+// Up makes the authority reachable again.
 func (a *Authority) Up() { a.api.Open(a.server.Listener.Addr().String()) }
 
 // APIRoots returns the roots to trust for the authority's API.

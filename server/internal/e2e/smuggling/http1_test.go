@@ -16,7 +16,7 @@ import (
 // smugglingAttempt holds the bytes that a client sends on one connection.
 type smugglingAttempt struct {
 	name string
-	text string // sent as it is
+	text string // sent unchanged
 	// status is the expected status. With 200, bodies are the bodies of the requests
 	// that the upstream receives; otherwise it receives none.
 	status int

@@ -113,7 +113,7 @@ type ChatServiceClient interface {
 	// CreateChatCompletion generates the next message of a conversation.
 	CreateChatCompletion(context.Context, *v1.CreateChatCompletionRequest) (*v1.ChatCompletion, error)
 	// StreamChatCompletion generates the next message of a conversation and
-	// streams it as it is generated. A stream that ends without an error is
+	// streams it during generation. A stream that ends without an error is
 	// complete.
 	StreamChatCompletion(context.Context, *v1.CreateChatCompletionRequest) (ChatServiceStreamChatCompletionClientStream, error)
 	// GetChatCompletion returns a stored completion: one created with `store:
@@ -162,7 +162,7 @@ type ChatServiceHandler interface {
 	// CreateChatCompletion generates the next message of a conversation.
 	CreateChatCompletion(context.Context, *v1.CreateChatCompletionRequest) (*v1.ChatCompletion, error)
 	// StreamChatCompletion generates the next message of a conversation and
-	// streams it as it is generated. A stream that ends without an error is
+	// streams it during generation. A stream that ends without an error is
 	// complete.
 	StreamChatCompletion(context.Context, *v1.CreateChatCompletionRequest, ChatServiceStreamChatCompletionServerStream) error
 	// GetChatCompletion returns a stored completion: one created with `store:

@@ -21,7 +21,7 @@ type history struct {
 }
 
 // openHistory returns a history that is stored in a file, one line each. It creates the
-// file, readable by the owner only. Without a path there is no file.
+// file, readable by the owner only. An empty path disables the file.
 func openHistory(path string) (*history, error) {
 	h := new(history)
 	if path == "" {

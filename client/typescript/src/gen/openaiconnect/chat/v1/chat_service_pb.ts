@@ -48,7 +48,7 @@ export const ChatService: GenService<{
   },
   /**
    * StreamChatCompletion generates the next message of a conversation and
-   * streams it as it is generated. A stream that ends without an error is
+   * streams it during generation. A stream that ends without an error is
    * complete.
    *
    * @generated from rpc openaiconnect.chat.v1.ChatService.StreamChatCompletion
