@@ -169,7 +169,7 @@ func TestRunTools_RunsUntilModelIsDone(t *testing.T) {
 			[]string{`assistant: [call_0 weather({"city":)]`, `tool: error: invalid arguments of weather: unexpected end of JSON input (call_0)`},
 		},
 		{
-			"one whose result is no JSON",
+			"one whose result is not JSON",
 			[]string{calling("nan", `{}`)},
 			[]string{`assistant: [call_0 nan({})]`, `tool: error: the result of nan cannot be encoded as JSON: json: unsupported value: NaN (call_0)`},
 		},

@@ -211,7 +211,7 @@ func TestStream_IsCompleteWhenEveryChoiceIs(t *testing.T) {
 		{"for no reason, as text with an escape", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":"n\u0075ll"}]}`}, false},
 		{"for no reason, false", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":false}]}`}, false},
 		{"for a reason, after none as text", nil, []string{`{"choices":[{"index":0,"finish_reason":"null"}]}`, finished}, true},
-		{"for a reason that is no string", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":{}}]}`}, true},
+		{"for a reason that is not a string", nil, []string{`{"choices":[{"index":0,"delta":{},"finish_reason":{}}]}`}, true},
 		{"one of the two that were asked for", new(int32(2)), []string{finished}, false},
 		{"two in one chunk", new(int32(2)), []string{`{"choices":[{"index":1,"finish_reason":"length"},{"index":0,"finish_reason":"stop"}]}`}, true},
 		{"choices that are no list", nil, []string{`{"choices":"none"}`}, false},

@@ -39,7 +39,7 @@ func TestUnaryVariant_ConvertsToChunk(t *testing.T) {
 		{"another kind of object", `{"object":"x","choices":[{"message":{}}]}`, `{"object":"x","choices":[{"delta":{}}]}`, true},
 		{"a piece", `{"choices":[{"delta":{"content":"a"}}]}`, `{"choices":[{"delta":{"content":"a"}}]}`, false},
 		{"a piece beside the whole", `{"choices":[{"message":{"content":"ab"},"delta":{"content":"b"}}]}`, `{"choices":[{"message":{"content":"ab"},"delta":{"content":"b"}}]}`, false},
-		{"a whole that is no object", `{"choices":[{"message":"a"},7]}`, `{"choices":[{"message":"a"},7]}`, false},
+		{"a whole that is not an object", `{"choices":[{"message":"a"},7]}`, `{"choices":[{"message":"a"},7]}`, false},
 		{"two wholes", `{"choices":[{"message":{},"message":{}}]}`, `{"choices":[{"message":{},"message":{}}]}`, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {

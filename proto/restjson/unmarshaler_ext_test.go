@@ -59,7 +59,7 @@ func TestUnmarshaler_ReusesRepeatedStrings(t *testing.T) {
 		{"other values between them", `{"id":"a1","model":"m1"}`, `{"id":"a1","created":1,"model":"m1","choices":[]}`, true, true},
 		{"another order", `{"id":"a1","model":"m1"}`, `{"model":"m1","id":"a1"}`, false, false},
 		{"a long one is not kept", `{"id":"a1","model":"` + long + `"}`, `{"id":"a1","model":"` + long + `"}`, true, false},
-		{"after what is no JSON", `{"id":"a1","model":"m1"`, `{"id":"a1","model":"m1"}`, true, true},
+		{"after invalid JSON", `{"id":"a1","model":"m1"`, `{"id":"a1","model":"m1"}`, true, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

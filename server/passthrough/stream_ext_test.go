@@ -170,7 +170,7 @@ func TestStream_ATruncatedBodyNeverLooksComplete(t *testing.T) {
 		{"between two chunks", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n16\r\n" + sent + "\r\n")},
 		{"within a chunk", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n" + sent)},
 		{"behind the last chunk, before the end of the trailer", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n16\r\n" + sent + "\r\n0\r\n")},
-		{"with something that is no chunk", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n16\r\n" + sent + "\r\n<html>\r\n\r\n")},
+		{"with an invalid chunk", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n16\r\n" + sent + "\r\n<html>\r\n\r\n")},
 		{"over HTTP/2", func(t *testing.T) upstream.Config {
 			t.Helper()
 			return serveTLS(t, func(w http.ResponseWriter, _ *http.Request) {

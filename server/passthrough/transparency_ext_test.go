@@ -40,7 +40,7 @@ func TestRequest_IsForwardedUnchanged(t *testing.T) {
 			fields: []string{"host: HOST"},
 		},
 		{
-			name:   "a path outside the API goes as it is",
+			name:   "a path outside the API is forwarded unchanged",
 			sent:   "GET //evil.example/x?y HTTP/1.1\nHost: x\n\n",
 			line:   "GET //evil.example/x?y HTTP/1.1",
 			fields: []string{"host: HOST"},

@@ -14,7 +14,7 @@ import (
 func TestUnfinished_DiffersFromUnexpectedEOFOfSource(t *testing.T) {
 	t.Parallel()
 	if !errors.Is(sse.ErrUnfinished, io.ErrUnexpectedEOF) {
-		t.Error("ErrUnfinished is no io.ErrUnexpectedEOF")
+		t.Error("ErrUnfinished does not wrap io.ErrUnexpectedEOF")
 	}
 	source := io.MultiReader(pieces("data: a"), iotest.ErrReader(io.ErrUnexpectedEOF))
 	got := read(t, source, noLimit, schedule{})
@@ -28,7 +28,7 @@ func TestSource_ErrorFollowsCompleteEvents(t *testing.T) {
 		err  error
 	}{
 		{"an error of any kind", errors.New("connection reset")},
-		{"an error that wraps io.EOF, which is no proper end", fmt.Errorf("tls: %w", io.EOF)},
+		{"an error that wraps io.EOF, which is a failure", fmt.Errorf("tls: %w", io.EOF)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -28,7 +28,7 @@ func TestOverhead_OfJSON(t *testing.T) {
 		{"", 0},
 	} {
 		if got := jsonOverhead([]byte(row.text)); got != row.want {
-			t.Errorf("that of %.20q… is %d, want %d", row.text, got, row.want)
+			t.Errorf("overhead of %.20q… is %d, want %d", row.text, got, row.want)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func TestOverhead_OfBinary(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := binaryOverhead(encoded, row.request.ProtoReflect().Descriptor()); got != row.want {
-			t.Errorf("that of %s is %d, want %d", name, got, row.want)
+			t.Errorf("overhead of %s is %d, want %d", name, got, row.want)
 		}
 	}
 	descriptor := new(chatv1.CreateChatCompletionRequest).ProtoReflect().Descriptor()

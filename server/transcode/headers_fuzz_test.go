@@ -93,7 +93,7 @@ func checkMapping(
 	}
 	for name, values := range mapped {
 		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, invalid) {
-			t.Errorf("%q with the values %q is no HTTP", name, values)
+			t.Errorf("%q with the values %q is not valid HTTP", name, values)
 		}
 	}
 }

@@ -192,7 +192,7 @@ func (s *streamServer) callOn(tb testing.TB, w *wire, choices int32, from *deliv
 	s.handler.ServeHTTP(w, request)
 	w.Flush() // as net/http does when a handler returns
 	if w.lastSize != len(w.written) || w.end == nil {
-		tb.Fatalf("the response is no stream of Connect's: %q", w.written)
+		tb.Fatalf("the response is not a Connect stream: %q", w.written)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 		{"every model is counted", "POST", chat, asJSON, `{"model":"a","Model":"b"}`, usage.Request{Model: "b", ModelCount: 2, Complete: true, ConsumesTokens: true}},
 		{"a request may name no model", "POST", chat, asJSON, `{"input":"Hello"}`, usage.Request{TextTokens: 1, Complete: true, ConsumesTokens: true}},
 		{"an empty body names none", "POST", "/v1/responses/x/cancel", asJSON, "", usage.Request{Complete: true}},
-		{"a model that is no string isn't known", "POST", chat, asJSON, `{"model":5}`, usage.Request{ModelCount: 1, ConsumesTokens: true}},
+		{"a model that is not a string is unknown", "POST", chat, asJSON, `{"model":5}`, usage.Request{ModelCount: 1, ConsumesTokens: true}},
 		{"invalid JSON is not complete", "POST", chat, asJSON, `{"model":"m",}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
 		{"two texts aren't known", "POST", chat, asJSON, `{"model":"m"}{"model":"n"}`, usage.Request{Model: "m", ModelCount: 1, ConsumesTokens: true}},
 		{"JSON in UTF-16 isn't known", "POST", chat, asJSON, "{\x00\"\x00m\x00\"\x00}\x00", unknown},
@@ -95,7 +95,7 @@ func TestReadRequest_ReadsModelAndText(t *testing.T) {
 			usage.Request{Model: "m", ModelCount: 1, TextTokens: 1, Complete: true, ConsumesTokens: true},
 		},
 		{
-			"a form may say that it is no stream", "POST", speech, asForm, part("stream", "False") + part("model", "m") + "--b--\r\n",
+			"a form with stream set to false", "POST", speech, asForm, part("stream", "False") + part("model", "m") + "--b--\r\n",
 			usage.Request{Model: "m", ModelCount: 1, Complete: true, ConsumesTokens: true},
 		},
 		{"a form may name no model", "POST", speech, asForm, file(100) + "--b--\r\n", usage.Request{Complete: true, ConsumesTokens: true}},

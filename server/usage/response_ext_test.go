@@ -102,15 +102,15 @@ var responseRows = []struct {
 		usage.Response{Usage: estimated(3, 2)},
 	},
 	{
-		"so is one that was cut", typeJSON, 0, `{"model":"m","choices":[{"message":{"content":"Hello there"`,
+		"a truncated body is estimated", typeJSON, 0, `{"model":"m","choices":[{"message":{"content":"Hello there"`,
 		usage.Response{Usage: estimated(3, 2), Model: "m"},
 	},
 	{
-		"so is one that is no JSON", typeJSON, 0, `<html>`,
+		"a body that is not JSON counts no output tokens", typeJSON, 0, `<html>`,
 		usage.Response{Usage: estimated(3, 0)},
 	},
 	{
-		"a text is guessed by its length", "text/plain; charset=utf-8", 0, "Hello there",
+		"plain text is estimated from its length", "text/plain; charset=utf-8", 0, "Hello there",
 		usage.Response{Usage: estimated(3, 2)},
 	},
 	{

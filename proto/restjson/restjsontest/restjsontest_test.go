@@ -57,7 +57,7 @@ func TestKept_FindsLosses(t *testing.T) {
 		{"a zero was lost", `{"a":0}`, `{}`, ".a: 0 was lost"},
 		{"a member was added", `{}`, `{"a":1}`, ".a: 1 was added"},
 		{"a constant was changed", `{"object":"a"}`, `{"object":"b"}`, `.object: "a" became "b"`},
-		{"a constant is no object", `{}`, `{"type":{"a":1}}`, ".type: "},
+		{"a constant is not an object", `{}`, `{"type":{"a":1}}`, ".type: "},
 		{"items were lost", `{"a":[1,2]}`, `{"a":[1]}`, ".a: [1,2] became [1]"},
 		{"long values are cut", `{"a":"` + strings.Repeat("x", 1000) + `"}`, `{}`, "x… was lost"},
 	} {

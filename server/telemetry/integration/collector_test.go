@@ -197,7 +197,7 @@ func checkParents(t *testing.T, server, up ptrace.Span) {
 		t.Errorf("the server's span has the parent %s, which is not the client's", got)
 	}
 	if up.ParentSpanID() != server.SpanID() {
-		t.Error("the span to the upstream is no child of the server's")
+		t.Error("the upstream span is not a child of the server span")
 	}
 }
 
